@@ -1,0 +1,55 @@
+"""The errors Recurra raises. All derive from `RecurraError`; each message names the culprit and the way out."""
+
+__all__ = [
+    "BackendError",
+    "DataError",
+    "MissingExtraError",
+    "ParameterError",
+    "RecurraError",
+    "RunError",
+    "ShapeError",
+]
+
+
+class RecurraError(Exception):
+    """Base of every error raised on purpose by Recurra."""
+
+
+class ParameterError(RecurraError, ValueError):
+    """A parameter has a value it may not have.
+
+    Args:
+        name: the parameter as the caller wrote it.
+        expected: what would have been accepted.
+        got: the value received.
+        hint: the way out, where it does not follow from `expected`.
+    """
+
+    def __init__(self, name: str, expected: str, got: object, hint: str = "") -> None:
+        super().__init__(f"{name}: expected {expected}, got {got!r}." + (f" {hint}" if hint else ""))
+
+
+class ShapeError(RecurraError, ValueError):
+    """A tensor has the wrong shape, dtype or device."""
+
+    def __init__(self, name: str, expected: str, got: object, hint: str = "") -> None:
+        super().__init__(f"{name}: expected {expected}, got {got}." + (f" {hint}" if hint else ""))
+
+
+class DataError(RecurraError, ValueError):
+    """A file or frame cannot be used as it is; the message names the file, the series and the row."""
+
+
+class BackendError(RecurraError, RuntimeError):
+    """A backend asked for by name cannot serve this cell, device or dtype."""
+
+
+class RunError(RecurraError, RuntimeError):
+    """A run folder is missing, damaged, or not what the command needs."""
+
+
+class MissingExtraError(RecurraError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'recurra[{extra}]'")
