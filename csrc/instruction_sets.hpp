@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace recurra {
+
+// The vector instruction sets that this processor and its operating system offer, widest last.
+std::vector<std::string> instruction_sets();
+
+}  // namespace recurra

@@ -1,0 +1,55 @@
+"""Recurrent neural networks on PyTorch: cells written once, drop-in layers, and applications from files.
+
+Public names load on first use, so that `import recurra` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra import cells, data, errors, kernels, layers, models, ops, tasks, training
+    from recurra.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
+    from recurra.tasks.forecast import Forecaster
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Forecaster",
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
+    "Recurrent",
+    "RecurrentCell",
+    "__version__",
+    "cells",
+    "data",
+    "errors",
+    "kernels",
+    "layers",
+    "models",
+    "ops",
+    "tasks",
+    "training",
+]
+
+_NAMES = {
+    "Forecaster": "recurra.tasks.forecast",
+    **dict.fromkeys(
+        ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"), "recurra.layers"
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    if name in __all__:
+        return import_module(f"recurra.{name}")
+    raise AttributeError(f"module 'recurra' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

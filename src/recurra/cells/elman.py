@@ -1,0 +1,37 @@
+"""The simple recurrent network."""
+
+from dataclasses import dataclass
+
+from recurra.cells.cell import Cell, Gates, PerUnit, State
+from recurra.errors import ParameterError
+from recurra.ops import relu, tanh
+
+__all__ = ["Elman"]
+
+_NONLINEARITIES = {"tanh": tanh, "relu": relu}
+
+
+@dataclass(frozen=True)
+class Elman(Cell):
+    """Simple recurrent network (Elman 1990, Finding structure in time).
+
+    h = f(x_h + u_h)        x_h = W_ih x_t + b_ih,  u_h = W_hh h_{t-1} + b_hh
+
+    Args:
+        nonlinearity: f, "tanh" or "relu".
+
+    Raises:
+        ParameterError: for another nonlinearity.
+    """
+
+    nonlinearity: str = "tanh"
+
+    gates = ("h",)
+    state = ("h",)
+
+    def __post_init__(self) -> None:
+        if self.nonlinearity not in _NONLINEARITIES:
+            raise ParameterError("nonlinearity", "'tanh' or 'relu'", self.nonlinearity)
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=_NONLINEARITIES[self.nonlinearity](x.h + u.h))

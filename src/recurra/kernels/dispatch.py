@@ -1,0 +1,54 @@
+"""Run a sequence on the kernel that `choose` names."""
+
+import logging
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from recurra.cells import Cell
+from recurra.kernels import aten, native, reference
+from recurra.kernels.choose import Request, choose
+from recurra.kernels.weights import Weights
+
+__all__ = ["run"]
+
+_log = logging.getLogger("recurra.kernels")
+_KERNELS = {"reference": reference.run, "aten": aten.run}
+
+
+def run(
+    backend: str,
+    cell: Cell,
+    inputs: Tensor,
+    state: tuple[Tensor, ...],
+    weights: Weights,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`.
+
+    Raises:
+        ParameterError: for an unknown backend.
+        BackendError: where the backend asked for by name cannot serve.
+    """
+    choice = choose(backend, Request(cell, inputs.device.type, str(inputs.dtype), _transform()))
+    if not native.is_installed():
+        _say_once("the C++ extension is not installed: running on torch's own operations")
+    if choice.reason:
+        _say_once(f"running on the {choice.backend} kernel: {choice.reason}")
+    return _KERNELS[choice.backend](cell, inputs, state, weights, lengths, reverse)
+
+
+@cache
+def _say_once(message: str) -> None:
+    _log.warning(message)
+
+
+def _transform() -> str | None:
+    """The function transform under way. torch has no public question for it; these two are stable since 2.0."""
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "forward-mode derivatives"
+    if torch._C._functorch.maybe_current_level() is not None:
+        return "function transforms (vmap, jvp)"
+    return None

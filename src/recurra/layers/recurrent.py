@@ -1,0 +1,240 @@
+"""The sequence layer: any cell, stacked, in one or both directions."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from recurra import kernels
+from recurra.cells import Cell
+from recurra.errors import ParameterError, ShapeError
+from recurra.kernels import BACKENDS, Weights
+from recurra.shapes import check_lengths, check_positive, check_probability, check_shape
+
+__all__ = ["Recurrent"]
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers over any cell, with the interface of torch.nn.LSTM.
+
+    Args:
+        cell: the equations, e.g. `recurra.cells.LSTM()`.
+        input_size: I, features of the input.
+        hidden_size: H, features of the state.
+        num_layers: L, layers stacked; layer k reads the output of layer k - 1.
+        bias: whether both projections have a bias.
+        batch_first: whether input and output are (B, T, ...) rather than (T, B, ...).
+        dropout: probability, on the output of each layer but the last, while training.
+        bidirectional: whether each layer also runs backward in time; D is then 2, else 1.
+        proj_size: size of the projected output (Sak et al. 2014), less than H; 0 for none.
+        backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten".
+        device: of the parameters.
+        dtype: of the parameters.
+
+    The parameters carry torch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, `weight_hr_l0`,
+    with `_reverse` for the second direction) and are drawn as torch draws them, uniform in +-1/sqrt(H) and in
+    the same order; a cell's per-unit parameters follow under their own names.
+
+    Raises:
+        ParameterError: for a parameter out of its range.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        backend: str = "auto",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(cell, Cell):
+            raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
+        for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            check_positive(name, value)
+        check_probability("dropout", dropout)
+        check_positive("proj_size", proj_size, at_least=0)
+        if proj_size >= hidden_size:
+            raise ParameterError("proj_size", f"less than hidden_size = {hidden_size}", proj_size)
+        if backend not in BACKENDS:
+            raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
+        self.cell = cell
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.backend = backend
+        for layer, reverse in self._layers():
+            self._add_parameters(layer, reverse, device, dtype)
+        self.reset_parameters()
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output: D * (proj_size or H)."""
+        return (2 if self.bidirectional else 1) * (self.proj_size or self.hidden_size)
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew, uniform in +-1/sqrt(H), as torch.nn.LSTM does."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: kept so that code written for torch.nn.LSTM runs unchanged."""
+
+    def extra_repr(self) -> str:
+        shown = [f"{self.cell!r}, {self.input_size}, {self.hidden_size}"]
+        defaults = {
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+            "proj_size": 0,
+            "backend": "auto",
+        }
+        shown += [f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value]
+        return ", ".join(shown)
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | tuple[Tensor, ...] | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Any, Any]:
+        """Run over a sequence.
+
+        Args:
+            input: (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence, or packed.
+            hx: the initial state, (D * L, B, H) or without B for one sequence; a tuple of these for a cell whose
+                state has several parts, the first of size `proj_size` where there is one. Zeros where None.
+            lengths: true lengths (B,), 0 to T, for padded input. Padding is never read; the output there is
+                zero, the reverse direction starts at each sequence's own last step, and the final state is the
+                state at the true end.
+
+        Returns:
+            The output (T, B, D * H), in the input's layout (packed for packed input), and the final state,
+            in the form of `hx`.
+
+        Raises:
+            ShapeError: where a shape, dtype or length does not fit.
+            BackendError: where the backend asked for by name cannot serve.
+        """
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise ParameterError("lengths", "None with packed input, which holds its own", lengths)
+            return self._forward_packed(input, hx)
+        if input.dim() == 2:
+            if lengths is not None:
+                raise ParameterError("lengths", "None with one sequence without a batch dimension", lengths)
+            state = self._initial_state(input, 1, hx, batched=False)
+            output, final = self._run(input.unsqueeze(1), state, None)
+            return output.squeeze(1), self._pack_state([part.squeeze(1) for part in final])
+        if input.dim() != 3:
+            raise ShapeError("input", "2 or 3 dimensions", f"{input.dim()}")
+        x = input.transpose(0, 1) if self.batch_first else input
+        steps, batch = x.shape[:2]
+        if lengths is not None:
+            lengths = check_lengths(lengths, batch, steps)
+            padding = torch.arange(steps).unsqueeze(1) >= lengths
+            x = x.masked_fill(padding.unsqueeze(2).to(x.device), 0)
+        output, final = self._run(x, self._initial_state(x, batch, hx), lengths)
+        return output.transpose(0, 1) if self.batch_first else output, self._pack_state(final)
+
+    def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        x, lengths = pad_packed_sequence(input)
+        output, final = self._run(x, self._initial_state(x, x.shape[1], hx), lengths)
+        order = input.sorted_indices
+        if order is not None:
+            output, lengths = output.index_select(1, order), lengths[order.cpu()]
+        packed = pack_padded_sequence(output, lengths)
+        result = PackedSequence(packed.data, packed.batch_sizes, order, input.unsorted_indices)
+        return result, self._pack_state(final)
+
+    def _run(
+        self, x: Tensor, state: list[Tensor], lengths: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run all layers over x (T, B, I); the state by part (D * L, B, H)."""
+        if x.shape[2] != self.input_size:
+            raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}")
+        if x.dtype != self.weight_hh_l0.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ShapeError("input", f"the parameters' dtype {self.weight_hh_l0.dtype}", x.dtype)
+        directions = 2 if self.bidirectional else 1
+        final: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for reverse in range(directions):
+                initial = tuple(part[layer * directions + reverse] for part in state)
+                weights = self._weights(layer, bool(reverse))
+                output, last = kernels.run(self.backend, self.cell, x, initial, weights, lengths, bool(reverse))
+                outputs.append(output)
+                final.append(last)
+            x = torch.cat(outputs, dim=2) if self.bidirectional else outputs[0]
+            if self.dropout and layer < self.num_layers - 1:
+                x = nn.functional.dropout(x, self.dropout, self.training)
+        return x, [torch.stack(part) for part in zip(*final, strict=True)]
+
+    def _initial_state(self, x: Tensor, batch: int, hx: Any, batched: bool = True) -> list[Tensor]:
+        count = self.num_layers * (2 if self.bidirectional else 1)
+        sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(self.cell.state) - 1)
+        if hx is None:
+            return [x.new_zeros(count, batch, size) for size in sizes]
+        parts = list(hx) if isinstance(hx, tuple | list) else [hx]
+        if len(parts) != len(sizes):
+            names = ", ".join(self.cell.state)
+            raise ShapeError("hx", f"{len(sizes)} tensors ({names})", f"{len(parts)}")
+        for name, part, size in zip(self.cell.state, parts, sizes, strict=True):
+            expected = (count, batch, size) if batched else (count, size)
+            check_shape(f"hx ({name})", part, expected, "(D * L, B, H)" if batched else "(D * L, H)")
+        return parts if batched else [part.unsqueeze(1) for part in parts]
+
+    def _pack_state(self, parts: list[Tensor]) -> Any:
+        return tuple(parts) if len(parts) > 1 else parts[0]
+
+    def _layers(self) -> Iterator[tuple[int, bool]]:
+        yield from product(range(self.num_layers), (False, True) if self.bidirectional else (False,))
+
+    def _add_parameters(self, layer: int, reverse: bool, device: Any, dtype: torch.dtype | None) -> None:
+        gates = len(self.cell.gates) * self.hidden_size
+        fed_back = self.proj_size or self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (gates, self.input_size if layer == 0 else self.output_size),
+            "weight_hh": (gates, fed_back),
+        }
+        if self.bias:
+            shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
+        if self.proj_size:
+            shapes["weight_hr"] = (self.proj_size, self.hidden_size)
+        shapes |= dict.fromkeys(self.cell.per_unit, (self.hidden_size,))
+        for name, shape in shapes.items():
+            parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+            self.register_parameter(_parameter_name(name, layer, reverse), parameter)
+
+    def _weights(self, layer: int, reverse: bool) -> Weights:
+        def find(name: str) -> Any:
+            return getattr(self, _parameter_name(name, layer, reverse), None)
+
+        standard = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        return Weights(
+            **{name: find(name) for name in standard},
+            per_unit={name: find(name) for name in self.cell.per_unit},
+        )
+
+
+def _parameter_name(name: str, layer: int, reverse: bool) -> str:
+    return f"{name}_l{layer}{'_reverse' if reverse else ''}"

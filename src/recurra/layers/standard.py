@@ -1,0 +1,119 @@
+"""The three standard networks under torch.nn's names and constructors."""
+
+from typing import Any
+
+import torch
+
+from recurra import cells
+from recurra.layers.recurrent import Recurrent
+
+__all__ = ["GRU", "LSTM", "RNN"]
+
+
+class RNN(Recurrent):
+    """Elman network; constructor, `state_dict`, arguments and results as torch.nn.RNN, and `lengths`.
+
+    See `Recurrent` for the arguments; `nonlinearity` is "tanh" or "relu".
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__(
+            cells.Elman(nonlinearity),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            backend=backend,
+            device=device,
+            dtype=dtype,
+        )
+        self.nonlinearity = nonlinearity
+
+
+class LSTM(Recurrent):
+    """Long short-term memory; constructor, `state_dict`, arguments and results as torch.nn.LSTM, and `lengths`.
+
+    See `Recurrent` for the arguments.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__(
+            cells.LSTM(),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            backend=backend,
+            device=device,
+            dtype=dtype,
+        )
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit; constructor, `state_dict`, arguments and results as torch.nn.GRU, and `lengths`.
+
+    See `Recurrent` for the arguments.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__(
+            cells.GRU(),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            backend=backend,
+            device=device,
+            dtype=dtype,
+        )

@@ -1,0 +1,158 @@
+"""Single steps as modules: one step of any cell, and torch.nn's three cells."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from recurra import cells, kernels
+from recurra.cells import Cell
+from recurra.errors import ParameterError, ShapeError
+from recurra.kernels import Weights
+from recurra.shapes import check_positive, check_shape
+
+__all__ = ["GRUCell", "LSTMCell", "RNNCell", "RecurrentCell"]
+
+
+class RecurrentCell(nn.Module):
+    """One step of any cell, with the interface of torch.nn.LSTMCell.
+
+    Args:
+        cell: the equations, e.g. `recurra.cells.LSTM()`.
+        input_size: I, features of the input.
+        hidden_size: H, features of the state.
+        bias: whether both projections have a bias.
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Raises:
+        ParameterError: for a parameter out of its range.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(cell, Cell):
+            raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
+        check_positive("input_size", input_size)
+        check_positive("hidden_size", hidden_size)
+        self.cell = cell
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        gates = len(cell.gates) * hidden_size
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, input_size), "weight_hh": (gates, hidden_size)}
+        if bias:
+            shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
+        shapes |= dict.fromkeys(cell.per_unit, (hidden_size,))
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        if not bias:
+            self.bias_ih = self.bias_hh = None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew, uniform in +-1/sqrt(H), as torch.nn.LSTMCell does."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def extra_repr(self) -> str:
+        return f"{self.cell!r}, {self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+    def forward(self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None = None) -> Any:
+        """One step.
+
+        Args:
+            input: (B, I), or (I,) for one sequence.
+            hx: the state, (B, H) or (H,); a tuple of these for a cell whose state has several parts. Zeros
+                where None.
+
+        Returns:
+            The state after the step, in the form of `hx`; its first part is the output.
+
+        Raises:
+            ShapeError: where a shape does not fit.
+        """
+        if input.dim() not in (1, 2):
+            raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}")
+        x = input if input.dim() == 2 else input.unsqueeze(0)
+        check_shape("input", x, (x.shape[0], self.input_size), "(B, I)")
+        state = self._state(x, hx, batched=input.dim() == 2)
+        weights = Weights(
+            self.weight_ih,
+            self.weight_hh,
+            self.bias_ih,
+            self.bias_hh,
+            per_unit={name: getattr(self, name) for name in self.cell.per_unit},
+        )
+        after = kernels.step(self.cell, linear(x, weights.weight_ih, weights.bias_ih), state, weights)
+        if input.dim() == 1:
+            after = tuple(part.squeeze(0) for part in after)
+        return after if len(after) > 1 else after[0]
+
+    def _state(self, x: Tensor, hx: Any, batched: bool) -> tuple[Tensor, ...]:
+        names = self.cell.state
+        if hx is None:
+            return tuple(x.new_zeros(x.shape[0], self.hidden_size) for _ in names)
+        parts = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+        if len(parts) != len(names):
+            raise ShapeError("hx", f"{len(names)} tensors ({', '.join(names)})", f"{len(parts)}")
+        if not batched:
+            parts = tuple(part.unsqueeze(0) for part in parts)
+        for name, part in zip(names, parts, strict=True):
+            check_shape(f"hx ({name})", part, (x.shape[0], self.hidden_size), "(B, H)")
+        return parts
+
+
+class RNNCell(RecurrentCell):
+    """One step of an Elman network; constructor, `state_dict`, arguments and results as torch.nn.RNNCell."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(cells.Elman(nonlinearity), input_size, hidden_size, bias, device, dtype)
+        self.nonlinearity = nonlinearity
+
+
+class LSTMCell(RecurrentCell):
+    """One step of an LSTM, `h, c = cell(x, (h, c))`; as torch.nn.LSTMCell."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(cells.LSTM(), input_size, hidden_size, bias, device, dtype)
+
+
+class GRUCell(RecurrentCell):
+    """One step of a GRU, `h = cell(x, h)`; as torch.nn.GRUCell."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(cells.GRU(), input_size, hidden_size, bias, device, dtype)

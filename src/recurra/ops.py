@@ -1,0 +1,100 @@
+"""The functions a cell's `update` may call.
+
+Each runs on torch tensors, and on any other value that has an `apply_op(name, *arguments)` method: this is how
+one definition of a cell serves both for computing and for tracing. Arithmetic and comparison operators need no
+function here.
+"""
+
+from typing import Any
+
+import torch
+
+__all__ = [
+    "absolute",
+    "exp",
+    "log",
+    "maximum",
+    "minimum",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "tanh",
+    "where",
+]
+
+_ON_TENSORS = {
+    "absolute": torch.abs,
+    "exp": torch.exp,
+    "log": torch.log,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "softplus": torch.nn.functional.softplus,
+    "sqrt": torch.sqrt,
+    "tanh": torch.tanh,
+    "where": torch.where,
+}
+
+
+def _apply(name: str, *arguments: Any) -> Any:
+    for argument in arguments:
+        if hasattr(argument, "apply_op"):
+            return argument.apply_op(name, *arguments)
+    return _ON_TENSORS[name](*arguments)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)), in (0, 1)."""
+    return _apply("sigmoid", x)
+
+
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent, in (-1, 1)."""
+    return _apply("tanh", x)
+
+
+def relu(x: Any) -> Any:
+    """max(x, 0)."""
+    return _apply("relu", x)
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), positive."""
+    return _apply("softplus", x)
+
+
+def exp(x: Any) -> Any:
+    """Exponential."""
+    return _apply("exp", x)
+
+
+def log(x: Any) -> Any:
+    """Natural logarithm, of positive x."""
+    return _apply("log", x)
+
+
+def sqrt(x: Any) -> Any:
+    """Square root, of x not negative."""
+    return _apply("sqrt", x)
+
+
+def absolute(x: Any) -> Any:
+    """|x|."""
+    return _apply("absolute", x)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """The lesser of a and b, by element."""
+    return _apply("minimum", a, b)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """The greater of a and b, by element."""
+    return _apply("maximum", a, b)
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """a where the condition holds, else b, by element."""
+    return _apply("where", condition, a, b)

@@ -1,0 +1,58 @@
+"""Checks of tensors' shapes; the letters are B batch, T time, I input, H hidden, G gates, L layers, D directions."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from recurra.errors import ParameterError, ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["check_lengths", "check_positive", "check_probability", "check_shape"]
+
+
+def check_shape(name: str, tensor: "Tensor", expected: Sequence[int], letters: str) -> None:
+    """Refuse a tensor of another shape.
+
+    Raises:
+        ShapeError: naming the tensor, the shape expected in letters and numbers, and the one it has.
+    """
+    if tuple(tensor.shape) != tuple(expected):
+        raise ShapeError(name, f"shape {letters} = {tuple(expected)}", tuple(tensor.shape))
+
+
+def check_lengths(lengths: "Tensor | Sequence[int]", batch: int, steps: int) -> "Tensor":
+    """The true lengths as an int64 tensor (B,) on the CPU.
+
+    Raises:
+        ShapeError: where the shape is not (B,), the type is not an integer, or a length is outside 0..T.
+    """
+    import torch
+
+    tensor = torch.as_tensor(lengths).cpu()
+    if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
+        raise ShapeError("lengths", "integers", tensor.dtype)
+    check_shape("lengths", tensor, (batch,), "(B,)")
+    if batch and (tensor.min() < 0 or tensor.max() > steps):
+        raise ShapeError("lengths", f"values from 0 to T = {steps}", f"{int(tensor.min())} to {int(tensor.max())}")
+    return tensor.long()
+
+
+def check_positive(name: str, value: int, at_least: int = 1) -> None:
+    """Refuse what is not a whole number of at least `at_least`.
+
+    Raises:
+        ParameterError: naming the parameter.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise ParameterError(name, f"a whole number of at least {at_least}", value)
+
+
+def check_probability(name: str, value: float) -> None:
+    """Refuse what is not a number from 0 to 1.
+
+    Raises:
+        ParameterError: naming the parameter.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ParameterError(name, "a number from 0 to 1", value)
