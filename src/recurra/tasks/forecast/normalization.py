@@ -1,0 +1,67 @@
+"""The units in which a window is learned: its own level and its own seasonal change.
+
+Errors that count alike for every series (as in the mean absolute scaled error) must be of order one: so the scale
+is the mean absolute change from season to season, not the level, which for many series is a thousand times larger.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Normalization", "normalize"]
+
+# The scale is at least this share of the mean absolute deviation, so that a perfectly regular window has one.
+_LEAST_SHARE = 1e-2
+# And at least this share of the level: below it lies what float32 cannot tell apart.
+_LEAST_OF_LEVEL = 1e-6
+
+
+class Normalization(NamedTuple):
+    """The units of each window, all (B, 1) float64."""
+
+    location: Tensor  # mean of the last season
+    scale: Tensor  # mean absolute change from season to season
+    deviation: Tensor  # mean absolute deviation from the location
+    level: Tensor  # mean absolute value
+
+    def apply(self, values: Tensor) -> Tensor:
+        """Values in the data's units (B, ...) to normalised ones."""
+        return (values - self._like(self.location, values)) / self._like(self.scale, values)
+
+    def invert(self, values: Tensor) -> Tensor:
+        """Normalised values (B, ...) to the data's units, in float64."""
+        return values.double() * self._like(self.scale, values) + self._like(self.location, values)
+
+    def repeat_interleave(self, count: int) -> "Normalization":
+        """Each window's units `count` times, (B * count, 1)."""
+        return Normalization(*(part.repeat_interleave(count, 0) for part in self))
+
+    @staticmethod
+    def _like(part: Tensor, values: Tensor) -> Tensor:
+        return part.reshape(part.shape[0], *[1] * (values.dim() - 1))
+
+
+def normalize(history: Tensor, season: int) -> Normalization:
+    """The units of windows.
+
+    Args:
+        history: (B, L) float64, NaN where missing; needs no observed value at all.
+        season: the shortest cycle, in steps, at most L.
+    """
+    overall = _mean(history)
+    recent = _mean(history[:, -season:])
+    location = torch.where(recent.isnan(), overall, recent).nan_to_num(0.0)
+    level = _mean(history.abs()).nan_to_num(0.0)
+    deviation = _mean((history - location).abs()).nan_to_num(0.0)
+    change = _mean((history[:, season:] - history[:, :-season]).abs())
+    change = torch.where(change.isnan(), deviation, change)
+    scale = torch.maximum(change, torch.maximum(_LEAST_SHARE * deviation, _LEAST_OF_LEVEL * level))
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return Normalization(location, scale, torch.maximum(deviation, scale * _LEAST_SHARE), level)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean over the observed values of each row, (B, 1); NaN where there are none."""
+    seen = ~values.isnan()
+    return values.nan_to_num(0.0).sum(1, keepdim=True) / seen.sum(1, keepdim=True)

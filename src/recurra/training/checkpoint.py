@@ -1,0 +1,74 @@
+"""Checkpoints: one safetensors file each, its tensors by name and everything else as JSON in its header.
+
+One file is replaced by one rename, so weights, optimiser and counters can never be of different steps.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from recurra.errors import RunError
+from recurra.files import write_atomically
+
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+_FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """What is saved.
+
+    Attributes:
+        tensors: by name; weights under `model.`, the optimiser's under `optimizer.`, and so on.
+        values: what JSON can hold: step, best loss, parameter groups, schedule.
+    """
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names start with `prefix.`, under the rest of their names."""
+        return {name[len(prefix) + 1 :]: tensor for name, tensor in self.tensors.items() if name.startswith(f"{prefix}.")}
+
+    def add_group(self, prefix: str, tensors: dict[str, Tensor]) -> None:
+        """Add tensors under `prefix.`."""
+        self.tensors |= {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Raises:
+        RunError: where it cannot be written; the file before it is untouched.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
+    metadata = {"format": str(_FORMAT), "values": json.dumps(checkpoint.values)}
+    try:
+        write_atomically(path, lambda aside: save_file(tensors, aside, metadata))
+    except SafetensorError as error:
+        raise RunError(f"{path}: cannot be written ({error}); what was there is unchanged") from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        RunError: where the file is missing, damaged, or of a later version.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no checkpoint there; the run was not trained, or the path is not a run")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+    if metadata.get("format") != str(_FORMAT):
+        raise RunError(f"{path}: format {metadata.get('format')!r}, expected {_FORMAT}; written by another version?")
+    return Checkpoint(tensors, json.loads(metadata["values"]))
