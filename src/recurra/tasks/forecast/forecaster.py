@@ -1,10 +1,12 @@
 """The forecaster as an estimator: fit, predict, cross-validate, save, load."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import polars as pl
 
 from recurra.data.frequency import Frequency
 from recurra.data.future import attach_future, future_rows_missing
@@ -68,6 +70,11 @@ class Forecaster:
     def data(self) -> SeriesSet:
         """The series given to `fit`, those steps held out included."""
         return self._fitted().data
+
+    @property
+    def held_out(self) -> int:
+        """Steps at the end of each series given to `fit` that it did not learn from."""
+        return self._fitted().held_out
 
     def fit(
         self,
@@ -142,16 +149,21 @@ class Forecaster:
         Raises:
             DataError: where data or future covariates do not fit.
         """
+        _, _, frame = self.forecast(data, future, columns, frequency)
+        return like(frame, self._given if data is None else data)
+
+    def forecast(
+        self, data: Any = None, future: Any = None, columns: Columns | None = None, frequency: str | None = None
+    ) -> tuple[SeriesSet, np.ndarray, pl.DataFrame]:
+        """As `predict`: the series forecast, their quantiles (N, T, Q), and both as a polars frame."""
         series = self._series_like_fit(data, columns, frequency)
         if isinstance(future, str | Path):
             series = attach_future_file(series, future)
         elif future is not None:
             series = attach_future(series, future)
         self._check_future(series)
-        rows = np.arange(len(series))
-        quantiles = self.model.quantiles(series, rows, series.lengths)
-        frame = forecast_frame(series, quantiles, self.settings.quantiles)
-        return like(frame, self._given if data is None else data)
+        quantiles = self.model.quantiles(series, np.arange(len(series)), series.lengths)
+        return series, quantiles, forecast_frame(series, quantiles, self.settings.quantiles)
 
     def cross_validation(
         self,
@@ -276,7 +288,7 @@ class Forecaster:
                 raise DataError(
                     f"{series.source}: series {one.id!r}: a fold would forecast after {last}, but training saw later "
                     "steps, and the backtest would flatter. Use fewer folds, newer data, or train before each fold "
-                    "with --refit true (refit=True in Python)."
+                    "with --refit (refit=True in Python)."
                 )
 
     def _backtest(self, series: SeriesSet, plan: Folds) -> Backtest:
@@ -328,23 +340,22 @@ def _open_folder(folder: Path, run: ForecastRun, resume: bool) -> None:
     if not resume:
         if has_run(folder):
             raise RunError(
-                f"{folder}: already holds a run. Go on with it (--resume true), choose another folder (--out), or "
+                f"{folder}: already holds a run. Go on with it (--resume), choose another folder (--out), or "
                 "delete it first."
             )
         shutil.rmtree(folder / "tensorboard", ignore_errors=True)
         save_forecast_run(run, folder)
         return
-    kept = load_forecast_run(folder)
-    if kept.model.to_json() != run.model.to_json() and _differences(kept, run):
+    differences = _differences(load_forecast_run(folder), run)
+    if differences:
         raise RunError(
-            f"{folder}: cannot resume with other {', '.join(_differences(kept, run))}; give the same, or train into "
-            "another folder"
+            f"{folder}: cannot resume with other {', '.join(differences)}; give the same, or train into another folder"
         )
 
 
 def _differences(kept: ForecastRun, run: ForecastRun) -> list[str]:
     """What differs between two runs, the margins aside, which only training fills in."""
-    before, now = kept.model.to_json(), run.model.to_json()
+    before, now = (json.loads(json.dumps(r.model.to_json())) for r in (kept, run))
     settings = [name for name, value in now["settings"].items() if before["settings"][name] != value]
     parts = [name for name in ("frequency", "encoding", "shape", "sizes", "trained_until") if before[name] != now[name]]
     return settings + (["data (" + ", ".join(parts) + ")"] if parts else [])

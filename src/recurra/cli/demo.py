@@ -1,0 +1,34 @@
+"""`recurra demo`."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from recurra.cli.parsing import make_parser, parse, show_warnings
+from recurra.data.series import Columns
+from recurra.tasks.forecast import ForecastSettings
+from recurra.tasks.forecast.commands import evaluate, train
+
+__all__ = ["run"]
+
+_RUNS = {
+    "air_passengers": (ForecastSettings(horizon=12, max_steps=300, batch_size=32), Columns(), 3),
+    "weather": (ForecastSettings(horizon=48, max_steps=600), Columns(past=("humid", "wind_speed", "pressure")), 7),
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `recurra demo` with these arguments."""
+    parser = make_parser(
+        "recurra demo", "Train forecasters on the bundled samples, backtest them, and draw what they forecast."
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder, replaced where it is there")
+    options = parse(parser, arguments)
+    show_warnings()
+    for name, (settings, columns, folds) in _RUNS.items():
+        folder = options.out / name
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"== {name} ==", flush=True)
+        print(train(name, settings, folder, columns, folds=folds), flush=True)
+        print(evaluate(folder), flush=True)
+    return 0

@@ -1,0 +1,31 @@
+"""`recurra info`."""
+
+import platform
+from collections.abc import Sequence
+
+import torch
+
+import recurra
+from recurra.cli.parsing import make_parser, parse
+from recurra.kernels.native import instruction_sets, is_installed
+
+__all__ = ["run"]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `recurra info` with these arguments."""
+    parse(make_parser("recurra info", "Versions, threads and what this machine offers."), arguments)
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    extension = ", ".join(instruction_sets()) or "baseline" if is_installed() else "not installed"
+    rows = {
+        "recurra": recurra.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "threads": str(torch.get_num_threads()),
+        "CUDA device": cuda,
+        "C++ extension": extension,
+    }
+    width = max(map(len, rows))
+    print("\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items()))
+    return 0

@@ -1,0 +1,61 @@
+"""`recurra`: finds the subcommand and runs it; nothing heavy is imported before it is known."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import recurra
+from recurra.errors import RecurraError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast)",
+    "evaluate": "test a trained run beside simple baselines",
+    "predict": "use a trained run",
+    "demo": "train, backtest and draw on the data that ships with the package",
+    "info": "versions, threads and what this machine offers",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit status: 0 done, 2 a mistake in the input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"recurra {recurra.__version__}")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in _COMMANDS:
+        print(f"recurra: error: no command {command!r}; there are {', '.join(_COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        return import_module(f"recurra.cli.{command}").run(rest)
+    except RecurraError as error:
+        print(f"recurra: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"\nrecurra: {interrupt or 'interrupted'}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _help() -> str:
+    width = max(map(len, _COMMANDS))
+    lines = [f"  {name.ljust(width)}  {text}" for name, text in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: recurra COMMAND [OPTIONS]",
+            "",
+            "Recurrent neural networks: trained, explained, shipped.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "recurra COMMAND --help shows a command's options; recurra --version the version.",
+        ]
+    )

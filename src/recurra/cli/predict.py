@@ -1,0 +1,41 @@
+"""`recurra predict RUN`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from recurra.cli.parsing import make_parser, names, parse, show_warnings
+from recurra.tasks.forecast.commands import predict
+from recurra.training import read_run
+
+__all__ = ["run"]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `recurra predict` with these arguments."""
+    parser = make_parser("recurra predict", "Forecast the horizon after the end of each series.")
+    parser.add_argument("run", type=Path, help="folder that `recurra train` wrote")
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="newer observations or other series; the run's own by default"
+    )
+    parser.add_argument(
+        "--future", type=str | None, default=None, help="file of the known covariates after the end of each series"
+    )
+    parser.add_argument(
+        "--out", type=Path | None, default=None, help="CSV or Parquet file to write; RUN/forecast.csv by default"
+    )
+    parser.add_argument("--picture", type=Path | None, default=None, help="PNG file to draw the forecasts into")
+    parser.add_argument("--series", type=names, default=(), help="ids to draw, comma-separated; the first by default")
+    options = parse(parser, arguments)
+    show_warnings()
+    read_run(options.run)
+    print(
+        predict(
+            options.run,
+            data=options.data,
+            future=options.future,
+            out=options.out,
+            picture=options.picture,
+            ids=options.series,
+        )
+    )
+    return 0

@@ -1,0 +1,141 @@
+"""Pictures of forecasts: fan charts, error by horizon, the training curve."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+from recurra.data.series import Series, SeriesSet
+from recurra.files import prepare_folder, write_atomically
+from recurra.tasks.forecast.backtest import Backtest
+from recurra.tasks.forecast.conformal import interval_pairs
+from recurra.training import read_log
+
+__all__ = ["draw_backtest_fans", "draw_error_by_step", "draw_forecast_fans", "draw_training", "typical_series"]
+
+_BLUE, _GREY, _RED, _BLACK = "#1f5fa8", "#8a8a8a", "#c44536", "#222222"
+_HISTORY_HORIZONS = 4
+
+
+def typical_series(backtest: Backtest, count: int) -> list[str]:
+    """Ids of series to show: spread evenly from the best forecast to the worst, neither chosen for its looks."""
+    measures = backtest.by_series
+    ranked = sorted(measures, key=lambda name: np.nan_to_num(measures[name]["model"]["MASE"], nan=np.inf))
+    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked)) + 2)[1:-1] if len(ranked) > count else range(len(ranked))
+    return [ranked[round(place)] for place in places]
+
+
+def draw_backtest_fans(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
+    """Each chosen series' last steps, with the forecasts of all its folds over the truth."""
+    figure, axes = _panels(len(ids))
+    rows = {series.id: row for row, series in enumerate(backtest.data)}
+    horizon = backtest.truth.shape[1]
+    for ax, name in zip(axes, ids, strict=True):
+        row = rows[name]
+        series = backtest.data.series[row]
+        windows = np.flatnonzero(backtest.folds.rows == row)
+        origins = backtest.folds.origins[windows]
+        first = max(0, int(origins.min()) - _HISTORY_HORIZONS * horizon)
+        stamps = backtest.data.stamps(series)
+        ax.plot(stamps[first:], series.y[first:], color=_BLACK, linewidth=1, label="observed")
+        for number, (window, origin) in enumerate(zip(windows, origins, strict=True)):
+            ahead = stamps[origin : origin + horizon]
+            _fan(ax, ahead, backtest.quantiles[window], backtest.levels, labelled=number == 0)
+            ax.plot(
+                ahead,
+                backtest.points["seasonal naive"][window],
+                color=_RED,
+                linewidth=0.9,
+                linestyle=":",
+                label="seasonal naive" if number == 0 else None,
+            )
+            ax.axvline(ahead[0], color=_GREY, linewidth=0.6)
+        _finish(ax, name, stamps)
+    _legend(figure, axes[0])
+    _save(figure, path)
+
+
+def draw_forecast_fans(
+    data: SeriesSet, quantiles: np.ndarray, levels: tuple[float, ...], ids: Sequence[str], path: Path
+) -> None:
+    """Each chosen series' last steps and its forecast (T, Q)."""
+    figure, axes = _panels(len(ids))
+    horizon = quantiles.shape[1]
+    rows = {series.id: row for row, series in enumerate(data)}
+    for ax, name in zip(axes, ids, strict=True):
+        series: Series = data.series[rows[name]]
+        stamps = data.stamps(series, horizon)
+        first = max(0, len(series.y) - _HISTORY_HORIZONS * horizon)
+        ax.plot(stamps[first : len(series.y)], series.y[first:], color=_BLACK, linewidth=1, label="observed")
+        _fan(ax, stamps[len(series.y) :], quantiles[rows[name]], levels, labelled=True)
+        _finish(ax, name, stamps)
+    _legend(figure, axes[0])
+    _save(figure, path)
+
+
+def draw_error_by_step(backtest: Backtest, path: Path) -> None:
+    """The mean absolute scaled error of each step of the horizon, by method."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    ax = figure.subplots()
+    colours = {"model": _BLUE, "seasonal naive": _RED, "naive": _GREY}
+    for method, errors in backtest.by_step.items():
+        ax.plot(np.arange(1, len(errors) + 1), errors, color=colours[method], label=method, linewidth=1.6)
+    ax.set_xlabel("steps ahead")
+    ax.set_ylabel("mean absolute scaled error")
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def draw_training(log: Path, path: Path) -> None:
+    """Training and validation loss by step, from a training log."""
+    rows = read_log(log)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    ax = figure.subplots()
+    for column, colour, label in (("loss", _GREY, "training"), ("validation_loss", _BLUE, "validation")):
+        points = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
+        if points:
+            ax.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1.6 if column != "loss" else 0.9)
+    ax.set_xlabel("step")
+    ax.set_ylabel("loss")
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(9, 0.5 + 2.6 * count), layout="constrained")
+    return figure, list(figure.subplots(count, 1, squeeze=False)[:, 0])
+
+
+def _fan(ax: Axes, stamps: np.ndarray, quantiles: np.ndarray, levels: tuple[float, ...], labelled: bool) -> None:
+    for low, high in interval_pairs(levels):
+        ax.fill_between(stamps, quantiles[:, low], quantiles[:, high], color=_BLUE, alpha=0.14, linewidth=0)
+    pairs = interval_pairs(levels)
+    share = round(100 * (levels[pairs[0][1]] - levels[pairs[0][0]])) if pairs else 0
+    label = f"forecast, intervals up to {share} %" if pairs else "forecast"
+    ax.plot(stamps, quantiles[:, levels.index(0.5)], color=_BLUE, linewidth=1.4, label=label if labelled else None)
+
+
+def _finish(ax: Axes, name: str, stamps: np.ndarray) -> None:
+    ax.set_title(name, loc="left", fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.margins(x=0.01)
+    if np.issubdtype(stamps.dtype, np.datetime64):
+        locator = AutoDateLocator()
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _legend(figure: Figure, ax: Axes) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    prepare_folder(path.parent)
+    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
