@@ -38,7 +38,8 @@ __all__ = [
 _NAMES = {
     "Forecaster": "recurra.tasks.forecast",
     **dict.fromkeys(
-        ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"), "recurra.layers"
+        ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
+        "recurra.layers",
     ),
 }
 

@@ -1,4 +1,7 @@
-"""The errors Recurra raises. All derive from `RecurraError`; each message names the culprit and the way out."""
+"""The errors Recurra raises. Each message names the culprit and the way out."""
+
+import copyreg
+from typing import Any
 
 __all__ = [
     "BackendError",
@@ -13,6 +16,10 @@ __all__ = [
 
 class RecurraError(Exception):
     """Base of every error raised on purpose by Recurra."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Rebuilt from the message alone, so that an error crosses from a worker process to its parent.
+        return copyreg.__newobj__, (type(self), *self.args)  # type: ignore[attr-defined]
 
 
 class ParameterError(RecurraError, ValueError):

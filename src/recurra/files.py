@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from recurra.errors import RunError
@@ -10,7 +11,7 @@ __all__ = ["prepare_folder", "write_atomically", "write_text"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Replace a file whole: written aside, synced, renamed. A crash leaves the old file or the new, never a part.
+    """Replace a file whole: written aside, synced, renamed; a crash leaves the old or the new, never a part.
 
     Args:
         path: the file.
@@ -26,9 +27,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(aside, path)
         _sync(path.parent)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged") from error
+        reason = error.strerror or error
+        raise RunError(f"{path}: cannot be written ({reason}); what was there is unchanged") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -48,7 +51,8 @@ def prepare_folder(path: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
+        reason = error.strerror or error
+        raise RunError(f"{path}: cannot be written ({reason}); choose another folder") from error
 
 
 def _sync(path: Path) -> None:

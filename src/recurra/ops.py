@@ -1,13 +1,15 @@
 """The functions a cell's `update` may call.
 
-Each runs on torch tensors, and on any other value that has an `apply_op(name, *arguments)` method: this is how
-one definition of a cell serves both for computing and for tracing. Arithmetic and comparison operators need no
-function here.
+Each runs on torch tensors, and on any other value that has an `apply_op(name, *arguments)` method: this is
+how one definition of a cell serves both for computing and for tracing. Arithmetic and comparison operators
+need no function here.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 __all__ = [
     "absolute",
@@ -23,12 +25,24 @@ __all__ = [
     "where",
 ]
 
+
+def _of_tensors(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:
+    """Let a function of two tensors take a number for one of them."""
+
+    def with_numbers(a: Any, b: Any) -> Tensor:
+        # A float64 of no dimension keeps its digits and leaves the other's dtype as it is.
+        a, b = (x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in (a, b))
+        return function(a, b)
+
+    return with_numbers
+
+
 _ON_TENSORS = {
     "absolute": torch.abs,
     "exp": torch.exp,
     "log": torch.log,
-    "maximum": torch.maximum,
-    "minimum": torch.minimum,
+    "maximum": _of_tensors(torch.maximum),
+    "minimum": _of_tensors(torch.minimum),
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
     "softplus": torch.nn.functional.softplus,
@@ -86,15 +100,15 @@ def absolute(x: Any) -> Any:
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """The lesser of a and b, by element."""
+    """The lesser of a and b, by element; either may be a number."""
     return _apply("minimum", a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:
-    """The greater of a and b, by element."""
+    """The greater of a and b, by element; either may be a number."""
     return _apply("maximum", a, b)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """a where the condition holds, else b, by element."""
+    """a where the condition holds, else b, by element; either may be a number."""
     return _apply("where", condition, a, b)

@@ -1,4 +1,7 @@
-"""Checks of tensors' shapes; the letters are B batch, T time, I input, H hidden, G gates, L layers, D directions."""
+"""Checks of tensors' shapes and dtypes, and of numbers.
+
+The letters are B batch, T time, I input, H hidden, G gates, L layers, D directions.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,7 +11,7 @@ from recurra.errors import ParameterError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["check_lengths", "check_positive", "check_probability", "check_shape"]
+__all__ = ["check_dtype", "check_lengths", "check_positive", "check_probability", "check_shape"]
 
 
 def check_shape(name: str, tensor: "Tensor", expected: Sequence[int], letters: str) -> None:
@@ -21,6 +24,18 @@ def check_shape(name: str, tensor: "Tensor", expected: Sequence[int], letters: s
         raise ShapeError(name, f"shape {letters} = {tuple(expected)}", tuple(tensor.shape))
 
 
+def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor") -> None:
+    """Refuse a tensor of another dtype than the parameters', except under autocast, which converts.
+
+    Raises:
+        ShapeError: naming the tensor, the parameters' dtype and the one it has.
+    """
+    import torch
+
+    if tensor.dtype != parameter.dtype and not torch.is_autocast_enabled(tensor.device.type):
+        raise ShapeError(name, f"the parameters' dtype {parameter.dtype}", tensor.dtype)
+
+
 def check_lengths(lengths: "Tensor | Sequence[int]", batch: int, steps: int) -> "Tensor":
     """The true lengths as an int64 tensor (B,) on the CPU.
 
@@ -30,11 +45,14 @@ def check_lengths(lengths: "Tensor | Sequence[int]", batch: int, steps: int) -> 
     import torch
 
     tensor = torch.as_tensor(lengths).cpu()
+    if tensor.numel() == 0:
+        tensor = tensor.long()  # an empty list has no type of its own
     if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
         raise ShapeError("lengths", "integers", tensor.dtype)
     check_shape("lengths", tensor, (batch,), "(B,)")
     if batch and (tensor.min() < 0 or tensor.max() > steps):
-        raise ShapeError("lengths", f"values from 0 to T = {steps}", f"{int(tensor.min())} to {int(tensor.max())}")
+        found = f"{int(tensor.min())} to {int(tensor.max())}"
+        raise ShapeError("lengths", f"values from 0 to T = {steps}", found)
     return tensor.long()
 
 

@@ -28,7 +28,8 @@ class Cell:
     A subclass names its `gates`, the parts of its `state` (the first is the output and what the recurrent
     weights multiply) and its `per_unit` parameters, and gives its equations as `update`. These equations use
     only operators and the functions of `recurra.ops`, element by element: the two matrix products are the
-    kernel's work. Options of a cell (a nonlinearity, say) are dataclass fields, so that equal cells are equal.
+    kernel's work. Options of a cell (a nonlinearity, say) are dataclass fields, so that equal cells are
+    equal; a field with few values names them in its metadata as `choices`, and the tests then try each.
     """
 
     gates: ClassVar[tuple[str, ...]]

@@ -1,6 +1,6 @@
 """The simple recurrent network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recurra.cells.cell import Cell, Gates, PerUnit, State
 from recurra.errors import ParameterError
@@ -24,7 +24,7 @@ class Elman(Cell):
         ParameterError: for another nonlinearity.
     """
 
-    nonlinearity: str = "tanh"
+    nonlinearity: str = field(default="tanh", metadata={"choices": tuple(_NONLINEARITIES)})
 
     gates = ("h",)
     state = ("h",)

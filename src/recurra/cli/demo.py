@@ -13,20 +13,25 @@ __all__ = ["run"]
 
 _RUNS = {
     "air_passengers": (ForecastSettings(horizon=12, max_steps=300, batch_size=32), Columns(), 3),
-    "weather": (ForecastSettings(horizon=48, max_steps=600), Columns(past=("humid", "wind_speed", "pressure")), 7),
+    "weather": (
+        ForecastSettings(horizon=48, max_steps=400, dropout=0.1, conformal=True),
+        Columns(past=("humid", "wind_speed", "pressure")),
+        7,
+    ),
 }
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run `recurra demo` with these arguments."""
     parser = make_parser(
-        "recurra demo", "Train forecasters on the bundled samples, backtest them, and draw what they forecast."
+        "recurra demo",
+        "Train forecasters on the bundled samples, backtest them, and draw what they forecast.",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder, replaced where it is there")
+    parser.add_argument("--out", type=str, default="runs/demo", help="folder, replaced where it is there")
     options = parse(parser, arguments)
     show_warnings()
     for name, (settings, columns, folds) in _RUNS.items():
-        folder = options.out / name
+        folder = Path(options.out) / name
         shutil.rmtree(folder, ignore_errors=True)
         print(f"== {name} ==", flush=True)
         print(train(name, settings, folder, columns, folds=folds), flush=True)

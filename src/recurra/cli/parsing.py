@@ -1,7 +1,7 @@
 """What the subcommands' parsers share."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -12,7 +12,9 @@ __all__ = ["make_parser", "names", "numbers", "parse", "show_warnings", "whole_n
 def make_parser(usage: str, description: str) -> ArgumentParser:
     """A parser that also reads its options from a YAML file, `--config`; the command line has the last word."""
     parser = ArgumentParser(prog=usage, description=description, exit_on_error=True)
-    parser.add_argument("--config", action="config", help="a YAML file of these options; the command line overrides it")
+    parser.add_argument(
+        "--config", action="config", help="a YAML file of these options; the command line overrides it"
+    )
     return parser
 
 
@@ -21,22 +23,35 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     return parser.parse_args([_underscored(argument) for argument in arguments])
 
 
-def names(text: Any) -> tuple[str, ...]:
-    """Names separated by commas."""
-    parts = text.split(",") if isinstance(text, str) else text
-    return tuple(str(part).strip() for part in parts if str(part).strip())
+class Listed:
+    """An option's type: values separated by commas, or a YAML list, as a tuple.
+
+    Args:
+        kind: of each value.
+        words: what the help calls them.
+    """
+
+    def __init__(self, kind: Callable[[str], Any], words: str) -> None:
+        self._kind = kind
+        self._words = words
+
+    def __call__(self, given: Any) -> tuple[Any, ...]:
+        parts = (
+            given.split(",")
+            if isinstance(given, str)
+            else given
+            if isinstance(given, list | tuple)
+            else [given]
+        )
+        return tuple(self._kind(str(part).strip()) for part in parts if str(part).strip())
+
+    def __repr__(self) -> str:
+        return self._words
 
 
-def whole_numbers(text: Any) -> tuple[int, ...]:
-    """Whole numbers separated by commas."""
-    parts = text.split(",") if isinstance(text, str) else [text] if isinstance(text, int) else text
-    return tuple(int(part) for part in parts)
-
-
-def numbers(text: Any) -> tuple[float, ...]:
-    """Numbers separated by commas."""
-    parts = text.split(",") if isinstance(text, str) else [text] if isinstance(text, float) else text
-    return tuple(float(part) for part in parts)
+names = Listed(str, "names, comma-separated")
+whole_numbers = Listed(int, "whole numbers, comma-separated")
+numbers = Listed(float, "numbers, comma-separated")
 
 
 def show_warnings() -> None:

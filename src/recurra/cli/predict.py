@@ -13,28 +13,40 @@ __all__ = ["run"]
 def run(arguments: Sequence[str]) -> int:
     """Run `recurra predict` with these arguments."""
     parser = make_parser("recurra predict", "Forecast the horizon after the end of each series.")
-    parser.add_argument("run", type=Path, help="folder that `recurra train` wrote")
+    parser.add_argument("run", type=str, help="folder that `recurra train` wrote")
     parser.add_argument(
-        "--data", type=str | None, default=None, help="newer observations or other series; the run's own by default"
+        "--data",
+        type=str | None,
+        default=None,
+        help="newer observations or other series; the run's own by default",
     )
     parser.add_argument(
-        "--future", type=str | None, default=None, help="file of the known covariates after the end of each series"
+        "--future",
+        type=str | None,
+        default=None,
+        help="file of the known covariates after the end of each series",
     )
     parser.add_argument(
-        "--out", type=Path | None, default=None, help="CSV or Parquet file to write; RUN/forecast.csv by default"
+        "--out",
+        type=str | None,
+        default=None,
+        help="CSV or Parquet file to write; RUN/forecast.csv by default",
     )
-    parser.add_argument("--picture", type=Path | None, default=None, help="PNG file to draw the forecasts into")
-    parser.add_argument("--series", type=names, default=(), help="ids to draw, comma-separated; the first by default")
+    parser.add_argument(
+        "--picture", type=str | None, default=None, help="PNG file to draw the forecasts into"
+    )
+    parser.add_argument("--series", type=names, default=(), help="ids to draw; the first by default")
     options = parse(parser, arguments)
     show_warnings()
-    read_run(options.run)
+    folder = Path(options.run)
+    read_run(folder, "forecast")
     print(
         predict(
-            options.run,
+            folder,
             data=options.data,
             future=options.future,
-            out=options.out,
-            picture=options.picture,
+            out=None if options.out is None else Path(options.out),
+            picture=None if options.picture is None else Path(options.picture),
             ids=options.series,
         )
     )

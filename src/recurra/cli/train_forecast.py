@@ -18,7 +18,8 @@ _SEASONS, _LEVELS = (), ForecastSettings(horizon=1).quantiles
 def run(arguments: Sequence[str], resume_command: str) -> int:
     """Run `recurra train forecast` with these arguments; the other is what to say after an interruption."""
     parser = make_parser(
-        "recurra train forecast", "Train a recurrent forecaster on every series of a file, and keep it in a run folder."
+        "recurra train forecast",
+        "Train a recurrent forecaster on every series of a file, and keep it in a run folder.",
     )
     group = parser.add_argument_group("data")
     group.add_argument(
@@ -27,20 +28,28 @@ def run(arguments: Sequence[str], resume_command: str) -> int:
         required=True,
         help="CSV (long, or wide as in M4), TSV, Parquet or .tsf file; or the name of a sample: air_passengers, weather",
     )
-    group.add_argument("--out", type=Path, default=Path("runs/forecast"), help="folder of the run")
+    group.add_argument("--out", type=str, default="runs/forecast", help="folder of the run")
     group.add_argument("--id_column", type=str, default="unique_id", help="which series a row belongs to")
     group.add_argument("--time_column", type=str, default="ds", help="date, time or step")
     group.add_argument("--target_column", type=str, default="y", help="what to forecast")
-    group.add_argument("--past", type=names, default=(), help="columns known up to now, comma-separated")
+    group.add_argument("--past", type=names, default=(), help="columns known up to now")
     group.add_argument("--known", type=names, default=(), help="columns known for the future too")
     group.add_argument("--static", type=names, default=(), help="columns that do not vary within a series")
-    group.add_argument("--freq", type=str | None, default=None, help="such as 15m, 1h, 1d, 1w, 1mo; inferred by default")
     group.add_argument(
-        "--folds", type=int, default=2, help="horizons at the end of each series held out for `recurra evaluate`"
+        "--freq", type=str | None, default=None, help="such as 15m, 1h, 1d, 1w, 1mo; inferred by default"
+    )
+    group.add_argument(
+        "--folds",
+        type=int,
+        default=2,
+        help="horizons at the end of each series held out for `recurra evaluate`",
     )
     group.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    group.add_argument("--tensorboard", action="store_true", help="also log to TensorBoard, in the run folder")
+    group.add_argument(
+        "--tensorboard", action="store_true", help="also log to TensorBoard, in the run folder"
+    )
     settings = parser.add_argument_group("forecaster")
+    settings.add_argument("--horizon", type=int, required=True, help="steps to forecast")
     settings.add_argument(
         "--seasons",
         "--season",
@@ -48,8 +57,10 @@ def run(arguments: Sequence[str], resume_command: str) -> int:
         default=_SEASONS,
         help="lengths of the cycles in steps, shortest first, as 24,168; from the frequency by default",
     )
-    settings.add_argument("--quantiles", type=numbers, default=_LEVELS, help="levels forecast, as 0.1,0.5,0.9")
-    parser.add_class_arguments(ForecastSettings, skip={"seasons", "quantiles"})
+    settings.add_argument(
+        "--quantiles", type=numbers, default=_LEVELS, help="levels forecast, as 0.1,0.5,0.9"
+    )
+    parser.add_class_arguments(ForecastSettings, skip={"horizon", "seasons", "quantiles"})
     options = parse(parser, arguments)
     show_warnings()
     values = {name: getattr(options, name) for name in ForecastSettings.__dataclass_fields__}
@@ -60,9 +71,13 @@ def run(arguments: Sequence[str], resume_command: str) -> int:
             train(
                 options.data,
                 ForecastSettings(**values),
-                options.out,
+                Path(options.out),
                 Columns(
-                    options.id_column, options.time_column, options.target_column, options.past, options.known,
+                    options.id_column,
+                    options.time_column,
+                    options.target_column,
+                    options.past,
+                    options.known,
                     options.static,
                 ),
                 options.freq,

@@ -48,51 +48,60 @@ def _phase_of_months(stamps: np.ndarray) -> np.ndarray:
     return (stamps.astype("M8[M]").astype(np.int64) % 12) / 12
 
 
-_Cycles = dict[str, Callable[[np.ndarray], np.ndarray]]
+# By name, the length of a cycle in days and the phase in it, 0 to 1.
+_Cycles = dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]]
+_DAILY, _WEEKLY, _MONTHLY, _YEARLY = 1.0, 7.0, 365.25 / 12, 365.25
 
 
 def _cycles(frequency: Frequency) -> _Cycles:
     step = frequency.count
     if frequency.unit == "mo":
-        return {"month": _phase_of_months} if step % 12 else {}
+        return {"month": (_YEARLY, _phase_of_months)} if step % 12 else {}
     if step >= 7 * _DAY:
-        return {"week_of_year": _phase_of_year}
+        return {"week_of_year": (_YEARLY, _phase_of_year)}
+    week_and_year: _Cycles = {
+        "day_of_week": (_WEEKLY, _phase_of_week),
+        "day_of_year": (_YEARLY, _phase_of_year),
+    }
     if step >= _DAY:
-        return {"day_of_week": _phase_of_week, "day_of_month": _phase_of_month, "day_of_year": _phase_of_year}
+        return week_and_year | {"day_of_month": (_MONTHLY, _phase_of_month)}
     time_of_day = "hour_of_day" if step >= _HOUR else "minute_of_day"
-    return {time_of_day: _phase_of_day, "day_of_week": _phase_of_week, "day_of_year": _phase_of_year}
+    return {time_of_day: (_DAILY, _phase_of_day)} | week_and_year
 
 
-def calendar_features(frequency: Frequency, stamps: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def calendar_features(
+    frequency: Frequency, stamps: np.ndarray, span: float = np.inf
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Each natural cycle as a sine and cosine in [-1, 1]; below a week also the weekend, as 0 or 1.
 
     Sub-hourly: minute of day, day of week, day of year; sub-daily: hour of day, day of week, day of year;
-    daily: day of week, day of month, day of year; weekly: week of year; monthly and quarterly: month. Yearly
-        and "step"
-    have none.
+    daily: day of week, day of year, day of month; weekly: week of year; monthly and quarterly: month. Yearly
+    and "step" have none.
 
     Args:
         frequency: of the series.
         stamps: (n,) datetime64; for "step" of any type.
+        span: days of data learned from. A cycle not seen twice in it is left out: it would not tell the season,
+            but which single time a value was seen.
 
     Returns:
         (n, C) float32 and the C column names.
     """
+    none = np.empty((len(stamps), 0), dtype=np.float32), ()
     if frequency.unit == "step":
-        return np.empty((len(stamps), 0), dtype=np.float32), ()
+        return none
     stamps = stamps.astype("M8[us]")
     values: list[np.ndarray] = []
     names: list[str] = []
-    for name, phase in _cycles(frequency).items():
-        angle = 2 * np.pi * phase(stamps)
-        values += [np.sin(angle), np.cos(angle)]
-        names += [f"{name}_sin", f"{name}_cos"]
-    if frequency.unit == "us" and frequency.count < 7 * _DAY:
+    for name, (days, phase) in _cycles(frequency).items():
+        if 2 * days <= span:
+            angle = 2 * np.pi * phase(stamps)
+            values += [np.sin(angle), np.cos(angle)]
+            names += [f"{name}_sin", f"{name}_cos"]
+    if frequency.unit == "us" and frequency.count < 7 * _DAY and 2 * _WEEKLY <= span:
         values.append(_weekday(stamps) >= 5)
         names.append("weekend")
-    if not values:
-        return np.empty((len(stamps), 0), dtype=np.float32), ()
-    return np.stack(values, axis=1).astype(np.float32), tuple(names)
+    return (np.stack(values, axis=1).astype(np.float32), tuple(names)) if values else none
 
 
 def holiday_feature(country: str, stamps: np.ndarray) -> np.ndarray:

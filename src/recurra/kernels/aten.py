@@ -17,9 +17,9 @@ _FUSED = {
 }
 
 
-def serves(cell: Cell) -> bool:
-    """Whether torch has a fused kernel for this cell."""
-    return type(cell) in (Elman, LSTM, GRU) and cell in _FUSED
+def serves(cell: Cell, projected: bool = False) -> bool:
+    """Whether torch has a fused kernel for this cell; with a projected output it has the LSTM's only."""
+    return cell in _FUSED and (not projected or cell == LSTM())
 
 
 def run(
@@ -45,7 +45,7 @@ def _run_equal(
     flat = [weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh, weights.weight_hr]
     flat = [weight for weight in flat if weight is not None]
     initial = tuple(part.unsqueeze(0) for part in state)
-    hx = initial if len(initial) > 1 else initial[0]
+    hx = initial[0] if len(initial) == 1 else initial
     bias = weights.bias_ih is not None
     # cuDNN refuses a backward pass through what ran with train=False.
     train = torch.is_grad_enabled()

@@ -19,12 +19,14 @@ class Request:
         cell: the equations.
         device: the type of the inputs' device, "cpu" or "cuda".
         dtype: the inputs' dtype as torch prints it, "torch.float32".
-        transform: the function transform under way, "vmap" or "forward-mode derivative", or None.
+        projected: whether the output is projected (`proj_size`).
+        transform: the function transform under way, in words for the reason given, or None.
     """
 
     cell: Cell
     device: str
     dtype: str
+    projected: bool = False
     transform: str | None = None
 
 
@@ -60,8 +62,9 @@ def choose(backend: str, request: Request) -> Choice:
 
 
 def _aten_obstacle(request: Request) -> str:
-    if not aten.serves(request.cell):
-        return f"torch has no fused kernel for the cell {request.cell!r}"
+    if not aten.serves(request.cell, request.projected):
+        projected = " with a projected output" if request.projected else ""
+        return f"torch has no fused kernel for the cell {request.cell!r}{projected}"
     if request.transform is not None:
         return f"torch's fused kernels do not support {request.transform}"
     return ""

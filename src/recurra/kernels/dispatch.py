@@ -1,10 +1,10 @@
 """Run a sequence on the kernel that `choose` names."""
 
 import logging
-from functools import cache
 
 import torch
 from torch import Tensor
+from torch._C._functorch import maybe_current_level
 
 from recurra.cells import Cell
 from recurra.kernels import aten, native, reference
@@ -15,6 +15,7 @@ __all__ = ["run"]
 
 _log = logging.getLogger("recurra.kernels")
 _KERNELS = {"reference": reference.run, "aten": aten.run}
+_said: set[str] = set()
 
 
 def run(
@@ -32,7 +33,8 @@ def run(
         ParameterError: for an unknown backend.
         BackendError: where the backend asked for by name cannot serve.
     """
-    choice = choose(backend, Request(cell, inputs.device.type, str(inputs.dtype), _transform()))
+    projected = weights.weight_hr is not None
+    choice = choose(backend, Request(cell, inputs.device.type, str(inputs.dtype), projected, _transform()))
     if not native.is_installed():
         _say_once("the C++ extension is not installed: running on torch's own operations")
     if choice.reason:
@@ -40,15 +42,16 @@ def run(
     return _KERNELS[choice.backend](cell, inputs, state, weights, lengths, reverse)
 
 
-@cache
 def _say_once(message: str) -> None:
-    _log.warning(message)
+    if message not in _said:
+        _said.add(message)
+        _log.warning(message)
 
 
 def _transform() -> str | None:
-    """The function transform under way. torch has no public question for it; these two are stable since 2.0."""
+    """The function transform under way. torch has no public question for it; these two hold since 2.0."""
     if torch.autograd.forward_ad._current_level >= 0:
         return "forward-mode derivatives"
-    if torch._C._functorch.maybe_current_level() is not None:
+    if maybe_current_level() is not None:
         return "function transforms (vmap, jvp)"
     return None

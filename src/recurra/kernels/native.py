@@ -1,24 +1,18 @@
 """The compiled extension: whether it is installed, and what it says of this machine."""
 
-from functools import cache
+try:
+    import recurra._native as _native  # pyright: ignore[reportMissingImports]
+except ModuleNotFoundError:
+    _native = None
 
 __all__ = ["instruction_sets", "is_installed"]
 
 
-@cache
 def is_installed() -> bool:
     """Whether the package was built with its C++ extension."""
-    try:
-        import recurra._native  # noqa: F401
-    except ModuleNotFoundError:
-        return False
-    return True
+    return _native is not None
 
 
 def instruction_sets() -> tuple[str, ...]:
     """The vector instruction sets that this processor offers, widest last; empty without the extension."""
-    if not is_installed():
-        return ()
-    from recurra import _native
-
-    return tuple(_native.instruction_sets())
+    return () if _native is None else tuple(_native.instruction_sets())

@@ -10,7 +10,9 @@ __all__ = ["Weights"]
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of one layer in one direction, in torch's layout; R is the size of the output (`proj_size` or H).
+    """The weights of one layer in one direction, in torch's layout.
+
+    R is the size of the output, `proj_size` or H.
 
     Attributes:
         weight_ih: (G * H, I).

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra import kernels
-from recurra.cells import Cell
+from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import ParameterError, ShapeError
 from recurra.kernels import BACKENDS, Weights
-from recurra.shapes import check_lengths, check_positive, check_probability, check_shape
+from recurra.shapes import check_dtype, check_lengths, check_positive, check_probability, check_shape
 
 __all__ = ["Recurrent"]
 
@@ -30,18 +30,21 @@ class Recurrent(nn.Module):
         batch_first: whether input and output are (B, T, ...) rather than (T, B, ...).
         dropout: probability, on the output of each layer but the last, while training.
         bidirectional: whether each layer also runs backward in time; D is then 2, else 1.
-        proj_size: size of the projected output (Sak et al. 2014), less than H; 0 for none.
+        proj_size: size of the projected output (Sak et al. 2014), less than H, for a cell such as the LSTM,
+            whose equations read the last output through the recurrent weights only; 0 for none.
         backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten".
         device: of the parameters.
         dtype: of the parameters.
 
-    The parameters carry torch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, `weight_hr_l0`,
-    with `_reverse` for the second direction) and are drawn as torch draws them, uniform in +-1/sqrt(H) and in
-    the same order; a cell's per-unit parameters follow under their own names.
+    The parameters carry torch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,
+    `weight_hr_l0`, with `_reverse` for the second direction) and are drawn as torch draws them, uniform in
+    +-1/sqrt(H) and in the same order; a cell's per-unit parameters follow under their own names.
 
     Raises:
         ParameterError: for a parameter out of its range.
     """
+
+    weight_hh_l0: nn.Parameter
 
     def __init__(
         self,
@@ -61,12 +64,17 @@ class Recurrent(nn.Module):
         super().__init__()
         if not isinstance(cell, Cell):
             raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
-        for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            check_positive(name, value)
+        check_positive("input_size", input_size)
+        check_positive("hidden_size", hidden_size)
+        check_positive("num_layers", num_layers)
         check_probability("dropout", dropout)
         check_positive("proj_size", proj_size, at_least=0)
         if proj_size >= hidden_size:
             raise ParameterError("proj_size", f"less than hidden_size = {hidden_size}", proj_size)
+        if proj_size and _reads_output(cell):
+            raise ParameterError(
+                "proj_size", f"0, as {cell!r} mixes its last output with its gates", proj_size
+            )
         if backend not in BACKENDS:
             raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
         self.cell = cell
@@ -108,12 +116,13 @@ class Recurrent(nn.Module):
             "proj_size": 0,
             "backend": "auto",
         }
-        shown += [f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value]
+        options = {name: getattr(self, name) for name in defaults}
+        shown += [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
         return ", ".join(shown)
 
     def forward(
         self,
-        input: Tensor | PackedSequence,
+        input: Tensor | PackedSequence,  # noqa: A002 (torch's name)
         hx: Tensor | tuple[Tensor, ...] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Any, Any]:
@@ -121,18 +130,20 @@ class Recurrent(nn.Module):
 
         Args:
             input: (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence, or packed.
-            hx: the initial state, (D * L, B, H) or without B for one sequence; a tuple of these for a cell whose
-                state has several parts, the first of size `proj_size` where there is one. Zeros where None.
+            hx: the initial state, (D * L, B, H) or without B for one sequence; a tuple of these for a cell
+                whose state has several parts, the first of size `proj_size` where there is one. Zeros where
+                None.
             lengths: true lengths (B,), 0 to T, for padded input. Padding is never read; the output there is
-                zero, the reverse direction starts at each sequence's own last step, and the final state is the
-                state at the true end.
+                zero, the reverse direction starts at each sequence's own last step, and the final state is
+                the state at the true end.
 
         Returns:
-            The output (T, B, D * H), in the input's layout (packed for packed input), and the final state,
-            in the form of `hx`.
+            The output (T, B, output_size), in the input's layout (packed for packed input), and the final
+            state, in the form of `hx`.
 
         Raises:
             ShapeError: where a shape, dtype or length does not fit.
+            ParameterError: for `lengths` with input that has none to give: packed, or one sequence.
             BackendError: where the backend asked for by name cannot serve.
         """
         if isinstance(input, PackedSequence):
@@ -156,24 +167,20 @@ class Recurrent(nn.Module):
         output, final = self._run(x, self._initial_state(x, batch, hx), lengths)
         return output.transpose(0, 1) if self.batch_first else output, self._pack_state(final)
 
-    def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
-        x, lengths = pad_packed_sequence(input)
+    def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        x, lengths = pad_packed_sequence(packed)
         output, final = self._run(x, self._initial_state(x, x.shape[1], hx), lengths)
-        order = input.sorted_indices
+        order = packed.sorted_indices
         if order is not None:
             output, lengths = output.index_select(1, order), lengths[order.cpu()]
-        packed = pack_padded_sequence(output, lengths)
-        result = PackedSequence(packed.data, packed.batch_sizes, order, input.unsorted_indices)
-        return result, self._pack_state(final)
+        data, batch_sizes, _, _ = pack_padded_sequence(output, lengths)
+        return PackedSequence(data, batch_sizes, order, packed.unsorted_indices), self._pack_state(final)
 
-    def _run(
-        self, x: Tensor, state: list[Tensor], lengths: Tensor | None
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, x: Tensor, state: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """Run all layers over x (T, B, I); the state by part (D * L, B, H)."""
         if x.shape[2] != self.input_size:
             raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}")
-        if x.dtype != self.weight_hh_l0.dtype and not torch.is_autocast_enabled(x.device.type):
-            raise ShapeError("input", f"the parameters' dtype {self.weight_hh_l0.dtype}", x.dtype)
+        check_dtype("input", x, self.weight_hh_l0)
         directions = 2 if self.bidirectional else 1
         final: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
@@ -181,7 +188,9 @@ class Recurrent(nn.Module):
             for reverse in range(directions):
                 initial = tuple(part[layer * directions + reverse] for part in state)
                 weights = self._weights(layer, bool(reverse))
-                output, last = kernels.run(self.backend, self.cell, x, initial, weights, lengths, bool(reverse))
+                output, last = kernels.run(
+                    self.backend, self.cell, x, initial, weights, lengths, bool(reverse)
+                )
                 outputs.append(output)
                 final.append(last)
             x = torch.cat(outputs, dim=2) if self.bidirectional else outputs[0]
@@ -201,6 +210,7 @@ class Recurrent(nn.Module):
         for name, part, size in zip(self.cell.state, parts, sizes, strict=True):
             expected = (count, batch, size) if batched else (count, size)
             check_shape(f"hx ({name})", part, expected, "(D * L, B, H)" if batched else "(D * L, H)")
+            check_dtype(f"hx ({name})", part, self.weight_hh_l0)
         return parts if batched else [part.unsqueeze(1) for part in parts]
 
     def _pack_state(self, parts: list[Tensor]) -> Any:
@@ -234,6 +244,20 @@ class Recurrent(nn.Module):
             **{name: find(name) for name in standard},
             per_unit={name: find(name) for name in self.cell.per_unit},
         )
+
+
+def _reads_output(cell: Cell) -> bool:
+    """Whether the equations read the output of the step before, other than through the recurrent weights."""
+    number = torch.zeros(1, 1)
+    gates = Gates(**dict.fromkeys(cell.gates, number))
+    without_output = State(**dict.fromkeys(cell.state[1:], number))
+    try:
+        cell.update(gates, gates, without_output, PerUnit(**dict.fromkeys(cell.per_unit, number)))
+    except AttributeError as error:
+        if error.obj is not without_output or error.name != cell.state[0]:
+            raise
+        return True
+    return False
 
 
 def _parameter_name(name: str, layer: int, reverse: bool) -> str:

@@ -48,7 +48,7 @@ class RNN(Recurrent):
 
 
 class LSTM(Recurrent):
-    """Long short-term memory; constructor, `state_dict`, arguments and results as torch.nn.LSTM, and `lengths`.
+    """LSTM; constructor, `state_dict`, arguments and results as torch.nn.LSTM, and `lengths`.
 
     See `Recurrent` for the arguments.
     """

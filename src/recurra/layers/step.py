@@ -11,7 +11,7 @@ from recurra import cells, kernels
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
 from recurra.kernels import Weights
-from recurra.shapes import check_positive, check_shape
+from recurra.shapes import check_dtype, check_positive, check_shape
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RecurrentCell"]
 
@@ -30,6 +30,11 @@ class RecurrentCell(nn.Module):
     Raises:
         ParameterError: for a parameter out of its range.
     """
+
+    weight_ih: nn.Parameter
+    weight_hh: nn.Parameter
+    bias_ih: nn.Parameter | None
+    bias_hh: nn.Parameter | None
 
     def __init__(
         self,
@@ -50,7 +55,10 @@ class RecurrentCell(nn.Module):
         self.hidden_size = hidden_size
         self.bias = bias
         gates = len(cell.gates) * hidden_size
-        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, input_size), "weight_hh": (gates, hidden_size)}
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (gates, input_size),
+            "weight_hh": (gates, hidden_size),
+        }
         if bias:
             shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
         shapes |= dict.fromkeys(cell.per_unit, (hidden_size,))
@@ -69,7 +77,11 @@ class RecurrentCell(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
-    def forward(self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None = None) -> Any:
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 (torch's name)
+        hx: Tensor | tuple[Tensor, ...] | None = None,
+    ) -> Any:
         """One step.
 
         Args:
@@ -81,12 +93,13 @@ class RecurrentCell(nn.Module):
             The state after the step, in the form of `hx`; its first part is the output.
 
         Raises:
-            ShapeError: where a shape does not fit.
+            ShapeError: where a shape or dtype does not fit.
         """
         if input.dim() not in (1, 2):
             raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         check_shape("input", x, (x.shape[0], self.input_size), "(B, I)")
+        check_dtype("input", x, self.weight_hh)
         state = self._state(x, hx, batched=input.dim() == 2)
         weights = Weights(
             self.weight_ih,
@@ -98,7 +111,7 @@ class RecurrentCell(nn.Module):
         after = kernels.step(self.cell, linear(x, weights.weight_ih, weights.bias_ih), state, weights)
         if input.dim() == 1:
             after = tuple(part.squeeze(0) for part in after)
-        return after if len(after) > 1 else after[0]
+        return after[0] if len(after) == 1 else after
 
     def _state(self, x: Tensor, hx: Any, batched: bool) -> tuple[Tensor, ...]:
         names = self.cell.state
@@ -107,11 +120,11 @@ class RecurrentCell(nn.Module):
         parts = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
         if len(parts) != len(names):
             raise ShapeError("hx", f"{len(names)} tensors ({', '.join(names)})", f"{len(parts)}")
-        if not batched:
-            parts = tuple(part.unsqueeze(0) for part in parts)
+        expected = (x.shape[0], self.hidden_size) if batched else (self.hidden_size,)
         for name, part in zip(names, parts, strict=True):
-            check_shape(f"hx ({name})", part, (x.shape[0], self.hidden_size), "(B, H)")
-        return parts
+            check_shape(f"hx ({name})", part, expected, "(B, H)" if batched else "(H,)")
+            check_dtype(f"hx ({name})", part, self.weight_hh)
+        return parts if batched else tuple(part.unsqueeze(0) for part in parts)
 
 
 class RNNCell(RecurrentCell):

@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from recurra.cells import Cell
-from recurra.errors import ParameterError
 from recurra.layers import Recurrent
+from recurra.shapes import check_positive
 
 __all__ = ["EncoderDecoder"]
 
@@ -23,6 +23,9 @@ class EncoderDecoder(nn.Module):
         hidden_size: H.
         num_layers: L, of each.
         dropout: between layers, while training.
+
+    Raises:
+        ParameterError: for a parameter out of its range.
     """
 
     def __init__(
@@ -35,10 +38,14 @@ class EncoderDecoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if not isinstance(cell, Cell):
-            raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
-        self.encoder = Recurrent(cell, encoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True)
-        self.decoder = Recurrent(cell, decoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True)
+        check_positive("encoder_size", encoder_size)
+        check_positive("decoder_size", decoder_size)
+        self.encoder = Recurrent(
+            cell, encoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True
+        )
+        self.decoder = Recurrent(
+            cell, decoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True
+        )
 
     def forward(
         self, encoder_input: Tensor, decoder_input: Tensor, lengths: Tensor | None = None

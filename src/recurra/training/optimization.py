@@ -12,6 +12,7 @@ from recurra.training.settings import OPTIMIZERS, SCHEDULES
 
 __all__ = ["make_optimizer", "make_schedule", "restore_optimizer", "split_optimizer"]
 
+
 def make_optimizer(
     name: str, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float = 0.0
 ) -> Optimizer:

@@ -138,7 +138,11 @@ class Trainer:
         smooth = math.nan
         started = time.monotonic() - self._seconds
         bar = tqdm(
-            total=settings.max_steps, initial=self._step, desc="training", unit="step", disable=self._hide_progress
+            total=settings.max_steps,
+            initial=self._step,
+            desc="training",
+            unit="step",
+            disable=self._hide_progress,
         )
         with bar:
             while self._step < settings.max_steps:
@@ -234,7 +238,9 @@ class Trainer:
             return
         step = self._step if self._best_weights is None else self._best_step
         checkpoint = Checkpoint(values={"step": step, "loss": _json_number(self._best_loss)})
-        checkpoint.add_group("model", self._copy_weights() if self._best_weights is None else self._best_weights)
+        checkpoint.add_group(
+            "model", self._copy_weights() if self._best_weights is None else self._best_weights
+        )
         save_checkpoint(checkpoint, self._folder / "best.safetensors")
 
     def _save_last(self) -> None:
@@ -267,7 +273,11 @@ class Trainer:
         last = load_checkpoint(self._folder / "last.safetensors")
         values = last.values
         if values["settings"] != asdict(self._settings):
-            changed = [name for name, value in asdict(self._settings).items() if values["settings"].get(name) != value]
+            changed = [
+                name
+                for name, value in asdict(self._settings).items()
+                if values["settings"].get(name) != value
+            ]
             raise RunError(
                 f"{self._folder}: cannot resume with other settings ({', '.join(changed)}); "
                 "give the same ones, or train into another folder"

@@ -102,7 +102,9 @@ class Backtest:
         found = {}
         for row in np.unique(self.folds.rows):
             windows = np.flatnonzero(self.folds.rows == row)
-            found[self.data.series[row].id] = {method: self._measure(method, windows) for method in self.points}
+            found[self.data.series[row].id] = {
+                method: self._measure(method, windows) for method in self.points
+            }
         return found
 
     @property
@@ -113,7 +115,10 @@ class Backtest:
             scaled = np.abs(self.truth - points) / self.scales[:, None]
             seen = np.isfinite(scaled)
             found[method] = np.divide(
-                np.where(seen, scaled, 0).sum(0), seen.sum(0), out=np.full(seen.shape[1], np.nan), where=seen.any(0)
+                np.where(seen, scaled, 0).sum(0),
+                seen.sum(0),
+                out=np.full(seen.shape[1], np.nan),
+                where=seen.any(0),
             )
         return found
 

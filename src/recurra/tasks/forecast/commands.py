@@ -56,7 +56,11 @@ def train(
     forecaster.fit(series, held_out=held_out, folder=folder, resume=resume, tensorboard=tensorboard)
     draw_training(folder / "log.csv", folder / "training.png")
     result = forecaster.training_result
-    loss = f", validation loss {result.best_loss:.4f} at step {result.best_step}" if np.isfinite(result.best_loss) else ""
+    loss = (
+        f", validation loss {result.best_loss:.4f} at step {result.best_step}"
+        if np.isfinite(result.best_loss)
+        else ""
+    )
     ending = " (no better loss for a while)" if result.stopped_early else ""
     after = f"recurra evaluate {folder}" if folds else f"recurra predict {folder} --out forecast.csv"
     return (

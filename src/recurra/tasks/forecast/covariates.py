@@ -42,7 +42,7 @@ class CovariateEncoding:
         known: mean and standard deviation by known covariate.
         numbers: mean and standard deviation by static number; None at a category.
         categories: the categories by static column; None at a number.
-        calendar: whether calendar features are used.
+        calendar: days that the longest training series spans, which decide the calendar features; None for none.
         holidays: the country of the holidays used, or None.
     """
 
@@ -51,7 +51,7 @@ class CovariateEncoding:
     known: list[tuple[float, float]]
     numbers: list[tuple[float, float] | None]
     categories: list[list[str] | None]
-    calendar: bool
+    calendar: float | None
     holidays: str | None
 
     @classmethod
@@ -63,9 +63,15 @@ class CovariateEncoding:
             data.columns,
             _moments([series.past for series in data]),
             _moments([series.known for series in data]),
-            [_moments([np.array(v, float)[:, None]])[0] if n else None for v, n in zip(statics, numeric, strict=True)],
-            [None if n else sorted({str(value) for value in v}) for v, n in zip(statics, numeric, strict=True)],
-            calendar,
+            [
+                _moments([np.array(v, float)[:, None]])[0] if n else None
+                for v, n in zip(statics, numeric, strict=True)
+            ],
+            [
+                None if n else sorted({str(value) for value in v})
+                for v, n in zip(statics, numeric, strict=True)
+            ],
+            _days(data) if calendar else None,
             holidays,
         )
 
@@ -85,8 +91,8 @@ class CovariateEncoding:
         missing = steps + horizon - len(known[0])
         known[0] = np.pad(known[0], ((0, missing), (0, 0)))
         stamps = data.frequency.stamps(series.start, steps + horizon)
-        if self.calendar:
-            known.append(calendar_features(data.frequency, stamps)[0])
+        if self.calendar is not None:
+            known.append(calendar_features(data.frequency, stamps, self.calendar)[0])
         if self.holidays:
             known.append(holiday_feature(self.holidays, stamps))
         return Encoded(
@@ -125,6 +131,13 @@ class CovariateEncoding:
             if names is not None:
                 found.append(names.index(str(value)) + 1 if str(value) in names else 0)
         return np.array(found, np.int64)
+
+
+def _days(data: SeriesSet) -> float:
+    """Days that the longest series spans; 0 where there are no dates."""
+    longest = data.series[int(np.argmax(data.lengths))]
+    stamps = data.stamps(longest, 1)
+    return float((stamps[-1] - stamps[0]) / np.timedelta64(1, "D")) if stamps.dtype.kind == "M" else 0.0
 
 
 def _moments(arrays: list[np.ndarray]) -> list[tuple[float, float]]:

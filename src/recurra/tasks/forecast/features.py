@@ -16,8 +16,7 @@ from recurra.tasks.forecast.windows import Window, WindowShape
 
 __all__ = ["DirectInputs", "direct_inputs", "direct_sizes", "phases", "scale_features", "seasonal_lags"]
 
-_SHORT_LAGS = 7  # of the shortest season: a week of days, for hours
-_LONG_LAGS = 2  # of each longer one
+_LAGS = 2  # seasons back, of each cycle
 _HARMONICS = 2
 
 
@@ -34,11 +33,11 @@ class DirectInputs(NamedTuple):
 
 def seasonal_lags(shape: WindowShape) -> list[tuple[int, int]]:
     """The lags used, as (season, how many seasons back), those that fit in the history."""
-    lags = []
-    for season in shape.seasons:
-        most = _SHORT_LAGS if season == shape.seasons[0] else _LONG_LAGS
-        lags += [(season, back) for back in range(1, min(most, shape.history // season) + 1)]
-    return lags
+    return [
+        (season, back)
+        for season in shape.seasons
+        for back in range(1, min(_LAGS, shape.history // season) + 1)
+    ]
 
 
 def direct_inputs(window: Window, shape: WindowShape) -> DirectInputs:
@@ -130,7 +129,9 @@ def _encoder_values(z: Tensor, units: Normalization, shape: WindowShape) -> Tens
     changes = [now - z[:, -context - season : z.shape[1] - season] for season in shape.seasons]
     values = torch.stack([now, *changes], dim=2)
     features = [now.unsqueeze(2) * _ratio(units), torch.asinh(values)]
-    return torch.cat([*(f.nan_to_num(0.0).float() for f in features), (~now.isnan()).unsqueeze(2).float()], dim=2)
+    return torch.cat(
+        [*(f.nan_to_num(0.0).float() for f in features), (~now.isnan()).unsqueeze(2).float()], dim=2
+    )
 
 
 def _shared(window: Window, shape: WindowShape, scale: Tensor, before: bool) -> Tensor:

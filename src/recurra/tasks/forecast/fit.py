@@ -21,6 +21,7 @@ __all__ = ["Preparation", "make_trainer", "prepare", "window_shape"]
 
 _log = logging.getLogger("recurra.forecast")
 _MOST_VALIDATION_WINDOWS = 1024
+_ENOUGH_VALIDATION_WINDOWS = 64
 
 
 @dataclass(frozen=True)
@@ -66,23 +67,27 @@ def prepare(data: SeriesSet, settings: ForecastSettings) -> Preparation:
     encoding = CovariateEncoding.fit(data, settings.calendar, settings.holidays)
     windows = Windows(data, encoding, shape)
     lengths = windows.lengths
-    kept = settings.validation_windows * shape.horizon
+    count = _validation_windows(data, settings)
+    kept = count * shape.horizon
     validated = lengths - kept - shape.horizon >= shape.least_origin
     ends = np.where(validated, lengths - kept, lengths)
-    back = np.arange(1, settings.validation_windows + 1) * shape.horizon
+    back = np.arange(1, count + 1) * shape.horizon
     rows = np.repeat(np.flatnonzero(validated), len(back))
     origins = (lengths[validated][:, None] - back).ravel()
     if len(rows) > _MOST_VALIDATION_WINDOWS:
         chosen = np.random.default_rng(settings.seed).permutation(len(rows))[:_MOST_VALIDATION_WINDOWS]
         rows, origins = rows[np.sort(chosen)], origins[np.sort(chosen)]
-    if settings.validation_windows and not len(rows):
+    if count and not len(rows):
         if settings.conformal:
             raise DataError(
                 f"{data.source}: no series is long enough to keep {kept} steps for conformal intervals; the longest "
                 f"has {lengths.max()} steps, {kept + shape.horizon + shape.least_origin} are needed. Shorten the "
                 "horizon, or leave conformal out."
             )
-        _log.warning("%s: no series is long enough for validation windows; training without early stopping", data.source)
+        _log.warning(
+            "%s: no series is long enough for validation windows; training without early stopping",
+            data.source,
+        )
     seen = {
         series.id: int(np.asarray(data.stamps(series)[end - 1]).astype(np.int64))
         for series, end in zip(data, lengths, strict=True)
@@ -93,7 +98,10 @@ def prepare(data: SeriesSet, settings: ForecastSettings) -> Preparation:
 
 
 def make_trainer(
-    preparation: Preparation, folder: Path | None = None, tensorboard: bool = False, progress: bool | None = None
+    preparation: Preparation,
+    folder: Path | None = None,
+    tensorboard: bool = False,
+    progress: bool | None = None,
 ) -> Trainer:
     """The trainer of a preparation's model; arguments as of `Trainer`."""
     model, windows = preparation.model, preparation.windows
@@ -131,12 +139,23 @@ def make_trainer(
     )
 
 
+def _validation_windows(data: SeriesSet, settings: ForecastSettings) -> int:
+    """Horizons of each series to validate on: a few windows are no steady figure where there are few series."""
+    if settings.validation_windows is not None:
+        return settings.validation_windows
+    wanted = -(-_ENOUGH_VALIDATION_WINDOWS // len(data))
+    affordable = int(np.median(data.lengths)) // (10 * settings.horizon)
+    return max(1, min(wanted, affordable))
+
+
 def _check_lengths(data: SeriesSet, shape: WindowShape) -> None:
     needed = shape.least_origin + shape.horizon
     short = [series for series in data if len(series) < needed]
     if not short:
         return
-    shown = ", ".join(f"{series.id!r} ({len(series)})" for series in short[:5]) + (", ..." if len(short) > 5 else "")
+    shown = ", ".join(f"{series.id!r} ({len(series)})" for series in short[:5]) + (
+        ", ..." if len(short) > 5 else ""
+    )
     reason = f"a season of {shape.seasons[0]}, a step and a horizon of {shape.horizon} need {needed} steps"
     if len(short) == len(data):
         raise DataError(

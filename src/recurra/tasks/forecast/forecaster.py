@@ -132,7 +132,11 @@ class Forecaster:
         return self
 
     def predict(
-        self, data: Any = None, future: Any = None, columns: Columns | None = None, frequency: str | None = None
+        self,
+        data: Any = None,
+        future: Any = None,
+        columns: Columns | None = None,
+        frequency: str | None = None,
     ) -> Any:
         """Forecast the horizon after the end of each series.
 
@@ -153,7 +157,11 @@ class Forecaster:
         return like(frame, self._given if data is None else data)
 
     def forecast(
-        self, data: Any = None, future: Any = None, columns: Columns | None = None, frequency: str | None = None
+        self,
+        data: Any = None,
+        future: Any = None,
+        columns: Columns | None = None,
+        frequency: str | None = None,
     ) -> tuple[SeriesSet, np.ndarray, pl.DataFrame]:
         """As `predict`: the series forecast, their quantiles (N, T, Q), and both as a polars frame."""
         series = self._series_like_fit(data, columns, frequency)
@@ -215,7 +223,9 @@ class Forecaster:
         horizon = self.settings.horizon
         short = [s.id for s, before in zip(longer, data, strict=True) if len(s) < len(before) + horizon]
         if short:
-            raise DataError(f"{path}: series {short[0]!r} is continued by fewer steps than the horizon of {horizon}")
+            raise DataError(
+                f"{path}: series {short[0]!r} is continued by fewer steps than the horizon of {horizon}"
+            )
         rows = np.arange(len(data))
         return self._backtest(longer, Folds(rows, data.lengths, np.zeros(len(data), int), {}))
 
@@ -357,5 +367,9 @@ def _differences(kept: ForecastRun, run: ForecastRun) -> list[str]:
     """What differs between two runs, the margins aside, which only training fills in."""
     before, now = (json.loads(json.dumps(r.model.to_json())) for r in (kept, run))
     settings = [name for name, value in now["settings"].items() if before["settings"][name] != value]
-    parts = [name for name in ("frequency", "encoding", "shape", "sizes", "trained_until") if before[name] != now[name]]
+    parts = [
+        name
+        for name in ("frequency", "encoding", "shape", "sizes", "trained_until")
+        if before[name] != now[name]
+    ]
     return settings + (["data (" + ", ".join(parts) + ")"] if parts else [])

@@ -15,8 +15,9 @@ from recurra.tasks.forecast.normalization import Normalization
 
 __all__ = ["Head", "make_head", "sample_quantiles"]
 
-# A target this many seasonal changes away says no more than that it is extreme.
-_CLIP = 100.0
+# A target this many seasonal changes away says no more than that it is extreme. A very regular series strays by
+# hundreds of them from its mean every season: the limit must lie well beyond.
+_CLIP = 1000.0
 
 
 class Head(ABC):

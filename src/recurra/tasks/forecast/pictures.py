@@ -14,7 +14,13 @@ from recurra.tasks.forecast.backtest import Backtest
 from recurra.tasks.forecast.conformal import interval_pairs
 from recurra.training import read_log
 
-__all__ = ["draw_backtest_fans", "draw_error_by_step", "draw_forecast_fans", "draw_training", "typical_series"]
+__all__ = [
+    "draw_backtest_fans",
+    "draw_error_by_step",
+    "draw_forecast_fans",
+    "draw_training",
+    "typical_series",
+]
 
 _BLUE, _GREY, _RED, _BLACK = "#1f5fa8", "#8a8a8a", "#c44536", "#222222"
 _HISTORY_HORIZONS = 4
@@ -24,7 +30,11 @@ def typical_series(backtest: Backtest, count: int) -> list[str]:
     """Ids of series to show: spread evenly from the best forecast to the worst, neither chosen for its looks."""
     measures = backtest.by_series
     ranked = sorted(measures, key=lambda name: np.nan_to_num(measures[name]["model"]["MASE"], nan=np.inf))
-    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked)) + 2)[1:-1] if len(ranked) > count else range(len(ranked))
+    places = (
+        np.linspace(0, len(ranked) - 1, min(count, len(ranked)) + 2)[1:-1]
+        if len(ranked) > count
+        else range(len(ranked))
+    )
     return [ranked[round(place)] for place in places]
 
 
@@ -99,7 +109,12 @@ def draw_training(log: Path, path: Path) -> None:
     for column, colour, label in (("loss", _GREY, "training"), ("validation_loss", _BLUE, "validation")):
         points = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
         if points:
-            ax.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1.6 if column != "loss" else 0.9)
+            ax.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                label=label,
+                linewidth=1.6 if column != "loss" else 0.9,
+            )
     ax.set_xlabel("step")
     ax.set_ylabel("loss")
     ax.legend(frameon=False)
@@ -112,13 +127,17 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(count, 1, squeeze=False)[:, 0])
 
 
-def _fan(ax: Axes, stamps: np.ndarray, quantiles: np.ndarray, levels: tuple[float, ...], labelled: bool) -> None:
+def _fan(
+    ax: Axes, stamps: np.ndarray, quantiles: np.ndarray, levels: tuple[float, ...], labelled: bool
+) -> None:
     for low, high in interval_pairs(levels):
         ax.fill_between(stamps, quantiles[:, low], quantiles[:, high], color=_BLUE, alpha=0.14, linewidth=0)
     pairs = interval_pairs(levels)
     share = round(100 * (levels[pairs[0][1]] - levels[pairs[0][0]])) if pairs else 0
     label = f"forecast, intervals up to {share} %" if pairs else "forecast"
-    ax.plot(stamps, quantiles[:, levels.index(0.5)], color=_BLUE, linewidth=1.4, label=label if labelled else None)
+    ax.plot(
+        stamps, quantiles[:, levels.index(0.5)], color=_BLUE, linewidth=1.4, label=label if labelled else None
+    )
 
 
 def _finish(ax: Axes, name: str, stamps: np.ndarray) -> None:

@@ -69,7 +69,9 @@ class RecursiveNetwork(nn.Module):
         values = units.apply(torch.cat([window.history, window.target], dim=1))
         first = self._shape.history - self._shape.context
         steps = self._shape.context + self._shape.horizon
-        raw, state = self._steps(values, first, steps, self._given(window, units), window.categories, units, None)
+        raw, state = self._steps(
+            values, first, steps, self._given(window, units), window.categories, units, None
+        )
         return (raw, units), state
 
     def sample_paths(self, window: Window, head: Head, paths: int) -> Tensor:
@@ -91,7 +93,9 @@ class RecursiveNetwork(nn.Module):
         drawn = []
         for t in range(shape.horizon):
             at = shape.context + t
-            raw, state = self._steps(values, values.shape[1], 1, given[:, at : at + 1], categories, units, state)
+            raw, state = self._steps(
+                values, values.shape[1], 1, given[:, at : at + 1], categories, units, state
+            )
             sample = head.sample(raw, units)
             drawn.append(sample)
             values = torch.cat([values, units.apply(sample)], dim=1)

@@ -37,7 +37,8 @@ class ForecastSettings(TrainingSettings):
         nonnegative: forecasts below zero become zero.
         calendar: use hour, weekday, month and so on, as the frequency allows.
         holidays: code of a country whose public holidays are used, "US" say; needs the extra `forecast`.
-        validation_windows: horizons at the end of each series kept from training, for early stopping and `conformal`.
+        validation_windows: horizons at the end of each series kept from training, for early stopping and
+            `conformal`; enough for a steady figure, within a tenth of the data, where None.
         batch_size: windows a step.
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
         max_steps: optimiser steps at most.
@@ -70,16 +71,18 @@ class ForecastSettings(TrainingSettings):
     nonnegative: bool = False
     calendar: bool = True
     holidays: str | None = None
-    validation_windows: int = 1
+    validation_windows: int | None = None
     batch_size: int = 64
     device: str = "auto"
+    learning_rate: float = 4e-3
     patience: int = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("horizon", "num_layers", "hidden_size", "batch_size", "sample_paths"):
             check_positive(name, getattr(self, name))
-        check_positive("validation_windows", self.validation_windows, at_least=0)
+        if self.validation_windows is not None:
+            check_positive("validation_windows", self.validation_windows, at_least=0)
         check_probability("dropout", self.dropout)
         if self.context_length is not None:
             check_positive("context_length", self.context_length, at_least=2)
@@ -92,12 +95,17 @@ class ForecastSettings(TrainingSettings):
         self._check_choice("output", ("auto", "quantiles", "normal", "student_t", "negative_binomial"))
         levels = list(self.quantiles)
         if levels != sorted(set(levels)) or 0.5 not in levels or not 0 < levels[0] <= levels[-1] < 1:
-            raise ParameterError("quantiles", "increasing levels between 0 and 1, with 0.5 among them", self.quantiles)
+            raise ParameterError(
+                "quantiles", "increasing levels between 0 and 1, with 0.5 among them", self.quantiles
+            )
         if self.model == "recursive" and self.output == "quantiles":
             raise ParameterError(
-                "output", "a distribution to sample from with model='recursive'", self.output, "Leave it at 'auto'."
+                "output",
+                "a distribution to sample from with model='recursive'",
+                self.output,
+                "Leave it at 'auto'.",
             )
-        if self.conformal and not self.validation_windows:
+        if self.conformal and self.validation_windows == 0:
             raise ParameterError(
                 "validation_windows", "at least 1 with conformal intervals, which are fitted there", 0
             )
