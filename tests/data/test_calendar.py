@@ -59,9 +59,7 @@ def test_the_weekend_is_saturday_and_sunday():
     assert features("1d", np.datetime64("1969-12-27"), 3)["weekend"].tolist() == [1, 1, 0]
 
 
-@given(
-    st.sampled_from(["1s", "15m", "1h", "1d", "1w", "1mo"]), st.integers(-(10**6), 10**6), st.integers(0, 40)
-)
+@given(st.sampled_from(["1s", "15m", "1h", "1d", "1w", "1mo"]), st.integers(-(10**6), 10**6), st.integers(0, 40))
 def test_every_cycle_lies_on_the_unit_circle(text, days, n):
     found = features(text, START + np.timedelta64(days, "D"), n)
     for name, sine in found.items():

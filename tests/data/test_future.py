@@ -19,9 +19,7 @@ def days(first: int, n: int) -> np.ndarray:
 def history(future: int = 0) -> SeriesSet:
     y = np.concatenate([np.arange(4.0), np.full(future, np.nan)])
     n = len(y)
-    table = pl.DataFrame(
-        {"unique_id": ["a"] * n + ["b"] * n, "ds": np.tile(days(0, n), 2), "y": np.tile(y, 2), "k": 0}
-    )
+    table = pl.DataFrame({"unique_id": ["a"] * n + ["b"] * n, "ds": np.tile(days(0, n), 2), "y": np.tile(y, 2), "k": 0})
     return series_from_frame(table, COLUMNS)
 
 

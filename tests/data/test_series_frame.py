@@ -21,9 +21,7 @@ def frame(**columns: object) -> pl.DataFrame:
 
 
 def test_a_long_frame_becomes_series_in_order_of_appearance():
-    found = series_from_frame(
-        pl.DataFrame({"unique_id": ["b", "b", "a", "a"], "ds": DAYS[:2] * 2, "y": [1, 2, 3, 4]})
-    )
+    found = series_from_frame(pl.DataFrame({"unique_id": ["b", "b", "a", "a"], "ds": DAYS[:2] * 2, "y": [1, 2, 3, 4]}))
     assert found.ids == ("b", "a")
     assert str(found.frequency) == "1d"
     assert found.source == "frame"

@@ -89,7 +89,5 @@ def test_a_wide_continuation(tmp_path):
     np.testing.assert_array_equal(found["H1"].y, [605, 586, 559, np.nan, 540])
     assert found["H2"].y.tolist() == [3, 4, 5]
     test.write_text("V1,V2,V3\nh1,4,5\nh2,5,6\n")
-    with pytest.raises(
-        DataError, match=r"test.csv: no line continues 2 series \('H1', 'H2'\); it has 'h1', 'h2'"
-    ):
+    with pytest.raises(DataError, match=r"test.csv: no line continues 2 series \('H1', 'H2'\); it has 'h1', 'h2'"):
         continuation(train, test)

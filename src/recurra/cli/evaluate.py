@@ -19,15 +19,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--folds", type=int | None, default=None, help="forecasts of each series; as held out by default"
     )
-    parser.add_argument(
-        "--step", type=int | None, default=None, help="steps between origins; the horizon by default"
-    )
-    parser.add_argument(
-        "--refit", action="store_true", help="train anew before each fold, on what is before it"
-    )
-    parser.add_argument(
-        "--data", type=str | None, default=None, help="other data than the run's own, in the same form"
-    )
+    parser.add_argument("--step", type=int | None, default=None, help="steps between origins; the horizon by default")
+    parser.add_argument("--refit", action="store_true", help="train anew before each fold, on what is before it")
+    parser.add_argument("--data", type=str | None, default=None, help="other data than the run's own, in the same form")
     parser.add_argument(
         "--test",
         type=str | None,
@@ -35,9 +29,7 @@ def run(arguments: Sequence[str]) -> int:
         help="a file with what followed the training data, as M4's test files",
     )
     parser.add_argument("--series", type=names, default=(), help="ids to draw; a spread by default")
-    parser.add_argument(
-        "--out", type=str | None, default=None, help="where tables and pictures go; RUN/evaluation"
-    )
+    parser.add_argument("--out", type=str | None, default=None, help="where tables and pictures go; RUN/evaluation")
     options = parse(parser, arguments)
     show_warnings()
     folder = Path(options.run)

@@ -12,9 +12,7 @@ __all__ = ["make_parser", "names", "numbers", "parse", "show_warnings", "whole_n
 def make_parser(usage: str, description: str) -> ArgumentParser:
     """A parser that also reads its options from a YAML file, `--config`; the command line has the last word."""
     parser = ArgumentParser(prog=usage, description=description, exit_on_error=True)
-    parser.add_argument(
-        "--config", action="config", help="a YAML file of these options; the command line overrides it"
-    )
+    parser.add_argument("--config", action="config", help="a YAML file of these options; the command line overrides it")
     return parser
 
 
@@ -36,13 +34,7 @@ class Listed:
         self._words = words
 
     def __call__(self, given: Any) -> tuple[Any, ...]:
-        parts = (
-            given.split(",")
-            if isinstance(given, str)
-            else given
-            if isinstance(given, list | tuple)
-            else [given]
-        )
+        parts = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
         return tuple(self._kind(str(part).strip()) for part in parts if str(part).strip())
 
     def __repr__(self) -> str:

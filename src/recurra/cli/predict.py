@@ -32,9 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         default=None,
         help="CSV or Parquet file to write; RUN/forecast.csv by default",
     )
-    parser.add_argument(
-        "--picture", type=str | None, default=None, help="PNG file to draw the forecasts into"
-    )
+    parser.add_argument("--picture", type=str | None, default=None, help="PNG file to draw the forecasts into")
     parser.add_argument("--series", type=names, default=(), help="ids to draw; the first by default")
     options = parse(parser, arguments)
     show_warnings()

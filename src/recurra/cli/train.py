@@ -18,8 +18,6 @@ def run(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     task, *rest = arguments
     if task not in _TASKS:
-        raise ParameterError(
-            "task", f"one of {', '.join(_TASKS)}", task, "As in: recurra train forecast --data FILE"
-        )
+        raise ParameterError("task", f"one of {', '.join(_TASKS)}", task, "As in: recurra train forecast --data FILE")
     command = " ".join(["recurra", "train", *arguments])
     return import_module(_TASKS[task]).run(rest, command if "--resume" in rest else f"{command} --resume")

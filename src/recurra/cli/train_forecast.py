@@ -26,7 +26,7 @@ def run(arguments: Sequence[str], resume_command: str) -> int:
         "--data",
         type=str,
         required=True,
-        help="CSV (long, or wide as in M4), TSV, Parquet or .tsf file; or the name of a sample: air_passengers, weather",
+        help="CSV (long, or wide as in M4), TSV, Parquet or .tsf file; or a sample, air_passengers or weather",
     )
     group.add_argument("--out", type=str, default="runs/forecast", help="folder of the run")
     group.add_argument("--id_column", type=str, default="unique_id", help="which series a row belongs to")
@@ -45,9 +45,7 @@ def run(arguments: Sequence[str], resume_command: str) -> int:
         help="horizons at the end of each series held out for `recurra evaluate`",
     )
     group.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    group.add_argument(
-        "--tensorboard", action="store_true", help="also log to TensorBoard, in the run folder"
-    )
+    group.add_argument("--tensorboard", action="store_true", help="also log to TensorBoard, in the run folder")
     settings = parser.add_argument_group("forecaster")
     settings.add_argument("--horizon", type=int, required=True, help="steps to forecast")
     settings.add_argument(
@@ -57,9 +55,7 @@ def run(arguments: Sequence[str], resume_command: str) -> int:
         default=_SEASONS,
         help="lengths of the cycles in steps, shortest first, as 24,168; from the frequency by default",
     )
-    settings.add_argument(
-        "--quantiles", type=numbers, default=_LEVELS, help="levels forecast, as 0.1,0.5,0.9"
-    )
+    settings.add_argument("--quantiles", type=numbers, default=_LEVELS, help="levels forecast, as 0.1,0.5,0.9")
     parser.add_class_arguments(ForecastSettings, skip={"horizon", "seasons", "quantiles"})
     options = parse(parser, arguments)
     show_warnings()

@@ -98,7 +98,7 @@ def calendar_features(
             angle = 2 * np.pi * phase(stamps)
             values += [np.sin(angle), np.cos(angle)]
             names += [f"{name}_sin", f"{name}_cos"]
-    if frequency.unit == "us" and frequency.count < 7 * _DAY and 2 * _WEEKLY <= span:
+    if frequency.unit == "us" and frequency.count < 7 * _DAY and span >= 2 * _WEEKLY:
         values.append(_weekday(stamps) >= 5)
         names.append("weekend")
     return (np.stack(values, axis=1).astype(np.float32), tuple(names)) if values else none

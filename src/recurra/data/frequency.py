@@ -123,9 +123,7 @@ class Frequency:
             return cls(_common_gap(np.concatenate([np.diff(stamps) for stamps in long])), "step")
         before = np.concatenate([stamps[:-1] for stamps in long]).astype("M8[us]")
         after = np.concatenate([stamps[1:] for stamps in long]).astype("M8[us]")
-        first = np.repeat([stamps[0] for stamps in long], [len(stamps) - 1 for stamps in long]).astype(
-            "M8[us]"
-        )
+        first = np.repeat([stamps[0] for stamps in long], [len(stamps) - 1 for stamps in long]).astype("M8[us]")
         months = _common_months(before, after, first)
         return cls(months, "mo") if months else cls(_common_gap((after - before).astype(np.int64)), "us")
 

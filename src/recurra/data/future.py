@@ -101,9 +101,7 @@ def _rows(series_set: SeriesSet, frame: Any, numeric: tuple[str, ...], source: s
     if columns.id is None:
         # A frame without ids speaks of the one series there is, whatever that is called.
         if len(series_set) != 1:
-            raise DataError(
-                f"{source.name}: no column {series_set.columns.id!r} to tell the {len(series_set)} series."
-            )
+            raise DataError(f"{source.name}: no column {series_set.columns.id!r} to tell the {len(series_set)} series.")
         rows = replace(rows, ids=series_set.ids)
     unknown = [series_id for series_id in rows.ids if series_id not in series_set]
     if unknown:

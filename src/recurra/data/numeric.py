@@ -45,12 +45,8 @@ def numeric_column(table: Table, name: str, way_out: str) -> np.ndarray:
         got = column[row]
         if isinstance(got, str) and _COMMA.fullmatch(got.strip()):
             way_out = "Write a decimal point, and no separator of thousands."
-        raise table.error(
-            row, f"{name} is {got!r}, expected a number, or nothing where it is missing. {way_out}"
-        )
+        raise table.error(row, f"{name} is {got!r}, expected a number, or nothing where it is missing. {way_out}")
     if (infinite := numbers.is_infinite()).any():
         row = int(infinite.arg_max() or 0)
-        raise table.error(
-            row, f"{name} is infinite, expected a finite number. Correct it, or leave it empty."
-        )
+        raise table.error(row, f"{name} is infinite, expected a finite number. Correct it, or leave it empty.")
     return numbers.fill_null(float("nan")).to_numpy()

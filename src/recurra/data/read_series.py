@@ -24,9 +24,7 @@ _TSF = (".tsf", ".tsf.gz")
 _PARQUET = (".parquet", ".pq")
 
 
-def read_series(
-    path: str | Path, columns: Columns | None = None, frequency: Frequency | None = None
-) -> SeriesSet:
+def read_series(path: str | Path, columns: Columns | None = None, frequency: Frequency | None = None) -> SeriesSet:
     """Read the series of a file.
 
     .csv, .tsv (also .gz): a long table, its delimiter found among comma, semicolon and tab, UTF-8; or a wide
@@ -78,9 +76,7 @@ def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     Raises:
         DataError: a series that the file does not continue, or a file that cannot be used as it is.
     """
-    if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(
-        text := read_text(path), series_set.columns.time
-    ):
+    if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := read_text(path), series_set.columns.time):
         return _continued_by_wide(series_set, text, str(path))
     return continued_by_frame(series_set, read_frame(path), _lines(path))
 
@@ -88,9 +84,7 @@ def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
 def _continued_by_wide(series_set: SeriesSet, text: str, source: str) -> SeriesSet:
     columns = series_set.columns
     if columns.past or columns.known:
-        raise DataError(
-            f"{source}: a wide file holds no covariates, but the series have some. Give a long file."
-        )
+        raise DataError(f"{source}: a wide file holds no covariates, but the series have some. Give a long file.")
     values = wide_values(text, source)
     missing = [series.id for series in series_set if series.id not in values]
     if missing:
@@ -133,7 +127,5 @@ def _with_numbers(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
         if name in frame.columns:
             text = frame[name].str.strip_chars().replace("", None)
             numbers = text.cast(pl.Float64, strict=False)
-            frame = frame.with_columns(
-                (text if numbers.null_count() > text.null_count() else numbers).alias(name)
-            )
+            frame = frame.with_columns((text if numbers.null_count() > text.null_count() else numbers).alias(name))
     return frame

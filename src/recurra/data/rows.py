@@ -74,15 +74,11 @@ def found_columns(table: Table, columns: Columns, needed: Iterable[str]) -> Colu
                 + (f" Name it with --{options[name]}-column." if name in options else "")
             )
     if table.frame.is_empty():
-        raise DataError(
-            f"{source}: no rows, only columns. Give a table with at least one row for each series."
-        )
+        raise DataError(f"{source}: no rows, only columns. Give a table with at least one row for each series.")
     return columns
 
 
-def sorted_rows(
-    table: Table, columns: Columns, numeric: tuple[str, ...], frequency: Frequency | None
-) -> Rows:
+def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], frequency: Frequency | None) -> Rows:
     """Read, check and sort the rows.
 
     Args:

@@ -1,9 +1,10 @@
 """Series on a regular grid, as the tasks use them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,11 @@ class Columns:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ParameterError("columns", "each column in one role", ", ".join(twice))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Columns":
+        """From the fields as JSON has them, its lists in place of tuples."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
     @property
     def all(self) -> tuple[str | None, ...]:

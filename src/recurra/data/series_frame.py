@@ -74,9 +74,7 @@ def _frequency(rows: Rows, given: Frequency | None) -> Frequency:
     source = rows.table.source.name
     positions = rows.stamps.dtype.kind == "i"
     if given is not None and given.unit == "step" and not positions:
-        raise DataError(
-            f"{source}: the stamps are dates, frequency {given} needs integers. Give --freq 1d or such."
-        )
+        raise DataError(f"{source}: the stamps are dates, frequency {given} needs integers. Give --freq 1d or such.")
     if given is not None and (given.unit == "step" or not positions):
         return given
     try:
@@ -109,9 +107,7 @@ def _static_column(rows: Rows, name: str) -> list[float | str]:
     )
     if first["value"].null_count():
         s = int(first["value"].is_null().arg_max() or 0)
-        raise rows.error(
-            int(rows.begin[s]), f"the static column {name} is missing for this series. Fill it in."
-        )
+        raise rows.error(int(rows.begin[s]), f"the static column {name} is missing for this series. Fill it in.")
     values = first["value"].to_list()
     wrong = held.filter(pl.col("value") != first["value"].gather(held["code"]))
     if wrong.height:

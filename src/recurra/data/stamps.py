@@ -59,16 +59,8 @@ def parse_stamps(table: Table, name: str, frequency: Frequency | None) -> np.nda
         return zoneless.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy()
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("us")).to_numpy()
-    whole = (
-        column.cast(pl.Int64, strict=False)
-        if column.dtype.is_numeric() or column.dtype == pl.String
-        else None
-    )
-    if (
-        whole is not None
-        and not whole.null_count()
-        and not (column.dtype.is_float() and (whole != column).any())
-    ):
+    whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() or column.dtype == pl.String else None
+    if whole is not None and not whole.null_count() and not (column.dtype.is_float() and (whole != column).any()):
         return _from_integers(whole, frequency)
     if column.dtype != pl.String:
         row = int((whole != column).arg_max() or 0) if whole is not None and column.dtype.is_float() else 0

@@ -1,6 +1,7 @@
 """A set of series kept in one file, exactly as it is."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ def save_series(data: SeriesSet, path: Path) -> None:
     Raises:
         RunError: where it cannot be written.
     """
-    columns = data.columns
     dates = all(isinstance(series.start, np.datetime64) for series in data)
     arrays = {
         "starts": np.array([np.asarray(series.start).astype(np.int64) for series in data]),
@@ -34,7 +34,7 @@ def save_series(data: SeriesSet, path: Path) -> None:
     values = {
         "ids": data.ids,
         "static": [series.static for series in data],
-        "columns": {name: getattr(columns, name) for name in columns.__dataclass_fields__},
+        "columns": asdict(data.columns),
         "frequency": str(data.frequency),
         "dates": dates,
         "source": data.source,
@@ -75,5 +75,5 @@ def load_series(path: Path) -> SeriesSet:
         )
         for name, start, y, past, known, static in parts
     )
-    columns = {name: tuple(v) if isinstance(v, list) else v for name, v in values["columns"].items()}
-    return SeriesSet(series, Frequency.parse(values["frequency"]), Columns(**columns), values["source"])
+    frequency, columns = Frequency.parse(values["frequency"]), Columns.from_json(values["columns"])
+    return SeriesSet(series, frequency, columns, values["source"])

@@ -68,9 +68,7 @@ def series_from_tsf(text: str, frequency: Frequency | None, source: str) -> Seri
                 raise DataError(f"{place}: series {found.id!r} occurs twice. Rename one.")
             series[found.id] = found
     if step is None or not series:
-        raise DataError(
-            f"{source}: no {'series after @data' if step else '@data section'}. Is it a .tsf file?"
-        )
+        raise DataError(f"{source}: no {'series after @data' if step else '@data section'}. Is it a .tsf file?")
     static = tuple(name for name, _ in header.attributes if name not in ("series_name", "start_timestamp"))
     return SeriesSet(tuple(series.values()), step, Columns(static=static), source)
 
@@ -90,9 +88,7 @@ def _frequency(word: str, place: str) -> Frequency:
         return Frequency.parse("30m")
     match = _FREQUENCY.fullmatch(word.lower())
     if match is None or match[2] not in _UNITS:
-        raise DataError(
-            f"{place}: the @frequency {word!r} is not known. Give it with --freq, for example --freq 1h."
-        )
+        raise DataError(f"{place}: the @frequency {word!r} is not known. Give it with --freq, for example --freq 1h.")
     return Frequency.parse(f"{match[1] or ''}{_UNITS[match[2]]}")
 
 
@@ -130,9 +126,7 @@ def _start(text: str, place: str) -> np.datetime64:
     try:
         return np.datetime64(f"{day}T{time.replace('-', ':') or '00:00'}", "us")
     except ValueError:
-        raise DataError(
-            f"{place}: the start_timestamp {text!r}, expected one such as 2012-01-31 00-00-00."
-        ) from None
+        raise DataError(f"{place}: the start_timestamp {text!r}, expected one such as 2012-01-31 00-00-00.") from None
 
 
 def _number(text: str, place: str) -> float:
@@ -141,7 +135,5 @@ def _number(text: str, place: str) -> float:
     except ValueError:
         value = np.inf
     if not np.isfinite(value):
-        raise DataError(
-            f"{place}: {text.strip()[:40]!r}, expected a finite number, or ? where it is missing."
-        )
+        raise DataError(f"{place}: {text.strip()[:40]!r}, expected a finite number, or ? where it is missing.")
     return value

@@ -63,18 +63,12 @@ def wide_values(text: str, source: str) -> dict[str, tuple[np.ndarray, int]]:
             continue
         series_id, line = cells[0].strip(), rows.line_num
         if not series_id:
-            raise DataError(
-                f"{source}, line {line}: the series id in the first column is missing. Fill it in."
-            )
+            raise DataError(f"{source}, line {line}: the series id in the first column is missing. Fill it in.")
         if series_id in found:
             raise DataError(
-                f"{source}, line {line}: series {series_id!r} is already at line {found[series_id][1]}. "
-                "Rename one."
+                f"{source}, line {line}: series {series_id!r} is already at line {found[series_id][1]}. Rename one."
             )
-        values = [
-            _number(cell, f"{source}, line {line}, column {c}", series_id)
-            for c, cell in enumerate(cells[1:], 2)
-        ]
+        values = [_number(cell, f"{source}, line {line}, column {c}", series_id) for c, cell in enumerate(cells[1:], 2)]
         found[series_id] = np.array(values, dtype=np.float64), line
     if not found:
         raise DataError(f"{source}: no rows, only a header.")
@@ -89,7 +83,5 @@ def _number(cell: str, place: str, series_id: str) -> float:
             return np.nan
         value = np.inf
     if np.isinf(value):
-        raise DataError(
-            f"{place} (series {series_id!r}): {cell!r}, expected a finite number or nothing. Correct it."
-        )
+        raise DataError(f"{place} (series {series_id!r}): {cell!r}, expected a finite number or nothing. Correct it.")
     return value

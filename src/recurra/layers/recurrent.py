@@ -72,9 +72,7 @@ class Recurrent(nn.Module):
         if proj_size >= hidden_size:
             raise ParameterError("proj_size", f"less than hidden_size = {hidden_size}", proj_size)
         if proj_size and _reads_output(cell):
-            raise ParameterError(
-                "proj_size", f"0, as {cell!r} mixes its last output with its gates", proj_size
-            )
+            raise ParameterError("proj_size", f"0, as {cell!r} mixes its last output with its gates", proj_size)
         if backend not in BACKENDS:
             raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
         self.cell = cell
@@ -188,9 +186,7 @@ class Recurrent(nn.Module):
             for reverse in range(directions):
                 initial = tuple(part[layer * directions + reverse] for part in state)
                 weights = self._weights(layer, bool(reverse))
-                output, last = kernels.run(
-                    self.backend, self.cell, x, initial, weights, lengths, bool(reverse)
-                )
+                output, last = kernels.run(self.backend, self.cell, x, initial, weights, lengths, bool(reverse))
                 outputs.append(output)
                 final.append(last)
             x = torch.cat(outputs, dim=2) if self.bidirectional else outputs[0]

@@ -40,12 +40,8 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         check_positive("encoder_size", encoder_size)
         check_positive("decoder_size", decoder_size)
-        self.encoder = Recurrent(
-            cell, encoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True
-        )
-        self.decoder = Recurrent(
-            cell, decoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True
-        )
+        self.encoder = Recurrent(cell, encoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True)
+        self.decoder = Recurrent(cell, decoder_size, hidden_size, num_layers, dropout=dropout, batch_first=True)
 
     def forward(
         self, encoder_input: Tensor, decoder_input: Tensor, lengths: Tensor | None = None

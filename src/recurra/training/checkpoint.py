@@ -35,9 +35,7 @@ class Checkpoint:
     def group(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names start with `prefix.`, under the rest of their names."""
         return {
-            name[len(prefix) + 1 :]: tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith(f"{prefix}.")
+            name[len(prefix) + 1 :]: tensor for name, tensor in self.tensors.items() if name.startswith(f"{prefix}.")
         }
 
     def add_group(self, prefix: str, tensors: dict[str, Tensor]) -> None:
@@ -51,9 +49,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         RunError: where it cannot be written; the file before it is untouched.
     """
-    tensors = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
     metadata = {"format": str(_FORMAT), "values": json.dumps(checkpoint.values)}
     try:
         write_atomically(path, lambda aside: save_file(tensors, aside, metadata))
@@ -76,7 +72,5 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: damaged ({error})") from error
     if metadata.get("format") != str(_FORMAT):
-        raise RunError(
-            f"{path}: format {metadata.get('format')!r}, expected {_FORMAT}; written by another version?"
-        )
+        raise RunError(f"{path}: format {metadata.get('format')!r}, expected {_FORMAT}; written by another version?")
     return Checkpoint(tensors, json.loads(metadata["values"]))

@@ -25,9 +25,7 @@ class InterruptGuard:
                 break
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         self._restore()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ from recurra.files import write_text
 
 __all__ = ["TrainingLog", "read_log"]
 
-COLUMNS = ("step", "loss", "validation_loss", "learning_rate", "grad_norm", "seconds")
+COLUMNS: tuple[str, ...] = ("step", "loss", "validation_loss", "learning_rate", "grad_norm", "seconds")
 
 
 class TrainingLog:

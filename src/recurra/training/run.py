@@ -52,9 +52,7 @@ def read_run(folder: Path, task: str | None = None) -> dict[str, Any]:
     """
     path = folder / _NAME
     if not path.is_file():
-        raise RunError(
-            f"{folder}: not a run, as it has no {_NAME}; give the folder that `recurra train` wrote"
-        )
+        raise RunError(f"{folder}: not a run, as it has no {_NAME}; give the folder that `recurra train` wrote")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

@@ -91,13 +91,9 @@ class Trainer:
         self._optimizer = make_optimizer(
             settings.optimizer, self._parameters, settings.learning_rate, settings.weight_decay
         )
-        self._schedule = make_schedule(
-            settings.schedule, self._optimizer, settings.learning_rate, settings.max_steps
-        )
+        self._schedule = make_schedule(settings.schedule, self._optimizer, settings.learning_rate, settings.max_steps)
         self._average = (
-            AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
-            if settings.averaging
-            else None
+            AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging)) if settings.averaging else None
         )
         self._step = 0
         self._seconds = 0.0
@@ -238,9 +234,7 @@ class Trainer:
             return
         step = self._step if self._best_weights is None else self._best_step
         checkpoint = Checkpoint(values={"step": step, "loss": _json_number(self._best_loss)})
-        checkpoint.add_group(
-            "model", self._copy_weights() if self._best_weights is None else self._best_weights
-        )
+        checkpoint.add_group("model", self._copy_weights() if self._best_weights is None else self._best_weights)
         save_checkpoint(checkpoint, self._folder / "best.safetensors")
 
     def _save_last(self) -> None:
@@ -273,11 +267,7 @@ class Trainer:
         last = load_checkpoint(self._folder / "last.safetensors")
         values = last.values
         if values["settings"] != asdict(self._settings):
-            changed = [
-                name
-                for name, value in asdict(self._settings).items()
-                if values["settings"].get(name) != value
-            ]
+            changed = [name for name, value in asdict(self._settings).items() if values["settings"].get(name) != value]
             raise RunError(
                 f"{self._folder}: cannot resume with other settings ({', '.join(changed)}); "
                 "give the same ones, or train into another folder"

@@ -102,9 +102,7 @@ class Backtest:
         found = {}
         for row in np.unique(self.folds.rows):
             windows = np.flatnonzero(self.folds.rows == row)
-            found[self.data.series[row].id] = {
-                method: self._measure(method, windows) for method in self.points
-            }
+            found[self.data.series[row].id] = {method: self._measure(method, windows) for method in self.points}
         return found
 
     @property

@@ -57,15 +57,12 @@ def train(
     draw_training(folder / "log.csv", folder / "training.png")
     result = forecaster.training_result
     loss = (
-        f", validation loss {result.best_loss:.4f} at step {result.best_step}"
-        if np.isfinite(result.best_loss)
-        else ""
+        f", validation loss {result.best_loss:.4f} at step {result.best_step}" if np.isfinite(result.best_loss) else ""
     )
     ending = " (no better loss for a while)" if result.stopped_early else ""
     after = f"recurra evaluate {folder}" if folds else f"recurra predict {folder} --out forecast.csv"
     return (
-        f"trained {result.steps} steps in {result.seconds:.0f} s{ending}{loss}\n"
-        f"the run is in {folder}; next: {after}"
+        f"trained {result.steps} steps in {result.seconds:.0f} s{ending}{loss}\nthe run is in {folder}; next: {after}"
     )
 
 

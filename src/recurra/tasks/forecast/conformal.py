@@ -16,9 +16,7 @@ def interval_pairs(levels: tuple[float, ...]) -> list[tuple[int, int]]:
     return pairs
 
 
-def fit_margins(
-    truth: np.ndarray, quantiles: np.ndarray, scales: np.ndarray, levels: tuple[float, ...]
-) -> list[float]:
+def fit_margins(truth: np.ndarray, quantiles: np.ndarray, scales: np.ndarray, levels: tuple[float, ...]) -> list[float]:
     """How far to move each interval's ends outward (inward if negative), in units of a window's scale.
 
     The score of an observation is how far it lies outside its interval, max(low - y, y - high); the margin is the

@@ -63,14 +63,8 @@ class CovariateEncoding:
             data.columns,
             _moments([series.past for series in data]),
             _moments([series.known for series in data]),
-            [
-                _moments([np.array(v, float)[:, None]])[0] if n else None
-                for v, n in zip(statics, numeric, strict=True)
-            ],
-            [
-                None if n else sorted({str(value) for value in v})
-                for v, n in zip(statics, numeric, strict=True)
-            ],
+            [_moments([np.array(v, float)[:, None]])[0] if n else None for v, n in zip(statics, numeric, strict=True)],
+            [None if n else sorted({str(value) for value in v}) for v, n in zip(statics, numeric, strict=True)],
             _days(data) if calendar else None,
             holidays,
         )
@@ -109,8 +103,7 @@ class CovariateEncoding:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "CovariateEncoding":
         """From what `to_json` gave."""
-        columns = {name: tuple(v) if isinstance(v, list) else v for name, v in values["columns"].items()}
-        return cls(**{**values, "columns": Columns(**columns)})
+        return cls(**{**values, "columns": Columns.from_json(values["columns"])})
 
     def _static_numbers(self, data: SeriesSet, series: Series) -> np.ndarray:
         found = []

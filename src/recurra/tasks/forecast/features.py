@@ -33,11 +33,7 @@ class DirectInputs(NamedTuple):
 
 def seasonal_lags(shape: WindowShape) -> list[tuple[int, int]]:
     """The lags used, as (season, how many seasons back), those that fit in the history."""
-    return [
-        (season, back)
-        for season in shape.seasons
-        for back in range(1, min(_LAGS, shape.history // season) + 1)
-    ]
+    return [(season, back) for season in shape.seasons for back in range(1, min(_LAGS, shape.history // season) + 1)]
 
 
 def direct_inputs(window: Window, shape: WindowShape) -> DirectInputs:
@@ -104,7 +100,7 @@ def phases(steps: Tensor, seasons: tuple[int, ...]) -> Tensor:
 
 
 def _candidates(z: Tensor, shape: WindowShape) -> Tensor:
-    """The candidates for each step of the horizon, (B, T, M); NaN where missing; the last is the level, always there."""
+    """The candidates for each step ahead, (B, T, M), NaN where missing; the last is the level, always there."""
     history, short = z.shape[1], shape.seasons[0]
     ahead = torch.arange(shape.horizon, device=z.device)
     lags = {}
@@ -129,9 +125,7 @@ def _encoder_values(z: Tensor, units: Normalization, shape: WindowShape) -> Tens
     changes = [now - z[:, -context - season : z.shape[1] - season] for season in shape.seasons]
     values = torch.stack([now, *changes], dim=2)
     features = [now.unsqueeze(2) * _ratio(units), torch.asinh(values)]
-    return torch.cat(
-        [*(f.nan_to_num(0.0).float() for f in features), (~now.isnan()).unsqueeze(2).float()], dim=2
-    )
+    return torch.cat([*(f.nan_to_num(0.0).float() for f in features), (~now.isnan()).unsqueeze(2).float()], dim=2)
 
 
 def _shared(window: Window, shape: WindowShape, scale: Tensor, before: bool) -> Tensor:

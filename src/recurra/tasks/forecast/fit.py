@@ -13,6 +13,7 @@ from recurra.errors import DataError
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.fitted import FittedModel, input_sizes
 from recurra.tasks.forecast.network import mean_loss
+from recurra.tasks.forecast.normalization import Normalization
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Window, Windows, WindowSampler, WindowShape
 from recurra.training import Batch, Trainer
@@ -115,7 +116,7 @@ def make_trainer(
         # The recursive network also learns from each step of the context.
         return Batch(window, torch.cat([window.history[:, -context:], window.target], dim=1))
 
-    def loss(output: tuple[Tensor, object], target: Tensor) -> Tensor:
+    def loss(output: tuple[Tensor, Normalization], target: Tensor) -> Tensor:
         return mean_loss(model.head, output, target)
 
     def validate(network: nn.Module) -> float:
@@ -153,9 +154,7 @@ def _check_lengths(data: SeriesSet, shape: WindowShape) -> None:
     short = [series for series in data if len(series) < needed]
     if not short:
         return
-    shown = ", ".join(f"{series.id!r} ({len(series)})" for series in short[:5]) + (
-        ", ..." if len(short) > 5 else ""
-    )
+    shown = ", ".join(f"{series.id!r} ({len(series)})" for series in short[:5]) + (", ..." if len(short) > 5 else "")
     reason = f"a season of {shape.seasons[0]}, a step and a horizon of {shape.horizon} need {needed} steps"
     if len(short) == len(data):
         raise DataError(

@@ -1,7 +1,7 @@
 """A trained forecaster as it computes: from series and origins to quantiles."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -78,9 +78,8 @@ class FittedModel:
 
     def to_json(self) -> dict[str, Any]:
         """All but the weights, as values for JSON."""
-        settings = {name: getattr(self.settings, name) for name in self.settings.__dataclass_fields__}
         return {
-            "settings": settings,
+            "settings": asdict(self.settings),
             "frequency": str(self.frequency),
             "encoding": self.encoding.to_json(),
             "shape": {"seasons": self.shape.seasons, "context": self.shape.context},
@@ -92,7 +91,7 @@ class FittedModel:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "FittedModel":
         """From what `to_json` gave; the weights are still to be loaded."""
-        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in values["settings"].items()}
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["settings"].items()}
         shape = values["shape"]
         return cls(
             ForecastSettings(**settings),

@@ -223,9 +223,7 @@ class Forecaster:
         horizon = self.settings.horizon
         short = [s.id for s, before in zip(longer, data, strict=True) if len(s) < len(before) + horizon]
         if short:
-            raise DataError(
-                f"{path}: series {short[0]!r} is continued by fewer steps than the horizon of {horizon}"
-            )
+            raise DataError(f"{path}: series {short[0]!r} is continued by fewer steps than the horizon of {horizon}")
         rows = np.arange(len(data))
         return self._backtest(longer, Folds(rows, data.lengths, np.zeros(len(data), int), {}))
 
@@ -275,7 +273,7 @@ class Forecaster:
         series = as_series(data, columns or run.data.columns, frequency or str(run.model.frequency))
         if series.frequency != run.model.frequency:
             raise DataError(
-                f"{series.source}: frequency {series.frequency}, but the forecaster was trained on {run.model.frequency}"
+                f"{series.source}: expected the frequency trained on, {run.model.frequency}, got {series.frequency}"
             )
         return series
 
@@ -367,9 +365,5 @@ def _differences(kept: ForecastRun, run: ForecastRun) -> list[str]:
     """What differs between two runs, the margins aside, which only training fills in."""
     before, now = (json.loads(json.dumps(r.model.to_json())) for r in (kept, run))
     settings = [name for name, value in now["settings"].items() if before["settings"][name] != value]
-    parts = [
-        name
-        for name in ("frequency", "encoding", "shape", "sizes", "trained_until")
-        if before[name] != now[name]
-    ]
+    parts = [name for name in ("frequency", "encoding", "shape", "sizes", "trained_until") if before[name] != now[name]]
     return settings + (["data (" + ", ".join(parts) + ")"] if parts else [])

@@ -28,9 +28,7 @@ class CategoryEmbedding(nn.Module):
         """Steps (B, T, F) with the vectors of categories (B, C) at each step."""
         if not self.tables:
             return steps
-        vectors = torch.cat(
-            [table(column) for table, column in zip(self.tables, categories.T, strict=True)], dim=1
-        )
+        vectors = torch.cat([table(column) for table, column in zip(self.tables, categories.T, strict=True)], dim=1)
         return torch.cat([steps, vectors.unsqueeze(1).expand(-1, steps.shape[1], -1)], dim=2)
 
 

@@ -127,17 +127,13 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(count, 1, squeeze=False)[:, 0])
 
 
-def _fan(
-    ax: Axes, stamps: np.ndarray, quantiles: np.ndarray, levels: tuple[float, ...], labelled: bool
-) -> None:
+def _fan(ax: Axes, stamps: np.ndarray, quantiles: np.ndarray, levels: tuple[float, ...], labelled: bool) -> None:
     for low, high in interval_pairs(levels):
         ax.fill_between(stamps, quantiles[:, low], quantiles[:, high], color=_BLUE, alpha=0.14, linewidth=0)
     pairs = interval_pairs(levels)
     share = round(100 * (levels[pairs[0][1]] - levels[pairs[0][0]])) if pairs else 0
     label = f"forecast, intervals up to {share} %" if pairs else "forecast"
-    ax.plot(
-        stamps, quantiles[:, levels.index(0.5)], color=_BLUE, linewidth=1.4, label=label if labelled else None
-    )
+    ax.plot(stamps, quantiles[:, levels.index(0.5)], color=_BLUE, linewidth=1.4, label=label if labelled else None)
 
 
 def _finish(ax: Axes, name: str, stamps: np.ndarray) -> None:

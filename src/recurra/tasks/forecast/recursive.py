@@ -69,9 +69,7 @@ class RecursiveNetwork(nn.Module):
         values = units.apply(torch.cat([window.history, window.target], dim=1))
         first = self._shape.history - self._shape.context
         steps = self._shape.context + self._shape.horizon
-        raw, state = self._steps(
-            values, first, steps, self._given(window, units), window.categories, units, None
-        )
+        raw, state = self._steps(values, first, steps, self._given(window, units), window.categories, units, None)
         return (raw, units), state
 
     def sample_paths(self, window: Window, head: Head, paths: int) -> Tensor:
@@ -93,9 +91,7 @@ class RecursiveNetwork(nn.Module):
         drawn = []
         for t in range(shape.horizon):
             at = shape.context + t
-            raw, state = self._steps(
-                values, values.shape[1], 1, given[:, at : at + 1], categories, units, state
-            )
+            raw, state = self._steps(values, values.shape[1], 1, given[:, at : at + 1], categories, units, state)
             sample = head.sample(raw, units)
             drawn.append(sample)
             values = torch.cat([values, units.apply(sample)], dim=1)
@@ -123,13 +119,9 @@ class RecursiveNetwork(nn.Module):
         """Lags of each step (B, count, M), NaN where missing: the value before, seasons before, and the level."""
         at = torch.arange(first, first + count, device=values.device)
         before = _take(values, at - 1)
-        found = [before]
-        for season, back in seasonal_lags(self._shape):
-            found.append(_take(values, at - season * back))
-        for season in self._shape.seasons:
-            found.append(before + _take(values, at - season) - _take(values, at - season - 1))
-        found.append(torch.zeros_like(before))
-        return torch.stack(found, dim=2)
+        lags = [_take(values, at - season * back) for season, back in seasonal_lags(self._shape)]
+        shifted = [before + _take(values, at - s) - _take(values, at - s - 1) for s in self._shape.seasons]
+        return torch.stack([before, *lags, *shifted, torch.zeros_like(before)], dim=2)
 
     def _lag_features(self, candidates: Tensor, units: Normalization) -> Tensor:
         before, rest = candidates[..., :1], candidates[..., 1:-1]

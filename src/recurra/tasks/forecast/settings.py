@@ -95,9 +95,7 @@ class ForecastSettings(TrainingSettings):
         self._check_choice("output", ("auto", "quantiles", "normal", "student_t", "negative_binomial"))
         levels = list(self.quantiles)
         if levels != sorted(set(levels)) or 0.5 not in levels or not 0 < levels[0] <= levels[-1] < 1:
-            raise ParameterError(
-                "quantiles", "increasing levels between 0 and 1, with 0.5 among them", self.quantiles
-            )
+            raise ParameterError("quantiles", "increasing levels between 0 and 1, with 0.5 among them", self.quantiles)
         if self.model == "recursive" and self.output == "quantiles":
             raise ParameterError(
                 "output",
@@ -106,9 +104,7 @@ class ForecastSettings(TrainingSettings):
                 "Leave it at 'auto'.",
             )
         if self.conformal and self.validation_windows == 0:
-            raise ParameterError(
-                "validation_windows", "at least 1 with conformal intervals, which are fitted there", 0
-            )
+            raise ParameterError("validation_windows", "at least 1 with conformal intervals, which are fitted there", 0)
         if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):
             raise ParameterError("device", "'auto', 'cpu' or 'cuda'", self.device)
 

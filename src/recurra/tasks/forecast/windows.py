@@ -69,9 +69,7 @@ class Windows:
         before, after = shape.history, shape.horizon
         # Every series stands in one flat array between enough padding for any window cut from it.
         self._starts = np.cumsum([0, *(self.lengths[:-1] + before + after)]) + before
-        self._target = np.concatenate(
-            [np.pad(series.y, (before, after), constant_values=np.nan) for series in data]
-        )
+        self._target = np.concatenate([np.pad(series.y, (before, after), constant_values=np.nan) for series in data])
         self._past = np.concatenate([np.pad(e.past, ((before, after), (0, 0))) for e in encoded])
         self._known = np.concatenate([np.pad(e.known, ((before, 0), (0, 0))) for e in encoded])
         self._numbers = np.stack([e.numbers for e in encoded])

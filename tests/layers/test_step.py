@@ -1,0 +1,102 @@
+"""The step modules: torch.nn's three, and one step of any cell."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from agreement import assert_agree, gradients
+from every_cell import CELLS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import recurra
+from recurra.cells import Cell
+
+KINDS = ("RNNCell tanh", "RNNCell relu", "LSTMCell", "GRUCell")
+
+
+def both(kind: str, *sizes: int, **options: Any) -> tuple[nn.Module, recurra.RecurrentCell]:
+    name, *option = kind.split()
+    if option:
+        options["nonlinearity"] = option[0]
+    theirs = getattr(nn, name)(*sizes, **options, dtype=torch.float64)
+    ours = getattr(recurra, name)(*sizes, **options, dtype=torch.float64)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    return theirs, ours
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=30)
+@given(
+    batch=st.one_of(st.none(), st.integers(1, 4)),
+    input_size=st.integers(1, 5),
+    hidden_size=st.sampled_from((1, 2, 5, 16, 17)),
+    bias=st.booleans(),
+    with_state=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_equal_to_torch(
+    kind: str, batch: int | None, input_size: int, hidden_size: int, bias: bool, with_state: bool, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    theirs, ours = both(kind, input_size, hidden_size, bias=bias)
+    leading = () if batch is None else (batch,)
+    x = torch.randn(*leading, input_size, dtype=torch.float64).requires_grad_()
+    parts = 2 if kind == "LSTMCell" else 1
+    state = [torch.randn(*leading, hidden_size, dtype=torch.float64).requires_grad_() for _ in range(parts)]
+    wanted = [x, *state] if with_state else [x]
+    hx: Any = None if not with_state else tuple(state) if parts == 2 else state[0]
+    expected, actual = theirs(x, hx), ours(x, hx)
+    assert_agree(actual, expected)
+    assert_agree(
+        gradients(actual, [*wanted, *ours.parameters()]),
+        gradients(expected, [*wanted, *theirs.parameters()]),
+    )
+
+
+def test_an_lstm_cell_unpacks() -> None:
+    cell = recurra.LSTMCell(3, 4)
+    h, c = cell(torch.randn(2, 3), (torch.randn(2, 4), torch.randn(2, 4)))
+    assert h.shape == c.shape == (2, 4)
+    assert not torch.equal(h, c)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_same_seed_gives_the_same_weights(kind: str, bias: bool) -> None:
+    name = kind.split()[0]
+    made = []
+    for package in (nn, recurra):
+        torch.manual_seed(3)
+        made.append(getattr(package, name)(4, 6, bias=bias).state_dict())
+    assert made[0].keys() == made[1].keys()
+    for key, value in made[0].items():
+        assert torch.equal(value, made[1][key]), key
+
+
+@pytest.mark.parametrize("name", ["RNNCell", "LSTMCell", "GRUCell"])
+def test_constructor_is_torch_s(name: str) -> None:
+    theirs = inspect.signature(getattr(nn, name)).parameters.values()
+    ours = inspect.signature(getattr(recurra, name)).parameters.values()
+    assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_any_cell_unbatched_and_from_zeros(cell: Cell, bias: bool) -> None:
+    step = recurra.RecurrentCell(cell, 3, 4, bias=bias, dtype=torch.float64)
+    x = torch.randn(3, dtype=torch.float64)
+    zeros = [torch.zeros(1, 4, dtype=torch.float64) for _ in cell.state]
+    batched = step(x.unsqueeze(0), zeros)
+    alone = step(x)
+    if len(cell.state) == 1:
+        assert_agree(alone, batched[0])
+    else:
+        assert_agree(alone, tuple(part[0] for part in batched))
+
+
+def test_repr_shows_what_is_not_the_default() -> None:
+    assert repr(recurra.GRUCell(3, 5)) == "GRUCell(GRU(), 3, 5)"
+    assert repr(recurra.GRUCell(3, 5, bias=False)) == "GRUCell(GRU(), 3, 5, bias=False)"
