@@ -46,7 +46,8 @@ class Columns:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Columns":
         """From the fields as JSON has them, its lists in place of tuples."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
 
     @property
     def all(self) -> tuple[str | None, ...]:
