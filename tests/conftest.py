@@ -1,6 +1,5 @@
 import os
 import sys
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -13,8 +12,7 @@ settings.load_profile("recurra")
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
+def _seeded() -> None:
     """Each test draws the same random numbers, whichever tests run beside it."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(20)
-    yield

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import assert_agree, gradients
-from every_cell import CELLS, SERVED
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 import recurra
+from agreement import assert_agree, gradients
+from every_cell import CELLS, SERVED
 from recurra import Recurrent, cells
 from recurra.cells import Cell
 
@@ -47,7 +47,7 @@ def as_parts(state: Any) -> tuple[Tensor, ...]:
 
 
 def as_state(parts: tuple[Tensor, ...]) -> Any:
-    return parts if len(parts) > 1 else parts[0]
+    return parts[0] if len(parts) == 1 else parts
 
 
 @pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from every_cell import Peephole, ThreeParts
 from torch.nn.utils.rnn import pack_sequence
 
 import recurra
+from every_cell import Peephole, ThreeParts
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.errors import BackendError, ParameterError, ShapeError
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import assert_agree, gradients
-from every_cell import CELLS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 import recurra
+from agreement import assert_agree, gradients
+from every_cell import CELLS
 from recurra.cells import Cell
 
 KINDS = ("RNNCell tanh", "RNNCell relu", "LSTMCell", "GRUCell")

@@ -7,17 +7,18 @@ import pickle
 import typing
 import warnings
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import pytest
 import torch
-from agreement import assert_agree, gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import recurra
+from agreement import assert_agree, gradients
 from recurra.kernels import BACKENDS
 
 KINDS = ("RNN tanh", "RNN relu", "LSTM", "LSTM projected", "GRU")
@@ -255,6 +256,6 @@ def test_repr_shows_what_is_not_the_default() -> None:
 
 
 def test_output_size() -> None:
-    for options in ({}, {"bidirectional": True}, {"proj_size": 2}, {"proj_size": 2, "bidirectional": True}):
-        layer = recurra.LSTM(3, 5, **options)
-        assert layer.output_size == layer(torch.randn(2, 1, 3))[0].shape[-1]
+    for proj_size, bidirectional in product((0, 2), (False, True)):
+        layer = recurra.LSTM(3, 5, proj_size=proj_size, bidirectional=bidirectional, dtype=torch.float64)
+        assert layer.output_size == layer(torch.randn(2, 1, 3, dtype=torch.float64))[0].shape[-1]

@@ -1,23 +1,38 @@
 """What a recurrent cell is: names, and one `update`."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from recurra.errors import ParameterError
 
 __all__ = ["Cell", "Gates", "PerUnit", "State"]
 
 
-class Gates(SimpleNamespace):
+class _Named:
+    """Values by name, as attributes. Not a SimpleNamespace, which torch.compile cannot trace."""
+
+    def __init__(self, **values: Any) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({shown})"
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class Gates(_Named):
     """The pre-activations of one step, an attribute a gate, each (B, H)."""
 
 
-class PerUnit(SimpleNamespace):
+class PerUnit(_Named):
     """The per-unit parameters, an attribute a parameter, each (H,)."""
 
 
-class State(SimpleNamespace):
+class State(_Named):
     """The state of a cell, an attribute a part, each (B, H)."""
 
 

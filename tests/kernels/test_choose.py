@@ -1,0 +1,159 @@
+"""The choice of a kernel: a pure function, and what is said of a fall back."""
+
+import logging
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from agreement import assert_agree
+from every_cell import CELLS, Peephole, draw_state, draw_weights
+from recurra import Recurrent, cells, kernels
+from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.errors import BackendError, ParameterError
+from recurra.kernels import BACKENDS, Choice, Request, choose, native
+from recurra.ops import tanh
+
+FLOAT = "torch.float32"
+TRANSFORM = "vmap"
+
+
+@dataclass(frozen=True)
+class OtherLSTM(cells.LSTM):
+    """Equal to the LSTM in its fields, not in its equations."""
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=tanh(x.i + u.o), c=s.c)
+
+
+@pytest.mark.parametrize(
+    ("backend", "request_", "chosen", "reason"),
+    [
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT), "aten", ""),
+        ("auto", Request(cells.GRU(), "cuda", "torch.float16"), "aten", ""),
+        ("auto", Request(cells.Elman("relu"), "cpu", FLOAT), "aten", ""),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, projected=True), "aten", ""),
+        ("auto", Request(cells.Elman(), "cpu", FLOAT, projected=True), "reference", "projected output"),
+        ("auto", Request(Peephole(), "cpu", FLOAT), "reference", "Peephole()"),
+        ("auto", Request(OtherLSTM(), "cpu", FLOAT), "reference", "OtherLSTM()"),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, transform=TRANSFORM), "reference", TRANSFORM),
+        ("aten", Request(cells.LSTM(), "cpu", FLOAT), "aten", ""),
+        ("aten", Request(Peephole(), "cpu", FLOAT), None, "Peephole()"),
+        ("aten", Request(OtherLSTM(), "cpu", FLOAT), None, "OtherLSTM()"),
+        ("aten", Request(cells.LSTM(), "cpu", FLOAT, transform=TRANSFORM), None, TRANSFORM),
+        ("aten", Request(cells.Elman(), "cpu", FLOAT, projected=True), None, "projected output"),
+        ("reference", Request(cells.LSTM(), "cpu", FLOAT), "reference", ""),
+        ("reference", Request(Peephole(), "cpu", FLOAT, transform=TRANSFORM), "reference", ""),
+    ],
+)
+def test_the_table(backend: str, request_: Request, chosen: str | None, reason: str) -> None:
+    if chosen is None:
+        with pytest.raises(BackendError) as raised:
+            choose(backend, request_)
+        assert reason in str(raised.value)
+        assert "backend='auto'" in str(raised.value)
+        return
+    choice = choose(backend, request_)
+    assert choice.backend == chosen
+    assert reason in choice.reason
+    assert bool(choice.reason) == bool(reason)
+    assert choose(backend, request_) == choice
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_auto_and_the_reference_serve_every_cell(cell: Cell) -> None:
+    request = Request(cell, "cpu", "torch.float64")
+    assert choose("reference", request) == Choice("reference")
+    assert choose("auto", request).backend in BACKENDS[1:]
+
+
+@pytest.mark.parametrize("backend", ["cudnn", "Auto", ""])
+def test_an_unknown_backend(backend: str) -> None:
+    with pytest.raises(ParameterError, match=r"^backend: expected one of auto, .*got '" + backend):
+        choose(backend, Request(cells.LSTM(), "cpu", FLOAT))
+
+
+def run(cell: Cell, backend: str = "auto") -> Any:
+    x = torch.randn(3, 2, 2, dtype=torch.float64)
+    return kernels.run(backend, cell, x, draw_state(cell, 2, 4), draw_weights(cell, 2, 4))
+
+
+@pytest.fixture
+def nothing_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """The log, as if nothing had run before, with the extension or as if with it."""
+    monkeypatch.setattr(native, "is_installed", lambda: True)
+    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_said", set())
+    caplog.set_level(logging.DEBUG, "recurra")
+    return caplog
+
+
+def test_a_fall_back_is_said_once(nothing_said: pytest.LogCaptureFixture) -> None:
+    run(Peephole())
+    run(Peephole())
+    (record,) = nothing_said.records
+    assert (record.name, record.levelname) == ("recurra.kernels", "WARNING")
+    assert record.getMessage().startswith("running on the reference kernel: ")
+    assert "Peephole()" in record.getMessage()
+    run(OtherLSTM())
+    assert "OtherLSTM()" in nothing_said.records[1].getMessage()
+
+
+def test_nothing_is_said_of_what_was_asked_for_or_is_fastest(nothing_said: pytest.LogCaptureFixture) -> None:
+    run(Peephole(), "reference")
+    run(cells.LSTM(), "reference")
+    run(cells.LSTM(), "aten")
+    run(cells.LSTM())
+    assert not nothing_said.records
+
+
+def test_without_the_extension_all_runs_and_it_is_said_once(
+    nothing_said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "is_installed", lambda: False)
+    for backend in ("auto", "aten", "reference"):
+        output, _ = run(cells.LSTM(), backend)
+        assert output.shape == (3, 2, 4)
+    (record,) = nothing_said.records
+    assert "extension is not installed" in record.getMessage()
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference", "aten"])
+def test_a_subclass_with_other_equations_runs_its_own(backend: str) -> None:
+    layer = Recurrent(OtherLSTM(), 3, 4, backend=backend, dtype=torch.float64)
+    x = torch.randn(1, 2, 3, dtype=torch.float64)
+    if backend == "aten":
+        with pytest.raises(BackendError, match="OtherLSTM"):
+            layer(x)
+        return
+    output, _ = layer(x)
+    weights = layer.state_dict()
+    projected = x[0] @ weights["weight_ih_l0"][:4].T + weights["bias_ih_l0"][:4]
+    assert_agree(output.detach()[0], tanh(projected + weights["bias_hh_l0"][12:]))
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference", "aten"])
+def test_a_projected_elman_network(backend: str) -> None:
+    layer = Recurrent(cells.Elman(), 3, 4, proj_size=2, backend=backend, dtype=torch.float64)
+    x = torch.randn(2, 1, 3, dtype=torch.float64)
+    if backend == "aten":
+        with pytest.raises(BackendError, match="projected output"):
+            layer(x)
+        return
+    weights = {name.removesuffix("_l0"): value for name, value in layer.state_dict().items()}
+    h = torch.zeros(1, 2, dtype=torch.float64)
+    for step in x:
+        projected = step @ weights["weight_ih"].T + weights["bias_ih"]
+        h = tanh(projected + h @ weights["weight_hh"].T + weights["bias_hh"]) @ weights["weight_hr"].T
+    assert_agree(layer(x)[0].detach()[-1], h)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_transforms_are_refused_by_name() -> None:
+    layer = Recurrent(cells.GRU(), 3, 4, backend="aten")
+    x = torch.randn(2, 5, 2, 3)
+    with pytest.raises(BackendError, match="vmap"):
+        torch.func.vmap(layer)(x)
+    with pytest.raises(BackendError, match="forward-mode"), torch.autograd.forward_ad.dual_level():
+        layer(torch.autograd.forward_ad.make_dual(x[0], x[1]))

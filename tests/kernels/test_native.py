@@ -1,0 +1,36 @@
+import importlib
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from recurra.kernels import native
+
+KNOWN = ("avx2", "avx512", "neon")
+
+
+def test_instruction_sets_are_known_names_in_order() -> None:
+    found = native.instruction_sets()
+    assert isinstance(found, tuple)
+    assert list(found) == sorted(set(found), key=KNOWN.index)
+
+
+@pytest.mark.skipif(not native.is_installed(), reason="needs the C++ extension")
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="reads Linux's list of x86 flags")
+def test_instruction_sets_are_the_kernel_s() -> None:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = set(next(line for line in lines if line.startswith("flags")).split(":")[1].split())
+    assert ("avx2" in native.instruction_sets()) == ({"avx2", "fma"} <= flags)
+    assert ("avx512" in native.instruction_sets()) == ({"avx512f", "avx512vl", "avx512dq"} <= flags)
+
+
+def test_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = native.is_installed()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "recurra._native", None)
+        importlib.reload(native)
+        assert not native.is_installed()
+        assert native.instruction_sets() == ()
+    importlib.reload(native)
+    assert native.is_installed() == installed
