@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from recurra.errors import RunError
@@ -50,11 +50,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         RunError: where it cannot be written; the file before it is untouched.
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
-    metadata = {"format": str(_FORMAT), "values": json.dumps(checkpoint.values)}
-    try:
-        write_atomically(path, lambda aside: save_file(tensors, aside, metadata))
-    except SafetensorError as error:
-        raise RunError(f"{path}: cannot be written ({error}); what was there is unchanged") from error
+    # Under one name, as safetensors writes several in any order: the same checkpoint is the same bytes.
+    metadata = {"recurra": json.dumps({"format": _FORMAT, "values": checkpoint.values})}
+    content = save(tensors, metadata)
+    write_atomically(path, lambda aside: aside.write_bytes(content))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -67,10 +66,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise RunError(f"{path}: no checkpoint there; the run was not trained, or the path is not a run")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get("recurra", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error})") from error
-    if metadata.get("format") != str(_FORMAT):
-        raise RunError(f"{path}: format {metadata.get('format')!r}, expected {_FORMAT}; written by another version?")
-    return Checkpoint(tensors, json.loads(metadata["values"]))
+    if header.get("format") != _FORMAT or "values" not in header:
+        raise RunError(f"{path}: not of format {_FORMAT}; damaged, or written by another version of Recurra")
+    return Checkpoint(tensors, header["values"])

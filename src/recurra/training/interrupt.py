@@ -1,6 +1,7 @@
 """Ctrl-C during training: the step is finished and saved first."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -10,7 +11,8 @@ __all__ = ["InterruptGuard"]
 class InterruptGuard:
     """Within the context, the first SIGINT or SIGTERM only sets `requested`; the second acts as usual.
 
-    Outside the main thread, where handlers cannot be set, signals keep their usual effect.
+    Signals keep their usual effect outside the main thread, where handlers cannot be set, and in a program that
+    embeds Python and has its own handlers, which could not be put back.
     """
 
     def __init__(self) -> None:
@@ -18,11 +20,10 @@ class InterruptGuard:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "InterruptGuard":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._before[number] = signal.signal(number, self._handle)
-            except ValueError:
-                break
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not None:
+                    self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:

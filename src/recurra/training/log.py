@@ -2,6 +2,7 @@
 
 import csv
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from recurra.files import write_text
 
 __all__ = ["TrainingLog", "read_log"]
 
-COLUMNS: tuple[str, ...] = ("step", "loss", "validation_loss", "learning_rate", "grad_norm", "seconds")
+_COLUMNS: tuple[str, ...] = ("step", "loss", "validation_loss", "learning_rate", "grad_norm", "seconds")
 
 
 class TrainingLog:
@@ -24,16 +25,16 @@ class TrainingLog:
     """
 
     def __init__(self, path: Path, resume_step: int = 0, tensorboard: Path | None = None) -> None:
+        self._events = _open_events(tensorboard, resume_step) if tensorboard else None
         kept = [row for row in read_log(path) if int(row["step"]) <= resume_step] if resume_step else []
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept)
         write_text(path, text.getvalue())
         self._path = path
         self._file = path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
-        self._events = _open_events(tensorboard, resume_step) if tensorboard else None
+        self._writer = csv.DictWriter(self._file, _COLUMNS, lineterminator="\n")
 
     def write(self, step: int, **figures: float | None) -> None:
         """Append one row; `figures` are of the columns, the absent and the None left blank."""
@@ -49,8 +50,9 @@ class TrainingLog:
                     self._events.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Close the files."""
-        self._file.close()
+        """Close the files; a row that could not be written has been reported by `write`."""
+        with suppress(OSError):
+            self._file.close()
         if self._events is not None:
             self._events.close()
 
@@ -59,8 +61,8 @@ def read_log(path: Path) -> list[dict[str, str]]:
     """The rows of a training log, oldest first; a last row cut short by a crash is left out."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    return list(csv.DictReader(whole.splitlines()))
 
 
 def _number(value: float) -> str:

@@ -29,7 +29,7 @@ def make_optimizer(
 def make_schedule(name: str, optimizer: Optimizer, learning_rate: float, max_steps: int) -> Any:
     """The schedule of `torch.optim.lr_scheduler` of that name, over `max_steps` steps; None for "constant".
 
-    "OneCycleLR" rises over the first tenth of the steps and falls to nearly zero along a cosine;
+    "OneCycleLR" rises over the first tenth of the steps, one at least, and falls to nearly zero along a cosine;
     "ReduceLROnPlateau" is stepped at each validation, the others at each step.
 
     Raises:
@@ -39,8 +39,10 @@ def make_schedule(name: str, optimizer: Optimizer, learning_rate: float, max_ste
         case "constant":
             return None
         case "OneCycleLR":
+            total = max_steps + 1
+            rise = max(0.1, 2 / total)
             return lr_scheduler.OneCycleLR(
-                optimizer, learning_rate, total_steps=max_steps + 1, pct_start=0.1, cycle_momentum=False
+                optimizer, learning_rate, total_steps=total, pct_start=rise, cycle_momentum=False
             )
         case "CosineAnnealingLR":
             return lr_scheduler.CosineAnnealingLR(optimizer, T_max=max_steps)
@@ -69,3 +71,10 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, torch.Tensor], va
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": values["groups"]})
+    # torch casts what it loads to the parameter's type, which is not always the state's: NAdam's running product.
+    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, entries in state.items():
+        for key, value in entries.items():
+            if isinstance(value, torch.Tensor):
+                loaded = optimizer.state[held[index]]
+                loaded[key] = value.to(loaded[key].device)

@@ -14,12 +14,13 @@ from recurra.files import prepare_folder, write_text
 __all__ = ["has_run", "read_run", "write_run"]
 
 _NAME = "run.json"
+_WEIGHTS = "best.safetensors"
 _FORMAT = 1
 
 
 def has_run(folder: Path) -> bool:
-    """Whether a folder holds a run."""
-    return (folder / _NAME).is_file()
+    """Whether a folder holds a run: what it is, and weights."""
+    return (folder / _NAME).is_file() and (folder / _WEIGHTS).is_file()
 
 
 def write_run(folder: Path, task: str, values: dict[str, Any]) -> None:

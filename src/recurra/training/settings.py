@@ -1,5 +1,6 @@
 """How to train, as values."""
 
+import math
 from dataclasses import dataclass
 
 from recurra.errors import ParameterError
@@ -48,11 +49,10 @@ class TrainingSettings:
             check_positive(name, getattr(self, name))
         for name in ("patience", "seed"):
             check_positive(name, getattr(self, name), at_least=0)
-        if not self.learning_rate > 0:
+        for name in ("learning_rate", "weight_decay", "max_grad_norm"):
+            _check_number(name, getattr(self, name))
+        if self.learning_rate == 0:
             raise ParameterError("learning_rate", "a positive number", self.learning_rate)
-        for name in ("weight_decay", "max_grad_norm"):
-            if not getattr(self, name) >= 0:
-                raise ParameterError(name, "a number not below 0", getattr(self, name))
         check_probability("averaging", self.averaging)
         if self.averaging == 1:
             raise ParameterError("averaging", "a number less than 1", self.averaging)
@@ -60,3 +60,8 @@ class TrainingSettings:
             raise ParameterError("optimizer", f"one of {', '.join(OPTIMIZERS)}", self.optimizer)
         if self.schedule not in SCHEDULES:
             raise ParameterError("schedule", f"one of {', '.join(SCHEDULES)}", self.schedule)
+
+
+def _check_number(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ParameterError(name, "a number not below 0", value)

@@ -1,5 +1,6 @@
 """The training loop: it knows modules and batches, and nothing of tasks."""
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from recurra.errors import ParameterError, RunError
+from recurra.files import prepare_folder
 from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recurra.training.interrupt import InterruptGuard
 from recurra.training.log import TrainingLog
@@ -95,6 +97,7 @@ class Trainer:
         self._average = (
             AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging)) if settings.averaging else None
         )
+        self._device = self._parameters[0].device
         self._step = 0
         self._seconds = 0.0
         self._best_loss = math.inf
@@ -112,7 +115,10 @@ class Trainer:
             self._restore()
         else:
             torch.manual_seed(self._settings.seed)
+            if self._folder:
+                prepare_folder(self._folder)
             self._save_last()
+        self._remove_leftovers()
         log = self._open_log()
         try:
             with InterruptGuard() as guard:
@@ -123,6 +129,7 @@ class Trainer:
         if self._best_weights is None:
             self._best_step = self._step
             self._best_weights = self._copy_weights()
+        self._save_best()
         self._save_last()
         self._module.load_state_dict(self._best_weights)
         self._module.eval()
@@ -144,6 +151,7 @@ class Trainer:
             while self._step < settings.max_steps:
                 if self._patience_spent():
                     return True
+                rate = self._optimizer.param_groups[0]["lr"]
                 loss, grad_norm = self._train_step()
                 smooth = loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * loss
                 self._seconds = time.monotonic() - started
@@ -151,7 +159,6 @@ class Trainer:
                 if self._step % settings.validate_every == 0 or self._step == settings.max_steps:
                     validation = self._run_validation()
                 if log and (validation is not None or self._step % 10 == 0 or self._step == 1):
-                    rate = self._optimizer.param_groups[0]["lr"]
                     log.write(
                         self._step,
                         loss=loss,
@@ -187,7 +194,7 @@ class Trainer:
             raise RunError(
                 f"step {self._step + 1}: the loss is {value}, the gradient's norm {grad_norm}. "
                 f"Lower learning_rate (now {self._settings.learning_rate}) or max_grad_norm "
-                f"(now {self._settings.max_grad_norm}), or look for extreme values in the data."
+                f"(now {self._settings.max_grad_norm}, where 0 is no limit), or look for extreme values in the data."
             )
         self._optimizer.step()
         if self._schedule is not None and self._settings.schedule != "ReduceLROnPlateau":
@@ -240,8 +247,6 @@ class Trainer:
     def _save_last(self) -> None:
         if not self._folder:
             return
-        if self._best_weights is None or self._step == self._settings.max_steps:
-            self._save_best()
         tensors, groups = split_optimizer(self._optimizer)
         checkpoint = Checkpoint(
             values={
@@ -256,22 +261,45 @@ class Trainer:
         )
         checkpoint.add_group("model", self._module.state_dict())
         checkpoint.add_group("optimizer", tensors)
-        checkpoint.add_group("generator", {"torch": torch.get_rng_state()})
+        checkpoint.add_group("generator", self._generator_states())
         if self._average is not None:
             checkpoint.add_group("average", self._average.state_dict())
         save_checkpoint(checkpoint, self._folder / "last.safetensors")
+        if self._best_weights is None:
+            self._save_best()
+
+    def _generator_states(self) -> dict[str, Tensor]:
+        states = {"torch": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self._device)
+        return states
 
     def _restore(self) -> None:
         if self._folder is None:
-            raise ParameterError("resume", "a folder to resume from", None)
-        last = load_checkpoint(self._folder / "last.safetensors")
-        values = last.values
-        if values["settings"] != asdict(self._settings):
-            changed = [name for name, value in asdict(self._settings).items() if values["settings"].get(name) != value]
+            raise ParameterError("folder", "the folder of the run to resume", None)
+        path = self._folder / "last.safetensors"
+        last = load_checkpoint(path)
+        self._check_settings(last.values.get("settings", {}))
+        try:
+            self._load(last)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise RunError(f"{path}: damaged, or of another module ({error})") from error
+        if self._best_step:
+            # A crash may fall between saving the best and the last: the best may then be of a later step, and
+            # better, which the steps run again will find out for themselves.
+            self._best_weights = load_checkpoint(self._folder / "best.safetensors").group("model")
+
+    def _check_settings(self, before: dict[str, Any]) -> None:
+        settings = json.loads(json.dumps(asdict(self._settings)))  # a tuple comes back from a file as a list
+        if before != settings:
+            changed = [name for name, value in settings.items() if name not in before or before[name] != value]
             raise RunError(
                 f"{self._folder}: cannot resume with other settings ({', '.join(changed)}); "
                 "give the same ones, or train into another folder"
             )
+
+    def _load(self, last: Checkpoint) -> None:
+        values = last.values
         self._module.load_state_dict(last.group("model"))
         restore_optimizer(self._optimizer, last.group("optimizer"), values["optimizer"])
         if self._schedule is not None:
@@ -282,11 +310,16 @@ class Trainer:
         self._seconds = values["seconds"]
         self._best_step = values["best_step"]
         self._best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
-        if self._best_step:
-            # A crash may fall between saving the best and the last: the best may then be of a later step, and
-            # better, which the steps run again will find out for themselves.
-            self._best_weights = load_checkpoint(self._folder / "best.safetensors").group("model")
-        torch.set_rng_state(last.group("generator")["torch"])
+        generators = last.group("generator")
+        torch.set_rng_state(generators["torch"])
+        if "cuda" in generators and self._device.type == "cuda":
+            torch.cuda.set_rng_state(generators["cuda"], self._device)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed process was writing; nobody else writes here."""
+        if self._folder:
+            for leftover in self._folder.glob(".*.[0-9]*.tmp"):
+                leftover.unlink(missing_ok=True)
 
     def _open_log(self) -> TrainingLog | None:
         if not self._folder:

@@ -1,0 +1,332 @@
+"""The training loop: what it minimises, keeps, refuses, and how it ends."""
+
+import math
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_task import (
+    QUICK,
+    ManyToOne,
+    assert_same,
+    batches,
+    differ,
+    make_trainer,
+    rows,
+    signal_at,
+    validate,
+    weights,
+)
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.errors import ParameterError, RunError
+from recurra.training import Batch, TrainingInterruptedError, TrainingResult, load_checkpoint
+
+
+def copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def scripted(losses: list[float], seen: list[dict[str, Tensor]] | None = None) -> Any:
+    """A validation that answers with these losses in turn, whatever the module, and notes its weights."""
+    left = iter(losses)
+
+    def validation(module: nn.Module) -> float:
+        assert not module.training
+        assert not torch.is_grad_enabled()
+        if seen is not None:
+            seen.append(copied(module))
+        return next(left)
+
+    return validation
+
+
+def test_a_small_lstm_learns() -> None:
+    module = ManyToOne(dropout=0.0)
+    before = validate(module)
+    settings = {"max_steps": 200, "validate_every": 50, "learning_rate": 0.03, "averaging": 0.9}
+    trainer = make_trainer(module=module, settings=settings)
+    result = trainer.fit()
+    assert result.best_loss < before / 4
+    assert validate(module) == result.best_loss
+    assert not module.training
+    assert (result.steps, result.stopped_early) == (200, False)
+    assert result.seconds > 0
+
+
+def test_the_norm_of_the_gradient_is_bounded(tmp_path: Path) -> None:
+    moved = []
+    module = ManyToOne(dropout=0.0)
+    last = [copied(module)]
+
+    def watched(step: int) -> Batch:
+        now = copied(module)
+        if step > 1:
+            moved.append(math.sqrt(sum(float(((now[name] - last[0][name]) ** 2).sum()) for name in now)))
+        last[0] = now
+        return batches(step)
+
+    settings = {
+        "optimizer": "SGD",
+        "schedule": "constant",
+        "learning_rate": 1.0,
+        "max_grad_norm": 0.01,
+        "averaging": 0.0,
+    }
+    trainer = make_trainer(
+        tmp_path, module=module, settings=settings, batches=watched, loss=lambda output, y: 1000 * F.mse_loss(output, y)
+    )
+    trainer.fit()
+    assert moved == pytest.approx([0.01] * 19, rel=1e-3)
+    assert all(float(row["grad_norm"]) > 1 for row in rows(tmp_path))  # the log has it as it was before clipping
+
+
+def test_without_a_bound_the_gradient_is_left_as_it_is(tmp_path: Path) -> None:
+    module = ManyToOne(dropout=0.0)
+    before = copied(module)
+    settings = {"max_steps": 1, "optimizer": "SGD", "schedule": "constant", "max_grad_norm": 0.0, "averaging": 0.0}
+    trainer = make_trainer(
+        tmp_path, module=module, settings=settings, loss=lambda output, y: 1000 * F.mse_loss(output, y)
+    )
+    trainer.fit()
+    after = module.state_dict()
+    moved = math.sqrt(sum(float(((after[name] - before[name]) ** 2).sum()) for name in after))
+    assert moved == pytest.approx(float(rows(tmp_path)[0]["grad_norm"]) * QUICK["learning_rate"], rel=1e-4)
+    assert moved > QUICK["learning_rate"]
+
+
+def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
+    module, seen = ManyToOne(), []
+    validation = scripted([5.0, 4.0, 3.0, 3.5, 3.0, math.nan, 1.0], seen)
+    trainer = make_trainer(
+        tmp_path, module=module, validate=validation, settings={"validate_every": 2, "patience": 3, "max_steps": 100}
+    )
+    result = trainer.fit()
+    assert (result.steps, result.best_step, result.best_loss, result.stopped_early) == (12, 6, 3.0, True)
+    assert_same(dict(module.state_dict()), seen[2])
+    assert_same(weights(tmp_path), seen[2])
+    assert differ(seen[2], seen[5])
+    assert load_checkpoint(tmp_path / "best.safetensors").values == {"step": 6, "loss": 3.0}
+    assert not module.training
+
+
+def test_without_patience_it_goes_on_to_the_end_and_keeps_the_best() -> None:
+    module, seen = ManyToOne(), []
+    result = make_trainer(module=module, validate=scripted([2.0, 1.0, 3.0, 4.0, 5.0], seen)).fit()
+    assert (result.steps, result.best_step, result.stopped_early) == (20, 8, False)
+    assert_same(dict(module.state_dict()), seen[1])
+
+
+def test_the_last_step_is_validated_too() -> None:
+    seen = []
+    settings = {"max_steps": 10, "validate_every": 4}
+    result = make_trainer(validate=scripted([3.0, 2.0, 1.0], seen), settings=settings).fit()
+    assert (result.best_step, len(seen)) == (10, 3)
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_without_validation_the_last_weights_are_kept(averaging: float, tmp_path: Path) -> None:
+    module = ManyToOne()
+    held: list[dict[str, Tensor]] = []
+
+    def watched(step: int) -> Batch:
+        held.append(copied(module))
+        return batches(step)
+
+    trainer = make_trainer(
+        tmp_path, module=module, batches=watched, validate=None, settings={"averaging": averaging, "patience": 1}
+    )
+    result = trainer.fit()
+    assert (result.steps, result.best_step, result.best_loss) == (20, 20, math.inf)
+    held.append(weights(tmp_path, "last"))
+    expected = held[1]
+    for later in held[2:]:
+        expected = {name: averaging * expected[name] + (1 - averaging) * later[name] for name in expected}
+    for name, tensor in module.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6)
+    assert_same(weights(tmp_path), copied(module))
+    assert differ(held[-1], copied(module)) == (averaging > 0)
+
+
+def test_buffers_are_averaged_modules_too() -> None:
+    class Normalized(ManyToOne):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(2)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Any]:
+            return super().forward(self.norm(x.transpose(1, 2)).transpose(1, 2))
+
+    module = Normalized()
+    make_trainer(module=module, validate=None).fit()
+    assert module.norm.num_batches_tracked == 20
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_a_loss_that_is_not_finite_stops_with_advice(bad: float, tmp_path: Path) -> None:
+    def spoiled(step: int) -> Batch:
+        batch = batches(step)
+        return Batch(batch.inputs, batch.target * bad) if step == 7 else batch
+
+    module = ManyToOne()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(RunError, match=r"step 7: the loss is (inf|nan).*Lower learning_rate \(now 0\.01\).*data"):
+        make_trainer(tmp_path, module=module, batches=spoiled).fit()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert load_checkpoint(tmp_path / "last.safetensors").values["step"] == 4
+    for which in ("best", "last"):
+        assert all(tensor.isfinite().all() for tensor in weights(tmp_path, which).values())
+    assert all(tensor.isfinite().all() for tensor in module.state_dict().values())
+    repaired = make_trainer(tmp_path, module=ManyToOne(seed=9))
+    assert repaired.fit(resume=True).steps == 20
+
+
+def test_a_gradient_that_is_not_finite_stops_too() -> None:
+    def root(output: Tensor, target: Tensor) -> Tensor:
+        return ((output - output.detach()) ** 2).sum().sqrt()
+
+    module = ManyToOne()
+    before = copied(module)
+    with pytest.raises(RunError, match=r"step 1: the loss is 0\.0, the gradient's norm nan"):
+        make_trainer(module=module, loss=root).fit()
+    assert_same(dict(module.state_dict()), before)
+
+
+def test_the_seed_decides() -> None:
+    found = []
+    for seed in (0, 0, 1):
+        module = ManyToOne(dropout=0.5)
+        make_trainer(module=module, settings={"seed": seed}).fit()
+        found.append(copied(module))
+    assert_same(found[1], found[0])
+    assert differ(found[2], found[0])
+
+
+def test_no_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    make_trainer(tmp_path).fit()
+    assert capsys.readouterr() == ("", "")
+    make_trainer(progress=False).fit()
+    assert capsys.readouterr() == ("", "")
+    make_trainer(progress=True).fit()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "training: 100%" in err
+    assert "20/20" in err
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_trainer().fit()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_made_and_holds_three_files(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    make_trainer(folder).fit()
+    assert sorted(file.name for file in folder.iterdir()) == ["best.safetensors", "last.safetensors", "log.csv"]
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"file/run: cannot be written"):
+        make_trainer(tmp_path / "file" / "run").fit()
+
+
+def test_it_works_outside_the_main_thread(tmp_path: Path) -> None:
+    found: list[TrainingResult] = []
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=lambda: found.append(make_trainer(tmp_path / "thread").fit()))
+    thread.start()
+    thread.join()
+    assert found[0].steps == 20
+    assert signal.getsignal(signal.SIGINT) is before
+    make_trainer(tmp_path / "main").fit()
+    assert_same(weights(tmp_path / "thread"), weights(tmp_path / "main"))
+
+
+def test_a_resumed_run_can_be_saved_often(tmp_path: Path) -> None:
+    seen = []
+
+    def watched(step: int) -> Batch:
+        seen.append(load_checkpoint(tmp_path / "last.safetensors").values["step"])
+        return batches(step)
+
+    make_trainer(tmp_path, batches=watched, checkpoint_seconds=0.0).fit()
+    assert seen == list(range(20))
+    assert load_checkpoint(tmp_path / "last.safetensors").values["step"] == 20
+
+
+def test_resuming_needs_a_folder_and_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="folder: expected the folder of the run to resume, got None"):
+        make_trainer().fit(resume=True)
+    with pytest.raises(RunError, match=r"last\.safetensors: no checkpoint there"):
+        make_trainer(tmp_path).fit(resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resuming_with_other_settings_names_them(tmp_path: Path) -> None:
+    make_trainer(tmp_path).fit()
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(RunError, match=r"cannot resume with other settings \(max_steps, averaging\); give the same"):
+        make_trainer(tmp_path, settings={"max_steps": 30, "averaging": 0.5}).fit(resume=True)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_resuming_another_module_is_refused(tmp_path: Path) -> None:
+    make_trainer(tmp_path).fit()
+
+    class Deeper(ManyToOne):
+        def __init__(self) -> None:
+            super().__init__()
+            self.deeper = nn.Linear(1, 1)
+
+    with pytest.raises(RunError, match=r"last\.safetensors: damaged, or of another module"):
+        make_trainer(tmp_path, module=Deeper()).fit(resume=True)
+
+
+def test_resuming_from_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    make_trainer(tmp_path).fit()
+    path = tmp_path / "last.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RunError, match=r"last\.safetensors: damaged"):
+        make_trainer(tmp_path).fit(resume=True)
+
+
+@pytest.mark.parametrize("validation", [validate, None])
+def test_a_finished_run_resumed_ends_at_once(validation: Any, tmp_path: Path) -> None:
+    first = ManyToOne()
+    result = make_trainer(tmp_path, module=first, validate=validation).fit()
+    logged = rows(tmp_path)
+
+    def refused(step: int) -> Batch:
+        raise AssertionError(f"step {step} of a finished run")
+
+    again = ManyToOne(seed=5)
+    resumed = make_trainer(tmp_path, module=again, validate=validation, batches=refused).fit(resume=True)
+    assert (resumed.steps, resumed.best_step, resumed.best_loss) == (20, result.best_step, result.best_loss)
+    assert_same(dict(again.state_dict()), copied(first))
+    assert_same(weights(tmp_path), copied(first))
+    assert rows(tmp_path) == logged
+
+
+def test_a_run_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
+    settings = {"validate_every": 2, "patience": 2}
+    first = ManyToOne()
+    make_trainer(tmp_path, module=first, settings=settings, validate=scripted([1.0, 2.0, 3.0])).fit()
+    again = ManyToOne(seed=5)
+    resumed = make_trainer(tmp_path, module=again, settings=settings, validate=scripted([])).fit(resume=True)
+    assert (resumed.steps, resumed.best_step, resumed.stopped_early) == (6, 2, True)
+    assert_same(dict(again.state_dict()), copied(first))
+
+
+def test_patience_counts_on_over_an_interruption(tmp_path: Path) -> None:
+    settings = {"validate_every": 2, "patience": 3}
+    stopped = make_trainer(tmp_path, settings=settings, validate=scripted([1.0, 2.0, 3.0]), batches=signal_at(7))
+    with pytest.raises(TrainingInterruptedError):
+        stopped.fit()
+    result = make_trainer(tmp_path, settings=settings, validate=scripted([4.0])).fit(resume=True)
+    assert (result.steps, result.best_step, result.stopped_early) == (8, 2, True)
