@@ -8,6 +8,7 @@ from recurra.cli.parsing import make_parser, parse, show_warnings
 from recurra.data.series import Columns
 from recurra.tasks.forecast import ForecastSettings
 from recurra.tasks.forecast.commands import evaluate, train
+from recurra.training import has_run
 
 __all__ = ["run"]
 
@@ -27,12 +28,13 @@ def run(arguments: Sequence[str]) -> int:
         "recurra demo",
         "Train forecasters on the bundled samples, backtest them, and draw what they forecast.",
     )
-    parser.add_argument("--out", type=str, default="runs/demo", help="folder, replaced where it is there")
+    parser.add_argument("--out", type=str, default="runs/demo", help="folder; runs of before in it are replaced")
     options = parse(parser, arguments)
     show_warnings()
     for name, (settings, columns, folds) in _RUNS.items():
         folder = Path(options.out) / name
-        shutil.rmtree(folder, ignore_errors=True)
+        if has_run(folder):
+            shutil.rmtree(folder)
         print(f"== {name} ==", flush=True)
         print(train(name, settings, folder, columns, folds=folds), flush=True)
         print(evaluate(folder), flush=True)

@@ -1,24 +1,36 @@
 """What the subcommands' parsers share."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from recurra.errors import RecurraError
 
 __all__ = ["make_parser", "names", "numbers", "parse", "show_warnings", "whole_numbers"]
+
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
 def make_parser(usage: str, description: str) -> ArgumentParser:
     """A parser that also reads its options from a YAML file, `--config`; the command line has the last word."""
-    parser = ArgumentParser(prog=usage, description=description, exit_on_error=True)
+    parser = ArgumentParser(prog=usage, description=description, exit_on_error=False)
     parser.add_argument("--config", action="config", help="a YAML file of these options; the command line overrides it")
     return parser
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
-    """Parse; options may be written with hyphens or underscores."""
-    return parser.parse_args([_underscored(argument) for argument in arguments])
+    """Parse; options may be written with hyphens or underscores.
+
+    Raises:
+        RecurraError: where an option is unknown, missing or of the wrong type, in one line.
+    """
+    try:
+        return parser.parse_args([_underscored(argument) for argument in arguments])
+    except ArgumentError as error:
+        raise RecurraError(f"{_in_a_line(str(error))} (options: {parser.prog} --help)") from None
 
 
 class Listed:
@@ -53,6 +65,16 @@ def show_warnings() -> None:
     logger = logging.getLogger("recurra")
     logger.handlers = [handler]
     logger.propagate = False
+
+
+def _in_a_line(message: str) -> str:
+    """A message of jsonargparse without its line breaks and names of Python types."""
+    name, got = re.match(r'Parser key "(\w+)":', message), re.search(r"(?:Got|Given) value: (.*)", message)
+    kind = re.search(r"<class '(\w+)'>|Literal\[(.*)\]", message)
+    if name and got and kind:
+        expected = _WORDS.get(kind[1], kind[1]) if kind[1] else f"one of {kind[2].replace(chr(39), '')}"
+        return f"{name[1]}: expected {expected}, got {got[1]!r}"
+    return " ".join(message.replace('Parser key "config": ', "--config: ").split())
 
 
 def _underscored(argument: str) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from recurra.cli.parsing import make_parser, names, parse, show_warnings
 from recurra.tasks.forecast.commands import predict
-from recurra.training import read_run
 
 __all__ = ["run"]
 
@@ -37,7 +36,6 @@ def run(arguments: Sequence[str]) -> int:
     options = parse(parser, arguments)
     show_warnings()
     folder = Path(options.run)
-    read_run(folder, "forecast")
     print(
         predict(
             folder,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from recurra.data.series import SeriesSet
-from recurra.errors import DataError
+from recurra.errors import DataError, RunError
 from recurra.tasks.forecast.baselines import naive, seasonal_naive
-from recurra.tasks.forecast.conformal import interval_pairs
+from recurra.tasks.forecast.conformal import interval_pairs, nominal_percent
 from recurra.tasks.forecast.metrics import (
     coverage,
     mean_absolute,
@@ -124,7 +124,7 @@ class Backtest:
     def interval_coverage(self) -> dict[str, float]:
         """Share of the truth in each central interval of the model, by its nominal coverage in per cent."""
         return {
-            f"{round(100 * (self.levels[high] - self.levels[low]))}": coverage(
+            nominal_percent(self.levels, (low, high)): coverage(
                 self.truth, self.quantiles[..., low], self.quantiles[..., high]
             )
             for low, high in interval_pairs(self.levels)
@@ -146,7 +146,7 @@ class Backtest:
             pairs = interval_pairs(self.levels)
             if pairs:
                 low, high = pairs[0]
-                name = f"{round(100 * (self.levels[high] - self.levels[low]))} % coverage"
+                name = f"{nominal_percent(self.levels, pairs[0])} % coverage"
                 measures[name] = coverage(truth, quantiles[..., low], quantiles[..., high])
         else:
             # A point forecast is taken for every quantile.
@@ -167,8 +167,14 @@ def run_backtest(
         horizon: T.
         season: of the seasonal naive and of MASE, in steps.
         levels: of the quantiles.
+
+    Raises:
+        RunError: where a forecast is not finite; the measures, which pass over NaN, would not show it.
     """
     quantiles = forecast(folds.rows, folds.origins)
+    bad = np.flatnonzero(~np.isfinite(quantiles).all(axis=(1, 2)))
+    if len(bad):
+        raise RunError(f"the forecast of series {data.series[folds.rows[bad[0]]].id!r} is not finite")
     truth, first, second, scales = [], [], [], []
     for row, origin in zip(folds.rows, folds.origins, strict=True):
         y = data.series[row].y

@@ -104,7 +104,8 @@ def evaluate(
                 f"{folder}: training held nothing out, so there is nothing it has not seen. Give --test FILE, newer "
                 "data (--data FILE), or --refit to train before each fold."
             )
-        backtest = forecaster.cross_validation(data, folds or held_out or 1, step, refit)
+        folds = held_out or 1 if folds is None else folds
+        backtest = forecaster.cross_validation(data, folds, step, refit)
     for name in ids:
         if name not in backtest.data:
             raise DataError(f"{backtest.data.source}: no series {name!r} to draw")
@@ -120,7 +121,7 @@ def evaluate(
         "",
     ]
     if backtest.folds.short:
-        lines.append(_name_short(backtest.folds.short, folds or forecaster.held_out // horizon or 1))
+        lines.append(_name_short(backtest.folds.short, folds or 1))
     lines.append(f"by series, all forecasts and pictures (forecasts.png, error_by_step.png): {target}")
     return "\n".join(lines)
 
@@ -148,13 +149,13 @@ def predict(
         raise ParameterError("out", "a file ending in .csv or .parquet", str(target))
     forecaster = Forecaster.load(folder)
     series, quantiles, frame = forecaster.forecast(data, future)
+    drawn = [series[name].id for name in ids] or list(series.ids[:_SERIES_DRAWN])
     prepare_folder(target.parent)
     write = frame.write_csv if target.suffix == ".csv" else frame.write_parquet
     write_atomically(target, lambda aside: write(aside))
     lines = [f"{forecaster.settings.horizon} steps of {len(series)} series: {target}"]
     if picture is not None:
-        chosen = [series[name].id for name in ids] or list(series.ids[:_SERIES_DRAWN])
-        draw_forecast_fans(series, quantiles, forecaster.settings.quantiles, chosen, picture)
+        draw_forecast_fans(series, quantiles, forecaster.settings.quantiles, drawn, picture)
         lines.append(f"picture: {picture}")
     return "\n".join(lines)
 

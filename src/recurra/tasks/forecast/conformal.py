@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-__all__ = ["apply_margins", "fit_margins", "interval_pairs"]
+__all__ = ["apply_margins", "fit_margins", "interval_pairs", "nominal_percent"]
 
 
 def interval_pairs(levels: tuple[float, ...]) -> list[tuple[int, int]]:
@@ -16,12 +16,19 @@ def interval_pairs(levels: tuple[float, ...]) -> list[tuple[int, int]]:
     return pairs
 
 
+def nominal_percent(levels: tuple[float, ...], pair: tuple[int, int]) -> str:
+    """What an interval should cover, in per cent: "80" for 0.1 with 0.9."""
+    low, high = pair
+    return f"{100 * (levels[high] - levels[low]):g}"
+
+
 def fit_margins(truth: np.ndarray, quantiles: np.ndarray, scales: np.ndarray, levels: tuple[float, ...]) -> list[float]:
     """How far to move each interval's ends outward (inward if negative), in units of a window's scale.
 
     The score of an observation is how far it lies outside its interval, max(low - y, y - high); the margin is the
-    scores' quantile at the interval's nominal coverage, with the finite-sample correction (1 + 1/n). Steps of one
-    horizon are pooled, so that coverage holds on average over the horizon.
+    scores' quantile at the interval's nominal coverage, with the finite-sample correction (1 + 1/n), or the largest
+    score where there are too few for that. Steps of one horizon are pooled, so that coverage holds on average over
+    the horizon.
 
     Args:
         truth: (N, T), NaN where missing.
@@ -38,7 +45,8 @@ def fit_margins(truth: np.ndarray, quantiles: np.ndarray, scales: np.ndarray, le
     for low, high in interval_pairs(levels):
         score = np.maximum(quantiles[..., low] - truth, truth - quantiles[..., high]) / scales[:, None]
         ordered = np.sort(score[seen])
-        rank = math.ceil((levels[high] - levels[low]) * (count + 1))
+        # Rounded first, as 0.8 - 0.2 in floating point is a little more than 0.6.
+        rank = math.ceil(round((levels[high] - levels[low]) * (count + 1), 9))
         margins.append(float(ordered[min(rank, count) - 1]) if count else 0.0)
     return margins
 

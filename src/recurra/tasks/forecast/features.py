@@ -32,8 +32,8 @@ class DirectInputs(NamedTuple):
 
 
 def seasonal_lags(shape: WindowShape) -> list[tuple[int, int]]:
-    """The lags used, as (season, how many seasons back), those that fit in the history."""
-    return [(season, back) for season in shape.seasons for back in range(1, min(_LAGS, shape.history // season) + 1)]
+    """The lags used, as (season, how many seasons back); a window's history holds them all."""
+    return [(season, back) for season in shape.seasons for back in range(1, _LAGS + 1)]
 
 
 def direct_inputs(window: Window, shape: WindowShape) -> DirectInputs:
@@ -109,11 +109,9 @@ def _candidates(z: Tensor, shape: WindowShape) -> Tensor:
         lags[season, back] = z[:, position]
     shifted = []
     for season in shape.seasons:
-        if history > season:
-            shifted.append(lags[season, 1] + (z[:, -1:] - z[:, -1 - season : history - season]))
-        if history >= season + short:
-            then = z[:, history - season - short : history - season]
-            shifted.append(lags[season, 1] + (z[:, -short:] - then).nanmean(1, keepdim=True))
+        shifted.append(lags[season, 1] + (z[:, -1:] - z[:, -1 - season : history - season]))
+        then = z[:, history - season - short : history - season]
+        shifted.append(lags[season, 1] + (z[:, -short:] - then).nanmean(1, keepdim=True))
     flat = torch.zeros_like(lags[short, 1])
     return torch.stack([*lags.values(), *shifted, flat], dim=2)
 

@@ -189,8 +189,8 @@ class Forecaster:
             data: anything `fit` takes; the series of `fit` where None.
             folds: forecasts of each series; the last ends with the series.
             step: steps between their origins; the horizon where None.
-            refit: train anew before each fold on what is before it. Without it the forecaster as fitted is
-                tested, which must then not have seen what it is to forecast.
+            refit: train anew before each fold on what is before it; needs no `fit` before. Without it the forecaster
+                as fitted is tested, which must then not have seen what it is to forecast.
             columns: as for `fit`.
             frequency: as for `fit`.
             progress: show a bar for each training; None shows one only in a terminal.
@@ -204,7 +204,9 @@ class Forecaster:
         if step < 1:
             raise ParameterError("step", "at least 1", step)
         if refit:
-            series = as_series(data, columns, frequency) if data is not None else self.data
+            like_fit = self._run is not None or data is None
+            read = self._series_like_fit if like_fit else as_series
+            series = read(data, columns, frequency)
             return self._backtest_refitted(series, folds, step, progress)
         series = self._series_like_fit(data, columns, frequency)
         shape = self.model.shape
@@ -275,16 +277,24 @@ class Forecaster:
             raise DataError(
                 f"{series.source}: expected the frequency trained on, {run.model.frequency}, got {series.frequency}"
             )
+        for role in ("past", "known", "static"):
+            expected, got = tuple(getattr(run.data.columns, role)), tuple(getattr(series.columns, role))
+            if expected != got:
+                raise DataError(
+                    f"{series.source}: expected the {role} covariates trained on ({', '.join(expected) or 'none'}), "
+                    f"got {', '.join(got) or 'none'}"
+                )
         return series
 
     def _check_future(self, series: SeriesSet) -> None:
         missing = future_rows_missing(series, self.settings.horizon) if series.columns.known else []
         if missing:
             name, have, need = missing[0]
+            others = f" (as have too few {len(missing) - 1} other series)" if len(missing) > 1 else ""
             raise DataError(
                 f"{series.source}: series {name!r} has {have} of {need} future rows of the known covariates "
-                f"({', '.join(series.columns.known)}), and {len(missing) - 1} other series lack some too. Give them "
-                "with --future FILE (future= in Python), or as rows without a target at the end."
+                f"({', '.join(series.columns.known)}){others}. Give them with --future FILE (future= in Python), or as "
+                "rows without a target at the end."
             )
 
     def _check_unseen(self, series: SeriesSet, plan: Folds) -> None:

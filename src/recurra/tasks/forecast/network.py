@@ -70,8 +70,7 @@ def mean_loss(head: Head, output: tuple[Tensor, Normalization], target: Tensor) 
 @torch.no_grad()
 def forecast_quantiles(network: nn.Module, head: Head, window: Window, settings: ForecastSettings) -> Tensor:
     """Quantiles (B, T, Q) in the data's units; those of samples are the same for the same seed and batch."""
-    device_rng = torch.random.fork_rng(devices=[])
-    with device_rng:
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         if isinstance(network, RecursiveNetwork):
             paths = network.sample_paths(window, head, settings.sample_paths)

@@ -11,13 +11,15 @@ __all__ = ["Baseline", "CategoryEmbedding", "Readout"]
 class CategoryEmbedding(nn.Module):
     """Static categories as vectors, one table a column.
 
+    The unseen category, index 0, is the zero vector: it is never trained, and must not say anything.
+
     Args:
-        cardinalities: categories by column, the unseen one (index 0) included.
+        cardinalities: categories by column, the unseen one included.
     """
 
     def __init__(self, cardinalities: list[int]) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(n, min(16, (n + 1) // 2)) for n in cardinalities)
+        self.tables = nn.ModuleList(nn.Embedding(n, min(16, (n + 1) // 2), padding_idx=0) for n in cardinalities)
 
     @property
     def size(self) -> int:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from recurra.data.series import Series, SeriesSet
 from recurra.files import prepare_folder, write_atomically
 from recurra.tasks.forecast.backtest import Backtest
-from recurra.tasks.forecast.conformal import interval_pairs
+from recurra.tasks.forecast.conformal import interval_pairs, nominal_percent
 from recurra.training import read_log
 
 __all__ = [
@@ -30,11 +30,7 @@ def typical_series(backtest: Backtest, count: int) -> list[str]:
     """Ids of series to show: spread evenly from the best forecast to the worst, neither chosen for its looks."""
     measures = backtest.by_series
     ranked = sorted(measures, key=lambda name: np.nan_to_num(measures[name]["model"]["MASE"], nan=np.inf))
-    places = (
-        np.linspace(0, len(ranked) - 1, min(count, len(ranked)) + 2)[1:-1]
-        if len(ranked) > count
-        else range(len(ranked))
-    )
+    places = np.linspace(0, len(ranked) - 1, count + 2)[1:-1] if len(ranked) > count else range(len(ranked))
     return [ranked[round(place)] for place in places]
 
 
@@ -131,8 +127,7 @@ def _fan(ax: Axes, stamps: np.ndarray, quantiles: np.ndarray, levels: tuple[floa
     for low, high in interval_pairs(levels):
         ax.fill_between(stamps, quantiles[:, low], quantiles[:, high], color=_BLUE, alpha=0.14, linewidth=0)
     pairs = interval_pairs(levels)
-    share = round(100 * (levels[pairs[0][1]] - levels[pairs[0][0]])) if pairs else 0
-    label = f"forecast, intervals up to {share} %" if pairs else "forecast"
+    label = f"forecast, intervals up to {nominal_percent(levels, pairs[0])} %" if pairs else "forecast"
     ax.plot(stamps, quantiles[:, levels.index(0.5)], color=_BLUE, linewidth=1.4, label=label if labelled else None)
 
 

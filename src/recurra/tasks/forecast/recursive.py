@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from recurra.cells import Cell
 from recurra.layers import Recurrent
@@ -79,12 +80,8 @@ class RecursiveNetwork(nn.Module):
         values = units.apply(window.history)
         given = self._given(window, units)
         first = shape.history - shape.context
-        state = None
-        if shape.context > 1:
-            # All but the first step of the horizon depend on samples; the context is read once for all paths.
-            _, state = self._steps(
-                values, first, shape.context, given[:, : shape.context], window.categories, units, None
-            )
+        # The context is the same for all paths, and read once.
+        _, state = self._steps(values, first, shape.context, given[:, : shape.context], window.categories, units, None)
         values, categories = values.repeat_interleave(paths, 0), window.categories.repeat_interleave(paths, 0)
         units, given = units.repeat_interleave(paths), given.repeat_interleave(paths, 0)
         state = _map_state(state, lambda part: part.repeat_interleave(paths, 1))
@@ -131,8 +128,13 @@ class RecursiveNetwork(nn.Module):
         return torch.cat([*(part.nan_to_num(0.0).float() for part in parts), missing], dim=2)
 
     def _given(self, window: Window, units: Normalization) -> Tensor:
-        """What is known of each step of context and horizon without its values, (B, S + T, F)."""
+        """What is known of each step of context and horizon without its values, (B, S + T, F).
+
+        Each step reads the past covariates of the step before it, as it reads the value; beyond the first step of
+        the horizon they are missing, in training too.
+        """
         shape = self._shape
+        past = pad(window.past, (0, 0, 1, shape.horizon - 1))
         cycles = phases(torch.arange(-shape.context, shape.horizon), shape.seasons).to(window.known.device)
         batch, length = window.known.shape[:2]
         scale = scale_features(window.history, units, shape.seasons)
@@ -142,6 +144,7 @@ class RecursiveNetwork(nn.Module):
                 scale.unsqueeze(1).expand(-1, length, -1),
                 window.numbers.unsqueeze(1).expand(-1, length, -1),
                 window.known,
+                past,
             ],
             dim=2,
         )

@@ -52,10 +52,10 @@ def load_forecast_run(folder: Path) -> ForecastRun:
     """
     values = read_run(folder, TASK)
     try:
-        model = FittedModel.from_json(values)
+        model, held_out = FittedModel.from_json(values), values["held_out"]
     except (KeyError, TypeError) as error:
         raise RunError(f"{folder}: damaged run.json ({error!r})") from error
-    return ForecastRun(model, load_series(folder / _DATA), values["held_out"])
+    return ForecastRun(model, load_series(folder / _DATA), held_out)
 
 
 def load_weights(model: FittedModel, folder: Path) -> None:
@@ -64,5 +64,11 @@ def load_weights(model: FittedModel, folder: Path) -> None:
     Raises:
         RunError: where they are missing or damaged.
     """
-    model.network.load_state_dict(load_checkpoint(folder / "best.safetensors").group("model"))
+    path = folder / "best.safetensors"
+    weights = load_checkpoint(path).group("model")
+    try:
+        model.network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: not the weights of the model in run.json ({reason})") from error
     model.network.eval()

@@ -86,6 +86,11 @@ class ForecastSettings(TrainingSettings):
         check_probability("dropout", self.dropout)
         if self.context_length is not None:
             check_positive("context_length", self.context_length, at_least=2)
+        for name in ("seasons", "quantiles"):
+            numbers = getattr(self, name)
+            if not isinstance(numbers, tuple | list) or not all(isinstance(n, int | float) for n in numbers):
+                raise ParameterError(name, "a tuple of numbers", numbers)
+            object.__setattr__(self, name, tuple(numbers))
         for season in self.seasons:
             check_positive("seasons", season)
         if list(self.seasons) != sorted(set(self.seasons)):
@@ -105,7 +110,7 @@ class ForecastSettings(TrainingSettings):
             )
         if self.conformal and self.validation_windows == 0:
             raise ParameterError("validation_windows", "at least 1 with conformal intervals, which are fitted there", 0)
-        if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):
+        if self.device not in ("auto", "cpu") and not str(self.device).startswith("cuda"):
             raise ParameterError("device", "'auto', 'cpu' or 'cuda'", self.device)
 
     @property

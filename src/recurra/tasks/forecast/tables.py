@@ -18,7 +18,7 @@ def backtest_table(backtest: Backtest) -> str:
     overall = backtest.overall
     names = list(dict.fromkeys(name for measures in overall.values() for name in measures))
     best = {
-        name: min(measures[name] for measures in overall.values() if name in measures)
+        name: min((measures[name] for measures in overall.values() if math.isfinite(measures[name])), default=None)
         for name in names
         if "coverage" not in name
     }
