@@ -1,11 +1,61 @@
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstdint>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "entries.hpp"
+#include "headers.generated.hpp"
 #include "instruction_sets.hpp"
+#include "parallel.hpp"
+
+namespace {
+
+typedef std::tuple<uintptr_t, uintptr_t, uintptr_t, uintptr_t> Addresses;
+
+template <class F>
+uintptr_t address(F* function) {
+  return reinterpret_cast<uintptr_t>(function);
+}
+
+std::map<std::string, Addresses> entries(const std::string& instruction_set) {
+  recurra::EntryTable table{nullptr, 0};
+  if (instruction_set == "baseline") table = recurra::baseline::entries();
+#if defined(__x86_64__)
+  if (instruction_set == "avx2") table = recurra::avx2::entries();
+  if (instruction_set == "avx512") table = recurra::avx512::entries();
+#endif
+  std::map<std::string, Addresses> found;
+  for (int k = 0; k < table.count; ++k) {
+    const recurra::CellEntries& cell = table.cells[k];
+    found[cell.cell] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
+                        address(cell.backward64)};
+  }
+  return found;
+}
+
+}  // namespace
 
 NB_MODULE(_native, module) {
   module.doc() = "Recurra's compiled kernels.";
   module.def("instruction_sets", &recurra::instruction_sets,
              "The vector instruction sets that this processor offers, widest last.");
+  module.def("entries", &entries,
+             "Addresses of a cell's forward and backward functions (float32, then float64), by the cell's repr, "
+             "compiled for an instruction set; empty where it is not compiled.");
+  module.def("headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
+  module.def("parallel", []() { return address(recurra::run_parallel); },
+             "Address of the function that runs tasks on threads.");
+  module.def(
+      "use_openmp",
+      [](uintptr_t parallel, uintptr_t thread_number, uintptr_t thread_count) {
+        recurra::use_openmp(reinterpret_cast<void*>(parallel), reinterpret_cast<void*>(thread_number),
+                            reinterpret_cast<void*>(thread_count));
+      },
+      "Use the OpenMP runtime with these entry points (GOMP_parallel, omp_get_thread_num, omp_get_num_threads).");
 }

@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recurra import cells, data, errors, kernels, layers, models, ops, tasks, training
+    from recurra import cells, codegen, data, errors, kernels, layers, models, ops, tasks, training
+    from recurra.kernels import compile_cell
     from recurra.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
     from recurra.tasks.forecast import Forecaster
 
@@ -25,6 +26,8 @@ __all__ = [
     "RecurrentCell",
     "__version__",
     "cells",
+    "codegen",
+    "compile_cell",
     "data",
     "errors",
     "kernels",
@@ -37,6 +40,7 @@ __all__ = [
 
 _NAMES = {
     "Forecaster": "recurra.tasks.forecast",
+    "compile_cell": "recurra.kernels",
     **dict.fromkeys(
         ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
         "recurra.layers",

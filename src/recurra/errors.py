@@ -5,6 +5,8 @@ from typing import Any
 
 __all__ = [
     "BackendError",
+    "CellError",
+    "CompilerError",
     "DataError",
     "MissingExtraError",
     "ParameterError",
@@ -49,6 +51,14 @@ class DataError(RecurraError, ValueError):
 
 class BackendError(RecurraError, RuntimeError):
     """A backend asked for by name cannot serve this cell, device or dtype."""
+
+
+class CellError(RecurraError, ValueError):
+    """A cell's equations cannot be compiled; the message names the cell, the line and the way out."""
+
+
+class CompilerError(RecurraError, RuntimeError):
+    """A cell could not be compiled on this machine."""
 
 
 class RunError(RecurraError, RuntimeError):

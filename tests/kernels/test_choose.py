@@ -13,11 +13,12 @@ from every_cell import CELLS, Peephole, draw_state, draw_weights
 from recurra import Recurrent, cells, kernels
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import BackendError, ParameterError
-from recurra.kernels import BACKENDS, Choice, Request, choose, native
+from recurra.kernels import BACKENDS, Choice, Request, choose, extension
 from recurra.ops import tanh
 
 FLOAT = "torch.float32"
 TRANSFORM = "vmap"
+UNCOMPILED = "no compiler"
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,36 @@ class OtherLSTM(cells.LSTM):
         return State(h=tanh(x.i + u.o), c=s.c)
 
 
+@dataclass(frozen=True)
+class Untraceable(Cell):
+    """Equations in torch's functions, which cannot be compiled."""
+
+    gates = ("h",)
+    state = ("h",)
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=torch.erf(x.h + u.h))
+
+
 @pytest.mark.parametrize(
     ("backend", "request_", "chosen", "reason"),
     [
-        ("auto", Request(cells.LSTM(), "cpu", FLOAT), "aten", ""),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT), "native", ""),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, uncompiled=UNCOMPILED), "aten", UNCOMPILED),
+        ("auto", Request(cells.LSTM(), "cpu", "torch.bfloat16"), "aten", ""),
         ("auto", Request(cells.GRU(), "cuda", "torch.float16"), "aten", ""),
-        ("auto", Request(cells.Elman("relu"), "cpu", FLOAT), "aten", ""),
+        ("auto", Request(cells.Elman("relu"), "cpu", "torch.float64"), "native", ""),
         ("auto", Request(cells.LSTM(), "cpu", FLOAT, projected=True), "aten", ""),
         ("auto", Request(cells.Elman(), "cpu", FLOAT, projected=True), "reference", "projected output"),
-        ("auto", Request(Peephole(), "cpu", FLOAT), "reference", "Peephole()"),
-        ("auto", Request(OtherLSTM(), "cpu", FLOAT), "reference", "OtherLSTM()"),
+        ("auto", Request(Peephole(), "cpu", FLOAT), "native", ""),
+        ("auto", Request(Peephole(), "cpu", FLOAT, uncompiled=UNCOMPILED), "reference", "Peephole()"),
+        ("auto", Request(Peephole(), "cuda", FLOAT), "reference", "cuda"),
+        ("auto", Request(OtherLSTM(), "cpu", FLOAT, uncompiled=UNCOMPILED), "reference", UNCOMPILED),
+        ("native", Request(Peephole(), "cpu", FLOAT), "native", ""),
+        ("native", Request(Peephole(), "cpu", FLOAT, uncompiled=UNCOMPILED), None, UNCOMPILED),
+        ("native", Request(cells.GRU(), "cuda", FLOAT), None, "cuda"),
+        ("native", Request(cells.LSTM(), "cpu", FLOAT, projected=True), None, "project"),
+        ("native", Request(cells.LSTM(), "cpu", FLOAT, transform=TRANSFORM), None, TRANSFORM),
         ("auto", Request(cells.LSTM(), "cpu", FLOAT, transform=TRANSFORM), "reference", TRANSFORM),
         ("aten", Request(cells.LSTM(), "cpu", FLOAT), "aten", ""),
         ("aten", Request(Peephole(), "cpu", FLOAT), None, "Peephole()"),
@@ -83,21 +104,19 @@ def run(cell: Cell, backend: str = "auto") -> Any:
 @pytest.fixture
 def nothing_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """The log, as if nothing had run before, with the extension or as if with it."""
-    monkeypatch.setattr(native, "is_installed", lambda: True)
+    monkeypatch.setattr(extension, "is_installed", lambda: True)
     monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_said", set())
     caplog.set_level(logging.DEBUG, "recurra")
     return caplog
 
 
 def test_a_fall_back_is_said_once(nothing_said: pytest.LogCaptureFixture) -> None:
-    run(Peephole())
-    run(Peephole())
+    run(Untraceable())
+    run(Untraceable())
     (record,) = nothing_said.records
     assert (record.name, record.levelname) == ("recurra.kernels", "WARNING")
-    assert record.getMessage().startswith("running on the reference kernel: ")
-    assert "Peephole()" in record.getMessage()
-    run(OtherLSTM())
-    assert "OtherLSTM()" in nothing_said.records[1].getMessage()
+    assert record.getMessage().startswith("running on the reference kernel: Untraceable.update (")
+    assert "torch.erf(x.h + u.h)" in record.getMessage()
 
 
 def test_nothing_is_said_of_what_was_asked_for_or_is_fastest(nothing_said: pytest.LogCaptureFixture) -> None:
@@ -111,15 +130,17 @@ def test_nothing_is_said_of_what_was_asked_for_or_is_fastest(nothing_said: pytes
 def test_without_the_extension_all_runs_and_it_is_said_once(
     nothing_said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native, "is_installed", lambda: False)
+    monkeypatch.setattr(extension, "is_installed", lambda: False)
+    extension.obstacle.cache_clear()
     for backend in ("auto", "aten", "reference"):
         output, _ = run(cells.LSTM(), backend)
         assert output.shape == (3, 2, 4)
+    extension.obstacle.cache_clear()
     (record,) = nothing_said.records
     assert "extension is not installed" in record.getMessage()
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference", "aten"])
+@pytest.mark.parametrize("backend", ["auto", "reference", "aten", "native"])
 def test_a_subclass_with_other_equations_runs_its_own(backend: str) -> None:
     layer = Recurrent(OtherLSTM(), 3, 4, backend=backend, dtype=torch.float64)
     x = torch.randn(1, 2, 3, dtype=torch.float64)

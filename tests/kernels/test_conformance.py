@@ -181,7 +181,7 @@ def test_no_graph_without_grad(cell: Cell) -> None:
     assert_agree(results, tensors(layer(x)))
 
 
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@pytest.mark.parametrize(("cell", "backend"), [pair for pair in SERVED if pair[1] != "native"], ids=str)
 def test_compiles_whole(cell: Cell, backend: str) -> None:
     (layer, *_) = ensemble(cell, backend=backend)
     torch.compiler.reset()

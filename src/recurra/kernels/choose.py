@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from recurra.cells import Cell
 from recurra.errors import BackendError, ParameterError
-from recurra.kernels import aten
+from recurra.kernels.aten import serves as aten_serves
 
 __all__ = ["BACKENDS", "Choice", "Request", "choose"]
 
-BACKENDS = ("auto", "reference", "aten")
+BACKENDS = ("auto", "reference", "aten", "native")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Request:
         dtype: the inputs' dtype as torch prints it, "torch.float32".
         projected: whether the output is projected (`proj_size`).
         transform: the function transform under way, in words for the reason given, or None.
+        uncompiled: why there are no compiled functions to run; empty where there are.
     """
 
     cell: Cell
@@ -28,6 +29,7 @@ class Request:
     dtype: str
     projected: bool = False
     transform: str | None = None
+    uncompiled: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def choose(backend: str, request: Request) -> Choice:
     """The kernel for a request.
 
     Args:
-        backend: "auto", or the name of a kernel: "reference" or "aten".
+        backend: "auto", or the name of a kernel: "reference", "aten" or "native".
         request: what is to be run.
 
     Raises:
@@ -53,16 +55,30 @@ def choose(backend: str, request: Request) -> Choice:
         raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
     if backend == "reference":
         return Choice("reference")
-    obstacle = _aten_obstacle(request)
-    if not obstacle:
-        return Choice("aten")
-    if backend == "aten":
-        raise BackendError(f"backend 'aten' cannot serve: {obstacle}. Use backend='auto' or 'reference'.")
-    return Choice("reference", obstacle)
+    if backend != "auto":
+        obstacle = _native_obstacle(request) if backend == "native" else _aten_obstacle(request)
+        if obstacle:
+            raise BackendError(f"backend {backend!r} cannot serve: {obstacle}. Use backend='auto'.")
+        return Choice(backend)
+    native = _native_obstacle(request)
+    if not native:
+        return Choice("native")
+    aten = _aten_obstacle(request)
+    return Choice("reference", f"{native}; {aten}") if aten else Choice("aten", request.uncompiled)
+
+
+def _native_obstacle(request: Request) -> str:
+    if request.device != "cpu" or request.dtype not in ("torch.float32", "torch.float64"):
+        return f"the native kernel runs float32 and float64 on a CPU, not {request.dtype} on {request.device}"
+    if request.projected:
+        return "the native kernel does not project the output"
+    if request.transform is not None:
+        return f"the native kernel does not support {request.transform}"
+    return request.uncompiled
 
 
 def _aten_obstacle(request: Request) -> str:
-    if not aten.serves(request.cell, request.projected):
+    if not aten_serves(request.cell, request.projected):
         projected = " with a projected output" if request.projected else ""
         return f"torch has no fused kernel for the cell {request.cell!r}{projected}"
     if request.transform is not None:

@@ -7,7 +7,7 @@ from torch.nn.functional import linear
 from recurra.cells import Cell, PerUnit, State
 from recurra.kernels.weights import Weights
 
-__all__ = ["run", "step"]
+__all__ = ["run", "run_projected", "step"]
 
 
 def step(cell: Cell, x: Tensor, state: tuple[Tensor, ...], weights: Weights) -> tuple[Tensor, ...]:
@@ -49,11 +49,23 @@ def run(
     Returns:
         The outputs (T, B, R), zero at padding, and the final state by part.
     """
-    steps = inputs.shape[0]
     projected = linear(inputs, weights.weight_ih, weights.bias_ih)
+    return run_projected(cell, projected, state, weights, lengths, reverse)
+
+
+def run_projected(
+    cell: Cell,
+    projected: Tensor,
+    state: tuple[Tensor, ...],
+    weights: Weights,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As `run`, from the input projections of all steps (T, B, G * H)."""
+    steps = projected.shape[0]
     valid = None
     if lengths is not None:
-        valid = (torch.arange(steps).unsqueeze(1) < lengths).to(inputs.device).unsqueeze(2)
+        valid = (torch.arange(steps).unsqueeze(1) < lengths).to(projected.device).unsqueeze(2)
     outputs: list[Tensor] = []
     for t in reversed(range(steps)) if reverse else range(steps):
         after = step(cell, projected[t], state, weights)
@@ -65,5 +77,5 @@ def run(
         outputs.append(output)
     if reverse:
         outputs.reverse()
-    stacked = torch.stack(outputs) if outputs else inputs.new_empty(0, *state[0].shape)
+    stacked = torch.stack(outputs) if outputs else projected.new_empty(0, *state[0].shape)
     return stacked, state

@@ -32,7 +32,7 @@ class Recurrent(nn.Module):
         bidirectional: whether each layer also runs backward in time; D is then 2, else 1.
         proj_size: size of the projected output (Sak et al. 2014), less than H, for a cell such as the LSTM,
             whose equations read the last output through the recurrent weights only; 0 for none.
-        backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten".
+        backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten", "native".
         device: of the parameters.
         dtype: of the parameters.
 

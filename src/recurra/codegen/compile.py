@@ -1,0 +1,100 @@
+"""A user's cell, compiled at first use with the machine's C++ compiler, and kept on disk by content."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from recurra.cells import Cell
+from recurra.codegen.cpp import write_cell
+from recurra.errors import CompilerError
+
+__all__ = ["compile_library", "find_compiler"]
+
+
+def compile_library(cell: Cell, headers: Mapping[str, str], vector_bytes: int) -> Path:
+    """A shared library with the cell's entries (`forward32`, `backward32`, `forward64`, `backward64`).
+
+    It is kept under `RECURRA_CACHE`, or the user's cache folder, by a hash of everything it is made from; processes
+    that compile the same cell at once each write their own file and rename it into place.
+
+    Args:
+        cell: the equations.
+        headers: of the engine, by name.
+        vector_bytes: width of a vector on this machine.
+
+    Raises:
+        CellError: where the equations cannot be compiled.
+        CompilerError: where there is no compiler, it fails, or the cache cannot be written.
+    """
+    source = _source(cell)
+    compiler = find_compiler()
+    # What -march=native means depends on the machine, and a cache folder may be shared between machines.
+    flags = ["-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-fvisibility=hidden", "-Wno-psabi"]
+    flags += ["-DRECURRA_ISA=user", f"-DRECURRA_VECTOR_BYTES={vector_bytes}"]
+    parts = [source, *headers.values(), " ".join(flags), compiler, _processor()]
+    name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    library = _cache() / f"{name}.so"
+    if library.is_file():
+        return library
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent, prefix="build-") as folder:
+            for header, text in headers.items():
+                Path(folder, header).write_text(text, encoding="utf-8")
+            Path(folder, "cell.cpp").write_text(source, encoding="utf-8")
+            made = Path(folder, "cell.so")
+            command = [compiler, *flags, "cell.cpp", "-o", made.name]
+            result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if result.returncode:
+                raise CompilerError(f"{compiler} could not compile {cell!r}: {_first_error(result.stderr)}")
+            os.replace(made, library)
+    except OSError as error:
+        raise CompilerError(f"{library.parent}: cannot be written ({error}); set RECURRA_CACHE to a folder") from error
+    return library
+
+
+def find_compiler() -> str:
+    """The C++ compiler: `CXX`, or the first of c++, g++ and clang++.
+
+    Raises:
+        CompilerError: where there is none.
+    """
+    for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
+        if name and (path := shutil.which(name)):
+            return path
+    raise CompilerError("no C++ compiler (g++ or clang++) is installed")
+
+
+def _source(cell: Cell) -> str:
+    entries = "\n".join(
+        f'extern "C" __attribute__((visibility("default"))) int {direction}{bits}(const recurra::Call* call, '
+        f"recurra::Parallel parallel) {{\n  return recurra::user::Engine<recurra::user::UserCell, {kind}>::{direction}"
+        "(call, parallel);\n}"
+        for kind, bits in (("float", 32), ("double", 64))
+        for direction in ("forward", "backward")
+    )
+    body = write_cell(cell, "UserCell")
+    return f'#include "engine.hpp"\n\nnamespace recurra {{\nnamespace user {{\n\n{body}\n}}\n}}\n\n{entries}\n'
+
+
+def _cache() -> Path:
+    if given := os.environ.get("RECURRA_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra" / "cells"
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _first_error(text: str) -> str:
+    return next((line for line in text.splitlines() if "error" in line), text.strip()[:200])

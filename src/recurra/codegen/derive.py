@@ -1,0 +1,76 @@
+"""Facts that follow from a cell's equations."""
+
+from recurra.codegen.differentiate import Gradients, differentiate
+from recurra.codegen.expression import Expression, reachable
+from recurra.codegen.trace import Trace
+
+__all__ = ["is_affine_in_state", "saved_for_backward", "shares_gradient", "sum_only_gates"]
+
+# Operations that cost far more to compute again than to load.
+_EXPENSIVE = frozenset({"exp", "log", "sigmoid", "softplus", "sqrt", "tanh", "div"})
+
+
+def sum_only_gates(trace: Trace) -> tuple[str, ...]:
+    """The gates whose input and recurrent projections are used only as their sum, so that their gradients agree."""
+    users: dict[Expression, list[Expression]] = {}
+    for node in reachable(trace.after):
+        for argument in node.arguments:
+            users.setdefault(argument, []).append(node)
+    found = []
+    for gate in trace.cell.gates:
+        x, u = trace.graph.input("x", gate), trace.graph.input("u", gate)
+        total = x + u
+        if {*users.get(x, []), *users.get(u, [])} <= {total} and x not in trace.after and u not in trace.after:
+            found.append(gate)
+    return tuple(found)
+
+
+def shares_gradient(trace: Trace) -> bool:
+    """Whether the gradients of input and recurrent projections agree in every gate."""
+    return set(sum_only_gates(trace)) == set(trace.cell.gates)
+
+
+def saved_for_backward(trace: Trace, gradients: Gradients | None = None) -> tuple[Expression, ...]:
+    """The nodes of the forward pass that the backward pass loads; whatever else it needs it computes again.
+
+    Kept are results of expensive operations and the recurrent projections; states, input projections and parameters
+    are at hand anyway.
+    """
+    gradients = gradients or differentiate(trace)
+    forward = frozenset(reachable(trace.after))
+    roots = [*gradients.x, *gradients.u, *gradients.s, *gradients.p]
+    kept = frozenset(node for node in forward if node.op in _EXPENSIVE or (node.op == "input" and node.label[0] == "u"))
+    return tuple(node for node in reachable(roots, stop=kept) if node in kept)
+
+
+def is_affine_in_state(trace: Trace) -> bool:
+    """Whether the state after a step is a * state + b with a and b free of the state, recurrent projection included.
+
+    Such a cell has no recurrent weights to speak of, and can be run as a scan.
+    """
+    degree: dict[Expression, int] = {}
+    for node in reachable(trace.after):
+        degree[node] = _degree(node, degree)
+    return all(degree[node] <= 1 for node in trace.after)
+
+
+_NOT_AFFINE = 2
+
+
+def _degree(node: Expression, degree: dict[Expression, int]) -> int:
+    """0 where a node is free of state and recurrent projection, 1 where affine in them, 2 otherwise."""
+    below = [degree[argument] for argument in node.arguments]
+    match node.op:
+        case "constant":
+            return 0
+        case "input":
+            return 1 if node.label[0] in ("s", "u") else 0
+        case "add" | "sub" | "neg":
+            return max(below)
+        case "mul":
+            return min(sum(below), _NOT_AFFINE)
+        case "div":
+            return below[0] if below[1] == 0 else _NOT_AFFINE
+        case "where":
+            return max(below[1:]) if below[0] == 0 else _NOT_AFFINE
+    return 0 if max(below) == 0 else _NOT_AFFINE

@@ -1,0 +1,93 @@
+"""Reverse-mode differentiation of a traced cell: the vector-Jacobian product of one step."""
+
+from dataclasses import dataclass
+
+from recurra.codegen.expression import Expression, Graph, reachable
+from recurra.codegen.trace import Trace
+
+__all__ = ["Gradients", "differentiate"]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The gradients of one step as nodes, functions of its inputs and of `d`, the gradients of the state after it.
+
+    Attributes:
+        x: by gate, of the input projection.
+        u: by gate, of the recurrent projection.
+        s: by part, of the state before, the recurrent projection aside.
+        p: by name, of the per-unit parameters.
+    """
+
+    x: tuple[Expression, ...]
+    u: tuple[Expression, ...]
+    s: tuple[Expression, ...]
+    p: tuple[Expression, ...]
+
+
+def differentiate(trace: Trace) -> Gradients:
+    """The vector-Jacobian product of a traced cell."""
+    graph, cell = trace.graph, trace.cell
+    adjoints: dict[Expression, Expression] = {}
+
+    def add(node: Expression, gradient: Expression) -> None:
+        adjoints[node] = adjoints[node] + gradient if node in adjoints else gradient
+
+    nodes = reachable(trace.after)
+    for part, node in zip(cell.state, trace.after, strict=True):
+        add(node, graph.input("d", part))
+    for node in reversed(nodes):
+        if node in adjoints and node.arguments:
+            for argument, gradient in zip(node.arguments, _rule(graph, node, adjoints[node]), strict=True):
+                if gradient is not None and not argument.is_constant:
+                    add(argument, gradient)
+
+    def found(group: str, names: tuple[str, ...]) -> tuple[Expression, ...]:
+        return tuple(adjoints.get(graph.input(group, name), graph.constant(0.0)) for name in names)
+
+    return Gradients(found("x", cell.gates), found("u", cell.gates), found("s", cell.state), found("p", cell.per_unit))
+
+
+def _rule(graph: Graph, node: Expression, g: Expression) -> tuple[Expression | None, ...]:
+    """The gradients of a node's arguments from its own, g; None where there is none."""
+    zero = graph.constant(0.0)
+
+    def where(condition: Expression, a: Expression, b: Expression) -> Expression:
+        return graph.make("where", condition, a, b)
+
+    match node.op, node.arguments:
+        case "add", _:
+            return g, g
+        case "sub", _:
+            return g, -g
+        case "mul", (a, b):
+            return g * b, g * a
+        case "div", (_, b):
+            return g / b, -(g * node / b)
+        case "neg", _:
+            return (-g,)
+        case "exp", _:
+            return (g * node,)
+        case "log", (a,):
+            return (g / a,)
+        case "sqrt", _:
+            return (g * 0.5 / node,)
+        case "sigmoid", _:
+            return (g * (node * (1 - node)),)
+        case "tanh", _:
+            return (g * (1 - node * node),)
+        case "softplus", (a,):
+            return (g * graph.make("sigmoid", a),)
+        case "relu", (a,):
+            return (where(a > 0, g, zero),)
+        case "absolute", (a,):
+            return (where(a > 0, g, where(a < 0, -g, zero)),)
+        case ("minimum" | "maximum") as op, (a, b):
+            # At a tie each argument takes half, as in torch.
+            half = g * 0.5
+            greater = where(a > b, g, where(a < b, zero, half))
+            lesser = where(a > b, zero, where(a < b, g, half))
+            return (greater, lesser) if op == "maximum" else (lesser, greater)
+        case "where", (condition, _, _):
+            return None, where(condition, g, zero), where(condition, zero, g)
+    return tuple(None for _ in node.arguments)  # comparisons

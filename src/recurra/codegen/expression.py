@@ -1,0 +1,196 @@
+"""Symbolic expressions: what a cell's `update` computes on when it is traced.
+
+Nodes are interned: the same operation on the same arguments is the same object, so common subexpressions are one node
+from the start, and constants fold as nodes are made.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Self
+
+from recurra.errors import CellError
+
+__all__ = ["ARITHMETIC", "COMPARISONS", "FUNCTIONS", "Expression", "Graph", "reachable"]
+
+FUNCTIONS = ("absolute", "exp", "log", "relu", "sigmoid", "softplus", "sqrt", "tanh")
+ARITHMETIC = ("add", "sub", "mul", "div", "neg", "minimum", "maximum", "where")
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+
+_FOLD = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b if b else math.nan,
+    "neg": lambda a: -a,
+    "minimum": min,
+    "maximum": max,
+}
+
+
+class Expression:
+    """A node: an operation on other nodes, an input, or a constant.
+
+    Attributes:
+        op: a name of `FUNCTIONS`, `ARITHMETIC` or `COMPARISONS`, or "input" or "constant".
+        arguments: the nodes it is computed from.
+        label: of an input its group and name, such as ("x", "i"); of a constant its value.
+        index: its place in the graph; arguments come before what is computed from them.
+    """
+
+    __slots__ = ("_graph", "arguments", "index", "label", "op")
+
+    def __init__(self, graph: "Graph", op: str, arguments: tuple[Self, ...], label: Any, index: int) -> None:
+        self._graph = graph
+        self.op = op
+        self.arguments = arguments
+        self.label = label
+        self.index = index
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the node is a number."""
+        return self.op == "constant"
+
+    def apply_op(self, name: str, *arguments: Any) -> "Expression":
+        """What the functions of `recurra.ops` call."""
+        return self._graph.make(name, *arguments)
+
+    def __repr__(self) -> str:
+        if self.op == "input":
+            return ".".join(self.label)
+        if self.is_constant:
+            return f"{self.label:g}"
+        return f"{self.op}({', '.join(map(repr, self.arguments))})"
+
+    def __bool__(self) -> bool:
+        raise CellError(
+            "an `if`, `and`, `or`, `not` or loop on a traced value; its value is not known yet. Use recurra.ops.where."
+        )
+
+    def __iter__(self) -> Any:
+        raise CellError("iteration over a traced value; it stands for one unit of one gate.")
+
+    def __add__(self, other: Any) -> "Expression":
+        return self._graph.make("add", self, other)
+
+    def __radd__(self, other: Any) -> "Expression":
+        return self._graph.make("add", other, self)
+
+    def __sub__(self, other: Any) -> "Expression":
+        return self._graph.make("sub", self, other)
+
+    def __rsub__(self, other: Any) -> "Expression":
+        return self._graph.make("sub", other, self)
+
+    def __mul__(self, other: Any) -> "Expression":
+        return self._graph.make("mul", self, other)
+
+    def __rmul__(self, other: Any) -> "Expression":
+        return self._graph.make("mul", other, self)
+
+    def __truediv__(self, other: Any) -> "Expression":
+        return self._graph.make("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> "Expression":
+        return self._graph.make("div", other, self)
+
+    def __neg__(self) -> "Expression":
+        return self._graph.make("neg", self)
+
+    def __abs__(self) -> "Expression":
+        return self._graph.make("absolute", self)
+
+    def __pow__(self, power: Any) -> "Expression":
+        if power not in (1, 2, 3):
+            raise CellError(f"a power of {power!r}; only 1, 2 and 3 are supported. Use recurra.ops.exp and log.")
+        result = self
+        for _ in range(power - 1):
+            result = result * self
+        return result
+
+    def __lt__(self, other: Any) -> "Expression":
+        return self._graph.make("lt", self, other)
+
+    def __le__(self, other: Any) -> "Expression":
+        return self._graph.make("le", self, other)
+
+    def __gt__(self, other: Any) -> "Expression":
+        return self._graph.make("gt", self, other)
+
+    def __ge__(self, other: Any) -> "Expression":
+        return self._graph.make("ge", self, other)
+
+
+class Graph:
+    """Makes nodes, each once."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[Any, ...], Expression] = {}
+
+    def input(self, group: str, name: str) -> Expression:
+        """An input: of group "x", "u", "s", "p", or "d" (the gradient of a state)."""
+        return self._intern("input", (), (group, name))
+
+    def constant(self, value: float) -> Expression:
+        """A number."""
+        return self._intern("constant", (), float(value))
+
+    def make(self, op: str, *arguments: Any) -> Expression:
+        """A node of that operation, simplified; numbers among the arguments become constants.
+
+        Raises:
+            CellError: for an operation that is not supported, or an argument that is neither node nor number.
+        """
+        if op not in FUNCTIONS + ARITHMETIC + COMPARISONS:
+            raise CellError(f"{op!r}; supported are {', '.join(FUNCTIONS + ARITHMETIC)}.")
+        nodes = tuple(self._node(argument) for argument in arguments)
+        simpler = self._simplified(op, nodes)
+        return self._intern(op, nodes, None) if simpler is None else simpler
+
+    def _node(self, value: Any) -> Expression:
+        if isinstance(value, Expression):
+            return value
+        if isinstance(value, int | float):
+            return self.constant(value)
+        raise CellError(f"a {type(value).__name__} among traced values; use numbers, gates, state and parameters.")
+
+    def _intern(self, op: str, arguments: tuple[Expression, ...], label: Any) -> Expression:
+        key = (op, tuple(a.index for a in arguments), label)
+        if key not in self._nodes:
+            self._nodes[key] = Expression(self, op, arguments, label, len(self._nodes))
+        return self._nodes[key]
+
+    def _simplified(self, op: str, nodes: tuple[Expression, ...]) -> Expression | None:
+        """A simpler node of the same value, or None. Nothing here changes a result for infinities or NaN."""
+        if op in _FOLD and all(node.is_constant for node in nodes):
+            return self.constant(_FOLD[op](*(node.label for node in nodes)))
+        values = [node.label if node.is_constant else None for node in nodes]
+        match op, values:
+            case ("add", [0.0, _]) | ("mul", [1.0, _]):
+                return nodes[1]
+            case ("add" | "sub", [_, 0.0]) | ("mul" | "div", [_, 1.0]):
+                return nodes[0]
+            case "neg", _ if nodes[0].op == "neg":
+                return nodes[0].arguments[0]
+            case "sub", [0.0, _]:
+                return self.make("neg", nodes[1])
+            case "mul", [-1.0, _]:
+                return self.make("neg", nodes[1])
+            case "mul", [_, -1.0]:
+                return self.make("neg", nodes[0])
+            case (("add" | "mul"), _) if nodes[0].index > nodes[1].index:
+                return self.make(op, nodes[1], nodes[0])
+        return None
+
+
+def reachable(roots: Iterable[Expression], stop: frozenset[Expression] = frozenset()) -> list[Expression]:
+    """The nodes that roots are computed from, themselves included, arguments first; not beyond nodes of `stop`."""
+    found: dict[int, Expression] = {}
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node.index not in found:
+            found[node.index] = node
+            if node not in stop:
+                waiting += node.arguments
+    return [found[index] for index in sorted(found)]

@@ -1,0 +1,57 @@
+"""A cell's `update`, traced to a graph."""
+
+import traceback
+from dataclasses import dataclass
+from functools import cache
+
+from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.codegen.expression import Expression, Graph
+from recurra.errors import CellError
+
+__all__ = ["Trace", "trace"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The equations of a cell as a graph.
+
+    Attributes:
+        cell: that was traced.
+        graph: that holds the nodes.
+        after: each part of the state after a step, in the order of `cell.state`.
+    """
+
+    cell: Cell
+    graph: Graph
+    after: tuple[Expression, ...]
+
+
+@cache
+def trace(cell: Cell) -> Trace:
+    """Run `update` on symbols.
+
+    Raises:
+        CellError: naming the cell and the line, for anything that cannot be compiled.
+    """
+    graph = Graph()
+
+    def group(kind: str, names: tuple[str, ...]) -> dict[str, Expression]:
+        return {name: graph.input(kind, name) for name in names}
+
+    try:
+        state = cell.update(
+            Gates(**group("x", cell.gates)),
+            Gates(**group("u", cell.gates)),
+            State(**group("s", cell.state)),
+            PerUnit(**group("p", cell.per_unit)),
+        )
+        after = tuple(graph.make("add", getattr(state, part), 0.0) for part in cell.state)
+    except Exception as error:
+        raise CellError(f"{type(cell).__name__}.update{_place(error)} cannot be compiled: {error}") from error
+    return Trace(cell, graph, after)
+
+
+def _place(error: Exception) -> str:
+    """Where in `update` an error arose: the deepest line outside this package's tracing."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "update"]
+    return f" ({frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line})" if frames else ""

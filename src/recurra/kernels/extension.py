@@ -1,0 +1,160 @@
+"""The compiled extension, and the functions it offers for a cell."""
+
+import ctypes
+import logging
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from recurra.cells import Cell
+from recurra.codegen import compile_library, saved_for_backward, shares_gradient, trace
+from recurra.errors import CellError, CompilerError, ParameterError
+
+try:
+    import recurra._native as _native  # pyright: ignore[reportMissingImports]
+except ModuleNotFoundError:
+    _native = None
+
+__all__ = [
+    "Call",
+    "CompiledCell",
+    "best",
+    "compile_cell",
+    "compiled_cell",
+    "instruction_sets",
+    "is_installed",
+    "obstacle",
+    "parallel",
+]
+
+_log = logging.getLogger("recurra.kernels")
+_VECTOR_BYTES = {"baseline": 16, "avx2": 32, "avx512": 64, "neon": 16}
+
+
+class Call(ctypes.Structure):
+    """`recurra::Call` of csrc/call.hpp, field by field."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "reverse", "threads")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                *("lengths", "x", "weight", "bias", "per_unit", "initial", "output", "history", "final_state", "kept"),
+                *("d_output", "d_final", "d_x", "d_u", "d_initial", "d_per_unit"),
+            )
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class CompiledCell:
+    """A cell's compiled functions, by the bits of a float: 32 or 64.
+
+    Attributes:
+        forward: called with a `Call` and the address of the function that runs threads.
+        backward: likewise.
+        kept: values a unit keeps for the backward pass, K.
+        shares_gradient: whether the gradients of both projections are the same.
+    """
+
+    forward: dict[int, Any]
+    backward: dict[int, Any]
+    kept: int
+    shares_gradient: bool
+
+
+def is_installed() -> bool:
+    """Whether the package was built with its C++ extension."""
+    return _native is not None
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """The vector instruction sets that this processor offers, widest last; empty without the extension."""
+    return () if _native is None else tuple(_native.instruction_sets())
+
+
+@cache
+def parallel() -> int:
+    """Address of the function that runs threads, on torch's own OpenMP runtime where it has one."""
+    assert _native is not None
+    try:
+        with open("/proc/self/maps", encoding="utf-8") as maps:
+            found = re.search(r"/\S*libgomp\S*", maps.read())
+    except OSError:
+        found = None
+    if found:
+        runtime = ctypes.CDLL(found[0])
+        functions = (runtime.GOMP_parallel, runtime.omp_get_thread_num, runtime.omp_get_num_threads)
+        _native.use_openmp(*(ctypes.cast(function, ctypes.c_void_p).value for function in functions))
+    return _native.parallel()
+
+
+@cache
+def obstacle(cell: Cell) -> str:
+    """Why a cell has no compiled functions here; empty where it has, compiling it at first use."""
+    if not is_installed():
+        return "the C++ extension is not installed"
+    try:
+        compiled_cell(cell, _instruction_set())
+    except (CellError, CompilerError) as error:
+        return str(error)
+    return ""
+
+
+def compile_cell(cell: Cell) -> None:
+    """Compile a cell ahead of its first use; nothing is done for those in the package or compiled before.
+
+    Raises:
+        CellError: where its equations cannot be compiled.
+        CompilerError: where the extension or a C++ compiler is missing, or fails.
+    """
+    if not isinstance(cell, Cell):
+        raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
+    if not is_installed():
+        raise CompilerError("the C++ extension is not installed; install without RECURRA_NO_EXTENSION")
+    compiled_cell(cell, _instruction_set())
+
+
+@cache
+def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
+    """The compiled functions of a cell for an instruction set, from the package or compiled now.
+
+    Raises:
+        CellError: where its equations cannot be compiled.
+        CompilerError: where there is no compiler, or it fails.
+    """
+    assert _native is not None
+    traced = trace(cell)
+    addresses = _native.entries("baseline" if instruction_set == "neon" else instruction_set).get(repr(cell))
+    if addresses is None or type(cell).__module__.partition(".")[0] != "recurra":
+        _log.info("compiling %r", cell)
+        library = ctypes.CDLL(str(compile_library(cell, _native.headers(), _VECTOR_BYTES[instruction_set])))
+        names = ("forward32", "backward32", "forward64", "backward64")
+        addresses = tuple(ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names)
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Call), ctypes.c_void_p)
+    forward32, backward32, forward64, backward64 = (kind(address) for address in addresses)
+    return CompiledCell(
+        {32: forward32, 64: forward64},
+        {32: backward32, 64: backward64},
+        len(saved_for_backward(traced)),
+        shares_gradient(traced),
+    )
+
+
+def best(cell: Cell) -> CompiledCell:
+    """The compiled functions for this machine."""
+    return compiled_cell(cell, _instruction_set())
+
+
+@cache
+def _instruction_set() -> str:
+    """The widest set of this processor, or `RECURRA_INSTRUCTION_SET` where it names one of them."""
+    offered = ("baseline", *instruction_sets())
+    wanted = os.environ.get("RECURRA_INSTRUCTION_SET")
+    if wanted is None:
+        return offered[-1]
+    if wanted not in offered:
+        raise ParameterError("RECURRA_INSTRUCTION_SET", f"one of {', '.join(offered)}", wanted)
+    return wanted
