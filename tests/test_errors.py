@@ -7,6 +7,8 @@ import torch
 from recurra import errors
 from recurra.errors import (
     BackendError,
+    CellError,
+    CompilerError,
     DataError,
     MissingExtraError,
     ParameterError,
@@ -26,6 +28,8 @@ EXAMPLES = [
     (ShapeError("x", "floats", torch.int64, "Cast."), ValueError, "x: expected floats, got torch.int64. Cast."),
     (DataError("a.csv, row 3: no date"), ValueError, "a.csv, row 3: no date"),
     (BackendError("backend 'aten' cannot serve"), RuntimeError, "backend 'aten' cannot serve"),
+    (CellError("Odd.update cannot be compiled"), ValueError, "Odd.update cannot be compiled"),
+    (CompilerError("no C++ compiler"), RuntimeError, "no C++ compiler"),
     (RunError("runs/a: no checkpoint"), RuntimeError, "runs/a: no checkpoint"),
     (
         MissingExtraError("holidays", "forecast", "--holidays"),

@@ -266,7 +266,7 @@ def test_series_too_short_are_named_left_out_and_forecast(caplog: pytest.LogCapt
 
 
 def test_holding_out_too_much():
-    with pytest.raises(DataError, match="nothing is left to learn from with 70 steps held out"):
+    with pytest.raises(DataError, match="no steps are left to learn from with 70 steps held out"):
         Forecaster(5, **TINY).fit(long_frame(), held_out=70)
     with pytest.raises(ParameterError, match="held_out: expected a number of steps, got -1"):
         Forecaster(5, **TINY).fit(long_frame(), held_out=-1)

@@ -59,14 +59,11 @@ def _cycles(frequency: Frequency) -> _Cycles:
         return {"month": (_YEARLY, _phase_of_months)} if step % 12 else {}
     if step >= 7 * _DAY:
         return {"week_of_year": (_YEARLY, _phase_of_year)}
-    week_and_year: _Cycles = {
-        "day_of_week": (_WEEKLY, _phase_of_week),
-        "day_of_year": (_YEARLY, _phase_of_year),
-    }
+    week, year = (_WEEKLY, _phase_of_week), (_YEARLY, _phase_of_year)
     if step >= _DAY:
-        return week_and_year | {"day_of_month": (_MONTHLY, _phase_of_month)}
+        return {"day_of_week": week, "day_of_month": (_MONTHLY, _phase_of_month), "day_of_year": year}
     time_of_day = "hour_of_day" if step >= _HOUR else "minute_of_day"
-    return {time_of_day: (_DAILY, _phase_of_day)} | week_and_year
+    return {time_of_day: (_DAILY, _phase_of_day), "day_of_week": week, "day_of_year": year}
 
 
 def calendar_features(
@@ -75,7 +72,7 @@ def calendar_features(
     """Each natural cycle as a sine and cosine in [-1, 1]; below a week also the weekend, as 0 or 1.
 
     Sub-hourly: minute of day, day of week, day of year; sub-daily: hour of day, day of week, day of year;
-    daily: day of week, day of year, day of month; weekly: week of year; monthly and quarterly: month. Yearly
+    daily: day of week, day of month, day of year; weekly: week of year; monthly and quarterly: month. Yearly
     and "step" have none.
 
     Args:

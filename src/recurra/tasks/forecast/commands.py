@@ -8,8 +8,9 @@ import numpy as np
 from recurra.data import samples
 from recurra.data.series import Columns, SeriesSet
 from recurra.errors import DataError, ParameterError, RunError
-from recurra.files import prepare_folder, write_atomically
+from recurra.files import prepare_folder
 from recurra.tasks.forecast.forecaster import Forecaster, as_series
+from recurra.tasks.forecast.frames import write_frame
 from recurra.tasks.forecast.pictures import (
     draw_backtest_fans,
     draw_error_by_step,
@@ -50,7 +51,6 @@ def train(
     path = samples.path(data) if data in samples.names() else Path(data)
     series = as_series(path, columns, frequency)
     held_out = folds * settings.horizon
-    _check_held_out(series, folds, held_out)
     forecaster = Forecaster.from_settings(settings)
     print(_describe(series, settings, folds), flush=True)
     forecaster.fit(series, held_out=held_out, folder=folder, resume=resume, tensorboard=tensorboard)
@@ -151,8 +151,7 @@ def predict(
     series, quantiles, frame = forecaster.forecast(data, future)
     drawn = [series[name].id for name in ids] or list(series.ids[:_SERIES_DRAWN])
     prepare_folder(target.parent)
-    write = frame.write_csv if target.suffix == ".csv" else frame.write_parquet
-    write_atomically(target, lambda aside: write(aside))
+    write_frame(frame, target)
     lines = [f"{forecaster.settings.horizon} steps of {len(series)} series: {target}"]
     if picture is not None:
         draw_forecast_fans(series, quantiles, forecaster.settings.quantiles, drawn, picture)
@@ -165,16 +164,6 @@ def _describe(series: SeriesSet, settings: ForecastSettings, folds: int) -> str:
     size = f"{lengths[0]}" if len(set(lengths)) == 1 else f"{lengths.min()} to {lengths.max()}"
     held = f"; the last {folds * settings.horizon} of each are held out for a backtest" if folds else ""
     return f"{len(series)} series of {size} steps, frequency {series.frequency}{held}"
-
-
-def _check_held_out(series: SeriesSet, folds: int, held_out: int) -> None:
-    gone = [one.id for one in series if len(one) <= held_out]
-    if gone:
-        more = f" and {len(gone) - 1} others" if len(gone) > 1 else ""
-        raise DataError(
-            f"{series.source}: series {gone[0]!r}{more}: no steps are left to learn from with {folds} folds "
-            f"({held_out} steps) held out. Use fewer (--folds), a shorter horizon, or leave such series out."
-        )
 
 
 def _name_short(short: dict[str, int], folds: int) -> str:

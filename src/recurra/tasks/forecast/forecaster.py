@@ -112,9 +112,8 @@ class Forecaster:
             raise ParameterError("held_out", "a number of steps", held_out)
         series = as_series(data, columns, frequency)
         path = None if folder is None else Path(folder)
+        _check_held_out(series, held_out)
         seen = series.until(held_out)
-        if not len(seen):
-            raise DataError(f"{series.source}: nothing is left to learn from with {held_out} steps held out")
         preparation = prepare(seen, self.settings)
         run = ForecastRun(preparation.model, series, held_out)
         if path is not None:
@@ -351,6 +350,16 @@ def as_series(data: Any, columns: Columns | None, frequency: str | None) -> Seri
     if isinstance(data, str | Path):
         return read_series(data, columns or Columns(), parsed)
     return series_from_frame(data, columns or Columns(), parsed)
+
+
+def _check_held_out(series: SeriesSet, held_out: int) -> None:
+    gone = [one.id for one in series if len(one) <= held_out]
+    if gone:
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise DataError(
+            f"{series.source}: series {gone[0]!r}{more}: no steps are left to learn from with {held_out} steps held out. "
+            "Hold out fewer (--folds, held_out in Python), shorten the horizon, or leave such series out."
+        )
 
 
 def _open_folder(folder: Path, run: ForecastRun, resume: bool) -> None:

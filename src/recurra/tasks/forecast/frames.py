@@ -1,13 +1,17 @@
 """Forecasts as frames: the kind of frame that was given, polars or pandas."""
 
+from datetime import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors
 
 from recurra.data.series import SeriesSet
+from recurra.files import write_atomically
 
-__all__ = ["backtest_frame", "forecast_frame", "like"]
+__all__ = ["backtest_frame", "forecast_frame", "like", "write_frame"]
 
 
 def forecast_frame(data: SeriesSet, quantiles: np.ndarray, levels: tuple[float, ...]) -> pl.DataFrame:
@@ -55,6 +59,21 @@ def like(frame: pl.DataFrame, given: Any) -> Any:
     import pandas as pd
 
     return pd.DataFrame({column.name: column.to_numpy() for column in frame})
+
+
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame whole, as its path ends: `.parquet`, else CSV. Stamps at midnight throughout are written as dates.
+
+    Raises:
+        RunError: where the file cannot be written.
+    """
+    if path.suffix == ".parquet":
+        write_atomically(path, lambda aside: frame.write_parquet(aside))
+        return
+    stamps = frame.select(pl.selectors.datetime())
+    daily = all((column.dt.time() == time(0)).all() for column in stamps)
+    style = "%Y-%m-%d" if daily else "%Y-%m-%d %H:%M:%S"
+    write_atomically(path, lambda aside: frame.write_csv(aside, datetime_format=style))
 
 
 def _values(quantiles: np.ndarray, levels: tuple[float, ...]) -> dict[str, np.ndarray]:

@@ -15,6 +15,8 @@ __all__ = ["Normalization", "normalize"]
 _LEAST_SHARE = 1e-2
 # And at least this share of the level: below it lies what float32 cannot tell apart.
 _LEAST_OF_LEVEL = 1e-6
+# A constant window says nothing of its scale; a change of this share of its level then counts as one.
+_CONSTANT_SHARE = 1e-3
 
 
 class Normalization(NamedTuple):
@@ -56,7 +58,8 @@ def normalize(history: Tensor, season: int) -> Normalization:
     deviation = _mean((history - location).abs()).nan_to_num(0.0)
     change = _mean((history[:, season:] - history[:, :-season]).abs())
     change = torch.where(change.isnan(), deviation, change)
-    scale = torch.maximum(change, torch.maximum(_LEAST_SHARE * deviation, _LEAST_OF_LEVEL * level))
+    least = torch.maximum(_LEAST_SHARE * deviation, _LEAST_OF_LEVEL * level)
+    scale = torch.maximum(change, torch.where(deviation > 0, least, _CONSTANT_SHARE * level))
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     return Normalization(location, scale, torch.maximum(deviation, scale * _LEAST_SHARE), level)
 

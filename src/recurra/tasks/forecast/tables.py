@@ -6,9 +6,9 @@ import json
 import math
 from pathlib import Path
 
-from recurra.files import prepare_folder, write_atomically, write_text
+from recurra.files import prepare_folder, write_text
 from recurra.tasks.forecast.backtest import Backtest
-from recurra.tasks.forecast.frames import backtest_frame
+from recurra.tasks.forecast.frames import backtest_frame, write_frame
 
 __all__ = ["backtest_table", "write_backtest"]
 
@@ -56,7 +56,7 @@ def write_backtest(backtest: Backtest, folder: Path) -> None:
     frame = backtest_frame(
         backtest.data, folds.rows, folds.origins, backtest.truth, backtest.quantiles, backtest.levels
     )
-    write_atomically(folder / "forecasts.csv", lambda aside: frame.write_csv(aside))
+    write_frame(frame, folder / "forecasts.csv")
 
 
 def _by_series(backtest: Backtest) -> str:
