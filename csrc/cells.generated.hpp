@@ -70,6 +70,38 @@ struct ElmanRelu {
   }
 };
 
+struct ElmanSigmoid {
+  static constexpr int gates = 1, parts = 1;
+  static constexpr int per_unit = 0, saved = 1;
+  static constexpr bool shares_gradient = true, needs_x = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n4 = vector_sigmoid(n3);
+    after[0] = n4;
+    kept[0] = n4;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
+                              V* ds, V* dp) {
+    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n4 = saved[0];
+    const V n5 = splat<V>(0.0);
+    const V n6 = d[0];
+    const V n7 = splat<V>(1.0);
+    const V n8 = n7 - n4;
+    const V n9 = n4 * n8;
+    const V n10 = n6 * n9;
+    dx[0] = n10;
+    ds[0] = n5;
+  }
+};
+
 struct GatedRecurrentUnit {
   static constexpr int gates = 3, parts = 1;
   static constexpr int per_unit = 0, saved = 4;
@@ -223,11 +255,355 @@ struct LongShortTermMemory {
   }
 };
 
+struct PeepholeMemory {
+  static constexpr int gates = 4, parts = 2;
+  static constexpr int per_unit = 3, saved = 5;
+  static constexpr bool shares_gradient = true, needs_x = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n4 = u[0];
+    const V n5 = u[1];
+    const V n6 = u[2];
+    const V n7 = u[3];
+    const V n9 = s[1];
+    const V n10 = p[0];
+    const V n11 = p[1];
+    const V n12 = p[2];
+    const V n13 = n0 + n4;
+    const V n14 = n9 * n10;
+    const V n15 = n13 + n14;
+    const V n16 = vector_sigmoid(n15);
+    const V n17 = n1 + n5;
+    const V n18 = n9 * n11;
+    const V n19 = n17 + n18;
+    const V n20 = vector_sigmoid(n19);
+    const V n21 = n2 + n6;
+    const V n22 = vector_tanh(n21);
+    const V n23 = n9 * n20;
+    const V n24 = n16 * n22;
+    const V n25 = n23 + n24;
+    const V n26 = n3 + n7;
+    const V n27 = n12 * n25;
+    const V n28 = n26 + n27;
+    const V n29 = vector_sigmoid(n28);
+    const V n30 = vector_tanh(n25);
+    const V n31 = n29 * n30;
+    after[0] = n31;
+    after[1] = n25;
+    kept[0] = n16;
+    kept[1] = n20;
+    kept[2] = n22;
+    kept[3] = n29;
+    kept[4] = n30;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
+                              V* ds, V* dp) {
+    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n9 = s[1];
+    const V n10 = p[0];
+    const V n11 = p[1];
+    const V n12 = p[2];
+    const V n16 = saved[0];
+    const V n20 = saved[1];
+    const V n22 = saved[2];
+    const V n23 = n9 * n20;
+    const V n24 = n16 * n22;
+    const V n25 = n23 + n24;
+    const V n29 = saved[3];
+    const V n30 = saved[4];
+    const V n32 = splat<V>(0.0);
+    const V n33 = d[0];
+    const V n34 = d[1];
+    const V n35 = n30 * n33;
+    const V n36 = n29 * n33;
+    const V n37 = n30 * n30;
+    const V n38 = splat<V>(1.0);
+    const V n39 = n38 - n37;
+    const V n40 = n36 * n39;
+    const V n41 = n34 + n40;
+    const V n42 = n38 - n29;
+    const V n43 = n29 * n42;
+    const V n44 = n35 * n43;
+    const V n45 = n25 * n44;
+    const V n46 = n12 * n44;
+    const V n47 = n41 + n46;
+    const V n48 = n22 * n47;
+    const V n49 = n16 * n47;
+    const V n50 = n20 * n47;
+    const V n51 = n9 * n47;
+    const V n52 = n22 * n22;
+    const V n53 = n38 - n52;
+    const V n54 = n49 * n53;
+    const V n55 = n38 - n20;
+    const V n56 = n20 * n55;
+    const V n57 = n51 * n56;
+    const V n58 = n11 * n57;
+    const V n59 = n9 * n57;
+    const V n60 = n50 + n58;
+    const V n61 = n38 - n16;
+    const V n62 = n16 * n61;
+    const V n63 = n48 * n62;
+    const V n64 = n10 * n63;
+    const V n65 = n9 * n63;
+    const V n66 = n60 + n64;
+    dx[0] = n63;
+    dx[1] = n57;
+    dx[2] = n54;
+    dx[3] = n44;
+    ds[0] = n32;
+    ds[1] = n66;
+    dp[0] = n65;
+    dp[1] = n59;
+    dp[2] = n45;
+  }
+};
+
+struct CoupledMemory {
+  static constexpr int gates = 3, parts = 2;
+  static constexpr int per_unit = 0, saved = 4;
+  static constexpr bool shares_gradient = true, needs_x = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = u[0];
+    const V n4 = u[1];
+    const V n5 = u[2];
+    const V n7 = s[1];
+    const V n8 = n0 + n3;
+    const V n9 = vector_sigmoid(n8);
+    const V n10 = n1 + n4;
+    const V n11 = vector_tanh(n10);
+    const V n12 = n2 + n5;
+    const V n13 = vector_sigmoid(n12);
+    const V n14 = n7 - n11;
+    const V n15 = n9 * n14;
+    const V n16 = n11 + n15;
+    const V n17 = vector_tanh(n16);
+    const V n18 = n13 * n17;
+    after[0] = n18;
+    after[1] = n16;
+    kept[0] = n9;
+    kept[1] = n11;
+    kept[2] = n13;
+    kept[3] = n17;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
+                              V* ds, V* dp) {
+    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n7 = s[1];
+    const V n9 = saved[0];
+    const V n11 = saved[1];
+    const V n13 = saved[2];
+    const V n14 = n7 - n11;
+    const V n17 = saved[3];
+    const V n19 = splat<V>(0.0);
+    const V n20 = d[0];
+    const V n21 = d[1];
+    const V n22 = n17 * n20;
+    const V n23 = n13 * n20;
+    const V n24 = n17 * n17;
+    const V n25 = splat<V>(1.0);
+    const V n26 = n25 - n24;
+    const V n27 = n23 * n26;
+    const V n28 = n21 + n27;
+    const V n29 = n14 * n28;
+    const V n30 = n9 * n28;
+    const V n31 = -n30;
+    const V n32 = n28 + n31;
+    const V n33 = n25 - n13;
+    const V n34 = n13 * n33;
+    const V n35 = n22 * n34;
+    const V n36 = n11 * n11;
+    const V n37 = n25 - n36;
+    const V n38 = n32 * n37;
+    const V n39 = n25 - n9;
+    const V n40 = n9 * n39;
+    const V n41 = n29 * n40;
+    dx[0] = n41;
+    dx[1] = n38;
+    dx[2] = n35;
+    ds[0] = n19;
+    ds[1] = n30;
+  }
+};
+
+struct ExponentialMemory {
+  static constexpr int gates = 4, parts = 4;
+  static constexpr int per_unit = 0, saved = 8;
+  static constexpr bool shares_gradient = true, needs_x = true;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n4 = u[0];
+    const V n5 = u[1];
+    const V n6 = u[2];
+    const V n7 = u[3];
+    const V n9 = s[1];
+    const V n10 = s[2];
+    const V n11 = s[3];
+    const V n12 = n0 + n4;
+    const V n13 = n2 + n6;
+    const V n14 = vector_tanh(n13);
+    const V n15 = n3 + n7;
+    const V n16 = vector_sigmoid(n15);
+    const V n17 = splat<V>(0.0);
+    const auto n18 = n10 > n17;
+    const V n19 = n1 + n5;
+    const V n20 = -n19;
+    const V n21 = vector_softplus(n20);
+    const V n22 = n11 - n21;
+    const V n23 = n18 ? n22 : n12;
+    const V n24 = vector_maximum(n23, n12);
+    const V n25 = n23 - n24;
+    const V n26 = vector_exp(n25);
+    const V n27 = n12 - n24;
+    const V n28 = vector_exp(n27);
+    const V n29 = n9 * n26;
+    const V n30 = n14 * n28;
+    const V n31 = n29 + n30;
+    const V n32 = n10 * n26;
+    const V n33 = n28 + n32;
+    const V n34 = n16 * n31;
+    const V n35 = splat<V>(0.5);
+    const auto n36 = n33 > n35;
+    const V n37 = splat<V>(1.0);
+    const V n38 = n36 ? n33 : n37;
+    const V n39 = n34 / n38;
+    after[0] = n39;
+    after[1] = n31;
+    after[2] = n33;
+    after[3] = n24;
+    kept[0] = n4;
+    kept[1] = n5;
+    kept[2] = n14;
+    kept[3] = n16;
+    kept[4] = n21;
+    kept[5] = n26;
+    kept[6] = n28;
+    kept[7] = n39;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
+                              V* ds, V* dp) {
+    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n4 = saved[0];
+    const V n5 = saved[1];
+    const V n9 = s[1];
+    const V n10 = s[2];
+    const V n11 = s[3];
+    const V n12 = n0 + n4;
+    const V n14 = saved[2];
+    const V n16 = saved[3];
+    const V n17 = splat<V>(0.0);
+    const auto n18 = n10 > n17;
+    const V n19 = n1 + n5;
+    const V n20 = -n19;
+    const V n21 = saved[4];
+    const V n22 = n11 - n21;
+    const V n23 = n18 ? n22 : n12;
+    const V n26 = saved[5];
+    const V n28 = saved[6];
+    const V n29 = n9 * n26;
+    const V n30 = n14 * n28;
+    const V n31 = n29 + n30;
+    const V n32 = n10 * n26;
+    const V n33 = n28 + n32;
+    const V n35 = splat<V>(0.5);
+    const auto n36 = n33 > n35;
+    const V n37 = splat<V>(1.0);
+    const V n38 = n36 ? n33 : n37;
+    const V n39 = saved[7];
+    const V n40 = d[0];
+    const V n41 = d[1];
+    const V n42 = d[2];
+    const V n43 = d[3];
+    const V n44 = n40 / n38;
+    const V n45 = n39 * n40;
+    const V n46 = n45 / n38;
+    const V n47 = -n46;
+    const V n48 = n36 ? n47 : n17;
+    const V n50 = n42 + n48;
+    const V n51 = n31 * n44;
+    const V n52 = n16 * n44;
+    const V n53 = n41 + n52;
+    const V n54 = n26 * n50;
+    const V n55 = n10 * n50;
+    const V n56 = n28 * n53;
+    const V n57 = n14 * n53;
+    const V n58 = n50 + n57;
+    const V n59 = n26 * n53;
+    const V n60 = n9 * n53;
+    const V n61 = n55 + n60;
+    const V n62 = n28 * n58;
+    const V n63 = -n62;
+    const V n64 = n43 + n63;
+    const V n65 = n26 * n61;
+    const V n66 = -n65;
+    const V n67 = n64 + n66;
+    const V n68 = n35 * n67;
+    const auto n69 = n23 > n12;
+    const auto n70 = n23 < n12;
+    const V n71 = n70 ? n17 : n68;
+    const V n72 = n69 ? n67 : n71;
+    const V n73 = n70 ? n67 : n68;
+    const V n74 = n69 ? n17 : n73;
+    const V n75 = n65 + n72;
+    const V n76 = n62 + n74;
+    const V n77 = n18 ? n75 : n17;
+    const V n78 = n18 ? n17 : n75;
+    const V n79 = n76 + n78;
+    const V n80 = -n77;
+    const V n81 = vector_sigmoid(n20);
+    const V n82 = n80 * n81;
+    const V n83 = -n82;
+    const V n84 = n37 - n16;
+    const V n85 = n16 * n84;
+    const V n86 = n51 * n85;
+    const V n87 = n14 * n14;
+    const V n88 = n37 - n87;
+    const V n89 = n56 * n88;
+    dx[0] = n79;
+    dx[1] = n83;
+    dx[2] = n89;
+    dx[3] = n86;
+    ds[0] = n17;
+    ds[1] = n59;
+    ds[2] = n54;
+    ds[3] = n77;
+  }
+};
+
 }  // namespace RECURRA_ISA
 }  // namespace recurra
 
 #define RECURRA_CELLS(X) \
   X(ElmanTanh, "Elman(nonlinearity='tanh')") \
   X(ElmanRelu, "Elman(nonlinearity='relu')") \
+  X(ElmanSigmoid, "Elman(nonlinearity='sigmoid')") \
   X(GatedRecurrentUnit, "GRU()") \
-  X(LongShortTermMemory, "LSTM()")
+  X(LongShortTermMemory, "LSTM()") \
+  X(PeepholeMemory, "PeepholeLSTM()") \
+  X(CoupledMemory, "CoupledLSTM()") \
+  X(ExponentialMemory, "SLSTM()")

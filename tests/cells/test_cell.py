@@ -50,7 +50,7 @@ def test_a_cell_is_a_value(cell: Cell) -> None:
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ParameterError, match=r"^nonlinearity: expected 'tanh' or 'relu', got 'sine'\."):
+    with pytest.raises(ParameterError, match=r"^nonlinearity: expected 'tanh', 'relu' or 'sigmoid', got 'sine'\."):
         cells.Elman("sine")
 
 

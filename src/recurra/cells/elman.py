@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from recurra.cells.cell import Cell, Gates, PerUnit, State
 from recurra.errors import ParameterError
-from recurra.ops import relu, tanh
+from recurra.ops import relu, sigmoid, tanh
 
 __all__ = ["Elman"]
 
-_NONLINEARITIES = {"tanh": tanh, "relu": relu}
+_NONLINEARITIES = {"tanh": tanh, "relu": relu, "sigmoid": sigmoid}
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Elman(Cell):
     h = f(x_h + u_h)        x_h = W_ih x_t + b_ih,  u_h = W_hh h_{t-1} + b_hh
 
     Args:
-        nonlinearity: f, "tanh" or "relu".
+        nonlinearity: f, "tanh", "relu" or "sigmoid".
 
     Raises:
         ParameterError: for another nonlinearity.
@@ -31,7 +31,7 @@ class Elman(Cell):
 
     def __post_init__(self) -> None:
         if self.nonlinearity not in _NONLINEARITIES:
-            raise ParameterError("nonlinearity", "'tanh' or 'relu'", self.nonlinearity)
+            raise ParameterError("nonlinearity", "'tanh', 'relu' or 'sigmoid'", self.nonlinearity)
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         return State(h=_NONLINEARITIES[self.nonlinearity](x.h + u.h))

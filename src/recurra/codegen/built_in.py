@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from recurra.cells import GRU, LSTM, Cell, Elman
+from recurra.cells import GRU, LSTM, SLSTM, Cell, CoupledLSTM, Elman, PeepholeLSTM
 from recurra.codegen.cpp import write_cell
 
 __all__ = ["BUILT_IN", "write_built_in"]
@@ -11,8 +11,12 @@ __all__ = ["BUILT_IN", "write_built_in"]
 BUILT_IN: dict[str, Cell] = {
     "ElmanTanh": Elman("tanh"),
     "ElmanRelu": Elman("relu"),
+    "ElmanSigmoid": Elman("sigmoid"),
     "GatedRecurrentUnit": GRU(),
     "LongShortTermMemory": LSTM(),
+    "PeepholeMemory": PeepholeLSTM(),
+    "CoupledMemory": CoupledLSTM(),
+    "ExponentialMemory": SLSTM(),
 }
 
 

@@ -357,8 +357,8 @@ def _check_held_out(series: SeriesSet, held_out: int) -> None:
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         raise DataError(
-            f"{series.source}: series {gone[0]!r}{more}: no steps are left to learn from with {held_out} steps held out. "
-            "Hold out fewer (--folds, held_out in Python), shorten the horizon, or leave such series out."
+            f"{series.source}: series {gone[0]!r}{more}: no steps are left to learn from with {held_out} steps held "
+            "out. Hold out fewer (--folds, held_out in Python), shorten the horizon, or leave such series out."
         )
 
 
