@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from made_series import TINY, days, long_frame, series_set, weekly_values
+from polars.testing import assert_frame_equal
 
 from recurra.data.series import Columns
 from recurra.errors import DataError, ParameterError, RunError
@@ -161,7 +163,7 @@ def test_other_covariates_are_refused(with_covariates: Forecaster, tmp_path: Pat
     with pytest.raises(DataError, match="traffic"):
         with_covariates.predict(long_frame())
     (tmp_path / "wide.csv").write_text("id,V2,V3\na,1,2\n")
-    with pytest.raises(DataError, match="expected"):
+    with pytest.raises(DataError, match="a wide file holds no covariates, but traffic, price, size, colour are named"):
         with_covariates.predict(tmp_path / "wide.csv")
     plain = Forecaster(5, **TINY).fit(long_frame())
     with pytest.raises(DataError, match=r"expected the known covariates trained on \(none\), got price"):
@@ -396,3 +398,43 @@ def test_a_weekly_series_is_forecast_about_as_well_as_it_can_be(model: str):
     measures = Forecaster(7, **options).fit(frame, held_out=14).cross_validation(folds=2).overall
     assert measures["model"]["MAE"] < 0.6
     assert measures["model"]["MAE"] < measures["seasonal naive"]["MAE"] < measures["naive"]["MAE"]
+
+
+def test_other_data_cannot_be_resumed(tmp_path: Path):
+    run = tmp_path / "run"
+    Forecaster(5, **TINY).fit(long_frame(), folder=run)
+    changed = long_frame().with_columns(y=pl.col("y") + 1)
+    with pytest.raises(RunError, match=r"cannot resume with other data \(values\)"):
+        Forecaster(5, **TINY).fit(changed, folder=run, resume=True)
+
+
+def test_a_series_that_holding_out_leaves_nothing_of_is_named(caplog: pytest.LogCaptureFixture):
+    frame = long_frame({"a": 60, "b": 8})
+    forecaster = Forecaster(5, **TINY).fit(frame, held_out=10)
+    assert "series 'b': no steps are left to learn from with 10 steps held out" in caplog.text
+    assert set(forecaster.predict()["unique_id"]) == {"a", "b"}
+
+
+def test_a_category_is_the_same_as_number_and_as_text():
+    letters = {"a": "1", "b": "x"}
+    frame = long_frame({"a": 60, "b": 60}).with_columns(kind=pl.col("unique_id").replace_strict(letters))
+    forecaster = Forecaster(5, **TINY).fit(frame, Columns(static=("kind",)))
+    alone = frame.filter(pl.col("unique_id") == "a")
+    numeric = alone.with_columns(kind=pl.lit(1))
+    assert_frame_equal(forecaster.predict(numeric), forecaster.predict(alone))
+
+
+def test_a_cell_of_ones_own_by_its_import_path():
+    forecaster = Forecaster(5, **{**TINY, "cell": "every_cell:Peephole"}).fit(long_frame())
+    assert forecaster.predict()["forecast"].is_finite().all()
+    with pytest.raises(ParameterError, match=r"^cell: expected a class that can be imported, got 'nowhere:Cell'"):
+        Forecaster(5, cell="nowhere:Cell")
+
+
+def test_fitting_and_loading_leave_torch_s_generator_alone_but_for_training(tmp_path: Path):
+    Forecaster(5, **TINY).fit(long_frame()).save(tmp_path / "run")
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    Forecaster.load(tmp_path / "run").predict()
+    assert torch.equal(torch.rand(2), expected)

@@ -1,1 +1,15 @@
-"""Time-series data: frequencies, readers and samples. Import its modules directly; this one is empty."""
+"""Time-series data: frequencies, readers and samples. Its modules load on first use."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra.data import samples
+
+__all__ = ["samples"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return import_module(f"recurra.data.{name}")
+    raise AttributeError(f"module 'recurra.data' has no attribute {name!r}")

@@ -41,11 +41,13 @@ def read_series(path: str | Path, columns: Columns | None = None, frequency: Fre
     """
     columns = Columns() if columns is None else columns
     if _kind(path, (*_TEXT, *_TSF, *_PARQUET)) in _TSF:
+        _refuse_covariates(columns.past + columns.known, path, "a .tsf file")
         return series_from_tsf(read_text(path), frequency, str(path))
     if _kind(path) in _PARQUET:
         return series_from_frame(_read_parquet(path), columns, frequency, str(path))
     text = read_text(path)
     if is_wide(text, columns.time):
+        _refuse_covariates(columns.past + columns.known + columns.static, path, "a wide file")
         return series_from_wide(text, frequency, str(path))
     frame = _with_numbers(csv_frame(text, str(path)), columns.static)
     return series_from_frame(frame, columns, frequency, _lines(path))
@@ -79,6 +81,11 @@ def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := read_text(path), series_set.columns.time):
         return _continued_by_wide(series_set, text, str(path))
     return continued_by_frame(series_set, read_frame(path), _lines(path))
+
+
+def _refuse_covariates(named: tuple[str, ...], path: str | Path, kind: str) -> None:
+    if named:
+        raise DataError(f"{path}: {kind} holds no covariates, but {', '.join(named)} are named. Give a long file.")
 
 
 def _continued_by_wide(series_set: SeriesSet, text: str, source: str) -> SeriesSet:

@@ -117,9 +117,11 @@ class Trainer:
             torch.manual_seed(self._settings.seed)
             if self._folder:
                 prepare_folder(self._folder)
+        # Before anything is saved: what is missing for the log leaves no run behind.
+        log = self._open_log()
+        if not resume:
             self._save_last()
         self._remove_leftovers()
-        log = self._open_log()
         try:
             with InterruptGuard() as guard:
                 stopped_early = self._loop(guard, log)

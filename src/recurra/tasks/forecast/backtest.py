@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -91,12 +92,12 @@ class Backtest:
     points: dict[str, np.ndarray]
     scales: np.ndarray
 
-    @property
+    @cached_property
     def overall(self) -> dict[str, dict[str, float]]:
         """Measures by method. sMAPE and MASE are means over windows; the others take all steps together."""
         return {method: self._measure(method, np.arange(len(self.truth))) for method in self.points}
 
-    @property
+    @cached_property
     def by_series(self) -> dict[str, dict[str, dict[str, float]]]:
         """Measures by series, then by method."""
         found = {}
@@ -105,7 +106,7 @@ class Backtest:
             found[self.data.series[row].id] = {method: self._measure(method, windows) for method in self.points}
         return found
 
-    @property
+    @cached_property
     def by_step(self) -> dict[str, np.ndarray]:
         """Mean absolute scaled error of each step of the horizon (T,), by method."""
         found = {}

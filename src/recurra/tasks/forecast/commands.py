@@ -9,6 +9,7 @@ from recurra.data import samples
 from recurra.data.series import Columns, SeriesSet
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.files import prepare_folder
+from recurra.tasks.forecast.fit import window_shape
 from recurra.tasks.forecast.forecaster import Forecaster, as_series
 from recurra.tasks.forecast.frames import write_frame
 from recurra.tasks.forecast.pictures import (
@@ -56,6 +57,7 @@ def train(
     forecaster.fit(series, held_out=held_out, folder=folder, resume=resume, tensorboard=tensorboard)
     draw_training(folder / "log.csv", folder / "training.png")
     result = forecaster.training_result
+    assert result is not None
     loss = (
         f", validation loss {result.best_loss:.4f} at step {result.best_step}" if np.isfinite(result.best_loss) else ""
     )
@@ -107,8 +109,8 @@ def evaluate(
         folds = held_out or 1 if folds is None else folds
         backtest = forecaster.cross_validation(data, folds, step, refit)
     for name in ids:
-        if name not in backtest.data:
-            raise DataError(f"{backtest.data.source}: no series {name!r} to draw")
+        if backtest.data[name].id not in backtest.by_series:
+            raise DataError(f"{backtest.data.source}: series {name!r} is too short for a forecast to draw")
     target = folder / "evaluation" if out is None else out
     write_backtest(backtest, target)
     draw_backtest_fans(backtest, ids or typical_series(backtest, _SERIES_DRAWN), target / "forecasts.png")
@@ -120,6 +122,9 @@ def evaluate(
         backtest_table(backtest),
         "",
     ]
+    unscaled = int(np.isnan(backtest.scales).sum())
+    if unscaled:
+        lines.append(f"MASE leaves out {unscaled} forecasts of series that never changed from season to season before")
     if backtest.folds.short:
         lines.append(_name_short(backtest.folds.short, folds or 1))
     lines.append(f"by series, all forecasts and pictures (forecasts.png, error_by_step.png): {target}")
@@ -163,7 +168,11 @@ def _describe(series: SeriesSet, settings: ForecastSettings, folds: int) -> str:
     lengths = series.lengths
     size = f"{lengths[0]}" if len(set(lengths)) == 1 else f"{lengths.min()} to {lengths.max()}"
     held = f"; the last {folds * settings.horizon} of each are held out for a backtest" if folds else ""
-    return f"{len(series)} series of {size} steps, frequency {series.frequency}{held}"
+    seasons = window_shape(settings, series).seasons
+    cycles = f"season{'s' if len(seasons) > 1 else ''} {', '.join(map(str, seasons))}"
+    if seasons == (1,):
+        cycles = "no season (--seasons gives one)"
+    return f"{len(series)} series of {size} steps, frequency {series.frequency}, {cycles}{held}"
 
 
 def _name_short(short: dict[str, int], folds: int) -> str:

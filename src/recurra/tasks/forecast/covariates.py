@@ -62,9 +62,9 @@ class CovariateEncoding:
         return cls(
             data.columns,
             _moments([series.past for series in data]),
-            _moments([series.known for series in data]),
+            _moments([series.known[: len(series)] for series in data]),
             [_moments([np.array(v, float)[:, None]])[0] if n else None for v, n in zip(statics, numeric, strict=True)],
-            [None if n else sorted({str(value) for value in v}) for v, n in zip(statics, numeric, strict=True)],
+            [None if n else sorted({_category(value) for value in v}) for v, n in zip(statics, numeric, strict=True)],
             _days(data) if calendar else None,
             holidays,
         )
@@ -122,8 +122,13 @@ class CovariateEncoding:
         found = []
         for value, names in zip(series.static, self.categories, strict=True):
             if names is not None:
-                found.append(names.index(str(value)) + 1 if str(value) in names else 0)
+                found.append(names.index(_category(value)) + 1 if _category(value) in names else 0)
         return np.array(found, np.int64)
+
+
+def _category(value: float | str) -> str:
+    """A category's name: the same whether a file's column was read as numbers or as text."""
+    return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _days(data: SeriesSet) -> float:

@@ -12,7 +12,7 @@ from recurra.data.series import SeriesSet
 from recurra.errors import DataError
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.fitted import FittedModel, input_sizes
-from recurra.tasks.forecast.network import mean_loss
+from recurra.tasks.forecast.network import check_device, mean_loss
 from recurra.tasks.forecast.normalization import Normalization
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Window, Windows, WindowSampler, WindowShape
@@ -61,6 +61,7 @@ def prepare(data: SeriesSet, settings: ForecastSettings) -> Preparation:
     Raises:
         DataError: where no series is long enough, or counts are asked for and a value is not a count.
     """
+    check_device(settings.device)
     shape = window_shape(settings, data)
     _check_lengths(data, shape)
     if settings.output_kind == "negative_binomial":

@@ -13,7 +13,7 @@ from recurra.data.series import SeriesSet
 from recurra.tasks.forecast.conformal import apply_margins, fit_margins
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.heads import Head
-from recurra.tasks.forecast.network import find_device, forecast_quantiles, make_network
+from recurra.tasks.forecast.network import forecast_quantiles, make_network, usable_device
 from recurra.tasks.forecast.normalization import normalize
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Window, Windows, WindowShape
@@ -48,7 +48,7 @@ class FittedModel:
     head: Head = field(init=False)
 
     def __post_init__(self) -> None:
-        self.device = find_device(self.settings.device)
+        self.device = usable_device(self.settings.device)
         example = empty_window(self.shape, self.sizes)
         network, self.head = make_network(self.settings, self.shape, example, self.encoding.cardinalities)
         self.network = network.to(self.device)

@@ -1,7 +1,9 @@
 """The forecaster as an estimator: fit, predict, cross-validate, save, load."""
 
 import json
+import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,9 +23,11 @@ from recurra.tasks.forecast.fitted import FittedModel
 from recurra.tasks.forecast.frames import forecast_frame, like
 from recurra.tasks.forecast.run import ForecastRun, load_forecast_run, load_weights, save_forecast_run
 from recurra.tasks.forecast.settings import ForecastSettings
-from recurra.training import Checkpoint, has_run, save_checkpoint
+from recurra.training import Checkpoint, TrainingResult, has_run, save_checkpoint
 
 __all__ = ["Forecaster"]
+
+_log = logging.getLogger("recurra.forecast")
 
 
 class Forecaster:
@@ -58,6 +62,7 @@ class Forecaster:
 
     def _use(self, settings: ForecastSettings) -> None:
         self.settings = settings
+        self.training_result: TrainingResult | None = None
         self._run: ForecastRun | None = None
         self._given: Any = None
 
@@ -271,7 +276,10 @@ class Forecaster:
         run = self._fitted()
         if data is None:
             return run.data
-        series = as_series(data, columns or run.data.columns, frequency or str(run.model.frequency))
+        if columns is None:
+            # A run of a single series without an id also reads files that have one.
+            columns = replace(run.data.columns, id=run.data.columns.id or Columns.id)
+        series = as_series(data, columns, frequency or str(run.model.frequency))
         if series.frequency != run.model.frequency:
             raise DataError(
                 f"{series.source}: expected the frequency trained on, {run.model.frequency}, got {series.frequency}"
@@ -353,13 +361,18 @@ def as_series(data: Any, columns: Columns | None, frequency: str | None) -> Seri
 
 
 def _check_held_out(series: SeriesSet, held_out: int) -> None:
+    """Name the series that holding out leaves nothing of; they are not learned from, but can still be forecast."""
     gone = [one.id for one in series if len(one) <= held_out]
-    if gone:
-        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-        raise DataError(
-            f"{series.source}: series {gone[0]!r}{more}: no steps are left to learn from with {held_out} steps held "
-            "out. Hold out fewer (--folds, held_out in Python), shorten the horizon, or leave such series out."
-        )
+    if not gone:
+        return
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    message = (
+        f"{series.source}: series {gone[0]!r}{more}: no steps are left to learn from with {held_out} steps held out. "
+        "Hold out fewer (--folds, held_out in Python) or shorten the horizon."
+    )
+    if len(gone) == len(series):
+        raise DataError(message)
+    _log.warning("%s", message)
 
 
 def _open_folder(folder: Path, run: ForecastRun, resume: bool) -> None:
@@ -385,4 +398,16 @@ def _differences(kept: ForecastRun, run: ForecastRun) -> list[str]:
     before, now = (json.loads(json.dumps(r.model.to_json())) for r in (kept, run))
     settings = [name for name, value in now["settings"].items() if before["settings"][name] != value]
     parts = [name for name in ("frequency", "encoding", "shape", "sizes", "trained_until") if before[name] != now[name]]
+    if not _same_values(kept.data, run.data):
+        parts.append("values")
     return settings + (["data (" + ", ".join(parts) + ")"] if parts else [])
+
+
+def _same_values(a: SeriesSet, b: SeriesSet) -> bool:
+    return a.ids == b.ids and all(
+        one.static == other.static
+        and all(
+            np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in ("y", "past", "known")
+        )
+        for one, other in zip(a, b, strict=True)
+    )

@@ -78,7 +78,7 @@ class QuantileHead(Head):
 
 
 class DistributionHead(Head):
-    """Maximum likelihood of a distribution; quantiles from samples, so that any distribution will do."""
+    """Maximum likelihood of a distribution; quantiles from samples where a distribution has no closed form."""
 
     @abstractmethod
     def distribution(self, raw: Tensor, units: Normalization) -> Distribution:
@@ -110,6 +110,11 @@ class NormalHead(DistributionHead):
 
     def distribution(self, raw: Tensor, units: Normalization) -> Distribution:
         return Normal(raw[..., 0], softplus(raw[..., 1]) + 1e-3)
+
+    def quantiles(self, raw: Tensor, levels: tuple[float, ...], units: Normalization, samples: int) -> Tensor:
+        probabilities = torch.tensor(levels, dtype=raw.dtype, device=raw.device)
+        location, scale = raw[..., :1], softplus(raw[..., 1:2]) + 1e-3
+        return units.invert(location + scale * torch.special.ndtri(probabilities))
 
 
 class StudentTHead(DistributionHead):

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from recurra import cells
-from recurra.cells import Cell
+from recurra.cells import find_cell
 from recurra.errors import ParameterError
 from recurra.tasks.forecast.direct import DirectNetwork
 from recurra.tasks.forecast.heads import Head, make_head, sample_quantiles
@@ -13,28 +12,30 @@ from recurra.tasks.forecast.recursive import RecursiveNetwork
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Window, WindowShape
 
-__all__ = ["find_device", "forecast_quantiles", "make_network", "mean_loss"]
-
-_CELLS = {"lstm": cells.LSTM(), "gru": cells.GRU(), "rnn": cells.Elman()}
+__all__ = ["check_device", "forecast_quantiles", "make_network", "mean_loss", "usable_device"]
 
 
-def find_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one.
+def check_device(name: str) -> None:
+    """Refuse a device that is not there.
 
     Raises:
         ParameterError: for CUDA where there is none.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ParameterError("device", "'cpu', as this machine has no CUDA", name)
-    return torch.device(name)
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of a name; the CPU where it is not there, so that what was trained on a GPU runs anywhere."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda" if name == "auto" else name)
 
 
 def make_network(
     settings: ForecastSettings, shape: WindowShape, example: Window, cardinalities: list[int]
 ) -> tuple[nn.Module, Head]:
-    """The network and its head; weights drawn from torch's generator, seeded by the settings.
+    """The network and its head; weights drawn from the settings' seed, torch's generator left as it was.
 
     Args:
         settings: of the forecaster.
@@ -42,19 +43,20 @@ def make_network(
         example: any batch of windows, for the sizes of the inputs.
         cardinalities: categories by static category column.
     """
-    torch.manual_seed(settings.seed)
     head = make_head(settings.output_kind, settings.quantiles)
     kind = DirectNetwork if settings.model == "direct" else RecursiveNetwork
-    network = kind(
-        _cell(settings.cell),
-        shape,
-        example,
-        cardinalities,
-        settings.hidden_size,
-        settings.num_layers,
-        settings.dropout,
-        head.size,
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = kind(
+            find_cell(settings.cell),
+            shape,
+            example,
+            cardinalities,
+            settings.hidden_size,
+            settings.num_layers,
+            settings.dropout,
+            head.size,
+        )
     return network, head
 
 
@@ -77,7 +79,3 @@ def forecast_quantiles(network: nn.Module, head: Head, window: Window, settings:
             return sample_quantiles(paths.movedim(1, -1), settings.quantiles)
         (raw, units), _ = network(window)
         return head.quantiles(raw, settings.quantiles, units, settings.sample_paths)
-
-
-def _cell(name: str) -> Cell:
-    return _CELLS[name]

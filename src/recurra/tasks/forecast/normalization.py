@@ -13,8 +13,8 @@ __all__ = ["Normalization", "normalize"]
 
 # The scale is at least this share of the mean absolute deviation, so that a perfectly regular window has one.
 _LEAST_SHARE = 1e-2
-# And at least this share of the level: below it lies what float32 cannot tell apart.
-_LEAST_OF_LEVEL = 1e-6
+# And at least this share of the level: below it lies what rounding leaves of the data.
+_LEAST_OF_LEVEL = 1e-9
 # A constant window says nothing of its scale; a change of this share of its level then counts as one.
 _CONSTANT_SHARE = 1e-3
 

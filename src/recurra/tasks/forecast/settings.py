@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from recurra.cells import find_cell
 from recurra.errors import ParameterError
 from recurra.shapes import check_positive, check_probability
 from recurra.training import TrainingSettings
 
-__all__ = ["CELLS", "ForecastSettings"]
+__all__ = ["ForecastSettings"]
 
-CELLS = ("lstm", "gru", "rnn")
 _DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -23,7 +23,7 @@ class ForecastSettings(TrainingSettings):
         context_length: steps that the encoder reads; from the seasons and the horizon where None.
         model: "direct" (an encoder-decoder that forecasts the whole horizon at once) or "recursive" (one step at
             a time from its own samples, DeepAR).
-        cell: "lstm", "gru" or "rnn".
+        cell: a name of `recurra.cells.NAMES` (lstm, gru, rnn, slstm ...), or "module:Class" of a cell of your own.
         num_layers: recurrent layers.
         hidden_size: units of each layer.
         dropout: on the outputs of the recurrent layers, while training.
@@ -32,7 +32,7 @@ class ForecastSettings(TrainingSettings):
         quantiles: levels forecast, increasing, with 0.5 among them.
         conformal: widen or narrow the intervals to cover as they should on the validation windows (split conformal
             quantile regression, Romano et al. 2019).
-        sample_paths: samples from which the quantiles of a recursive model, or of an output without a closed form,
+        sample_paths: samples from which the quantiles of a recursive model, of student_t and of negative_binomial
             are taken.
         nonnegative: forecasts below zero become zero.
         calendar: use hour, weekday, month and so on, as the frequency allows.
@@ -60,7 +60,7 @@ class ForecastSettings(TrainingSettings):
     seasons: tuple[int, ...] = ()
     context_length: int | None = None
     model: Literal["direct", "recursive"] = "direct"
-    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    cell: str = "lstm"
     num_layers: int = 1
     hidden_size: int = 96
     dropout: float = 0.0
@@ -96,7 +96,7 @@ class ForecastSettings(TrainingSettings):
         if list(self.seasons) != sorted(set(self.seasons)):
             raise ParameterError("seasons", "increasing lengths, each once", self.seasons)
         self._check_choice("model", ("direct", "recursive"))
-        self._check_choice("cell", CELLS)
+        find_cell(self.cell)
         self._check_choice("output", ("auto", "quantiles", "normal", "student_t", "negative_binomial"))
         levels = list(self.quantiles)
         if levels != sorted(set(levels)) or 0.5 not in levels or not 0 < levels[0] <= levels[-1] < 1:
