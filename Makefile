@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 DEMO_OUT ?= runs/demo
 
-.PHONY: demo test test-slow lint bench clean setup
+.PHONY: demo test test-slow lint bench sanitize clean setup
 
 setup: $(VENV)/.installed
 
@@ -30,6 +30,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# The engine's own test under the address, undefined-behaviour and thread sanitizers.
+ENGINE_TEST := -std=c++17 -O1 -g -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized csrc/tests/engine_test.cpp csrc/parallel.cpp -pthread
+
+sanitize:
+	mkdir -p build/sanitize
+	$(CXX) -fsanitize=address,undefined -fno-sanitize-recover=all $(ENGINE_TEST) -o build/sanitize/address
+	build/sanitize/address
+	$(CXX) -fsanitize=thread $(ENGINE_TEST) -o build/sanitize/thread
+	build/sanitize/thread
 
 clean:
 	rm -rf $(VENV) build runs

@@ -360,7 +360,7 @@ struct Engine {
 
   // ---- threads ----
 
-  // Where the k-th of n shares of the rows begins: shares of equal work, whole tiles where there are many rows.
+  // Where the k-th of n shares of the rows begins: shares of equal work.
   int64_t share(int64_t k, int64_t n) const {
     int64_t total = 0, sum = 0, place = 0;
     for (int64_t b = 0; b < B; ++b) total += length.data[b] + 1;

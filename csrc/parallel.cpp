@@ -1,5 +1,6 @@
 #include "parallel.hpp"
 
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -41,8 +42,18 @@ void run_parallel(Task task, void* context, int64_t count) {
     return;
   }
   std::vector<std::thread> threads;
-  for (int64_t k = 1; k < count; ++k) threads.emplace_back(task, context, k);
+  threads.reserve(static_cast<size_t>(count));
+  int64_t mine = 1;
+  try {
+    while (mine < count) {
+      threads.emplace_back(task, context, mine);
+      ++mine;
+    }
+  } catch (const std::system_error&) {
+    // No more threads to be had: the other shares are done here.
+  }
   task(context, 0);
+  for (; mine < count; ++mine) task(context, mine);
   for (std::thread& thread : threads) thread.join();
 }
 

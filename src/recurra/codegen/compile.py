@@ -38,7 +38,7 @@ def compile_library(cell: Cell, headers: Mapping[str, str], vector_bytes: int) -
     parts = [source, *headers.values(), " ".join(flags), compiler, _processor()]
     name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     library = _cache() / f"{name}.so"
-    if library.is_file():
+    if _is_whole(library):
         return library
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
@@ -48,9 +48,9 @@ def compile_library(cell: Cell, headers: Mapping[str, str], vector_bytes: int) -
             Path(folder, "cell.cpp").write_text(source, encoding="utf-8")
             made = Path(folder, "cell.so")
             command = [compiler, *flags, "cell.cpp", "-o", made.name]
-            result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            if result.returncode:
-                raise CompilerError(f"{compiler} could not compile {cell!r}: {_first_error(result.stderr)}")
+            _run(command, folder, cell)
+            content = made.read_bytes()
+            made.write_bytes(content + hashlib.sha256(content).digest())
             os.replace(made, library)
     except OSError as error:
         raise CompilerError(f"{library.parent}: cannot be written ({error}); set RECURRA_CACHE to a folder") from error
@@ -69,6 +69,27 @@ def find_compiler() -> str:
     raise CompilerError("no C++ compiler (g++ or clang++) is installed")
 
 
+def _is_whole(library: Path) -> bool:
+    """Whether a library is there as it was written, its own hash at its end: loading part of one kills the process."""
+    try:
+        content = library.read_bytes()
+    except OSError:
+        return False
+    size = hashlib.sha256().digest_size
+    return hashlib.sha256(content[:-size]).digest() == content[-size:]
+
+
+def _run(command: list[str], folder: str, cell: Cell) -> None:
+    try:
+        result = subprocess.run(
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        raise CompilerError(f"{command[0]} cannot be run ({error}); set CXX to a C++ compiler") from error
+    if result.returncode or not Path(folder, command[-1]).is_file():
+        raise CompilerError(f"{command[0]} could not compile {cell!r}: {_first_error(result.stderr)}")
+
+
 def _source(cell: Cell) -> str:
     entries = "\n".join(
         f'extern "C" __attribute__((visibility("default"))) int {direction}{bits}(const recurra::Call* call, '
@@ -84,7 +105,10 @@ def _source(cell: Cell) -> str:
 def _cache() -> Path:
     if given := os.environ.get("RECURRA_CACHE"):
         return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra" / "cells"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra" / "cells"
+    except RuntimeError as error:
+        raise CompilerError("there is no home folder for compiled cells; set RECURRA_CACHE to a folder") from error
 
 
 def _processor() -> str:

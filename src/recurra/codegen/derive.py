@@ -19,8 +19,8 @@ def sum_only_gates(trace: Trace) -> tuple[str, ...]:
     found = []
     for gate in trace.cell.gates:
         x, u = trace.graph.input("x", gate), trace.graph.input("u", gate)
-        total = x + u
-        if {*users.get(x, []), *users.get(u, [])} <= {total} and x not in trace.after and u not in trace.after:
+        uses = [*users.get(x, []), *users.get(u, [])]
+        if all(node.op == "add" and {*node.arguments} == {x, u} for node in uses) and not {x, u} & {*trace.after}:
             found.append(gate)
     return tuple(found)
 
@@ -44,9 +44,9 @@ def saved_for_backward(trace: Trace, gradients: Gradients | None = None) -> tupl
 
 
 def is_affine_in_state(trace: Trace) -> bool:
-    """Whether the state after a step is a * state + b with a and b free of the state, recurrent projection included.
+    """Whether the state after a step is a * state + b, unit by unit, with a and b free of the state.
 
-    Such a cell has no recurrent weights to speak of, and can be run as a scan.
+    Such a cell does not use its recurrent projection, which mixes the units, and can be run as a scan.
     """
     degree: dict[Expression, int] = {}
     for node in reachable(trace.after):
@@ -58,13 +58,13 @@ _NOT_AFFINE = 2
 
 
 def _degree(node: Expression, degree: dict[Expression, int]) -> int:
-    """0 where a node is free of state and recurrent projection, 1 where affine in them, 2 otherwise."""
+    """0 where a node is free of the state, 1 where affine in it, 2 otherwise, as is the recurrent projection."""
     below = [degree[argument] for argument in node.arguments]
     match node.op:
         case "constant":
             return 0
         case "input":
-            return 1 if node.label[0] in ("s", "u") else 0
+            return {"s": 1, "u": _NOT_AFFINE}.get(node.label[0], 0)
         case "add" | "sub" | "neg":
             return max(below)
         case "mul":

@@ -77,7 +77,8 @@ def _rule(graph: Graph, node: Expression, g: Expression) -> tuple[Expression | N
         case "tanh", _:
             return (g * (1 - node * node),)
         case "softplus", (a,):
-            return (g * graph.make("sigmoid", a),)
+            # Linear beyond 20, as torch has it.
+            return (where(a > 20, g, g * graph.make("sigmoid", a)),)
         case "relu", (a,):
             return (where(a > 0, g, zero),)
         case "absolute", (a,):

@@ -101,12 +101,15 @@ class Expression:
         return self._graph.make("absolute", self)
 
     def __pow__(self, power: Any) -> "Expression":
-        if power not in (1, 2, 3):
+        if not isinstance(power, int | float) or power not in (1, 2, 3):
             raise CellError(f"a power of {power!r}; only 1, 2 and 3 are supported. Use recurra.ops.exp and log.")
         result = self
-        for _ in range(power - 1):
+        for _ in range(int(power) - 1):
             result = result * self
         return result
+
+    def __rpow__(self, base: Any) -> "Expression":
+        raise CellError(f"a traced power of {base!r}; only 1, 2 and 3 are supported. Use recurra.ops.exp and log.")
 
     def __lt__(self, other: Any) -> "Expression":
         return self._graph.make("lt", self, other)
@@ -120,6 +123,16 @@ class Expression:
     def __ge__(self, other: Any) -> "Expression":
         return self._graph.make("ge", self, other)
 
+    # As on tensors, equality is an operation. Nodes remain keys of dicts and members of sets, which find them by
+    # identity; a tuple or list would ask for the truth of a node.
+    def __eq__(self, other: object) -> "Expression":  # type: ignore[override]
+        return self._graph.make("eq", self, other)
+
+    def __ne__(self, other: object) -> "Expression":  # type: ignore[override]
+        return self._graph.make("ne", self, other)
+
+    __hash__ = object.__hash__
+
 
 class Graph:
     """Makes nodes, each once."""
@@ -132,8 +145,15 @@ class Graph:
         return self._intern("input", (), (group, name))
 
     def constant(self, value: float) -> Expression:
-        """A number."""
-        return self._intern("constant", (), float(value))
+        """A number.
+
+        Raises:
+            CellError: for infinity and NaN.
+        """
+        value = float(value)
+        if not math.isfinite(value):
+            raise CellError(f"the number {value}; only finite numbers are supported.")
+        return self._intern("constant", (), value)
 
     def make(self, op: str, *arguments: Any) -> Expression:
         """A node of that operation, simplified; numbers among the arguments become constants.
@@ -144,6 +164,13 @@ class Graph:
         if op not in FUNCTIONS + ARITHMETIC + COMPARISONS:
             raise CellError(f"{op!r}; supported are {', '.join(FUNCTIONS + ARITHMETIC)}.")
         nodes = tuple(self._node(argument) for argument in arguments)
+        values = nodes
+        if op == "where":
+            condition, *values = nodes
+            if condition.op not in COMPARISONS:
+                raise CellError("a condition of where that is not a comparison; write one, such as x.z > 0.")
+        if any(node.op in COMPARISONS for node in values):
+            raise CellError("a comparison used as a number; use recurra.ops.where(comparison, 1.0, 0.0).")
         simpler = self._simplified(op, nodes)
         return self._intern(op, nodes, None) if simpler is None else simpler
 

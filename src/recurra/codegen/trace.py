@@ -1,5 +1,7 @@
 """A cell's `update`, traced to a graph."""
 
+import inspect
+import linecache
 import traceback
 from dataclasses import dataclass
 from functools import cache
@@ -45,13 +47,27 @@ def trace(cell: Cell) -> Trace:
             State(**group("s", cell.state)),
             PerUnit(**group("p", cell.per_unit)),
         )
+        if not isinstance(state, State) or not vars(state).keys() >= {*cell.state}:
+            wanted = ", ".join(f"{part}=..." for part in cell.state)
+            raise CellError(f"it returns {state!r}; return State({wanted}).")
         after = tuple(graph.make("add", getattr(state, part), 0.0) for part in cell.state)
+    except CellError as error:
+        raise CellError(f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}") from error
     except Exception as error:
-        raise CellError(f"{type(cell).__name__}.update{_place(error)} cannot be compiled: {error}") from error
+        raise CellError(
+            f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}. "
+            "Use operators and the functions of recurra.ops."
+        ) from error
     return Trace(cell, graph, after)
 
 
-def _place(error: Exception) -> str:
-    """Where in `update` an error arose: the deepest line outside this package's tracing."""
+def _place(cell: Cell, error: Exception) -> str:
+    """Where in `update` an error arose: its deepest line, or its first where what it returned is at fault."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "update"]
-    return f" ({frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line})" if frames else ""
+    if frames:
+        return f" ({frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line})"
+    code = getattr(inspect.unwrap(type(cell).update), "__code__", None)
+    if code is None:
+        return ""
+    line = linecache.getline(code.co_filename, code.co_firstlineno).partition("  #")[0].strip()
+    return f" ({code.co_filename}:{code.co_firstlineno}: {line})"

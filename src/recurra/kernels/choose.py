@@ -67,6 +67,11 @@ def choose(backend: str, request: Request) -> Choice:
     return Choice("reference", f"{native}; {aten}") if aten else Choice("aten", request.uncompiled)
 
 
+def _shown(cell: Cell) -> str:
+    """As repr has it, which torch.compile cannot trace."""
+    return f"{type(cell).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(cell).items())})"
+
+
 def _native_obstacle(request: Request) -> str:
     if request.device != "cpu" or request.dtype not in ("torch.float32", "torch.float64"):
         return f"the native kernel runs float32 and float64 on a CPU, not {request.dtype} on {request.device}"
@@ -80,7 +85,7 @@ def _native_obstacle(request: Request) -> str:
 def _aten_obstacle(request: Request) -> str:
     if not aten_serves(request.cell, request.projected):
         projected = " with a projected output" if request.projected else ""
-        return f"torch has no fused kernel for the cell {request.cell!r}{projected}"
+        return f"torch has no fused kernel for the cell {_shown(request.cell)}{projected}"
     if request.transform is not None:
         return f"torch's fused kernels do not support {request.transform}"
     return ""

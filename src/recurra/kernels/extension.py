@@ -3,10 +3,12 @@
 import ctypes
 import logging
 import os
-import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from recurra.cells import Cell
 from recurra.codegen import compile_library, saved_for_backward, shares_gradient, trace
@@ -78,17 +80,18 @@ def instruction_sets() -> tuple[str, ...]:
 @cache
 def parallel() -> int:
     """Address of the function that runs threads, on torch's own OpenMP runtime where it has one."""
-    assert _native is not None
+    native = _native
+    assert native is not None
     try:
-        with open("/proc/self/maps", encoding="utf-8") as maps:
-            found = re.search(r"/\S*libgomp\S*", maps.read())
-    except OSError:
-        found = None
-    if found:
-        runtime = ctypes.CDLL(found[0])
-        functions = (runtime.GOMP_parallel, runtime.omp_get_thread_num, runtime.omp_get_num_threads)
-        _native.use_openmp(*(ctypes.cast(function, ctypes.c_void_p).value for function in functions))
-    return _native.parallel()
+        # A name is looked up in torch's library and then in those it is linked against: its runtime, no other's.
+        linked = ctypes.CDLL(str(torch._C.__file__))
+        functions = (linked.GOMP_parallel, linked.omp_get_thread_num, linked.omp_get_num_threads)
+    except (OSError, AttributeError):
+        return native.parallel()
+    native.use_openmp(*(ctypes.cast(function, ctypes.c_void_p).value for function in functions))
+    # The runtime's threads do not survive a fork, and it would wait for them forever; plain threads serve there.
+    os.register_at_fork(after_in_child=lambda: native.use_openmp(0, 0, 0))
+    return native.parallel()
 
 
 @cache
@@ -130,7 +133,7 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
     addresses = _native.entries("baseline" if instruction_set == "neon" else instruction_set).get(repr(cell))
     if addresses is None or type(cell).__module__.partition(".")[0] != "recurra":
         _log.info("compiling %r", cell)
-        library = ctypes.CDLL(str(compile_library(cell, _native.headers(), _VECTOR_BYTES[instruction_set])))
+        library = _load(compile_library(cell, _native.headers(), _VECTOR_BYTES[instruction_set]))
         names = ("forward32", "backward32", "forward64", "backward64")
         addresses = tuple(ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names)
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Call), ctypes.c_void_p)
@@ -141,6 +144,13 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
         len(saved_for_backward(traced)),
         shares_gradient(traced),
     )
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise CompilerError(f"{path} cannot be loaded ({error}); set RECURRA_CACHE to another folder") from error
 
 
 def best(cell: Cell) -> CompiledCell:

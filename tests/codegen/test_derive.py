@@ -1,0 +1,209 @@
+"""What is derived from a cell's equations, on cells where the truth is known by hand."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from every_cell import CELLS, Peephole, ThreeParts
+from recurra import ops
+from recurra.cells import GRU, LSTM, Cell, Elman, Gates, PerUnit, State
+from recurra.codegen import (
+    differentiate,
+    is_affine_in_state,
+    saved_for_backward,
+    shares_gradient,
+    sum_only_gates,
+    trace,
+    write_cell,
+)
+from recurra.codegen.expression import reachable
+
+
+class Parts(Cell):
+    """Gates and state of the cells below."""
+
+    gates = ("z", "n")
+    state = ("h",)
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class MinimalGRU(Parts):
+    """minGRU (Feng et al. 2024): the gates see the input only."""
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        z = ops.sigmoid(x.z)
+        return State(h=(1 - z) * s.h + z * x.n)
+
+
+@dataclass(frozen=True)
+class TwoAffineParts(Cell):
+    gates = ("a", "b")
+    state = ("h", "c")
+    per_unit = ("decay",)
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        c = ops.where(x.a > 0, p.decay * s.c, -s.c / (1 + x.b * x.b)) + x.b
+        return State(h=c * ops.tanh(x.a) - s.h, c=c)
+
+
+@dataclass(frozen=True)
+class SquaredState(Parts):
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=x.z * s.h * s.h)
+
+
+@dataclass(frozen=True)
+class NonlinearOutput(Parts):
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=ops.tanh(s.h))
+
+
+@dataclass(frozen=True)
+class DividesByState(Parts):
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=x.z / s.h)
+
+
+@dataclass(frozen=True)
+class BranchesOnState(Parts):
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=ops.where(s.h > 0, s.h, x.z))
+
+
+@dataclass(frozen=True)
+class LinearRecurrence(Parts):
+    """Affine as a whole, not by unit: its recurrent weights mix the units."""
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=x.z + u.n)
+
+
+@pytest.mark.parametrize("cell", [MinimalGRU(), TwoAffineParts()], ids=str)
+def test_affine(cell: Cell) -> None:
+    assert is_affine_in_state(trace(cell))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *CELLS,
+        SquaredState(),
+        NonlinearOutput(),
+        DividesByState(),
+        BranchesOnState(),
+        LinearRecurrence(),
+    ],
+    ids=str,
+)
+def test_not_affine(cell: Cell) -> None:
+    assert not is_affine_in_state(trace(cell))
+
+
+@dataclass(frozen=True)
+class SumAndAlone(Parts):
+    """x.z also alone; x.n and u.n only as a sum, in two places."""
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=ops.tanh(x.z + u.z) * (u.n + x.n) + (x.n + u.n) * s.h + x.z)
+
+
+@dataclass(frozen=True)
+class Doubled(Parts):
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=(x.z + x.z) + u.z + (x.n - u.n))
+
+
+@dataclass(frozen=True)
+class ReturnsProjections(Cell):
+    gates = ("z", "n")
+    state = ("h", "c")
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=x.z + u.z + x.n + u.n, c=u.z)
+
+
+@pytest.mark.parametrize(
+    ("cell", "gates"),
+    [
+        (LSTM(), ("i", "f", "g", "o")),
+        (Peephole(), None),
+        (GRU(), ("r", "z")),
+        (Elman("tanh"), ("h",)),
+        (ThreeParts(), ()),
+        (SumAndAlone(), ("n",)),
+        (Doubled(), ()),
+        (MinimalGRU(), ()),
+        (ReturnsProjections(), ()),
+    ],
+    ids=str,
+)
+def test_gates_that_use_the_sum_only(cell: Cell, gates: Any) -> None:
+    traced = trace(cell)
+    found = sum_only_gates(traced)
+    assert found == gates if gates is not None else set(found) <= set(cell.gates)
+    assert shares_gradient(traced) == (set(found) == set(cell.gates))
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_gradients_agree_where_they_are_shared(cell: Cell) -> None:
+    traced = trace(cell)
+    gradients = differentiate(traced)
+    for gate in sum_only_gates(traced):
+        k = cell.gates.index(gate)
+        assert gradients.x[k] is gradients.u[k]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_deriving_does_not_change_what_is_written(cell: Cell) -> None:
+    trace.cache_clear()
+    written = write_cell(cell, "Name")
+    trace.cache_clear()
+    sum_only_gates(trace(cell))
+    is_affine_in_state(trace(cell))
+    saved_for_backward(trace(cell))
+    assert write_cell(cell, "Name") == written
+
+
+def saved(cell: Cell) -> list[str]:
+    return sorted(map(repr, saved_for_backward(trace(cell))))
+
+
+def test_what_an_lstm_keeps() -> None:
+    i, f, o = (f"sigmoid(add(x.{gate}, u.{gate}))" for gate in "ifo")
+    g = "tanh(add(x.g, u.g))"
+    found = saved(LSTM())
+    assert len(found) == 5
+    assert {i, f, g, o} <= set(found)
+    (rest,) = set(found) - {i, f, g, o}
+    assert rest.startswith("tanh(add(mul(")
+
+
+def test_what_a_gru_keeps() -> None:
+    found = saved(GRU())
+    assert len(found) == 4
+    r, z = (f"sigmoid(add(x.{gate}, u.{gate}))" for gate in "rz")
+    assert {r, z, "u.n"} <= set(found)
+    (n,) = set(found) - {r, z, "u.n"}
+    assert n.startswith("tanh(")
+
+
+def test_what_elman_networks_keep() -> None:
+    assert saved(Elman("tanh")) == ["tanh(add(x.h, u.h))"]
+    assert saved(Elman("relu")) == ["u.h"]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_what_is_kept_with_what_is_at_hand_gives_the_gradients(cell: Cell) -> None:
+    traced = trace(cell)
+    gradients = differentiate(traced)
+    kept = frozenset(saved_for_backward(traced, gradients))
+    assert kept <= frozenset(reachable(traced.after))
+    roots = [*gradients.x, *gradients.u, *gradients.s, *gradients.p]
+    for node in reachable(roots, stop=kept):
+        if node not in kept:
+            assert node.op not in ("exp", "log", "tanh", "sqrt") or "d." in repr(node)
+            assert node.op != "input" or node.label[0] != "u"

@@ -1,0 +1,655 @@
+"""The engine as torch sees it: derivatives, memory, threads, processes, and inputs of every shape and layout."""
+
+import copy
+import io
+import itertools
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.autograd import gradcheck, gradgradcheck
+from torch.utils.checkpoint import checkpoint
+
+from agreement import assert_agree, gradients, tensors
+from every_cell import CELLS, SERVED, Peephole, ThreeParts, draw_state, draw_weights, flat
+from recurra import LSTM, RNN, Recurrent, cells, kernels
+from recurra.cells import Cell
+from recurra.errors import ShapeError
+from recurra.kernels import Weights, extension, native
+
+NATIVE = [cell for cell, backend in SERVED if backend == "native"]
+pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
+# The forked and spawned interpreters of these tests find the tests' own modules here.
+TESTS = Path(__file__).parents[1]
+INSTRUCTION_SETS = ("baseline", *extension.instruction_sets())
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def deterministic_fill() -> Iterator[None]:
+    """What torch leaves uninitialised is filled with NaN."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+def assert_as_reference(
+    cell: Cell,
+    steps: int,
+    batch: int,
+    inputs: int,
+    hidden: int,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    dtype: torch.dtype = torch.float64,
+) -> None:
+    """Outputs, final state and every gradient of the native kernel equal the reference's."""
+    with torch.no_grad():
+        weights = draw_weights(cell, inputs, hidden, dtype)
+        for tensor in flat(weights):
+            tensor /= hidden**0.5
+    state = draw_state(cell, batch, hidden, dtype=dtype)
+    x = torch.randn(steps, batch, inputs, dtype=dtype).requires_grad_()
+    wanted = [x, *state, *flat(weights)]
+    results = [kernels.run(name, cell, x, state, weights, lengths, reverse) for name in ("native", "reference")]
+    assert_agree(results[0], results[1])
+    found = [gradients(result, wanted) for result in results]
+    assert all(gradient.isfinite().all() for gradient in found[0])
+    # A sum over many rows and steps has a rounding error of its own size.
+    size = max(1.0, *(gradient.abs().max().item() for gradient in found[1] if gradient.numel()))
+    assert_agree([gradient / size for gradient in found[0]], [gradient / size for gradient in found[1]])
+
+
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    ("lengths", "reverse"),
+    [
+        ((3, 0, 2), True),
+        pytest.param((3, 0, 2), False, marks=pytest.mark.slow),
+        pytest.param(None, True, marks=pytest.mark.slow),
+        pytest.param(None, False, marks=pytest.mark.slow),
+    ],
+    ids=["ragged-reverse", "ragged-ahead", "equal-reverse", "equal-ahead"],
+)
+@pytest.mark.parametrize("cell", NATIVE, ids=str)
+def test_derivatives(cell: Cell, lengths: Any, reverse: bool, check: Callable[..., bool]) -> None:
+    weights, state = draw_weights(cell, 2, 2), draw_state(cell, 3, 2)
+    x = torch.randn(3, 3, 2, dtype=torch.float64).requires_grad_()
+    true = None if lengths is None else torch.tensor(lengths)
+
+    def run(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        state, replaced = others[: len(cell.state)], others[len(cell.state) :]
+        per_unit = dict(zip(weights.per_unit, replaced[4:], strict=True))
+        result = kernels.run("native", cell, x, state, Weights(*replaced[:4], per_unit=per_unit), true, reverse)
+        return tuple(tensors(result))
+
+    assert check(run, (x, *state, *flat(weights)), fast_mode=check is gradgradcheck)
+
+
+def second_derivatives(backend: str, cell: Cell, forward: Callable[[str], Any], wanted: list[Tensor]) -> list[Tensor]:
+    results = tensors(forward(backend))
+    first = torch.autograd.grad([r.square().sum() for r in results], wanted, create_graph=True)
+    return [*first, *torch.autograd.grad([g.sin().sum() for g in first], wanted)]
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("cell", NATIVE, ids=str)
+def test_second_derivative_through_a_state_that_the_same_weights_made(cell: Cell) -> None:
+    weights, state = draw_weights(cell, 2, 3), draw_state(cell, 2, 3)
+    x = torch.randn(5, 2, 2, dtype=torch.float64).requires_grad_()
+    wanted = [x, *state, *flat(weights)]
+
+    def in_two(backend: str) -> Any:
+        first, between = kernels.run(backend, cell, x[:2], state, weights)
+        second, final = kernels.run(backend, cell, x[2:], between, weights)
+        return first, second, final
+
+    assert_agree(*(second_derivatives(name, cell, in_two, wanted) for name in ("native", "reference")))
+
+
+@pytest.mark.parametrize("cell", [cells.LSTM(), cells.GRU()], ids=str)
+def test_second_derivative_with_one_tensor_in_several_places(cell: Cell) -> None:
+    weight = (0.5 * torch.randn(len(cell.gates) * 3, 3, dtype=torch.float64)).requires_grad_()
+    bias = torch.randn(len(cell.gates) * 3, dtype=torch.float64).requires_grad_()
+    x = torch.randn(4, 2, 3, dtype=torch.float64).requires_grad_()
+    h = torch.randn(2, 3, dtype=torch.float64).requires_grad_()
+
+    def shared(backend: str) -> Any:
+        return kernels.run(backend, cell, x, (h,) * len(cell.state), Weights(weight, weight, bias, bias))
+
+    wanted = [x, h, weight, bias]
+    assert_agree(*(second_derivatives(name, cell, shared, wanted) for name in ("native", "reference")))
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("cell", NATIVE, ids=str)
+def test_layouts(cell: Cell, grad: bool) -> None:
+    """Nothing needs to be contiguous: inputs, states, weights, per-unit parameters, lengths, nor gradients."""
+    hidden = 5
+    rows = len(cell.gates) * hidden
+    x = normal(3, 4, 8).transpose(0, 2)[:, :, ::2]  # (8, 4, 2)
+    weights = Weights(
+        0.3 * normal(2, rows).T,
+        0.3 * normal(hidden, rows).T,
+        normal(rows, 2)[:, 1],
+        normal(rows * 3)[::3],
+        per_unit={name: normal(hidden, 2)[:, 0] for name in cell.per_unit},
+    )
+    state = tuple(normal(hidden, 4).T for _ in cell.state)
+    lengths = torch.tensor([8, 99, 3, 99, 0, 99, 5, 99])[::2]
+    wanted = [x, *state, *flat(weights)]
+    assert not any(tensor.is_contiguous() for tensor in wanted)
+    if grad:
+        for tensor in wanted:
+            tensor.requires_grad_()
+
+    def forward(backend: str) -> Any:
+        return kernels.run(backend, cell, x, state, weights, lengths, reverse=True)
+
+    results = [forward(name) for name in ("native", "reference")]
+    assert_agree(results[0], results[1])
+    if grad:
+        laid = [normal(*reversed(r.shape)).permute(*reversed(range(r.dim()))) for r in tensors(results[0])]
+        assert_agree(*(gradients(result, wanted, laid) for result in results))
+        expanded = [torch.ones((), dtype=torch.float64).expand(r.shape) for r in tensors(results[0])]
+        assert_agree(*(gradients(result, wanted, expanded) for result in results))
+        assert_agree(*(second_derivatives(name, cell, forward, wanted) for name in ("native", "reference")))
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("cell", [Peephole(), cells.GRU()], ids=str)
+def test_gradients_of_some_inputs_only(cell: Cell, create_graph: bool) -> None:
+    weights, state = draw_weights(cell, 2, 4), draw_state(cell, 3, 4)
+    x = torch.randn(4, 3, 2, dtype=torch.float64)
+    everything = [x, *state, *flat(weights)]
+    for chosen in everything:
+        for tensor in everything:
+            tensor.requires_grad_(tensor is chosen)
+        found = []
+        for name in ("native", "reference"):
+            output, final = kernels.run(name, cell, x, state, weights)
+            loss = output.square().sum() + torch.stack(final).sin().sum()
+            (gradient,) = torch.autograd.grad(loss, chosen, create_graph=create_graph)
+            found.append([gradient])
+            if create_graph:
+                found[-1] += torch.autograd.grad(gradient.square().sum(), chosen)
+        assert_agree(found[0], found[1])
+
+
+@pytest.mark.parametrize("part", ["output", "final"])
+def test_gradients_from_one_result_only(part: str) -> None:
+    weights, state = draw_weights(cells.LSTM(), 2, 4), draw_state(cells.LSTM(), 3, 4)
+    x = torch.randn(4, 3, 2, dtype=torch.float64)
+    found = []
+    for name in ("native", "reference"):
+        output, final = kernels.run(name, cells.LSTM(), x, state, weights)
+        loss = output.sum() if part == "output" else final[1].sum()
+        found.append(torch.autograd.grad(loss, [*state, *flat(weights)]))
+    assert_agree(found[0], found[1])
+
+
+@pytest.mark.parametrize("bias", [(True, False), (False, True), (False, False)], ids=str)
+def test_without_biases(bias: tuple[bool, bool]) -> None:
+    full = draw_weights(cells.GRU(), 3, 5)
+    weights = Weights(
+        full.weight_ih, full.weight_hh, full.bias_ih if bias[0] else None, full.bias_hh if bias[1] else None
+    )
+    x, state = torch.randn(4, 2, 3, dtype=torch.float64), draw_state(cells.GRU(), 2, 5)
+    results = [kernels.run(name, cells.GRU(), x, state, weights) for name in ("native", "reference")]
+    assert_agree(results[0], results[1])
+    assert_agree(*(gradients(result, [*state, *flat(weights)]) for result in results))
+
+
+def needs_compiling(cell: Cell) -> bool:
+    return type(cell).__module__.partition(".")[0] != "recurra"
+
+
+@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
+@pytest.mark.parametrize(
+    "cell",
+    # A cell of the tests' own takes seconds to compile for each instruction set.
+    [pytest.param(cell, marks=[pytest.mark.slow] * needs_compiling(cell)) for cell in NATIVE],
+    ids=str,
+)
+def test_every_instruction_set(cell: Cell, instruction_set: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extension, "best", lambda cell: extension.compiled_cell(cell, instruction_set))
+    for dtype in (torch.float64, torch.float32):
+        for batch, hidden, reverse in ((1, 3, False), (7, 17, True), (13, 40, False)):
+            lengths = torch.arange(batch) % 6
+            assert_as_reference(cell, 5, batch, 3, hidden, lengths, reverse, dtype)
+            assert_as_reference(cell, 5, batch, 3, hidden, None, reverse, dtype)
+
+
+@given(
+    cell=st.sampled_from(NATIVE or CELLS),
+    hidden=st.integers(1, 40),
+    batch=st.integers(1, 14),
+    steps=st.integers(1, 6),
+    reverse=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    data=st.data(),
+)
+def test_any_size(
+    cell: Cell, hidden: int, batch: int, steps: int, reverse: bool, dtype: torch.dtype, data: st.DataObject
+) -> None:
+    ragged = st.lists(st.integers(0, steps), min_size=batch, max_size=batch).map(torch.tensor)
+    lengths = data.draw(st.none() | ragged)
+    torch.manual_seed(hidden)
+    assert_as_reference(cell, steps, batch, 2, hidden, lengths, reverse, dtype)
+
+
+@pytest.mark.usefixtures("two_threads", "deterministic_fill")
+@pytest.mark.parametrize("reverse", [False, True], ids=["ahead", "reverse"])
+@pytest.mark.parametrize("ragged", [False, True], ids=["equal", "ragged"])
+@pytest.mark.parametrize("cell", NATIVE, ids=str)
+def test_large_batches_on_two_threads_with_memory_full_of_nan(cell: Cell, ragged: bool, reverse: bool) -> None:
+    lengths = torch.randint(0, 10, (67,)) if ragged else None
+    if lengths is not None:
+        lengths[:3] = torch.tensor([0, 9, 1])
+    # Enough work that the engine divides it.
+    assert_as_reference(cell, 9, 67, 5, 47, lengths, reverse)
+    assert_as_reference(cell, 9, 67, 5, 47, lengths, reverse, torch.float32)
+
+
+@pytest.mark.usefixtures("deterministic_fill")
+@pytest.mark.parametrize("lengths", [(0, 0, 0), (1, 0, 1), (4, 4, 4)], ids=str)
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("cell", NATIVE, ids=str)
+def test_short_and_empty(cell: Cell, steps: int, lengths: tuple[int, ...]) -> None:
+    true = torch.tensor(lengths).clamp(max=steps)
+    for reverse in (False, True):
+        assert_as_reference(cell, steps, 3, 2, 5, true, reverse)
+        assert_as_reference(cell, steps, 3, 2, 5, None, reverse)
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(0, 3), (3, 0), (0, 0)])
+@pytest.mark.parametrize("cell", NATIVE, ids=str)
+def test_nothing_to_run_has_gradients(cell: Cell, steps: int, batch: int) -> None:
+    weights, state = draw_weights(cell, 2, 4), draw_state(cell, batch, 4)
+    x = torch.randn(steps, batch, 2, dtype=torch.float64)
+    output, final = kernels.run("native", cell, x, state, weights)
+    assert output.shape == (steps, batch, 4)
+    assert_agree(final, state)
+    assert_agree(gradients((output, final), state), gradients((x, state), state))
+
+
+def test_padding_is_never_read() -> None:
+    lengths = torch.tensor([2, 0, 4])
+    weights = draw_weights(cells.LSTM(), 2, 5)
+    x = torch.randn(4, 3, 2, dtype=torch.float64)
+    spoiled = x.clone()
+    spoiled[torch.arange(4).unsqueeze(1) >= lengths] = torch.nan
+    state = draw_state(cells.LSTM(), 3, 5)
+    for reverse in (False, True):
+        results = [
+            kernels.run("native", cells.LSTM(), given, state, weights, lengths, reverse) for given in (x, spoiled)
+        ]
+        assert_agree(results[1], results[0])
+        # The gradient of the input's own weights multiplies the input by zero there; the rest is clean.
+        wanted = [*state, weights.weight_hh, weights.bias_hh, weights.bias_ih]
+        assert_agree(gradients(results[1], wanted), gradients(results[0], wanted))
+
+
+# ---- determinism ----
+
+
+def run_once(cell: Cell, dtype: torch.dtype, threads: int) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Results, gradients by row of the batch, and gradients summed over rows."""
+    torch.manual_seed(4)
+    torch.set_num_threads(threads)
+    weights, state = draw_weights(cell, 5, 37, dtype), draw_state(cell, 67, 37, dtype=dtype)
+    x = torch.randn(23, 67, 5, dtype=dtype).requires_grad_()
+    result = kernels.run("native", cell, x, state, weights, torch.randint(0, 24, (67,)))
+    return tensors(result), gradients(result, [x, *state]), gradients(result, flat(weights))
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("cell", NATIVE, ids=str)
+def test_the_same_bits_at_every_run_and_by_row_for_any_number_of_threads(cell: Cell, dtype: torch.dtype) -> None:
+    first, again, alone = (run_once(cell, dtype, threads) for threads in (2, 2, 1))
+    for a, b in zip(itertools.chain(*first), itertools.chain(*again), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip([*first[0], *first[1][1:]], [*alone[0], *alone[1][1:]], strict=True):
+        assert torch.equal(a, b)
+    # What torch's matrix products make of them may depend on the threads.
+    scale = max(1.0, *(gradient.abs().max().item() for gradient in alone[2]))
+    assert_agree([g / scale for g in first[2]], [g / scale for g in alone[2]])
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_row_does_not_depend_on_its_neighbours() -> None:
+    weights = draw_weights(cells.GRU(), 5, 33, torch.float32)
+    x = torch.randn(9, 64, 5)
+    state = (torch.randn(64, 33),)
+    together, _ = kernels.run("native", cells.GRU(), x, state, weights)
+    alone, _ = kernels.run("native", cells.GRU(), x[:, 7:8], (state[0][7:8],), weights)
+    assert_agree(together[:, 7:8], alone)
+
+
+# ---- autograd ----
+
+
+def small_run() -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+    weights, state = draw_weights(cells.LSTM(), 2, 4), draw_state(cells.LSTM(), 3, 4)
+    x = torch.randn(4, 3, 2, dtype=torch.float64).requires_grad_()
+    output, final = kernels.run("native", cells.LSTM(), x, state, weights)
+    return output, final, [x, *state, *flat(weights)]
+
+
+def test_a_changed_output_is_refused() -> None:
+    output, _, _ = small_run()
+    loss = output.sum()
+    with torch.no_grad():
+        output.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_a_changed_weight_is_refused() -> None:
+    output, _, wanted = small_run()
+    with torch.no_grad():
+        wanted[4].mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+
+
+def test_changed_lengths_change_nothing() -> None:
+    lengths = torch.tensor([4, 0, 2])
+    weights, state = draw_weights(cells.LSTM(), 2, 4), draw_state(cells.LSTM(), 3, 4)
+    x = torch.randn(4, 3, 2, dtype=torch.float64).requires_grad_()
+    wanted = [x, *state, *flat(weights)]
+    result = kernels.run("native", cells.LSTM(), x, state, weights, lengths)
+    before = gradients(result, wanted)
+    lengths.fill_(1 << 40)
+    assert_agree(gradients(result, wanted), before)
+
+
+def test_backward_twice() -> None:
+    output, final, wanted = small_run()
+    loss = output.square().sum() + final[1].sum()
+    first = torch.autograd.grad(loss, wanted, retain_graph=True)
+    assert_agree(torch.autograd.grad(loss, wanted), first)
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        torch.autograd.grad(loss, wanted)
+
+
+def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
+    """Whether each launch from here on is given memory for the history and for what the backward pass needs."""
+    seen: list[tuple[bool, bool]] = []
+    launch = native._launch
+
+    def spy(functions: Any, call: extension.Call, like: Tensor) -> None:
+        seen.append((bool(call.history), bool(call.kept)))
+        launch(functions, call, like)
+
+    monkeypatch.setattr(native, "_launch", spy)
+    return seen
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_no_history_without_grad(context: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = LSTM(3, 4), torch.randn(5, 2, 3)
+    seen = written(monkeypatch)
+    with context():
+        layer(x)
+    layer.requires_grad_(False)(x)
+    assert seen == [(False, False)] * 2
+    layer.requires_grad_(True)(x)
+    assert seen[2] == (True, True)
+
+
+def test_what_is_kept_is_seen_by_hooks_and_freed_by_the_backward_pass() -> None:
+    packed: list[int] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        packed.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output, _, _ = small_run()
+    # The history (1, T, B, H) and what an LSTM keeps (T, B, 5, H).
+    assert 4 * 3 * 4 in packed
+    assert 4 * 3 * 5 * 4 in packed
+    node = output.grad_fn
+    assert node is not None
+    assert not [name for name, value in vars(node).items() if isinstance(value, Tensor) and value.is_floating_point()]
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activation_checkpointing(reentrant: bool) -> None:
+    layer = LSTM(3, 4, dtype=torch.float64)
+    x = torch.randn(5, 2, 3, dtype=torch.float64).requires_grad_()
+    wanted = [x, *layer.parameters()]
+    found = []
+    for again in (False, True):
+        for tensor in wanted:
+            tensor.grad = None
+        output = checkpoint(layer, x, use_reentrant=reentrant)[0] if again else layer(x)[0]
+        output.square().sum().backward()
+        found.append([tensor.grad for tensor in wanted])
+    assert_agree(found[1], found[0])
+
+
+# ---- mistakes ----
+
+
+@pytest.mark.parametrize("backend", ["native", "auto"])
+def test_tensors_that_do_not_belong_together_are_refused(backend: str) -> None:
+    """The engine trusts its pointers; what does not fit must not reach it."""
+    cell, weights = cells.LSTM(), draw_weights(cells.LSTM(), 2, 4)
+    x, (h, c) = torch.randn(5, 3, 2, dtype=torch.float64), draw_state(cells.LSTM(), 3, 4)
+    assert weights.bias_hh is not None
+    small = {name: getattr(weights, name).float() for name in ("weight_hh", "bias_hh")}
+    wrong: list[tuple[Any, Weights, Any]] = [
+        ((h.float(), c.float()), weights, None),
+        ((h[:1], c[:1]), weights, None),
+        ((h[:, :2], c[:, :2]), weights, None),
+        ((h, c), Weights(weights.weight_ih, small["weight_hh"], weights.bias_ih, weights.bias_hh), None),
+        ((h, c), Weights(weights.weight_ih, weights.weight_hh, weights.bias_ih, small["bias_hh"]), None),
+        ((h, c), Weights(weights.weight_ih, weights.weight_hh[:8], weights.bias_ih, weights.bias_hh), None),
+        ((h, c), Weights(weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh[:8]), None),
+        ((h, c), weights, torch.tensor([5, 5])),
+        ((h, c), weights, torch.tensor([5, 5, 6])),
+        ((h, c), weights, torch.tensor([5, 5, -1])),
+    ]
+    for state, others, lengths in wrong:
+        with pytest.raises(ShapeError):
+            kernels.run(backend, cell, x, state, others, lengths)
+
+
+def test_lengths_of_another_integer_type() -> None:
+    weights, state = draw_weights(cells.GRU(), 2, 4), draw_state(cells.GRU(), 3, 4)
+    x = torch.randn(5, 3, 2, dtype=torch.float64)
+    results = [
+        kernels.run("native", cells.GRU(), x, state, weights, torch.tensor([5, 0, 3], dtype=dtype))
+        for dtype in (torch.int32, torch.int64)
+    ]
+    assert_agree(results[0], results[1])
+
+
+def test_memory_that_cannot_be_had() -> None:
+    functions = extension.best(cells.LSTM())
+    like = torch.zeros(1)
+    # The packed weights alone would need petabytes, and are asked for before anything is read.
+    call = extension.Call(1, 1, 1 << 24, 0, 1)
+    for direction in (functions.forward, functions.backward):
+        with pytest.raises(MemoryError, match="native kernel could not allocate"):
+            native._launch(direction, call, like)
+
+
+# ---- threads and processes ----
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_calls_from_several_threads_at_once() -> None:
+    layers = [Recurrent(cell, 5, 37, bidirectional=True) for cell in (cells.LSTM(), cells.GRU(), Peephole())]
+    x = torch.randn(23, 32, 5)
+    expected = [gradients(layer(x), layer.parameters()) for layer in layers]
+    failures: list[BaseException] = []
+
+    def work(layer: Recurrent, gradient: list[Tensor]) -> None:
+        try:
+            for _ in range(5):
+                assert_agree(gradients(layer(x), layer.parameters()), gradient)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=pair, daemon=True) for pair in zip(layers * 2, expected * 2, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not failures, failures[0]
+
+
+FORKED = """
+import os, sys, torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from recurra import cells, kernels
+from recurra.kernels import Weights
+
+torch.set_num_threads(2)
+H = 40
+weights = Weights(torch.randn(4 * H, 1), torch.randn(4 * H, H).requires_grad_())
+x, state = torch.randn(30, 32, 1), (torch.zeros(32, H), torch.zeros(32, H))
+
+def work():
+    # Little outside the engine, which is given two threads: torch's own threads hang after a fork.
+    return kernels.run("native", cells.LSTM(), x, state, weights)[0].detach()[:, 0]
+
+expected = work()
+
+class Made(Dataset):
+    def __len__(self):
+        return 4
+    def __getitem__(self, index):
+        return work()
+
+if sys.argv[1] == "loader":
+    for value in DataLoader(Made(), num_workers=2, batch_size=None):
+        torch.testing.assert_close(value, expected)
+else:
+    child = os.fork()
+    if not child:
+        torch.testing.assert_close(work(), expected)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+torch.testing.assert_close(work(), expected)
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.parametrize("how", ["forward", "loader"])
+def test_a_fork_after_use(how: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED, how], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
+# ---- in models ----
+
+
+class Model(nn.Module):
+    """A recurrent layer among others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = Recurrent(Peephole(), 3, 6, 2, bidirectional=True)
+        self.head = nn.Linear(12, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layer(x)[0]).squeeze(2)
+
+
+class RecurrentOutput(nn.Module):
+    """The output of a cell that torch has no kernel for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = Recurrent(cells.Elman("sigmoid"), 3, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)[0]
+
+
+def test_copies_and_pickles_after_use() -> None:
+    model, x = Model(), torch.randn(4, 2, 3)
+    model(x).sum().backward()
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(copied(x), model(x))
+    buffer = io.BytesIO()
+    torch.save(model, buffer)
+    buffer.seek(0)
+    assert torch.equal(torch.load(buffer, weights_only=False)(x), model(x))
+
+
+def test_torch_compile_of_a_model() -> None:
+    torch.compiler.reset()
+    model, x = nn.Sequential(nn.Linear(3, 3), RecurrentOutput()), torch.randn(2, 2, 3)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    assert_agree(compiled(x), model(x))
+    parameters = list(model.parameters())
+    assert_agree(gradients(compiled(x), parameters), gradients(model(x), parameters))
+
+
+def test_a_training_step_equals_torch_s() -> None:
+    torch.manual_seed(0)
+    ours, theirs = LSTM(3, 9, 2, bidirectional=True), nn.LSTM(3, 9, 2, bidirectional=True)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(6, 5, 3)
+    for layer in (ours, theirs):
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            layer(x)[0].square().mean().backward()
+            optimizer.step()
+    assert_agree(list(ours.state_dict().values()), list(theirs.state_dict().values()))
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_nan_and_infinity_pass_as_in_the_reference(nonlinearity: str) -> None:
+    x = torch.zeros(3, 4, 1)
+    x[1] = torch.tensor([[torch.nan], [torch.inf], [-torch.inf], [1.0]])
+    layer = RNN(1, 2, nonlinearity=nonlinearity)
+    with torch.no_grad():
+        results = [kernels_of(layer, x, name) for name in ("native", "reference")]
+    torch.testing.assert_close(results[0], results[1], equal_nan=True)
+
+
+def kernels_of(layer: Any, x: Tensor, backend: str) -> Tensor:
+    layer.backend = backend
+    return layer(x)[0]
+
+
+def test_every_cell_of_the_tests_is_served() -> None:
+    assert set(NATIVE) == set(CELLS)
+    assert ThreeParts() in NATIVE
