@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra import cells, codegen, data, errors, kernels, layers, models, ops, tasks, training
+    from recurra.data.series import Columns
     from recurra.kernels import compile_cell
     from recurra.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
     from recurra.tasks.forecast import Forecaster
@@ -18,6 +19,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Columns",
     "Forecaster",
     "GRUCell",
     "LSTMCell",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "Columns": "recurra.data.series",
     "Forecaster": "recurra.tasks.forecast",
     "compile_cell": "recurra.kernels",
     **dict.fromkeys(

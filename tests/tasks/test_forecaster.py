@@ -314,9 +314,11 @@ def test_a_known_covariate_that_drives_the_series_is_learned():
         for k, d in enumerate(drive)
     )
     options = {**TINY, "max_steps": 60, "hidden_size": 16, "batch_size": 32, "averaging": 0.0, "learning_rate": 0.02}
-    with_it = Forecaster(5, **options).fit(frame, Columns(known=("k",))).training_result.best_loss
-    without = Forecaster(5, **options).fit(frame).training_result.best_loss
-    assert with_it < 0.5 * without
+    with_it = Forecaster(5, **options).fit(frame, Columns(known=("k",))).training_result
+    without = Forecaster(5, **options).fit(frame).training_result
+    assert with_it is not None
+    assert without is not None
+    assert with_it.best_loss < 0.5 * without.best_loss
 
 
 def test_a_forecaster_that_is_not_fitted_says_so():

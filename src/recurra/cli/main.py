@@ -1,5 +1,6 @@
 """`recurra`: finds the subcommand and runs it; nothing heavy is imported before it is known."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -31,13 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in _COMMANDS:
         print(f"recurra: error: no command {command!r}; there are {', '.join(_COMMANDS)}", file=sys.stderr)
         return 2
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # OpenMP's threads spin at barriers for whatever core another process holds: with two busy processes
+        # beside it, training took ten times as long. Read when torch is first imported.
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         return import_module(f"recurra.cli.{command}").run(rest)
     except RecurraError as error:
         print(f"recurra: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"\nrecurra: {interrupt or 'interrupted'}", file=sys.stderr)
+        print(f"\nrecurra: {str(interrupt) or 'interrupted before there was anything to save'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -50,7 +50,10 @@ class Forecaster:
         unknown = sorted(set(options) - set(ForecastSettings.__dataclass_fields__))
         if unknown:
             known = ", ".join(ForecastSettings.__dataclass_fields__)
-            raise ParameterError("options", f"names among {known}", ", ".join(unknown))
+            hint = (
+                "Columns are named in fit(columns=Columns(...))." if set(unknown) & {"past", "known", "static"} else ""
+            )
+            raise ParameterError("options", f"names among {known}", ", ".join(unknown), hint)
         self._use(ForecastSettings(horizon=horizon, **options))
 
     @classmethod
@@ -121,11 +124,12 @@ class Forecaster:
         seen = series.until(held_out)
         preparation = prepare(seen, self.settings)
         run = ForecastRun(preparation.model, series, held_out)
+        if path is None and resume:
+            raise ParameterError("folder", "the folder of the run to resume", None)
+        # torch takes seconds to make its first optimiser: before the folder is opened, not within.
+        trainer = make_trainer(preparation, path, tensorboard, progress)
         if path is not None:
             _open_folder(path, run, resume)
-        elif resume:
-            raise ParameterError("folder", "the folder of the run to resume", None)
-        trainer = make_trainer(preparation, path, tensorboard, progress)
         self.training_result = trainer.fit(resume)
         if self.settings.conformal:
             run.model.fit_margins(seen, preparation.rows, preparation.origins)
