@@ -150,8 +150,6 @@ struct Engine {
     whole ? store<V>(to, v) : store_part<V>(to, v, count);
   }
 
-  // ---- forward ----
-
   struct Tile {
     const T* x[rows];
     const T* h[rows];     // output before
@@ -263,8 +261,6 @@ struct Engine {
       forward_tiles<R - 1>(t, block, count);
   }
 
-  // ---- backward ----
-
   void backward_rows(int64_t begin, int64_t end, T* d_per_unit) const {
     const T* d_final = static_cast<const T*>(c.d_final);
     T* carry = static_cast<T*>(c.d_initial);  // ends as the gradient of the initial state
@@ -357,8 +353,6 @@ struct Engine {
     else if constexpr (R > 1)
       backward_tiles<R - 1>(from, to, block, count);
   }
-
-  // ---- threads ----
 
   // Where the k-th of n shares of the rows begins: shares of equal work.
   int64_t share(int64_t k, int64_t n) const {

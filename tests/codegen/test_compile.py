@@ -188,9 +188,6 @@ def test_several_processes_at_once_leave_one_library(
     assert [str(path) for path in cache.iterdir()] == [library]
 
 
-# ---- what goes wrong ----
-
-
 @pytest.mark.parametrize(
     ("script", "said"),
     [
@@ -302,9 +299,6 @@ def test_a_library_that_cannot_be_loaded(
     with pytest.raises(CompilerError, match=r"\.so cannot be loaded .* set RECURRA_CACHE"):
         recurra.compile_cell(Leaky())
     assert_falls_back(said, "cannot be loaded")
-
-
-# ---- compile_cell ----
 
 
 def test_compile_cell_does_it_ahead_also_for_a_cell_named_as_one_of_the_package(
