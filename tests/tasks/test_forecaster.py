@@ -173,7 +173,7 @@ def test_other_covariates_are_refused(with_covariates: Forecaster, tmp_path: Pat
 def test_known_covariates_are_asked_for_by_series_and_rows(with_covariates: Forecaster):
     with pytest.raises(
         DataError,
-        match=r"series 'a' has 0 of 5 future rows of the known covariates \(price\) \(as have too few 1 other series\)."
+        match=r"series 'a' has 0 of 5 future rows of the known covariates \(price\) \(and 1 other series lack some\)."
         r" Give them with --future FILE \(future= in Python\), or as rows without a target",
     ):
         with_covariates.predict()

@@ -15,6 +15,7 @@ from recurra.data.future import attach_future, future_rows_missing
 from recurra.data.read_series import attach_future_file, continuation, read_series
 from recurra.data.series import Columns, SeriesSet
 from recurra.data.series_frame import series_from_frame
+from recurra.data.stamps import stamp_text
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.files import prepare_folder
 from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
@@ -301,7 +302,7 @@ class Forecaster:
         missing = future_rows_missing(series, self.settings.horizon) if series.columns.known else []
         if missing:
             name, have, need = missing[0]
-            others = f" (as have too few {len(missing) - 1} other series)" if len(missing) > 1 else ""
+            others = f" (and {len(missing) - 1} other series lack some)" if len(missing) > 1 else ""
             raise DataError(
                 f"{series.source}: series {name!r} has {have} of {need} future rows of the known covariates "
                 f"({', '.join(series.columns.known)}){others}. Give them with --future FILE (future= in Python), or as "
@@ -312,12 +313,13 @@ class Forecaster:
         until = self.model.trained_until
         for row, origin in zip(plan.rows, plan.origins, strict=True):
             one = series.series[row]
-            last = series.stamps(one)[origin - 1]
+            last: Any = series.stamps(one)[origin - 1]
             if one.id in until and int(np.asarray(last).astype(np.int64)) < until[one.id]:
                 raise DataError(
-                    f"{series.source}: series {one.id!r}: a fold would forecast after {last}, but training saw later "
-                    "steps, and the backtest would flatter. Use fewer folds, newer data, or train before each fold "
-                    "with --refit (refit=True in Python)."
+                    f"{series.source}: series {one.id!r}: a fold would forecast after {stamp_text(last)}, but "
+                    "training saw later steps, and the backtest would flatter. Hold more out in training (--folds, "
+                    "held_out in Python), use fewer folds or newer data, or train before each fold (--refit, "
+                    "refit=True in Python)."
                 )
 
     def _backtest(self, series: SeriesSet, plan: Folds) -> Backtest:
