@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.future import continued_by_frame
+from recurra.data.future import attach_future, continued_by_frame, future_rows_missing
 from recurra.data.series import Columns, SeriesSet
-from recurra.data.series_frame import attach_future, future_rows_missing, series_from_frame
+from recurra.data.series_frame import series_from_frame
 from recurra.errors import DataError
 
 COLUMNS = Columns(known=("k",))

@@ -12,7 +12,7 @@ from recurra.training import TrainingInterruptedError
 
 __all__ = ["run"]
 
-_SEASONS, _LEVELS = (), ForecastSettings(horizon=1).quantiles
+_LEVELS = ForecastSettings(horizon=1).quantiles
 
 
 def run(arguments: Sequence[str], resume_command: str) -> int:
@@ -52,7 +52,7 @@ def run(arguments: Sequence[str], resume_command: str) -> int:
         "--seasons",
         "--season",
         type=whole_numbers,
-        default=_SEASONS,
+        default=(),
         help="lengths of the cycles in steps, shortest first, as 24,168; from the frequency by default",
     )
     settings.add_argument("--quantiles", type=numbers, default=_LEVELS, help="levels forecast, as 0.1,0.5,0.9")

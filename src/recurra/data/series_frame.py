@@ -7,13 +7,12 @@ import numpy as np
 import polars as pl
 
 from recurra.data.frequency import Frequency
-from recurra.data.future import attach_future, future_rows_missing
 from recurra.data.rows import Rows, found_columns, grid_positions, sorted_rows
 from recurra.data.series import Columns, Series, SeriesSet, trimmed
 from recurra.data.table import Source, table_from_frame
 from recurra.errors import DataError
 
-__all__ = ["attach_future", "future_rows_missing", "series_from_frame"]
+__all__ = ["series_from_frame"]
 
 
 def series_from_frame(
