@@ -1,8 +1,7 @@
 """The cells that the tests run over: all that `recurra.cells` exports, found and not named, and two of no package."""
 
-import dataclasses
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from recurra import cells
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import BackendError
 from recurra.kernels import BACKENDS, Request, Weights, choose
+from recurra.layers.parameters import parameter_shapes
 from recurra.ops import absolute, sigmoid, tanh, where
 
 
@@ -44,10 +44,11 @@ class ThreeParts(Cell):
 
 
 def _instances(kind: type[Cell]) -> list[Cell]:
-    """One of each combination of the options whose choices the class names."""
-    choices = {field.name: field.metadata.get("choices") for field in dataclasses.fields(kind)}
-    named = {name: values for name, values in choices.items() if values}
-    return [kind(**dict(zip(named, values, strict=True))) for values in product(*named.values())]
+    """Enough of them that each option takes each of its `choices`, or of the `examples` that stand for many values."""
+    tried = {field.name: field.metadata.get("choices", field.metadata.get("examples")) for field in fields(kind)}
+    named = {name: values for name, values in tried.items() if values}
+    count = max(map(len, named.values()), default=1)
+    return [kind(**{name: values[k % len(values)] for name, values in named.items()}) for k in range(count)]
 
 
 def _exported() -> list[Cell]:
@@ -74,28 +75,46 @@ def serving(cell: Cell) -> list[str]:
 SERVED: list[tuple[Cell, str]] = [(cell, backend) for cell in CELLS for backend in serving(cell)]
 
 
-def draw_weights(cell: Cell, inputs: int, hidden: int, dtype: torch.dtype = torch.float64) -> Weights:
-    """Random weights that require gradients."""
-
-    def draw(*shape: int) -> Tensor:
-        return (0.6 * torch.randn(*shape, dtype=dtype)).requires_grad_()
-
-    rows = len(cell.gates) * hidden
-    return Weights(
-        draw(rows, inputs),
-        draw(rows, hidden),
-        draw(rows),
-        draw(rows),
-        per_unit={name: draw(hidden) for name in cell.per_unit},
-    )
+def fitting(cell: Cell, hidden: int) -> int:
+    """The least H from `hidden` up that the cell can have: a multiple of its heads."""
+    return -(-hidden // cell.heads) * cell.heads
 
 
-def draw_state(cell: Cell, *shape: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
-    """A random state that requires gradients."""
-    return tuple(torch.randn(*shape, dtype=dtype).requires_grad_() for _ in cell.state)
+def draw_weights(
+    cell: Cell, inputs: int, hidden: int, dtype: torch.dtype = torch.float64, proj_size: int = 0
+) -> Weights:
+    """Random weights that require gradients, of a layer with biases and at least `hidden` units (see `fitting`)."""
+    drawn = {}
+    for name, shape in parameter_shapes(cell, inputs, fitting(cell, hidden), True, proj_size).items():
+        around = 1.0 if name.startswith("norm_") else 0.0
+        drawn[name] = (around + 0.6 * torch.randn(*shape, dtype=dtype)).requires_grad_()
+    per_unit = {name: drawn.pop(name) for name in cell.per_unit}
+    return Weights(**drawn, per_unit=per_unit)
+
+
+def draw_state(cell: Cell, *shape: int, dtype: torch.dtype = torch.float64, proj_size: int = 0) -> tuple[Tensor, ...]:
+    """A random state that requires gradients: (..., H), H as in `draw_weights`, but its output (..., R)."""
+    *leading, hidden = shape
+    sizes = [fitting(cell, hidden)] * len(cell.state)
+    sizes[0] = proj_size or sizes[0]
+    return tuple(torch.randn(*leading, size, dtype=dtype).requires_grad_() for size in sizes)
+
+
+def _matrices(weights: Weights) -> dict[str, Tensor]:
+    """The tensors that all cells have or may have, by name, those that are there."""
+    named = weights._asdict()
+    del named["per_unit"]
+    return {name: tensor for name, tensor in named.items() if tensor is not None}
 
 
 def flat(weights: Weights) -> list[Tensor]:
     """The tensors of the weights, those that are there."""
-    named = [weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh, weights.weight_hr]
-    return [tensor for tensor in [*named, *weights.per_unit.values()] if tensor is not None]
+    return [*_matrices(weights).values(), *weights.per_unit.values()]
+
+
+def assemble(weights: Weights, replaced: Iterable[Tensor]) -> Weights:
+    """The same weights with other tensors, in the order of `flat`."""
+    names = _matrices(weights)
+    tensors: Sequence[Tensor] = list(replaced)
+    per_unit = dict(zip(weights.per_unit, tensors[len(names) :], strict=True))
+    return weights._replace(**dict(zip(names, tensors, strict=False)), per_unit=per_unit)

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import FrozenInstanceError, dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,41 @@ def test_a_cell_without_a_part_is_refused_when_defined(lacking: str) -> None:
     del parts[lacking]
     with pytest.raises(ParameterError, match=rf"^Lacking\.{lacking}: expected to be defined by the cell"):
         type("Lacking", (Cell,), parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("recurrence", {"recurrence": "sparse"}),
+        ("late_gates", {"late_gates": ("a",)}),
+        ("late_gates", {"late_gates": ("a", "b")}),
+        ("late_gates", {"late_gates": ("c",)}),
+        *(
+            ("late_gates", {"late_gates": ("b",), "recurrence": kind})
+            for kind in ("block_diagonal", "diagonal", "none")
+        ),
+        *(("layer_norm", {"layer_norm": True, "recurrence": kind}) for kind in ("diagonal", "none")),
+        ("layer_norm", {"layer_norm": True, "late_gates": ("b",)}),
+        *(("per_unit", {"per_unit": (name,)}) for name in ("weight_ih", "bias_hh", "bias_hr", "norm_hh")),
+        ("per_unit", {"per_unit": ("p",), "scalars": ("q",)}),
+        ("per_unit", {"initial": {"p": torch.ones_like}}),
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit_are_refused_when_defined(name: str, parts: dict[str, Any]) -> None:
+    whole = {"gates": ("a", "b"), "state": ("h",), "update": update}
+    with pytest.raises(ParameterError, match=rf"^Wrong\.{name}: expected "):
+        type("Wrong", (Cell,), whole | parts)
+
+
+@pytest.mark.parametrize("recurrence", ["dense", "block_diagonal"])
+def test_parts_that_fit_are_not(recurrence: str) -> None:
+    whole = {"gates": ("a", "b"), "state": ("h",), "update": update, "recurrence": recurrence}
+    assert type("Normal", (Cell,), whole | {"layer_norm": True}).layer_norm
+    parts = {"per_unit": ("p", "q"), "scalars": ("q",), "initial": {"p": torch.ones_like, "q": torch.ones_like}}
+    assert type("WithParameters", (Cell,), whole | parts).scalars == ("q",)
+    if recurrence == "dense":
+        assert type("Late", (Cell,), whole | {"late_gates": ("b",)}).late_gates == ("b",)
 
 
 def test_a_cell_derived_from_a_cell_may_change_only_its_equations() -> None:

@@ -1,11 +1,12 @@
 """What a recurrent cell is: names, and one `update`."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from recurra.errors import ParameterError
 
-__all__ = ["Cell", "Gates", "PerUnit", "State"]
+__all__ = ["RECURRENCES", "Cell", "Gates", "PerUnit", "State"]
 
 
 class _Named:
@@ -36,38 +37,88 @@ class State(_Named):
     """The state of a cell, an attribute a part, each (B, H)."""
 
 
+RECURRENCES = ("dense", "block_diagonal", "diagonal", "none")
+
+
 @dataclass(frozen=True)
 class Cell:
     """A recurrent cell, written once.
 
     A subclass names its `gates`, the parts of its `state` (the first is the output and what the recurrent
     weights multiply) and its `per_unit` parameters, and gives its equations as `update`. These equations use
-    only operators and the functions of `recurra.ops`, element by element: the two matrix products are the
+    only operators and the functions of `recurra.ops`, element by element: the matrix products are the
     kernel's work. Options of a cell (a nonlinearity, say) are dataclass fields, so that equal cells are
-    equal; a field with few values names them in its metadata as `choices`, and the tests then try each.
+    equal; a field with few values names them in its metadata as `choices`, one with many some `examples`: the tests
+    then try each.
+
+    Attributes:
+        gates: names of the pre-activations, in the order of their rows in the weights.
+        state: names of the parts of the state, the output first.
+        per_unit: names of parameters with a value a unit, (H,).
+        scalars: those of `per_unit` that all units share, (1,).
+        initial: for a name of `per_unit`, or "weight_hh", a function from draws uniform in [0, 1) to its first values.
+        recurrence: how the recurrent weights mix the units: "dense", "block_diagonal" (within each of
+            `heads` groups of units), "diagonal" (each unit reads itself only) or "none" (there are none).
+        heads: N, the groups of units of a block-diagonal recurrence.
+        layer_norm: whether both projections are normalised, gate by gate over the units (Ba et al. 2016).
+        late_gates: the last of `gates`, whose recurrent weights multiply `modulated` and not the output before.
+        output_nonlinearity: of a cell whose output is always projected, "identity", "tanh", "sigmoid" or
+            "relu"; None for a cell whose output is projected only where `proj_size` asks for it.
     """
 
     gates: ClassVar[tuple[str, ...]]
     state: ClassVar[tuple[str, ...]]
     per_unit: ClassVar[tuple[str, ...]] = ()
+    scalars: ClassVar[tuple[str, ...]] = ()
+    initial: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    recurrence: ClassVar[str] = "dense"
+    heads = 1
+    layer_norm: ClassVar[bool] = False
+    late_gates: ClassVar[tuple[str, ...]] = ()
+    output_nonlinearity = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name in ("gates", "state", "update"):
             if name not in cls.__dict__ and getattr(cls, name, None) in (None, getattr(Cell, name, None)):
                 raise ParameterError(f"{cls.__name__}.{name}", "to be defined by the cell", "nothing")
+        if cls.recurrence not in RECURRENCES:
+            raise ParameterError(f"{cls.__name__}.recurrence", f"one of {', '.join(RECURRENCES)}", cls.recurrence)
+        late = cls.late_gates
+        if late and (cls.gates[-len(late) :] != late or len(late) == len(cls.gates)):
+            raise ParameterError(f"{cls.__name__}.late_gates", f"the last, but not all, of {cls.gates}", late)
+        if late and cls.modulated is Cell.modulated:
+            raise ParameterError(f"{cls.__name__}.modulated", "to be defined by a cell with late gates", "nothing")
+        if late and cls.recurrence != "dense":
+            raise ParameterError(f"{cls.__name__}.late_gates", "none without a dense recurrence", late)
+        if cls.layer_norm and (late or cls.recurrence not in ("dense", "block_diagonal")):
+            raise ParameterError(
+                f"{cls.__name__}.layer_norm", "False without a matrix product over all gates at once", True
+            )
+        taken = {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "bias_hr", "norm_ih", "norm_hh"}
+        if names := taken & {*cls.per_unit}:
+            raise ParameterError(f"{cls.__name__}.per_unit", "names other than the weights'", ", ".join(sorted(names)))
+        if unknown := {*cls.scalars, *cls.initial} - {*cls.per_unit, "weight_hh"}:
+            raise ParameterError(f"{cls.__name__}.per_unit", f"to name {', '.join(sorted(unknown))}", cls.per_unit)
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         """One step.
 
         Args:
             x: input projection, W_ih x_t + b_ih, by gate (B, H).
-            u: recurrent projection, W_hh h_{t-1} + b_hh, by gate (B, H).
+            u: recurrent projection, W_hh h_{t-1} + b_hh, by gate (B, H); no gates without a recurrence.
             s: the state before the step, by part (B, H).
             p: the per-unit parameters, by name (H,).
 
         Returns:
             The state after the step.
+        """
+        raise NotImplementedError
+
+    def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
+        """What the recurrent weights of `late_gates` multiply (B, H), from the arguments of `update`.
+
+        The recurrent projection `u` holds the other gates only.
         """
         raise NotImplementedError
 

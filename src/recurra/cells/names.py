@@ -3,23 +3,47 @@
 from importlib import import_module
 
 from recurra.cells.cell import Cell
+from recurra.cells.cfc import CfC
 from recurra.cells.coupled_lstm import CoupledLSTM
 from recurra.cells.elman import Elman
+from recurra.cells.fast_grnn import FastGRNN
 from recurra.cells.gru import GRU
+from recurra.cells.gru_reset_before import GRUResetBefore
+from recurra.cells.indrnn import IndRNN
+from recurra.cells.jordan import Jordan
+from recurra.cells.layer_norm_gru import LayerNormGRU
+from recurra.cells.layer_norm_lstm import LayerNormLSTM
 from recurra.cells.lstm import LSTM
+from recurra.cells.mgu import MGU
+from recurra.cells.min_gru import MinGRU
+from recurra.cells.min_lstm import MinLSTM
 from recurra.cells.peephole_lstm import PeepholeLSTM
+from recurra.cells.rg_lru import RGLRU
 from recurra.cells.slstm import SLSTM
+from recurra.cells.sru import SRU
 from recurra.errors import ParameterError
 
 __all__ = ["NAMES", "find_cell"]
 
 NAMES: dict[str, Cell] = {
     "rnn": Elman(),
+    "jordan": Jordan(),
     "lstm": LSTM(),
-    "gru": GRU(),
     "peephole_lstm": PeepholeLSTM(),
     "coupled_lstm": CoupledLSTM(),
+    "layer_norm_lstm": LayerNormLSTM(),
+    "gru": GRU(),
+    "gru_reset_before": GRUResetBefore(),
+    "layer_norm_gru": LayerNormGRU(),
+    "mgu": MGU(),
+    "indrnn": IndRNN(),
+    "sru": SRU(),
+    "min_gru": MinGRU(),
+    "min_lstm": MinLSTM(),
+    "rg_lru": RGLRU(),
     "slstm": SLSTM(),
+    "fast_grnn": FastGRNN(),
+    "cfc": CfC(),
 }
 
 

@@ -2,30 +2,49 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
-from recurra.cells import Cell, PerUnit, State
-from recurra.kernels.weights import Weights
+from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.kernels.projections import input_projection, output_projection, recurrent_projection
+from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["run", "run_projected", "step"]
 
 
-def step(cell: Cell, x: Tensor, state: tuple[Tensor, ...], weights: Weights) -> tuple[Tensor, ...]:
+def step(
+    cell: Cell, x: Tensor, state: tuple[Tensor, ...], weights: Weights, masks: Masks | None = None, t: int = 0
+) -> tuple[Tensor, ...]:
     """The state after one step.
 
     Args:
         cell: the equations.
         x: the input projection W_ih x_t + b_ih, (B, G * H).
         state: by part of `cell.state`; the first (B, R), the others (B, H).
-        weights: of the layer; `weight_ih` and `bias_ih` are not used.
+        weights: of the layer; `weight_ih`, `bias_ih` and `norm_ih` are not used.
+        masks: of recurrent dropout and zoneout, or None.
+        t: the time of the step in the masks.
     """
-    recurrent = linear(state[0], weights.weight_hh, weights.bias_hh)
+    fed = state[0] if masks is None or masks.recurrent is None else state[0] * masks.recurrent
     before = State(**dict(zip(cell.state, state, strict=True)))
-    after = cell.update(cell.split(x), cell.split(recurrent), before, PerUnit(**weights.per_unit))
-    output, *rest = (getattr(after, part) for part in cell.state)
-    if weights.weight_hr is not None:
-        output = linear(output, weights.weight_hr)
-    return (output, *rest)
+    parameters = PerUnit(**weights.per_unit)
+    inputs = cell.split(x)
+    recurrent = recurrent_projection(cell, fed, weights)
+    if cell.late_gates:
+        assert recurrent is not None
+        late = len(cell.late_gates)
+        early = dict(zip(cell.gates[:-late], recurrent.chunk(len(cell.gates) - late, dim=-1), strict=True))
+        # The equations of the late gates see the output as the recurrent weights do.
+        seen = State(**{**vars(before), cell.state[0]: fed})
+        modulated = recurrent_projection(cell, cell.modulated(inputs, Gates(**early), seen, parameters), weights, True)
+        assert modulated is not None
+        recurrent = torch.cat([recurrent, modulated], dim=-1)
+    gates = Gates() if recurrent is None else cell.split(recurrent)
+    after = cell.update(inputs, gates, before, parameters)
+    new = tuple(getattr(after, part) for part in cell.state)
+    new = (output_projection(cell, new[0], weights), *new[1:])
+    if masks is None or masks.zone is None:
+        return new
+    zones = (zone[t if zone.shape[0] > 1 else 0] for zone in masks.zone)
+    return tuple(a + zone * (b - a) for a, b, zone in zip(new, state, zones, strict=True))
 
 
 def run(
@@ -35,6 +54,7 @@ def run(
     weights: Weights,
     lengths: Tensor | None = None,
     reverse: bool = False,
+    masks: Masks | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell over a sequence.
 
@@ -45,12 +65,12 @@ def run(
         weights: of the layer in this direction.
         lengths: (B,) int64 on the CPU, 0 to T; None where all are T.
         reverse: from each sequence's last step to its first.
+        masks: of recurrent dropout and zoneout, or None.
 
     Returns:
         The outputs (T, B, R), zero at padding, and the final state by part.
     """
-    projected = linear(inputs, weights.weight_ih, weights.bias_ih)
-    return run_projected(cell, projected, state, weights, lengths, reverse)
+    return run_projected(cell, input_projection(cell, inputs, weights), state, weights, lengths, reverse, masks)
 
 
 def run_projected(
@@ -60,6 +80,7 @@ def run_projected(
     weights: Weights,
     lengths: Tensor | None = None,
     reverse: bool = False,
+    masks: Masks | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """As `run`, from the input projections of all steps (T, B, G * H)."""
     steps = projected.shape[0]
@@ -68,7 +89,7 @@ def run_projected(
         valid = (torch.arange(steps).unsqueeze(1) < lengths).to(projected.device).unsqueeze(2)
     outputs: list[Tensor] = []
     for t in reversed(range(steps)) if reverse else range(steps):
-        after = step(cell, projected[t], state, weights)
+        after = step(cell, projected[t], state, weights, masks, t)
         output = after[0]
         if valid is not None:
             after = tuple(torch.where(valid[t], a, b) for a, b in zip(after, state, strict=True))

@@ -1,6 +1,5 @@
 """The sequence layer: any cell, stacked, in one or both directions."""
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -10,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra import kernels
-from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
-from recurra.kernels import BACKENDS, Weights
+from recurra.kernels import BACKENDS, Masks, Weights
+from recurra.layers.parameters import check_cell, check_zoneout, first_values, parameter_shapes
 from recurra.shapes import check_dtype, check_lengths, check_positive, check_probability, check_shape
 
 __all__ = ["Recurrent"]
@@ -30,21 +30,29 @@ class Recurrent(nn.Module):
         batch_first: whether input and output are (B, T, ...) rather than (T, B, ...).
         dropout: probability, on the output of each layer but the last, while training.
         bidirectional: whether each layer also runs backward in time; D is then 2, else 1.
-        proj_size: size of the projected output (Sak et al. 2014), less than H, for a cell such as the LSTM,
-            whose equations read the last output through the recurrent weights only; 0 for none.
+        proj_size: R, size of the projected output (Sak et al. 2014), less than H, for a cell such as the LSTM,
+            whose equations read the last output through the recurrent weights only; 0 for none. Of a cell that
+            always projects (Jordan) any size, H where 0.
+        recurrent_dropout: probability, while training, on what the recurrent weights read, the same mask at every
+            step of a sequence (variational dropout, Gal and Ghahramani 2016).
+        zoneout: probability that a unit's state stays as it was for a step (Krueger et al. 2017), one for all parts
+            of the state or one for each; when not training, its expectation.
+        recompute: whether the backward pass computes the sequence again, in segments of about sqrt(T) steps, and
+            holds about sqrt(T) instead of T steps in memory (Chen et al. 2016).
         backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten", "native".
         device: of the parameters.
         dtype: of the parameters.
 
     The parameters carry torch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,
     `weight_hr_l0`, with `_reverse` for the second direction) and are drawn as torch draws them, uniform in
-    +-1/sqrt(H) and in the same order; a cell's per-unit parameters follow under their own names.
+    +-1/sqrt(H) and in the same order; a cell's other parameters follow: scales of layer normalisation (`norm_ih_l0`,
+    `norm_hh_l0`), and its per-unit parameters under their own names.
 
     Raises:
         ParameterError: for a parameter out of its range.
     """
 
-    weight_hh_l0: nn.Parameter
+    weight_ih_l0: nn.Parameter
 
     def __init__(
         self,
@@ -60,19 +68,18 @@ class Recurrent(nn.Module):
         backend: str = "auto",
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(cell, Cell):
-            raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
-        check_positive("input_size", input_size)
-        check_positive("hidden_size", hidden_size)
+        check_cell(cell, input_size, hidden_size, proj_size)
         check_positive("num_layers", num_layers)
         check_probability("dropout", dropout)
-        check_positive("proj_size", proj_size, at_least=0)
-        if proj_size >= hidden_size:
-            raise ParameterError("proj_size", f"less than hidden_size = {hidden_size}", proj_size)
-        if proj_size and _reads_output(cell):
-            raise ParameterError("proj_size", f"0, as {cell!r} mixes its last output with its gates", proj_size)
+        check_probability("recurrent_dropout", recurrent_dropout)
+        if recurrent_dropout and cell.recurrence == "none":
+            raise ParameterError("recurrent_dropout", f"0, as {cell!r} has no recurrent weights", recurrent_dropout)
         if backend not in BACKENDS:
             raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
         self.cell = cell
@@ -83,8 +90,16 @@ class Recurrent(nn.Module):
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
-        self.proj_size = proj_size
+        self.proj_size = proj_size or (hidden_size if cell.output_nonlinearity is not None else 0)
+        self.recurrent_dropout = float(recurrent_dropout)
+        self.zoneout = check_zoneout(cell, zoneout)
+        self.recompute = recompute
         self.backend = backend
+        # The names of the parameters, put together once and not at every step of a stream.
+        self._names = {
+            (layer, reverse): [(name, _parameter_name(name, layer, reverse)) for name in self._shapes(layer)]
+            for layer, reverse in self._layers()
+        }
         for layer, reverse in self._layers():
             self._add_parameters(layer, reverse, device, dtype)
         self.reset_parameters()
@@ -95,10 +110,10 @@ class Recurrent(nn.Module):
         return (2 if self.bidirectional else 1) * (self.proj_size or self.hidden_size)
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, uniform in +-1/sqrt(H), as torch.nn.LSTM does."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        """Draw every parameter anew, as torch.nn.LSTM does: uniform in +-1/sqrt(H), but for what the cell says."""
+        for names in self._names.values():
+            for name, full in names:
+                first_values(self.cell, name, getattr(self, full), self.hidden_size)
 
     def flatten_parameters(self) -> None:
         """Nothing to do: kept so that code written for torch.nn.LSTM runs unchanged."""
@@ -113,6 +128,9 @@ class Recurrent(nn.Module):
             "bidirectional": False,
             "proj_size": 0,
             "backend": "auto",
+            "recurrent_dropout": 0.0,
+            "zoneout": (0.0,) * len(self.cell.state),
+            "recompute": False,
         }
         options = {name: getattr(self, name) for name in defaults}
         shown += [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
@@ -178,7 +196,7 @@ class Recurrent(nn.Module):
         """Run all layers over x (T, B, I); the state by part (D * L, B, H)."""
         if x.shape[2] != self.input_size:
             raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}")
-        check_dtype("input", x, self.weight_hh_l0)
+        check_dtype("input", x, self.weight_ih_l0)
         directions = 2 if self.bidirectional else 1
         final: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
@@ -186,12 +204,16 @@ class Recurrent(nn.Module):
             for reverse in range(directions):
                 initial = tuple(part[layer * directions + reverse] for part in state)
                 weights = self._weights(layer, bool(reverse))
-                output, last = kernels.run(self.backend, self.cell, x, initial, weights, lengths, bool(reverse))
+                output, last = kernels.run(
+                    self.backend, self.cell, x, initial, weights, lengths, bool(reverse), self._masks(x), self.recompute
+                )
                 outputs.append(output)
                 final.append(last)
             x = torch.cat(outputs, dim=2) if self.bidirectional else outputs[0]
             if self.dropout and layer < self.num_layers - 1:
                 x = nn.functional.dropout(x, self.dropout, self.training)
+        if len(final) == 1:
+            return x, [part.unsqueeze(0) for part in final[0]]
         return x, [torch.stack(part) for part in zip(*final, strict=True)]
 
     def _initial_state(self, x: Tensor, batch: int, hx: Any, batched: bool = True) -> list[Tensor]:
@@ -206,7 +228,7 @@ class Recurrent(nn.Module):
         for name, part, size in zip(self.cell.state, parts, sizes, strict=True):
             expected = (count, batch, size) if batched else (count, size)
             check_shape(f"hx ({name})", part, expected, "(D * L, B, H)" if batched else "(D * L, H)")
-            check_dtype(f"hx ({name})", part, self.weight_hh_l0)
+            check_dtype(f"hx ({name})", part, self.weight_ih_l0)
         return parts if batched else [part.unsqueeze(1) for part in parts]
 
     def _pack_state(self, parts: list[Tensor]) -> Any:
@@ -215,45 +237,39 @@ class Recurrent(nn.Module):
     def _layers(self) -> Iterator[tuple[int, bool]]:
         yield from product(range(self.num_layers), (False, True) if self.bidirectional else (False,))
 
+    def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
+        features = self.input_size if layer == 0 else self.output_size
+        return parameter_shapes(self.cell, features, self.hidden_size, self.bias, self.proj_size)
+
     def _add_parameters(self, layer: int, reverse: bool, device: Any, dtype: torch.dtype | None) -> None:
-        gates = len(self.cell.gates) * self.hidden_size
-        fed_back = self.proj_size or self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight_ih": (gates, self.input_size if layer == 0 else self.output_size),
-            "weight_hh": (gates, fed_back),
-        }
-        if self.bias:
-            shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
-        if self.proj_size:
-            shapes["weight_hr"] = (self.proj_size, self.hidden_size)
-        shapes |= dict.fromkeys(self.cell.per_unit, (self.hidden_size,))
-        for name, shape in shapes.items():
+        for name, shape in self._shapes(layer).items():
             parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self.register_parameter(_parameter_name(name, layer, reverse), parameter)
 
     def _weights(self, layer: int, reverse: bool) -> Weights:
-        def find(name: str) -> Any:
-            return getattr(self, _parameter_name(name, layer, reverse), None)
+        found = {name: getattr(self, full) for name, full in self._names[layer, reverse]}
+        per_unit = {name: found.pop(name) for name in self.cell.per_unit}
+        return Weights(**found, per_unit=per_unit)
 
-        standard = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-        return Weights(
-            **{name: find(name) for name in standard},
-            per_unit={name: find(name) for name in self.cell.per_unit},
-        )
-
-
-def _reads_output(cell: Cell) -> bool:
-    """Whether the equations read the output of the step before, other than through the recurrent weights."""
-    number = torch.zeros(1, 1)
-    gates = Gates(**dict.fromkeys(cell.gates, number))
-    without_output = State(**dict.fromkeys(cell.state[1:], number))
-    try:
-        cell.update(gates, gates, without_output, PerUnit(**dict.fromkeys(cell.per_unit, number)))
-    except AttributeError as error:
-        if error.obj is not without_output or error.name != cell.state[0]:
-            raise
-        return True
-    return False
+    def _masks(self, x: Tensor) -> Masks | None:
+        """Masks of one layer in one direction for x (T, B, ...), drawn anew while training."""
+        steps, batch = x.shape[:2]
+        recurrent = zone = None
+        if self.recurrent_dropout and self.training:
+            ones = x.new_ones(batch, self.proj_size or self.hidden_size)
+            recurrent = nn.functional.dropout(ones, self.recurrent_dropout)
+        if any(self.zoneout):
+            sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(self.zoneout) - 1)
+            if self.training:
+                zone = tuple(
+                    torch.bernoulli(x.new_full((steps, batch, size), share))
+                    for size, share in zip(sizes, self.zoneout, strict=True)
+                )
+            else:
+                zone = tuple(
+                    x.new_full((1, 1, 1), share).expand(1, 1, s) for s, share in zip(sizes, self.zoneout, strict=True)
+                )
+        return None if recurrent is None and zone is None else Masks(recurrent, zone)
 
 
 def _parameter_name(name: str, layer: int, reverse: bool) -> str:

@@ -1,17 +1,16 @@
 """Single steps as modules: one step of any cell, and torch.nn's three cells."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from recurra import cells, kernels
 from recurra.cells import Cell
-from recurra.errors import ParameterError, ShapeError
+from recurra.errors import ShapeError
 from recurra.kernels import Weights
-from recurra.shapes import check_dtype, check_positive, check_shape
+from recurra.layers.parameters import check_cell, first_values, parameter_shapes
+from recurra.shapes import check_dtype, check_shape
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RecurrentCell"]
 
@@ -26,15 +25,15 @@ class RecurrentCell(nn.Module):
         bias: whether both projections have a bias.
         device: of the parameters.
         dtype: of the parameters.
+        proj_size: as of `Recurrent`; the first part of the state is then (B, proj_size).
+
+    The parameters are those of `Recurrent`, without the suffix of the layer.
 
     Raises:
         ParameterError: for a parameter out of its range.
     """
 
     weight_ih: nn.Parameter
-    weight_hh: nn.Parameter
-    bias_ih: nn.Parameter | None
-    bias_hh: nn.Parameter | None
 
     def __init__(
         self,
@@ -44,35 +43,29 @@ class RecurrentCell(nn.Module):
         bias: bool = True,
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        proj_size: int = 0,
     ) -> None:
         super().__init__()
-        if not isinstance(cell, Cell):
-            raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
-        check_positive("input_size", input_size)
-        check_positive("hidden_size", hidden_size)
+        check_cell(cell, input_size, hidden_size, proj_size)
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        gates = len(cell.gates) * hidden_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight_ih": (gates, input_size),
-            "weight_hh": (gates, hidden_size),
-        }
-        if bias:
-            shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
-        shapes |= dict.fromkeys(cell.per_unit, (hidden_size,))
-        for name, shape in shapes.items():
+        self.proj_size = proj_size or (hidden_size if cell.output_nonlinearity is not None else 0)
+        for name, shape in self._shapes().items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         if not bias:
             self.bias_ih = self.bias_hh = None
         self.reset_parameters()
 
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return parameter_shapes(self.cell, self.input_size, self.hidden_size, self.bias, self.proj_size)
+
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, uniform in +-1/sqrt(H), as torch.nn.LSTMCell does."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        """Draw every parameter anew, as torch.nn.LSTMCell does: uniform in +-1/sqrt(H), but for what a cell says."""
+        for name in self._shapes():
+            first_values(self.cell, name, getattr(self, name), self.hidden_size)
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
@@ -99,31 +92,27 @@ class RecurrentCell(nn.Module):
             raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         check_shape("input", x, (x.shape[0], self.input_size), "(B, I)")
-        check_dtype("input", x, self.weight_hh)
+        check_dtype("input", x, self.weight_ih)
         state = self._state(x, hx, batched=input.dim() == 2)
-        weights = Weights(
-            self.weight_ih,
-            self.weight_hh,
-            self.bias_ih,
-            self.bias_hh,
-            per_unit={name: getattr(self, name) for name in self.cell.per_unit},
-        )
-        after = kernels.step(self.cell, linear(x, weights.weight_ih, weights.bias_ih), state, weights)
+        found = {name: getattr(self, name) for name in self._shapes()}
+        per_unit = {name: found.pop(name) for name in self.cell.per_unit}
+        after = kernels.step(self.cell, x, state, Weights(**found, per_unit=per_unit))
         if input.dim() == 1:
             after = tuple(part.squeeze(0) for part in after)
         return after[0] if len(after) == 1 else after
 
     def _state(self, x: Tensor, hx: Any, batched: bool) -> tuple[Tensor, ...]:
         names = self.cell.state
+        sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(names) - 1)
         if hx is None:
-            return tuple(x.new_zeros(x.shape[0], self.hidden_size) for _ in names)
+            return tuple(x.new_zeros(x.shape[0], size) for size in sizes)
         parts = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
         if len(parts) != len(names):
             raise ShapeError("hx", f"{len(names)} tensors ({', '.join(names)})", f"{len(parts)}")
-        expected = (x.shape[0], self.hidden_size) if batched else (self.hidden_size,)
-        for name, part in zip(names, parts, strict=True):
+        for name, part, size in zip(names, parts, sizes, strict=True):
+            expected = (x.shape[0], size) if batched else (size,)
             check_shape(f"hx ({name})", part, expected, "(B, H)" if batched else "(H,)")
-            check_dtype(f"hx ({name})", part, self.weight_hh)
+            check_dtype(f"hx ({name})", part, self.weight_ih)
         return parts if batched else tuple(part.unsqueeze(0) for part in parts)
 
 

@@ -1,0 +1,98 @@
+"""The parameters of one layer in one direction: their names, shapes and first values."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.errors import ParameterError
+from recurra.shapes import check_positive, check_probability
+
+__all__ = ["check_cell", "check_zoneout", "first_values", "parameter_shapes"]
+
+
+def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) -> None:
+    """Refuse sizes that do not fit the cell.
+
+    Raises:
+        ParameterError: naming the parameter.
+    """
+    if not isinstance(cell, Cell):
+        raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
+    check_positive("input_size", input_size)
+    check_positive("hidden_size", hidden_size)
+    check_positive("proj_size", proj_size, at_least=0)
+    if hidden_size % cell.heads:
+        raise ParameterError("hidden_size", f"a multiple of the cell's {cell.heads} heads", hidden_size)
+    if not proj_size or cell.output_nonlinearity is not None:
+        return
+    if proj_size >= hidden_size:
+        raise ParameterError("proj_size", f"less than hidden_size = {hidden_size}", proj_size)
+    if cell.recurrence == "diagonal" or cell.heads > 1 or cell.late_gates:
+        raise ParameterError("proj_size", f"0, as the recurrent weights of {cell!r} read its units", proj_size)
+    if _reads_output(cell):
+        raise ParameterError("proj_size", f"0, as {cell!r} mixes its last output with its gates", proj_size)
+
+
+def check_zoneout(cell: Cell, zoneout: float | tuple[float, ...]) -> tuple[float, ...]:
+    """The probability for each part of the state.
+
+    Raises:
+        ParameterError: for what is neither one probability nor one for each part.
+    """
+    shares = tuple(zoneout) if isinstance(zoneout, tuple | list) else (zoneout,) * len(cell.state)
+    if len(shares) != len(cell.state):
+        raise ParameterError("zoneout", f"one number, or one for each of {', '.join(cell.state)}", zoneout)
+    for share in shares:
+        check_probability("zoneout", share)
+    return tuple(map(float, shares))
+
+
+def parameter_shapes(
+    cell: Cell, input_size: int, hidden_size: int, bias: bool, proj_size: int
+) -> dict[str, tuple[int, ...]]:
+    """The shape of each parameter by name, in torch's order."""
+    rows, size = len(cell.gates) * hidden_size, proj_size or hidden_size
+    columns = {"dense": size, "block_diagonal": hidden_size // cell.heads, "diagonal": 1, "none": 0}[cell.recurrence]
+    projects = proj_size > 0 or cell.output_nonlinearity is not None
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size)}
+    if columns:
+        shapes["weight_hh"] = (rows, columns)
+    if bias:
+        shapes["bias_ih"] = (rows,)
+    if bias and columns:
+        shapes["bias_hh"] = (rows,)
+    if projects:
+        shapes["weight_hr"] = (size, hidden_size)
+    if bias and cell.output_nonlinearity is not None:
+        shapes["bias_hr"] = (size,)
+    if cell.layer_norm:
+        shapes |= {"norm_ih": (rows,), "norm_hh": (rows,)}
+    return shapes | {name: (1,) if name in cell.scalars else (hidden_size,) for name in cell.per_unit}
+
+
+@torch.no_grad()
+def first_values(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
+    """Draw a parameter anew: uniform in +-1/sqrt(H), as torch does, but for scales (1) and what the cell says."""
+    if name in ("norm_ih", "norm_hh"):
+        nn.init.ones_(parameter)
+    elif name in cell.initial:
+        parameter.copy_(cell.initial[name](torch.rand_like(parameter)))
+    else:
+        bound = 1 / math.sqrt(hidden_size)
+        nn.init.uniform_(parameter, -bound, bound)
+
+
+def _reads_output(cell: Cell) -> bool:
+    """Whether the equations read the output of the step before, other than through the recurrent weights."""
+    number = torch.zeros(1, 1)
+    gates = Gates(**dict.fromkeys(cell.gates, number))
+    without_output = State(**dict.fromkeys(cell.state[1:], number))
+    try:
+        cell.update(gates, gates, without_output, PerUnit(**dict.fromkeys(cell.per_unit, number)))
+    except AttributeError as error:
+        if error.obj is not without_output or error.name != cell.state[0]:
+            raise
+        return True
+    return False
