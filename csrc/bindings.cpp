@@ -33,7 +33,7 @@ std::map<std::string, Addresses> entries(const std::string& instruction_set) {
   std::map<std::string, Addresses> found;
   for (int k = 0; k < table.count; ++k) {
     const recurra::CellEntries& cell = table.cells[k];
-    found[cell.cell] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
+    found[cell.digest] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
                         address(cell.backward64)};
   }
   return found;
@@ -46,7 +46,7 @@ NB_MODULE(_native, module) {
   module.def("instruction_sets", &recurra::instruction_sets,
              "The vector instruction sets that this processor offers, widest last.");
   module.def("entries", &entries,
-             "Addresses of a cell's forward and backward functions (float32, then float64), by the cell's repr, "
+             "Addresses of a cell's forward and backward functions (float32, then float64), by the digest of its source, "
              "compiled for an instruction set; empty where it is not compiled.");
   module.def("headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
   module.def("parallel", []() { return address(recurra::run_parallel); },

@@ -5,33 +5,64 @@
 
 namespace recurra {
 
-// T time, B batch, H hidden, G gates, S parts of the state (the first is the output), P per-unit parameters,
-// K values kept for the backward pass. All arrays are dense, the last index fastest. Null where not wanted.
+constexpr int most_parts = 8;
+
+// T time, B batch, I input, H hidden, R output, G gates, S parts of the state (the first is the output), P per-unit
+// parameters, K values kept for the backward pass, L late gates.
+//
+// The steps of all rows are N "places": T * B of them, step t of row b at t * B + b; or, where lengths are given, only
+// the true ones, row after row. All arrays are dense, the last index fastest. Null where not wanted.
 struct Call {
   int64_t steps, batch, hidden;
+  int64_t size;              // R
+  int64_t features;          // I
+  int64_t heads;             // groups of units that the recurrent weights mix within
   int64_t reverse;           // from each row's last step to its first
   int64_t threads;           // at most
+  int64_t nonlinearity;      // of the projected output: 0 identity, 1 tanh, 2 sigmoid, 3 relu
+  int64_t zone_step, zone_row;  // from one step, one row of the zone masks to the next, in values; 0 where all share one
+  double epsilon;            // of layer normalisation
   const int64_t* lengths;    // (B), 0 to T; null where all are T
-  const void* x;             // (T, B, G * H): the input projection, bias included
-  const void* weight;        // (G * H, H)
+  const void* inputs;        // (N, I), with weight_ih; null where x is given
+  const void* weight_ih;     // (G * H, I)
+  const void* bias_ih;       // (G * H), with inputs
+  const void* x;             // (N, G * H): the input projection, bias included
+  const void* weight;        // (G * H, R), by heads (G * H, H / heads), diagonal (G * H)
   const void* bias;          // (G * H) of the recurrent projection
+  const void* norm;          // (G * H), the scale of the normalised recurrent projection
   const void* per_unit;      // (P, H)
-  const void* initial;       // (S, B, H)
-  void* output;              // (T, B, H)
-  void* history;             // (S - 1, T, B, H), the other parts; null in inference
-  void* final_state;         // (S, B, H)
-  void* kept;                // (T, B, K, H); null in inference
+  const void* projection;    // (R, H)
+  const void* projection_bias;  // (R)
+  const void* mask;          // (B, R): what multiplies the output before the recurrent weights
+  const void* zone[most_parts];     // by part: the share that stays as it was
+  const void* initial[most_parts];  // (B, R), then (B, H)
+  void* output;              // (T, B, R), zero at padding
+  void* final_state[most_parts];    // as initial
+  // Kept for the backward pass; null in inference.
+  void* history;             // (S - 1, N, H), the other parts of the state after each step
+  void* kept;                // (N, K, H)
+  void* before;              // (N, R), what the recurrent weights read
+  void* modulated;           // (N, H), what those of the late gates read
+  void* normed;              // (N, G * H), the normalised recurrent projection
+  void* deviation;           // (N, G), one over its standard deviation
+  void* unprojected;         // (N, H), the output before its projection
   // Backward pass only.
-  const void* d_output;      // (T, B, H)
-  const void* d_final;       // (S, B, H)
-  void* d_x;                 // (T, B, G * H); zero on entry where lengths are given
-  void* d_u;                 // likewise; null where it is d_x
-  void* d_initial;           // (S, B, H)
+  const void* d_output;      // (T, B, R); null for zero
+  const void* d_final[most_parts];  // as initial; null for zero
+  void* d_x;                 // (N, G * H)
+  void* d_u;                 // likewise, before normalisation; null where it is d_x
+  void* d_initial[most_parts];      // as initial
+  void* d_bias_x;            // (G * H), the sum of d_x
+  void* d_bias;              // (G * H), the sum of d_u after normalisation; null where it is d_bias_x
+  void* d_norm;              // (G * H)
   void* d_per_unit;          // (P, H)
+  void* d_projected;         // (N, R), the gradient of the projection's result before its nonlinearity
+  void* d_weight;            // (G * H) of a diagonal recurrence
 };
 
-// Runs task(context, k) for k in 0..count-1, at once where it can.
-typedef void (*Task)(void* context, int64_t k);
+// One share of the work: k of n that run at the same time.
+typedef void (*Task)(void* context, int64_t k, int64_t n);
+// Runs task(context, k, n) for all k below n, at the same time, with n as many as it can up to `count`.
 typedef void (*Parallel)(Task task, void* context, int64_t count);
 
 typedef int (*Entry)(const Call* call, Parallel parallel);

@@ -7,13 +7,14 @@ namespace recurra {
 namespace RECURRA_ISA {
 
 struct ElmanTanh {
-  static constexpr int gates = 1, parts = 1;
+  static constexpr int gates = 1, parts = 1, late = 0;
   static constexpr int per_unit = 0, saved = 1;
-  static constexpr bool shares_gradient = true, needs_x = false;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n3 = n0 + n1;
@@ -23,9 +24,8 @@ struct ElmanTanh {
   }
 
   template <class V>
-  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
-                              V* ds, V* dp) {
-    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
     const V n4 = saved[0];
     const V n5 = splat<V>(0.0);
     const V n6 = d[0];
@@ -39,28 +39,26 @@ struct ElmanTanh {
 };
 
 struct ElmanRelu {
-  static constexpr int gates = 1, parts = 1;
+  static constexpr int gates = 1, parts = 1, late = 0;
   static constexpr int per_unit = 0, saved = 1;
-  static constexpr bool shares_gradient = true, needs_x = true;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n3 = n0 + n1;
     const V n4 = vector_relu(n3);
     after[0] = n4;
-    kept[0] = n1;
+    kept[0] = n3;
   }
 
   template <class V>
-  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
-                              V* ds, V* dp) {
-    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n0 = x[0];
-    const V n1 = saved[0];
-    const V n3 = n0 + n1;
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n3 = saved[0];
     const V n5 = splat<V>(0.0);
     const V n6 = d[0];
     const auto n7 = n3 > n5;
@@ -71,13 +69,14 @@ struct ElmanRelu {
 };
 
 struct ElmanSigmoid {
-  static constexpr int gates = 1, parts = 1;
+  static constexpr int gates = 1, parts = 1, late = 0;
   static constexpr int per_unit = 0, saved = 1;
-  static constexpr bool shares_gradient = true, needs_x = false;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n3 = n0 + n1;
@@ -87,9 +86,8 @@ struct ElmanSigmoid {
   }
 
   template <class V>
-  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
-                              V* ds, V* dp) {
-    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
     const V n4 = saved[0];
     const V n5 = splat<V>(0.0);
     const V n6 = d[0];
@@ -103,13 +101,14 @@ struct ElmanSigmoid {
 };
 
 struct GatedRecurrentUnit {
-  static constexpr int gates = 3, parts = 1;
+  static constexpr int gates = 3, parts = 1, late = 0;
   static constexpr int per_unit = 0, saved = 4;
-  static constexpr bool shares_gradient = false, needs_x = false;
+  static constexpr bool shares_gradient = false, mixes_units = true;
+  static constexpr bool diagonal = false;
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -135,9 +134,8 @@ struct GatedRecurrentUnit {
   }
 
   template <class V>
-  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
-                              V* ds, V* dp) {
-    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
     const V n5 = saved[0];
     const V n6 = s[0];
     const V n8 = saved[1];
@@ -172,13 +170,14 @@ struct GatedRecurrentUnit {
 };
 
 struct LongShortTermMemory {
-  static constexpr int gates = 4, parts = 2;
+  static constexpr int gates = 4, parts = 2, late = 0;
   static constexpr int per_unit = 0, saved = 5;
-  static constexpr bool shares_gradient = true, needs_x = false;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -211,9 +210,8 @@ struct LongShortTermMemory {
   }
 
   template <class V>
-  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
-                              V* ds, V* dp) {
-    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
     const V n9 = s[1];
     const V n11 = saved[0];
     const V n13 = saved[1];
@@ -256,13 +254,14 @@ struct LongShortTermMemory {
 };
 
 struct PeepholeMemory {
-  static constexpr int gates = 4, parts = 2;
+  static constexpr int gates = 4, parts = 2, late = 0;
   static constexpr int per_unit = 3, saved = 5;
-  static constexpr bool shares_gradient = true, needs_x = false;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -304,9 +303,8 @@ struct PeepholeMemory {
   }
 
   template <class V>
-  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
-                              V* ds, V* dp) {
-    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
     const V n9 = s[1];
     const V n10 = p[0];
     const V n11 = p[1];
@@ -367,13 +365,14 @@ struct PeepholeMemory {
 };
 
 struct CoupledMemory {
-  static constexpr int gates = 3, parts = 2;
+  static constexpr int gates = 3, parts = 2, late = 0;
   static constexpr int per_unit = 0, saved = 4;
-  static constexpr bool shares_gradient = true, needs_x = false;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -401,9 +400,8 @@ struct CoupledMemory {
   }
 
   template <class V>
-  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
-                              V* ds, V* dp) {
-    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
     const V n7 = s[1];
     const V n9 = saved[0];
     const V n11 = saved[1];
@@ -442,13 +440,14 @@ struct CoupledMemory {
 };
 
 struct ExponentialMemory {
-  static constexpr int gates = 4, parts = 4;
+  static constexpr int gates = 4, parts = 4, late = 0;
   static constexpr int per_unit = 0, saved = 8;
-  static constexpr bool shares_gradient = true, needs_x = true;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)kept;
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -492,10 +491,10 @@ struct ExponentialMemory {
     after[1] = n31;
     after[2] = n33;
     after[3] = n24;
-    kept[0] = n4;
-    kept[1] = n5;
-    kept[2] = n14;
-    kept[3] = n16;
+    kept[0] = n12;
+    kept[1] = n14;
+    kept[2] = n16;
+    kept[3] = n19;
     kept[4] = n21;
     kept[5] = n26;
     kept[6] = n28;
@@ -503,22 +502,17 @@ struct ExponentialMemory {
   }
 
   template <class V>
-  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,
-                              V* ds, V* dp) {
-    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n4 = saved[0];
-    const V n5 = saved[1];
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
     const V n9 = s[1];
     const V n10 = s[2];
     const V n11 = s[3];
-    const V n12 = n0 + n4;
-    const V n14 = saved[2];
-    const V n16 = saved[3];
+    const V n12 = saved[0];
+    const V n14 = saved[1];
+    const V n16 = saved[2];
     const V n17 = splat<V>(0.0);
     const auto n18 = n10 > n17;
-    const V n19 = n1 + n5;
+    const V n19 = saved[3];
     const V n20 = -n19;
     const V n21 = saved[4];
     const V n22 = n11 - n21;
@@ -598,15 +592,682 @@ struct ExponentialMemory {
   }
 };
 
+struct ResetBefore {
+  static constexpr int gates = 3, parts = 1, late = 1;
+  static constexpr int per_unit = 0, saved = 3;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = u[0];
+    const V n4 = u[1];
+    const V n5 = u[2];
+    const V n6 = s[0];
+    const V n7 = n0 + n3;
+    const V n8 = vector_sigmoid(n7);
+    const V n11 = n1 + n4;
+    const V n12 = vector_sigmoid(n11);
+    const V n13 = n2 + n5;
+    const V n14 = vector_tanh(n13);
+    const V n15 = n6 - n14;
+    const V n16 = n12 * n15;
+    const V n17 = n14 + n16;
+    after[0] = n17;
+    kept[0] = n8;
+    kept[1] = n12;
+    kept[2] = n14;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n6 = s[0];
+    const V n10 = splat<V>(0.0);
+    const V n12 = saved[1];
+    const V n14 = saved[2];
+    const V n15 = n6 - n14;
+    const V n18 = d[0];
+    const V n19 = n15 * n18;
+    const V n20 = n12 * n18;
+    const V n21 = -n20;
+    const V n22 = n18 + n21;
+    const V n23 = n14 * n14;
+    const V n24 = splat<V>(1.0);
+    const V n25 = n24 - n23;
+    const V n26 = n22 * n25;
+    const V n27 = n24 - n12;
+    const V n28 = n12 * n27;
+    const V n29 = n19 * n28;
+    dx[0] = n10;
+    dx[1] = n29;
+    dx[2] = n26;
+    ds[0] = n20;
+  }
+
+  template <class V>
+  static inline V modulated(const V* x, const V* u, const V* s, const V* p) {
+    (void)x, (void)u, (void)s, (void)p;
+    const V n0 = x[0];
+    const V n3 = u[0];
+    const V n6 = s[0];
+    const V n7 = n0 + n3;
+    const V n8 = vector_sigmoid(n7);
+    const V n9 = n6 * n8;
+    return n9;
+  }
+
+  template <class V>
+  static inline void modulated_backward(const V* x, const V* u, const V* saved, const V* s, const V* p, V d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n6 = s[0];
+    const V n8 = saved[0];
+    const V n10 = splat<V>(0.0);
+    const V n24 = splat<V>(1.0);
+    const V n30 = d;
+    const V n31 = n8 * n30;
+    const V n32 = n6 * n30;
+    const V n33 = n24 - n8;
+    const V n34 = n8 * n33;
+    const V n35 = n32 * n34;
+    dx[0] = n35;
+    dx[1] = n10;
+    dx[2] = n10;
+    ds[0] = n31;
+  }
+};
+
+struct Independent {
+  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int per_unit = 0, saved = 0;
+  static constexpr bool shares_gradient = true, mixes_units = false;
+  static constexpr bool diagonal = true;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n4 = vector_relu(n3);
+    after[0] = n4;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n5 = splat<V>(0.0);
+    const V n6 = d[0];
+    const auto n7 = n3 > n5;
+    const V n8 = n7 ? n6 : n5;
+    dx[0] = n8;
+    ds[0] = n5;
+  }
+};
+
+struct MinimalGatedUnit {
+  static constexpr int gates = 2, parts = 1, late = 1;
+  static constexpr int per_unit = 0, saved = 2;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = u[0];
+    const V n3 = u[1];
+    const V n4 = s[0];
+    const V n5 = n0 + n2;
+    const V n6 = vector_sigmoid(n5);
+    const V n9 = n1 + n3;
+    const V n10 = vector_tanh(n9);
+    const V n11 = n10 - n4;
+    const V n12 = n6 * n11;
+    const V n13 = n4 + n12;
+    after[0] = n13;
+    kept[0] = n6;
+    kept[1] = n10;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n4 = s[0];
+    const V n6 = saved[0];
+    const V n10 = saved[1];
+    const V n11 = n10 - n4;
+    const V n14 = d[0];
+    const V n15 = n11 * n14;
+    const V n16 = n6 * n14;
+    const V n17 = -n16;
+    const V n18 = n14 + n17;
+    const V n19 = n10 * n10;
+    const V n20 = splat<V>(1.0);
+    const V n21 = n20 - n19;
+    const V n22 = n16 * n21;
+    const V n23 = n20 - n6;
+    const V n24 = n6 * n23;
+    const V n25 = n15 * n24;
+    dx[0] = n25;
+    dx[1] = n22;
+    ds[0] = n18;
+  }
+
+  template <class V>
+  static inline V modulated(const V* x, const V* u, const V* s, const V* p) {
+    (void)x, (void)u, (void)s, (void)p;
+    const V n0 = x[0];
+    const V n2 = u[0];
+    const V n4 = s[0];
+    const V n5 = n0 + n2;
+    const V n6 = vector_sigmoid(n5);
+    const V n7 = n4 * n6;
+    return n7;
+  }
+
+  template <class V>
+  static inline void modulated_backward(const V* x, const V* u, const V* saved, const V* s, const V* p, V d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n4 = s[0];
+    const V n6 = saved[0];
+    const V n8 = splat<V>(0.0);
+    const V n20 = splat<V>(1.0);
+    const V n23 = n20 - n6;
+    const V n24 = n6 * n23;
+    const V n26 = d;
+    const V n27 = n6 * n26;
+    const V n28 = n4 * n26;
+    const V n29 = n24 * n28;
+    dx[0] = n29;
+    dx[1] = n8;
+    ds[0] = n27;
+  }
+};
+
+struct SimpleRecurrentUnit {
+  static constexpr int gates = 4, parts = 2, late = 0;
+  static constexpr int per_unit = 2, saved = 0;
+  static constexpr bool shares_gradient = false, mixes_units = false;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n5 = s[1];
+    const V n6 = p[0];
+    const V n7 = p[1];
+    const V n8 = n5 * n6;
+    const V n9 = n0 + n8;
+    const V n10 = vector_sigmoid(n9);
+    const V n11 = n5 * n7;
+    const V n12 = n1 + n11;
+    const V n13 = vector_sigmoid(n12);
+    const V n14 = n5 - n2;
+    const V n15 = n10 * n14;
+    const V n16 = n2 + n15;
+    const V n17 = n16 - n3;
+    const V n18 = n13 * n17;
+    const V n19 = n3 + n18;
+    after[0] = n19;
+    after[1] = n16;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n5 = s[1];
+    const V n6 = p[0];
+    const V n7 = p[1];
+    const V n8 = n5 * n6;
+    const V n9 = n0 + n8;
+    const V n10 = vector_sigmoid(n9);
+    const V n11 = n5 * n7;
+    const V n12 = n1 + n11;
+    const V n13 = vector_sigmoid(n12);
+    const V n14 = n5 - n2;
+    const V n15 = n10 * n14;
+    const V n16 = n2 + n15;
+    const V n17 = n16 - n3;
+    const V n20 = splat<V>(0.0);
+    const V n25 = d[0];
+    const V n26 = d[1];
+    const V n27 = n17 * n25;
+    const V n28 = n13 * n25;
+    const V n29 = -n28;
+    const V n30 = n26 + n28;
+    const V n31 = n25 + n29;
+    const V n32 = n14 * n30;
+    const V n33 = n10 * n30;
+    const V n34 = -n33;
+    const V n35 = n30 + n34;
+    const V n36 = splat<V>(1.0);
+    const V n37 = n36 - n13;
+    const V n38 = n13 * n37;
+    const V n39 = n27 * n38;
+    const V n40 = n7 * n39;
+    const V n41 = n5 * n39;
+    const V n42 = n33 + n40;
+    const V n43 = n36 - n10;
+    const V n44 = n10 * n43;
+    const V n45 = n32 * n44;
+    const V n46 = n6 * n45;
+    const V n47 = n5 * n45;
+    const V n48 = n42 + n46;
+    dx[0] = n45;
+    dx[1] = n39;
+    dx[2] = n35;
+    dx[3] = n31;
+    du[0] = n20;
+    du[1] = n20;
+    du[2] = n20;
+    du[3] = n20;
+    ds[0] = n20;
+    ds[1] = n48;
+    dp[0] = n47;
+    dp[1] = n41;
+  }
+};
+
+struct MinimalGRU {
+  static constexpr int gates = 2, parts = 1, late = 0;
+  static constexpr int per_unit = 0, saved = 0;
+  static constexpr bool shares_gradient = false, mixes_units = false;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = s[0];
+    const V n3 = vector_sigmoid(n0);
+    const V n4 = n1 - n2;
+    const V n5 = n3 * n4;
+    const V n6 = n2 + n5;
+    after[0] = n6;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = s[0];
+    const V n3 = vector_sigmoid(n0);
+    const V n4 = n1 - n2;
+    const V n7 = splat<V>(0.0);
+    const V n10 = d[0];
+    const V n11 = n4 * n10;
+    const V n12 = n3 * n10;
+    const V n13 = -n12;
+    const V n14 = n10 + n13;
+    const V n15 = splat<V>(1.0);
+    const V n16 = n15 - n3;
+    const V n17 = n3 * n16;
+    const V n18 = n11 * n17;
+    dx[0] = n18;
+    dx[1] = n12;
+    du[0] = n7;
+    du[1] = n7;
+    ds[0] = n14;
+  }
+};
+
+struct MinimalLSTM {
+  static constexpr int gates = 3, parts = 1, late = 0;
+  static constexpr int per_unit = 0, saved = 0;
+  static constexpr bool shares_gradient = false, mixes_units = false;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = s[0];
+    const V n4 = -n1;
+    const V n5 = vector_softplus(n4);
+    const V n6 = -n0;
+    const V n7 = vector_softplus(n6);
+    const V n8 = n5 - n7;
+    const V n9 = vector_sigmoid(n8);
+    const V n10 = n3 - n2;
+    const V n11 = n9 * n10;
+    const V n12 = n2 + n11;
+    after[0] = n12;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = s[0];
+    const V n4 = -n1;
+    const V n5 = vector_softplus(n4);
+    const V n6 = -n0;
+    const V n7 = vector_softplus(n6);
+    const V n8 = n5 - n7;
+    const V n9 = vector_sigmoid(n8);
+    const V n10 = n3 - n2;
+    const V n13 = splat<V>(0.0);
+    const V n17 = d[0];
+    const V n18 = n10 * n17;
+    const V n19 = n9 * n17;
+    const V n20 = -n19;
+    const V n21 = n17 + n20;
+    const V n22 = splat<V>(1.0);
+    const V n23 = n22 - n9;
+    const V n24 = n9 * n23;
+    const V n25 = n18 * n24;
+    const V n26 = -n25;
+    const V n27 = splat<V>(20.0);
+    const auto n28 = n6 > n27;
+    const V n29 = vector_sigmoid(n6);
+    const V n30 = n26 * n29;
+    const V n31 = n28 ? n26 : n30;
+    const V n32 = -n31;
+    const auto n33 = n4 > n27;
+    const V n34 = vector_sigmoid(n4);
+    const V n35 = n25 * n34;
+    const V n36 = n33 ? n25 : n35;
+    const V n37 = -n36;
+    dx[0] = n32;
+    dx[1] = n37;
+    dx[2] = n21;
+    du[0] = n13;
+    du[1] = n13;
+    du[2] = n13;
+    ds[0] = n19;
+  }
+};
+
+struct RealGated {
+  static constexpr int gates = 3, parts = 1, late = 0;
+  static constexpr int per_unit = 1, saved = 0;
+  static constexpr bool shares_gradient = false, mixes_units = false;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = s[0];
+    const V n4 = p[0];
+    const V n5 = vector_sigmoid(n0);
+    const V n6 = splat<V>(-8.0);
+    const V n7 = n5 * n6;
+    const V n8 = -n4;
+    const V n9 = vector_softplus(n8);
+    const V n10 = n7 * n9;
+    const V n11 = vector_exp(n10);
+    const V n12 = n11 * n11;
+    const V n13 = splat<V>(1.0);
+    const V n14 = n13 - n12;
+    const V n15 = splat<V>(1e-12);
+    const V n16 = vector_maximum(n14, n15);
+    const V n17 = vector_sqrt(n16);
+    const V n18 = n3 * n11;
+    const V n19 = vector_sigmoid(n1);
+    const V n20 = n2 * n19;
+    const V n21 = n17 * n20;
+    const V n22 = n18 + n21;
+    after[0] = n22;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = s[0];
+    const V n4 = p[0];
+    const V n5 = vector_sigmoid(n0);
+    const V n6 = splat<V>(-8.0);
+    const V n7 = n5 * n6;
+    const V n8 = -n4;
+    const V n9 = vector_softplus(n8);
+    const V n10 = n7 * n9;
+    const V n11 = vector_exp(n10);
+    const V n12 = n11 * n11;
+    const V n13 = splat<V>(1.0);
+    const V n14 = n13 - n12;
+    const V n15 = splat<V>(1e-12);
+    const V n16 = vector_maximum(n14, n15);
+    const V n17 = vector_sqrt(n16);
+    const V n19 = vector_sigmoid(n1);
+    const V n20 = n2 * n19;
+    const V n23 = splat<V>(0.0);
+    const V n27 = d[0];
+    const V n28 = n20 * n27;
+    const V n29 = n17 * n27;
+    const V n30 = n19 * n29;
+    const V n31 = n2 * n29;
+    const V n32 = n13 - n19;
+    const V n33 = n19 * n32;
+    const V n34 = n31 * n33;
+    const V n35 = n11 * n27;
+    const V n36 = n3 * n27;
+    const V n37 = splat<V>(0.5);
+    const V n38 = n28 * n37;
+    const V n39 = n38 / n17;
+    const V n40 = n37 * n39;
+    const auto n41 = n14 > n15;
+    const auto n42 = n14 < n15;
+    const V n43 = n42 ? n23 : n40;
+    const V n44 = n41 ? n39 : n43;
+    const V n47 = -n44;
+    const V n48 = n11 * n47;
+    const V n49 = n36 + n48;
+    const V n50 = n48 + n49;
+    const V n51 = n11 * n50;
+    const V n52 = n9 * n51;
+    const V n53 = n7 * n51;
+    const V n54 = splat<V>(20.0);
+    const auto n55 = n8 > n54;
+    const V n56 = vector_sigmoid(n8);
+    const V n57 = n53 * n56;
+    const V n58 = n55 ? n53 : n57;
+    const V n59 = -n58;
+    const V n60 = n6 * n52;
+    const V n62 = n13 - n5;
+    const V n63 = n5 * n62;
+    const V n64 = n60 * n63;
+    dx[0] = n64;
+    dx[1] = n34;
+    dx[2] = n30;
+    du[0] = n23;
+    du[1] = n23;
+    du[2] = n23;
+    ds[0] = n35;
+    dp[0] = n59;
+  }
+};
+
+struct FastGated {
+  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int per_unit = 4, saved = 4;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n2 = s[0];
+    const V n3 = p[0];
+    const V n4 = p[1];
+    const V n5 = p[2];
+    const V n6 = p[3];
+    const V n7 = n0 + n1;
+    const V n8 = n3 + n7;
+    const V n9 = vector_sigmoid(n8);
+    const V n10 = n4 + n7;
+    const V n11 = vector_tanh(n10);
+    const V n12 = vector_sigmoid(n5);
+    const V n13 = splat<V>(1.0);
+    const V n14 = n13 - n9;
+    const V n15 = n12 * n14;
+    const V n16 = vector_sigmoid(n6);
+    const V n17 = n15 + n16;
+    const V n18 = n11 * n17;
+    const V n19 = n2 * n9;
+    const V n20 = n18 + n19;
+    after[0] = n20;
+    kept[0] = n9;
+    kept[1] = n11;
+    kept[2] = n12;
+    kept[3] = n16;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n2 = s[0];
+    const V n9 = saved[0];
+    const V n11 = saved[1];
+    const V n12 = saved[2];
+    const V n13 = splat<V>(1.0);
+    const V n14 = n13 - n9;
+    const V n15 = n12 * n14;
+    const V n16 = saved[3];
+    const V n17 = n15 + n16;
+    const V n22 = d[0];
+    const V n23 = n9 * n22;
+    const V n24 = n2 * n22;
+    const V n25 = n17 * n22;
+    const V n26 = n11 * n22;
+    const V n27 = n13 - n16;
+    const V n28 = n16 * n27;
+    const V n29 = n26 * n28;
+    const V n30 = n14 * n26;
+    const V n31 = n12 * n26;
+    const V n32 = -n31;
+    const V n33 = n24 + n32;
+    const V n34 = n13 - n12;
+    const V n35 = n12 * n34;
+    const V n36 = n30 * n35;
+    const V n37 = n11 * n11;
+    const V n38 = n13 - n37;
+    const V n39 = n25 * n38;
+    const V n40 = n9 * n14;
+    const V n41 = n33 * n40;
+    const V n42 = n39 + n41;
+    dx[0] = n42;
+    ds[0] = n23;
+    dp[0] = n41;
+    dp[1] = n39;
+    dp[2] = n36;
+    dp[3] = n29;
+  }
+};
+
+struct ClosedForm {
+  static constexpr int gates = 4, parts = 1, late = 0;
+  static constexpr int per_unit = 0, saved = 3;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n4 = u[0];
+    const V n5 = u[1];
+    const V n6 = u[2];
+    const V n7 = u[3];
+    const V n9 = n0 + n4;
+    const V n10 = vector_tanh(n9);
+    const V n11 = n1 + n5;
+    const V n12 = vector_tanh(n11);
+    const V n13 = n2 + n6;
+    const V n15 = n3 + n7;
+    const V n16 = n13 + n15;
+    const V n17 = vector_sigmoid(n16);
+    const V n18 = n12 - n10;
+    const V n19 = n17 * n18;
+    const V n20 = n10 + n19;
+    after[0] = n20;
+    kept[0] = n10;
+    kept[1] = n12;
+    kept[2] = n17;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n10 = saved[0];
+    const V n12 = saved[1];
+    const V n14 = splat<V>(1.0);
+    const V n17 = saved[2];
+    const V n18 = n12 - n10;
+    const V n21 = splat<V>(0.0);
+    const V n22 = d[0];
+    const V n23 = n18 * n22;
+    const V n24 = n17 * n22;
+    const V n25 = -n24;
+    const V n26 = n22 + n25;
+    const V n27 = n14 - n17;
+    const V n28 = n17 * n27;
+    const V n29 = n23 * n28;
+    const V n30 = n12 * n12;
+    const V n31 = n14 - n30;
+    const V n32 = n24 * n31;
+    const V n33 = n10 * n10;
+    const V n34 = n14 - n33;
+    const V n35 = n26 * n34;
+    dx[0] = n35;
+    dx[1] = n32;
+    dx[2] = n29;
+    dx[3] = n29;
+    ds[0] = n21;
+  }
+};
+
 }  // namespace RECURRA_ISA
 }  // namespace recurra
 
 #define RECURRA_CELLS(X) \
-  X(ElmanTanh, "Elman(nonlinearity='tanh')") \
-  X(ElmanRelu, "Elman(nonlinearity='relu')") \
-  X(ElmanSigmoid, "Elman(nonlinearity='sigmoid')") \
-  X(GatedRecurrentUnit, "GRU()") \
-  X(LongShortTermMemory, "LSTM()") \
-  X(PeepholeMemory, "PeepholeLSTM()") \
-  X(CoupledMemory, "CoupledLSTM()") \
-  X(ExponentialMemory, "SLSTM()")
+  X(ElmanTanh, "3b9f6ed32c9180c3") \
+  X(ElmanRelu, "bb4a48b924570350") \
+  X(ElmanSigmoid, "34cb9c7499e04f2e") \
+  X(GatedRecurrentUnit, "55eaa49cbe9639e5") \
+  X(LongShortTermMemory, "215e6e4a95007da4") \
+  X(PeepholeMemory, "831c2b01fa2141e0") \
+  X(CoupledMemory, "d19cd2a7e7d0d4a0") \
+  X(ExponentialMemory, "1c061224e519e612") \
+  X(ResetBefore, "551c4271bad7f9ce") \
+  X(Independent, "0624d5c5806756c8") \
+  X(MinimalGatedUnit, "ead8b0d46f2b4d8e") \
+  X(SimpleRecurrentUnit, "8f98bb0a75c3ab29") \
+  X(MinimalGRU, "ec8d50e251a6bf94") \
+  X(MinimalLSTM, "18718d78ace4d8b4") \
+  X(RealGated, "d4a7e246952f7f14") \
+  X(FastGated, "ddf6ae91cba2a0b6") \
+  X(ClosedForm, "c5365555fa4ec07b")

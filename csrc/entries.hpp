@@ -6,7 +6,7 @@
 namespace recurra {
 
 struct CellEntries {
-  const char* cell;  // as Python prints it
+  const char* digest;  // of its generated source
   Entry forward32, backward32, forward64, backward64;
 };
 

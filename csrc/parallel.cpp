@@ -1,5 +1,7 @@
 #include "parallel.hpp"
 
+#include <condition_variable>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -20,11 +22,29 @@ struct Work {
   int64_t count;
 };
 
-// The runtime may give fewer threads than asked for; the shares are dealt to those there are.
+// The runtime may give fewer threads than asked for; the work is divided among those there are.
 void openmp_body(void* data) {
   const Work& work = *static_cast<const Work*>(data);
-  const int threads = openmp_thread_count();
-  for (int64_t k = openmp_thread_number(); k < work.count; k += threads) work.task(work.context, k);
+  const int64_t threads = openmp_thread_count(), mine = openmp_thread_number();
+  const int64_t n = threads < work.count ? threads : work.count;
+  if (mine < n) work.task(work.context, mine, n);
+}
+
+// Plain threads wait until it is known how many there are.
+struct Gate {
+  std::mutex mutex;
+  std::condition_variable opened;
+  int64_t n = 0;
+};
+
+void plain_body(Gate* gate, Task task, void* context, int64_t k) {
+  int64_t n;
+  {
+    std::unique_lock<std::mutex> lock(gate->mutex);
+    gate->opened.wait(lock, [gate] { return gate->n > 0; });
+    n = gate->n;
+  }
+  task(context, k, n);
 }
 
 }  // namespace
@@ -41,19 +61,21 @@ void run_parallel(Task task, void* context, int64_t count) {
     openmp_parallel(openmp_body, &work, static_cast<unsigned>(count), 0);
     return;
   }
+  Gate gate;
   std::vector<std::thread> threads;
   threads.reserve(static_cast<size_t>(count));
-  int64_t mine = 1;
+  int64_t n = 1;
   try {
-    while (mine < count) {
-      threads.emplace_back(task, context, mine);
-      ++mine;
-    }
+    for (; n < count; ++n) threads.emplace_back(plain_body, &gate, task, context, n);
   } catch (const std::system_error&) {
-    // No more threads to be had: the other shares are done here.
+    // No more threads to be had: the work is divided among fewer.
   }
-  task(context, 0);
-  for (; mine < count; ++mine) task(context, mine);
+  {
+    const std::lock_guard<std::mutex> lock(gate.mutex);
+    gate.n = n;
+  }
+  gate.opened.notify_all();
+  task(context, 0, n);
   for (std::thread& thread : threads) thread.join();
 }
 

@@ -33,7 +33,16 @@ def compile_library(cell: Cell, headers: Mapping[str, str], vector_bytes: int) -
     source = _source(cell)
     compiler = find_compiler()
     # What -march=native means depends on the machine, and a cache folder may be shared between machines.
-    flags = ["-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-fvisibility=hidden", "-Wno-psabi"]
+    flags = [
+        "-std=c++17",
+        "-O3",
+        "-fno-math-errno",
+        "-march=native",
+        "-shared",
+        "-fPIC",
+        "-fvisibility=hidden",
+        "-Wno-psabi",
+    ]
     flags += ["-DRECURRA_ISA=user", f"-DRECURRA_VECTOR_BYTES={vector_bytes}"]
     parts = [source, *headers.values(), " ".join(flags), compiler, _processor()]
     name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

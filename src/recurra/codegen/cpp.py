@@ -1,14 +1,15 @@
 """A traced cell written out as C++ for the engine."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 from recurra.cells import Cell
-from recurra.codegen.derive import saved_for_backward, shares_gradient
-from recurra.codegen.differentiate import differentiate
+from recurra.codegen.derive import mixes_units, saved_for_backward, shares_gradient
+from recurra.codegen.differentiate import Gradients, differentiate, differentiate_modulated
 from recurra.codegen.expression import Expression, reachable
 from recurra.codegen.trace import trace
 
-__all__ = ["write_cell"]
+__all__ = ["digest", "write_cell"]
 
 _OPERATORS = {
     "add": "+",
@@ -32,44 +33,72 @@ def write_cell(cell: Cell, name: str) -> str:
         CellError: where the equations cannot be compiled.
     """
     traced = trace(cell)
-    gradients = differentiate(traced)
-    saved = saved_for_backward(traced, gradients)
-    shared = shares_gradient(traced)
+    saved, shared = saved_for_backward(traced), shares_gradient(traced)
+    places = _input_places(cell)
+    loaded = {node: f"saved[{k}]" for k, node in enumerate(saved)}
+    late = ""
+    if traced.modulated is not None:
+        inputs, d = "const V* x, const V* u, const V* s, const V* p", "V d"
+        late = _function(
+            "V modulated",
+            inputs,
+            _statements(reachable([traced.modulated]), places, {}),
+            [f"return {_name(traced.modulated)};"],
+        ) + _backward(
+            "modulated_backward", d, differentiate_modulated(traced), shared, places | {("d", "modulated"): "d"}, loaded
+        )
+    forward = _function(
+        "void forward",
+        "const V* x, const V* u, const V* s, const V* p, V* after, V* kept",
+        _statements(reachable([*traced.after, *saved]), places, {}),
+        [
+            *(f"after[{k}] = {_name(node)};" for k, node in enumerate(traced.after)),
+            *(f"kept[{k}] = {_name(node)};" for k, node in enumerate(saved)),
+        ],
+    )
+    return (
+        f"struct {name} {{\n"
+        f"  static constexpr int gates = {len(cell.gates)}, parts = {len(cell.state)}, late = {len(cell.late_gates)};\n"
+        f"  static constexpr int per_unit = {len(cell.per_unit)}, saved = {len(saved)};\n"
+        f"  static constexpr bool shares_gradient = {_bool(shared)}, mixes_units = {_bool(mixes_units(cell))};\n"
+        f"  static constexpr bool diagonal = {_bool(cell.recurrence == 'diagonal')};\n\n"
+        + forward
+        + _backward("backward", "const V* d", differentiate(traced), shared, places, loaded)
+        + late
+    ).rstrip() + "\n};\n"
+
+
+def digest(cell: Cell) -> str:
+    """The same for cells whose C++ is the same."""
+    return hashlib.sha256(write_cell(cell, "Cell").encode()).hexdigest()[:16]
+
+
+def _backward(
+    name: str,
+    d: str,
+    gradients: Gradients,
+    shared: bool,
+    places: dict[tuple[str, str], str],
+    loaded: dict[Expression, str],
+) -> str:
+    """The function from the gradients d of the results to those of the inputs."""
     results = [("dx", k, node) for k, node in enumerate(gradients.x)]
     if not shared:
         results += [("du", k, node) for k, node in enumerate(gradients.u)]
     results += [("ds", k, node) for k, node in enumerate(gradients.s)]
     results += [("dp", k, node) for k, node in enumerate(gradients.p)]
-    places = _input_places(cell)
-    backward_inputs = reachable([node for _, _, node in results], stop=frozenset(saved))
-    needs_x = any(node.op == "input" and node.label[0] == "x" for node in backward_inputs)
-    forward_body = _statements(reachable(traced.after), places, {})
-    loaded = {node: f"saved[{k}]" for k, node in enumerate(saved)}
-    backward_body = _statements(backward_inputs, places, loaded)
-    lines = [
-        f"struct {name} {{",
-        f"  static constexpr int gates = {len(cell.gates)}, parts = {len(cell.state)};",
-        f"  static constexpr int per_unit = {len(cell.per_unit)}, saved = {len(saved)};",
-        f"  static constexpr bool shares_gradient = {_bool(shared)}, needs_x = {_bool(needs_x)};",
-        "",
-        "  template <class V>",
-        "  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {",
-        "    (void)x, (void)u, (void)s, (void)p, (void)kept;",
-        *forward_body,
-        *(f"    after[{k}] = {_name(node)};" for k, node in enumerate(traced.after)),
-        *(f"    kept[{k}] = {_name(node)};" for k, node in enumerate(saved)),
-        "  }",
-        "",
-        "  template <class V>",
-        "  static inline void backward(const V* x, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du,",
-        "                              V* ds, V* dp) {",
-        "    (void)x, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;",
-        *backward_body,
-        *(f"    {group}[{k}] = {_name(node)};" for group, k, node in results),
-        "  }",
-        "};",
-    ]
-    return "\n".join(lines) + "\n"
+    return _function(
+        f"void {name}",
+        f"const V* x, const V* u, const V* saved, const V* s, const V* p, {d}, V* dx, V* du, V* ds, V* dp",
+        _statements(reachable([node for _, _, node in results], stop=frozenset(loaded)), places, loaded),
+        [f"{group}[{k}] = {_name(node)};" for group, k, node in results],
+    )
+
+
+def _function(name: str, parameters: str, statements: Iterable[str], results: Iterable[str]) -> str:
+    unused = ", ".join(f"(void){parameter.split()[-1].lstrip('*')}" for parameter in parameters.split(", "))
+    body = "\n".join(f"    {line}" for line in [f"{unused};", *statements, *results])
+    return f"  template <class V>\n  static inline {name}({parameters}) {{\n{body}\n  }}\n\n"
 
 
 def _input_places(cell: Cell) -> dict[tuple[str, str], str]:
@@ -89,7 +118,7 @@ def _statements(
     lines = []
     for node in nodes:
         kind = "auto" if node.op in _COMPARISONS else "V"
-        lines.append(f"    const {kind} {_name(node)} = {loaded[node] if node in loaded else _value(node, places)};")
+        lines.append(f"const {kind} {_name(node)} = {loaded[node] if node in loaded else _value(node, places)};")
     return lines
 
 

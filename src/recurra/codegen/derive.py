@@ -1,10 +1,11 @@
 """Facts that follow from a cell's equations."""
 
-from recurra.codegen.differentiate import Gradients, differentiate
+from recurra.codegen.differentiate import differentiate, differentiate_modulated
+from recurra.cells import Cell
 from recurra.codegen.expression import Expression, reachable
 from recurra.codegen.trace import Trace
 
-__all__ = ["is_affine_in_state", "saved_for_backward", "shares_gradient", "sum_only_gates"]
+__all__ = ["is_affine_in_state", "mixes_units", "saved_for_backward", "shares_gradient", "sum_only_gates"]
 
 # Operations that cost far more to compute again than to load.
 _EXPENSIVE = frozenset({"exp", "log", "sigmoid", "softplus", "sqrt", "tanh", "div"})
@@ -13,14 +14,14 @@ _EXPENSIVE = frozenset({"exp", "log", "sigmoid", "softplus", "sqrt", "tanh", "di
 def sum_only_gates(trace: Trace) -> tuple[str, ...]:
     """The gates whose input and recurrent projections are used only as their sum, so that their gradients agree."""
     users: dict[Expression, list[Expression]] = {}
-    for node in reachable(trace.after):
+    for node in reachable(trace.results):
         for argument in node.arguments:
             users.setdefault(argument, []).append(node)
     found = []
     for gate in trace.cell.gates:
         x, u = trace.graph.input("x", gate), trace.graph.input("u", gate)
         uses = [*users.get(x, []), *users.get(u, [])]
-        if all(node.op == "add" and {*node.arguments} == {x, u} for node in uses) and not {x, u} & {*trace.after}:
+        if all(node.op == "add" and {*node.arguments} == {x, u} for node in uses) and not {x, u} & {*trace.results}:
             found.append(gate)
     return tuple(found)
 
@@ -30,41 +31,55 @@ def shares_gradient(trace: Trace) -> bool:
     return set(sum_only_gates(trace)) == set(trace.cell.gates)
 
 
-def saved_for_backward(trace: Trace, gradients: Gradients | None = None) -> tuple[Expression, ...]:
+def mixes_units(cell: Cell) -> bool:
+    """Whether the recurrent weights mix units, so that a step needs a matrix product."""
+    return cell.recurrence in ("dense", "block_diagonal")
+
+
+def saved_for_backward(trace: Trace) -> tuple[Expression, ...]:
     """The nodes of the forward pass that the backward pass loads; whatever else it needs it computes again.
 
-    Kept are results of expensive operations and the recurrent projections; states, input projections and parameters
-    are at hand anyway.
+    Kept are results of expensive operations and the projections, or their sum where only that is used; states and
+    parameters are at hand anyway. A cell whose units do not mix is bound by memory and keeps nothing.
     """
-    gradients = gradients or differentiate(trace)
-    forward = frozenset(reachable(trace.after))
-    roots = [*gradients.x, *gradients.u, *gradients.s, *gradients.p]
-    kept = frozenset(node for node in forward if node.op in _EXPENSIVE or (node.op == "input" and node.label[0] == "u"))
+    if not mixes_units(trace.cell):
+        return ()
+    forward = frozenset(reachable(trace.results))
+    gradients = [differentiate(trace)]
+    if trace.modulated is not None:
+        gradients.append(differentiate_modulated(trace))
+    roots = [node for g in gradients for node in (*g.x, *g.u, *g.s, *g.p)]
+    projections = {trace.graph.input(group, gate) for group in "xu" for gate in trace.cell.gates}
+    summed = {
+        trace.graph.make("add", *(trace.graph.input(group, gate) for group in "xu")) for gate in sum_only_gates(trace)
+    }
+    kept = frozenset(node for node in forward if node.op in _EXPENSIVE or node in projections or node in summed)
     return tuple(node for node in reachable(roots, stop=kept) if node in kept)
 
 
 def is_affine_in_state(trace: Trace) -> bool:
     """Whether the state after a step is a * state + b, unit by unit, with a and b free of the state.
 
-    Such a cell does not use its recurrent projection, which mixes the units, and can be run as a scan.
+    Such a cell has no recurrent projection that mixes the units, and can be run as a scan.
     """
     degree: dict[Expression, int] = {}
+    diagonal = trace.cell.recurrence == "diagonal"
     for node in reachable(trace.after):
-        degree[node] = _degree(node, degree)
+        degree[node] = _degree(node, degree, diagonal)
     return all(degree[node] <= 1 for node in trace.after)
 
 
 _NOT_AFFINE = 2
 
 
-def _degree(node: Expression, degree: dict[Expression, int]) -> int:
-    """0 where a node is free of the state, 1 where affine in it, 2 otherwise, as is the recurrent projection."""
+def _degree(node: Expression, degree: dict[Expression, int], diagonal: bool) -> int:
+    """0 where a node is free of the state, 1 where affine in it, 2 otherwise, as is a projection that mixes units."""
     below = [degree[argument] for argument in node.arguments]
     match node.op:
         case "constant":
             return 0
         case "input":
-            return {"s": 1, "u": _NOT_AFFINE}.get(node.label[0], 0)
+            return {"s": 1, "u": 1 if diagonal else _NOT_AFFINE}.get(node.label[0], 0)
         case "add" | "sub" | "neg":
             return max(below)
         case "mul":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from recurra.codegen.expression import Expression, Graph, reachable
 from recurra.codegen.trace import Trace
 
-__all__ = ["Gradients", "differentiate"]
+__all__ = ["Gradients", "differentiate", "differentiate_modulated"]
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,27 @@ class Gradients:
 
 
 def differentiate(trace: Trace) -> Gradients:
-    """The vector-Jacobian product of a traced cell."""
+    """The vector-Jacobian product of a traced cell's `update`."""
+    return _pulled_back(trace, [(node, ("d", part)) for part, node in zip(trace.cell.state, trace.after, strict=True)])
+
+
+def differentiate_modulated(trace: Trace) -> Gradients:
+    """The vector-Jacobian product of its `modulated`, a function of `d.modulated`."""
+    assert trace.modulated is not None
+    return _pulled_back(trace, [(trace.modulated, ("d", "modulated"))])
+
+
+def _pulled_back(trace: Trace, results: list[tuple[Expression, tuple[str, str]]]) -> Gradients:
+    """The gradients from those of results, inputs under the labels given."""
     graph, cell = trace.graph, trace.cell
     adjoints: dict[Expression, Expression] = {}
 
     def add(node: Expression, gradient: Expression) -> None:
         adjoints[node] = adjoints[node] + gradient if node in adjoints else gradient
 
-    nodes = reachable(trace.after)
-    for part, node in zip(cell.state, trace.after, strict=True):
-        add(node, graph.input("d", part))
+    nodes = reachable([node for node, _ in results])
+    for node, label in results:
+        add(node, graph.input(*label))
     for node in reversed(nodes):
         if node in adjoints and node.arguments:
             for argument, gradient in zip(node.arguments, _rule(graph, node, adjoints[node]), strict=True):

@@ -21,11 +21,18 @@ class Trace:
         cell: that was traced.
         graph: that holds the nodes.
         after: each part of the state after a step, in the order of `cell.state`.
+        modulated: what the recurrent weights of the late gates multiply, or None.
     """
 
     cell: Cell
     graph: Graph
     after: tuple[Expression, ...]
+    modulated: Expression | None = None
+
+    @property
+    def results(self) -> tuple[Expression, ...]:
+        """All that a step computes."""
+        return self.after if self.modulated is None else (*self.after, self.modulated)
 
 
 @cache
@@ -40,13 +47,15 @@ def trace(cell: Cell) -> Trace:
     def group(kind: str, names: tuple[str, ...]) -> dict[str, Expression]:
         return {name: graph.input(kind, name) for name in names}
 
+    inputs = Gates(**group("x", cell.gates))
+    recurrent = group("u", cell.gates if cell.recurrence != "none" else ())
+    before, parameters = State(**group("s", cell.state)), PerUnit(**group("p", cell.per_unit))
+    modulated = None
     try:
-        state = cell.update(
-            Gates(**group("x", cell.gates)),
-            Gates(**group("u", cell.gates)),
-            State(**group("s", cell.state)),
-            PerUnit(**group("p", cell.per_unit)),
-        )
+        if cell.late_gates:
+            early = {name: node for name, node in recurrent.items() if name not in cell.late_gates}
+            modulated = graph.make("add", cell.modulated(inputs, Gates(**early), before, parameters), 0.0)
+        state = cell.update(inputs, Gates(**recurrent), before, parameters)
         if not isinstance(state, State) or not vars(state).keys() >= {*cell.state}:
             wanted = ", ".join(f"{part}=..." for part in cell.state)
             raise CellError(f"it returns {state!r}; return State({wanted}).")
@@ -58,12 +67,12 @@ def trace(cell: Cell) -> Trace:
             f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}. "
             "Use operators and the functions of recurra.ops."
         ) from error
-    return Trace(cell, graph, after)
+    return Trace(cell, graph, after, modulated)
 
 
 def _place(cell: Cell, error: Exception) -> str:
     """Where in `update` an error arose: its deepest line, or its first where what it returned is at fault."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "update"]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name in ("update", "modulated")]
     if frames:
         return f" ({frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line})"
     code = getattr(inspect.unwrap(type(cell).update), "__code__", None)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import GRU, LSTM, Cell, Elman
-from recurra.kernels.weights import Weights
+from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["run", "serves"]
 
@@ -29,8 +29,9 @@ def run(
     weights: Weights,
     lengths: Tensor | None = None,
     reverse: bool = False,
+    masks: Masks | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`."""
+    """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`, `masks` always None."""
     if inputs.shape[0] == 0 or inputs.shape[1] == 0:
         return inputs.new_zeros(*inputs.shape[:2], state[0].shape[1]), state
     if lengths is None:

@@ -1,6 +1,6 @@
 """Which kernel runs a sequence: one pure function."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from recurra.cells import Cell
 from recurra.errors import BackendError, ParameterError
@@ -11,8 +11,7 @@ __all__ = ["BACKENDS", "Choice", "Request", "choose"]
 BACKENDS = ("auto", "reference", "aten", "native")
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What is to be run, as far as the choice depends on it.
 
     Attributes:
@@ -20,20 +19,27 @@ class Request:
         device: the type of the inputs' device, "cpu" or "cuda".
         dtype: the inputs' dtype as torch prints it, "torch.float32".
         projected: whether the output is projected (`proj_size`).
-        transform: the function transform under way, in words for the reason given, or None.
         uncompiled: why there are no compiled functions to run; empty where there are.
+        recurrent_dropout: whether there is a mask of recurrent dropout.
+        zoneout: whether there are masks of zoneout.
+        transformed: whether a function transform is under way (vmap, grad).
+        forward_mode: whether forward-mode derivatives are under way (jvp, dual tensors).
+        recorded: whether torch.jit.trace is under way.
     """
 
     cell: Cell
     device: str
     dtype: str
     projected: bool = False
-    transform: str | None = None
     uncompiled: str = ""
+    recurrent_dropout: bool = False
+    zoneout: bool = False
+    transformed: bool = False
+    forward_mode: bool = False
+    recorded: bool = False
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The backend that runs, and why not a faster one (empty where there is none faster)."""
 
     backend: str
@@ -64,7 +70,9 @@ def choose(backend: str, request: Request) -> Choice:
     if not native:
         return Choice("native")
     aten = _aten_obstacle(request)
-    return Choice("reference", f"{native}; {aten}") if aten else Choice("aten", request.uncompiled)
+    if aten:
+        return Choice("reference", f"{native}; {aten}")
+    return Choice("aten", native if _is_on_ground(request) else "")
 
 
 def _shown(cell: Cell) -> str:
@@ -72,13 +80,20 @@ def _shown(cell: Cell) -> str:
     return f"{type(cell).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(cell).items())})"
 
 
+def _is_on_ground(request: Request) -> bool:
+    """Whether the native kernel is the fastest where it serves."""
+    return request.device == "cpu" and request.dtype in ("torch.float32", "torch.float64")
+
+
 def _native_obstacle(request: Request) -> str:
-    if request.device != "cpu" or request.dtype not in ("torch.float32", "torch.float64"):
+    if not _is_on_ground(request):
         return f"the native kernel runs float32 and float64 on a CPU, not {request.dtype} on {request.device}"
-    if request.projected:
-        return "the native kernel does not project the output"
-    if request.transform is not None:
-        return f"the native kernel does not support {request.transform}"
+    if request.projected and request.zoneout:
+        return "the native kernel has no zoneout of projected outputs"
+    if request.forward_mode:
+        return "the native kernel has no forward-mode derivatives"
+    if request.recorded:
+        return "torch.jit.trace records torch's operations only"
     return request.uncompiled
 
 
@@ -86,6 +101,10 @@ def _aten_obstacle(request: Request) -> str:
     if not aten_serves(request.cell, request.projected):
         projected = " with a projected output" if request.projected else ""
         return f"torch has no fused kernel for the cell {_shown(request.cell)}{projected}"
-    if request.transform is not None:
-        return f"torch's fused kernels do not support {request.transform}"
+    if request.recurrent_dropout or request.zoneout:
+        return "torch's fused kernels have neither recurrent dropout nor zoneout"
+    if request.forward_mode:
+        return "torch's fused kernels have no forward-mode derivatives"
+    if request.transformed:
+        return "torch's fused kernels do not support function transforms (vmap)"
     return ""

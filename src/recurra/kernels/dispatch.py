@@ -1,17 +1,20 @@
 """Run a sequence on the kernel that `choose` names."""
 
 import logging
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch._C._functorch import maybe_current_level
+from torch.utils.checkpoint import checkpoint
 
 from recurra.cells import Cell
-from recurra.kernels import aten, extension, native, reference
+from recurra.kernels import aten, extension, native, operators, reference
 from recurra.kernels.choose import Request, choose
-from recurra.kernels.weights import Weights
+from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["run"]
+__all__ = ["run", "step"]
 
 _log = logging.getLogger("recurra.kernels")
 _KERNELS = {"reference": reference.run, "aten": aten.run, "native": native.run}
@@ -26,20 +29,86 @@ def run(
     weights: Weights,
     lengths: Tensor | None = None,
     reverse: bool = False,
+    masks: Masks | None = None,
+    recompute: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`.
+
+    With `recompute` only the states between segments of about sqrt(T) steps are kept for the backward pass, which runs
+    each segment again.
 
     Raises:
         ParameterError: for an unknown backend.
         BackendError: where the backend asked for by name cannot serve.
     """
-    device, projected = inputs.device.type, weights.weight_hr is not None
-    wanted = backend in ("auto", "native") and device == "cpu" and not projected
-    uncompiled = _uncompiled(cell) if wanted else ""
-    choice = choose(backend, Request(cell, device, str(inputs.dtype), projected, _transform(), uncompiled))
+    device = inputs.device.type
+    request = Request(
+        cell,
+        device,
+        str(inputs.dtype),
+        projected=weights.weight_hr is not None,
+        uncompiled=_uncompiled(cell) if backend in ("auto", "native") and device == "cpu" else "",
+        recurrent_dropout=masks is not None and masks.recurrent is not None,
+        zoneout=masks is not None and masks.zone is not None,
+        transformed=maybe_current_level() is not None,
+        forward_mode=operators.forward_mode(),
+        recorded=torch.jit.is_tracing(),
+    )
+    choice = choose(backend, request)
     if choice.reason and not torch.compiler.is_compiling():
         _say_once(f"running on the {choice.backend} kernel: {choice.reason}")
-    return _KERNELS[choice.backend](cell, inputs, state, weights, lengths, reverse)
+    kernel = _KERNELS[choice.backend]
+    # Function transforms refuse the hooks that recomputing needs.
+    if recompute and inputs.shape[0] > 1 and torch.is_grad_enabled() and not (request.transformed or request.forward_mode):
+        return _run_in_segments(kernel, cell, inputs, state, weights, lengths, reverse, masks)
+    return kernel(cell, inputs, state, weights, lengths, reverse, masks)
+
+
+def step(
+    cell: Cell, inputs: Tensor, state: tuple[Tensor, ...], weights: Weights, backend: str = "auto"
+) -> tuple[Tensor, ...]:
+    """The state after one step.
+
+    Args:
+        cell: the equations.
+        inputs: (B, I).
+        state: by part of `cell.state`; the first (B, R), the others (B, H).
+        weights: of the layer.
+        backend: as of `run`.
+    """
+    return run(backend, cell, inputs.unsqueeze(0), state, weights)[1]
+
+
+def _run_in_segments(
+    kernel: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
+    cell: Cell,
+    inputs: Tensor,
+    state: tuple[Tensor, ...],
+    weights: Weights,
+    lengths: Tensor | None,
+    reverse: bool,
+    masks: Masks | None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    steps = inputs.shape[0]
+    size = math.ceil(math.sqrt(steps))
+    outputs = []
+    starts = range(0, steps, size)
+    for start in reversed(starts) if reverse else starts:
+        end = min(start + size, steps)
+        output, state = checkpoint(
+            kernel,
+            cell,
+            inputs[start:end],
+            state,
+            weights,
+            None if lengths is None else (lengths - start).clamp(0, end - start),
+            reverse,
+            None if masks is None else masks.between(start, end),
+            use_reentrant=False,
+            preserve_rng_state=False,
+        )
+        outputs.append(output)
+    return torch.cat(outputs[::-1] if reverse else outputs), state
 
 
 def _say_once(message: str) -> None:
@@ -49,17 +118,11 @@ def _say_once(message: str) -> None:
 
 
 def _uncompiled(cell: Cell) -> str:
-    if torch.compiler.is_compiling():
-        return "torch.compile traces torch's operations only"
     if torch.is_autocast_enabled("cpu"):
         return "autocast chooses the precision of torch's operations only"
+    return _obstacle(cell)
+
+
+@operators.constant
+def _obstacle(cell: Cell) -> str:
     return extension.obstacle(cell)
-
-
-def _transform() -> str | None:
-    """The function transform under way. torch has no public question for it; these two hold since 2.0."""
-    if torch.autograd.forward_ad._current_level >= 0:
-        return "forward-mode derivatives"
-    if maybe_current_level() is not None:
-        return "function transforms (vmap, jvp)"
-    return None

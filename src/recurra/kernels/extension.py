@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from recurra.cells import Cell
-from recurra.codegen import compile_library, saved_for_backward, shares_gradient, trace
+from recurra.codegen import compile_library, digest, mixes_units, saved_for_backward, shares_gradient, trace
 from recurra.errors import CellError, CompilerError, ParameterError
 
 try:
@@ -33,19 +33,29 @@ __all__ = [
 
 _log = logging.getLogger("recurra.kernels")
 _VECTOR_BYTES = {"baseline": 16, "avx2": 32, "avx512": 64, "neon": 16}
+MOST_PARTS = 8  # of csrc/call.hpp
 
 
 class Call(ctypes.Structure):
     """`recurra::Call` of csrc/call.hpp, field by field."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "reverse", "threads")),
+        *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "size", "features", "heads", "reverse")),
+        *((name, ctypes.c_int64) for name in ("threads", "nonlinearity", "zone_step", "zone_row")),
+        ("epsilon", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("lengths", "inputs", "weight_ih", "bias_ih", "x", "weight", "bias")),
+        *((name, ctypes.c_void_p) for name in ("norm", "per_unit", "projection", "projection_bias", "mask")),
+        *((name, ctypes.c_void_p * MOST_PARTS) for name in ("zone", "initial")),
+        ("output", ctypes.c_void_p),
+        ("final_state", ctypes.c_void_p * MOST_PARTS),
+        *((name, ctypes.c_void_p) for name in ("history", "kept", "before", "modulated", "normed", "deviation")),
+        *((name, ctypes.c_void_p) for name in ("unprojected", "d_output")),
+        ("d_final", ctypes.c_void_p * MOST_PARTS),
+        *((name, ctypes.c_void_p) for name in ("d_x", "d_u")),
+        ("d_initial", ctypes.c_void_p * MOST_PARTS),
         *(
             (name, ctypes.c_void_p)
-            for name in (
-                *("lengths", "x", "weight", "bias", "per_unit", "initial", "output", "history", "final_state", "kept"),
-                *("d_output", "d_final", "d_x", "d_u", "d_initial", "d_per_unit"),
-            )
+            for name in ("d_bias_x", "d_bias", "d_norm", "d_per_unit", "d_projected", "d_weight")
         ),
     )
 
@@ -59,12 +69,14 @@ class CompiledCell:
         backward: likewise.
         kept: values a unit keeps for the backward pass, K.
         shares_gradient: whether the gradients of both projections are the same.
+        mixes_units: whether a step needs a matrix product.
     """
 
     forward: dict[int, Any]
     backward: dict[int, Any]
     kept: int
     shares_gradient: bool
+    mixes_units: bool
 
 
 def is_installed() -> bool:
@@ -129,9 +141,11 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
         CompilerError: where there is no compiler, or it fails.
     """
     assert _native is not None
+    if len(cell.state) > MOST_PARTS:
+        raise CellError(f"{cell!r} has {len(cell.state)} parts of state; a compiled cell has at most {MOST_PARTS}")
     traced = trace(cell)
-    addresses = _native.entries("baseline" if instruction_set == "neon" else instruction_set).get(repr(cell))
-    if addresses is None or type(cell).__module__.partition(".")[0] != "recurra":
+    addresses = _native.entries("baseline" if instruction_set == "neon" else instruction_set).get(digest(cell))
+    if addresses is None:
         _log.info("compiling %r", cell)
         library = _load(compile_library(cell, _native.headers(), _VECTOR_BYTES[instruction_set]))
         names = ("forward32", "backward32", "forward64", "backward64")
@@ -143,6 +157,7 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
         {32: backward32, 64: backward64},
         len(saved_for_backward(traced)),
         shares_gradient(traced),
+        mixes_units(cell),
     )
 
 

@@ -1,0 +1,326 @@
+// The backward pass: the same loop from the last step to the first, with the generated derivative of the update.
+#pragma once
+
+#include "forward.hpp"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+template <class Cell, class T>
+struct Backward : Rows {
+  typedef typename Vectors<T>::type V;
+  static constexpr int W = Vectors<T>::width;
+  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::per_unit, K = Cell::saved, L = Cell::late, E = G - L;
+  static constexpr int M = 2;           // vectors of a panel
+  static constexpr int64_t group = 48;  // rows multiplied together
+  static constexpr bool shares = Cell::shares_gradient;
+
+  const int64_t H, R, columns;
+  // Blocks of what the recurrent weights read, and of the units.
+  const Blocks read_blocks, unit_blocks;
+  bool divides_units;
+  Barrier barrier;
+  Buffer<T> panels, late_panels, output_panels;
+  Buffer<T> d_late, d_unprojected;  // (B, H) of one step
+
+  explicit Backward(const Call& call)
+      : Rows(call),
+        H(call.hidden),
+        R(call.size),
+        columns(call.heads > 1 ? call.hidden / call.heads : call.size),
+        read_blocks(call.heads > 1 ? call.hidden : call.size, call.heads, M * W),
+        unit_blocks(call.hidden, 1, M * W),
+        divides_units(false),
+        panels(read_blocks.count * E * (H / call.heads) * M * W),
+        late_panels(L ? read_blocks.count * L * H * M * W : 0),
+        output_panels(c.projection ? unit_blocks.count * R * M * W : 0),
+        d_late(L ? B * H : 0),
+        d_unprojected(c.projection ? B * H : 0) {}
+
+  // The k-th of n shares of the packing.
+  void pack(int64_t k, int64_t n) {
+    const int64_t count = read_blocks.count, begin = count * k / n, end = count * (k + 1) / n;
+    pack_columns(in(c.weight), columns, H, E, read_blocks, begin, end, panels.data);
+    if (L) pack_columns(in(c.weight) + E * H * columns, columns, H, L, read_blocks, begin, end, late_panels.data);
+    if (c.projection)
+      pack_columns(in(c.projection), H, R, 1, unit_blocks, unit_blocks.count * k / n, unit_blocks.count * (k + 1) / n,
+                   output_panels.data);
+  }
+
+  static const T* in(const void* p) { return static_cast<const T*>(p); }
+  static T* out(void* p) { return static_cast<T*>(p); }
+
+  // Sums over the rows of one thread, in one array: of the parameters, of both biases, of the scales.
+  struct Sums {
+    T *per_unit, *bias_x, *bias, *norm;
+  };
+  int64_t sums_size() const { return (P + 3 * G) * H; }
+  Sums sums(T* partial) const {
+    return {partial, partial + P * H, partial + (P + G) * H, partial + (P + 2 * G) * H};
+  }
+
+  // Where one row's step reads and writes.
+  struct Row {
+    const T *kept, *prev[S], *d_output, *zone[S];
+    T *carry[S], *d_x, *d_u;
+  };
+
+  void prepare(Row& row, int64_t rank, int64_t j) const {
+    const int64_t b = order.data[rank], t = time(rank, j), now = place(rank, t);
+    const int64_t then = j ? place(rank, time(rank, j - 1)) : 0;
+    row.kept = in(c.kept) + now * K * H;
+    row.prev[0] = j ? in(c.output) + padded(rank, time(rank, j - 1)) * R : in(c.initial[0]) + b * R;
+    for (int k = 1; k < S; ++k)
+      row.prev[k] = j ? in(c.history) + ((k - 1) * places + then) * H : in(c.initial[k]) + b * H;
+    for (int k = 0; k < S; ++k) row.zone[k] = c.zone[k] ? in(c.zone[k]) + t * c.zone_step + b * c.zone_row : nullptr;
+    row.d_output = c.d_output ? in(c.d_output) + padded(rank, t) * R : nullptr;
+    row.carry[0] = out(c.d_initial[0]) + b * R;
+    for (int k = 1; k < S; ++k) row.carry[k] = out(c.d_initial[k]) + b * H;
+    row.d_x = out(c.d_x) + now * G * H;
+    row.d_u = shares && c.d_u == nullptr ? row.d_x : out(c.d_u) + now * G * H;
+  }
+
+  template <bool whole>
+  static void add(T* to, V v, int64_t count) {
+    put<V, whole>(to, get<V, whole>(to, count) + v, count);
+  }
+
+  template <bool whole>
+  void update(const Row& row, const T* d_unprojected, const Sums& sum, int64_t unit, int64_t count) const {
+    V none[G], kept[at_least(K)], s[S], p[at_least(P)], d[S], dx[G], du[G], ds[S], dp[at_least(P)], stays[S];
+    for (int k = 0; k < K; ++k) kept[k] = get<V, whole>(row.kept + k * H + unit, count);
+    for (int k = 0; k < P; ++k) p[k] = get<V, whole>(in(c.per_unit) + k * H + unit, count);
+    for (int k = 0; k < S; ++k) {
+      const bool projected = k == 0 && c.projection;
+      s[k] = projected ? V{} : get<V, whole>(row.prev[k] + unit, count);
+      d[k] = projected ? get<V, whole>(d_unprojected + unit, count) : get<V, whole>(row.carry[k] + unit, count);
+      if (k == 0 && !projected && row.d_output) d[k] += get<V, whole>(row.d_output + unit, count);
+      stays[k] = V{};
+      if (row.zone[k]) {
+        stays[k] = get<V, whole>(row.zone[k] + unit, count) * d[k];
+        d[k] -= stays[k];
+      }
+    }
+    for (int g = 0; g < G; ++g) none[g] = V{};
+    Cell::backward(none, none, kept, s, p, d, dx, du, ds, dp);
+    for (int g = 0; g < G; ++g) {
+      put<V, whole>(row.d_x + g * H + unit, dx[g], count);
+      add<whole>(sum.bias_x + g * H + unit, dx[g], count);
+      if (row.d_u != row.d_x) {
+        const V gradient = shares ? dx[g] : du[g];
+        put<V, whole>(row.d_u + g * H + unit, gradient, count);
+        add<whole>(sum.bias + g * H + unit, gradient, count);
+      }
+    }
+    for (int k = c.projection ? 1 : 0; k < S; ++k) put<V, whole>(row.carry[k] + unit, ds[k] + stays[k], count);
+    for (int k = 0; k < P; ++k) add<whole>(sum.per_unit + k * H + unit, dp[k], count);
+  }
+
+  // The gradient of a projected output, before the nonlinearity, and then of the output before its projection.
+  void unproject(const Row* rows, int64_t active, int64_t begin, int64_t j) {
+    for (int64_t a = 0; a < active; ++a) {
+      const int64_t rank = begin + a, t = time(rank, j);
+      const T* y = in(c.output) + padded(rank, t) * R;
+      T* to = out(c.d_projected) + place(rank, t) * R;
+      by_vector<W>(0, R, [&](auto whole, int64_t k, int64_t count) {
+        V d = get<V, whole.value>(rows[a].carry[0] + k, count);
+        if (rows[a].d_output) d += get<V, whole.value>(rows[a].d_output + k, count);
+        const V r = get<V, whole.value>(y + k, count);
+        if (c.nonlinearity == 1) d *= T(1) - r * r;
+        if (c.nonlinearity == 2) d *= r * (T(1) - r);
+        if (c.nonlinearity == 3) d = r > V{} ? d : V{};
+        put<V, whole.value>(to + k, d, count);
+        put<V, whole.value>(rows[a].carry[0] + k, V{}, count);
+      });
+    }
+    multiply_back(active, unit_blocks, 0, unit_blocks.count, output_panels.data, R, 1,
+                  [&](int64_t a, int64_t) { return in(c.d_projected) + place(begin + a, time(begin + a, j)) * R; },
+                  [&](auto whole, int64_t a, int64_t unit, V v, int64_t count) {
+                    put<V, whole.value>(d_unprojected.data + order.data[begin + a] * H + unit, v, count);
+                  });
+  }
+
+  // Products with panels of columns: `depth` values from each of `parts` places that `from` gives; `to` takes the results.
+  template <class From, class To>
+  static void multiply_back(int64_t active, const Blocks& blocks, int64_t first, int64_t last, const T* panels,
+                            int64_t depth, int64_t parts, From from, To to) {
+    for (int64_t block = first; block < last; ++block)
+      for (int64_t a = 0; a < active; a += group) {
+        const int64_t count = active - a < group ? active - a : group;
+        T result[group * M * W];
+        const T* operands[group];
+        for (int64_t part = 0; part < parts; ++part) {
+          for (int64_t i = 0; i < count; ++i) operands[i] = from(a + i, part) + blocks.head(block) * depth;
+          Product<T, M>::run(count, panels + (block * parts + part) * depth * M * W, depth, operands,
+                             part ? result : nullptr, M * W, result, M * W);
+        }
+        for (int64_t i = 0; i < count; ++i)
+          by_vector<W>(0, blocks.units(block), [&](auto whole, int64_t k, int64_t lanes) {
+            to(whole, a + i, blocks.first(block) + k, load<V>(result + i * M * W + k), lanes);
+          });
+      }
+  }
+
+  // Through the normalisation: d_u from the gradient of its result to that of what was normalised.
+  void denormalise(const Row& row, int64_t rank, int64_t j, const Sums& sum) const {
+    const int64_t now = place(rank, time(rank, j));
+    for (int g = 0; g < G; ++g) {
+      const T *x = in(c.normed) + now * G * H + g * H, *scale = in(c.norm) + g * H;
+      T* d = row.d_u + g * H;
+      V total{}, along{};
+      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) {
+        const V gradient = get<V, whole.value>(d + k, count), value = get<V, whole.value>(x + k, count);
+        add<whole.value>(sum.norm + g * H + k, gradient * value, count);
+        const V scaled = gradient * get<V, whole.value>(scale + k, count);
+        total += scaled;
+        along += scaled * value;
+        put<V, whole.value>(d + k, scaled, count);
+      });
+      const T mean = lane_sum(total) / T(H), slope = lane_sum(along) / T(H);
+      const T inverse = in(c.deviation)[now * G + g];
+      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) {
+        const V value = get<V, whole.value>(x + k, count);
+        put<V, whole.value>(d + k, (get<V, whole.value>(d + k, count) - mean - value * slope) * inverse, count);
+      });
+    }
+  }
+
+  // Through the late gates' weights, and what these read.
+  void unmodulate(const Row* rows, int64_t active, int64_t begin, const Sums& sum) {
+    multiply_back(active, read_blocks, 0, read_blocks.count, late_panels.data, L * H, 1,
+                  [&](int64_t a, int64_t) { return rows[a].d_u + E * H; },
+                  [&](auto whole, int64_t a, int64_t unit, V v, int64_t count) {
+                    put<V, whole.value>(d_late.data + order.data[begin + a] * H + unit, v, count);
+                  });
+    for (int64_t a = 0; a < active; ++a) {
+      const T* mask = c.mask ? in(c.mask) + order.data[begin + a] * R : nullptr;
+      by_vector<W>(0, H, [&](auto whole, int64_t unit, int64_t count) {
+        constexpr bool w = whole.value;
+        const Row& row = rows[a];
+        V none[G] = {}, kept[at_least(K)], s[S], p[at_least(P)], dx[G] = {}, du[G] = {}, ds[S] = {}, dp[at_least(P)] = {};
+        for (int k = 0; k < K; ++k) kept[k] = get<V, w>(row.kept + k * H + unit, count);
+        for (int k = 0; k < P; ++k) p[k] = get<V, w>(in(c.per_unit) + k * H + unit, count);
+        for (int k = 0; k < S; ++k) s[k] = get<V, w>(row.prev[k] + unit, count);
+        if (mask) s[0] *= get<V, w>(mask + unit, count);
+        const V d = get<V, w>(d_late.data + order.data[begin + a] * H + unit, count);
+        Cell::modulated_backward(none, none, kept, s, p, d, dx, du, ds, dp);
+        for (int g = 0; g < G; ++g) {
+          add<w>(row.d_x + g * H + unit, dx[g], count);
+          add<w>(sum.bias_x + g * H + unit, dx[g], count);
+          if (row.d_u != row.d_x && g < E) {
+            const V gradient = shares ? dx[g] : du[g];
+            add<w>(row.d_u + g * H + unit, gradient, count);
+            add<w>(sum.bias + g * H + unit, gradient, count);
+          }
+        }
+        if (mask) ds[0] *= get<V, w>(mask + unit, count);
+        for (int k = 0; k < S; ++k) add<w>(row.carry[k] + unit, ds[k], count);
+        for (int k = 0; k < P; ++k) add<w>(sum.per_unit + k * H + unit, dp[k], count);
+      });
+    }
+  }
+
+  void run(int64_t k, int64_t n, T* partial) {
+    const bool split = divides_units;
+    const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
+    const int64_t count = read_blocks.count;
+    const int64_t first = split ? count * k / n : 0, last = split ? count * (k + 1) / n : count;
+    const int64_t unit = !split ? 0 : first < count ? read_blocks.first(first) : H;
+    const int64_t beyond = !split ? H : last < count ? read_blocks.first(last) : H;
+    // The carry ends as the gradient of the initial state.
+    for (int64_t rank = begin; rank < end; ++rank)
+      for (int part = 0; part < S; ++part) {
+        const int64_t size = part ? H : R, from = split ? unit : 0, to = split ? beyond : size;
+        T* carry = out(c.d_initial[part]) + order.data[rank] * size;
+        if (c.d_final[part])
+          std::memcpy(carry + from, in(c.d_final[part]) + order.data[rank] * size + from, (to - from) * sizeof(T));
+        else
+          std::memset(carry + from, 0, (to - from) * sizeof(T));
+      }
+    std::memset(partial, 0, sums_size() * sizeof(T));
+    const Sums sum = sums(partial);
+    Buffer<char> memory((end - begin) * sizeof(Row));
+    Row* rows = reinterpret_cast<Row*>(memory.data);
+    const int64_t longest = begin < end ? length.data[begin] : 0;
+    int64_t active = 0, round = 0;
+    pack(k, n);
+    // Divided units are each thread's own, and so are their panels.
+    if (!split) barrier.wait(n, round);
+    for (int64_t j = longest - 1; j >= 0; --j) {
+      while (active < end - begin && length.data[begin + active] > j) ++active;
+      for (int64_t a = 0; a < active; ++a) prepare(rows[a], begin + a, j);
+      if (c.projection) unproject(rows, active, begin, j);
+      for (int64_t a = 0; a < active; ++a) {
+        const T* d = c.projection ? d_unprojected.data + order.data[begin + a] * H : nullptr;
+        by_vector<W>(unit, beyond, [&](auto whole, int64_t at, int64_t lanes) {
+          update<whole.value>(rows[a], d, sum, at, lanes);
+        });
+        if (c.norm) denormalise(rows[a], begin + a, j, sum);
+      }
+      if constexpr (L > 0) unmodulate(rows, active, begin, sum);
+      // All of this step's gradients are needed; the next step's are other memory, so that one barrier is enough.
+      if (split) barrier.wait(n, round);
+      multiply_back(active, read_blocks, first, last, panels.data, heads_depth(), c.heads > 1 ? E : 1,
+                    [&](int64_t a, int64_t gate) { return rows[a].d_u + gate * H; },
+                    [&](auto whole, int64_t a, int64_t at, V v, int64_t lanes) {
+                      if (c.mask) v *= get<V, whole.value>(in(c.mask) + order.data[begin + a] * R + at, lanes);
+                      add<whole.value>(rows[a].carry[0] + at, v, lanes);
+                    });
+    }
+  }
+
+  int64_t heads_depth() const { return c.heads > 1 ? H / c.heads : E * H; }
+
+  int64_t threads() {
+    const double work = 2.0 * G * H * columns * B * steps;
+    const int64_t worthwhile = static_cast<int64_t>(work / 1e6) + 1;
+    const int64_t n = c.threads < worthwhile ? c.threads : worthwhile;
+    divides_units = B < 2 * n && !c.norm && L == 0 && !c.projection && !c.mask && read_blocks.count >= n &&
+                    2.0 * G * H * columns * B > 5e4;
+    return at_least_one(divides_units || n < B ? n : B);
+  }
+
+  struct Job {
+    Backward* engine;
+    T* partial;
+  };
+
+  static void task(void* context, int64_t k, int64_t n) {
+    const Job& job = *static_cast<const Job*>(context);
+    job.engine->run(k, n, job.partial + k * job.engine->sums_size());
+  }
+
+  // Summed in a fixed order: the same bits at every run.
+  void total(void* to, const T* partial, int64_t offset, int64_t size, int64_t n) const {
+    if (!to) return;
+    for (int64_t i = 0; i < size; ++i) {
+      T sum = 0;
+      for (int64_t k = 0; k < n; ++k) sum += partial[k * sums_size() + offset + i];
+      out(to)[i] = sum;
+    }
+  }
+
+  static int call(const Call* call, Parallel parallel) {
+    try {
+      Backward backward(*call);
+      const int64_t n = backward.threads(), H = call->hidden;
+      Buffer<T> partial(n * backward.sums_size());
+      std::memset(partial.data, 0, n * backward.sums_size() * sizeof(T));
+      Job job{&backward, partial.data};
+      if (n > 1)
+        parallel(task, &job, n);
+      else
+        task(&job, 0, 1);
+      backward.total(call->d_per_unit, partial.data, 0, P * H, n);
+      backward.total(call->d_bias_x, partial.data, P * H, G * H, n);
+      backward.total(call->d_bias, partial.data, (P + G) * H, G * H, n);
+      backward.total(call->d_norm, partial.data, (P + 2 * G) * H, G * H, n);
+      return 0;
+    } catch (const std::bad_alloc&) {
+      return 1;
+    }
+  }
+};
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

@@ -1,0 +1,361 @@
+// The forward pass: time loop x packed matrix product x generated update.
+//
+// Rows of the batch are divided among threads, longest first; each thread runs all steps of its rows, so that there is
+// no barrier in the time loop. A batch of too few rows divides the units instead, with a barrier at each step. The weights
+// are packed in panels that hold all gates of a block of units: the product of a tile of rows with a panel is read by
+// the update while it is in the first-level cache, and never written further.
+#pragma once
+
+#include "barrier.hpp"
+#include "rows.hpp"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+constexpr int at_least(int n) { return n > 0 ? n : 1; }
+
+template <class V>
+static inline V nonlinearity(int64_t kind, V x) {
+  return kind == 1 ? vector_tanh(x) : kind == 2 ? vector_sigmoid(x) : kind == 3 ? vector_relu(x) : x;
+}
+
+template <class Cell, class T>
+struct Forward : Rows {
+  typedef typename Vectors<T>::type V;
+  static constexpr int W = Vectors<T>::width;
+  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::per_unit, K = Cell::saved, L = Cell::late, E = G - L;
+  // Units of a block in vectors, and vectors of a panel: of all gates, of the early and of the late ones.
+  static constexpr int units = G == 1 ? 2 : 1, N = G * units, NE = E * units, NL = at_least(L) * units;
+  static constexpr int64_t group = 48;  // rows whose products wait together for the update
+
+  const int64_t H, R, I, columns;
+  const Blocks blocks, output_blocks;
+  // Few steps in all: the weights are read as they are.
+  const bool unpacked;
+  // Whether the update waits for the products of all units, which then lie in rows of their own.
+  const bool whole_rows;
+  bool divides_units;
+  Barrier barrier;
+  Buffer<T> input_panels, input_bias, panels, bias, late_panels, late_bias, output_panels, output_bias;
+  Buffer<T> fed, late_fed, unprojected;  // (B, ...) of one step, where they are not kept
+
+  explicit Forward(const Call& call)
+      : Rows(call),
+        H(call.hidden),
+        R(call.size),
+        I(call.features),
+        columns(call.heads > 1 ? call.hidden / call.heads : call.size),
+        blocks(call.hidden, call.heads, units * W),
+        output_blocks(call.size, 1, 2 * W),
+        unpacked(steps * B <= 8 && call.heads == 1 && !call.norm && L == 0 && !call.projection && !call.mask),
+        whole_rows(call.norm || L > 0),
+        divides_units(false),
+        input_panels(c.inputs && !unpacked ? blocks.count * I * N * W : 0),
+        input_bias(c.inputs && c.bias_ih && !unpacked ? blocks.count * N * W : 0),
+        panels(unpacked ? 0 : blocks.count * columns * NE * W),
+        bias(c.bias && !unpacked ? blocks.count * NE * W : 0),
+        late_panels(L ? blocks.count * columns * NL * W : 0),
+        late_bias(L && c.bias ? blocks.count * NL * W : 0),
+        output_panels(c.projection ? output_blocks.count * H * 2 * W : 0),
+        output_bias(c.projection_bias ? output_blocks.count * 2 * W : 0),
+        fed(c.mask && !c.before ? B * R : 0),
+        late_fed(L && !c.modulated ? B * H : 0),
+        unprojected(c.projection && !c.unprojected ? B * H : 0) {
+    if (unpacked) return;
+    if (c.inputs && c.bias_ih) pack_values(in(c.bias_ih), H, 0, G, blocks, input_bias.data);
+    if (c.bias && !c.norm) pack_values(in(c.bias), H, 0, E, blocks, bias.data);
+    if (L && c.bias) pack_values(in(c.bias), H, E, L, blocks, late_bias.data);
+    if (c.projection_bias) pack_values(in(c.projection_bias), R, 0, 1, output_blocks, output_bias.data);
+  }
+
+  // The k-th of n shares of the packing.
+  void pack(int64_t k, int64_t n) {
+    if (unpacked) return;
+    const int64_t begin = blocks.count * k / n, end = blocks.count * (k + 1) / n;
+    if (c.inputs) pack_rows(in(c.weight_ih), I, H, 0, G, blocks, begin, end, input_panels.data);
+    pack_rows(in(c.weight), columns, H, 0, E, blocks, begin, end, panels.data);
+    if (L) pack_rows(in(c.weight), columns, H, E, L, blocks, begin, end, late_panels.data);
+    if (c.projection)
+      pack_rows(in(c.projection), H, R, 0, 1, output_blocks, output_blocks.count * k / n, output_blocks.count * (k + 1) / n,
+                output_panels.data);
+  }
+
+  static const T* in(const void* p) { return static_cast<const T*>(p); }
+  static T* out(void* p) { return static_cast<T*>(p); }
+
+  // Where one row's step reads and writes.
+  struct Row {
+    const T *x, *inputs, *fed, *prev[S], *zone[S];
+    T *next[S], *history[S], *kept, *modulated;
+  };
+
+  void prepare(Row& row, int64_t rank, int64_t j) const {
+    const int64_t b = order.data[rank], t = time(rank, j), now = place(rank, t);
+    row.x = c.x ? in(c.x) + now * G * H : nullptr;
+    row.inputs = c.inputs ? in(c.inputs) + now * I : nullptr;
+    row.prev[0] = j ? in(c.output) + padded(rank, time(rank, j - 1)) * R : in(c.initial[0]) + b * R;
+    row.next[0] = !c.projection     ? out(c.output) + padded(rank, t) * R
+                  : c.unprojected ? out(c.unprojected) + now * H
+                                  : unprojected.data + b * H;
+    row.history[0] = nullptr;
+    for (int k = 1; k < S; ++k) {
+      row.prev[k] = row.next[k] = out(c.final_state[k]) + b * H;
+      row.history[k] = c.history ? out(c.history) + ((k - 1) * places + now) * H : nullptr;
+    }
+    for (int k = 0; k < S; ++k) row.zone[k] = c.zone[k] ? in(c.zone[k]) + t * c.zone_step + b * c.zone_row : nullptr;
+    row.kept = c.kept ? out(c.kept) + now * K * H : nullptr;
+    row.modulated = !L ? nullptr : c.modulated ? out(c.modulated) + now * H : late_fed.data + b * H;
+    row.fed = c.mask ? (c.before ? out(c.before) + now * R : fed.data + b * R) : row.prev[0];
+  }
+
+  // What the recurrent weights read, where it is not the output before as it lies there.
+  void feed(const Row& row, int64_t rank, int64_t j, int64_t begin, int64_t end) const {
+    if (c.mask) {
+      const T* mask = in(c.mask) + order.data[rank] * R;
+      T* to = const_cast<T*>(row.fed);
+      for (int64_t k = begin; k < end; ++k) to[k] = mask[k] * row.prev[0][k];
+    } else if (c.before) {
+      T* to = out(c.before) + place(rank, time(rank, j)) * R;
+      std::memcpy(to + begin, row.prev[0] + begin, (end - begin) * sizeof(T));
+    }
+  }
+
+  // x and u point to the unit, their gates `x_stride` and `u_stride` apart.
+  template <bool whole>
+  void update(const Row& row, const T* x, int64_t x_stride, const T* u, int64_t u_stride, int64_t unit,
+              int64_t count) const {
+    V xs[G], us[G], s[S], p[at_least(P)], after[S], kept[at_least(K)];
+    for (int g = 0; g < G; ++g) {
+      xs[g] = get<V, whole>(x + g * x_stride, count);
+      us[g] = get<V, whole>(u + g * u_stride, count);
+    }
+    // A projected output has other units than the update.
+    s[0] = c.projection ? V{} : get<V, whole>(row.prev[0] + unit, count);
+    for (int k = 1; k < S; ++k) s[k] = get<V, whole>(row.prev[k] + unit, count);
+    for (int k = 0; k < P; ++k) p[k] = get<V, whole>(in(c.per_unit) + k * H + unit, count);
+    Cell::forward(xs, us, s, p, after, kept);
+    for (int k = 0; k < S; ++k) {
+      if (row.zone[k]) after[k] += get<V, whole>(row.zone[k] + unit, count) * (s[k] - after[k]);
+      put<V, whole>(row.next[k] + unit, after[k], count);
+      if (row.history[k]) put<V, whole>(row.history[k] + unit, after[k], count);
+    }
+    if (row.kept)
+      for (int k = 0; k < K; ++k) put<V, whole>(row.kept + k * H + unit, kept[k], count);
+  }
+
+  void step_unpacked(const Row& row, T* x, T* u, int64_t begin, int64_t end) const {
+    for (int g = 0; g < G; ++g) {
+      const int64_t first = g * H + begin;
+      if (row.inputs)
+        multiply_unpacked(in(c.weight_ih) + first * I, I, end - begin, row.inputs,
+                          c.bias_ih ? in(c.bias_ih) + first : nullptr, x + first);
+      multiply_unpacked(in(c.weight) + first * R, R, end - begin, row.fed, c.bias ? in(c.bias) + first : nullptr, u + first);
+    }
+    by_vector<W>(begin, end, [&](auto whole, int64_t unit, int64_t count) {
+      update<whole.value>(row, (row.inputs ? x : row.x) + unit, H, u + unit, H, unit, count);
+    });
+  }
+
+  // The products of one block of units for all rows, and their update.
+  void step_block(const Row* rows, int64_t active, int64_t block, T* whole_u) const {
+    const int64_t first = blocks.first(block), row_size = blocks.count * N * W;
+    const int64_t offset = blocks.head(block) * blocks.per_head_units * (c.heads > 1);
+    T x[group * N * W], u[group * N * W];
+    for (int64_t a = 0; a < active; a += group) {
+      const int64_t count = active - a < group ? active - a : group;
+      const T* from[group];
+      for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].fed + offset;
+      Product<T, NE>::run(count, panels.data + block * columns * NE * W, columns, from,
+                          c.bias && !c.norm ? bias.data + block * NE * W : nullptr, 0,
+                          whole_u ? whole_u + a * row_size + block * N * W : u, whole_u ? row_size : N * W);
+      if (whole_u) continue;
+      const bool fused = c.inputs;
+      if (fused) {
+        for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].inputs;
+        Product<T, N>::run(count, input_panels.data + block * I * N * W, I, from,
+                           c.bias_ih ? input_bias.data + block * N * W : nullptr, 0, x, N * W);
+      }
+      for (int64_t i = 0; i < count; ++i)
+        by_vector<W>(0, blocks.units(block), [&](auto whole, int64_t j, int64_t lanes) {
+          update<whole.value>(rows[a + i], fused ? x + i * N * W + j : rows[a + i].x + first + j, fused ? units * W : H,
+                              u + i * N * W + j, units * W, first + j, lanes);
+        });
+    }
+  }
+
+  // Of cells whose update waits for all units: normalisation, late gates, then the update.
+  void step_whole(const Row* rows, int64_t active, int64_t begin, int64_t j, T* whole_u, T* line) const {
+    const int64_t row_size = blocks.count * N * W;
+    if (c.norm)
+      for (int64_t a = 0; a < active; ++a) {
+        const int64_t now = place(begin + a, time(begin + a, j));
+        normalise(whole_u + a * row_size, c.normed ? out(c.normed) + now * G * H : nullptr,
+                  c.deviation ? out(c.deviation) + now * G : nullptr, line);
+      }
+    if constexpr (L > 0) {
+      for (int64_t a = 0; a < active; ++a) each_vector(rows[a], whole_u + a * row_size, [&](auto whole, const T* x, const T* u, int64_t unit, int64_t count) {
+          modulate<whole.value>(rows[a], x, u, unit, count);
+        });
+      for (int64_t block = 0; block < blocks.count; ++block)
+        for (int64_t a = 0; a < active; a += group) {
+          const int64_t count = active - a < group ? active - a : group;
+          const T* from[group];
+          for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].modulated;
+          Product<T, NL>::run(count, late_panels.data + block * columns * NL * W, columns, from,
+                              c.bias ? late_bias.data + block * NL * W : nullptr, 0,
+                              whole_u + a * row_size + block * N * W + NE * W, row_size);
+        }
+    }
+    for (int64_t a = 0; a < active; ++a) each_vector(rows[a], whole_u + a * row_size, [&](auto whole, const T* x, const T* u, int64_t unit, int64_t count) {
+        update<whole.value>(rows[a], x, H, u, units * W, unit, count);
+      });
+  }
+
+  template <class F>
+  void each_vector(const Row& row, const T* u, F f) const {
+    for (int64_t block = 0; block < blocks.count; ++block) {
+      const int64_t first = blocks.first(block);
+      by_vector<W>(0, blocks.units(block), [&](auto whole, int64_t j, int64_t count) {
+        f(whole, row.x + first + j, u + block * N * W + j, first + j, count);
+      });
+    }
+  }
+
+  template <bool whole>
+  void modulate(const Row& row, const T* x, const T* u, int64_t unit, int64_t count) const {
+    V xs[G], us[G], s[S], p[at_least(P)];
+    for (int g = 0; g < G; ++g) {
+      xs[g] = get<V, whole>(x + g * H, count);
+      us[g] = g < E ? get<V, whole>(u + g * units * W, count) : V{};
+    }
+    s[0] = get<V, whole>(row.fed + unit, count);
+    for (int k = 1; k < S; ++k) s[k] = get<V, whole>(row.prev[k] + unit, count);
+    for (int k = 0; k < P; ++k) p[k] = get<V, whole>(in(c.per_unit) + k * H + unit, count);
+    put<V, whole>(row.modulated + unit, Cell::modulated(xs, us, s, p), count);
+  }
+
+  // Each gate to mean 0 and variance 1 over the units, then scaled and shifted.
+  void normalise(T* u, T* normed, T* deviation, T* line) const {
+    for (int g = 0; g < G; ++g) {
+      for (int64_t block = 0; block < blocks.count; ++block)
+        std::memcpy(line + blocks.first(block), u + (block * G + g) * units * W, blocks.units(block) * sizeof(T));
+      V sum{};
+      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) { sum += get<V, whole.value>(line + k, count); });
+      const T mean = lane_sum(sum) / T(H);
+      T squares = 0;
+      sum = V{};
+      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) {
+        if constexpr (whole.value) {
+          const V d = load<V>(line + k) - mean;
+          sum += d * d;
+        } else {
+          for (int64_t i = k; i < k + count; ++i) squares += (line[i] - mean) * (line[i] - mean);
+        }
+      });
+      const T inverse = T(1) / std::sqrt((squares + lane_sum(sum)) / T(H) + T(c.epsilon));
+      if (deviation) deviation[g] = inverse;
+      const T *scale = in(c.norm) + g * H, *shift = c.bias ? in(c.bias) + g * H : nullptr;
+      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) {
+        const V x = (get<V, whole.value>(line + k, count) - mean) * inverse;
+        if (normed) put<V, whole.value>(normed + g * H + k, x, count);
+        V y = x * get<V, whole.value>(scale + k, count);
+        if (shift) y += get<V, whole.value>(shift + k, count);
+        put<V, whole.value>(line + k, y, count);
+      });
+      for (int64_t block = 0; block < blocks.count; ++block)
+        std::memcpy(u + (block * G + g) * units * W, line + blocks.first(block), blocks.units(block) * sizeof(T));
+    }
+  }
+
+  void project_output(const Row* rows, int64_t active, int64_t begin, int64_t j) const {
+    T result[group * 2 * W];
+    for (int64_t block = 0; block < output_blocks.count; ++block)
+      for (int64_t a = 0; a < active; a += group) {
+        const int64_t count = active - a < group ? active - a : group;
+        const T* from[group];
+        for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].next[0];
+        Product<T, 2>::run(count, output_panels.data + block * H * 2 * W, H, from,
+                           c.projection_bias ? output_bias.data + block * 2 * W : nullptr, 0, result, 2 * W);
+        for (int64_t i = 0; i < count; ++i) {
+          T* to = out(c.output) + padded(begin + a + i, time(begin + a + i, j)) * R + output_blocks.first(block);
+          by_vector<W>(0, output_blocks.units(block), [&](auto whole, int64_t k, int64_t lanes) {
+            put<V, whole.value>(to + k, nonlinearity(c.nonlinearity, load<V>(result + i * 2 * W + k)), lanes);
+          });
+        }
+      }
+  }
+
+  void run(int64_t k, int64_t n) {
+    const bool split = divides_units;
+    const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
+    const int64_t first_block = split ? blocks.count * k / n : 0, last_block = split ? blocks.count * (k + 1) / n : blocks.count;
+    const int64_t unit = first_block < blocks.count ? blocks.first(first_block) : H;
+    const int64_t beyond = last_block < blocks.count ? blocks.first(last_block) : H;
+    // Parts beyond the output live in the final state, which they end in, and are updated in place.
+    for (int64_t rank = begin; rank < end; ++rank)
+      for (int part = 1; part < S; ++part) {
+        const int64_t at = order.data[rank] * H + unit;
+        std::memcpy(out(c.final_state[part]) + at, in(c.initial[part]) + at, (beyond - unit) * sizeof(T));
+      }
+    if (!split || k == 0) fill_padding<T>(begin, end);
+    Buffer<char> memory((end - begin) * sizeof(Row));
+    Row* rows = reinterpret_cast<Row*>(memory.data);
+    Buffer<T> whole_u(whole_rows ? (end - begin) * blocks.count * N * W : 0), line(c.norm ? H : 0);
+    Buffer<T> unpacked_x(unpacked && c.inputs ? G * H : 0), unpacked_u(unpacked ? G * H : 0);
+    const int64_t longest = begin < end ? length.data[begin] : 0;
+    int64_t active = end - begin, round = 0;
+    pack(k, n);
+    // Divided units are each thread's own, and so are their panels.
+    if (!split) barrier.wait(n, round);
+    for (int64_t j = 0; j < longest; ++j) {
+      while (active > 0 && length.data[begin + active - 1] <= j) --active;
+      for (int64_t a = 0; a < active; ++a) {
+        prepare(rows[a], begin + a, j);
+        feed(rows[a], begin + a, j, split ? unit : 0, split ? beyond : R);
+        if (unpacked) step_unpacked(rows[a], unpacked_x.data, unpacked_u.data, unit, beyond);
+      }
+      if (!unpacked)
+        for (int64_t block = first_block; block < last_block; ++block)
+          step_block(rows, active, block, whole_rows ? whole_u.data : nullptr);
+      if (whole_rows) step_whole(rows, active, begin, j, whole_u.data, line.data);
+      if (c.projection) project_output(rows, active, begin, j);
+      if (split) barrier.wait(n, round);
+    }
+    if (!split || k == 0)
+      for (int64_t rank = begin; rank < end; ++rank) {
+        const int64_t row = order.data[rank], last = length.data[rank] - 1;
+        const T* from = last < 0 ? in(c.initial[0]) + row * R : in(c.output) + padded(rank, time(rank, last)) * R;
+        std::memcpy(out(c.final_state[0]) + row * R, from, R * sizeof(T));
+      }
+  }
+
+  // Threads worth waking: a share of the work should take far longer than that.
+  int64_t threads() {
+    const double work = 2.0 * G * H * (columns + (c.inputs ? I : 0)) * B * steps;
+    const int64_t worthwhile = static_cast<int64_t>(work / 1e6) + 1;
+    const int64_t n = c.threads < worthwhile ? c.threads : worthwhile;
+    // A barrier costs about as much as 5 * 10^4 operations.
+    divides_units = B < 2 * n && !whole_rows && !c.projection && !c.mask && blocks.count >= n &&
+                    2.0 * G * H * (columns + (c.inputs ? I : 0)) * B > 5e4;
+    return at_least_one(divides_units || n < B ? n : B);
+  }
+
+  static void task(void* context, int64_t k, int64_t n) { static_cast<Forward*>(context)->run(k, n); }
+
+  static int call(const Call* call, Parallel parallel) {
+    try {
+      Forward forward(*call);
+      const int64_t n = forward.threads();
+      if (n > 1)
+        parallel(task, &forward, n);
+      else
+        task(&forward, 0, 1);
+      return 0;
+    } catch (const std::bad_alloc&) {
+      return 1;
+    }
+  }
+};
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

@@ -1,0 +1,180 @@
+"""The rules by which torch.func.vmap goes through the engine's operators, and what they ask of the engine.
+
+Where all members of a vmap share the weights, their rows are rows of one larger batch: folded, one run of the engine
+serves all. What the engine keeps of that run stays folded until the backward pass, which is told how many members there
+are and gives the gradients of the weights member by member. Where the members' weights differ (an ensemble), and where
+only the cotangents do (a Jacobian), the engine runs once a member.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C import _vmapmode_decrement_nesting, _vmapmode_increment_nesting
+from torch._C._functorch import is_legacy_batchedtensor
+
+from recurra.kernels.engine import Arguments, Kept
+
+__all__ = ["backward_rule", "forward_rule", "kept_of_rows", "of_rows", "one_by_one"]
+
+Dims = Sequence[int | None]
+
+
+def forward_rule(
+    info: Any,
+    in_dims: Any,
+    key: str,
+    tensors: list[Tensor],
+    present: list[bool],
+    lengths: Tensor | None,
+    reverse: bool,
+    training: bool,
+) -> tuple[Any, Any]:
+    """The rule of `recurra::recurrence`."""
+    run, size = torch.ops.recurra.recurrence, info.batch_size
+    _, dims, _, dim_lengths, *_ = in_dims
+    rows = _rows(tensors, dims, present)
+    if _fold(dims, rows, dim_lengths):
+        folded = [_folded(tensor, dim, at, size) for tensor, dim, at in zip(tensors, dims, rows, strict=True)]
+        lengths = None if lengths is None else _folded(lengths, dim_lengths, 0, size)
+        output, final, kept = run(key, folded, present, lengths, reverse, training)
+        results = output.unflatten(1, (size, -1)), [part.unflatten(0, (size, -1)) for part in final], kept
+        # What is kept is not a member's: it is all members' in one.
+        return results, (1, [0] * len(final), [None] * len(kept))
+
+    def of_one(k: int) -> list[Any]:
+        return run(key, _select(tensors, dims, k), present, _selected(lengths, dim_lengths, k), reverse, training)
+
+    output, final, kept = zip(*map(of_one, range(size)), strict=True)
+    stacked = torch.stack(output), _stack(final), _stack(kept)
+    return stacked, (0, [0] * len(final[0]), [0] * len(kept[0]))
+
+
+def backward_rule(
+    info: Any,
+    in_dims: Any,
+    key: str,
+    tensors: list[Tensor],
+    present: list[bool],
+    output: Tensor,
+    kept: list[Tensor],
+    lengths: Tensor | None,
+    reverse: bool,
+    cotangents: list[Tensor],
+    given: list[bool],
+    needed: list[bool],
+    members: int,
+) -> tuple[Any, Any]:
+    """The rule of `recurra::recurrence_backward`."""
+    run, size = torch.ops.recurra.recurrence_backward, info.batch_size
+    _, dims, _, dim_output, dims_kept, dim_lengths, _, dims_cotangents, *_ = in_dims
+    rows = _rows(tensors, dims, present)
+    if _fold(dims, rows, dim_lengths):
+        folded = [_folded(tensor, dim, at, size) for tensor, dim, at in zip(tensors, dims, rows, strict=True)]
+        lengths = None if lengths is None else _folded(lengths, dim_lengths, 0, size)
+        output = _folded(output, dim_output, 1, size)
+        at_cotangents = [1 if given[0] and k == 0 else 0 for k in range(len(cotangents))]
+        cotangents = [
+            _folded(tensor, dim, at, size)
+            for tensor, dim, at in zip(cotangents, dims_cotangents, at_cotangents, strict=True)
+        ]
+        found = run(key, folded, present, output, kept, lengths, reverse, cotangents, given, needed, size * members)
+        at = [at or 0 for at, needs in zip(rows, needed, strict=True) if needs]
+        return [gradient.unflatten(dim, (size, -1)) for gradient, dim in zip(found, at, strict=True)], at
+
+    def of_one(k: int) -> list[Tensor]:
+        return run(
+            key,
+            _select(tensors, dims, k),
+            present,
+            _selected(output, dim_output, k),
+            _select(kept, dims_kept, k),
+            _selected(lengths, dim_lengths, k),
+            reverse,
+            _select(cotangents, dims_cotangents, k),
+            given,
+            needed,
+            members,
+        )
+
+    found = _stack([of_one(k) for k in range(size)])
+    return found, [0] * len(found)
+
+
+def one_by_one(
+    run: Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]], cotangents: Sequence[Tensor | None]
+) -> Sequence[Tensor | None]:
+    """`run`, also in the vmap of torch.autograd.grad(is_grads_batched=True), which asks no rule of an operator."""
+    batched = [cotangent for cotangent in cotangents if cotangent is not None and is_legacy_batchedtensor(cotangent)]
+    if not batched:
+        return run(cotangents)
+    level = _vmapmode_increment_nesting() - 1
+    _vmapmode_decrement_nesting()
+    size = len(torch._remove_batch_dim(batched[0], level, 0, 0))
+    apart = [None if c is None else torch._remove_batch_dim(c, level, size, 0) for c in cotangents]
+    found = [run([None if c is None else c[k] for c in apart]) for k in range(size)]
+    return [
+        None if any(g is None for g in of_all) else torch._add_batch_dim(torch.stack(of_all), 0, level)
+        for of_all in zip(*found, strict=True)
+    ]
+
+
+def of_rows(tensors: Sequence[Tensor | None], at: Dims, rows: slice) -> list[Tensor | None]:
+    """Some rows of the batch only, of tensors that hold them in the dimensions `at`."""
+    return [
+        tensor if tensor is None or dim is None else tensor.narrow(dim, rows.start, rows.stop - rows.start).contiguous()
+        for tensor, dim in zip(tensors, at, strict=True)
+    ]
+
+
+def kept_of_rows(kept: Kept, lengths: Tensor | None, rows: slice) -> Kept:
+    """What the engine has kept of some rows of the batch only."""
+    steps, batch, _ = kept.output.shape
+
+    def of_places(name: str, tensor: Tensor) -> Tensor:
+        parts = tensor.shape[0] if name == "history" else 1
+        if lengths is None:
+            return tensor.view(parts, steps, batch, -1)[:, :, rows].reshape(parts, (rows.stop - rows.start) * steps, -1)
+        places, start, end = (int(lengths[:row].sum()) for row in (batch, rows.start, rows.stop))
+        width = tensor.numel() // tensor.shape[1 if name == "history" else 0]
+        return tensor.view(-1)[: places * width].view(parts, places, -1)[:, start:end].contiguous()
+
+    others = {name: of_places(name, tensor) for name, tensor in kept.others.items()}
+    others = {name: tensor if name == "history" else tensor[0] for name, tensor in others.items()}
+    projected = None if kept.projected is None else of_places("projected", kept.projected)[0]
+    return Kept(kept.output[:, rows].contiguous(), projected, others)
+
+
+def _rows(tensors: Sequence[Tensor], dims: Dims, present: Sequence[bool]) -> list[int | None]:
+    """Where the rows of the batch are in each tensor of one member."""
+    of_one = iter(_select(tensors, dims, 0))
+    flat = [next(of_one) if there else None for there in present]
+    return [at for at, there in zip(Arguments.of(flat).rows(), present, strict=True) if there]
+
+
+def _fold(dims: Dims, rows: Dims, dim_lengths: int | None) -> bool:
+    """Whether the members differ in their rows, and in nothing else."""
+    differ = [(dim, at) for dim, at in zip(dims, rows, strict=True) if dim is not None]
+    return all(at is not None for _, at in differ) and (bool(differ) or dim_lengths is not None)
+
+
+def _folded(tensor: Tensor, dim: int | None, at: int | None, size: int) -> Tensor:
+    """With the members' rows as rows of one batch, member after member."""
+    if at is None:
+        return tensor
+    if dim is None:
+        return tensor.unsqueeze(at).expand(*tensor.shape[:at], size, *tensor.shape[at:]).flatten(at, at + 1)
+    return tensor.movedim(dim, at).flatten(at, at + 1)
+
+
+def _selected(tensor: Any, dim: int | None, k: int) -> Any:
+    return tensor if dim is None else tensor.select(dim, k)
+
+
+def _select(tensors: Sequence[Tensor], dims: Dims, k: int) -> list[Tensor]:
+    return [_selected(tensor, dim, k) for tensor, dim in zip(tensors, dims, strict=True)]
+
+
+def _stack(lists: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    return [torch.stack(tensors) for tensors in zip(*lists, strict=True)]

@@ -1,0 +1,93 @@
+"""The engine's derivatives in torch operations, by the reference: for derivatives of derivatives."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.func import vjp, vmap
+
+from recurra.cells import Cell
+from recurra.kernels import reference
+from recurra.kernels.engine import Arguments
+from recurra.kernels.weights import Masks, Weights
+
+__all__ = ["gradients", "gradients_of_gradients", "results"]
+
+
+def results(
+    cell: Cell, flat: Sequence[Tensor | None], lengths: Tensor | None, reverse: bool
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """What the engine gives of `Arguments.flat`: the outputs and the final state by part."""
+    a = Arguments.of(flat)
+    per_unit = {} if a.per_unit is None else dict(zip(cell.per_unit, a.per_unit, strict=True))
+    weight_ih = a.inputs if a.weight_ih is None else a.weight_ih
+    weights = Weights(
+        weight_ih, a.weight_hh, a.bias_ih, a.bias_hh, a.weight_hr, a.bias_hr, None, a.norm_hh, per_unit=per_unit
+    )
+    run = reference.run_projected if a.weight_ih is None else reference.run
+    return run(cell, a.inputs, a.state, weights, lengths, reverse, Masks(a.mask, a.zone or None))
+
+
+def gradients(
+    cell: Cell,
+    flat: Sequence[Tensor | None],
+    lengths: Tensor | None,
+    reverse: bool,
+    cotangents: Sequence[Tensor | None],
+    needed: Sequence[bool],
+) -> tuple[Tensor, ...]:
+    """The gradients of those of `Arguments.flat` that are needed, for torch to differentiate or transform further."""
+
+    def given(*chosen: Tensor) -> tuple[Tensor, ...]:
+        output, final = results(cell, _replaced(flat, needed, chosen), lengths, reverse)
+        return tuple(r for r, cotangent in zip((output, *final), cotangents, strict=True) if cotangent is not None)
+
+    _, pull = vjp(given, *_chosen(flat, needed))
+    return pull(tuple(cotangent for cotangent in cotangents if cotangent is not None))
+
+
+def gradients_of_gradients(
+    cell: Cell,
+    flat: Sequence[Tensor | None],
+    lengths: Tensor | None,
+    reverse: bool,
+    cotangents: Sequence[Tensor | None],
+    needed: Sequence[bool],
+    members: int,
+    seconds: Sequence[Tensor],
+    wanted: Sequence[bool],
+) -> tuple[Tensor, ...]:
+    """The gradients of `flat` and `cotangents`, those that are wanted, by those of what `gradients` gives (`seconds`).
+
+    The rows are `members` groups, each with gradients of the weights of its own: `seconds` has (members, ...) there.
+    """
+    rows = Arguments.of(flat).rows()
+    dimensions = [*rows, 1, *(0 for _ in cotangents[1:])]
+
+    def of_members(*chosen: Tensor) -> tuple[Tensor, ...]:
+        everything = _replaced([*flat, *cotangents], wanted, chosen)
+        apart = [
+            tensor if tensor is None or at is None else tensor.unflatten(at, (members, -1))
+            for tensor, at in zip(everything, dimensions, strict=True)
+        ]
+        in_dims = [None if tensor is None else at for tensor, at in zip(apart, dimensions, strict=True)]
+        out_dims = [at for at, needs in zip(rows, needed, strict=True) if needs]
+
+        def of_one(everything: list[Tensor | None], lengths: Tensor | None) -> tuple[Tensor, ...]:
+            return gradients(cell, everything[: len(flat)], lengths, reverse, everything[len(flat) :], needed)
+
+        each = None if lengths is None else lengths.unflatten(0, (members, -1))
+        found = vmap(of_one, (in_dims, None if each is None else 0), tuple(at or 0 for at in out_dims))(apart, each)
+        return tuple(g if at is None else g.flatten(at, at + 1) for g, at in zip(found, out_dims, strict=True))
+
+    _, pull = vjp(of_members, *_chosen([*flat, *cotangents], wanted))
+    return pull(tuple(seconds))
+
+
+def _chosen(tensors: Sequence[Tensor | None], flags: Sequence[bool]) -> list[Tensor]:
+    return [tensor for tensor, flag in zip(tensors, flags, strict=True) if flag and tensor is not None]
+
+
+def _replaced(tensors: Sequence[Tensor | None], flags: Sequence[bool], chosen: Sequence[Tensor]) -> list[Tensor | None]:
+    """The tensors with those that are flagged replaced."""
+    rest = iter(chosen)
+    return [next(rest) if flag and tensor is not None else tensor for tensor, flag in zip(tensors, flags, strict=True)]

@@ -1,0 +1,301 @@
+"""The engine's two functions on tensors, forward and backward, without autograd."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from recurra.cells import Cell
+from recurra.kernels import extension
+from recurra.kernels.projections import NORM_EPSILON
+
+__all__ = ["Arguments", "Kept", "backward", "forward", "kept_shapes"]
+
+_NONLINEARITIES = {None: 0, "identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
+# The engine makes the input projection itself where both weights stay in a core's second-level cache, and enough rows of
+# the batch share each reading of them, or where there are so few steps that one more call would take longer.
+_FUSED_BYTES, _FUSED_ROWS, _FEW_STEPS = 2**20, 8, 8
+
+
+class Arguments(NamedTuple):
+    """What the engine runs on, every tensor contiguous; letters as in `recurra.kernels.Weights`.
+
+    Attributes:
+        inputs: (T, B, I), or without `weight_ih` the input projections (T, B, G * H).
+        zone: by part (T, B, H), or (1, 1, H) where all steps share one; empty without zoneout.
+        per_unit: (P, H).
+    """
+
+    inputs: Tensor
+    weight_ih: Tensor | None
+    bias_ih: Tensor | None
+    weight_hh: Tensor | None
+    bias_hh: Tensor | None
+    weight_hr: Tensor | None
+    bias_hr: Tensor | None
+    norm_hh: Tensor | None
+    per_unit: Tensor | None
+    mask: Tensor | None
+    zone: tuple[Tensor, ...]
+    state: tuple[Tensor, ...]
+
+    def flat(self) -> list[Tensor | None]:
+        """All in one list, zones and state at its end, a None for each part without a zone."""
+        zone = self.zone or (None,) * len(self.state)
+        return [*self[:-2], *zone, *self.state]
+
+    def rows(self) -> list[int | None]:
+        """For each of `flat` which dimension is the batch's, B; None for what all rows share."""
+        zone = [None if part.shape[0] == part.shape[1] == 1 else 1 for part in self.zone] or [None] * len(self.state)
+        return [1, *(None for _ in _SINGLE[1:-1]), 0, *zone, *(0 for _ in self.state)]
+
+    @classmethod
+    def of(cls, flat: Sequence[Any]) -> Self:
+        """From what `flat` gives."""
+        single, parts = len(_SINGLE), (len(flat) - len(_SINGLE)) // 2
+        zone = () if flat[single] is None else tuple(flat[single : single + parts])
+        return cls(*flat[:single], zone, tuple(flat[single + parts :]))
+
+
+_SINGLE = Arguments._fields[:-2]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the forward pass keeps for the backward pass; N places are the true steps of all rows.
+
+    Attributes:
+        projected: (N, G * H), the input projections, where they are needed again.
+        others: by name of a `Call`'s field.
+    """
+
+    output: Tensor
+    projected: Tensor | None
+    others: dict[str, Tensor]
+
+
+def forward(
+    cell: Cell, arguments: Arguments, lengths: Tensor | None, reverse: bool, training: bool, padded: bool = False
+) -> tuple[Tensor, tuple[Tensor, ...], Kept | None]:
+    """The outputs (T, B, R), the final state by part, and what the backward pass needs.
+
+    Args:
+        cell: the equations.
+        arguments: the tensors.
+        lengths: (B,) int64 on the CPU, contiguous, or None.
+        reverse: from each row's last step to its first.
+        training: whether there will be a backward pass.
+        padded: whether what is kept has a size that does not depend on the lengths, that of T * B places.
+
+    Raises:
+        MemoryError: where there is not enough.
+    """
+    a, compiled = arguments, extension.best(cell)
+    inputs = _at_places(a.inputs, lengths)
+    call = _call(cell, a, lengths, reverse)
+    projected = None
+    if a.weight_ih is None:
+        projected = inputs
+    elif not compiled.mixes_units or cell.late_gates or not _fuses(a.inputs, a.weight_ih, a.weight_hh):
+        # One large product for all steps: torch's is as fast as they come.
+        projected = linear(inputs, a.weight_ih, a.bias_ih)
+    if projected is None:
+        call.features = inputs.shape[-1]
+        call.inputs, call.weight_ih, call.bias_ih = _pointer(inputs), _pointer(a.weight_ih), _pointer(a.bias_ih)
+    else:
+        call.x = _pointer(projected)
+    output = inputs.new_empty(*a.inputs.shape[:2], a.state[0].shape[1])
+    final = tuple(torch.empty_like(part) for part in a.state)
+    call.output = _pointer(output)
+    _set(call.final_state, final)
+    others: dict[str, Tensor] = {}
+    if training:
+        places = a.inputs.shape[0] * a.inputs.shape[1] if padded else inputs.shape[0]
+        others = {name: inputs.new_empty(shape) for name, shape in kept_shapes(cell, a, places).items()}
+        for name, tensor in others.items():
+            setattr(call, name, tensor.data_ptr())
+    _launch(compiled.forward, call, output)
+    if not training:
+        return output, final, None
+    return output, final, Kept(output, None if compiled.mixes_units else projected, others)
+
+
+def kept_shapes(cell: Cell, a: Arguments, places: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of `Kept.others`."""
+    compiled, (hidden, size) = extension.best(cell), _sizes(cell, a)
+    gates, parts = len(cell.gates), len(cell.state)
+    shapes: dict[str, tuple[int, ...]] = {}
+    if parts > 1:
+        shapes["history"] = (parts - 1, places, hidden)
+    if compiled.kept:
+        shapes["kept"] = (places, compiled.kept, hidden)
+    if compiled.mixes_units:
+        shapes["before"] = (places, size)
+    if cell.late_gates:
+        shapes["modulated"] = (places, hidden)
+    if a.norm_hh is not None:
+        shapes |= {"normed": (places, gates * hidden), "deviation": (places, gates)}
+    if a.weight_hr is not None:
+        shapes["unprojected"] = (places, hidden)
+    return shapes
+
+
+def backward(
+    cell: Cell,
+    arguments: Arguments,
+    kept: Kept,
+    lengths: Tensor | None,
+    reverse: bool,
+    d_output: Tensor | None,
+    d_final: Sequence[Tensor | None],
+    needed: Sequence[bool] | None = None,
+) -> list[Tensor | None]:
+    """The gradients of the arguments in the order of `Arguments.flat`; None for masks and what is not there.
+
+    Args:
+        cell: the equations.
+        arguments: of the forward pass.
+        kept: by the forward pass.
+        lengths: of the forward pass.
+        reverse: of the forward pass.
+        d_output: (T, B, R), or None for zero.
+        d_final: by part of the state, or None for zero.
+        needed: which gradients are wanted, in the same order; all where None.
+    """
+    a, compiled = arguments, extension.best(cell)
+    hidden, size = _sizes(cell, a)
+    rows = len(cell.gates) * hidden
+    inputs = _at_places(a.inputs, lengths)
+    new = inputs.new_empty
+    places = inputs.shape[0]
+    call = _call(cell, a, lengths, reverse)
+    call.x, call.output = _pointer(kept.projected), _pointer(kept.output)
+    for name, tensor in kept.others.items():
+        setattr(call, name, tensor.data_ptr())
+    # Named, so that what is made contiguous lives until the engine has run.
+    d_output = None if d_output is None else d_output.contiguous()
+    d_final = [None if part is None else part.contiguous() for part in d_final]
+    call.d_output = _pointer(d_output)
+    _set(call.d_final, d_final)
+    d_x = new(places, rows)
+    apart = compiled.mixes_units and (a.norm_hh is not None or not compiled.shares_gradient)
+    d_u = new(places, rows) if apart else d_x
+    d_state = tuple(torch.empty_like(part) for part in a.state)
+    d_bias_x = new(rows)
+    made = {"d_x": d_x, "d_u": d_u if apart else None, "d_bias_x": d_bias_x}
+    d_bias = made["d_bias"] = new(rows) if apart or not compiled.mixes_units else d_bias_x
+    if not apart and compiled.mixes_units:
+        made["d_bias"] = None
+    d_norm = made["d_norm"] = None if a.norm_hh is None else new(rows)
+    d_per_unit = made["d_per_unit"] = None if a.per_unit is None else torch.empty_like(a.per_unit)
+    d_projected = made["d_projected"] = None if a.weight_hr is None else new(places, size)
+    diagonal = made["d_weight"] = new(rows, 1) if cell.recurrence == "diagonal" else None
+    for name, tensor in made.items():
+        setattr(call, name, _pointer(tensor))
+    _set(call.d_initial, d_state)
+    _launch(compiled.backward, call, d_x)
+    found: dict[str, Tensor | None] = {}
+    needed = [True] * (len(_SINGLE) + 2 * len(a.state)) if needed is None else needed
+    wants = dict(zip(_SINGLE, needed, strict=False))
+    if wants["inputs"]:
+        d_inputs = d_x if a.weight_ih is None else d_x @ a.weight_ih
+        found["inputs"] = _from_places(d_inputs, a.inputs, lengths)
+    if a.weight_ih is not None:
+        found["weight_ih"] = d_x.T @ inputs if wants["weight_ih"] else None
+        found["bias_ih"] = None if a.bias_ih is None else d_bias_x
+    if a.weight_hh is not None:
+        found["weight_hh"] = diagonal
+        if diagonal is None and wants["weight_hh"]:
+            found["weight_hh"] = _recurrent_gradient(cell, d_u, kept.others, hidden)
+        found["bias_hh"] = None if a.bias_hh is None else d_bias
+    if d_projected is not None:
+        found["weight_hr"] = d_projected.T @ kept.others["unprojected"][:places]
+        found["bias_hr"] = None if a.bias_hr is None else d_projected.sum(0)
+    found |= {"norm_hh": d_norm, "per_unit": d_per_unit}
+    return [*(found.get(name) for name in _SINGLE), *(None for _ in a.state), *d_state]
+
+
+def _recurrent_gradient(cell: Cell, d_u: Tensor, others: dict[str, Tensor], hidden: int) -> Tensor:
+    """The sum over places of d_u (outer) what the recurrent weights read."""
+    before = others["before"][: len(d_u)]
+    if cell.late_gates:
+        early = (len(cell.gates) - len(cell.late_gates)) * hidden
+        return torch.cat([d_u[:, :early].T @ before, d_u[:, early:].T @ others["modulated"][: len(d_u)]])
+    if cell.recurrence == "dense":
+        return d_u.T @ before
+    gates, heads = len(cell.gates), cell.heads
+    by_head = d_u.reshape(-1, gates, heads, hidden // heads).permute(2, 1, 3, 0).flatten(1, 2)  # (heads, G * K, N)
+    products = by_head @ before.reshape(-1, heads, hidden // heads).transpose(0, 1)
+    return products.reshape(heads, gates, hidden // heads, -1).transpose(0, 1).reshape(gates * hidden, -1)
+
+
+def _sizes(cell: Cell, a: Arguments) -> tuple[int, int]:
+    """H and R."""
+    size = a.state[0].shape[1]
+    return (size if a.weight_hr is None else a.weight_hr.shape[1]), size
+
+
+def _fuses(inputs: Tensor, weight_ih: Tensor, weight_hh: Tensor | None) -> bool:
+    steps, batch, _ = inputs.shape
+    if steps * batch <= _FEW_STEPS:
+        return True
+    count = weight_ih.numel() + (0 if weight_hh is None else weight_hh.numel())
+    return batch >= _FUSED_ROWS and count * weight_ih.element_size() <= _FUSED_BYTES
+
+
+def _places(lengths: Tensor, steps: int) -> Tensor:
+    """Where the true steps of each row, one row after another, lie in (T, B) flattened."""
+    valid = torch.arange(steps) < lengths.unsqueeze(1)  # (B, T)
+    row, t = valid.nonzero(as_tuple=True)
+    return t * len(lengths) + row
+
+
+def _at_places(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """(N, F) from (T, B, F)."""
+    flat = x.reshape(-1, x.shape[-1])
+    return flat if lengths is None else flat.index_select(0, _places(lengths, x.shape[0]))
+
+
+def _from_places(gradient: Tensor, like: Tensor, lengths: Tensor | None) -> Tensor:
+    """(T, B, F), zero at padding, from (N, F)."""
+    if lengths is None:
+        return gradient.reshape(like.shape)
+    flat = gradient.new_zeros(like.shape[0] * like.shape[1], like.shape[2])
+    return flat.index_copy_(0, _places(lengths, like.shape[0]), gradient).reshape(like.shape)
+
+
+def _call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) -> extension.Call:
+    steps, batch, _ = a.inputs.shape
+    hidden, size = _sizes(cell, a)
+    call = extension.Call(steps, batch, hidden, size)
+    call.heads, call.reverse, call.threads = cell.heads, int(reverse), torch.get_num_threads()
+    call.lengths, call.weight, call.bias = _pointer(lengths), _pointer(a.weight_hh), _pointer(a.bias_hh)
+    if a.norm_hh is not None:
+        call.norm, call.epsilon = _pointer(a.norm_hh), NORM_EPSILON
+    call.per_unit, call.mask = _pointer(a.per_unit), _pointer(a.mask)
+    if a.weight_hr is not None:
+        call.projection, call.projection_bias = _pointer(a.weight_hr), _pointer(a.bias_hr)
+        call.nonlinearity = _NONLINEARITIES[cell.output_nonlinearity]
+    if a.zone:
+        _set(call.zone, a.zone)
+        if a.zone[0].shape[0] == steps and a.zone[0].shape[1] == batch:
+            call.zone_step, call.zone_row = batch * hidden, hidden
+    _set(call.initial, a.state)
+    return call
+
+
+def _set(pointers: Any, tensors: Sequence[Tensor | None]) -> None:
+    for k, tensor in enumerate(tensors):
+        pointers[k] = _pointer(tensor)
+
+
+def _pointer(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _launch(functions: dict[int, Any], call: extension.Call, like: Tensor) -> None:
+    if functions[like.element_size() * 8](call, extension.parallel()):
+        raise MemoryError("the native kernel could not allocate its buffers")
