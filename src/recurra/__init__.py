@@ -10,7 +10,18 @@ if TYPE_CHECKING:
     from recurra import cells, codegen, data, errors, kernels, layers, models, ops, tasks, training
     from recurra.data.series import Columns
     from recurra.kernels import compile_cell
-    from recurra.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
+    from recurra.layers import (
+        GRU,
+        LSTM,
+        RNN,
+        GRUCell,
+        LSTMCell,
+        Recurrent,
+        RecurrentCell,
+        RNNCell,
+        accelerate,
+        restore,
+    )
     from recurra.tasks.forecast import Forecaster
 
 __version__ = "0.1.0"
@@ -27,6 +38,7 @@ __all__ = [
     "Recurrent",
     "RecurrentCell",
     "__version__",
+    "accelerate",
     "cells",
     "codegen",
     "compile_cell",
@@ -36,6 +48,7 @@ __all__ = [
     "layers",
     "models",
     "ops",
+    "restore",
     "tasks",
     "training",
 ]
@@ -45,7 +58,10 @@ _NAMES = {
     "Forecaster": "recurra.tasks.forecast",
     "compile_cell": "recurra.kernels",
     **dict.fromkeys(
-        ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
+        (
+            *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
+            *("accelerate", "restore"),
+        ),
         "recurra.layers",
     ),
 }

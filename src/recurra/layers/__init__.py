@@ -1,7 +1,20 @@
 """Layers: recurrent networks as modules, over sequences and by single steps."""
 
+from recurra.layers.accelerate import Acceleration, accelerate, restore
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.standard import GRU, LSTM, RNN
 from recurra.layers.step import GRUCell, LSTMCell, RecurrentCell, RNNCell
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Acceleration",
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
+    "Recurrent",
+    "RecurrentCell",
+    "accelerate",
+    "restore",
+]

@@ -1,0 +1,80 @@
+"""torch.nn's recurrent modules turned into Recurra's, the object staying the same."""
+
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from recurra.kernels import Request, choose
+from recurra.layers.recurrent import Recurrent
+from recurra.layers.standard import GRU, LSTM, RNN
+
+__all__ = ["Accelerated", "AcceleratedGRU", "AcceleratedLSTM", "AcceleratedRNN", "additions"]
+
+
+class Accelerated:
+    """What turns a torch.nn recurrent module into Recurra's; never constructed, see `recurra.accelerate`.
+
+    Only `forward` is Recurra's. Everything else is still torch's: the parameters and their flat list, moving to another
+    device, saving, `all_weights`, `mode`.
+    """
+
+    backend: str
+
+    def forward(
+        self: Any,
+        input: Tensor | PackedSequence,  # noqa: A002 (torch's name)
+        hx: Tensor | tuple[Tensor, ...] | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Any, Any]:
+        """Run over a sequence; arguments, results and errors as of `Recurrent.forward`."""
+        x = input.data if isinstance(input, PackedSequence) else input
+        if lengths is None and self._is_torch_s(x):
+            return super().forward(input, hx)  # type: ignore[misc]
+        # torch.compile breaks its graph at torch's recurrent modules and runs them as they are, but functions called
+        # from here it would trace, away from the native kernel. Its loading takes seconds: not where nothing else did.
+        run = _untraced() if "torch._dynamo" in sys.modules else Recurrent.forward
+        return run(self, input, hx, lengths)
+
+    def _is_torch_s(self: Any, x: Tensor) -> bool:
+        """Whether torch's own forward serves for x: it gives torch's kernel all layers in one call."""
+        if self.backend == "auto" and (torch.compiler.is_compiling() or torch.jit.is_tracing()):  # pyright: ignore[reportPrivateImportUsage]
+            return True  # exported and traced graphs are what they were
+        request = Request(self.cell, x.device.type, str(x.dtype), projected=self.proj_size > 0)
+        return choose(self.backend, request).backend == "aten"
+
+    def extra_repr(self: Any) -> str:
+        shown = super().extra_repr()  # type: ignore[misc]
+        return shown if self.backend == "auto" else f"{shown}, backend={self.backend!r}"
+
+
+# torch's class stands before Recurra's, so that its methods are the ones found.
+class AcceleratedRNN(Accelerated, nn.RNN, RNN):
+    """A torch.nn.RNN that runs on Recurra's kernels."""
+
+
+class AcceleratedLSTM(Accelerated, nn.LSTM, LSTM):
+    """A torch.nn.LSTM that runs on Recurra's kernels."""
+
+
+class AcceleratedGRU(Accelerated, nn.GRU, GRU):
+    """A torch.nn.GRU that runs on Recurra's kernels."""
+
+
+def additions(module: Any, backend: str) -> dict[str, Any]:
+    """The attributes that a Recurra layer has beyond those of torch's: its cell, `backend` and other options."""
+    theirs, ours = next(pair for pair in ((nn.RNN, RNN), (nn.LSTM, LSTM), (nn.GRU, GRU)) if isinstance(module, pair[0]))
+    options = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
+    # None of them depends on the sizes, and on the meta device nothing is drawn.
+    layer = vars(ours(1, 1, backend=backend, device="meta", **options))
+    known = vars(theirs(1, 1, device="meta"))
+    return {name: value for name, value in layer.items() if name not in known}
+
+
+@cache
+def _untraced() -> Any:
+    return torch.compiler.disable(Recurrent.forward)
