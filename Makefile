@@ -1,9 +1,11 @@
 # make demo: set up, train a forecaster on bundled real data, show its backtest and pictures.
 # make test: set up, run the tests.
+# make bench: set up, measure the kernels against torch on this machine.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 DEMO_OUT ?= runs/demo
+BENCH_OUT ?= runs/bench
 
 .PHONY: demo test test-slow lint bench sanitize clean setup
 
@@ -30,6 +32,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks all --out $(BENCH_OUT)
 
 # The engine's own test under the address, undefined-behaviour and thread sanitizers.
 ENGINE_TEST := -std=c++17 -O1 -g -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized csrc/tests/engine_test.cpp csrc/parallel.cpp -pthread

@@ -1,12 +1,12 @@
 """recurra's layers beside torch.nn's: times on this machine as ratios, outputs and gradients checked before.
 
-A ratio is torch's median time over recurra's, both measured in turn in one process.
+A ratio is torch's median time over recurra's, both measured in turn in one process. Sizes are (B, T, I, H). Ragged:
+lengths uniform from 10 % to 100 % of T, torch's side packed and unpacked, ours with `lengths`. A rate counts an
+addition and a multiplication for each weight and true step, three times for a training step; at the largest size it
+stands over that of a large matrix product (sgemm), timed in turn with it.
 """
 
-import argparse
-import statistics
-import time
-from collections.abc import Callable
+from argparse import ArgumentParser, Namespace
 from itertools import product
 
 import torch
@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import recurra
+from benchmarks._agreement import check_agreement
+from benchmarks._command import run_alone
+from benchmarks._report import FASTER, SHARE, Report, Table, geometric_means
+from benchmarks._timing import matrix_product, time_in_turn, training_step
 
 SIZES = [
     (1, 1, 64, 128),
@@ -24,35 +28,66 @@ SIZES = [
     (64, 128, 512, 512),
 ]
 LAYERS = {"LSTM": (nn.LSTM, recurra.LSTM), "GRU": (nn.GRU, recurra.GRU), "RNN": (nn.RNN, recurra.RNN)}
-# Errors accumulate over steps and units; these hold for float32 at the largest size.
-TOLERANCE = 2e-4
+# Ratios to reach, of inference and of a training step.
+TARGETS = {
+    ("LSTM", "equal"): (1.5, 1.25),
+    ("LSTM", "ragged"): (3.0, 3.0),
+    ("GRU", "equal"): (4.0, 3.0),
+    ("GRU", "ragged"): (4.0, 3.0),
+    ("RNN", "equal"): (4.0, 3.0),
+    ("RNN", "ragged"): (4.0, 3.0),
+}
+LSTM_LEAST_TRAINING = 1.0
+SGEMM_SHARES = {"LSTM": 0.8, "GRU": 0.8, "RNN": None}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS))
-    parser.add_argument("--seconds", type=float, default=1.5, help="for each pair of timings")
-    parser.add_argument("--backend", default="native")
-    options = parser.parse_args()
-    torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, sgemm {sgemm_rate():.0f} GF/s")
-    times = f"{'inference ms':>19} {'ratio':>6}  {'training ms':>19} {'ratio':>6}  {'GF/s':>5}"
-    print(f"{'':5} {'B,T,I,H':>15} {'':7}  {times}")
-    for name, ragged in product(options.layers, (False, True)):
-        ratios = [compare(name, size, ragged, options.backend, options.seconds) for size in SIZES]
-        means = [statistics.geometric_mean(column) for column in zip(*ratios, strict=True)]
-        kind = "ragged" if ragged else "equal"
-        print(f"{name:5} {'geometric mean':>15} {kind:7}  {'':19} {means[0]:6.2f}  {'':19} {means[1]:6.2f}", flush=True)
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS), help="which to time")
+    parser.add_argument("--backend", default="native", help="of recurra's layers")
 
 
-def compare(name: str, size: tuple[int, ...], ragged: bool, backend: str, seconds: float) -> tuple[float, float]:
+def measure(options: Namespace, report: Report) -> None:
+    table = report.table(
+        "Recurrent layers against torch.nn: torch's time over ours",
+        {
+            "layer": "5s",
+            "B,T,I,H": "15s",
+            "lengths": "7s",
+            **{
+                f"{kind}: {name}": spec
+                for kind in ("inference", "training")
+                for name, spec in (("torch ms", "9.2f"), ("ours ms", "9.2f"), ("ratio", "6.2f"))
+            },
+            "training: GF/s": "6.0f",
+            "training: over sgemm": "5.2f",
+        },
+    )
+    for name, lengths in product(options.layers, ("equal", "ragged")):
+        ratios = [compare(name, size, lengths, options, report, table) for size in SIZES]
+        targets = TARGETS[name, lengths]
+        means = geometric_means(ratios)
+        least = [min(column) for column in zip(*ratios, strict=True)]
+        for title, (inference, training) in (("geometric mean", means), ("target", targets), ("least", least)):
+            table.add(name, title, lengths, None, None, inference, None, None, training, None, None)
+        for kind, mean, target in zip(("inference", "training"), means, targets, strict=True):
+            report.figure("recurrent_layers", FASTER, f"{name}, {lengths}", kind, mean, target)
+        if (name, lengths) == ("LSTM", "equal"):
+            report.figure("recurrent_layers", FASTER, "LSTM, equal, least", "training", least[1], LSTM_LEAST_TRAINING)
+
+
+def compare(
+    name: str, size: tuple[int, ...], lengths_kind: str, options: Namespace, report: Report, table: Table
+) -> tuple[float, float]:
     """Check, then time one layer of one size; the ratios of inference and of a training step."""
     batch, steps, inputs, hidden = size
-    peer = LAYERS[name][0](inputs, hidden)
-    ours = LAYERS[name][1](inputs, hidden, backend=backend)
-    ours.load_state_dict(peer.state_dict())
+    make_peer, make_ours = LAYERS[name]
+    peer = make_peer(inputs, hidden)
+    ours = make_ours(inputs, hidden, backend=options.backend)
+    reference = make_ours(inputs, hidden, backend="reference")
+    for module in (ours, reference):
+        module.load_state_dict(peer.state_dict())
     x = torch.randn(steps, batch, inputs, requires_grad=True)
-    lengths = torch.randint(max(1, steps // 10), steps + 1, (batch,)) if ragged else None
+    lengths = torch.randint(max(1, steps // 10), steps + 1, (batch,)) if lengths_kind == "ragged" else None
 
     def run_peer() -> Tensor:
         if lengths is None:
@@ -63,66 +98,37 @@ def compare(name: str, size: tuple[int, ...], ragged: bool, backend: str, second
     def run_ours() -> Tensor:
         return ours(x, lengths=lengths)[0]
 
-    check(run_peer, run_ours, x, peer, ours)
-    with torch.no_grad():
-        inference = time_in_turn(run_peer, run_ours, seconds)
-    training = time_in_turn(lambda: step(run_peer, peer, x), lambda: step(run_ours, ours, x), seconds)
-    # A multiplication and an addition for each weight and true step; the backward pass does it twice more.
-    operations = 2 * sum(p.numel() for p in ours.parameters() if p.dim() == 2)
-    operations *= batch * steps if lengths is None else int(lengths.sum())
-    sizes = ",".join(map(str, size))
-    print(
-        f"{name:5} {sizes:>15} {'ragged' if ragged else 'equal':7}  "
-        f"{inference[0] * 1e3:9.2f} {inference[1] * 1e3:9.2f} {inference[0] / inference[1]:6.2f}  "
-        f"{training[0] * 1e3:9.2f} {training[1] * 1e3:9.2f} {training[0] / training[1]:6.2f}  "
-        f"{3 * operations / training[1] / 1e9:5.0f}",
-        flush=True,
+    peer_leaves, our_leaves = [x, *peer.parameters()], [x, *ours.parameters()]
+    check_agreement(
+        {
+            "the reference": (lambda: reference(x, lengths=lengths)[0], [x, *reference.parameters()]),
+            f"torch.nn.{name}": (run_peer, peer_leaves),
+            f"recurra.{name}": (run_ours, our_leaves),
+        }
     )
-    return inference[0] / inference[1], training[0] / training[1]
-
-
-def check(
-    run_peer: Callable[[], Tensor], run_ours: Callable[[], Tensor], x: Tensor, peer: nn.Module, ours: nn.Module
-) -> None:
-    """Outputs and all gradients agree, or nothing is timed."""
-    results = []
-    for run, module in ((run_peer, peer), (run_ours, ours)):
-        output = run()
-        results.append([output, *torch.autograd.grad(output.square().mean(), [x, *module.parameters()])])
-    for expected, actual in zip(*results, strict=True):
-        expected, actual = expected.detach(), actual.detach()
-        error = float((expected - actual).abs().max() / expected.abs().max().clamp(min=1e-6))
-        if not error < TOLERANCE:
-            raise AssertionError(f"outputs or gradients differ by {error:.1e} of their largest")
-
-
-def step(run: Callable[[], Tensor], module: nn.Module, x: Tensor) -> None:
-    """Forward and backward."""
-    module.zero_grad(set_to_none=True)
-    x.grad = None
-    run().sum().backward()
-
-
-def time_in_turn(first: Callable[[], object], second: Callable[[], object], seconds: float) -> tuple[float, float]:
-    """Median times of two functions, called in turn."""
-    first()
-    second()
-    times: tuple[list[float], list[float]] = ([], [])
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[0]) < 5:
-        for run, taken in zip((first, second), times, strict=True):
-            started = time.perf_counter()
-            run()
-            taken.append(time.perf_counter() - started)
-    return statistics.median(times[0]), statistics.median(times[1])
-
-
-def sgemm_rate() -> float:
-    """The machine's float32 matrix product, in 10^9 operations a second."""
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    taken, _ = time_in_turn(lambda: a @ b, lambda: None, 0.5)
-    return 2 * 1024**3 / taken / 1e9
+    with torch.no_grad():
+        inference = time_in_turn(options.seconds, run_peer, run_ours)
+    steps_to_time = [lambda: training_step(run_peer, peer_leaves), lambda: training_step(run_ours, our_leaves)]
+    operations = 2.0 * sum(p.numel() for p in ours.parameters() if p.dim() == 2)
+    operations *= 3 * (batch * steps if lengths is None else int(lengths.sum()))
+    share = None
+    if size == SIZES[-1]:
+        run_product, product_operations = matrix_product()
+        *training, product_time = time_in_turn(options.seconds, *steps_to_time, run_product)
+        share = operations / training[1] / (product_operations / product_time)
+        if lengths is None:
+            report.figure("recurrent_layers", SHARE, f"{name} / sgemm", "training", share, SGEMM_SHARES[name])
+    else:
+        training = time_in_turn(options.seconds, *steps_to_time)
+    ratios = inference[0] / inference[1], training[0] / training[1]
+    table.add(
+        *(name, ",".join(map(str, size)), lengths_kind),
+        *(inference[0] * 1e3, inference[1] * 1e3, ratios[0]),
+        *(training[0] * 1e3, training[1] * 1e3, ratios[1]),
+        *(operations / training[1] / 1e9, share),
+    )
+    return ratios
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(__doc__, add_options, measure)

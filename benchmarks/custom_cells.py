@@ -1,0 +1,108 @@
+"""Cells that torch has not, beside a loop of torch operations: times as ratios, outputs and gradients checked before.
+
+At (B, T, I, H) = (32, 100, 64, 128). The loop is written as a user of torch would write it (_eager_loops.py). With
+--compile also torch.compile of that loop, which unrolls it; the time of compiling grows with T, so that T is shorter
+there, and the loop's and our times at that T stand beside.
+"""
+
+from argparse import ArgumentParser, Namespace
+
+import torch
+from torch import Tensor
+
+from benchmarks._agreement import check_agreement
+from benchmarks._command import run_alone
+from benchmarks._compiled_loop import measure_compiled
+from benchmarks._custom_cells import CUSTOM, parameters_by_name
+from benchmarks._report import FASTER, Report, Table
+from benchmarks._timing import time_in_turn, training_step
+
+BATCH, STEPS, INPUTS, HIDDEN = 32, 100, 64, 128
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--cells", nargs="+", choices=CUSTOM, default=list(CUSTOM), help="which to time")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the loops too; takes minutes a cell")
+    parser.add_argument("--compile-steps", type=int, default=50, help="T of the loops compiled")
+    parser.add_argument("--compile-limit", type=float, default=600, help="seconds for each compiled loop, all told")
+
+
+def measure(options: Namespace, report: Report) -> None:
+    table = report.table(
+        f"Cells against an eager loop at (B,T,I,H) = ({BATCH},{STEPS},{INPUTS},{HIDDEN}): the loop's time over ours",
+        {
+            "cell": "15s",
+            **{
+                f"{kind}: {name}": spec
+                for kind in ("inference", "training")
+                for name, spec in (("loop ms", "9.2f"), ("ours ms", "9.2f"), ("ratio", "6.1f"), ("target", "6.0f"))
+            },
+        },
+    )
+    for name in options.cells:
+        compare(name, options.seconds, report, table)
+    if options.compile:
+        measure_compile(options, report)
+
+
+def compare(name: str, seconds: float, report: Report, table: Table) -> None:
+    """Check, then time one cell."""
+    custom = CUSTOM[name]
+    layer, reference = (custom.make_layer(INPUTS, HIDDEN, backend) for backend in ("native", "reference"))
+    reference.load_state_dict(layer.state_dict())
+    parameters = parameters_by_name(layer)
+    x = torch.randn(STEPS, BATCH, INPUTS, requires_grad=True)
+    leaves = [x, *layer.parameters()]
+
+    def run_loop() -> Tensor:
+        return custom.loop(x, parameters)
+
+    def run_ours() -> Tensor:
+        return layer(x)[0]
+
+    check_agreement(
+        {
+            "the reference": (lambda: reference(x)[0], [x, *reference.parameters()]),
+            f"the loop of {name}": (run_loop, leaves),
+            f"recurra's {name}": (run_ours, leaves),
+        }
+    )
+    with torch.no_grad():
+        inference = time_in_turn(seconds, run_loop, run_ours)
+    training = time_in_turn(seconds, lambda: training_step(run_loop, leaves), lambda: training_step(run_ours, leaves))
+    row: list[str | float] = [name]
+    for kind, (loop, ours), target in (
+        ("inference", inference, custom.inference),
+        ("training", training, custom.training),
+    ):
+        row += [loop * 1e3, ours * 1e3, loop / ours, target]
+        report.figure("custom_cells", FASTER, name, kind, loop / ours, target)
+    table.add(*row)
+
+
+def measure_compile(options: Namespace, report: Report) -> None:
+    """torch.compile of the unrolled loops, each in a process of its own."""
+    steps, limit = options.compile_steps, options.compile_limit
+    table = report.table(
+        f"torch.compile of the unrolled loop, T = {steps} instead of {STEPS} as compiling takes long; sizes as above",
+        {
+            "cell": "15s",
+            **{
+                f"{kind}: {name}": "9.2f" if name.endswith("ms") else "10.1f"
+                for kind in ("inference", "training")
+                for name in ("compile s", "loop ms", "compiled ms", "ours ms")
+            },
+        },
+    )
+    for name in options.cells:
+        found, end = measure_compiled(name, (BATCH, steps, INPUTS, HIDDEN), options.seconds, options.threads, limit)
+        row: list[str | float | None] = [name]
+        for kind in ("inference", "training"):
+            compile_seconds = found.get(f"{kind} compile")
+            row.append(end if compile_seconds is None else compile_seconds)
+            row += [found.get(f"{kind} {what}") for what in ("loop", "compiled", "ours")]
+        table.add(*row)
+
+
+if __name__ == "__main__":
+    run_alone(__doc__, add_options, measure)
