@@ -12,7 +12,6 @@ from collections.abc import Callable
 from itertools import product
 
 import torch
-from recurra.kernels.engine import Arguments, backward, forward
 from torch import Tensor
 
 from benchmarks import _eager_loops as loops
@@ -22,6 +21,7 @@ from benchmarks._report import SHARE, Report, Table
 from benchmarks._timing import time_in_turn
 from recurra import cells
 from recurra.cells import Cell
+from recurra.kernels.engine import Arguments, backward, forward
 
 CELLS = {"minGRU": ("MinGRU", loops.min_gru_recurrence), "RG-LRU": ("RGLRU", loops.rg_lru_recurrence)}
 SIZES = [(64, 128, 512), (64, 1024, 512)]

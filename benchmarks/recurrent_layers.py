@@ -43,7 +43,7 @@ SGEMM_SHARES = {"LSTM": 0.8, "GRU": 0.8, "RNN": None}
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS), help="which to time")
-    parser.add_argument("--backend", default="native", help="of recurra's layers")
+    parser.add_argument("--backend", default="auto", help="of recurra's layers")
 
 
 def measure(options: Namespace, report: Report) -> None:

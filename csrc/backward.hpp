@@ -10,8 +10,9 @@ template <class Cell, class T>
 struct Backward : Rows {
   typedef typename Vectors<T>::type V;
   static constexpr int W = Vectors<T>::width;
-  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::per_unit, K = Cell::saved, L = Cell::late, E = G - L;
-  static constexpr int M = 2;           // vectors of a panel
+  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::prepared, K = Cell::saved, L = Cell::late, E = G - L;
+  // Vectors of a panel: tiles of few rows and many vectors need fewer addresses, where blocks so wide leave no waste.
+  static constexpr int narrow = 2, wide = sizeof(V) == 64 ? 4 : 2;
   static constexpr int64_t group = 48;  // rows multiplied together
   static constexpr bool shares = Cell::shares_gradient;
 
@@ -19,6 +20,7 @@ struct Backward : Rows {
   // Blocks of what the recurrent weights read, and of the units.
   const Blocks read_blocks, unit_blocks;
   bool divides_units;
+  const Prepared<Cell, T> prepared;
   Barrier barrier;
   Buffer<T> panels, late_panels, output_panels;
   Buffer<T> d_late, d_unprojected;  // (B, H) of one step
@@ -28,12 +30,13 @@ struct Backward : Rows {
         H(call.hidden),
         R(call.size),
         columns(call.heads > 1 ? call.hidden / call.heads : call.size),
-        read_blocks(call.heads > 1 ? call.hidden : call.size, call.heads, M * W),
-        unit_blocks(call.hidden, 1, M * W),
+        read_blocks(call.heads > 1 ? call.hidden : call.size, call.heads, panel_width(columns)),
+        unit_blocks(call.hidden, 1, panel_width(call.hidden)),
         divides_units(false),
-        panels(read_blocks.count * E * (H / call.heads) * M * W),
-        late_panels(L ? read_blocks.count * L * H * M * W : 0),
-        output_panels(c.projection ? unit_blocks.count * R * M * W : 0),
+        prepared(call),
+        panels(read_blocks.count * E * (H / call.heads) * read_blocks.width),
+        late_panels(L ? read_blocks.count * L * H * read_blocks.width : 0),
+        output_panels(c.projection ? unit_blocks.count * R * unit_blocks.width : 0),
         d_late(L ? B * H : 0),
         d_unprojected(c.projection ? B * H : 0) {}
 
@@ -45,6 +48,10 @@ struct Backward : Rows {
     if (c.projection)
       pack_columns(in(c.projection), H, R, 1, unit_blocks, unit_blocks.count * k / n, unit_blocks.count * (k + 1) / n,
                    output_panels.data);
+  }
+
+  static int64_t panel_width(int64_t units) {
+    return units % (wide * W) == 0 || units >= 16 * W ? wide * W : narrow * W;
   }
 
   static const T* in(const void* p) { return static_cast<const T*>(p); }
@@ -89,7 +96,7 @@ struct Backward : Rows {
   void update(const Row& row, const T* d_unprojected, const Sums& sum, int64_t unit, int64_t count) const {
     V none[G], kept[at_least(K)], s[S], p[at_least(P)], d[S], dx[G], du[G], ds[S], dp[at_least(P)], stays[S];
     for (int k = 0; k < K; ++k) kept[k] = get<V, whole>(row.kept + k * H + unit, count);
-    for (int k = 0; k < P; ++k) p[k] = get<V, whole>(in(c.per_unit) + k * H + unit, count);
+    prepared.template load_at<whole>(unit, count, p);
     for (int k = 0; k < S; ++k) {
       const bool projected = k == 0 && c.projection;
       s[k] = projected ? V{} : get<V, whole>(row.prev[k] + unit, count);
@@ -144,6 +151,15 @@ struct Backward : Rows {
   template <class From, class To>
   static void multiply_back(int64_t active, const Blocks& blocks, int64_t first, int64_t last, const T* panels,
                             int64_t depth, int64_t parts, From from, To to) {
+    if (blocks.width == wide * W)
+      multiply_back_by<wide>(active, blocks, first, last, panels, depth, parts, from, to);
+    else
+      multiply_back_by<narrow>(active, blocks, first, last, panels, depth, parts, from, to);
+  }
+
+  template <int M, class From, class To>
+  static void multiply_back_by(int64_t active, const Blocks& blocks, int64_t first, int64_t last, const T* panels,
+                               int64_t depth, int64_t parts, From from, To to) {
     for (int64_t block = first; block < last; ++block)
       for (int64_t a = 0; a < active; a += group) {
         const int64_t count = active - a < group ? active - a : group;
@@ -199,7 +215,7 @@ struct Backward : Rows {
         const Row& row = rows[a];
         V none[G] = {}, kept[at_least(K)], s[S], p[at_least(P)], dx[G] = {}, du[G] = {}, ds[S] = {}, dp[at_least(P)] = {};
         for (int k = 0; k < K; ++k) kept[k] = get<V, w>(row.kept + k * H + unit, count);
-        for (int k = 0; k < P; ++k) p[k] = get<V, w>(in(c.per_unit) + k * H + unit, count);
+        prepared.template load_at<w>(unit, count, p);
         for (int k = 0; k < S; ++k) s[k] = get<V, w>(row.prev[k] + unit, count);
         if (mask) s[0] *= get<V, w>(mask + unit, count);
         const V d = get<V, w>(d_late.data + order.data[begin + a] * H + unit, count);
@@ -311,7 +327,11 @@ struct Backward : Rows {
         parallel(task, &job, n);
       else
         task(&job, 0, 1);
-      backward.total(call->d_per_unit, partial.data, 0, P * H, n);
+      if (call->d_per_unit) {
+        Buffer<T> d_prepared(P * H);
+        backward.total(d_prepared.data, partial.data, 0, P * H, n);
+        backward.prepared.pull_back(d_prepared.data, out(call->d_per_unit));
+      }
       backward.total(call->d_bias_x, partial.data, P * H, G * H, n);
       backward.total(call->d_bias, partial.data, (P + G) * H, G * H, n);
       backward.total(call->d_norm, partial.data, (P + 2 * G) * H, G * H, n);

@@ -8,9 +8,19 @@ namespace RECURRA_ISA {
 
 struct ElmanTanh {
   static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 0, saved = 1;
+  static constexpr int per_unit = 0, prepared = 0, saved = 1;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -40,9 +50,19 @@ struct ElmanTanh {
 
 struct ElmanRelu {
   static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 0, saved = 1;
+  static constexpr int per_unit = 0, prepared = 0, saved = 1;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -70,9 +90,19 @@ struct ElmanRelu {
 
 struct ElmanSigmoid {
   static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 0, saved = 1;
+  static constexpr int per_unit = 0, prepared = 0, saved = 1;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -102,9 +132,19 @@ struct ElmanSigmoid {
 
 struct GatedRecurrentUnit {
   static constexpr int gates = 3, parts = 1, late = 0;
-  static constexpr int per_unit = 0, saved = 4;
+  static constexpr int per_unit = 0, prepared = 0, saved = 4;
   static constexpr bool shares_gradient = false, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -171,9 +211,19 @@ struct GatedRecurrentUnit {
 
 struct LongShortTermMemory {
   static constexpr int gates = 4, parts = 2, late = 0;
-  static constexpr int per_unit = 0, saved = 5;
+  static constexpr int per_unit = 0, prepared = 0, saved = 5;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -255,9 +305,31 @@ struct LongShortTermMemory {
 
 struct PeepholeMemory {
   static constexpr int gates = 4, parts = 2, late = 0;
-  static constexpr int per_unit = 3, saved = 5;
+  static constexpr int per_unit = 3, prepared = 3, saved = 5;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+    const V n10 = p[0];
+    const V n11 = p[1];
+    const V n12 = p[2];
+    ready[0] = n10;
+    ready[1] = n11;
+    ready[2] = n12;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+    const V n67 = d[0];
+    const V n68 = d[1];
+    const V n69 = d[2];
+    dp[0] = n67;
+    dp[1] = n68;
+    dp[2] = n69;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -366,9 +438,19 @@ struct PeepholeMemory {
 
 struct CoupledMemory {
   static constexpr int gates = 3, parts = 2, late = 0;
-  static constexpr int per_unit = 0, saved = 4;
+  static constexpr int per_unit = 0, prepared = 0, saved = 4;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -441,9 +523,19 @@ struct CoupledMemory {
 
 struct ExponentialMemory {
   static constexpr int gates = 4, parts = 4, late = 0;
-  static constexpr int per_unit = 0, saved = 8;
+  static constexpr int per_unit = 0, prepared = 0, saved = 8;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -594,9 +686,19 @@ struct ExponentialMemory {
 
 struct ResetBefore {
   static constexpr int gates = 3, parts = 1, late = 1;
-  static constexpr int per_unit = 0, saved = 3;
+  static constexpr int per_unit = 0, prepared = 0, saved = 3;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -681,11 +783,21 @@ struct ResetBefore {
   }
 };
 
-struct Independent {
+struct IndependentRelu {
   static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 0, saved = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 0;
   static constexpr bool shares_gradient = true, mixes_units = false;
   static constexpr bool diagonal = true;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -712,11 +824,65 @@ struct Independent {
   }
 };
 
+struct IndependentTanh {
+  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 0;
+  static constexpr bool shares_gradient = true, mixes_units = false;
+  static constexpr bool diagonal = true;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n4 = vector_tanh(n3);
+    after[0] = n4;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n4 = vector_tanh(n3);
+    const V n5 = splat<V>(0.0);
+    const V n6 = d[0];
+    const V n7 = n4 * n4;
+    const V n8 = splat<V>(1.0);
+    const V n9 = n8 - n7;
+    const V n10 = n6 * n9;
+    dx[0] = n10;
+    ds[0] = n5;
+  }
+};
+
 struct MinimalGatedUnit {
   static constexpr int gates = 2, parts = 1, late = 1;
-  static constexpr int per_unit = 0, saved = 2;
+  static constexpr int per_unit = 0, prepared = 0, saved = 2;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -795,9 +961,27 @@ struct MinimalGatedUnit {
 
 struct SimpleRecurrentUnit {
   static constexpr int gates = 4, parts = 2, late = 0;
-  static constexpr int per_unit = 2, saved = 0;
+  static constexpr int per_unit = 2, prepared = 2, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+    const V n6 = p[0];
+    const V n7 = p[1];
+    ready[0] = n6;
+    ready[1] = n7;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+    const V n25 = d[0];
+    const V n26 = d[1];
+    dp[0] = n25;
+    dp[1] = n26;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -846,50 +1030,60 @@ struct SimpleRecurrentUnit {
     const V n16 = n2 + n15;
     const V n17 = n16 - n3;
     const V n20 = splat<V>(0.0);
-    const V n25 = d[0];
-    const V n26 = d[1];
-    const V n27 = n17 * n25;
-    const V n28 = n13 * n25;
-    const V n29 = -n28;
-    const V n30 = n26 + n28;
-    const V n31 = n25 + n29;
-    const V n32 = n14 * n30;
-    const V n33 = n10 * n30;
-    const V n34 = -n33;
-    const V n35 = n30 + n34;
-    const V n36 = splat<V>(1.0);
-    const V n37 = n36 - n13;
-    const V n38 = n13 * n37;
-    const V n39 = n27 * n38;
-    const V n40 = n7 * n39;
-    const V n41 = n5 * n39;
-    const V n42 = n33 + n40;
-    const V n43 = n36 - n10;
-    const V n44 = n10 * n43;
-    const V n45 = n32 * n44;
-    const V n46 = n6 * n45;
-    const V n47 = n5 * n45;
-    const V n48 = n42 + n46;
-    dx[0] = n45;
-    dx[1] = n39;
-    dx[2] = n35;
-    dx[3] = n31;
+    const V n27 = d[0];
+    const V n28 = d[1];
+    const V n29 = n17 * n27;
+    const V n30 = n13 * n27;
+    const V n31 = -n30;
+    const V n32 = n28 + n30;
+    const V n33 = n27 + n31;
+    const V n34 = n14 * n32;
+    const V n35 = n10 * n32;
+    const V n36 = -n35;
+    const V n37 = n32 + n36;
+    const V n38 = splat<V>(1.0);
+    const V n39 = n38 - n13;
+    const V n40 = n13 * n39;
+    const V n41 = n29 * n40;
+    const V n42 = n7 * n41;
+    const V n43 = n5 * n41;
+    const V n44 = n35 + n42;
+    const V n45 = n38 - n10;
+    const V n46 = n10 * n45;
+    const V n47 = n34 * n46;
+    const V n48 = n6 * n47;
+    const V n49 = n5 * n47;
+    const V n50 = n44 + n48;
+    dx[0] = n47;
+    dx[1] = n41;
+    dx[2] = n37;
+    dx[3] = n33;
     du[0] = n20;
     du[1] = n20;
     du[2] = n20;
     du[3] = n20;
     ds[0] = n20;
-    ds[1] = n48;
-    dp[0] = n47;
-    dp[1] = n41;
+    ds[1] = n50;
+    dp[0] = n49;
+    dp[1] = n43;
   }
 };
 
 struct MinimalGRU {
   static constexpr int gates = 2, parts = 1, late = 0;
-  static constexpr int per_unit = 0, saved = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -932,9 +1126,19 @@ struct MinimalGRU {
 
 struct MinimalLSTM {
   static constexpr int gates = 3, parts = 1, late = 0;
-  static constexpr int per_unit = 0, saved = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -1003,9 +1207,33 @@ struct MinimalLSTM {
 
 struct RealGated {
   static constexpr int gates = 3, parts = 1, late = 0;
-  static constexpr int per_unit = 1, saved = 0;
+  static constexpr int per_unit = 1, prepared = 1, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+    const V n4 = p[0];
+    const V n8 = -n4;
+    const V n9 = vector_softplus(n8);
+    ready[0] = n9;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+    const V n4 = p[0];
+    const V n8 = -n4;
+    const V n27 = d[0];
+    const V n28 = splat<V>(20.0);
+    const auto n29 = n8 > n28;
+    const V n30 = vector_sigmoid(n8);
+    const V n31 = n27 * n30;
+    const V n32 = n29 ? n27 : n31;
+    const V n33 = -n32;
+    dp[0] = n33;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -1014,12 +1242,10 @@ struct RealGated {
     const V n1 = x[1];
     const V n2 = x[2];
     const V n3 = s[0];
-    const V n4 = p[0];
     const V n5 = vector_sigmoid(n0);
     const V n6 = splat<V>(-8.0);
     const V n7 = n5 * n6;
-    const V n8 = -n4;
-    const V n9 = vector_softplus(n8);
+    const V n9 = p[0];
     const V n10 = n7 * n9;
     const V n11 = vector_exp(n10);
     const V n12 = n11 * n11;
@@ -1043,12 +1269,10 @@ struct RealGated {
     const V n1 = x[1];
     const V n2 = x[2];
     const V n3 = s[0];
-    const V n4 = p[0];
     const V n5 = vector_sigmoid(n0);
     const V n6 = splat<V>(-8.0);
     const V n7 = n5 * n6;
-    const V n8 = -n4;
-    const V n9 = vector_softplus(n8);
+    const V n9 = p[0];
     const V n10 = n7 * n9;
     const V n11 = vector_exp(n10);
     const V n12 = n11 * n11;
@@ -1060,57 +1284,90 @@ struct RealGated {
     const V n19 = vector_sigmoid(n1);
     const V n20 = n2 * n19;
     const V n23 = splat<V>(0.0);
-    const V n27 = d[0];
-    const V n28 = n20 * n27;
-    const V n29 = n17 * n27;
-    const V n30 = n19 * n29;
-    const V n31 = n2 * n29;
-    const V n32 = n13 - n19;
-    const V n33 = n19 * n32;
-    const V n34 = n31 * n33;
-    const V n35 = n11 * n27;
-    const V n36 = n3 * n27;
-    const V n37 = splat<V>(0.5);
-    const V n38 = n28 * n37;
-    const V n39 = n38 / n17;
-    const V n40 = n37 * n39;
-    const auto n41 = n14 > n15;
-    const auto n42 = n14 < n15;
-    const V n43 = n42 ? n23 : n40;
-    const V n44 = n41 ? n39 : n43;
-    const V n47 = -n44;
-    const V n48 = n11 * n47;
-    const V n49 = n36 + n48;
-    const V n50 = n48 + n49;
-    const V n51 = n11 * n50;
-    const V n52 = n9 * n51;
-    const V n53 = n7 * n51;
-    const V n54 = splat<V>(20.0);
-    const auto n55 = n8 > n54;
-    const V n56 = vector_sigmoid(n8);
-    const V n57 = n53 * n56;
-    const V n58 = n55 ? n53 : n57;
-    const V n59 = -n58;
-    const V n60 = n6 * n52;
-    const V n62 = n13 - n5;
-    const V n63 = n5 * n62;
-    const V n64 = n60 * n63;
-    dx[0] = n64;
-    dx[1] = n34;
-    dx[2] = n30;
+    const V n34 = d[0];
+    const V n35 = n20 * n34;
+    const V n36 = n17 * n34;
+    const V n37 = n19 * n36;
+    const V n38 = n2 * n36;
+    const V n39 = n13 - n19;
+    const V n40 = n19 * n39;
+    const V n41 = n38 * n40;
+    const V n42 = n11 * n34;
+    const V n43 = n3 * n34;
+    const V n44 = splat<V>(0.5);
+    const V n45 = n35 * n44;
+    const V n46 = n45 / n17;
+    const V n47 = n44 * n46;
+    const auto n48 = n14 > n15;
+    const auto n49 = n14 < n15;
+    const V n50 = n49 ? n23 : n47;
+    const V n51 = n48 ? n46 : n50;
+    const V n54 = -n51;
+    const V n55 = n11 * n54;
+    const V n56 = n43 + n55;
+    const V n57 = n55 + n56;
+    const V n58 = n11 * n57;
+    const V n59 = n9 * n58;
+    const V n60 = n7 * n58;
+    const V n61 = n6 * n59;
+    const V n63 = n13 - n5;
+    const V n64 = n5 * n63;
+    const V n65 = n61 * n64;
+    dx[0] = n65;
+    dx[1] = n41;
+    dx[2] = n37;
     du[0] = n23;
     du[1] = n23;
     du[2] = n23;
-    ds[0] = n35;
-    dp[0] = n59;
+    ds[0] = n42;
+    dp[0] = n60;
   }
 };
 
 struct FastGated {
   static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 4, saved = 4;
+  static constexpr int per_unit = 4, prepared = 4, saved = 2;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+    const V n3 = p[0];
+    const V n4 = p[1];
+    const V n5 = p[2];
+    const V n6 = p[3];
+    const V n12 = vector_sigmoid(n5);
+    const V n16 = vector_sigmoid(n6);
+    ready[0] = n3;
+    ready[1] = n4;
+    ready[2] = n12;
+    ready[3] = n16;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+    const V n5 = p[2];
+    const V n6 = p[3];
+    const V n12 = vector_sigmoid(n5);
+    const V n13 = splat<V>(1.0);
+    const V n16 = vector_sigmoid(n6);
+    const V n37 = d[0];
+    const V n38 = d[1];
+    const V n39 = d[2];
+    const V n40 = d[3];
+    const V n41 = n13 - n16;
+    const V n42 = n16 * n41;
+    const V n43 = n40 * n42;
+    const V n44 = n13 - n12;
+    const V n45 = n12 * n44;
+    const V n46 = n39 * n45;
+    dp[0] = n37;
+    dp[1] = n38;
+    dp[2] = n46;
+    dp[3] = n43;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -1120,18 +1377,16 @@ struct FastGated {
     const V n2 = s[0];
     const V n3 = p[0];
     const V n4 = p[1];
-    const V n5 = p[2];
-    const V n6 = p[3];
     const V n7 = n0 + n1;
     const V n8 = n3 + n7;
     const V n9 = vector_sigmoid(n8);
     const V n10 = n4 + n7;
     const V n11 = vector_tanh(n10);
-    const V n12 = vector_sigmoid(n5);
+    const V n12 = p[2];
     const V n13 = splat<V>(1.0);
     const V n14 = n13 - n9;
     const V n15 = n12 * n14;
-    const V n16 = vector_sigmoid(n6);
+    const V n16 = p[3];
     const V n17 = n15 + n16;
     const V n18 = n11 * n17;
     const V n19 = n2 * n9;
@@ -1139,8 +1394,6 @@ struct FastGated {
     after[0] = n20;
     kept[0] = n9;
     kept[1] = n11;
-    kept[2] = n12;
-    kept[3] = n16;
   }
 
   template <class V>
@@ -1149,47 +1402,51 @@ struct FastGated {
     const V n2 = s[0];
     const V n9 = saved[0];
     const V n11 = saved[1];
-    const V n12 = saved[2];
+    const V n12 = p[2];
     const V n13 = splat<V>(1.0);
     const V n14 = n13 - n9;
     const V n15 = n12 * n14;
-    const V n16 = saved[3];
+    const V n16 = p[3];
     const V n17 = n15 + n16;
     const V n22 = d[0];
     const V n23 = n9 * n22;
     const V n24 = n2 * n22;
     const V n25 = n17 * n22;
     const V n26 = n11 * n22;
-    const V n27 = n13 - n16;
-    const V n28 = n16 * n27;
-    const V n29 = n26 * n28;
-    const V n30 = n14 * n26;
-    const V n31 = n12 * n26;
-    const V n32 = -n31;
-    const V n33 = n24 + n32;
-    const V n34 = n13 - n12;
-    const V n35 = n12 * n34;
-    const V n36 = n30 * n35;
-    const V n37 = n11 * n11;
-    const V n38 = n13 - n37;
-    const V n39 = n25 * n38;
-    const V n40 = n9 * n14;
-    const V n41 = n33 * n40;
-    const V n42 = n39 + n41;
-    dx[0] = n42;
+    const V n27 = n14 * n26;
+    const V n28 = n12 * n26;
+    const V n29 = -n28;
+    const V n30 = n24 + n29;
+    const V n31 = n11 * n11;
+    const V n32 = n13 - n31;
+    const V n33 = n25 * n32;
+    const V n34 = n9 * n14;
+    const V n35 = n30 * n34;
+    const V n36 = n33 + n35;
+    dx[0] = n36;
     ds[0] = n23;
-    dp[0] = n41;
-    dp[1] = n39;
-    dp[2] = n36;
-    dp[3] = n29;
+    dp[0] = n35;
+    dp[1] = n33;
+    dp[2] = n27;
+    dp[3] = n26;
   }
 };
 
 struct ClosedForm {
   static constexpr int gates = 4, parts = 1, late = 0;
-  static constexpr int per_unit = 0, saved = 3;
+  static constexpr int per_unit = 0, prepared = 0, saved = 3;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
 
   template <class V>
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
@@ -1254,20 +1511,21 @@ struct ClosedForm {
 }  // namespace recurra
 
 #define RECURRA_CELLS(X) \
-  X(ElmanTanh, "3b9f6ed32c9180c3") \
-  X(ElmanRelu, "bb4a48b924570350") \
-  X(ElmanSigmoid, "34cb9c7499e04f2e") \
-  X(GatedRecurrentUnit, "55eaa49cbe9639e5") \
-  X(LongShortTermMemory, "215e6e4a95007da4") \
-  X(PeepholeMemory, "831c2b01fa2141e0") \
-  X(CoupledMemory, "d19cd2a7e7d0d4a0") \
-  X(ExponentialMemory, "1c061224e519e612") \
-  X(ResetBefore, "551c4271bad7f9ce") \
-  X(Independent, "0624d5c5806756c8") \
-  X(MinimalGatedUnit, "ead8b0d46f2b4d8e") \
-  X(SimpleRecurrentUnit, "8f98bb0a75c3ab29") \
-  X(MinimalGRU, "ec8d50e251a6bf94") \
-  X(MinimalLSTM, "18718d78ace4d8b4") \
-  X(RealGated, "d4a7e246952f7f14") \
-  X(FastGated, "ddf6ae91cba2a0b6") \
-  X(ClosedForm, "c5365555fa4ec07b")
+  X(ElmanTanh, "59a5ef6600ab46cb") \
+  X(ElmanRelu, "c5d283a36eef5daa") \
+  X(ElmanSigmoid, "0b28a6f62f7c7ca3") \
+  X(GatedRecurrentUnit, "11a2cc6ab48c6675") \
+  X(LongShortTermMemory, "b8ff06f7d18d2fef") \
+  X(PeepholeMemory, "07f6c8bb58ca14e9") \
+  X(CoupledMemory, "337154882e3df5cd") \
+  X(ExponentialMemory, "85c6138e3fdf9678") \
+  X(ResetBefore, "913ffd8537b0274f") \
+  X(IndependentRelu, "bf8fd1d67e0ff32f") \
+  X(IndependentTanh, "e062cd2466dc57d5") \
+  X(MinimalGatedUnit, "d6ca7761920b05d5") \
+  X(SimpleRecurrentUnit, "ea278a28cde67a55") \
+  X(MinimalGRU, "75e1927d07a4429b") \
+  X(MinimalLSTM, "f6b4eccb3112ef21") \
+  X(RealGated, "6b7c9f5f418efc1b") \
+  X(FastGated, "a7852102c780c65e") \
+  X(ClosedForm, "5731236a705169e7")

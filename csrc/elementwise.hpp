@@ -1,7 +1,7 @@
 // Cells whose units do not mix (a diagonal recurrence, or none): sequential in time, vectors of units, no product.
 //
 // Bound by memory: nothing is kept for the backward pass but the states, everything else is computed again. The rows of a
-// thread are taken in groups whose state stays in the first-level cache.
+// thread are taken in groups whose state stays in the second-level cache.
 #pragma once
 
 #include "forward.hpp"
@@ -13,12 +13,13 @@ template <class Cell, class T>
 struct Elementwise : Rows {
   typedef typename Vectors<T>::type V;
   static constexpr int W = Vectors<T>::width;
-  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::per_unit;
+  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::prepared;
   static constexpr bool diagonal = Cell::diagonal;
 
   const int64_t H;
+  const Prepared<Cell, T> prepared;
 
-  explicit Elementwise(const Call& call) : Rows(call), H(call.hidden) {}
+  explicit Elementwise(const Call& call) : Rows(call), H(call.hidden), prepared(call) {}
 
   static const T* in(const void* p) { return static_cast<const T*>(p); }
   static T* out(void* p) { return static_cast<T*>(p); }
@@ -54,10 +55,12 @@ struct Elementwise : Rows {
   template <bool whole>
   void load_step(const Row& row, int64_t unit, int64_t count, V* x, V* u, V* s, V* p) const {
     for (int k = 0; k < S; ++k) s[k] = get<V, whole>(row.prev[k] + unit, count);
-    for (int k = 0; k < P; ++k) p[k] = get<V, whole>(in(c.per_unit) + k * H + unit, count);
+    prepared.template load_at<whole>(unit, count, p);
     const V fed = diagonal && row.mask ? s[0] * get<V, whole>(row.mask + unit, count) : s[0];
     for (int g = 0; g < G; ++g) {
       x[g] = get<V, whole>(row.x + g * H + unit, count);
+      // Two places further, which lie in the order of the loop: the hardware stops at the end of a page.
+      __builtin_prefetch(row.x + (2 * G + g) * H + unit);
       u[g] = V{};
       if (diagonal) {
         u[g] = get<V, whole>(in(c.weight) + g * H + unit, count) * fed;
@@ -119,8 +122,8 @@ struct Elementwise : Rows {
     for (int k = 0; k < S; ++k) put<V, whole>(row.carry[k] + unit, ds[k] + stays[k], count);
   }
 
-  // Rows whose states stay in the cache.
-  int64_t group() const { return at_least_one(8192 / (S * H * int64_t(sizeof(T)))) * 2; }
+  // Rows whose states stay in the second-level cache, the more the longer the stretches that are read in order.
+  int64_t group() const { return at_least_one(131072 / (S * H * int64_t(sizeof(T)))); }
 
   void forward_rows(int64_t begin, int64_t end) const {
     for (int64_t rank = begin; rank < end; ++rank)
@@ -215,7 +218,8 @@ struct Elementwise : Rows {
         parallel(backward_task, &job, n);
       else
         backward_task(&job, 0, 1);
-      void* const to[] = {call->d_per_unit, call->d_bias_x, call->d_bias, call->d_weight};
+      Buffer<T> d_prepared(P * H);
+      void* const to[] = {d_prepared.data, call->d_bias_x, call->d_bias, call->d_weight};
       const int64_t offset[] = {0, P * H, (P + G) * H, (P + 2 * G) * H, (P + 3 * G) * H};
       // Summed in a fixed order: the same bits at every run.
       for (int part = 0; part < 4; ++part)
@@ -224,6 +228,7 @@ struct Elementwise : Rows {
           for (int64_t k = 0; k < n; ++k) sum += partial.data[k * size + i];
           out(to[part])[i - offset[part]] = sum;
         }
+      if (call->d_per_unit) engine.prepared.pull_back(d_prepared.data, out(call->d_per_unit));
       return 0;
     } catch (const std::bad_alloc&) {
       return 1;

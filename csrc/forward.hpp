@@ -7,12 +7,10 @@
 #pragma once
 
 #include "barrier.hpp"
-#include "rows.hpp"
+#include "prepared.hpp"
 
 namespace recurra {
 namespace RECURRA_ISA {
-
-constexpr int at_least(int n) { return n > 0 ? n : 1; }
 
 template <class V>
 static inline V nonlinearity(int64_t kind, V x) {
@@ -23,7 +21,7 @@ template <class Cell, class T>
 struct Forward : Rows {
   typedef typename Vectors<T>::type V;
   static constexpr int W = Vectors<T>::width;
-  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::per_unit, K = Cell::saved, L = Cell::late, E = G - L;
+  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::prepared, K = Cell::saved, L = Cell::late, E = G - L;
   // Units of a block in vectors, and vectors of a panel: of all gates, of the early and of the late ones.
   static constexpr int units = G == 1 ? 2 : 1, N = G * units, NE = E * units, NL = at_least(L) * units;
   static constexpr int64_t group = 48;  // rows whose products wait together for the update
@@ -35,6 +33,7 @@ struct Forward : Rows {
   // Whether the update waits for the products of all units, which then lie in rows of their own.
   const bool whole_rows;
   bool divides_units;
+  const Prepared<Cell, T> prepared;
   Barrier barrier;
   Buffer<T> input_panels, input_bias, panels, bias, late_panels, late_bias, output_panels, output_bias;
   Buffer<T> fed, late_fed, unprojected;  // (B, ...) of one step, where they are not kept
@@ -50,6 +49,7 @@ struct Forward : Rows {
         unpacked(steps * B <= 8 && call.heads == 1 && !call.norm && L == 0 && !call.projection && !call.mask),
         whole_rows(call.norm || L > 0),
         divides_units(false),
+        prepared(call),
         input_panels(c.inputs && !unpacked ? blocks.count * I * N * W : 0),
         input_bias(c.inputs && c.bias_ih && !unpacked ? blocks.count * N * W : 0),
         panels(unpacked ? 0 : blocks.count * columns * NE * W),
@@ -132,7 +132,7 @@ struct Forward : Rows {
     // A projected output has other units than the update.
     s[0] = c.projection ? V{} : get<V, whole>(row.prev[0] + unit, count);
     for (int k = 1; k < S; ++k) s[k] = get<V, whole>(row.prev[k] + unit, count);
-    for (int k = 0; k < P; ++k) p[k] = get<V, whole>(in(c.per_unit) + k * H + unit, count);
+    prepared.template load_at<whole>(unit, count, p);
     Cell::forward(xs, us, s, p, after, kept);
     for (int k = 0; k < S; ++k) {
       if (row.zone[k]) after[k] += get<V, whole>(row.zone[k] + unit, count) * (s[k] - after[k]);
@@ -156,6 +156,20 @@ struct Forward : Rows {
     });
   }
 
+  // Asks for what the update will read and write, which arrives while the product is computed.
+  void expect(const Row& row, int64_t unit) const {
+    for (int n = 0; n < units; ++n, unit += W) {
+      if (row.x)
+        for (int g = 0; g < G; ++g) __builtin_prefetch(row.x + g * H + unit);
+      if (row.kept)
+        for (int k = 0; k < K; ++k) __builtin_prefetch(row.kept + k * H + unit, 1);
+      for (int k = 0; k < S; ++k) {
+        __builtin_prefetch(row.next[k] + unit, 1);
+        if (row.history[k]) __builtin_prefetch(row.history[k] + unit, 1);
+      }
+    }
+  }
+
   // The products of one block of units for all rows, and their update.
   void step_block(const Row* rows, int64_t active, int64_t block, T* whole_u) const {
     const int64_t first = blocks.first(block), row_size = blocks.count * N * W;
@@ -164,7 +178,10 @@ struct Forward : Rows {
     for (int64_t a = 0; a < active; a += group) {
       const int64_t count = active - a < group ? active - a : group;
       const T* from[group];
-      for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].fed + offset;
+      for (int64_t i = 0; i < count; ++i) {
+        from[i] = rows[a + i].fed + offset;
+        expect(rows[a + i], first);
+      }
       Product<T, NE>::run(count, panels.data + block * columns * NE * W, columns, from,
                           c.bias && !c.norm ? bias.data + block * NE * W : nullptr, 0,
                           whole_u ? whole_u + a * row_size + block * N * W : u, whole_u ? row_size : N * W);
@@ -230,7 +247,7 @@ struct Forward : Rows {
     }
     s[0] = get<V, whole>(row.fed + unit, count);
     for (int k = 1; k < S; ++k) s[k] = get<V, whole>(row.prev[k] + unit, count);
-    for (int k = 0; k < P; ++k) p[k] = get<V, whole>(in(c.per_unit) + k * H + unit, count);
+    prepared.template load_at<whole>(unit, count, p);
     put<V, whole>(row.modulated + unit, Cell::modulated(xs, us, s, p), count);
   }
 

@@ -49,7 +49,7 @@ struct Blocks {
 // r of `start`, `start_stride` apart, where there is one. Few rows sum several k at once: a chain of additions each.
 template <class T, int N, int R>
 static void multiply(const T* panel, int64_t K, const T* const* from, const T* start, int64_t start_stride, T* out,
-                     int64_t stride) {
+                     int64_t stride, int64_t ahead) {
   typedef typename Vectors<T>::type V;
   constexpr int W = Vectors<T>::width;
   constexpr int chains = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
@@ -62,10 +62,12 @@ static void multiply(const T* panel, int64_t K, const T* const* from, const T* s
     const T* w = panel + k * N * W;
 #pragma GCC unroll 4
     for (int c = 0; c < chains; ++c) {
-      // The panel streams from the second-level cache: asked for some steps ahead, it is there in time.
+      // The panel itself streams from the second-level cache: asked for some steps ahead, it is there in time.
 #pragma GCC unroll 8
-      for (int line = 0; line < N * W * int(sizeof(T)); line += 64)
+      for (int line = 0; line < N * W * int(sizeof(T)); line += 64) {
         __builtin_prefetch(reinterpret_cast<const char*>(w + (c + 8) * N * W) + line);
+        if (R >= 4) __builtin_prefetch(reinterpret_cast<const char*>(w + c * N * W + ahead) + line, 0, 2);
+      }
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const V value = splat<V>(from[r][k + c]);
@@ -103,18 +105,13 @@ struct Product {
         const T* operands[rows];
         height = tile(count - i);
         for (int64_t r = 0; r < height; ++r) operands[r] = from[i + r] + k;
-        run_tile(height, panel + k * width, length, operands, k ? out + i * stride : start ? start + i * start_stride : nullptr,
-                 k ? stride : start_stride, out + i * stride, stride);
+        dispatch<rows>(height, panel + k * width, length, operands, k ? out + i * stride : start ? start + i * start_stride : nullptr,
+                 k ? stride : start_stride, out + i * stride, stride, length * width);
       }
     }
   }
 
  private:
-  static void run_tile(int64_t count, const T* panel, int64_t K, const T* const* from, const T* start, int64_t start_stride,
-                  T* out, int64_t stride) {
-    dispatch<rows>(count, panel, K, from, start, start_stride, out, stride);
-  }
-
   // The next tile of `left` rows: all tiles about equal.
   static int64_t tile(int64_t left) {
     const int64_t tiles = (left + rows - 1) / rows;
@@ -123,11 +120,11 @@ struct Product {
 
   template <int R>
   static void dispatch(int64_t count, const T* panel, int64_t K, const T* const* from, const T* start,
-                       int64_t start_stride, T* out, int64_t stride) {
+                       int64_t start_stride, T* out, int64_t stride, int64_t ahead) {
     if (count == R)
-      multiply<T, N, R>(panel, K, from, start, start_stride, out, stride);
+      multiply<T, N, R>(panel, K, from, start, start_stride, out, stride, ahead);
     else if constexpr (R > 1)
-      dispatch<R - 1>(count, panel, K, from, start, start_stride, out, stride);
+      dispatch<R - 1>(count, panel, K, from, start, start_stride, out, stride, ahead);
   }
 };
 

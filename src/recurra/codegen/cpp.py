@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from recurra.cells import Cell
-from recurra.codegen.derive import mixes_units, saved_for_backward, shares_gradient
-from recurra.codegen.differentiate import Gradients, differentiate, differentiate_modulated
+from recurra.codegen.derive import mixes_units, prepared, saved_for_backward, shares_gradient
+from recurra.codegen.differentiate import Gradients, differentiate, differentiate_modulated, differentiate_prepared
 from recurra.codegen.expression import Expression, reachable
-from recurra.codegen.trace import trace
+from recurra.codegen.trace import Trace, trace
 
 __all__ = ["digest", "write_cell"]
 
@@ -34,23 +34,26 @@ def write_cell(cell: Cell, name: str) -> str:
     """
     traced = trace(cell)
     saved, shared = saved_for_backward(traced), shares_gradient(traced)
+    once = prepared(traced)
     places = _input_places(cell)
-    loaded = {node: f"saved[{k}]" for k, node in enumerate(saved)}
+    ready = {node: f"p[{k}]" for k, node in enumerate(once)}
+    loaded = ready | {node: f"saved[{k}]" for k, node in enumerate(saved)}
     late = ""
     if traced.modulated is not None:
         inputs, d = "const V* x, const V* u, const V* s, const V* p", "V d"
         late = _function(
             "V modulated",
             inputs,
-            _statements(reachable([traced.modulated]), places, {}),
+            _statements(reachable([traced.modulated], frozenset(once)), places, ready),
             [f"return {_name(traced.modulated)};"],
-        ) + _backward(
-            "modulated_backward", d, differentiate_modulated(traced), shared, places | {("d", "modulated"): "d"}, loaded
         )
+        places_late = places | {("d", "modulated"): "d"}
+        gradients = differentiate_modulated(traced, once)
+        late += _backward("modulated_backward", d, gradients, shared, places_late, loaded)
     forward = _function(
         "void forward",
         "const V* x, const V* u, const V* s, const V* p, V* after, V* kept",
-        _statements(reachable([*traced.after, *saved]), places, {}),
+        _statements(reachable([*traced.after, *saved], frozenset(once)), places, ready),
         [
             *(f"after[{k}] = {_name(node)};" for k, node in enumerate(traced.after)),
             *(f"kept[{k}] = {_name(node)};" for k, node in enumerate(saved)),
@@ -59,13 +62,31 @@ def write_cell(cell: Cell, name: str) -> str:
     return (
         f"struct {name} {{\n"
         f"  static constexpr int gates = {len(cell.gates)}, parts = {len(cell.state)}, late = {len(cell.late_gates)};\n"
-        f"  static constexpr int per_unit = {len(cell.per_unit)}, saved = {len(saved)};\n"
+        f"  static constexpr int per_unit = {len(cell.per_unit)}, prepared = {len(once)}, saved = {len(saved)};\n"
         f"  static constexpr bool shares_gradient = {_bool(shared)}, mixes_units = {_bool(mixes_units(cell))};\n"
         f"  static constexpr bool diagonal = {_bool(cell.recurrence == 'diagonal')};\n\n"
+        + _prepare(traced, once, places)
         + forward
-        + _backward("backward", "const V* d", differentiate(traced), shared, places, loaded)
+        + _backward("backward", "const V* d", differentiate(traced, once), shared, places, loaded)
         + late
     ).rstrip() + "\n};\n"
+
+
+def _prepare(traced: Trace, once: tuple[Expression, ...], places: dict[tuple[str, str], str]) -> str:
+    """The functions from the per-unit parameters to what follows from them alone, and back from its gradients."""
+    gradients = differentiate_prepared(traced, once)
+    places = places | {("d", str(k)): f"d[{k}]" for k in range(len(once))}
+    return _function(
+        "void prepare",
+        "const V* p, V* ready",
+        _statements(reachable(once), places, {}),
+        [f"ready[{k}] = {_name(node)};" for k, node in enumerate(once)],
+    ) + _function(
+        "void prepare_backward",
+        "const V* p, const V* d, V* dp",
+        _statements(reachable(gradients), places, {}),
+        [f"dp[{k}] = {_name(node)};" for k, node in enumerate(gradients)],
+    )
 
 
 def digest(cell: Cell) -> str:

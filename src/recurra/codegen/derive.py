@@ -1,11 +1,11 @@
 """Facts that follow from a cell's equations."""
 
-from recurra.codegen.differentiate import differentiate, differentiate_modulated
 from recurra.cells import Cell
-from recurra.codegen.expression import Expression, reachable
+from recurra.codegen.differentiate import differentiate, differentiate_modulated
+from recurra.codegen.expression import COMPARISONS, Expression, reachable
 from recurra.codegen.trace import Trace
 
-__all__ = ["is_affine_in_state", "mixes_units", "saved_for_backward", "shares_gradient", "sum_only_gates"]
+__all__ = ["is_affine_in_state", "mixes_units", "prepared", "saved_for_backward", "shares_gradient", "sum_only_gates"]
 
 # Operations that cost far more to compute again than to load.
 _EXPENSIVE = frozenset({"exp", "log", "sigmoid", "softplus", "sqrt", "tanh", "div"})
@@ -31,6 +31,26 @@ def shares_gradient(trace: Trace) -> bool:
     return set(sum_only_gates(trace)) == set(trace.cell.gates)
 
 
+def prepared(trace: Trace) -> tuple[Expression, ...]:
+    """The values that follow from per-unit parameters alone, as far as others use them: computed once a sequence."""
+    nodes = reachable(trace.results)
+    alone: set[int] = set()
+    for node in nodes:
+        if node.op == "input":
+            if node.label[0] == "p":
+                alone.add(node.index)
+        # A comparison is no value: what is compared is prepared, where it is asked for at all.
+        elif (
+            node.arguments
+            and node.op not in COMPARISONS
+            and all(a.index in alone or a.is_constant for a in node.arguments)
+        ):
+            alone.add(node.index)
+    used = {a.index for node in nodes if node.index not in alone for a in node.arguments}
+    used |= {node.index for node in trace.results}
+    return tuple(node for node in nodes if node.index in alone & used)
+
+
 def mixes_units(cell: Cell) -> bool:
     """Whether the recurrent weights mix units, so that a step needs a matrix product."""
     return cell.recurrence in ("dense", "block_diagonal")
@@ -45,16 +65,18 @@ def saved_for_backward(trace: Trace) -> tuple[Expression, ...]:
     if not mixes_units(trace.cell):
         return ()
     forward = frozenset(reachable(trace.results))
-    gradients = [differentiate(trace)]
+    once = prepared(trace)
+    gradients = [differentiate(trace, once)]
     if trace.modulated is not None:
-        gradients.append(differentiate_modulated(trace))
+        gradients.append(differentiate_modulated(trace, once))
     roots = [node for g in gradients for node in (*g.x, *g.u, *g.s, *g.p)]
     projections = {trace.graph.input(group, gate) for group in "xu" for gate in trace.cell.gates}
     summed = {
         trace.graph.make("add", *(trace.graph.input(group, gate) for group in "xu")) for gate in sum_only_gates(trace)
     }
     kept = frozenset(node for node in forward if node.op in _EXPENSIVE or node in projections or node in summed)
-    return tuple(node for node in reachable(roots, stop=kept) if node in kept)
+    kept -= frozenset(once)
+    return tuple(node for node in reachable(roots, stop=kept | frozenset(once)) if node in kept)
 
 
 def is_affine_in_state(trace: Trace) -> bool:

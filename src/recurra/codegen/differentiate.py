@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from recurra.codegen.expression import Expression, Graph, reachable
 from recurra.codegen.trace import Trace
 
-__all__ = ["Gradients", "differentiate", "differentiate_modulated"]
+__all__ = ["Gradients", "differentiate", "differentiate_modulated", "differentiate_prepared"]
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,32 @@ class Gradients:
     p: tuple[Expression, ...]
 
 
-def differentiate(trace: Trace) -> Gradients:
-    """The vector-Jacobian product of a traced cell's `update`."""
-    return _pulled_back(trace, [(node, ("d", part)) for part, node in zip(trace.cell.state, trace.after, strict=True)])
+def differentiate(trace: Trace, prepared: tuple[Expression, ...] | None = None) -> Gradients:
+    """The vector-Jacobian product of a traced cell's `update`.
+
+    Where `prepared` nodes are given, gradients stop at them: `p` of the result is then theirs, in their order.
+    """
+    results = [(node, ("d", part)) for part, node in zip(trace.cell.state, trace.after, strict=True)]
+    return _pulled_back(trace, results, prepared)
 
 
-def differentiate_modulated(trace: Trace) -> Gradients:
+def differentiate_modulated(trace: Trace, prepared: tuple[Expression, ...] | None = None) -> Gradients:
     """The vector-Jacobian product of its `modulated`, a function of `d.modulated`."""
     assert trace.modulated is not None
-    return _pulled_back(trace, [(trace.modulated, ("d", "modulated"))])
+    return _pulled_back(trace, [(trace.modulated, ("d", "modulated"))], prepared)
 
 
-def _pulled_back(trace: Trace, results: list[tuple[Expression, tuple[str, str]]]) -> Gradients:
+def differentiate_prepared(trace: Trace, prepared: tuple[Expression, ...]) -> tuple[Expression, ...]:
+    """The gradients of the per-unit parameters, functions of `d.0`, `d.1` ..., those of what is prepared from them."""
+    results = [(node, ("d", str(k))) for k, node in enumerate(prepared)]
+    return _pulled_back(trace, results, None).p
+
+
+def _pulled_back(
+    trace: Trace,
+    results: list[tuple[Expression, tuple[str, str]]],
+    prepared: tuple[Expression, ...] | None,
+) -> Gradients:
     """The gradients from those of results, inputs under the labels given."""
     graph, cell = trace.graph, trace.cell
     adjoints: dict[Expression, Expression] = {}
@@ -44,11 +58,12 @@ def _pulled_back(trace: Trace, results: list[tuple[Expression, tuple[str, str]]]
     def add(node: Expression, gradient: Expression) -> None:
         adjoints[node] = adjoints[node] + gradient if node in adjoints else gradient
 
-    nodes = reachable([node for node, _ in results])
+    stop = frozenset(prepared or ())
+    nodes = reachable([node for node, _ in results], stop)
     for node, label in results:
         add(node, graph.input(*label))
     for node in reversed(nodes):
-        if node in adjoints and node.arguments:
+        if node in adjoints and node.arguments and node not in stop:
             for argument, gradient in zip(node.arguments, _rule(graph, node, adjoints[node]), strict=True):
                 if gradient is not None and not argument.is_constant:
                     add(argument, gradient)
@@ -56,7 +71,11 @@ def _pulled_back(trace: Trace, results: list[tuple[Expression, tuple[str, str]]]
     def found(group: str, names: tuple[str, ...]) -> tuple[Expression, ...]:
         return tuple(adjoints.get(graph.input(group, name), graph.constant(0.0)) for name in names)
 
-    return Gradients(found("x", cell.gates), found("u", cell.gates), found("s", cell.state), found("p", cell.per_unit))
+    if prepared is None:
+        parameters = found("p", cell.per_unit)
+    else:
+        parameters = tuple(adjoints.get(node, graph.constant(0.0)) for node in prepared)
+    return Gradients(found("x", cell.gates), found("u", cell.gates), found("s", cell.state), parameters)
 
 
 def _rule(graph: Graph, node: Expression, g: Expression) -> tuple[Expression | None, ...]:

@@ -49,7 +49,7 @@ def _run_equal(
     hx = initial[0] if len(initial) == 1 else initial
     bias = weights.bias_ih is not None
     # cuDNN refuses a backward pass through what ran with train=False.
-    train = torch.is_grad_enabled()
+    train = torch.is_grad_enabled() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     if isinstance(inputs, PackedSequence):
         final = _FUSED[cell](inputs.data, inputs.batch_sizes, hx, flat, bias, 1, 0.0, train, False)
     else:

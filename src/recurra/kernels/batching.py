@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, _add_batch_dim, _remove_batch_dim  # pyright: ignore[reportPrivateImportUsage]
 from torch._C import _vmapmode_decrement_nesting, _vmapmode_increment_nesting
 from torch._C._functorch import is_legacy_batchedtensor
 
@@ -111,11 +111,11 @@ def one_by_one(
         return run(cotangents)
     level = _vmapmode_increment_nesting() - 1
     _vmapmode_decrement_nesting()
-    size = len(torch._remove_batch_dim(batched[0], level, 0, 0))
-    apart = [None if c is None else torch._remove_batch_dim(c, level, size, 0) for c in cotangents]
+    size = len(_remove_batch_dim(batched[0], level, 0, 0))
+    apart = [None if c is None else _remove_batch_dim(c, level, size, 0) for c in cotangents]
     found = [run([None if c is None else c[k] for c in apart]) for k in range(size)]
     return [
-        None if any(g is None for g in of_all) else torch._add_batch_dim(torch.stack(of_all), 0, level)
+        None if any(g is None for g in of_all) else _add_batch_dim(torch.stack(of_all), 0, level)
         for of_all in zip(*found, strict=True)
     ]
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from recurra.cells import Cell
+from recurra.cells import LSTM, Cell
 from recurra.errors import BackendError, ParameterError
 from recurra.kernels.aten import serves as aten_serves
 
@@ -24,7 +24,9 @@ class Request(NamedTuple):
         zoneout: whether there are masks of zoneout.
         transformed: whether a function transform is under way (vmap, grad).
         forward_mode: whether forward-mode derivatives are under way (jvp, dual tensors).
-        recorded: whether torch.jit.trace is under way.
+        recorded: whether what runs is written down for others to run, by torch.jit.trace or as ONNX.
+        compiled: whether torch.compile is under way, for a function that may be differentiated.
+        large: whether it is inference over a large batch of equal lengths and many units, outside of transforms.
     """
 
     cell: Cell
@@ -37,6 +39,8 @@ class Request(NamedTuple):
     transformed: bool = False
     forward_mode: bool = False
     recorded: bool = False
+    compiled: bool = False
+    large: bool = False
 
 
 class Choice(NamedTuple):
@@ -68,7 +72,7 @@ def choose(backend: str, request: Request) -> Choice:
         return Choice(backend)
     native = _native_obstacle(request)
     if not native:
-        return Choice("native")
+        return Choice("aten" if _is_faster_on_aten(request) else "native")
     aten = _aten_obstacle(request)
     if aten:
         return Choice("reference", f"{native}; {aten}")
@@ -85,6 +89,11 @@ def _is_on_ground(request: Request) -> bool:
     return request.device == "cpu" and request.dtype in ("torch.float32", "torch.float64")
 
 
+def _is_faster_on_aten(request: Request) -> bool:
+    """oneDNN's LSTM, where nearly all the time is in the matrix products (docs/results.md)."""
+    return request.large and request.cell == LSTM() and request.dtype == "torch.float32" and not _aten_obstacle(request)
+
+
 def _native_obstacle(request: Request) -> str:
     if not _is_on_ground(request):
         return f"the native kernel runs float32 and float64 on a CPU, not {request.dtype} on {request.device}"
@@ -93,7 +102,7 @@ def _native_obstacle(request: Request) -> str:
     if request.forward_mode:
         return "the native kernel has no forward-mode derivatives"
     if request.recorded:
-        return "torch.jit.trace records torch's operations only"
+        return "torch.jit.trace and ONNX hold torch's operations only"
     return request.uncompiled
 
 
@@ -107,4 +116,7 @@ def _aten_obstacle(request: Request) -> str:
         return "torch's fused kernels have no forward-mode derivatives"
     if request.transformed:
         return "torch's fused kernels do not support function transforms (vmap)"
+    if request.compiled and request.device == "cpu" and request.dtype != "torch.float64":
+        # AOTAutograd fails on what oneDNN's backward pass saves (torch 2.13).
+        return "torch.compile cannot differentiate torch's fused kernels on a CPU"
     return ""

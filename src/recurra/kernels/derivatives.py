@@ -41,7 +41,7 @@ def gradients(
         output, final = results(cell, _replaced(flat, needed, chosen), lengths, reverse)
         return tuple(r for r, cotangent in zip((output, *final), cotangents, strict=True) if cotangent is not None)
 
-    _, pull = vjp(given, *_chosen(flat, needed))
+    _, pull, *_ = vjp(given, *_chosen(flat, needed))
     return pull(tuple(cotangent for cotangent in cotangents if cotangent is not None))
 
 
@@ -61,25 +61,27 @@ def gradients_of_gradients(
     The rows are `members` groups, each with gradients of the weights of its own: `seconds` has (members, ...) there.
     """
     rows = Arguments.of(flat).rows()
+    of_needed = [at for at, needs in zip(rows, needed, strict=True) if needs]
     dimensions = [*rows, 1, *(0 for _ in cotangents[1:])]
+
+    def of_one(everything: Sequence[Tensor | None], lengths: Tensor | None) -> tuple[Tensor, ...]:
+        return gradients(cell, everything[: len(flat)], lengths, reverse, everything[len(flat) :], needed)
 
     def of_members(*chosen: Tensor) -> tuple[Tensor, ...]:
         everything = _replaced([*flat, *cotangents], wanted, chosen)
+        if members == 1:
+            found = of_one(everything, lengths)
+            return tuple(g.unsqueeze(0) if at is None else g for g, at in zip(found, of_needed, strict=True))
         apart = [
             tensor if tensor is None or at is None else tensor.unflatten(at, (members, -1))
             for tensor, at in zip(everything, dimensions, strict=True)
         ]
         in_dims = [None if tensor is None else at for tensor, at in zip(apart, dimensions, strict=True)]
-        out_dims = [at for at, needs in zip(rows, needed, strict=True) if needs]
-
-        def of_one(everything: list[Tensor | None], lengths: Tensor | None) -> tuple[Tensor, ...]:
-            return gradients(cell, everything[: len(flat)], lengths, reverse, everything[len(flat) :], needed)
-
         each = None if lengths is None else lengths.unflatten(0, (members, -1))
-        found = vmap(of_one, (in_dims, None if each is None else 0), tuple(at or 0 for at in out_dims))(apart, each)
-        return tuple(g if at is None else g.flatten(at, at + 1) for g, at in zip(found, out_dims, strict=True))
+        found = vmap(of_one, (in_dims, None if each is None else 0), tuple(at or 0 for at in of_needed))(apart, each)
+        return tuple(g if at is None else g.flatten(at, at + 1) for g, at in zip(found, of_needed, strict=True))
 
-    _, pull = vjp(of_members, *_chosen([*flat, *cotangents], wanted))
+    _, pull, *_ = vjp(of_members, *_chosen([*flat, *cotangents], wanted))
     return pull(tuple(seconds))
 
 

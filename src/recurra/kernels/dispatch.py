@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch._C._functorch import maybe_current_level
 from torch.utils.checkpoint import checkpoint
 
 from recurra.cells import Cell
@@ -50,16 +49,19 @@ def run(
         uncompiled=_uncompiled(cell) if backend in ("auto", "native") and device == "cpu" else "",
         recurrent_dropout=masks is not None and masks.recurrent is not None,
         zoneout=masks is not None and masks.zone is not None,
-        transformed=maybe_current_level() is not None,
+        transformed=operators.transformed(),
         forward_mode=operators.forward_mode(),
-        recorded=torch.jit.is_tracing(),
+        recorded=operators.recorded(),
+        compiled=torch.compiler.is_compiling() and torch.is_grad_enabled(),
+        large=lengths is None and not torch.is_grad_enabled() and _is_large(state[0]),
     )
     choice = choose(backend, request)
     if choice.reason and not torch.compiler.is_compiling():
         _say_once(f"running on the {choice.backend} kernel: {choice.reason}")
     kernel = _KERNELS[choice.backend]
     # Function transforms refuse the hooks that recomputing needs.
-    if recompute and inputs.shape[0] > 1 and torch.is_grad_enabled() and not (request.transformed or request.forward_mode):
+    transformed = request.transformed or request.forward_mode
+    if recompute and inputs.shape[0] > 1 and torch.is_grad_enabled() and not transformed:
         return _run_in_segments(kernel, cell, inputs, state, weights, lengths, reverse, masks)
     return kernel(cell, inputs, state, weights, lengths, reverse, masks)
 
@@ -111,6 +113,11 @@ def _run_in_segments(
     return torch.cat(outputs[::-1] if reverse else outputs), state
 
 
+def _is_large(state: Tensor) -> bool:
+    """Whether a step's matrix product is so large that the rest hardly counts."""
+    return not torch.compiler.is_compiling() and state.shape[0] >= 32 and state.shape[1] >= 256
+
+
 def _say_once(message: str) -> None:
     if message not in _said:
         _said.add(message)
@@ -120,9 +127,4 @@ def _say_once(message: str) -> None:
 def _uncompiled(cell: Cell) -> str:
     if torch.is_autocast_enabled("cpu"):
         return "autocast chooses the precision of torch's operations only"
-    return _obstacle(cell)
-
-
-@operators.constant
-def _obstacle(cell: Cell) -> str:
-    return extension.obstacle(cell)
+    return operators.obstacle(operators.key_of(cell)) if torch.compiler.is_compiling() else extension.obstacle(cell)

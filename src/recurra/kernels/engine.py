@@ -12,11 +12,11 @@ from recurra.cells import Cell
 from recurra.kernels import extension
 from recurra.kernels.projections import NORM_EPSILON
 
-__all__ = ["Arguments", "Kept", "backward", "forward", "kept_shapes"]
+__all__ = ["Arguments", "Kept", "backward", "forward", "kept_shapes", "sums_over_rows"]
 
 _NONLINEARITIES = {None: 0, "identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
-# The engine makes the input projection itself where both weights stay in a core's second-level cache, and enough rows of
-# the batch share each reading of them, or where there are so few steps that one more call would take longer.
+# The engine makes the input projection itself where both weights stay in a core's second-level cache and enough rows of
+# the batch share each reading of them, or where there are so few steps that another call would take longer.
 _FUSED_BYTES, _FUSED_ROWS, _FEW_STEPS = 2**20, 8, 8
 
 
@@ -57,10 +57,12 @@ class Arguments(NamedTuple):
         """From what `flat` gives."""
         single, parts = len(_SINGLE), (len(flat) - len(_SINGLE)) // 2
         zone = () if flat[single] is None else tuple(flat[single : single + parts])
-        return cls(*flat[:single], zone, tuple(flat[single + parts :]))
+        return cls._make([*flat[:single], zone, tuple(flat[single + parts :])])
 
 
 _SINGLE = Arguments._fields[:-2]
+# Of what is kept, what the gradients of weights read.
+_READ = ("before", "modulated", "unprojected")
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def backward(
     d_output: Tensor | None,
     d_final: Sequence[Tensor | None],
     needed: Sequence[bool] | None = None,
+    members: int = 1,
 ) -> list[Tensor | None]:
     """The gradients of the arguments in the order of `Arguments.flat`; None for masks and what is not there.
 
@@ -164,6 +167,8 @@ def backward(
         d_output: (T, B, R), or None for zero.
         d_final: by part of the state, or None for zero.
         needed: which gradients are wanted, in the same order; all where None.
+        members: groups of rows. Where there are several, each has gradients of the weights of its own, (members, ...),
+            which the engine cannot give where it `sums_over_rows`.
     """
     a, compiled = arguments, extension.best(cell)
     hidden, size = _sizes(cell, a)
@@ -203,27 +208,67 @@ def backward(
     if wants["inputs"]:
         d_inputs = d_x if a.weight_ih is None else d_x @ a.weight_ih
         found["inputs"] = _from_places(d_inputs, a.inputs, lengths)
-    if a.weight_ih is not None:
-        found["weight_ih"] = d_x.T @ inputs if wants["weight_ih"] else None
-        found["bias_ih"] = None if a.bias_ih is None else d_bias_x
-    if a.weight_hh is not None:
-        found["weight_hh"] = diagonal
-        if diagonal is None and wants["weight_hh"]:
-            found["weight_hh"] = _recurrent_gradient(cell, d_u, kept.others, hidden)
-        found["bias_hh"] = None if a.bias_hh is None else d_bias
-    if d_projected is not None:
-        found["weight_hr"] = d_projected.T @ kept.others["unprojected"][:places]
-        found["bias_hr"] = None if a.bias_hr is None else d_projected.sum(0)
-    found |= {"norm_hh": d_norm, "per_unit": d_per_unit}
+    of_places = {"d_x": d_x, "d_u": d_u, "inputs": inputs} | (
+        {} if d_projected is None else {"d_projected": d_projected}
+    )
+    of_places |= {name: kept.others[name][:places] for name in _READ if name in kept.others}
+    if members == 1:
+        found |= {"norm_hh": d_norm, "per_unit": d_per_unit}
+        found |= _of_weights(cell, a, wants, of_places, {"bias_ih": d_bias_x, "bias_hh": d_bias, "weight_hh": diagonal})
+    else:
+        apart = {name: _by_member(tensor, members, lengths, a) for name, tensor in of_places.items()}
+        each = [_of_weights(cell, a, wants, {name: of[k] for name, of in apart.items()}, {}) for k in range(members)]
+        found |= {name: torch.stack([of_one[name] for of_one in each]) for name in each[0]}
     return [*(found.get(name) for name in _SINGLE), *(None for _ in a.state), *d_state]
 
 
-def _recurrent_gradient(cell: Cell, d_u: Tensor, others: dict[str, Tensor], hidden: int) -> Tensor:
+def sums_over_rows(cell: Cell, a: Arguments) -> bool:
+    """Whether the engine itself sums gradients of weights, and not of biases only, over all rows."""
+    return a.norm_hh is not None or a.per_unit is not None or cell.recurrence == "diagonal"
+
+
+def _of_weights(
+    cell: Cell, a: Arguments, wants: dict[str, bool], of_places: dict[str, Tensor], sums: dict[str, Tensor | None]
+) -> dict[str, Tensor]:
+    """The gradients of the weights, by the sums over places that there are, or else of what the places have."""
+    found: dict[str, Tensor] = {}
+    d_x, d_u = of_places["d_x"], of_places["d_u"]
+    if a.weight_ih is not None and wants["weight_ih"]:
+        found["weight_ih"] = d_x.T @ of_places["inputs"]
+    if a.weight_ih is not None and a.bias_ih is not None:
+        found["bias_ih"] = _or_sum(sums.get("bias_ih"), d_x)
+    if a.weight_hh is not None and wants["weight_hh"]:
+        diagonal = sums.get("weight_hh")
+        found["weight_hh"] = _recurrent_gradient(cell, d_u, of_places, a) if diagonal is None else diagonal
+    if a.weight_hh is not None and a.bias_hh is not None:
+        found["bias_hh"] = _or_sum(sums.get("bias_hh"), d_u)
+    if a.weight_hr is not None:
+        found["weight_hr"] = of_places["d_projected"].T @ of_places["unprojected"]
+    if a.bias_hr is not None:
+        found["bias_hr"] = of_places["d_projected"].sum(0)
+    return found
+
+
+def _or_sum(total: Tensor | None, of_places: Tensor) -> Tensor:
+    return of_places.sum(0) if total is None else total
+
+
+def _by_member(tensor: Tensor, members: int, lengths: Tensor | None, a: Arguments) -> list[Tensor]:
+    """(N, F) apart by members, whose rows follow one another."""
+    steps, batch, _ = a.inputs.shape
+    if lengths is None:
+        return [
+            part.reshape(-1, tensor.shape[1]) for part in tensor.view(steps, members, batch // members, -1).unbind(1)
+        ]
+    return list(tensor.split(lengths.view(members, -1).sum(1).tolist()))
+
+
+def _recurrent_gradient(cell: Cell, d_u: Tensor, of_places: dict[str, Tensor], a: Arguments) -> Tensor:
     """The sum over places of d_u (outer) what the recurrent weights read."""
-    before = others["before"][: len(d_u)]
+    before, (hidden, _) = of_places["before"], _sizes(cell, a)
     if cell.late_gates:
         early = (len(cell.gates) - len(cell.late_gates)) * hidden
-        return torch.cat([d_u[:, :early].T @ before, d_u[:, early:].T @ others["modulated"][: len(d_u)]])
+        return torch.cat([d_u[:, :early].T @ before, d_u[:, early:].T @ of_places["modulated"]])
     if cell.recurrence == "dense":
         return d_u.T @ before
     gates, heads = len(cell.gates), cell.heads

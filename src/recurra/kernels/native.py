@@ -38,7 +38,7 @@ def run(
         # A copy, so that a change of theirs before the backward pass does no harm.
         lengths = check_lengths(lengths, inputs.shape[1], inputs.shape[0]).clone(memory_format=torch.contiguous_format)
     arguments = _arguments(cell, inputs, state, weights, masks)
-    if operators.are_needed():
+    if operators.are_needed(inputs, weights.weight_ih):
         return operators.run(cell, arguments, lengths, reverse)
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in arguments.flat()):
         output, *final = _Recurrence.apply(cell, lengths, reverse, *arguments.flat())
@@ -50,7 +50,7 @@ def run(
 def _arguments(
     cell: Cell, inputs: Tensor, state: tuple[Tensor, ...], weights: Weights, masks: Masks | None
 ) -> Arguments:
-    """The tensors as the engine takes them; what does not fit is refused, as it reads and writes by the sizes it is told."""
+    """The tensors as the engine takes them, which trusts the sizes it is told: what does not fit is refused here."""
     weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, bias_hr, norm_ih, norm_hh, per_unit = weights
     rows = weight_ih.shape[0]
     hidden = rows // len(cell.gates)
@@ -156,7 +156,8 @@ class _Recurrence(torch.autograd.Function):
         kept = Kept(output, projected, dict(zip(ctx.names, others, strict=True)))
 
         def run(cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-            if torch.is_grad_enabled() or operators.forward_mode() or operators.are_needed():
+            plain = not (torch.is_grad_enabled() or operators.forward_mode() or operators.are_needed())
+            if not plain or operators.gives_masks(needed, len(cotangents) - 1):
                 return operators.run_backward(ctx.cell, flat, kept, ctx.lengths, ctx.reverse, cotangents, needed)
             d_output, *d_final = cotangents
             return backward(ctx.cell, Arguments.of(flat), kept, ctx.lengths, ctx.reverse, d_output, d_final, needed)

@@ -5,6 +5,7 @@ engine; a derivative of these gradients, and their forward-mode derivative, is t
 string, and the engine's arguments as the list of those that are there with the list of which are.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor
 from torch._C import _after_autograd_keyset, _any_requires_grad, _AutoDispatchBelowAutograd, _len_torch_dispatch_stack
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor, maybe_current_level
-from torch._functorch.autograd_function import enable_single_level_autograd_function
+from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import Function
+from torch.nn import Parameter
 
 from recurra.cells import Cell
 from recurra.errors import BackendError
@@ -21,7 +23,18 @@ from recurra.kernels import batching, derivatives, engine, extension
 from recurra.kernels.engine import Arguments, Kept
 from recurra.shapes import check_lengths
 
-__all__ = ["are_needed", "constant", "forward_mode", "key_of", "run", "run_backward"]
+__all__ = [
+    "are_needed",
+    "constant",
+    "forward_mode",
+    "gives_masks",
+    "key_of",
+    "obstacle",
+    "recorded",
+    "run",
+    "run_backward",
+    "transformed",
+]
 
 _LIBRARY = torch.library.Library("recurra", "DEF")
 _LIBRARY.define(
@@ -39,29 +52,55 @@ _BACKWARD = torch.ops.recurra.recurrence_backward.default
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PLAIN = {Tensor, Parameter}
 _CELLS: dict[str, Cell] = {}
 _KEYS: dict[Cell, str] = {}
 
 
-def are_needed() -> bool:
-    """Whether torch looks on: it compiles, transforms or records what it can see of operators only."""
-    return torch.compiler.is_compiling() or maybe_current_level() is not None or _len_torch_dispatch_stack() > 0
-
-
-def forward_mode() -> bool:
-    """Whether forward-mode derivatives are under way. torch has no public question for it; this holds since 2.0."""
-    return torch.autograd.forward_ad._current_level >= 0
-
-
 def constant(function: F) -> F:
-    """What torch.compile is to call and not to trace: torch.compiler.assume_constant_result, but for its slow import."""
+    """What torch.compile calls and does not trace: torch.compiler.assume_constant_result, but for its slow import."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
 
 
 @constant
+def transformed() -> bool:
+    """Whether a transform of torch.func is under way. torch has no public question for it; this holds since 2.0."""
+    return maybe_current_level() is not None
+
+
+@constant
+def forward_mode() -> bool:
+    """Whether forward-mode derivatives are under way. torch has no public question for it; this holds since 2.0."""
+    return torch.autograd.forward_ad._current_level >= 0
+
+
+@constant
+def recorded() -> bool:
+    """Whether what runs is written down for others to run, by torch.jit.trace or as ONNX: torch's operations only."""
+    if torch.compiler.is_compiling():
+        return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+
+
+def are_needed(*tensors: Tensor) -> bool:
+    """Whether torch looks on: it compiles, transforms or records what it can see of operators only."""
+    if torch.compiler.is_compiling() or transformed() or _len_torch_dispatch_stack() > 0:
+        return True
+    return not _PLAIN.issuperset(map(type, tensors))  # fake tensors, say
+
+
 def key_of(cell: Cell) -> str:
     """What stands for a cell in an operator's arguments: its module, name and fields. It is known from then on."""
+    if not torch.compiler.is_compiling():
+        return _registered(cell)
+    if all(isinstance(value, str | bool | None) for value in vars(cell).values()):
+        return _key_of_fields(type(cell), tuple(vars(cell).items()))
+    # Numbers may be symbols to torch.compile.
+    return _key_of_object(cell)
+
+
+def _registered(cell: Cell) -> str:
     key = _KEYS.get(cell)
     if key is None:
         kind = type(cell)
@@ -74,6 +113,26 @@ def key_of(cell: Cell) -> str:
     return key
 
 
+@constant
+def _key_of_fields(kind: type[Cell], fields: tuple[tuple[str, Any], ...]) -> str:
+    """Where torch.compile guards the values of the fields: other cells with the same need no other code."""
+    cell = object.__new__(kind)
+    vars(cell).update(fields)
+    return _registered(cell)
+
+
+@constant
+def _key_of_object(cell: Cell) -> str:
+    """Where torch.compile guards that it is the same object."""
+    return _registered(cell)
+
+
+@constant
+def obstacle(key: str) -> str:
+    """`extension.obstacle` of a cell by its key, as torch.compile can ask for it."""
+    return extension.obstacle(_known(key))
+
+
 def run(cell: Cell, arguments: Arguments, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The outputs and the final state by part, as operators."""
     flat = arguments.flat()
@@ -82,6 +141,11 @@ def run(cell: Cell, arguments: Arguments, lengths: Tensor | None, reverse: bool)
     training = torch.is_grad_enabled() and any(_requires_grad(tensor) for tensor in tensors)
     output, final, _ = torch.ops.recurra.recurrence(key_of(cell), tensors, present, lengths, reverse, training)
     return output, tuple(final)
+
+
+def gives_masks(needed: Sequence[bool], parts: int) -> bool:
+    """Whether a mask is among the gradients needed of `Arguments.flat`, which the engine does not compute."""
+    return any(needed[-1 - 2 * parts : -parts])
 
 
 def run_backward(
@@ -105,7 +169,7 @@ def run_backward(
 
 def _requires_grad(tensor: Tensor) -> bool:
     """Whether a graph is recorded of it, on whatever level of the transforms under way."""
-    if tensor.requires_grad or maybe_current_level() is None:
+    if tensor.requires_grad or not transformed():
         return tensor.requires_grad
     if torch.compiler.is_compiling():
         return True  # which costs memory where it is not true
@@ -146,8 +210,7 @@ def _gradients(
         return [None] * len(tensors)
     flat, flat_needed = _spread(tensors, present), [bool(needs) for needs in _spread(needed, present)]
     a = Arguments.of(flat)
-    masks_needed = any(flat_needed[-1 - 2 * len(a.state) : -len(a.state)])
-    if masks_needed or not trained or forward_mode():
+    if gives_masks(flat_needed, len(a.state)) or not trained or forward_mode():
         found = derivatives.gradients(_known(key), flat, lengths, reverse, cotangents, flat_needed)
         return _spread(found, needed)
     there = [cotangent for cotangent in cotangents if cotangent is not None]
@@ -218,7 +281,7 @@ def _below(operator: Any, keyset: Any, arguments: Sequence[Any]) -> Any:
 
 def _recorded(function: type[Function], *arguments: Any) -> Any:
     """As `function.apply`, which inside a transform refuses a function that does not serve all levels at once."""
-    if maybe_current_level() is None:
+    if not transformed():
         return function.apply(*arguments)
     with enable_single_level_autograd_function():
         return super(Function, function).apply(*arguments)  # type: ignore[misc]
@@ -295,20 +358,25 @@ def _recurrence_backward(
     projected = listed[len(names)] if len(listed) > len(names) else None
     run = Kept(output.contiguous(), projected, dict(zip(names, listed, strict=False)))
     flat_needed = [bool(needs) for needs in _spread(needed, present)]
+    launches = members if members > 1 and engine.sums_over_rows(cell, a) else 1
     found: list[list[Tensor]] = []
-    for k in range(members):
+    for k in range(launches):
         part_a, part_run, part_lengths, part_results = a, run, lengths, d_results
-        if members > 1:
-            size = a.inputs.shape[1] // members
+        if launches > 1:
+            size = a.inputs.shape[1] // launches
             rows = slice(k * size, (k + 1) * size)
             part_a = Arguments.of(batching.of_rows(flat, a.rows(), rows))
             part_run = batching.kept_of_rows(run, lengths, rows)
             part_lengths = None if lengths is None else lengths[rows]
             part_results = batching.of_rows(d_results, [1, *(0 for _ in a.state)], rows)
         d_output, *d_final = part_results
-        of_flat = engine.backward(cell, part_a, part_run, part_lengths, reverse, d_output, d_final, flat_needed)
+        of_flat = engine.backward(
+            cell, part_a, part_run, part_lengths, reverse, d_output, d_final, flat_needed, members // launches
+        )
         found.append([g for g, needs in zip(of_flat, flat_needed, strict=True) if needs and g is not None])
     at = [dimension for dimension, needs in zip(a.rows(), flat_needed, strict=True) if needs]
+    if launches < members:  # of all members already
+        return [gradient.contiguous() for gradient in found[0]]
     return [_joined(parts, dimension) for dimension, *parts in zip(at, *found, strict=True)]
 
 
