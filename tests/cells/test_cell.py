@@ -49,7 +49,7 @@ def test_a_cell_without_a_part_is_refused_when_defined(lacking: str) -> None:
     ids=str,
 )
 def test_parts_that_do_not_fit_are_refused_when_defined(name: str, parts: dict[str, Any]) -> None:
-    whole = {"gates": ("a", "b"), "state": ("h",), "update": update}
+    whole = {"gates": ("a", "b"), "state": ("h",), "update": update, "modulated": update}
     with pytest.raises(ParameterError, match=rf"^Wrong\.{name}: expected "):
         type("Wrong", (Cell,), whole | parts)
 
@@ -61,7 +61,10 @@ def test_parts_that_fit_are_not(recurrence: str) -> None:
     parts = {"per_unit": ("p", "q"), "scalars": ("q",), "initial": {"p": torch.ones_like, "q": torch.ones_like}}
     assert type("WithParameters", (Cell,), whole | parts).scalars == ("q",)
     if recurrence == "dense":
-        assert type("Late", (Cell,), whole | {"late_gates": ("b",)}).late_gates == ("b",)
+        late = whole | {"late_gates": ("b",)}
+        with pytest.raises(ParameterError, match=r"^Late\.modulated: expected to be defined"):
+            type("Late", (Cell,), late)
+        assert type("Late", (Cell,), late | {"modulated": update}).late_gates == ("b",)
 
 
 def test_a_cell_derived_from_a_cell_may_change_only_its_equations() -> None:

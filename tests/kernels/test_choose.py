@@ -17,7 +17,7 @@ from recurra.kernels import BACKENDS, Choice, Request, choose, extension
 from recurra.ops import tanh
 
 FLOAT = "torch.float32"
-TRANSFORM = "vmap"
+DOUBLE = "torch.float64"
 UNCOMPILED = "no compiler"
 
 
@@ -48,8 +48,9 @@ class Untraceable(Cell):
         ("auto", Request(cells.LSTM(), "cpu", "torch.bfloat16"), "aten", ""),
         ("auto", Request(cells.GRU(), "cuda", "torch.float16"), "aten", ""),
         ("auto", Request(cells.Elman("relu"), "cpu", "torch.float64"), "native", ""),
-        ("auto", Request(cells.LSTM(), "cpu", FLOAT, projected=True), "aten", ""),
-        ("auto", Request(cells.Elman(), "cpu", FLOAT, projected=True), "reference", "projected output"),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, projected=True), "native", ""),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, projected=True, uncompiled=UNCOMPILED), "aten", UNCOMPILED),
+        ("auto", Request(cells.MGU(), "cpu", "torch.bfloat16", projected=True), "reference", "projected output"),
         ("auto", Request(Peephole(), "cpu", FLOAT), "native", ""),
         ("auto", Request(Peephole(), "cpu", FLOAT, uncompiled=UNCOMPILED), "reference", "Peephole()"),
         ("auto", Request(Peephole(), "cuda", FLOAT), "reference", "cuda"),
@@ -57,16 +58,35 @@ class Untraceable(Cell):
         ("native", Request(Peephole(), "cpu", FLOAT), "native", ""),
         ("native", Request(Peephole(), "cpu", FLOAT, uncompiled=UNCOMPILED), None, UNCOMPILED),
         ("native", Request(cells.GRU(), "cuda", FLOAT), None, "cuda"),
-        ("native", Request(cells.LSTM(), "cpu", FLOAT, projected=True), None, "project"),
-        ("native", Request(cells.LSTM(), "cpu", FLOAT, transform=TRANSFORM), None, TRANSFORM),
-        ("auto", Request(cells.LSTM(), "cpu", FLOAT, transform=TRANSFORM), "reference", TRANSFORM),
         ("aten", Request(cells.LSTM(), "cpu", FLOAT), "aten", ""),
         ("aten", Request(Peephole(), "cpu", FLOAT), None, "Peephole()"),
         ("aten", Request(OtherLSTM(), "cpu", FLOAT), None, "OtherLSTM()"),
-        ("aten", Request(cells.LSTM(), "cpu", FLOAT, transform=TRANSFORM), None, TRANSFORM),
         ("aten", Request(cells.Elman(), "cpu", FLOAT, projected=True), None, "projected output"),
         ("reference", Request(cells.LSTM(), "cpu", FLOAT), "reference", ""),
-        ("reference", Request(Peephole(), "cpu", FLOAT, transform=TRANSFORM), "reference", ""),
+        # Masks.
+        ("native", Request(cells.LSTM(), "cpu", FLOAT, recurrent_dropout=True, zoneout=True), "native", ""),
+        ("native", Request(cells.LSTM(), "cpu", FLOAT, projected=True, recurrent_dropout=True), "native", ""),
+        ("native", Request(cells.LSTM(), "cpu", FLOAT, projected=True, zoneout=True), None, "zoneout of projected"),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, projected=True, zoneout=True), "reference", "zoneout of"),
+        ("aten", Request(cells.LSTM(), "cpu", FLOAT, recurrent_dropout=True), None, "recurrent dropout"),
+        ("aten", Request(cells.LSTM(), "cpu", FLOAT, zoneout=True), None, "zoneout"),
+        # Transforms.
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, transformed=True), "native", ""),
+        ("aten", Request(cells.LSTM(), "cpu", FLOAT, transformed=True), None, "vmap"),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, transformed=True, uncompiled=UNCOMPILED), "reference", UNCOMPILED),
+        ("native", Request(cells.LSTM(), "cpu", FLOAT, forward_mode=True), None, "native kernel has no forward-mode"),
+        ("aten", Request(cells.LSTM(), "cpu", FLOAT, forward_mode=True), None, "fused kernels have no forward-mode"),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, forward_mode=True), "reference", "forward-mode"),
+        ("reference", Request(Peephole(), "cpu", FLOAT, transformed=True, forward_mode=True), "reference", ""),
+        # Graphs of others' making.
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, recorded=True), "aten", "torch.jit.trace"),
+        ("auto", Request(Peephole(), "cpu", FLOAT, recorded=True), "reference", "torch.jit.trace"),
+        ("native", Request(cells.LSTM(), "cpu", FLOAT, recorded=True), None, "torch.jit.trace"),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, compiled=True), "native", ""),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, compiled=True, uncompiled=UNCOMPILED), "reference", "compile"),
+        ("auto", Request(cells.LSTM(), "cpu", DOUBLE, compiled=True, uncompiled=UNCOMPILED), "aten", UNCOMPILED),
+        ("auto", Request(cells.LSTM(), "cuda", FLOAT, compiled=True), "aten", ""),
+        ("aten", Request(cells.LSTM(), "cpu", FLOAT, compiled=True), None, "torch.compile cannot differentiate"),
     ],
 )
 def test_the_table(backend: str, request_: Request, chosen: str | None, reason: str) -> None:
@@ -171,10 +191,21 @@ def test_a_projected_elman_network(backend: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
-def test_transforms_are_refused_by_name() -> None:
-    layer = Recurrent(cells.GRU(), 3, 4, backend="aten")
+@pytest.mark.parametrize("backend", ["aten", "native"])
+def test_transforms_are_refused_by_name(backend: str) -> None:
+    layer = Recurrent(cells.GRU(), 3, 4, backend=backend)
     x = torch.randn(2, 5, 2, 3)
-    with pytest.raises(BackendError, match="vmap"):
-        torch.func.vmap(layer)(x)
+    if backend == "aten":
+        with pytest.raises(BackendError, match="vmap"):
+            torch.func.vmap(layer)(x)
     with pytest.raises(BackendError, match="forward-mode"), torch.autograd.forward_ad.dual_level():
         layer(torch.autograd.forward_ad.make_dual(x[0], x[1]))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_a_fall_back_to_forward_mode_is_said_once(nothing_said: pytest.LogCaptureFixture) -> None:
+    layer, x = Recurrent(cells.GRU(), 3, 4), torch.randn(5, 2, 3)
+    for _ in range(2):
+        torch.func.jvp(lambda x: layer(x)[0], (x,), (x,))
+    (record,) = nothing_said.records
+    assert "no forward-mode derivatives" in record.getMessage()

@@ -3,6 +3,18 @@
 from recurra.kernels.choose import BACKENDS, Choice, Request, choose
 from recurra.kernels.dispatch import run, step
 from recurra.kernels.extension import compile_cell
+from recurra.kernels.operators import make_known
 from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["BACKENDS", "Choice", "Masks", "Request", "Weights", "choose", "compile_cell", "run", "step"]
+__all__ = [
+    "BACKENDS",
+    "Choice",
+    "Masks",
+    "Request",
+    "Weights",
+    "choose",
+    "compile_cell",
+    "make_known",
+    "run",
+    "step",
+]

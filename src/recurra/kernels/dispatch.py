@@ -40,7 +40,7 @@ def run(
         ParameterError: for an unknown backend.
         BackendError: where the backend asked for by name cannot serve.
     """
-    device = inputs.device.type
+    device, recorded = inputs.device.type, operators.recorded()
     request = Request(
         cell,
         device,
@@ -51,9 +51,10 @@ def run(
         zoneout=masks is not None and masks.zone is not None,
         transformed=operators.transformed(),
         forward_mode=operators.forward_mode(),
-        recorded=operators.recorded(),
+        recorded=recorded,
         compiled=torch.compiler.is_compiling() and torch.is_grad_enabled(),
-        large=lengths is None and not torch.is_grad_enabled() and _is_large(state[0]),
+        # torch.jit.trace would record the question.
+        large=lengths is None and not recorded and not torch.is_grad_enabled() and _is_large(state[0]),
     )
     choice = choose(backend, request)
     if choice.reason and not torch.compiler.is_compiling():

@@ -29,6 +29,7 @@ __all__ = [
     "forward_mode",
     "gives_masks",
     "key_of",
+    "make_known",
     "obstacle",
     "recorded",
     "run",
@@ -98,6 +99,11 @@ def key_of(cell: Cell) -> str:
         return _key_of_fields(type(cell), tuple(vars(cell).items()))
     # Numbers may be symbols to torch.compile.
     return _key_of_object(cell)
+
+
+def make_known(cell: Cell) -> None:
+    """Let graphs made elsewhere, which name the cell, find it."""
+    _registered(cell)
 
 
 def _registered(cell: Cell) -> str:
@@ -178,7 +184,7 @@ def _requires_grad(tensor: Tensor) -> bool:
 
 def _known(key: str) -> Cell:
     if key not in _CELLS:
-        raise BackendError(f"the cell {key} is not known to this process: run a layer of it first")
+        raise BackendError(f"the cell {key} is not known to this process: make a layer of it first")
     return _CELLS[key]
 
 
@@ -358,7 +364,9 @@ def _recurrence_backward(
     projected = listed[len(names)] if len(listed) > len(names) else None
     run = Kept(output.contiguous(), projected, dict(zip(names, listed, strict=False)))
     flat_needed = [bool(needs) for needs in _spread(needed, present)]
-    launches = members if members > 1 and engine.sums_over_rows(cell, a) else 1
+    at = [dimension for dimension, needs in zip(a.rows(), flat_needed, strict=True) if needs]
+    groups = members if None in at else 1  # only of the weights each member has gradients of its own
+    launches = groups if groups > 1 and engine.sums_over_rows(cell, a) else 1
     found: list[list[Tensor]] = []
     for k in range(launches):
         part_a, part_run, part_lengths, part_results = a, run, lengths, d_results
@@ -371,11 +379,10 @@ def _recurrence_backward(
             part_results = batching.of_rows(d_results, [1, *(0 for _ in a.state)], rows)
         d_output, *d_final = part_results
         of_flat = engine.backward(
-            cell, part_a, part_run, part_lengths, reverse, d_output, d_final, flat_needed, members // launches
+            cell, part_a, part_run, part_lengths, reverse, d_output, d_final, flat_needed, groups // launches
         )
         found.append([g for g, needs in zip(of_flat, flat_needed, strict=True) if needs and g is not None])
-    at = [dimension for dimension, needs in zip(a.rows(), flat_needed, strict=True) if needs]
-    if launches < members:  # of all members already
+    if launches < groups:  # of all members already
         return [gradient.contiguous() for gradient in found[0]]
     return [_joined(parts, dimension) for dimension, *parts in zip(at, *found, strict=True)]
 

@@ -46,8 +46,8 @@ class Masks:
     Attributes:
         recurrent: (B, R), what multiplies the output before the recurrent weights read it, the same at every step
             (Gal and Ghahramani 2016), or None.
-        zone: by part of the state, (T, B, H) or what broadcasts to it: the share of the part that stays as it was
-            (zoneout, Krueger et al. 2017), or None.
+        zone: by part of the state, (T, B, H), or (1, 1, H) for the same at all steps: the share of the part that stays
+            as it was (zoneout, Krueger et al. 2017), or None.
     """
 
     recurrent: Tensor | None = None

@@ -68,9 +68,11 @@ class AcceleratedGRU(Accelerated, nn.GRU, GRU):
 def additions(module: Any, backend: str) -> dict[str, Any]:
     """The attributes that a Recurra layer has beyond those of torch's: its cell, `backend` and other options."""
     theirs, ours = next(pair for pair in ((nn.RNN, RNN), (nn.LSTM, LSTM), (nn.GRU, GRU)) if isinstance(module, pair[0]))
-    options = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
-    # None of them depends on the sizes, and on the meta device nothing is drawn.
-    layer = vars(ours(1, 1, backend=backend, device="meta", **options))
+    names = ["num_layers", "bias", "bidirectional"]
+    names += ["nonlinearity"] * isinstance(module, nn.RNN) + ["proj_size"] * isinstance(module, nn.LSTM)
+    options = {name: getattr(module, name) for name in names}
+    # None of them depends on the other sizes, and on the meta device nothing is drawn.
+    layer = vars(ours(1, module.proj_size + 1, backend=backend, device="meta", **options))
     known = vars(theirs(1, 1, device="meta"))
     return {name: value for name, value in layer.items() if name not in known}
 

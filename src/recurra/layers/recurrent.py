@@ -82,6 +82,7 @@ class Recurrent(nn.Module):
             raise ParameterError("recurrent_dropout", f"0, as {cell!r} has no recurrent weights", recurrent_dropout)
         if backend not in BACKENDS:
             raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
+        kernels.make_known(cell)
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size

@@ -48,6 +48,7 @@ class RecurrentCell(nn.Module):
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
+        kernels.make_known(cell)
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
