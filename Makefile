@@ -36,13 +36,13 @@ lint: setup
 bench: setup
 	$(BIN)/python -m benchmarks all --out $(BENCH_OUT)
 
-# The engine's own test under the address, undefined-behaviour and thread sanitizers.
-ENGINE_TEST := -std=c++17 -O1 -g -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized csrc/tests/engine_test.cpp csrc/parallel.cpp -pthread
+# The engine's own test under the address, undefined-behaviour and thread sanitizers; new memory is full of NaN.
+ENGINE_TEST := -std=c++17 -O1 -g1 -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized csrc/tests/engine_test.cpp csrc/parallel.cpp -pthread
 
 sanitize:
 	mkdir -p build/sanitize
 	$(CXX) -fsanitize=address,undefined -fno-sanitize-recover=all $(ENGINE_TEST) -o build/sanitize/address
-	build/sanitize/address
+	ASAN_OPTIONS=max_malloc_fill_size=1000000000:malloc_fill_byte=255 build/sanitize/address
 	$(CXX) -fsanitize=thread $(ENGINE_TEST) -o build/sanitize/thread
 	build/sanitize/thread
 

@@ -51,9 +51,17 @@ def draw_inputs(cell: Cell, *shape: int) -> dict[tuple[str, str], Tensor]:
 
 def update(cell: Cell, inputs: Inputs) -> tuple[Tensor, ...]:
     """The state after a step by the cell's own equations on tensors."""
+    after = cell.update(*_arguments(inputs))
+    return tuple(getattr(after, part) for part in cell.state)
 
+
+def modulated(cell: Cell, inputs: Inputs) -> Tensor:
+    """What the late gates' weights read, likewise."""
+    return cell.modulated(*_arguments(inputs))
+
+
+def _arguments(inputs: Inputs) -> tuple[Any, ...]:
     def group(kind: type, letter: str) -> Any:
         return kind(**{name: value for (of, name), value in inputs.items() if of == letter})
 
-    after = cell.update(group(Gates, "x"), group(Gates, "u"), group(State, "s"), group(PerUnit, "p"))
-    return tuple(getattr(after, part) for part in cell.state)
+    return group(Gates, "x"), group(Gates, "u"), group(State, "s"), group(PerUnit, "p")

@@ -19,7 +19,7 @@ from every_cell import draw_state, draw_weights
 from recurra import cells, kernels, ops
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen.compile import compile_library, find_compiler
-from recurra.errors import CellError, CompilerError, ParameterError
+from recurra.errors import BackendError, CellError, CompilerError, ParameterError
 from recurra.kernels import extension
 
 TESTS = Path(__file__).parents[1]
@@ -329,6 +329,27 @@ def test_compile_cell_refuses_equations_that_cannot_be_traced(cache: Path, said:
 
     with pytest.raises(CellError, match=r"^Untraceable\.update \(.*x\.a\.clamp\(0, 1\)"):
         recurra.compile_cell(Untraceable())
+    assert not cache.exists()
+
+
+def test_a_cell_of_too_many_parts(cache: Path, said: pytest.LogCaptureFixture) -> None:
+    """More than the engine has places for."""
+
+    @dataclass(frozen=True)
+    class Parts(Cell):
+        gates = ("a",)
+        state = tuple(f"s{k}" for k in range(extension.MOST_PARTS + 1))
+
+        def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+            return State(**{name: ops.tanh(x.a + u.a + getattr(s, name)) for name in self.state})
+
+    with pytest.raises(CellError, match=r"Parts\(\) has 9 parts of state; a compiled cell has at most 8"):
+        recurra.compile_cell(Parts())
+    with pytest.raises(BackendError, match="9 parts of state"):
+        run(Parts(), "native")
+    assert_agree(run(Parts(), "auto"), run(Parts(), "reference"))
+    (record,) = said.records
+    assert "9 parts of state" in record.getMessage()
     assert not cache.exists()
 
 

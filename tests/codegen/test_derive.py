@@ -6,17 +6,20 @@ from typing import Any
 import pytest
 
 from every_cell import CELLS, Peephole, ThreeParts
-from recurra import ops
+from recurra import cells, ops
 from recurra.cells import GRU, LSTM, Cell, Elman, Gates, PerUnit, State
 from recurra.codegen import (
     differentiate,
     is_affine_in_state,
+    mixes_units,
     saved_for_backward,
     shares_gradient,
     sum_only_gates,
     trace,
     write_cell,
 )
+from recurra.codegen.derive import prepared
+from recurra.codegen.differentiate import differentiate_modulated
 from recurra.codegen.expression import reachable
 
 
@@ -82,7 +85,23 @@ class LinearRecurrence(Parts):
         return State(h=x.z + u.n)
 
 
-@pytest.mark.parametrize("cell", [MinimalGRU(), TwoAffineParts()], ids=str)
+@dataclass(frozen=True)
+class DiagonalRecurrence(LinearRecurrence):
+    """The same, each unit on its own."""
+
+    recurrence = "diagonal"
+
+
+@dataclass(frozen=True)
+class GatedDiagonal(DiagonalRecurrence):
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=ops.sigmoid(x.z + u.z) * s.h)
+
+
+AFFINE = [cells.MinGRU(), cells.MinLSTM(), cells.RGLRU()]
+
+
+@pytest.mark.parametrize("cell", [MinimalGRU(), TwoAffineParts(), DiagonalRecurrence(), *AFFINE], ids=str)
 def test_affine(cell: Cell) -> None:
     assert is_affine_in_state(trace(cell))
 
@@ -90,12 +109,13 @@ def test_affine(cell: Cell) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        *CELLS,
+        *(cell for cell in CELLS if cell not in AFFINE),
         SquaredState(),
         NonlinearOutput(),
         DividesByState(),
         BranchesOnState(),
         LinearRecurrence(),
+        GatedDiagonal(),
     ],
     ids=str,
 )
@@ -126,6 +146,19 @@ class ReturnsProjections(Cell):
         return State(h=x.z + u.z + x.n + u.n, c=u.z)
 
 
+@dataclass(frozen=True)
+class ModulatesByU(Parts):
+    """u.z also alone, in what the late gate's weights read."""
+
+    late_gates = ("n",)
+
+    def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
+        return u.z * s.h
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=ops.tanh(x.z + u.z) + (x.n + u.n))
+
+
 @pytest.mark.parametrize(
     ("cell", "gates"),
     [
@@ -138,6 +171,8 @@ class ReturnsProjections(Cell):
         (Doubled(), ()),
         (MinimalGRU(), ()),
         (ReturnsProjections(), ()),
+        (cells.GRUResetBefore(), ("r", "z", "n")),
+        (ModulatesByU(), ("n",)),
     ],
     ids=str,
 )
@@ -193,17 +228,64 @@ def test_what_a_gru_keeps() -> None:
 
 def test_what_elman_networks_keep() -> None:
     assert saved(Elman("tanh")) == ["tanh(add(x.h, u.h))"]
-    assert saved(Elman("relu")) == ["u.h"]
+    assert saved(Elman("relu")) == ["add(x.h, u.h)"]
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_what_late_gates_keep() -> None:
+    f, n = "sigmoid(add(x.f, u.f))", "tanh(add(x.n, u.n))"
+    assert saved(cells.MGU()) == [f, n]
+    r, z = (f"sigmoid(add(x.{gate}, u.{gate}))" for gate in "rz")
+    assert saved(cells.GRUResetBefore()) == [r, z, n]
+
+
+@pytest.mark.parametrize("cell", [cells.IndRNN(), cells.SRU(), cells.MinGRU(), cells.RGLRU()], ids=str)
+def test_cells_whose_units_do_not_mix_keep_nothing(cell: Cell) -> None:
+    assert not mixes_units(cell)
+    assert saved(cell) == []
+
+
+@dataclass(frozen=True)
+class Prepares(Cell):
+    """Of its parameters: one compared, one in two functions, one as it is, one in an expression with a number."""
+
+    gates = ("a",)
+    state = ("h",)
+    per_unit = ("compared", "twice", "plain", "sum", "unused")
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        a = x.a + u.a
+        h = ops.where(p.compared > 0, ops.tanh(a), s.h) * p.plain
+        return State(h=h + ops.exp(ops.sigmoid(p.twice)) * a + ops.sigmoid(p.twice) + (1 - p.sum * 2) * s.h)
+
+
+def test_what_follows_from_parameters_alone() -> None:
+    def found(cell: Cell) -> list[str]:
+        return sorted(map(repr, prepared(trace(cell))))
+
+    assert found(LSTM()) == []
+    assert found(cells.PeepholeLSTM()) == sorted(f"p.{name}" for name in cells.PeepholeLSTM.per_unit)
+    assert found(cells.FastGRNN()) == ["p.bias_h", "p.bias_z", "sigmoid(p.nu)", "sigmoid(p.zeta)"]
+    assert found(cells.RGLRU()) == ["softplus(neg(p.decay))"]
+    # What is compared is needed itself: a comparison is no number.
+    twice = "sigmoid(p.twice)"
+    assert found(Prepares()) == sorted(["p.compared", "p.plain", twice, f"exp({twice})", "sub(1, mul(p.sum, 2))"])
+
+
+@pytest.mark.parametrize("cell", [*CELLS, Prepares(), ModulatesByU()], ids=str)
 def test_what_is_kept_with_what_is_at_hand_gives_the_gradients(cell: Cell) -> None:
     traced = trace(cell)
-    gradients = differentiate(traced)
-    kept = frozenset(saved_for_backward(traced, gradients))
-    assert kept <= frozenset(reachable(traced.after))
-    roots = [*gradients.x, *gradients.u, *gradients.s, *gradients.p]
-    for node in reachable(roots, stop=kept):
-        if node not in kept:
+    once = frozenset(prepared(traced))
+    gradients = [differentiate(traced, prepared(traced))]
+    if traced.modulated is not None:
+        gradients.append(differentiate_modulated(traced, prepared(traced)))
+    kept = frozenset(saved_for_backward(traced))
+    assert kept <= frozenset(reachable(traced.results))
+    assert not kept & once
+    if not mixes_units(cell):
+        return
+    roots = [node for g in gradients for node in (*g.x, *g.u, *g.s, *g.p)]
+    for node in reachable(roots, stop=kept | once):
+        if node not in kept | once:
             assert node.op not in ("exp", "log", "tanh", "sqrt") or "d." in repr(node)
-            assert node.op != "input" or node.label[0] != "u"
+            # Neither projection is there in the backward pass, nor a parameter that is not prepared.
+            assert node.op != "input" or node.label[0] not in "xup"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from evaluate import draw_inputs, evaluate, update
+from evaluate import draw_inputs, evaluate, modulated, update
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -17,6 +17,8 @@ from every_cell import CELLS
 from recurra import ops
 from recurra.cells import LSTM, Cell, Gates, PerUnit, State
 from recurra.codegen import differentiate, trace
+from recurra.codegen.derive import prepared
+from recurra.codegen.differentiate import differentiate_modulated, differentiate_prepared
 from recurra.codegen.expression import FUNCTIONS, reachable
 
 
@@ -55,6 +57,35 @@ def test_gradients_are_of_the_inputs_and_of_d_alone(cell: Cell) -> None:
     found = {node.label for node in reachable([*gradients.x, *gradients.u, *gradients.s]) if node.op == "input"}
     assert {group for group, _ in found} <= {"x", "u", "s", "p", "d"}
     assert differentiate(traced) == gradients
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.late_gates], ids=str)
+def test_what_late_gates_read(cell: Cell) -> None:
+    inputs = draw_inputs(cell, 200)
+    traced = trace(cell)
+    assert traced.modulated is not None
+    late = [("u", gate) for gate in cell.late_gates]
+    result = modulated(cell, {name: value for name, value in inputs.items() if name not in late})
+    cotangent = torch.randn_like(result)
+    expected = torch.autograd.grad(result, list(inputs.values()), cotangent, allow_unused=True, materialize_grads=True)
+    gradients = differentiate_modulated(traced)
+    values = {name: value.detach() for name, value in inputs.items()} | {("d", "modulated"): cotangent}
+    nodes = [*gradients.x, *gradients.u, *gradients.s, *gradients.p]
+    assert_agree(evaluate([traced.modulated, *nodes], values), [result.detach(), *expected])
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.per_unit], ids=str)
+def test_gradients_by_way_of_what_is_prepared(cell: Cell) -> None:
+    """Those of the parameters are the same, through what follows from these alone."""
+    inputs = draw_inputs(cell, 200)
+    traced = trace(cell)
+    once = prepared(traced)
+    values = {name: value.detach() for name, value in inputs.items()}
+    values |= {("d", part): torch.randn(200, dtype=torch.float64) for part in cell.state}
+    direct, by_way = differentiate(traced), differentiate(traced, once)
+    assert (by_way.x, by_way.u, by_way.s) == (direct.x, direct.u, direct.s)
+    values |= {("d", str(k)): value for k, value in enumerate(evaluate(by_way.p, values))}
+    assert_agree(evaluate(differentiate_prepared(traced, once), values), evaluate(direct.p, values))
 
 
 def test_a_gate_that_is_not_used_has_gradient_zero() -> None:

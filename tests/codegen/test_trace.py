@@ -1,6 +1,7 @@
 """Tracing: the graph computes what the equations say, and what cannot be traced is said with its line."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -289,6 +290,39 @@ def test_refusals_name_the_cell_the_line_and_the_way_out(kind: type[Cell]) -> No
     assert message.startswith(f"{kind.__name__}.update (")
     assert f"{__file__}:{number}: {lines[number - 1].partition('  #')[0].strip()}" in message
     assert REFUSED[kind] in message
+
+
+@dataclass(frozen=True)
+class ReadsLate(Cell):
+    """What the late gate's weights read cannot depend on what they make of it."""
+
+    gates = ("a", "b")
+    state = ("h",)
+    late_gates = ("b",)
+
+    def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
+        return u.a * u.b
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=x.a + u.b)
+
+
+@dataclass(frozen=True)
+class ReadsNothing(Branch):
+    """There is no recurrent projection without a recurrence."""
+
+    recurrence = "none"
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=x.a + u.a)
+
+
+@pytest.mark.parametrize(
+    ("cell", "line"), [(ReadsLate(), "return u.a * u.b"), (ReadsNothing(), r"return State(h=x.a + u.a)")], ids=str
+)
+def test_a_projection_that_is_not_there_is_refused(cell: Cell, line: str) -> None:
+    with pytest.raises(CellError, match=rf"^{type(cell).__name__}\.update \(.*: {re.escape(line)}\) .*'Gates'"):
+        trace(cell)
 
 
 def test_an_error_in_a_function_that_update_calls_names_the_line_of_update() -> None:

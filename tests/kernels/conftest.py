@@ -1,7 +1,11 @@
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+
+from recurra.kernels import engine
 
 
 @pytest.fixture
@@ -10,3 +14,31 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def deterministic_fill() -> Iterator[None]:
+    """What torch leaves uninitialised is filled with NaN."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+@pytest.fixture
+def engine_runs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often an operator has run the engine, forward and backward."""
+    runs: Counter[str] = Counter()
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            runs[name] += 1
+            return function(*arguments, **options)
+
+        return run
+
+    for name in ("forward", "backward"):
+        monkeypatch.setattr(engine, name, counted(name, getattr(engine, name)))
+    return runs

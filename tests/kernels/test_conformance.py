@@ -1,6 +1,6 @@
 """What holds of every cell, those of `recurra.cells` found and not named, on every kernel that serves it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,19 +10,13 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, jvp, stack_module_state, vmap
 
 from agreement import assert_agree, gradients, tensors
-from every_cell import CELLS, SERVED, draw_state, draw_weights, flat
+from every_cell import CELLS, SERVED, assemble, draw_state, draw_weights, fitting, flat
 from recurra import Recurrent, RecurrentCell, kernels
-from recurra.cells import Cell
-from recurra.kernels import Weights
+from recurra.cells import GRU, SLSTM, Cell
 
 # torch itself calls what it deprecates when a forward-mode derivative is first asked for.
 ignore_jit = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 FAST = [(cell, backend) for cell, backend in SERVED if backend != "reference"]
-
-
-def assemble(weights: Weights, replaced: Sequence[Tensor]) -> Weights:
-    """The same weights with other tensors, in the order of `flat`."""
-    return Weights(*replaced[:4], per_unit=dict(zip(weights.per_unit, replaced[4:], strict=True)))
 
 
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=lambda check: check.__name__)
@@ -38,7 +32,7 @@ def test_derivatives_of_the_reference(cell: Cell, reverse: bool, check: Callable
         result = kernels.run("reference", cell, x, state, assemble(weights, replaced), lengths, reverse)
         return tuple(tensors(result))
 
-    assert check(run, (x, *state, *flat(weights)))
+    assert check(run, (x, *state, *flat(weights)), fast_mode=check is gradgradcheck)
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["ahead", "reverse"])
@@ -68,8 +62,9 @@ def test_equal_to_the_reference(
 
 @pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
 def test_sequence_is_prefix_and_streamed_steps(cell: Cell, backend: str) -> None:
-    layer = Recurrent(cell, 3, 5, backend=backend, dtype=torch.float64)
-    step = RecurrentCell(cell, 3, 5, dtype=torch.float64)
+    hidden = fitting(cell, 5)
+    layer = Recurrent(cell, 3, hidden, backend=backend, dtype=torch.float64)
+    step = RecurrentCell(cell, 3, hidden, dtype=torch.float64)
     step.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
     x = torch.randn(8, 2, 3, dtype=torch.float64)
     output, final = layer(x)
@@ -181,7 +176,14 @@ def test_no_graph_without_grad(cell: Cell) -> None:
     assert_agree(results, tensors(layer(x)))
 
 
-@pytest.mark.parametrize(("cell", "backend"), [pair for pair in SERVED if pair[1] != "native"], ids=str)
+# Tracing the reference takes seconds a cell.
+TRACED = [
+    pytest.param(cell, backend, marks=[pytest.mark.slow] * (backend == "reference" and cell not in (GRU(), SLSTM(2))))
+    for cell, backend in SERVED
+]
+
+
+@pytest.mark.parametrize(("cell", "backend"), TRACED, ids=str)
 def test_compiles_whole(cell: Cell, backend: str) -> None:
     (layer, *_) = ensemble(cell, backend=backend)
     torch.compiler.reset()

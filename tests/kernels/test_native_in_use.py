@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from against_reference import NATIVE, assert_as_reference, draw
 from torch import Tensor, nn
 
 from agreement import assert_agree, gradients
-from every_cell import CELLS, SERVED, Peephole, ThreeParts
+from every_cell import CELLS, Peephole, ThreeParts
 from recurra import LSTM, RNN, Recurrent, cells
 
-NATIVE = [cell for cell, backend in SERVED if backend == "native"]
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
 # The forked and spawned interpreters of these tests find the tests' own modules here.
 TESTS = Path(__file__).parents[1]
@@ -26,26 +26,34 @@ TESTS = Path(__file__).parents[1]
 @pytest.mark.usefixtures("two_threads")
 def test_calls_from_several_threads_at_once() -> None:
     layers = [Recurrent(cell, 5, 37, bidirectional=True) for cell in (cells.LSTM(), cells.GRU(), Peephole())]
-    x = torch.randn(23, 32, 5)
-    expected = [gradients(layer(x), layer.parameters()) for layer in layers]
+    # One row, whose units are divided among threads that wait for each other.
+    layers.append(Recurrent(cells.LSTM(), 5, 131))
+    inputs = [torch.randn(23, 32, 5)] * 3 + [torch.randn(9, 1, 5)]
+    work_of = [(layer, x, gradients(layer(x), layer.parameters())) for layer, x in zip(layers, inputs, strict=True)]
     failures: list[BaseException] = []
 
-    def work(layer: Recurrent, gradient: list[Tensor]) -> None:
+    def work(layer: Recurrent, x: Tensor, gradient: list[Tensor]) -> None:
         try:
             for _ in range(5):
                 assert_agree(gradients(layer(x), layer.parameters()), gradient)
         except BaseException as error:
             failures.append(error)
 
-    threads = [
-        threading.Thread(target=work, args=pair, daemon=True) for pair in zip(layers * 2, expected * 2, strict=True)
-    ]
+    threads = [threading.Thread(target=work, args=given, daemon=True) for given in work_of * 2]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
     assert not any(thread.is_alive() for thread in threads)
     assert not failures, failures[0]
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("threads", [3, 8])
+def test_more_threads_than_cores_wait_for_each_other(threads: int) -> None:
+    torch.set_num_threads(threads)
+    for batch in (1, threads - 1):
+        assert_as_reference(draw(cells.LSTM(), 30, batch, 5, 331))
 
 
 FORKED = """
@@ -59,10 +67,18 @@ torch.set_num_threads(2)
 H = 40
 weights = Weights(torch.randn(4 * H, 1), torch.randn(4 * H, H).requires_grad_())
 x, state = torch.randn(30, 32, 1), (torch.zeros(32, H), torch.zeros(32, H))
+M = 131
+one_row = (
+    torch.randn(9, 1, 1),
+    (torch.zeros(1, M), torch.zeros(1, M)),
+    Weights(torch.randn(4 * M, 1) / M, torch.randn(4 * M, M).requires_grad_() / M),
+)
 
 def work():
     # Little outside the engine, which is given two threads: torch's own threads hang after a fork.
-    return kernels.run("native", cells.LSTM(), x, state, weights)[0].detach()[:, 0]
+    by_rows = kernels.run("native", cells.LSTM(), x, state, weights)[0].detach()[:, 0]
+    by_units = kernels.run("native", cells.LSTM(), *one_row)[0].detach()[:, 0]
+    return torch.cat([by_rows.ravel(), by_units.ravel()])
 
 expected = work()
 
