@@ -17,6 +17,18 @@ def two_threads() -> Iterator[None]:
 
 
 @pytest.fixture
+def two_engine_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine may use two threads, torch's own operations one."""
+    launch = engine._launch
+
+    def on_two(functions: Any, call: Any, like: Any) -> None:
+        call.threads = 2
+        launch(functions, call, like)
+
+    monkeypatch.setattr(engine, "_launch", on_two)
+
+
+@pytest.fixture
 def deterministic_fill() -> Iterator[None]:
     """What torch leaves uninitialised is filled with NaN."""
     before = torch.are_deterministic_algorithms_enabled()
