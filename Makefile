@@ -13,7 +13,7 @@ setup: $(VENV)/.installed
 
 # The constraints must reach pip's isolated build environment too: the variable does, the option -c does not.
 $(VENV)/.installed: pyproject.toml CMakeLists.txt constraints-dev.txt $(wildcard csrc/*)
-	$(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=$(abspath constraints-dev.txt) PIP_DISABLE_PIP_VERSION_CHECK=1 \
 		$(BIN)/pip install --quiet torch==2.13.0 -e '.[dev]'
 	touch $@

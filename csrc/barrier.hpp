@@ -1,4 +1,4 @@
-// Threads that wait for each other at every step of a small batch.
+// Threads that wait for each other: after packing, and at every step where they divide the units.
 #pragma once
 
 #include <sched.h>

@@ -1,6 +1,6 @@
 // Cells whose units do not mix (a diagonal recurrence, or none): sequential in time, vectors of units, no product.
 //
-// Bound by memory: nothing is kept for the backward pass but the states, everything else is computed again. The rows of a
+// Bound by memory: nothing is written for the backward pass but the states; gates are computed again from x. The rows of a
 // thread are taken in groups whose state stays in the second-level cache.
 #pragma once
 

@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, line
 from torch.utils._pytree import tree_leaves
 
 from agreement import assert_agree, tensors
-from every_cell import Peephole, fitting
+from every_cell import CELLS, Peephole, fitting
 from recurra import Recurrent, cells, kernels
 from recurra.cells import Cell
 from recurra.errors import BackendError
@@ -121,6 +121,15 @@ def test_gradients_of_each_sample(cell: Cell, ragged: str, check: Callable[..., 
         return sum((gradient.square().sum() for gradient in of_each.values()), x.new_zeros(()))
 
     check(lambda: grad(norm)(parameters), 1, backward + 1)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_gradients_of_each_sample_of_one_row(cell: Cell) -> None:
+    loss, parameters = setting(cell)
+    x = normal(MEMBERS, STEPS, 1, INPUTS)
+    found = vmap(grad(loss), (None, 0, None))(parameters, x, None)
+    looped = [grad(loss)(parameters, one, None) for one in x]
+    assert_agree(list(found.values()), [torch.stack([one[name] for one in looped]) for name in found])
 
 
 @pytest.mark.parametrize("cell", [cells.LSTM(), Peephole()], ids=str)

@@ -10,6 +10,7 @@ import recurra
 from every_cell import Peephole, ThreeParts
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.errors import BackendError, ParameterError, ShapeError
+from recurra.kernels import extension
 
 
 def refuses(error: type[Exception], call: Any, *said: str) -> None:
@@ -57,6 +58,36 @@ def test_nonlinearity(make: Any) -> None:
 @pytest.mark.parametrize("cell", [cells.GRU(), ThreeParts()], ids=str)
 def test_no_projection_where_the_equations_read_the_output(cell: cells.Cell) -> None:
     refuses(ParameterError, lambda: Recurrent(cell, 3, 4, proj_size=1), "proj_size", repr(cell), "got 1")
+
+
+class AlwaysProjected(cells.IndRNN):
+    output_nonlinearity = "identity"
+
+
+class ReadsItsOutput(cells.Jordan):
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> cells.State:
+        return cells.State(y=x.a + u.a + s.y)
+
+
+@pytest.mark.parametrize("cell", [AlwaysProjected(), ReadsItsOutput()], ids=str)
+def test_a_cell_that_cannot_be_projected(cell: cells.Cell) -> None:
+    refuses(ParameterError, lambda: Recurrent(cell, 3, 4), "cell", "no output_nonlinearity")
+    refuses(ParameterError, lambda: RecurrentCell(cell, 3, 4, proj_size=2), "proj_size", "got 2")
+
+
+def test_a_projection_that_the_native_kernel_does_not_have() -> None:
+    layer = Recurrent(cells.SRU(), 3, 4, proj_size=2, backend="native")
+    with pytest.raises(BackendError, match="full matrix of recurrent weights"):
+        layer(torch.randn(5, 2, 3))
+
+
+@pytest.mark.skipif(not extension.is_installed(), reason="needs the C++ extension")
+@pytest.mark.parametrize("backend", ["auto", "native"])
+def test_tensors_on_other_devices(backend: str) -> None:
+    layer = recurra.GRU(3, 4, backend=backend)
+    hx = torch.zeros(1, 2, 4, device="meta")
+    refuses(ShapeError, lambda: layer(torch.randn(5, 2, 3), hx), "state (h)", "device cpu", "got meta")
+    refuses(ShapeError, lambda: layer.to("meta")(torch.randn(5, 2, 3)), "weight_ih", "device cpu", "got meta")
 
 
 @pytest.mark.parametrize("shape", [(3,), (), (2, 3, 4, 3)])

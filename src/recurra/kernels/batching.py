@@ -135,7 +135,9 @@ def kept_of_rows(kept: Kept, lengths: Tensor | None, rows: slice) -> Kept:
     def of_places(name: str, tensor: Tensor) -> Tensor:
         parts = tensor.shape[0] if name == "history" else 1
         if lengths is None:
-            return tensor.view(parts, steps, batch, -1)[:, :, rows].reshape(parts, (rows.stop - rows.start) * steps, -1)
+            chosen = tensor.view(parts, steps, batch, -1)[:, :, rows]
+            # Of a single row, reshape alone is a view with gaps, which the engine would read as dense.
+            return chosen.reshape(parts, (rows.stop - rows.start) * steps, -1).contiguous()
         places, start, end = (int(lengths[:row].sum()) for row in (batch, rows.start, rows.stop))
         width = tensor.numel() // tensor.shape[1 if name == "history" else 0]
         return tensor.view(-1)[: places * width].view(parts, places, -1)[:, start:end].contiguous()

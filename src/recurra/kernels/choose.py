@@ -26,7 +26,7 @@ class Request(NamedTuple):
         forward_mode: whether forward-mode derivatives are under way (jvp, dual tensors).
         recorded: whether what runs is written down for others to run, by torch.jit.trace or as ONNX.
         compiled: whether torch.compile is under way, for a function that may be differentiated.
-        large: whether it is inference over a large batch of equal lengths and many units, outside of transforms.
+        large: whether it is inference over many rows of equal lengths and a large output, outside of transforms.
     """
 
     cell: Cell
@@ -97,6 +97,8 @@ def _is_faster_on_aten(request: Request) -> bool:
 def _native_obstacle(request: Request) -> str:
     if not _is_on_ground(request):
         return f"the native kernel runs float32 and float64 on a CPU, not {request.dtype} on {request.device}"
+    if request.projected and (request.cell.recurrence != "dense" or request.cell.late_gates):
+        return "the native kernel projects the output of a full matrix of recurrent weights only"
     if request.projected and request.zoneout:
         return "the native kernel has no zoneout of projected outputs"
     if request.forward_mode:

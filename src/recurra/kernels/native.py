@@ -54,6 +54,8 @@ def _arguments(
     weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, bias_hr, norm_ih, norm_hh, per_unit = weights
     rows = weight_ih.shape[0]
     hidden = rows // len(cell.gates)
+    if rows % len(cell.gates) or hidden % cell.heads:
+        raise ShapeError("weight_ih", f"rows in a multiple of {len(cell.gates)} gates x {cell.heads} heads", rows)
     size = hidden if weight_hr is None else weight_hr.shape[0]
     if norm_ih is not None:
         # Normalised by torch, where autograd sees it.
@@ -127,10 +129,12 @@ def _columns(cell: Cell, hidden: int, size: int) -> int:
 
 def _check(name: str, tensor: Tensor, shape: tuple[int, ...], letters: str, like: Tensor, of: str = "") -> None:
     # Names are put together only for an error: this runs at every step of a stream.
-    if tensor.shape != shape or tensor.dtype != like.dtype:
+    if tensor.shape != shape or tensor.dtype != like.dtype or tensor.device != like.device:
         name = f"{of} ({name})" if of else name
         check_shape(name, tensor, shape, letters)
         check_dtype(name, tensor, like)
+        if tensor.device != like.device:
+            raise ShapeError(name, f"the inputs' device {like.device}", tensor.device, "Move one with .to().")
 
 
 class _Recurrence(torch.autograd.Function):

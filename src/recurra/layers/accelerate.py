@@ -71,7 +71,7 @@ def accelerate(model: nn.Module, backend: str = "auto") -> Acceleration:
 
     Outputs and gradients are torch's up to rounding. Dropout between layers draws the same random numbers, but for
     packed input, where it draws other ones. Wrong shapes raise `ShapeError`, a ValueError, where torch raises its
-    RuntimeError. Where Recurra would run torch's kernel itself (on a GPU, in bfloat16), torch's own forward runs.
+    RuntimeError. Where only torch's kernel serves (on a GPU, in bfloat16), torch's own forward runs.
 
     torch.compile runs them on Recurra's kernels between its graphs, as it runs torch's; exported and traced graphs are
     those of torch's modules. To script, quantize or trace with torch.fx, `restore` first.

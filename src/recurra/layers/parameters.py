@@ -25,14 +25,19 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
     check_positive("proj_size", proj_size, at_least=0)
     if hidden_size % cell.heads:
         raise ParameterError("hidden_size", f"a multiple of the cell's {cell.heads} heads", hidden_size)
-    if not proj_size or cell.output_nonlinearity is not None:
+    if not proj_size and cell.output_nonlinearity is None:
         return
-    if proj_size >= hidden_size:
+    if cell.output_nonlinearity is None and proj_size >= hidden_size:
         raise ParameterError("proj_size", f"less than hidden_size = {hidden_size}", proj_size)
-    if cell.recurrence == "diagonal" or cell.heads > 1 or cell.late_gates:
-        raise ParameterError("proj_size", f"0, as the recurrent weights of {cell!r} read its units", proj_size)
-    if _reads_output(cell):
-        raise ParameterError("proj_size", f"0, as {cell!r} mixes its last output with its gates", proj_size)
+    if cell.recurrence not in ("dense", "none") or cell.late_gates:
+        reason = f"as the recurrent weights of {cell!r} read its units"
+    elif _reads_output(cell):
+        reason = f"as {cell!r} mixes its last output with its gates"
+    else:
+        return
+    if proj_size:
+        raise ParameterError("proj_size", f"0, {reason}", proj_size)
+    raise ParameterError("cell", f"no output_nonlinearity, {reason}", cell)
 
 
 def check_zoneout(cell: Cell, zoneout: float | tuple[float, ...]) -> tuple[float, ...]:

@@ -54,22 +54,22 @@ class RecurrentCell(nn.Module):
         self.hidden_size = hidden_size
         self.bias = bias
         self.proj_size = proj_size or (hidden_size if cell.output_nonlinearity is not None else 0)
-        for name, shape in self._shapes().items():
+        shapes = parameter_shapes(cell, input_size, hidden_size, bias, self.proj_size)
+        self._names = tuple(shapes)  # put together once and not at every step
+        for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         if not bias:
             self.bias_ih = self.bias_hh = None
         self.reset_parameters()
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return parameter_shapes(self.cell, self.input_size, self.hidden_size, self.bias, self.proj_size)
-
     def reset_parameters(self) -> None:
         """Draw every parameter anew, as torch.nn.LSTMCell does: uniform in +-1/sqrt(H), but for what a cell says."""
-        for name in self._shapes():
+        for name in self._names:
             first_values(self.cell, name, getattr(self, name), self.hidden_size)
 
     def extra_repr(self) -> str:
-        return f"{self.cell!r}, {self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+        options = ("" if self.bias else ", bias=False") + (f", proj_size={self.proj_size}" if self.proj_size else "")
+        return f"{self.cell!r}, {self.input_size}, {self.hidden_size}{options}"
 
     def forward(
         self,
@@ -95,7 +95,7 @@ class RecurrentCell(nn.Module):
         check_shape("input", x, (x.shape[0], self.input_size), "(B, I)")
         check_dtype("input", x, self.weight_ih)
         state = self._state(x, hx, batched=input.dim() == 2)
-        found = {name: getattr(self, name) for name in self._shapes()}
+        found = {name: getattr(self, name) for name in self._names}
         per_unit = {name: found.pop(name) for name in self.cell.per_unit}
         after = kernels.step(self.cell, x, state, Weights(**found, per_unit=per_unit))
         if input.dim() == 1:
