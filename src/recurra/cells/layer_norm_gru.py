@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from recurra.cells.cell import Cell, Gates, PerUnit, State
-from recurra.ops import sigmoid, tanh
+from recurra.cells.gru import GRU
 
 __all__ = ["LayerNormGRU"]
 
 
 @dataclass(frozen=True)
-class LayerNormGRU(Cell):
+class LayerNormGRU(GRU):
     """Gated recurrent unit with layer normalisation (Ba, Kiros and Hinton 2016, Layer normalization).
 
     r = sigmoid(x_r + u_r)        x_* = a_i* N(W_i* x_t) + b_i*      (input projection)
@@ -22,12 +21,4 @@ class LayerNormGRU(Cell):
     as in torch.
     """
 
-    gates = ("r", "z", "n")
-    state = ("h",)
     layer_norm = True
-
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        r = sigmoid(x.r + u.r)
-        z = sigmoid(x.z + u.z)
-        n = tanh(x.n + r * u.n)
-        return State(h=n + z * (s.h - n))

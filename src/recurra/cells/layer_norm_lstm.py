@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-from recurra.cells.cell import Cell, Gates, PerUnit, State
-from recurra.ops import sigmoid, tanh
+from recurra.cells.lstm import LSTM
 
 __all__ = ["LayerNormLSTM"]
 
 
 @dataclass(frozen=True)
-class LayerNormLSTM(Cell):
-    """LSTM with layer normalisation (Ba, Kiros and Hinton 2016, Layer normalization).
+class LayerNormLSTM(LSTM):
+    """The equations of `LSTM` with layer normalisation (Ba, Kiros and Hinton 2016, Layer normalization).
 
     i = sigmoid(x_i + u_i)        x_* = a_i* N(W_i* x_t) + b_i*      (input projection)
     f = sigmoid(x_f + u_f)        u_* = a_h* N(W_h* h_{t-1}) + b_h*  (recurrent projection)
@@ -24,14 +23,4 @@ class LayerNormLSTM(Cell):
     third bias is one too many beside the two shifts, and left out.
     """
 
-    gates = ("i", "f", "g", "o")
-    state = ("h", "c")
     layer_norm = True
-
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        i = sigmoid(x.i + u.i)
-        f = sigmoid(x.f + u.f)
-        g = tanh(x.g + u.g)
-        o = sigmoid(x.o + u.o)
-        c = f * s.c + i * g
-        return State(h=o * tanh(c), c=c)

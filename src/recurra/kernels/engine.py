@@ -190,10 +190,9 @@ def backward(
     d_u = new(places, rows) if apart else d_x
     d_state = tuple(torch.empty_like(part) for part in a.state)
     d_bias_x = new(rows)
-    made = {"d_x": d_x, "d_u": d_u if apart else None, "d_bias_x": d_bias_x}
-    d_bias = made["d_bias"] = new(rows) if apart or not compiled.mixes_units else d_bias_x
-    if not apart and compiled.mixes_units:
-        made["d_bias"] = None
+    own_bias = apart or not compiled.mixes_units
+    d_bias = new(rows) if own_bias else d_bias_x
+    made = {"d_x": d_x, "d_u": d_u if apart else None, "d_bias_x": d_bias_x, "d_bias": d_bias if own_bias else None}
     d_norm = made["d_norm"] = None if a.norm_hh is None else new(rows)
     d_per_unit = made["d_per_unit"] = None if a.per_unit is None else torch.empty_like(a.per_unit)
     d_projected = made["d_projected"] = None if a.weight_hr is None else new(places, size)
@@ -216,8 +215,10 @@ def backward(
         found |= {"norm_hh": d_norm, "per_unit": d_per_unit}
         found |= _of_weights(cell, a, wants, of_places, {"bias_ih": d_bias_x, "bias_hh": d_bias, "weight_hh": diagonal})
     else:
-        apart = {name: _by_member(tensor, members, lengths, a) for name, tensor in of_places.items()}
-        each = [_of_weights(cell, a, wants, {name: of[k] for name, of in apart.items()}, {}) for k in range(members)]
+        by_member = {name: _by_member(tensor, members, lengths, a) for name, tensor in of_places.items()}
+        each = [
+            _of_weights(cell, a, wants, {name: of[k] for name, of in by_member.items()}, {}) for k in range(members)
+        ]
         found |= {name: torch.stack([of_one[name] for of_one in each]) for name in each[0]}
     return [*(found.get(name) for name in _SINGLE), *(None for _ in a.state), *d_state]
 
