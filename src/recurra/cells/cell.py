@@ -61,6 +61,10 @@ class Cell:
             `heads` groups of units), "diagonal" (each unit reads itself only) or "none" (there are none).
         heads: N, the groups of units of a block-diagonal recurrence.
         layer_norm: whether both projections are normalised, gate by gate over the units (Ba et al. 2016).
+        keeps: the gates that set how much of the state stays, each through a sigmoid: 1 where a large bias makes it
+            stay, -1 where a large bias makes it be replaced. A parameter of `per_unit` that is the bias of such a gate
+            may stand for it. Initialisation biases them towards keeping.
+        admits: the gates beside those of `keeps` that set how much is taken in, each through a sigmoid: an input gate.
         late_gates: the last of `gates`, whose recurrent weights multiply `modulated` and not the output before.
         output_nonlinearity: of a cell whose output is always projected, "identity", "tanh", "sigmoid" or
             "relu"; None for a cell whose output is projected only where `proj_size` asks for it.
@@ -73,6 +77,8 @@ class Cell:
     initial: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     recurrence: ClassVar[str] = "dense"
     heads = 1
+    keeps: ClassVar[Mapping[str, int]] = {}
+    admits: ClassVar[tuple[str, ...]] = ()
     layer_norm: ClassVar[bool] = False
     late_gates: ClassVar[tuple[str, ...]] = ()
     output_nonlinearity = None
@@ -100,6 +106,14 @@ class Cell:
             raise ParameterError(f"{cls.__name__}.per_unit", "names other than the weights'", ", ".join(sorted(names)))
         if unknown := {*cls.scalars, *cls.initial} - {*cls.per_unit, "weight_hh"}:
             raise ParameterError(f"{cls.__name__}.per_unit", f"to name {', '.join(sorted(unknown))}", cls.per_unit)
+        if unknown := {*cls.keeps} - ({*cls.gates, *cls.per_unit} - {*cls.scalars}):
+            expected = "names of gates or per-unit parameters"
+            raise ParameterError(f"{cls.__name__}.keeps", expected, ", ".join(sorted(unknown)))
+        if not {*cls.keeps.values()} <= {1, -1}:
+            raise ParameterError(f"{cls.__name__}.keeps", "1 or -1 for each gate", dict(cls.keeps))
+        if unknown := {*cls.admits} - {*cls.gates} | {*cls.admits} & {*cls.keeps}:
+            expected = "names of gates that are not in keeps"
+            raise ParameterError(f"{cls.__name__}.admits", expected, ", ".join(sorted(unknown)))
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         """One step.

@@ -21,6 +21,7 @@ class CoupledLSTM(Cell):
 
     gates = ("f", "g", "o")
     state = ("h", "c")
+    keeps = {"f": 1}  # noqa: RUF012
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         f = sigmoid(x.f + u.f)

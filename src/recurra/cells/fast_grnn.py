@@ -30,6 +30,7 @@ class FastGRNN(Cell):
     gates = ("a",)
     state = ("h",)
     per_unit = ("bias_z", "bias_h", "zeta", "nu")
+    keeps = {"bias_z": 1}  # noqa: RUF012
     scalars = ("zeta", "nu")
     initial = {  # noqa: RUF012
         "bias_z": torch.ones_like,

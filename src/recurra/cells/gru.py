@@ -20,6 +20,7 @@ class GRU(Cell):
 
     gates = ("r", "z", "n")
     state = ("h",)
+    keeps = {"z": 1}  # noqa: RUF012
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         r = sigmoid(x.r + u.r)

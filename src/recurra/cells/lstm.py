@@ -22,6 +22,8 @@ class LSTM(Cell):
 
     gates = ("i", "f", "g", "o")
     state = ("h", "c")
+    keeps = {"f": 1}  # noqa: RUF012
+    admits = ("i",)
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         i = sigmoid(x.i + u.i)

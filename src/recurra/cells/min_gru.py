@@ -18,6 +18,7 @@ class MinGRU(Cell):
 
     gates = ("z", "n")
     state = ("h",)
+    keeps = {"z": -1}  # noqa: RUF012
     recurrence = "none"
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:

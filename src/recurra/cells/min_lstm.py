@@ -20,6 +20,8 @@ class MinLSTM(Cell):
 
     gates = ("f", "i", "n")
     state = ("h",)
+    keeps = {"f": 1}  # noqa: RUF012
+    admits = ("i",)
     recurrence = "none"
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:

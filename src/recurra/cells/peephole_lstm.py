@@ -22,6 +22,8 @@ class PeepholeLSTM(Cell):
 
     gates = ("i", "f", "g", "o")
     state = ("h", "c")
+    keeps = {"f": 1}  # noqa: RUF012
+    admits = ("i",)
     per_unit = ("peephole_i", "peephole_f", "peephole_o")
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:

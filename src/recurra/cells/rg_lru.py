@@ -31,6 +31,7 @@ class RGLRU(Cell):
 
     gates = ("r", "i", "v")
     state = ("h",)
+    # No gate in keeps: how long a unit remembers is in decay, which r can only prolong.
     per_unit = ("decay",)
     initial = {"decay": _first_decay}  # noqa: RUF012
     recurrence = "none"

@@ -35,6 +35,8 @@ class SLSTM(Cell):
 
     gates = ("i", "f", "z", "o")
     state = ("h", "c", "n", "m")
+    # Not admits i: a bias of the exponential gate scales c and n alike, and h = o c / n not at all.
+    keeps = {"f": 1}  # noqa: RUF012
     recurrence = "block_diagonal"
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ class SRU(Cell):
 
     gates = ("f", "r", "g", "skip")
     state = ("h", "c")
+    keeps = {"f": 1}  # noqa: RUF012
     per_unit = ("v_f", "v_r")
     recurrence = "none"
 

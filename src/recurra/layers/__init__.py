@@ -1,6 +1,8 @@
 """Layers: recurrent networks as modules, over sequences and by single steps."""
 
 from recurra.layers.accelerate import Acceleration, accelerate, restore
+from recurra.layers.dropout import VariationalDropout
+from recurra.layers.initialization import initialize
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.standard import GRU, LSTM, RNN
 from recurra.layers.step import GRUCell, LSTMCell, RecurrentCell, RNNCell
@@ -15,6 +17,8 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "VariationalDropout",
     "accelerate",
+    "initialize",
     "restore",
 ]

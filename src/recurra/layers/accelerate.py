@@ -65,9 +65,9 @@ def accelerate(model: nn.Module, backend: str = "auto") -> Acceleration:
 
     Each stays the object it is, only its class changes: to one that is both torch's and Recurra's, so that
     `isinstance(module, torch.nn.LSTM)` holds as before, `isinstance(module, recurra.LSTM)` now too, and calls take
-    `lengths`. Parameters, hooks, training mode, options and attributes are untouched; so are optimizers made before,
-    `state_dict` and other references to the module. The model itself may be a torch.nn.LSTM. It can be copied, pickled
-    and moved to another device or dtype while accelerated.
+    `lengths` and `resets`. Parameters, hooks, training mode, options and attributes are untouched; so are optimizers
+    made before, `state_dict` and other references to the module. The model itself may be a torch.nn.LSTM. It can be
+    copied, pickled and moved to another device or dtype while accelerated.
 
     Outputs and gradients are torch's up to rounding. Dropout between layers draws the same random numbers, but for
     packed input, where it draws other ones. Wrong shapes raise `ShapeError`, a ValueError, where torch raises its

@@ -30,15 +30,16 @@ class Accelerated:
         input: Tensor | PackedSequence,  # noqa: A002 (torch's name)
         hx: Tensor | tuple[Tensor, ...] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run over a sequence; arguments, results and errors as of `Recurrent.forward`."""
         x = input.data if isinstance(input, PackedSequence) else input
-        if lengths is None and self._is_torch_s(x):
+        if lengths is None and resets is None and self._is_torch_s(x):
             return super().forward(input, hx)  # type: ignore[misc]
         # torch.compile breaks its graph at torch's recurrent modules and runs them as they are, but functions called
         # from here it would trace, away from the native kernel. Its loading takes seconds: not where nothing else did.
         run = _untraced() if "torch._dynamo" in sys.modules else Recurrent.forward
-        return run(self, input, hx, lengths)
+        return run(self, input, hx, lengths, resets)
 
     def _is_torch_s(self: Any, x: Tensor) -> bool:
         """Whether torch's own forward serves for x: it gives torch's kernel all layers in one call."""

@@ -1,6 +1,7 @@
 """The sequence layer: any cell, stacked, in one or both directions."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -12,8 +13,11 @@ from recurra import kernels
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
 from recurra.kernels import BACKENDS, Masks, Weights
+from recurra.layers.dropout import variational_dropout
 from recurra.layers.parameters import check_cell, check_zoneout, first_values, parameter_shapes
-from recurra.shapes import check_dtype, check_lengths, check_positive, check_probability, check_shape
+from recurra.layers.precision import in_dtype_of
+from recurra.layers.resets import check_resets, run_pieces
+from recurra.shapes import check_lengths, check_positive, check_probability, check_shape
 
 __all__ = ["Recurrent"]
 
@@ -37,6 +41,10 @@ class Recurrent(nn.Module):
             step of a sequence (variational dropout, Gal and Ghahramani 2016).
         zoneout: probability that a unit's state stays as it was for a step (Krueger et al. 2017), one for all parts
             of the state or one for each; when not training, its expectation.
+        weight_dropout: probability, while training, on the recurrent weights themselves (DropConnect, Wan et al. 2013;
+            of recurrent weights Merity et al. 2018): one mask for all steps and sequences of a call. The parameters
+            stay what they are.
+        variational: whether the mask of `dropout` is the same at every step of a sequence (Gal and Ghahramani 2016).
         recompute: whether the backward pass computes the sequence again, in segments of about sqrt(T) steps, and
             holds about sqrt(T) instead of T steps in memory (Chen et al. 2016).
         backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten", "native".
@@ -71,15 +79,18 @@ class Recurrent(nn.Module):
         *,
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, ...] = 0.0,
+        weight_dropout: float = 0.0,
+        variational: bool = False,
         recompute: bool = False,
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
         check_positive("num_layers", num_layers)
         check_probability("dropout", dropout)
-        check_probability("recurrent_dropout", recurrent_dropout)
-        if recurrent_dropout and cell.recurrence == "none":
-            raise ParameterError("recurrent_dropout", f"0, as {cell!r} has no recurrent weights", recurrent_dropout)
+        for name, share in (("recurrent_dropout", recurrent_dropout), ("weight_dropout", weight_dropout)):
+            check_probability(name, share)
+            if share and cell.recurrence == "none":
+                raise ParameterError(name, f"0, as {cell!r} has no recurrent weights", share)
         if backend not in BACKENDS:
             raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
         kernels.make_known(cell)
@@ -94,6 +105,8 @@ class Recurrent(nn.Module):
         self.proj_size = proj_size or (hidden_size if cell.output_nonlinearity is not None else 0)
         self.recurrent_dropout = float(recurrent_dropout)
         self.zoneout = check_zoneout(cell, zoneout)
+        self.weight_dropout = float(weight_dropout)
+        self.variational = variational
         self.recompute = recompute
         self.backend = backend
         # The names of the parameters, put together once and not at every step of a stream.
@@ -131,6 +144,8 @@ class Recurrent(nn.Module):
             "backend": "auto",
             "recurrent_dropout": 0.0,
             "zoneout": (0.0,) * len(self.cell.state),
+            "weight_dropout": 0.0,
+            "variational": False,
             "recompute": False,
         }
         options = {name: getattr(self, name) for name in defaults}
@@ -142,8 +157,12 @@ class Recurrent(nn.Module):
         input: Tensor | PackedSequence,  # noqa: A002 (torch's name)
         hx: Tensor | tuple[Tensor, ...] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run over a sequence.
+
+        Within torch.autocast, input and `hx` of another floating-point dtype are converted to the parameters', and the
+        results are of the dtype that autocast gives its operations.
 
         Args:
             input: (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence, or packed.
@@ -153,6 +172,13 @@ class Recurrent(nn.Module):
             lengths: true lengths (B,), 0 to T, for padded input. Padding is never read; the output there is
                 zero, the reverse direction starts at each sequence's own last step, and the final state is
                 the state at the true end.
+            resets: bool (T, B), or (B, T) with `batch_first`, or (T,) for one sequence. Where true, a boundary
+                is before the step: the state starts anew from zeros, and neither values nor gradients cross.
+                The reverse direction starts anew on the other side, at the step before. Each direction takes
+                `hx` where it enters a sequence and gives its final state where it leaves it; so a boundary
+                before the first step discards the `hx` of the forward direction. Boundaries in padding
+                are none. The pieces between boundaries are sequences of their own to dropout and zoneout.
+                torch.compile breaks its graph here, as where the boundaries are is in the values.
 
         Returns:
             The output (T, B, output_size), in the input's layout (packed for packed input), and the final
@@ -160,59 +186,88 @@ class Recurrent(nn.Module):
 
         Raises:
             ShapeError: where a shape, dtype or length does not fit.
-            ParameterError: for `lengths` with input that has none to give: packed, or one sequence.
+            ParameterError: for `lengths` with input that has none to give, packed or one sequence, and for
+                `resets` with packed input.
             BackendError: where the backend asked for by name cannot serve.
         """
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ParameterError("lengths", "None with packed input, which holds its own", lengths)
+            if resets is not None:
+                raise ParameterError("resets", "None with packed input; give padded input with lengths", resets)
             return self._forward_packed(input, hx)
         if input.dim() == 2:
             if lengths is not None:
                 raise ParameterError("lengths", "None with one sequence without a batch dimension", lengths)
-            state = self._initial_state(input, 1, hx, batched=False)
-            output, final = self._run(input.unsqueeze(1), state, None)
+            if resets is not None:
+                resets = check_resets(resets, input.shape[:1], "(T,)").unsqueeze(1)
+            output, final = self._run(input.unsqueeze(1), hx, None, resets, batched=False)
             return output.squeeze(1), self._pack_state([part.squeeze(1) for part in final])
         if input.dim() != 3:
             raise ShapeError("input", "2 or 3 dimensions", f"{input.dim()}")
         x = input.transpose(0, 1) if self.batch_first else input
         steps, batch = x.shape[:2]
+        if resets is not None:
+            check_resets(resets, input.shape[:2], "(B, T)" if self.batch_first else "(T, B)")
+            resets = resets.t() if self.batch_first else resets
         if lengths is not None:
             lengths = check_lengths(lengths, batch, steps)
             padding = torch.arange(steps).unsqueeze(1) >= lengths
             x = x.masked_fill(padding.unsqueeze(2).to(x.device), 0)
-        output, final = self._run(x, self._initial_state(x, batch, hx), lengths)
+        output, final = self._run(x, hx, lengths, resets)
         return output.transpose(0, 1) if self.batch_first else output, self._pack_state(final)
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         x, lengths = pad_packed_sequence(packed)
-        output, final = self._run(x, self._initial_state(x, x.shape[1], hx), lengths)
+        output, final = self._run(x, hx, lengths)
         order = packed.sorted_indices
         if order is not None:
             output, lengths = output.index_select(1, order), lengths[order.cpu()]
         data, batch_sizes, _, _ = pack_padded_sequence(output, lengths)
         return PackedSequence(data, batch_sizes, order, packed.unsorted_indices), self._pack_state(final)
 
-    def _run(self, x: Tensor, state: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        """Run all layers over x (T, B, I); the state by part (D * L, B, H)."""
+    def _run(
+        self, x: Tensor, hx: Any, lengths: Tensor | None, resets: Tensor | None = None, batched: bool = True
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Check x (T, B, I) and hx, and run; the final state by part (D * L, B, H)."""
         if x.shape[2] != self.input_size:
             raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}")
-        check_dtype("input", x, self.weight_ih_l0)
+        x = in_dtype_of("input", x, self.weight_ih_l0)
+        state = self._initial_state(x, x.shape[1], hx, batched)
+        # One mask of weight_dropout a call, however many runs its pieces take.
+        run = partial(self._run_stack, [self._weights(layer, reverse) for layer, reverse in self._layers()])
+        if resets is None or not resets.any():
+            return run(x, state, lengths)
+        return run_pieces(run, x, state, lengths, resets, 2 if self.bidirectional else 1)
+
+    def _run_stack(
+        self, weights: list[Weights], x: Tensor, state: list[Tensor], lengths: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run all layers over x (T, B, I); the state by part (D * L, B, H)."""
         directions = 2 if self.bidirectional else 1
         final: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
             outputs = []
             for reverse in range(directions):
-                initial = tuple(part[layer * directions + reverse] for part in state)
-                weights = self._weights(layer, bool(reverse))
+                k = layer * directions + reverse
+                initial = tuple(part[k] for part in state)
                 output, last = kernels.run(
-                    self.backend, self.cell, x, initial, weights, lengths, bool(reverse), self._masks(x), self.recompute
+                    self.backend,
+                    self.cell,
+                    x,
+                    initial,
+                    weights[k],
+                    lengths,
+                    bool(reverse),
+                    self._masks(x),
+                    self.recompute,
                 )
                 outputs.append(output)
                 final.append(last)
             x = torch.cat(outputs, dim=2) if self.bidirectional else outputs[0]
             if self.dropout and layer < self.num_layers - 1:
-                x = nn.functional.dropout(x, self.dropout, self.training)
+                drop = variational_dropout if self.variational else nn.functional.dropout
+                x = drop(x, self.dropout, self.training)
         if len(final) == 1:
             return x, [part.unsqueeze(0) for part in final[0]]
         return x, [torch.stack(part) for part in zip(*final, strict=True)]
@@ -229,7 +284,10 @@ class Recurrent(nn.Module):
         for name, part, size in zip(self.cell.state, parts, sizes, strict=True):
             expected = (count, batch, size) if batched else (count, size)
             check_shape(f"hx ({name})", part, expected, "(D * L, B, H)" if batched else "(D * L, H)")
-            check_dtype(f"hx ({name})", part, self.weight_ih_l0)
+        parts = [
+            in_dtype_of(f"hx ({name})", part, self.weight_ih_l0)
+            for name, part in zip(self.cell.state, parts, strict=True)
+        ]
         return parts if batched else [part.unsqueeze(1) for part in parts]
 
     def _pack_state(self, parts: list[Tensor]) -> Any:
@@ -249,6 +307,8 @@ class Recurrent(nn.Module):
 
     def _weights(self, layer: int, reverse: bool) -> Weights:
         found = {name: getattr(self, full) for name, full in self._names[layer, reverse]}
+        if self.weight_dropout:
+            found["weight_hh"] = nn.functional.dropout(found["weight_hh"], self.weight_dropout, self.training)
         per_unit = {name: found.pop(name) for name in self.cell.per_unit}
         return Weights(**found, per_unit=per_unit)
 

@@ -11,7 +11,7 @@ __all__ = ["GRU", "LSTM", "RNN"]
 
 
 class RNN(Recurrent):
-    """Elman network; constructor, `state_dict`, arguments and results as torch.nn.RNN, and `lengths`.
+    """Elman network; constructor, `state_dict`, arguments and results as torch.nn.RNN, and `lengths` and `resets`.
 
     See `Recurrent` for the arguments; `nonlinearity` is "tanh" or "relu".
     """
@@ -48,7 +48,7 @@ class RNN(Recurrent):
 
 
 class LSTM(Recurrent):
-    """LSTM; constructor, `state_dict`, arguments and results as torch.nn.LSTM, and `lengths`.
+    """LSTM; constructor, `state_dict`, arguments and results as torch.nn.LSTM, and `lengths` and `resets`.
 
     See `Recurrent` for the arguments.
     """
@@ -85,7 +85,7 @@ class LSTM(Recurrent):
 
 
 class GRU(Recurrent):
-    """Gated recurrent unit; constructor, `state_dict`, arguments and results as torch.nn.GRU, and `lengths`.
+    """GRU; constructor, `state_dict`, arguments and results as torch.nn.GRU, and `lengths` and `resets`.
 
     See `Recurrent` for the arguments.
     """

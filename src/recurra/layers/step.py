@@ -10,7 +10,8 @@ from recurra.cells import Cell
 from recurra.errors import ShapeError
 from recurra.kernels import Weights
 from recurra.layers.parameters import check_cell, first_values, parameter_shapes
-from recurra.shapes import check_dtype, check_shape
+from recurra.layers.precision import in_dtype_of
+from recurra.shapes import check_shape
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RecurrentCell"]
 
@@ -78,6 +79,9 @@ class RecurrentCell(nn.Module):
     ) -> Any:
         """One step.
 
+        Within torch.autocast, input and `hx` of another floating-point dtype are converted to the parameters', and the
+        result is of the dtype that autocast gives its operations.
+
         Args:
             input: (B, I), or (I,) for one sequence.
             hx: the state, (B, H) or (H,); a tuple of these for a cell whose state has several parts. Zeros
@@ -93,7 +97,7 @@ class RecurrentCell(nn.Module):
             raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         check_shape("input", x, (x.shape[0], self.input_size), "(B, I)")
-        check_dtype("input", x, self.weight_ih)
+        x = in_dtype_of("input", x, self.weight_ih)
         state = self._state(x, hx, batched=input.dim() == 2)
         found = {name: getattr(self, name) for name in self._names}
         per_unit = {name: found.pop(name) for name in self.cell.per_unit}
@@ -113,7 +117,9 @@ class RecurrentCell(nn.Module):
         for name, part, size in zip(names, parts, sizes, strict=True):
             expected = (x.shape[0], size) if batched else (size,)
             check_shape(f"hx ({name})", part, expected, "(B, H)" if batched else "(H,)")
-            check_dtype(f"hx ({name})", part, self.weight_ih)
+        parts = tuple(
+            in_dtype_of(f"hx ({name})", part, self.weight_ih) for name, part in zip(names, parts, strict=True)
+        )
         return parts if batched else tuple(part.unsqueeze(0) for part in parts)
 
 
