@@ -22,7 +22,10 @@ import pytest
 from recurra.cli.main import main
 from recurra.training import has_run, read_log
 
-FILES = ("best.safetensors", "data.safetensors", "last.safetensors", "log.csv", "run.json", "training.png")
+FILES = (
+    *("best.safetensors", "data.safetensors", "health.csv", "log.csv", "run.json", "skipped.csv", "time.csv"),
+    *("training.json", "training.png"),
+)
 STEPS, LONG = 12, 200  # of the runs killed at a rename, and of the others
 OPTIONS = ("--horizon", "4", "--hidden-size", "4", "--batch-size", "4", "--dropout", "0.2")
 
@@ -120,15 +123,12 @@ def wait_for_step(folder: Path, step: int) -> None:
 
 
 def assert_same_run(folder: Path, straight: Path) -> None:
-    """The same weights, bit for bit, the same log but for the seconds, and nothing left lying about."""
-    assert (folder / "best.safetensors").read_bytes() == (straight / "best.safetensors").read_bytes()
-    rows, expected = (
-        [{name: value for name, value in row.items() if name != "seconds"} for row in read_log(path / "log.csv")]
-        for path in (folder, straight)
-    )
-    assert rows == expected
-    left = {file.name for file in folder.iterdir()} - {"forecast.csv"}
-    assert left == set(FILES)
+    """The same weights and the same log, bit for bit, and nothing left lying about."""
+    for name in ("best.safetensors", "log.csv", "health.csv", "skipped.csv"):
+        assert (folder / name).read_bytes() == (straight / name).read_bytes(), name
+    left, expected = ({file.name for file in path.iterdir()} - {"forecast.csv"} for path in (folder, straight))
+    assert left == expected
+    assert {name for name in expected if not name.startswith("checkpoint-")} == set(FILES)
 
 
 def finish(data: Path, folder: Path, max_steps: int, output: Path, killed_at: str) -> None:
@@ -170,15 +170,16 @@ def moments(straight: Path) -> int:
 def test_killed_around_the_renames_at_the_start_and_at_the_first_best(
     data: Path, straight: Path, tmp_path: Path
 ) -> None:
-    # In turn: data, run.json, last, best, log; then at the first validation best and last.
-    for moment in (0, 2, 3, 5, 7, 11):
+    # In turn: data, run.json, the four tables, training.json, the first checkpoint, best; then at the first validation
+    # best and the second checkpoint.
+    for moment in (0, 3, 5, 13, 15, 17, 19):
         assert kill_and_finish(data, straight, moment, tmp_path)
 
 
 @pytest.mark.slow
 def test_killed_before_and_after_every_rename(data: Path, straight: Path, tmp_path: Path) -> None:
     count = moments(straight)
-    assert count > 14
+    assert count > 20
     for moment in range(count):
         assert kill_and_finish(data, straight, moment, tmp_path)
 
@@ -213,8 +214,8 @@ def test_killed_at_random_moments(data: Path, long: tuple[Path, float], tmp_path
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments(data: Path, long: tuple[Path, float], tmp_path: Path) -> None:
-    kill_at_random(data, long, tmp_path, 20)
+def test_killed_at_fifty_random_moments(data: Path, long: tuple[Path, float], tmp_path: Path) -> None:
+    kill_at_random(data, long, tmp_path, 50)
 
 
 def test_the_command_line_interrupted(data: Path, long: tuple[Path, float], tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import recurra
-from recurra.training import Batch, Trainer, TrainingSettings, load_checkpoint, read_log
+from recurra.training import Batch, Trainer, TrainingSettings, load_checkpoint, load_last, read_log
 
+FILES = ("best.safetensors", "health.csv", "log.csv", "skipped.csv", "time.csv", "training.json")
 QUICK: dict[str, Any] = {"max_steps": 20, "validate_every": 4, "learning_rate": 0.01}
 
 
@@ -74,13 +75,18 @@ def signal_at(step: int, number: int = signal.SIGINT, times: int = 1) -> Callabl
 
 
 def weights(folder: Path, which: str = "best", group: str = "model") -> dict[str, Tensor]:
-    """The tensors of a checkpoint."""
-    return load_checkpoint(folder / f"{which}.safetensors").group(group)
+    """The tensors of the best or the last checkpoint."""
+    return (load_checkpoint(folder / "best.safetensors") if which == "best" else load_last(folder)).group(group)
+
+
+def last_file(folder: Path) -> Path:
+    """The last checkpoint."""
+    return max(folder.glob("checkpoint-*.safetensors"), key=lambda path: int(path.stem.split("-")[1]))
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    """The rows of the log, apart from the seconds."""
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in read_log(folder / "log.csv")]
+    """The rows of the log."""
+    return read_log(folder / "log.csv")
 
 
 def assert_same(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

@@ -95,30 +95,31 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mask", [0x01, 0x80])
-def test_a_header_damaged_anywhere_is_refused_or_still_reads(mask: int, tmp_path: Path) -> None:
+def test_a_file_damaged_anywhere_is_refused_or_reads_the_same(mask: int, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_checkpoint(example(), path)
     content = path.read_bytes()
-    header = 8 + int.from_bytes(content[:8], "little")
     refused = {}
-    for at in range(header):
+    for at in range(len(content)):
         damaged = bytearray(content)
         damaged[at] ^= mask
         path.write_bytes(damaged)
         try:
-            load_checkpoint(path)  # one digit for another, say, cannot be seen
+            loaded = load_checkpoint(path)
         except RunError as error:
             refused[at] = str(error)
-    assert set(refused) >= set(range(9))
-    assert len(refused) > header / 4
+        else:
+            assert loaded.values == VALUES
+            assert_same(loaded.tensors, example().tensors)
+    assert len(refused) > 0.95 * len(content)
     assert all(message.startswith(f"{path}: ") for message in refused.values())
 
 
-@pytest.mark.parametrize("header", [None, "{}", '{"format": 2, "values": {}}', '{"format": 1}'])
+@pytest.mark.parametrize("header", [None, "{}", '{"format": 1, "values": {}}', '{"format": 2}'])
 def test_another_format_is_refused(header: str | None, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"a": torch.ones(1)}, path, None if header is None else {"recurra": header})
-    with pytest.raises(RunError, match=r"a\.safetensors: not of format 1; damaged, or written by another version"):
+    with pytest.raises(RunError, match=r"a\.safetensors: not of format 2; damaged, or written by another version"):
         load_checkpoint(path)
 
 
@@ -174,4 +175,4 @@ def test_any_safetensors_reader_can_read_it(tmp_path: Path) -> None:
     save_checkpoint(example(), tmp_path / "a.safetensors")
     with safe_open(tmp_path / "a.safetensors", framework="numpy") as file:
         assert sorted(file.keys()) == ["model.bias", "model.weight"]
-        assert json.loads(file.metadata()["recurra"])["values"]["step"] == 7
+        assert json.loads(json.loads(file.metadata()["recurra"])["values"])["step"] == 7

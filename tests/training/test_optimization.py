@@ -1,4 +1,4 @@
-"""Optimisers and schedules by name, and their state through a file."""
+"""Optimisers and schedules by name, what weight decay spares, and their state through a file."""
 
 import json
 import math
@@ -6,64 +6,186 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
+from recurra import Recurrent, cells
 from recurra.errors import ParameterError
-from recurra.training import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
-from recurra.training.optimization import restore_optimizer, split_optimizer
+from recurra.layers import RecurrentCell
+from recurra.training.optimization import (
+    make_optimizer,
+    make_schedule,
+    restore_optimizer,
+    restore_schedule,
+    schedule_values,
+    split_optimizer,
+)
+from recurra.training.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
+
+WITH_WARMUP = ("constant", "CosineAnnealingLR", "LinearLR")
 
 
-def parameters(dtype: torch.dtype, seed: int) -> list[nn.Parameter]:
-    generator = torch.Generator().manual_seed(seed)
-    return [nn.Parameter(torch.randn(shape, generator=generator).to(dtype)) for shape in ((3, 2), (4,), ())]
+class Quadratic(nn.Module):
+    """The sum of squared distances to 1 of a matrix, a vector and a number."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32, seed: int = 1) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.matrix = nn.Parameter(torch.randn(3, 2, generator=generator).to(dtype))
+        self.vector = nn.Parameter(torch.randn(4, generator=generator).to(dtype))
+        self.number = nn.Parameter(torch.randn((), generator=generator).to(dtype))
+
+    def forward(self) -> Tensor:
+        return sum(((parameter - 1) ** 2).sum() for parameter in self.parameters())  # pyright: ignore[reportReturnType]
 
 
-def step(optimizer: Any, held: list[nn.Parameter], number: int) -> None:
-    generator = torch.Generator().manual_seed(number)
-    for parameter in held:
-        parameter.grad = torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
+def step(module: Quadratic, optimizer: Any, schedule: Any, plateau: bool = False) -> float:
+    optimizer.zero_grad()
+    loss = module()
+    loss.backward()
+    rate = optimizer.param_groups[0]["lr"]
     optimizer.step()
+    if plateau:
+        schedule.step(1.0)
+    elif schedule is not None:
+        schedule.step()
+    return rate
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_goes_on_through_json(name: str, dtype: torch.dtype) -> None:
-    straight = parameters(dtype, 1)
-    optimizer = make_optimizer(name, straight, 0.1, 0.01)
-    for number in range(10):
-        step(optimizer, straight, number)
-    tensors, values = split_optimizer(optimizer)
-    tensors = {key: tensor.clone() for key, tensor in tensors.items()}
-    resumed = [nn.Parameter(parameter.detach().clone()) for parameter in straight]
-    other = make_optimizer(name, resumed, 5.0, 0.5)
-    restore_optimizer(other, tensors, json.loads(json.dumps(values)))
-    for number in range(10, 20):
-        step(optimizer, straight, number)
-        step(other, resumed, number)
-    for one, another in zip(straight, resumed, strict=True):
-        assert torch.equal(one, another)
-    fresh = parameters(dtype, 1)
-    assert any(not torch.equal(one, another) for one, another in zip(straight, fresh, strict=True))
+def through_json(values: Any) -> Any:
+    return json.loads(json.dumps(values))
+
+
+def assert_resumed_is_straight(settings: TrainingSettings, dtype: torch.dtype = torch.float32) -> None:
+    plateau = settings.schedule == "ReduceLROnPlateau"
+    straight = Quadratic(dtype)
+    optimizer = make_optimizer(settings, straight)
+    schedule = make_schedule(settings, optimizer)
+    for _ in range(settings.max_steps // 2):
+        step(straight, optimizer, schedule, plateau)
+    tensors, groups = split_optimizer(optimizer)
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    groups, values = through_json(groups), through_json(schedule_values(schedule))
+    resumed = Quadratic(dtype, seed=5)
+    resumed.load_state_dict(straight.state_dict())
+    other = make_optimizer(settings, resumed)
+    other_schedule = make_schedule(settings, other)
+    restore_optimizer(other, tensors, groups)
+    restore_schedule(other_schedule, values)
+    for _ in range(settings.max_steps - settings.max_steps // 2):
+        rate = step(straight, optimizer, schedule, plateau)
+        assert step(resumed, other, other_schedule, plateau) == rate
+    for name, tensor in straight.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], tensor), name
+        assert not torch.equal(tensor, Quadratic(dtype).state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup_steps"),
+    [(name, 0) for name in SCHEDULES] + [(name, n) for name in WITH_WARMUP for n in (4, 12)],
+)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_resumed_is_straight(optimizer: str, schedule: str, warmup_steps: int) -> None:
+    assert_resumed_is_straight(
+        TrainingSettings(
+            max_steps=16,
+            optimizer=optimizer,
+            learning_rate=0.1,
+            weight_decay=0.01,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+        )
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_resumed_is_straight_in_other_types(optimizer: str, dtype: torch.dtype) -> None:
+    assert_resumed_is_straight(TrainingSettings(max_steps=16, optimizer=optimizer, learning_rate=1.0), dtype)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "SGD", "momentum": 0.9},
+        {"optimizer": "RMSprop", "momentum": 0.9},
+        {"optimizer": "Adam", "betas": (0.8, 0.95)},
+    ],
+)
+def test_momentum_and_betas_reach_the_optimizer(options: dict[str, Any]) -> None:
+    settings = TrainingSettings(max_steps=16, learning_rate=0.01, **options)
+    for group in make_optimizer(settings, Quadratic()).param_groups:
+        for name in ("momentum", "betas"):
+            if name in options:
+                assert group[name] == options[name]
+    assert_resumed_is_straight(settings)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_is_of_that_class_with_these_rates(name: str) -> None:
-    optimizer = make_optimizer(name, parameters(torch.float32, 0), 0.3, 0.2)
+    optimizer = make_optimizer(TrainingSettings(optimizer=name, learning_rate=0.3, weight_decay=0.2), Quadratic())
     assert type(optimizer) is getattr(torch.optim, name)
-    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["weight_decay"]) == (0.3, 0.2)
+    assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(0.3, 0.2), (0.3, 0.0)]
 
 
-def rates(name: str, max_steps: int) -> list[float]:
+class Doubled(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return 2 * weight
+
+
+def decayed(module: nn.Module) -> set[str]:
+    """Names of the parameters that weight decay reaches."""
+    optimizer = make_optimizer(TrainingSettings(weight_decay=0.1), module)
+    found = {
+        id(parameter) for group in optimizer.param_groups if group["weight_decay"] for parameter in group["params"]
+    }
+    return {name for name, parameter in module.named_parameters() if id(parameter) in found}
+
+
+def test_weight_decay_is_for_matrices() -> None:
+    module = nn.ModuleDict(
+        {
+            "lstm": Recurrent(cells.PeepholeLSTM(), 2, 3, bidirectional=True),
+            "norm": nn.LayerNorm([2, 3]),
+            "head": nn.Linear(3, 1),
+        }
+    )
+    directions = ("", "_reverse")
+    matrices = {f"lstm.{name}_l0{end}" for name in ("weight_ih", "weight_hh") for end in directions}
+    assert decayed(module) == matrices | {"head.weight"}
+
+
+def test_weight_decay_spares_a_diagonal_recurrence() -> None:
+    layer = Recurrent(cells.IndRNN(), 2, 3, num_layers=2, bidirectional=True)
+    assert layer.weight_hh_l0.ndim == 2
+    assert decayed(layer) == {f"weight_ih_l{k}{end}" for k in (0, 1) for end in ("", "_reverse")}
+    assert decayed(RecurrentCell(cells.IndRNN(), 2, 3)) == {"weight_ih"}
+    parametrize.register_parametrization(layer, "weight_hh_l0", Doubled())
+    assert not [name for name in decayed(layer) if "weight_hh" in name]
+
+
+def test_only_what_requires_a_gradient_is_held() -> None:
+    module = Quadratic()
+    module.vector.requires_grad_(False)
+    module.number.requires_grad_(False)
+    optimizer = make_optimizer(TrainingSettings(weight_decay=0.1), module)
+    assert [group["params"] for group in optimizer.param_groups] == [[module.matrix]]
+    module.matrix.requires_grad_(False)
+    with pytest.raises(ParameterError, match=r"^module: expected parameters that require a gradient, got 'Quadratic'"):
+        make_optimizer(TrainingSettings(), module)
+
+
+def rates(name: str, max_steps: int, warmup_steps: int = 0) -> list[float]:
     """The learning rate of each step, and the one after the last."""
-    optimizer = make_optimizer("SGD", parameters(torch.float32, 0), 0.1)
-    schedule = make_schedule(name, optimizer, 0.1, max_steps)
-    found = [optimizer.param_groups[0]["lr"]]
-    for _ in range(max_steps):
-        optimizer.step()
-        if schedule is not None:
-            schedule.step()
-        found.append(optimizer.param_groups[0]["lr"])
-    return found
+    settings = TrainingSettings(
+        max_steps=max_steps, optimizer="SGD", learning_rate=0.1, schedule=name, warmup_steps=warmup_steps
+    )
+    module = Quadratic()
+    optimizer = make_optimizer(settings, module)
+    schedule = make_schedule(settings, optimizer)
+    found = [step(module, optimizer, schedule) for _ in range(max_steps)]
+    assert len({group["lr"] for group in optimizer.param_groups}) == 1
+    return [*found, optimizer.param_groups[0]["lr"]]
 
 
 @pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "ReduceLROnPlateau"])
@@ -88,9 +210,20 @@ def test_one_cycle_rises_over_the_first_tenth() -> None:
     assert found[top:] == sorted(found[top:], reverse=True)
 
 
+@pytest.mark.parametrize("name", WITH_WARMUP)
+@pytest.mark.parametrize(("warmup_steps", "max_steps"), [(1, 2), (1, 9), (4, 5), (5, 20)])
+def test_warm_up_is_a_line_before_the_schedule(name: str, warmup_steps: int, max_steps: int) -> None:
+    found = rates(name, max_steps, warmup_steps)
+    line = [0.1 * k / (warmup_steps + 1) for k in range(1, warmup_steps + 1)]
+    assert found[:warmup_steps] == pytest.approx(line)
+    # What follows is the schedule as it is without warm-up, over the steps that are left.
+    assert found[warmup_steps:] == pytest.approx(rates(name, max_steps - warmup_steps), abs=1e-12)
+
+
 def test_a_plateau_halves_the_rate_after_three_validations_without_a_better_loss() -> None:
-    optimizer = make_optimizer("SGD", parameters(torch.float32, 0), 0.1)
-    schedule = make_schedule("ReduceLROnPlateau", optimizer, 0.1, 100)
+    settings = TrainingSettings(optimizer="SGD", learning_rate=0.1, schedule="ReduceLROnPlateau")
+    optimizer = make_optimizer(settings, Quadratic())
+    schedule = make_schedule(settings, optimizer)
     found = []
     for loss in (3.0, 2.0, 2.0, 2.0, 2.0, math.nan, 1.0):
         schedule.step(loss)
@@ -98,9 +231,9 @@ def test_a_plateau_halves_the_rate_after_three_validations_without_a_better_loss
     assert found == [0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05]
 
 
-def test_an_unknown_name_is_refused_with_those_known() -> None:
-    with pytest.raises(ParameterError, match=r"optimizer: expected one of Adam, .*SGD, got 'adam'"):
-        make_optimizer("adam", parameters(torch.float32, 0), 0.1)
-    optimizer = make_optimizer("SGD", parameters(torch.float32, 0), 0.1)
-    with pytest.raises(ParameterError, match=r"schedule: expected one of constant, .*, got 'StepLR'"):
-        make_schedule("StepLR", optimizer, 0.1, 10)
+def test_a_constant_rate_has_no_schedule_and_no_state() -> None:
+    settings = TrainingSettings(schedule="constant")
+    schedule = make_schedule(settings, make_optimizer(settings, Quadratic()))
+    assert schedule is None
+    assert schedule_values(schedule) is None
+    restore_schedule(schedule, None)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_task import ManyToOne, assert_same, batches, differ, make_trainer, rows, signal_at, validate, weights
+from small_task import FILES, ManyToOne, assert_same, batches, differ, make_trainer, rows, signal_at, validate, weights
 from torch import nn
 
 from recurra.training import (
@@ -15,6 +15,7 @@ from recurra.training import (
     Checkpoint,
     TrainingInterruptedError,
     load_checkpoint,
+    load_last,
     save_checkpoint,
 )
 
@@ -26,10 +27,11 @@ def no_better(module: nn.Module) -> float:
 
 def assert_same_run(folder: Path, straight: Path) -> None:
     assert (folder / "best.safetensors").read_bytes() == (straight / "best.safetensors").read_bytes()
-    one, other = (load_checkpoint(path / "last.safetensors") for path in (folder, straight))
+    one, other = (load_last(path) for path in (folder, straight))
     assert_same(one.tensors, other.tensors)
     assert one.values | {"seconds": 0} == other.values | {"seconds": 0}
-    assert rows(folder) == rows(straight)
+    for table in ("log", "health", "skipped"):
+        assert (folder / f"{table}.csv").read_bytes() == (straight / f"{table}.csv").read_bytes(), table
     assert not [file.name for file in folder.iterdir() if file.name.startswith(".")]
 
 
@@ -62,7 +64,7 @@ def test_ten_and_ten_steps_are_twenty(optimizer: str, schedule: str, averaging: 
     stopped = make_trainer(tmp_path / "resumed", batches=signal_at(10), **changes)
     with pytest.raises(TrainingInterruptedError):
         stopped.fit()
-    assert load_checkpoint(tmp_path / "resumed" / "last.safetensors").values["step"] == 10
+    assert load_last(tmp_path / "resumed").values["step"] == 10
     resumed = ManyToOne(seed=5)
     result = make_trainer(tmp_path / "resumed", module=resumed, **changes).fit(resume=True)
     assert (result.steps, result.best_step, result.best_loss) == (20, expected.best_step, expected.best_loss)
@@ -85,7 +87,7 @@ def test_any_step_can_be_the_last_before_an_interruption(
             make_trainer(folder, validate=validation, batches=signal_at(step)).fit()
         assert stopped.value.step == step
         assert str(stopped.value) == f"stopped after step {step}"
-        assert load_checkpoint(folder / "last.safetensors").values["step"] == step
+        assert load_last(folder).values["step"] == step
         assert int(rows(folder)[-1]["step"]) <= step
         make_trainer(folder, module=ManyToOne(seed=5), validate=validation).fit(resume=True)
         assert_same_run(folder, tmp_path / "straight")
@@ -123,11 +125,13 @@ def test_a_crash_between_saving_the_best_and_the_last(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(TrainingInterruptedError):
         make_trainer(folder, batches=signal_at(7)).fit()
-    last = (folder / "last.safetensors").read_bytes()
+    last = load_last(folder)
     with pytest.raises(TrainingInterruptedError):
         make_trainer(folder, batches=signal_at(8)).fit(resume=True)
     assert load_checkpoint(folder / "best.safetensors").values["step"] == 8
-    (folder / "last.safetensors").write_bytes(last)
+    for path in folder.glob("checkpoint-*"):
+        path.unlink()
+    save_checkpoint(last, folder / "checkpoint-7.safetensors")
     make_trainer(folder, module=ManyToOne(seed=5)).fit(resume=True)
     assert_same_run(folder, tmp_path / "straight")
 
@@ -157,7 +161,7 @@ def test_a_crash_at_any_step(step: int, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(RuntimeError, match="crash"):
         make_trainer(folder, batches=crash_at(step)).fit()
-    assert load_checkpoint(folder / "last.safetensors").values["step"] == (step - 1) // 4 * 4
+    assert load_last(folder).values["step"] == (step - 1) // 4 * 4
     make_trainer(folder, module=ManyToOne(seed=5)).fit(resume=True)
     assert_same_run(folder, tmp_path / "straight")
 
@@ -167,15 +171,17 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(TrainingInterruptedError):
         make_trainer(folder, batches=signal_at(7)).fit()
-    for name in ("last.safetensors", "best.safetensors", "log.csv", "run.json"):
+    for name in ("checkpoint-4.safetensors", "best.safetensors", "log.csv", "run.json"):
         (folder / f".{name}.4321.tmp").write_bytes(b"half")
     kept = (".hidden", ".own.tmp", "notes.12.tmp")
     for name in kept:
         (folder / name).touch()
     make_trainer(folder, module=ManyToOne(seed=5)).fit(resume=True)
-    assert sorted(file.name for file in folder.iterdir()) == sorted(
-        [*kept, "best.safetensors", "last.safetensors", "log.csv"]
-    )
+    assert {file.name for file in folder.iterdir()} == {
+        *kept,
+        *FILES,
+        *(f"checkpoint-{n}.safetensors" for n in (16, 20)),
+    }
     for name in kept:
         (folder / name).unlink()
     assert_same_run(folder, tmp_path / "straight")
@@ -203,7 +209,7 @@ def test_the_settings_of_a_file_may_hold_tuples(tmp_path: Path) -> None:
 
 
 def test_a_last_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
-    save_checkpoint(Checkpoint(), tmp_path / "last.safetensors")
+    save_checkpoint(Checkpoint(), tmp_path / "checkpoint-1.safetensors")
     with pytest.raises(RuntimeError, match="cannot resume with other settings"):
         make_trainer(tmp_path).fit(resume=True)
 
@@ -214,14 +220,14 @@ def test_both_signals_stop_in_order(number: signal.Signals, tmp_path: Path) -> N
     with pytest.raises(TrainingInterruptedError):
         make_trainer(tmp_path, batches=signal_at(6, number)).fit()
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
-    assert load_checkpoint(tmp_path / "last.safetensors").values["step"] == 6
+    assert load_last(tmp_path).values["step"] == 6
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt) as stopped:
         make_trainer(tmp_path, batches=signal_at(6, times=2)).fit()
     assert not isinstance(stopped.value, TrainingInterruptedError)
-    assert load_checkpoint(tmp_path / "last.safetensors").values["step"] == 4
+    assert load_last(tmp_path).values["step"] == 4
 
 
 def test_without_a_folder_it_stops_after_the_step() -> None:

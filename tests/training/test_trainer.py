@@ -1,5 +1,6 @@
 """The training loop: what it minimises, keeps, refuses, and how it ends."""
 
+import json
 import math
 import signal
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from small_task import (
+    FILES,
     QUICK,
     ManyToOne,
     assert_same,
@@ -24,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ParameterError, RunError
-from recurra.training import Batch, TrainingInterruptedError, TrainingResult, load_checkpoint
+from recurra.training import Batch, TrainingInterruptedError, TrainingResult, load_checkpoint, load_last, read_log
 
 
 def copied(module: nn.Module) -> dict[str, Tensor]:
@@ -166,23 +168,54 @@ def test_buffers_are_averaged_modules_too() -> None:
     assert module.norm.num_batches_tracked == 20
 
 
-@pytest.mark.parametrize("bad", [math.inf, math.nan])
-def test_a_loss_that_is_not_finite_stops_with_advice(bad: float, tmp_path: Path) -> None:
-    def spoiled(step: int) -> Batch:
-        batch = batches(step)
-        return Batch(batch.inputs, batch.target * bad) if step == 7 else batch
+def spoiled(bad: float, *steps: int) -> Any:
+    """The batches of the task, the targets of some multiplied."""
 
+    def spoiling(step: int) -> Batch:
+        batch = batches(step)
+        return Batch(batch.inputs, batch.target * bad) if step in steps else batch
+
+    return spoiling
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_a_step_that_is_not_finite_is_skipped_and_reported(
+    bad: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     module = ManyToOne()
+    result = make_trainer(tmp_path, module=module, batches=spoiled(bad, 7, 8)).fit()
+    assert (result.steps, result.skipped) == (20, 2)
+    assert "step 7 (batch 7) is skipped: the loss is" in caplog.text
+    assert "first in encoder layer 0, encoder.weight_ih_l0" in caplog.text
+    found = read_log(tmp_path / "skipped.csv")
+    assert {(row["step"], row["batches"]) for row in found} == {("7", "7"), ("8", "8")}
+    assert {row["parameter"] for row in found if row["step"] == "8"} == set(dict(module.named_parameters()))
+    assert {row["layer"] for row in found} == {"encoder layer 0", "head"}
+    assert [row["skipped"] for row in rows(tmp_path)] == ["0", "0", "2", "2", "2", "2", "2"]
+    assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+def test_a_skipped_step_changes_nothing(tmp_path: Path) -> None:
+    settings = {"averaging": 0.0, "schedule": "constant", "max_steps": 7, "health_every": 0}
+    spared, skipping = ManyToOne(dropout=0), ManyToOne(dropout=0)
+    make_trainer(module=spared, settings=settings | {"max_steps": 6}, validate=None).fit()
+    make_trainer(module=skipping, settings=settings, validate=None, batches=spoiled(math.nan, 7)).fit()
+    assert_same(dict(skipping.state_dict()), dict(spared.state_dict()))
+
+
+def test_too_many_skipped_in_a_row_stop_with_advice_and_a_checkpoint(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(RunError, match=r"step 7: the loss is (inf|nan).*Lower learning_rate \(now 0\.01\).*data"):
-        make_trainer(tmp_path, module=module, batches=spoiled).fit()
+    settings = {"max_skipped": 2}
+    with pytest.raises(RunError, match=r"step 9: .* 3 times in a row .*Lower learning_rate \(now 0\.01\).*data"):
+        make_trainer(tmp_path, settings=settings, batches=spoiled(math.nan, 4, 5, 7, 8, 9, 10)).fit()
     assert signal.getsignal(signal.SIGINT) is before
-    assert load_checkpoint(tmp_path / "last.safetensors").values["step"] == 4
+    assert load_last(tmp_path).values["step"] == 9
     for which in ("best", "last"):
         assert all(tensor.isfinite().all() for tensor in weights(tmp_path, which).values())
-    assert all(tensor.isfinite().all() for tensor in module.state_dict().values())
-    repaired = make_trainer(tmp_path, module=ManyToOne(seed=9))
-    assert repaired.fit(resume=True).steps == 20
+    # The count goes on over the interruption: the tenth is the fourth in a row.
+    with pytest.raises(RunError, match=r"step 10: .* 4 times in a row"):
+        make_trainer(tmp_path, settings=settings, batches=spoiled(math.nan, 10)).fit(resume=True)
+    assert make_trainer(tmp_path, settings=settings).fit(resume=True).skipped == 6
 
 
 def test_a_gradient_that_is_not_finite_stops_too() -> None:
@@ -191,8 +224,9 @@ def test_a_gradient_that_is_not_finite_stops_too() -> None:
 
     module = ManyToOne()
     before = copied(module)
-    with pytest.raises(RunError, match=r"step 1: the loss is 0\.0, the gradient's norm nan"):
-        make_trainer(module=module, loss=root).fit()
+    settings = {"max_skipped": 0}
+    with pytest.raises(RunError, match=r"step 1: the loss or the gradient was not finite 1 times in a row"):
+        make_trainer(module=module, loss=root, settings=settings).fit()
     assert_same(dict(module.state_dict()), before)
 
 
@@ -224,10 +258,21 @@ def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_is_made_and_holds_three_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", [1, 3])
+def test_a_folder_is_made_and_holds_the_last_checkpoints(keep: int, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
-    make_trainer(folder).fit()
-    assert sorted(file.name for file in folder.iterdir()) == ["best.safetensors", "last.safetensors", "log.csv"]
+    make_trainer(folder, settings={"keep": keep}).fit()
+    kept = {f"checkpoint-{step}.safetensors" for step in (20, 16, 12)[:keep]}
+    assert {file.name for file in folder.iterdir()} == {*FILES, *kept}
+
+
+def test_what_made_a_run_is_written_down(tmp_path: Path) -> None:
+    make_trainer(tmp_path, settings={"seed": 3}, record={"initialization": {"encoder": "orthogonal"}}).fit()
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert record["settings"]["seed"] == 3
+    assert record["parameters"] == sum(parameter.numel() for parameter in ManyToOne().parameters())
+    assert (record["processes"], record["device"]) == (1, "cpu")
+    assert record["initialization"] == {"encoder": "orthogonal"}
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
@@ -252,18 +297,18 @@ def test_a_resumed_run_can_be_saved_often(tmp_path: Path) -> None:
     seen = []
 
     def watched(step: int) -> Batch:
-        seen.append(load_checkpoint(tmp_path / "last.safetensors").values["step"])
+        seen.append(load_last(tmp_path).values["step"])
         return batches(step)
 
     make_trainer(tmp_path, batches=watched, checkpoint_seconds=0.0).fit()
     assert seen == list(range(20))
-    assert load_checkpoint(tmp_path / "last.safetensors").values["step"] == 20
+    assert load_last(tmp_path).values["step"] == 20
 
 
 def test_resuming_needs_a_folder_and_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="folder: expected the folder of the run to resume, got None"):
         make_trainer().fit(resume=True)
-    with pytest.raises(RunError, match=r"last\.safetensors: no checkpoint there"):
+    with pytest.raises(RunError, match=r": no checkpoint there"):
         make_trainer(tmp_path).fit(resume=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -284,16 +329,48 @@ def test_resuming_another_module_is_refused(tmp_path: Path) -> None:
             super().__init__()
             self.deeper = nn.Linear(1, 1)
 
-    with pytest.raises(RunError, match=r"last\.safetensors: damaged, or of another module"):
+    with pytest.raises(RunError, match=r"the checkpoint of step 20 is of another module"):
         make_trainer(tmp_path, module=Deeper()).fit(resume=True)
 
 
-def test_resuming_from_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+def damage(path: Path, at: int = -1) -> None:
+    """Turn over a bit."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_trainer(tmp_path / "straight").fit()
+    folder = tmp_path / "run"
+    with pytest.raises(TrainingInterruptedError):
+        make_trainer(folder, batches=signal_at(10)).fit()
+    damage(folder / "checkpoint-10.safetensors")
+    make_trainer(folder, module=ManyToOne(seed=5)).fit(resume=True)
+    assert "checkpoint-10.safetensors: damaged (its content does not match its checksum); going on from" in caplog.text
+    assert "the one before, of step 8" in caplog.text
+    assert_same(weights(folder), weights(tmp_path / "straight"))
+    assert rows(folder) == rows(tmp_path / "straight")
+
+
+def test_where_every_checkpoint_is_damaged_resuming_is_refused(tmp_path: Path) -> None:
     make_trainer(tmp_path).fit()
-    path = tmp_path / "last.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(RunError, match=r"last\.safetensors: damaged"):
+    for path in tmp_path.glob("checkpoint-*"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RunError, match=r"checkpoint-20\.safetensors: damaged.*no whole checkpoint is left"):
         make_trainer(tmp_path).fit(resume=True)
+
+
+def test_damaged_best_weights_are_named_and_found_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(TrainingInterruptedError):
+        make_trainer(tmp_path, batches=signal_at(10)).fit()
+    damage(tmp_path / "best.safetensors")
+    result = make_trainer(tmp_path).fit(resume=True)
+    assert "best.safetensors: damaged" in caplog.text
+    assert result.best_step in (12, 16, 20)
+    assert_same(weights(tmp_path), dict(load_checkpoint(tmp_path / "best.safetensors").group("model")))
 
 
 @pytest.mark.parametrize("validation", [validate, None])

@@ -1,5 +1,6 @@
 """The log: a row a line, rows after the step resumed from dropped, TensorBoard where asked for."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,32 +8,35 @@ from typing import Any
 import pytest
 from small_task import make_trainer, rows, signal_at
 from test_checkpoint import file_size_limit
+from torch import Tensor
 
 from recurra.errors import MissingExtraError, RunError
 from recurra.training import TrainingInterruptedError, TrainingLog, read_log
 
-HEADER = "step,loss,validation_loss,learning_rate,grad_norm,seconds"
+HEADER = "step,loss,validation_loss,learning_rate,grad_norm,clipped,skipped"
 
 
 def write(path: Path, steps: tuple[int, ...], resume_step: int = 0) -> None:
-    log = TrainingLog(path, resume_step)
+    log = TrainingLog(path.parent, resume_step)
     for step in steps:
-        log.write(step, loss=step / 3, validation_loss=None, learning_rate=1e-3, seconds=0.5)
+        log.write("log", step, loss=step / 3, validation_loss=None, learning_rate=1e-3, clipped=0.5)
+        log.write("time", step, seconds=0.5)
+        log.sync()
     log.close()
 
 
 def test_a_row_a_line(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     write(path, (1, 10))
-    assert path.read_text().splitlines() == [HEADER, "1,0.333333,,0.001,,0.5", "10,3.33333,,0.001,,0.5"]
+    assert path.read_text().splitlines() == [HEADER, "1,0.333333,,0.001,,0.5,", "10,3.33333,,0.001,,0.5,"]
     assert [row["step"] for row in read_log(path)] == ["1", "10"]
     assert read_log(path)[1]["validation_loss"] == ""
 
 
 def test_a_row_is_there_as_soon_as_it_is_written(tmp_path: Path) -> None:
-    log = TrainingLog(tmp_path / "log.csv")
+    log = TrainingLog(tmp_path)
     assert read_log(tmp_path / "log.csv") == []
-    log.write(1, loss=2.0)
+    log.write("log", 1, loss=2.0)
     assert [row["loss"] for row in read_log(tmp_path / "log.csv")] == ["2"]
     log.close()
 
@@ -70,11 +74,11 @@ def test_a_last_line_cut_anywhere_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_reported(tmp_path: Path) -> None:
-    log = TrainingLog(tmp_path / "log.csv")
-    log.write(1, loss=1.0)
+    log = TrainingLog(tmp_path)
+    log.write("log", 1, loss=1.0)
     size = (tmp_path / "log.csv").stat().st_size
     with file_size_limit(size + 3), pytest.raises(RunError, match=r"log\.csv: cannot be written \(File too large\)"):
-        log.write(2, loss=1.0)
+        log.write("log", 2, loss=1.0)
     with file_size_limit(size + 3):
         log.close()
     assert [row["step"] for row in read_log(tmp_path / "log.csv")] == ["1"]
@@ -100,6 +104,29 @@ def events(folder: Path) -> dict[str, list[int]]:
     return {name: [event.step for event in found.Scalars(name)] for name in found.Tags()["scalars"]}
 
 
+def test_training_logs_the_health_of_every_parameter(tmp_path: Path) -> None:
+    make_trainer(tmp_path, settings={"health_every": 5}).fit()
+    found = read_log(tmp_path / "health.csv")
+    assert [int(row["step"]) for row in found if row["parameter"] == "head.weight"] == [1, 5, 10, 15, 20]
+    assert {row["layer"] for row in found} == {"encoder layer 0", "head"}
+    # The squares of the parameters' norms add up to that of the whole gradient.
+    norms = [float(row["grad_norm"]) for row in found if row["step"] == "10"]
+    (whole,) = (float(row["grad_norm"]) for row in rows(tmp_path) if row["step"] == "10")
+    assert math.hypot(*norms) == pytest.approx(whole, rel=1e-4)
+
+
+def test_training_logs_the_share_of_clipped_steps(tmp_path: Path) -> None:
+    settings = {"max_steps": 25, "validate_every": 100, "max_grad_norm": 1e-3}
+    make_trainer(tmp_path, settings=settings, loss=lambda output, target: spoilt(output, target, 0.0)).fit()
+    assert {float(row["clipped"]) for row in rows(tmp_path)} == {0.0}
+    make_trainer(tmp_path, settings=settings, loss=lambda output, target: spoilt(output, target, 100.0)).fit()
+    assert {float(row["clipped"]) for row in rows(tmp_path)} == {1.0}
+
+
+def spoilt(output: Tensor, target: Tensor, factor: float) -> Tensor:
+    return factor * (output - target).square().mean()
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_holds_the_same_rows(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
@@ -108,8 +135,10 @@ def test_tensorboard_holds_the_same_rows(tmp_path: Path) -> None:
     make_trainer(tmp_path, tensorboard=True).fit(resume=True)
     steps = [int(row["step"]) for row in rows(tmp_path)]
     found = events(tmp_path / "tensorboard")
-    assert sorted(found) == ["grad_norm", "learning_rate", "loss", "seconds", "validation_loss"]
+    shown = {name for name in found if "/" not in name}
+    assert shown == {"clipped", "grad_norm", "learning_rate", "loss", "seconds", "skipped", "validation_loss"}
     assert found["loss"] == steps
+    assert found["grad_norm/head.weight"] == found["update_ratio/encoder.weight_hh_l0"] == [1, 10, 20]
     assert found["validation_loss"] == [4, 8, 12, 16, 20]
 
 

@@ -1,6 +1,7 @@
 """What the subcommands' parsers share."""
 
 import logging
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -59,12 +60,14 @@ numbers = Listed(float, "numbers, comma-separated")
 
 
 def show_warnings() -> None:
-    """Let the package's warnings reach the terminal, each a line."""
+    """Let the package's warnings reach the terminal, each a line; of several processes those of the first."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("recurra: warning: %(message)s"))
     logger = logging.getLogger("recurra")
     logger.handlers = [handler]
     logger.propagate = False
+    if os.environ.get("RANK", "0") != "0":
+        logger.setLevel(logging.ERROR)
 
 
 def _in_a_line(message: str) -> str:

@@ -1,10 +1,12 @@
 """`recurra train TASK`."""
 
+import os
 import shlex
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 
-from recurra.errors import ParameterError
+from recurra.errors import ParameterError, RecurraError, RunError
 
 __all__ = ["run"]
 
@@ -25,4 +27,25 @@ def run(arguments: Sequence[str]) -> int:
     if task not in _TASKS:
         raise ParameterError("task", f"one of {', '.join(_TASKS)}", task, "As in: recurra train forecast --data FILE")
     command = shlex.join(["recurra", "train", *arguments])
-    return import_module(_TASKS[task]).run(rest, command if "--resume" in rest else f"{command} --resume")
+    resume_command = command if "--resume" in rest else f"{command} --resume"
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return import_module(_TASKS[task]).run(rest, resume_command)
+    return _run_as_one_of_several(task, rest, f"torchrun ... -m {resume_command}")
+
+
+def _run_as_one_of_several(task: str, rest: list[str], resume_command: str) -> int:
+    """Run as one of the processes that torchrun started: all train, the first speaks."""
+    from recurra.training import joined
+
+    with joined() as processes, open(os.devnull, "w") as nowhere:
+        try:
+            with nullcontext() if processes.is_first else redirect_stdout(nowhere):
+                return import_module(_TASKS[task]).run(rest, resume_command)
+        except RuntimeError as error:
+            # torch has no class of its own for it.
+            if isinstance(error, RecurraError) or not any(name in str(error) for name in ("gloo", "NCCL")):
+                raise
+            raise RunError(
+                "contact with another process is lost; torchrun starts all of them again, from the last checkpoint, as "
+                f"often as --max-restarts says ({str(error).splitlines()[0]})"
+            ) from error

@@ -1,28 +1,43 @@
 """Training: the loop, optimisation by torch's names, checkpoints, the log."""
 
+from recurra.data.batch import WHOLE, Batch, Share
 from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from recurra.training.evaluation import Mean, evaluate
 from recurra.training.log import TrainingLog, read_log
 from recurra.training.optimization import make_optimizer, make_schedule
+from recurra.training.processes import Processes, joined, processes, was_restarted
 from recurra.training.run import has_run, read_run, write_run
+from recurra.training.run_files import load_last
 from recurra.training.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
-from recurra.training.trainer import Batch, Trainer, TrainingInterruptedError, TrainingResult
+from recurra.training.trainer import Trainer, TrainingInterruptedError, TrainingResult
+from recurra.training.truncation import Truncation
 
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "WHOLE",
     "Batch",
     "Checkpoint",
+    "Mean",
+    "Processes",
+    "Share",
     "Trainer",
     "TrainingInterruptedError",
     "TrainingLog",
     "TrainingResult",
     "TrainingSettings",
+    "Truncation",
+    "evaluate",
     "has_run",
+    "joined",
     "load_checkpoint",
+    "load_last",
     "make_optimizer",
     "make_schedule",
+    "processes",
     "read_log",
     "read_run",
     "save_checkpoint",
+    "was_restarted",
     "write_run",
 ]

@@ -3,11 +3,13 @@
 One file is replaced by one rename, so weights, optimiser and counters can never be of different steps.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -17,7 +19,7 @@ from recurra.files import write_atomically
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass
@@ -44,15 +46,16 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint whole or not at all.
+    """Write a checkpoint whole or not at all, with a checksum of all that is in it.
 
     Raises:
         RunError: where it cannot be written; the file before it is untouched.
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
+    values = json.dumps(checkpoint.values)
     # Under one name, as safetensors writes several in any order: the same checkpoint is the same bytes.
-    metadata = {"recurra": json.dumps({"format": _FORMAT, "values": checkpoint.values})}
-    content = save(tensors, metadata)
+    header = {"format": _FORMAT, "checksum": _checksum(tensors, values), "values": values}
+    content = save(tensors, {"recurra": json.dumps(header)})
     write_atomically(path, lambda aside: aside.write_bytes(content))
 
 
@@ -60,7 +63,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        RunError: where the file is missing, damaged, or of a later version.
+        RunError: where the file is missing, damaged (its checksum says so), or of another version.
     """
     if not path.is_file():
         raise RunError(f"{path}: no checkpoint there; the run was not trained, or the path is not a run")
@@ -72,4 +75,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise RunError(f"{path}: damaged ({error})") from error
     if header.get("format") != _FORMAT or "values" not in header:
         raise RunError(f"{path}: not of format {_FORMAT}; damaged, or written by another version of Recurra")
-    return Checkpoint(tensors, header["values"])
+    if header.get("checksum") != _checksum(tensors, header["values"]):
+        raise RunError(f"{path}: damaged (its content does not match its checksum)")
+    return Checkpoint(tensors, json.loads(header["values"]))
+
+
+def _checksum(tensors: dict[str, Tensor], values: str) -> str:
+    digest = hashlib.sha256(values.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

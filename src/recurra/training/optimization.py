@@ -1,6 +1,7 @@
-"""Optimisers and learning-rate schedules by torch's names."""
+"""Optimisers and learning-rate schedules by torch's names, and their state as tensors and JSON."""
 
-from collections.abc import Iterable
+import inspect
+import math
 from typing import Any
 
 import torch
@@ -8,49 +9,90 @@ from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
 from recurra.errors import ParameterError
-from recurra.training.settings import OPTIMIZERS, SCHEDULES
+from recurra.layers import Recurrent, RecurrentCell
+from recurra.training.settings import TrainingSettings
 
-__all__ = ["make_optimizer", "make_schedule", "restore_optimizer", "split_optimizer"]
+__all__ = [
+    "make_optimizer",
+    "make_schedule",
+    "restore_optimizer",
+    "restore_schedule",
+    "schedule_values",
+    "split_optimizer",
+]
+
+_LAST_FACTOR = 0.01
 
 
-def make_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float = 0.0
-) -> Optimizer:
-    """The optimiser of `torch.optim` of that name.
+def make_optimizer(settings: TrainingSettings, module: nn.Module) -> Optimizer:
+    """The optimiser of `torch.optim` of that name, over the parameters that require a gradient.
+
+    Weight decay is for what multiplies vectors. Biases, scales of normalisation and per-unit parameters (recurrent
+    weights of a diagonal recurrence among them) are in a second group of parameters without it; a group without
+    parameters is left out.
 
     Raises:
-        ParameterError: for a name not in `OPTIMIZERS`.
+        ParameterError: for a module without parameters to train.
     """
-    if name not in OPTIMIZERS:
-        raise ParameterError("optimizer", f"one of {', '.join(OPTIMIZERS)}", name)
-    return getattr(torch.optim, name)(parameters, lr=learning_rate, weight_decay=weight_decay)
+    spared = _spared_parameters(module)
+    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            groups[parameter in spared].append(parameter)
+    held = [
+        {"params": parameters, "weight_decay": decay}
+        for parameters, decay in zip(groups, (settings.weight_decay, 0.0), strict=True)
+        if parameters
+    ]
+    if not held:
+        raise ParameterError("module", "parameters that require a gradient", type(module).__name__)
+    kind = getattr(torch.optim, settings.optimizer)
+    taken = inspect.signature(kind).parameters
+    options = {name: getattr(settings, name) for name in ("betas", "momentum") if name in taken}
+    return kind(held, lr=settings.learning_rate, **options)
 
 
-def make_schedule(name: str, optimizer: Optimizer, learning_rate: float, max_steps: int) -> Any:
-    """The schedule of `torch.optim.lr_scheduler` of that name, over `max_steps` steps; None for "constant".
+def make_schedule(settings: TrainingSettings, optimizer: Optimizer) -> Any:
+    """The schedule of `torch.optim.lr_scheduler` of that name over `max_steps` steps; None for a constant rate.
 
     "OneCycleLR" rises over the first tenth of the steps, one at least, and falls to nearly zero along a cosine;
-    "ReduceLROnPlateau" is stepped at each validation, the others at each step.
+    "CosineAnnealingLR" falls to zero; "LinearLR" to a hundredth; "ReduceLROnPlateau" halves the rate after three
+    validations without a better loss. It is stepped at each validation, the others at each step.
 
-    Raises:
-        ParameterError: for a name not in `SCHEDULES`.
+    With `warmup_steps` = W the rate is k / (W + 1) of the full one at step k = 1 ... W; the schedule then runs over
+    the steps that are left.
     """
-    match name:
-        case "constant":
-            return None
+    steps = settings.max_steps
+    if settings.warmup_steps:
+        return lr_scheduler.LambdaLR(optimizer, _warmed_up(settings))
+    match settings.schedule:
         case "OneCycleLR":
-            total = max_steps + 1
+            total = steps + 1
             rise = max(0.1, 2 / total)
             return lr_scheduler.OneCycleLR(
-                optimizer, learning_rate, total_steps=total, pct_start=rise, cycle_momentum=False
+                optimizer, settings.learning_rate, total_steps=total, pct_start=rise, cycle_momentum=False
             )
         case "CosineAnnealingLR":
-            return lr_scheduler.CosineAnnealingLR(optimizer, T_max=max_steps)
+            return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         case "LinearLR":
-            return lr_scheduler.LinearLR(optimizer, start_factor=1.0, end_factor=0.01, total_iters=max_steps)
+            return lr_scheduler.LinearLR(optimizer, start_factor=1.0, end_factor=_LAST_FACTOR, total_iters=steps)
         case "ReduceLROnPlateau":
             return lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-    raise ParameterError("schedule", f"one of {', '.join(SCHEDULES)}", name)
+    return None
+
+
+def schedule_values(schedule: Any) -> dict[str, Any] | None:
+    """A schedule's state as JSON: what torch keeps beyond numbers, text and lists is rebuilt from the settings."""
+    if schedule is None:
+        return None
+    plain = (int, float, str, bool, type(None), list)
+    return {name: value for name, value in schedule.state_dict().items() if isinstance(value, plain)}
+
+
+def restore_schedule(schedule: Any, values: dict[str, Any] | None) -> None:
+    """Load what `schedule_values` gave; after `restore_optimizer`, whose groups hold the learning rate."""
+    if schedule is not None and values is not None:
+        schedule.load_state_dict(dict(values))
 
 
 def split_optimizer(optimizer: Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -78,3 +120,36 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, torch.Tensor], va
             if isinstance(value, torch.Tensor):
                 loaded = optimizer.state[held[index]]
                 loaded[key] = value.to(loaded[key].device)
+
+
+def _spared_parameters(module: nn.Module) -> set[nn.Parameter]:
+    """The parameters that weight decay leaves alone."""
+    spared = {parameter for parameter in module.parameters() if parameter.ndim < 2}
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm | nn.RMSNorm):
+            spared.update(part.parameters())
+        elif isinstance(part, Recurrent | RecurrentCell) and part.cell.recurrence == "diagonal":
+            # By part of the name: the weights may be of either direction, any layer, or parametrized.
+            spared.update(parameter for name, parameter in part.named_parameters() if "weight_hh" in name)
+    return spared
+
+
+def _warmed_up(settings: TrainingSettings) -> Any:
+    """The share of the learning rate after a number of steps: a line up, then the schedule.
+
+    A function of the step, where torch's SequentialLR warns of its own use of `step(epoch)` in some versions.
+    """
+    rise, fall = settings.warmup_steps, settings.max_steps - settings.warmup_steps
+
+    def factor(done: int) -> float:
+        if done < rise:
+            return (done + 1) / (rise + 1)
+        share = min((done - rise) / fall, 1.0)
+        match settings.schedule:
+            case "CosineAnnealingLR":
+                return (1 + math.cos(math.pi * share)) / 2
+            case "LinearLR":
+                return 1 + (_LAST_FACTOR - 1) * share
+        return 1.0
+
+    return factor

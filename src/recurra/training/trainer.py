@@ -1,35 +1,40 @@
 """The training loop: it knows modules and batches, and nothing of tasks."""
 
 import json
+import logging
 import math
+import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+import recurra
+from recurra.data.batch import Batch
 from recurra.errors import ParameterError, RunError
-from recurra.files import prepare_folder
-from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from recurra.files import prepare_folder, write_text
+from recurra.training.averaging import Averaging
+from recurra.training.checkpoint import Checkpoint
+from recurra.training.evaluation import Mean
+from recurra.training.generators import generator_states, restore_generators, seed_generators
 from recurra.training.interrupt import InterruptGuard
 from recurra.training.log import TrainingLog
-from recurra.training.optimization import make_optimizer, make_schedule, restore_optimizer, split_optimizer
+from recurra.training.processes import processes
+from recurra.training.run_files import RunFiles, load_last
 from recurra.training.settings import TrainingSettings
+from recurra.training.truncation import Truncation
+from recurra.training.update import Updated, Updater
 
-__all__ = ["Batch", "Trainer", "TrainingInterruptedError", "TrainingResult"]
+__all__ = ["Trainer", "TrainingInterruptedError", "TrainingResult"]
 
-
-@dataclass(frozen=True)
-class Batch:
-    """What the module reads and what the loss compares its output with."""
-
-    inputs: Any
-    target: Any
+_log = logging.getLogger("recurra.training")
+_LOG_EVERY = 10
 
 
 class TrainingInterruptedError(KeyboardInterrupt):
@@ -42,30 +47,47 @@ class TrainingInterruptedError(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How training ended; the module holds the best weights, or the last where nothing was validated."""
+    """How training ended; the module holds the best weights, or the last where nothing was validated.
+
+    Attributes:
+        steps: made, those skipped included.
+        best_step: the step of the best weights.
+        best_loss: their validation loss; infinite where nothing was validated.
+        seconds: that training took.
+        stopped_early: whether for want of a better loss.
+        skipped: steps whose loss or gradient was not finite.
+    """
 
     steps: int
     best_step: int
     best_loss: float
     seconds: float
     stopped_early: bool
+    skipped: int
 
 
 class Trainer:
-    """Trains a module that returns (output, state).
+    """Trains a module that returns (output, state), alone or as one of several processes (`torchrun`).
 
     Args:
-        module: called with a batch's inputs.
-        loss: from the module's output and the batch's target, a scalar.
-        batches: the batch of a step, 1 to max_steps. A pure function of the step, so that a run that is resumed
-            sees what it would have seen.
+        module: called with a batch's inputs; with `truncation`, with the inputs and the state after the batch before
+            (None at the first), and the keyword `resets` where the batch has them.
+        loss: from the module's output and the batch's target, a scalar: a mean over what the batch's weight counts.
+        batches: the batch of a number, 1 and up. A pure function of the number, so that a run that is resumed sees
+            what it would have seen. Of several processes each gives its own part (`recurra.data.batch.Share`).
         settings: how to train.
-        validate: the loss to minimise, of the module in evaluation mode, without gradients; None for no
-            validation.
-        folder: where checkpoints (`last.safetensors`, `best.safetensors`) and `log.csv` go; None to keep nothing.
+        validate: the loss to minimise, of the module in evaluation mode, without gradients; a number that is the same
+            in all processes, or the `Mean` of this one's part. None for no validation.
+        folder: where checkpoints, the best weights and the log go; None to keep nothing.
         tensorboard: also log to TensorBoard, in `folder/tensorboard`.
         checkpoint_seconds: the longest time without saving.
         progress: a bar with time to go; None shows it only in a terminal.
+        truncation: truncated backpropagation through time: batches are segments of streams, and the state is carried
+            from one to the next. None where each batch is whole.
+        record: what else `training.json` in the folder should say, such as how weights were initialised.
+
+    Raises:
+        ParameterError: for a precision the device does not have, or a module without parameters.
     """
 
     def __init__(
@@ -74,68 +96,70 @@ class Trainer:
         loss: Callable[[Any, Any], Tensor],
         batches: Callable[[int], Batch],
         settings: TrainingSettings,
-        validate: Callable[[nn.Module], float] | None = None,
+        validate: Callable[[nn.Module], float | Mean] | None = None,
         folder: Path | None = None,
         tensorboard: bool = False,
         checkpoint_seconds: float = 15.0,
         progress: bool | None = None,
+        truncation: Truncation | None = None,
+        record: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._module = module
-        self._loss = loss
-        self._batches = batches
         self._settings = settings
         self._validate = validate
-        self._folder = folder
         self._tensorboard = tensorboard
         self._checkpoint_seconds = checkpoint_seconds
-        self._hide_progress = None if progress is None else not progress
-        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self._optimizer = make_optimizer(
-            settings.optimizer, self._parameters, settings.learning_rate, settings.weight_decay
-        )
-        self._schedule = make_schedule(settings.schedule, self._optimizer, settings.learning_rate, settings.max_steps)
-        self._average = (
-            AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging)) if settings.averaging else None
-        )
-        self._device = self._parameters[0].device
+        self._truncation = truncation
+        self._record = record
+        self._processes = processes()
+        self._hide_progress = True if not self._processes.is_first else None if progress is None else not progress
+        self._files = RunFiles(folder, settings.keep) if folder else None
+        self._update = Updater(module, loss, batches, settings, truncation, self._processes)
+        self._averaging = Averaging(module, settings)
         self._step = 0
         self._seconds = 0.0
+        self._skipped = 0
+        self._clipped_since = 0
+        self._logged_step = 0
         self._best_loss = math.inf
         self._best_step = 0
         self._best_weights: dict[str, Tensor] | None = None
 
     def fit(self, resume: bool = False) -> TrainingResult:
-        """Train, from the folder's last checkpoint where `resume` is set.
+        """Train, from the folder's last whole checkpoint where `resume` is set.
 
         Raises:
             TrainingInterruptedError: on SIGINT or SIGTERM, after the step under way was finished and saved.
-            RunError: where there is nothing to resume, the loss is not finite, or the folder cannot be written.
+            RunError: where there is nothing to resume, too many steps in a row had a loss or gradient that is not
+                finite, or the folder cannot be written.
         """
         if resume:
             self._restore()
         else:
-            torch.manual_seed(self._settings.seed)
-            if self._folder:
-                prepare_folder(self._folder)
+            seed_generators(self._settings.seed + 1_000_003 * self._processes.rank)
+            if self._files and self._processes.is_first:
+                prepare_folder(self._files.folder)
         # Before anything is saved: what is missing for the log leaves no run behind.
         log = self._open_log()
         if not resume:
-            self._save_last()
-        self._remove_leftovers()
+            self._write_record()
+            self._save(log)
+        if self._files and self._processes.is_first:
+            self._files.remove_leftovers()
         try:
             with InterruptGuard() as guard:
                 stopped_early = self._loop(guard, log)
+            if self._best_weights is None:
+                self._best_step = self._step
+                self._best_weights = self._copy_weights()
+            self._save_best()
+            self._save(log)
         finally:
             if log:
                 log.close()
-        if self._best_weights is None:
-            self._best_step = self._step
-            self._best_weights = self._copy_weights()
-        self._save_best()
-        self._save_last()
         self._module.load_state_dict(self._best_weights)
         self._module.eval()
-        return TrainingResult(self._step, self._best_step, self._best_loss, self._seconds, stopped_early)
+        return TrainingResult(self._step, self._best_step, self._best_loss, self._seconds, stopped_early, self._skipped)
 
     def _loop(self, guard: InterruptGuard, log: TrainingLog | None) -> bool:
         settings = self._settings
@@ -153,189 +177,218 @@ class Trainer:
             while self._step < settings.max_steps:
                 if self._patience_spent():
                     return True
-                rate = self._optimizer.param_groups[0]["lr"]
-                loss, grad_norm = self._train_step()
-                smooth = loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * loss
+                updated = self._update(self._step + 1)
+                self._step += 1
+                if updated.culprits is None:
+                    self._averaging.update()
+                    smooth = updated.loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * updated.loss
+                else:
+                    self._skipped += 1
+                self._clipped_since += updated.clipped
                 self._seconds = time.monotonic() - started
                 validation = None
                 if self._step % settings.validate_every == 0 or self._step == settings.max_steps:
                     validation = self._run_validation()
-                if log and (validation is not None or self._step % 10 == 0 or self._step == 1):
-                    log.write(
-                        self._step,
-                        loss=loss,
-                        validation_loss=validation,
-                        learning_rate=rate,
-                        grad_norm=grad_norm,
-                        seconds=self._seconds,
-                    )
+                self._log(log, updated, validation)
                 bar.update()
                 shown = {"loss": f"{smooth:.4f}"}
                 if math.isfinite(self._best_loss):
                     shown["best"] = f"{self._best_loss:.4f}"
                 bar.set_postfix(shown, refresh=False)
-                if guard.requested:
-                    self._save_last()
+                stop, late = self._agree(guard.requested, time.monotonic() - saved > self._checkpoint_seconds)
+                if stop:
+                    self._save(log)
                     raise TrainingInterruptedError(self._step)
-                if validation is not None or time.monotonic() - saved > self._checkpoint_seconds:
-                    self._save_last()
+                if updated.culprits is not None:
+                    self._check_skipped(log)
+                if validation is not None or late:
+                    self._save(log)
                     saved = time.monotonic()
         return False
 
-    def _train_step(self) -> tuple[float, float]:
-        self._module.train()
-        batch = self._batches(self._step + 1)
-        output, _ = self._module(batch.inputs)
-        loss = self._loss(output, batch.target)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        limit = self._settings.max_grad_norm or math.inf
-        grad_norm = float(nn.utils.clip_grad_norm_(self._parameters, limit))
-        value = loss.item()
-        if not (math.isfinite(value) and math.isfinite(grad_norm)):
-            raise RunError(
-                f"step {self._step + 1}: the loss is {value}, the gradient's norm {grad_norm}. "
-                f"Lower learning_rate (now {self._settings.learning_rate}) or max_grad_norm "
-                f"(now {self._settings.max_grad_norm}, where 0 is no limit), or look for extreme values in the data."
-            )
-        self._optimizer.step()
-        if self._schedule is not None and self._settings.schedule != "ReduceLROnPlateau":
-            self._schedule.step()
-        if self._average is not None:
-            self._average.update_parameters(self._module)
-        self._step += 1
-        return value, grad_norm
+    def _agree(self, stop: bool, late: bool) -> tuple[bool, bool]:
+        """What all processes do: stop where one was asked to, save where it is late on the first's clock."""
+        stops, lates = self._processes.sum(stop, late and self._processes.is_first)
+        return stops > 0, lates > 0
+
+    def _check_skipped(self, log: TrainingLog | None) -> None:
+        try:
+            self._update.check_skipped(self._step)
+        except RunError:
+            self._save(log)
+            raise
 
     def _run_validation(self) -> float | None:
         if self._validate is None:
             return None
-        module = self._evaluated_module()
+        module = self._averaging.module
         module.eval()
         with torch.no_grad():
-            loss = self._validate(module)
-        if self._settings.schedule == "ReduceLROnPlateau":
-            self._schedule.step(loss)
-        if loss < self._best_loss:
-            self._keep_best(loss)
-        return loss
+            found = self._validate(module)
+        if isinstance(found, Mean):
+            total, weight = self._processes.sum(*found)
+            found = total / weight
+        self._update.validated(found)
+        self._averaging.validated(found)
+        if found < self._best_loss:
+            self._best_loss = found
+            self._best_step = self._step
+            self._best_weights = self._copy_weights()
+            self._save_best()
+        return found
 
     def _patience_spent(self) -> bool:
         settings = self._settings
         waited = (self._step - self._best_step) // settings.validate_every
         return self._validate is not None and settings.patience > 0 and waited >= settings.patience
 
-    def _evaluated_module(self) -> nn.Module:
-        return self._module if self._average is None else self._average.module
-
-    def _keep_best(self, loss: float) -> None:
-        self._best_loss = loss
-        self._best_step = self._step
-        self._best_weights = self._copy_weights()
-        self._save_best()
+    def _log(self, log: TrainingLog | None, updated: Updated, validation: float | None) -> None:
+        """Write the rows of a step; every process counts, the first writes."""
+        step = self._step
+        due = validation is not None or step % _LOG_EVERY == 0 or step == 1
+        clipped = self._clipped_since / (step - self._logged_step)
+        if due:
+            self._clipped_since, self._logged_step = 0, step
+        if not log:
+            return
+        for figures in updated.health:
+            log.write("health", step, **asdict(figures))
+            log.show(step, **{f"grad_norm/{figures.parameter}": figures.grad_norm})
+            log.show(step, **{f"update_ratio/{figures.parameter}": figures.update_ratio})
+        if updated.culprits is not None:
+            log.write_skipped(step, self._update.batches_of(step), updated.loss, updated.grad_norm, updated.culprits)
+        if due:
+            figures = {
+                "loss": updated.loss,
+                "validation_loss": validation,
+                "learning_rate": updated.learning_rate,
+                "grad_norm": updated.grad_norm,
+                "clipped": clipped,
+                "skipped": self._skipped,
+            }
+            log.write("log", step, **figures)
+            log.write("time", step, seconds=self._seconds)
+            log.show(step, **figures, seconds=self._seconds)
 
     def _copy_weights(self) -> dict[str, Tensor]:
-        weights = self._evaluated_module().state_dict()
+        weights = self._averaging.module.state_dict()
         return {name: tensor.detach().clone() for name, tensor in weights.items()}
 
     def _save_best(self) -> None:
         """Save the best weights; until a validation has named some, the latest stand in for them."""
-        if not self._folder:
+        if not self._files or not self._processes.is_first:
             return
         step = self._step if self._best_weights is None else self._best_step
         checkpoint = Checkpoint(values={"step": step, "loss": _json_number(self._best_loss)})
         checkpoint.add_group("model", self._copy_weights() if self._best_weights is None else self._best_weights)
-        save_checkpoint(checkpoint, self._folder / "best.safetensors")
+        self._files.save_best(checkpoint)
 
-    def _save_last(self) -> None:
-        if not self._folder:
+    def _save(self, log: TrainingLog | None) -> None:
+        """Save a checkpoint of the step; every process calls it, the first writes."""
+        if not self._files:
             return
-        tensors, groups = split_optimizer(self._optimizer)
         checkpoint = Checkpoint(
             values={
                 "step": self._step,
                 "seconds": self._seconds,
+                "skipped_steps": self._skipped,
+                "clipped_since": self._clipped_since,
+                "logged_step": self._logged_step,
                 "best_loss": _json_number(self._best_loss),
                 "best_step": self._best_step,
-                "optimizer": groups,
-                "schedule": None if self._schedule is None else _schedule_values(self._schedule),
                 "settings": asdict(self._settings),
+                "truncation": None if self._truncation is None else asdict(self._truncation),
+                "processes": self._processes.count,
             }
         )
-        checkpoint.add_group("model", self._module.state_dict())
-        checkpoint.add_group("optimizer", tensors)
-        checkpoint.add_group("generator", self._generator_states())
-        if self._average is not None:
-            checkpoint.add_group("average", self._average.state_dict())
-        save_checkpoint(checkpoint, self._folder / "last.safetensors")
-        if self._best_weights is None:
-            self._save_best()
-
-    def _generator_states(self) -> dict[str, Tensor]:
-        states = {"torch": torch.get_rng_state()}
-        if self._device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self._device)
-        return states
+        self._update.save(checkpoint)
+        averages, checkpoint.values["averaging"] = self._averaging.state_dict()
+        checkpoint.add_group("average", averages)
+        for rank, states in enumerate(self._processes.gather(generator_states(self._update.device))):
+            checkpoint.add_group(f"generator.{rank}", states)
+        if self._processes.is_first:
+            checkpoint.add_group("model", self._module.state_dict())
+            if log:
+                log.sync()
+            self._files.save(self._step, checkpoint)
+            # After it, so that whoever finds a best finds a checkpoint too.
+            if self._best_weights is None:
+                self._save_best()
 
     def _restore(self) -> None:
-        if self._folder is None:
+        if self._files is None:
             raise ParameterError("folder", "the folder of the run to resume", None)
-        path = self._folder / "last.safetensors"
-        last = load_checkpoint(path)
-        self._check_settings(last.values.get("settings", {}))
+        last = load_last(self._files.folder, self._check_settings)
         try:
             self._load(last)
         except (KeyError, RuntimeError, ValueError) as error:
-            raise RunError(f"{path}: damaged, or of another module ({error})") from error
+            fault = f"{self._files.folder}: the checkpoint of step {last.values['step']} is of another module ({error})"
+            raise RunError(fault) from error
         if self._best_step:
-            # A crash may fall between saving the best and the last: the best may then be of a later step, and
-            # better, which the steps run again will find out for themselves.
-            self._best_weights = load_checkpoint(self._folder / "best.safetensors").group("model")
+            self._restore_best(self._files)
+        self._processes.wait()
+        if self._processes.is_first:
+            self._files.remove_after(self._step)
 
-    def _check_settings(self, before: dict[str, Any]) -> None:
+    def _restore_best(self, files: RunFiles) -> None:
+        # A crash may fall between saving the best and a checkpoint: the best may then be of a later step, and
+        # better, which the steps run again will find out for themselves.
+        try:
+            self._best_weights = files.load_best().group("model")
+        except RunError as error:
+            _log.warning("%s; going on without, until a validation names new ones", error)
+            self._best_step, self._best_loss = 0, math.inf
+
+    def _check_settings(self, last: Checkpoint) -> None:
+        before = last.values.get("settings", {})
         settings = json.loads(json.dumps(asdict(self._settings)))  # a tuple comes back from a file as a list
-        if before != settings:
-            changed = [name for name, value in settings.items() if name not in before or before[name] != value]
+        truncation = None if self._truncation is None else asdict(self._truncation)
+        changed = [name for name, value in settings.items() if name not in before or before[name] != value]
+        if last.values.get("truncation") != truncation:
+            changed.append("truncation")
+        if last.values.get("processes") != self._processes.count:
+            changed.append(f"number of processes, {last.values.get('processes')}")
+        if changed:
             raise RunError(
-                f"{self._folder}: cannot resume with other settings ({', '.join(changed)}); "
-                "give the same ones, or train into another folder"
+                f"{self._files.folder if self._files else ''}: cannot resume with other settings "
+                f"({', '.join(changed)}); give the same ones, or train into another folder"
             )
 
     def _load(self, last: Checkpoint) -> None:
         values = last.values
+        self._update.load(last)
         self._module.load_state_dict(last.group("model"))
-        restore_optimizer(self._optimizer, last.group("optimizer"), values["optimizer"])
-        if self._schedule is not None:
-            self._schedule.load_state_dict(values["schedule"])
-        if self._average is not None:
-            self._average.load_state_dict(last.group("average"))
+        self._averaging.load_state_dict(last.group("average"), values["averaging"])
         self._step = values["step"]
         self._seconds = values["seconds"]
+        self._skipped = values["skipped_steps"]
+        self._clipped_since, self._logged_step = values["clipped_since"], values["logged_step"]
         self._best_step = values["best_step"]
         self._best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
-        generators = last.group("generator")
-        torch.set_rng_state(generators["torch"])
-        if "cuda" in generators and self._device.type == "cuda":
-            torch.cuda.set_rng_state(generators["cuda"], self._device)
-
-    def _remove_leftovers(self) -> None:
-        """Remove what a killed process was writing; nobody else writes here."""
-        if self._folder:
-            for leftover in self._folder.glob(".*.[0-9]*.tmp"):
-                leftover.unlink(missing_ok=True)
+        restore_generators(last.group(f"generator.{self._processes.rank}"), self._update.device)
 
     def _open_log(self) -> TrainingLog | None:
-        if not self._folder:
+        if not self._files or not self._processes.is_first:
             return None
-        return TrainingLog(
-            self._folder / "log.csv", self._step, self._folder / "tensorboard" if self._tensorboard else None
-        )
+        return TrainingLog(self._files.folder, self._step, self._tensorboard)
+
+    def _write_record(self) -> None:
+        if not self._files or not self._processes.is_first:
+            return
+        values = {
+            "recurra": recurra.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "threads": torch.get_num_threads(),
+            "processes": self._processes.count,
+            "device": str(self._update.device),
+            "parameters": sum(parameter.numel() for parameter in self._module.parameters()),
+            "settings": asdict(self._settings),
+            "truncation": None if self._truncation is None else asdict(self._truncation),
+            **self._record,
+        }
+        write_text(self._files.folder / "training.json", json.dumps(values, indent=1) + "\n")
 
 
 def _json_number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _schedule_values(schedule: Any) -> dict[str, Any]:
-    """A schedule's state as JSON: what torch keeps beyond numbers, text and lists is rebuilt from the settings."""
-    plain = (int, float, str, bool, type(None), list)
-    return {name: value for name, value in schedule.state_dict().items() if isinstance(value, plain)}

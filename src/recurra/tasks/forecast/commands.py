@@ -21,6 +21,7 @@ from recurra.tasks.forecast.pictures import (
 )
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.tables import backtest_table, write_backtest
+from recurra.training import processes
 
 __all__ = ["evaluate", "predict", "train"]
 
@@ -55,7 +56,8 @@ def train(
     forecaster = Forecaster.from_settings(settings)
     print(_describe(series, settings, folds), flush=True)
     forecaster.fit(series, held_out=held_out, folder=folder, resume=resume, tensorboard=tensorboard)
-    draw_training(folder / "log.csv", folder / "training.png")
+    if processes().is_first:
+        draw_training(folder / "log.csv", folder / "training.png")
     result = forecaster.training_result
     assert result is not None
     loss = (

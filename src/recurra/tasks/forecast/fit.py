@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data.series import SeriesSet
-from recurra.errors import DataError
+from recurra.errors import DataError, ParameterError
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.fitted import FittedModel, input_sizes
 from recurra.tasks.forecast.network import check_device, mean_loss
 from recurra.tasks.forecast.normalization import Normalization
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Window, Windows, WindowSampler, WindowShape
-from recurra.training import Batch, Trainer
+from recurra.training import Batch, Mean, Trainer, evaluate, processes
 
 __all__ = ["Preparation", "make_trainer", "prepare", "window_shape"]
 
@@ -108,26 +108,26 @@ def make_trainer(
     """The trainer of a preparation's model; arguments as of `Trainer`."""
     model, windows = preparation.model, preparation.windows
     settings, device, context = model.settings, model.device, model.shape.context
-    sampler = WindowSampler(windows, preparation.ends, settings.batch_size, settings.seed)
+    share = processes().share
+    if settings.batch_size < share.count:
+        raise ParameterError("batch_size", f"at least the number of processes, {share.count}", settings.batch_size)
+    sampler = WindowSampler(windows, preparation.ends, settings.batch_size, settings.seed, share)
+    rows, origins = share.of(preparation.rows), share.of(preparation.origins)
 
     def batch(window: Window) -> Batch:
-        window = window.to(device)
-        if settings.model == "direct":
-            return Batch(window, window.target)
         # The recursive network also learns from each step of the context.
-        return Batch(window, torch.cat([window.history[:, -context:], window.target], dim=1))
+        steps = [window.target] if settings.model == "direct" else [window.history[:, -context:], window.target]
+        target = torch.cat(steps, dim=1)
+        # Missing values do not count; a batch of nothing else still counts for something.
+        weight = max(int((~target.isnan()).sum()), 1)
+        return Batch(window.to(device), target.to(device), weight)
 
     def loss(output: tuple[Tensor, Normalization], target: Tensor) -> Tensor:
         return mean_loss(model.head, output, target)
 
-    def validate(network: nn.Module) -> float:
-        total = 0.0
-        for start in range(0, len(preparation.rows), 256):
-            part = slice(start, start + 256)
-            chosen = batch(windows.cut(preparation.rows[part], preparation.origins[part]))
-            output, _ = network(chosen.inputs)
-            total += len(preparation.rows[part]) * float(loss(output, chosen.target))
-        return total / len(preparation.rows)
+    def validate(network: nn.Module) -> Mean:
+        parts = (slice(start, start + 256) for start in range(0, len(rows), 256))
+        return evaluate(network, loss, (batch(windows.cut(rows[part], origins[part])) for part in parts))
 
     return Trainer(
         model.network,

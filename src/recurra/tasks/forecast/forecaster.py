@@ -24,7 +24,7 @@ from recurra.tasks.forecast.fitted import FittedModel
 from recurra.tasks.forecast.frames import forecast_frame, like
 from recurra.tasks.forecast.run import ForecastRun, load_forecast_run, load_weights, save_forecast_run
 from recurra.tasks.forecast.settings import ForecastSettings
-from recurra.training import Checkpoint, TrainingResult, has_run, save_checkpoint
+from recurra.training import Checkpoint, TrainingResult, has_run, processes, save_checkpoint, was_restarted
 
 __all__ = ["Forecaster"]
 
@@ -129,12 +129,18 @@ class Forecaster:
             raise ParameterError("folder", "the folder of the run to resume", None)
         # torch takes seconds to make its first optimiser: before the folder is opened, not within.
         trainer = make_trainer(preparation, path, tensorboard, progress)
+        group = processes()
         if path is not None:
-            _open_folder(path, run, resume)
+            # A process that torchrun started in place of a failed one goes on with the run it left.
+            resume = resume or (was_restarted() and has_run(path))
+            group.wait()
+            if group.is_first or resume:
+                _open_folder(path, run, resume)
+            group.wait()
         self.training_result = trainer.fit(resume)
         if self.settings.conformal:
             run.model.fit_margins(seen, preparation.rows, preparation.origins)
-            if path is not None:
+            if path is not None and group.is_first:
                 save_forecast_run(run, path)
         self._run = run
         self._given = data

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.data.batch import WHOLE, Share
 from recurra.data.series import SeriesSet
 from recurra.tasks.forecast.covariates import CovariateEncoding
 
@@ -96,11 +97,14 @@ class WindowSampler:
     Args:
         windows: to cut from.
         ends: steps of each series that training may see, (series,).
-        batch_size: B.
+        batch_size: B, of all processes together.
         seed: of the generator.
+        share: the part of every batch to cut.
     """
 
-    def __init__(self, windows: Windows, ends: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, windows: Windows, ends: np.ndarray, batch_size: int, seed: int, share: Share = WHOLE
+    ) -> None:
         shape = windows.shape
         last = ends - shape.horizon
         self._rows = np.flatnonzero(last >= shape.least_origin)
@@ -110,10 +114,11 @@ class WindowSampler:
         self._windows = windows
         self._batch_size = batch_size
         self._seed = seed
+        self._share = share
 
     def __call__(self, step: int) -> Window:
-        """The windows of a step."""
+        """The windows of a step, those of this share."""
         generator = np.random.default_rng((self._seed, step))
         chosen = generator.integers(len(self._rows), size=self._batch_size)
         origins = generator.integers(self._first[chosen], self._last[chosen] + 1)
-        return self._windows.cut(self._rows[chosen], origins)
+        return self._windows.cut(self._share.of(self._rows[chosen]), self._share.of(origins))

@@ -1,0 +1,72 @@
+"""The recurrent state carried from one batch to the next, whatever its type."""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ParameterError
+
+__all__ = ["detach", "fill", "is_finite", "tensors_of"]
+
+_PLAIN = (type(None), bool, int, float, str)
+
+
+def detach(state: Any) -> Any:
+    """A state without its graph: the same types, the same values, each tensor detached.
+
+    Args:
+        state: tensors in tuples, named tuples, lists, dicts, dataclasses or objects with attributes, nested as they
+            may be.
+
+    Raises:
+        ParameterError: for a type in which tensors cannot be found.
+    """
+    return _change(state, Tensor.detach)
+
+
+def tensors_of(state: Any) -> list[Tensor]:
+    """The tensors of a state, in the order of its parts; raises as `detach`."""
+    found: list[Tensor] = []
+    _change(state, lambda tensor: (found.append(tensor), tensor)[1])
+    return found
+
+
+def fill(state: Any, tensors: Iterable[Tensor]) -> Any:
+    """A state of the same types with other tensors, in the order of `tensors_of`; raises as `detach`."""
+    given = iter(tensors)
+    return _change(state, lambda tensor: next(given).to(tensor.device))
+
+
+def is_finite(state: Any) -> bool:
+    """Whether all numbers of a state are finite; raises as `detach`."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors_of(state))
+
+
+def _change(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(state, Tensor):
+        return change(state)
+    if isinstance(state, _PLAIN):
+        return state
+    if isinstance(state, tuple):
+        parts = [_change(part, change) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+    if isinstance(state, list):
+        return type(state)(_change(part, change) for part in state)
+    if isinstance(state, Mapping):
+        changed = copy.copy(state)
+        for key, part in state.items():
+            changed[key] = _change(part, change)  # type: ignore[index]
+        return changed
+    names = [field.name for field in dataclasses.fields(state)] if dataclasses.is_dataclass(state) else None
+    if names is None and not hasattr(state, "__dict__"):
+        expected = "tensors in tuples, lists, dicts, dataclasses or objects with attributes"
+        raise ParameterError("state", expected, type(state).__name__, "Return the state as one of these.")
+    changed = copy.copy(state)
+    for name in vars(state) if names is None else names:
+        # A frozen dataclass allows no other way; the copy is ours.
+        object.__setattr__(changed, name, _change(getattr(state, name), change))
+    return changed

@@ -1,0 +1,249 @@
+"""One update of the weights: forward and backward over its batches, clipping, the optimiser's step."""
+
+import logging
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from recurra.data.batch import Batch
+from recurra.errors import ParameterError, RunError
+from recurra.training.carried import fill, is_finite, tensors_of
+from recurra.training.checkpoint import Checkpoint
+from recurra.training.clipping import make_clipping
+from recurra.training.health import Health, ParameterHealth, layer_of, not_finite
+from recurra.training.optimization import (
+    make_optimizer,
+    make_schedule,
+    restore_optimizer,
+    restore_schedule,
+    schedule_values,
+    split_optimizer,
+)
+from recurra.training.penalties import ActivationPenalties
+from recurra.training.processes import Processes
+from recurra.training.settings import TrainingSettings
+from recurra.training.truncation import Truncation
+from recurra.training.unroll import Unroll
+
+__all__ = ["Updated", "Updater"]
+
+_log = logging.getLogger("recurra.training")
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What an update came to.
+
+    Attributes:
+        loss: the mean over its batches, of all processes.
+        grad_norm: of the gradient before clipping.
+        clipped: whether it was clipped.
+        learning_rate: the update was made with.
+        culprits: where the update was skipped, as the loss or the gradient was not finite: the parameters whose
+            gradient was not; None where it was made.
+        health: the figures by parameter, where they were due.
+    """
+
+    loss: float
+    grad_norm: float
+    clipped: bool
+    learning_rate: float
+    culprits: list[str] | None = None
+    health: list[ParameterHealth] = field(default_factory=list)
+
+
+class Updater:
+    """Makes the updates; arguments as of `Trainer`.
+
+    Raises:
+        ParameterError: for a precision the device does not have.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: Callable[[Any, Any], Tensor],
+        batches: Callable[[int], Batch],
+        settings: TrainingSettings,
+        truncation: Truncation | None,
+        processes: Processes,
+    ) -> None:
+        self._module = module
+        self._loss = loss
+        self._batches = batches
+        self._settings = settings
+        self._processes = processes
+        self._carry = truncation is not None
+        self._window = truncation.window if truncation else 1
+        self._count = settings.accumulation * (truncation.accumulation if truncation else 1)
+        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        if not self._parameters:
+            raise ParameterError("module", "a module with parameters to train", type(module).__name__)
+        self.device = self._parameters[0].device
+        runner: Any = torch.compile(module) if settings.compile else module
+        self._unroll = processes.wrap(Unroll(runner, self._carry))
+        self._optimizer = make_optimizer(settings, module)
+        self._schedule = make_schedule(settings, self._optimizer)
+        self._clipping = make_clipping(settings)
+        self._penalties = ActivationPenalties(module, settings.activation_penalty, settings.temporal_activation_penalty)
+        self._penalised = bool(settings.activation_penalty or settings.temporal_activation_penalty)
+        self._health = Health(module, settings.health_every)
+        self._precision = _precision(settings.precision, self.device)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")  # type: ignore[attr-defined]
+        # The state before the first batch of the window.
+        self._state: Any = None
+        self._skipped = 0
+
+    def __call__(self, step: int) -> Updated:
+        """Make the update of a step, 1 or more.
+
+        Raises:
+            RunError: where more updates in a row than `max_skipped` came to nothing.
+        """
+        first = (step - 1) * self._count + 1
+        batches = {number: self._batches(number) for number in range(first, first + self._count)}
+        (total,) = self._processes.sum(math.fsum(batch.weight for batch in batches.values()))
+        if total <= 0:
+            raise ParameterError("batches", "batches of a positive weight", total, f"See those of step {step}.")
+        self._module.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        (summed,) = self._processes.sum(sum(self._backward(number, batches, total) for number in batches))
+        loss = summed / total
+        self._scaler.unscale_(self._optimizer)
+        due = self._health.is_due(step)
+        if due:
+            self._health.see_gradients()
+        norm, clipped = self._clipping(self._parameters)
+        rate = self._optimizer.param_groups[0]["lr"]
+        updated = Updated(loss, float(norm), bool(clipped), rate)
+        if not (math.isfinite(loss) and math.isfinite(updated.grad_norm)):
+            return self._skip(step, updated)
+        self._skipped = 0
+        if due:
+            self._health.see_weights()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        if self._schedule is not None and self._settings.schedule != "ReduceLROnPlateau":
+            self._schedule.step()
+        if due:
+            updated.health.extend(self._health.figures(step))
+        return updated
+
+    def batches_of(self, step: int) -> str:
+        """The numbers of a step's batches, as 7 or 13-16."""
+        last = step * self._count
+        return f"{last}" if self._count == 1 else f"{last - self._count + 1}-{last}"
+
+    def validated(self, loss: float) -> None:
+        """Let the schedule hear of a validation."""
+        if self._settings.schedule == "ReduceLROnPlateau":
+            self._schedule.step(loss)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Put into a checkpoint all that the next update depends on, but for the module and the generators.
+
+        Every process calls it; the carried states of all are in the first one's.
+        """
+        tensors, groups = split_optimizer(self._optimizer)
+        checkpoint.add_group("optimizer", tensors)
+        states = self._processes.gather([part.cpu() for part in tensors_of(self._state)])
+        for rank, parts in enumerate(states):
+            checkpoint.add_group(f"state.{rank}", {str(number): part for number, part in enumerate(parts)})
+        checkpoint.values |= {
+            "optimizer": groups,
+            "schedule": schedule_values(self._schedule),
+            "clipping": self._clipping.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "health": self._health.state_dict(),
+            "skipped": self._skipped,
+            "carries": self._state is not None,
+        }
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from what `save` put into a checkpoint; before the module's weights are loaded.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: where the checkpoint is of another module or other settings.
+        """
+        values = checkpoint.values
+        self._state = self._load_state(checkpoint) if values["carries"] else None
+        restore_optimizer(self._optimizer, checkpoint.group("optimizer"), values["optimizer"])
+        restore_schedule(self._schedule, values["schedule"])
+        self._clipping.load_state_dict(values["clipping"])
+        self._scaler.load_state_dict(values["scaler"])
+        self._health.load_state_dict(values["health"])
+        self._skipped = values["skipped"]
+
+    def _backward(self, number: int, batches: dict[int, Batch], total: float) -> float:
+        """Add the gradient of one batch; its loss times its weight."""
+        batch = batches[number]
+        oldest = max(1, number - self._window + 1)
+        window = [batches.get(n) or self._batches(n) for n in range(oldest, number)] + [batch]
+        with self._averaging_gradients(number == max(batches)):
+            with self._precision(), self._penalties if self._penalised else nullcontext():
+                output, after_first = self._unroll(window, self._state)
+                loss = self._loss(output, batch.target)
+            trained = loss + self._penalties.total() if self._penalised else loss
+            share = batch.weight * self._processes.count / total
+            self._scaler.scale(trained if share == 1 else trained * share).backward()
+        if self._carry and number >= self._window:
+            self._state = after_first
+        return float(loss.detach()) * batch.weight
+
+    def _averaging_gradients(self, last: bool) -> AbstractContextManager[Any]:
+        """Processes average their gradients with the last batch of an update only."""
+        if isinstance(self._unroll, DistributedDataParallel) and not last:
+            return self._unroll.no_sync()
+        return nullcontext()
+
+    def _skip(self, step: int, updated: Updated) -> Updated:
+        """Leave the weights as they are, and say where the trouble is."""
+        self._scaler.update()
+        culprits = not_finite(self._module)
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._carry and not is_finite(self._state):
+            self._state = None
+        self._skipped += 1
+        where = f"first in {layer_of(culprits[0])}, {culprits[0]}" if culprits else "all gradients are finite"
+        found = f"the loss is {updated.loss:g}, the gradient's norm {updated.grad_norm:g} ({where})"
+        if self._processes.is_first:
+            batches = self.batches_of(step)
+            _log.warning("step %d (batch%s %s) is skipped: %s", step, "es" * ("-" in batches), batches, found)
+        return replace(updated, culprits=culprits)
+
+    def check_skipped(self, step: int) -> None:
+        """Stop where too many updates in a row came to nothing.
+
+        Raises:
+            RunError: with what to try.
+        """
+        if self._skipped > self._settings.max_skipped:
+            raise RunError(
+                f"step {step}: the loss or the gradient was not finite {self._skipped} times in a row (max_skipped is "
+                f"{self._settings.max_skipped}). Lower learning_rate (now {self._settings.learning_rate}), clip harder "
+                f"(clipping is {self._settings.clipping!r}, max_grad_norm {self._settings.max_grad_norm}, where 0 is "
+                "no limit), warm up (warmup_steps), or look for extreme values in the data of the batches named before."
+            )
+
+    @torch.no_grad()
+    def _load_state(self, checkpoint: Checkpoint) -> Any:
+        """The state of this process, in the types the module returns."""
+        parts = checkpoint.group(f"state.{self._processes.rank}")
+        self._module.eval()
+        _, like = Unroll(self._module, carry=True)([self._batches(1)], None)
+        return fill(like, [parts[str(number)] for number in range(len(parts))])
+
+
+def _precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    if name == "float32":
+        return nullcontext
+    if name == "float16" and device.type == "cpu":
+        raise ParameterError("precision", "float32 or bfloat16 on a CPU", name)
+    dtype = getattr(torch, name)
+    return lambda: torch.autocast(device.type, dtype)

@@ -1,0 +1,97 @@
+"""`torchrun -m recurra train`: real processes; they train as one does, and one that is killed is started again."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recurra.cli.main import main
+from recurra.training import read_log
+
+STEPS = 300
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "waves.csv"
+    lines = [f"{name},{t},{math.sin(t / 3 + at):.4f}" for at, name in enumerate("abc") for t in range(80)]
+    path.write_text("\n".join(["unique_id,ds,y", *lines]) + "\n")
+    return path
+
+
+def train(data: Path, folder: Path) -> list[str]:
+    """The arguments of the command line; without dropout, which would differ between processes."""
+    options = {
+        "data": data,
+        "out": folder,
+        "horizon": 4,
+        "hidden-size": 4,
+        "batch-size": 5,
+        "dropout": 0,
+        "max-steps": STEPS,
+        "validate-every": 20,
+    }
+    return ["train", "forecast", *(str(part) for name, value in options.items() for part in (f"--{name}", value))]
+
+
+def torchrun(arguments: list[str], *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
+    return subprocess.Popen(
+        [*command, "-m", "recurra", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("two") / "run"
+    process = torchrun(train(data, folder))
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    # The first process alone speaks.
+    assert out.count("3 series of 80 steps") == out.count(f"trained {STEPS} steps") == 1
+    return folder
+
+
+def test_two_processes_have_the_loss_curve_of_one(data: Path, two: Path, tmp_path: Path) -> None:
+    assert main(train(data, tmp_path / "one")) == 0
+    one, other = (read_log(folder / "log.csv") for folder in (tmp_path / "one", two))
+    assert len(one) > 30
+    for column in ("step", "loss", "validation_loss"):
+        expected = [float(row[column]) for row in one if row[column]]
+        assert [float(row[column]) for row in other if row[column]] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert {path.name for path in two.iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+def workers(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_worker_killed_is_started_again_from_the_last_checkpoint(
+    rank: int, data: Path, two: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    process = torchrun(train(data, folder), "--max-restarts", "1")
+    deadline = time.monotonic() + 120
+    while not any(int(row["step"]) >= 60 for row in read_log(folder / "log.csv")):
+        assert time.monotonic() < deadline, "training did not begin"
+        time.sleep(0.01)
+    os.kill(workers(process.pid)[rank], signal.SIGKILL)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert f"trained {STEPS} steps" in out
+    assert "exitcode: -9" in err
+    assert "Traceback" not in err
+    assert "contact with another process is lost" in err
+    for name in ("best.safetensors", "log.csv", "health.csv"):
+        assert (folder / name).read_bytes() == (two / name).read_bytes(), name
