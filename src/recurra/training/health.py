@@ -52,8 +52,8 @@ class Health:
     """Looks at gradients and weights every so many steps, and warns of layers whose gradient vanishes or explodes.
 
     A layer's gradient has vanished where the root mean square of each of its parameters' gradients has been below
-    1e-5 times the median over all parameters, five looks in a row; it explodes where its norm is a hundred times its
-    own running mean. Each is said once a layer.
+    1e-5 times the median over all parameters, five looks in a row; it explodes where its norm is above 1 and a hundred
+    times its own running mean. Each is said once a layer.
 
     Args:
         module: that trains.
@@ -125,7 +125,7 @@ class Health:
                 )
         for layer, norm in norms.items():
             mean = self._means.get(layer)
-            if mean and norm > _EXPLODED * mean:
+            if mean and norm > max(1.0, _EXPLODED * mean):
                 self._say(
                     f"explodes {layer}",
                     f"step {step}: the gradient explodes in {layer}: its norm is {norm:.1e}, where {mean:.1e} was "

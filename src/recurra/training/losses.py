@@ -40,9 +40,9 @@ def sequence_loss(
 ) -> Tensor:
     """The mean of a criterion over the true steps of a batch.
 
-    A step is true where it is within `lengths`, `mask` has it and its target is not ignored: an integer of -100, or a
-    NaN, as torch has it; of a step with several targets those that are ignored do not count. What the output holds
-    where nothing counts (padding never written, say) reaches neither the loss nor a gradient.
+    A step is true where it is within `lengths`, `mask` has it and its target is not ignored: an integer of -100, as
+    torch's `ignore_index`, or a NaN. Of a step with several targets those that are ignored do not count. What the
+    output holds where nothing counts (padding never written, say) reaches neither the loss nor a gradient.
 
     Args:
         output: (B, T, ...), for classes (B, T, ..., V).
