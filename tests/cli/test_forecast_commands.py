@@ -179,7 +179,10 @@ def test_options_are_the_settings(data: Path, tmp_path: Path):
         "nonnegative": "true", "calendar": "false", "validation_windows": 2, "batch_size": 3, "device": "cpu",
         "max_steps": 2, "optimizer": "Adam", "learning_rate": 0.003, "weight_decay": 0.01, "schedule": "constant",
         "max_grad_norm": 2.5, "averaging": 0.5, "validate_every": 1, "patience": 9, "seed": 4, "horizon": 3,
-        "holidays": "US",
+        "holidays": "US", "betas": "0.8,0.95", "momentum": 0.0, "warmup_steps": 1, "clipping": "zscore",
+        "clip_value": 0.5, "clip_factor": 0.1, "clip_percentile": 20.0, "clip_zscore": 3.0, "accumulation": 2,
+        "max_skipped": 3, "triggered_averaging": 0, "activation_penalty": 0.1, "temporal_activation_penalty": 0.2,
+        "precision": "float32", "compile": "false", "keep": 1, "health_every": 0,
     }  # fmt: skip
     assert set(given) == set(ForecastSettings.__dataclass_fields__)
     options = [
@@ -189,7 +192,7 @@ def test_options_are_the_settings(data: Path, tmp_path: Path):
     ]
     assert main(["train", "forecast", "--data", str(data), "--out", str(tmp_path / "run"), *options]) == 0
     found = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
-    expected = {**given, "seasons": [3, 7], "quantiles": [0.2, 0.5, 0.8]}
+    expected = {**given, "seasons": [3, 7], "quantiles": [0.2, 0.5, 0.8], "betas": [0.8, 0.95]}
     words = {"true": True, "false": False}
     assert found == {name: words.get(str(value), value) for name, value in expected.items()}
 
@@ -283,7 +286,7 @@ def test_a_folder_that_holds_a_run_is_kept(trained: Path, data: Path, capsys: py
         (["predict", "RUN", "--future=nowhere.csv"], "nowhere.csv"),
         (["train", "forcast"], "task: expected one of forecast, got 'forcast'"),
         (["train"], "task: expected one of forecast"),
-        (["trian"], "no command 'trian'; there are train, evaluate, predict, demo, info"),
+        (["trian"], "no command 'trian'; there are train, evaluate, predict, inspect, demo, info"),
         (["--frobnicate"], "no command '--frobnicate'"),
         (["info", "more"], "unrecognized arguments: more"),
     ],

@@ -12,7 +12,7 @@ from recurra.training import TrainingInterruptedError
 
 __all__ = ["run"]
 
-_LEVELS = ForecastSettings(horizon=1).quantiles
+_DEFAULTS = ForecastSettings(horizon=1)
 
 
 def run(arguments: Sequence[str], resume_command: str) -> int:
@@ -55,8 +55,16 @@ def run(arguments: Sequence[str], resume_command: str) -> int:
         default=(),
         help="lengths of the cycles in steps, shortest first, as 24,168; from the frequency by default",
     )
-    settings.add_argument("--quantiles", type=numbers, default=_LEVELS, help="levels forecast, as 0.1,0.5,0.9")
-    parser.add_class_arguments(ForecastSettings, skip={"horizon", "seasons", "quantiles"})
+    settings.add_argument(
+        "--quantiles", type=numbers, default=_DEFAULTS.quantiles, help="levels forecast, as 0.1,0.5,0.9"
+    )
+    settings.add_argument(
+        "--betas",
+        type=numbers,
+        default=_DEFAULTS.betas,
+        help="of Adam and its kin: the decay of the running mean of gradients, and of their squares",
+    )
+    parser.add_class_arguments(ForecastSettings, skip={"horizon", "seasons", "quantiles", "betas"})
     options = parse(parser, arguments)
     show_warnings()
     values = {name: getattr(options, name) for name in ForecastSettings.__dataclass_fields__}

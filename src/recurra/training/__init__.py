@@ -4,18 +4,23 @@ from recurra.data.batch import WHOLE, Batch, Share
 from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recurra.training.evaluation import Mean, evaluate
 from recurra.training.log import TrainingLog, read_log
+from recurra.training.losses import sequence_loss, true_steps
 from recurra.training.optimization import make_optimizer, make_schedule
+from recurra.training.penalties import ActivationPenalties
 from recurra.training.processes import Processes, joined, processes, was_restarted
 from recurra.training.run import has_run, read_run, write_run
 from recurra.training.run_files import load_last
-from recurra.training.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
+from recurra.training.settings import CLIPPINGS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingSettings
 from recurra.training.trainer import Trainer, TrainingInterruptedError, TrainingResult
 from recurra.training.truncation import Truncation
 
 __all__ = [
+    "CLIPPINGS",
     "OPTIMIZERS",
+    "PRECISIONS",
     "SCHEDULES",
     "WHOLE",
+    "ActivationPenalties",
     "Batch",
     "Checkpoint",
     "Mean",
@@ -38,6 +43,8 @@ __all__ = [
     "read_log",
     "read_run",
     "save_checkpoint",
+    "sequence_loss",
+    "true_steps",
     "was_restarted",
     "write_run",
 ]

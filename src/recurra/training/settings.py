@@ -105,6 +105,12 @@ class TrainingSettings:
     health_every: int = 10
     seed: int = 0
 
+    def __init_subclass__(cls) -> None:
+        """Add these settings to the docstring of a task's, which command lines take their help from."""
+        super().__init_subclass__()
+        own, raises, rest = (cls.__doc__ or "").partition("\n\n    Raises:")
+        cls.__doc__ = own.rstrip() + _ARGUMENTS + raises + rest
+
     def __post_init__(self) -> None:
         for name in ("max_steps", "validate_every", "accumulation", "keep"):
             check_positive(name, getattr(self, name))
@@ -188,3 +194,6 @@ def _check_decay(name: str, value: float) -> None:
     check_probability(name, value)
     if value == 1:
         raise ParameterError(name, "a number less than 1", value)
+
+
+_ARGUMENTS = (TrainingSettings.__doc__ or "").partition("Args:")[2].partition("\n\n    Raises:")[0]

@@ -15,7 +15,7 @@ _DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastSettings(TrainingSettings):
-    """A forecaster: what it forecasts, its network, and how it is trained.
+    """A forecaster: what it forecasts, its network, and, as `TrainingSettings` has it, how it is trained.
 
     Args:
         horizon: steps to forecast.
@@ -41,16 +41,6 @@ class ForecastSettings(TrainingSettings):
             `conformal`; enough for a steady figure, within a tenth of the data, where None.
         batch_size: windows a step.
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
-        max_steps: optimiser steps at most.
-        optimizer: a name of torch.optim.
-        learning_rate: the highest of the schedule.
-        weight_decay: as the optimiser defines it.
-        schedule: "constant", or a name of torch.optim.lr_scheduler.
-        max_grad_norm: gradients are scaled down to this global norm; 0 for no clipping.
-        averaging: decay of the moving average of the weights, which is what is kept; 0 for none.
-        validate_every: steps between validations.
-        patience: validations without a better loss after which training stops; 0 to never stop early.
-        seed: of every generator.
 
     Raises:
         ParameterError: for a value out of its range.
