@@ -278,7 +278,7 @@ def test_a_folder_that_holds_a_run_is_kept(trained: Path, data: Path, capsys: py
         (["evaluate", "RUN", "--series=a,bb"], "no series 'bb' among its 3"),
         (["evaluate", "RUN", "--test=x.csv", "--folds=2"], "test: expected no folds, step, refit or data beside it"),
         (["evaluate", "RUN", "--data=nowhere.csv"], "nowhere.csv"),
-        (["evaluate"], "the following arguments are required: run"),
+        (["evaluate"], "run: expected a folder that `recurra train` wrote, got 'nothing'. As in: recurra"),
         (["evaluate", "NOWHERE"], "not a run, as it has no run.json"),
         (["predict", "NOWHERE"], "not a run, as it has no run.json"),
         (["predict", "RUN", "--out=f.xlsx"], "out: expected a file ending in .csv or .parquet, got 'f.xlsx'"),

@@ -36,7 +36,7 @@ _context.set_forkserver_preload(
         "pytest",
         "torch._dynamo",
         "matplotlib.backends.backend_agg",
-        "recurra.cli.predict",
+        "recurra.cli.predict_forecast",
         "recurra.cli.train_forecast",
         "recurra.tasks.forecast.pictures",
     ]
