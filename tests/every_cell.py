@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -55,6 +57,14 @@ def _exported() -> list[Cell]:
     exported = [getattr(cells, name) for name in cells.__all__]
     kinds = [kind for kind in exported if isinstance(kind, type) and issubclass(kind, Cell) and kind is not Cell]
     return [cell for kind in kinds for cell in _instances(kind)]
+
+
+def thinned(cases: Iterable[Any], every: int, first: int = 0) -> list[Any]:
+    """The cases as parameters of a test; but for one of so many they are slow, and run with `-m slow`."""
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=[pytest.mark.slow] * (k % every != first))
+        for k, case in enumerate(cases)
+    ]
 
 
 CELLS: list[Cell] = [*_exported(), Peephole(), ThreeParts()]

@@ -10,9 +10,9 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, jvp, stack_module_state, vmap
 
 from agreement import assert_agree, gradients, tensors
-from every_cell import CELLS, SERVED, assemble, draw_state, draw_weights, fitting, flat
+from every_cell import CELLS, SERVED, assemble, draw_state, draw_weights, fitting, flat, thinned
 from recurra import Recurrent, RecurrentCell, kernels
-from recurra.cells import GRU, SLSTM, Cell
+from recurra.cells import GRU, LSTM, SLSTM, Cell
 
 # torch itself calls what it deprecates when a forward-mode derivative is first asked for.
 ignore_jit = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -21,7 +21,7 @@ FAST = [(cell, backend) for cell, backend in SERVED if backend != "reference"]
 
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=lambda check: check.__name__)
 @pytest.mark.parametrize("reverse", [False, True], ids=["ahead", "reverse"])
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", thinned(CELLS, every=2), ids=str)
 def test_derivatives_of_the_reference(cell: Cell, reverse: bool, check: Callable[..., bool]) -> None:
     weights, state = draw_weights(cell, 2, 2), draw_state(cell, 3, 2)
     x = torch.randn(3, 3, 2, dtype=torch.float64).requires_grad_()
@@ -176,11 +176,9 @@ def test_no_graph_without_grad(cell: Cell) -> None:
     assert_agree(results, tensors(layer(x)))
 
 
-# Tracing the reference takes seconds a cell.
-TRACED = [
-    pytest.param(cell, backend, marks=[pytest.mark.slow] * (backend == "reference" and cell not in (GRU(), SLSTM(2))))
-    for cell, backend in SERVED
-]
+# Tracing the reference takes seconds a cell; the native kernel's tests of torch.compile run over every cell.
+BY_DEFAULT = {(GRU(), "reference"), (SLSTM(2), "reference"), (GRU(), "native"), (LSTM(), "aten")}
+TRACED = [pytest.param(*case, marks=[] if case in BY_DEFAULT else [pytest.mark.slow]) for case in SERVED]
 
 
 @pytest.mark.parametrize(("cell", "backend"), TRACED, ids=str)

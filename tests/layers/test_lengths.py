@@ -11,7 +11,7 @@ from torch import Tensor
 
 import recurra
 from agreement import assert_agree, gradients
-from every_cell import CELLS, SERVED
+from every_cell import CELLS, SERVED, thinned
 from recurra import Recurrent, cells
 from recurra.cells import Cell
 
@@ -50,7 +50,7 @@ def as_state(parts: tuple[Tensor, ...]) -> Any:
     return parts[0] if len(parts) == 1 else parts
 
 
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@pytest.mark.parametrize(("cell", "backend"), thinned(SERVED, every=2), ids=str)
 @settings(max_examples=20)
 @example(case=Ragged(4, (0, 0)))
 @example(case=Ragged(4, (4, 4), bidirectional=True))

@@ -1,0 +1,124 @@
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from known_systems import linear, rotation
+from torch import Tensor
+
+import recurra
+from recurra.errors import RunError
+from recurra.inspection import Inspection, Words, inspect, write_inspection
+
+PICTURES = {
+    *("unrolled", "gradient_by_lag", "jacobian_norms", "lyapunov", "recurrent_weights", "gates", "states"),
+    *("attribution", "forgetting"),
+}
+
+
+def _last(output: tuple[Tensor, object]) -> Tensor:
+    return output[0][:, -1].sum(1)
+
+
+@pytest.fixture(scope="module")
+def found() -> Inspection:
+    torch.manual_seed(3)
+    layer = recurra.LSTM(2, 4, batch_first=True)
+    with torch.no_grad():
+        layer.bias_ih_l0[4:8] -= 50  # type: ignore[index]
+    words = Words("A <title> & more", {"data": "<made up>"}, first_step=-11, unit="degrees")
+    return inspect(layer, torch.randn(3, 12, 2), output=_last, words=words)
+
+
+@pytest.fixture(scope="module")
+def folder(found: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page") / "deep" / "inspection"
+    assert write_inspection(found, folder) == folder / "index.html"
+    return folder
+
+
+def test_the_page_is_whole_in_itself(folder: Path) -> None:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"""https?:|<script|<link|src="(?!data:)""", page)
+    assert page.count('src="data:image/png;base64,') == len(PICTURES)
+    assert "<h1>A &lt;title&gt; &amp; more</h1>" in page
+    assert "&lt;made up&gt;" in page
+    assert "half the squared norm of the last layer" in page
+    assert "<td>nan</td>" not in page
+
+
+def test_warnings_name_the_layer_and_the_way_out(folder: Path) -> None:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "Gate f of layer 1 is stuck in 4 of 4 units (4 near 0, in 99 % of the steps)." in page
+    assert re.search(r"The gradient falls to 1 % within \d of 12 steps in layer 1", page)
+    assert (
+        "chrono initialisation (Tallec and Ollivier 2018) for lags of this length, or a larger bias of gate f" in page
+    )
+
+
+def test_pictures_and_tables_lie_beside_the_page(folder: Path, found: Inspection) -> None:
+    assert {path.stem for path in folder.glob("*.png")} == PICTURES
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
+    tables = {path.stem: list(csv.DictReader(io.StringIO(path.read_text()))) for path in folder.glob("*.csv")}
+    by_lag = [row for row in tables["gradient_by_lag"] if row["part"] == "state"]
+    assert [int(row["lag (steps)"]) for row in by_lag] == list(range(12))
+    assert np.allclose([float(row["norm"]) for row in by_lag], found.gradients.whole()[0].norms, rtol=1e-5)
+    assert len(tables["gates"]) == 16
+    assert len(tables["states"]) == 8
+    assert [row["gate"] for row in tables["gate_shares"]] == ["i", "f", "g", "o"]
+    assert found.attribution is not None
+    assert [int(row["step"]) for row in tables["attribution"]] == list(range(-11, 1))
+    steps = [float(row["integrated gradients (degrees)"]) for row in tables["attribution"]]
+    assert np.allclose(steps, found.attribution.by_step[0], rtol=1e-5)
+    assert {(row["from"], row["to"]) for row in tables["unrolled"]} == {
+        *(("layer 1", "layer 1"), ("layer 1", "input"), ("output", "layer 1"))
+    }
+
+
+def test_without_an_output_there_is_no_attribution(tmp_path: Path) -> None:
+    found = inspect(recurra.Recurrent(recurra.cells.MinGRU(), 2, 3), torch.randn(5, 1, 2))
+    assert found.attribution is None
+    assert found.words.title == "Inspection of Recurrent"
+    assert found.spectra == ()
+    write_inspection(found, tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == PICTURES - {
+        *("attribution", "forgetting", "recurrent_weights")
+    }
+
+
+def test_a_healthy_network_has_no_warnings(tmp_path: Path) -> None:
+    found = inspect(linear(0.99 * rotation(3)), torch.randn(4, 20, 3, dtype=torch.float64))
+    assert found.findings == ()
+    assert found.gates == ()
+    assert "Nothing unusual was found." in write_inspection(found, tmp_path).read_text(encoding="utf-8")
+
+
+def test_exploding_gradients_and_chaos_are_told_of() -> None:
+    found = inspect(linear(1.3 * rotation(3)), torch.randn(4, 20, 3, dtype=torch.float64))
+    said = [finding.what for finding in found.findings]
+    assert said[0] == "The gradient grows by 30% a step back in layer 1: it explodes."
+    assert said[1].startswith("The largest Lyapunov exponent of layer 1 is +0.262 a step")
+    assert "max_grad_norm" in found.findings[0].advice
+
+
+def test_inputs_that_no_longer_matter_are_told_of() -> None:
+    layer = linear(0.2 * rotation(3))
+    found = inspect(layer, torch.randn(4, 24, 3, dtype=torch.float64), output=_last)
+    assert re.match(
+        "Replacing all inputs older than [34] of 24 steps changes the output by less", found.findings[-1].what
+    )
+
+
+def test_a_sequence_of_one_step(tmp_path: Path) -> None:
+    found = inspect(recurra.GRU(2, 3, batch_first=True), torch.randn(2, 1, 2), output=_last)
+    assert found.jacobians == ()
+    write_inspection(found, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(found: Inspection, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_inspection(found, tmp_path / "file")
