@@ -28,7 +28,7 @@ from recurra.layers import Recurrent
 from recurra.training import Batch, Trainer, TrainingSettings
 
 B, T, I, H = 32, 100, 256, 256  # noqa: E741
-STEPS, WARM = 120, 20
+STEPS, WARM = 60, 10
 CELLS = {"LSTM": cells.LSTM(), "GRU": cells.GRU(), "Elman": cells.Elman()}
 
 
@@ -108,12 +108,12 @@ def shares(cell: Cell, folder: Path) -> tuple[float, dict[str, float]]:
 def measure(options: Namespace, report: Report) -> None:
     parts = ("model", "loss", "backward", "optimiser", "outside")
     table = report.table(
-        f"Share of a training step in percent, at (B,T,I,H) = ({B},{T},{I},{H}), {STEPS} steps, median of 5 runs",
+        f"Share of a training step in percent, at (B,T,I,H) = ({B},{T},{I},{H}), {STEPS} steps, median of 3 runs",
         {"cell": "6s", "ms a step": "9.1f", **dict.fromkeys(parts, "9.2f")},
     )
     for name, cell in CELLS.items():
         with TemporaryDirectory() as folder:
-            runs = [shares(cell, Path(folder) / str(number)) for number in range(5)]
+            runs = [shares(cell, Path(folder) / str(number)) for number in range(3)]
         table.add(name, median(ms for ms, _ in runs), *(median(found[part] for _, found in runs) for part in parts))
 
 

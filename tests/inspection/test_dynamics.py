@@ -31,7 +31,7 @@ def test_step_jacobians_are_those_of_a_step(cell: Cell, reverse: bool) -> None:
 
         def once(flat: torch.Tensor, x: torch.Tensor = x) -> torch.Tensor:
             state = flat.split(sizes)
-            after = step(x[1], state if len(state) > 1 else state[0])
+            after = step(x[1], state[0] if len(state) == 1 else state)
             return torch.cat(after) if len(state) > 1 else after
 
         expected = torch.autograd.functional.jacobian(once, torch.cat([part[t, 1] for part in before]))

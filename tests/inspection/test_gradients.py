@@ -37,7 +37,7 @@ def test_the_total_derivative_is_that_of_going_on_from_the_state(cell: recurra.c
     for t in (0, 3, 7):
         state = tuple(part[t].clone().requires_grad_() for part in states)
         packed = tuple(part.unsqueeze(0) for part in state)
-        later, _ = layer(x[t + 1 :], packed if len(packed) > 1 else packed[0])
+        later, _ = layer(x[t + 1 :], packed[0] if len(packed) == 1 else packed)
         loss = (readout[t + 1 :] * later).sum() + (readout[t] * state[0]).sum()
         for ours, expected in zip(total, torch.autograd.grad(loss, state), strict=True):
             assert torch.allclose(ours[t], expected, atol=1e-12)

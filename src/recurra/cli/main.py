@@ -14,6 +14,7 @@ _COMMANDS = {
     "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast)",
     "evaluate": "test a trained run beside simple baselines",
     "predict": "use a trained run",
+    "inspect": "see inside a trained run: gradients through time, gates, memory, as one page",
     "demo": "train, backtest and draw on the data that ships with the package",
     "info": "versions, threads and what this machine offers",
 }
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return import_module(f"recurra.cli.{command}").run(rest)
     except RecurraError as error:
-        print(f"recurra: error: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")  # of this process among those of torchrun
+        print(f"recurra{'' if rank == '0' else f', process {rank}'}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         print(f"\nrecurra: {str(interrupt) or 'interrupted before there was anything to save'}", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Kernels: each runs a cell over a sequence; one pure function chooses between them."""
 
 from recurra.kernels.choose import BACKENDS, Choice, Request, choose
-from recurra.kernels.dispatch import run, step
+from recurra.kernels.dispatch import intercepted, run, step
 from recurra.kernels.extension import compile_cell
 from recurra.kernels.operators import make_known
 from recurra.kernels.weights import Masks, Weights
@@ -14,6 +14,7 @@ __all__ = [
     "Weights",
     "choose",
     "compile_cell",
+    "intercepted",
     "make_known",
     "run",
     "step",

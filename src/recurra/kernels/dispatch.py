@@ -2,7 +2,9 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import get_ident
 
 import torch
 from torch import Tensor
@@ -13,11 +15,12 @@ from recurra.kernels import aten, extension, native, operators, reference
 from recurra.kernels.choose import Request, choose
 from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["run", "step"]
+__all__ = ["intercepted", "run", "step"]
 
 _log = logging.getLogger("recurra.kernels")
 _KERNELS = {"reference": reference.run, "aten": aten.run, "native": native.run}
 _said: set[str] = set()
+_interceptors: dict[int, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {}
 
 
 def run(
@@ -40,6 +43,8 @@ def run(
         ParameterError: for an unknown backend.
         BackendError: where the backend asked for by name cannot serve.
     """
+    if _interceptors and not torch.compiler.is_compiling() and (kernel := _interceptors.get(get_ident())):
+        return kernel(cell, inputs, state, weights, lengths, reverse, masks)
     device, recorded = inputs.device.type, operators.recorded()
     request = Request(
         cell,
@@ -65,6 +70,26 @@ def run(
     if recompute and inputs.shape[0] > 1 and torch.is_grad_enabled() and not transformed:
         return _run_in_segments(kernel, cell, inputs, state, weights, lengths, reverse, masks)
     return kernel(cell, inputs, state, weights, lengths, reverse, masks)
+
+
+@contextmanager
+def intercepted(kernel: Callable[..., tuple[Tensor, tuple[Tensor, ...]]]) -> Iterator[None]:
+    """Within it every sequence of this thread runs on `kernel`, whatever backend was asked for: so that it can be seen.
+
+    Code under torch.compile goes on as it was.
+
+    Args:
+        kernel: arguments and results as `recurra.kernels.reference.run`.
+    """
+    thread = get_ident()
+    before = _interceptors.get(thread)
+    _interceptors[thread] = kernel
+    try:
+        yield
+    finally:
+        del _interceptors[thread]
+        if before is not None:
+            _interceptors[thread] = before
 
 
 def step(
