@@ -1,13 +1,16 @@
 """Interrupted and resumed, training ends where it would have ended: the same weights, the same log."""
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_task import FILES, ManyToOne, assert_same, batches, differ, make_trainer, rows, signal_at, validate, weights
+from test_checkpoint import file_size_limit
 from torch import nn
 
+from recurra.errors import RunError
 from recurra.training import (
     OPTIMIZERS,
     SCHEDULES,
@@ -233,3 +236,21 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
 def test_without_a_folder_it_stops_after_the_step() -> None:
     with pytest.raises(TrainingInterruptedError, match="stopped after step 6"):
         make_trainer(batches=signal_at(6)).fit()
+
+
+def test_a_disk_that_fills_up_ends_training_in_one_line_and_leaves_a_run_to_resume(tmp_path: Path) -> None:
+    make_trainer(tmp_path / "straight").fit()
+    folder = tmp_path / "run"
+    with ExitStack() as limits:
+
+        def filling(step: int) -> Batch:
+            if step == 10:
+                limits.enter_context(file_size_limit(2000))
+            return batches(step)
+
+        with pytest.raises(RunError, match=r"checkpoint-12\.safetensors|best\.safetensors: cannot be written") as error:
+            make_trainer(folder, batches=filling).fit()
+    assert "\n" not in str(error.value)
+    assert load_last(folder).values["step"] == 8
+    make_trainer(folder, module=ManyToOne(seed=5)).fit(resume=True)
+    assert_same_run(folder, tmp_path / "straight")
