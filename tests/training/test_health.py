@@ -13,9 +13,9 @@ from recurra.training.health import Health, layer_of, not_finite
 @pytest.mark.parametrize(
     ("parameter", "layer"),
     [
-        ("encoder.weight_hh_l1_reverse", "encoder layer 1 reverse"),
-        ("net.encoder.bias_ih_l0", "net.encoder layer 0"),
-        ("weight_hh_l0", "layer 0"),
+        ("encoder.weight_hh_l1_reverse", "encoder layer 2 reverse"),
+        ("net.encoder.bias_ih_l0", "net.encoder layer 1"),
+        ("weight_hh_l0", "layer 1"),
         ("head.weight", "head"),
         ("scale", "scale"),
     ],
@@ -26,7 +26,7 @@ def test_the_layer_of_a_parameter(parameter: str, layer: str) -> None:
 
 def test_every_parameter_of_a_stack_has_a_layer() -> None:
     layers = {layer_of(name) for name, _ in recurra.LSTM(2, 3, 2, bidirectional=True).named_parameters()}
-    assert layers == {"layer 0", "layer 0 reverse", "layer 1", "layer 1 reverse"}
+    assert layers == {"layer 1", "layer 1 reverse", "layer 2", "layer 2 reverse"}
 
 
 def look(health: Health, module: nn.Module, grads: list[float], step: int = 10, rate: float = 0.0) -> list:

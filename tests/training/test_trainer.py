@@ -186,11 +186,11 @@ def test_a_step_that_is_not_finite_is_skipped_and_reported(
     result = make_trainer(tmp_path, module=module, batches=spoiled(bad, 7, 8)).fit()
     assert (result.steps, result.skipped) == (20, 2)
     assert "step 7 (batch 7) is skipped: the loss is" in caplog.text
-    assert "first in encoder layer 0, encoder.weight_ih_l0" in caplog.text
+    assert "first in encoder layer 1, encoder.weight_ih_l0" in caplog.text
     found = read_log(tmp_path / "skipped.csv")
     assert {(row["step"], row["batches"]) for row in found} == {("7", "7"), ("8", "8")}
     assert {row["parameter"] for row in found if row["step"] == "8"} == set(dict(module.named_parameters()))
-    assert {row["layer"] for row in found} == {"encoder layer 0", "head"}
+    assert {row["layer"] for row in found} == {"encoder layer 1", "head"}
     assert [row["skipped"] for row in rows(tmp_path)] == ["0", "0", "2", "2", "2", "2", "2"]
     assert all(parameter.isfinite().all() for parameter in module.parameters())
 

@@ -108,7 +108,7 @@ def test_training_logs_the_health_of_every_parameter(tmp_path: Path) -> None:
     make_trainer(tmp_path, settings={"health_every": 5}).fit()
     found = read_log(tmp_path / "health.csv")
     assert [int(row["step"]) for row in found if row["parameter"] == "head.weight"] == [1, 5, 10, 15, 20]
-    assert {row["layer"] for row in found} == {"encoder layer 0", "head"}
+    assert {row["layer"] for row in found} == {"encoder layer 1", "head"}
     # The squares of the parameters' norms add up to that of the whole gradient.
     norms = [float(row["grad_norm"]) for row in found if row["step"] == "10"]
     (whole,) = (float(row["grad_norm"]) for row in rows(tmp_path) if row["step"] == "10")

@@ -140,10 +140,10 @@ class Health:
 
 
 def layer_of(parameter: str) -> str:
-    """The layer of a parameter by its full name: `encoder.weight_hh_l1_reverse` is of `encoder layer 1 reverse`."""
+    """The layer of a parameter by its full name: `encoder.weight_hh_l1_reverse` is of `encoder layer 2 reverse`."""
     module, _, name = parameter.rpartition(".")
     match = _SUFFIX.search(name)
-    layer = f"layer {match[1]}{' reverse' if match[2] else ''}" if match else ""
+    layer = f"layer {int(match[1]) + 1}{' reverse' if match[2] else ''}" if match else ""
     return f"{module} {layer}".strip() or name
 
 
