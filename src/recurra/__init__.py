@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recurra import cells, codegen, data, errors, kernels, layers, models, ops, tasks, training
+    from recurra import cells, codegen, data, errors, inspection, kernels, layers, models, ops, tasks, training
     from recurra.data.series import Columns
     from recurra.kernels import compile_cell
     from recurra.layers import (
@@ -44,6 +44,7 @@ __all__ = [
     "compile_cell",
     "data",
     "errors",
+    "inspection",
     "kernels",
     "layers",
     "models",

@@ -78,22 +78,21 @@ def test_pictures_and_tables_lie_beside_the_page(folder: Path, found: Inspection
     }
 
 
-def test_without_an_output_there_is_no_attribution(tmp_path: Path) -> None:
-    found = inspect(recurra.Recurrent(recurra.cells.MinGRU(), 2, 3), torch.randn(5, 1, 2))
+def test_what_there_is_not_is_left_out(tmp_path: Path) -> None:
+    """One step has no Jacobians, a cell without recurrence no recurrent weights, no output no attribution."""
+    found = inspect(recurra.Recurrent(recurra.cells.MinGRU(), 2, 3), torch.randn(1, 4, 2))
     assert found.attribution is None
     assert found.words.title == "Inspection of Recurrent"
-    assert found.spectra == ()
-    write_inspection(found, tmp_path)
-    assert {path.stem for path in tmp_path.glob("*.png")} == PICTURES - {
-        *("attribution", "forgetting", "recurrent_weights")
-    }
+    assert found.spectra == found.jacobians == found.lyapunov == found.findings == ()
+    page = write_inspection(found, tmp_path).read_text(encoding="utf-8")
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"unrolled", "gradient_by_lag", "gates", "states"}
+    assert "Nothing unusual was found." in page
 
 
-def test_a_healthy_network_has_no_warnings(tmp_path: Path) -> None:
-    found = inspect(linear(0.99 * rotation(3)), torch.randn(4, 20, 3, dtype=torch.float64))
+def test_a_healthy_network_has_no_warnings() -> None:
+    found = inspect(linear(0.99 * rotation(3)), torch.randn(4, 20, 3, dtype=torch.float64), output=_last)
     assert found.findings == ()
     assert found.gates == ()
-    assert "Nothing unusual was found." in write_inspection(found, tmp_path).read_text(encoding="utf-8")
 
 
 def test_exploding_gradients_and_chaos_are_told_of() -> None:
@@ -110,12 +109,6 @@ def test_inputs_that_no_longer_matter_are_told_of() -> None:
     assert re.match(
         "Replacing all inputs older than [34] of 24 steps changes the output by less", found.findings[-1].what
     )
-
-
-def test_a_sequence_of_one_step(tmp_path: Path) -> None:
-    found = inspect(recurra.GRU(2, 3, batch_first=True), torch.randn(2, 1, 2), output=_last)
-    assert found.jacobians == ()
-    write_inspection(found, tmp_path)
 
 
 def test_a_folder_that_cannot_be_written(found: Inspection, tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import recurra
 from recurra.errors import ParameterError
 from recurra.inspection import record
+from recurra.inspection.jacobians import segment_jacobians
 from recurra.models import EncoderDecoder
 
 
@@ -73,6 +75,36 @@ def test_padding_is_marked_and_holds_the_state() -> None:
     assert torch.allclose(found.output[0], output, atol=1e-6)
     assert found.tracks[0].valid.sum(0).tolist() == [5, 2, 0]
     assert torch.allclose(found.tracks[0].segments[0].final[0], final[0], atol=1e-6)
+
+
+def test_packed_input_and_no_grad() -> None:
+    layer = recurra.LSTM(3, 4, bidirectional=True)
+    packed = pack_padded_sequence(torch.randn(5, 3, 3), torch.tensor([2, 5, 4]), enforce_sorted=False)
+    with torch.no_grad():
+        found = record(layer, packed)
+        assert torch.allclose(found.output[0].data, layer(packed)[0].data, atol=1e-6)
+    assert found.tracks[1].valid.sum(0).tolist() == [2, 5, 4]
+    assert found.output[0].data.requires_grad
+
+
+def test_resets_cut_a_sequence_into_pieces() -> None:
+    layer = recurra.GRU(3, 4)
+    x, resets = torch.randn(6, 1, 3), torch.tensor([False, False, False, True, False, False]).unsqueeze(1)
+    found = record(layer, x, resets=resets)
+    assert torch.allclose(found.output[0], layer(x, resets=resets)[0], atol=1e-6)
+    assert {segment.layer for segment in found.segments} == {0}
+
+
+def test_zoneout_is_its_expectation() -> None:
+    layer = recurra.GRU(3, 4, dtype=torch.float64)
+    zoned = recurra.Recurrent(layer.cell, 3, 4, zoneout=0.25, dtype=torch.float64)
+    zoned.load_state_dict(layer.state_dict())
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    found = record(zoned, x)
+    assert torch.allclose(found.output[0], zoned.eval()(x)[0])
+    ours, theirs = (list(segment_jacobians(r.segments[0], torch.arange(2))) for r in (found, record(layer, x)))
+    kept = 0.25 * torch.eye(4, dtype=torch.float64)
+    assert torch.allclose(ours[0][1], kept + 0.75 * theirs[0][1])
 
 
 def test_an_encoder_and_the_decoder_that_takes_its_state_are_one_track() -> None:

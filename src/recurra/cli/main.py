@@ -11,7 +11,7 @@ from recurra.errors import RecurraError
 __all__ = ["main"]
 
 _COMMANDS = {
-    "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast)",
+    "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast, tag)",
     "evaluate": "test a trained run beside simple baselines",
     "predict": "use a trained run",
     "inspect": "see inside a trained run: gradients through time, gates, memory, as one page",

@@ -1,0 +1,122 @@
+"""The nonlinearities that a cell's gates pass through, and their values over a recording."""
+
+import operator
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra import ops
+from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.codegen.expression import FUNCTIONS, Expression, reachable
+from recurra.codegen.trace import trace
+from recurra.inspection.segment import Segment
+from recurra.kernels import reference
+
+__all__ = ["Activation", "gate_activations", "gate_values"]
+
+_BOUNDED = ("sigmoid", "tanh", "relu")
+_OPERATORS: dict[str, Any] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
+}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A nonlinearity in a cell's equations that gates reach directly, through no other nonlinearity.
+
+    Attributes:
+        gate: the gate, or several joined by "+"; numbered where the same gate passes through the same function twice.
+        function: "sigmoid", "tanh" or "relu".
+        node: in the trace of the cell.
+    """
+
+    gate: str
+    function: str
+    node: Expression
+
+
+def gate_activations(cell: Cell) -> tuple[Activation, ...]:
+    """Where the gates of a cell pass through sigmoid, tanh or relu, from the trace of its equations.
+
+    Raises:
+        CellError: where the equations cannot be traced.
+    """
+    traced = trace(cell)
+    nonlinear = frozenset(node for node in reachable(traced.results) if node.op in FUNCTIONS)
+    found = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for node in sorted(nonlinear, key=lambda node: node.index):
+        if node.op not in _BOUNDED:
+            continue
+        near = reachable(node.arguments, stop=nonlinear)
+        gates = dict.fromkeys(n.label[1] for n in near if n.op == "input" and n.label[0] in "xu")
+        if gates:
+            gate = "+".join(gates)
+            counts[gate, node.op] += 1
+            times = counts[gate, node.op]
+            found.append(Activation(gate if times == 1 else f"{gate} ({times})", node.op, node))
+    order = {gate: k for k, gate in enumerate(cell.gates)}
+    return tuple(sorted(found, key=lambda a: order.get(a.gate, len(order))))
+
+
+@torch.no_grad()
+def gate_values(segment: Segment) -> dict[Activation, Tensor]:
+    """What each of `gate_activations` was at every true step of every sequence, (N, H).
+
+    Raises:
+        CellError: where the equations cannot be traced.
+    """
+    activations = gate_activations(segment.cell)
+    values = _inputs(segment)
+    valid = segment.valid.flatten()
+    found = _evaluated([activation.node for activation in activations], values)
+    return {activation: found[activation.node.index][valid] for activation in activations}
+
+
+def _inputs(segment: Segment) -> dict[tuple[str, str], Tensor]:
+    """The arguments of `update` at all steps of all sequences, each (T * B, H)."""
+    before = tuple(part.flatten(0, 1) for part in segment.before())
+    watching = _Watching(segment.cell)
+    # All steps at once: each starts from the state that was recorded before it.
+    reference.step(watching, segment.projected().flatten(0, 1), before, segment.weights, None)  # type: ignore[arg-type]
+    return watching.given
+
+
+class _Watching:
+    """A cell that notes what its `update` is given."""
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self.given: dict[tuple[str, str], Tensor] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cell, name)
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        for group, values in zip("xusp", (x, u, s, p), strict=True):
+            self.given |= {(group, name): value for name, value in vars(values).items()}
+        return self._cell.update(x, u, s, p)
+
+
+def _evaluated(roots: list[Expression], values: Mapping[tuple[str, str], Tensor]) -> dict[int, Tensor]:
+    """The values of nodes by index, from those of the inputs."""
+    like = next(iter(values.values()))
+    found: dict[int, Tensor] = {}
+    for node in reachable(roots):
+        if node.op == "input":
+            found[node.index] = values[node.label]
+        elif node.is_constant:
+            found[node.index] = torch.full_like(like, node.label)
+        else:
+            function = _OPERATORS.get(node.op) or getattr(ops, node.op)
+            found[node.index] = function(*(found[argument.index] for argument in node.arguments))
+    return found

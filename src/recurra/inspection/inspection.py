@@ -1,0 +1,142 @@
+"""Everything there is to see of a module's run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from recurra.inspection.attribution import Attribution, gradient_times_input, integrated_gradients
+from recurra.inspection.findings import Finding, find
+from recurra.inspection.forgetting import Forgetting, forgetting
+from recurra.inspection.gradients import Loss
+from recurra.inspection.lag import GradientByLag, gradient_by_lag
+from recurra.inspection.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from recurra.inspection.memory import JacobianNorms, jacobian_norms
+from recurra.inspection.reading import function_of_inputs
+from recurra.inspection.record import record
+from recurra.inspection.saturation import GateSaturation, gate_saturation
+from recurra.inspection.spectra import RecurrentSpectrum, recurrent_spectra
+from recurra.inspection.states import StateStatistics, state_statistics
+from recurra.inspection.unroll import UnrolledGradients, unrolled_gradients
+
+__all__ = ["Inspection", "Words", "inspect"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What to call things on the page.
+
+    Attributes:
+        title: of the page.
+        facts: what was inspected, by name: the data, the network.
+        loss: what L is.
+        output: what the output is that is attributed.
+        unit: of the output.
+        first_step: the number that the first step goes by.
+        step: what steps are counted from, for the axes.
+    """
+
+    title: str = "Inspection"
+    facts: Mapping[str, str] = field(default_factory=dict)
+    loss: str = "the loss given"
+    output: str = "the output"
+    unit: str = ""
+    first_step: int = 0
+    step: str = "step"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that was found out about a module on some sequences.
+
+    Attributes:
+        words: what to call things.
+        unrolled: the gradient along each edge of the unrolled network, for one sequence.
+        gradients: by lag.
+        jacobians: of each layer.
+        lyapunov: of each layer.
+        spectra: of recurrent weights, by layer and gate.
+        gates: saturation by layer and gate.
+        states: by layer and part.
+        attribution: integrated gradients; None where no output was named.
+        gradient_times_input: likewise.
+        forgetting: likewise.
+        findings: what to worry about, with advice.
+        unseen: what could not be seen into, with the reason.
+    """
+
+    words: Words
+    unrolled: UnrolledGradients
+    gradients: GradientByLag
+    jacobians: tuple[JacobianNorms, ...]
+    lyapunov: tuple[LyapunovSpectrum, ...]
+    spectra: tuple[RecurrentSpectrum, ...]
+    gates: tuple[GateSaturation, ...]
+    states: tuple[StateStatistics, ...]
+    attribution: Attribution | None
+    gradient_times_input: Attribution | None
+    forgetting: Forgetting | None
+    findings: tuple[Finding, ...]
+    unseen: tuple[str, ...]
+
+
+def inspect(
+    module: nn.Module,
+    *args: Any,
+    loss: Loss | None = None,
+    steps: Sequence[int] | None = None,
+    sequence: int = 0,
+    output: Callable[[Any], Tensor] | None = None,
+    reads: str = "",
+    words: Words | None = None,
+    **kwargs: Any,
+) -> Inspection:
+    """Look into a module that holds recurrent layers.
+
+    Args:
+        module: as of `record`; it is copied, and not touched.
+        *args: what to call it with: some real sequences, a few dozen for the statistics.
+        loss: from what the module returns to a scalar; half the squared norm of the last layer's final outputs where
+            None.
+        steps: where the loss is taken, as of `state_gradients`.
+        sequence: which of the batch the picture of the unrolled network and the attributions show.
+        output: from what the module returns to one number a sequence (B,), to attribute to the input; None to leave
+            attribution and forgetting out.
+        reads: as of `function_of_inputs`: the module whose inputs the output is attributed to.
+        words: what to call things on the page.
+        **kwargs: what else to call the module with.
+
+    Raises:
+        ParameterError: where the module has no recurrent layers, or an argument does not fit.
+    """
+    recording = record(module, *args, **kwargs)
+    if words is None:
+        words = Words(title=f"Inspection of {type(module).__name__}")
+    if loss is None and words.loss == Words.loss:
+        words = replace(words, loss="half the squared norm of the last layer's outputs at its last step")
+    gates, untraced = gate_saturation(recording)
+    attribution = product = forgotten = None
+    if output is not None:
+        function, inputs = function_of_inputs(module, args, output, reads, kwargs)
+        attribution = integrated_gradients(function, inputs)
+        product = gradient_times_input(function, inputs)
+        forgotten = forgetting(function, inputs)
+    gradients = gradient_by_lag(recording, loss, steps)
+    jacobians, lyapunov = jacobian_norms(recording), lyapunov_spectrum(recording)
+    states = state_statistics(recording)
+    return Inspection(
+        words,
+        unrolled_gradients(recording, loss, steps, sequence),
+        gradients,
+        jacobians,
+        lyapunov,
+        recurrent_spectra(recording),
+        gates,
+        states,
+        attribution,
+        product,
+        forgotten,
+        find(recording, gradients, jacobians, lyapunov, gates, states, attribution, forgotten),
+        recording.left_out + untraced,
+    )

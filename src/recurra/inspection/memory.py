@@ -1,0 +1,99 @@
+"""Jacobian norms through time: how much of a change of the state is left k steps later."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.inspection.decay import Decay, fit_decay
+from recurra.inspection.jacobians import longest, single_threaded, track_jacobians
+from recurra.inspection.record import Recording
+from recurra.inspection.segment import Track
+
+__all__ = ["JacobianNorms", "jacobian_norms"]
+
+
+@dataclass(frozen=True)
+class JacobianNorms:
+    """Spectral norms of Jacobians of a layer's whole state.
+
+    Attributes:
+        track: the layer, by the name of its track.
+        by_step: (T,), the norm of ds_t / ds_{t-1} at each step in the order of time, the mean over sequences; nan at
+            padding.
+        lags: (K,), increasing from 1.
+        median: (K,), of the norms of ds_t / ds_{t-k} over starts and sequences.
+        low: (K,), their least.
+        high: (K,), their greatest.
+        decay: fitted to the median.
+    """
+
+    track: str
+    by_step: np.ndarray
+    lags: np.ndarray
+    median: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    decay: Decay
+
+
+@torch.no_grad()
+@single_threaded()
+def jacobian_norms(
+    recording: Recording, starts: int = 6, sequences: int = 2, most_lags: int = 24
+) -> tuple[JacobianNorms, ...]:
+    """||ds_t / ds_{t-1}|| by t, and ||ds_t / ds_{t-k}|| by k, for each layer.
+
+    s_t is the whole state of the layer, all parts; the norm is the spectral one, the most by which the recurrence can
+    stretch a change (Pascanu et al. 2013). Products of the steps' Jacobians, in float64.
+
+    Args:
+        recording: of a module's run.
+        starts: steps t - k from which changes are followed, spread over the sequence; fewer reach the longest lags.
+        sequences: of the batch, the first.
+        most_lags: how many lags, spread evenly by their logarithm.
+    """
+    return tuple(
+        _norms(track, starts, sequences, most_lags) for track in recording.tracks if track.valid.sum(0).max() > 1
+    )
+
+
+def _norms(track: Track, starts: int, sequences: int, most_lags: int) -> JacobianNorms:
+    chosen = longest(track.valid, sequences)
+    steps = int(track.valid[:, chosen[0]].sum())
+    lags = np.unique(np.geomspace(1, steps - 1, most_lags).round().astype(int))
+    begun = set(np.linspace(0, max(steps - 2, 0), starts).round().astype(int).tolist())
+    by_step = np.full(track.steps, np.nan)
+    products: dict[int, tuple[Tensor, Tensor]] = {}  # by start, and the logarithm that was taken out of each
+    found: dict[int, list[float]] = {int(lag): [] for lag in lags}
+    for number, (t, jacobian) in enumerate(track_jacobians(track, chosen)):
+        by_step[t] = float(_spectral(jacobian).mean())
+        for start, (product, logs) in products.items():
+            product = jacobian @ product
+            # Long products would leave the range of floating point.
+            scale = product.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-300)
+            products[start] = (product / scale, logs + scale.log().flatten())
+            if (lag := number - start) in found:
+                norms = _spectral(products[start][0]) * products[start][1].exp()
+                found[lag] += norms.tolist()
+        if number in begun:
+            # The change begins after this step.
+            identity = torch.eye(jacobian.shape[1], dtype=jacobian.dtype, device=jacobian.device)
+            products[number] = (identity.expand_as(jacobian), jacobian.new_zeros(jacobian.shape[0]))
+    here = np.array([lag for lag in lags if found[int(lag)]], dtype=int)
+    norms = [np.array(found[int(lag)]) for lag in here]
+    median = np.array([np.median(n) for n in norms])
+    return JacobianNorms(
+        *(track.name, by_step, here, median),
+        low=np.array([n.min() for n in norms]),
+        high=np.array([n.max() for n in norms]),
+        decay=fit_decay(median, here),
+    )
+
+
+def _spectral(matrices: Tensor) -> Tensor:
+    """The largest singular value of each (B, S, S)."""
+    scale = matrices.abs().amax(dim=(1, 2)).clamp(min=1e-300)
+    scaled = matrices / scale[:, None, None]
+    return torch.linalg.eigvalsh(scaled.mT @ scaled)[:, -1].clamp(min=0).sqrt() * scale

@@ -1,0 +1,19 @@
+"""Pictures of what was found, each from its figures alone, as PNG."""
+
+from recurra.inspection.pictures.attribution import draw_attribution
+from recurra.inspection.pictures.dynamics import draw_lyapunov, draw_recurrent_spectra
+from recurra.inspection.pictures.memory import draw_forgetting, draw_gradient_by_lag, draw_jacobian_norms
+from recurra.inspection.pictures.units import draw_gates, draw_states
+from recurra.inspection.pictures.unrolled import draw_unrolled
+
+__all__ = [
+    "draw_attribution",
+    "draw_forgetting",
+    "draw_gates",
+    "draw_gradient_by_lag",
+    "draw_jacobian_norms",
+    "draw_lyapunov",
+    "draw_recurrent_spectra",
+    "draw_states",
+    "draw_unrolled",
+]

@@ -1,0 +1,59 @@
+"""The picture of an attribution."""
+
+from pathlib import Path
+
+import numpy as np
+
+from recurra.inspection.attribution import Attribution
+from recurra.inspection.pictures.style import BLACK, BLUE, GREY, RED, finish, panels, save
+
+__all__ = ["draw_attribution"]
+
+
+def draw_attribution(
+    exact: Attribution,
+    quick: Attribution,
+    path: Path,
+    sequence: int = 0,
+    first_step: int = 0,
+    step: str = "step",
+    output: str = "the output",
+    unit: str = "",
+) -> None:
+    """What each step of the input adds to the output of a sequence: integrated gradients, and gradient x input.
+
+    Args:
+        exact: integrated gradients.
+        quick: gradient x input.
+        path: of the PNG.
+        sequence: which of the batch.
+        first_step: the number that the first step goes by.
+        step: what the axis is called.
+        output: what is attributed.
+        unit: of the output.
+    """
+    figure, (ax,) = panels(1, width=10, height=3.6)
+    values = exact.by_step[sequence]
+    steps = first_step + np.arange(len(values))
+    for sign, colour, label in ((1, BLUE, "adds"), (-1, RED, "takes away")):
+        here = sign * values > 0
+        if here.any():
+            ax.bar(steps[here], values[here], width=0.8, color=colour, label=f"{label} (integrated gradients)")
+    ax.plot(
+        *(steps, quick.by_step[sequence]),
+        color=BLACK,
+        linewidth=0.9,
+        marker="o",
+        markersize=2.5,
+        label="gradient x input",
+    )
+    ax.axhline(0, color=GREY, linewidth=0.6)
+    lengths = [part.shape[1] for part in exact.values]
+    for boundary in np.cumsum(lengths)[:-1]:
+        ax.axvline(first_step + boundary - 0.5, color=GREY, linewidth=1, linestyle="--")
+    change = exact.output[sequence] - exact.baseline_output[sequence]
+    title = f"{output}: {exact.output[sequence]:.3g}, of it {change:+.3g} from the input as it differs from the mean"
+    finish(ax, title, step, f"added to the output ({unit})" if unit else "added to the output")
+    ax.legend(frameon=False, fontsize=8)
+    ax.margins(x=0.01)
+    save(figure, path)

@@ -1,0 +1,115 @@
+"""Pictures of memory: gradients and Jacobians by lag, and what is forgotten."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from recurra.inspection.decay import Decay
+from recurra.inspection.forgetting import Forgetting
+from recurra.inspection.lag import GradientByLag, LagCurve
+from recurra.inspection.memory import JacobianNorms
+from recurra.inspection.pictures.style import BLACK, BLUE, COLOURS, GREY, RED, finish, no_panel_at, panels, save
+
+__all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms", "horizon_text"]
+
+_DEEPEST = 1e-12  # of the largest, below which a curve is cut off
+
+
+def draw_gradient_by_lag(gradients: GradientByLag, path: Path) -> None:
+    """The norm of dL/ds_t by lag on a logarithmic scale, a panel a layer, with the fitted decay and the horizon."""
+    whole = gradients.whole()
+    figure, axes = panels(len(whole), height=3.4)
+    for ax, curve in zip(axes, whole, strict=True):
+        parts = [c for c in gradients.curves if c.track == curve.track and c is not curve]
+        for colour, part in zip(COLOURS[1:], parts, strict=False):
+            _curve(ax, part, colour, f"part {part.part}", 1.2)
+        _curve(ax, curve, COLOURS[0], "whole state" if parts else "state", 2.0)
+        _fit(ax, curve)
+        finish(ax, curve.track, "lag (steps before the loss)", "norm of dL/ds")
+        ax.legend(frameon=False, fontsize=8)
+    note = "Memory horizon (dotted): the lag at which the fitted norm has fallen to 1 %. Mean over sequences."
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#555555")
+    save(figure, path)
+
+
+def draw_jacobian_norms(
+    jacobians: tuple[JacobianNorms, ...], path: Path, first_step: int = 0, step: str = "step"
+) -> None:
+    """The norm of a step's Jacobian through time, and of the Jacobian over k steps by k."""
+    figure, (left, right) = panels(2, height=3.6)
+    for colour, found in zip(COLOURS * len(jacobians), jacobians, strict=False):
+        left.plot(first_step + np.arange(len(found.by_step)), found.by_step, color=colour, label=found.track)
+        positive = found.median > 0
+        if positive.any():
+            lags, low = found.lags[positive], np.maximum(found.low[positive], found.median[positive] * _DEEPEST)
+            right.fill_between(lags, low, found.high[positive], color=colour, alpha=0.15, linewidth=0)
+            right.plot(lags, found.median[positive], color=colour, marker="o", markersize=2.5, label=found.track)
+    left.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+    left.set_ylim(0, 1.08 * max(1.0, *(np.nanmax(found.by_step) for found in jacobians)))
+    finish(left, "over one step", step, "spectral norm of ds(t)/ds(t-1)")
+    if not no_panel_at(np.concatenate([j.median for j in jacobians])):
+        right.set_yscale("log")
+    right.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+    finish(right, "over k steps: median, least and greatest", "k (steps)", "spectral norm of ds(t)/ds(t-k)")
+    right.legend(frameon=False, fontsize=8)
+    save(figure, path)
+
+
+def draw_forgetting(forgotten: Forgetting, path: Path, output: str = "the output", unit: str = "") -> None:
+    """The effect on the output of replacing inputs older than k steps, by k."""
+    figure, (ax,) = panels(1, width=8, height=3.4)
+    effect = forgotten.effect
+    ax.plot(forgotten.lags, effect, color=BLUE, marker="o", markersize=3)
+    reach = forgotten.reach()
+    if 0 < reach < forgotten.lags[-1]:
+        ax.axvline(reach, color=RED, linewidth=1, linestyle="--")
+        ax.annotate(
+            f"older than {reach} steps: under 1 % of the whole effect",
+            (reach, effect.max()),
+            xytext=(5, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=RED,
+            va="top",
+            ha="left" if reach < 0.5 * forgotten.lags[-1] else "right",
+        )
+    ax.set_ylim(bottom=0)
+    finish(
+        ax,
+        f"change of {output} when all but the last k steps are replaced by the mean",
+        "k (steps kept)",
+        f"mean change ({unit})" if unit else "mean change",
+    )
+    save(figure, path)
+
+
+def horizon_text(decay: Decay) -> str:
+    """The memory horizon in words."""
+    if np.isnan(decay.factor):
+        return "no gradient to fit"
+    if decay.factor >= 1:
+        return f"grows by {decay.factor - 1:.2%} a step"
+    return f"horizon {decay.horizon:.3g} steps (1/e in {decay.time_constant:.3g})"
+
+
+def _curve(ax: Axes, curve: LagCurve, colour: str, label: str, width: float) -> None:
+    floor = curve.norms.max(initial=0.0) * _DEEPEST
+    shown = np.where(curve.norms > floor, curve.norms, np.nan)
+    marker = "o" if len(shown) < 60 else None
+    ax.plot(shown, color=colour, linewidth=width, marker=marker, markersize=2.5, label=label)
+
+
+def _fit(ax: Axes, curve: LagCurve) -> None:
+    if no_panel_at(curve.norms):
+        ax.text(0.5, 0.5, "no gradient reaches this layer", transform=ax.transAxes, ha="center", color=GREY)
+        return
+    ax.set_yscale("log")
+    decay, lags = curve.decay, np.arange(len(curve.norms))
+    if decay.factor > 0:
+        fitted = decay.at(lags)
+        shown = fitted >= max(curve.norms[curve.norms > 0].min(), curve.norms.max() * _DEEPEST)
+        label = f"fit: {horizon_text(decay)}"
+        ax.plot(lags[shown], fitted[shown], color=BLACK, linewidth=1, linestyle="--", label=label)
+    if decay.horizon < len(curve.norms) - 1:
+        ax.axvline(decay.horizon, color=GREY, linewidth=1, linestyle=":")

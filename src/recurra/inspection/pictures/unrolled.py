@@ -1,0 +1,162 @@
+"""The network unrolled through time as a picture."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch
+
+from recurra.inspection.pictures.style import BLACK, GREY, save
+from recurra.inspection.unroll import Edges, UnrolledGradients, UnrolledRow
+
+__all__ = ["columns_of", "draw_unrolled"]
+
+_MOST_COLUMNS = 50
+_DECADES = 4  # drawn; below it an edge is a thin line
+_THICKEST = 6.0
+_THICKEST_OF_TWO = 3.8  # directions, side by side
+_ASIDE = 0.42  # by which rows of the reverse direction are shifted, so that edges do not hide nodes
+
+
+def columns_of(steps: int) -> int:
+    """How many steps a column stands for, so that all fit."""
+    return math.ceil(steps / _MOST_COLUMNS)
+
+
+def draw_unrolled(unrolled: UnrolledGradients, path: Path, first_step: int = 0, step: str = "step") -> None:
+    """Steps as columns, layers as rows, and arrows as thick as the gradient that flows back along them.
+
+    Where there are more than 50 steps a column stands for several: arrows along a row are then the gradient that
+    crosses from one column to the next, arrows between rows the norm over all steps of the column.
+
+    Args:
+        unrolled: the gradients.
+        path: of the PNG.
+        first_step: the number that the first step goes by.
+        step: what the axis is called.
+    """
+    wide = columns_of(unrolled.steps)
+    columns = math.ceil(unrolled.steps / wide)
+    rows = len(unrolled.rows)
+    inches = min(15.0, max(7.0, 2.2 + 0.33 * columns))
+    figure = Figure(figsize=(inches, 1.9 + 0.95 * (rows + 1)), layout="constrained")
+    ax = figure.subplots()
+    picture = _Picture(ax, unrolled, wide, columns)
+    picture.draw()
+    ends = "loss", *reversed([row.name for row in unrolled.rows]), "input"
+    ax.set_yticks(range(rows, -2, -1), ends)
+    ax.set_ylim(-1.3, rows + 0.35)
+    ax.set_xlim(-0.7, columns - 1 + 0.7 + _ASIDE * any(row.reverse for row in unrolled.rows))
+    every = max(1, math.ceil(columns / 12))
+    places = list(range(0, columns, every))
+    ax.set_xticks(places, [f"{first_step + place * wide}" for place in places])
+    ax.set_xlabel(step if wide == 1 else f"{step}; a column stands for {wide} steps, from the number below it on")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    figure.legend(
+        handles=_legend(unrolled),
+        loc="outside lower center",
+        ncols=_DECADES + 1,
+        frameon=False,
+        fontsize=8,
+        title="norm of the gradient that flows along an arrow, back from the loss",
+        title_fontsize=8,
+    )
+    save(figure, path)
+
+
+class _Picture:
+    def __init__(self, ax: Axes, unrolled: UnrolledGradients, wide: int, columns: int) -> None:
+        self._ax = ax
+        self._unrolled = unrolled
+        self._wide = wide
+        self._columns = columns
+
+    def draw(self) -> None:
+        for index, row in enumerate(self._unrolled.rows):
+            self._draw_row(index, row)
+        for edges in self._unrolled.edges:
+            self._draw_edges(edges)
+
+    def _draw_row(self, index: int, row: UnrolledRow) -> None:
+        steps, wide = len(row.through_time), self._wide
+        columns = math.ceil(steps / wide)
+        aside = self._aside(index)
+        self._ax.scatter(
+            np.arange(columns) + aside, np.full(columns, index), s=26, color="white", edgecolor=BLACK, zorder=3
+        )
+        for column in range(columns - 1):
+            boundary = (column + 1) * wide
+            # The gradient crosses from the later step into the earlier one; in the reverse direction the other way.
+            norm = row.through_time[boundary if row.reverse else boundary - 1]
+            left, right = (column + aside, index), (column + 1 + aside, index)
+            self._arrow(*((left, right) if row.reverse else (right, left)), float(norm))
+        for start in row.starts[1:]:
+            place = start / wide - 0.5
+            self._ax.plot([place, place], [-1.1, len(self._unrolled.rows)], color=GREY, linewidth=1, linestyle="--")
+        if len(row.starts) > 1 and index == len(self._unrolled.rows) - 1:
+            for start, module in zip(row.starts, row.modules, strict=True):
+                name = module.rpartition(".")[2]
+                self._ax.text(start / wide - 0.4, len(self._unrolled.rows) + 0.2, name, fontsize=8, color="#555555")
+
+    def _draw_edges(self, edges: Edges) -> None:
+        top = len(self._unrolled.rows)
+        for column in range(math.ceil(len(edges.norms) / self._wide)):
+            here = edges.norms[column * self._wide : (column + 1) * self._wide]
+            norm = float(np.sqrt((here**2).sum()))
+            if edges.upper is None and norm == 0:
+                continue
+            upper, lower = edges.upper, edges.lower
+            above = column + self._aside(lower if upper is None else upper)
+            below = column + self._aside(upper if lower is None else lower)
+            self._arrow((above, top if upper is None else upper), (below, -1 if lower is None else lower), norm)
+
+    def _aside(self, index: int | None) -> float:
+        return _ASIDE if index is not None and self._unrolled.rows[index].reverse else 0.0
+
+    def _arrow(self, start: tuple[float, float], end: tuple[float, float], norm: float) -> None:
+        width, colour = _look(norm, self._unrolled)
+        if width < 0.5:
+            self._ax.plot(*zip(start, end, strict=True), color=colour, linewidth=0.4, zorder=1)
+            return
+        arrow = FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=4 + 1.6 * width,
+            shrinkA=3.2,
+            shrinkB=3.2,
+            linewidth=width,
+            color=colour,
+            joinstyle="miter",
+            capstyle="butt",
+            zorder=2,
+        )
+        arrow.set_in_layout(False)  # all lie within the axes, and measuring hundreds of them takes long
+        self._ax.add_patch(arrow)
+
+
+def _look(norm: float, unrolled: UnrolledGradients) -> tuple[float, str]:
+    """Width and colour, by the logarithm of the share of the largest."""
+    largest = unrolled.largest
+    thickest = _THICKEST_OF_TWO if any(row.reverse for row in unrolled.rows) else _THICKEST
+    share = norm / largest if largest > 0 else 0.0
+    strength = 1 + math.log10(share) / _DECADES if share > 0 else 0.0
+    strength = max(0.0, strength)
+    return thickest * strength, to_hex(colormaps["YlGnBu"](0.25 + 0.7 * strength)) if strength else "#cccccc"
+
+
+def _legend(unrolled: UnrolledGradients) -> list[Line2D]:
+    handles = []
+    for decade in range(_DECADES + 1):
+        norm = unrolled.largest * 10.0**-decade
+        width, colour = _look(norm, unrolled)
+        below = decade == _DECADES
+        label = f"{norm:.2g}" if not below else f"below {norm:.2g}"
+        handles.append(Line2D([], [], color=colour, linewidth=max(width, 0.4), label=label))
+    return handles
