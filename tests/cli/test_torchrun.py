@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,8 +40,11 @@ def train(data: Path, folder: Path) -> list[str]:
     return ["train", "forecast", *(str(part) for name, value in options.items() for part in (f"--{name}", value))]
 
 
+ONE_MACHINE = ("--standalone", "--nproc-per-node", "2")
+
+
 def torchrun(arguments: list[str], *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
+    command = [sys.executable, "-m", "torch.distributed.run", *options]
     return subprocess.Popen(
         [*command, "-m", "recurra", *arguments],
         stdout=subprocess.PIPE,
@@ -54,7 +58,7 @@ def torchrun(arguments: list[str], *options: str) -> subprocess.Popen[str]:
 def two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes that nothing disturbed."""
     folder = tmp_path_factory.mktemp("two") / "run"
-    process = torchrun(train(data, folder))
+    process = torchrun(train(data, folder), *ONE_MACHINE)
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     # The first process alone speaks.
@@ -76,16 +80,20 @@ def workers(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def wait_for_step(folder: Path, step: int) -> None:
+    deadline = time.monotonic() + 120
+    while not any(int(row["step"]) >= step for row in read_log(folder / "log.csv")):
+        assert time.monotonic() < deadline, "training did not begin"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_worker_killed_is_started_again_from_the_last_checkpoint(
     rank: int, data: Path, two: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    process = torchrun(train(data, folder), "--max-restarts", "1")
-    deadline = time.monotonic() + 120
-    while not any(int(row["step"]) >= 60 for row in read_log(folder / "log.csv")):
-        assert time.monotonic() < deadline, "training did not begin"
-        time.sleep(0.01)
+    process = torchrun(train(data, folder), *ONE_MACHINE, "--max-restarts", "1")
+    wait_for_step(folder, 60)
     os.kill(workers(process.pid)[rank], signal.SIGKILL)
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
@@ -95,3 +103,31 @@ def test_a_worker_killed_is_started_again_from_the_last_checkpoint(
     assert "contact with another process is lost" in err
     for name in ("best.safetensors", "log.csv", "health.csv"):
         assert (folder / name).read_bytes() == (two / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_two_torchruns_as_on_two_machines_go_on_where_a_worker_is_killed(data: Path, two: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--max-restarts", "3")
+    place = ("--rdzv-endpoint", f"localhost:{port}", "--rdzv-id", "waves")
+    machines = [torchrun(train(data, folder), *options, *place) for _ in range(2)]
+    wait_for_step(folder, 60)
+    os.kill(workers(machines[1].pid)[0], signal.SIGKILL)
+    for machine in machines:
+        _, err = machine.communicate(timeout=240)
+        assert machine.returncode == 0, err
+    for name in ("best.safetensors", "log.csv", "health.csv"):
+        assert (folder / name).read_bytes() == (two / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_run_that_was_refused_is_not_gone_on_with(data: Path, two: Path) -> None:
+    before = (two / "log.csv").read_bytes()
+    process = torchrun(train(data, two), *ONE_MACHINE, "--max-restarts", "1")
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert err.count("already holds a run") == 2
+    assert (two / "log.csv").read_bytes() == before

@@ -17,7 +17,8 @@ def module_of(value: float) -> nn.Module:
 
 
 def settings(**options: Any) -> TrainingSettings:
-    return TrainingSettings(**{"averaging": 0.0} | options)
+    values: dict[str, Any] = {"averaging": 0.0} | options
+    return TrainingSettings(**values)
 
 
 def value(module: nn.Module) -> float:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from recurra.errors import ParameterError
-from recurra.training.carried import detach, fill, is_finite, tensors_of
+from recurra.training.carried import detach, fill, is_finite, plain_of, tensors_of
 
 Pair = namedtuple("Pair", ["h", "c"])
 
@@ -78,8 +78,10 @@ def test_a_state_is_detached_with_its_types_and_values(state: Any) -> None:
 @given(states)
 def test_a_state_is_filled_in_its_order(state: Any) -> None:
     numbers = [torch.full((2, 3), float(number)) for number in range(len(tensors_of(state)))]
-    filled = fill(state, numbers)
-    assert shape(filled) == shape(state)
+    plain = [value if value is None or isinstance(value, str) else value + 1 for value in plain_of(state)]
+    filled = fill(state, numbers, plain)
+    assert plain_of(filled) == plain
+    assert shape(fill(filled, numbers, plain_of(state))) == shape(state)
     assert all(torch.equal(one, other) for one, other in zip(tensors_of(filled), numbers, strict=True))
 
 

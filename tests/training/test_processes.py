@@ -67,8 +67,8 @@ def train(folder: Path, stop_at: int = 0, resume: bool = False, spoil: int = 0, 
         print(f"stopped at {stopped.step}")
 
 
-def train_stream(folder: Path, stop_at: int = 0, resume: bool = False) -> None:
-    """Train on a stream of four lanes, carrying the state."""
+def train_stream(folder: Path, stop_at: int = 0, resume: bool = False, spoil: int = 0) -> None:
+    """Train on a stream of four lanes, carrying the state; one batch is spoiled for the last process."""
     generator = torch.Generator().manual_seed(4)
     x = torch.randn(4, N, 2, generator=generator, dtype=torch.float64)
     y = x.cumsum(1)[..., :1]
@@ -82,7 +82,8 @@ def train_stream(folder: Path, stop_at: int = 0, resume: bool = False) -> None:
         resets[:, 0] = first == 0
         resets[lanes == 3, 2] = True
         at = slice(first, first + 4)
-        return Batch(x[lanes, at], y[lanes, at], len(lanes) * 4, resets)
+        bad = number == spoil and processes().rank == processes().count - 1
+        return Batch(x[lanes, at] * (math.nan if bad else 1), y[lanes, at], len(lanes) * 4, resets)
 
     settings = TrainingSettings(**QUICK)
     trainer = Trainer(
@@ -161,3 +162,29 @@ def test_another_number_of_processes_is_not_resumed(tmp_path: Path) -> None:
     train(tmp_path / "one", stop_at=6)
     assert together(2, train, tmp_path, tmp_path / "one", 0, True) == [1, 1]
     assert "cannot resume with other settings (number of processes, 1)" in (tmp_path / "output-0").read_text()
+
+
+def train_where_the_first_has_all(folder: Path) -> None:
+    """Every batch is the first process's; the others have sequences without a target."""
+
+    def batches(step: int) -> Batch:
+        generator = torch.Generator().manual_seed(step)
+        x = torch.randn(4, 6, 2, generator=generator)
+        y = x[..., :1].mean(1)
+        return Batch(x, y, 4.0) if processes().is_first else Batch(x[:1], y[:1] * math.nan, 0.0)
+
+    Trainer(ManyToOne(dropout=0.0), nn.functional.mse_loss, batches, TrainingSettings(**QUICK), folder=folder).fit()
+
+
+def test_a_process_may_have_nothing_to_learn_from(tmp_path: Path) -> None:
+    train_where_the_first_has_all(tmp_path / "one")
+    assert together(2, train_where_the_first_has_all, tmp_path, tmp_path / "two") == [0, 0]
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+
+
+def test_a_state_that_one_process_loses_all_lose(tmp_path: Path) -> None:
+    for folder, stop_at in ((tmp_path / "straight", 0), (tmp_path / "run", 6)):
+        assert together(2, train_stream, tmp_path, folder, stop_at, False, 5) == [0, 0]
+        assert "step 5 (batch 5) is skipped" in (tmp_path / "output-0").read_text()
+    assert together(2, train_stream, tmp_path, tmp_path / "run", 0, True) == [0, 0]
+    assert_same(weights(tmp_path / "run"), weights(tmp_path / "straight"))

@@ -206,7 +206,7 @@ def test_a_skipped_step_changes_nothing(tmp_path: Path) -> None:
 def test_too_many_skipped_in_a_row_stop_with_advice_and_a_checkpoint(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     settings = {"max_skipped": 2}
-    with pytest.raises(RunError, match=r"step 9: .* 3 times in a row .*Lower learning_rate \(now 0\.01\).*data"):
+    with pytest.raises(RunError, match=r"step 9: .* 3 times in a row .*data of.*a lower learning_rate \(now 0\.01\)"):
         make_trainer(tmp_path, settings=settings, batches=spoiled(math.nan, 4, 5, 7, 8, 9, 10)).fit()
     assert signal.getsignal(signal.SIGINT) is before
     assert load_last(tmp_path).values["step"] == 9
@@ -355,6 +355,24 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert rows(folder) == rows(tmp_path / "straight")
 
 
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    make_trainer(tmp_path).fit()
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(RunError, match=r"holds a run of 20 steps; go on with it \(resume=True\)"):
+        make_trainer(tmp_path).fit()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    def intruding(step: int) -> Batch:
+        if step == 7:
+            with pytest.raises(RunError, match="another process trains in it"):
+                make_trainer(tmp_path).fit(resume=True)
+        return batches(step)
+
+    assert make_trainer(tmp_path, batches=intruding).fit().steps == 20
+
+
 def test_where_every_checkpoint_is_damaged_resuming_is_refused(tmp_path: Path) -> None:
     make_trainer(tmp_path).fit()
     for path in tmp_path.glob("checkpoint-*"):
@@ -365,9 +383,9 @@ def test_where_every_checkpoint_is_damaged_resuming_is_refused(tmp_path: Path) -
 
 def test_damaged_best_weights_are_named_and_found_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(TrainingInterruptedError):
-        make_trainer(tmp_path, batches=signal_at(10)).fit()
+        make_trainer(tmp_path, settings={"patience": 2}, batches=signal_at(10)).fit()
     damage(tmp_path / "best.safetensors")
-    result = make_trainer(tmp_path).fit(resume=True)
+    result = make_trainer(tmp_path, settings={"patience": 2}).fit(resume=True)
     assert "best.safetensors: damaged" in caplog.text
     assert result.best_step in (12, 16, 20)
     assert_same(weights(tmp_path), dict(load_checkpoint(tmp_path / "best.safetensors").group("model")))

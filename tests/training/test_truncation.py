@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import recurra
+from recurra.data.lanes import Lanes
 from recurra.errors import ParameterError, RunError
 from recurra.training import Batch, Trainer, TrainingInterruptedError, TrainingSettings, Truncation
 
@@ -34,7 +35,7 @@ class Held:
     """A state of a user's own type."""
 
     parts: dict[str, Tensor]
-    steps: int = 0
+    steps: int = 0  # read so far, which makes the network quieter
 
 
 class ManyToMany(nn.Module):
@@ -49,11 +50,13 @@ class ManyToMany(nn.Module):
         self.own_state = own_state
 
     def forward(self, x: Tensor, state: Any = None, resets: Tensor | None = None) -> tuple[Tensor, Any]:
+        steps = 0
         if isinstance(state, Held):
-            state = state.parts["h"], state.parts["c"]
+            state, steps = (state.parts["h"], state.parts["c"]), state.steps
         output, state = self.encoder(x, state, resets=resets)
         if self.own_state:
-            state = Held({"h": state[0], "c": state[1]}, 1)
+            output = output / (1 + steps / 100)
+            state = Held({"h": state[0], "c": state[1]}, steps + x.shape[1])
         return self.head(self.dropout(output)), state
 
 
@@ -167,16 +170,23 @@ def test_another_truncation_is_not_resumed(tmp_path: Path) -> None:
         make_trainer(tmp_path, Truncation(8, 4), own_state=False).fit(resume=True)
 
 
-def test_a_state_that_is_not_finite_is_not_carried() -> None:
+@pytest.mark.parametrize("truncation", [Truncation(4), Truncation(12, 4)])
+def test_a_batch_that_is_not_finite_is_skipped_once(truncation: Truncation) -> None:
     given = segments(4, boundaries=False)
 
     def batches(number: int) -> Batch:
         batch = given((number - 1) % 6 + 1)
-        return Batch(batch.inputs * (math.nan if number == 2 else 1), batch.target, batch.weight)
+        return Batch(batch.inputs * (math.inf if number == 2 else 1), batch.target, batch.weight)
 
     settings = TrainingSettings(max_steps=5, validate_every=100)
-    result = Trainer(ManyToMany(), F.mse_loss, batches, settings, truncation=Truncation(4)).fit()
+    result = Trainer(ManyToMany(), F.mse_loss, batches, settings, truncation=truncation).fit()
     assert result.skipped == 1
+
+
+def test_segments_of_another_length_are_refused() -> None:
+    lanes = Lanes.from_stream(torch.arange(100), segment_length=5, batch_size=2)
+    with pytest.raises(ParameterError, match="truncation: expected batches of its segment_length = 4 steps, got 5"):
+        Trainer(ManyToMany(), F.mse_loss, lanes, TrainingSettings(), truncation=Truncation(8, 4))
 
 
 @pytest.mark.parametrize(("length", "stride"), [(0, None), (4, 0), (4, 3), (4, 6), (3, 4)])

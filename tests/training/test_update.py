@@ -1,10 +1,12 @@
 """One update: accumulation, weights of batches, penalties, precision, compilation."""
 
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from small_task import ManyToOne, assert_same, batches, make_trainer
+from small_task import ManyToOne, assert_same, batches, make_trainer, rows
 from torch import nn
 from torch.nn import functional as F
 
@@ -35,9 +37,7 @@ def test_accumulated_parts_are_the_whole_batch() -> None:
         torch.testing.assert_close(tensor, whole[name], rtol=1e-4, atol=1e-6)
 
 
-def test_the_logged_loss_is_that_of_all_parts(tmp_path: Any) -> None:
-    from small_task import rows
-
+def test_the_logged_loss_is_that_of_all_parts(tmp_path: Path) -> None:
     options: dict[str, Any] = {"settings": STILL, "validate": None}
     make_trainer(tmp_path / "whole", module=ManyToOne(dropout=0.0), **options).fit()
     options["settings"] = STILL | {"accumulation": 3}
@@ -54,17 +54,39 @@ def test_a_part_of_no_weight_changes_nothing() -> None:
     assert_same(trained(batches=with_nothing, settings={"accumulation": 2}), trained())
 
 
-def test_an_update_of_no_weight_is_refused() -> None:
-    def nothing(step: int) -> Batch:
-        return Batch(batches(step).inputs, batches(step).target, 0.0)
+def test_an_update_of_no_weight_is_none(tmp_path: Path) -> None:
+    def every_other(step: int) -> Batch:
+        batch = batches((step + 1) // 2)
+        return batch if step % 2 else Batch(batch.inputs, batch.target * math.nan, 0.0)
 
-    with pytest.raises(ParameterError, match=r"batches: expected batches of a positive weight, got 0.*step 1"):
-        make_trainer(batches=nothing).fit()
+    module = ManyToOne(dropout=0.0)
+    settings = STILL | {"max_steps": 40}
+    result = make_trainer(tmp_path, module=module, settings=settings, validate=None, batches=every_other).fit()
+    assert result.skipped == 0
+    assert_same(dict(module.state_dict()), trained())
+    assert [row["loss"] == "" for row in rows(tmp_path)] == [False, True, True, True, True]
 
 
-def test_penalties_are_in_the_gradient_and_not_in_the_logged_loss(tmp_path: Any) -> None:
-    from small_task import rows
+def test_buffers_are_those_before_a_skipped_step() -> None:
+    class Normalized(ManyToOne):
+        def __init__(self) -> None:
+            super().__init__(dropout=0.0)
+            self.norm = nn.BatchNorm1d(2)
 
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+            return super().forward(self.norm(x.transpose(1, 2)).transpose(1, 2))
+
+    def spoiled(step: int) -> Batch:
+        batch = batches(step)
+        return Batch(batch.inputs * (math.inf if step == 5 else 1), batch.target)
+
+    module = Normalized()
+    assert make_trainer(module=module, batches=spoiled).fit().skipped == 1
+    assert module.norm.running_mean is not None
+    assert module.norm.running_mean.isfinite().all()
+
+
+def test_penalties_are_in_the_gradient_and_not_in_the_logged_loss(tmp_path: Path) -> None:
     found = {}
     for weight in (0.0, 5.0):
         module = ManyToOne(dropout=0.0)
@@ -76,7 +98,7 @@ def test_penalties_are_in_the_gradient_and_not_in_the_logged_loss(tmp_path: Any)
     assert found[5.0] < 0.8 * found[0.0]
     first = [rows(tmp_path / f"{weight}")[0] for weight in (0.0, 5.0)]
     assert first[0]["loss"] == first[1]["loss"]
-    assert float(first[1]["grad_norm"]) > 2 * float(first[0]["grad_norm"])
+    assert float(first[1]["grad_norm"]) > 1.1 * float(first[0]["grad_norm"])
 
 
 @pytest.mark.filterwarnings("ignore:.*backend.*")

@@ -11,9 +11,10 @@ from recurra.errors import RecurraError
 __all__ = ["main"]
 
 _COMMANDS = {
-    "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast, tag)",
+    "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast, tag, translate)",
     "evaluate": "test a trained run beside simple baselines",
     "predict": "use a trained run",
+    "generate": "go on from a prompt with a trained language model",
     "inspect": "see inside a trained run: gradients through time, gates, memory, as one page",
     "demo": "train, backtest and draw on the data that ships with the package",
     "info": "versions, threads and what this machine offers",
@@ -37,14 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # OpenMP's threads spin at barriers for whatever core another process holds: with two busy processes
         # beside it, training took ten times as long. Read when torch is first imported.
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    rank = os.environ.get("RANK", "0")  # of this process among those of torchrun
     try:
         return import_module(f"recurra.cli.{command}").run(rest)
     except RecurraError as error:
-        rank = os.environ.get("RANK", "0")  # of this process among those of torchrun
         print(f"recurra{'' if rank == '0' else f', process {rank}'}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"\nrecurra: {str(interrupt) or 'interrupted before there was anything to save'}", file=sys.stderr)
+        if rank == "0":
+            print(f"\nrecurra: {str(interrupt) or 'interrupted before there was anything to save'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

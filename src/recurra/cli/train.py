@@ -10,7 +10,12 @@ from recurra.errors import ParameterError, RecurraError, RunError
 
 __all__ = ["run"]
 
-_TASKS = {"forecast": "recurra.cli.train_forecast"}
+_TASKS = {
+    "forecast": "recurra.cli.train_forecast",
+    "language": "recurra.cli.train_language",
+    "tag": "recurra.cli.train_tag",
+    "translate": "recurra.cli.train_translate",
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -37,15 +42,18 @@ def _run_as_one_of_several(task: str, rest: list[str], resume_command: str) -> i
     """Run as one of the processes that torchrun started: all train, the first speaks."""
     from recurra.training import joined
 
-    with joined() as processes, open(os.devnull, "w") as nowhere:
-        try:
-            with nullcontext() if processes.is_first else redirect_stdout(nowhere):
-                return import_module(_TASKS[task]).run(rest, resume_command)
-        except RuntimeError as error:
-            # torch has no class of its own for it.
-            if isinstance(error, RecurraError) or not any(name in str(error) for name in ("gloo", "NCCL")):
-                raise
-            raise RunError(
-                "contact with another process is lost; torchrun starts all of them again, from the last checkpoint, as "
-                f"often as --max-restarts says ({str(error).splitlines()[0]})"
-            ) from error
+    try:
+        with (
+            joined() as processes,
+            open(os.devnull, "w") as nowhere,
+            nullcontext() if processes.is_first else redirect_stdout(nowhere),
+        ):
+            return import_module(_TASKS[task]).run(rest, resume_command)
+    except RuntimeError as error:
+        # torch has no class of its own for it.
+        if isinstance(error, RecurraError) or not any(name in str(error).lower() for name in ("gloo", "nccl")):
+            raise
+        raise RunError(
+            "contact with another process is lost; torchrun starts all of them again, from the last checkpoint, as "
+            f"often as --max-restarts says ({str(error).splitlines()[0]})"
+        ) from error

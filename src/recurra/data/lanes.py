@@ -136,6 +136,11 @@ class Lanes:
         return self._batch_size
 
     @property
+    def segment_length(self) -> int:
+        """T, steps of a batch."""
+        return self._segment_length
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches in which everything is read once."""
         return -(-self._steps // self._segment_length)

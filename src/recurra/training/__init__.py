@@ -7,7 +7,7 @@ from recurra.training.log import TrainingLog, read_log
 from recurra.training.losses import sequence_loss, true_steps
 from recurra.training.optimization import make_optimizer, make_schedule
 from recurra.training.penalties import ActivationPenalties
-from recurra.training.processes import Processes, joined, processes, was_restarted
+from recurra.training.process_group import Processes, goes_on, joined, processes
 from recurra.training.run import has_run, read_run, write_run
 from recurra.training.run_files import load_last
 from recurra.training.settings import CLIPPINGS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingSettings
@@ -33,6 +33,7 @@ __all__ = [
     "TrainingSettings",
     "Truncation",
     "evaluate",
+    "goes_on",
     "has_run",
     "joined",
     "load_checkpoint",
@@ -45,6 +46,5 @@ __all__ = [
     "save_checkpoint",
     "sequence_loss",
     "true_steps",
-    "was_restarted",
     "write_run",
 ]

@@ -1,9 +1,11 @@
 """Averages of the weights over the steps, which are then validated and kept in their place."""
 
+import copy
+import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from recurra.training.settings import TrainingSettings
 
@@ -23,40 +25,54 @@ class Averaging:
 
     def __init__(self, module: nn.Module, settings: TrainingSettings) -> None:
         self._module = module
+        self._decay = settings.averaging
         self._patience = settings.triggered_averaging
         self._losses: list[float] = []
-        self._average: AveragedModel | None = None
-        if settings.averaging:
-            self._average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
+        self._count = 0
+        self._average: nn.Module | None = None
+        if self._decay:
+            self._begin()
 
     @property
     def module(self) -> nn.Module:
         """The module with the averaged weights, or the one that trains where there is no average (yet)."""
-        return self._module if self._average is None else self._average.module
+        return self._module if self._average is None else self._average
 
+    @torch.no_grad()
     def update(self) -> None:
-        """Take the weights of a step in."""
-        if self._average is not None:
-            self._average.update_parameters(self._module)
+        """Take the weights of a step in; buffers are those of the last."""
+        if self._average is None:
+            return
+        share = 1.0 if not self._count else 1 - self._decay if self._decay else 1 / (self._count + 1)
+        torch._foreach_lerp_(self._averages, self._parameters, share)  # pyright: ignore[reportPrivateImportUsage]
+        for buffer, now in zip(self._average.buffers(), self._module.buffers(), strict=True):
+            buffer.copy_(now)
+        self._count += 1
 
     def validated(self, loss: float) -> None:
         """Hear of a validation, and begin to average where it triggers that."""
-        if not self._patience or self._average is not None:
+        if not self._patience or self._average is not None or not math.isfinite(loss):
             return
         before = self._losses[: -self._patience]
         self._losses.append(loss)
         if before and loss > min(before):
-            self._average = AveragedModel(self._module)
+            self._begin()
             self.update()
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What is to be saved: tensors, and values for JSON."""
         tensors = {} if self._average is None else dict(self._average.state_dict())
-        return tensors, {"losses": self._losses, "averages": self._average is not None}
+        return tensors, {"losses": self._losses, "averages": self._average is not None, "count": self._count}
 
     def load_state_dict(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        self._losses = list(values["losses"])
+        self._losses, self._count = list(values["losses"]), values["count"]
         if values["averages"]:
-            self._average = self._average or AveragedModel(self._module)
-            self._average.load_state_dict(tensors)
+            if self._average is None:
+                self._begin()
+            self.module.load_state_dict(tensors)
+
+    def _begin(self) -> None:
+        self._average = copy.deepcopy(self._module)
+        self._averages = [parameter.detach() for parameter in self._average.parameters()]
+        self._parameters: list[Tensor] = list(self._module.parameters())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.errors import ParameterError
 
-__all__ = ["detach", "fill", "is_finite", "tensors_of"]
+__all__ = ["detach", "fill", "is_finite", "plain_of", "tensors_of"]
 
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -35,10 +35,17 @@ def tensors_of(state: Any) -> list[Tensor]:
     return found
 
 
-def fill(state: Any, tensors: Iterable[Tensor]) -> Any:
-    """A state of the same types with other tensors, in the order of `tensors_of`; raises as `detach`."""
-    given = iter(tensors)
-    return _change(state, lambda tensor: next(given).to(tensor.device))
+def plain_of(state: Any) -> list[Any]:
+    """What else a state holds, numbers, text and None, in the order of its parts; raises as `detach`."""
+    found: list[Any] = []
+    _change(state, lambda tensor: tensor, lambda value: (found.append(value), value)[1])
+    return found
+
+
+def fill(state: Any, tensors: Iterable[Tensor], plain: Iterable[Any]) -> Any:
+    """A state of the same types with other content, as `tensors_of` and `plain_of` gave it; raises as `detach`."""
+    given, values = iter(tensors), iter(plain)
+    return _change(state, lambda tensor: next(given).to(tensor.device), lambda value: next(values))
 
 
 def is_finite(state: Any) -> bool:
@@ -46,20 +53,22 @@ def is_finite(state: Any) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors_of(state))
 
 
-def _change(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def _change(
+    state: Any, change: Callable[[Tensor], Tensor], change_plain: Callable[[Any], Any] = lambda value: value
+) -> Any:
     if isinstance(state, Tensor):
         return change(state)
     if isinstance(state, _PLAIN):
-        return state
+        return change_plain(state)
     if isinstance(state, tuple):
-        parts = [_change(part, change) for part in state]
+        parts = [_change(part, change, change_plain) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
     if isinstance(state, list):
-        return type(state)(_change(part, change) for part in state)
+        return type(state)(_change(part, change, change_plain) for part in state)
     if isinstance(state, Mapping):
         changed = copy.copy(state)
         for key, part in state.items():
-            changed[key] = _change(part, change)  # type: ignore[index]
+            changed[key] = _change(part, change, change_plain)  # type: ignore[index]
         return changed
     names = [field.name for field in dataclasses.fields(state)] if dataclasses.is_dataclass(state) else None
     if names is None and not hasattr(state, "__dict__"):
@@ -68,5 +77,5 @@ def _change(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     changed = copy.copy(state)
     for name in vars(state) if names is None else names:
         # A frozen dataclass allows no other way; the copy is ours.
-        object.__setattr__(changed, name, _change(getattr(state, name), change))
+        object.__setattr__(changed, name, _change(getattr(state, name), change, change_plain))
     return changed

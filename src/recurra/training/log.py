@@ -81,7 +81,10 @@ class _Table:
         writer.writerows(kept)
         write_text(path, text.getvalue())
         self._path = path
-        self._file = path.open("a", newline="", encoding="utf-8")
+        try:
+            self._file = path.open("a", newline="", encoding="utf-8")
+        except OSError as error:
+            raise self._failed(error) from error
         self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
 
     def write(self, step: int, figures: dict[str, float | str | None]) -> None:

@@ -77,7 +77,7 @@ def make_schedule(settings: TrainingSettings, optimizer: Optimizer) -> Any:
         case "LinearLR":
             return lr_scheduler.LinearLR(optimizer, start_factor=1.0, end_factor=_LAST_FACTOR, total_iters=steps)
         case "ReduceLROnPlateau":
-            return lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
+            return lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, threshold=0.0)
     return None
 
 

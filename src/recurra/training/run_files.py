@@ -1,8 +1,11 @@
 """The files of a training: its last checkpoints, and its best weights."""
 
+import fcntl
 import logging
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from recurra.errors import RunError
@@ -25,6 +28,38 @@ class RunFiles:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder = folder
         self._keep = keep
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training in the folder, which must be there.
+
+        Raises:
+            RunError: where another does.
+        """
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(
+                    f"{self.folder}: another process trains in it; wait, or choose another folder"
+                ) from error
+            yield
+        finally:
+            os.close(descriptor)
+
+    def check_new(self) -> None:
+        """See that no run is there that a new one would overwrite.
+
+        Raises:
+            RunError: where there is one.
+        """
+        steps = _steps(self.folder)
+        if steps and steps[0] > 0:
+            raise RunError(
+                f"{self.folder}: holds a run of {steps[0]} steps; go on with it (resume=True), choose another folder, "
+                "or delete it first"
+            )
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
         """Write the checkpoint of a step, then remove those too old to keep.

@@ -58,8 +58,8 @@ class TrainingSettings:
             the first.
         averaging: decay of the exponential moving average of the weights, in [0, 1); the averaged weights are
             validated and kept. 0 for none.
-        triggered_averaging: validations in a row without a loss better than the best before them, after which the
-            mean of the weights of every further step is validated and kept (NT-ASGD, Merity et al. 2017); 0 for never.
+        triggered_averaging: n of NT-ASGD (Merity et al. 2017): from a validation loss worse than the best of those more
+            than n validations back, the mean of the weights of every further step is validated and kept; 0 for never.
             Needs averaging 0.
         activation_penalty: weight of the squared outputs of the last recurrent layer in the loss (activation
             regularisation).

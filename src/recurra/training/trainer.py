@@ -6,6 +6,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +26,7 @@ from recurra.training.evaluation import Mean
 from recurra.training.generators import generator_states, restore_generators, seed_generators
 from recurra.training.interrupt import InterruptGuard
 from recurra.training.log import TrainingLog
-from recurra.training.processes import processes
+from recurra.training.process_group import agent, processes
 from recurra.training.run_files import RunFiles, load_last
 from recurra.training.settings import TrainingSettings
 from recurra.training.truncation import Truncation
@@ -78,7 +79,7 @@ class Trainer:
         settings: how to train.
         validate: the loss to minimise, of the module in evaluation mode, without gradients; a number that is the same
             in all processes, or the `Mean` of this one's part. None for no validation.
-        folder: where checkpoints, the best weights and the log go; None to keep nothing.
+        folder: where checkpoints, the best weights and the log go, the same for all processes; None to keep nothing.
         tensorboard: also log to TensorBoard, in `folder/tensorboard`.
         checkpoint_seconds: the longest time without saving.
         progress: a bar with time to go; None shows it only in a terminal.
@@ -87,7 +88,8 @@ class Trainer:
         record: what else `training.json` in the folder should say, such as how weights were initialised.
 
     Raises:
-        ParameterError: for a precision the device does not have, or a module without parameters.
+        ParameterError: for a precision the device does not have, a module without parameters, or batches whose
+            `segment_length` is not the truncation's.
     """
 
     def __init__(
@@ -114,6 +116,10 @@ class Trainer:
         self._processes = processes()
         self._hide_progress = True if not self._processes.is_first else None if progress is None else not progress
         self._files = RunFiles(folder, settings.keep) if folder else None
+        segment_length = getattr(batches, "segment_length", None)
+        if truncation and segment_length not in (None, truncation.segment_length):
+            expected = f"batches of its segment_length = {truncation.segment_length} steps"
+            raise ParameterError("truncation", expected, segment_length)
         self._update = Updater(module, loss, batches, settings, truncation, self._processes)
         self._averaging = Averaging(module, settings)
         self._step = 0
@@ -124,21 +130,32 @@ class Trainer:
         self._best_loss = math.inf
         self._best_step = 0
         self._best_weights: dict[str, Tensor] | None = None
+        self._waiting_since = 0
+        self._saved_step: int | None = None
 
     def fit(self, resume: bool = False) -> TrainingResult:
         """Train, from the folder's last whole checkpoint where `resume` is set.
 
         Raises:
             TrainingInterruptedError: on SIGINT or SIGTERM, after the step under way was finished and saved.
-            RunError: where there is nothing to resume, too many steps in a row had a loss or gradient that is not
-                finite, or the folder cannot be written.
+            RunError: where there is nothing to resume, or a run already and not to be resumed; too many steps in a row
+                had a loss or gradient that is not finite; or the folder cannot be written.
         """
+        if resume and self._files is None:
+            raise ParameterError("folder", "the folder of the run to resume", None)
+        if self._files and not resume:
+            self._files.check_new()
+            if self._processes.is_first:
+                prepare_folder(self._files.folder)
+        writes = self._files is not None and self._processes.is_first and self._files.folder.is_dir()
+        with self._files.held() if self._files and writes else nullcontext():
+            return self._fit(resume)
+
+    def _fit(self, resume: bool) -> TrainingResult:
         if resume:
             self._restore()
         else:
             seed_generators(self._settings.seed + 1_000_003 * self._processes.rank)
-            if self._files and self._processes.is_first:
-                prepare_folder(self._files.folder)
         # Before anything is saved: what is missing for the log leaves no run behind.
         log = self._open_log()
         if not resume:
@@ -152,8 +169,10 @@ class Trainer:
             if self._best_weights is None:
                 self._best_step = self._step
                 self._best_weights = self._copy_weights()
-            self._save_best()
-            self._save(log)
+                self._save_best()
+                self._save(log)
+            elif self._saved_step != self._step:
+                self._save(log)
         finally:
             if log:
                 log.close()
@@ -179,11 +198,11 @@ class Trainer:
                     return True
                 updated = self._update(self._step + 1)
                 self._step += 1
-                if updated.culprits is None:
+                if updated.culprits is not None:
+                    self._skipped += 1
+                elif updated.loss is not None:
                     self._averaging.update()
                     smooth = updated.loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * updated.loss
-                else:
-                    self._skipped += 1
                 self._clipped_since += updated.clipped
                 self._seconds = time.monotonic() - started
                 validation = None
@@ -227,6 +246,8 @@ class Trainer:
             found = self._validate(module)
         if isinstance(found, Mean):
             total, weight = self._processes.sum(*found)
+            if not weight:
+                raise ParameterError("validate", "a mean over some weight", 0.0)
             found = total / weight
         self._update.validated(found)
         self._averaging.validated(found)
@@ -239,7 +260,7 @@ class Trainer:
 
     def _patience_spent(self) -> bool:
         settings = self._settings
-        waited = (self._step - self._best_step) // settings.validate_every
+        waited = (self._step - max(self._best_step, self._waiting_since)) // settings.validate_every
         return self._validate is not None and settings.patience > 0 and waited >= settings.patience
 
     def _log(self, log: TrainingLog | None, updated: Updated, validation: float | None) -> None:
@@ -256,7 +277,9 @@ class Trainer:
             log.show(step, **{f"grad_norm/{figures.parameter}": figures.grad_norm})
             log.show(step, **{f"update_ratio/{figures.parameter}": figures.update_ratio})
         if updated.culprits is not None:
-            log.write_skipped(step, self._update.batches_of(step), updated.loss, updated.grad_norm, updated.culprits)
+            log.write_skipped(
+                step, self._update.batches_of(step), updated.loss or 0.0, updated.grad_norm, updated.culprits
+            )
         if due:
             figures = {
                 "loss": updated.loss,
@@ -287,6 +310,7 @@ class Trainer:
         """Save a checkpoint of the step; every process calls it, the first writes."""
         if not self._files:
             return
+        self._saved_step = self._step
         checkpoint = Checkpoint(
             values={
                 "step": self._step,
@@ -296,6 +320,7 @@ class Trainer:
                 "logged_step": self._logged_step,
                 "best_loss": _json_number(self._best_loss),
                 "best_step": self._best_step,
+                "waiting_since": self._waiting_since,
                 "settings": asdict(self._settings),
                 "truncation": None if self._truncation is None else asdict(self._truncation),
                 "processes": self._processes.count,
@@ -316,8 +341,7 @@ class Trainer:
                 self._save_best()
 
     def _restore(self) -> None:
-        if self._files is None:
-            raise ParameterError("folder", "the folder of the run to resume", None)
+        assert self._files is not None
         last = load_last(self._files.folder, self._check_settings)
         try:
             self._load(last)
@@ -337,7 +361,7 @@ class Trainer:
             self._best_weights = files.load_best().group("model")
         except RunError as error:
             _log.warning("%s; going on without, until a validation names new ones", error)
-            self._best_step, self._best_loss = 0, math.inf
+            self._best_step, self._best_loss, self._waiting_since = 0, math.inf, self._step
 
     def _check_settings(self, last: Checkpoint) -> None:
         before = last.values.get("settings", {})
@@ -363,7 +387,7 @@ class Trainer:
         self._seconds = values["seconds"]
         self._skipped = values["skipped_steps"]
         self._clipped_since, self._logged_step = values["clipped_since"], values["logged_step"]
-        self._best_step = values["best_step"]
+        self._best_step, self._waiting_since = values["best_step"], values["waiting_since"]
         self._best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
         restore_generators(last.group(f"generator.{self._processes.rank}"), self._update.device)
 
@@ -373,7 +397,10 @@ class Trainer:
         return TrainingLog(self._files.folder, self._step, self._tensorboard)
 
     def _write_record(self) -> None:
-        if not self._files or not self._processes.is_first:
+        if not self._files:
+            return
+        agents = self._processes.gather(agent()) if self._processes.count > 1 else []
+        if not self._processes.is_first:
             return
         values = {
             "recurra": recurra.__version__,
@@ -381,6 +408,7 @@ class Trainer:
             "python": platform.python_version(),
             "threads": torch.get_num_threads(),
             "processes": self._processes.count,
+            "agents": sorted(set(agents)),
             "device": str(self._update.device),
             "parameters": sum(parameter.numel() for parameter in self._module.parameters()),
             "settings": asdict(self._settings),

@@ -26,12 +26,13 @@ class Unroll(nn.Module):
         self.module = module
         self._carry = carry
 
-    def forward(self, window: list[Batch], state: Any) -> tuple[Any, Any]:
-        """The output for the last batch of the window, and the detached state after its first."""
+    def forward(self, window: list[Batch], state: Any) -> tuple[Any, Any, Any]:
+        """The output for the last batch of the window, and the detached states after its first and its last."""
         after_first = None
         output = None
         for position, batch in enumerate(window):
             output, state = call(self.module, batch, state, self._carry)
             if position == 0 and self._carry:
                 after_first = detach(state)
-        return output, after_first
+        after_last = after_first if len(window) == 1 else detach(state) if self._carry else None
+        return output, after_first, after_last

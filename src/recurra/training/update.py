@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from recurra.data.batch import Batch
 from recurra.errors import ParameterError, RunError
-from recurra.training.carried import fill, is_finite, tensors_of
+from recurra.training.carried import fill, is_finite, plain_of, tensors_of
 from recurra.training.checkpoint import Checkpoint
 from recurra.training.clipping import make_clipping
 from recurra.training.health import Health, ParameterHealth, layer_of, not_finite
@@ -26,7 +26,7 @@ from recurra.training.optimization import (
     split_optimizer,
 )
 from recurra.training.penalties import ActivationPenalties
-from recurra.training.processes import Processes
+from recurra.training.process_group import Processes
 from recurra.training.settings import TrainingSettings
 from recurra.training.truncation import Truncation
 from recurra.training.unroll import Unroll
@@ -41,7 +41,7 @@ class Updated:
     """What an update came to.
 
     Attributes:
-        loss: the mean over its batches, of all processes.
+        loss: the mean over its batches, of all processes; None where they are of no weight, and nothing was updated.
         grad_norm: of the gradient before clipping.
         clipped: whether it was clipped.
         learning_rate: the update was made with.
@@ -50,7 +50,7 @@ class Updated:
         health: the figures by parameter, where they were due.
     """
 
-    loss: float
+    loss: float | None
     grad_norm: float
     clipped: bool
     learning_rate: float
@@ -96,34 +96,35 @@ class Updater:
         self._health = Health(module, settings.health_every)
         self._precision = _precision(settings.precision, self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")  # type: ignore[attr-defined]
-        # The state before the first batch of the window.
+        # The state before the first batch of the window, and after the last; the first batch a window may begin with.
         self._state: Any = None
+        self._after: Any = None
+        self._first = 1
+        self._recent: dict[int, Batch] = {}
         self._skipped = 0
 
     def __call__(self, step: int) -> Updated:
-        """Make the update of a step, 1 or more.
-
-        Raises:
-            RunError: where more updates in a row than `max_skipped` came to nothing.
-        """
-        first = (step - 1) * self._count + 1
-        batches = {number: self._batches(number) for number in range(first, first + self._count)}
+        """Make the update of a step, 1 or more."""
+        numbers = range((step - 1) * self._count + 1, step * self._count + 1)
+        batches = {number: self._batch(number) for number in numbers}
         (total,) = self._processes.sum(math.fsum(batch.weight for batch in batches.values()))
-        if total <= 0:
-            raise ParameterError("batches", "batches of a positive weight", total, f"See those of step {step}.")
-        self._module.train()
+        if not self._module.training:
+            self._module.train()
         self._optimizer.zero_grad(set_to_none=True)
-        (summed,) = self._processes.sum(sum(self._backward(number, batches, total) for number in batches))
+        before = [buffer.clone() for buffer in self._module.buffers()]
+        (summed,) = self._processes.sum(sum(self._backward(number, numbers, batches, total) for number in numbers))
+        rate = self._optimizer.param_groups[0]["lr"]
+        if not total:
+            return Updated(None, 0.0, False, rate)
         loss = summed / total
         self._scaler.unscale_(self._optimizer)
         due = self._health.is_due(step)
         if due:
             self._health.see_gradients()
         norm, clipped = self._clipping(self._parameters)
-        rate = self._optimizer.param_groups[0]["lr"]
         updated = Updated(loss, float(norm), bool(clipped), rate)
         if not (math.isfinite(loss) and math.isfinite(updated.grad_norm)):
-            return self._skip(step, updated)
+            return self._skip(step, updated, before)
         self._skipped = 0
         if due:
             self._health.see_weights()
@@ -155,6 +156,7 @@ class Updater:
         states = self._processes.gather([part.cpu() for part in tensors_of(self._state)])
         for rank, parts in enumerate(states):
             checkpoint.add_group(f"state.{rank}", {str(number): part for number, part in enumerate(parts)})
+        plain = self._processes.gather(plain_of(self._state))
         checkpoint.values |= {
             "optimizer": groups,
             "schedule": schedule_values(self._schedule),
@@ -163,6 +165,8 @@ class Updater:
             "health": self._health.state_dict(),
             "skipped": self._skipped,
             "carries": self._state is not None,
+            "plain": plain,
+            "first": self._first,
         }
 
     def load(self, checkpoint: Checkpoint) -> None:
@@ -178,21 +182,30 @@ class Updater:
         self._clipping.load_state_dict(values["clipping"])
         self._scaler.load_state_dict(values["scaler"])
         self._health.load_state_dict(values["health"])
-        self._skipped = values["skipped"]
+        self._skipped, self._first = values["skipped"], values["first"]
 
-    def _backward(self, number: int, batches: dict[int, Batch], total: float) -> float:
+    def _batch(self, number: int) -> Batch:
+        """The batch of a number, kept as long as a window may ask for it again."""
+        if number not in self._recent:
+            self._recent = {n: batch for n, batch in self._recent.items() if n > number - self._window}
+            self._recent[number] = self._batches(number)
+        return self._recent[number]
+
+    def _backward(self, number: int, numbers: range, batches: dict[int, Batch], total: float) -> float:
         """Add the gradient of one batch; its loss times its weight."""
         batch = batches[number]
-        oldest = max(1, number - self._window + 1)
-        window = [batches.get(n) or self._batches(n) for n in range(oldest, number)] + [batch]
-        with self._averaging_gradients(number == max(batches)):
+        window = [self._batch(n) for n in range(max(self._first, number - self._window + 1), number)] + [batch]
+        # Several processes go backward together or not at all.
+        counts = batch.weight > 0 or (total > 0 and self._processes.count > 1)
+        with self._averaging_gradients(number == numbers[-1]), torch.set_grad_enabled(counts):
             with self._precision(), self._penalties if self._penalised else nullcontext():
-                output, after_first = self._unroll(window, self._state)
-                loss = self._loss(output, batch.target)
-            trained = loss + self._penalties.total() if self._penalised else loss
-            share = batch.weight * self._processes.count / total
-            self._scaler.scale(trained if share == 1 else trained * share).backward()
-        if self._carry and number >= self._window:
+                output, after_first, self._after = self._unroll(window, self._state)
+                loss = self._loss(output, batch.target) if batch.weight else _nothing(output)
+            if counts:
+                trained = loss + self._penalties.total() if self._penalised else loss
+                share = batch.weight * self._processes.count / total
+                self._scaler.scale(trained if share == 1 else trained * share).backward()
+        if self._carry and number - self._first + 1 >= self._window:
             self._state = after_first
         return float(loss.detach()) * batch.weight
 
@@ -202,13 +215,18 @@ class Updater:
             return self._unroll.no_sync()
         return nullcontext()
 
-    def _skip(self, step: int, updated: Updated) -> Updated:
-        """Leave the weights as they are, and say where the trouble is."""
+    def _skip(self, step: int, updated: Updated, buffers: list[Tensor]) -> Updated:
+        """Leave everything as it was before the step, and say where the trouble is."""
         self._scaler.update()
         culprits = not_finite(self._module)
         self._optimizer.zero_grad(set_to_none=True)
-        if self._carry and not is_finite(self._state):
-            self._state = None
+        for buffer, before in zip(self._module.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        if self._carry:
+            # No gradient flows back through these batches again, in which it would not be finite again.
+            (lost,) = self._processes.sum(not is_finite(self._after))
+            self._state = None if lost else self._after
+            self._first = step * self._count + 1
         self._skipped += 1
         where = f"first in {layer_of(culprits[0])}, {culprits[0]}" if culprits else "all gradients are finite"
         found = f"the loss is {updated.loss:g}, the gradient's norm {updated.grad_norm:g} ({where})"
@@ -226,18 +244,25 @@ class Updater:
         if self._skipped > self._settings.max_skipped:
             raise RunError(
                 f"step {step}: the loss or the gradient was not finite {self._skipped} times in a row (max_skipped is "
-                f"{self._settings.max_skipped}). Lower learning_rate (now {self._settings.learning_rate}), clip harder "
-                f"(clipping is {self._settings.clipping!r}, max_grad_norm {self._settings.max_grad_norm}, where 0 is "
-                "no limit), warm up (warmup_steps), or look for extreme values in the data of the batches named before."
+                f"{self._settings.max_skipped}). The weights before them are saved. Look for extreme values in the "
+                "data of the batches named before, or train anew, into another folder, with a lower learning_rate (now "
+                f"{self._settings.learning_rate}), harder clipping (clipping is {self._settings.clipping!r}, "
+                f"max_grad_norm {self._settings.max_grad_norm}, where 0 is no limit) or warmup_steps."
             )
 
     @torch.no_grad()
     def _load_state(self, checkpoint: Checkpoint) -> Any:
         """The state of this process, in the types the module returns."""
-        parts = checkpoint.group(f"state.{self._processes.rank}")
+        rank = self._processes.rank
+        parts = checkpoint.group(f"state.{rank}")
         self._module.eval()
-        _, like = Unroll(self._module, carry=True)([self._batches(1)], None)
-        return fill(like, [parts[str(number)] for number in range(len(parts))])
+        _, like, _ = Unroll(self._module, carry=True)([self._batches(1)], None)
+        return fill(like, [parts[str(number)] for number in range(len(parts))], checkpoint.values["plain"][rank])
+
+
+def _nothing(output: Any) -> Tensor:
+    """A loss of 0 that all of the output is part of."""
+    return torch.stack([tensor.nan_to_num().sum() * 0 for tensor in tensors_of(output)]).sum()
 
 
 def _precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -118,9 +118,8 @@ def make_trainer(
         # The recursive network also learns from each step of the context.
         steps = [window.target] if settings.model == "direct" else [window.history[:, -context:], window.target]
         target = torch.cat(steps, dim=1)
-        # Missing values do not count; a batch of nothing else still counts for something.
-        weight = max(int((~target.isnan()).sum()), 1)
-        return Batch(window.to(device), target.to(device), weight)
+        observed = float((~target.isnan()).sum())
+        return Batch(window.to(device), target.to(device), observed)
 
     def loss(output: tuple[Tensor, Normalization], target: Tensor) -> Tensor:
         return mean_loss(model.head, output, target)

@@ -24,7 +24,7 @@ from recurra.tasks.forecast.fitted import FittedModel
 from recurra.tasks.forecast.frames import forecast_frame, like
 from recurra.tasks.forecast.run import ForecastRun, load_forecast_run, load_weights, save_forecast_run
 from recurra.tasks.forecast.settings import ForecastSettings
-from recurra.training import Checkpoint, TrainingResult, has_run, processes, save_checkpoint, was_restarted
+from recurra.training import Checkpoint, TrainingResult, goes_on, has_run, processes, save_checkpoint
 
 __all__ = ["Forecaster"]
 
@@ -131,9 +131,7 @@ class Forecaster:
         trainer = make_trainer(preparation, path, tensorboard, progress)
         group = processes()
         if path is not None:
-            # A process that torchrun started in place of a failed one goes on with the run it left.
-            resume = resume or (was_restarted() and has_run(path))
-            group.wait()
+            resume = resume or goes_on(path)
             if group.is_first or resume:
                 _open_folder(path, run, resume)
             group.wait()

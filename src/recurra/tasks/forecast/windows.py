@@ -102,9 +102,7 @@ class WindowSampler:
         share: the part of every batch to cut.
     """
 
-    def __init__(
-        self, windows: Windows, ends: np.ndarray, batch_size: int, seed: int, share: Share = WHOLE
-    ) -> None:
+    def __init__(self, windows: Windows, ends: np.ndarray, batch_size: int, seed: int, share: Share = WHOLE) -> None:
         shape = windows.shape
         last = ends - shape.horizon
         self._rows = np.flatnonzero(last >= shape.least_origin)

@@ -1,20 +1,28 @@
 """Several processes that train one model, as `torchrun` starts them."""
 
+import json
 import os
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed import Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn.parallel import DistributedDataParallel
 
 from recurra.data.batch import Share
 
-__all__ = ["Processes", "joined", "processes", "was_restarted"]
+__all__ = ["Processes", "agent", "goes_on", "joined", "processes"]
+
+_PLACE = "recurra/store"
+_PATIENCE = 300.0  # seconds, for a first process on a slow machine
 
 
 @dataclass(frozen=True)
@@ -95,16 +103,55 @@ def joined() -> Iterator[Processes]:
 def _store() -> Store:
     """Where processes find each other.
 
-    torchrun keeps one store over its restarts, in which the addresses of processes that are gone still stand: each
-    start has keys of its own.
+    torchrun's own store outlives restarts, and the addresses of processes that are gone still stand in it. So the first
+    process opens a new one at each start, and says there where it is.
     """
-    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    serves = os.environ["RANK"] == "0" and not agent
-    store = TCPStore(host, port, int(os.environ["WORLD_SIZE"]), is_master=serves)
-    return PrefixStore(f"recurra/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    host, port, count = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), int(os.environ["WORLD_SIZE"])
+    first = os.environ["RANK"] == "0"
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return TCPStore(host, port, count, is_master=first)
+    shared = TCPStore(host, port, is_master=False, wait_for_workers=False)
+    if first:
+        here = socket.gethostname()
+        store = TCPStore(here, 0, count, is_master=True, wait_for_workers=False)
+        shared.set(_PLACE, f"{here} {store.port}")
+        return store
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        there, at = shared.get(_PLACE).decode().split()
+        try:
+            return TCPStore(
+                there, int(at), count, is_master=False, timeout=timedelta(seconds=3), wait_for_workers=False
+            )
+        except dist.DistError:
+            # What stands there may be of a process that is gone; the new one is on its way.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
-def was_restarted() -> bool:
-    """Whether `torchrun` started this process in place of one that failed."""
+def agent() -> str:
+    """The torchrun that started this process."""
+    return f"{socket.gethostname()} {os.getppid()} {os.environ.get('TORCHELASTIC_RUN_ID', '')}"
+
+
+def goes_on(folder: Path) -> bool:
+    """Whether this start goes on with the run in a folder by itself: torchrun began it, and starts it again.
+
+    Every process calls it, before anything is written; all get the answer of the first.
+    """
+    group = processes()
+    again, began = group.sum(_was_restarted(), group.is_first and agent() in _agents(folder))
+    return again > 0 and began > 0
+
+
+def _agents(folder: Path) -> list[str]:
+    try:
+        return json.loads((folder / "training.json").read_text(encoding="utf-8")).get("agents", [])
+    except (OSError, ValueError):
+        return []
+
+
+def _was_restarted() -> bool:
+    """Whether torchrun started this process in place of one that failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
