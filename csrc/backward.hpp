@@ -302,6 +302,7 @@ struct Backward : Rows {
   };
 
   static void task(void* context, int64_t k, int64_t n) {
+    const WithoutSubnormals within;
     const Job& job = *static_cast<const Job*>(context);
     job.engine->run(k, n, job.partial + k * job.engine->sums_size());
   }

@@ -170,6 +170,7 @@ struct Elementwise : Rows {
   };
 
   static void forward_task(void* context, int64_t k, int64_t n) {
+    const WithoutSubnormals within;
     const Elementwise& engine = *static_cast<const Job*>(context)->engine;
     const int64_t begin = engine.share(k, n), end = engine.share(k + 1, n), group = engine.group();
     engine.template fill_padding<T>(begin, end);
@@ -178,6 +179,7 @@ struct Elementwise : Rows {
   }
 
   static void backward_task(void* context, int64_t k, int64_t n) {
+    const WithoutSubnormals within;
     const Job& job = *static_cast<const Job*>(context);
     const Elementwise& engine = *job.engine;
     T* sums = job.partial + k * engine.sums_size();

@@ -8,6 +8,7 @@
 
 #include "barrier.hpp"
 #include "prepared.hpp"
+#include "subnormal.hpp"
 
 namespace recurra {
 namespace RECURRA_ISA {
@@ -357,7 +358,10 @@ struct Forward : Rows {
     return at_least_one(divides_units || n < B ? n : B);
   }
 
-  static void task(void* context, int64_t k, int64_t n) { static_cast<Forward*>(context)->run(k, n); }
+  static void task(void* context, int64_t k, int64_t n) {
+    const WithoutSubnormals within;
+    static_cast<Forward*>(context)->run(k, n);
+  }
 
   static int call(const Call* call, Parallel parallel) {
     try {
