@@ -35,7 +35,7 @@ class Clipping:
 
     def __call__(self, parameters: list[nn.Parameter]) -> Clipped:
         """Clip the gradients of these parameters, those without one passed over."""
-        norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        norm = _total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         return Clipped(norm, self._clip(parameters, norm))
 
     def state_dict(self) -> dict[str, Any]:
@@ -214,6 +214,13 @@ def make_clipping(settings: TrainingSettings) -> Clipping:
         case "zscore":
             return ZScoreClipping(settings.clip_zscore)
     return Clipping()
+
+
+def _total_norm(grads: list[Tensor]) -> Tensor:
+    """As torch's `get_total_norm`, which takes twice as long on a CPU."""
+    if not grads or grads[0].device.type != "cpu":
+        return get_total_norm(grads)
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(grad) for grad in grads]))
 
 
 def _unit_norms(tensor: Tensor) -> Tensor:
