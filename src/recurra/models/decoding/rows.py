@@ -1,0 +1,58 @@
+"""The state of a search: any type made of tensors, whose rows are chosen and reordered."""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from recurra.errors import ParameterError
+
+__all__ = ["Step", "select_rows"]
+
+Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
+"""From the last tokens (N,) and a state the log-probabilities (N, V) of the next ones, and the state after."""
+
+_PLAIN = (type(None), bool, int, float, str)
+
+
+def select_rows(state: Any, index: Tensor, batch_dim: int = 0) -> Any:
+    """The rows of a state that `index` names, in its order; a row may be there several times or not at all.
+
+    Args:
+        state: tensors in tuples, named tuples, lists, dicts, dataclasses or objects with attributes, nested as they
+            may be. What has a method `select(index)` is asked for its own rows. Numbers, strings and None stay.
+        index: int64 (M,).
+        batch_dim: of every tensor, the dimension that holds the rows: 0, or 1 for a recurrent state (L, B, H).
+
+    Returns:
+        A state of the same types; the one given is left as it was.
+
+    Raises:
+        ParameterError: for a type in which tensors cannot be found.
+    """
+    if isinstance(state, Tensor):
+        return state.index_select(batch_dim, index)
+    if isinstance(state, _PLAIN):
+        return state
+    if hasattr(state, "select"):
+        return state.select(index)
+    if isinstance(state, tuple):
+        parts = [select_rows(part, index, batch_dim) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+    if isinstance(state, list):
+        return type(state)(select_rows(part, index, batch_dim) for part in state)
+    chosen = copy.copy(state)
+    if isinstance(state, Mapping):
+        for key, part in state.items():
+            chosen[key] = select_rows(part, index, batch_dim)
+        return chosen
+    names = [field.name for field in dataclasses.fields(state)] if dataclasses.is_dataclass(state) else None
+    if names is None and not hasattr(state, "__dict__"):
+        expected = "tensors in tuples, lists, dicts, dataclasses or objects with attributes"
+        raise ParameterError("state", expected, type(state).__name__, "Give it a method select(index).")
+    for name in vars(state) if names is None else names:
+        # A frozen dataclass allows no other way; the copy is ours.
+        object.__setattr__(chosen, name, select_rows(getattr(state, name), index, batch_dim))
+    return chosen

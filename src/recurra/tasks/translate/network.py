@@ -1,0 +1,161 @@
+"""The network: an encoder of both directions, a bridge, a decoder with attention, a softmax."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.cells import find_cell
+from recurra.data.subwords import Subwords
+from recurra.layers import Recurrent
+from recurra.models import (
+    AdditiveAttention,
+    Attention,
+    AttentionDecoder,
+    Bridge,
+    DecoderState,
+    DotAttention,
+    GeneralAttention,
+    Memory,
+    coverage_loss,
+)
+from recurra.tasks.translate.pairs import Pairs
+from recurra.tasks.translate.settings import TranslationSettings
+
+__all__ = ["Output", "SearchState", "TranslationNetwork", "smoothed_loss"]
+
+
+class Output(NamedTuple):
+    """What the network makes of a batch.
+
+    Attributes:
+        logits: of the subword after each true input, (N, V).
+        repeated: how much was attended to again (See et al. 2017), 0-dim.
+        weights: of the attention (B, T, S).
+    """
+
+    logits: Tensor
+    repeated: Tensor
+    weights: Tensor
+
+
+@dataclass
+class SearchState:
+    """What a search carries from step to step.
+
+    Attributes:
+        memory: of each row's sentence.
+        sentences: which sentence each row is of (N,).
+        decoder: its state.
+    """
+
+    memory: Memory
+    sentences: Tensor
+    decoder: DecoderState
+
+    def select(self, index: Tensor) -> "SearchState":
+        """The rows that `index` names; the memory is copied only where rows go to another sentence."""
+        sentences = self.sentences[index]
+        same = torch.equal(sentences, self.sentences)
+        return SearchState(self.memory if same else self.memory.select(index), sentences, self.decoder.select(index))
+
+
+class TranslationNetwork(nn.Module):
+    """Reads source subwords and predicts those of the target (Luong et al. 2015).
+
+    Args:
+        settings: of the translator.
+        source_size: subwords of the source vocabulary.
+        target_size: V, subwords of the target vocabulary.
+    """
+
+    def __init__(self, settings: TranslationSettings, source_size: int, target_size: int) -> None:
+        super().__init__()
+        cell, hidden, embedding = find_cell(settings.cell), settings.hidden_size, settings.embedding_size
+        self.target_embedding = _embedding(target_size, embedding)
+        tied = settings.tied_embeddings
+        self.source_embedding = self.target_embedding if tied == "all" else _embedding(source_size, embedding)
+        layers, dropout = settings.num_layers, settings.dropout
+        self.encoder = Recurrent(
+            cell, embedding, hidden // 2, layers, dropout=dropout, bidirectional=True, batch_first=True
+        )
+        self.decoder = AttentionDecoder(
+            cell,
+            embedding,
+            hidden,
+            _attention(settings),
+            layers,
+            attentional_size=embedding if tied != "none" else hidden,
+            input_feeding=settings.input_feeding,
+            dropout=dropout,
+        )
+        self.bridge = Bridge(self.encoder, self.decoder.recurrent, settings.bridge)
+        self.dropout = nn.Dropout(dropout)
+        self.readout = nn.Linear(self.decoder.attentional_size, target_size)
+        if tied != "none":
+            self.readout.weight = self.target_embedding.weight
+        # Embeddings of a variance of 1 / E serve as softmax weights, those of a variance of 1 as inputs (Vaswani et
+        # al. 2017, section 3.4).
+        self._scale = math.sqrt(embedding)
+
+    def forward(self, pairs: Pairs) -> tuple[Output, Any]:
+        """Read the source, predict each subword of the target from those before.
+
+        Args:
+            pairs: a batch.
+
+        Returns:
+            The output, and the decoder's final state.
+        """
+        memory, state = self.encode(pairs.source, pairs.source_lengths)
+        decoded, state = self.decoder(self._embed(self.target_embedding, pairs.inputs), memory, state)
+        counted = pairs.counted()
+        # Only true steps: the softmax over the vocabulary is most of the work.
+        logits = self.readout(decoded.hidden[counted])
+        return Output(logits, coverage_loss(decoded.weights, counted), decoded.weights), state
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
+        """What the decoder attends to and begins with, of source subwords (B, S)."""
+        output, final = self.encoder(self._embed(self.source_embedding, source), lengths=lengths)
+        return self.decoder.attention.prepare(self.dropout(output), lengths), DecoderState(self.bridge(final))
+
+    def begin(self, source: Tensor, lengths: Tensor) -> SearchState:
+        """The state of a search before its first step, of source subwords (B, S)."""
+        memory, decoder = self.encode(source, lengths)
+        return SearchState(memory, torch.arange(len(source), device=source.device), decoder)
+
+    def step(self, tokens: Tensor, state: SearchState) -> tuple[Tensor, SearchState]:
+        """The log-probabilities (N, V) of what follows tokens (N,)."""
+        inputs = self._embed(self.target_embedding, tokens.unsqueeze(1))
+        decoded, decoder = self.decoder(inputs, state.memory, state.decoder)
+        log_probs = self.readout(decoded.hidden.squeeze(1)).log_softmax(1)
+        # Nothing but subwords and the end is ever written.
+        log_probs[:, [Subwords.padding, Subwords.unknown, Subwords.begin]] = -math.inf
+        return log_probs, SearchState(state.memory, state.sentences, decoder)
+
+    def _embed(self, embedding: nn.Embedding, tokens: Tensor) -> Tensor:
+        return self.dropout(embedding(tokens) * self._scale)
+
+
+def smoothed_loss(output: Output, target: Tensor, label_smoothing: float, coverage_penalty: float) -> Tensor:
+    """The mean cross-entropy with targets (N,), smoothed (Szegedy et al. 2016), and the penalty of attending again."""
+    loss = F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
+    return loss + coverage_penalty * output.repeated if coverage_penalty else loss
+
+
+def _embedding(size: int, features: int) -> nn.Embedding:
+    embedding = nn.Embedding(size, features)
+    nn.init.normal_(embedding.weight, std=features**-0.5)
+    return embedding
+
+
+def _attention(settings: TranslationSettings) -> Attention:
+    size, coverage = settings.hidden_size, settings.coverage
+    if settings.attention == "additive":
+        return AdditiveAttention(size, size, coverage=coverage)
+    if settings.attention == "dot":
+        return DotAttention(size, coverage=coverage)
+    return GeneralAttention(size, size, coverage=coverage)

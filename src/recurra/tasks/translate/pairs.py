@@ -1,0 +1,112 @@
+"""Sentence pairs as the network reads them."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.batch import WHOLE, Batch, Share
+from recurra.data.buckets import Buckets, collate
+from recurra.data.parallel import ParallelText
+from recurra.data.subwords import Subwords
+
+__all__ = ["EncodedPairs", "Pairs", "source_tensors"]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A batch of sentence pairs.
+
+    Attributes:
+        source: subwords, with an end (B, S).
+        source_lengths: (B,), on the CPU.
+        inputs: the target's subwords after a begin (B, T), what the decoder reads.
+        lengths: of the inputs (B,), on the CPU.
+    """
+
+    source: Tensor
+    source_lengths: Tensor
+    inputs: Tensor
+    lengths: Tensor
+
+    def counted(self) -> Tensor:
+        """Which steps of the inputs are true: bool (B, T)."""
+        steps = torch.arange(self.inputs.shape[1], device=self.inputs.device)
+        return steps < self.lengths.to(self.inputs.device).unsqueeze(1)
+
+    def to(self, device: torch.device) -> "Pairs":
+        return Pairs(self.source.to(device), self.source_lengths, self.inputs.to(device), self.lengths)
+
+
+class EncodedPairs:
+    """All sentence pairs in subwords.
+
+    Args:
+        text: sentence pairs.
+        source: subwords of the source.
+        target: subwords of the target.
+    """
+
+    def __init__(self, text: ParallelText, source: Subwords, target: Subwords) -> None:
+        self._source = _Side.encode(text.source, source)
+        self._target = _Side.encode(text.target, target)
+        self._kept = np.arange(len(text))
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Of the longer side, begin or end included (N,)."""
+        return 1 + np.maximum(self._source.lengths, self._target.lengths)[self._kept]
+
+    def within(self, max_length: int) -> "EncodedPairs":
+        """The pairs of which no side has more subwords than this."""
+        fitting = copy(self)
+        fitting._kept = self._kept[self.lengths <= max_length + 1]
+        return fitting
+
+    def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device) -> Batch:
+        """The batch of some pairs; the target is what follows each true input (N,), and the weight is N."""
+        begin, end = torch.tensor([Subwords.begin]), torch.tensor([Subwords.end])
+        rows = self._kept[np.asarray(indices)].tolist()
+        source, source_lengths = collate([torch.cat([self._source[row], end]) for row in rows], Subwords.padding)
+        inputs, lengths = collate([torch.cat([begin, self._target[row]]) for row in rows], Subwords.padding)
+        following = torch.cat([torch.cat([self._target[row], end]) for row in rows])
+        pairs = Pairs(source, source_lengths, inputs, lengths)
+        return Batch(pairs.to(device), following.to(device), len(following))
+
+    def buckets(self, batch_tokens: int, seed: int, share: Share = WHOLE) -> Buckets:
+        """Which pairs make the batch of a step."""
+        return Buckets(self.lengths, tokens=batch_tokens, seed=seed, share=share)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The sentences of one language: all subwords in one array, four bytes each, and where each sentence begins."""
+
+    subwords: Tensor
+    starts: np.ndarray
+
+    @classmethod
+    def encode(cls, lines: Sequence[str], subwords: Subwords) -> "_Side":
+        found = [np.array(subwords.encode(line), dtype=np.int32) for line in lines]
+        starts = np.cumsum([0, *map(len, found)])
+        return cls(torch.from_numpy(np.concatenate([np.empty(0, np.int32), *found])), starts)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.starts)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.subwords[self.starts[row] : self.starts[row + 1]]
+
+
+def source_tensors(sentences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Source sentences in subwords, with an end each (B, S), and their lengths (B,) on the CPU."""
+    ended = [torch.tensor([*sentence, Subwords.end]) for sentence in sentences]
+    source, lengths = collate(ended, Subwords.padding)
+    return source.to(device), lengths

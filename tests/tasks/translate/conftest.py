@@ -1,0 +1,3 @@
+import pytest
+
+pytest.importorskip("sentencepiece", reason="the extra `text` is not installed")

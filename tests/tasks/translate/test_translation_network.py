@@ -1,0 +1,104 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_pairs import TINY, make_pairs
+from torch.nn import functional as F
+
+from recurra.data.parallel import ParallelText
+from recurra.data.subwords import Subwords
+from recurra.tasks.translate.network import TranslationNetwork, smoothed_loss
+from recurra.tasks.translate.pairs import EncodedPairs
+from recurra.tasks.translate.settings import TranslationSettings
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pairs() -> EncodedPairs:
+    source, target = make_pairs(12)
+    subwords = Subwords.train([*source, *target], 300)
+    return EncodedPairs(ParallelText(tuple(source), tuple(target)), subwords, subwords)
+
+
+def make(**changes: Any) -> TranslationNetwork:
+    torch.manual_seed(1)
+    return TranslationNetwork(TranslationSettings(**TINY | changes), 300, 300).double().eval()
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+@pytest.mark.parametrize("coverage", [False, True])
+def test_steps_of_a_search_are_those_of_training(pairs: EncodedPairs, input_feeding: bool, coverage: bool):
+    network = make(input_feeding=input_feeding, coverage=coverage)
+    batch = pairs.batch([3, 1, 7], CPU)
+    given = batch.inputs
+    output, _ = network(given)
+    state = network.begin(given.source, given.source_lengths)
+    found = []
+    for t in range(given.inputs.shape[1]):
+        log_probs, state = network.step(given.inputs[:, t], state)
+        found.append(log_probs)
+    expected = output.logits.log_softmax(1)
+    expected[:, :3] = -torch.inf
+    torch.testing.assert_close(torch.stack(found, 1)[given.counted()], expected)
+
+
+@torch.no_grad()
+def test_the_loss_of_a_batch_is_the_mean_over_true_steps(pairs: EncodedPairs):
+    network = make()
+    whole = pairs.batch(range(12), CPU)
+    output, _ = network(whole.inputs)
+    total = 0.0
+    for n in range(12):
+        one = pairs.batch([n], CPU)
+        total += float(smoothed_loss(network(one.inputs)[0], one.target, 0.1, 1.0)) * one.weight
+    assert len(output.logits) == len(whole.target) == whole.weight
+    assert float(smoothed_loss(output, whole.target, 0.1, 1.0)) == pytest.approx(total / whole.weight)
+
+
+def test_label_smoothing_is_a_mixture_with_the_uniform(pairs: EncodedPairs):
+    batch = pairs.batch([0, 1], CPU)
+    output, _ = make()(batch.inputs)
+    log_probs = output.logits.log_softmax(1)
+    mixed = 0.9 * F.one_hot(batch.target, 300) + 0.1 / 300
+    torch.testing.assert_close(smoothed_loss(output, batch.target, 0.1, 0.0), -(mixed * log_probs).sum(1).mean())
+    torch.testing.assert_close(
+        smoothed_loss(output, batch.target, 0.0, 2.0),
+        F.cross_entropy(output.logits, batch.target) + 2 * output.repeated,
+    )
+
+
+def test_tied_embeddings_are_one_matrix():
+    tied = make()
+    assert tied.source_embedding.weight is tied.readout.weight is tied.target_embedding.weight
+    output = make(tied_embeddings="output")
+    assert output.source_embedding.weight is not output.readout.weight is output.target_embedding.weight
+    assert make(tied_embeddings="none").readout.weight.shape == (300, 16)
+
+
+def test_the_memory_is_copied_only_where_sentences_leave(pairs: EncodedPairs):
+    network = make()
+    given = pairs.batch([3, 1], CPU).inputs
+    state = network.begin(given.source, given.source_lengths).select(torch.tensor([0, 0, 1, 1]))
+    within = state.select(torch.tensor([1, 1, 3, 2]))
+    assert within.memory is state.memory
+    assert len(state.select(torch.tensor([2, 3])).memory.values) == 2
+
+
+def test_batches_hold_begin_and_end(pairs: EncodedPairs):
+    batch = pairs.batch([0, 1, 2], CPU)
+    given = batch.inputs
+    assert (given.inputs[:, 0] == Subwords.begin).all()
+    ends = given.source.gather(1, (given.source_lengths - 1).unsqueeze(1))
+    assert (ends == Subwords.end).all()
+    assert int((batch.target == Subwords.end).sum()) == 3
+
+
+def test_long_pairs_are_left_out_and_the_others_are_what_they_were(pairs: EncodedPairs):
+    longest = int(np.median(pairs.lengths)) - 1
+    fitting = np.flatnonzero(pairs.lengths <= longest + 1).tolist()
+    within = pairs.within(longest)
+    assert list(within.lengths) == [n for n in pairs.lengths if n <= longest + 1]
+    for number, before in enumerate(fitting):
+        assert torch.equal(within.batch([number], CPU).target, pairs.batch([before], CPU).target)
