@@ -11,7 +11,7 @@ from recurra.errors import RecurraError
 __all__ = ["main"]
 
 _COMMANDS = {
-    "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast, tag, translate)",
+    "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast, language, tag, translate)",
     "evaluate": "test a trained run beside simple baselines",
     "predict": "use a trained run",
     "generate": "go on from a prompt with a trained language model",

@@ -16,12 +16,12 @@ from recurra.tasks.forecast.pictures import (
     draw_backtest_fans,
     draw_error_by_step,
     draw_forecast_fans,
-    draw_training,
     typical_series,
 )
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.tables import backtest_table, write_backtest
 from recurra.training import processes
+from recurra.training.picture import draw_training
 
 __all__ = ["evaluate", "predict", "train"]
 

@@ -12,13 +12,11 @@ from recurra.data.series import Series, SeriesSet
 from recurra.files import prepare_folder, write_atomically
 from recurra.tasks.forecast.backtest import Backtest
 from recurra.tasks.forecast.conformal import interval_pairs, nominal_percent
-from recurra.training import read_log
 
 __all__ = [
     "draw_backtest_fans",
     "draw_error_by_step",
     "draw_forecast_fans",
-    "draw_training",
     "typical_series",
 ]
 
@@ -92,27 +90,6 @@ def draw_error_by_step(backtest: Backtest, path: Path) -> None:
     ax.set_xlabel("steps ahead")
     ax.set_ylabel("mean absolute scaled error")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
-
-
-def draw_training(log: Path, path: Path) -> None:
-    """Training and validation loss by step, from a training log."""
-    rows = read_log(log)
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    ax = figure.subplots()
-    for column, colour, label in (("loss", _GREY, "training"), ("validation_loss", _BLUE, "validation")):
-        points = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
-        if points:
-            ax.plot(
-                *zip(*points, strict=True),
-                color=colour,
-                label=label,
-                linewidth=1.6 if column != "loss" else 0.9,
-            )
-    ax.set_xlabel("step")
-    ax.set_ylabel("loss")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     _save(figure, path)

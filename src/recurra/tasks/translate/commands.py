@@ -11,11 +11,12 @@ import numpy as np
 from recurra.data.parallel import read_parallel
 from recurra.errors import DataError
 from recurra.files import prepare_folder, write_text
-from recurra.tasks.translate.pictures import draw_attention, draw_training
+from recurra.tasks.translate.pictures import draw_attention
 from recurra.tasks.translate.search import Search, Translation
 from recurra.tasks.translate.settings import TranslationSettings
 from recurra.tasks.translate.translator import Translator
 from recurra.training import processes
+from recurra.training.picture import draw_training
 
 __all__ = ["decode_lines", "evaluate", "predict", "train"]
 
@@ -48,7 +49,8 @@ def train(
     given = None if validation is None else read_parallel(validation)
     translator.fit(pairs, given, folder, resume, tensorboard)
     if processes().is_first:
-        draw_training(folder / "log.csv", folder / "training.png")
+        smoothed = "training (smoothed labels, dropout)"
+        draw_training(folder / "log.csv", folder / "training.png", loss="nats a subword", training=smoothed)
     result = translator.training_result
     assert result is not None
     loss = ""

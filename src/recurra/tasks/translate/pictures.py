@@ -7,30 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from recurra.files import prepare_folder, write_atomically
-from recurra.training import read_log
 
-__all__ = ["draw_attention", "draw_training"]
-
-_BLUE, _GREY = "#1f5fa8", "#8a8a8a"
-
-
-def draw_training(log: Path, path: Path) -> None:
-    """Draw training and validation loss by step, from a training log, into a PNG file."""
-    rows = read_log(log)
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    ax = figure.subplots()
-    for column, colour, width, label in (
-        ("loss", _GREY, 0.9, "training (smoothed labels, dropout)"),
-        ("validation_loss", _BLUE, 1.6, "validation"),
-    ):
-        points = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
-        if points:
-            ax.plot(*zip(*points, strict=True), color=colour, linewidth=width, label=label)
-    ax.set_xlabel("step")
-    ax.set_ylabel("nats a subword")
-    ax.legend(frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+__all__ = ["draw_attention"]
 
 
 def draw_attention(attentions: Sequence[tuple[list[str], list[str], np.ndarray]], path: Path) -> None:

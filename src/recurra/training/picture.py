@@ -1,0 +1,52 @@
+"""A training's log as a picture."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from recurra.files import write_atomically
+from recurra.training.log import read_log
+
+__all__ = ["draw_training"]
+
+_BLUE, _GREY = "#1f5fa8", "#8a8f98"
+
+
+def draw_training(
+    log: Path,
+    path: Path,
+    loss: str = "loss",
+    training: str = "training",
+    validation: str = "validation",
+    twin: bool = False,
+) -> None:
+    """Draw training and validation loss by step into a PNG file.
+
+    Args:
+        log: the CSV file.
+        path: of the picture.
+        loss: what the axis says, a unit say.
+        training: what the training loss is called.
+        validation: what the validation loss is called.
+        twin: whether validation has an axis of its own, as it measures something else.
+    """
+    rows = read_log(log)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    ax = figure.subplots()
+    other = ax.twinx() if twin else ax
+    for column, axes, colour, width, label in (
+        ("loss", ax, _GREY, 0.9, training),
+        ("validation_loss", other, _BLUE, 1.6, validation),
+    ):
+        points = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, label=label)
+        axes.spines[["top"] if twin else ["top", "right"]].set_visible(False)
+        if twin:
+            axes.set_ylabel(label if column != "loss" else f"{label}, {loss}", color=colour)
+            axes.set_ylim(bottom=0)
+    ax.set_xlabel("step")
+    if not twin:
+        ax.set_ylabel(loss)
+        ax.legend(frameon=False)
+    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
