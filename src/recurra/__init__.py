@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         restore,
     )
     from recurra.tasks.forecast import Forecaster
+    from recurra.tasks.language import LanguageModel
+    from recurra.tasks.tag import Tagger
+    from recurra.tasks.translate import Translator
 
 __version__ = "0.1.0"
 
@@ -34,9 +37,12 @@ __all__ = [
     "Forecaster",
     "GRUCell",
     "LSTMCell",
+    "LanguageModel",
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "Tagger",
+    "Translator",
     "__version__",
     "accelerate",
     "cells",
@@ -57,6 +63,9 @@ __all__ = [
 _NAMES = {
     "Columns": "recurra.data.series",
     "Forecaster": "recurra.tasks.forecast",
+    "Translator": "recurra.tasks.translate",
+    "Tagger": "recurra.tasks.tag",
+    "LanguageModel": "recurra.tasks.language",
     "compile_cell": "recurra.kernels",
     **dict.fromkeys(
         (

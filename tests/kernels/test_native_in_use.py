@@ -103,7 +103,7 @@ print("done")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
-@pytest.mark.parametrize("how", ["forward", "loader"])
+@pytest.mark.parametrize("how", ["forward", pytest.param("loader", marks=pytest.mark.slow)])
 def test_a_fork_after_use(how: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKED, how], capture_output=True, text=True, timeout=60, check=False

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from agreement import tensors
-from every_cell import CELLS, Peephole, assemble
+from every_cell import CELLS, Peephole, assemble, thinned
 from recurra import cells, kernels
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import BackendError, ShapeError
@@ -275,7 +275,7 @@ DERIVED = [
 
 
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=lambda check: check.__name__)
-@pytest.mark.parametrize(("cell", "masks", "proj_size"), DERIVED, ids=str)
+@pytest.mark.parametrize(("cell", "masks", "proj_size"), thinned(DERIVED, every=3), ids=str)
 def test_derivatives_with_masks(cell: Cell, masks: str, proj_size: int, check: Callable[..., bool]) -> None:
     case = draw(cell, 3, 2, 2, 3 if proj_size else 2, (2, 3), True, masks=masks, proj_size=proj_size)
 

@@ -1,6 +1,38 @@
 """Topologies built from recurrent layers."""
 
+from recurra.models.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention, Memory, coverage_loss
+from recurra.models.attention_decoder import AttentionDecoder, DecoderState
+from recurra.models.bridge import Bridge
+from recurra.models.character_encoder import CharacterEncoder
+from recurra.models.crf import LinearChain, LinearChainCRF
+from recurra.models.decoding import Hypothesis, beam_search, ensemble, greedy_search, select_rows
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.feedback import FeedbackDecoder
+from recurra.models.language import RecurrentLanguageModel
+from recurra.models.tagger import IndependentTags, SequenceTagger, Tokens
 
-__all__ = ["EncoderDecoder", "FeedbackDecoder"]
+__all__ = [
+    "AdditiveAttention",
+    "Attention",
+    "AttentionDecoder",
+    "Bridge",
+    "CharacterEncoder",
+    "DecoderState",
+    "DotAttention",
+    "EncoderDecoder",
+    "FeedbackDecoder",
+    "GeneralAttention",
+    "Hypothesis",
+    "IndependentTags",
+    "LinearChain",
+    "LinearChainCRF",
+    "Memory",
+    "RecurrentLanguageModel",
+    "SequenceTagger",
+    "Tokens",
+    "beam_search",
+    "coverage_loss",
+    "ensemble",
+    "greedy_search",
+    "select_rows",
+]

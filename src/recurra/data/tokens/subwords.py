@@ -1,0 +1,126 @@
+"""Subwords by sentencepiece, trained on the text itself."""
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Self
+
+import torch
+
+from recurra.data.tokens.tokenization import LINE_END, EncodedText, Tokenization, encoded, utf8
+from recurra.errors import MissingExtraError, ParameterError
+
+__all__ = ["Subwords"]
+
+_SPACE = "\u2581"  # what sentencepiece writes for a space
+_LONGEST_SENTENCE = 1000  # characters; sentencepiece leaves out what is longer than 4192 bytes
+
+
+class Subwords(Tokenization):
+    """Byte-pair encoding (Sennrich et al. 2016) with bytes for what is rare, so that nothing is unknown.
+
+    Text is cut as it stands, nothing is normalised, and decoding gives it back. (But for U+2581, which stands for the
+    space and comes back as one.)
+
+    Args:
+        model: of sentencepiece, serialized.
+
+    Raises:
+        MissingExtraError: without sentencepiece.
+    """
+
+    name = "subwords"
+    unit = "subword"
+
+    def __init__(self, model: bytes) -> None:
+        self._model = model
+        self._processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
+        self.line_end = self._processor.piece_to_id(LINE_END)
+
+    @classmethod
+    def learn(cls, text: str, vocabulary_size: int = 2000) -> Self:
+        """Train on a text, to the same result whenever it is the same text.
+
+        Args:
+            text: to learn from.
+            vocabulary_size: V at most, fewer where the text does not have so many; 256 bytes, the line end and the
+                characters of the text (the rarest in a thousand aside) are among them.
+
+        Raises:
+            ParameterError: for a size that is too small for the characters of the text.
+            MissingExtraError: without sentencepiece.
+        """
+        try:
+            return cls(_train(text, vocabulary_size))
+        except RuntimeError as error:
+            message = str(error)
+        if most := re.search(r"set it to a value <= (\d+)", message):
+            return cls(_train(text, int(most[1])))
+        least = re.search(r"set it to a value >= (\d+)|smaller than required_chars\. \d+ vs (\d+)", message)
+        needed = f"at least {least[1] or least[2]} for the characters of this text" if least else "another size"
+        raise ParameterError("vocabulary_size", needed, vocabulary_size, "" if least else message.splitlines()[0])
+
+    def __len__(self) -> int:
+        return self._processor.vocab_size()
+
+    def encode(self, text: str) -> EncodedText:
+        lines = self._processor.encode(text.encode("utf-8", "replace").decode().split(LINE_END), out_type=int)
+        codes = list(chain.from_iterable((*line, self.line_end) for line in lines))[:-1]
+        return encoded(torch.tensor(codes, dtype=torch.int64), text)
+
+    def spell(self, code: int, previous: int) -> bytes:
+        piece = self._processor.id_to_piece(code)
+        if self._processor.is_byte(code):
+            return bytes([int(piece[1:-1], 16)])
+        return utf8(piece.replace(_SPACE, " "))
+
+    def find_unknown(self, text: str) -> tuple[str, int] | None:
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tokens": self.name, "sentencepiece": base64.b64encode(self._model).decode()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """From what `to_json` gave."""
+        return cls(base64.b64decode(values["sentencepiece"]))
+
+
+def _train(text: str, vocabulary_size: int) -> bytes:
+    written = io.BytesIO()
+    _sentencepiece().SentencePieceTrainer.train(
+        sentence_iterator=_sentences(text),
+        model_writer=written,
+        model_type="bpe",
+        vocab_size=vocabulary_size,
+        character_coverage=0.999,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        user_defined_symbols=[LINE_END],
+        bos_id=-1,
+        eos_id=-1,
+        pad_id=-1,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return written.getvalue()
+
+
+def _sentencepiece() -> Any:
+    try:
+        import sentencepiece
+    except ImportError:
+        raise MissingExtraError("sentencepiece", "text", "cutting text into subwords") from None
+    return sentencepiece
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """The lines of a text, long ones in pieces."""
+    for line in text.split(LINE_END):
+        for start in range(0, len(line), _LONGEST_SENTENCE):
+            yield line[start : start + _LONGEST_SENTENCE]

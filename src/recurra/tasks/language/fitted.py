@@ -1,0 +1,87 @@
+"""A language model as it computes: tokens and network."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from recurra.cells import find_cell
+from recurra.data.tokens import Tokenization
+from recurra.errors import ParameterError
+from recurra.layers import initialize
+from recurra.models import RecurrentLanguageModel
+from recurra.tasks.language.settings import LanguageSettings
+
+__all__ = ["FittedModel", "check_device", "settings_from_json"]
+
+
+@dataclass
+class FittedModel:
+    """Everything that scoring and generating need.
+
+    Attributes:
+        settings: of the language model.
+        tokens: how text is cut.
+        network: on `device`; drawn from the settings' seed until weights are loaded.
+        initialization: what was drawn how, by parameter.
+    """
+
+    settings: LanguageSettings
+    tokens: Tokenization
+    network: RecurrentLanguageModel = field(init=False)
+    initialization: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.device = _usable_device(settings.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            network = RecurrentLanguageModel(
+                find_cell(settings.cell),
+                len(self.tokens),
+                settings.features,
+                settings.hidden_size,
+                settings.num_layers,
+                settings.dropout,
+                settings.input_dropout,
+                settings.embedding_dropout,
+                settings.recurrent_dropout,
+                settings.weight_dropout,
+                settings.variational,
+                settings.tied,
+                settings.cutoffs,
+            )
+            drawn = initialize(network, settings.initialization, forget_bias=settings.forget_bias)
+        self.initialization = {"embedding.weight": f"normal, variance 1 / {settings.features}", **drawn}
+        self.network = network.to(self.device)
+
+    def settings_to_json(self) -> dict[str, Any]:
+        """The settings as values for JSON."""
+        return asdict(self.settings)
+
+
+def settings_from_json(values: dict[str, Any]) -> LanguageSettings:
+    """The settings that `settings_to_json` gave.
+
+    Raises:
+        TypeError: where they are of another version.
+    """
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return LanguageSettings(**settings)
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        ParameterError: for CUDA where there is none.
+    """
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ParameterError("device", "'cpu', as this machine has no CUDA", name)
+
+
+def _usable_device(name: str) -> torch.device:
+    """The device of a name; the CPU where it is not there, so that what was trained on a GPU runs anywhere."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda" if name == "auto" else name)
