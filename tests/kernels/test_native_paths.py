@@ -11,6 +11,7 @@ import torch
 from against_reference import NATIVE, assert_as_reference, assert_results_agree, assert_same_bits_again, draw
 
 from agreement import assert_agree, gradients, tensors
+from every_cell import thinned
 from recurra import cells
 from recurra.cells import Cell
 from recurra.codegen import mixes_units
@@ -99,7 +100,7 @@ QUICK = ("equal-ahead-float64", "ragged-reverse-float64", "equal-reverse-float32
 @pytest.mark.parametrize(
     "variant", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in VARIANTS]
 )
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@pytest.mark.parametrize("cell", thinned(NATIVE, every=2), ids=str)
 def test_each_path_with_memory_full_of_nan(
     cell: Cell, variant: str, path: str, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,6 +198,7 @@ print(torch.equal(program(x)[0], torch.load(sys.argv[2])))
 """
 
 
+@pytest.mark.slow
 def test_an_exported_program_in_another_process(tmp_path: Path) -> None:
     layer, x = GRU(2, 4), torch.ones(4, 3, 2)
     torch.export.save(torch.export.export(layer, (x,)), tmp_path / "gru.pt2")

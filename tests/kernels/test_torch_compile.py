@@ -50,7 +50,7 @@ def assert_as_uncompiled(layer: nn.Module, *arguments: Any, backend: str = "aot_
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@pytest.mark.parametrize("cell", thinned(NATIVE, every=2), ids=str)
 def test_every_cell(cell: Cell, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
     assert_as_uncompiled(layer, normal(4, 3, 3), backend="eager")
