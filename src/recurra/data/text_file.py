@@ -37,7 +37,7 @@ def read_text(path: str | Path) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{path}: the text is UTF-16, expected UTF-8. Save it as UTF-8.")
     if b"\0" in data[:65536]:
-        raise DataError(f"{path}: the file is binary, expected text. Read .csv, .tsv, .csv.gz, .parquet or .tsf.")
+        raise DataError(f"{path}: the file is binary, expected text (plain, or compressed as .gz).")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
