@@ -1,7 +1,9 @@
 """How to train, as values."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from recurra.errors import ParameterError
 from recurra.shapes import check_positive, check_probability
@@ -110,6 +112,20 @@ class TrainingSettings:
         super().__init_subclass__()
         own, raises, rest = (cls.__doc__ or "").partition("\n\n    Raises:")
         cls.__doc__ = own.rstrip() + _ARGUMENTS + raises + rest
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], hint: str = "") -> Self:
+        """Settings from options by name.
+
+        Raises:
+            ParameterError: for an option that is none of these settings, with the hint, or a value out of its range.
+        """
+        unknown = sorted(set(options) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ParameterError(
+                "options", f"names among {', '.join(cls.__dataclass_fields__)}", ", ".join(unknown), hint
+            )
+        return cls(**options)
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "validate_every", "accumulation", "keep"):

@@ -12,11 +12,12 @@ from recurra.data.series import SeriesSet
 from recurra.errors import DataError, ParameterError
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.fitted import FittedModel, input_sizes
-from recurra.tasks.forecast.network import check_device, mean_loss
+from recurra.tasks.forecast.network import mean_loss
 from recurra.tasks.forecast.normalization import Normalization
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Window, Windows, WindowSampler, WindowShape
 from recurra.training import Batch, Mean, Trainer, evaluate, processes
+from recurra.training.device import check_device
 
 __all__ = ["Preparation", "make_trainer", "prepare", "window_shape"]
 

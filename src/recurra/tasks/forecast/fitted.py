@@ -13,10 +13,11 @@ from recurra.data.series import SeriesSet
 from recurra.tasks.forecast.conformal import apply_margins, fit_margins
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.heads import Head
-from recurra.tasks.forecast.network import forecast_quantiles, make_network, usable_device
+from recurra.tasks.forecast.network import forecast_quantiles, make_network
 from recurra.tasks.forecast.normalization import normalize
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Window, Windows, WindowShape
+from recurra.training.device import usable_device
 
 __all__ = ["FittedModel", "empty_window", "input_sizes"]
 

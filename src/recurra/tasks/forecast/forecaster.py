@@ -48,14 +48,9 @@ class Forecaster:
     """
 
     def __init__(self, horizon: int, **options: Any) -> None:
-        unknown = sorted(set(options) - set(ForecastSettings.__dataclass_fields__))
-        if unknown:
-            known = ", ".join(ForecastSettings.__dataclass_fields__)
-            hint = (
-                "Columns are named in fit(columns=Columns(...))." if set(unknown) & {"past", "known", "static"} else ""
-            )
-            raise ParameterError("options", f"names among {known}", ", ".join(unknown), hint)
-        self._use(ForecastSettings(horizon=horizon, **options))
+        columns = set(options) & {"past", "known", "static"}
+        hint = "Columns are named in fit(columns=Columns(...))." if columns else ""
+        self._use(ForecastSettings.from_options({"horizon": horizon, **options}, hint))
 
     @classmethod
     def from_settings(cls, settings: ForecastSettings) -> Self:

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import find_cell
-from recurra.errors import ParameterError
 from recurra.tasks.forecast.direct import DirectNetwork
 from recurra.tasks.forecast.heads import Head, make_head, sample_quantiles
 from recurra.tasks.forecast.normalization import Normalization
@@ -12,24 +11,7 @@ from recurra.tasks.forecast.recursive import RecursiveNetwork
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Window, WindowShape
 
-__all__ = ["check_device", "forecast_quantiles", "make_network", "mean_loss", "usable_device"]
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        ParameterError: for CUDA where there is none.
-    """
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ParameterError("device", "'cpu', as this machine has no CUDA", name)
-
-
-def usable_device(name: str) -> torch.device:
-    """The device of a name; the CPU where it is not there, so that what was trained on a GPU runs anywhere."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda" if name == "auto" else name)
+__all__ = ["forecast_quantiles", "make_network", "mean_loss"]
 
 
 def make_network(

@@ -7,12 +7,12 @@ import torch
 
 from recurra.cells import find_cell
 from recurra.data.tokens import Tokenization
-from recurra.errors import ParameterError
 from recurra.layers import initialize
 from recurra.models import RecurrentLanguageModel
 from recurra.tasks.language.settings import LanguageSettings
+from recurra.training.device import usable_device
 
-__all__ = ["FittedModel", "check_device", "settings_from_json"]
+__all__ = ["FittedModel", "settings_from_json"]
 
 
 @dataclass
@@ -33,7 +33,7 @@ class FittedModel:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.device = _usable_device(settings.device)
+        self.device = usable_device(settings.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             network = RecurrentLanguageModel(
@@ -68,20 +68,3 @@ def settings_from_json(values: dict[str, Any]) -> LanguageSettings:
     """
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return LanguageSettings(**settings)
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        ParameterError: for CUDA where there is none.
-    """
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ParameterError("device", "'cpu', as this machine has no CUDA", name)
-
-
-def _usable_device(name: str) -> torch.device:
-    """The device of a name; the CPU where it is not there, so that what was trained on a GPU runs anywhere."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda" if name == "auto" else name)

@@ -16,7 +16,7 @@ from recurra.shapes import check_positive
 from recurra.tasks.language.corpus import Corpus, read_corpus
 from recurra.tasks.language.evaluation import Evaluation, evaluate_text
 from recurra.tasks.language.fit import make_trainer
-from recurra.tasks.language.fitted import FittedModel, check_device
+from recurra.tasks.language.fitted import FittedModel
 from recurra.tasks.language.generation import generate_tokens, score_tokens
 from recurra.tasks.language.reader import Reader
 from recurra.tasks.language.run import LanguageRun, load_language_run, load_weights, save_language_run
@@ -24,6 +24,7 @@ from recurra.tasks.language.sampling import Sampling
 from recurra.tasks.language.settings import LanguageSettings
 from recurra.tasks.language.surprise import ScoredToken
 from recurra.training import Checkpoint, TrainingResult, goes_on, has_run, processes, save_checkpoint
+from recurra.training.device import check_device
 
 __all__ = ["LanguageModel"]
 
@@ -48,11 +49,7 @@ class LanguageModel:
     """
 
     def __init__(self, **options: Any) -> None:
-        unknown = sorted(set(options) - set(LanguageSettings.__dataclass_fields__))
-        if unknown:
-            known = ", ".join(LanguageSettings.__dataclass_fields__)
-            raise ParameterError("options", f"names among {known}", ", ".join(unknown))
-        self._use(LanguageSettings(**options))
+        self._use(LanguageSettings.from_options(options))
 
     @classmethod
     def from_settings(cls, settings: LanguageSettings) -> Self:

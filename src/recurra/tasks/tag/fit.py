@@ -14,10 +14,11 @@ from recurra.data.word_vectors import WordVectors
 from recurra.errors import DataError, ParameterError
 from recurra.models import IndependentTags, LinearChain
 from recurra.tasks.tag.encoding import UNKNOWN, EncodedSentences, Encoding, TagSet
-from recurra.tasks.tag.fitted import FittedTagger, check_device
+from recurra.tasks.tag.fitted import FittedTagger
 from recurra.tasks.tag.metrics import score
 from recurra.tasks.tag.settings import TagSettings
 from recurra.training import Batch, Trainer, processes
+from recurra.training.device import check_device
 
 __all__ = ["make_trainer", "prepare"]
 

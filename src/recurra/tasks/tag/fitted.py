@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from recurra.cells import find_cell
 from recurra.data.buckets import Buckets
 from recurra.data.tag_schemes import allowed_transitions
-from recurra.errors import ParameterError
 from recurra.models import CharacterEncoder, LinearChainCRF, SequenceTagger
 from recurra.tasks.tag.encoding import EncodedSentences, Encoding, TagSet
 from recurra.tasks.tag.settings import TagSettings
+from recurra.training.device import usable_device
 
-__all__ = ["FittedTagger", "check_device"]
+__all__ = ["FittedTagger"]
 
 _WORDS_AT_ONCE = 2048
 
@@ -40,8 +40,7 @@ class FittedTagger:
     def __post_init__(self) -> None:
         name = self.settings.device
         # On the CPU where there is no other, so that what was trained on a GPU runs anywhere.
-        cuda = torch.cuda.is_available() and name != "cpu"
-        self.device = torch.device(("cuda" if name == "auto" else name) if cuda else "cpu")
+        self.device = usable_device(name)
         self.network = self._make_network().to(self.device)
 
     @torch.no_grad()
@@ -112,13 +111,3 @@ class FittedTagger:
         if scheme is None:
             return LinearChainCRF(len(tags))
         return LinearChainCRF(len(tags), *map(torch.from_numpy, allowed_transitions(tags, scheme)))
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        ParameterError: for CUDA where there is none.
-    """
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ParameterError("device", "'cpu', as this machine has no CUDA", name)

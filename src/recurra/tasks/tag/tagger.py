@@ -89,11 +89,7 @@ class Tagger:
     """
 
     def __init__(self, **options: Any) -> None:
-        unknown = sorted(set(options) - set(TagSettings.__dataclass_fields__))
-        if unknown:
-            known = ", ".join(TagSettings.__dataclass_fields__)
-            raise ParameterError("options", f"names among {known}", ", ".join(unknown))
-        self._use(TagSettings(**options))
+        self._use(TagSettings.from_options(options))
 
     @classmethod
     def from_settings(cls, settings: TagSettings) -> Self:

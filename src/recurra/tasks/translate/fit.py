@@ -12,11 +12,12 @@ from recurra.data.batch import Batch
 from recurra.data.parallel import ParallelText
 from recurra.data.subwords import Subwords
 from recurra.errors import DataError, ParameterError
-from recurra.tasks.translate.fitted import FittedModel, check_device
+from recurra.tasks.translate.fitted import FittedModel
 from recurra.tasks.translate.network import Output, smoothed_loss
 from recurra.tasks.translate.pairs import EncodedPairs
 from recurra.tasks.translate.settings import TranslationSettings
 from recurra.training import Mean, Trainer, evaluate, processes
+from recurra.training.device import check_device
 
 __all__ = ["describe_data", "learn_subwords", "make_trainer", "split"]
 

@@ -6,22 +6,12 @@ import numpy as np
 import torch
 
 from recurra.data.subwords import Subwords
-from recurra.errors import ParameterError
 from recurra.tasks.translate.network import TranslationNetwork
 from recurra.tasks.translate.pairs import Pairs, source_tensors
 from recurra.tasks.translate.settings import TranslationSettings
+from recurra.training.device import usable_device
 
-__all__ = ["FittedModel", "check_device"]
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        ParameterError: for CUDA where there is none.
-    """
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ParameterError("device", "'cpu', as this machine has no CUDA", name)
+__all__ = ["FittedModel"]
 
 
 @dataclass
@@ -45,8 +35,7 @@ class FittedModel:
             network = TranslationNetwork(self.settings, len(self.source), len(self.target))
         # What was trained on a GPU runs anywhere.
         name = self.settings.device
-        available = torch.cuda.is_available()
-        self.device = torch.device(("cuda" if name == "auto" else name) if available else "cpu")
+        self.device = usable_device(name)
         self.network = network.to(self.device)
 
     @torch.no_grad()

@@ -14,12 +14,13 @@ from recurra.data.parallel import ParallelText, read_parallel
 from recurra.errors import ParameterError, RunError
 from recurra.files import prepare_folder
 from recurra.tasks.translate.fit import describe_data, learn_subwords, make_trainer, split
-from recurra.tasks.translate.fitted import FittedModel, check_device
+from recurra.tasks.translate.fitted import FittedModel
 from recurra.tasks.translate.run import TranslationRun, load_translation_run, load_weights, save_translation_run
 from recurra.tasks.translate.scores import Evaluation, score
 from recurra.tasks.translate.search import Search, Translation, translate
 from recurra.tasks.translate.settings import TranslationSettings
 from recurra.training import Checkpoint, TrainingResult, goes_on, has_run, processes, save_checkpoint
+from recurra.training.device import check_device
 
 __all__ = ["Translator", "as_parallel"]
 
@@ -42,11 +43,7 @@ class Translator:
     """
 
     def __init__(self, **options: Any) -> None:
-        unknown = sorted(set(options) - set(TranslationSettings.__dataclass_fields__))
-        if unknown:
-            known = ", ".join(TranslationSettings.__dataclass_fields__)
-            raise ParameterError("options", f"names among {known}", ", ".join(unknown))
-        self._use(TranslationSettings(**options))
+        self._use(TranslationSettings.from_options(options))
 
     @classmethod
     def from_settings(cls, settings: TranslationSettings) -> Self:
