@@ -13,7 +13,7 @@ from statistics import mean
 from recurra.tasks.translate import Search, Translator
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multi30k"
-SETTINGS = {"vocabulary_size": 4000, "max_steps": 8000}
+SETTINGS = {"vocabulary_size": 4000, "hidden_size": 384, "batch_tokens": 1600, "max_steps": 5000}
 MEASURES = ("BLEU", "greedy BLEU", "chrF2", "valid. loss", "training s", "beam 5 s")
 
 

@@ -1,5 +1,6 @@
 """Topologies built from recurrent layers."""
 
+from recurra.data.word_encoding import Tokens
 from recurra.models.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention, Memory, coverage_loss
 from recurra.models.attention_decoder import AttentionDecoder, DecoderState
 from recurra.models.bridge import Bridge
@@ -9,7 +10,8 @@ from recurra.models.decoding import Hypothesis, beam_search, ensemble, greedy_se
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.feedback import FeedbackDecoder
 from recurra.models.language import RecurrentLanguageModel
-from recurra.models.tagger import IndependentTags, SequenceTagger, Tokens
+from recurra.models.tagger import IndependentTags, SequenceTagger
+from recurra.models.token_embedding import TokenEmbedding
 
 __all__ = [
     "AdditiveAttention",
@@ -29,6 +31,7 @@ __all__ = [
     "Memory",
     "RecurrentLanguageModel",
     "SequenceTagger",
+    "TokenEmbedding",
     "Tokens",
     "beam_search",
     "coverage_loss",

@@ -1,51 +1,20 @@
 """Tags of words: words and their characters embedded, read in both directions, scored together."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.data.ignored import IGNORED
+from recurra.data.word_encoding import Tokens
 from recurra.layers import Recurrent, VariationalDropout
 from recurra.models.character_encoder import CharacterEncoder
 from recurra.models.crf import LinearChain, LinearChainCRF
+from recurra.models.token_embedding import TokenEmbedding
 from recurra.shapes import check_lengths, check_positive, check_probability, check_shape
 
-__all__ = ["IndependentTags", "SequenceTagger", "Tokens"]
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The words of a batch of sentences.
-
-    Characters are given once for each of the batch's U different words.
-
-    Attributes:
-        words: (B, T) int64, rows of the word embedding; 0 is the unknown word.
-        lengths: true lengths (B,), int64 on the CPU.
-        characters: (U, C) int64.
-        character_lengths: (U,), int64 on the CPU.
-        spellings: (B, T) int64, the row of each word in `characters`.
-        vectors: (B, T, P), pretrained vectors of the words, zeros for a word without one; None where there are none.
-    """
-
-    words: Tensor
-    lengths: Tensor
-    characters: Tensor
-    character_lengths: Tensor
-    spellings: Tensor
-    vectors: Tensor | None = None
-
-    def to(self, device: torch.device) -> "Tokens":
-        """The same on a device; lengths stay on the CPU, where the layers read them."""
-        return replace(
-            self,
-            words=self.words.to(device),
-            characters=self.characters.to(device),
-            spellings=self.spellings.to(device),
-            vectors=None if self.vectors is None else self.vectors.to(device),
-        )
+__all__ = ["IndependentTags", "SequenceTagger"]
 
 
 @dataclass(frozen=True)
@@ -106,8 +75,6 @@ class SequenceTagger(nn.Module):
         ShapeError: where a shape does not fit.
     """
 
-    unknown: Tensor
-
     def __init__(
         self,
         cell: Cell,
@@ -123,22 +90,12 @@ class SequenceTagger(nn.Module):
         recurrent_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        check_positive("num_words", num_words)
-        check_positive("word_size", word_size)
-        check_positive("vector_size", vector_size, at_least=0)
         check_probability("dropout", dropout)
-        if unknown is None:
-            unknown = torch.zeros(num_words)
-        check_shape("unknown", unknown, (num_words,), "(V,)")
-        self.words = nn.Embedding(num_words, word_size)
-        nn.init.uniform_(self.words.weight, -((3 / word_size) ** 0.5), (3 / word_size) ** 0.5)
-        self.characters = characters
-        self.vector_size = vector_size
-        self.register_buffer("unknown", unknown, persistent=False)
+        self.embedding = TokenEmbedding(num_words, word_size, characters, vector_size, unknown)
         self.dropout = VariationalDropout(dropout, batch_first=True)
         self.recurrent = Recurrent(
             cell,
-            word_size + (characters.size if characters else 0) + vector_size,
+            self.embedding.size,
             hidden_size,
             num_layers,
             batch_first=True,
@@ -159,22 +116,8 @@ class SequenceTagger(nn.Module):
             ShapeError: where a shape or length does not fit.
         """
         lengths = check_lengths(tokens.lengths, *tokens.words.shape)
-        output, _ = self.recurrent(self.dropout(self._embed(tokens)), lengths=lengths)
+        output, _ = self.recurrent(self.dropout(self.embedding(tokens)), lengths=lengths)
         emissions = self.emissions(self.dropout(output))
         if self.crf is not None:
             return self.crf(emissions, lengths), None
         return IndependentTags(emissions, lengths), None
-
-    def _embed(self, tokens: Tokens) -> Tensor:
-        words = tokens.words
-        if self.training:
-            words = words.masked_fill(torch.rand(words.shape, device=words.device) < self.unknown[words], 0)
-        parts = [self.words(words)]
-        if self.vector_size:
-            vectors = words.new_empty(0) if tokens.vectors is None else tokens.vectors
-            check_shape("vectors", vectors, (*words.shape, self.vector_size), "(B, T, P)")
-            parts.append(vectors)
-        if self.characters is not None:
-            spelled = self.characters(tokens.characters, tokens.character_lengths)
-            parts.append(nn.functional.embedding(tokens.spellings, spelled))
-        return torch.cat(parts, dim=2)

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from recurra.data.buckets import Buckets
 from recurra.data.conll import Sentence
 from recurra.data.ignored import IGNORED
+from recurra.data.word_encoding import EncodedSentences, WordEncoding, vector_table
 from recurra.data.word_vectors import WordVectors
 from recurra.errors import DataError, ParameterError
 from recurra.models import IndependentTags, LinearChain
-from recurra.tasks.tag.encoding import UNKNOWN, EncodedSentences, Encoding, TagSet
+from recurra.tasks.tag.encoding import TagSet
 from recurra.tasks.tag.fitted import FittedTagger
 from recurra.tasks.tag.metrics import score
 from recurra.tasks.tag.settings import TagSettings
@@ -34,8 +35,9 @@ def prepare(
     """
     check_device(settings.device)
     tag_set = TagSet.of(sentences, settings.scheme, source)
-    encoding = Encoding.of(sentences, settings, vectors)
-    return FittedTagger(settings, encoding, tag_set, None if vectors is None else _table(vectors))
+    words = [sentence.words for sentence in sentences]
+    encoding = WordEncoding.of(words, settings.lowercase, settings.min_count, vectors)
+    return FittedTagger(settings, encoding, tag_set, None if vectors is None else vector_table(vectors))
 
 
 def make_trainer(
@@ -113,9 +115,3 @@ def _validation(model: FittedTagger, valid: Sequence[Sentence]) -> Callable[[nn.
         return 1 - (found.accuracy if found.overall is None else found.overall.f1)
 
     return validate
-
-
-def _table(vectors: WordVectors) -> Tensor:
-    """The pretrained vectors (V, P) in the order of `Encoding.vectors`: first the row of words without one, zeros."""
-    rows = [row for row, word in enumerate(vectors.words) if word != UNKNOWN]
-    return torch.cat([torch.zeros(1, vectors.size), torch.from_numpy(vectors.vectors[rows])])

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from recurra.cells import find_cell
 from recurra.data.buckets import Buckets
 from recurra.data.tag_schemes import allowed_transitions
+from recurra.data.word_encoding import EncodedSentences, WordEncoding
 from recurra.models import CharacterEncoder, LinearChainCRF, SequenceTagger
-from recurra.tasks.tag.encoding import EncodedSentences, Encoding, TagSet
+from recurra.tasks.tag.encoding import TagSet
 from recurra.tasks.tag.settings import TagSettings
 from recurra.training.device import usable_device
 
@@ -32,7 +33,7 @@ class FittedTagger:
     """
 
     settings: TagSettings
-    encoding: Encoding
+    encoding: WordEncoding
     tag_set: TagSet
     vectors: Tensor | None = None
     network: SequenceTagger = field(init=False)

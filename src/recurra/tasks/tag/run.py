@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from recurra.data.conll import ConllColumns, Sentence
+from recurra.data.word_encoding import WordEncoding
 from recurra.errors import RunError
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.tag.baseline import MostFrequentTags
-from recurra.tasks.tag.encoding import Encoding, TagSet
+from recurra.tasks.tag.encoding import TagSet
 from recurra.tasks.tag.fitted import FittedTagger
 from recurra.tasks.tag.settings import TagSettings
 from recurra.training import Checkpoint, load_checkpoint, read_run, save_checkpoint, write_run
@@ -112,7 +113,7 @@ def load_tag_run(folder: Path) -> TagRun:
         return TagRun(
             FittedTagger(
                 TagSettings(**settings),
-                Encoding.from_json(vocabulary["encoding"]),
+                WordEncoding.from_json(vocabulary["encoding"]),
                 TagSet.from_json(values["tag_set"]),
                 vectors,
             ),
