@@ -96,8 +96,11 @@ def test_subwords_of_long_and_small_texts():
     assert len(Subwords.learn("ab " * 50, 2000)) < 300  # as many as there are
     tokens = Subwords.learn("x" * 100_000 + "y", 270)
     assert tokens.decode(tokens.encode("xxy\nx").codes.tolist()) == "xxy\nx"
-    with pytest.raises(ParameterError, match=r"vocabulary_size: expected at least \d+ for the characters of this text"):
+    with pytest.raises(ParameterError, match=r"vocabulary_size: expected at least \d+, for the text's characters"):
         Subwords.learn(TEXT, 40)
+    with pytest.raises(DataError, match="no subwords can be learned"):
+        Subwords.learn("", 300)
+    assert Subwords.learn("no \udcff text\n" * 9, 300).find_unknown("\udcff") is None
     assert Subwords.learn(TEXT, 300).to_json() == Subwords.learn(TEXT, 300).to_json()
 
 
@@ -113,8 +116,9 @@ def test_wrong_numbers_are_named():
             learn_tokens(TEXT, tokens, **options)
     with pytest.raises(DataError, match="tokens: expected one of"):
         from_json({"tokens": "letters"})
-    with pytest.raises(DataError, match="tokens: damaged"):
-        from_json({"tokens": "words"})
+    for values in ({"tokens": "words"}, {"tokens": "subwords", "sentencepiece": "bm8="}):
+        with pytest.raises(DataError, match="tokens: damaged"):
+            from_json(values)
 
 
 def test_without_sentencepiece_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch):

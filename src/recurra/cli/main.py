@@ -11,10 +11,11 @@ from recurra.errors import RecurraError
 __all__ = ["main"]
 
 _COMMANDS = {
-    "train": "train a model: recurra train TASK --data FILE ... (tasks: forecast, language, tag, translate)",
+    "train": "train a model: recurra train TASK --data FILE ... (tasks: classify, forecast, language, tag, translate)",
     "evaluate": "test a trained run beside simple baselines",
     "predict": "use a trained run",
     "generate": "go on from a prompt with a trained language model",
+    "explain": "what each token of a text, or step of a series, adds to a classification",
     "inspect": "see inside a trained run: gradients through time, gates, memory, as one page",
     "demo": "train, backtest and draw on the data that ships with the package",
     "info": "versions, threads and what this machine offers",

@@ -1,11 +1,9 @@
 """Subwords: a vocabulary of pieces of words, learned from text (sentencepiece)."""
 
-import io
-import re
 from collections.abc import Iterable
-from typing import Any
 
-from recurra.errors import DataError, MissingExtraError, ParameterError
+from recurra.data.sentencepiece_model import in_utf8, learn_model, load_model
+from recurra.errors import DataError, ParameterError
 from recurra.shapes import check_positive
 
 __all__ = ["Subwords"]
@@ -35,11 +33,7 @@ class Subwords:
 
     def __init__(self, model: bytes) -> None:
         self._model = model
-        self._processor = _sentencepiece().SentencePieceProcessor()
-        try:
-            self._processor.LoadFromSerializedProto(model)
-        except (RuntimeError, OSError):
-            raise DataError("the subword model is damaged") from None
+        self._processor = load_model(model)
 
     @classmethod
     def train(cls, lines: Iterable[str], vocabulary_size: int = 8000, kind: str = "bpe") -> "Subwords":
@@ -59,21 +53,22 @@ class Subwords:
         if kind not in _KINDS:
             raise ParameterError("kind", f"one of {', '.join(_KINDS)}", kind)
         check_positive("vocabulary_size", vocabulary_size, at_least=_BYTES + 5)
-        given = [_in_utf8(line[:_LONGEST_LINE]) for line in lines if line.strip()]
+        given = [line[:_LONGEST_LINE] for line in lines if line.strip()]
         if not given:
             raise DataError("there is no text to learn subwords from")
-        try:
-            return cls(_train(given, vocabulary_size, kind))
-        except RuntimeError as error:
-            message = str(error)
-        # Byte-pair encoding says how many pieces there are, where they are too few.
-        if found := re.search(r"set it to a value <= (\d+)", message):
-            return cls(_train(given, int(found[1]), kind))
-        least = re.search(r"set it to a value >= (\d+)|smaller than required_chars. \d+ vs (\d+)", message)
-        if least:
-            needed = next(number for number in least.groups() if number)
-            raise ParameterError("vocabulary_size", f"at least {needed}, for the text's characters", vocabulary_size)
-        raise DataError(f"no subwords can be learned from the text ({message.splitlines()[0]})")
+        model = learn_model(
+            given,
+            vocabulary_size,
+            model_type=kind,
+            character_coverage=0.9999,
+            hard_vocab_limit=kind == "bpe",
+            max_sentence_length=4 * _LONGEST_LINE + 1,
+            pad_id=cls.padding,
+            unk_id=cls.unknown,
+            bos_id=cls.begin,
+            eos_id=cls.end,
+        )
+        return cls(model)
 
     def __len__(self) -> int:
         return self._processor.GetPieceSize()
@@ -86,7 +81,7 @@ class Subwords:
 
     def encode(self, line: str) -> list[int]:
         """The numbers of a line's subwords, without begin and end."""
-        return self._processor.EncodeAsIds(_in_utf8(line))
+        return self._processor.EncodeAsIds(in_utf8(line))
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of numbers; special ones are left out."""
@@ -99,38 +94,3 @@ class Subwords:
     def to_bytes(self) -> bytes:
         """The model, to be kept in a file."""
         return self._model
-
-
-def _train(lines: list[str], vocabulary_size: int, kind: str) -> bytes:
-    model = io.BytesIO()
-    _sentencepiece().SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=model,
-        vocab_size=vocabulary_size,
-        model_type=kind,
-        character_coverage=0.9999,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        hard_vocab_limit=kind == "bpe",
-        max_sentence_length=4 * _LONGEST_LINE + 1,
-        num_threads=1,  # sums in another order would be another model
-        pad_id=Subwords.padding,
-        unk_id=Subwords.unknown,
-        bos_id=Subwords.begin,
-        eos_id=Subwords.end,
-        minloglevel=2,
-    )
-    return model.getvalue()
-
-
-def _in_utf8(line: str) -> str:
-    """A line without lone surrogates, which no text has but a Python string may."""
-    return line.encode("utf-8", "replace").decode()
-
-
-def _sentencepiece() -> Any:
-    try:
-        import sentencepiece
-    except ImportError:
-        raise MissingExtraError("sentencepiece", "text", "a subword model") from None
-    return sentencepiece

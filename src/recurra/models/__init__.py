@@ -5,15 +5,19 @@ from recurra.models.attention import AdditiveAttention, Attention, DotAttention,
 from recurra.models.attention_decoder import AttentionDecoder, DecoderState
 from recurra.models.bridge import Bridge
 from recurra.models.character_encoder import CharacterEncoder
+from recurra.models.classifier import SequenceClassifier
+from recurra.models.convolution import SequenceConvolution
 from recurra.models.crf import LinearChain, LinearChainCRF
 from recurra.models.decoding import Hypothesis, beam_search, ensemble, greedy_search, select_rows
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.models.feedback import FeedbackDecoder
 from recurra.models.language import RecurrentLanguageModel
+from recurra.models.pooling import POOLINGS, Pooling
 from recurra.models.tagger import IndependentTags, SequenceTagger
 from recurra.models.token_embedding import TokenEmbedding
 
 __all__ = [
+    "POOLINGS",
     "AdditiveAttention",
     "Attention",
     "AttentionDecoder",
@@ -29,7 +33,10 @@ __all__ = [
     "LinearChain",
     "LinearChainCRF",
     "Memory",
+    "Pooling",
     "RecurrentLanguageModel",
+    "SequenceClassifier",
+    "SequenceConvolution",
     "SequenceTagger",
     "TokenEmbedding",
     "Tokens",

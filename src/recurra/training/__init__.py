@@ -2,6 +2,7 @@
 
 from recurra.data.batch import WHOLE, Batch, Share
 from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from recurra.training.estimator import Estimator, Model, Run
 from recurra.training.evaluation import Mean, evaluate
 from recurra.training.log import TrainingLog, read_log
 from recurra.training.losses import sequence_loss, true_steps
@@ -23,8 +24,11 @@ __all__ = [
     "ActivationPenalties",
     "Batch",
     "Checkpoint",
+    "Estimator",
     "Mean",
+    "Model",
     "Processes",
+    "Run",
     "Share",
     "Trainer",
     "TrainingInterruptedError",

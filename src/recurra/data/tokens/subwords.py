@@ -1,16 +1,14 @@
 """Subwords by sentencepiece, trained on the text itself."""
 
 import base64
-import io
-import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Self
 
 import torch
 
+from recurra.data.sentencepiece_model import in_utf8, learn_model, load_model
 from recurra.data.tokens.tokenization import LINE_END, EncodedText, Tokenization, encoded, utf8
-from recurra.errors import MissingExtraError, ParameterError
 
 __all__ = ["Subwords"]
 
@@ -29,6 +27,7 @@ class Subwords(Tokenization):
 
     Raises:
         MissingExtraError: without sentencepiece.
+        DataError: where the model is damaged.
     """
 
     name = "subwords"
@@ -36,7 +35,7 @@ class Subwords(Tokenization):
 
     def __init__(self, model: bytes) -> None:
         self._model = model
-        self._processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
+        self._processor = load_model(model)
         self.line_end = self._processor.piece_to_id(LINE_END)
 
     @classmethod
@@ -49,24 +48,30 @@ class Subwords(Tokenization):
                 characters of the text (the rarest in a thousand aside) are among them.
 
         Raises:
-            ParameterError: for a size that is too small for the characters of the text.
             MissingExtraError: without sentencepiece.
+            ParameterError: for a size that is too small for the characters of the text.
+            DataError: where the text has nothing to learn from.
         """
-        try:
-            return cls(_train(text, vocabulary_size))
-        except RuntimeError as error:
-            message = str(error)
-        if most := re.search(r"set it to a value <= (\d+)", message):
-            return cls(_train(text, int(most[1])))
-        least = re.search(r"set it to a value >= (\d+)|smaller than required_chars\. \d+ vs (\d+)", message)
-        needed = f"at least {least[1] or least[2]} for the characters of this text" if least else "another size"
-        raise ParameterError("vocabulary_size", needed, vocabulary_size, "" if least else message.splitlines()[0])
+        model = learn_model(
+            list(_sentences(text)),
+            vocabulary_size,
+            model_type="bpe",
+            character_coverage=0.999,
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            allow_whitespace_only_pieces=True,
+            user_defined_symbols=[LINE_END],
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+        )
+        return cls(model)
 
     def __len__(self) -> int:
         return self._processor.vocab_size()
 
     def encode(self, text: str) -> EncodedText:
-        lines = self._processor.encode(text.encode("utf-8", "replace").decode().split(LINE_END), out_type=int)
+        lines = self._processor.encode(in_utf8(text).split(LINE_END), out_type=int)
         codes = list(chain.from_iterable((*line, self.line_end) for line in lines))[:-1]
         return encoded(torch.tensor(codes, dtype=torch.int64), text)
 
@@ -86,37 +91,6 @@ class Subwords(Tokenization):
     def from_json(cls, values: dict[str, Any]) -> Self:
         """From what `to_json` gave."""
         return cls(base64.b64decode(values["sentencepiece"]))
-
-
-def _train(text: str, vocabulary_size: int) -> bytes:
-    written = io.BytesIO()
-    _sentencepiece().SentencePieceTrainer.train(
-        sentence_iterator=_sentences(text),
-        model_writer=written,
-        model_type="bpe",
-        vocab_size=vocabulary_size,
-        character_coverage=0.999,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        allow_whitespace_only_pieces=True,
-        user_defined_symbols=[LINE_END],
-        bos_id=-1,
-        eos_id=-1,
-        pad_id=-1,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return written.getvalue()
-
-
-def _sentencepiece() -> Any:
-    try:
-        import sentencepiece
-    except ImportError:
-        raise MissingExtraError("sentencepiece", "text", "cutting text into subwords") from None
-    return sentencepiece
 
 
 def _sentences(text: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.tag.metrics import Counts, Scores
 from recurra.tasks.tag.tagger import Evaluation
+from recurra.text_table import percent, text_table
 
 __all__ = ["evaluation_table", "write_evaluation"]
 
@@ -21,11 +22,11 @@ def evaluation_table(evaluation: Evaluation) -> str:
     model, baseline = evaluation.model, evaluation.baseline
     lines = [["", "precision", "recall", "F1", "accuracy"]] if model.overall else [["", "accuracy"]]
     for name, scores in (("model", model), (_BASELINE, baseline)):
-        lines.append([name, *(_cells(scores.overall) if scores.overall else []), _percent(scores.accuracy)])
+        lines.append([name, *(_cells(scores.overall) if scores.overall else []), percent(scores.accuracy)])
     what = "type" if model.overall else "tag"
     by_tag = [[what, "precision", "recall", "F1", "number"]]
     by_tag += [[name, *_cells(counts), f"{counts.true:,}"] for name, counts in model.by_tag.items()]
-    return f"{_aligned(lines)}\n\n{_aligned(by_tag)}"
+    return f"{text_table(lines)}\n\n{text_table(by_tag)}"
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
@@ -60,18 +61,4 @@ def _json(scores: Scores) -> dict[str, Any]:
 
 
 def _cells(counts: Counts) -> list[str]:
-    return [_percent(value) for value in (counts.precision, counts.recall, counts.f1)]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
-
-
-def _aligned(lines: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    return [percent(value) for value in (counts.precision, counts.recall, counts.f1)]

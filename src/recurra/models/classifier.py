@@ -1,0 +1,99 @@
+"""Many-to-one: a sequence read, one decision made."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import Cell
+from recurra.layers import Recurrent, VariationalDropout
+from recurra.models.convolution import SequenceConvolution
+from recurra.models.pooling import Pooling
+from recurra.shapes import check_positive, check_probability
+
+__all__ = ["SequenceClassifier"]
+
+
+class SequenceClassifier(nn.Module):
+    """Scores of labels: a convolution (by option), recurrent layers, a pooling over steps, a linear map.
+
+    Dropout, with the same mask at every step of a sequence (Gal and Ghahramani 2016), is on what the first layer reads,
+    and between recurrent layers; plain dropout is on the pooled vector.
+
+    Args:
+        cell: the equations.
+        input_size: I, features of a step.
+        hidden_size: H, of each direction.
+        num_labels: K.
+        num_layers: L.
+        bidirectional: whether the sequence is also read backward.
+        pooling: one or more of `recurra.models.POOLINGS`.
+        filters: of the convolution; 0 for none.
+        kernel_size: steps a filter sees.
+        stride: steps from one output of the convolution to the next.
+        dropout: probability.
+        recurrent_dropout: probability, on what the recurrent weights read.
+
+    Raises:
+        ParameterError: for a parameter out of its range.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        num_labels: int,
+        num_layers: int = 1,
+        bidirectional: bool = True,
+        pooling: str | Sequence[str] = "max",
+        filters: int = 0,
+        kernel_size: int = 3,
+        stride: int = 1,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_positive("num_labels", num_labels)
+        check_positive("filters", filters, at_least=0)
+        check_probability("dropout", dropout)
+        self.convolution = None
+        if filters:
+            self.convolution = SequenceConvolution(input_size, filters, kernel_size, stride)
+        self.input_dropout = VariationalDropout(dropout, batch_first=True)
+        self.recurrent = Recurrent(
+            cell,
+            filters or input_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            dropout=dropout if num_layers > 1 else 0.0,
+            bidirectional=bidirectional,
+            recurrent_dropout=recurrent_dropout,
+            variational=True,
+        )
+        self.pooling = Pooling(pooling, self.recurrent.output_size, bidirectional)
+        self.dropout = nn.Dropout(dropout)
+        self.scores = nn.Linear(self.pooling.output_size, num_labels)
+
+    def forward(self, inputs: Tensor, lengths: Tensor | Sequence[int] | None = None) -> tuple[Tensor, Any]:
+        """Read sequences.
+
+        Args:
+            inputs: (B, T, I).
+            lengths: true lengths (B,), 0 to T; all T where None.
+
+        Returns:
+            The scores, or logits, of the labels (B, K), and the final state of the recurrent layers.
+
+        Raises:
+            ShapeError: where a shape or length does not fit.
+        """
+        if lengths is None:
+            lengths = torch.full((len(inputs),), inputs.shape[1])
+        inputs = self.input_dropout(inputs)
+        if self.convolution is not None:
+            inputs, lengths = self.convolution(inputs, lengths)
+        output, state = self.recurrent(inputs, lengths=lengths)
+        return self.scores(self.dropout(self.pooling(output, lengths))), state

@@ -1,0 +1,102 @@
+"""What any classifier has to beat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.word_encoding import WordEncoding
+from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
+from recurra.tasks.classify.labels import LabelSet
+
+__all__ = ["Baseline", "fit_baseline"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A linear rule, learned by counting.
+
+    Of texts naive Bayes over the words that occur (Wang and Manning 2012, MNB with binary counts); of series the
+    nearest of the labels' means of each channel's mean, deviation and mean step. With several labels each is decided
+    alone.
+
+    Attributes:
+        weight: (F, K).
+        bias: (K,), or with several labels what is to be passed.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    @staticmethod
+    def name(texts: bool) -> str:
+        """What it is called."""
+        return "naive Bayes" if texts else "nearest mean"
+
+    def predict(
+        self, encoding: TextEncoding | SeriesEncoding, labels: LabelSet, items: Sequence[Any]
+    ) -> list[tuple[str, ...]]:
+        """The labels of items."""
+        scores = np.stack([self._scores(encoding, item) for item in items])
+        if labels.several:
+            # Only signs count: above a half is above 0.
+            return labels.decode((scores > 0).astype(float))
+        return labels.decode(scores)
+
+    def _scores(self, encoding: TextEncoding | SeriesEncoding, item: Any) -> np.ndarray:
+        if isinstance(encoding, TextEncoding):
+            numbers = sorted(_words(encoding, item))
+            return (self.weight[numbers].sum(0) + self.bias).numpy()
+        return (_summary(encoding, item) @ self.weight + self.bias).numpy()
+
+
+def fit_baseline(
+    encoding: TextEncoding | SeriesEncoding, labels: LabelSet, items: Sequence[Any], target: Tensor
+) -> Baseline:
+    """Learn from training items, and the numbers of their labels (N,) or (N, K) as of `LabelSet.encode`."""
+    indicator = target if labels.several else torch.nn.functional.one_hot(target, len(labels)).float()
+    if isinstance(encoding, TextEncoding):
+        return _naive_bayes(encoding.words, [_words(encoding, item) for item in items], indicator, labels.several)
+    return _nearest_mean(torch.stack([_summary(encoding, item) for item in items]), indicator, labels.several)
+
+
+def _naive_bayes(words: WordEncoding, items: Sequence[set[int]], indicator: Tensor, several: bool) -> Baseline:
+    counts = torch.ones(len(words.words), indicator.shape[1])
+    others = torch.ones_like(counts)
+    for numbers, row in zip(items, indicator, strict=True):
+        rows = sorted(numbers)
+        counts[rows] += row
+        others[rows] += 1 - row
+    # The unknown word says nothing: in training there are none.
+    weight = (counts / counts.sum(0)).log()
+    prior = indicator.mean(0).clamp(1e-6, 1 - 1e-6)
+    bias = prior.log()
+    if several:
+        weight = weight - (others / others.sum(0)).log()
+        bias = bias - (1 - prior).log()
+    weight[0] = 0
+    return Baseline(weight, bias)
+
+
+def _nearest_mean(features: Tensor, indicator: Tensor, several: bool) -> Baseline:
+    # |x - m|^2 less |x|^2, which is the same for all labels, is linear in x.
+    means = (indicator.T @ features) / indicator.sum(0).clamp(min=1).unsqueeze(1)
+    weight, bias = 2 * means.T, -(means**2).sum(1)
+    if several:
+        absent = 1 - indicator
+        others = (absent.T @ features) / absent.sum(0).clamp(min=1).unsqueeze(1)
+        weight, bias = weight - 2 * others.T, bias + (others**2).sum(1)
+    return Baseline(weight, bias)
+
+
+def _words(encoding: TextEncoding, text: str) -> set[int]:
+    return {encoding.words.word(token) for token in encoding.tokens(text)} - {0}
+
+
+def _summary(encoding: SeriesEncoding, series: np.ndarray) -> Tensor:
+    steps = encoding.encode(series)[:, : len(encoding.channels)]
+    change = steps.diff(dim=0).abs().mean(0) if len(steps) > 1 else torch.zeros(steps.shape[1])
+    return torch.cat([steps.mean(0), steps.std(0, correction=0), change])

@@ -1,0 +1,214 @@
+"""Texts and series as the network reads them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.buckets import collate
+from recurra.data.word_encoding import UNKNOWN, EncodedSentences, Tokens, WordEncoding
+from recurra.errors import DataError
+from recurra.tasks.classify.pieces import cut
+from recurra.tasks.classify.settings import ClassifySettings
+
+__all__ = ["EncodedSeries", "EncodedTexts", "SeriesEncoding", "Steps", "TextEncoding"]
+
+_log = logging.getLogger("recurra.classify")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A batch of series.
+
+    Attributes:
+        values: (B, T, I).
+        lengths: true lengths (B,), int64 on the CPU.
+    """
+
+    values: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device) -> "Steps":
+        """The same on a device; lengths stay on the CPU, where the layers read them."""
+        return Steps(self.values.to(device), self.lengths)
+
+
+@dataclass(frozen=True)
+class TextEncoding:
+    """How texts become tokens and these numbers.
+
+    Attributes:
+        words: the vocabularies.
+        split: as of `ClassifySettings`.
+        max_length: tokens read of a text.
+    """
+
+    words: WordEncoding
+    split: Literal["words", "spaces", "characters"]
+    max_length: int
+
+    def tokens(self, text: str) -> list[str]:
+        """The tokens of a text; of a blank one the unknown word, as a sequence has a step."""
+        return [piece.text for piece in cut(text, self.split, self.max_length)] or [UNKNOWN]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return {"words": self.words.to_json(), "split": self.split, "max_length": self.max_length}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "TextEncoding":
+        """From what `to_json` gave."""
+        return cls(WordEncoding.from_json(values["words"]), values["split"], values["max_length"])
+
+
+@dataclass(frozen=True)
+class SeriesEncoding:
+    """How series become numbers of like size.
+
+    A value that is missing reads as 0, the mean; where training has any, each channel is followed by one that says
+    which are (1 for missing).
+
+    Attributes:
+        channels: their names.
+        normalization: as of `ClassifySettings`.
+        mean: of each channel in training.
+        deviation: standard deviation of each, 1 where it never changes.
+        missing: whether training has missing values.
+    """
+
+    channels: tuple[str, ...]
+    normalization: Literal["channel", "series", "none"]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    missing: bool
+
+    @classmethod
+    def of(
+        cls, series: Sequence[np.ndarray], channels: tuple[str, ...], settings: ClassifySettings
+    ) -> "SeriesEncoding":
+        """From training series, each (T, C)."""
+        values = np.concatenate(series).astype(np.float64)
+        mean, deviation = _mean_and_deviation(values)
+        missing = bool(np.isnan(values).any())
+        return cls(channels, settings.normalization, tuple(mean.tolist()), tuple(deviation.tolist()), missing)
+
+    @property
+    def size(self) -> int:
+        """Features of a step, I."""
+        return len(self.channels) * (2 if self.missing else 1)
+
+    def encode(self, series: np.ndarray) -> Tensor:
+        """The features (T, I) of a series (T, C)."""
+        mean, deviation = np.array(self.mean), np.array(self.deviation)
+        if self.normalization == "series":
+            mean, deviation = _mean_and_deviation(series.astype(np.float64))
+        values = series if self.normalization == "none" else (series - mean) / deviation
+        absent = np.isnan(values)
+        parts = [np.where(absent, 0, values)] + ([absent] if self.missing else [])
+        return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "SeriesEncoding":
+        """From what `to_json` gave."""
+        read: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**read)
+
+
+class EncodedTexts:
+    """Texts laid out so that a batch of any of them is cut quickly.
+
+    Args:
+        encoding: of texts.
+        texts: at least one.
+        vectors: pretrained (V, P); None where there are none.
+        source: of the texts, to name in a warning.
+    """
+
+    def __init__(
+        self, encoding: TextEncoding, texts: Sequence[str], vectors: Tensor | None, source: str = "the texts"
+    ) -> None:
+        words = [encoding.tokens(text) for text in texts]
+        most = encoding.max_length
+        longer = [row for row, text in enumerate(texts) if len(words[row]) == most and _is_longer(text, encoding)]
+        if longer:
+            _log.warning(
+                "%s: %d texts, the first number %d, have more than max_length = %d tokens; the rest is not read",
+                *(source, len(longer), longer[0] + 1, most),
+            )
+        self._encoding, self._words, self._vectors = encoding, words, vectors
+        self._encoded = EncodedSentences(encoding.words, words, vectors)
+        self.lengths = self._encoded.lengths
+
+    def batch(self, indices: np.ndarray) -> Tokens:
+        """The batch of some texts."""
+        return self._encoded.tokens(indices)
+
+    def beginnings(self, share: float) -> "EncodedTexts":
+        """The first `share` of the tokens of each, at least one."""
+        shorter = object.__new__(EncodedTexts)
+        shorter._encoding, shorter._vectors = self._encoding, self._vectors
+        shorter._words = [words[: _part(len(words), share)] for words in self._words]
+        shorter._encoded = EncodedSentences(self._encoding.words, shorter._words, self._vectors)
+        shorter.lengths = shorter._encoded.lengths
+        return shorter
+
+
+class EncodedSeries:
+    """Series laid out for batches.
+
+    Args:
+        encoding: of series.
+        series: each (T, C), at least one.
+        source: of the series, for messages.
+
+    Raises:
+        DataError: for another number of channels than in training.
+    """
+
+    def __init__(self, encoding: SeriesEncoding, series: Sequence[np.ndarray], source: str = "the series") -> None:
+        for number, one in enumerate(series, start=1):
+            if one.ndim != 2 or one.shape[1] != len(encoding.channels) or not len(one):
+                expected = f"(T, {len(encoding.channels)}) with T at least 1, the channels trained on"
+                raise DataError(f"{source}: series {number} has the shape {one.shape}, expected {expected}")
+        self._steps = [encoding.encode(one) for one in series]
+        self.lengths = np.array([len(steps) for steps in self._steps], dtype=np.int64)
+
+    def batch(self, indices: np.ndarray) -> Steps:
+        """The batch of some series."""
+        return Steps(*collate([self._steps[index] for index in indices]))
+
+    def beginnings(self, share: float) -> "EncodedSeries":
+        """The first `share` of the steps of each, at least one.
+
+        Series normalised by themselves stay normalised by all of their steps.
+        """
+        shorter = object.__new__(EncodedSeries)
+        shorter._steps = [steps[: _part(len(steps), share)] for steps in self._steps]
+        shorter.lengths = np.array([len(steps) for steps in shorter._steps], dtype=np.int64)
+        return shorter
+
+
+def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the observed values (T, C) of each channel; 0 and 1 where there is nothing to go by."""
+    seen = ~np.isnan(values)
+    count = np.maximum(seen.sum(0), 1)
+    mean = np.where(seen, values, 0).sum(0) / count
+    deviation = np.sqrt((np.where(seen, values - mean, 0) ** 2).sum(0) / count)
+    return mean, np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1e-30), deviation, 1.0)
+
+
+def _part(length: int, share: float) -> int:
+    # Less a rounding error: a tenth of ten is one.
+    return min(length, max(1, int(np.ceil(share * length - 1e-9))))
+
+
+def _is_longer(text: str, encoding: TextEncoding) -> bool:
+    return len(cut(text, encoding.split, encoding.max_length + 1)) > encoding.max_length
