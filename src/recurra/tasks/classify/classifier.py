@@ -21,7 +21,7 @@ from recurra.tasks.classify.given import Items, Reading, as_items, split
 from recurra.tasks.classify.metrics import Scores, score
 from recurra.tasks.classify.run import ClassifyRun
 from recurra.tasks.classify.settings import ClassifySettings
-from recurra.training import Estimator, processes
+from recurra.training import Estimator
 
 __all__ = ["Classifier", "Evaluation", "Prediction"]
 
@@ -144,7 +144,8 @@ class Classifier(Estimator[ClassifySettings, ClassifyRun]):
         Raises:
             DataError: where the data cannot be used; the message names file, line and the way out.
             RunError: where the folder already holds a run, or has none to resume.
-            TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved.
+            TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved. Such a run can be
+                loaded, but is not calibrated before it is resumed and ends.
         """
         path = None if folder is None else Path(folder)
         reading = reading or Reading()
@@ -159,11 +160,7 @@ class Classifier(Estimator[ClassifySettings, ClassifyRun]):
         run = ClassifyRun(model, baseline, reading, _facts(training, held_out, vectors))
         resume = self._kept_run(path, resume, run) is not None
         trainer = make_trainer(model, training, held_out, path, tensorboard, progress)
-        self._train(run, trainer, path, resume)
-        calibrate(model, held_out)
-        if path is not None and processes().is_first:
-            run.write(path)
-        return self
+        return self._train(run, trainer, path, resume, lambda: calibrate(model, held_out))
 
     def predict(self, data: Any, reading: Reading | None = None) -> list[Prediction]:
         """Labels and their probabilities.

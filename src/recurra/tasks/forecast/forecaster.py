@@ -1,9 +1,8 @@
 """The forecaster as an estimator: fit, predict, cross-validate, save, load."""
 
-import json
 import logging
-import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,22 +15,21 @@ from recurra.data.read_series import attach_future_file, continuation, read_seri
 from recurra.data.series import Columns, SeriesSet
 from recurra.data.series_frame import series_from_frame
 from recurra.data.stamps import stamp_text
-from recurra.errors import DataError, ParameterError, RunError
-from recurra.files import prepare_folder
+from recurra.errors import DataError, ParameterError
 from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
 from recurra.tasks.forecast.fit import make_trainer, prepare
 from recurra.tasks.forecast.fitted import FittedModel
 from recurra.tasks.forecast.frames import forecast_frame, like
-from recurra.tasks.forecast.run import ForecastRun, load_forecast_run, load_weights, save_forecast_run
+from recurra.tasks.forecast.run import ForecastRun
 from recurra.tasks.forecast.settings import ForecastSettings
-from recurra.training import Checkpoint, TrainingResult, goes_on, has_run, processes, save_checkpoint
+from recurra.training import Estimator
 
 __all__ = ["Forecaster"]
 
 _log = logging.getLogger("recurra.forecast")
 
 
-class Forecaster:
+class Forecaster(Estimator[ForecastSettings, ForecastRun]):
     """A recurrent forecaster, global over all the series it is given.
 
     Args:
@@ -47,23 +45,15 @@ class Forecaster:
         >>> forecaster.save("runs/sales")
     """
 
+    noun = "forecaster"
+    settings_class = ForecastSettings
+    run_class = ForecastRun
+    _given: Any = None
+
     def __init__(self, horizon: int, **options: Any) -> None:
         columns = set(options) & {"past", "known", "static"}
         hint = "Columns are named in fit(columns=Columns(...))." if columns else ""
-        self._use(ForecastSettings.from_options({"horizon": horizon, **options}, hint))
-
-    @classmethod
-    def from_settings(cls, settings: ForecastSettings) -> Self:
-        """A forecaster, not fitted, with these settings."""
-        forecaster = cls.__new__(cls)
-        forecaster._use(settings)
-        return forecaster
-
-    def _use(self, settings: ForecastSettings) -> None:
-        self.settings = settings
-        self.training_result: TrainingResult | None = None
-        self._run: ForecastRun | None = None
-        self._given: Any = None
+        self.settings = ForecastSettings.from_options({"horizon": horizon, **options}, hint)
 
     @property
     def model(self) -> FittedModel:
@@ -120,22 +110,10 @@ class Forecaster:
         seen = series.until(held_out)
         preparation = prepare(seen, self.settings)
         run = ForecastRun(preparation.model, series, held_out)
-        if path is None and resume:
-            raise ParameterError("folder", "the folder of the run to resume", None)
-        # torch takes seconds to make its first optimiser: before the folder is opened, not within.
+        resume = self._kept_run(path, resume, run) is not None
         trainer = make_trainer(preparation, path, tensorboard, progress)
-        group = processes()
-        if path is not None:
-            resume = resume or goes_on(path)
-            if group.is_first or resume:
-                _open_folder(path, run, resume)
-            group.wait()
-        self.training_result = trainer.fit(resume)
-        if self.settings.conformal:
-            run.model.fit_margins(seen, preparation.rows, preparation.origins)
-            if path is not None and group.is_first:
-                save_forecast_run(run, path)
-        self._run = run
+        fit_margins = partial(run.model.fit_margins, seen, preparation.rows, preparation.origins)
+        self._train(run, trainer, path, resume, fit_margins if self.settings.conformal else None)
         self._given = data
         return self
 
@@ -237,44 +215,16 @@ class Forecaster:
         rows = np.arange(len(data))
         return self._backtest(longer, Folds(rows, data.lengths, np.zeros(len(data), int), {}))
 
-    def save(self, folder: str | Path) -> None:
-        """Write the forecaster into a folder; `load` reads it.
-
-        Raises:
-            RunError: where the forecaster is not fitted, or the folder cannot be written or holds another run.
-        """
-        path, run = Path(folder), self._fitted()
-        if has_run(path):
-            raise RunError(f"{path}: already holds a run; choose another folder")
-        prepare_folder(path)
-        checkpoint = Checkpoint()
-        checkpoint.add_group("model", run.model.network.state_dict())
-        save_checkpoint(checkpoint, path / "best.safetensors")
-        save_forecast_run(run, path)
-
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read a forecaster that `save` or `recurra train forecast` wrote, finished or interrupted.
-
-        Raises:
-            RunError: where the folder is not such a run, or is damaged.
-        """
-        path = Path(folder)
-        run = load_forecast_run(path)
-        load_weights(run.model, path)
+        forecaster = super().load(folder)
+        run = forecaster._fitted()
         if run.model.settings.conformal and run.model.margins is None:
             # Training was cut short before the intervals were fitted; what they need is in the run.
             seen = run.data.until(run.held_out)
             preparation = prepare(seen, run.model.settings)
             run.model.fit_margins(seen, preparation.rows, preparation.origins)
-        forecaster = cls.from_settings(run.model.settings)
-        forecaster._run = run
         return forecaster
-
-    def _fitted(self) -> ForecastRun:
-        if self._run is None:
-            raise RunError("the forecaster is not fitted; call fit first, or load a run")
-        return self._run
 
     def _series_like_fit(self, data: Any, columns: Columns | None, frequency: str | None) -> SeriesSet:
         run = self._fitted()
@@ -378,41 +328,3 @@ def _check_held_out(series: SeriesSet, held_out: int) -> None:
     if len(gone) == len(series):
         raise DataError(message)
     _log.warning("%s", message)
-
-
-def _open_folder(folder: Path, run: ForecastRun, resume: bool) -> None:
-    """Put a new run into its folder, or see that the run to resume is the same."""
-    if not resume:
-        if has_run(folder):
-            raise RunError(
-                f"{folder}: already holds a run. Go on with it (--resume), choose another folder (--out), or "
-                "delete it first."
-            )
-        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-        save_forecast_run(run, folder)
-        return
-    differences = _differences(load_forecast_run(folder), run)
-    if differences:
-        raise RunError(
-            f"{folder}: cannot resume with other {', '.join(differences)}; give the same, or train into another folder"
-        )
-
-
-def _differences(kept: ForecastRun, run: ForecastRun) -> list[str]:
-    """What differs between two runs, the margins aside, which only training fills in."""
-    before, now = (json.loads(json.dumps(r.model.to_json())) for r in (kept, run))
-    settings = [name for name, value in now["settings"].items() if before["settings"][name] != value]
-    parts = [name for name in ("frequency", "encoding", "shape", "sizes", "trained_until") if before[name] != now[name]]
-    if not _same_values(kept.data, run.data):
-        parts.append("values")
-    return settings + (["data (" + ", ".join(parts) + ")"] if parts else [])
-
-
-def _same_values(a: SeriesSet, b: SeriesSet) -> bool:
-    return a.ids == b.ids and all(
-        one.static == other.static
-        and all(
-            np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in ("y", "past", "known")
-        )
-        for one, other in zip(a, b, strict=True)
-    )

@@ -1,7 +1,6 @@
 """A language model as it computes: tokens and network."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 
@@ -12,7 +11,7 @@ from recurra.models import RecurrentLanguageModel
 from recurra.tasks.language.settings import LanguageSettings
 from recurra.training.device import usable_device
 
-__all__ = ["FittedModel", "settings_from_json"]
+__all__ = ["FittedModel"]
 
 
 @dataclass
@@ -54,17 +53,3 @@ class FittedModel:
             drawn = initialize(network, settings.initialization, forget_bias=settings.forget_bias)
         self.initialization = {"embedding.weight": f"normal, variance 1 / {settings.features}", **drawn}
         self.network = network.to(self.device)
-
-    def settings_to_json(self) -> dict[str, Any]:
-        """The settings as values for JSON."""
-        return asdict(self.settings)
-
-
-def settings_from_json(values: dict[str, Any]) -> LanguageSettings:
-    """The settings that `settings_to_json` gave.
-
-    Raises:
-        TypeError: where they are of another version.
-    """
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return LanguageSettings(**settings)

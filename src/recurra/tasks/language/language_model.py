@@ -4,14 +4,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Self, overload
 
 import numpy as np
 import torch
 
 from recurra.data.tokens import EncodedText, Tokenization, learn_tokens
-from recurra.errors import DataError, ParameterError, RunError
-from recurra.files import prepare_folder
+from recurra.errors import DataError, ParameterError
 from recurra.shapes import check_positive
 from recurra.tasks.language.corpus import Corpus, read_corpus
 from recurra.tasks.language.evaluation import Evaluation, evaluate_text
@@ -19,11 +18,11 @@ from recurra.tasks.language.fit import make_trainer
 from recurra.tasks.language.fitted import FittedModel
 from recurra.tasks.language.generation import generate_tokens, score_tokens
 from recurra.tasks.language.reader import Reader
-from recurra.tasks.language.run import LanguageRun, load_language_run, load_weights, save_language_run
+from recurra.tasks.language.run import LanguageRun
 from recurra.tasks.language.sampling import Sampling
 from recurra.tasks.language.settings import LanguageSettings
 from recurra.tasks.language.surprise import ScoredToken
-from recurra.training import Checkpoint, TrainingResult, goes_on, has_run, processes, save_checkpoint
+from recurra.training import Estimator
 from recurra.training.device import check_device
 
 __all__ = ["LanguageModel"]
@@ -31,7 +30,7 @@ __all__ = ["LanguageModel"]
 _log = logging.getLogger("recurra.language")
 
 
-class LanguageModel:
+class LanguageModel(Estimator[LanguageSettings, LanguageRun]):
     """A recurrent language model: what comes next in a text, token by token.
 
     Every text, to score, to evaluate or to go on from, is read as if it began a line.
@@ -48,20 +47,9 @@ class LanguageModel:
         >>> model.save("runs/shakespeare")
     """
 
-    def __init__(self, **options: Any) -> None:
-        self._use(LanguageSettings.from_options(options))
-
-    @classmethod
-    def from_settings(cls, settings: LanguageSettings) -> Self:
-        """A language model, not fitted, with these settings."""
-        model = cls.__new__(cls)
-        model._use(settings)
-        return model
-
-    def _use(self, settings: LanguageSettings) -> None:
-        self.settings = settings
-        self.training_result: TrainingResult | None = None
-        self._run: LanguageRun | None = None
+    noun = "language model"
+    settings_class = LanguageSettings
+    run_class = LanguageRun
 
     @property
     def model(self) -> FittedModel:
@@ -113,25 +101,10 @@ class LanguageModel:
         check_device(self.settings.device)
         corpus = data if isinstance(data, Corpus) else read_corpus(data, validation_share, test_share)
         path = None if folder is None else Path(folder)
-        if path is None and resume:
-            raise ParameterError("folder", "the folder of the run to resume", None)
-        resume = resume or (path is not None and goes_on(path))
-        run = _resumed_run(path, self.settings, corpus) if path is not None and resume else self._new_run(corpus)
-        # torch takes seconds to make its first optimiser: before the folder is opened, not within.
+        kept = self._kept_run(path, resume, corpus)
+        run = kept or self._new_run(corpus)
         trainer = make_trainer(run.model, run.parts, path, tensorboard, progress)
-        group = processes()
-        if path is not None and not resume:
-            if group.is_first:
-                if has_run(path):
-                    raise RunError(
-                        f"{path}: already holds a run. Go on with it (--resume), choose another folder (--out), or "
-                        "delete it first."
-                    )
-                save_language_run(run, path)
-            group.wait()
-        self.training_result = trainer.fit(resume)
-        self._run = run
-        return self
+        return self._train(run, trainer, path, resume=kept is not None)
 
     def stream(
         self,
@@ -250,45 +223,10 @@ class LanguageModel:
             raise ParameterError("part", f"one of {', '.join(self.parts)}", part)
         return evaluate_text(self.model, self.parts["train"], self.parts[part], part)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the language model into a folder; `load` reads it.
-
-        Raises:
-            RunError: where it is not fitted, or the folder cannot be written or holds another run.
-        """
-        path, run = Path(folder), self._fitted()
-        if has_run(path):
-            raise RunError(f"{path}: already holds a run; choose another folder")
-        prepare_folder(path)
-        checkpoint = Checkpoint()
-        checkpoint.add_group("model", run.model.network.state_dict())
-        save_checkpoint(checkpoint, path / "best.safetensors")
-        save_language_run(run, path)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read a language model that `save` or `recurra train language` wrote, finished or interrupted.
-
-        Raises:
-            RunError: where the folder is not such a run, or is damaged.
-            MissingExtraError: for subwords without sentencepiece.
-        """
-        path = Path(folder)
-        run = load_language_run(path)
-        load_weights(run.model, path)
-        model = cls.from_settings(run.model.settings)
-        model._run = run
-        return model
-
-    def _fitted(self) -> LanguageRun:
-        if self._run is None:
-            raise RunError("the language model is not fitted; call fit first, or load a run")
-        return self._run
-
     def _new_run(self, corpus: Corpus) -> LanguageRun:
         settings = self.settings
         tokens = learn_tokens(corpus.texts["train"], settings.tokens, settings.vocabulary_size, settings.min_count)
-        return LanguageRun(FittedModel(settings, tokens), _encode(corpus, tokens), corpus.source, corpus.split)
+        return LanguageRun.of(FittedModel(settings, tokens), corpus)
 
     def _encode_prompt(self, text: str) -> torch.Tensor:
         unknown = self.tokens.find_unknown(text)
@@ -301,34 +239,3 @@ class LanguageModel:
                 )
             _log.warning("prompt: %r is not in the vocabulary, and is read as an unknown word", symbol)
         return self.tokens.encode(text).codes
-
-
-def _encode(corpus: Corpus, tokens: Tokenization) -> dict[str, EncodedText]:
-    parts = {part: tokens.encode(text) for part, text in corpus.texts.items()}
-    for part, text in parts.items():
-        if len(text.codes) < 2:
-            raise DataError(f"{corpus.source}: the {part} text has {len(text.codes)} tokens, expected at least 2")
-    return parts
-
-
-def _resumed_run(folder: Path, settings: LanguageSettings, corpus: Corpus) -> LanguageRun:
-    """The run in a folder, where it is of these settings and texts.
-
-    Raises:
-        RunError: where it is not; naming what differs.
-    """
-    run = load_language_run(folder)
-    kept = run.model.settings
-    differences = [name for name in settings.__dataclass_fields__ if getattr(settings, name) != getattr(kept, name)]
-    if not differences:
-        given = _encode(corpus, run.model.tokens)
-        same = given.keys() == run.parts.keys() and all(
-            given[part].counts == text.counts and torch.equal(given[part].codes, text.codes)
-            for part, text in run.parts.items()
-        )
-        differences = [] if same else ["data"]
-    if differences:
-        raise RunError(
-            f"{folder}: cannot resume with other {', '.join(differences)}; give the same, or train into another folder"
-        )
-    return run

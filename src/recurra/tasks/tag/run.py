@@ -5,7 +5,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import torch
+from torch import Tensor
 
 from recurra.data.conll import ConllColumns, Sentence
 from recurra.data.word_encoding import WordEncoding
@@ -15,11 +18,11 @@ from recurra.tasks.tag.baseline import MostFrequentTags
 from recurra.tasks.tag.encoding import TagSet
 from recurra.tasks.tag.fitted import FittedTagger
 from recurra.tasks.tag.settings import TagSettings
-from recurra.training import Checkpoint, load_checkpoint, read_run, save_checkpoint, write_run
+from recurra.training import Checkpoint, Run, load_checkpoint, read_run, save_checkpoint, write_run
 
-__all__ = ["TASK", "Layout", "TagRun", "fingerprint", "load_tag_run", "load_weights", "save_tag_run"]
+__all__ = ["Layout", "TagRun", "fingerprint"]
 
-TASK = "tag"
+_TASK = "tag"
 _VOCABULARY = "vocabulary.json"
 _VECTORS = "vectors.safetensors"
 
@@ -46,12 +49,12 @@ class Layout:
         return ConllColumns(self.names, str(self.word + 1), str(self.tag + 1))
 
 
-@dataclass
-class TagRun:
-    """A run folder's content, beside weights and log.
+@dataclass(frozen=True)
+class TagRun(Run):
+    """What `Run` is, of a tagger.
 
     Attributes:
-        model: the weights are in `best.safetensors`.
+        model: its weights are in `best.safetensors`.
         baseline: of the training data.
         layout: of the training file; None where sentences were not given as a file.
         data: facts of the training data: source, sentences, words and a fingerprint.
@@ -61,6 +64,51 @@ class TagRun:
     baseline: MostFrequentTags
     layout: Layout | None
     data: dict[str, Any]
+
+    def write(self, folder: Path) -> None:
+        prepare_folder(folder)
+        model = self.model
+        vocabulary = {"encoding": model.encoding.to_json(), "baseline": self.baseline.to_json()}
+        write_text(folder / _VOCABULARY, json.dumps(vocabulary, ensure_ascii=False) + "\n")
+        if model.vectors is not None:
+            save_checkpoint(Checkpoint({"vectors": model.vectors}), folder / _VECTORS)
+        values = {
+            "settings": asdict(model.settings),
+            "tag_set": model.tag_set.to_json(),
+            "layout": None if self.layout is None else asdict(self.layout),
+            "pretrained": model.vectors is not None,
+            "data": self.data,
+        }
+        write_run(folder, _TASK, values)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        values = read_run(folder, _TASK)
+        try:
+            vocabulary = json.loads((folder / _VOCABULARY).read_text(encoding="utf-8"))
+            layout = values["layout"]
+            vectors = load_checkpoint(folder / _VECTORS).tensors["vectors"] if values["pretrained"] else None
+            return cls(
+                FittedTagger(
+                    TagSettings(**values["settings"]),
+                    WordEncoding.from_json(vocabulary["encoding"]),
+                    TagSet.from_json(values["tag_set"]),
+                    vectors,
+                ),
+                MostFrequentTags.from_json(vocabulary["baseline"]),
+                None if layout is None else Layout(**{**layout, "names": tuple(layout["names"])}),
+                values["data"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{folder}: damaged run.json or {_VOCABULARY} ({error!r})") from error
+
+    def differences(self, given: "TagRun") -> list[str]:
+        same = {
+            "data": self.data["fingerprint"] == given.data["fingerprint"],
+            "columns": self.layout == given.layout,
+            "vectors": _same(self.model.vectors, given.model.vectors),
+        }
+        return [name for name, kept in same.items() if not kept]
 
 
 def fingerprint(*parts: Sequence[Sentence] | None) -> str:
@@ -73,69 +121,7 @@ def fingerprint(*parts: Sequence[Sentence] | None) -> str:
     return digest.hexdigest()
 
 
-def save_tag_run(run: TagRun, folder: Path) -> None:
-    """Write all but the weights.
-
-    Raises:
-        RunError: where the folder cannot be written.
-    """
-    prepare_folder(folder)
-    model = run.model
-    vocabulary = {"encoding": model.encoding.to_json(), "baseline": run.baseline.to_json()}
-    write_text(folder / _VOCABULARY, json.dumps(vocabulary, ensure_ascii=False) + "\n")
-    if model.vectors is not None:
-        save_checkpoint(Checkpoint({"vectors": model.vectors}), folder / _VECTORS)
-    values = {
-        "settings": asdict(model.settings),
-        "tag_set": model.tag_set.to_json(),
-        "layout": None if run.layout is None else asdict(run.layout),
-        "pretrained": model.vectors is not None,
-        "data": run.data,
-    }
-    write_run(folder, TASK, values)
-
-
-def load_tag_run(folder: Path) -> TagRun:
-    """Read all but the weights.
-
-    Raises:
-        RunError: where the folder is not a run of this task, or is damaged.
-    """
-    values = read_run(folder, TASK)
-    path = folder / _VOCABULARY
-    try:
-        vocabulary = json.loads(path.read_text(encoding="utf-8"))
-        settings: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in values["settings"].items()
-        }
-        layout = values["layout"]
-        vectors = load_checkpoint(folder / _VECTORS).tensors["vectors"] if values["pretrained"] else None
-        return TagRun(
-            FittedTagger(
-                TagSettings(**settings),
-                WordEncoding.from_json(vocabulary["encoding"]),
-                TagSet.from_json(values["tag_set"]),
-                vectors,
-            ),
-            MostFrequentTags.from_json(vocabulary["baseline"]),
-            None if layout is None else Layout(**{**layout, "names": tuple(layout["names"])}),
-            values["data"],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder}: damaged run.json or {_VOCABULARY} ({error!r})") from error
-
-
-def load_weights(model: FittedTagger, folder: Path) -> None:
-    """Load the best weights of a run into its model.
-
-    Raises:
-        RunError: where they are missing or damaged.
-    """
-    path = folder / "best.safetensors"
-    weights = load_checkpoint(path).group("model")
-    try:
-        model.network.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}: not the weights of the model in run.json ({reason})") from error
-    model.network.eval()
+def _same(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other)

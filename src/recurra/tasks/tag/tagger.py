@@ -1,28 +1,24 @@
 """The tagger as an estimator: fit, predict, evaluate, save, load."""
 
 import logging
-import shutil
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-
-import torch
-from torch import Tensor
 
 from recurra.data.conll import ConllColumns
 from recurra.data.tag_schemes import SCHEMES, Span, recognise_scheme, spans_of, split_tag
 from recurra.data.word_vectors import WordVectors, read_word_vectors
-from recurra.errors import DataError, ParameterError, RunError
+from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.tag.baseline import MostFrequentTags
 from recurra.tasks.tag.files import Format, Given, read_tagged, read_to_tag
 from recurra.tasks.tag.fit import make_trainer, prepare
 from recurra.tasks.tag.fitted import FittedTagger
 from recurra.tasks.tag.metrics import Scores, score
-from recurra.tasks.tag.run import Layout, TagRun, fingerprint, load_tag_run, load_weights, save_tag_run
+from recurra.tasks.tag.run import Layout, TagRun, fingerprint
 from recurra.tasks.tag.settings import TagSettings
-from recurra.training import Checkpoint, TrainingResult, goes_on, has_run, processes, save_checkpoint
+from recurra.training import Estimator
 
 __all__ = ["Evaluation", "TaggedSentence", "Tagger"]
 
@@ -72,7 +68,7 @@ class Evaluation:
     unseen_tags: dict[str, int]
 
 
-class Tagger:
+class Tagger(Estimator[TagSettings, TagRun]):
     """A tagger of words: parts of speech, named entities.
 
     Args:
@@ -88,20 +84,9 @@ class Tagger:
         >>> tagger.save("runs/pos")
     """
 
-    def __init__(self, **options: Any) -> None:
-        self._use(TagSettings.from_options(options))
-
-    @classmethod
-    def from_settings(cls, settings: TagSettings) -> Self:
-        """A tagger, not fitted, with these settings."""
-        tagger = cls.__new__(cls)
-        tagger._use(settings)
-        return tagger
-
-    def _use(self, settings: TagSettings) -> None:
-        self.settings = settings
-        self.training_result: TrainingResult | None = None
-        self._run: TagRun | None = None
+    noun = "tagger"
+    settings_class = TagSettings
+    run_class = TagRun
 
     @property
     def model(self) -> FittedTagger:
@@ -147,8 +132,6 @@ class Tagger:
             RunError: where the folder already holds a run, or has none to resume.
             TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved.
         """
-        if folder is None and resume:
-            raise ParameterError("folder", "the folder of the run to resume", None)
         given = read_tagged(data, columns, kind)
         checked = None if valid is None else read_tagged(valid, columns, kind, given.layout)
         if isinstance(vectors, str | Path):
@@ -159,16 +142,9 @@ class Tagger:
         baseline = MostFrequentTags.of(given.sentences)
         run = TagRun(model, baseline, given.layout, _facts(given, checked, vectors))
         path = None if folder is None else Path(folder)
+        resume = self._kept_run(path, resume, run) is not None
         trainer = make_trainer(model, given.sentences, checked and checked.sentences, path, tensorboard, progress)
-        group = processes()
-        if path is not None:
-            resume = resume or goes_on(path)
-            if group.is_first or resume:
-                _open_folder(path, run, resume)
-            group.wait()
-        self.training_result = trainer.fit(resume)
-        self._run = run
-        return self
+        return self._train(run, trainer, path, resume)
 
     def predict(
         self, data: Any, columns: ConllColumns | None = None, kind: Format = "auto", scheme: str | None = None
@@ -272,40 +248,6 @@ class Tagger:
             _unseen_tags(run.model, given),
         )
 
-    def save(self, folder: str | Path) -> None:
-        """Write the tagger into a folder; `load` reads it.
-
-        Raises:
-            RunError: where the tagger is not fitted, or the folder cannot be written or holds another run.
-        """
-        path, run = Path(folder), self._fitted()
-        if has_run(path):
-            raise RunError(f"{path}: already holds a run; choose another folder")
-        prepare_folder(path)
-        checkpoint = Checkpoint()
-        checkpoint.add_group("model", run.model.network.state_dict())
-        save_checkpoint(checkpoint, path / "best.safetensors")
-        save_tag_run(run, path)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read a tagger that `save` or `recurra train tag` wrote, finished or interrupted.
-
-        Raises:
-            RunError: where the folder is not such a run, or is damaged.
-        """
-        path = Path(folder)
-        run = load_tag_run(path)
-        load_weights(run.model, path)
-        tagger = cls.from_settings(run.model.settings)
-        tagger._run = run
-        return tagger
-
-    def _fitted(self) -> TagRun:
-        if self._run is None:
-            raise RunError("the tagger is not fitted; call fit first, or load a run")
-        return self._run
-
 
 def _words(number: int, sentence: Any) -> tuple[str, ...]:
     words = tuple(sentence.split() if isinstance(sentence, str) else sentence)
@@ -354,40 +296,3 @@ def _warn_of_unseen(model: FittedTagger, valid: Given) -> None:
             shown,
             ", ..." if len(unseen) > 5 else "",
         )
-
-
-def _open_folder(folder: Path, run: TagRun, resume: bool) -> None:
-    """Put a new run into its folder, or see that the run to resume is the same."""
-    if not resume:
-        if has_run(folder):
-            raise RunError(
-                f"{folder}: already holds a run. Go on with it (--resume), choose another folder (--out), or "
-                "delete it first."
-            )
-        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-        save_tag_run(run, folder)
-        return
-    differences = _differences(load_tag_run(folder), run)
-    if differences:
-        raise RunError(
-            f"{folder}: cannot resume with other {', '.join(differences)}; give the same, or train into another folder"
-        )
-
-
-def _differences(kept: TagRun, run: TagRun) -> list[str]:
-    """What differs between two runs."""
-    before, now = asdict(kept.model.settings), asdict(run.model.settings)
-    found = [name for name, value in now.items() if before[name] != value]
-    if kept.data["fingerprint"] != run.data["fingerprint"]:
-        found.append("data")
-    if kept.layout != run.layout:
-        found.append("columns")
-    if not _same(kept.model.vectors, run.model.vectors):
-        found.append("vectors")
-    return found
-
-
-def _same(one: Tensor | None, other: Tensor | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return torch.equal(one, other)

@@ -1,25 +1,21 @@
 """The translator as an estimator: fit, predict, evaluate, save, load."""
 
-import json
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from recurra.data.parallel import ParallelText, read_parallel
-from recurra.errors import ParameterError, RunError
-from recurra.files import prepare_folder
+from recurra.errors import ParameterError
 from recurra.tasks.translate.fit import describe_data, learn_subwords, make_trainer, split
 from recurra.tasks.translate.fitted import FittedModel
-from recurra.tasks.translate.run import TranslationRun, load_translation_run, load_weights, save_translation_run
+from recurra.tasks.translate.run import TranslationRun
 from recurra.tasks.translate.scores import Evaluation, score
 from recurra.tasks.translate.search import Search, Translation, translate
 from recurra.tasks.translate.settings import TranslationSettings
-from recurra.training import Checkpoint, TrainingResult, goes_on, has_run, processes, save_checkpoint
+from recurra.training import Estimator
 from recurra.training.device import check_device
 
 __all__ = ["Translator", "as_parallel"]
@@ -27,7 +23,7 @@ __all__ = ["Translator", "as_parallel"]
 _DEFAULT_SEARCH = Search()
 
 
-class Translator:
+class Translator(Estimator[TranslationSettings, TranslationRun]):
     """A recurrent encoder-decoder with attention, from raw text to raw text.
 
     Args:
@@ -42,20 +38,9 @@ class Translator:
         >>> translator.save("runs/de-en")
     """
 
-    def __init__(self, **options: Any) -> None:
-        self._use(TranslationSettings.from_options(options))
-
-    @classmethod
-    def from_settings(cls, settings: TranslationSettings) -> Self:
-        """A translator, not fitted, with these settings."""
-        translator = cls.__new__(cls)
-        translator._use(settings)
-        return translator
-
-    def _use(self, settings: TranslationSettings) -> None:
-        self.settings = settings
-        self.training_result: TrainingResult | None = None
-        self._run: TranslationRun | None = None
+    noun = "translator"
+    settings_class = TranslationSettings
+    run_class = TranslationRun
 
     @property
     def model(self) -> FittedModel:
@@ -93,34 +78,14 @@ class Translator:
             TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved.
         """
         check_device(self.settings.device)
-        path = None if folder is None else Path(folder)
-        if path is None and resume:
-            raise ParameterError("folder", "the folder of the run to resume", None)
         given = as_parallel(data)
         training, held_out = split(given, None if validation is None else as_parallel(validation))
         described = describe_data(training, held_out)
-        group = processes()
-        if path is not None:
-            resume = resume or goes_on(path)
-            if has_run(path) and not resume:
-                raise RunError(
-                    f"{path}: already holds a run. Go on with it (--resume), choose another folder (--out), or delete "
-                    "it first."
-                )
-        if path is not None and resume:
-            run = load_translation_run(path)
-            _check_same(path, run, self.settings, described)
-        else:
-            run = TranslationRun(FittedModel(self.settings, *learn_subwords(training, self.settings)), described)
+        path = None if folder is None else Path(folder)
+        kept = self._kept_run(path, resume, described)
+        run = kept or self._new_run(training, described)
         trainer = make_trainer(run.model, training, held_out, path, tensorboard, progress)
-        group.wait()
-        if path is not None and not resume and group.is_first:
-            shutil.rmtree(path / "tensorboard", ignore_errors=True)
-            save_translation_run(run, path)
-        group.wait()
-        self.training_result = trainer.fit(resume)
-        self._run = run
-        return self
+        return self._train(run, trainer, path, resume=kept is not None)
 
     def predict(self, lines: Sequence[str], **search: Any) -> list[str]:
         """The best translation of each sentence; the other arguments are those of `Search`."""
@@ -184,40 +149,8 @@ class Translator:
         """
         return self.model.attention(source, self.predict([source])[0] if target is None else target)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the translator into a folder; `load` reads it.
-
-        Raises:
-            RunError: where the translator is not fitted, or the folder cannot be written or holds another run.
-        """
-        path, run = Path(folder), self._fitted()
-        if has_run(path):
-            raise RunError(f"{path}: already holds a run; choose another folder")
-        prepare_folder(path)
-        checkpoint = Checkpoint()
-        checkpoint.add_group("model", run.model.network.state_dict())
-        save_checkpoint(checkpoint, path / "best.safetensors")
-        save_translation_run(run, path)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read a translator that `save` or `recurra train translate` wrote, finished or interrupted.
-
-        Raises:
-            RunError: where the folder is not such a run, or is damaged.
-            MissingExtraError: without sentencepiece.
-        """
-        path = Path(folder)
-        run = load_translation_run(path)
-        load_weights(run.model, path)
-        translator = cls.from_settings(run.model.settings)
-        translator._run = run
-        return translator
-
-    def _fitted(self) -> TranslationRun:
-        if self._run is None:
-            raise RunError("the translator is not fitted; call fit first, or load a run")
-        return self._run
+    def _new_run(self, data: ParallelText, described: dict[str, Any]) -> TranslationRun:
+        return TranslationRun(FittedModel(self.settings, *learn_subwords(data, self.settings)), described)
 
 
 def as_parallel(data: Any) -> ParallelText:
@@ -236,15 +169,3 @@ def as_parallel(data: Any) -> ParallelText:
     if isinstance(data, tuple | list) and len(data) == 2:
         return ParallelText(tuple(data[0]), tuple(data[1]))
     raise ParameterError("data", "two files, a table, or two lists of sentences", type(data).__name__)
-
-
-def _check_same(folder: Path, run: TranslationRun, settings: TranslationSettings, data: dict[str, Any]) -> None:
-    """Refuse to go on with other settings or other data."""
-    before, now = (json.loads(json.dumps(asdict(one))) for one in (run.model.settings, settings))
-    differences = [name for name in now if before[name] != now[name]]
-    if any(run.data[name] != data[name] for name in ("digest", "validation_digest")):
-        differences.append("data")
-    if differences:
-        raise RunError(
-            f"{folder}: cannot resume with other {', '.join(differences)}; give the same, or train into another folder"
-        )
