@@ -7,11 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from made_sentences import conllu, sentences
 from recurra.cli.main import main
 from recurra.errors import DataError
 from recurra.inspection import Inspection
 from recurra.tasks.forecast import Forecaster
 from recurra.tasks.forecast.inspect import inspect_forecaster
+from recurra.tasks.language import LanguageModel
+from recurra.tasks.tag import Tagger
+from recurra.tasks.translate import Translator
 
 
 def _frame() -> pl.DataFrame:
@@ -57,7 +61,7 @@ def test_inspect_writes_the_page(run: Path, tmp_path: Path, capsys: pytest.Captu
 
 def test_the_page_goes_into_the_run_by_default(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Path] = []
-    monkeypatch.setattr("recurra.tasks.forecast.inspect.write_inspection", lambda _, folder: written.append(folder))
+    monkeypatch.setattr("recurra.tasks.forecast.inspect.report_inspection", lambda _, folder: written.append(folder))
     assert main(["inspect", str(run)]) == 0
     assert written == [run / "inspection"]
 
@@ -73,7 +77,7 @@ def test_what_cannot_be_inspected(run: Path, tmp_path: Path, capsys: pytest.Capt
     values = json.loads((other / "run.json").read_text()) | {"task": "dreaming"}
     (other / "run.json").write_text(json.dumps(values))
     assert main(["inspect", str(other)]) == 2
-    assert "a run of task 'dreaming'; `recurra inspect` knows forecast" in _error(capsys)
+    assert "a run of task 'dreaming', and `recurra inspect` is for forecast, language, tag, translate" in _error(capsys)
 
 
 def test_encoder_and_decoder_are_named_and_joined() -> None:
@@ -106,3 +110,56 @@ def _check_figures(found: Inspection, steps: int) -> None:
 def test_a_series_that_is_not_there() -> None:
     with pytest.raises(DataError):
         inspect_forecaster(_fitted(), series="nobody")
+
+
+def _reported(task: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Inspection, Path]]:
+    """What would be drawn from now on, and where to."""
+    seen: list[tuple[Inspection, Path]] = []
+    monkeypatch.setattr(f"recurra.tasks.{task}.inspect.report_inspection", lambda *given: seen.append(given))
+    return seen
+
+
+def test_a_language_model(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, passage = tmp_path / "run", tmp_path / "passage.txt"
+    text = "To be, or not to be, that is the question:\n" * 8
+    LanguageModel(hidden_size=4, max_steps=1, device="cpu").fit({"train": text, "valid": text}).save(run)
+    passage.write_text("to be, that is")
+    seen = _reported("language", monkeypatch)
+    assert main(["inspect", str(run), "--row", "2", "--out", str(tmp_path / "page")]) == 0
+    assert main(["inspect", str(run), "--data", str(passage)]) == 0
+    assert [folder for _, folder in seen] == [tmp_path / "page", run / "inspection"]
+    assert seen[0][0].words.facts["drawn"].startswith("stretch 2: ")
+    assert seen[1][0].words.facts["looked at"].startswith(f"1 stretch of 13 characters, spread over {passage}")
+    assert main(["inspect", str(run), "--row", "9"]) == 2
+    assert _error(capsys).startswith("row: expected 1 to 3, one of the stretches of the validation text, got 9")
+
+
+def test_a_tagger(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, data = tmp_path / "run", tmp_path / "some.conllu"
+    Tagger(hidden_size=4, word_size=4, max_steps=1, device="cpu").fit(sentences(20, entities=False)).save(run)
+    data.write_text(conllu(sentences(4, entities=False)))
+    command = ["inspect", str(run), "--data", str(data), "--tag-column", "upos"]
+    seen = _reported("tag", monkeypatch)
+    assert main([*command, "--row", "2", "--word", "3"]) == 0
+    assert [folder for _, folder in seen] == [run / "inspection"]
+    assert seen[0][0].words.facts["looked at"].startswith("word 3 of 4 sentences, which have one there; drawn is ")
+    assert main(["inspect", str(run)]) == 2
+    assert "A run does not keep its data. As in: recurra inspect RUN --data test.conllu" in _error(capsys)
+    assert main([*command, "--row", "5"]) == 2
+    assert _error(capsys) == f"row: expected 1 to 4, those of {data}, got 5."
+
+
+def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, target = tmp_path / "run", tmp_path / "page"
+    pairs = ["eins zwei", "drei", "zwei drei"], ["one two", "three", "two three"]
+    small = {"vocabulary_size": 290, "hidden_size": 4, "embedding_size": 4, "max_steps": 1, "device": "cpu"}
+    Translator(**small).fit(pairs, pairs, progress=False).save(run)
+    table = tmp_path / "pairs.tsv"
+    table.write_text("".join(f"{one}\t{other}\n" for one, other in zip(*pairs, strict=True)), encoding="utf-8")
+    assert main(["inspect", str(run), "--data", str(table), "--row", "1", "--subword", "2", "--out", str(target)]) == 0
+    assert f"page, pictures and tables: {target / 'index.html'}" in capsys.readouterr().out
+    assert "drawn is pair 1, “eins zwei” to “one two”" in (target / "index.html").read_text(encoding="utf-8")
+    assert len(list(target.glob("*.png"))) == 9
+    assert (target / "attribution.csv").read_text(encoding="utf-8").startswith("step,input,integrated gradients")
+    assert main(["inspect", str(run)]) == 2
+    assert "A run does not keep its data. As in: recurra inspect RUN --data val.de val.en" in _error(capsys)

@@ -52,6 +52,87 @@ def test_integrated_gradients_are_complete(cell: recurra.cells.Cell) -> None:
     assert gradient_times_input(function, inputs).relative_residual > 0.05
 
 
+def test_the_way_is_divided_where_the_output_all_but_jumps() -> None:
+    """On its way the first sequence passes a slope that a few points cannot find, the second none."""
+
+    def function(x: Tensor) -> Tensor:
+        total = x.sum((1, 2))
+        return torch.stack([torch.tanh(400 * (total[0] - 0.7)), total[1]])
+
+    x, zero = torch.full((2, 3, 2), 1 / 3, dtype=torch.float64), torch.zeros(2)
+    missed = integrated_gradients(function, [x], [zero], points=8)
+    assert missed.missed(0) > 0.1
+    assert missed.missed(1) < 1e-12
+    found = integrated_gradients(function, [x], [zero], points=8, tolerance=1e-3)
+    assert found.missed(0) < 1e-3
+    assert found.relative_residual < 1e-3
+    assert np.allclose(found.by_step[0], (found.output - found.baseline_output)[0] / 3)
+    assert 8 < found.evaluations < 400
+    assert np.allclose(found.values[0][1], missed.values[0][1])
+    of_the_second = integrated_gradients(function, [x], [zero], points=8, tolerance=1e-3, sequences=[1])
+    assert np.array_equal(of_the_second.values[0], missed.values[0])
+
+
+def test_a_jump_is_given_up_on() -> None:
+    found = integrated_gradients(
+        lambda x: x.sum((1, 2)) + (x.sum((1, 2)) > 1).to(x.dtype),
+        [torch.ones(1, 2, 1)],
+        [torch.zeros(1)],
+        tolerance=0.01,
+    )
+    assert np.allclose(found.residual, 1)
+    assert found.missed(0) == pytest.approx(1 / 3)
+    assert found.evaluations < 400
+
+
+def test_padding_is_no_input() -> None:
+    layer = linear(0.5 * torch.eye(2, dtype=torch.float64))
+    x, lengths = torch.randn(2, 6, 2, dtype=torch.float64), torch.tensor([6, 4])
+    valid = torch.arange(6) < lengths.unsqueeze(1)
+    x[~valid] = 1e6
+
+    def last(output: tuple[Tensor, Tensor]) -> Tensor:
+        return output[1][-1].sum(1)
+
+    function, inputs = function_of_inputs(layer, (x,), last, kwargs={"lengths": lengths})
+    (mean,) = mean_baselines(inputs, [valid])
+    assert torch.allclose(mean.flatten(), torch.cat([x[0], x[1, :4]]).mean(0))
+    for method in (integrated_gradients, gradient_times_input):
+        found = method(function, inputs, valid=[valid])
+        assert [len(found.of(row)[0]) for row in (0, 1)] == [6, 4]
+        assert np.allclose(found.of(1)[0], found.by_step[1, :4])
+        assert np.allclose(found.residual, 0)
+    distance = torch.where(valid, lengths.unsqueeze(1) - 1 - torch.arange(6), -1)
+    forgotten = forgetting(function, inputs, distances=[distance])
+    assert forgotten.lags.tolist() == list(range(7))
+    alone = forgetting(*function_of_inputs(layer, (x[1:, :4],), last), [mean.flatten()])
+    assert np.allclose(forgotten.change[:5, 1], alone.change[:, 0])
+    assert np.allclose(forgotten.change[4:, 1], 0)
+    with pytest.raises(ShapeError, match=r"valid: expected \(B, T\) of each input, \[\(2, 6\)\]"):
+        integrated_gradients(function, inputs, valid=[valid[:, 1:]])
+
+
+def test_what_is_near_may_lie_on_both_sides() -> None:
+    """The output is the sum of three steps around the middle one."""
+    x = torch.randn(2, 7, 1, dtype=torch.float64)
+    distance = (torch.arange(7) - 3).abs().expand(2, 7)
+    zero = torch.zeros(1)
+    found = forgetting(lambda x: x[:, 2:5].sum((1, 2)), [x], [zero], distances=[distance])
+    assert found.lags.tolist() == [0, 1, 2, 3, 4]
+    assert np.allclose(found.change[1], (x[:, 2] + x[:, 4]).flatten())
+    assert np.allclose(found.change[2:], 0)
+
+
+def test_several_modules_may_read() -> None:
+    model = EncoderDecoder(recurra.cells.GRU(), 3, 2, 4)
+    args = (torch.randn(2, 5, 3), torch.randn(2, 4, 2))
+    whole, both = (function_of_inputs(model, args, _last, reads) for reads in ("", ["encoder", "decoder"]))
+    assert all(torch.equal(a, b) for a, b in zip(whole[1], both[1], strict=True))
+    assert [tuple(x.shape) for x in both[1]] == [(2, 5, 3), (2, 4, 2)]
+    changed = [x + 1 for x in both[1]]
+    assert torch.allclose(whole[0](*changed), both[0](*changed))
+
+
 def test_an_unused_input_gets_nothing() -> None:
     layer = recurra.LSTM(3, 4, batch_first=True)
     with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import recurra
 from recurra.errors import RunError
-from recurra.inspection import Inspection, Words, inspect, write_inspection
+from recurra.inspection import Inspection, Words, inspect, report_inspection, write_inspection
 
 PICTURES = {
     *("unrolled", "gradient_by_lag", "jacobian_norms", "lyapunov", "recurrent_weights", "gates", "states"),
@@ -107,8 +107,18 @@ def test_inputs_that_no_longer_matter_are_told_of() -> None:
     layer = linear(0.2 * rotation(3))
     found = inspect(layer, torch.randn(4, 24, 3, dtype=torch.float64), output=_last)
     assert re.match(
-        "Replacing all inputs older than [34] of 24 steps changes the output by less", found.findings[-1].what
+        "Replacing all inputs but the nearest [34] of 24 steps changes the output by less", found.findings[-1].what
     )
+
+
+def test_steps_go_by_their_labels(tmp_path: Path) -> None:
+    words = Words(labels=list("$5_a\u4e00"), first_step=1, drawn="the last one", mean="the mean embedding")
+    found = inspect(linear(0.9 * rotation(3)), torch.randn(2, 5, 3, dtype=torch.float64), output=_last, words=words)
+    said = report_inspection(found, tmp_path)
+    assert said.endswith(f"page, pictures and tables: {tmp_path / 'index.html'}")
+    assert re.search(r"Step \d \(.\) counts most", (tmp_path / "index.html").read_text(encoding="utf-8"))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "attribution.csv").read_text(encoding="utf-8"))))
+    assert [(row["step"], row["input"]) for row in rows] == list(zip("12345", words.labels, strict=True))
 
 
 def test_a_folder_that_cannot_be_written(found: Inspection, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 
 import recurra
-from recurra.inspection import pictures, record, unrolled_gradients
+from recurra.inspection import Edges, UnrolledGradients, UnrolledRow, pictures, record, unrolled_gradients
+from recurra.inspection.pictures.style import label_steps, panels
 from recurra.inspection.pictures.unrolled import columns_of
 
 
@@ -38,6 +40,64 @@ def test_a_long_bidirectional_sequence_is_one_readable_picture(tmp_path: Path, m
     assert ax.get_xlabel() == "step; a column stands for 3 steps, from the number below it on"
     boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+@pytest.mark.parametrize(
+    ("labels", "drawn"),
+    [
+        ([*"$ab$"], True),
+        (["a", "_", "^", "a rather long word of it"], True),
+        (["\u4e00", "b", "c", "d"], False),  # not in the font
+        ([], False),
+    ],
+)
+def test_steps_are_called_by_their_labels(labels: list[str], drawn: bool) -> None:
+    figure, (ax,) = panels(1)
+    assert label_steps(ax, np.arange(4), labels, 8.0) == drawn
+    figure.draw_without_rendering()
+    if drawn:
+        assert [tick.get_text()[:4] for tick in ax.get_xticklabels()] == [label[:4] for label in labels]
+        assert all(len(tick.get_text()) <= 16 for tick in ax.get_xticklabels())
+
+
+def test_labels_are_drawn_where_there_is_room_for_all() -> None:
+    _, (ax,) = panels(1)
+    assert not label_steps(ax, np.arange(300), ["word"] * 300, 8.0)
+    assert label_steps(ax, np.arange(100), ["word"] * 100, 12.0)
+    assert {tick.get_rotation() for tick in ax.get_xticklabels()} == {90.0}
+    assert label_steps(ax, np.arange(100), ["w"] * 100, 12.0)
+    assert {tick.get_rotation() for tick in ax.get_xticklabels()} == {0.0}
+
+
+@pytest.mark.parametrize(("label", "joined"), [("a", True), ("word", False)])
+def test_columns_of_several_steps_are_called_by_all_their_labels(
+    label: str, joined: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), Path(path).touch()))
+    found = unrolled_gradients(record(recurra.GRU(2, 3), torch.randn(99, 1, 2)))
+    pictures.draw_unrolled(found, tmp_path / "long.png", 1, "letter", [label] * 99)
+    (ax,) = drawn[0].axes
+    if joined:
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == ["aa"] * 49 + ["a"]
+        assert ax.get_xlabel() == "letter; a column stands for 2 steps"
+    else:
+        assert ax.get_xlabel() == "letter; a column stands for 2 steps, from the number below it on"
+
+
+def test_a_decoder_begins_with_a_column_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), Path(path).touch()))
+    row = UnrolledRow("encoder", False, np.ones(41), (0,), ("encoder",))
+    other = UnrolledRow("decoder", False, np.ones(20), (0,), ("decoder",), first=41)
+    edges = (Edges(None, 0, np.ones(41)), Edges(1, None, np.ones(20)))
+    pictures.draw_unrolled(UnrolledGradients((row, other), edges, 61, 0, 1.0), tmp_path / "two.png", 1, "", "a" * 61)
+    (ax,) = drawn[0].axes
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["aa"] * 20 + ["a"] + ["aa"] * 10
+    encoder, decoder = (np.asarray(nodes.get_offsets())[:, 0].tolist() for nodes in ax.collections)
+    assert (encoder, decoder) == (list(range(21)), list(range(21, 31)))
+    (line,) = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert set(np.asarray(line.get_xdata())) == {20.5}
 
 
 def test_a_loss_that_reaches_nothing_is_drawn_all_the_same(tmp_path: Path) -> None:

@@ -61,6 +61,27 @@ def test_torch_s_layers_are_seen_into(kind: Any) -> None:
     assert found.tracks[0].steps == 7
 
 
+def test_layers_may_be_left_out() -> None:
+    """A layer that reads the characters of words has other steps, and other sequences, than the words'."""
+
+    class Spelled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.characters, self.words = recurra.GRU(3, 4), nn.LSTM(4, 5)
+
+        def forward(self, spellings: Tensor) -> Tensor:
+            _, last = self.characters(spellings)
+            return self.words(last.view(2, 3, 4))[0]
+
+    model, spellings = Spelled(), torch.randn(7, 6, 3)
+    found = record(model, spellings, layers=["words"])
+    assert torch.allclose(found.output, model(spellings), atol=1e-6)
+    assert [(track.segments[0].module, track.steps) for track in found.tracks] == [("words", 2)]
+    assert len(record(model, spellings).tracks) == 2
+    with pytest.raises(ParameterError, match="layers: expected names of recurrent layers, of characters, words, got"):
+        record(model, spellings, layers=["word"])
+
+
 def test_dropout_is_off() -> None:
     layer = recurra.GRU(3, 4, num_layers=2, dropout=0.9)
     x = torch.randn(5, 2, 3)

@@ -74,6 +74,34 @@ def test_separate_modules_are_joined_where_one_reads_the_other() -> None:
     assert _edges(found) == {(0, None), (1, None), (2, 0), (2, 1), (3, None), (None, 2), (None, 3)}
 
 
+def test_padding_is_not_drawn() -> None:
+    layer = recurra.GRU(3, 4, bidirectional=True)
+    recording = record(layer, torch.randn(6, 3, 3), lengths=torch.tensor([6, 4, 0]))
+    found = unrolled_gradients(recording, sequence=1)
+    assert found.steps == 4
+    assert {len(edges.norms) for edges in found.edges} == {len(row.through_time) for row in found.rows} == {4}
+    with pytest.raises(ParameterError, match="sequence: expected one with steps in it, got '2, which is empty'"):
+        unrolled_gradients(recording, sequence=2)
+
+
+def test_a_decoder_that_attends_comes_after_its_encoder() -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.decoder = nn.GRU(3, 4, bidirectional=True), nn.GRU(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            read = self.encoder(x)[0]
+            return self.decoder(read.mean(0, keepdim=True).expand(3, -1, -1))[0]
+
+    recording = record(Attending(), torch.randn(5, 2, 3))
+    found = unrolled_gradients(recording, lambda output: output[-1].sum(), follows=["decoder"])
+    assert [row.first for row in found.rows] == [0, 0, 5]
+    assert found.steps == 8
+    assert _edges(found) == {(0, None), (1, None), (2, None), (None, 0), (None, 1), (None, 2)}
+    assert [found.rows[edges.row].first for edges in found.edges] == [0, 0, 5, 0, 0, 5]
+
+
 def test_encoder_and_decoder_are_one_row() -> None:
     model = EncoderDecoder(recurra.cells.LSTM(), 3, 2, 4, num_layers=2)
     found = unrolled_gradients(record(model, torch.randn(1, 6, 3), torch.randn(1, 3, 2)))

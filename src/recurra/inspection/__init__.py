@@ -10,7 +10,7 @@ from recurra.inspection.inspection import Inspection, Words, inspect
 from recurra.inspection.lag import GradientByLag, LagCurve, gradient_by_lag
 from recurra.inspection.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from recurra.inspection.memory import JacobianNorms, jacobian_norms
-from recurra.inspection.page import write_inspection
+from recurra.inspection.page import report_inspection, write_inspection
 from recurra.inspection.reading import function_of_inputs
 from recurra.inspection.record import Recording, record
 from recurra.inspection.saturation import GateSaturation, gate_saturation
@@ -58,6 +58,7 @@ __all__ = [
     "mean_baselines",
     "record",
     "recurrent_spectra",
+    "report_inspection",
     "state_gradients",
     "state_statistics",
     "unrolled_gradients",

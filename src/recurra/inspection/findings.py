@@ -45,8 +45,9 @@ def find(
     states: Sequence[StateStatistics],
     attribution: Attribution | None = None,
     forgotten: Forgetting | None = None,
+    sequence: int = 0,
 ) -> tuple[Finding, ...]:
-    """What is unusual, gradients first, then dynamics, units, and what the figures are worth."""
+    """What is unusual, gradients first, then dynamics, units, and what the figures of the sequence drawn are worth."""
     found = []
     growth = {norms.track: norms.decay.factor for norms in jacobians}
     cells = {track.name: track.segments[0].cell for track in recording.tracks}
@@ -55,12 +56,12 @@ def find(
     found += [_of_chaos(spectrum) for spectrum in lyapunov if spectrum.largest > _CHAOTIC]
     found += [_of_gate(gate) for gate in gates if gate.stuck >= _MANY * len(gate.low) and gate.function != "relu"]
     found += [_of_dead_units(state) for state in states if len(state.dead)]
-    if attribution is not None and attribution.relative_residual > _INCOMPLETE:
-        share = f"{attribution.relative_residual:.0%}"
+    if attribution is not None and attribution.missed(sequence) > _INCOMPLETE:
+        share = f"{attribution.missed(sequence):.0%}"
         found.append(
             Finding(
                 f"Integrated gradients miss {share} of the change of the output that they should add up to.",
-                "Take the attributions as a rough picture; from Python, more points make them exact.",
+                "Take the attributions as a rough picture: on the way from the mean to this input the output jumps.",
             )
         )
     if forgotten is not None and forgotten.effect[0] > 0:
@@ -140,8 +141,8 @@ def _of_unused_inputs(forgotten: Forgetting) -> list[Finding]:
         return []
     return [
         Finding(
-            f"Replacing all inputs older than {reach} of {steps} steps changes the output by less than 1 % of what "
-            "replacing everything does.",
-            "A shorter input would do, and train faster; or the network has yet to learn to use what is older.",
+            f"Replacing all inputs but the nearest {reach} of {steps} steps changes the output by less than 1 % of "
+            "what replacing everything does.",
+            "A shorter input would do, and train faster; or the network has yet to learn to use what is further away.",
         )
     ]

@@ -1,4 +1,4 @@
-"""What is forgotten: the effect on the output of replacing inputs older than k steps."""
+"""What is forgotten: the effect on the output of replacing inputs that are k steps or more away from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ __all__ = ["Forgetting", "forgetting"]
 
 @dataclass(frozen=True)
 class Forgetting:
-    """The effect of inputs older than k steps.
+    """The effect of inputs further away than k steps.
 
     Attributes:
-        lags: (K,), k: how many of the last steps were left as they are, from 0 up to T.
-        change: (K, B), by how much the output changed: f(x) less f of x with all older steps replaced.
+        lags: (K,), k: how many of the nearest steps were left as they are, from 0 up to all.
+        change: (K, B), by how much the output changed: f(x) less f of x with all other steps replaced.
         output: (B,), f(x).
     """
 
@@ -32,8 +32,8 @@ class Forgetting:
         return np.abs(self.change).mean(1)
 
     def reach(self, share: float = 0.01) -> int:
-        """The least k such that replacing what is older changes the output by no more than this share of what replacing
-        everything does, for this k and all larger ones."""
+        """The least k such that replacing what is further away changes the output by no more than this share of what
+        replacing everything does, for this k and all larger ones."""
         above = np.flatnonzero(self.effect > share * self.effect[0])
         return int(self.lags[min(above[-1] + 1, len(self.lags) - 1)]) if len(above) else 0
 
@@ -43,38 +43,50 @@ def forgetting(
     inputs: Sequence[Tensor],
     baselines: Sequence[Tensor] | None = None,
     most_lags: int = 40,
+    distances: Sequence[Tensor] | None = None,
 ) -> Forgetting:
-    """Replace the inputs older than k steps by a baseline, for k from none to all, and see what becomes of the output.
+    """Replace the inputs but the nearest k steps by a baseline, for k from none to all, and see what becomes of the
+    output.
 
     Unlike a gradient this sees what a network has really forgotten: gates that are shut, and values that no longer
-    matter. The steps of several inputs are counted as one sequence, the last of the last input being the latest.
+    matter.
 
     Args:
         function: as of `integrated_gradients`.
         inputs: as of `integrated_gradients`.
         baselines: what replaces a step, (I,) or as the inputs; `mean_baselines` where None.
-        most_lags: how many values of k, each one for short sequences, else denser near the end.
+        most_lags: how many values of k, each one for short sequences, else denser near the output.
+        distances: of each input (B, T), how many steps each step is away from the output, from 0, and -1 at padding,
+            which is left as it is; where None they are counted back from the end, the steps of several inputs as one
+            sequence.
 
     Raises:
         ParameterError: as of `integrated_gradients`.
         ShapeError: as of `integrated_gradients`.
     """
-    inputs, baselines = checked(inputs, baselines)
-    steps = sum(x.shape[1] for x in inputs)
+    valid = None if distances is None else [distance >= 0 for distance in distances]
+    inputs, baselines = checked(inputs, baselines, valid)
+    if distances is None:
+        distances = _from_the_end(inputs)
+    steps = 1 + max(int(distance.max()) for distance in distances)
     spread = np.concatenate([[0], np.geomspace(1, steps, most_lags)]).round().astype(int)
     lags = np.arange(steps + 1) if steps < most_lags else np.unique(spread)
     output = outputs_at(function, inputs)
-    change = [output - outputs_at(function, _replaced(inputs, baselines, int(lag))) for lag in lags]
+    change = []
+    for lag in lags:
+        # Padding, at -1, is never replaced.
+        near = [(distance < int(lag)).unsqueeze(2) for distance in distances]
+        mixed = [torch.where(kept, x, b) for kept, x, b in zip(near, inputs, baselines, strict=True)]
+        change.append(output - outputs_at(function, mixed))
     return Forgetting(lags, np.stack(change), output)
 
 
-def _replaced(inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...], kept: int) -> list[Tensor]:
-    """The inputs with all but the last `kept` steps replaced."""
+def _from_the_end(inputs: Sequence[Tensor]) -> list[Tensor]:
+    """How many steps each step (B, T) of each input is before the last of all."""
     found = []
     later = sum(x.shape[1] for x in inputs)
-    for x, baseline in zip(inputs, baselines, strict=True):
+    for x in inputs:
         later -= x.shape[1]
-        here = min(max(kept - later, 0), x.shape[1])
-        cut = x.shape[1] - here
-        found.append(torch.cat([baseline[:, :cut], x[:, cut:]], dim=1))
+        back = later + torch.arange(x.shape[1] - 1, -1, -1, device=x.device)
+        found.append(back.expand(x.shape[:2]))
     return found

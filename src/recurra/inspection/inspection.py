@@ -22,6 +22,8 @@ from recurra.inspection.unroll import UnrolledGradients, unrolled_gradients
 
 __all__ = ["Inspection", "Words", "inspect"]
 
+_TOLERANCE = 0.005  # of integrated gradients
+
 
 @dataclass(frozen=True)
 class Words:
@@ -32,18 +34,27 @@ class Words:
         facts: what was inspected, by name: the data, the network.
         loss: what L is.
         output: what the output is that is attributed.
+        drawn: what it is in the sequence drawn, where that says more.
         unit: of the output.
         first_step: the number that the first step goes by.
         step: what steps are counted from, for the axes.
+        labels: what to call the true steps of the sequence drawn, those of several modules one after the other; numbers
+            where empty.
+        mean: what replaces an input that is taken away.
+        nearest: which k steps are left where the others are replaced.
     """
 
     title: str = "Inspection"
     facts: Mapping[str, str] = field(default_factory=dict)
     loss: str = "the loss given"
     output: str = "the output"
+    drawn: str = ""
     unit: str = ""
     first_step: int = 0
     step: str = "step"
+    labels: Sequence[str] = ()
+    mean: str = "the mean of the data"
+    nearest: str = "the last k"
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,10 @@ def inspect(
     steps: Sequence[int] | None = None,
     sequence: int = 0,
     output: Callable[[Any], Tensor] | None = None,
-    reads: str = "",
+    reads: str | Sequence[str] = "",
+    layers: Sequence[str] | None = None,
+    follows: Sequence[str] = (),
+    distances: Sequence[Tensor] | None = None,
     words: Words | None = None,
     **kwargs: Any,
 ) -> Inspection:
@@ -103,14 +117,17 @@ def inspect(
         sequence: which of the batch the picture of the unrolled network and the attributions show.
         output: from what the module returns to one number a sequence (B,), to attribute to the input; None to leave
             attribution and forgetting out.
-        reads: as of `function_of_inputs`: the module whose inputs the output is attributed to.
+        reads: as of `function_of_inputs`: the module or modules whose inputs the output is attributed to.
+        layers: as of `record`: the recurrent layers to see into.
+        follows: as of `unrolled_gradients`: modules whose steps come after those of all others.
+        distances: as of `forgetting`: of the inputs attributed to, how far each step is from the output, -1 at padding.
         words: what to call things on the page.
         **kwargs: what else to call the module with.
 
     Raises:
         ParameterError: where the module has no recurrent layers, or an argument does not fit.
     """
-    recording = record(module, *args, **kwargs)
+    recording = record(module, *args, layers=layers, **kwargs)
     if words is None:
         words = Words(title=f"Inspection of {type(module).__name__}")
     if loss is None and words.loss == Words.loss:
@@ -119,15 +136,16 @@ def inspect(
     attribution = product = forgotten = None
     if output is not None:
         function, inputs = function_of_inputs(module, args, output, reads, kwargs)
-        attribution = integrated_gradients(function, inputs)
-        product = gradient_times_input(function, inputs)
-        forgotten = forgetting(function, inputs)
+        valid = None if distances is None else [distance >= 0 for distance in distances]
+        attribution = integrated_gradients(function, inputs, valid=valid, tolerance=_TOLERANCE, sequences=[sequence])
+        product = gradient_times_input(function, inputs, valid=valid)
+        forgotten = forgetting(function, inputs, distances=distances)
     gradients = gradient_by_lag(recording, loss, steps)
     jacobians, lyapunov = jacobian_norms(recording), lyapunov_spectrum(recording)
     states = state_statistics(recording)
     return Inspection(
         words,
-        unrolled_gradients(recording, loss, steps, sequence),
+        unrolled_gradients(recording, loss, steps, sequence, follows),
         gradients,
         jacobians,
         lyapunov,
@@ -137,6 +155,6 @@ def inspect(
         attribution,
         product,
         forgotten,
-        find(recording, gradients, jacobians, lyapunov, gates, states, attribution, forgotten),
+        find(recording, gradients, jacobians, lyapunov, gates, states, attribution, forgotten, sequence),
         recording.left_out + untraced,
     )

@@ -11,7 +11,7 @@ from recurra.inspection.inspection import Inspection
 from recurra.inspection.sections import Section, draw_sections
 from recurra.inspection.tables import Table, detailed_tables, summary_tables
 
-__all__ = ["write_inspection"]
+__all__ = ["report_inspection", "write_inspection"]
 
 _STYLE = """
 body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff;
@@ -50,6 +50,13 @@ def write_inspection(found: Inspection, folder: Path) -> Path:
     page = folder / "index.html"
     write_text(page, _page(found, sections, {table.name: table for table in summaries}, details))
     return page
+
+
+def report_inspection(found: Inspection, folder: Path) -> str:
+    """Write as `write_inspection` does; what to print: the findings, and where the page is."""
+    page = write_inspection(found, folder)
+    lines = [f"{finding.what}\n  {finding.advice}" for finding in found.findings]
+    return "\n".join([*lines, f"page, pictures and tables: {page}"])
 
 
 def _page(found: Inspection, sections: list[Section], summaries: dict[str, Table], details: list[Table]) -> str:

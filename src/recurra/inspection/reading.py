@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ def function_of_inputs(
     module: nn.Module,
     args: Sequence[Any],
     output: Callable[[Any], Tensor],
-    reads: str = "",
+    reads: str | Sequence[str] = "",
     kwargs: Mapping[str, Any] | None = None,
 ) -> tuple[ScalarFunction, tuple[Tensor, ...]]:
     """What `integrated_gradients` and `forgetting` need, for any module.
@@ -28,54 +29,73 @@ def function_of_inputs(
         args: what to call it with.
         output: from what it returns to one number a sequence, (B,).
         reads: the qualified name of the module inside it whose inputs are meant, such as the recurrent layer behind an
-            embedding; the module itself where empty. Its inputs are the tensors of three dimensions among its
-            positional arguments; of a recurrent layer the first.
+            embedding, or of several, such as an encoder and a decoder; the module itself where empty. Its inputs are
+            the tensors of three dimensions among its positional arguments; of a recurrent layer the first.
         kwargs: what else to call it with.
 
     Returns:
-        A function of these inputs, and the inputs (B, T, I) as they are.
+        A function of these inputs, and the inputs (B, T, I) as they are; those of several modules in their order.
 
     Raises:
         ParameterError: where there is no such module, it does not run exactly once, or reads no such tensors.
     """
     copy = deepcopy(module).eval()
-    inner = dict(copy.named_modules()).get(reads)
-    if inner is None:
-        raise ParameterError("reads", "the name of a module inside", reads)
-    layer = isinstance(inner, Recurrent | nn.RNNBase)
-    time_first = layer and not inner.batch_first
-    given: list[Tensor] = []
-    seen: list[tuple[Any, ...]] = []
-
-    def read(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        seen.append(arguments)
-        replaced, new = list(arguments), iter(given)
-        for place in _places(arguments, layer) if given else ():
-            x = next(new)
-            replaced[place] = x.transpose(0, 1) if time_first else x
-        return tuple(replaced)
-
-    inner.register_forward_pre_hook(read)
+    names = [reads] if isinstance(reads, str) else list(reads)
+    inside = dict(copy.named_modules())
+    for name in names:
+        if name not in inside:
+            raise ParameterError("reads", "the name of a module inside", name)
+    readers = [_Reader(inside[name]) for name in names]
     with torch.no_grad():
         copy(*args, **(kwargs or {}))
-    if len(seen) != 1:
-        raise ParameterError("reads", "a module that runs once", f"{reads!r}, which runs {len(seen)} times")
-    found = [seen[0][place].detach() for place in _places(seen[0], layer)]
-    if not found:
-        expected = "a module with positional floating-point inputs of three dimensions"
-        raise ParameterError("reads", expected, reads, "Name the layer behind the embedding, say.")
+    for name, reader in zip(names, readers, strict=True):
+        if len(reader.seen) != 1:
+            raise ParameterError("reads", "a module that runs once", f"{name!r}, which runs {len(reader.seen)} times")
+        if not reader.inputs():
+            expected = "a module with positional floating-point inputs of three dimensions"
+            raise ParameterError("reads", expected, name, "Name the layer behind the embedding, say.")
+    counts = [len(reader.inputs()) for reader in readers]
 
     def function(*inputs: Tensor) -> Tensor:
-        given[:] = inputs
+        given = iter(inputs)
+        for reader, count in zip(readers, counts, strict=True):
+            reader.given = list(islice(given, count))
         return output(copy(*args, **(kwargs or {})))
 
-    return function, tuple(x.transpose(0, 1) if time_first else x for x in found)
+    return function, tuple(x for reader in readers for x in reader.inputs())
 
 
-def _places(arguments: Sequence[Any], layer: bool) -> list[int]:
-    found = [
-        place
-        for place, value in enumerate(arguments)
-        if isinstance(value, Tensor) and value.dim() == 3 and value.is_floating_point()
-    ]
-    return found[:1] if layer else found
+class _Reader:
+    """Sees what a module reads, and gives it something else to read."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._layer = isinstance(module, Recurrent | nn.RNNBase)
+        self._time_first = isinstance(module, Recurrent | nn.RNNBase) and not module.batch_first
+        self.seen: list[tuple[Any, ...]] = []
+        self.given: list[Tensor] = []
+        module.register_forward_pre_hook(self._read)
+
+    def inputs(self) -> list[Tensor]:
+        """What it read when it first ran, each (B, T, I)."""
+        first = self.seen[0]
+        return [self._turned(first[place].detach()) for place in self._places(first)]
+
+    def _read(self, _: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not self.given:
+            self.seen.append(arguments)
+            return arguments
+        replaced = list(arguments)
+        for place, x in zip(self._places(arguments), self.given, strict=True):
+            replaced[place] = self._turned(x)
+        return tuple(replaced)
+
+    def _turned(self, x: Tensor) -> Tensor:
+        return x.transpose(0, 1) if self._time_first else x
+
+    def _places(self, arguments: Sequence[Any]) -> list[int]:
+        found = [
+            place
+            for place, value in enumerate(arguments)
+            if isinstance(value, Tensor) and value.dim() == 3 and value.is_floating_point()
+        ]
+        return found[:1] if self._layer else found

@@ -43,7 +43,7 @@ class Recording:
         return _name([segment], self.segments)
 
 
-def record(module: nn.Module, *args: Any, **kwargs: Any) -> Recording:
+def record(module: nn.Module, *args: Any, layers: Sequence[str] | None = None, **kwargs: Any) -> Recording:
     """Run a copy of a module, in evaluation mode, with every step of its recurrent layers kept in autograd's graph.
 
     The layers are `recurra.Recurrent` (LSTM, GRU, RNN), `recurra.RecurrentCell`, and torch.nn.LSTM, GRU and RNN, which
@@ -53,19 +53,21 @@ def record(module: nn.Module, *args: Any, **kwargs: Any) -> Recording:
     Args:
         module: with recurrent layers somewhere inside; they may be called once a sequence or once a step.
         *args: what to call it with.
-        **kwargs: likewise.
+        layers: the qualified names of those to see into; all where None. Leave out, say, one that reads the
+            characters of words, and whose steps are none of the sentence's.
+        **kwargs: what else to call it with.
 
     Raises:
-        ParameterError: where it has no such layers, or none of them ran.
+        ParameterError: where it has no such layers, none of these names, or none of them ran.
     """
     if not isinstance(module, nn.Module):
         raise ParameterError("module", "a torch.nn.Module", module)
     # What torch.compile made holds the module it was made from; the compiled code cannot be watched.
     copy = deepcopy(getattr(module, "_orig_mod", module)).eval()
     report = accelerate(copy, backend="reference")
-    layers = {name: m for name, m in copy.named_modules() if isinstance(m, Recurrent | RecurrentCell)}
-    left_out = tuple(str(found) for found in report.modules if not found.after and found.name not in layers)
-    if not layers:
+    found = {name: m for name, m in copy.named_modules() if isinstance(m, Recurrent | RecurrentCell)}
+    left_out = tuple(str(other) for other in report.modules if not other.after and other.name not in found)
+    if not found:
         reasons = f" Left alone: {'; '.join(left_out)}." if left_out else ""
         raise ParameterError(
             "module",
@@ -73,21 +75,29 @@ def record(module: nn.Module, *args: Any, **kwargs: Any) -> Recording:
             type(module),
             f"Write a recurrence of your own as a recurra.cells.Cell and run it in recurra.Recurrent.{reasons}",
         )
-    recorder = _Recorder()
-    for name, layer in layers.items():
-        recorder.watch(name, layer)
+    names = list(found) if layers is None else list(layers)
+    if unknown := [name for name in names if name not in found]:
+        raise ParameterError("layers", f"names of recurrent layers, of {', '.join(found)}", ", ".join(unknown))
+    recorder = _Recorder(everything=layers is None)
+    for name in names:
+        recorder.watch(name, found[name])
     with torch.enable_grad(), intercepted(recorder.run):
         output = copy(*args, **kwargs)
     if not recorder.segments:
         hint = "Compiled layers (torch.compile) cannot be watched: give the module before it was compiled."
-        raise ParameterError("module", f"to run its recurrent layers {', '.join(layers)}", "a run of none", hint)
+        raise ParameterError("module", f"to run its recurrent layers {', '.join(names)}", "a run of none", hint)
     return Recording(output, _tracks(recorder.segments), left_out)
 
 
 class _Recorder:
-    """Stands in for the kernels while a module runs."""
+    """Stands in for the kernels while a module runs.
 
-    def __init__(self) -> None:
+    Args:
+        everything: whether what runs outside the layers watched is recorded too.
+    """
+
+    def __init__(self, everything: bool = True) -> None:
+        self._everything = everything
         self.segments: list[Segment] = []
         # Module, runs in a pass over its stack, directions, runs so far.
         self._running: list[tuple[str, int, int, int]] = []
@@ -118,7 +128,7 @@ class _Recorder:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """As `recurra.kernels.reference.run`."""
         steps, batch = inputs.shape[:2]
-        if not steps:
+        if not steps or not (self._running or self._everything):
             return reference.run(cell, inputs, state, weights, lengths, reverse, masks)
         fed = _watched(inputs).unbind(0)
         valid = torch.ones(steps, batch, dtype=torch.bool)

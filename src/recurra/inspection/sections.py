@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from recurra.inspection import pictures
-from recurra.inspection.inspection import Inspection
+from recurra.inspection.inspection import Inspection, Words
 from recurra.inspection.pictures.memory import horizon_text
 from recurra.inspection.pictures.unrolled import columns_of
 
@@ -50,12 +50,19 @@ def draw_sections(found: Inspection, folder: Path) -> list[Section]:
 def _gradients(found: Inspection, folder: Path) -> Iterator[Section]:
     words = found.words
     path = folder / "unrolled.png"
-    pictures.draw_unrolled(found.unrolled, path, words.first_step, words.step)
+    pictures.draw_unrolled(found.unrolled, path, words.first_step, words.step, words.labels)
     wide = columns_of(found.unrolled.steps)
     several = (
         f" A column stands for {wide} steps: arrows along a row show what crosses to the next column, arrows between "
         "rows the norm over all its steps."
         if wide > 1
+        else ""
+    )
+    later = [row.name for row in found.unrolled.rows if row.first]
+    several += (
+        f" The columns of {', '.join(later)} come after those of the layers whose outputs it reads; what flows into "
+        "these from above comes from there, through attention."
+        if later
         else ""
     )
     yield Section(
@@ -165,38 +172,46 @@ def _attributions(found: Inspection, folder: Path) -> Iterator[Section]:
         path = folder / "attribution.png"
         exact = found.attribution
         pictures.draw_attribution(
-            *(exact, found.gradient_times_input, path, at, words.first_step, words.step, words.output, words.unit)
+            *(exact, found.gradient_times_input, path, at, words.first_step, words.step),
+            output=words.drawn or words.output,
+            unit=words.unit,
+            labels=words.labels,
+            mean=words.mean,
         )
-        strongest = int(np.abs(exact.by_step[at]).argmax())
-        value = exact.by_step[at, strongest]
+        values = np.concatenate(exact.of(at))
+        strongest = int(np.abs(values).argmax())
         yield Section(
             "Which steps of the input the output comes from",
             path,
-            "A bar is what a step adds to the output beside the same step at the mean of the data (integrated "
+            f"A bar is what a step adds to the output beside the same step at {words.mean} (integrated "
             "gradients); bars add up to the whole difference, and dots that lie elsewhere (gradient x input) tell of "
             "nonlinearity.",
-            f"Step {words.first_step + strongest} adds most, {value:+.3g}{_unit(words.unit)}; the bars miss "
-            f"{exact.residual[at]:+.2g} of {exact.output[at] - exact.baseline_output[at]:+.3g} (completeness residual; "
-            f"over all sequences at most {exact.relative_residual:.2g} of the change).",
+            f"Step {_step(words, strongest)} counts most, {values[strongest]:+.3g}{_unit(words.unit)}; the bars miss "
+            f"{exact.residual[at]:+.2g} of {exact.output[at] - exact.baseline_output[at]:+.3g} (completeness "
+            "residual).",
         )
     if found.forgetting is not None:
         path = folder / "forgetting.png"
         forgotten = found.forgetting
-        pictures.draw_forgetting(forgotten, path, words.output, words.unit)
+        pictures.draw_forgetting(forgotten, path, words.output, words.unit, words.nearest, words.mean)
         whole, reach, half = forgotten.effect[0], forgotten.reach(), forgotten.reach(0.5)
         yield Section(
             "What is forgotten",
             path,
-            "All inputs but the last k are replaced by the mean of the data, and the output is computed anew: where "
-            "the curve is at zero, older inputs no longer matter, whatever their gradient.",
-            f"Replacing everything changes the output by {whole:.3g}{_unit(words.unit)} in the mean; what is older "
-            f"than {half} steps makes at most half of that, what is older than {reach} of {forgotten.lags[-1]} less "
-            "than 1 %.",
+            f"All inputs but {words.nearest} are replaced by {words.mean}, and the output is computed anew: where "
+            "the curve is at zero, inputs further away no longer matter, whatever their gradient.",
+            f"Replacing everything changes the output by {whole:.3g}{_unit(words.unit)} in the mean; all but the "
+            f"nearest {half} of {forgotten.lags[-1]} steps make at most half of that, all but {reach} at most 1 %.",
         )
 
 
 def _measured(horizon: int | None) -> str:
     return "measured beyond the sequence" if horizon is None else f"measured {horizon}"
+
+
+def _step(words: Words, t: int) -> str:
+    number = f"{words.first_step + t}"
+    return f"{number} ({words.labels[t]})" if words.labels else number
 
 
 def _unit(unit: str) -> str:

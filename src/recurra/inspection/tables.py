@@ -221,10 +221,17 @@ def _attributions(found: Inspection) -> list[Table]:
     at, unit = found.unrolled.sequence, found.words.unit
     ending = f" ({unit})" if unit else ""
     if found.attribution is not None and found.gradient_times_input is not None:
-        exact, quick = found.attribution.by_step[at], found.gradient_times_input.by_step[at]
-        columns = ("step", f"integrated gradients{ending}", f"gradient x input{ending}")
+        exact, quick = (np.concatenate(a.of(at)) for a in (found.attribution, found.gradient_times_input))
+        labels = found.words.labels
+        columns = (
+            "step",
+            *(("input",) if labels else ()),
+            f"integrated gradients{ending}",
+            f"gradient x input{ending}",
+        )
         rows = tuple(
-            (found.words.first_step + t, float(a), float(b)) for t, (a, b) in enumerate(zip(exact, quick, strict=True))
+            (found.words.first_step + t, *labels[t : t + 1], float(a), float(b))
+            for t, (a, b) in enumerate(zip(exact, quick, strict=True))
         )
         tables.append(Table("attribution", "Attribution by step", columns, rows))
         features = tuple(
@@ -246,11 +253,12 @@ def _edges(found: Inspection) -> list[tuple[Any, ...]]:
     rows = []
     first, unrolled = found.words.first_step, found.unrolled
     for row in unrolled.rows:
-        rows += [(row.name, row.name, first + t, float(norm)) for t, norm in enumerate(row.through_time)]
+        rows += [(row.name, row.name, first + row.first + t, float(norm)) for t, norm in enumerate(row.through_time)]
     for edges in unrolled.edges:
         upper = "output" if edges.upper is None else unrolled.rows[edges.upper].name
         lower = "input" if edges.lower is None else unrolled.rows[edges.lower].name
-        rows += [(upper, lower, first + t, float(norm)) for t, norm in enumerate(edges.norms)]
+        begins = first + unrolled.rows[edges.row].first
+        rows += [(upper, lower, begins + t, float(norm)) for t, norm in enumerate(edges.norms)]
     return rows
 
 

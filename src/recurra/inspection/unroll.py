@@ -26,6 +26,7 @@ class UnrolledRow:
         through_time: (T,), what flows back into the state of each step from the next step of the recurrence.
         starts: the step at which each of its modules begins.
         modules: their names.
+        first: the step at which it begins, where it comes after other rows.
     """
 
     name: str
@@ -33,6 +34,7 @@ class UnrolledRow:
     through_time: np.ndarray
     starts: tuple[int, ...]
     modules: tuple[str, ...]
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class Edges:
     lower: int | None
     norms: np.ndarray
 
+    @property
+    def row(self) -> int:
+        """Index of the row whose steps it has."""
+        found = self.lower if self.upper is None else self.upper
+        assert found is not None
+        return found
+
 
 @dataclass(frozen=True)
 class UnrolledGradients:
@@ -57,7 +66,7 @@ class UnrolledGradients:
     Attributes:
         rows: from the lowest layer up.
         edges: between rows.
-        steps: T, the longest row's.
+        steps: T, from the first step of all rows to the last.
         sequence: which of the batch.
         loss: L, of all sequences.
     """
@@ -76,39 +85,53 @@ class UnrolledGradients:
 
 
 def unrolled_gradients(
-    recording: Recording, loss: Loss | None = None, steps: Sequence[int] | None = None, sequence: int = 0
+    recording: Recording,
+    loss: Loss | None = None,
+    steps: Sequence[int] | None = None,
+    sequence: int = 0,
+    follows: Sequence[str] = (),
 ) -> UnrolledGradients:
-    """The norm of the gradient along each edge of the unrolled network.
+    """The norm of the gradient along each edge of the unrolled network, padding left out.
 
     Args:
         recording: of a module's run.
         loss: as of `state_gradients`.
         steps: as of `state_gradients`.
         sequence: which of the batch.
+        follows: names of modules whose steps come after those of all others, as those of a decoder that attends to what
+            an encoder read.
 
     Raises:
-        ParameterError: where there is no such sequence, and as of `state_gradients`.
+        ParameterError: where there is no such sequence, or nothing in it, and as of `state_gradients`.
     """
     gradients = state_gradients(recording, loss, steps)
     batch = gradients.tracks[0].through_time[0].shape[1]
     if not 0 <= sequence < batch:
         raise ParameterError("sequence", f"0 to {batch - 1}", sequence)
+    valid = [track.valid[:, sequence].cpu().numpy() for track in recording.tracks]
+    if not all(true.any() for true in valid):
+        raise ParameterError("sequence", "one with steps in it", f"{sequence}, which is empty")
+    before = [track.segments[0].module not in follows for track in recording.tracks]
+    first = max((int(true.sum()) for true, early in zip(valid, before, strict=True) if early), default=0)
     rows, edges = [], []
     feeders = _feeders(recording)
     read: set[int] = set()
     for index, track in enumerate(gradients.tracks):
+        here = valid[index]
         through = torch.cat([part[:, sequence] for part in track.through_time], dim=1)
         modules = tuple(segment.module for segment in track.track.segments)
-        rows.append(UnrolledRow(track.track.name, track.track.reverse, _norms(through), track.track.starts, modules))
+        starts = tuple(int(here[:start].sum()) for start in track.track.starts)
+        name, begins = track.track.name, 0 if before[index] else first
+        rows.append(UnrolledRow(name, track.track.reverse, _norms(through)[here], starts, modules, begins))
         below = [gradient[sequence] for gradient in track.inputs]
         lowers = feeders[index]
         read |= {lower for lower, _ in lowers}
         for lower, columns in lowers or [(None, slice(None))]:
-            edges.append(Edges(index, lower, np.array([float(g[columns].norm()) for g in below])))
+            edges.append(Edges(index, lower, np.array([float(g[columns].norm()) for g in below])[here]))
     for index, track in enumerate(gradients.tracks):
         if index not in read:
-            edges.append(Edges(None, index, _norms(track.from_above[:, sequence])))
-    longest = max(len(row.through_time) for row in rows)
+            edges.append(Edges(None, index, _norms(track.from_above[:, sequence])[valid[index]]))
+    longest = max(row.first + len(row.through_time) for row in rows)
     return UnrolledGradients(tuple(rows), tuple(edges), longest, sequence, gradients.loss)
 
 

@@ -1,11 +1,13 @@
 """The picture of an attribution."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
 from recurra.inspection.attribution import Attribution
-from recurra.inspection.pictures.style import BLACK, BLUE, GREY, RED, finish, panels, save
+from recurra.inspection.pictures.style import BLACK, BLUE, GREY, RED, finish, label_steps, panels, save
 
 __all__ = ["draw_attribution"]
 
@@ -19,6 +21,8 @@ def draw_attribution(
     step: str = "step",
     output: str = "the output",
     unit: str = "",
+    labels: Sequence[str] = (),
+    mean: str = "the mean of the data",
 ) -> None:
     """What each step of the input adds to the output of a sequence: integrated gradients, and gradient x input.
 
@@ -31,16 +35,20 @@ def draw_attribution(
         step: what the axis is called.
         output: what is attributed.
         unit: of the output.
+        labels: what to call the steps, drawn where there is room; numbers where empty.
+        mean: what a step is compared with.
     """
-    figure, (ax,) = panels(1, width=10, height=3.6)
-    values = exact.by_step[sequence]
+    parts = exact.of(sequence)
+    values = np.concatenate(parts)
+    width = min(15.0, max(10.0, 1.5 + 0.13 * len(labels)))
+    figure, (ax,) = panels(1, width=width, height=3.6)
     steps = first_step + np.arange(len(values))
     for sign, colour, label in ((1, BLUE, "adds"), (-1, RED, "takes away")):
         here = sign * values > 0
         if here.any():
             ax.bar(steps[here], values[here], width=0.8, color=colour, label=f"{label} (integrated gradients)")
     ax.plot(
-        *(steps, quick.by_step[sequence]),
+        *(steps, np.concatenate(quick.of(sequence))),
         color=BLACK,
         linewidth=0.9,
         marker="o",
@@ -48,12 +56,12 @@ def draw_attribution(
         label="gradient x input",
     )
     ax.axhline(0, color=GREY, linewidth=0.6)
-    lengths = [part.shape[1] for part in exact.values]
-    for boundary in np.cumsum(lengths)[:-1]:
+    for boundary in np.cumsum([len(part) for part in parts])[:-1]:
         ax.axvline(first_step + boundary - 0.5, color=GREY, linewidth=1, linestyle="--")
     change = exact.output[sequence] - exact.baseline_output[sequence]
-    title = f"{output}: {exact.output[sequence]:.3g}, of it {change:+.3g} from the input as it differs from the mean"
-    finish(ax, title, step, f"added to the output ({unit})" if unit else "added to the output")
+    title = f"{output}: {exact.output[sequence]:.3g}, of it {change:+.3g} from the input as it differs from {mean}"
+    finish(ax, fill(title, int(11 * width)), step, f"added to the output ({unit})" if unit else "added to the output")
     ax.legend(frameon=False, fontsize=8)
     ax.margins(x=0.01)
+    label_steps(ax, steps, labels, width - 1.0)
     save(figure, path)

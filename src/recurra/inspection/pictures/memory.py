@@ -1,6 +1,7 @@
 """Pictures of memory: gradients and Jacobians by lag, and what is forgotten."""
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -56,28 +57,36 @@ def draw_jacobian_norms(
     save(figure, path)
 
 
-def draw_forgetting(forgotten: Forgetting, path: Path, output: str = "the output", unit: str = "") -> None:
-    """The effect on the output of replacing inputs older than k steps, by k."""
+def draw_forgetting(
+    forgotten: Forgetting,
+    path: Path,
+    output: str = "the output",
+    unit: str = "",
+    nearest: str = "the last k",
+    mean: str = "the mean of the data",
+) -> None:
+    """The effect on the output of replacing inputs further away than k steps, by k."""
     figure, (ax,) = panels(1, width=8, height=3.4)
     effect = forgotten.effect
     ax.plot(forgotten.lags, effect, color=BLUE, marker="o", markersize=3)
     reach = forgotten.reach()
     if 0 < reach < forgotten.lags[-1]:
+        early = reach < 0.5 * forgotten.lags[-1]
         ax.axvline(reach, color=RED, linewidth=1, linestyle="--")
         ax.annotate(
-            f"older than {reach} steps: under 1 % of the whole effect",
+            f"beyond {reach} steps: at most 1 % of the whole effect",
             (reach, effect.max()),
-            xytext=(5, 0),
+            xytext=(5 if early else -5, 0),
             textcoords="offset points",
             fontsize=8,
             color=RED,
             va="top",
-            ha="left" if reach < 0.5 * forgotten.lags[-1] else "right",
+            ha="left" if early else "right",
         )
     ax.set_ylim(bottom=0)
     finish(
         ax,
-        f"change of {output} when all but the last k steps are replaced by the mean",
+        fill(f"change of {output} when all but {nearest} steps are replaced by {mean}", 90),
         "k (steps kept)",
         f"mean change ({unit})" if unit else "mean change",
     )

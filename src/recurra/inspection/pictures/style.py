@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from recurra.files import prepare_folder, write_atomically
 
-__all__ = ["BLACK", "BLUE", "COLOURS", "GREY", "RED", "finish", "no_panel_at", "panels", "save"]
+__all__ = ["BLACK", "BLUE", "COLOURS", "GREY", "RED", "finish", "label_steps", "no_panel_at", "panels", "save"]
 
 # Okabe and Ito's colours, which colour-blind people tell apart, the lightest left out.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
+_LONGEST_LABEL = 16  # characters
+_SMALLEST_LABEL = 5.5  # points
 BLUE, RED, GREY, BLACK = "#1f5fa8", "#c44536", "#8a8a8a", "#222222"
 
 
@@ -33,6 +36,37 @@ def finish(ax: Axes, title: str, x: str, y: str) -> None:
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def label_steps(ax: Axes, places: np.ndarray, labels: Sequence[str], inches: float) -> bool:
+    """Call each step by its own label, where there is room for all and the font has their characters.
+
+    Args:
+        ax: whose x axis is labelled.
+        places: of the steps.
+        labels: one a step; none leaves the numbers as they are.
+        inches: how wide the axis is.
+
+    Returns:
+        Whether it was done.
+    """
+    if not labels or not _drawable(labels):
+        return False
+    shown = [label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…" for label in labels]
+    room = 72 * inches / len(shown)
+    size = min(9.0, 0.9 * room)
+    if size < _SMALLEST_LABEL:
+        return False
+    upright = max(map(len, shown)) * 0.65 * size <= room
+    # A dollar sign would begin a formula.
+    ax.set_xticks(places, shown, fontsize=size, rotation=0 if upright else 90, parse_math=False)
+    ax.tick_params(axis="x", length=0)
+    return True
+
+
+def _drawable(labels: Sequence[str]) -> bool:
+    known = get_font(findfont(FontProperties())).get_charmap()
+    return all(ord(character) in known for label in labels for character in label)
 
 
 def no_panel_at(values: Sequence[float] | np.ndarray) -> bool:

@@ -1,6 +1,8 @@
 """The network unrolled through time as a picture."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
-from recurra.inspection.pictures.style import BLACK, GREY, save
+from recurra.inspection.pictures.style import BLACK, GREY, label_steps, save
 from recurra.inspection.unroll import Edges, UnrolledGradients, UnrolledRow
 
 __all__ = ["columns_of", "draw_unrolled"]
@@ -20,6 +22,7 @@ _MOST_COLUMNS = 50
 _DECADES = 4  # drawn; below it an edge is a thin line
 _THICKEST = 6.0
 _THICKEST_OF_TWO = 3.8  # directions, side by side
+_LONGEST_JOINED = 4  # labels of a column, in characters
 _ASIDE = 0.42  # by which rows of the reverse direction are shifted, so that edges do not hide nodes
 
 
@@ -28,7 +31,9 @@ def columns_of(steps: int) -> int:
     return math.ceil(steps / _MOST_COLUMNS)
 
 
-def draw_unrolled(unrolled: UnrolledGradients, path: Path, first_step: int = 0, step: str = "step") -> None:
+def draw_unrolled(
+    unrolled: UnrolledGradients, path: Path, first_step: int = 0, step: str = "step", labels: Sequence[str] = ()
+) -> None:
     """Steps as columns, layers as rows, and arrows as thick as the gradient that flows back along them.
 
     Where there are more than 50 steps a column stands for several: arrows along a row are then the gradient that
@@ -39,14 +44,18 @@ def draw_unrolled(unrolled: UnrolledGradients, path: Path, first_step: int = 0, 
         path: of the PNG.
         first_step: the number that the first step goes by.
         step: what the axis is called.
+        labels: what to call the steps, drawn where there is room; numbers where empty.
     """
     wide = columns_of(unrolled.steps)
-    columns = math.ceil(unrolled.steps / wide)
+    # Rows that come after the others begin with a column of their own.
+    later = max(row.first for row in unrolled.rows)
+    starts = [*range(0, later, wide), *range(later, unrolled.steps, wide)]
+    columns = len(starts)
     rows = len(unrolled.rows)
     inches = min(15.0, max(7.0, 2.2 + 0.33 * columns))
     figure = Figure(figsize=(inches, 1.9 + 0.95 * (rows + 1)), layout="constrained")
     ax = figure.subplots()
-    picture = _Picture(ax, unrolled, wide, columns)
+    picture = _Picture(ax, unrolled, wide)
     picture.draw()
     ends = "loss", *reversed([row.name for row in unrolled.rows]), "input"
     ax.set_yticks(range(rows, -2, -1), ends)
@@ -54,8 +63,11 @@ def draw_unrolled(unrolled: UnrolledGradients, path: Path, first_step: int = 0, 
     ax.set_xlim(-0.7, columns - 1 + 0.7 + _ASIDE * any(row.reverse for row in unrolled.rows))
     every = max(1, math.ceil(columns / 12))
     places = list(range(0, columns, every))
-    ax.set_xticks(places, [f"{first_step + place * wide}" for place in places])
-    ax.set_xlabel(step if wide == 1 else f"{step}; a column stands for {wide} steps, from the number below it on")
+    ax.set_xticks(places, [f"{first_step + starts[place]}" for place in places])
+    joined = ["".join(labels[i:j]) for i, j in pairwise([*starts, unrolled.steps])] if labels else []
+    named = (wide == 1 or _short(joined)) and label_steps(ax, np.arange(columns), joined, inches - 1.5)
+    which = "" if named else ", from the number below it on"
+    ax.set_xlabel(step if wide == 1 else f"{step}; a column stands for {wide} steps{which}")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     figure.legend(
@@ -70,12 +82,15 @@ def draw_unrolled(unrolled: UnrolledGradients, path: Path, first_step: int = 0, 
     save(figure, path)
 
 
+def _short(labels: Sequence[str]) -> bool:
+    return max(map(len, labels), default=0) <= _LONGEST_JOINED
+
+
 class _Picture:
-    def __init__(self, ax: Axes, unrolled: UnrolledGradients, wide: int, columns: int) -> None:
+    def __init__(self, ax: Axes, unrolled: UnrolledGradients, wide: int) -> None:
         self._ax = ax
         self._unrolled = unrolled
         self._wide = wide
-        self._columns = columns
 
     def draw(self) -> None:
         for index, row in enumerate(self._unrolled.rows):
@@ -84,20 +99,18 @@ class _Picture:
             self._draw_edges(edges)
 
     def _draw_row(self, index: int, row: UnrolledRow) -> None:
-        steps, wide = len(row.through_time), self._wide
-        columns = math.ceil(steps / wide)
-        aside = self._aside(index)
-        self._ax.scatter(
-            np.arange(columns) + aside, np.full(columns, index), s=26, color="white", edgecolor=BLACK, zorder=3
-        )
+        wide, aside = self._wide, self._aside(index)
+        first, columns = self._first_column(row), math.ceil(len(row.through_time) / wide)
+        places = first + np.arange(columns)
+        self._ax.scatter(places + aside, np.full(len(places), index), s=26, color="white", edgecolor=BLACK, zorder=3)
         for column in range(columns - 1):
             boundary = (column + 1) * wide
             # The gradient crosses from the later step into the earlier one; in the reverse direction the other way.
             norm = row.through_time[boundary if row.reverse else boundary - 1]
-            left, right = (column + aside, index), (column + 1 + aside, index)
+            left, right = (first + column + aside, index), (first + column + 1 + aside, index)
             self._arrow(*((left, right) if row.reverse else (right, left)), float(norm))
-        for start in row.starts[1:]:
-            place = start / wide - 0.5
+        for start in filter(None, (first + start / wide for start in row.starts)):
+            place = start - 0.5
             self._ax.plot([place, place], [-1.1, len(self._unrolled.rows)], color=GREY, linewidth=1, linestyle="--")
         if len(row.starts) > 1 and index == len(self._unrolled.rows) - 1:
             for start, module in zip(row.starts, row.modules, strict=True):
@@ -106,15 +119,19 @@ class _Picture:
 
     def _draw_edges(self, edges: Edges) -> None:
         top = len(self._unrolled.rows)
+        first = self._first_column(self._unrolled.rows[edges.row])
         for column in range(math.ceil(len(edges.norms) / self._wide)):
             here = edges.norms[column * self._wide : (column + 1) * self._wide]
             norm = float(np.sqrt((here**2).sum()))
             if edges.upper is None and norm == 0:
                 continue
             upper, lower = edges.upper, edges.lower
-            above = column + self._aside(lower if upper is None else upper)
-            below = column + self._aside(upper if lower is None else lower)
+            above = first + column + self._aside(lower if upper is None else upper)
+            below = first + column + self._aside(upper if lower is None else lower)
             self._arrow((above, top if upper is None else upper), (below, -1 if lower is None else lower), norm)
+
+    def _first_column(self, row: UnrolledRow) -> int:
+        return math.ceil(row.first / self._wide)
 
     def _aside(self, index: int | None) -> float:
         return _ASIDE if index is not None and self._unrolled.rows[index].reverse else 0.0

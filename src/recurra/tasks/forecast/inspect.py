@@ -12,7 +12,7 @@ from recurra import inspection
 from recurra.data.series import SeriesSet
 from recurra.data.stamps import stamp_text
 from recurra.errors import DataError
-from recurra.inspection import Inspection, Words, write_inspection
+from recurra.inspection import Inspection, Words, report_inspection
 from recurra.tasks.forecast.fitted import FittedModel
 from recurra.tasks.forecast.forecaster import Forecaster
 from recurra.tasks.forecast.network import mean_loss
@@ -40,10 +40,7 @@ def inspect(folder: Path, series: str | None = None, out: Path | None = None) ->
         DataError: where there is no such series, or none is long enough.
     """
     found = inspect_forecaster(Forecaster.load(folder), series, str(folder))
-    target = folder / "inspection" if out is None else out
-    page = write_inspection(found, target)
-    lines = [f"{finding.what}\n  {finding.advice}" for finding in found.findings]
-    return "\n".join([*lines, f"page, pictures and tables: {page}"])
+    return report_inspection(found, folder / "inspection" if out is None else out)
 
 
 def inspect_forecaster(forecaster: Forecaster, series: str | None = None, name: str = "") -> Inspection:
