@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         accelerate,
         restore,
     )
+    from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.tag import Tagger
@@ -33,6 +34,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Classifier",
     "Columns",
     "Forecaster",
     "GRUCell",
@@ -61,6 +63,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "Classifier": "recurra.tasks.classify",
     "Columns": "recurra.data.series",
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",

@@ -46,7 +46,7 @@ def test_a_cell_without_a_part_is_refused_when_defined(lacking: str) -> None:
         ("per_unit", {"per_unit": ("p",), "scalars": ("q",)}),
         ("per_unit", {"initial": {"p": torch.ones_like}}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_parts_that_do_not_fit_are_refused_when_defined(name: str, parts: dict[str, Any]) -> None:
     whole = {"gates": ("a", "b"), "state": ("h",), "update": update, "modulated": update}
