@@ -18,7 +18,15 @@ from recurra.data.labelled_series import LabelledSeries, read_labelled_series
 from recurra.tasks.classify import Classifier
 from recurra.tasks.classify.given import take
 
-SETTINGS = {"hidden_size": 64, "max_steps": 400, "validation_share": 0.0}
+SETTINGS = {
+    "hidden_size": 128,
+    "pooling": ("mean",),
+    "dropout": 0.5,
+    "label_smoothing": 0.1,
+    "learning_rate": 1e-2,
+    "max_steps": 600,
+    "validation_share": 0.0,
+}
 FOLDS = 5
 
 

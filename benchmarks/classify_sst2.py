@@ -16,7 +16,14 @@ import torch
 from recurra.tasks.classify import Classifier
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "sst2"
-SETTINGS = {"split": "spaces"}
+SETTINGS = {
+    "split": "spaces",
+    "word_size": 300,
+    "dropout": 0.5,
+    "learning_rate": 1e-3,
+    "max_steps": 600,
+    "validate_every": 50,
+}
 MEASURES = ("dev", "test", "macro F1", "loss", "off by", "naive Bayes", "training s")
 
 
