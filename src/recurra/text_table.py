@@ -1,8 +1,11 @@
 """Tables for a terminal."""
 
+import re
 from collections.abc import Sequence
 
-__all__ = ["percent", "text_table"]
+__all__ = ["one_line", "percent", "text_table"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def text_table(lines: Sequence[Sequence[str]]) -> str:
@@ -14,6 +17,15 @@ def text_table(lines: Sequence[Sequence[str]]) -> str:
         )
         for line in lines
     )
+
+
+def one_line(text: str, longest: int = 40) -> str:
+    """A name from a file, for a terminal: no line breaks, nothing that controls it, a long one without its middle."""
+    shown = _CONTROL.sub("\ufffd", " ".join(text.split()))
+    if len(shown) <= longest:
+        return shown
+    end = longest // 3
+    return f"{shown[: longest - 1 - end]}…{shown[-end:]}"
 
 
 def percent(share: float) -> str:

@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from recurra.tasks.classify import Reading
 
-__all__ = ["add_reading", "reading_of"]
+__all__ = ["add_reading", "as_unicode", "reading_of"]
 
 _FIELDS = {
     "text_column": "name of the texts' column, or key in JSON lines",
@@ -35,6 +35,11 @@ def add_reading(parser: ArgumentParser, as_in_training: bool) -> None:
         default=None,
         help="what stands between the labels of an item, where it may have several, as |",
     )
+
+
+def as_unicode(text: str) -> str:
+    """A text from the command line; \ufffd for bytes that are no UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def reading_of(options: Namespace, plain: Reading | None) -> Reading:

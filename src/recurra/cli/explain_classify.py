@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from recurra.cli.classify_options import add_reading, reading_of
+from recurra.cli.classify_options import add_reading, as_unicode, reading_of
 from recurra.cli.parsing import make_parser, parse, show_warnings
 from recurra.errors import ParameterError
 from recurra.tasks.classify.commands import explain
@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     print(
         explain(
             folder,
-            options.text,
+            None if options.text is None else as_unicode(options.text),
             options.data,
             options.row,
             options.label,

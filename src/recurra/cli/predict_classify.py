@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from recurra.cli.classify_options import add_reading, reading_of
+from recurra.cli.classify_options import add_reading, as_unicode, reading_of
 from recurra.cli.parsing import make_parser, parse, show_warnings
 from recurra.errors import ParameterError
 from recurra.tasks.classify.commands import predict, predict_text
@@ -27,7 +27,9 @@ def run(arguments: Sequence[str]) -> int:
         raise ParameterError("data", "--data FILE or --text TEXT, one of the two", options.data)
     folder = Path(options.run)
     if options.text is not None:
-        print(predict_text(folder, options.text))
+        if options.out is not None:
+            raise ParameterError("out", "--data FILE, whose labels are written there, and not --text", options.out)
+        print(predict_text(folder, as_unicode(options.text)))
         return 0
     reading = reading_of(options, ClassifyRun.read(folder).reading)
     out = None if options.out is None else Path(options.out)

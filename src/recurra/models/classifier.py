@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
+from recurra.errors import ShapeError
 from recurra.layers import Recurrent, VariationalDropout
 from recurra.models.convolution import SequenceConvolution
 from recurra.models.pooling import Pooling
@@ -58,6 +59,7 @@ class SequenceClassifier(nn.Module):
         check_positive("num_labels", num_labels)
         check_positive("filters", filters, at_least=0)
         check_probability("dropout", dropout)
+        self.input_size = input_size
         self.convolution = None
         if filters:
             self.convolution = SequenceConvolution(input_size, filters, kernel_size, stride)
@@ -90,6 +92,8 @@ class SequenceClassifier(nn.Module):
         Raises:
             ShapeError: where a shape or length does not fit.
         """
+        if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
+            raise ShapeError("inputs", f"shape (B, T, I = {self.input_size})", tuple(inputs.shape))
         if lengths is None:
             lengths = torch.full((len(inputs),), inputs.shape[1])
         inputs = self.input_dropout(inputs)

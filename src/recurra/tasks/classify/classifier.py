@@ -21,12 +21,14 @@ from recurra.tasks.classify.given import Items, Reading, as_items, split
 from recurra.tasks.classify.metrics import Scores, score
 from recurra.tasks.classify.run import ClassifyRun
 from recurra.tasks.classify.settings import ClassifySettings
+from recurra.text_table import one_line
 from recurra.training import Estimator
 
 __all__ = ["Classifier", "Evaluation", "Prediction"]
 
 _log = logging.getLogger("recurra.classify")
 _SHARES = tuple(k / 10 for k in range(1, 11))
+_MOST_NAMED = 30
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,7 @@ class Prediction:
     @property
     def confidence(self) -> float:
         """The probability of the label; with several, the least sure decision's."""
-        if len(self.labels) == 1 and abs(sum(self.probabilities.values()) - 1) < 1e-6:
-            return self.probabilities[self.labels[0]]
+        # Where labels exclude each other none is less sure than that of the label: the others' shares are in its rest.
         return min(p if name in self.labels else 1 - p for name, p in self.probabilities.items())
 
 
@@ -154,6 +155,7 @@ class Classifier(Estimator[ClassifySettings, ClassifyRun]):
             vectors = read_word_vectors(vectors, self.settings.max_vectors)
         model = prepare(training, self.settings, vectors)
         if held_out is not None:
+            _check_number(model, held_out)
             _warn_of_unseen(model, held_out)
         assert training.labels is not None
         baseline = fit_baseline(model.encoding, model.labels, values_of(training), model.labels.encode(training.labels))
@@ -198,8 +200,7 @@ class Classifier(Estimator[ClassifySettings, ClassifyRun]):
         items = self._items(data, labels, reading, needs_labels=True)
         assert items.labels is not None
         names, several = model.labels.names.symbols, model.labels.several
-        if not several and any(len(given) != 1 for given in items.labels):
-            raise DataError(f"{items.source}: an item has another number of labels than one, as all had in training.")
+        _check_number(model, items)
         encoded = model.encode(values_of(items), items.source)
         logits = model.logits(encoded)
         shares = model.probabilities(logits)
@@ -232,7 +233,9 @@ class Classifier(Estimator[ClassifySettings, ClassifyRun]):
         """
         model = self.model
         if label is not None and label not in model.labels.names:
-            raise ParameterError("label", f"one of {', '.join(model.labels.names.symbols)}", label)
+            names = [one_line(name) for name in model.labels.names.symbols[:_MOST_NAMED]]
+            more = ", ..." if len(model.labels) > _MOST_NAMED else ""
+            raise ParameterError("label", f"one of {', '.join(names)}{more}", label)
         items = as_items([item], texts=model.reads_texts, needs_labels=False)
         if isinstance(items, LabelledTexts):
             return explain_text(model, items.texts[0], label)
@@ -291,6 +294,17 @@ def _unseen(model: FittedClassifier, items: Items) -> Sequence[tuple[str, int]]:
     """Labels that training never saw, and how many items have each."""
     counts = Counter(label for labels in items.labels or () for label in labels if label not in model.labels.names)
     return counts.most_common()
+
+
+def _check_number(model: FittedClassifier, items: Items) -> None:
+    """See that each item has one label where each had in training.
+
+    Raises:
+        DataError: where one has another number.
+    """
+    wrong = next((k for k, given in enumerate(items.labels or (), start=1) if len(given) != 1), None)
+    if wrong is not None and not model.labels.several:
+        raise DataError(f"{items.source}: item {wrong} has another number of labels than one, as all had in training.")
 
 
 def _warn_of_unseen(model: FittedClassifier, valid: Items) -> None:

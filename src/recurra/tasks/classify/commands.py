@@ -11,7 +11,7 @@ from recurra.tasks.classify.classifier import Classifier, Evaluation
 from recurra.tasks.classify.encoding import SeriesEncoding
 from recurra.tasks.classify.explain import Explanation
 from recurra.tasks.classify.fit import values_of
-from recurra.tasks.classify.given import Items, Reading, as_items, take
+from recurra.tasks.classify.given import Items, Reading, as_items, split, take
 from recurra.tasks.classify.highlight import colored_text, contribution_lines, explanation_page
 from recurra.tasks.classify.labels import LabelSet
 from recurra.tasks.classify.pictures import (
@@ -22,6 +22,7 @@ from recurra.tasks.classify.pictures import (
 )
 from recurra.tasks.classify.settings import ClassifySettings
 from recurra.tasks.classify.tables import evaluation_table, prediction_csv, write_evaluation
+from recurra.text_table import one_line
 from recurra.training import processes
 from recurra.training.picture import draw_training
 
@@ -140,10 +141,11 @@ def predict_text(folder: Path, text: str) -> str:
         raise ParameterError("text", "--data FILE for a run that reads series", text)
     (found,) = classifier.predict([text])
     ordered = sorted(found.probabilities.items(), key=lambda item: -item[1])[:10]
-    width = max(len(label) for label, _ in ordered)
+    shown = [one_line(label) for label, _ in ordered]
+    width = max(map(len, shown))
     return "\n".join(
-        f"{'*' if label in found.labels else ' '} {label.ljust(width)}  {100 * share:5.1f} %"
-        for label, share in ordered
+        f"{'*' if label in found.labels else ' '} {name.ljust(width)}  {100 * share:5.1f} %"
+        for name, (label, share) in zip(shown, ordered, strict=True)
     )
 
 
@@ -188,16 +190,20 @@ def explain(
         found = classifier.explain(text, label)
     prepare_folder(target.parent)
     if texts:
-        write_text(target, explanation_page(found, f"{' '.join((found.text or '').split())[:60]} ({folder.name})"))
+        title = f"{' '.join((found.text or '').split())[:60]} ({folder.resolve().name})"
+        write_text(target, explanation_page(found, title))
     else:
         assert isinstance(classifier.model.encoding, SeriesEncoding)
         draw_series_explanation(found, classifier.model.encoding.channels, target)
-    return _explained(found, color, target)
+    compared = "a text of unknown words"
+    if not texts:
+        normalized = classifier.settings.normalization != "none"
+        compared = f"a series of nothing but {'means' if normalized else 'zeros'}"
+    return _explained(found, compared, color, target)
 
 
-def _explained(found: Explanation, color: bool, target: Path) -> str:
-    compared = "a text of unknown words" if found.text is not None else "a series of nothing but means"
-    lines = [f"{found.label}, probability {100 * found.probability:.1f} %"]
+def _explained(found: Explanation, compared: str, color: bool, target: Path) -> str:
+    lines = [f"{one_line(found.label)}, probability {100 * found.probability:.1f} %"]
     if found.text is not None:
         if color:
             lines += ["", colored_text(found)]
@@ -231,7 +237,7 @@ def _told(evaluation: Evaluation, target: Path) -> str:
         f"95 % of the {measure} is there when {100 * enough:.0f} % of each item is read",
     ]
     if evaluation.unseen_labels:
-        shown = ", ".join(f"{label} ({count})" for label, count in list(evaluation.unseen_labels.items())[:5])
+        shown = ", ".join(f"{one_line(label)} ({count})" for label, count in list(evaluation.unseen_labels.items())[:5])
         more = ", ..." if len(evaluation.unseen_labels) > 5 else ""
         lines.append(f"labels that training never saw, counted as wrong: {shown}{more}")
     lines.append(f"tables and pictures: {target}")
@@ -246,12 +252,13 @@ def _describe(items: Items, valid: Items | None, settings: ClassifySettings) -> 
         lengths = [len(one) for one in items.series]
         steps = f"{min(lengths)}" if min(lengths) == max(lengths) else f"{min(lengths)} to {max(lengths)}"
         kind = f"series of {len(items.channels)} channels and {steps} steps"
-    shown = ", ".join(f"{name} ({n:,})" for name, n in list(zip(labels.names.symbols, labels.counts, strict=True))[:6])
+    counted = list(zip(labels.names.symbols, labels.counts, strict=True))[:6]
+    shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in counted)
     more = ", ..." if len(labels) > 6 else ""
     several = ", several an item" if labels.several else ""
     checked = "validated on none"
     if valid is not None:
         checked = f"validated on {len(valid):,}"
-    elif settings.validation_share:
-        checked = f"validated on {100 * settings.validation_share:g} % of them"
+    elif (held_out := split(items, settings.validation_share, settings.seed)[1]) is not None:
+        checked = f"validated on {len(held_out):,} of them"
     return f"{len(items):,} {kind}, {len(labels)} labels{several}: {shown}{more}; {checked}"

@@ -69,8 +69,8 @@ class TextEncoding:
 class SeriesEncoding:
     """How series become numbers of like size.
 
-    A value that is missing reads as 0, the mean; where training has any, each channel is followed by one that says
-    which are (1 for missing).
+    A value that is missing reads as 0, which is the mean but where nothing is normalised; where training has any, the
+    channels are followed by as many that say which are (1 for missing).
 
     Attributes:
         channels: their names.

@@ -22,8 +22,9 @@ _POINTS = 64
 class Explanation:
     """Contributions to the log-odds of a label, that is log p / (1 - p).
 
-    Integrated gradients (Sundararajan et al. 2017) from a text of unknown words, or a series of nothing but means, of
-    the same length: contributions add up to the difference of the log-odds, but for `residual`.
+    Integrated gradients (Sundararajan et al. 2017) from a text of unknown words, or a series of nothing but means (of
+    zeros where series are not normalised), of the same length: contributions add up to the difference of the log-odds,
+    but for `residual`.
 
     Attributes:
         label: which.

@@ -18,7 +18,9 @@ __all__ = ["Format", "Items", "Reading", "as_items", "split", "take"]
 Format = Literal["auto", "text", "ts", "arff", "npz", "series"]
 Items = LabelledTexts | LabelledSeries
 
-_SERIES_FILES = {".ts": "ts", ".arff": "arff", ".npz": "npz"}
+_SERIES_FILES = {".ts": "ts", ".arff": "arff", ".npz": "npz", ".parquet": "series", ".pq": "series"}
+_TABLES = (".csv", ".tsv")
+_JSON = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,15 @@ def take(items: Items, rows: Sequence[int]) -> Items:
 def split(items: Items, share: float, seed: int) -> tuple[Items, Items | None]:
     """Items to train on, and a share of each label's to validate with, drawn with the seed.
 
-    A label with a single item stays in training. With several labels an item, items are drawn whatever their labels.
+    A label with a single item stays in training. With several labels an item, items are drawn whatever their labels,
+    but some of another number of labels than one stay, by which training tells what it is about.
     """
     assert items.labels is not None
     generator = np.random.default_rng(seed)
-    groups: dict[tuple[str, ...], list[int]] = {}
+    groups: dict[tuple[str, ...] | bool, list[int]] = {}
     several = any(len(labels) != 1 for labels in items.labels)
     for row, labels in enumerate(items.labels):
-        groups.setdefault(() if several else labels, []).append(row)
+        groups.setdefault(len(labels) == 1 if several else labels, []).append(row)
     held = [
         int(row)
         for rows in groups.values()
@@ -100,6 +103,10 @@ def split(items: Items, share: float, seed: int) -> tuple[Items, Items | None]:
 
 def _items(data: Any, labels: Any, reading: Reading, texts: bool | None, needs_labels: bool) -> Items:
     if isinstance(data, LabelledTexts | LabelledSeries):
+        if labels is not None:
+            raise ParameterError("labels", f"None with {type(data).__name__}, which has them", type(labels).__name__)
+        if needs_labels and data.labels is None:
+            raise DataError(f"{data.source}: no labels are in it, expected those of each item.")
         return data
     if isinstance(data, str | Path):
         if labels is not None:
@@ -116,6 +123,8 @@ def _items(data: Any, labels: Any, reading: Reading, texts: bool | None, needs_l
     if isinstance(values[0], str):
         if not all(isinstance(value, str) for value in values):
             raise DataError("the data: some items are texts and others are not")
+        for number, text in enumerate(values, start=1):
+            _check_unicode(number, text)
         return LabelledTexts(tuple(values), given, "the data")
     series = tuple(_series(number, value) for number, value in enumerate(values, start=1))
     channels = tuple(str(k + 1) for k in range(series[0].shape[1]))
@@ -148,20 +157,41 @@ def _format_of(path: Path, reading: Reading, texts: bool | None) -> Format:
     ending = endings[-1] if endings else ""
     if ending in _SERIES_FILES:
         return _SERIES_FILES[ending]  # type: ignore[return-value]
-    if ending in (".csv", ".tsv"):
+    if ending in _TABLES:
         if texts is not None:
             return "text" if texts else "series"
         names, _ = csv_header(read_text(path))
         return "series" if reading.text_column not in names and reading.id_column in names else "text"
-    return "text"
+    # Where series are wanted and the name says nothing, their reader says what it can read.
+    return "auto" if texts is False and ending not in _JSON else "text"
 
 
 def _labels(number: int, given: Any) -> tuple[str, ...]:
-    several = given if isinstance(given, list | tuple | set | frozenset) else [given]
+    several = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+    if any(label is None or isinstance(label, np.ndarray) or _is_nan(label) for label in several):
+        raise DataError(f"the data, item {number}: expected a label, got {given!r}.")
     found = tuple(dict.fromkeys(str(label) for label in several))
     if not all(label.strip() for label in found):
         raise DataError(f"the data, item {number}: expected a label, got {given!r}.")
-    return found
+    for label in found:
+        _check_unicode(number, label)
+    # A set is in another order in another process, and the data would not be known again.
+    return tuple(sorted(found)) if isinstance(given, set | frozenset) else found
+
+
+def _is_nan(label: Any) -> bool:
+    """Whether it is what stands for a missing one in a table."""
+    return isinstance(label, float | np.floating) and bool(np.isnan(label))
+
+
+def _check_unicode(number: int, text: str) -> None:
+    """Refuse what no file can hold. Raises DataError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"the data, item {number}: half of a surrogate pair (\\ud800 to \\udfff) alone. Remove it."
+        ) from None
 
 
 def _series(number: int, given: Any) -> np.ndarray:

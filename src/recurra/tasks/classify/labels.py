@@ -69,6 +69,7 @@ class LabelSet:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities (N, K) from logits (N, K): a softmax, or with several labels a sigmoid of each."""
+        logits = logits.astype(np.float64)
         if self.several:
             return 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
         shifted = np.exp(logits - logits.max(1, keepdims=True))

@@ -1,17 +1,20 @@
 """Pictures of an evaluation, and of an explained series."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from recurra.files import write_atomically
 from recurra.tasks.classify.calibration import Reliability
 from recurra.tasks.classify.classifier import Evaluation
 from recurra.tasks.classify.explain import Explanation
+from recurra.text_table import one_line
 
 __all__ = ["draw_confusion", "draw_early_decision", "draw_reliability", "draw_series_explanation"]
 
@@ -19,18 +22,20 @@ _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d66820", "#8a8f98"
 _AGAINST_AND_FOR = LinearSegmentedColormap.from_list("against and for", [_ORANGE, "white", _BLUE])
 _MOST_LABELS = 60
 _MOST_CHANNELS = 12
+_LONGEST_NAME = 24
 
 
 def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -> None:
     """Draw which labels are taken for which, in shares of the true label's items, into a PNG file.
 
     Args:
-        labels: K; beyond 60 those most frequent are drawn.
+        labels: K; beyond 60 those most frequent are drawn; those that the font lacks by their numbers, from 1.
         confusion: (K, K), true label by predicted label.
         path: of the file.
     """
     kept = np.sort(np.argsort(-confusion.sum(1), kind="stable")[:_MOST_LABELS])
-    shown, names = confusion[np.ix_(kept, kept)], [_escaped(labels[k]) for k in kept]
+    shown = confusion[np.ix_(kept, kept)]
+    names = _drawable([labels[k] for k in kept], [f"label {k + 1}" for k in kept])
     totals = confusion[kept].sum(1, keepdims=True)
     shares = shown / np.maximum(totals, 1)
     size = 2.2 + 0.42 * len(kept)
@@ -42,8 +47,15 @@ def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -
             color = "white" if shares[row, column] > 0.6 else "black"
             ax.text(column, row, f"{shown[row, column]:,}", ha="center", va="center", fontsize=8, color=color)
     crowded = max(map(len, names)) > 3
-    ax.set_xticks(range(len(kept)), names, rotation=60 if crowded else 0, ha="right" if crowded else "center")
-    ax.set_yticks(range(len(kept)), names)
+    # A dollar sign would begin a formula.
+    ax.set_xticks(
+        *(range(len(kept)), names),
+        rotation=60 if crowded else 0,
+        ha="right" if crowded else "center",
+        rotation_mode="anchor",
+        parse_math=False,
+    )
+    ax.set_yticks(range(len(kept)), names, parse_math=False)
     ax.tick_params(length=0, labelsize=9)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")
@@ -65,7 +77,8 @@ def draw_reliability(evaluation: Evaluation, path: Path) -> None:
     ax.set_ylabel("share that came true")
     ax.set_ylim(0, 1.02)
     ax.legend(frameon=False, loc="lower right", fontsize=9)
-    _bars(below, evaluation.after)
+    # With several labels an item each label's probability is a point.
+    _bars(below, evaluation.after, "decisions" if evaluation.several else "items")
     for one in (ax, below):
         one.spines[["top", "right"]].set_visible(False)
     below.set_xlabel("probability given" if evaluation.several else "confidence in the label")
@@ -107,7 +120,8 @@ def draw_series_explanation(explanation: Explanation, channels: tuple[str, ...],
     panels = figure.subplots(len(kept), 1, sharex=True, squeeze=False)[:, 0]
     steps = np.arange(1, len(contributions) + 1)
     image = None
-    for ax, channel in zip(panels, kept, strict=True):
+    names = _drawable([_channel_name(channels[k]) for k in kept], [f"channel {k + 1}" for k in kept])
+    for ax, channel, name in zip(panels, kept, names, strict=True):
         values = explanation.series[:, channel]
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
@@ -123,34 +137,33 @@ def draw_series_explanation(explanation: Explanation, channels: tuple[str, ...],
         )
         marker = "." if len(steps) <= 60 else None
         ax.plot(steps, values, color="#222222", linewidth=1.1, marker=marker, markersize=4)
-        ax.set_ylabel(_escaped(_channel_name(channels, int(channel))), rotation=0, ha="right", va="center")
+        ax.set_ylabel(name, rotation=0, ha="right", va="center", parse_math=False)
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("step")
-    panels[0].set_title(
-        f"{_escaped(explanation.label)}, probability {100 * explanation.probability:.1f} %", loc="left", fontsize=10
-    )
+    (label,) = _drawable([explanation.label], ["the label"])
+    title = f"{label}, probability {100 * explanation.probability:.1f} %"
+    panels[0].set_title(title, loc="left", fontsize=10, parse_math=False)
     assert image is not None
     figure.colorbar(image, ax=list(panels), label="adds to the log-odds (for: above 0)", aspect=40, pad=0.01)
     _save(figure, path)
 
 
-def _channel_name(channels: tuple[str, ...], channel: int) -> str:
-
-    name = channels[channel]
+def _channel_name(name: str) -> str:
     return f"channel {name}" if name.isdigit() else name
 
 
-def _bars(ax: Axes, curve: Reliability) -> None:
+def _bars(ax: Axes, curve: Reliability, what: str) -> None:
     ax.bar(curve.confidence, curve.counts, width=0.06, color=_BLUE)
-    ax.set_ylabel("items")
+    ax.set_ylabel(what)
     ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
 
 
-def _escaped(name: str) -> str:
-    # A dollar sign would begin a formula.
-    shown = name if len(name) <= 24 else f"{name[:23]}…"
-    return shown.replace("$", r"\$")
+def _drawable(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Names as a picture can hold them; what stands for those with characters that the font has not."""
+    known = get_font(findfont(FontProperties())).get_charmap()
+    shown = [one_line(name, _LONGEST_NAME) for name in names]
+    return [name if all(ord(c) in known for c in name) else other for name, other in zip(shown, others, strict=True)]
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from recurra.files import prepare_folder, write_text
 from recurra.tasks.classify.calibration import Reliability
 from recurra.tasks.classify.classifier import Evaluation, Prediction
 from recurra.tasks.classify.metrics import Scores
-from recurra.text_table import percent, text_table
+from recurra.text_table import one_line, percent, text_table
 
 __all__ = ["evaluation_table", "prediction_csv", "write_evaluation"]
 
@@ -29,7 +30,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
     by_label = [["label", "precision", "recall", "F1", "items"]]
     for name, counts in list(evaluation.model.by_label.items())[:_MOST_LABELS]:
         measures = (counts.precision, counts.recall, counts.f1)
-        by_label.append([name, *(percent(value) for value in measures), f"{counts.true:,}"])
+        by_label.append([one_line(name), *(percent(value) for value in measures), f"{counts.true:,}"])
     more = len(evaluation.model.by_label) - _MOST_LABELS
     rest = f"\n(and {more} more labels)" if more > 0 else ""
     return f"{text_table(lines)}\n\n{text_table(by_label)}{rest}"
@@ -47,7 +48,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
         "items": evaluation.model.items,
         "model": _json(evaluation.model),
         "baseline": {"name": evaluation.baseline_name, **_json(evaluation.baseline)},
-        "loss_nats": evaluation.loss,
+        "loss_nats": None if math.isnan(evaluation.loss) else evaluation.loss,
         "temperature": evaluation.temperature,
         "expected_calibration_error": {
             "as_trained": evaluation.before.expected_calibration_error,
@@ -100,6 +101,10 @@ def _curve(curve: Reliability) -> dict[str, list[float]]:
 
 
 def _csv(rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    lines = []
+    for row in rows:
+        line = io.StringIO()
+        # Ended by both, so that a field with a lone carriage return is quoted.
+        csv.writer(line, lineterminator="\r\n").writerow(row)
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)

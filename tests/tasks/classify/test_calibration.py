@@ -1,0 +1,75 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_softmax
+
+from recurra.tasks.classify.calibration import fit_temperature, reliability
+
+
+def loss(temperature: float, logits: np.ndarray, target: np.ndarray) -> float:
+    scaled = logits / temperature
+    if target.ndim == 2:
+        return float(-np.log(np.where(target > 0, expit(scaled), expit(-scaled))).mean())
+    return float(-log_softmax(scaled, 1)[np.arange(len(target)), target].mean())
+
+
+def drawn(several: bool, scale: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that say too much by a factor `scale`, and labels as the true ones say."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(400, 3)) * 2
+    if several:
+        target = (generator.random(logits.shape) < expit(logits)).astype(np.float32)
+    else:
+        target = (log_softmax(logits, 1) + generator.gumbel(size=logits.shape)).argmax(1)
+    return (logits * scale).astype(np.float32), target
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
+def test_the_temperature_is_that_of_the_least_loss(several: bool, scale: float) -> None:
+    logits, target = drawn(several, scale, seed=int(10 * scale))
+    found = fit_temperature(logits, target)
+    expected: Any = minimize_scalar(
+        lambda log: loss(np.exp(log), logits.astype(np.float64), target), bounds=(-3, 3), options={"xatol": 1e-10}
+    )
+    assert found == pytest.approx(np.exp(expected.x), rel=1e-5)
+    assert found == pytest.approx(scale, rel=0.3)
+    for other in (0.9 * found, 1.1 * found):
+        assert loss(found, logits, target) < loss(other, logits, target)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_it_is_kept_in_bounds(several: bool) -> None:
+    logits = np.array([[3.0, -3.0], [-2.0, 2.0]], np.float32)
+    right = np.array([[1, 0], [0, 1]], np.float32) if several else np.array([0, 1])
+    assert fit_temperature(logits, right) == 1 / 20
+    assert fit_temperature(100 * logits, right) == 1 / 20
+    assert fit_temperature(logits, 1 - right) == 20
+    assert fit_temperature(1e4 * logits, 1 - right) == 20
+
+
+def test_of_nothing_it_is_one() -> None:
+    assert fit_temperature(np.empty((0, 3), np.float32), np.empty(0, np.int64)) == 1
+    assert fit_temperature(np.empty((0, 3), np.float32), np.empty((0, 3))) == 1
+
+
+def test_reliability_by_hand() -> None:
+    confidence = np.array([0.05, 0.15, 0.19, 0.95, 1.0, 1.0])
+    right = np.array([False, True, False, True, True, False])
+    found = reliability(confidence, right)
+    assert found.counts.tolist() == [1, 2, 3]
+    assert found.confidence == pytest.approx([0.05, 0.17, 2.95 / 3])
+    assert found.accuracy == pytest.approx([0, 1 / 2, 2 / 3])
+    expected = (1 * 0.05 + 2 * (0.5 - 0.17) + 3 * (2.95 / 3 - 2 / 3)) / 6
+    assert found.expected_calibration_error == pytest.approx(expected)
+    two = reliability(confidence, right, bins=2)
+    assert two.counts.tolist() == [3, 3]
+    assert two.expected_calibration_error == pytest.approx((3 * (1 / 3 - 0.13) + 3 * (2.95 / 3 - 2 / 3)) / 6)
+
+
+def test_reliability_of_nothing() -> None:
+    found = reliability(np.empty(0), np.empty(0, bool))
+    assert found.expected_calibration_error == 0
+    assert len(found.counts) == 0

@@ -1,0 +1,351 @@
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from made_classes import series, series_csv, several, several_csv, texts, texts_csv
+from recurra.data.word_vectors import WordVectors
+from recurra.errors import DataError, ParameterError, RunError
+from recurra.tasks.classify import Classifier, ClassifySettings, Prediction, Reading
+from recurra.tasks.classify.calibration import fit_temperature
+from recurra.training import load_last
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 6, "word_size": 6, "max_steps": 40, "batch_size": 12, "validate_every": 20, "learning_rate": 0.05,
+    "dropout": 0.1, "averaging": 0.8, "device": "cpu",
+}  # fmt: skip
+
+
+def fitted(data: Any, labels: Any, valid: Any = None, **options: Any) -> Classifier:
+    return Classifier(**{**SMALL, **options}).fit(data, labels, valid, progress=False)
+
+
+@pytest.fixture(scope="module")
+def of_texts() -> Classifier:
+    return fitted(*texts(90), texts(30, 1), max_steps=80)
+
+
+@pytest.fixture(scope="module")
+def of_series() -> Classifier:
+    return fitted(*series(40), series(10, 1))
+
+
+@pytest.fixture(scope="module")
+def of_several() -> Classifier:
+    return fitted(*several(60), several(20, 1))
+
+
+@pytest.fixture
+def every(request: pytest.FixtureRequest) -> dict[str, tuple[Classifier, Any]]:
+    """Of each kind one, with what made its data."""
+    made = {"of_texts": texts, "of_series": series, "of_several": several}
+    return {name: (request.getfixturevalue(name), data) for name, data in made.items()}
+
+
+def test_it_learns_texts(of_texts: Classifier) -> None:
+    found = of_texts.evaluate(*texts(30, 2))
+    assert found.model.accuracy == 1
+    assert found.model.macro_f1 == 1
+    assert found.loss < 0.2
+    assert found.baseline_name == "naive Bayes"
+    assert found.unseen_labels == {}
+    assert (found.source, found.several, found.model.items) == ("the data", False, 30)
+    assert of_texts.model.labels.names.symbols == ("bad", "good")
+
+
+def test_it_learns_series_that_the_nearest_mean_does_not(of_series: Classifier) -> None:
+    """Up and down have the same mean, deviation and mean step."""
+    found = of_series.evaluate(*series(30, 2))
+    assert found.model.accuracy > 0.95
+    assert found.baseline.accuracy < 0.8
+    assert found.baseline_name == "nearest mean"
+
+
+def test_it_learns_several_labels_an_item(of_several: Classifier) -> None:
+    found = of_several.evaluate(*several(40, 2))
+    assert found.several
+    assert found.model.accuracy > 0.9
+    assert found.model.overall.f1 > 0.95
+    assert found.model.confusion is None
+    one, none = of_several.predict(["great film of today", "film of today"])
+    assert (one.labels, none.labels) == (("good",), ())
+
+
+@pytest.mark.parametrize(
+    ("made", "options"),
+    [
+        (texts, {"cell": "gru", "num_layers": 2, "pooling": ("last", "attention"), "class_weights": "balanced"}),
+        (series, {"filters": 8, "stride": 2, "normalization": "series", "choose_by": "loss", "bidirectional": False}),
+        (texts, {"characters": "convolution", "character_size": 4, "character_hidden_size": 4, "split": "spaces"}),
+        (several, {"label_smoothing": 0.1, "choose_by": "macro_f1", "class_weights": "balanced"}),
+    ],
+)
+def test_every_network_learns(made: Any, options: dict[str, Any]) -> None:
+    data, labels = made(60)
+    found = fitted(data, labels, made(20, 3), **options, max_steps=60).evaluate(*made(20, 1))
+    assert found.model.overall.f1 > 0.9
+
+
+def test_what_was_read_first_counts(of_series: Classifier) -> None:
+    """The shape is seen in the second half only."""
+    found = of_series.evaluate(*series(30, 3)).early
+    assert list(found) == pytest.approx([k / 10 for k in range(1, 11)])
+    assert found[1.0] > 0.95
+    assert found[0.1] < 0.8
+    assert found[1.0] == of_series.evaluate(*series(30, 3)).model.accuracy
+
+
+def test_a_batch_of_many_is_many_of_one(every: dict[str, tuple[Classifier, Any]]) -> None:
+    for classifier, made in every.values():
+        items = made(9, 5)[0]
+        together = classifier.predict(items)
+        for item, found in zip(items, together, strict=True):
+            (alone,) = classifier.predict([item])
+            assert alone.labels == found.labels
+            assert list(alone.probabilities.values()) == pytest.approx(list(found.probabilities.values()), abs=1e-5)
+
+
+def test_probabilities_are_of_logits_by_the_temperature(every: dict[str, tuple[Classifier, Any]]) -> None:
+    for classifier, made in every.values():
+        model = classifier.model
+        items = made(20, 1)[0]
+        logits = model.logits(model.encode(items))
+        assert_allclose(
+            [list(found.probabilities.values()) for found in classifier.predict(items)],
+            model.labels.probabilities(logits / model.temperature),
+            atol=1e-6,
+        )
+
+
+def test_the_temperature_is_fitted_to_the_validation_data() -> None:
+    valid = texts(12, 1)
+    wrong = (valid[0], [*valid[1][:9], "good", "good", "good"])
+    classifier = fitted(*texts(60), wrong)
+    model = classifier.model
+    expected = fit_temperature(
+        model.logits(model.encode(wrong[0])), model.labels.encode([(name,) for name in wrong[1]]).numpy()
+    )
+    assert model.temperature == expected
+    assert 1 / 20 < expected < 20
+    assert fitted(*texts(20), validation_share=0.0, max_steps=2).model.temperature == 1
+
+
+def test_confidence() -> None:
+    one = Prediction(("b",), {"a": 0.25, "b": 0.75})
+    assert one.confidence == 0.75
+    assert Prediction(("b",), {"a": 0.3, "b": 0.4, "c": 0.3}).confidence == 0.4
+    assert Prediction(("a", "b"), {"a": 0.6, "b": 0.9, "c": 0.1}).confidence == 0.6
+    assert Prediction((), {"a": 0.1, "b": 0.3}).confidence == pytest.approx(0.7)
+    assert Prediction(("a",), {"a": 0.9, "b": 0.4}).confidence == pytest.approx(0.6)
+
+
+def test_extreme_logits_are_probabilities_without_a_warning(of_several: Classifier) -> None:
+    logits = np.array([[120.0, -120.0]], np.float32)
+    assert_allclose(of_several.model.labels.probabilities(logits / (1 / 20)), [[1, 0]], atol=1e-12)
+
+
+def test_save_and_load(every: dict[str, tuple[Classifier, Any]], tmp_path: Path) -> None:
+    for name, (classifier, made) in every.items():
+        classifier.save(tmp_path / name)
+        loaded = Classifier.load(tmp_path / name)
+        items, labels = made(15, 4)
+        assert loaded.predict(items) == classifier.predict(items)
+        assert loaded.settings == classifier.settings
+        one, other = loaded.evaluate(items, labels), classifier.evaluate(items, labels)
+        for field in ("loss", "early", "temperature", "baseline_name", "unseen_labels"):
+            assert getattr(one, field) == getattr(other, field), field
+        assert one.baseline.by_label == other.baseline.by_label
+        with pytest.raises(RunError, match="already holds a run"):
+            classifier.save(tmp_path / name)
+
+
+def test_labels_that_training_never_saw_count_as_wrong(of_texts: Classifier, caplog: pytest.LogCaptureFixture) -> None:
+    items, labels = texts(9, 6)
+    found = of_texts.evaluate([*items, "so so", "so"], [*labels, "fair", "fair"])
+    assert found.unseen_labels == {"fair": 2}
+    assert found.model.accuracy == pytest.approx(9 / 11)
+    assert found.baseline.accuracy <= 9 / 11
+    assert found.model.by_label["fair"].recall == 0
+    assert found.loss == pytest.approx(of_texts.evaluate(items, labels).loss, abs=1e-6)
+    assert found.after.counts.sum() == 11
+    alone = of_texts.evaluate(["so"], ["fair"])
+    assert np.isnan(alone.loss)
+    assert alone.model.accuracy == 0
+    fitted(items, labels, (["so", *items], ["fair", *labels]), max_steps=1)
+    assert "the data: labels that training never sees, which count as wrong: 'fair' (1)" in caplog.text
+
+
+def test_empty_blank_and_very_long_texts(of_texts: Classifier, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        empty, blank = of_texts.predict(["", " \n\t"])
+        assert empty == blank
+        assert not caplog.records
+        (found,) = of_texts.predict(["film great " * 50_000])
+    assert found.labels == ("good",)
+    assert "1 texts, the first number 1, have more than max_length = 1000 tokens" in caplog.text
+    assert of_texts.predict(["\x1b[31m\x00 great \u202e"])[0].labels == ("good",)
+
+
+def test_training_on_blank_texts_and_words_of_one_text() -> None:
+    classifier = fitted(["", " ", "x", "y"] * 3, ["a", "a", "b", "b"] * 3, min_count=2, max_steps=20)
+    assert [found.labels for found in classifier.predict(["", "x"])] == [("a",), ("b",)]
+
+
+def test_the_other_kind_and_other_channels_are_refused(of_texts: Classifier, of_series: Classifier) -> None:
+    with pytest.raises(DataError, match="expected series, which the classifier was trained on, got texts"):
+        of_series.predict(["great"])
+    with pytest.raises(DataError, match="expected texts, which the classifier was trained on, got series"):
+        of_texts.evaluate([[1.0]], ["good"])
+    with pytest.raises(DataError, match="expected series"):
+        of_series.explain("great")
+    with pytest.raises(DataError, match=r"the data: series 1 has the shape \(2, 1\), expected \(T, 2\)"):
+        of_series.predict([[1.0, 2.0]])
+    with pytest.raises(DataError, match="expected texts, which the classifier was trained on, got series"):
+        fitted(*texts(9), valid=series(3))
+
+
+def test_one_label_an_item_stays_one(of_texts: Classifier) -> None:
+    message = "the data: item 2 has another number of labels than one, as all had in training"
+    with pytest.raises(DataError, match=message):
+        of_texts.evaluate(["great", "dull"], ["good", ["good", "bad"]])
+    with pytest.raises(DataError, match=message):
+        fitted(*texts(9), valid=(["great", "dull"], ["good", ()]))
+
+
+def test_pretrained_vectors_are_read_and_kept(tmp_path: Path) -> None:
+    known = ("great", "lovely", "superb", "awful", "dull", "poor", "nice")
+    table = np.array([[1, 1, 0]] * 3 + [[-1, 1, 0]] * 3 + [[1, 1, 0]], np.float32)
+    vectors = WordVectors(known, table)
+    classifier = Classifier(**{**SMALL, "unknown_rate": 5.0}).fit(*texts(60), vectors=vectors, progress=False)
+    # A word of no text, told by its vector.
+    assert classifier.predict(["nice"])[0].labels == ("good",)
+    classifier.save(tmp_path / "run")
+    assert Classifier.load(tmp_path / "run").predict(["nice film"]) == classifier.predict(["nice film"])
+    with pytest.raises(ParameterError, match="vectors: expected None with series"):
+        Classifier(**SMALL).fit(*series(8), vectors=vectors)
+
+
+def test_files(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(texts_csv(30).replace("text,label", "review,label"))
+    (tmp_path / "s.csv").write_text(series_csv(20))
+    (tmp_path / "m.csv").write_text(several_csv(20))
+    reading = Reading(text_column="review")
+    classifier = Classifier(**{**SMALL, "max_steps": 2}).fit(tmp_path / "a.csv", reading=reading, progress=False)
+    assert classifier.reading == reading
+    assert classifier.evaluate(tmp_path / "a.csv").source == str(tmp_path / "a.csv")
+    assert len(classifier.predict(str(tmp_path / "a.csv"))) == 30
+    of_series = Classifier(**{**SMALL, "max_steps": 2}).fit(tmp_path / "s.csv", progress=False)
+    assert not of_series.model.reads_texts
+    many = Classifier(**{**SMALL, "max_steps": 2}).fit(
+        tmp_path / "m.csv", reading=Reading(label_separator="|"), progress=False
+    )
+    assert many.model.labels.several
+
+
+class StopError(Exception):
+    pass
+
+
+def stopped(classifier: Classifier, at: int, **given: Any) -> None:
+    """Fit until the loss is asked for the `at`th time."""
+    from recurra.tasks.classify import fit
+
+    original, asked = fit.classification_loss, iter(range(1, 1000))
+
+    def loss(*arguments: Any) -> torch.Tensor:
+        if next(asked) == at:
+            raise StopError
+        return original(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "classification_loss", loss)
+        with pytest.raises(StopError):
+            classifier.fit(**given)
+
+
+@pytest.mark.parametrize("made", [texts, several])
+def test_resumed_is_as_undisturbed(made: Any, tmp_path: Path) -> None:
+    options = {**SMALL, "schedule": "constant", "max_steps": 12, "validate_every": 4, "averaging": 0.8}
+    items, labels = made(30)
+    given = {"data": items, "labels": labels, "valid": made(8, 1), "progress": False}
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    one = Classifier(**options).fit(**given, folder=straight)
+    stopped(Classifier(**options), 7, **given, folder=broken)
+    assert load_last(broken).values["step"] == 4
+    assert Classifier.load(broken).model.temperature == 1  # usable at any moment
+    other = Classifier(**options).fit(**given, folder=broken, resume=True)
+    first, second = load_last(straight), load_last(broken)
+    for name, tensor in first.tensors.items():
+        assert torch.equal(tensor, second.tensors[name]), name
+    for name in ("log.csv", "best.safetensors", "tensors.safetensors", "encoding.json"):
+        assert (straight / name).read_bytes() == (broken / name).read_bytes(), name
+    assert one.model.temperature == other.model.temperature == Classifier.load(broken).model.temperature != 1
+    assert Classifier.load(broken).predict(items) == one.predict(items)
+
+
+def test_a_run_is_resumed_with_the_same_data_only(tmp_path: Path) -> None:
+    options, run = {**SMALL, "max_steps": 2}, tmp_path / "run"
+    items, labels = texts(12)
+    valid = texts(6, 1)
+    Classifier(**options).fit(items, labels, valid, folder=run, progress=False)
+    with pytest.raises(RunError, match="already holds a run"):
+        Classifier(**options).fit(items, labels, valid, folder=run)
+    relabelled = [*labels[1:], labels[0]]
+    for data, names, checked in (
+        (items[1:], labels[1:], valid),
+        (items, relabelled, valid),
+        (items, labels, texts(6, 2)),
+        (items, labels, None),
+    ):
+        with pytest.raises(RunError, match="cannot resume with other data;"):
+            Classifier(**options).fit(data, names, checked, folder=run, resume=True)
+    with pytest.raises(RunError, match="cannot resume with other dropout, data;"):
+        Classifier(**{**options, "dropout": 0.3}).fit(items[1:], labels[1:], valid, folder=run, resume=True)
+    vectors = WordVectors(("great",), np.ones((1, 2), np.float32))
+    with pytest.raises(RunError, match="cannot resume with other vectors;"):
+        Classifier(**options).fit(items, labels, valid, vectors=vectors, folder=run, resume=True)
+    before = (run / "best.safetensors").read_bytes()
+    Classifier(**options).fit(items, labels, valid, folder=run, resume=True, progress=False)
+    assert (run / "best.safetensors").read_bytes() == before
+
+
+def test_a_damaged_run_is_refused(of_texts: Classifier, tmp_path: Path) -> None:
+    of_texts.save(tmp_path / "run")
+    values = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert values["settings"] == json.loads(json.dumps(asdict(of_texts.settings)))
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**values, "labels": {}}))
+    with pytest.raises(RunError, match=r"damaged run\.json or encoding\.json"):
+        Classifier.load(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(json.dumps(values))
+    (tmp_path / "run" / "encoding.json").write_text("{")
+    with pytest.raises(RunError, match=r"damaged run\.json or encoding\.json"):
+        Classifier.load(tmp_path / "run")
+
+
+def test_refusals(of_texts: Classifier) -> None:
+    refused: dict[str, Any] = {
+        "pooling": "sum", "split": "sentences", "characters": "bytes", "normalization": "robust", "choose_by": "auc",
+        "class_weights": "some", "validation_share": 0.6, "unknown_rate": -1, "hidden_size": 0, "dropout": 2,
+        "cell": "tcn", "device": "tpu", "lowercase": 1, "kernel_size": 4, "stride": 2, "filters": -1, "max_length": 0,
+        "label_smoothing": 1.1, "max_vectors": 0,
+    }  # fmt: skip
+    for name, value in refused.items():
+        with pytest.raises(ParameterError, match=f"^{name}: "):
+            ClassifySettings(**{name: value})
+    assert ClassifySettings(pooling="last").pooling == ("last",)  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match=r"options: expected names among .*got 'hidden'"):
+        Classifier(hidden=3)
+    with pytest.raises(RunError, match="the classifier is not fitted"):
+        Classifier().predict(["a"])
+    with pytest.raises(RunError, match="the classifier is not fitted"):
+        _ = Classifier().model
+    with pytest.raises(DataError, match="every item has the label 'a'; there is nothing to learn"):
+        Classifier().fit(["x", "y"], ["a", "a"])
+    with pytest.raises(ParameterError, match="label: expected one of bad, good, got 'fair'"):
+        of_texts.explain("great", "fair")

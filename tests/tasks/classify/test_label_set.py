@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy.special import expit, softmax
+from torch.nn import functional as F
+
+from recurra.errors import DataError
+from recurra.tasks.classify.labels import LabelSet
+from recurra.tasks.classify.network import classification_loss
+
+ONE = LabelSet.of([("b",), ("a",), ("c",), ("b",)], "here")
+SEVERAL = LabelSet.of([("b", "a"), (), ("b",), ("c", "b")], "here")
+
+
+def test_one_label_an_item() -> None:
+    assert (ONE.names.symbols, ONE.counts, ONE.several, len(ONE)) == (("b", "a", "c"), (2, 1, 1), False, 3)
+    assert ONE.encode([("c",), ("b",), ("z",)]).tolist() == [2, 0, -100]
+    assert ONE.decode(np.array([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2]])) == [("a",), ("b",)]
+
+
+def test_several_labels_an_item() -> None:
+    assert (SEVERAL.names.symbols, SEVERAL.counts, SEVERAL.several) == (("b", "a", "c"), (3, 1, 1), True)
+    assert SEVERAL.encode([("c", "b"), (), ("z", "a")]).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    assert SEVERAL.decode(np.array([[0.6, 0.5, 0.51], [0.1, 0.2, 0.3]])) == [("b", "c"), ()]
+
+
+def test_a_label_twice_is_once() -> None:
+    found = LabelSet.of([("a", "a"), ("b",)], "here")
+    assert (found.counts, found.several) == ((1, 1), False)
+
+
+@pytest.mark.parametrize("labels", [ONE, SEVERAL], ids=["one", "several"])
+def test_probabilities(labels: LabelSet) -> None:
+    logits = np.array([[1, 2, -1], [300, -300, 0], [-2000, 2000, 1000]], np.float32)
+    expected = expit(logits.astype(float)) if labels.several else softmax(logits.astype(float), axis=1)
+    assert_allclose(labels.probabilities(logits), expected, atol=1e-12)
+
+
+def test_weights_make_labels_count_the_same() -> None:
+    target = ONE.encode([("b",), ("a",), ("c",), ("b",)])
+    weights = ONE.weights(4)
+    assert weights[target].mean() == pytest.approx(1)
+    sums = torch.zeros(3).index_add(0, target, weights[target])
+    torch.testing.assert_close(sums, sums[:1].expand(3))
+    positive = SEVERAL.encode([("b", "a"), (), ("b",), ("c", "b")])
+    torch.testing.assert_close((positive * SEVERAL.weights(4)).sum(0), (1 - positive).sum(0))
+    everywhere = LabelSet.of([("a", "b"), ("a",)], "here").weights(2)
+    assert everywhere.tolist() == [0.5, 1.0]
+
+
+def test_json() -> None:
+    for labels in (ONE, SEVERAL):
+        found = LabelSet.from_json(json.loads(json.dumps(labels.to_json())))
+        assert (found.names.symbols, found.counts, found.several) == (
+            labels.names.symbols,
+            labels.counts,
+            labels.several,
+        )
+
+
+def test_refusals() -> None:
+    with pytest.raises(DataError, match="here: every item has the label 'a'; there is nothing to learn"):
+        LabelSet.of([("a",), ("a",)], "here")
+    with pytest.raises(DataError, match="here: no item has a label"):
+        LabelSet.of([(), ()], "here")
+    assert len(LabelSet.of([("a",), ()], "here")) == 1
+
+
+def test_the_loss_of_one_label() -> None:
+    logits = torch.randn(3, 3, dtype=torch.float64)
+    target = torch.tensor([2, -100, 0])
+    logs = logits.log_softmax(1)
+    expected = -(logs[0, 2] + logs[2, 0]) / 2
+    torch.testing.assert_close(classification_loss(logits, target), expected)
+    weights = torch.tensor([2.0, 1.0, 0.5], dtype=torch.float64)
+    torch.testing.assert_close(classification_loss(logits, target, weights), -(0.5 * logs[0, 2] + 2 * logs[2, 0]) / 2)
+    smoothed = classification_loss(logits, target, label_smoothing=0.3)
+    torch.testing.assert_close(smoothed, 0.7 * expected - 0.3 * (logs[0].mean() + logs[2].mean()) / 2)
+    assert classification_loss(logits, torch.full((3,), -100)) == 0
+
+
+def test_the_loss_of_several_labels() -> None:
+    logits = torch.randn(2, 3, dtype=torch.float64)
+    target = torch.tensor([[1.0, 0, 1], [0, 0, 0]], dtype=torch.float64)
+    for_it, against = -F.logsigmoid(logits), -F.logsigmoid(-logits)
+    weights = torch.tensor([2.0, 1.0, 0.5], dtype=torch.float64)
+    expected = (target * weights * for_it + (1 - target) * against).mean()
+    torch.testing.assert_close(classification_loss(logits, target, weights), expected)
+    smoothed = 0.8 * target + 0.1
+    torch.testing.assert_close(
+        classification_loss(logits, target, label_smoothing=0.2), (smoothed * for_it + (1 - smoothed) * against).mean()
+    )
