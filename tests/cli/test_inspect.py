@@ -7,10 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from made_classes import texts, texts_csv
 from made_sentences import conllu, sentences
 from recurra.cli.main import main
 from recurra.errors import DataError
 from recurra.inspection import Inspection
+from recurra.tasks.classify import Classifier
 from recurra.tasks.forecast import Forecaster
 from recurra.tasks.forecast.inspect import inspect_forecaster
 from recurra.tasks.language import LanguageModel
@@ -77,7 +79,10 @@ def test_what_cannot_be_inspected(run: Path, tmp_path: Path, capsys: pytest.Capt
     values = json.loads((other / "run.json").read_text()) | {"task": "dreaming"}
     (other / "run.json").write_text(json.dumps(values))
     assert main(["inspect", str(other)]) == 2
-    assert "a run of task 'dreaming', and `recurra inspect` is for forecast, language, tag, translate" in _error(capsys)
+    assert (
+        "a run of task 'dreaming', and `recurra inspect` is for classify, forecast, language, tag, translate"
+        in _error(capsys)
+    )
 
 
 def test_encoder_and_decoder_are_named_and_joined() -> None:
@@ -163,3 +168,22 @@ def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (target / "attribution.csv").read_text(encoding="utf-8").startswith("step,input,integrated gradients")
     assert main(["inspect", str(run)]) == 2
     assert "A run does not keep its data. As in: recurra inspect RUN --data val.de val.en" in _error(capsys)
+
+
+def test_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, data, renamed = tmp_path / "run", tmp_path / "some.csv", tmp_path / "renamed.csv"
+    Classifier(hidden_size=4, word_size=4, max_steps=1, device="cpu").fit(*texts(30)).save(run)
+    data.write_text(texts_csv(5))
+    renamed.write_text(texts_csv(5).replace("text,label", "review,label", 1))
+    seen = _reported("classify", monkeypatch)
+    assert main(["inspect", str(run), "--data", str(data), "--row", "2", "--label", "good"]) == 0
+    assert main(["inspect", str(run), "--data", str(renamed), "--text-column", "review", "--out", str(tmp_path)]) == 0
+    assert [folder for _, folder in seen] == [run / "inspection", tmp_path]
+    assert seen[0][0].words.facts["looked at"].startswith("5 texts, spread over the data; drawn is text 2, “")
+    assert seen[0][0].words.output == "log-odds of label good"
+    assert main(["inspect", str(run)]) == 2
+    assert "A run does not keep its data. As in: recurra inspect RUN --data test.tsv" in _error(capsys)
+    assert main(["inspect", str(run), "--data", str(data), "--row", "6"]) == 2
+    assert _error(capsys) == f"row: expected 1 to 5, the items of {data}, got 6."
+    assert main(["inspect", str(run), "--data", str(data), "--label", "fair"]) == 2
+    assert _error(capsys) == "label: expected one of bad, good, got 'fair'."

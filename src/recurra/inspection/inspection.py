@@ -40,6 +40,8 @@ class Words:
         step: what steps are counted from, for the axes.
         labels: what to call the true steps of the sequence drawn, those of several modules one after the other; numbers
             where empty.
+        layer_step: what steps of the recurrent layers are counted from, where they are fewer than the inputs': these
+            then go by number, and the labels are the inputs' alone.
         mean: what replaces an input that is taken away.
         nearest: which k steps are left where the others are replaced.
     """
@@ -53,6 +55,7 @@ class Words:
     first_step: int = 0
     step: str = "step"
     labels: Sequence[str] = ()
+    layer_step: str = ""
     mean: str = "the mean of the data"
     nearest: str = "the last k"
 

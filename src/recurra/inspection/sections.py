@@ -50,7 +50,8 @@ def draw_sections(found: Inspection, folder: Path) -> list[Section]:
 def _gradients(found: Inspection, folder: Path) -> Iterator[Section]:
     words = found.words
     path = folder / "unrolled.png"
-    pictures.draw_unrolled(found.unrolled, path, words.first_step, words.step, words.labels)
+    labels = () if words.layer_step else words.labels
+    pictures.draw_unrolled(found.unrolled, path, words.first_step, words.layer_step or words.step, labels)
     wide = columns_of(found.unrolled.steps)
     several = (
         f" A column stands for {wide} steps: arrows along a row show what crosses to the next column, arrows between "
@@ -94,7 +95,7 @@ def _dynamics(found: Inspection, folder: Path) -> Iterator[Section]:
     words = found.words
     if found.jacobians:
         path = folder / "jacobian_norms.png"
-        pictures.draw_jacobian_norms(found.jacobians, path, words.first_step, words.step)
+        pictures.draw_jacobian_norms(found.jacobians, path, words.first_step, words.layer_step or words.step)
         said = [
             f"in {j.track} one step stretches by {np.nanmedian(j.by_step):.2g} at most (median), {j.lags[-1]} steps by "
             f"{j.median[-1]:.2g}"

@@ -9,10 +9,13 @@ from recurra.tasks.classify.calibration import fit_temperature, reliability
 
 
 def loss(temperature: float, logits: np.ndarray, target: np.ndarray) -> float:
-    scaled = logits / temperature
+    """The mean loss, each target being the label but for the doubt of one item more, of which any may be true."""
+    scaled, doubt = logits / temperature, 1 / (len(logits) + 1)
     if target.ndim == 2:
-        return float(-np.log(np.where(target > 0, expit(scaled), expit(-scaled))).mean())
-    return float(-log_softmax(scaled, 1)[np.arange(len(target)), target].mean())
+        shares = target * (1 - doubt) + doubt / 2
+        return float(-(shares * np.log(expit(scaled)) + (1 - shares) * np.log(expit(-scaled))).mean())
+    shares = (1 - doubt) * np.eye(logits.shape[1])[target] + doubt / logits.shape[1]
+    return float(-(shares * log_softmax(scaled, 1)).sum(1).mean())
 
 
 def drawn(several: bool, scale: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,10 +47,17 @@ def test_the_temperature_is_that_of_the_least_loss(several: bool, scale: float) 
 def test_it_is_kept_in_bounds(several: bool) -> None:
     logits = np.array([[3.0, -3.0], [-2.0, 2.0]], np.float32)
     right = np.array([[1, 0], [0, 1]], np.float32) if several else np.array([0, 1])
-    assert fit_temperature(logits, right) == 1 / 20
-    assert fit_temperature(100 * logits, right) == 1 / 20
+    assert fit_temperature(0.001 * logits, right) == 1 / 20
     assert fit_temperature(logits, 1 - right) == 20
     assert fit_temperature(1e4 * logits, 1 - right) == 20
+
+
+@pytest.mark.parametrize("count", [2, 20, 200])
+def test_a_few_items_that_are_all_right_leave_a_doubt(count: int) -> None:
+    logits = np.tile(np.array([[3.0, -3.0], [-2.0, 2.0]], np.float32), (count // 2, 1))
+    temperature = fit_temperature(logits, np.tile([0, 1], count // 2))
+    confidence = 1 / (1 + np.exp(-5 / temperature))  # of a typical item
+    assert 1 - 1.5 / count < confidence < 1 - 0.1 / count
 
 
 def test_of_nothing_it_is_one() -> None:

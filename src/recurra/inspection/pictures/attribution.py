@@ -7,7 +7,17 @@ from textwrap import fill
 import numpy as np
 
 from recurra.inspection.attribution import Attribution
-from recurra.inspection.pictures.style import BLACK, BLUE, GREY, RED, finish, label_steps, panels, save
+from recurra.inspection.pictures.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    RED,
+    finish,
+    label_steps,
+    panels,
+    save,
+    tick_whole_numbers,
+)
 
 __all__ = ["draw_attribution"]
 
@@ -63,5 +73,6 @@ def draw_attribution(
     finish(ax, fill(title, int(11 * width)), step, f"added to the output ({unit})" if unit else "added to the output")
     ax.legend(frameon=False, fontsize=8)
     ax.margins(x=0.01)
+    tick_whole_numbers(ax)
     label_steps(ax, steps, labels, width - 1.0)
     save(figure, path)

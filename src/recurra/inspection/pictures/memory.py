@@ -10,7 +10,18 @@ from recurra.inspection.decay import Decay
 from recurra.inspection.forgetting import Forgetting
 from recurra.inspection.lag import GradientByLag, LagCurve
 from recurra.inspection.memory import JacobianNorms
-from recurra.inspection.pictures.style import BLACK, BLUE, COLOURS, GREY, RED, finish, no_panel_at, panels, save
+from recurra.inspection.pictures.style import (
+    BLACK,
+    BLUE,
+    COLOURS,
+    GREY,
+    RED,
+    finish,
+    no_panel_at,
+    panels,
+    save,
+    tick_whole_numbers,
+)
 
 __all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms", "horizon_text"]
 
@@ -28,6 +39,7 @@ def draw_gradient_by_lag(gradients: GradientByLag, path: Path) -> None:
         _curve(ax, curve, COLOURS[0], "whole state" if parts else "state", 2.0)
         _fit(ax, curve)
         finish(ax, curve.track, "lag (steps before the loss)", "norm of dL/ds")
+        tick_whole_numbers(ax)
         ax.legend(frameon=False, fontsize=8)
     note = "Memory horizon (dotted): the lag at which the fitted norm has fallen to 1 %. Mean over sequences."
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#555555")
@@ -54,6 +66,8 @@ def draw_jacobian_norms(
     right.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
     finish(right, "over k steps: median, least and greatest", "k (steps)", "spectral norm of ds(t)/ds(t-k)")
     right.legend(frameon=False, fontsize=8)
+    tick_whole_numbers(left)
+    tick_whole_numbers(right)
     save(figure, path)
 
 
@@ -90,6 +104,7 @@ def draw_forgetting(
         "k (steps kept)",
         f"mean change ({unit})" if unit else "mean change",
     )
+    tick_whole_numbers(ax)
     save(figure, path)
 
 
@@ -99,7 +114,11 @@ def horizon_text(decay: Decay) -> str:
         return "no gradient to fit"
     if decay.factor >= 1:
         return f"grows by {decay.factor - 1:.2%} a step"
-    return f"horizon {decay.horizon:.3g} steps (1/e in {decay.time_constant:.3g})"
+    return f"horizon {_number(decay.horizon)} steps (1/e in {_number(decay.time_constant)})"
+
+
+def _number(steps: float) -> str:
+    return f"{steps:.3g}" if steps < 1000 else f"{steps:,.0f}"
 
 
 def _curve(ax: Axes, curve: LagCurve, colour: str, label: str, width: float) -> None:

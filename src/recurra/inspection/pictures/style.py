@@ -7,10 +7,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ticker import MaxNLocator
 
 from recurra.files import prepare_folder, write_atomically
 
-__all__ = ["BLACK", "BLUE", "COLOURS", "GREY", "RED", "finish", "label_steps", "no_panel_at", "panels", "save"]
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "COLOURS",
+    "GREY",
+    "RED",
+    "finish",
+    "label_steps",
+    "no_panel_at",
+    "panels",
+    "save",
+    "tick_whole_numbers",
+]
 
 # Okabe and Ito's colours, which colour-blind people tell apart, the lightest left out.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
@@ -32,10 +45,16 @@ def panels(count: int, across: int = 2, width: float = 10.0, height: float = 3.2
 
 def finish(ax: Axes, title: str, x: str, y: str) -> None:
     """Title, labels, and no frame where nothing is read off."""
-    ax.set_title(title, loc="left", fontsize=10)
+    # A dollar sign, of a name in the data, would begin a formula.
+    ax.set_title(title, loc="left", fontsize=10, parse_math=False)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def tick_whole_numbers(ax: Axes) -> None:
+    """No ticks between the steps of the x axis."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def label_steps(ax: Axes, places: np.ndarray, labels: Sequence[str], inches: float) -> bool:

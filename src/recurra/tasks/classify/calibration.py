@@ -12,7 +12,8 @@ _LARGEST = 20.0
 def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
     """The temperature T for which the probabilities of logits / T fit best (Guo et al. 2017, section 4.2).
 
-    Of logits that tell all items apart it would be 0, of worthless ones infinite: it is kept from 1/20 to 20.
+    A few items that are all told apart would leave no doubt at all: they count as if there were one more of them, of
+    which any label may be true (so Platt 1999 smooths targets). T is kept from 1/20 to 20.
 
     Args:
         logits: (N, K), of items that the model was not trained on.
@@ -24,15 +25,20 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
     if not len(logits):
         return 1.0
     logits = logits.astype(np.float64)
+    doubt = 1 / (len(logits) + 1)
+    if target.ndim == 2:
+        told = (target * (1 - doubt) + doubt / 2) * logits
+    else:
+        told = (1 - doubt) * logits[np.arange(len(logits)), target] + doubt * logits.mean(1)
 
     def slope(inverse: float) -> float:
         """Of the mean loss in 1 / T, in which it is convex."""
         scaled = inverse * logits
         if target.ndim == 2:
-            return float(((1 / (1 + np.exp(-np.clip(scaled, -700, 700))) - target) * logits).mean())
+            return float((logits / (1 + np.exp(-np.clip(scaled, -700, 700))) - told).mean())
         shares = np.exp(scaled - scaled.max(1, keepdims=True))
         shares /= shares.sum(1, keepdims=True)
-        return float(((shares * logits).sum(1) - logits[np.arange(len(logits)), target]).mean())
+        return float(((shares * logits).sum(1) - told).mean())
 
     low, high = 1 / _LARGEST, _LARGEST
     if slope(low) >= 0:

@@ -15,7 +15,8 @@ from recurra.tasks.classify.pieces import Piece, cut
 
 __all__ = ["Explanation", "explain_series", "explain_text"]
 
-_POINTS = 64
+_POINTS = 32
+_UNEXPLAINED = 0.005
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def explain_text(model: FittedClassifier, text: str, label: str | None = None) -
         model.network.eval()
         features, baseline = model.network.features(tokens), model.network.features(unknown)
     number, probability = _label(model, features, tokens.lengths, label)
-    found = integrated_gradients(_log_odds(model, number, tokens.lengths), [features], [baseline], _POINTS)
+    found = integrated_gradients(
+        _log_odds(model, number, tokens.lengths), [features], [baseline], points=_POINTS, tolerance=_UNEXPLAINED
+    )
     pieces = tuple(cut(text, encoding.split, encoding.max_length)) or (Piece(UNKNOWN, 0, 0),)
     return _explanation(model, number, probability, text, pieces, None, found.by_step[0], found)
 
@@ -76,7 +79,9 @@ def explain_series(model: FittedClassifier, series: np.ndarray, label: str | Non
     assert isinstance(steps, Steps)
     number, probability = _label(model, steps.values, steps.lengths, label)
     function = _log_odds(model, number, steps.lengths)
-    found = integrated_gradients(function, [steps.values], [torch.zeros_like(steps.values)], _POINTS)
+    found = integrated_gradients(
+        function, [steps.values], [torch.zeros_like(steps.values)], points=_POINTS, tolerance=_UNEXPLAINED
+    )
     # What says that a value is missing belongs to its channel.
     values = found.values[0][0].reshape(len(series), -1, series.shape[1]).sum(1)
     return _explanation(model, number, probability, None, (), series, values, found)
