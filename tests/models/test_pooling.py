@@ -115,3 +115,14 @@ def test_it_says_what_it_is() -> None:
     assert repr(Pooling(("max", "last"), 4, True)) == "Pooling(('max', 'last'), 4, bidirectional=True)"
     layer = Recurrent(LSTM(), 3, 4, batch_first=True)
     assert Pooling("last", layer.output_size).output_size == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision(dtype: torch.dtype) -> None:
+    pooling = Pooling(POOLINGS, 6)
+    output, lengths = torch.randn(3, 5, 6), torch.tensor([5, 2, 0])
+    with torch.no_grad():
+        expected = pooling(output, lengths)
+        with torch.autocast("cpu", dtype):
+            found = pooling(output, lengths)
+    torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0.05)

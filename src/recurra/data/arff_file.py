@@ -24,6 +24,7 @@ class _Attribute:
     name: str
     kind: str
     values: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -98,7 +99,8 @@ def _attribute(line: str, place: str) -> _Attribute:
     name, kind = (_plain(match[1]), match[2]) if match else ("", "")
     if nominal := _NOMINAL.fullmatch(kind):
         values = _fields(nominal[1], place)
-        return _Attribute(name, "nominal", tuple(value for value in values if value is not None))
+        held = tuple(value for value in values if value is not None)
+        return _Attribute(name, "nominal", held, frozenset(held))
     kind = kind.split(maxsplit=1)[0].lower() if kind else ""
     if kind not in (*_NUMERIC, "string", "date", "relational"):
         raise DataError(
@@ -191,7 +193,7 @@ def _cut(values: np.ndarray) -> np.ndarray:
 
 
 def _class(attribute: _Attribute, value: str | None, place: str) -> str | None:
-    if value is not None and attribute.values and value not in attribute.values:
+    if value is not None and attribute.values and value not in attribute.known:
         shown = ", ".join(attribute.values[:10]) + ("..." if len(attribute.values) > 10 else "")
         raise DataError(f"{place}: {attribute.name} is {value[:40]!r}, expected one of {shown}.")
     return value

@@ -71,6 +71,8 @@ def _series(values: np.ndarray, lengths: np.ndarray | None, source: str) -> list
     """Each (T, C)."""
     if values.dtype.kind not in "fiub":
         raise DataError(f"{source}: X is of type {values.dtype}, expected numbers.")
+    if not values.size:
+        raise DataError(f"{source}: X has the shape {values.shape}, expected a series, step and channel at least.")
     if lengths is not None:
         if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
             raise DataError(f"{source}: lengths is {lengths.dtype} {lengths.shape}, expected integers (N,).")
@@ -105,6 +107,8 @@ def _labels(y: np.ndarray, classes: np.ndarray | None, count: int, source: str) 
         return list(_several(y, classes, source))
     if y.dtype.kind in "biu":
         names = None if classes is None or y.dtype.kind == "b" else _names(classes, source)
+        if names is not None and len(set(names)) < len(names):
+            raise DataError(f"{source}: classes are {names}, expected different names.")
         if names is not None and ((y < 0) | (y >= len(names))).any():
             wrong = int(np.argmax((y < 0) | (y >= len(names))))
             raise DataError(

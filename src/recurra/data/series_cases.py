@@ -38,7 +38,10 @@ def numbers(fields: Sequence[str | None], place: str) -> np.ndarray:
     """
     fields = ["nan" if field is None or field.strip() == "?" else field for field in fields]
     try:
-        return np.array([float(field) for field in fields])
+        found = np.array([float(field) for field in fields])
+        if not any("_" in field for field in fields):  # Python's own way to write 1000 as 1_000
+            return found
+        position = next(k for k, field in enumerate(fields) if "_" in field)
     except ValueError:
         position = next(k for k, field in enumerate(fields) if not _is_number(field))
     got = fields[position].strip()[:40]

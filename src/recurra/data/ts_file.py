@@ -18,6 +18,7 @@ class _Header:
     dimensions: int | None = None
     labelled: bool | None = None
     classes: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
 
 
 def cases_from_ts(text: str, source: str, label_separator: str | None = None) -> SeriesCases:
@@ -78,6 +79,7 @@ def _read_header(header: _Header, line: str, place: str) -> None:
         )
     if keyword == "@classlabel":
         header.labelled, header.classes = first == "true", tuple(words[1:])
+        header.known = frozenset(header.classes)
     elif keyword == "@univariate" and first == "true" and header.dimensions is None:
         header.dimensions = 1
     elif keyword in ("@dimensions", "@dimension"):
@@ -118,7 +120,7 @@ def _class(header: _Header, field: str, separator: str | None, place: str) -> st
         return None
     for name in [field] if separator is None else field.split(separator):
         name = name.strip()
-        if name and header.classes and name not in header.classes:
+        if name and header.classes and name not in header.known:
             close = get_close_matches(name, header.classes, n=1)
             raise DataError(
                 f"{place}: the class {name[:40]!r} is not among those of @classLabel."

@@ -92,5 +92,7 @@ class Pooling(nn.Module):
 
     def _weights(self, output: Tensor, padding: Tensor) -> Tensor:
         assert self.scores is not None
-        scores = self.scores(output).masked_fill(padding, torch.finfo(output.dtype).min)
+        scores = self.scores(output)
+        # Under autocast scores are of another type than the output.
+        scores = scores.masked_fill(padding, torch.finfo(scores.dtype).min)
         return scores.softmax(1).masked_fill(padding, 0)

@@ -81,10 +81,10 @@ def test_batches_and_beginnings_of_series() -> None:
         assert found.values[0].tolist() == series[0][: lengths[0]].tolist()
 
 
-def test_beginnings_of_series_keep_the_normalisation_of_all_steps() -> None:
-    series = [np.array([[0.0], [0], [4], [4]])]
+def test_beginnings_of_series_are_normalised_by_themselves() -> None:
+    series = [np.array([[0.0], [2], [40], [40]])]
     encoded = EncodedSeries(SeriesEncoding.of(series, ("x",), ClassifySettings(normalization="series")), series)
-    assert encoded.beginnings(0.5).batch(np.array([0])).values.tolist() == [[[-1], [-1]]]
+    assert encoded.beginnings(0.5).batch(np.array([0])).values.tolist() == [[[-1], [1]]]
 
 
 def test_batches_and_beginnings_of_texts() -> None:

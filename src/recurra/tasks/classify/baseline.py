@@ -57,39 +57,43 @@ def fit_baseline(
     encoding: TextEncoding | SeriesEncoding, labels: LabelSet, items: Sequence[Any], target: Tensor
 ) -> Baseline:
     """Learn from training items, and the numbers of their labels (N,) or (N, K) as of `LabelSet.encode`."""
-    indicator = target if labels.several else torch.nn.functional.one_hot(target, len(labels)).float()
     if isinstance(encoding, TextEncoding):
-        return _naive_bayes(encoding.words, [_words(encoding, item) for item in items], indicator, labels.several)
-    return _nearest_mean(torch.stack([_summary(encoding, item) for item in items]), indicator, labels.several)
+        return _naive_bayes(encoding.words, [_words(encoding, item) for item in items], target, labels)
+    return _nearest_mean(torch.stack([_summary(encoding, item) for item in items]), target, labels)
 
 
-def _naive_bayes(words: WordEncoding, items: Sequence[set[int]], indicator: Tensor, several: bool) -> Baseline:
-    counts = torch.ones(len(words.words), indicator.shape[1])
-    others = torch.ones_like(counts)
-    for numbers, row in zip(items, indicator, strict=True):
-        rows = sorted(numbers)
-        counts[rows] += row
-        others[rows] += 1 - row
-    # The unknown word says nothing: in training there are none.
-    weight = (counts / counts.sum(0)).log()
-    prior = indicator.mean(0).clamp(1e-6, 1 - 1e-6)
-    bias = prior.log()
-    if several:
-        weight = weight - (others / others.sum(0)).log()
-        bias = bias - (1 - prior).log()
-    weight[0] = 0
+def _naive_bayes(words: WordEncoding, items: Sequence[set[int]], target: Tensor, labels: LabelSet) -> Baseline:
+    size, count = len(words.words), len(labels)
+    numbers = torch.tensor([number for item in items for number in item], dtype=torch.int64)
+    owners = torch.repeat_interleave(torch.tensor([len(item) for item in items]))
+    if labels.several:
+        counts = torch.stack([numbers[target[owners, k] > 0].bincount(minlength=size) for k in range(count)], dim=1)
+        others = 1 + numbers.bincount(minlength=size).unsqueeze(1) - counts
+        prior = target.mean(0).clamp(1e-6, 1 - 1e-6)
+        bias = (prior / (1 - prior)).log()
+    else:
+        counts = (numbers * count + target[owners]).bincount(minlength=size * count).reshape(size, count)
+        others = None
+        bias = (target.bincount(minlength=count) / len(items)).clamp(min=1e-6).log()
+    weight = _log_shares(1 + counts)
+    if others is not None:
+        weight -= _log_shares(others)
+    weight[0] = 0  # the unknown word says nothing
     return Baseline(weight, bias)
 
 
-def _nearest_mean(features: Tensor, indicator: Tensor, several: bool) -> Baseline:
+def _log_shares(counts: Tensor) -> Tensor:
+    return (counts / counts.sum(0)).log()
+
+
+def _nearest_mean(features: Tensor, target: Tensor, labels: LabelSet) -> Baseline:
     # |x - m|^2 less |x|^2, which is the same for all labels, is linear in x.
-    means = (indicator.T @ features) / indicator.sum(0).clamp(min=1).unsqueeze(1)
-    weight, bias = 2 * means.T, -(means**2).sum(1)
-    if several:
-        absent = 1 - indicator
-        others = (absent.T @ features) / absent.sum(0).clamp(min=1).unsqueeze(1)
-        weight, bias = weight - 2 * others.T, bias + (others**2).sum(1)
-    return Baseline(weight, bias)
+    if not labels.several:
+        sums = features.new_zeros(len(labels), features.shape[1]).index_add_(0, target, features)
+        means = sums / target.bincount(minlength=len(labels)).clamp(min=1).unsqueeze(1)
+        return Baseline(2 * means.T, -(means**2).sum(1))
+    means, others = ((mask.T @ features) / mask.sum(0).clamp(min=1).unsqueeze(1) for mask in (target, 1 - target))
+    return Baseline(2 * (means - others).T, (others**2).sum(1) - (means**2).sum(1))
 
 
 def _words(encoding: TextEncoding, text: str) -> set[int]:

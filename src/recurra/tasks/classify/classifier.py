@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +31,29 @@ _SHARES = tuple(k / 10 for k in range(1, 11))
 _MOST_NAMED = 30
 
 
+class _Shares(Mapping[str, float]):
+    """Probabilities by name: those of many items share the names."""
+
+    def __init__(self, names: tuple[str, ...], values: np.ndarray) -> None:
+        self._names = names
+        self._values = values
+
+    def __getitem__(self, name: str) -> float:
+        try:
+            return float(self._values[self._names.index(name)])
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What an item is said to be.
@@ -41,7 +64,7 @@ class Prediction:
     """
 
     labels: tuple[str, ...]
-    probabilities: dict[str, float]
+    probabilities: Mapping[str, float]
 
     @property
     def confidence(self) -> float:
@@ -156,11 +179,16 @@ class Classifier(Estimator[ClassifySettings, ClassifyRun]):
         model = prepare(training, self.settings, vectors)
         if held_out is not None:
             _check_number(model, held_out)
-            _warn_of_unseen(model, held_out)
+            _check_seen(model, held_out)
         assert training.labels is not None
-        baseline = fit_baseline(model.encoding, model.labels, values_of(training), model.labels.encode(training.labels))
-        run = ClassifyRun(model, baseline, reading, _facts(training, held_out, vectors))
-        resume = self._kept_run(path, resume, run) is not None
+        facts = _facts(training, held_out, vectors)
+        kept = self._kept_run(path, resume, (facts, model.vectors))
+        if kept is None:
+            target = model.labels.encode(training.labels)
+            baseline = fit_baseline(model.encoding, model.labels, values_of(training), target)
+        else:
+            baseline = kept.baseline
+        run, resume = ClassifyRun(model, baseline, reading, facts), kept is not None
         trainer = make_trainer(model, training, held_out, path, tensorboard, progress)
         return self._train(run, trainer, path, resume, lambda: calibrate(model, held_out))
 
@@ -180,7 +208,7 @@ class Classifier(Estimator[ClassifySettings, ClassifyRun]):
         shares = model.probabilities(model.logits(model.encode(values_of(items), items.source)))
         names = model.labels.names.symbols
         return [
-            Prediction(labels, dict(zip(names, row.tolist(), strict=True)))
+            Prediction(labels, _Shares(names, row))
             for labels, row in zip(model.labels.decode(shares), shares, strict=True)
         ]
 
@@ -307,8 +335,15 @@ def _check_number(model: FittedClassifier, items: Items) -> None:
         raise DataError(f"{items.source}: item {wrong} has another number of labels than one, as all had in training.")
 
 
-def _warn_of_unseen(model: FittedClassifier, valid: Items) -> None:
+def _check_seen(model: FittedClassifier, valid: Items) -> None:
+    """Warn of labels that training never sees.
+
+    Raises:
+        DataError: where validation data have no others.
+    """
     unseen = _unseen(model, valid)
+    if unseen and not any(label in model.labels.names for labels in valid.labels or () for label in labels):
+        raise DataError(f"{valid.source}: no item has a label that training has; give validation data of its kind.")
     if unseen:
         shown = ", ".join(f"{label!r} ({count})" for label, count in unseen[:5])
         more = ", ..." if len(unseen) > 5 else ""

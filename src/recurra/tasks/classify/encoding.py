@@ -178,6 +178,7 @@ class EncodedSeries:
             if one.ndim != 2 or one.shape[1] != len(encoding.channels) or not len(one):
                 expected = f"(T, {len(encoding.channels)}) with T at least 1, the channels trained on"
                 raise DataError(f"{source}: series {number} has the shape {one.shape}, expected {expected}")
+        self._encoding, self._series, self._source = encoding, series, source
         self._steps = [encoding.encode(one) for one in series]
         self.lengths = np.array([len(steps) for steps in self._steps], dtype=np.int64)
 
@@ -186,14 +187,9 @@ class EncodedSeries:
         return Steps(*collate([self._steps[index] for index in indices]))
 
     def beginnings(self, share: float) -> "EncodedSeries":
-        """The first `share` of the steps of each, at least one.
-
-        Series normalised by themselves stay normalised by all of their steps.
-        """
-        shorter = object.__new__(EncodedSeries)
-        shorter._steps = [steps[: _part(len(steps), share)] for steps in self._steps]
-        shorter.lengths = np.array([len(steps) for steps in shorter._steps], dtype=np.int64)
-        return shorter
+        """The first `share` of the steps of each, at least one, as if there were no others."""
+        beginnings = [one[: _part(len(one), share)] for one in self._series]
+        return EncodedSeries(self._encoding, beginnings, self._source)
 
 
 def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

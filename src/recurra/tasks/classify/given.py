@@ -170,13 +170,20 @@ def _labels(number: int, given: Any) -> tuple[str, ...]:
     several = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
     if any(label is None or isinstance(label, np.ndarray) or _is_nan(label) for label in several):
         raise DataError(f"the data, item {number}: expected a label, got {given!r}.")
-    found = tuple(dict.fromkeys(str(label) for label in several))
+    found = tuple(dict.fromkeys(_name(label) for label in several))
     if not all(label.strip() for label in found):
         raise DataError(f"the data, item {number}: expected a label, got {given!r}.")
     for label in found:
         _check_unicode(number, label)
     # A set is in another order in another process, and the data would not be known again.
     return tuple(sorted(found)) if isinstance(given, set | frozenset) else found
+
+
+def _name(label: Any) -> str:
+    """A label as the readers of files write it."""
+    if isinstance(label, bool | np.bool_):
+        return "true" if label else "false"
+    return label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
 
 
 def _is_nan(label: Any) -> bool:

@@ -16,7 +16,8 @@ _AGAINST = (230, 223, 216, 209)
 # Shares of the largest contribution at which a colour begins.
 _LEVELS = (0.1, 0.25, 0.5, 0.75)
 _RESET = "\x1b[0m"
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Line breaks and tabs stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def colored_text(explanation: Explanation) -> str:

@@ -149,12 +149,14 @@ def _chosen(model: FittedClassifier, given: Items, row: int | None) -> list[int]
         place = int(np.abs(lengths - _DRAWN).argmin())
     else:
         lengths = np.array([len(values[number]) for number in candidates])
-        place = 0
+        place = int((lengths <= longest).argmax() if lengths.min() <= longest else lengths.argmin())
     if row is not None:
         place = int(np.searchsorted(candidates, row - 1))
     drawn = int(candidates[place])
     others = candidates[(lengths <= max(longest, lengths[place])) & (candidates != drawn)]
-    places = np.unique(np.linspace(0, len(others) - 1, min(_ITEMS - 1, len(others))).round().astype(int))
+    # Beside a long one fewer: what is computed grows with all steps.
+    count = min(_ITEMS * longest // max(longest, int(lengths[place])) - 1, len(others))
+    places = np.unique(np.linspace(0, len(others) - 1, max(count, 0)).round().astype(int))
     return [drawn, *others[places].tolist()]
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 __all__ = ["Counts", "Scores", "score"]
 
+_MOST_CONFUSED = 1000
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -49,7 +51,7 @@ class Scores:
         overall: over all labels together; its F1 is the micro F1, of one label an item the accuracy.
         by_label: in the order of `labels`.
         labels: those of the model, then those that only these items have.
-        confusion: (K, K), true label by predicted label; None with several labels an item.
+        confusion: (K, K), true label by predicted label; None with several labels an item, or more than 1,000 labels.
     """
 
     items: int
@@ -76,26 +78,29 @@ def score(
     others = sorted({label for labels in references for label in labels} - known)
     labels = (*names, *others)
     places = {label: k for k, label in enumerate(labels)}
-    shape = (len(references), len(labels))
-    true, said = np.zeros(shape, bool), np.zeros(shape, bool)
-    for row, (reference, found) in enumerate(zip(references, predicted, strict=True)):
-        true[row, [places[label] for label in reference]] = True
-        said[row, [places[label] for label in found]] = True
-    right = true & said
-    by_label = {
-        label: Counts(*(int(part[:, k].sum()) for part in (true, said, right))) for k, label in enumerate(labels)
-    }
+    true, said = (_codes(parts, places) for parts in (references, predicted))
+    right = np.intersect1d(true, said, assume_unique=True)
+    counts = [np.bincount(codes % len(labels), minlength=len(labels)).tolist() for codes in (true, said, right)]
+    by_label = {label: Counts(*of) for label, *of in zip(labels, *counts, strict=True)}
     used = [counts.f1 for counts in by_label.values() if counts.true or counts.predicted]
+    wrong = np.setxor1d(true, said, assume_unique=True) // len(labels)
     confusion = None
-    if not several:
+    if not several and len(labels) <= _MOST_CONFUSED:
         confusion = np.zeros((len(labels), len(labels)), int)
-        np.add.at(confusion, (true.argmax(1), said.argmax(1)), 1)
+        np.add.at(confusion, (true % len(labels), said % len(labels)), 1)
     return Scores(
         len(references),
-        float((true == said).all(1).mean()),
+        1 - len(np.unique(wrong)) / len(references),
         float(np.mean(used)) if used else 0.0,
-        Counts(int(true.sum()), int(said.sum()), int(right.sum())),
+        Counts(len(true), len(said), len(right)),
         by_label,
         labels,
         confusion,
     )
+
+
+def _codes(parts: Sequence[Sequence[str]], places: dict[str, int]) -> np.ndarray:
+    """Item times K plus label, for every label of every item, increasing by item."""
+    rows = np.repeat(np.arange(len(parts)), [len(labels) for labels in parts])
+    columns = [places[label] for labels in parts for label in labels]
+    return rows * len(places) + np.array(columns, dtype=np.int64)

@@ -91,12 +91,14 @@ class ClassifyRun(Run):
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{folder}: damaged run.json or {_ENCODING} ({error!r})") from error
 
-    def differences(self, given: Any) -> list[str]:
-        """What keeps this run from being resumed with another run's data."""
+    def differences(self, given: tuple[dict[str, Any], Tensor | None]) -> list[str]:
+        """What keeps this run from being resumed with other data: their facts, and pretrained vectors."""
+        facts, other = given
         found = []
-        if any(self.data[name] != given.data[name] for name in ("digest", "validation_digest")):
+        if any(self.data[name] != facts[name] for name in ("digest", "validation_digest")):
             found.append("data")
-        one, other = self.model.vectors, given.model.vectors
-        if (one is None) != (other is None) or (one is not None and not torch.equal(one, other)):
+        one = self.model.vectors
+        same = one is other if one is None or other is None else torch.equal(one, other)
+        if not same:
             found.append("vectors")
         return found
