@@ -132,7 +132,7 @@ def test_series(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["explain", str(run), "--data", str(data), "--row", "2", "--out", str(picture)]) == 0
     found = capsys.readouterr().out
     assert re.search(r"^down, probability [\d.]+ %$", found, re.MULTILINE)
-    assert re.search(r"^steps that count most: [\d, ]+$", found, re.MULTILINE)
+    assert re.search(r"^steps that add most to its log-odds, of \d+: 1 \([+-]\d", found, re.MULTILINE)
     assert "of a series of nothing but means" in found
     assert picture.stat().st_size > 5000
 

@@ -76,10 +76,10 @@ def test_generate_shows_surprise(run: Path, tmp_path: Path, capsys: pytest.Captu
     page = tmp_path / "pages" / "a.html"
     options = ["generate", str(run), "--prompt", "The sun", "--html", str(page)]
     assert main([*options, "--length=0", "--color=always"]) == 0
-    shown = capsys.readouterr().out
-    assert "\x1b[1;38;5;16;48;5;" in shown
-    assert "surprise in bits, from" in shown
-    assert f"page: {page}" in shown
+    shown = capsys.readouterr()
+    assert "\x1b[1;38;5;16;48;5;" in shown.out
+    assert "surprise in bits, from" in shown.err
+    assert f"page: {page}" in shown.err
     assert page.read_text().count('class="given"') == 7
     assert main([*options, "--length=3"]) == 0
     assert "\x1b" not in capsys.readouterr().out

@@ -19,21 +19,23 @@ _FIELDS = {
 def add_reading(parser: ArgumentParser, as_in_training: bool) -> None:
     """Add how files are read; where nothing is said as in training, or the defaults of `Reading`."""
     plain = Reading()
+    ending = "; as in training" if as_in_training else ""
     group = parser.add_argument_group("reading")
     group.add_argument(
         "--format",
         type=Literal["auto", "text", "ts", "arff", "npz", "series"] | None,
         default=None if as_in_training else "auto",
-        help="text: a table (CSV, TSV) or JSON lines of texts; series: a table with a row a step; by the file's name",
+        help="text: a table (CSV, TSV) or JSON lines of texts; series: a table with a row a step; by the file's name"
+        + ending,
     )
     for name, words in _FIELDS.items():
         default = None if as_in_training else getattr(plain, name)
-        group.add_argument(f"--{name}", type=str | None, default=default, help=words)
+        group.add_argument(f"--{name}", type=str | None, default=default, help=words + ending)
     group.add_argument(
         "--label_separator",
         type=str | None,
         default=None,
-        help="what stands between the labels of an item, where it may have several, as |",
+        help="what stands between the labels of an item, where it may have several, as |" + ending,
     )
 
 

@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped") from None
     if said:
-        print(said)
+        print(said, file=sys.stderr)  # the output is the text alone
     return 0
 
 

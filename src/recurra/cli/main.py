@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as interrupt:
         if rank == "0":
-            print(f"\nrecurra: {str(interrupt) or 'interrupted before there was anything to save'}", file=sys.stderr)
+            print(f"\nrecurra: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

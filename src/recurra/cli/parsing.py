@@ -31,7 +31,9 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     try:
         return parser.parse_args([_underscored(argument) for argument in arguments])
     except ArgumentError as error:
-        raise RecurraError(f"{_in_a_line(str(error))} (options: {parser.prog} --help)") from None
+        # Of a command on a run the options depend on its task.
+        run = " RUN" if any(action.dest == "run" for action in parser._actions) else ""
+        raise RecurraError(f"{_in_a_line(str(error))} (options: {parser.prog}{run} --help)") from None
 
 
 class Listed:

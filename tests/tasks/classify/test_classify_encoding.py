@@ -110,7 +110,7 @@ def test_longer_texts_are_cut_with_a_warning(caplog: pytest.LogCaptureFixture) -
     encoded = EncodedTexts(text_encoding(), ["a", "a b c d a", "b " * 100_000], None, "here")
     assert encoded.lengths.tolist() == [1, 4, 4]
     (record,) = caplog.records
-    assert "here: 2 texts, the first number 2, have more than max_length = 4 tokens" in record.getMessage()
+    assert "here: 2 of 3 texts have more than max_length = 4 tokens" in record.getMessage()
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (3,), (0, 2), (3, 3)])

@@ -105,9 +105,9 @@ def made(text: str, pieces: list[Piece], contributions: list[float], label: str 
 
 
 def test_colours_are_by_the_share_of_the_largest_contribution() -> None:
-    found = made("a b c d.", [Piece(t, 2 * k, 2 * k + 1) for k, t in enumerate("abcd")], [4.0, -2.0, 0.3, -0.9])
+    found = made("a b c d ", [Piece(t, 2 * k, 2 * k + 1) for k, t in enumerate("abcd")], [4.0, -2.0, 0.3, -0.9])
     shown = colored_text(found)
-    assert re.sub(r"\x1b\[[\d;]*m", "", shown) == "a b c d."
+    assert re.sub(r"\x1b\[[\d;]*m", "", shown) == "a b c d "
     assert re.findall(r"\x1b\[38;5;16;48;5;(\d+)m(.)\x1b\[0m", shown) == [("75", "a"), ("216", "b"), ("230", "d")]
     assert contribution_lines(found) == [
         f"  a    +4.00  {'+' * 20}",
@@ -115,7 +115,9 @@ def test_colours_are_by_the_share_of_the_largest_contribution() -> None:
         "  c    +0.30  ++",
         "  d    -0.90  ----",
     ]
-    assert [line.split()[0] for line in contribution_lines(found, most=2)] == ["a", "b"]
+    shortened = contribution_lines(found, most=2)
+    assert [line.split()[0] for line in shortened[:2]] == ["a", "b"]
+    assert shortened[2:] == ["  (2 other tokens, together -0.60)"]
     page = explanation_page(found, "a title")
     titles = re.findall(r'<span style="background:rgba\((\d+),[^"]*" title="([^"]+)">(.)</span>', page)
     assert titles == [("31", "+4.00", "a"), ("214", "-2.00", "b"), ("31", "+0.30", "c"), ("214", "-0.90", "d")]
@@ -127,9 +129,17 @@ def test_colours_are_by_the_share_of_the_largest_contribution() -> None:
     assert contribution_lines(nothing) == ["  a    +0.00"]
 
 
+def test_what_was_not_read_is_said() -> None:
+    found = made("a b c", [Piece("a", 0, 1)], [1.0])
+    assert colored_text(found).endswith("m … (4 characters more are not read)")
+    assert "… (4 characters more are not read)</p>" in explanation_page(found, "cut")
+
+
 def test_what_would_control_a_terminal_or_a_page_is_text() -> None:
     word = "\x1b]0;x\x07<script>"
-    found = made(f"{word} {{0}}\n&", [Piece(word, 0, len(word))], [1.0], label="<b>&{label}")
+    end = len(word)
+    pieces = [Piece(word, 0, end), Piece("{0}", end + 1, end + 4), Piece("&", end + 5, end + 6)]
+    found = made(f"{word} {{0}}\n&", pieces, [1.0, 0.0, 0.0], label="<b>&{label}")
     shown = colored_text(found)
     assert re.sub(r"\x1b\[[\d;]*m", "", shown) == "\ufffd]0;x\ufffd<script> {0}\n&"
     assert contribution_lines(found)[0].startswith("  \ufffd]0;x\ufffd<script>  ")

@@ -209,13 +209,14 @@ def _explained(found: Explanation, compared: str, color: bool, target: Path) -> 
             lines += ["", colored_text(found)]
         lines += ["", "what tokens add to its log-odds:", *contribution_lines(found)]
     else:
-        steps = np.abs(found.contributions).sum(1)
-        strongest = ", ".join(str(k + 1) for k in np.sort(np.argsort(-steps, kind="stable")[:10]))
-        lines.append(f"steps that count most: {strongest}")
+        steps = found.contributions.sum(1)
+        kept = np.sort(np.argsort(-np.abs(steps), kind="stable")[:10])
+        told = ", ".join(f"{k + 1} ({steps[k]:+.2f})" for k in kept)
+        lines.append(f"steps that add most to its log-odds, of {len(steps)}: {told}")
     lines += [
         "",
         f"log-odds {found.log_odds:+.2f}, of {compared} {found.baseline_log_odds:+.2f}; unexplained "
-        f"{found.residual:+.2f}",
+        f"{round(found.residual, 2) + 0.0:+.2f}",
         f"{'page' if found.text is not None else 'picture'}: {target}",
     ]
     return "\n".join(lines)

@@ -137,11 +137,13 @@ class EncodedTexts:
     ) -> None:
         words = [encoding.tokens(text) for text in texts]
         most = encoding.max_length
-        longer = [row for row, text in enumerate(texts) if len(words[row]) == most and _is_longer(text, encoding)]
+        longer = sum(
+            len(found) == most and _is_longer(text, encoding) for found, text in zip(words, texts, strict=True)
+        )
         if longer:
             _log.warning(
-                "%s: %d texts, the first number %d, have more than max_length = %d tokens; the rest is not read",
-                *(source, len(longer), longer[0] + 1, most),
+                "%s: %d of %d texts %s more than max_length = %d tokens; the rest is not read",
+                *(source, longer, len(texts), "has" if longer == 1 else "have", most),
             )
         self._encoding, self._words, self._vectors = encoding, words, vectors
         self._encoded = EncodedSentences(encoding.words, words, vectors)

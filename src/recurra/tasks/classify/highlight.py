@@ -45,6 +45,9 @@ def contribution_lines(explanation: Explanation, most: int = 12) -> list[str]:
     for word, k in zip(shown, kept, strict=True):
         bar = round(20 * abs(float(values[k])) / largest)
         lines.append(f"  {word.ljust(width)}  {values[k]:+7.2f}  {('+' if values[k] > 0 else '-') * bar}".rstrip())
+    left = len(values) - len(kept)
+    if left:
+        lines.append(f"  ({left:,} other tokens, together {np.delete(values, kept).sum():+.2f})")
     return lines
 
 
@@ -84,8 +87,11 @@ def _parts(explanation: Explanation) -> Iterator[tuple[str, float]]:
         if piece.end > piece.start:
             yield text[piece.start : piece.end], float(contribution) / largest
         done = piece.end
-    if done < len(text):
-        yield text[done:], 0.0
+    rest = text[done:]
+    if rest.strip():
+        rest = f" … ({len(rest):,} characters more are not read)"
+    if rest:
+        yield rest, 0.0
 
 
 _PAGE = """<!doctype html>
