@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def test_generate_writes_prompt_and_text(run: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out != shown.out
     assert main(options) == 0
     assert capsys.readouterr().out == shown.out
+
+
+def test_predict_says_what_comes_next(run: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["predict", str(run), "--prompt", "The sun", "--top", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(re.fullmatch(r"('.+'|\".+\"|byte \d+) +\d+\.\d %", line) for line in lines)
 
 
 def test_generate_shows_surprise(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -77,6 +77,19 @@ def test_temperature_zero_is_greedy(model: LanguageModel):
         steps.read(token.code)
 
 
+def test_what_comes_next_is_predicted(model: LanguageModel):
+    found = model.predict("ein", top=5)
+    reader = Reader(model.model)
+    reader.score(model.tokens.encode("ein").codes)
+    expected = reader.log_probabilities()
+    assert [token.code for token in found] == np.argsort(-expected, kind="stable")[:5].tolist()
+    np.testing.assert_allclose([token.surprise for token in found], np.sort(-expected)[:5], atol=1e-6)
+    everything = model.predict(top=10_000)
+    assert sum(np.exp(-token.surprise) for token in everything) == pytest.approx(1, abs=1e-4)
+    with pytest.raises(ParameterError, match="top: expected a whole number of at least 1, got 0"):
+        model.predict("ein", top=0)
+
+
 def test_surprise_of_what_is_generated_is_what_scoring_finds(model: LanguageModel):
     options: dict[str, Any] = {"length": 20, "seed": 1, "temperature": 0.7}
     generated = list(model.stream("Mann", **options))

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from recurra.data.text_file import read_text
 from recurra.errors import ParameterError
 from recurra.files import prepare_folder, write_text
@@ -25,7 +27,7 @@ from recurra.tasks.language.tables import evaluation_table
 from recurra.training import processes
 from recurra.training.picture import draw_training
 
-__all__ = ["evaluate", "generate", "train"]
+__all__ = ["evaluate", "generate", "predict", "train"]
 
 _NAMES = {"train": "training text", "valid": "validation text", "test": "test text"}
 
@@ -85,6 +87,21 @@ def evaluate(folder: Path, data: str | None = None, out: Path | None = None) -> 
     write_text(path, json.dumps([evaluation.to_json() for evaluation in found], indent=1) + "\n")
     sections = [f"{_title(evaluation)}\n\n{evaluation_table(evaluation)}" for evaluation in found]
     return "\n\n".join([*sections, f"all figures: {path}"])
+
+
+def predict(folder: Path, prompt: str = "", top: int = 10) -> str:
+    """The tokens likeliest to come next, a line each with its probability; what to print.
+
+    Args:
+        folder: of the run.
+        prompt: what the text begins with.
+        top: how many.
+    """
+    found = LanguageModel.load(folder).predict(prompt, top)
+    # A byte of an unfinished character has no text of its own.
+    names = [repr(token.text) if token.text else f"byte {token.code}" for token in found]
+    width = max(map(len, names))
+    return "\n".join(f"{n.ljust(width)}  {100 * np.exp(-t.surprise):5.1f} %" for n, t in zip(names, found, strict=True))
 
 
 def generate(

@@ -191,6 +191,25 @@ class LanguageModel(Estimator[LanguageSettings, LanguageRun]):
             return "".join(token.text for token in self.stream(prompt, length, temperature, top_k, top_p, seed))
         return [self.generate(one, length, temperature, top_k, top_p, seed + i) for i, one in enumerate(prompt)]
 
+    def predict(self, prompt: str = "", top: int = 10) -> list[ScoredToken]:
+        """What is likeliest to come next, likeliest first, each token with its surprise.
+
+        Args:
+            prompt: what the text begins with.
+            top: how many tokens; all of a smaller vocabulary.
+
+        Raises:
+            ParameterError: for a number below 1.
+            DataError: for a character that a model of characters has never seen.
+        """
+        check_positive("top", top)
+        reader = Reader(self.model)
+        given = score_tokens(self.model, reader, self._encode_prompt(prompt))
+        previous = given[-1].code if given else None
+        expected = reader.log_probabilities()
+        likeliest = np.argsort(-expected, kind="stable")[:top].tolist()
+        return [ScoredToken(code, self.tokens.speller(previous)(code), -float(expected[code])) for code in likeliest]
+
     def score(self, text: str) -> list[ScoredToken]:
         """The surprise of each token of a text, given all before it.
 
