@@ -22,7 +22,8 @@ demo: setup
 	$(BIN)/recurra demo --out $(DEMO_OUT)
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/cli/test_torchrun.py
+	$(BIN)/python -m pytest tests/cli/test_torchrun.py
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -12,7 +12,9 @@ from recurra import cells
 from recurra.cells import Cell
 from recurra.codegen import digest
 from recurra.codegen.built_in import BUILT_IN, write_built_in
+from recurra.codegen.cpp import write_cell
 from recurra.codegen.derive import is_affine_in_state, sum_only_gates
+from recurra.codegen.differentiate import differentiate
 from recurra.codegen.trace import trace
 from recurra.kernels import extension
 
@@ -65,3 +67,12 @@ def test_the_extension_has_them_for_every_instruction_set(cell: Cell) -> None:
     for name in ("baseline", *(name for name in extension.instruction_sets() if name != "neon")):
         assert len(native.entries(name)[digest(cell)]) == 4
     assert native.entries("mmx") == {}
+
+
+def test_the_source_does_not_depend_on_what_was_derived_before() -> None:
+    cell = cells.MinGRU()
+    before = write_cell(cell, "cell")
+    traced = trace(cell)
+    traced.graph.make("add", traced.graph.make("neg", traced.after[0]), 1.0)
+    differentiate(traced)
+    assert write_cell(cell, "cell") == before

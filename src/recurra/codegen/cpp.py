@@ -7,7 +7,7 @@ from recurra.cells import Cell
 from recurra.codegen.derive import mixes_units, prepared, saved_for_backward, shares_gradient
 from recurra.codegen.differentiate import Gradients, differentiate, differentiate_modulated, differentiate_prepared
 from recurra.codegen.expression import Expression, reachable
-from recurra.codegen.trace import Trace, trace
+from recurra.codegen.trace import Trace, new_trace
 
 __all__ = ["digest", "write_cell"]
 
@@ -32,7 +32,8 @@ def write_cell(cell: Cell, name: str) -> str:
     Raises:
         CellError: where the equations cannot be compiled.
     """
-    traced = trace(cell)
+    # Names and order of nodes are by their place in the graph: the same source whatever was asked of the cell before.
+    traced = new_trace(cell)
     saved, shared = saved_for_backward(traced), shares_gradient(traced)
     once = prepared(traced)
     places = _input_places(cell)

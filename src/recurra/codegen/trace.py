@@ -10,7 +10,7 @@ from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen.expression import Expression, Graph
 from recurra.errors import CellError
 
-__all__ = ["Trace", "trace"]
+__all__ = ["Trace", "new_trace", "trace"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,12 @@ class Trace:
 
 @cache
 def trace(cell: Cell) -> Trace:
-    """Run `update` on symbols.
+    """As `new_trace`, once for each cell; derivatives taken of it add to its graph."""
+    return new_trace(cell)
+
+
+def new_trace(cell: Cell) -> Trace:
+    """Run `update` on symbols, in a graph that holds nothing else.
 
     Raises:
         CellError: naming the cell and the line, for anything that cannot be compiled.
