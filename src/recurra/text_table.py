@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 
-__all__ = ["one_line", "percent", "text_table"]
+__all__ = ["one_line", "percent", "shown_text", "text_table"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL_BUT_LINES = re.compile(r"(?![\t\n])" + _CONTROL.pattern)
 
 
 def text_table(lines: Sequence[Sequence[str]]) -> str:
@@ -17,6 +18,11 @@ def text_table(lines: Sequence[Sequence[str]]) -> str:
         )
         for line in lines
     )
+
+
+def shown_text(text: str) -> str:
+    """A text for a terminal, with its line ends and tabs and nothing else that controls it."""
+    return _CONTROL_BUT_LINES.sub("\ufffd", text)
 
 
 def one_line(text: str, longest: int = 40) -> str:

@@ -71,7 +71,9 @@ def test_the_extension_has_them_for_every_instruction_set(cell: Cell) -> None:
 
 def test_the_source_does_not_depend_on_what_was_derived_before() -> None:
     cell = cells.MinGRU()
+    trace.cache_clear()
     before = write_cell(cell, "cell")
+    trace.cache_clear()
     traced = trace(cell)
     traced.graph.make("add", traced.graph.make("neg", traced.after[0]), 1.0)
     differentiate(traced)

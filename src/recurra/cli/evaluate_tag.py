@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from recurra.cli.parsing import make_parser, names, parse, show_warnings
-from recurra.data.conll import ConllColumns
+from recurra.cli.parsing import make_parser, parse, show_warnings
+from recurra.cli.tag_options import add_file_options, columns_of
 from recurra.tasks.tag.commands import evaluate
 
 __all__ = ["run"]
@@ -18,16 +17,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("run", type=str, help="folder that `recurra train` wrote")
     parser.add_argument("--data", type=str, required=True, help="file of tagged sentences")
-    parser.add_argument(
-        "--format", type=Literal["auto", "conllu", "columns"], default="auto", help="of the file; by its name"
-    )
-    parser.add_argument("--columns", type=names, default=(), help="names of its columns in order")
-    parser.add_argument(
-        "--word_column", type=str | None, default=None, help="name or number of the words' column; as in training"
-    )
-    parser.add_argument(
-        "--tag_column", type=str | None, default=None, help="name or number of the tags' column; as in training"
-    )
+    add_file_options(parser)
     parser.add_argument("--out", type=str | None, default=None, help="where tables go; RUN/evaluation")
     options = parse(parser, arguments)
     show_warnings()
@@ -35,7 +25,7 @@ def run(arguments: Sequence[str]) -> int:
         evaluate(
             Path(options.run),
             options.data,
-            ConllColumns(options.columns, options.word_column, options.tag_column),
+            columns_of(options),
             options.format,
             None if options.out is None else Path(options.out),
         )

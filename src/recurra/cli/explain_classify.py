@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
             None if options.text is None else as_unicode(options.text),
             options.data,
             options.row,
-            options.label,
+            None if options.label is None else as_unicode(options.label),
             options.color == "always" or (options.color == "auto" and in_terminal),
             None if options.out is None else Path(options.out),
             reading_of(options, ClassifyRun.read(folder).reading),

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from recurra.cli.inspection_options import make_inspection_parser, out_of
-from recurra.cli.parsing import names, parse, show_warnings
-from recurra.data.conll import ConllColumns
+from recurra.cli.parsing import parse, show_warnings
+from recurra.cli.tag_options import add_file_options, columns_of
 from recurra.tasks.tag.inspect import inspect
 
 __all__ = ["run"]
@@ -27,26 +26,13 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--word", type=int | None, default=None, help="which of its words, from 1; the middle one by default"
     )
-    parser.add_argument(
-        "--format",
-        type=Literal["auto", "conllu", "columns", "text"],
-        default="auto",
-        help="of the file; by its name, where .txt is plain text with a sentence a line, words between spaces",
-    )
-    parser.add_argument("--columns", type=names, default=(), help="names of its columns in order")
-    parser.add_argument(
-        "--word_column", type=str | None, default=None, help="name or number of the words' column; as in training"
-    )
-    parser.add_argument(
-        "--tag_column", type=str | None, default=None, help="name or number of the tags' column; as in training"
-    )
+    add_file_options(parser, plain_text=True)
     options = parse(parser, arguments)
     show_warnings()
-    columns = ConllColumns(options.columns, options.word_column, options.tag_column)
     print(
         inspect(
             *(Path(options.run), options.data, options.row, options.word),
-            columns=columns,
+            columns=columns_of(options),
             kind=options.format,
             out=out_of(options),
         )

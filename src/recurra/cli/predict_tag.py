@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from recurra.cli.parsing import make_parser, names, parse, show_warnings
-from recurra.data.conll import ConllColumns
+from recurra.cli.parsing import make_parser, parse, show_warnings
+from recurra.cli.tag_options import add_file_options, columns_of
 from recurra.tasks.tag.commands import predict
 
 __all__ = ["run"]
@@ -17,19 +17,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("run", type=str, help="folder that `recurra train` wrote")
     parser.add_argument("--data", type=str, required=True, help="CoNLL-U, CoNLL columns, or plain text (.txt)")
     parser.add_argument("--out", type=str | None, default=None, help="file to write; RUN/tagged/NAME by default")
-    parser.add_argument(
-        "--format",
-        type=Literal["auto", "conllu", "columns", "text"],
-        default="auto",
-        help="of the file; by its name, where .txt is plain text with a sentence a line, words between spaces",
-    )
-    parser.add_argument("--columns", type=names, default=(), help="names of its columns in order")
-    parser.add_argument(
-        "--word_column", type=str | None, default=None, help="name or number of the words' column; as in training"
-    )
-    parser.add_argument(
-        "--tag_column", type=str | None, default=None, help="name or number of the tags' column; as in training"
-    )
+    add_file_options(parser, plain_text=True)
     parser.add_argument(
         "--scheme",
         type=Literal["iob1", "iob2", "iobes"] | None,
@@ -44,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
             Path(options.run),
             options.data,
             None if options.out is None else Path(options.out),
-            ConllColumns(options.columns, options.word_column, options.tag_column),
+            columns_of(options),
             options.format,
             options.scheme,
             options.confidence,

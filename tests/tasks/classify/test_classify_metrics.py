@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, multilabel_confusion_matrix
 from sklearn.metrics import precision_recall_fscore_support as per_label
 
-from recurra.tasks.classify.metrics import Counts, score
+from recurra.tasks.classify.metrics import score
+from recurra.training.counts import Counts
 
 NAMES = ("a", "b", "c")
 ZERO: dict[str, Any] = {"zero_division": 0}

@@ -69,7 +69,7 @@ def label_steps(ax: Axes, places: np.ndarray, labels: Sequence[str], inches: flo
     Returns:
         Whether it was done.
     """
-    if not labels or not _drawable(labels):
+    if not labels or not drawable(labels):
         return False
     shown = [label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…" for label in labels]
     room = 72 * inches / len(shown)
@@ -83,7 +83,8 @@ def label_steps(ax: Axes, places: np.ndarray, labels: Sequence[str], inches: flo
     return True
 
 
-def _drawable(labels: Sequence[str]) -> bool:
+def drawable(labels: Sequence[str]) -> bool:
+    """Whether the font has all characters of these."""
     known = get_font(findfont(FontProperties())).get_charmap()
     return all(ord(character) in known for label in labels for character in label)
 

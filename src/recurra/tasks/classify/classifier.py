@@ -11,24 +11,22 @@ import numpy as np
 
 from recurra.data.labelled_texts import LabelledTexts
 from recurra.data.word_vectors import WordVectors, read_word_vectors
-from recurra.errors import DataError, ParameterError
+from recurra.errors import DataError
 from recurra.tasks.classify.baseline import Baseline, fit_baseline
 from recurra.tasks.classify.calibration import Reliability, reliability
 from recurra.tasks.classify.explain import Explanation, explain_series, explain_text
-from recurra.tasks.classify.fit import calibrate, make_trainer, prepare, values_of
+from recurra.tasks.classify.fit import calibrate, make_trainer, prepare
 from recurra.tasks.classify.fitted import FittedClassifier
-from recurra.tasks.classify.given import Items, Reading, as_items, split
+from recurra.tasks.classify.given import Items, Reading, as_items, split, values_of
 from recurra.tasks.classify.metrics import Scores, score
 from recurra.tasks.classify.run import ClassifyRun
 from recurra.tasks.classify.settings import ClassifySettings
-from recurra.text_table import one_line
 from recurra.training import Estimator
 
 __all__ = ["Classifier", "Evaluation", "Prediction"]
 
 _log = logging.getLogger("recurra.classify")
 _SHARES = tuple(k / 10 for k in range(1, 11))
-_MOST_NAMED = 30
 
 
 class _Shares(Mapping[str, float]):
@@ -260,10 +258,7 @@ class Classifier(Estimator[ClassifySettings, ClassifyRun]):
             ParameterError: for a label that training never saw.
         """
         model = self.model
-        if label is not None and label not in model.labels.names:
-            names = [one_line(name) for name in model.labels.names.symbols[:_MOST_NAMED]]
-            more = ", ..." if len(model.labels) > _MOST_NAMED else ""
-            raise ParameterError("label", f"one of {', '.join(names)}{more}", label)
+        model.labels.check(label)
         items = as_items([item], texts=model.reads_texts, needs_labels=False)
         if isinstance(items, LabelledTexts):
             return explain_text(model, items.texts[0], label)

@@ -10,8 +10,7 @@ from recurra.files import prepare_folder, write_text
 from recurra.tasks.classify.classifier import Classifier, Evaluation
 from recurra.tasks.classify.encoding import SeriesEncoding
 from recurra.tasks.classify.explain import Explanation
-from recurra.tasks.classify.fit import values_of
-from recurra.tasks.classify.given import Items, Reading, as_items, split, take
+from recurra.tasks.classify.given import Items, Reading, as_items, split, take, values_of
 from recurra.tasks.classify.highlight import colored_text, contribution_lines, explanation_page
 from recurra.tasks.classify.labels import LabelSet
 from recurra.tasks.classify.pictures import (

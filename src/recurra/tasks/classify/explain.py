@@ -11,6 +11,7 @@ from recurra.data.word_encoding import UNKNOWN, Tokens
 from recurra.inspection import Attribution, integrated_gradients
 from recurra.tasks.classify.encoding import Steps, TextEncoding
 from recurra.tasks.classify.fitted import FittedClassifier
+from recurra.tasks.classify.network import log_odds
 from recurra.tasks.classify.pieces import Piece, cut
 
 __all__ = ["Explanation", "explain_series", "explain_text"]
@@ -95,13 +96,9 @@ def _label(model: FittedClassifier, features: Tensor, lengths: Tensor, label: st
 
 
 def _log_odds(model: FittedClassifier, number: int, lengths: Tensor) -> Callable[[Tensor], Tensor]:
-    others = [k for k in range(len(model.labels)) if k != number]
-
     def function(features: Tensor) -> Tensor:
         logits = model.network.classifier(features, lengths)[0] / model.temperature
-        if model.labels.several:
-            return logits[:, number]
-        return logits[:, number] - logits[:, others].logsumexp(1)
+        return log_odds(logits, torch.full((len(logits),), number, device=logits.device), model.labels.several)
 
     return function
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from recurra.errors import ParameterError
 from recurra.tasks.classify.calibration import fit_temperature
 from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
 from recurra.tasks.classify.fitted import FittedClassifier
-from recurra.tasks.classify.given import Items
+from recurra.tasks.classify.given import Items, values_of
 from recurra.tasks.classify.labels import LabelSet
 from recurra.tasks.classify.metrics import score
 from recurra.tasks.classify.network import classification_loss
@@ -26,12 +25,7 @@ from recurra.tasks.classify.settings import ClassifySettings
 from recurra.training import Trainer, processes
 from recurra.training.device import check_device
 
-__all__ = ["calibrate", "make_trainer", "prepare", "values_of"]
-
-
-def values_of(items: Items) -> tuple[Any, ...]:
-    """The texts, or the series, of items."""
-    return items.texts if isinstance(items, LabelledTexts) else items.series
+__all__ = ["calibrate", "make_trainer", "prepare"]
 
 
 def prepare(items: Items, settings: ClassifySettings, vectors: WordVectors | None = None) -> FittedClassifier:

@@ -13,7 +13,7 @@ from recurra.data.labelled_texts import LabelledTexts, read_labelled_texts
 from recurra.data.text_file import read_text
 from recurra.errors import DataError, ParameterError
 
-__all__ = ["Format", "Items", "Reading", "as_items", "split", "take"]
+__all__ = ["Format", "Items", "Reading", "as_items", "split", "take", "values_of"]
 
 Format = Literal["auto", "text", "ts", "arff", "npz", "series"]
 Items = LabelledTexts | LabelledSeries
@@ -67,6 +67,11 @@ def as_items(
         expected, got = ("texts", "series") if texts else ("series", "texts")
         raise DataError(f"{found.source}: expected {expected}, which the classifier was trained on, got {got}")
     return found
+
+
+def values_of(items: Items) -> tuple[Any, ...]:
+    """The texts, or the series, of items."""
+    return items.texts if isinstance(items, LabelledTexts) else items.series
 
 
 def take(items: Items, rows: Sequence[int]) -> Items:

@@ -1,12 +1,12 @@
 """An explained text, each token on a colour of what it adds: for a terminal and as an HTML page."""
 
 import html
-import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from recurra.tasks.classify.explain import Explanation
+from recurra.text_table import shown_text
 
 __all__ = ["colored_text", "contribution_lines", "explanation_page"]
 
@@ -16,8 +16,6 @@ _AGAINST = (230, 223, 216, 209)
 # Shares of the largest contribution at which a colour begins.
 _LEVELS = (0.1, 0.25, 0.5, 0.75)
 _RESET = "\x1b[0m"
-# Line breaks and tabs stay.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def colored_text(explanation: Explanation) -> str:
@@ -25,7 +23,7 @@ def colored_text(explanation: Explanation) -> str:
     parts = []
     for text, contribution in _parts(explanation):
         strength = sum(abs(contribution) >= level for level in _LEVELS)
-        shown = _CONTROL.sub("\ufffd", text)
+        shown = shown_text(text)
         if strength:
             color = (_FOR if contribution > 0 else _AGAINST)[strength - 1]
             shown = f"\x1b[38;5;16;48;5;{color}m{shown}{_RESET}"
@@ -38,7 +36,7 @@ def contribution_lines(explanation: Explanation, most: int = 12) -> list[str]:
     values = explanation.contributions
     kept = np.sort(np.argsort(-np.abs(values), kind="stable")[:most])
     largest = float(np.abs(values).max()) or 1.0
-    words = [_CONTROL.sub("\ufffd", explanation.pieces[k].text) for k in kept]
+    words = [shown_text(explanation.pieces[k].text) for k in kept]
     shown = [word if len(word) <= 24 else f"{word[:23]}…" for word in words]
     width = max(map(len, shown), default=0)
     lines = []

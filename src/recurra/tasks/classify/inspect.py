@@ -17,9 +17,9 @@ from recurra.errors import ParameterError
 from recurra.inspection import Inspection, Words, report_inspection
 from recurra.tasks.classify.classifier import Classifier
 from recurra.tasks.classify.encoding import TextEncoding
-from recurra.tasks.classify.fit import values_of
 from recurra.tasks.classify.fitted import FittedClassifier
-from recurra.tasks.classify.given import Items, Reading, as_items, take
+from recurra.tasks.classify.given import Items, Reading, as_items, take, values_of
+from recurra.tasks.classify.network import log_odds
 from recurra.text_table import one_line
 
 __all__ = ["inspect", "inspect_classifier"]
@@ -30,7 +30,6 @@ _DRAWN = 15  # tokens
 _LONGEST_TEXT = 60  # tokens, but for the text drawn
 _LONGEST_SERIES = 200  # steps, but for the series drawn
 _MOST_SHOWN = 300  # characters of the text drawn
-_MOST_NAMED = 30  # labels
 
 
 def inspect(
@@ -97,10 +96,7 @@ def inspect_classifier(
         ParameterError: for an item or label that there is not.
     """
     model = classifier.model
-    if label is not None and label not in model.labels.names:
-        known = [one_line(name) for name in model.labels.names.symbols[:_MOST_NAMED]]
-        more = ", ..." if len(model.labels) > _MOST_NAMED else ""
-        raise ParameterError("label", f"one of {', '.join(known)}{more}", label)
+    model.labels.check(label)
     given = as_items(data, labels, reading or classifier.reading, model.reads_texts, needs_labels=False)
     rows = _chosen(model, given, row)
     items = take(given, rows)
@@ -117,7 +113,7 @@ def inspect_classifier(
         model.network,
         batch,
         loss=lambda output: _loss(output[0] / model.temperature, target),
-        output=lambda output: _log_odds(output[0] / model.temperature, number, model.labels.several),
+        output=lambda output: log_odds(output[0] / model.temperature, number, model.labels.several),
         reads="classifier",
         layers=["classifier.recurrent"],
         distances=[back.clamp(min=-1).to(model.device)],
@@ -175,13 +171,6 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
     if target.is_floating_point():
         return F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(1).sum()
     return F.cross_entropy(logits, target, reduction="sum")
-
-
-def _log_odds(logits: Tensor, number: Tensor, several: bool) -> Tensor:
-    """log p / (1 - p) of one label an item (B,)."""
-    of = number.unsqueeze(1)
-    chosen = logits.gather(1, of).squeeze(1)
-    return chosen if several else chosen - logits.scatter(1, of, -torch.inf).logsumexp(1)
 
 
 def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> Words:

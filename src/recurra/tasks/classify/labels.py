@@ -11,9 +11,12 @@ from torch import Tensor
 
 from recurra.data.ignored import IGNORED
 from recurra.data.vocabulary import Vocabulary
-from recurra.errors import DataError
+from recurra.errors import DataError, ParameterError
+from recurra.text_table import one_line
 
 __all__ = ["LabelSet"]
+
+_MOST_NAMED = 30
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,17 @@ class LabelSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def check(self, label: str | None) -> None:
+        """Refuse a label that training never saw; None is none.
+
+        Raises:
+            ParameterError: naming those there are.
+        """
+        if label is not None and label not in self.names:
+            named = [one_line(name) for name in self.names.symbols[:_MOST_NAMED]]
+            more = ", ..." if len(self) > _MOST_NAMED else ""
+            raise ParameterError("label", f"one of {', '.join(named)}{more}", label)
 
     def encode(self, labels: Sequence[Sequence[str]]) -> Tensor:
         """Numbers (N,) int64, -100 for a label that training never saw; with several labels, 0 or 1 for each (N, K)."""

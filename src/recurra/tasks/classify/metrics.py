@@ -5,39 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Counts", "Scores", "score"]
+from recurra.training.counts import Counts
+
+__all__ = ["Scores", "score"]
 
 _MOST_CONFUSED = 1000
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Of one label, or of all together.
-
-    Attributes:
-        true: items that have it.
-        predicted: items said to have it.
-        right: items that do and were said to.
-    """
-
-    true: int
-    predicted: int
-    right: int
-
-    @property
-    def precision(self) -> float:
-        """The share of those predicted that is right; 0 where none was."""
-        return self.right / self.predicted if self.predicted else 0.0
-
-    @property
-    def recall(self) -> float:
-        """The share of those true that was found; 0 where there are none."""
-        return self.right / self.true if self.true else 0.0
-
-    @property
-    def f1(self) -> float:
-        """The harmonic mean of both; 0 where nothing is right."""
-        return 2 * self.right / (self.true + self.predicted) if self.right else 0.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from recurra.models import CharacterEncoder, SequenceClassifier, TokenEmbedding
 from recurra.tasks.classify.encoding import SeriesEncoding, Steps, TextEncoding
 from recurra.tasks.classify.settings import ClassifySettings
 
-__all__ = ["ClassifierNetwork", "classification_loss", "make_network"]
+__all__ = ["ClassifierNetwork", "classification_loss", "log_odds", "make_network"]
 
 
 class ClassifierNetwork(nn.Module):
@@ -104,3 +104,10 @@ def classification_loss(
     # The mean over items and not over their weights, so that batches of rare and of frequent labels add up.
     losses = F.cross_entropy(logits, target, weights, reduction="none", label_smoothing=label_smoothing)
     return losses.sum() / counted.sum().clamp(min=1)
+
+
+def log_odds(logits: Tensor, number: Tensor, several: bool) -> Tensor:
+    """log p / (1 - p) of one label an item (B,): `number` (B,), of logits (B, K)."""
+    of = number.unsqueeze(1)
+    chosen = logits.gather(1, of).squeeze(1)
+    return chosen if several else chosen - logits.scatter(1, of, -torch.inf).logsumexp(1)

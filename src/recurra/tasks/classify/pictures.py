@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from recurra.files import write_atomically
+from recurra.inspection.pictures.style import drawable
 from recurra.tasks.classify.calibration import Reliability
 from recurra.tasks.classify.classifier import Evaluation
 from recurra.tasks.classify.explain import Explanation
@@ -35,7 +35,7 @@ def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -
     """
     kept = np.sort(np.argsort(-confusion.sum(1), kind="stable")[:_MOST_LABELS])
     shown = confusion[np.ix_(kept, kept)]
-    names = _drawable([labels[k] for k in kept], [f"label {k + 1}" for k in kept])
+    names = _shown([labels[k] for k in kept], [f"label {k + 1}" for k in kept])
     totals = confusion[kept].sum(1, keepdims=True)
     shares = shown / np.maximum(totals, 1)
     size = 2.2 + 0.42 * len(kept)
@@ -120,7 +120,7 @@ def draw_series_explanation(explanation: Explanation, channels: tuple[str, ...],
     panels = figure.subplots(len(kept), 1, sharex=True, squeeze=False)[:, 0]
     steps = np.arange(1, len(contributions) + 1)
     image = None
-    names = _drawable([_channel_name(channels[k]) for k in kept], [f"channel {k + 1}" for k in kept])
+    names = _shown([_channel_name(channels[k]) for k in kept], [f"channel {k + 1}" for k in kept])
     for ax, channel, name in zip(panels, kept, names, strict=True):
         values = explanation.series[:, channel]
         finite = values[np.isfinite(values)]
@@ -141,7 +141,7 @@ def draw_series_explanation(explanation: Explanation, channels: tuple[str, ...],
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("step")
-    (label,) = _drawable([explanation.label], ["the label"])
+    (label,) = _shown([explanation.label], ["the label"])
     title = f"{label}, probability {100 * explanation.probability:.1f} %"
     panels[0].set_title(title, loc="left", fontsize=10, parse_math=False)
     assert image is not None
@@ -159,11 +159,10 @@ def _bars(ax: Axes, curve: Reliability, what: str) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
 
 
-def _drawable(names: Sequence[str], others: Sequence[str]) -> list[str]:
+def _shown(names: Sequence[str], others: Sequence[str]) -> list[str]:
     """Names as a picture can hold them; what stands for those with characters that the font has not."""
-    known = get_font(findfont(FontProperties())).get_charmap()
     shown = [one_line(name, _LONGEST_NAME) for name in names]
-    return [name if all(ord(c) in known for c in name) else other for name, other in zip(shown, others, strict=True)]
+    return [name if drawable([name]) else other for name, other in zip(shown, others, strict=True)]
 
 
 def _save(figure: Figure, path: Path) -> None:

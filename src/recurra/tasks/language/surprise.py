@@ -2,9 +2,10 @@
 
 import html
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+from recurra.text_table import shown_text
 
 __all__ = ["ScoredToken", "color_scale", "colored", "html_page", "legend", "mean_surprise", "whole_characters"]
 
@@ -13,7 +14,6 @@ _PALETTE = (230, 229, 222, 215, 209, 203, 196)
 # Bits at which a colour begins; twice as many for words and subwords, of which there are more to choose from.
 _LEVELS = (1, 2, 3, 4, 6, 8, 12)
 _RESET = "\x1b[0m"
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class ScoredToken(NamedTuple):
@@ -43,7 +43,7 @@ def whole_characters(tokens: Iterable[ScoredToken]) -> Iterator[ScoredToken]:
     waiting = 0.0
     for token in tokens:
         if token.text:
-            yield token._replace(text=_CONTROL.sub("\ufffd", token.text), surprise=token.surprise + waiting)
+            yield token._replace(text=shown_text(token.text), surprise=token.surprise + waiting)
             waiting = 0.0
         else:
             waiting += token.surprise

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from recurra.files import prepare_folder, write_text
-from recurra.tasks.tag.metrics import Counts, Scores
+from recurra.tasks.tag.metrics import Scores
 from recurra.tasks.tag.tagger import Evaluation
 from recurra.text_table import percent, text_table
+from recurra.training.counts import Counts
 
 __all__ = ["evaluation_table", "write_evaluation"]
 
