@@ -39,7 +39,7 @@ CHOSEN = [
 def arguments_of(cell: Cell, lengths: Tensor | None, reverse: bool, masks: str = "") -> tuple[Any, ...]:
     """What `recurra::recurrence` is called with, for a random case."""
     case = draw(cell, 4, 3, 2, 4, lengths, reverse, masks=masks, proj_size=4 if isinstance(cell, cells.Jordan) else 0)
-    every = native._arguments(cell, case.x, case.state, case.weights, case.masks).flat()
+    every = native.arguments(cell, case.x, case.state, case.weights, case.masks).flat()
     there = [None if tensor is None else tensor.detach().requires_grad_(tensor.requires_grad) for tensor in every]
     present = [tensor is not None for tensor in there]
     return operators.key_of(cell), [t for t in there if t is not None], present, lengths, reverse, True

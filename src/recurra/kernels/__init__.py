@@ -1,9 +1,10 @@
 """Kernels: each runs a cell over a sequence; one pure function chooses between them."""
 
 from recurra.kernels.choose import BACKENDS, Choice, Request, choose
-from recurra.kernels.dispatch import intercepted, run, step
+from recurra.kernels.dispatch import intercepted, run
 from recurra.kernels.extension import compile_cell
 from recurra.kernels.operators import make_known
+from recurra.kernels.runner import Runner
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = [
@@ -11,11 +12,11 @@ __all__ = [
     "Choice",
     "Masks",
     "Request",
+    "Runner",
     "Weights",
     "choose",
     "compile_cell",
     "intercepted",
     "make_known",
     "run",
-    "step",
 ]

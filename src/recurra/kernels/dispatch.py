@@ -15,7 +15,7 @@ from recurra.kernels import aten, extension, native, operators, reference
 from recurra.kernels.choose import Request, choose
 from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["intercepted", "run", "step"]
+__all__ = ["intercepted", "is_intercepted", "is_large", "run"]
 
 _log = logging.getLogger("recurra.kernels")
 _KERNELS = {"reference": reference.run, "aten": aten.run, "native": native.run}
@@ -59,7 +59,7 @@ def run(
         recorded=recorded,
         compiled=torch.compiler.is_compiling() and torch.is_grad_enabled(),
         # torch.jit.trace would record the question.
-        large=lengths is None and not recorded and not torch.is_grad_enabled() and _is_large(state[0]),
+        large=lengths is None and not recorded and not torch.is_grad_enabled() and is_large(state[0]),
     )
     choice = choose(backend, request)
     if choice.reason and not torch.compiler.is_compiling():
@@ -92,19 +92,14 @@ def intercepted(kernel: Callable[..., tuple[Tensor, tuple[Tensor, ...]]]) -> Ite
             _interceptors[thread] = before
 
 
-def step(
-    cell: Cell, inputs: Tensor, state: tuple[Tensor, ...], weights: Weights, backend: str = "auto"
-) -> tuple[Tensor, ...]:
-    """The state after one step.
+def is_intercepted() -> bool:
+    """Whether this thread is within `intercepted`."""
+    return bool(_interceptors) and get_ident() in _interceptors
 
-    Args:
-        cell: the equations.
-        inputs: (B, I).
-        state: by part of `cell.state`; the first (B, R), the others (B, H).
-        weights: of the layer.
-        backend: as of `run`.
-    """
-    return run(backend, cell, inputs.unsqueeze(0), state, weights)[1]
+
+def is_large(state: Tensor) -> bool:
+    """Whether a step's matrix product is so large that the rest hardly counts."""
+    return not torch.compiler.is_compiling() and state.shape[0] >= 32 and state.shape[1] >= 256
 
 
 def _run_in_segments(
@@ -137,11 +132,6 @@ def _run_in_segments(
         )
         outputs.append(output)
     return torch.cat(outputs[::-1] if reverse else outputs), state
-
-
-def _is_large(state: Tensor) -> bool:
-    """Whether a step's matrix product is so large that the rest hardly counts."""
-    return not torch.compiler.is_compiling() and state.shape[0] >= 32 and state.shape[1] >= 256
 
 
 def _say_once(message: str) -> None:

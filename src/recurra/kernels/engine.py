@@ -12,7 +12,17 @@ from recurra.cells import Cell
 from recurra.kernels import extension
 from recurra.kernels.projections import NORM_EPSILON
 
-__all__ = ["Arguments", "Kept", "backward", "forward", "kept_shapes", "sums_over_rows"]
+__all__ = [
+    "Arguments",
+    "Kept",
+    "Prepared",
+    "backward",
+    "forward",
+    "kept_shapes",
+    "prepare",
+    "run_prepared",
+    "sums_over_rows",
+]
 
 _NONLINEARITIES = {None: 0, "identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
 # The engine makes the input projection itself where both weights stay in a core's second-level cache and enough rows of
@@ -98,21 +108,9 @@ def forward(
     a, compiled = arguments, extension.best(cell)
     inputs = _at_places(a.inputs, lengths)
     call = _call(cell, a, lengths, reverse)
-    projected = None
-    if a.weight_ih is None:
-        projected = inputs
-    elif not compiled.mixes_units or cell.late_gates or not _fuses(a.inputs, a.weight_ih, a.weight_hh):
-        # One large product for all steps: torch's is as fast as they come.
-        projected = linear(inputs, a.weight_ih, a.bias_ih)
-    if projected is None:
-        call.features = inputs.shape[-1]
-        call.inputs, call.weight_ih, call.bias_ih = _pointer(inputs), _pointer(a.weight_ih), _pointer(a.bias_ih)
-    else:
-        call.x = _pointer(projected)
-    output = inputs.new_empty(*a.inputs.shape[:2], a.state[0].shape[1])
-    final = tuple(torch.empty_like(part) for part in a.state)
-    call.output = _pointer(output)
-    _set(call.final_state, final)
+    fuses = _may_fuse(cell, compiled) and _fuses(a.inputs, a.weight_ih, a.weight_hh)
+    projected = _read(call, inputs, a.weight_ih, a.bias_ih, fuses)
+    output, final = _written(call, a.inputs, a.state)
     others: dict[str, Tensor] = {}
     if training:
         places = a.inputs.shape[0] * a.inputs.shape[1] if padded else inputs.shape[0]
@@ -123,6 +121,53 @@ def forward(
     if not training:
         return output, final, None
     return output, final, Kept(output, None if compiled.mixes_units else projected, others)
+
+
+class Prepared(NamedTuple):
+    """Inference with weights that lie where they lie now.
+
+    Attributes:
+        call: the bytes of a `Call` with all that does not depend on the sequence.
+        compiled: the cell's functions.
+        sizes: of each part of the state.
+        fused_weights: numbers of both weights, where the engine may make the input projection itself; else 0.
+    """
+
+    call: bytes
+    compiled: extension.CompiledCell
+    sizes: tuple[int, ...]
+    fused_weights: int
+
+
+def prepare(cell: Cell, a: Arguments, reverse: bool) -> Prepared:
+    """From arguments with any inputs and state."""
+    compiled = extension.best(cell)
+    count = 0
+    if a.weight_ih is not None and _may_fuse(cell, compiled):
+        count = a.weight_ih.numel() + (0 if a.weight_hh is None else a.weight_hh.numel())
+    return Prepared(bytes(_call(cell, a, None, reverse)), compiled, tuple(part.shape[1] for part in a.state), count)
+
+
+def run_prepared(
+    prepared: Prepared, inputs: Tensor, state: tuple[Tensor, ...], weight_ih: Tensor, bias_ih: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As `forward` without a backward pass, with the weights that were prepared.
+
+    Raises:
+        MemoryError: where there is not enough.
+    """
+    steps, batch, _ = inputs.shape
+    inputs, state = inputs.contiguous(), tuple([part.contiguous() for part in state])
+    call = extension.Call.from_buffer_copy(prepared.call)
+    call.steps, call.batch, call.threads = steps, batch, torch.get_num_threads()
+    _set(call.initial, state)
+    fuses = prepared.fused_weights > 0 and _is_worth_fusing(steps, batch, prepared.fused_weights * inputs.itemsize)
+    # What it returns is kept here while the engine reads it.
+    projected = _read(call, inputs, weight_ih, bias_ih, fuses)
+    output, final = _written(call, inputs, state)
+    _launch(prepared.compiled.forward, call, output)
+    del projected
+    return output, final
 
 
 def kept_shapes(cell: Cell, a: Arguments, places: int) -> dict[str, tuple[int, ...]]:
@@ -284,12 +329,44 @@ def _sizes(cell: Cell, a: Arguments) -> tuple[int, int]:
     return (size if a.weight_hr is None else a.weight_hr.shape[1]), size
 
 
-def _fuses(inputs: Tensor, weight_ih: Tensor, weight_hh: Tensor | None) -> bool:
+def _may_fuse(cell: Cell, compiled: extension.CompiledCell) -> bool:
+    """Whether the engine can make the input projection itself."""
+    return compiled.mixes_units and not cell.late_gates
+
+
+def _fuses(inputs: Tensor, weight_ih: Tensor | None, weight_hh: Tensor | None) -> bool:
+    if weight_ih is None:
+        return False
     steps, batch, _ = inputs.shape
-    if steps * batch <= _FEW_STEPS:
-        return True
     count = weight_ih.numel() + (0 if weight_hh is None else weight_hh.numel())
-    return batch >= _FUSED_ROWS and count * weight_ih.element_size() <= _FUSED_BYTES
+    return _is_worth_fusing(steps, batch, count * inputs.itemsize)
+
+
+def _is_worth_fusing(steps: int, batch: int, weight_bytes: int) -> bool:
+    return steps * batch <= _FEW_STEPS or (batch >= _FUSED_ROWS and weight_bytes <= _FUSED_BYTES)
+
+
+def _read(
+    call: extension.Call, inputs: Tensor, weight_ih: Tensor | None, bias_ih: Tensor | None, fuses: bool
+) -> Tensor | None:
+    """Let the engine read the inputs, or the projections of all steps, which are returned."""
+    if fuses:
+        call.features = inputs.shape[-1]
+        call.inputs, call.weight_ih, call.bias_ih = inputs.data_ptr(), _pointer(weight_ih), _pointer(bias_ih)
+        return None
+    # One large product for all steps: torch's is as fast as they come.
+    projected = inputs if weight_ih is None else linear(inputs, weight_ih, bias_ih)
+    call.x = projected.data_ptr()
+    return projected
+
+
+def _written(call: extension.Call, inputs: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The output and the final state, for the engine to write."""
+    output = inputs.new_empty(*inputs.shape[:2], state[0].shape[1])
+    final = tuple([torch.empty_like(part) for part in state])
+    call.output = output.data_ptr()
+    _set(call.final_state, final)
+    return output, final
 
 
 def _places(lengths: Tensor, steps: int) -> Tensor:

@@ -14,7 +14,7 @@ from recurra.kernels.projections import input_projection
 from recurra.kernels.weights import Masks, Weights
 from recurra.shapes import check_dtype, check_lengths, check_shape
 
-__all__ = ["run"]
+__all__ = ["arguments", "run"]
 
 
 def run(
@@ -37,17 +37,17 @@ def run(
     if lengths is not None:
         # A copy, so that a change of theirs before the backward pass does no harm.
         lengths = check_lengths(lengths, inputs.shape[1], inputs.shape[0]).clone(memory_format=torch.contiguous_format)
-    arguments = _arguments(cell, inputs, state, weights, masks)
+    given = arguments(cell, inputs, state, weights, masks)
     if operators.are_needed(inputs, weights.weight_ih):
-        return operators.run(cell, arguments, lengths, reverse)
-    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in arguments.flat()):
-        output, *final = _Recurrence.apply(cell, lengths, reverse, *arguments.flat())
+        return operators.run(cell, given, lengths, reverse)
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given.flat()):
+        output, *final = _Recurrence.apply(cell, lengths, reverse, *given.flat())
         return output, tuple(final)
-    output, final, _ = forward(cell, arguments, lengths, reverse, False)
+    output, final, _ = forward(cell, given, lengths, reverse, False)
     return output, final
 
 
-def _arguments(
+def arguments(
     cell: Cell, inputs: Tensor, state: tuple[Tensor, ...], weights: Weights, masks: Masks | None
 ) -> Arguments:
     """The tensors as the engine takes them, which trusts the sizes it is told: what does not fit is refused here."""

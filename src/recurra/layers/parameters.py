@@ -1,15 +1,18 @@
 """The parameters of one layer in one direction: their names, shapes and first values."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import ParameterError
+from recurra.kernels import Weights
 from recurra.shapes import check_positive, check_probability
 
-__all__ = ["check_cell", "check_zoneout", "first_values", "parameter_shapes"]
+__all__ = ["as_weights", "check_cell", "check_zoneout", "first_values", "parameter_shapes", "parameters_by_name"]
 
 
 def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) -> None:
@@ -75,6 +78,23 @@ def parameter_shapes(
     if cell.layer_norm:
         shapes |= {"norm_ih": (rows,), "norm_hh": (rows,)}
     return shapes | {name: (1,) if name in cell.scalars else (hidden_size,) for name in cell.per_unit}
+
+
+def parameters_by_name(module: nn.Module, names: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The parameters, each by what `Weights` calls it, from pairs of that name and the module's.
+
+    Straight from where torch keeps them, as this runs at every step of a stream; what replaces one is an attribute.
+    """
+    own = module._parameters
+    return {name: own[full] if full in own else getattr(module, full) for name, full in names}
+
+
+def as_weights(cell: Cell, parameters: dict[str, Any]) -> Weights:
+    """Of the parameters by name, which are taken out."""
+    if not cell.per_unit:
+        return Weights(**parameters)
+    per_unit = {name: parameters.pop(name) for name in cell.per_unit}
+    return Weights(**parameters, per_unit=per_unit)
 
 
 @torch.no_grad()

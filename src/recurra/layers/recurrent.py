@@ -14,7 +14,14 @@ from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
 from recurra.kernels import BACKENDS, Masks, Weights
 from recurra.layers.dropout import variational_dropout
-from recurra.layers.parameters import check_cell, check_zoneout, first_values, parameter_shapes
+from recurra.layers.parameters import (
+    as_weights,
+    check_cell,
+    check_zoneout,
+    first_values,
+    parameter_shapes,
+    parameters_by_name,
+)
 from recurra.layers.precision import in_dtype_of
 from recurra.layers.resets import check_resets, run_pieces
 from recurra.shapes import check_lengths, check_positive, check_probability, check_shape
@@ -114,6 +121,7 @@ class Recurrent(nn.Module):
             (layer, reverse): [(name, _parameter_name(name, layer, reverse)) for name in self._shapes(layer)]
             for layer, reverse in self._layers()
         }
+        self._runners = [kernels.Runner() for _ in self._names]
         for layer, reverse in self._layers():
             self._add_parameters(layer, reverse, device, dtype)
         self.reset_parameters()
@@ -235,10 +243,10 @@ class Recurrent(nn.Module):
         x = in_dtype_of("input", x, self.weight_ih_l0)
         state = self._initial_state(x, x.shape[1], hx, batched)
         # One mask of weight_dropout a call, however many runs its pieces take.
-        run = partial(self._run_stack, [self._weights(layer, reverse) for layer, reverse in self._layers()])
+        weights = [self._weights(names) for names in self._names.values()]
         if resets is None or not resets.any():
-            return run(x, state, lengths)
-        return run_pieces(run, x, state, lengths, resets, 2 if self.bidirectional else 1)
+            return self._run_stack(weights, x, state, lengths)
+        return run_pieces(partial(self._run_stack, weights), x, state, lengths, resets, 2 if self.bidirectional else 1)
 
     def _run_stack(
         self, weights: list[Weights], x: Tensor, state: list[Tensor], lengths: Tensor | None
@@ -250,8 +258,8 @@ class Recurrent(nn.Module):
             outputs = []
             for reverse in range(directions):
                 k = layer * directions + reverse
-                initial = tuple(part[k] for part in state)
-                output, last = kernels.run(
+                initial = tuple([part[k] for part in state])
+                output, last = self._runners[k](
                     self.backend,
                     self.cell,
                     x,
@@ -281,13 +289,13 @@ class Recurrent(nn.Module):
         if len(parts) != len(sizes):
             names = ", ".join(self.cell.state)
             raise ShapeError("hx", f"{len(sizes)} tensors ({names})", f"{len(parts)}")
-        for name, part, size in zip(self.cell.state, parts, sizes, strict=True):
+        dtype = self.weight_ih_l0.dtype
+        for k, (part, size) in enumerate(zip(parts, sizes, strict=True)):
             expected = (count, batch, size) if batched else (count, size)
-            check_shape(f"hx ({name})", part, expected, "(D * L, B, H)" if batched else "(D * L, H)")
-        parts = [
-            in_dtype_of(f"hx ({name})", part, self.weight_ih_l0)
-            for name, part in zip(self.cell.state, parts, strict=True)
-        ]
+            if part.shape != expected or part.dtype != dtype:
+                name = f"hx ({self.cell.state[k]})"
+                check_shape(name, part, expected, "(D * L, B, H)" if batched else "(D * L, H)")
+                parts[k] = in_dtype_of(name, part, self.weight_ih_l0)
         return parts if batched else [part.unsqueeze(1) for part in parts]
 
     def _pack_state(self, parts: list[Tensor]) -> Any:
@@ -305,15 +313,16 @@ class Recurrent(nn.Module):
             parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self.register_parameter(_parameter_name(name, layer, reverse), parameter)
 
-    def _weights(self, layer: int, reverse: bool) -> Weights:
-        found = {name: getattr(self, full) for name, full in self._names[layer, reverse]}
+    def _weights(self, names: list[tuple[str, str]]) -> Weights:
+        found = parameters_by_name(self, names)
         if self.weight_dropout:
             found["weight_hh"] = nn.functional.dropout(found["weight_hh"], self.weight_dropout, self.training)
-        per_unit = {name: found.pop(name) for name in self.cell.per_unit}
-        return Weights(**found, per_unit=per_unit)
+        return as_weights(self.cell, found)
 
     def _masks(self, x: Tensor) -> Masks | None:
         """Masks of one layer in one direction for x (T, B, ...), drawn anew while training."""
+        if not self.recurrent_dropout and not any(self.zoneout):
+            return None
         steps, batch = x.shape[:2]
         recurrent = zone = None
         if self.recurrent_dropout and self.training:

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from recurra import cells, kernels
 from recurra.cells import Cell
 from recurra.errors import ShapeError
-from recurra.kernels import Weights
-from recurra.layers.parameters import check_cell, first_values, parameter_shapes
+from recurra.layers.parameters import as_weights, check_cell, first_values, parameter_shapes, parameters_by_name
 from recurra.layers.precision import in_dtype_of
 from recurra.shapes import check_shape
 
@@ -50,13 +49,14 @@ class RecurrentCell(nn.Module):
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
         kernels.make_known(cell)
+        self._runner = kernels.Runner()
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
         self.proj_size = proj_size or (hidden_size if cell.output_nonlinearity is not None else 0)
         shapes = parameter_shapes(cell, input_size, hidden_size, bias, self.proj_size)
-        self._names = tuple(shapes)  # put together once and not at every step
+        self._names = [(name, name) for name in shapes]  # put together once and not at every step
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         if not bias:
@@ -65,7 +65,7 @@ class RecurrentCell(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw every parameter anew, as torch.nn.LSTMCell does: uniform in +-1/sqrt(H), but for what a cell says."""
-        for name in self._names:
+        for name, _ in self._names:
             first_values(self.cell, name, getattr(self, name), self.hidden_size)
 
     def extra_repr(self) -> str:
@@ -96,12 +96,12 @@ class RecurrentCell(nn.Module):
         if input.dim() not in (1, 2):
             raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}")
         x = input if input.dim() == 2 else input.unsqueeze(0)
-        check_shape("input", x, (x.shape[0], self.input_size), "(B, I)")
+        if x.shape[1] != self.input_size:
+            check_shape("input", x, (x.shape[0], self.input_size), "(B, I)")
         x = in_dtype_of("input", x, self.weight_ih)
         state = self._state(x, hx, batched=input.dim() == 2)
-        found = {name: getattr(self, name) for name in self._names}
-        per_unit = {name: found.pop(name) for name in self.cell.per_unit}
-        after = kernels.step(self.cell, x, state, Weights(**found, per_unit=per_unit))
+        weights = as_weights(self.cell, parameters_by_name(self, self._names))
+        after = self._runner("auto", self.cell, x.unsqueeze(0), state, weights)[1]
         if input.dim() == 1:
             after = tuple(part.squeeze(0) for part in after)
         return after[0] if len(after) == 1 else after
@@ -110,17 +110,18 @@ class RecurrentCell(nn.Module):
         names = self.cell.state
         sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(names) - 1)
         if hx is None:
-            return tuple(x.new_zeros(x.shape[0], size) for size in sizes)
-        parts = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+            return tuple([x.new_zeros(x.shape[0], size) for size in sizes])
+        parts = list(hx) if isinstance(hx, tuple | list) else [hx]
         if len(parts) != len(names):
             raise ShapeError("hx", f"{len(names)} tensors ({', '.join(names)})", f"{len(parts)}")
-        for name, part, size in zip(names, parts, sizes, strict=True):
+        dtype = self.weight_ih.dtype
+        for k, (part, size) in enumerate(zip(parts, sizes, strict=True)):
             expected = (x.shape[0], size) if batched else (size,)
-            check_shape(f"hx ({name})", part, expected, "(B, H)" if batched else "(H,)")
-        parts = tuple(
-            in_dtype_of(f"hx ({name})", part, self.weight_ih) for name, part in zip(names, parts, strict=True)
-        )
-        return parts if batched else tuple(part.unsqueeze(0) for part in parts)
+            if part.shape != expected or part.dtype != dtype:
+                name = f"hx ({names[k]})"
+                check_shape(name, part, expected, "(B, H)" if batched else "(H,)")
+                parts[k] = in_dtype_of(name, part, self.weight_ih)
+        return tuple(parts if batched else [part.unsqueeze(0) for part in parts])
 
 
 class RNNCell(RecurrentCell):

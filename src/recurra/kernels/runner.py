@@ -1,0 +1,104 @@
+"""One layer in one direction, call after call: what stays the same is checked and found once."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra.cells import Cell
+from recurra.kernels import dispatch, engine, extension, native, operators
+from recurra.kernels.choose import Request, choose
+from recurra.kernels.weights import Masks, Weights
+
+__all__ = ["Runner"]
+
+
+class _Found(NamedTuple):
+    """What was found for a key; no prepared call where the engine does not serve."""
+
+    key: tuple[Any, ...]
+    prepared: engine.Prepared | None
+
+
+class Runner:
+    """Runs a layer in one direction as `run` does, and in inference remembers what it found.
+
+    A step of a stream takes the engine a few microseconds. To choose a kernel, check the weights and tell the engine
+    where they lie takes Python ten times as long, so it is done again only where one of them has changed its place,
+    shape or type.
+    """
+
+    def __init__(self) -> None:
+        self._found: _Found | None = None
+
+    def __reduce__(self) -> tuple[type["Runner"], tuple[()]]:
+        # Addresses are of this process and of these weights: neither copied nor saved.
+        return Runner, ()
+
+    def __call__(
+        self,
+        backend: str,
+        cell: Cell,
+        inputs: Tensor,
+        state: tuple[Tensor, ...],
+        weights: Weights,
+        lengths: Tensor | None = None,
+        reverse: bool = False,
+        masks: Masks | None = None,
+        recompute: bool = False,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Arguments, results and errors as of `recurra.kernels.run`."""
+        if lengths is None and masks is None and _is_plain(inputs, weights.weight_ih):
+            prepared = self._prepared(backend, cell, inputs, weights, reverse)
+            if prepared is not None and _fits(prepared, inputs, state):
+                return engine.run_prepared(prepared, inputs, state, weights.weight_ih, weights.bias_ih)
+        return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
+
+    def _prepared(
+        self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool
+    ) -> engine.Prepared | None:
+        places = [(w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in weights[:-1] if w is not None]
+        key = backend, cell, reverse, inputs.shape[2], inputs.dtype, places
+        found = self._found
+        if found is None or found.key != key:
+            found = self._found = _Found(key, _prepare(backend, cell, inputs, weights, reverse))
+        return found.prepared
+
+
+def _is_plain(inputs: Tensor, weight: Tensor) -> bool:
+    """Whether it is inference over some steps, and nobody looks on."""
+    return inputs.numel() > 0 and not (
+        torch.is_grad_enabled()
+        or operators.are_needed(inputs, weight)
+        or operators.recorded()
+        or operators.forward_mode()
+        or torch.is_autocast_enabled("cpu")
+        or dispatch.is_intercepted()
+    )
+
+
+def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> engine.Prepared | None:
+    """None where the general way is to be taken, which also has the errors."""
+    if weights.norm_ih is not None or weights.per_unit or inputs.device.type != "cpu":
+        return None
+    plain = all(w is None or (w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu) for w in weights[:-1])
+    if not plain or extension.obstacle(cell):
+        return None
+    request = Request(cell, "cpu", str(inputs.dtype), projected=weights.weight_hr is not None)
+    if choose(backend, request).backend != "native":
+        return None
+    size = weights.weight_ih.shape[0] // len(cell.gates) if weights.weight_hr is None else weights.weight_hr.shape[0]
+    hidden = weights.weight_ih.shape[0] // len(cell.gates)
+    state = tuple(inputs.new_empty(1, hidden if k else size) for k in range(len(cell.state)))
+    return engine.prepare(cell, native.arguments(cell, inputs[:1, :1], state, weights, None), reverse)
+
+
+def _fits(prepared: engine.Prepared, inputs: Tensor, state: tuple[Tensor, ...]) -> bool:
+    """Whether the state is as the engine takes it, and the call no larger than those that are better off elsewhere."""
+    if not inputs.is_cpu or dispatch.is_large(state[0]):
+        return False
+    batch = inputs.shape[1]
+    for part, size in zip(state, prepared.sizes, strict=True):
+        if part.shape != (batch, size) or part.dtype != inputs.dtype or not part.is_cpu:
+            return False
+    return True

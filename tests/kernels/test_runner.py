@@ -1,0 +1,177 @@
+"""A runner that remembers gives what one that does not would."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils import prune as prune_weights
+
+import recurra
+from every_cell import CELLS
+from recurra import cells
+from recurra.errors import BackendError, ShapeError
+from recurra.kernels import engine, extension
+
+pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="needs the C++ extension")
+
+STEPS, BATCH, INPUTS, HIDDEN = 5, 2, 3, 4
+
+
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A list that grows with each call that uses what was found before."""
+    calls: list[Any] = []
+    run = engine.run_prepared
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return run(*arguments)
+
+    monkeypatch.setattr(engine, "run_prepared", counted)
+    return calls
+
+
+def check(layer: Any, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The output in inference, which is that of the reference."""
+    x, backend = torch.randn(STEPS, BATCH, INPUTS, dtype=dtype), layer.backend
+    with torch.no_grad():
+        output, final = layer(x)
+        layer.backend = "reference"
+        expected, expected_final = layer(x)
+    layer.backend = backend
+    torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(final, expected_final, rtol=1e-5, atol=1e-6)
+    return output
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+@given(steps=st.integers(0, 12), batch=st.integers(0, 9), data=st.data())
+@settings(max_examples=5)
+def test_every_cell_again_and_again(cell: cells.Cell, steps: int, batch: int, data: st.DataObject) -> None:
+    hidden = 5 * cell.heads
+    layer = recurra.Recurrent(cell, 3, hidden, num_layers=2, bidirectional=data.draw(st.booleans()))
+    reference = copy.deepcopy(layer)
+    reference.backend = "reference"
+    with torch.no_grad():
+        for _ in range(3):
+            x = torch.randn(steps, batch, 3)
+            output, final = layer(x)
+            expected, expected_final = reference(x)
+            torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(final, expected_final, rtol=1e-4, atol=1e-5)
+
+
+def replace(layer: Any) -> None:
+    layer.weight_hh_l0 = nn.Parameter(torch.randn_like(layer.weight_hh_l0))
+
+
+def set_data(layer: Any) -> None:
+    layer.weight_ih_l0.data = torch.randn_like(layer.weight_ih_l0)
+
+
+def transpose(layer: Any) -> None:
+    layer.weight_hh_l0.data = layer.weight_hh_l0.data.T.contiguous().T
+
+
+def change_in_place(layer: Any) -> None:
+    with torch.no_grad():
+        layer.bias_hh_l0.add_(1)
+
+
+def parametrise(layer: Any) -> None:
+    nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+
+
+def prune(layer: Any) -> None:
+    prune_weights.random_unstructured(layer, "weight_hh_l0", 0.5)
+
+
+@pytest.mark.parametrize("change", [replace, set_data, transpose, change_in_place, parametrise, prune])
+def test_weights_that_change_are_seen(change: Callable[[Any], None], remembered: list[Any]) -> None:
+    layer = recurra.Recurrent(cells.Elman(), INPUTS, HIDDEN)
+    before = check(layer)
+    assert len(remembered) == 1
+    change(layer)
+    torch.manual_seed(0)
+    after = check(layer)
+    assert not torch.equal(before, after)
+
+
+def test_the_type_may_change(remembered: list[Any]) -> None:
+    layer = recurra.GRU(INPUTS, HIDDEN)
+    check(layer)
+    check(layer.double(), torch.float64)
+    check(layer.float())
+    assert len(remembered) == 3
+
+
+def test_functional_call_sees_its_own_weights() -> None:
+    layer = recurra.GRU(INPUTS, HIDDEN)
+    x = torch.randn(STEPS, BATCH, INPUTS)
+    others = {name: torch.randn_like(parameter) for name, parameter in layer.named_parameters()}
+    other = recurra.GRU(INPUTS, HIDDEN)
+    other.load_state_dict(others)
+    with torch.no_grad():
+        layer(x)
+        torch.testing.assert_close(torch.func.functional_call(layer, others, (x,))[0], other(x)[0])
+
+
+def test_a_copy_remembers_nothing_of_the_original(remembered: list[Any]) -> None:
+    layer = recurra.LSTM(INPUTS, HIDDEN)
+    check(layer)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        with torch.no_grad():
+            other.get_parameter("weight_hh_l0").mul_(2)
+        check(other)
+    check(layer)
+
+
+def test_gradients_and_autocast_take_the_general_way(remembered: list[Any]) -> None:
+    layer = recurra.GRU(INPUTS, HIDDEN)
+    x = torch.randn(STEPS, BATCH, INPUTS)
+    output, _ = layer(x)
+    output.sum().backward()
+    assert layer.weight_hh_l0.grad is not None
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        layer(x)
+    with torch.no_grad():
+        layer(x, lengths=torch.tensor([5, 3]))
+    assert not remembered
+
+
+def test_what_does_not_fit_is_refused_after_calls_that_did() -> None:
+    layer, step = recurra.GRU(INPUTS, HIDDEN), recurra.GRUCell(INPUTS, HIDDEN)
+    with torch.no_grad():
+        layer(torch.randn(STEPS, BATCH, INPUTS))
+        step(torch.randn(BATCH, INPUTS))
+        for call in (
+            lambda: layer(torch.randn(STEPS, BATCH, INPUTS + 1)),
+            lambda: layer(torch.randn(STEPS, BATCH, INPUTS), torch.zeros(1, BATCH + 1, HIDDEN)),
+            lambda: layer(torch.randn(STEPS, BATCH, INPUTS), torch.zeros(1, BATCH, HIDDEN).double()),
+            lambda: step(torch.randn(BATCH, INPUTS + 1)),
+            lambda: step(torch.randn(BATCH, INPUTS), torch.zeros(BATCH + 1, HIDDEN)),
+        ):
+            with pytest.raises(ShapeError):
+                call()
+        layer.weight_hh_l0.data = torch.randn(3 * HIDDEN, HIDDEN + 1)
+        with pytest.raises(ShapeError, match="weight_hh"):
+            layer(torch.randn(STEPS, BATCH, INPUTS))
+
+
+def test_a_backend_asked_for_by_name_is_the_one_that_runs(remembered: list[Any]) -> None:
+    layer = recurra.GRU(INPUTS, HIDDEN)
+    check(layer)
+    layer.backend = "aten"
+    check(layer)
+    layer.backend = "reference"
+    check(layer)
+    assert len(remembered) == 1
+    layer = recurra.Recurrent(cells.MGU(), INPUTS, HIDDEN, backend="aten")
+    with torch.no_grad(), pytest.raises(BackendError):
+        layer(torch.randn(STEPS, BATCH, INPUTS))
