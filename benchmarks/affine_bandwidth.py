@@ -9,6 +9,7 @@ memory, as a kernel's results go into new memory; at the second size the system 
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import torch
@@ -111,13 +112,18 @@ def recurrence(
         state=(torch.zeros_like(gradient[0]),),
     )
 
+    # In training they are the layer's own, and their gradients take their place: what is read here is right at the first
+    # call only, which is checked; the time does not depend on it.
+    own = projected.flatten(0, 1).clone()
+
     def run() -> Tensor:
         return forward(cell, arguments, None, False, False)[0]
 
     def run_with_gradients() -> list[Tensor]:
         output, _, kept = forward(cell, arguments, None, False, True)
         assert kept is not None
-        found = Arguments.of(backward(cell, arguments, kept, None, False, gradient, [None]))
+        kept = replace(kept, projected=own)
+        found = Arguments.of(backward(cell, arguments, kept, None, False, gradient, [None], overwrites=True))
         return [output, *(g for g in (found.inputs, found.per_unit) if g is not None)]
 
     return run, run_with_gradients

@@ -16,7 +16,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 
 from recurra.kernels.engine import Arguments, Kept
 
-__all__ = ["backward_rule", "forward_rule", "kept_of_rows", "of_rows", "one_by_one"]
+__all__ = ["backward_rule", "forward_rule", "is_batched", "kept_of_rows", "of_rows", "one_by_one"]
 
 Dims = Sequence[int | None]
 
@@ -102,13 +102,18 @@ def backward_rule(
     return found, [0] * len(found)
 
 
+def is_batched(cotangents: Sequence[Tensor | None]) -> bool:
+    """Whether they are those of torch.autograd.grad(is_grads_batched=True)."""
+    return any(cotangent is not None and is_legacy_batchedtensor(cotangent) for cotangent in cotangents)
+
+
 def one_by_one(
     run: Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]], cotangents: Sequence[Tensor | None]
 ) -> Sequence[Tensor | None]:
     """`run`, also in the vmap of torch.autograd.grad(is_grads_batched=True), which asks no rule of an operator."""
-    batched = [cotangent for cotangent in cotangents if cotangent is not None and is_legacy_batchedtensor(cotangent)]
-    if not batched:
+    if not is_batched(cotangents):
         return run(cotangents)
+    batched = [cotangent for cotangent in cotangents if cotangent is not None and is_legacy_batchedtensor(cotangent)]
     level = _vmapmode_increment_nesting() - 1
     _vmapmode_decrement_nesting()
     size = len(_remove_batch_dim(batched[0], level, 0, 0))

@@ -200,6 +200,7 @@ def backward(
     d_final: Sequence[Tensor | None],
     needed: Sequence[bool] | None = None,
     members: int = 1,
+    overwrites: bool = False,
 ) -> list[Tensor | None]:
     """The gradients of the arguments in the order of `Arguments.flat`; None for masks and what is not there.
 
@@ -214,6 +215,8 @@ def backward(
         needed: which gradients are wanted, in the same order; all where None.
         members: groups of rows. Where there are several, each has gradients of the weights of its own, (members, ...),
             which the engine cannot give where it `sums_over_rows`.
+        overwrites: whether nobody reads what was kept once more, so that gradients may take its place: half the memory
+            is touched.
     """
     a, compiled = arguments, extension.best(cell)
     hidden, size = _sizes(cell, a)
@@ -230,7 +233,8 @@ def backward(
     d_final = [None if part is None else part.contiguous() for part in d_final]
     call.d_output = _pointer(d_output)
     _set(call.d_final, d_final)
-    d_x = new(places, rows)
+    d_x = _overwritten(cell, a, kept, places, rows) if overwrites else None
+    d_x = new(places, rows) if d_x is None else d_x
     apart = compiled.mixes_units and (a.norm_hh is not None or not compiled.shares_gradient)
     d_u = new(places, rows) if apart else d_x
     d_state = tuple(torch.empty_like(part) for part in a.state)
@@ -266,6 +270,17 @@ def backward(
         ]
         found |= {name: torch.stack([of_one[name] for of_one in each]) for name in each[0]}
     return [*(found.get(name) for name in _SINGLE), *(None for _ in a.state), *d_state]
+
+
+def _overwritten(cell: Cell, a: Arguments, kept: Kept, places: int, rows: int) -> Tensor | None:
+    """What was kept and is as large as the gradients of the projections, where each may go where one was read."""
+    compiled = extension.best(cell)
+    if not compiled.mixes_units:
+        is_callers = kept.projected is None or kept.projected.data_ptr() == a.inputs.data_ptr()
+        return None if is_callers else kept.projected
+    if compiled.kept == len(cell.gates) and not cell.late_gates:
+        return kept.others["kept"].view(places, rows)
+    return None
 
 
 def sums_over_rows(cell: Cell, a: Arguments) -> bool:

@@ -158,12 +158,14 @@ class _Recurrence(torch.autograd.Function):
         flat, (output, projected, *others) = saved[:count], saved[count:]
         needed = ctx.needs_input_grad[3:]
         kept = Kept(output, projected, dict(zip(ctx.names, others, strict=True)))
+        last = not operators.graph_is_kept() and not batching.is_batched(gradients)
 
         def run(cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
             plain = not (torch.is_grad_enabled() or operators.forward_mode() or operators.are_needed())
             if not plain or operators.gives_masks(needed, len(cotangents) - 1):
                 return operators.run_backward(ctx.cell, flat, kept, ctx.lengths, ctx.reverse, cotangents, needed)
             d_output, *d_final = cotangents
-            return backward(ctx.cell, Arguments.of(flat), kept, ctx.lengths, ctx.reverse, d_output, d_final, needed)
+            ran = ctx.cell, Arguments.of(flat), kept, ctx.lengths, ctx.reverse
+            return backward(*ran, d_output, d_final, needed, overwrites=last)
 
         return None, None, None, *batching.one_by_one(run, gradients)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch._C import _after_autograd_keyset, _any_requires_grad, _AutoDispatchBelowAutograd, _len_torch_dispatch_stack
+from torch._C._autograd import _get_current_graph_task_keep_graph
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor, maybe_current_level
 from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import Function
@@ -28,6 +29,7 @@ __all__ = [
     "constant",
     "forward_mode",
     "gives_masks",
+    "graph_is_kept",
     "key_of",
     "make_known",
     "obstacle",
@@ -74,6 +76,12 @@ def transformed() -> bool:
 def forward_mode() -> bool:
     """Whether forward-mode derivatives are under way. torch has no public question for it; this holds since 2.0."""
     return torch.autograd.forward_ad._current_level >= 0
+
+
+def graph_is_kept() -> bool:
+    """Whether another backward pass may follow the one under way. torch has no public question for it; its own compiled
+    functions ask this one."""
+    return _get_current_graph_task_keep_graph()
 
 
 @constant
