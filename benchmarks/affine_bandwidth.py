@@ -112,7 +112,7 @@ def recurrence(
         state=(torch.zeros_like(gradient[0]),),
     )
 
-    # In training they are the layer's own, and their gradients take their place: what is read here is right at the first
+    # In training they are the layer's own, and gradients take their place: what is read here is right at the first
     # call only, which is checked; the time does not depend on it.
     own = projected.flatten(0, 1).clone()
 
