@@ -32,11 +32,11 @@ def peephole_lstm(x: Tensor, p: Parameters) -> Tensor:
 
 def layer_norm_lstm(x: Tensor, p: Parameters) -> Tensor:
     """Ba, Kiros and Hinton 2016, each gate normalised by itself, the memory not; the gates in the order i, f, g, o."""
-    projected = _normalised(linear(x, p["weight_ih"]), p["norm_ih"], p["bias_ih"])
+    projected = normalised(linear(x, p["weight_ih"]), p["norm_ih"], p["bias_ih"])
     h = c = _zeros(projected, 4)
     outputs = []
     for x_t in projected.unbind():
-        gates = x_t + _normalised(linear(h, p["weight_hh"]), p["norm_hh"], p["bias_hh"])
+        gates = x_t + normalised(linear(h, p["weight_hh"]), p["norm_hh"], p["bias_hh"])
         i, f, g, o = gates.chunk(4, dim=-1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(c)
@@ -61,7 +61,7 @@ def slstm(x: Tensor, p: Parameters) -> Tensor:
     projected = linear(x, p["weight_ih"], p["bias_ih"])
     h = c = n = _zeros(projected, 4)
     m = torch.full_like(h, -torch.inf)
-    recur = _recur_in_heads if p["weight_hh"].shape[1] < h.shape[1] else linear
+    recur = recur_in_heads if p["weight_hh"].shape[1] < h.shape[1] else linear
     outputs = []
     for x_t in projected.unbind():
         i, f, z, o = (x_t + recur(h, p["weight_hh"], p["bias_hh"])).chunk(4, dim=-1)
@@ -112,12 +112,13 @@ def _zeros(projected: Tensor, gates: int) -> Tensor:
     return projected.new_zeros(projected.shape[1], projected.shape[2] // gates)
 
 
-def _normalised(projected: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def normalised(projected: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Each of four gates (..., 4 H) to mean 0 and variance 1 over its units, then scaled and shifted."""
     by_gate = projected.unflatten(-1, (4, -1))
     return layer_norm(by_gate, by_gate.shape[-1:]).flatten(-2) * scale + shift
 
 
-def _recur_in_heads(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def recur_in_heads(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Each head of K units reads its own: (B, 4 H) from (B, H) with a weight (4 H, K)."""
     size = weight.shape[1]
     blocks = weight.view(4, -1, size, size).permute(1, 3, 0, 2).flatten(2)  # (N, K, 4 K)

@@ -1,8 +1,9 @@
 """Cells that torch has not, beside a loop of torch operations: times as ratios, outputs and gradients checked before.
 
-At (B, T, I, H) = (32, 100, 64, 128). The loop is written as a user of torch would write it (_eager_loops.py). With
---compile also torch.compile of that loop, which unrolls it; the time of compiling grows with T, so that T is shorter
-there, and the loop's and our times at that T stand beside.
+At (B, T, I, H) = (32, 100, 64, 128). There are two loops: the plain one has all of a step in it, as a cell is first
+written (_eager_steps.py); of the other a careful user has made what needs no state, the input projection and of affine
+cells the gates, for the whole sequence at once (_eager_loops.py). With --compile also torch.compile of that second
+loop, which unrolls it, at --compile-steps, as compiling takes longer the more steps there are.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -18,6 +19,14 @@ from benchmarks._report import FASTER, Report, Table
 from benchmarks._timing import time_in_turn, training_step
 
 BATCH, STEPS, INPUTS, HIDDEN = 32, 100, 64, 128
+_COLUMNS = {
+    "plain ms": "9.2f",
+    "loop ms": "9.2f",
+    "ours ms": "9.2f",
+    "plain ratio": "6.1f",
+    "ratio": "6.1f",
+    "target": "6.0f",
+}
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -29,14 +38,10 @@ def add_options(parser: ArgumentParser) -> None:
 
 def measure(options: Namespace, report: Report) -> None:
     table = report.table(
-        f"Cells against an eager loop at (B,T,I,H) = ({BATCH},{STEPS},{INPUTS},{HIDDEN}): the loop's time over ours",
+        f"Cells against an eager loop at (B,T,I,H) = ({BATCH},{STEPS},{INPUTS},{HIDDEN}): the loops' times over ours",
         {
             "cell": "15s",
-            **{
-                f"{kind}: {name}": spec
-                for kind in ("inference", "training")
-                for name, spec in (("loop ms", "9.2f"), ("ours ms", "9.2f"), ("ratio", "6.1f"), ("target", "6.0f"))
-            },
+            **{f"{kind}: {name}": spec for kind in ("inference", "training") for name, spec in _COLUMNS.items()},
         },
     )
     for name in options.cells:
@@ -57,6 +62,9 @@ def compare(name: str, seconds: float, report: Report, table: Table) -> None:
     def run_loop() -> Tensor:
         return custom.loop(x, parameters)
 
+    def run_plain_loop() -> Tensor:
+        return custom.plain_loop(x, parameters)
+
     def run_ours() -> Tensor:
         return layer(x)[0]
 
@@ -64,18 +72,21 @@ def compare(name: str, seconds: float, report: Report, table: Table) -> None:
         {
             "the reference": (lambda: reference(x)[0], [x, *reference.parameters()]),
             f"the loop of {name}": (run_loop, leaves),
+            f"the plain loop of {name}": (run_plain_loop, leaves),
             f"recurra's {name}": (run_ours, leaves),
         }
     )
+    runs = run_plain_loop, run_loop, run_ours
     with torch.no_grad():
-        inference = time_in_turn(seconds, run_loop, run_ours)
-    training = time_in_turn(seconds, lambda: training_step(run_loop, leaves), lambda: training_step(run_ours, leaves))
+        inference = time_in_turn(seconds, *runs)
+    training = time_in_turn(seconds, *(lambda run=run: training_step(run, leaves) for run in runs))
     row: list[str | float] = [name]
-    for kind, (loop, ours), target in (
+    for kind, (plain, loop, ours), target in (
         ("inference", inference, custom.inference),
         ("training", training, custom.training),
     ):
-        row += [loop * 1e3, ours * 1e3, loop / ours, target]
+        row += [plain * 1e3, loop * 1e3, ours * 1e3, plain / ours, loop / ours, target]
+        report.figure("custom_cells", FASTER, f"{name} / plain loop", kind, plain / ours)
         report.figure("custom_cells", FASTER, name, kind, loop / ours, target)
     table.add(*row)
 
