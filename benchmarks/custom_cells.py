@@ -95,7 +95,7 @@ def measure_compile(options: Namespace, report: Report) -> None:
     """torch.compile of the unrolled loops, each in a process of its own."""
     steps, limit = options.compile_steps, options.compile_limit
     table = report.table(
-        f"torch.compile of the unrolled loop, T = {steps} instead of {STEPS} as compiling takes long; sizes as above",
+        f"torch.compile of the unrolled loop at (B,T,I,H) = ({BATCH},{steps},{INPUTS},{HIDDEN})",
         {
             "cell": "15s",
             **{

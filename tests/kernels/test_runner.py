@@ -103,6 +103,15 @@ def test_weights_that_change_are_seen(change: Callable[[Any], None], remembered:
     assert not torch.equal(before, after)
 
 
+def test_parameters_of_units_that_change_in_place_are_seen(remembered: list[Any]) -> None:
+    layer = recurra.Recurrent(cells.PeepholeLSTM(), INPUTS, HIDDEN)
+    check(layer)
+    with torch.no_grad():
+        layer.get_parameter("peephole_o_l0").add_(1)
+    check(layer)
+    assert len(remembered) == 2
+
+
 def test_the_type_may_change(remembered: list[Any]) -> None:
     layer = recurra.GRU(INPUTS, HIDDEN)
     check(layer)

@@ -149,9 +149,14 @@ def prepare(cell: Cell, a: Arguments, reverse: bool) -> Prepared:
 
 
 def run_prepared(
-    prepared: Prepared, inputs: Tensor, state: tuple[Tensor, ...], weight_ih: Tensor, bias_ih: Tensor | None
+    prepared: Prepared,
+    inputs: Tensor,
+    state: tuple[Tensor, ...],
+    weight_ih: Tensor,
+    bias_ih: Tensor | None,
+    per_unit: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `forward` without a backward pass, with the weights that were prepared.
+    """As `forward` without a backward pass, with the weights that were prepared and `per_unit` as it is now.
 
     Raises:
         MemoryError: where there is not enough.
@@ -160,6 +165,7 @@ def run_prepared(
     inputs, state = inputs.contiguous(), tuple([part.contiguous() for part in state])
     call = extension.Call.from_buffer_copy(prepared.call)
     call.steps, call.batch, call.threads = steps, batch, torch.get_num_threads()
+    call.per_unit = _pointer(per_unit)
     _set(call.initial, state)
     fuses = prepared.fused_weights > 0 and _is_worth_fusing(steps, batch, prepared.fused_weights * inputs.itemsize)
     # What it returns is kept here while the engine reads it.

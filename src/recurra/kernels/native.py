@@ -14,7 +14,7 @@ from recurra.kernels.projections import input_projection
 from recurra.kernels.weights import Masks, Weights
 from recurra.shapes import check_dtype, check_lengths, check_shape
 
-__all__ = ["arguments", "run"]
+__all__ = ["arguments", "run", "stacked"]
 
 
 def run(
@@ -76,12 +76,9 @@ def arguments(
             _check("bias_hr", bias_hr, (size,), "(R,)", inputs)
     for k, (name, part) in enumerate(zip(cell.state, state, strict=True)):
         _check(name, part, (batch, hidden if k else size), "(B, H)" if k else "(B, R)", inputs, "state")
-    stacked = None
-    if cell.per_unit:
-        for name in cell.per_unit:
-            shape, letters = ((1,), "(1,)") if name in cell.scalars else ((hidden,), "(H,)")
-            _check(name, per_unit[name], shape, letters, inputs)
-        stacked = torch.stack([per_unit[name].expand(hidden) for name in cell.per_unit])
+    for name in cell.per_unit:
+        shape, letters = ((1,), "(1,)") if name in cell.scalars else ((hidden,), "(H,)")
+        _check(name, per_unit[name], shape, letters, inputs)
     mask, zone = (None, None) if masks is None else (masks.recurrent, masks.zone)
     if mask is not None:
         _check("recurrent", mask, (batch, size), "(B, R)", inputs, "masks")
@@ -97,11 +94,19 @@ def arguments(
         _contiguous(weight_hr),
         _contiguous(bias_hr),
         _contiguous(norm_hh),
-        stacked,
+        stacked(cell, weights),
         _contiguous(mask),
         () if zone is None else tuple(part.contiguous() for part in zone),
         tuple([part.contiguous() for part in state]),
     )
+
+
+def stacked(cell: Cell, weights: Weights) -> Tensor | None:
+    """The per-unit parameters in one, (P, H); None where the cell has none."""
+    if not cell.per_unit:
+        return None
+    hidden = weights.weight_ih.shape[0] // len(cell.gates)
+    return torch.stack([weights.per_unit[name].expand(hidden) for name in cell.per_unit])
 
 
 def _zones(cell: Cell, zone: tuple[Tensor, ...], shape: tuple[int, int, int], like: Tensor) -> tuple[Tensor, ...]:

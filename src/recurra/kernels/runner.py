@@ -51,18 +51,23 @@ class Runner:
         if lengths is None and masks is None and _is_plain(inputs, weights.weight_ih):
             prepared = self._prepared(backend, cell, inputs, weights, reverse)
             if prepared is not None and _fits(prepared, inputs, state):
-                return engine.run_prepared(prepared, inputs, state, weights.weight_ih, weights.bias_ih)
+                per_unit = native.stacked(cell, weights)
+                return engine.run_prepared(prepared, inputs, state, weights.weight_ih, weights.bias_ih, per_unit)
         return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
 
     def _prepared(
         self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool
     ) -> engine.Prepared | None:
-        places = [(w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in weights[:-1] if w is not None]
+        places = [(w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in _tensors(weights)]
         key = backend, cell, reverse, inputs.shape[2], inputs.dtype, places
         found = self._found
         if found is None or found.key != key:
             found = self._found = _Found(key, _prepare(backend, cell, inputs, weights, reverse))
         return found.prepared
+
+
+def _tensors(weights: Weights) -> list[Tensor]:
+    return [*(tensor for tensor in weights[:-1] if tensor is not None), *weights.per_unit.values()]
 
 
 def _is_plain(inputs: Tensor, weight: Tensor) -> bool:
@@ -79,9 +84,9 @@ def _is_plain(inputs: Tensor, weight: Tensor) -> bool:
 
 def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> engine.Prepared | None:
     """None where the general way is to be taken, which also has the errors."""
-    if weights.norm_ih is not None or weights.per_unit or inputs.device.type != "cpu":
+    if weights.norm_ih is not None or inputs.device.type != "cpu":
         return None
-    plain = all(w is None or (w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu) for w in weights[:-1])
+    plain = all(w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu for w in _tensors(weights))
     if not plain or extension.obstacle(cell):
         return None
     request = Request(cell, "cpu", str(inputs.dtype), projected=weights.weight_hr is not None)
