@@ -105,6 +105,7 @@ def recurrence(
         bias_hh=None,
         weight_hr=None,
         bias_hr=None,
+        norm_ih=None,
         norm_hh=None,
         per_unit=per_unit,
         mask=None,

@@ -59,11 +59,12 @@ struct Backward : Rows {
 
   // Sums over the rows of one thread, in one array: of the parameters, of both biases, of the scales.
   struct Sums {
-    T *per_unit, *bias_x, *bias, *norm;
+    T *per_unit, *bias_x, *bias, *norm, *norm_x;
   };
-  int64_t sums_size() const { return (P + 3 * G) * H; }
+  int64_t sums_size() const { return (P + 4 * G) * H; }
   Sums sums(T* partial) const {
-    return {partial, partial + P * H, partial + (P + G) * H, partial + (P + 2 * G) * H};
+    T* const gates = partial + P * H;
+    return {partial, gates, gates + G * H, gates + 2 * G * H, gates + 3 * G * H};
   }
 
   // Where one row's step reads and writes.
@@ -177,28 +178,13 @@ struct Backward : Rows {
       }
   }
 
-  // Through the normalisation: d_u from the gradient of its result to that of what was normalised.
+  // Through the normalisation of each projection.
   void denormalise(const Row& row, int64_t rank, int64_t j, const Sums& sum) const {
-    const int64_t now = place(rank, time(rank, j));
-    for (int g = 0; g < G; ++g) {
-      const T *x = in(c.normed) + now * G * H + g * H, *scale = in(c.norm) + g * H;
-      T* d = row.d_u + g * H;
-      V total{}, along{};
-      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) {
-        const V gradient = get<V, whole.value>(d + k, count), value = get<V, whole.value>(x + k, count);
-        add<whole.value>(sum.norm + g * H + k, gradient * value, count);
-        const V scaled = gradient * get<V, whole.value>(scale + k, count);
-        total += scaled;
-        along += scaled * value;
-        put<V, whole.value>(d + k, scaled, count);
-      });
-      const T mean = lane_sum(total) / T(H), slope = lane_sum(along) / T(H);
-      const T inverse = in(c.deviation)[now * G + g];
-      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) {
-        const V value = get<V, whole.value>(x + k, count);
-        put<V, whole.value>(d + k, (get<V, whole.value>(d + k, count) - mean - value * slope) * inverse, count);
-      });
-    }
+    const int64_t now = place(rank, time(rank, j)), at = now * G * H;
+    if (c.norm)
+      denormalise_row<T, G>(row.d_u, in(c.normed) + at, in(c.deviation) + now * G, in(c.norm), H, sum.norm);
+    if (c.norm_x)
+      denormalise_row<T, G>(row.d_x, in(c.normed_x) + at, in(c.deviation_x) + now * G, in(c.norm_x), H, sum.norm_x);
   }
 
   // Through the late gates' weights, and what these read.
@@ -271,7 +257,7 @@ struct Backward : Rows {
         by_vector<W>(unit, beyond, [&](auto whole, int64_t at, int64_t lanes) {
           update<whole.value>(rows[a], d, sum, at, lanes);
         });
-        if (c.norm) denormalise(rows[a], begin + a, j, sum);
+        if (c.norm || c.norm_x) denormalise(rows[a], begin + a, j, sum);
       }
       if constexpr (L > 0) unmodulate(rows, active, begin, sum);
       // All of this step's gradients are needed; the next step's are other memory, so that one barrier is enough.
@@ -291,7 +277,7 @@ struct Backward : Rows {
     const double work = 2.0 * G * H * columns * B * steps;
     const int64_t worthwhile = static_cast<int64_t>(work / 1e6) + 1;
     const int64_t n = c.threads < worthwhile ? c.threads : worthwhile;
-    divides_units = B < 2 * n && !c.norm && L == 0 && !c.projection && !c.mask && read_blocks.count >= n &&
+    divides_units = B < 2 * n && !c.norm && !c.norm_x && L == 0 && !c.projection && !c.mask && read_blocks.count >= n &&
                     2.0 * G * H * columns * B > 5e4;
     return at_least_one(divides_units || n < B ? n : B);
   }
@@ -336,6 +322,7 @@ struct Backward : Rows {
       backward.total(call->d_bias_x, partial.data, P * H, G * H, n);
       backward.total(call->d_bias, partial.data, (P + G) * H, G * H, n);
       backward.total(call->d_norm, partial.data, (P + 2 * G) * H, G * H, n);
+      backward.total(call->d_norm_x, partial.data, (P + 3 * G) * H, G * H, n);
       return 0;
     } catch (const std::bad_alloc&) {
       return 1;

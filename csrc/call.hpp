@@ -25,11 +25,12 @@ struct Call {
   const int64_t* lengths;    // (B), 0 to T; null where all are T
   const void* inputs;        // (N, I), with weight_ih; null where x is given
   const void* weight_ih;     // (G * H, I)
-  const void* bias_ih;       // (G * H), with inputs
-  const void* x;             // (N, G * H): the input projection, bias included
+  const void* bias_ih;       // (G * H), with inputs or norm_x
+  const void* x;             // (N, G * H): the input projection, bias included but for norm_x
   const void* weight;        // (G * H, R), by heads (G * H, H / heads), diagonal (G * H)
   const void* bias;          // (G * H) of the recurrent projection
   const void* norm;          // (G * H), the scale of the normalised recurrent projection
+  const void* norm_x;        // likewise of the input projection
   const void* per_unit;      // (P, H)
   const void* projection;    // (R, H)
   const void* projection_bias;  // (R)
@@ -45,16 +46,19 @@ struct Call {
   void* modulated;           // (N, H), what those of the late gates read
   void* normed;              // (N, G * H), the normalised recurrent projection
   void* deviation;           // (N, G), one over its standard deviation
+  void* normed_x;            // likewise of the input projection
+  void* deviation_x;
   void* unprojected;         // (N, H), the output before its projection
   // Backward pass only.
   const void* d_output;      // (T, B, R); null for zero
   const void* d_final[most_parts];  // as initial; null for zero
-  void* d_x;                 // (N, G * H)
-  void* d_u;                 // likewise, before normalisation; null where it is d_x
+  void* d_x;                 // (N, G * H), before normalisation
+  void* d_u;                 // likewise; null where it is d_x
   void* d_initial[most_parts];      // as initial
-  void* d_bias_x;            // (G * H), the sum of d_x
-  void* d_bias;              // (G * H), the sum of d_u after normalisation; null where it is d_bias_x
+  void* d_bias_x;            // (G * H), the sum of d_x after normalisation
+  void* d_bias;              // (G * H), likewise of d_u; null where it is d_bias_x
   void* d_norm;              // (G * H)
+  void* d_norm_x;            // (G * H)
   void* d_per_unit;          // (P, H)
   void* d_projected;         // (N, R), the gradient of the projection's result before its nonlinearity
   void* d_weight;            // (G * H) of a diagonal recurrence

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "barrier.hpp"
+#include "normalisation.hpp"
 #include "prepared.hpp"
 #include "subnormal.hpp"
 
@@ -47,14 +48,14 @@ struct Forward : Rows {
         columns(call.heads > 1 ? call.hidden / call.heads : call.size),
         blocks(call.hidden, call.heads, units * W),
         output_blocks(call.size, 1, 2 * W),
-        unpacked(steps * B <= 8 && call.heads == 1 && !call.norm && L == 0 && !call.projection && !call.mask),
-        whole_rows(call.norm || L > 0),
+        unpacked(steps * B <= 8 && call.heads == 1 && L == 0 && !call.projection && !call.mask),
+        whole_rows(call.norm || call.norm_x || L > 0),
         divides_units(false),
         prepared(call),
         input_panels(c.inputs && !unpacked ? blocks.count * I * N * W : 0),
-        input_bias(c.inputs && c.bias_ih && !unpacked ? blocks.count * N * W : 0),
+        input_bias(c.inputs && c.bias_ih && !c.norm_x && !unpacked ? blocks.count * N * W : 0),
         panels(unpacked ? 0 : blocks.count * columns * NE * W),
-        bias(c.bias && !unpacked ? blocks.count * NE * W : 0),
+        bias(c.bias && !c.norm && !unpacked ? blocks.count * NE * W : 0),
         late_panels(L ? blocks.count * columns * NL * W : 0),
         late_bias(L && c.bias ? blocks.count * NL * W : 0),
         output_panels(c.projection ? output_blocks.count * H * 2 * W : 0),
@@ -63,7 +64,7 @@ struct Forward : Rows {
         late_fed(L && !c.modulated ? B * H : 0),
         unprojected(c.projection && !c.unprojected ? B * H : 0) {
     if (unpacked) return;
-    if (c.inputs && c.bias_ih) pack_values(in(c.bias_ih), H, 0, G, blocks, input_bias.data);
+    if (c.inputs && c.bias_ih && !c.norm_x) pack_values(in(c.bias_ih), H, 0, G, blocks, input_bias.data);
     if (c.bias && !c.norm) pack_values(in(c.bias), H, 0, E, blocks, bias.data);
     if (L && c.bias) pack_values(in(c.bias), H, E, L, blocks, late_bias.data);
     if (c.projection_bias) pack_values(in(c.projection_bias), R, 0, 1, output_blocks, output_bias.data);
@@ -87,7 +88,7 @@ struct Forward : Rows {
   // Where one row's step reads and writes.
   struct Row {
     const T *x, *inputs, *fed, *prev[S], *zone[S];
-    T *next[S], *history[S], *kept, *modulated;
+    T *next[S], *history[S], *kept, *modulated, *normed, *deviation, *normed_x, *deviation_x;
   };
 
   void prepare(Row& row, int64_t rank, int64_t j) const {
@@ -105,6 +106,10 @@ struct Forward : Rows {
     }
     for (int k = 0; k < S; ++k) row.zone[k] = c.zone[k] ? in(c.zone[k]) + t * c.zone_step + b * c.zone_row : nullptr;
     row.kept = c.kept ? out(c.kept) + now * K * H : nullptr;
+    row.normed = c.normed ? out(c.normed) + now * G * H : nullptr;
+    row.deviation = c.deviation ? out(c.deviation) + now * G : nullptr;
+    row.normed_x = c.normed_x ? out(c.normed_x) + now * G * H : nullptr;
+    row.deviation_x = c.deviation_x ? out(c.deviation_x) + now * G : nullptr;
     row.modulated = !L ? nullptr : c.modulated ? out(c.modulated) + now * H : late_fed.data + b * H;
     row.fed = c.mask ? (c.before ? out(c.before) + now * R : fed.data + b * R) : row.prev[0];
   }
@@ -125,11 +130,17 @@ struct Forward : Rows {
   template <bool whole>
   void update(const Row& row, const T* x, int64_t x_stride, const T* u, int64_t u_stride, int64_t unit,
               int64_t count) const {
-    V xs[G], us[G], s[S], p[at_least(P)], after[S], kept[at_least(K)];
+    V xs[G], us[G];
     for (int g = 0; g < G; ++g) {
       xs[g] = get<V, whole>(x + g * x_stride, count);
       us[g] = get<V, whole>(u + g * u_stride, count);
     }
+    update<whole>(row, xs, us, unit, count);
+  }
+
+  template <bool whole>
+  void update(const Row& row, const V* xs, const V* us, int64_t unit, int64_t count) const {
+    V s[S], p[at_least(P)], after[S], kept[at_least(K)];
     // A projected output has other units than the update.
     s[0] = c.projection ? V{} : get<V, whole>(row.prev[0] + unit, count);
     for (int k = 1; k < S; ++k) s[k] = get<V, whole>(row.prev[k] + unit, count);
@@ -149,9 +160,11 @@ struct Forward : Rows {
       const int64_t first = g * H + begin;
       if (row.inputs)
         multiply_unpacked(in(c.weight_ih) + first * I, I, end - begin, row.inputs,
-                          c.bias_ih ? in(c.bias_ih) + first : nullptr, x + first);
-      multiply_unpacked(in(c.weight) + first * R, R, end - begin, row.fed, c.bias ? in(c.bias) + first : nullptr, u + first);
+                          c.bias_ih && !c.norm_x ? in(c.bias_ih) + first : nullptr, x + first);
+      multiply_unpacked(in(c.weight) + first * R, R, end - begin, row.fed,
+                        c.bias && !c.norm ? in(c.bias) + first : nullptr, u + first);
     }
+    if (whole_rows) return update_normalised(row, {row.inputs ? x : row.x, H, false}, {u, H, false});
     by_vector<W>(begin, end, [&](auto whole, int64_t unit, int64_t count) {
       update<whole.value>(row, (row.inputs ? x : row.x) + unit, H, u + unit, H, unit, count);
     });
@@ -164,6 +177,8 @@ struct Forward : Rows {
         for (int g = 0; g < G; ++g) __builtin_prefetch(row.x + g * H + unit);
       if (row.kept)
         for (int k = 0; k < K; ++k) __builtin_prefetch(row.kept + k * H + unit, 1);
+      for (T* normed : {row.normed, row.normed_x})
+        for (int g = 0; normed && g < G; ++g) __builtin_prefetch(normed + g * H + unit, 1);
       for (int k = 0; k < S; ++k) {
         __builtin_prefetch(row.next[k] + unit, 1);
         if (row.history[k]) __builtin_prefetch(row.history[k] + unit, 1);
@@ -172,7 +187,7 @@ struct Forward : Rows {
   }
 
   // The products of one block of units for all rows, and their update.
-  void step_block(const Row* rows, int64_t active, int64_t block, T* whole_u) const {
+  void step_block(const Row* rows, int64_t active, int64_t block, T* whole_x, T* whole_u) const {
     const int64_t first = blocks.first(block), row_size = blocks.count * N * W;
     const int64_t offset = blocks.head(block) * blocks.per_head_units * (c.heads > 1);
     T x[group * N * W], u[group * N * W];
@@ -185,14 +200,15 @@ struct Forward : Rows {
       }
       Product<T, NE>::run(count, panels.data + block * columns * NE * W, columns, from,
                           c.bias && !c.norm ? bias.data + block * NE * W : nullptr, 0,
-                          whole_u ? whole_u + a * row_size + block * N * W : u, whole_u ? row_size : N * W);
-      if (whole_u) continue;
+                          whole_rows ? whole_u + a * row_size + block * N * W : u, whole_rows ? row_size : N * W);
       const bool fused = c.inputs;
       if (fused) {
         for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].inputs;
         Product<T, N>::run(count, input_panels.data + block * I * N * W, I, from,
-                           c.bias_ih ? input_bias.data + block * N * W : nullptr, 0, x, N * W);
+                           c.bias_ih && !c.norm_x ? input_bias.data + block * N * W : nullptr, 0,
+                           whole_rows ? whole_x + a * row_size + block * N * W : x, whole_rows ? row_size : N * W);
       }
+      if (whole_rows) continue;
       for (int64_t i = 0; i < count; ++i)
         by_vector<W>(0, blocks.units(block), [&](auto whole, int64_t j, int64_t lanes) {
           update<whole.value>(rows[a + i], fused ? x + i * N * W + j : rows[a + i].x + first + j, fused ? units * W : H,
@@ -201,42 +217,47 @@ struct Forward : Rows {
     }
   }
 
-  // Of cells whose update waits for all units: normalisation, late gates, then the update.
-  void step_whole(const Row* rows, int64_t active, int64_t begin, int64_t j, T* whole_u, T* line) const {
+  // Of cells whose update waits for all units: late gates, or normalisation.
+  void step_whole(const Row* rows, int64_t active, const T* whole_x, T* whole_u) const {
     const int64_t row_size = blocks.count * N * W;
-    if (c.norm)
-      for (int64_t a = 0; a < active; ++a) {
-        const int64_t now = place(begin + a, time(begin + a, j));
-        normalise(whole_u + a * row_size, c.normed ? out(c.normed) + now * G * H : nullptr,
-                  c.deviation ? out(c.deviation) + now * G : nullptr, line);
-      }
-    if constexpr (L > 0) {
-      for (int64_t a = 0; a < active; ++a) each_vector(rows[a], whole_u + a * row_size, [&](auto whole, const T* x, const T* u, int64_t unit, int64_t count) {
-          modulate<whole.value>(rows[a], x, u, unit, count);
-        });
-      for (int64_t block = 0; block < blocks.count; ++block)
-        for (int64_t a = 0; a < active; a += group) {
-          const int64_t count = active - a < group ? active - a : group;
-          const T* from[group];
-          for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].modulated;
-          Product<T, NL>::run(count, late_panels.data + block * columns * NL * W, columns, from,
-                              c.bias ? late_bias.data + block * NL * W : nullptr, 0,
-                              whole_u + a * row_size + block * N * W + NE * W, row_size);
-        }
+    if constexpr (L > 0) multiply_late(rows, active, whole_u);
+    for (int64_t a = 0; a < active; ++a) {
+      const Projection<T, G> u(whole_u + a * row_size, units * W, true);
+      if (c.inputs)
+        update_normalised(rows[a], {whole_x + a * row_size, units * W, true}, u);
+      else
+        update_normalised(rows[a], {rows[a].x, H, false}, u);
     }
-    for (int64_t a = 0; a < active; ++a) each_vector(rows[a], whole_u + a * row_size, [&](auto whole, const T* x, const T* u, int64_t unit, int64_t count) {
-        update<whole.value>(rows[a], x, H, u, units * W, unit, count);
-      });
   }
 
-  template <class F>
-  void each_vector(const Row& row, const T* u, F f) const {
-    for (int64_t block = 0; block < blocks.count; ++block) {
-      const int64_t first = blocks.first(block);
-      by_vector<W>(0, blocks.units(block), [&](auto whole, int64_t j, int64_t count) {
-        f(whole, row.x + first + j, u + block * N * W + j, first + j, count);
+  // One row, each of whose projections is normalised where it has a scale.
+  void update_normalised(const Row& row, Projection<T, G> x, Projection<T, G> u) const {
+    if (c.norm_x) x.normalise(blocks, H, c.epsilon, c.norm_x, c.bias_ih, row.normed_x, row.deviation_x);
+    if (c.norm) u.normalise(blocks, H, c.epsilon, c.norm, c.bias, row.normed, row.deviation);
+    by_block<W>(blocks, G, [&](auto whole, int64_t at, int64_t unit, int64_t count) {
+      V xs[G], us[G];
+      x.template read<whole.value>(xs, H, at, unit, count);
+      u.template read<whole.value>(us, H, at, unit, count);
+      update<whole.value>(row, xs, us, unit, count);
+    });
+  }
+
+  // The late gates' products with what the early gates make.
+  void multiply_late(const Row* rows, int64_t active, T* whole_u) const {
+    const int64_t row_size = blocks.count * N * W;
+    for (int64_t a = 0; a < active; ++a)
+      by_block<W>(blocks, G, [&](auto whole, int64_t at, int64_t unit, int64_t count) {
+        modulate<whole.value>(rows[a], rows[a].x + unit, whole_u + a * row_size + at, unit, count);
       });
-    }
+    for (int64_t block = 0; block < blocks.count; ++block)
+      for (int64_t a = 0; a < active; a += group) {
+        const int64_t count = active - a < group ? active - a : group;
+        const T* from[group];
+        for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].modulated;
+        Product<T, NL>::run(count, late_panels.data + block * columns * NL * W, columns, from,
+                            c.bias ? late_bias.data + block * NL * W : nullptr, 0,
+                            whole_u + a * row_size + block * N * W + NE * W, row_size);
+      }
   }
 
   template <bool whole>
@@ -250,39 +271,6 @@ struct Forward : Rows {
     for (int k = 1; k < S; ++k) s[k] = get<V, whole>(row.prev[k] + unit, count);
     prepared.template load_at<whole>(unit, count, p);
     put<V, whole>(row.modulated + unit, Cell::modulated(xs, us, s, p), count);
-  }
-
-  // Each gate to mean 0 and variance 1 over the units, then scaled and shifted.
-  void normalise(T* u, T* normed, T* deviation, T* line) const {
-    for (int g = 0; g < G; ++g) {
-      for (int64_t block = 0; block < blocks.count; ++block)
-        std::memcpy(line + blocks.first(block), u + (block * G + g) * units * W, blocks.units(block) * sizeof(T));
-      V sum{};
-      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) { sum += get<V, whole.value>(line + k, count); });
-      const T mean = lane_sum(sum) / T(H);
-      T squares = 0;
-      sum = V{};
-      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) {
-        if constexpr (whole.value) {
-          const V d = load<V>(line + k) - mean;
-          sum += d * d;
-        } else {
-          for (int64_t i = k; i < k + count; ++i) squares += (line[i] - mean) * (line[i] - mean);
-        }
-      });
-      const T inverse = T(1) / std::sqrt((squares + lane_sum(sum)) / T(H) + T(c.epsilon));
-      if (deviation) deviation[g] = inverse;
-      const T *scale = in(c.norm) + g * H, *shift = c.bias ? in(c.bias) + g * H : nullptr;
-      by_vector<W>(0, H, [&](auto whole, int64_t k, int64_t count) {
-        const V x = (get<V, whole.value>(line + k, count) - mean) * inverse;
-        if (normed) put<V, whole.value>(normed + g * H + k, x, count);
-        V y = x * get<V, whole.value>(scale + k, count);
-        if (shift) y += get<V, whole.value>(shift + k, count);
-        put<V, whole.value>(line + k, y, count);
-      });
-      for (int64_t block = 0; block < blocks.count; ++block)
-        std::memcpy(u + (block * G + g) * units * W, line + blocks.first(block), blocks.units(block) * sizeof(T));
-    }
   }
 
   void project_output(const Row* rows, int64_t active, int64_t begin, int64_t j) const {
@@ -318,7 +306,8 @@ struct Forward : Rows {
     if (!split || k == 0) fill_padding<T>(begin, end);
     Buffer<char> memory((end - begin) * sizeof(Row));
     Row* rows = reinterpret_cast<Row*>(memory.data);
-    Buffer<T> whole_u(whole_rows ? (end - begin) * blocks.count * N * W : 0), line(c.norm ? H : 0);
+    const int64_t whole = whole_rows ? (end - begin) * blocks.count * N * W : 0;
+    Buffer<T> whole_x(c.inputs ? whole : 0), whole_u(whole);
     Buffer<T> unpacked_x(unpacked && c.inputs ? G * H : 0), unpacked_u(unpacked ? G * H : 0);
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = end - begin, round = 0;
@@ -334,8 +323,8 @@ struct Forward : Rows {
       }
       if (!unpacked)
         for (int64_t block = first_block; block < last_block; ++block)
-          step_block(rows, active, block, whole_rows ? whole_u.data : nullptr);
-      if (whole_rows) step_whole(rows, active, begin, j, whole_u.data, line.data);
+          step_block(rows, active, block, whole_x.data, whole_u.data);
+      if (whole_rows && !unpacked) step_whole(rows, active, whole_x.data, whole_u.data);
       if (c.projection) project_output(rows, active, begin, j);
       if (split) barrier.wait(n, round);
     }

@@ -43,6 +43,7 @@ struct Blocks {
     const int64_t left = per_head_units - block % per_head * width;
     return left < width ? left : width;
   }
+  int64_t units_in_all() const { return count / per_head * per_head_units; }
 };
 
 // Rows times a panel: row r of `out`, `stride` apart, is N vectors, the sum over k of from[r][k] * panel[k], added to row

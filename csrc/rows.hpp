@@ -77,5 +77,17 @@ static inline void by_vector(int64_t begin, int64_t end, F f) {
   if (unit < end) f(std::integral_constant<bool, false>(), unit, end - unit);
 }
 
+// Calls f(whole, at, unit, count) for each vector of the units, whose first gate lies at `at` in panels of all gates.
+template <int W, class F>
+static inline void by_block(const Blocks& blocks, int64_t gates, F f) {
+  int64_t at = 0, end = 0;
+  for (int64_t first = 0; end < blocks.units_in_all(); first = end) {
+    end = first + blocks.per_head_units;
+    for (; first < end; first += blocks.width, at += gates * blocks.width)
+      by_vector<W>(0, end - first < blocks.width ? end - first : blocks.width,
+                   [&](auto whole, int64_t j, int64_t count) { f(whole, at + j, first + j, count); });
+  }
+}
+
 }  // namespace RECURRA_ISA
 }  // namespace recurra

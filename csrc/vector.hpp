@@ -76,6 +76,14 @@ static inline void store_part(typename Scalar<V>::type* to, V v, int64_t count) 
   std::memcpy(to, &v, count * sizeof(v[0]));
 }
 
+// Zero beyond the first `count` lanes.
+template <class V>
+static inline V first_lanes(V v, int64_t count) {
+  typename Scalar<V>::type lanes[sizeof(V) / sizeof(v[0])];
+  store<V>(lanes, v);
+  return load_part<V>(lanes, count);
+}
+
 template <class T>
 struct ExpConstants;
 template <>

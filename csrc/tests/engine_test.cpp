@@ -19,7 +19,7 @@ using recurra::Problem;
 // How often each way was taken, so that none is missed unseen.
 struct Ways {
   int64_t unpacked = 0, by_units = 0, by_units_back = 0, by_rows = 0, alone = 0, elementwise = 0, fused = 0;
-  int64_t norm = 0, late = 0, heads = 0, projected = 0, masked = 0, zoned = 0;
+  int64_t norm = 0, norm_x = 0, norm_fused = 0, norm_unpacked = 0, late = 0, heads = 0, projected = 0, masked = 0, zoned = 0;
 } ways;
 
 template <class Cell, class T>
@@ -37,6 +37,9 @@ void count_ways(const Call& call) {
     ways.by_units_back += backward.threads() > 1 && backward.divides_units;
     ways.fused += call.inputs != nullptr;
     ways.norm += call.norm != nullptr;
+    ways.norm_x += call.norm_x != nullptr;
+    ways.norm_fused += call.norm_x && call.inputs && !forward.unpacked;
+    ways.norm_unpacked += call.norm_x && forward.unpacked;
     ways.late += Cell::late > 0;
     ways.heads += call.heads > 1;
     ways.projected += call.projection != nullptr;
@@ -81,16 +84,17 @@ bool check(const char* name, const Options& o) {
   good &= close("gradient of x", p.d_x, expected.d_x) && close("gradient of u", p.d_u, expected.d_u);
   good &= close("gradient of b_ih", p.d_bias_x, expected.d_bias_x) && close("gradient of b", p.d_bias, expected.d_bias);
   good &= close("gradient of the scales", p.d_norm, expected.d_norm);
+  good &= close("gradient of the scales of x", p.d_norm_x, expected.d_norm_x);
   good &= close("gradient of the parameters", p.d_per_unit, expected.d_per_unit);
   good &= close("gradient of the projection", p.d_projected, expected.d_projected);
   good &= close("gradient of the diagonal", p.d_weight, expected.d_weight);
   for (int k = 0; k < Cell::parts; ++k) good &= close("gradient of the state", p.d_initial[k], expected.d_initial[k]);
   if (!good)
     std::printf("  in %s, %zu bytes, T %ld, B %ld, H %ld, %ld threads, I %ld, %ld heads, R %ld, nonlinearity %ld, "
-                "zone %d%s%s%s%s%s\n",
+                "zone %d, norm %d%s%s%s%s\n",
                 name, sizeof(T), long(o.steps), long(o.batch), long(o.hidden), long(o.threads), long(o.features),
-                long(o.heads), long(o.size), long(o.nonlinearity), o.zone, o.ragged ? ", ragged" : "",
-                o.reverse ? ", reverse" : "", o.norm ? ", norm" : "", o.mask ? ", mask" : "", o.bias ? "" : ", no bias");
+                long(o.heads), long(o.size), long(o.nonlinearity), o.zone, o.norm, o.ragged ? ", ragged" : "",
+                o.reverse ? ", reverse" : "", o.mask ? ", mask" : "", o.bias ? "" : ", no bias");
   return good;
 }
 
@@ -111,15 +115,17 @@ std::vector<Options> varied(const Options& o) {
   if (!Cell::mixes_units || Cell::late) return found;
   with([](Options& v) { v.features = 5; });
   with([](Options& v) { v.features = 3, v.mask = true, v.bias = false; });
-  with([](Options& v) { v.norm = true; });
-  with([](Options& v) { v.norm = true, v.mask = true, v.zone = 1, v.bias = false; });
+  with([](Options& v) { v.norm = 1; });
+  with([](Options& v) { v.norm = 2, v.features = 5; });
+  with([](Options& v) { v.norm = 3, v.features = 5, v.bias = false; });
+  with([](Options& v) { v.norm = 2, v.mask = true, v.zone = 1, v.bias = false; });
   for (int64_t heads : {2, 3}) {
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads; });
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.mask = true, v.features = 2; });
-    with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.norm = true; });
+    with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.norm = 2, v.features = 3; });
   }
   for (int64_t kind = 0; kind < 4; ++kind) {
-    with([kind](Options& v) { v.size = v.hidden + 1 + kind, v.nonlinearity = kind; });
+    with([kind](Options& v) { v.size = v.hidden + 1 + kind, v.nonlinearity = kind, v.norm = kind; });
     with([kind](Options& v) { v.size = (v.hidden + 1) / 2, v.nonlinearity = kind, v.mask = kind > 1, v.features = kind; });
   }
   return found;
@@ -174,10 +180,11 @@ bool check_threads(const char* name) {
 
 bool all_taken() {
   const int64_t counts[] = {ways.unpacked, ways.by_units, ways.by_units_back, ways.by_rows, ways.alone, ways.elementwise,
-                            ways.fused,    ways.norm,     ways.late,          ways.heads,   ways.projected, ways.masked,
-                            ways.zoned};
+                            ways.fused,    ways.norm,     ways.norm_x,        ways.norm_fused, ways.norm_unpacked,
+                            ways.late,     ways.heads,    ways.projected,     ways.masked,  ways.zoned};
   const char* names[] = {"unpacked", "by units", "by units, backward", "by rows", "on one thread", "elementwise", "fused",
-                         "normalised", "late gates", "heads", "projected", "masked", "zoned"};
+                         "normalised", "x normalised", "both at once",
+                         "normalised, unpacked", "late gates", "heads", "projected", "masked", "zoned"};
   bool good = true;
   for (size_t k = 0; k < sizeof(counts) / sizeof(counts[0]); ++k) {
     std::printf("%s %ld%s", names[k], long(counts[k]), k + 1 < sizeof(counts) / sizeof(counts[0]) ? ", " : "\n");

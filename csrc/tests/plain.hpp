@@ -19,18 +19,18 @@ struct Plain {
   const Problem<Cell, T>& p;
   const Options& o;
   const int64_t H, R, B;
-  Doubles output, final_state[most_parts], d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_per_unit;
+  Doubles output, final_state[most_parts], d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_norm_x, d_per_unit;
   Doubles d_projected, d_weight;
 
   // What one step of one row leaves for its backward pass.
   struct Step {
-    Doubles state[most_parts], x, u, kept, fed, normed, deviation, result;
+    Doubles state[most_parts], x, u, kept, fed, normed, deviation, normed_x, deviation_x, result;
   };
 
   explicit Plain(const Problem<Cell, T>& problem) : p(problem), o(p.o), H(p.H), R(p.R), B(o.batch) {
     output.assign(o.steps * B * R, 0);
     d_x.assign(p.places * G * H, 0), d_u = d_x;
-    d_bias_x.assign(G * H, 0), d_bias = d_norm = d_weight = d_bias_x;
+    d_bias_x.assign(G * H, 0), d_bias = d_norm = d_norm_x = d_weight = d_bias_x;
     d_projected.assign(p.places * R, 0);
     ready.assign(Q * H, 0), d_ready = ready;
     for (int64_t n = 0; n < H; ++n) {
@@ -119,12 +119,13 @@ struct Plain {
     for (int64_t k = 0; k < R; ++k) step.fed[k] *= mask(b, k);
     step.x.assign(G * H, 0), step.u = step.x;
     for (int64_t k = 0; k < G * H; ++k) {
-      step.x[k] = o.features ? bias(p.bias_ih, k) : static_cast<double>(p.x[now * G * H + k]);
+      step.x[k] = o.features ? (p.norms_x() ? 0 : bias(p.bias_ih, k)) : static_cast<double>(p.x[now * G * H + k]);
       for (int64_t i = 0; i < o.features; ++i)
         step.x[k] += static_cast<double>(p.weight_ih[k * o.features + i]) * p.inputs[now * o.features + i];
     }
     multiply(step, 0, E, step.fed);
-    if (o.norm) normalise(step);
+    if (p.norms_x()) normalise(step.x, step.normed_x, step.deviation_x, p.norm_x, p.bias_ih);
+    if (p.norms_u()) normalise(step.u, step.normed, step.deviation, p.norm, p.bias);
     if constexpr (Cell::late > 0) {
       Doubles modulated(H);
       for (int64_t n = 0; n < H; ++n) {
@@ -164,23 +165,24 @@ struct Plain {
   void multiply(Step& step, int first, int last, const Doubles& from) const {
     for (int g = first; g < last; ++g)
       for (int64_t n = 0; n < H; ++n) {
-        double sum = o.norm ? 0 : bias(p.bias, g * H + n);
+        double sum = p.norms_u() ? 0 : bias(p.bias, g * H + n);
         each_weight(g, n, [&](int64_t k, double weight) { sum += weight * from[k]; });
         step.u[g * H + n] = sum;
       }
   }
 
-  void normalise(Step& step) const {
-    step.normed = step.u;
-    step.deviation.assign(G, 0);
+  template <class Values>
+  void normalise(Doubles& u, Doubles& normed, Doubles& deviation, const Values& scale, const Values& shift) const {
+    normed = u;
+    deviation.assign(G, 0);
     for (int g = 0; g < G; ++g) {
       double mean = 0, variance = 0;
-      for (int64_t n = 0; n < H; ++n) mean += step.u[g * H + n] / H;
-      for (int64_t n = 0; n < H; ++n) variance += (step.u[g * H + n] - mean) * (step.u[g * H + n] - mean) / H;
-      step.deviation[g] = 1 / std::sqrt(variance + 1e-5);
+      for (int64_t n = 0; n < H; ++n) mean += u[g * H + n] / H;
+      for (int64_t n = 0; n < H; ++n) variance += (u[g * H + n] - mean) * (u[g * H + n] - mean) / H;
+      deviation[g] = 1 / std::sqrt(variance + 1e-5);
       for (int64_t k = g * H; k < (g + 1) * H; ++k) {
-        step.normed[k] = (step.u[k] - mean) * step.deviation[g];
-        step.u[k] = step.normed[k] * p.norm[k] + bias(p.bias, k);
+        normed[k] = (u[k] - mean) * deviation[g];
+        u[k] = normed[k] * scale[k] + bias(shift, k);
       }
     }
   }
@@ -221,15 +223,16 @@ struct Plain {
       for (int k = 0; k < Q; ++k) d_ready[k * H + n] += dp[k][0];
     }
     if constexpr (Cell::late > 0) unmodulate(b, step, dx, du, carry);
-    for (int64_t k = 0; k < G * H; ++k) d_bias_x[k] += dx[k], d_bias[k] += du[k], d_x[now * G * H + k] = dx[k];
-    if (o.norm) denormalise(step, du);
+    for (int64_t k = 0; k < G * H; ++k) d_bias_x[k] += dx[k], d_bias[k] += du[k];
+    if (p.norms_x()) denormalise(dx, step.normed_x, step.deviation_x, p.norm_x, d_norm_x);
+    if (p.norms_u()) denormalise(du, step.normed, step.deviation, p.norm, d_norm);
     for (int g = 0; g < E; ++g)
       for (int64_t n = 0; n < H; ++n)
         each_weight(g, n, [&](int64_t k, double weight) {
           carry[0][k] += mask(b, k) * weight * du[g * H + n];
           if (!Cell::mixes_units) d_weight[g * H + n] += du[g * H + n] * step.fed[k];
         });
-    for (int64_t k = 0; k < G * H; ++k) d_u[now * G * H + k] = du[k];
+    for (int64_t k = 0; k < G * H; ++k) d_x[now * G * H + k] = dx[k], d_u[now * G * H + k] = du[k];
   }
 
   void unmodulate(int64_t b, const Step& step, Doubles& dx, Doubles& du, Doubles* carry) {
@@ -252,15 +255,17 @@ struct Plain {
     }
   }
 
-  void denormalise(const Step& step, Doubles& du) {
+  template <class Values>
+  void denormalise(Doubles& d, const Doubles& normed, const Doubles& deviation, const Values& scale,
+                   Doubles& d_scale) const {
     for (int g = 0; g < G; ++g) {
       double mean = 0, slope = 0;
       for (int64_t k = g * H; k < (g + 1) * H; ++k) {
-        d_norm[k] += du[k] * step.normed[k];
-        du[k] *= p.norm[k];
-        mean += du[k] / H, slope += du[k] * step.normed[k] / H;
+        d_scale[k] += d[k] * normed[k];
+        d[k] *= scale[k];
+        mean += d[k] / H, slope += d[k] * normed[k] / H;
       }
-      for (int64_t k = g * H; k < (g + 1) * H; ++k) du[k] = (du[k] - mean - step.normed[k] * slope) * step.deviation[g];
+      for (int64_t k = g * H; k < (g + 1) * H; ++k) d[k] = (d[k] - mean - normed[k] * slope) * deviation[g];
     }
   }
 };

@@ -18,12 +18,13 @@ struct Options {
   int64_t heads;         // 1 but for a block-diagonal recurrence
   int64_t size;          // R of a projected output, else 0
   int64_t nonlinearity;  // of it
-  bool norm, mask, bias;
+  int norm;              // 0 none, 1 of the recurrent projection, 2 of both, 3 of the input projection
+  bool mask, bias;
   int zone;  // 0 none, 1 a value at each step of each row, 2 one for all
 };
 
 inline Options plain_options(int64_t steps, int64_t batch, int64_t hidden, int64_t threads) {
-  return {steps, batch, hidden, threads, false, false, 0, 1, 0, 0, false, false, true, 0};
+  return {steps, batch, hidden, threads, false, false, 0, 1, 0, 0, 0, false, true, 0};
 }
 
 template <class Cell, class T>
@@ -35,11 +36,11 @@ struct Problem {
   const int64_t H, R, columns;
   std::vector<int64_t> lengths;
   int64_t places;
-  Values inputs, weight_ih, bias_ih, x, weight, bias, norm, per_unit, projection, projection_bias, mask;
+  Values inputs, weight_ih, bias_ih, x, weight, bias, norm, norm_x, per_unit, projection, projection_bias, mask;
   Values zone[most_parts], initial[most_parts], d_output, d_final[most_parts];
   // Written by the engine; NaN before.
-  Values output, final_state[most_parts], history, kept, before, modulated, normed, deviation, unprojected;
-  Values d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_per_unit, d_projected, d_weight;
+  Values output, final_state[most_parts], history, kept, before, modulated, normed, deviation, normed_x, deviation_x, unprojected;
+  Values d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_norm_x, d_per_unit, d_projected, d_weight;
 
   explicit Problem(const Options& options)
       : o(options),
@@ -60,13 +61,14 @@ struct Problem {
     if (o.features) {
       inputs = draw(places * o.features, 1);
       weight_ih = draw(G * H * o.features, 0.5);
-      if (o.bias) bias_ih = draw(G * H, 0.5);
     } else {
       x = draw(places * G * H, 1);
     }
+    if (o.bias && (o.features || norms_x())) bias_ih = draw(G * H, 0.5);
     weight = draw(G * H * columns, small);
     if (o.bias && columns) bias = draw(G * H, 0.5);
-    if (o.norm) norm = draw(G * H, 0.3, 1);
+    if (norms_u()) norm = draw(G * H, 0.3, 1);
+    if (norms_x()) norm_x = draw(G * H, 0.3, 1);
     per_unit = draw(P * H, 0.5);
     if (o.size) {
       projection = draw(R * H, 0.7 / std::sqrt(static_cast<double>(H)));
@@ -87,18 +89,24 @@ struct Problem {
     kept = nothing(places * K * H);
     before = nothing(Cell::mixes_units ? places * R : 0);
     modulated = nothing(Cell::late ? places * H : 0);
-    normed = nothing(o.norm ? places * G * H : 0);
-    deviation = nothing(o.norm ? places * G : 0);
+    normed = nothing(norms_u() ? places * G * H : 0);
+    deviation = nothing(norms_u() ? places * G : 0);
+    normed_x = nothing(norms_x() ? places * G * H : 0);
+    deviation_x = nothing(norms_x() ? places * G : 0);
     unprojected = nothing(o.size ? places * H : 0);
     d_x = nothing(places * G * H);
     d_u = nothing(separate() ? places * G * H : 0);
     d_bias_x = nothing(G * H);
     d_bias = nothing(separate() || !Cell::mixes_units ? G * H : 0);
-    d_norm = nothing(o.norm ? G * H : 0);
+    d_norm = nothing(norms_u() ? G * H : 0);
+    d_norm_x = nothing(norms_x() ? G * H : 0);
     d_per_unit = nothing(P * H);
     d_projected = nothing(o.size ? places * R : 0);
     d_weight = nothing(Cell::diagonal ? G * H : 0);
   }
+
+  bool norms_u() const { return o.norm == 1 || o.norm == 2; }
+  bool norms_x() const { return o.norm >= 2; }
 
   // Whether the gradients of the two projections are kept apart.
   bool separate() const { return Cell::mixes_units && (o.norm || !Cell::shares_gradient); }
@@ -118,7 +126,7 @@ struct Problem {
     c.epsilon = 1e-5;
     c.lengths = o.ragged ? lengths.data() : nullptr;
     c.inputs = at(inputs), c.weight_ih = at(weight_ih), c.bias_ih = at(bias_ih), c.x = at(x);
-    c.weight = at(weight), c.bias = at(bias), c.norm = at(norm), c.per_unit = at(per_unit);
+    c.weight = at(weight), c.bias = at(bias), c.norm = at(norm), c.norm_x = at(norm_x), c.per_unit = at(per_unit);
     c.projection = at(projection), c.projection_bias = at(projection_bias), c.mask = at(mask);
     for (int64_t k = 0; k < S; ++k) {
       c.zone[k] = at(zone[k]), c.initial[k] = at(initial[k]), c.final_state[k] = at(final_state[k]);
@@ -128,8 +136,9 @@ struct Problem {
     if (!training) return c;
     c.history = at(history), c.kept = at(kept), c.before = at(before), c.modulated = at(modulated);
     c.normed = at(normed), c.deviation = at(deviation), c.unprojected = at(unprojected);
+    c.normed_x = at(normed_x), c.deviation_x = at(deviation_x);
     c.d_output = at(d_output), c.d_x = at(d_x), c.d_u = at(d_u), c.d_bias_x = at(d_bias_x), c.d_bias = at(d_bias);
-    c.d_norm = at(d_norm), c.d_per_unit = at(d_per_unit), c.d_projected = at(d_projected), c.d_weight = at(d_weight);
+    c.d_norm = at(d_norm), c.d_norm_x = at(d_norm_x), c.d_per_unit = at(d_per_unit), c.d_projected = at(d_projected), c.d_weight = at(d_weight);
     return c;
   }
 

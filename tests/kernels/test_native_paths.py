@@ -67,7 +67,7 @@ def divides_units(cell: Cell) -> bool:
 
 def fuses(cell: Cell) -> bool:
     """Whether the engine can make its input projection."""
-    return mixes_units(cell) and not cell.layer_norm and not cell.late_gates
+    return mixes_units(cell) and not cell.late_gates
 
 
 def hidden_for(cell: Cell, batch: int) -> int:

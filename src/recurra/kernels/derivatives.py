@@ -21,7 +21,7 @@ def results(
     per_unit = {} if a.per_unit is None else dict(zip(cell.per_unit, a.per_unit, strict=True))
     weight_ih = a.inputs if a.weight_ih is None else a.weight_ih
     weights = Weights(
-        weight_ih, a.weight_hh, a.bias_ih, a.bias_hh, a.weight_hr, a.bias_hr, None, a.norm_hh, per_unit=per_unit
+        weight_ih, a.weight_hh, a.bias_ih, a.bias_hh, a.weight_hr, a.bias_hr, a.norm_ih, a.norm_hh, per_unit
     )
     run = reference.run_projected if a.weight_ih is None else reference.run
     return run(cell, a.inputs, a.state, weights, lengths, reverse, Masks(a.mask, a.zone or None))

@@ -28,6 +28,8 @@ _NONLINEARITIES = {None: 0, "identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
 # The engine makes the input projection itself where both weights stay in a core's second-level cache and enough rows of
 # the batch share each reading of them, or where there are so few steps that another call would take longer.
 _FUSED_BYTES, _FUSED_ROWS, _FEW_STEPS = 2**20, 8, 8
+# N * H * K below which one product over all heads, most of it not needed, takes less time than calls by gate and head.
+_FEW_PRODUCTS = 2**22
 
 
 class Arguments(NamedTuple):
@@ -46,6 +48,7 @@ class Arguments(NamedTuple):
     bias_hh: Tensor | None
     weight_hr: Tensor | None
     bias_hr: Tensor | None
+    norm_ih: Tensor | None
     norm_hh: Tensor | None
     per_unit: Tensor | None
     mask: Tensor | None
@@ -109,7 +112,7 @@ def forward(
     inputs = _at_places(a.inputs, lengths)
     call = _call(cell, a, lengths, reverse)
     fuses = _may_fuse(cell, compiled) and _fuses(a.inputs, a.weight_ih, a.weight_hh)
-    projected = _read(call, inputs, a.weight_ih, a.bias_ih, fuses)
+    projected = _read(call, inputs, a.weight_ih, a.bias_ih if a.norm_ih is None else None, fuses)
     output, final = _written(call, a.inputs, a.state)
     others: dict[str, Tensor] = {}
     if training:
@@ -191,6 +194,8 @@ def kept_shapes(cell: Cell, a: Arguments, places: int) -> dict[str, tuple[int, .
         shapes["modulated"] = (places, hidden)
     if a.norm_hh is not None:
         shapes |= {"normed": (places, gates * hidden), "deviation": (places, gates)}
+    if a.norm_ih is not None:
+        shapes |= {"normed_x": (places, gates * hidden), "deviation_x": (places, gates)}
     if a.weight_hr is not None:
         shapes["unprojected"] = (places, hidden)
     return shapes
@@ -241,7 +246,8 @@ def backward(
     _set(call.d_final, d_final)
     d_x = _overwritten(cell, a, kept, places, rows) if overwrites else None
     d_x = new(places, rows) if d_x is None else d_x
-    apart = compiled.mixes_units and (a.norm_hh is not None or not compiled.shares_gradient)
+    normalised = a.norm_ih is not None or a.norm_hh is not None
+    apart = compiled.mixes_units and (normalised or not compiled.shares_gradient)
     d_u = new(places, rows) if apart else d_x
     d_state = tuple(torch.empty_like(part) for part in a.state)
     d_bias_x = new(rows)
@@ -249,6 +255,7 @@ def backward(
     d_bias = new(rows) if own_bias else d_bias_x
     made = {"d_x": d_x, "d_u": d_u if apart else None, "d_bias_x": d_bias_x, "d_bias": d_bias if own_bias else None}
     d_norm = made["d_norm"] = None if a.norm_hh is None else new(rows)
+    d_norm_x = made["d_norm_x"] = None if a.norm_ih is None else new(rows)
     d_per_unit = made["d_per_unit"] = None if a.per_unit is None else torch.empty_like(a.per_unit)
     d_projected = made["d_projected"] = None if a.weight_hr is None else new(places, size)
     diagonal = made["d_weight"] = new(rows, 1) if cell.recurrence == "diagonal" else None
@@ -267,7 +274,7 @@ def backward(
     )
     of_places |= {name: kept.others[name][:places] for name in _READ if name in kept.others}
     if members == 1:
-        found |= {"norm_hh": d_norm, "per_unit": d_per_unit}
+        found |= {"norm_ih": d_norm_x, "norm_hh": d_norm, "per_unit": d_per_unit}
         found |= _of_weights(cell, a, wants, of_places, {"bias_ih": d_bias_x, "bias_hh": d_bias, "weight_hh": diagonal})
     else:
         by_member = {name: _by_member(tensor, members, lengths, a) for name, tensor in of_places.items()}
@@ -291,7 +298,8 @@ def _overwritten(cell: Cell, a: Arguments, kept: Kept, places: int, rows: int) -
 
 def sums_over_rows(cell: Cell, a: Arguments) -> bool:
     """Whether the engine itself sums gradients of weights, and not of biases only, over all rows."""
-    return a.norm_hh is not None or a.per_unit is not None or cell.recurrence == "diagonal"
+    summed = a.norm_ih, a.norm_hh, a.per_unit
+    return cell.recurrence == "diagonal" or any(tensor is not None for tensor in summed)
 
 
 def _of_weights(
@@ -338,10 +346,17 @@ def _recurrent_gradient(cell: Cell, d_u: Tensor, of_places: dict[str, Tensor], a
         return torch.cat([d_u[:, :early].T @ before, d_u[:, early:].T @ of_places["modulated"]])
     if cell.recurrence == "dense":
         return d_u.T @ before
-    gates, heads = len(cell.gates), cell.heads
-    by_head = d_u.reshape(-1, gates, heads, hidden // heads).permute(2, 1, 3, 0).flatten(1, 2)  # (heads, G * K, N)
-    products = by_head @ before.reshape(-1, heads, hidden // heads).transpose(0, 1)
-    return products.reshape(heads, gates, hidden // heads, -1).transpose(0, 1).reshape(gates * hidden, -1)
+    return _blocks_gradient(d_u, before, len(cell.gates), cell.heads)
+
+
+def _blocks_gradient(d_u: Tensor, before: Tensor, gates: int, heads: int) -> Tensor:
+    """Of each gate and head, (G * H, K): small products of columns where they lie, without a copy."""
+    size = before.shape[1] // heads
+    if before.numel() * size < _FEW_PRODUCTS:
+        whole = (d_u.T @ before).view(gates, heads, size, heads, size)
+        return whole.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).reshape(-1, size)
+    parts = zip(d_u.split(size, 1), before.split(size, 1) * gates, strict=True)
+    return torch.cat([d_part.T @ read for d_part, read in parts])
 
 
 def _sizes(cell: Cell, a: Arguments) -> tuple[int, int]:
@@ -372,8 +387,7 @@ def _read(
 ) -> Tensor | None:
     """Let the engine read the inputs, or the projections of all steps, which are returned."""
     if fuses:
-        call.features = inputs.shape[-1]
-        call.inputs, call.weight_ih, call.bias_ih = inputs.data_ptr(), _pointer(weight_ih), _pointer(bias_ih)
+        call.features, call.inputs, call.weight_ih = inputs.shape[-1], inputs.data_ptr(), _pointer(weight_ih)
         return None
     # One large product for all steps: torch's is as fast as they come.
     projected = inputs if weight_ih is None else linear(inputs, weight_ih, bias_ih)
@@ -417,8 +431,8 @@ def _call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) -> ex
     call = extension.Call(steps, batch, hidden, size)
     call.heads, call.reverse, call.threads = cell.heads, int(reverse), torch.get_num_threads()
     call.lengths, call.weight, call.bias = _pointer(lengths), _pointer(a.weight_hh), _pointer(a.bias_hh)
-    if a.norm_hh is not None:
-        call.norm, call.epsilon = _pointer(a.norm_hh), NORM_EPSILON
+    call.bias_ih, call.epsilon = _pointer(a.bias_ih), NORM_EPSILON
+    call.norm_x, call.norm = _pointer(a.norm_ih), _pointer(a.norm_hh)
     call.per_unit, call.mask = _pointer(a.per_unit), _pointer(a.mask)
     if a.weight_hr is not None:
         call.projection, call.projection_bias = _pointer(a.weight_hr), _pointer(a.bias_hr)

@@ -44,18 +44,19 @@ class Call(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("threads", "nonlinearity", "zone_step", "zone_row")),
         ("epsilon", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in ("lengths", "inputs", "weight_ih", "bias_ih", "x", "weight", "bias")),
-        *((name, ctypes.c_void_p) for name in ("norm", "per_unit", "projection", "projection_bias", "mask")),
+        *((name, ctypes.c_void_p) for name in ("norm", "norm_x", "per_unit", "projection")),
+        *((name, ctypes.c_void_p) for name in ("projection_bias", "mask")),
         *((name, ctypes.c_void_p * MOST_PARTS) for name in ("zone", "initial")),
         ("output", ctypes.c_void_p),
         ("final_state", ctypes.c_void_p * MOST_PARTS),
         *((name, ctypes.c_void_p) for name in ("history", "kept", "before", "modulated", "normed", "deviation")),
-        *((name, ctypes.c_void_p) for name in ("unprojected", "d_output")),
+        *((name, ctypes.c_void_p) for name in ("normed_x", "deviation_x", "unprojected", "d_output")),
         ("d_final", ctypes.c_void_p * MOST_PARTS),
         *((name, ctypes.c_void_p) for name in ("d_x", "d_u")),
         ("d_initial", ctypes.c_void_p * MOST_PARTS),
         *(
             (name, ctypes.c_void_p)
-            for name in ("d_bias_x", "d_bias", "d_norm", "d_per_unit", "d_projected", "d_weight")
+            for name in ("d_bias_x", "d_bias", "d_norm", "d_norm_x", "d_per_unit", "d_projected", "d_weight")
         ),
     )
 

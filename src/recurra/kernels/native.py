@@ -10,7 +10,6 @@ from recurra.cells import Cell
 from recurra.errors import ShapeError
 from recurra.kernels import batching, operators
 from recurra.kernels.engine import Arguments, Kept, backward, forward
-from recurra.kernels.projections import input_projection
 from recurra.kernels.weights import Masks, Weights
 from recurra.shapes import check_dtype, check_lengths, check_shape
 
@@ -57,9 +56,6 @@ def arguments(
     if rows % len(cell.gates) or hidden % cell.heads:
         raise ShapeError("weight_ih", f"rows in a multiple of {len(cell.gates)} gates x {cell.heads} heads", rows)
     size = hidden if weight_hr is None else weight_hr.shape[0]
-    if norm_ih is not None:
-        # Normalised by torch, where autograd sees it.
-        inputs, weight_ih, bias_ih = input_projection(cell, inputs, weights), None, None
     steps, batch, features = inputs.shape
     if weight_ih is not None:
         _check("weight_ih", weight_ih, (rows, features), "(G * H, I)", inputs)
@@ -67,7 +63,7 @@ def arguments(
         if weight_hh is None:
             raise ShapeError("weight_hh", "(G * H, K)", "none")
         _check("weight_hh", weight_hh, (rows, _columns(cell, hidden, size)), "(G * H, K)", inputs)
-    for name, tensor in (("bias_ih", bias_ih), ("bias_hh", bias_hh), ("norm_hh", norm_hh)):
+    for name, tensor in (("bias_ih", bias_ih), ("bias_hh", bias_hh), ("norm_ih", norm_ih), ("norm_hh", norm_hh)):
         if tensor is not None:
             _check(name, tensor, (rows,), "(G * H,)", inputs)
     if weight_hr is not None:
@@ -93,6 +89,7 @@ def arguments(
         _contiguous(bias_hh),
         _contiguous(weight_hr),
         _contiguous(bias_hr),
+        _contiguous(norm_ih),
         _contiguous(norm_hh),
         stacked(cell, weights),
         _contiguous(mask),

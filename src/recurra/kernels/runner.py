@@ -52,7 +52,8 @@ class Runner:
             prepared = self._prepared(backend, cell, inputs, weights, reverse)
             if prepared is not None and _fits(prepared, inputs, state):
                 per_unit = native.stacked(cell, weights)
-                return engine.run_prepared(prepared, inputs, state, weights.weight_ih, weights.bias_ih, per_unit)
+                bias = weights.bias_ih if weights.norm_ih is None else None  # else it comes after the normalisation
+                return engine.run_prepared(prepared, inputs, state, weights.weight_ih, bias, per_unit)
         return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
 
     def _prepared(
@@ -84,7 +85,7 @@ def _is_plain(inputs: Tensor, weight: Tensor) -> bool:
 
 def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> engine.Prepared | None:
     """None where the general way is to be taken, which also has the errors."""
-    if weights.norm_ih is not None or inputs.device.type != "cpu":
+    if inputs.device.type != "cpu":
         return None
     plain = all(w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu for w in _tensors(weights))
     if not plain or extension.obstacle(cell):
