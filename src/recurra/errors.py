@@ -8,6 +8,7 @@ __all__ = [
     "CellError",
     "CompilerError",
     "DataError",
+    "InPlaceError",
     "MissingExtraError",
     "ParameterError",
     "RecurraError",
@@ -55,6 +56,10 @@ class BackendError(RecurraError, RuntimeError):
 
 class CellError(RecurraError, ValueError):
     """A cell's equations cannot be compiled; the message names the cell, the line and the way out."""
+
+
+class InPlaceError(CellError):
+    """A cell's equations change what they are given, the state before the step or a projection."""
 
 
 class CompilerError(RecurraError, RuntimeError):

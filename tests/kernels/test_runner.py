@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune as prune_weights
+from torch.utils._pytree import tree_map
 
 import recurra
 from every_cell import CELLS
@@ -129,6 +130,47 @@ def test_functional_call_sees_its_own_weights() -> None:
     with torch.no_grad():
         layer(x)
         torch.testing.assert_close(torch.func.functional_call(layer, others, (x,))[0], other(x)[0])
+
+
+def test_a_bias_that_becomes_the_other_is_seen() -> None:
+    layer: Any = recurra.GRU(INPUTS, HIDDEN)
+    bias = nn.Parameter(torch.randn(3 * HIDDEN))
+    layer.bias_ih_l0, layer.bias_hh_l0 = bias, None
+    check(layer)
+    layer.bias_ih_l0, layer.bias_hh_l0 = None, bias
+    check(layer)
+
+
+class Wrapped(Tensor):
+    """A tensor whose memory is another's, as of quantised weights."""
+
+    held: Tensor
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> "Wrapped":
+        made = Tensor._make_wrapper_subclass(cls, held.shape, dtype=held.dtype)  # type: ignore[attr-defined]
+        made.held = held
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def held(value: Any) -> Any:
+            return value.held if isinstance(value, Wrapped) else value
+
+        return func(*tree_map(held, args), **tree_map(held, kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"])
+@pytest.mark.parametrize("grad", [False, True])
+def test_weights_without_memory_of_their_own(name: str, grad: bool) -> None:
+    layer = recurra.GRU(INPUTS, HIDDEN)
+    x = torch.randn(STEPS, BATCH, INPUTS)
+    with torch.set_grad_enabled(grad):
+        expected = layer(x)[0]
+        held = layer.get_parameter(name).detach()
+        delattr(layer, name)
+        setattr(layer, name, Wrapped(held))
+        torch.testing.assert_close(layer(x)[0], expected)
 
 
 def test_a_copy_remembers_nothing_of_the_original(remembered: list[Any]) -> None:

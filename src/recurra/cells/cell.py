@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from recurra.errors import ParameterError
 
@@ -12,7 +12,9 @@ __all__ = ["RECURRENCES", "Cell", "Gates", "PerUnit", "State"]
 class _Named:
     """Values by name, as attributes. Not a SimpleNamespace, which torch.compile cannot trace."""
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, *unnamed: Any, **values: Any) -> None:
+        if unnamed:
+            raise TypeError(f"{type(self).__name__} takes its values by name, as in {type(self).__name__}(h=...)")
         for name, value in values.items():
             setattr(self, name, value)
 
@@ -20,9 +22,9 @@ class _Named:
         shown = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({shown})"
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
+    def __getattr__(self, name: str) -> Any:
+        there = ", ".join(vars(self)) or "none"
+        raise AttributeError(f"{type(self).__name__} has no {name!r}, only {there}", name=name, obj=self)
 
 
 class Gates(_Named):
@@ -47,7 +49,8 @@ class Cell:
     A subclass names its `gates`, the parts of its `state` (the first is the output and what the recurrent
     weights multiply) and its `per_unit` parameters, and gives its equations as `update`. These equations use
     only operators and the functions of `recurra.ops`, element by element: the matrix products are the
-    kernel's work. Options of a cell (a nonlinearity, say) are dataclass fields, so that equal cells are
+    kernel's work. They are read once, so that nothing but the arguments and the options may vary: not a global number.
+    Options of a cell (a nonlinearity, say) are dataclass fields, so that equal cells are
     equal; a field with few values names them in its metadata as `choices`, one with many some `examples`: the tests
     then try each.
 
@@ -88,6 +91,11 @@ class Cell:
         for name in ("gates", "state", "update"):
             if name not in cls.__dict__ and getattr(cls, name, None) in (None, getattr(Cell, name, None)):
                 raise ParameterError(f"{cls.__name__}.{name}", "to be defined by the cell", "nothing")
+        for name in ("gates", "state", "per_unit"):
+            names = getattr(cls, name)
+            fine = isinstance(names, tuple) and all(isinstance(part, str) and part.isidentifier() for part in names)
+            if not fine or len({*names}) < len(names) or not (names or name == "per_unit"):
+                raise ParameterError(f"{cls.__name__}.{name}", "a tuple of different names, such as ('r', 'z')", names)
         if cls.recurrence not in RECURRENCES:
             raise ParameterError(f"{cls.__name__}.recurrence", f"one of {', '.join(RECURRENCES)}", cls.recurrence)
         late = cls.late_gates

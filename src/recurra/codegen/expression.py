@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Self
 
-from recurra.errors import CellError
+from recurra.errors import CellError, InPlaceError
 
 __all__ = ["ARITHMETIC", "COMPARISONS", "FUNCTIONS", "Expression", "Graph", "reachable"]
 
@@ -64,7 +64,8 @@ class Expression:
 
     def __bool__(self) -> bool:
         raise CellError(
-            "an `if`, `and`, `or`, `not` or loop on a traced value; its value is not known yet. Use recurra.ops.where."
+            "an `if`, `and`, `or`, `not`, `max`, `min` or loop on a traced value; its value is not known yet. "
+            "Use recurra.ops.where, maximum or minimum."
         )
 
     def __iter__(self) -> Any:
@@ -93,6 +94,12 @@ class Expression:
 
     def __rtruediv__(self, other: Any) -> "Expression":
         return self._graph.make("div", other, self)
+
+    # On tensors these change what others read: the state before the step, say.
+    def _refuse_in_place(self, other: Any) -> Any:
+        raise InPlaceError("an operation in place, such as h += 1; write h = h + 1.")
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = _refuse_in_place
 
     def __neg__(self) -> "Expression":
         return self._graph.make("neg", self)

@@ -66,11 +66,13 @@ def new_trace(cell: Cell) -> Trace:
             raise CellError(f"it returns {state!r}; return State({wanted}).")
         after = tuple(graph.make("add", getattr(state, part), 0.0) for part in cell.state)
     except CellError as error:
-        raise CellError(f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}") from error
+        message = f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}"
+        raise type(error)(message) from error
     except Exception as error:
+        named = isinstance(error, AttributeError) and isinstance(error.obj, Gates | State | PerUnit)
+        hint = "" if named else " Use operators and the functions of recurra.ops."
         raise CellError(
-            f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}. "
-            "Use operators and the functions of recurra.ops."
+            f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}.{hint}"
         ) from error
     return Trace(cell, graph, after, modulated)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from recurra.cells import Cell
+from recurra.errors import CellError
 from recurra.kernels import aten, extension, native, operators, reference
 from recurra.kernels.choose import Request, choose
 from recurra.kernels.weights import Masks, Weights
@@ -69,7 +70,13 @@ def run(
     transformed = request.transformed or request.forward_mode
     if recompute and inputs.shape[0] > 1 and torch.is_grad_enabled() and not transformed:
         return _run_in_segments(kernel, cell, inputs, state, weights, lengths, reverse, masks)
-    return kernel(cell, inputs, state, weights, lengths, reverse, masks)
+    if choice.backend != "reference" or not request.uncompiled:
+        return kernel(cell, inputs, state, weights, lengths, reverse, masks)
+    try:
+        return kernel(cell, inputs, state, weights, lengths, reverse, masks)
+    except (AttributeError, TypeError, RuntimeError) as error:
+        # What keeps the equations from being compiled is most often wrong in them.
+        raise CellError(f"{cell!r} fails on the reference kernel too ({error}). {request.uncompiled}") from error
 
 
 @contextmanager

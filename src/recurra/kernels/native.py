@@ -37,7 +37,7 @@ def run(
         # A copy, so that a change of theirs before the backward pass does no harm.
         lengths = check_lengths(lengths, inputs.shape[1], inputs.shape[0]).clone(memory_format=torch.contiguous_format)
     given = arguments(cell, inputs, state, weights, masks)
-    if operators.are_needed(inputs, weights.weight_ih):
+    if operators.are_needed(*(tensor for tensor in given.flat() if tensor is not None)):
         return operators.run(cell, given, lengths, reverse)
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given.flat()):
         output, *final = _Recurrence.apply(cell, lengths, reverse, *given.flat())

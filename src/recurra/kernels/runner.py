@@ -48,7 +48,7 @@ class Runner:
         recompute: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Arguments, results and errors as of `recurra.kernels.run`."""
-        if lengths is None and masks is None and _is_plain(inputs, weights.weight_ih):
+        if lengths is None and masks is None and _is_plain(inputs, weights):
             prepared = self._prepared(backend, cell, inputs, weights, reverse)
             if prepared is not None and _fits(prepared, inputs, state):
                 per_unit = native.stacked(cell, weights)
@@ -59,7 +59,9 @@ class Runner:
     def _prepared(
         self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool
     ) -> engine.Prepared | None:
-        places = [(w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in _tensors(weights)]
+        tensors = *weights[:-1], *weights.per_unit.values()
+        # Also which of them there are: a bias may become the other.
+        places = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in tensors]
         key = backend, cell, reverse, inputs.shape[2], inputs.dtype, places
         found = self._found
         if found is None or found.key != key:
@@ -71,16 +73,17 @@ def _tensors(weights: Weights) -> list[Tensor]:
     return [*(tensor for tensor in weights[:-1] if tensor is not None), *weights.per_unit.values()]
 
 
-def _is_plain(inputs: Tensor, weight: Tensor) -> bool:
+def _is_plain(inputs: Tensor, weights: Weights) -> bool:
     """Whether it is inference over some steps, and nobody looks on."""
-    return inputs.numel() > 0 and not (
+    looked_on = (
         torch.is_grad_enabled()
-        or operators.are_needed(inputs, weight)
+        or operators.are_needed(inputs, *_tensors(weights))
         or operators.recorded()
         or operators.forward_mode()
         or torch.is_autocast_enabled("cpu")
         or dispatch.is_intercepted()
     )
+    return not looked_on and inputs.numel() > 0
 
 
 def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> engine.Prepared | None:

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, Gates, PerUnit, State
-from recurra.errors import ParameterError
+from recurra.codegen import trace
+from recurra.errors import CellError, InPlaceError, ParameterError
 from recurra.kernels import Weights
 from recurra.shapes import check_positive, check_probability
 
@@ -16,13 +18,23 @@ __all__ = ["as_weights", "check_cell", "check_zoneout", "first_values", "paramet
 
 
 def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) -> None:
-    """Refuse sizes that do not fit the cell.
+    """Refuse a cell that cannot be told from another or that changes its arguments, and sizes that do not fit it.
 
     Raises:
         ParameterError: naming the parameter.
+        InPlaceError: naming the line.
     """
     if not isinstance(cell, Cell):
         raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
+    if others := vars(cell).keys() - {field.name for field in fields(cell)}:
+        expected = "options that are fields: @dataclass(frozen=True) over the class, and a line as `scale: float = 1.0`"
+        raise ParameterError(f"{type(cell).__name__}.{min(others)}", expected, vars(cell)[min(others)])
+    try:
+        trace(cell)
+    except InPlaceError:
+        raise
+    except CellError:
+        pass  # runs on the reference kernel, which says so
     check_positive("input_size", input_size)
     check_positive("hidden_size", hidden_size)
     check_positive("proj_size", proj_size, at_least=0)

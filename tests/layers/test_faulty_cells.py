@@ -1,0 +1,97 @@
+"""Cells with a fault are refused, or fail, with a word about the cell and the line."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from recurra import Recurrent, RecurrentCell
+from recurra.cells import Cell, State
+from recurra.errors import CellError, InPlaceError, ParameterError
+from recurra.ops import tanh
+
+
+class InPlace(Cell):
+    gates, state = ("a",), ("h",)
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> State:
+        h = s.h
+        h += tanh(x.a + u.a)
+        return State(h=h)
+
+
+@pytest.mark.parametrize("make", [Recurrent, RecurrentCell])
+def test_a_cell_that_changes_its_state_in_place_is_refused(make: Any) -> None:
+    with pytest.raises(InPlaceError, match=r"^InPlace\.update \(.*: h \+= tanh\(x\.a \+ u\.a\)\).*write h = h \+ 1"):
+        make(InPlace(), 3, 4)
+
+
+class WithAttribute(Cell):
+    gates, state = ("a",), ("h",)
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> State:
+        return State(h=tanh(self.scale * x.a + u.a))
+
+
+def test_an_option_that_is_no_field_is_refused_as_it_makes_no_difference_between_cells() -> None:
+    assert WithAttribute(2.0) == WithAttribute(3.0)
+    with pytest.raises(ParameterError, match=r"^WithAttribute\.scale: expected options that are fields"):
+        Recurrent(WithAttribute(2.0), 3, 4)
+
+
+@dataclass(frozen=True)
+class Misspelt(Cell):
+    gates, state = ("a", "b"), ("h",)
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> State:
+        return State(h=tanh(x.a + u.c))
+
+
+class NoState(Cell):
+    gates, state = ("a",), ("h",)
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> Any:
+        return tanh(x.a + u.a)
+
+
+class Unnamed(Cell):
+    gates, state = ("a",), ("h",)
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> State:
+        return State(tanh(x.a + u.a))
+
+
+class Condition(Cell):
+    gates, state = ("a",), ("h",)
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> State:
+        return State(h=x.a if x.a > 0 else u.a)
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (Misspelt(), r"Misspelt\.update \(.*: return State\(h=tanh\(x\.a \+ u\.c\)\)\).*Gates has no 'c', only a, b"),
+        (NoState(), r"NoState\.update .* return State\(h=\.\.\.\)"),
+        (Unnamed(), r"Unnamed\.update .*State takes its values by name"),
+        (Condition(), r"Condition\.update .*x\.a > 0.*recurra\.ops\.where"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Cell) else "",
+)
+def test_what_fails_without_being_compiled_says_what_is_wrong_in_the_cell(cell: Cell, words: str) -> None:
+    with pytest.raises(CellError, match=words):
+        Recurrent(cell, 3, 4)(torch.randn(5, 2, 3))
+
+
+@pytest.mark.parametrize("name", ["gates", "state", "per_unit"])
+@pytest.mark.parametrize("names", [("a", "a"), "ab", ["a"], ("1a",), (1,), ()], ids=repr)
+def test_names_are_a_tuple_of_different_identifiers(name: str, names: Any) -> None:
+    if name == "per_unit" and names == ():
+        pytest.skip("a cell may have none")
+    parts = {"gates": ("x",), "state": ("h",), "update": lambda self, x, u, s, p: s} | {name: names}
+    with pytest.raises(ParameterError, match=rf"^Wrong\.{name}: expected a tuple of different names"):
+        type("Wrong", (Cell,), parts)
