@@ -28,6 +28,8 @@ _NONLINEARITIES = {None: 0, "identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
 # The engine makes the input projection itself where both weights stay in a core's second-level cache and enough rows of
 # the batch share each reading of them, or where there are so few steps that another call would take longer.
 _FUSED_BYTES, _FUSED_ROWS, _FEW_STEPS = 2**20, 8, 8
+# Of projections made at a time, where the engine reads each once and has nothing to set up: half a second-level cache.
+_SEGMENT_BYTES = 2**20
 # N * H * K below which one product over all heads, most of it not needed, takes less time than calls by gate and head.
 _FEW_PRODUCTS = 2**22
 
@@ -112,7 +114,10 @@ def forward(
     inputs = _at_places(a.inputs, lengths)
     call = _call(cell, a, lengths, reverse)
     fuses = _may_fuse(cell, compiled) and _fuses(a.inputs, a.weight_ih, a.weight_hh)
-    projected = _read(call, inputs, a.weight_ih, a.bias_ih if a.norm_ih is None else None, fuses)
+    bias_ih = a.bias_ih if a.norm_ih is None else None  # else it comes after the normalisation
+    if not training and lengths is None and not compiled.mixes_units and a.weight_ih is not None and not a.zone:
+        return *_in_segments(call, compiled, a.inputs, a.weight_ih, bias_ih, a.state), None
+    projected = _read(call, inputs, a.weight_ih, bias_ih, fuses)
     output, final = _written(call, a.inputs, a.state)
     others: dict[str, Tensor] = {}
     if training:
@@ -170,6 +175,8 @@ def run_prepared(
     call.steps, call.batch, call.threads = steps, batch, torch.get_num_threads()
     call.per_unit = _pointer(per_unit)
     _set(call.initial, state)
+    if not prepared.compiled.mixes_units:
+        return _in_segments(call, prepared.compiled, inputs, weight_ih, bias_ih, state)
     fuses = prepared.fused_weights > 0 and _is_worth_fusing(steps, batch, prepared.fused_weights * inputs.itemsize)
     # What it returns is kept here while the engine reads it.
     projected = _read(call, inputs, weight_ih, bias_ih, fuses)
@@ -393,6 +400,31 @@ def _read(
     projected = inputs if weight_ih is None else linear(inputs, weight_ih, bias_ih)
     call.x = projected.data_ptr()
     return projected
+
+
+def _in_segments(
+    call: extension.Call,
+    compiled: extension.CompiledCell,
+    inputs: Tensor,
+    weight_ih: Tensor,
+    bias_ih: Tensor | None,
+    state: tuple[Tensor, ...],
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Inference some steps at a time, whose projections are read before they leave the cache, and then forgotten."""
+    steps, batch, _ = inputs.shape
+    size = max(1, _SEGMENT_BYTES // (batch * weight_ih.shape[0] * inputs.itemsize))
+    output = inputs.new_empty(steps, batch, state[0].shape[1])
+    starts = range(0, steps, size)
+    for start in reversed(starts) if call.reverse else starts:
+        part, written = inputs[start : start + size], output[start : start + size]
+        projected = linear(part, weight_ih, bias_ih)
+        final = tuple([torch.empty_like(before) for before in state])
+        call.steps, call.x, call.output = part.shape[0], projected.data_ptr(), written.data_ptr()
+        _set(call.initial, state)
+        _set(call.final_state, final)
+        _launch(compiled.forward, call, output)
+        state = final
+    return output, state
 
 
 def _written(call: extension.Call, inputs: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:

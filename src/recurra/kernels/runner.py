@@ -96,8 +96,8 @@ def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse
     request = Request(cell, "cpu", str(inputs.dtype), projected=weights.weight_hr is not None)
     if choose(backend, request).backend != "native":
         return None
-    size = weights.weight_ih.shape[0] // len(cell.gates) if weights.weight_hr is None else weights.weight_hr.shape[0]
     hidden = weights.weight_ih.shape[0] // len(cell.gates)
+    size = hidden if weights.weight_hr is None else weights.weight_hr.shape[0]
     state = tuple(inputs.new_empty(1, hidden if k else size) for k in range(len(cell.state)))
     return engine.prepare(cell, native.arguments(cell, inputs[:1, :1], state, weights, None), reverse)
 
