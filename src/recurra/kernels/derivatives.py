@@ -8,6 +8,7 @@ from torch.func import vjp, vmap
 from recurra.cells import Cell
 from recurra.kernels import reference
 from recurra.kernels.engine import Arguments
+from recurra.kernels.projections import without_padding
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["gradients", "gradients_of_gradients", "results"]
@@ -24,7 +25,8 @@ def results(
         weight_ih, a.weight_hh, a.bias_ih, a.bias_hh, a.weight_hr, a.bias_hr, a.norm_ih, a.norm_hh, per_unit
     )
     run = reference.run_projected if a.weight_ih is None else reference.run
-    return run(cell, a.inputs, a.state, weights, lengths, reverse, Masks(a.mask, a.zone or None))
+    inputs = without_padding(a.inputs, lengths)
+    return run(cell, inputs, a.state, weights, lengths, reverse, Masks(a.mask, a.zone or None))
 
 
 def gradients(

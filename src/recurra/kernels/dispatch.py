@@ -14,6 +14,7 @@ from recurra.cells import Cell
 from recurra.errors import CellError
 from recurra.kernels import aten, extension, native, operators, reference
 from recurra.kernels.choose import Request, choose
+from recurra.kernels.projections import without_padding
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["intercepted", "is_intercepted", "is_large", "run"]
@@ -45,7 +46,7 @@ def run(
         BackendError: where the backend asked for by name cannot serve.
     """
     if _interceptors and not torch.compiler.is_compiling() and (kernel := _interceptors.get(get_ident())):
-        return kernel(cell, inputs, state, weights, lengths, reverse, masks)
+        return kernel(cell, without_padding(inputs, lengths), state, weights, lengths, reverse, masks)
     device, recorded = inputs.device.type, operators.recorded()
     request = Request(
         cell,

@@ -7,11 +7,19 @@ from torch.nn.functional import layer_norm, linear
 from recurra.cells import Cell
 from recurra.kernels.weights import Weights
 
-__all__ = ["NORM_EPSILON", "input_projection", "output_projection", "recurrent_projection"]
+__all__ = ["NORM_EPSILON", "input_projection", "output_projection", "recurrent_projection", "without_padding"]
 
 NORM_EPSILON = 1e-5  # torch.nn.LayerNorm's
 
 _NONLINEARITIES = {"identity": lambda x: x, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu}
+
+
+def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x (T, B, ...) with zeros beyond the lengths (B,): no product reads what is there, nor gives it a gradient."""
+    if lengths is None:
+        return x
+    padding = torch.arange(x.shape[0]).unsqueeze(1) >= lengths
+    return x.masked_fill(padding.unsqueeze(2).to(x.device), 0)
 
 
 def input_projection(cell: Cell, inputs: Tensor, weights: Weights) -> Tensor:

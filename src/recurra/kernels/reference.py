@@ -4,7 +4,12 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell, Gates, PerUnit, State
-from recurra.kernels.projections import input_projection, output_projection, recurrent_projection
+from recurra.kernels.projections import (
+    input_projection,
+    output_projection,
+    recurrent_projection,
+    without_padding,
+)
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["run", "run_projected", "step"]
@@ -70,7 +75,8 @@ def run(
     Returns:
         The outputs (T, B, R), zero at padding, and the final state by part.
     """
-    return run_projected(cell, input_projection(cell, inputs, weights), state, weights, lengths, reverse, masks)
+    projected = input_projection(cell, without_padding(inputs, lengths), weights)
+    return run_projected(cell, projected, state, weights, lengths, reverse, masks)
 
 
 def run_projected(

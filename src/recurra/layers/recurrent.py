@@ -220,8 +220,6 @@ class Recurrent(nn.Module):
             resets = resets.t() if self.batch_first else resets
         if lengths is not None:
             lengths = check_lengths(lengths, batch, steps)
-            padding = torch.arange(steps).unsqueeze(1) >= lengths
-            x = x.masked_fill(padding.unsqueeze(2).to(x.device), 0)
         output, final = self._run(x, hx, lengths, resets)
         return output.transpose(0, 1) if self.batch_first else output, self._pack_state(final)
 
