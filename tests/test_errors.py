@@ -10,6 +10,7 @@ from recurra.errors import (
     CellError,
     CompilerError,
     DataError,
+    InPlaceError,
     MissingExtraError,
     ParameterError,
     RecurraError,
@@ -29,6 +30,7 @@ EXAMPLES = [
     (DataError("a.csv, row 3: no date"), ValueError, "a.csv, row 3: no date"),
     (BackendError("backend 'aten' cannot serve"), RuntimeError, "backend 'aten' cannot serve"),
     (CellError("Odd.update cannot be compiled"), ValueError, "Odd.update cannot be compiled"),
+    (InPlaceError("Odd.update: write h = h + 1"), CellError, "Odd.update: write h = h + 1"),
     (CompilerError("no C++ compiler"), RuntimeError, "no C++ compiler"),
     (RunError("runs/a: no checkpoint"), RuntimeError, "runs/a: no checkpoint"),
     (
