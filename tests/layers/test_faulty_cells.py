@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recurra import Recurrent, RecurrentCell
-from recurra.cells import Cell, State
+from recurra.cells import MGU, Cell, State
 from recurra.errors import CellError, InPlaceError, ParameterError
 from recurra.ops import tanh
 
@@ -85,6 +85,13 @@ class Condition(Cell):
 def test_what_fails_without_being_compiled_says_what_is_wrong_in_the_cell(cell: Cell, words: str) -> None:
     with pytest.raises(CellError, match=words):
         Recurrent(cell, 3, 4)(torch.randn(5, 2, 3))
+
+
+def test_an_error_that_is_not_the_cell_s_stays_what_it_is() -> None:
+    layer = Recurrent(MGU(), 3, 4)
+    layer.get_parameter("weight_hh_l0").data = torch.randn(8, 5)
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        layer(torch.randn(5, 2, 3))
 
 
 @pytest.mark.parametrize("name", ["gates", "state", "per_unit"])

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from recurra.cells import Cell
+from recurra.codegen import trace
 from recurra.errors import CellError
 from recurra.kernels import aten, extension, native, operators, reference
 from recurra.kernels.choose import Request, choose
@@ -76,8 +77,12 @@ def run(
     try:
         return kernel(cell, inputs, state, weights, lengths, reverse, masks)
     except (AttributeError, TypeError, RuntimeError) as error:
-        # What keeps the equations from being compiled is most often wrong in them.
-        raise CellError(f"{cell!r} fails on the reference kernel too ({error}). {request.uncompiled}") from error
+        # What keeps the equations from being compiled is most often what is wrong in them.
+        try:
+            trace(cell)
+        except CellError as wrong:
+            raise wrong from error
+        raise
 
 
 @contextmanager

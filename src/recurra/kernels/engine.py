@@ -233,8 +233,7 @@ def backward(
         needed: which gradients are wanted, in the same order; all where None.
         members: groups of rows. Where there are several, each has gradients of the weights of its own, (members, ...),
             which the engine cannot give where it `sums_over_rows`.
-        overwrites: whether nobody reads what was kept once more, so that gradients may take its place: half the memory
-            is touched.
+        overwrites: whether nobody reads what was kept once more, so that gradients may take its place.
     """
     a, compiled = arguments, extension.best(cell)
     hidden, size = _sizes(cell, a)
