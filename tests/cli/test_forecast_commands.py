@@ -374,7 +374,7 @@ def test_the_demo_replaces_its_runs_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     from recurra.cli import demo
-    from recurra.data.series import Columns
+    from recurra.data.series.series_set import Columns
 
     settings = ForecastSettings(horizon=6, max_steps=2, hidden_size=4, batch_size=4, device="cpu")
     monkeypatch.setattr(demo, "_RUNS", {"air_passengers": (settings, Columns(), 2)})

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recurra.data.frequency import Frequency
-from recurra.data.series import Columns, Series, SeriesSet
+from recurra.data.series.frequency import Frequency
+from recurra.data.series.series_set import Columns, Series, SeriesSet
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.settings import ForecastSettings
 from recurra.tasks.forecast.windows import Windows, WindowShape

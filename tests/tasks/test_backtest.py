@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from made_series import TINY, days, long_frame, series_set, weekly_values
 
-from recurra.data.series import Columns, SeriesSet
-from recurra.data.series_frame import series_from_frame
+from recurra.data.series.frame import series_from_frame
+from recurra.data.series.series_set import Columns, SeriesSet
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.tasks.forecast import Backtest, Forecaster
 from recurra.tasks.forecast.backtest import plan_folds, run_backtest

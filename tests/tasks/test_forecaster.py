@@ -10,7 +10,7 @@ import torch
 from made_series import TINY, days, long_frame, series_set, weekly_values
 from polars.testing import assert_frame_equal
 
-from recurra.data.series import Columns
+from recurra.data.series.series_set import Columns
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.tasks.forecast import Forecaster
 from recurra.tasks.forecast.conformal import interval_pairs

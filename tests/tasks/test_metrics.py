@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from recurra.data.frequency import Frequency
-from recurra.data.read_series import continuation, read_series
+from recurra.data.series.frequency import Frequency
+from recurra.data.series.read import continuation, read_series
 from recurra.tasks.forecast.backtest import Folds, run_backtest
 from recurra.tasks.forecast.baselines import naive, seasonal_naive
 from recurra.tasks.forecast.metrics import (

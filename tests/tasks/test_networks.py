@@ -3,7 +3,7 @@ import pytest
 import torch
 from made_series import series_set, tiny, windows_of
 
-from recurra.data.series import SeriesSet
+from recurra.data.series.series_set import SeriesSet
 from recurra.tasks.forecast.fit import prepare
 from recurra.tasks.forecast.fitted import FittedModel
 from recurra.tasks.forecast.network import mean_loss

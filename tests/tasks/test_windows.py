@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_series import series_set, tiny, windows_of
 
-from recurra.data.series import SeriesSet
+from recurra.data.series.series_set import SeriesSet
 from recurra.tasks.forecast.fit import prepare
 from recurra.tasks.forecast.windows import WindowSampler, WindowShape
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recurra.cli.parsing import make_parser, parse, show_warnings
 from recurra.cli.translation_options import add_search_options, search_of
-from recurra.data.parallel import read_lines
+from recurra.data.text.parallel import read_lines
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.translate.commands import decode_lines, predict
 

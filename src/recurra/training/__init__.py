@@ -1,6 +1,6 @@
 """Training: the loop, optimisation by torch's names, checkpoints, the log."""
 
-from recurra.data.batch import WHOLE, Batch, Share
+from recurra.data.batches.batch import WHOLE, Batch, Share
 from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recurra.training.estimator import Estimator, Model, Run
 from recurra.training.evaluation import Mean, evaluate

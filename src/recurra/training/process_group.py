@@ -17,7 +17,7 @@ from torch import nn
 from torch.distributed import Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn.parallel import DistributedDataParallel
 
-from recurra.data.batch import Share
+from recurra.data.batches.batch import Share
 
 __all__ = ["Processes", "agent", "goes_on", "joined", "processes"]
 

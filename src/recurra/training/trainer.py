@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import recurra
-from recurra.data.batch import Batch
+from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
 from recurra.files import prepare_folder, write_text
 from recurra.training.averaging import Averaging
@@ -75,7 +75,7 @@ class Trainer:
             (None at the first), and the keyword `resets` where the batch has them.
         loss: from the module's output and the batch's target, a scalar: a mean over what the batch's weight counts.
         batches: the batch of a number, 1 and up. A pure function of the number, so that a run that is resumed sees
-            what it would have seen. Of several processes each gives its own part (`recurra.data.batch.Share`).
+            what it would have seen. Of several processes each gives its own part (`recurra.data.batches.batch.Share`).
         settings: how to train.
         validate: the loss to minimise, of the module in evaluation mode, without gradients; a number that is the same
             in all processes, or the `Mean` of this one's part. None for no validation.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from recurra.data.batch import Batch
+from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
 from recurra.training.carried import fill, is_finite, plain_of, tensors_of
 from recurra.training.checkpoint import Checkpoint

@@ -3,7 +3,7 @@ import pytest
 import torch
 from made_pairs import fitted, make_pairs
 
-from recurra.data.subwords import Subwords
+from recurra.data.text.subwords import Subwords
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Inspection
 from recurra.tasks.translate import Translator

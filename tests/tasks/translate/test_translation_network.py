@@ -6,8 +6,8 @@ import torch
 from made_pairs import TINY, make_pairs
 from torch.nn import functional as F
 
-from recurra.data.parallel import ParallelText
-from recurra.data.subwords import Subwords
+from recurra.data.text.parallel import ParallelText
+from recurra.data.text.subwords import Subwords
 from recurra.tasks.translate.network import TranslationNetwork, smoothed_loss
 from recurra.tasks.translate.pairs import EncodedPairs
 from recurra.tasks.translate.settings import TranslationSettings

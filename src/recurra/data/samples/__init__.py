@@ -20,7 +20,7 @@ def names() -> tuple[str, ...]:
 
 
 def path(name: str) -> Path:
-    """The sample's file (.csv.gz), for `recurra.data.read_series.read_series` and the command line.
+    """The sample's file (.csv.gz), for `recurra.data.series.read.read_series` and the command line.
 
     Raises:
         ParameterError: no such sample.

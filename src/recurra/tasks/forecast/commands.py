@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from recurra.data import samples
-from recurra.data.series import Columns, SeriesSet
+from recurra.data.series.series_set import Columns, SeriesSet
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.files import prepare_folder
 from recurra.tasks.forecast.fit import window_shape

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.calendar import calendar_features, holiday_feature
-from recurra.data.series import Columns, Series, SeriesSet
+from recurra.data.series.calendar import calendar_features, holiday_feature
+from recurra.data.series.series_set import Columns, Series, SeriesSet
 from recurra.errors import DataError
 
 __all__ = ["CovariateEncoding", "Encoded"]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.series import SeriesSet
+from recurra.data.series.series_set import SeriesSet
 from recurra.errors import DataError, ParameterError
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.fitted import FittedModel, input_sizes

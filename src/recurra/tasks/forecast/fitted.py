@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from recurra.data.frequency import Frequency
-from recurra.data.series import SeriesSet
+from recurra.data.series.frequency import Frequency
+from recurra.data.series.series_set import SeriesSet
 from recurra.tasks.forecast.conformal import apply_margins, fit_margins
 from recurra.tasks.forecast.covariates import CovariateEncoding
 from recurra.tasks.forecast.heads import Head

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import polars.selectors
 
-from recurra.data.series import SeriesSet
+from recurra.data.series.series_set import SeriesSet
 from recurra.files import write_atomically
 
 __all__ = ["backtest_frame", "forecast_frame", "like", "write_frame"]

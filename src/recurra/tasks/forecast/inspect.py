@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from recurra import inspection
-from recurra.data.series import SeriesSet
-from recurra.data.stamps import stamp_text
+from recurra.data.series.series_set import SeriesSet
+from recurra.data.series.stamps import stamp_text
 from recurra.errors import DataError
 from recurra.inspection import Inspection, Words, report_inspection
 from recurra.tasks.forecast.fitted import FittedModel

@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from recurra.data.series import SeriesSet
-from recurra.data.store import load_series, save_series
+from recurra.data.series.series_set import SeriesSet
+from recurra.data.series.store import load_series, save_series
 from recurra.errors import RunError
 from recurra.files import prepare_folder
 from recurra.tasks.forecast.fitted import FittedModel

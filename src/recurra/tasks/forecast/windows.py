@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.batch import WHOLE, Share
-from recurra.data.series import SeriesSet
+from recurra.data.batches.batch import WHOLE, Share
+from recurra.data.series.series_set import SeriesSet
 from recurra.tasks.forecast.covariates import CovariateEncoding
 
 __all__ = ["Window", "WindowSampler", "WindowShape", "Windows"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recurra.cells import find_cell
-from recurra.data.tokens import TOKENS
+from recurra.data.text.tokens import TOKENS
 from recurra.errors import ParameterError
 from recurra.shapes import check_positive, check_probability
 from recurra.training import TrainingSettings, Truncation

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recurra.cells import find_cell
-from recurra.data.tag_schemes import SCHEMES
+from recurra.data.text.tag_schemes import SCHEMES
 from recurra.errors import ParameterError
 from recurra.shapes import check_positive, check_probability
 from recurra.training import TrainingSettings

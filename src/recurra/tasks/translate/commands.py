@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.parallel import read_parallel
+from recurra.data.text.parallel import read_parallel
 from recurra.errors import DataError
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.translate.pictures import draw_attention

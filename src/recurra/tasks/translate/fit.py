@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from recurra.data.batch import Batch
-from recurra.data.parallel import ParallelText
-from recurra.data.subwords import Subwords
+from recurra.data.batches.batch import Batch
+from recurra.data.text.parallel import ParallelText
+from recurra.data.text.subwords import Subwords
 from recurra.errors import DataError, ParameterError
 from recurra.tasks.translate.fitted import FittedModel
 from recurra.tasks.translate.network import Output, smoothed_loss

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from recurra.data.subwords import Subwords
+from recurra.data.text.subwords import Subwords
 from recurra.tasks.translate.network import TranslationNetwork
 from recurra.tasks.translate.pairs import Pairs, source_tensors
 from recurra.tasks.translate.settings import TranslationSettings

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from recurra import inspection
-from recurra.data.parallel import ParallelText
-from recurra.data.subwords import Subwords
+from recurra.data.text.parallel import ParallelText
+from recurra.data.text.subwords import Subwords
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Inspection, Words, report_inspection
 from recurra.tasks.translate.fitted import FittedModel

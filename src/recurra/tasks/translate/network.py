@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.cells import find_cell
-from recurra.data.subwords import Subwords
+from recurra.data.text.subwords import Subwords
 from recurra.layers import Recurrent
 from recurra.models import (
     AdditiveAttention,

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.batch import WHOLE, Batch, Share
-from recurra.data.buckets import Buckets, collate
-from recurra.data.parallel import ParallelText
-from recurra.data.subwords import Subwords
+from recurra.data.batches.batch import WHOLE, Batch, Share
+from recurra.data.batches.buckets import Buckets, collate
+from recurra.data.text.parallel import ParallelText
+from recurra.data.text.subwords import Subwords
 
 __all__ = ["EncodedPairs", "Pairs", "source_tensors"]
 

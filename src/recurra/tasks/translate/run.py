@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from recurra.data.subwords import Subwords
+from recurra.data.text.subwords import Subwords
 from recurra.errors import DataError, RunError
 from recurra.files import prepare_folder, write_atomically
 from recurra.tasks.translate.fitted import FittedModel

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from recurra.data.subwords import Subwords
+from recurra.data.text.subwords import Subwords
 from recurra.errors import ParameterError
 from recurra.models import beam_search, ensemble
 from recurra.shapes import check_positive

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from recurra.data.parallel import ParallelText, read_parallel
+from recurra.data.text.parallel import ParallelText, read_parallel
 from recurra.errors import ParameterError
 from recurra.tasks.translate.fit import describe_data, learn_subwords, make_trainer, split
 from recurra.tasks.translate.fitted import FittedModel

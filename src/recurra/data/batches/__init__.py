@@ -1,0 +1,1 @@
+"""Batches: buckets by length, and lanes of a stream."""

@@ -1,0 +1,1 @@
+"""Labelled examples: texts and series with their labels."""

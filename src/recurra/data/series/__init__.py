@@ -1,0 +1,1 @@
+"""Time series: reading, frequencies, time stamps and covariates."""

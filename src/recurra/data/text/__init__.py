@@ -1,0 +1,1 @@
+"""Text: reading, tokens, vocabularies, subwords and tags."""
