@@ -73,3 +73,20 @@ def test_without_sentencepiece_the_way_out_is_said(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'recurra\[text\]'"):
         Subwords.train(TEXT)
+
+
+def test_exact_training_keeps_white_space_and_has_the_symbols_asked_for():
+    exact = Subwords.train_exact(["a  b\tc ", "  漢 naïve"] * 9, 300, symbols=["\n"])
+    line = "  c\t b  漢ü "
+    ids = exact.encode(line)
+    assert exact.decode(ids) == line
+    assert b"".join(map(exact.spell, ids)).decode() == line
+    assert exact.encode_lines([line, ""]) == [ids, []]
+    assert exact.decode([0, *ids]) == line  # 0 is unknown, the only special id
+    assert exact.decode([exact.id_of("\n")]) == "\n"
+    assert Subwords(exact.to_bytes()) == exact
+
+
+def test_a_piece_that_the_model_lacks_is_named():
+    with pytest.raises(DataError, match=r"no piece '\\n'; train it with this symbol"):
+        Subwords.train(TEXT, 330).id_of("\n")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.text.tokens import TOKENS, Bytes, Characters, Subwords, Tokenization, Words, learn_tokens
+from recurra.data.text.tokens import TOKENS, Bytes, Characters, SubwordTokens, Tokenization, Words, learn_tokens
 from recurra.data.text.tokens import tokenization_from_json as from_json
 from recurra.errors import DataError, MissingExtraError, ParameterError
 
@@ -93,15 +93,15 @@ def test_characters_are_numbered_by_frequency_and_the_rare_are_unknown():
 
 
 def test_subwords_of_long_and_small_texts():
-    assert len(Subwords.learn("ab " * 50, 2000)) < 300  # as many as there are
-    tokens = Subwords.learn("x" * 100_000 + "y", 270)
+    assert len(SubwordTokens.learn("ab " * 50, 2000)) < 300  # as many as there are
+    tokens = SubwordTokens.learn("x" * 100_000 + "y", 270)
     assert tokens.decode(tokens.encode("xxy\nx").codes.tolist()) == "xxy\nx"
     with pytest.raises(ParameterError, match=r"vocabulary_size: expected at least \d+, for the text's characters"):
-        Subwords.learn(TEXT, 40)
+        SubwordTokens.learn(TEXT, 40)
     with pytest.raises(DataError, match="no subwords can be learned"):
-        Subwords.learn("", 300)
-    assert Subwords.learn("no \udcff text\n" * 9, 300).find_unknown("\udcff") is None
-    assert Subwords.learn(TEXT, 300).to_json() == Subwords.learn(TEXT, 300).to_json()
+        SubwordTokens.learn("", 300)
+    assert SubwordTokens.learn("no \udcff text\n" * 9, 300).find_unknown("\udcff") is None
+    assert SubwordTokens.learn(TEXT, 300).to_json() == SubwordTokens.learn(TEXT, 300).to_json()
 
 
 def test_wrong_numbers_are_named():

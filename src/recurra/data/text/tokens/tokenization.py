@@ -9,9 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from recurra.errors import DataError
-
-__all__ = ["EncodedText", "Tokenization", "tokenization_from_json"]
+__all__ = ["LINE_END", "EncodedText", "Tokenization", "encoded", "utf8"]
 
 LINE_END = "\n"
 
@@ -103,26 +101,6 @@ class Tokenization(ABC):
             return decode(spelled)
 
         return text_of
-
-
-def tokenization_from_json(values: dict[str, Any]) -> Tokenization:
-    """A tokenisation that `to_json` gave.
-
-    Raises:
-        DataError: where it is of no known kind, or damaged.
-        MissingExtraError: for subwords without sentencepiece.
-    """
-    from recurra.data.text.tokens.subwords import Subwords
-    from recurra.data.text.tokens.symbols import Bytes, Characters, Words
-
-    kinds = {kind.name: kind for kind in (Characters, Bytes, Words, Subwords)}
-    kind = kinds.get(values.get("tokens", ""))
-    if kind is None:
-        raise DataError(f"tokens: expected one of {', '.join(kinds)}, got {values.get('tokens')!r}")
-    try:
-        return kind.from_json(values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"tokens: damaged ({error!r})") from error
 
 
 def encoded(codes: Tensor, text: str, unknown: Iterable[str] = ()) -> EncodedText:
