@@ -180,10 +180,10 @@ RAGGED = np.array([np.zeros(2), np.zeros(3)], dtype=object)
         ({"X": X[:, :0], "y": [0, 1]}, r"X has the shape \(2, 0, 2\)"),
         ({"X": X, "y": [0, 1, 2]}, r"y has the shape \(3,\), expected \(2,\) or \(2, K\) for 2 series"),
         ({"X": X, "y": [0.5, 1]}, r"y is of type float64, expected integers.*y.astype\(int\)"),
-        ({"X": X, "y": [[0], [1]]}, r"y is int64 \(2, 1\), expected \(N,\) for a label each"),
+        ({"X": X, "y": [[0], [1]]}, r"y is int64 \(2, 1\), expected \(N,\) for one label each"),
         ({"X": X, "y": [[0, 2], [1, 0]]}, r"y is int64 \(2, 2\), expected"),
         ({"X": X, "y": [[0, 1], [1, 0]], "classes": ["a"]}, r"classes are \('a',\), expected 2 different names"),
-        ({"X": X, "y": [0, 2], "classes": ["a", "b"]}, "series 2: y is 2, expected a number of one of the 2 classes"),
+        ({"X": X, "y": [0, 2], "classes": ["a", "b"]}, "series 2: y is 2, expected the index, from 0, of one of"),
         ({"X": X, "y": [b"a", b"\xff"]}, "bytes that are not UTF-8"),
         ({"X": X, "y": [0, 1], "lengths": [1, 0]}, "series 2: a length of 0, expected at least 1"),
         ({"X": X, "y": [0, 1], "lengths": [1, 4]}, r"series 2: a length of 4, expected at most the 3 steps of X \(2,"),
@@ -212,7 +212,7 @@ def test_files_that_are_no_arrays(tmp_path: Path):
 
 def test_a_set_of_series_is_consistent():
     one = np.zeros((2, 1), dtype=np.float32)
-    with pytest.raises(DataError, match="no series are in it"):
+    with pytest.raises(DataError, match="no series, expected at least one"):
         LabelledSeries((), None, ("1",), ())
     with pytest.raises(DataError, match="1 series and 2 labels"):
         LabelledSeries((one,), (("a",), ("b",)), ("1",), ("1",))

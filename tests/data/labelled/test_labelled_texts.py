@@ -104,7 +104,7 @@ BAD = {
     "few fields": ("a.tsv", 'text\tlabel\n"x\ny"\ta\nx\n', "line 4: 1 fields, expected 2 as in the header"),
     "an open quote": ("a.csv", 'text,label\nx,a\n"y,b\nz,c\n', "line 3: a quote opens here and is not closed"),
     "a quote inside": ("a.csv", 'text,label\n"y" z,b\n', r"line 2: text after a closing quote \(' z,b.*Double the"),
-    "only a header": ("a.csv", "text,label\n", "no texts are in it"),
+    "only a header": ("a.csv", "text,label\n", "no texts, expected at least one"),
     "empty": ("a.csv", "", "the file is empty"),
     "bytes": ("a.csv", b"text,label\nx,a\n\xff,b\n", "line 3: the text is not UTF-8"),
     "no JSON": ("a.jsonl", '{"text": "x", "label": "a"}\n{"text"\n', "line 2: not JSON .*expected an object"),
@@ -113,7 +113,7 @@ BAD = {
     "a number": ("a.jsonl", '{"text": 5, "label": "a"}', "line 1: text is 5, expected text in quotes"),
     "a label": ("a.jsonl", '{"text": "x", "label": {"a": 1}}', 'line 1: label is {"a": 1}, expected text, a number'),
     "not a number": ("a.jsonl", '{"text": "x", "label": NaN}', "line 1: label is NaN"),
-    "half a pair": ("a.jsonl", '{"text": "\\ud800", "label": "a"}', "line 1: half of a surrogate pair"),
+    "half a pair": ("a.jsonl", '{"text": "\\ud800", "label": "a"}', "line 1: the text has half of a surrogate pair"),
     "a name": ("a.txt", "x", r"a.txt: not a file of labelled texts, expected a name ending in .csv, .tsv, .jsonl"),
 }
 

@@ -60,7 +60,7 @@ def test_without_labels(tmp_path: Path):
     found = read(tmp_path, text, needs_labels=False)
     assert found.labels is None
     assert np.isnan(found.series[1]).all()
-    with pytest.raises(DataError, match="no labels are in it"):
+    with pytest.raises(DataError, match="the file holds no labels"):
         read(tmp_path, text)
     unknown = TS.replace(":up", ":?")
     assert read(tmp_path, unknown, needs_labels=False).labels is None

@@ -56,7 +56,7 @@ def test_without_known_covariates_nothing_is_missing():
             r"f.csv, row 0 \(series 'a'\): the stamp 2024-01-06 does not continue .* next step is 2024-01-05",
         ),
         (ahead(3, 2), r"row 0 \(series 'a'\): the stamp 2024-01-04 does not continue"),
-        (ahead(4, 2, "c"), r"f.csv: series 'c' not among the series of frame \(series 'a', 'b'\)"),
+        (ahead(4, 2, "c"), r"f.csv: series 'c' not in frame \(series 'a', 'b'\)"),
         (ahead(4, 2).drop("k"), r"f.csv: no column 'k'"),
         (ahead(4, 2).drop("unique_id"), r"f.csv: no column 'unique_id' to tell the 2 series"),
         (

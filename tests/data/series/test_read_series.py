@@ -105,7 +105,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match=r"not a file but a folder"):
         read_series(tmp_path)
     (tmp_path / "data.xlsx").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"data.xlsx: not a file this reads, .*\.parquet"):
+    with pytest.raises(DataError, match=r"data.xlsx: the file type is not supported, .*\.parquet"):
         read_series(tmp_path / "data.xlsx")
     (tmp_path / "data.csv.gz").write_bytes(b"not gzip")
     with pytest.raises(DataError, match=r"data.csv.gz: cannot be read"):
@@ -113,7 +113,7 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "data.parquet").write_bytes(b"not parquet")
     with pytest.raises(DataError, match=r"data.parquet: not a parquet file"):
         read_series(tmp_path / "data.parquet")
-    with pytest.raises(DataError, match=r"data.tsf: not a file this reads"):
+    with pytest.raises(DataError, match=r"data.tsf: the file type is not supported"):
         read_frame(write(tmp_path, "@data", "data.tsf"))
 
 

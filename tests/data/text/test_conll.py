@@ -143,7 +143,7 @@ def test_gzip_and_line_ends(tmp_path: Path) -> None:
 BAD = {
     "empty": ("a.conll", "", "the file is empty"),
     "blank": ("a.conll", "\n\n", "the file is empty"),
-    "no words": ("a.conllu", "# newdoc\n", "no words are in it"),
+    "no words": ("a.conllu", "# newdoc\n", "the file holds no words"),
     "fewer columns": ("a.conll", "a B\nb\n", r"line 2: expected 2 columns as in the lines before, got 1"),
     "not CoNLL-U": ("a.conllu", "a B\n", r"line 1: expected 10 tab-separated columns of CoNLL-U, got 1"),
     "an ID": ("a.conllu", CONLLU.replace("3.1\t", "x\t"), r"line 8: expected an ID such as 1, 1-2 or 1.1, got 'x'"),

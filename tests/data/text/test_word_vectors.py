@@ -70,7 +70,7 @@ BAD = {
     "no numbers": (b"word\n", "line 1: expected a word and 1 numbers, got 'word'"),
     "not UTF-8": (b"a 1 2\n\xff 1 2\n", "line 2: the text is not UTF-8"),
     "cut off": (as_binary(b"\n")[:-8], "cut off in word 4 of 4"),
-    "header only": (b"0 3\n", "no word vectors are in it"),
+    "header only": (b"0 3\n", "the file holds no word vectors"),
 }
 
 

@@ -1,1 +1,1 @@
-"""Batches: buckets by length, and lanes of a stream."""
+"""Batches of sequences of similar length, and of streams in parallel lanes."""

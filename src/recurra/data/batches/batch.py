@@ -1,4 +1,4 @@
-"""What one step of training reads, and the part of it that is one process's."""
+"""One training batch, and the part of it that one process reads."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +13,15 @@ __all__ = ["WHOLE", "Batch", "Share"]
 
 @dataclass(frozen=True)
 class Batch:
-    """What the module reads, and what the loss compares its output with.
+    """The input of the module and the target of the loss.
 
     Attributes:
         inputs: the module's first argument.
         target: the loss's second argument.
-        weight: what the loss is a mean over, such as the true steps of the batch; batches that make one update
-            together (accumulated, or on several processes) count by it. 0 for a batch that does not count.
-        resets: (B, T) bool, before which steps the carried state starts anew; the module's keyword argument
-            `resets`. None where it never does.
+        weight: the number of terms that the loss averages, such as the valid steps of the batch. Batches of one update
+            (accumulated, or on several processes) are weighted by it. A batch of weight 0 is ignored.
+        resets: (B, T) bool, true at the steps before which the carried state is reset; the module's keyword argument
+            `resets`. None: the state is never reset.
     """
 
     inputs: Any
@@ -32,14 +32,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Share:
-    """The part of every batch that is one process's.
+    """The part of every batch that one process reads.
 
     Args:
-        rank: of the process, from 0.
-        count: of processes.
+        rank: the rank of this process, from 0.
+        count: the number of processes.
 
     Raises:
-        ParameterError: for a rank that is not below the count.
+        ParameterError: the rank is negative, or not below the count.
     """
 
     rank: int = 0
@@ -50,7 +50,7 @@ class Share:
             raise ParameterError("rank", f"a number from 0 to {self.count - 1}", self.rank)
 
     def of(self, indices: np.ndarray) -> np.ndarray:
-        """Every `count`-th of the indices (n,), from `rank` on: all processes together have each once."""
+        """Every `count`-th of the indices (n,), starting at `rank`. Each index belongs to exactly one process."""
         return indices[self.rank :: self.count]
 
 

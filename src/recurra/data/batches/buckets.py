@@ -1,4 +1,4 @@
-"""Batches of sequences of like length, so that little is padded."""
+"""Batches of sequences of similar length, which need little padding."""
 
 import math
 from collections.abc import Sequence
@@ -16,30 +16,32 @@ __all__ = ["Buckets", "collate"]
 
 
 class Buckets:
-    """Which sequences make the batch of a step: indices(step), each sequence once an epoch.
+    """The sequences of each batch: buckets(step) returns their indices. Each epoch contains each sequence once.
 
-    Sorted by length, the sequences are cut into buckets of some batches each. In each epoch those of a bucket are
-    dealt to its batches anew, and all batches come in a new order; both follow from the seed and the epoch, so that the
-    answer is a function of the step (from 1) alone. Where the sequences do not fill the last batches, those of the
-    bucket of the shortest are made equally large.
+    The sequences are sorted by length and cut into buckets of several batches. In each epoch the sequences of a bucket
+    are shuffled among its batches, and the batches are shuffled. Both orders are derived from the seed and the epoch,
+    which makes the result a function of the step (from 1) alone. If the sequences do not fill the last batches, the
+    batches of the last bucket, that of the shortest sequences, are made equally large.
 
-    Every process takes every `share.count`-th sequence of each batch. Its part may be empty where a batch has fewer
-    sequences than there are processes; for the processes to make the same number of steps it then gives a batch (of any
-    sequence) of weight 0.
+    Each process reads every `share.count`-th sequence of each batch. This part is empty if the batch has fewer
+    sequences than there are processes. The caller must then pass a batch (of any sequence) with weight 0, because all
+    processes must make the same number of steps.
 
     Args:
-        lengths: of the sequences (N,), 0 or more.
-        batch_size: sequences of a batch, of all processes together.
-        tokens: steps of a batch, padding included, at most: B * max(lengths) <= tokens. Give one of the two.
-        seed: of the order.
-        shuffle: whether to shuffle; else the longest come first, in each epoch.
-        bucket_size: batches of a bucket: with more, batches are of more random composition, and padding is more. None
-            for a twentieth of all, from 2 to 100.
-        share: of each batch, this process's.
+        lengths: the lengths of the sequences (N,), 0 or more.
+        batch_size: the number of sequences in a batch, over all processes.
+        tokens: the largest number of steps in a batch, padding included: B * max(lengths) <= tokens. Give exactly one
+            of `batch_size` and `tokens`.
+        seed: the seed of the order.
+        shuffle: whether to shuffle. If false, each epoch begins with the longest sequences.
+        bucket_size: the number of batches in a bucket. A larger bucket mixes sequences more and pads more. None: a
+            twentieth of all batches, between 2 and 100.
+        share: the part of each batch that this process reads.
 
     Raises:
-        ParameterError: for no sequences, a negative length, both or none of `batch_size` and `tokens`, fewer tokens
-            than the longest sequence has, fewer sequences a batch than processes, or a number below 1.
+        ParameterError: there are no sequences, a length is negative, both or neither of `batch_size` and `tokens` are
+            set, `tokens` is less than the longest length, a batch has fewer sequences than there are processes, or a
+            size is below 1.
     """
 
     def __init__(
@@ -77,25 +79,28 @@ class Buckets:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in which each sequence is once; the same in each epoch."""
+        """The number of batches in an epoch."""
         return sum(len(sizes) for sizes in self._sizes)
 
     @property
     def padding_share(self) -> float:
-        """Padded steps over all steps of the batches of the first epoch, whole ones; others are much alike."""
+        """The fraction of padding among all steps of the first epoch, over all processes. Other epochs are similar."""
         batches = self._deal(0)
         padded = sum(len(batch) * int(self._lengths[batch].max()) for batch in batches)
         return 1 - int(self._lengths.sum()) / padded if padded else 0.0
 
     def epoch_of(self, step: int) -> int:
-        """The epoch, from 0, of a step, from 1."""
+        """The epoch (from 0) of a step (from 1)."""
         return (step - 1) // self.steps_per_epoch
 
     def __call__(self, step: int) -> np.ndarray:
-        """The indices (n,) of the sequences of this process's part of the batch of a step.
+        """The indices (n,) of the sequences in this process's part of the batch.
+
+        Args:
+            step: the training step, from 1.
 
         Raises:
-            ParameterError: for a step below 1.
+            ParameterError: `step` is below 1.
         """
         check_positive("step", step)
         epoch, position = divmod(step - 1, self.steps_per_epoch)
@@ -114,7 +119,7 @@ class Buckets:
         sizes: list[list[int]] = []
         done = 0
         while done < len(ordered):
-            # Any of a bucket may be in any of its batches: its longest says how many fit.
+            # Each sequence of a bucket may be in any of its batches; the longest one limits the batch size.
             fitting = batch_size or (tokens or 1) // max(int(ordered[done]), 1)
             count = min(fitting * bucket_size, len(ordered) - done)
             batches = -(-count // fitting)
@@ -123,10 +128,10 @@ class Buckets:
         return sizes
 
     def _deal(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch, of all processes together."""
+        """The batches of an epoch, over all processes."""
         if self._shuffle:
             generator = np.random.default_rng([self._seed, epoch])
-            # Equally long ones in any order: at the border of two buckets they may be in either.
+            # Sequences of equal length are in random order: at a border between buckets they may be in either.
             ordered = np.lexsort((generator.random(len(self._lengths)), -self._lengths))
         else:
             generator = None
@@ -143,11 +148,14 @@ class Buckets:
 
 
 def collate(sequences: Sequence[Tensor], padding: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Sequences (T_b, ...) as one tensor (B, T, ...), padded at their ends, and their lengths (B,).
+    """Stack sequences (T_b, ...) into one tensor (B, T, ...) with padding at their ends.
 
     Args:
-        sequences: one or more, alike but for T_b.
-        padding: its value; `recurra.data.batches.ignored.ignored_value` for targets.
+        sequences: one or more tensors. Only T_b may differ.
+        padding: the value of the padding. For targets, `recurra.data.batches.ignored.ignored_value` gives it.
+
+    Returns:
+        The padded tensor, and the lengths (B,) int64.
     """
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     return pad_sequence(list(sequences), batch_first=True, padding_value=padding), lengths

@@ -1,4 +1,4 @@
-"""Streams and sequences laid into parallel lanes, and read in segments: the batches of truncated BPTT."""
+"""Streams and sequences in parallel lanes that are read in segments: the batches of truncated BPTT."""
 
 import heapq
 from collections.abc import Sequence
@@ -16,18 +16,17 @@ __all__ = ["Lanes"]
 
 
 class Lanes:
-    """The batches of a stream, or of sequences laid one after the other, cut into segments: batch(step).
+    """The batches of one stream or of sequences that are laid end to end: lanes(step) returns one segment.
 
-    Row b of each batch is lane b, and each segment goes on where the one of the step before ended, so that the state
-    carried from batch to batch is always the right one; `Batch.resets` says where it starts anew: at the first step of
-    each sequence, and of an epoch. It is None for a batch without such a step. A batch is a function of its step (from
-    1) alone, the same however often it is asked for.
+    Row b of each batch is lane b. Each segment continues the segment of the previous step, and the carried state fits
+    it. `Batch.resets` is true where the state must be reset: at the first step of each sequence and of each epoch. It
+    is None if the batch has no such step. A batch depends on its step (from 1) alone.
 
-    Inputs are (B, T, ...) and targets (B, T, ...), T being `segment_length`, but for the last segment of an epoch less
-    where the lanes end there. Lanes that end earlier are padded: inputs by 0, targets by -100, or NaN where they are
-    floating-point (bool and uint8 become int64, to hold it). `Batch.weight` is the number of steps whose target counts.
+    Inputs and targets are (B, T, ...). T is `segment_length`; the last segment of an epoch may be shorter. Lanes that
+    end earlier are padded: inputs with 0, targets with -100, or with NaN if they are floating-point. Targets of bool
+    and uint8 become int64, which can hold -100. `Batch.weight` is the number of steps whose target is not ignored.
 
-    Make one with `from_stream` or `from_sequences`.
+    Use `from_stream` or `from_sequences` to create an object.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class Lanes:
             raise ParameterError("inputs", "at least one step with a target", "none")
         self._inputs = inputs
         self._target = target
-        # Where each piece starts in the inputs, and its steps (n, 2), longest first.
+        # (n, 2): the start of each piece in the inputs, and its number of steps. The longest comes first.
         self._pieces = pieces[pieces[:, 1] > 0]
         self._pieces = self._pieces[np.argsort(-self._pieces[:, 1], kind="stable")]
         self._segment_length = segment_length
@@ -68,18 +67,19 @@ class Lanes:
         target: Tensor | None = None,
         share: Share = WHOLE,
     ) -> "Lanes":
-        """One long stream cut into lanes of equal length (or one step less).
+        """Cut one long stream into lanes whose lengths differ by at most one step.
 
         Args:
-            inputs: (N, ...).
-            segment_length: T, steps of a batch.
-            batch_size: B, lanes, of all processes together.
-            target: (N, ...), what belongs to each step; the next element of the inputs where None.
-            share: of the lanes, this process's.
+            inputs: the stream (N, ...).
+            segment_length: T, the number of steps in a batch.
+            batch_size: B, the number of lanes, over all processes.
+            target: the target of each step (N, ...). None: the next element of the inputs.
+            share: the part of the lanes that this process reads.
 
         Raises:
-            ParameterError: for sizes below 1, a batch size that is no multiple of the processes, or no step.
-            ShapeError: where target and inputs are not of one length.
+            ParameterError: a size is below 1, `batch_size` is not a multiple of the number of processes, or the stream
+                has no step with a target.
+            ShapeError: inputs and target do not have the same length.
         """
         steps = _steps_with_target("inputs", inputs, target)
         check_positive("batch_size", batch_size)
@@ -98,22 +98,23 @@ class Lanes:
         shuffle: bool = True,
         share: Share = WHOLE,
     ) -> "Lanes":
-        """Sequences of any length, each whole in one lane, in lanes of nearly the same length.
+        """Lay sequences of any length into lanes of nearly equal length. Each sequence stays whole, in one lane.
 
         Args:
-            inputs: each (N_i, ...), alike but for N_i.
-            segment_length: T, steps of a batch.
-            batch_size: B, lanes, of all processes together.
-            target: each (N_i, ...), what belongs to each step; the next element of the same sequence where None, so
-                that the last has none and is left out.
-            seed: of the order, which is another in each epoch.
-            shuffle: whether the order within the lanes, the lanes, and which of equally long sequences is where are
-                drawn anew for each epoch.
-            share: of the lanes, this process's.
+            inputs: the sequences, each (N_i, ...). Only N_i may differ.
+            segment_length: T, the number of steps in a batch.
+            batch_size: B, the number of lanes, over all processes.
+            target: the targets of each sequence (N_i, ...). None: the next element of the same sequence; the last
+                element has no target and is left out.
+            seed: the seed of the order, which differs between epochs.
+            shuffle: whether each epoch shuffles the lanes, the sequences within a lane, and the places of sequences of
+                equal length.
+            share: the part of the lanes that this process reads.
 
         Raises:
-            ParameterError: for sizes below 1, a batch size that is no multiple of the processes, or no step.
-            ShapeError: where a target is not as long as its inputs, or there are not as many.
+            ParameterError: a size is below 1, `batch_size` is not a multiple of the number of processes, or no sequence
+                has a step with a target.
+            ShapeError: the numbers of inputs and targets differ, or a target does not have its input's length.
         """
         check_positive("seed", seed, at_least=0)
         if not inputs:
@@ -132,35 +133,35 @@ class Lanes:
 
     @property
     def batch_size(self) -> int:
-        """B, of all processes together."""
+        """B, the number of lanes over all processes."""
         return self._batch_size
 
     @property
     def segment_length(self) -> int:
-        """T, steps of a batch."""
+        """T, the number of steps in a batch."""
         return self._segment_length
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in which everything is read once."""
+        """The number of batches in an epoch."""
         return -(-self._steps // self._segment_length)
 
     def epoch_of(self, step: int) -> int:
-        """The epoch, from 0, of a step, from 1."""
+        """The epoch (from 0) of a step (from 1)."""
         return (step - 1) // self.steps_per_epoch
 
     def __call__(self, step: int) -> Batch:
-        """The batch of a step.
+        """The batch of a training step (from 1).
 
         Raises:
-            ParameterError: for a step below 1.
+            ParameterError: `step` is below 1.
         """
         check_positive("step", step)
         epoch, segment = divmod(step - 1, self.steps_per_epoch)
         first = segment * self._segment_length
         at = np.arange(first, min(first + self._segment_length, self._steps))
         keys, pieces = self._lay(epoch)
-        # All lanes stand one after the other on one line of keys, so that one search finds every step's piece.
+        # The keys of all lanes form one sorted array. One search then finds the piece of every step.
         wanted = self._rows[:, None] * self._steps + at
         found = np.searchsorted(keys, wanted, side="right") - 1
         within = wanted - keys[found]
@@ -170,7 +171,7 @@ class Lanes:
         return self._batch(index, torch.from_numpy(padding), torch.from_numpy(resets))
 
     def _batch(self, index: Tensor, padding: Tensor, resets: Tensor) -> Batch:
-        """Inputs and targets at these places (B, T) of the joined sequences."""
+        """The batch at these indices (B, T) of the joined sequences."""
         inputs, target = self._inputs[index], self._target[index]
         if target.dtype in (torch.bool, torch.uint8):
             target = target.long()
@@ -182,11 +183,11 @@ class Lanes:
         return Batch(inputs, target, float(weight), resets.to(inputs.device) if resets.any() else None)
 
     def _lay(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The pieces (n, 2) in the order of the lanes, and the key of the first step of each (n,)."""
+        """The key of the first step of each piece (n,), and the pieces (n, 2) in the order of the lanes."""
         if self._seed is None:
             epoch = 0
         if epoch not in self._laid:
-            # The one before is kept: with overlapping segments steps on both sides of its end are read in turn.
+            # The previous epoch stays cached: around its end, steps of both epochs may be requested in turn.
             self._laid = {number: laid for number, laid in self._laid.items() if number == epoch - 1}
             self._laid[epoch] = self._lay_anew(epoch)
         return self._laid[epoch]
@@ -194,7 +195,7 @@ class Lanes:
     def _lay_anew(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         pieces, lanes = self._pieces, self._lane_of
         if self._seed is None:
-            # In the order given: by their start.
+            # Without shuffling, pieces keep the order of their starts.
             order = np.lexsort((pieces[:, 0], lanes))
         else:
             generator = np.random.default_rng([self._seed, epoch])
@@ -205,12 +206,12 @@ class Lanes:
         before = np.cumsum(pieces[:, 1]) - pieces[:, 1]
         first_of_lane = before[np.searchsorted(lanes, lanes)]
         keys = lanes * self._steps + before - first_of_lane
-        # A piece of nothing before all others, for a lane without any.
+        # An empty piece comes first; it serves lanes without pieces.
         return np.concatenate([[0], keys]), np.concatenate([[[0, 0]], pieces])
 
 
 def _balance(lengths: np.ndarray, lanes: int) -> np.ndarray:
-    """A lane for each length, longest first: the one with the fewest steps so far (Graham 1969)."""
+    """The lane of each length (longest first): always the lane with the fewest steps so far (Graham 1969)."""
     heap = [(0, lane) for lane in range(lanes)]
     found = np.empty(len(lengths), dtype=np.int64)
     for i, length in enumerate(lengths.tolist()):

@@ -1,1 +1,1 @@
-"""Files of text and delimited tables."""
+"""Readers of text files and of delimited tables."""

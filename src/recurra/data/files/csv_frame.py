@@ -1,4 +1,4 @@
-"""CSV text to a frame of strings: what the strings mean is for the reader of each column to say."""
+"""CSV text as a frame of strings. The reader of each column interprets them."""
 
 import csv
 import io
@@ -15,22 +15,22 @@ __all__ = ["csv_frame", "csv_header", "csv_rows"]
 
 
 def csv_header(text: str) -> tuple[list[str], str]:
-    """The names in the first line, and the delimiter: the most frequent there of comma, semicolon and tab."""
+    """The column names in the first line, and the delimiter: its most frequent one of comma, semicolon and tab."""
     line = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=line.count)
     return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))], delimiter
 
 
 def csv_rows(text: str, delimiter: str) -> "_Reader":
-    """The lines as lists of cells, the header first."""
+    """An iterator of rows as lists of cells. The header comes first."""
     return csv.reader(io.StringIO(text), delimiter=delimiter)
 
 
 def csv_frame(text: str, source: str) -> pl.DataFrame:
-    """All columns as strings, null where blank. Row i is line i + 2, blank lines included.
+    """Read all columns as strings. Blank cells are null. Row i is line i + 2; blank lines count as rows.
 
     Raises:
-        DataError: no header, a column name twice, or a line with more cells than the header.
+        DataError: the header is missing or has a name twice, or a line has more cells than the header.
     """
     header, delimiter = csv_header(text)
     if not any(header):
@@ -42,7 +42,7 @@ def csv_frame(text: str, source: str) -> pl.DataFrame:
         frame = pl.read_csv(io.BytesIO(text.encode()), separator=delimiter, infer_schema=False)
     except pl.exceptions.PolarsError as error:
         raise DataError(_fault(text, delimiter, len(header), source, str(error))) from None
-    # Blank names, as a spreadsheet writes at the right, keep what polars calls them.
+    # Spreadsheets write columns with blank names at the right. These keep the names that polars makes up.
     return frame.rename({old: name for old, name in zip(frame.columns, header, strict=True) if name})
 
 

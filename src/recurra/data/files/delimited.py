@@ -1,4 +1,4 @@
-"""Rows of comma- or tab-separated text below their header, each with the line on which it begins."""
+"""Tables of comma- or tab-separated text with a header. Each row knows the line on which it begins."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ class Delimited:
     """A table of text.
 
     Attributes:
-        names: of the columns.
-        rows: the fields of each row, as many as there are names.
-        lines: on which the rows begin, from 1.
-        source: the path.
+        names: the column names.
+        rows: the fields of each row, one per column.
+        lines: the line on which each row begins, from 1.
+        source: the path of the file.
     """
 
     names: tuple[str, ...]
@@ -31,10 +31,14 @@ class Delimited:
     source: str
 
     def position(self, name: str, option: str) -> int:
-        """The position of a column, from 0.
+        """The index of a column, from 0.
+
+        Args:
+            name: the column's name.
+            option: the command-line option that names this column, for the message.
 
         Raises:
-            DataError: where it is not there, or twice; the message names the columns and the option.
+            DataError: the column is missing, or occurs twice. The message lists the columns.
         """
         if name not in self.names:
             hint = " The first line must hold the names of the columns."
@@ -45,14 +49,14 @@ class Delimited:
 
 
 def missing_column(place: str, name: str, there: Sequence[str], option: str, hint: str = "") -> DataError:
-    """The error to raise for a column that is not there.
+    """The error to raise for a missing column.
 
     Args:
-        place: the file, and the line where it matters.
-        name: of the column.
-        there: names that are there.
-        option: of the command, that names the column.
-        hint: more to say, after a space.
+        place: the file, and the line if one is at fault.
+        name: the missing column.
+        there: the names of the columns that exist.
+        option: the command-line option that names the column.
+        hint: another sentence for the message, with a space before it.
     """
     close = get_close_matches(name.lower(), [other.lower() for other in there], n=1)
     guess = next((other for other in there if close and other.lower() == close[0]), None)
@@ -66,14 +70,14 @@ def missing_column(place: str, name: str, there: Sequence[str], option: str, hin
 
 
 def delimited_rows(text: str, delimiter: str, source: str) -> Delimited:
-    """Split a table into fields. Blank lines are left out.
+    """Split a table into fields. Blank lines are skipped.
 
-    Quotes are RFC 4180's: a field in double quotes may hold delimiters, newlines and doubled quotes. Many
-    tab-separated files mean their quotes as text: where every line has as many tabs as the header, a line is a row,
-    and a field is in quotes only where it is so from end to end.
+    Quotes follow RFC 4180: a field in double quotes may contain delimiters, newlines and doubled quotes. Many
+    tab-separated files use quotes as plain text. If every line of such a file has as many tabs as the header, each line
+    is one row, and a field is quoted only if it begins and ends with a quote.
 
     Raises:
-        DataError: a faulty quote, or a row that has not as many fields as the header.
+        DataError: a quote is misplaced, or a row does not have as many fields as the header.
     """
     if '"' not in text or (delimiter == "\t" and _is_row_a_line(text)):
         numbered = enumerate(text.removesuffix("\n").split("\n"), start=1)
@@ -117,7 +121,7 @@ def _quoted_records(text: str, delimiter: str, source: str) -> Iterator[tuple[in
         if after < end and text[after] not in (delimiter, "\n"):
             raise DataError(
                 f"{source}, line {line}: text after a closing quote ({text[after : after + 20]!r}), expected "
-                f"{delimiter!r} or the end of the line. Double the quotes inside of a quoted field."
+                f"{delimiter!r} or the end of the line. Double the quotes inside a quoted field."
             )
         row.append(match[1].replace('""', '"') if match.re is _QUOTED else match[0])
         line += text.count("\n", at, after)

@@ -1,4 +1,4 @@
-"""Text files, plain or gzipped, as UTF-8."""
+"""Text files in UTF-8, plain or gzipped."""
 
 import gzip
 import zlib
@@ -10,7 +10,7 @@ __all__ = ["check_file", "read_text"]
 
 
 def check_file(path: str | Path) -> Path:
-    """The path of an existing, non-empty file. Raises DataError else."""
+    """Check that a path names a file that exists and is not empty, and return it. Raises DataError otherwise."""
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file. Check the path.")
@@ -22,10 +22,10 @@ def check_file(path: str | Path) -> Path:
 
 
 def read_text(path: str | Path) -> str:
-    """The file's text, its lines ended by a newline, without a byte-order mark; .gz is decompressed.
+    """Read a text file. Line ends become newlines, a byte-order mark is removed, and .gz is decompressed.
 
     Raises:
-        DataError: not there, unreadable, empty, binary, or not UTF-8.
+        DataError: the file is missing, unreadable, empty, binary, or not UTF-8.
     """
     path = check_file(path)
     try:

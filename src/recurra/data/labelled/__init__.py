@@ -1,1 +1,1 @@
-"""Labelled examples: texts and series with their labels."""
+"""Labelled examples: readers of texts and series with their labels."""

@@ -30,25 +30,26 @@ class _Attribute:
 @dataclass
 class _Header:
     attributes: list[_Attribute] = field(default_factory=list)
-    within: str | None = None  # the relational attribute whose own are being declared
+    within: str | None = None  # the relational attribute whose inner attributes are being declared
 
 
 def cases_from_arff(text: str, source: str, label_column: str = "label", needs_labels: bool = True) -> SeriesCases:
-    """Read what an ARFF file holds, a series a row.
+    """Read the series of an ARFF file, one per row.
 
-    Of one channel, each numeric attribute is a step. Of several, one relational attribute holds them: in quotes, a
-    channel a line, the two characters `\\n` between lines, commas between values. Steps at the end of a row that are
-    missing (`?`) in all channels only fill it up and are cut off, unless all are missing.
+    In a file of one channel, each numeric attribute is a step. In a file of several channels, one relational attribute
+    holds them all, in quotes: one channel per line, the two characters `\\n` between lines, commas between values.
+    Steps at the end of a row that are missing (`?`) in all channels are padding and are cut off, unless all steps are
+    missing.
 
     Args:
-        text: the file.
-        source: what messages call it.
-        label_column: the attribute of the class; the last where there is none of this name.
-        needs_labels: whether there must be one. Else a file whose last attribute is no text has no labels.
+        text: the content of the file.
+        source: the name of the file in messages.
+        label_column: the attribute of the class. If there is no such attribute, the last one is used.
+        needs_labels: whether the file must have labels. If false, a file whose last attribute is numeric has no labels.
 
     Raises:
-        DataError: the file does not follow the format, has sparse rows, or other attributes; the message names the
-            line.
+        DataError: the file does not follow the format, or has sparse rows or attributes of other types. The message
+            names the line.
     """
     header = _Header()
     cases = SeriesCases([], [], [])
@@ -111,7 +112,7 @@ def _attribute(line: str, place: str) -> _Attribute:
 
 
 def _class_position(header: _Header, source: str, label_column: str, needed: bool) -> int | None:
-    """Which attribute is the class, after a check of the others."""
+    """The index of the class attribute, after a check of the other attributes. None: the file has no class."""
     attributes = header.attributes
     if header.within is not None:
         raise DataError(f"{source}: the relational attribute {header.within!r} has no @end before @data.")
@@ -150,7 +151,7 @@ def _row(header: _Header, line: str, place: str) -> list[str | None]:
 
 
 def _fields(line: str, place: str) -> list[str | None]:
-    """The values between commas, None where one is missing."""
+    """The values between commas. Missing values are None."""
     if "'" not in line and '"' not in line:
         return [None if value == "?" else value for value in (part.strip() for part in line.split(","))]
     found: list[str | None] = []
@@ -168,7 +169,7 @@ def _fields(line: str, place: str) -> list[str | None]:
 
 
 def _plain(value: str) -> str:
-    """Without quotes and escapes."""
+    """A value without its quotes and escapes."""
     if value[:1] not in ("'", '"'):
         return value
     return _ESCAPE.sub(lambda match: _escaped(match[1]), value[1:-1]) if "\\" in value else value[1:-1]
@@ -187,7 +188,7 @@ def _channels(value: str | None, place: str) -> np.ndarray:
 
 
 def _cut(values: np.ndarray) -> np.ndarray:
-    """(T, C) without steps at the end at which all is missing, where any is not."""
+    """Cut the steps at the end of (T, C) that are missing in all channels, unless all steps are."""
     held = np.flatnonzero(~np.isnan(values).all(axis=1))
     return values[: held[-1] + 1] if len(held) else values
 

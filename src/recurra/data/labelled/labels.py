@@ -1,4 +1,4 @@
-"""Labels of items: one each, or with several labels any number."""
+"""Labels of items: one label each, or any number (multi-label)."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,28 +10,28 @@ Labels = tuple[str, ...]
 
 
 def check_separator(separator: str | None) -> None:
-    """Refuse an empty separator of labels. Raises ParameterError."""
+    """Raise ParameterError if the separator of labels is empty."""
     if separator == "":
-        raise ParameterError("label_separator", "at least one character, or None for one label an item", separator)
+        raise ParameterError("label_separator", "at least one character, or None for one label per item", separator)
 
 
 def item_labels(
     fields: Sequence[str | Labels | None], separator: str | None, needed: bool, place: Callable[[int], str]
 ) -> tuple[Labels, ...] | None:
-    """The labels of each item, without the spaces around them, each once.
+    """Split the label fields of items. Spaces around labels and repeated labels are removed.
 
     Args:
-        fields: what the file says of each: a field's text, labels already apart, or None where it says nothing.
-        separator: what stands between labels in a field, so that a blank one is an item without labels; None for
-            fields of one label, of which none may be blank.
-        needed: whether an item without its field is an error; else there are then no labels at all.
-        place: how messages call item k, with the file's name.
+        fields: the label field of each item: text, labels that are already split, or None for a missing field.
+        separator: the text between the labels of a field; a blank field is then an item without labels. None: each
+            field is one label, and must not be blank.
+        needed: whether every item must have its field.
+        place: a function that names item k in messages, with the file's name.
 
     Returns:
-        labels, or None where they are not needed and one is not there.
+        The labels of each item. None if a field is missing and labels are not needed.
 
     Raises:
-        DataError: a label that is missing or blank.
+        DataError: a label is missing or blank.
     """
     found: list[Labels] = []
     for k, field in enumerate(fields):
@@ -47,7 +47,7 @@ def item_labels(
 
 
 def _parts(field: str | Labels | None, separator: str | None) -> list[str] | None:
-    """The labels of a field, None where it is missing."""
+    """The labels of a field. None: the field is missing."""
     if isinstance(field, str):
         if not field.strip():
             return None if separator is None else []

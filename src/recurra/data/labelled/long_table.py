@@ -1,4 +1,4 @@
-"""Series with a label from a long table: a row a step."""
+"""Labelled series from a long table, which has one row per step."""
 
 from pathlib import Path
 
@@ -24,22 +24,22 @@ _WAY_OUT = "Encode it as numbers, or remove it; if it is the label, name it with
 def cases_from_long(
     path: str | Path, label: str = "label", id_: str = "id", time: str = "time", needs_labels: bool = True
 ) -> SeriesCases:
-    """Read what a long table holds: a row for each series and step, as .csv or .tsv (also .gz), or .parquet.
+    """Read a long table with one row per series and step, from .csv or .tsv (also .gz) or .parquet.
 
-    The columns beside those named are the channels; of those without a name, as a spreadsheet or an index leaves
-    them, none. The steps of a series are the rows of its id, in the order of the time column where there is one;
-    times may be whatever numbers, ISO dates or stamps. The label is the same in all rows of a series, or blank in some.
+    All other named columns are channels. Columns without a name, as spreadsheets and saved indices leave them, are
+    ignored. The steps of a series are the rows with its id, sorted by the time column if there is one. Times are
+    numbers, ISO dates or time stamps. All rows of a series have the same label, or a blank.
 
     Args:
-        path: of the file.
+        path: the file.
         label: the column of the labels.
-        id_: of the series' names.
-        time: of the times; "time" may be missing, and the rows are then in order.
-        needs_labels: whether the labels' column must be there.
+        id_: the column of the series ids.
+        time: the column of the times. The default, "time", may be missing; the rows are then in order.
+        needs_labels: whether the column of the labels must exist.
 
     Raises:
-        DataError: a column that is not there, a missing id or time, a time that is twice in a series, a value that is
-            no number, or a series with two labels; the message names the line.
+        DataError: a column, an id or a time is missing, a time occurs twice in a series, a value is not a number, or a
+            series has two labels. The message names the line.
     """
     table, named = _table(path)
     for name, option in ((id_, "--id-column"), (label, "--label-column"), (time, "--time-column")):
@@ -67,7 +67,7 @@ def cases_from_long(
 
 
 def _table(path: str | Path) -> tuple[Table, list[str]]:
-    """The table, and those of its columns that have a name."""
+    """The table, and its columns that have a name."""
     if str(path).lower().endswith(_PARQUET):
         frame, source = read_frame(path), Source(str(path))
         return Table(frame, np.arange(frame.height), source), frame.columns
@@ -77,7 +77,7 @@ def _table(path: str | Path) -> tuple[Table, list[str]]:
 
 
 def _codes(table: Table, name: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """The ids in the order of their first rows, and which of them each row has."""
+    """The ids in the order of their first rows, and the index of each row's id."""
     text = _text(table, name)
     if text.null_count():
         row = int(text.is_null().arg_max() or 0)
@@ -88,7 +88,7 @@ def _codes(table: Table, name: str) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def _text(table: Table, name: str) -> pl.Series:
-    """A column as text, null where blank."""
+    """A column as text. Blanks are null."""
     column = table.frame[name]
     if column.dtype.is_nested() or column.dtype == pl.Object:
         raise DataError(f"{table.source.name}: {name} is of type {column.dtype}, expected text or numbers.")
@@ -96,7 +96,7 @@ def _text(table: Table, name: str) -> pl.Series:
 
 
 def _times(table: Table, name: str) -> np.ndarray:
-    """What the rows are sorted by: integers, other numbers, or stamps."""
+    """The times by which rows are sorted: integers, other numbers, or stamps."""
     column = table.frame[name]
     if column.dtype == pl.String:
         column = column.str.strip_chars().replace("", None)
@@ -119,7 +119,7 @@ def _times(table: Table, name: str) -> np.ndarray:
 def _refuse_duplicates(
     table: Table, name: str, times: np.ndarray, ids: tuple[str, ...], code: np.ndarray, order: np.ndarray
 ) -> None:
-    """Of rows sorted by id and time, those of one id that have the same time."""
+    """Raise DataError if two rows of one id have the same time. The rows are sorted by id and time."""
     twice = np.flatnonzero((times[1:] == times[:-1]) & (code[1:] == code[:-1]))
     if len(twice):
         at = int(twice[0])
@@ -129,7 +129,7 @@ def _refuse_duplicates(
 
 
 def _labels(table: Table, name: str, ids: tuple[str, ...], code: np.ndarray) -> list[str]:
-    """Of each series, "" where its rows have none."""
+    """The label of each series. It is "" if none of its rows has a label."""
     text = _text(table, name)
     rows = pl.DataFrame({"code": code, "row": np.arange(len(code)), "label": text}).drop_nulls()
     first = rows.unique("code", keep="first", maintain_order=True)

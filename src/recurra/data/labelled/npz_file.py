@@ -1,4 +1,4 @@
-"""Series and their labels as numpy's arrays."""
+"""Labelled series from an .npz file of numpy arrays."""
 
 import zipfile
 import zlib
@@ -21,25 +21,25 @@ _NO_OBJECTS = (
 
 
 def cases_from_npz(path: str | Path, needs_labels: bool = True) -> SeriesCases:
-    """Read what an .npz file holds, as numpy.savez and savez_compressed write it.
+    """Read the arrays of an .npz file that numpy.savez or savez_compressed wrote.
 
-    X: numbers, NaN where missing, of one of these shapes, for N series of C channels:
-        (N, T, C), or (N, T) for one channel: padded at the end to T steps where `lengths` is there.
-        (sum of lengths, C), or (sum of lengths,) for one channel: the series one after the other, with `lengths`.
-            Where a matrix fits (N, T) too, it is this.
-    lengths: (N,) integers, the number of steps of each; at least 1.
-    y: the labels, one of these:
-        (N,) integers, text or booleans: a label each. Booleans become "true" and "false".
-        (N, K) booleans, or 0 and 1: of K classes, those that a series has.
-    classes: (K,) text or integers, the names of the K; without it they are "0", "1" and so on. For y of integers (N,)
-        that count from 0, their names likewise.
+    X: numbers, NaN for missing values, in one of these shapes, for N series of C channels:
+        (N, T, C), or (N, T) for one channel: padded at the end to T steps if there is an array `lengths`.
+        (sum of lengths, C), or (sum of lengths,) for one channel: the series end to end, with `lengths`. If a matrix
+            fits (N, T) too, it is read this way.
+    lengths: (N,) integers, the length of each series, at least 1.
+    y: the labels, in one of these forms:
+        (N,) integers, text or booleans: one label each. Booleans become "true" and "false".
+        (N, K) booleans, or 0 and 1: multi-label; true for the classes of the series, among K.
+    classes: (K,) text or integers, the names of the classes. Without it they are "0", "1" and so on. For integers y
+        (N,) it names the classes that y indexes from 0.
 
     Args:
-        path: of the file.
-        needs_labels: whether y must be there.
+        path: the file.
+        needs_labels: whether the file must have y.
 
     Raises:
-        DataError: no such file, an array that is missing, of Python objects, or of a shape or type not said here.
+        DataError: the file or an array is missing, or an array holds Python objects or has another shape or type.
     """
     source = str(path)
     arrays = _arrays(check_file(path), source, ("X", "y") if needs_labels else ("X",))
@@ -104,7 +104,7 @@ def _labels(y: np.ndarray, classes: np.ndarray | None, count: int, source: str) 
     if y.ndim not in (1, 2) or len(y) != count:
         raise DataError(f"{source}: y has the shape {y.shape}, expected ({count},) or ({count}, K) for {count} series.")
     if y.ndim == 2:
-        return list(_several(y, classes, source))
+        return list(_multi_label(y, classes, source))
     if y.dtype.kind in "biu":
         names = None if classes is None or y.dtype.kind == "b" else _names(classes, source)
         if names is not None and len(set(names)) < len(names):
@@ -112,8 +112,8 @@ def _labels(y: np.ndarray, classes: np.ndarray | None, count: int, source: str) 
         if names is not None and ((y < 0) | (y >= len(names))).any():
             wrong = int(np.argmax((y < 0) | (y >= len(names))))
             raise DataError(
-                f"{source}, series {wrong + 1}: y is {y[wrong]}, expected a number of one of the {len(names)} classes, "
-                "from 0."
+                f"{source}, series {wrong + 1}: y is {y[wrong]}, expected the index, from 0, of one of the "
+                f"{len(names)} classes."
             )
         return [str(value).lower() if names is None else names[value] for value in y.tolist()]
     if y.dtype.kind not in "US":
@@ -123,11 +123,11 @@ def _labels(y: np.ndarray, classes: np.ndarray | None, count: int, source: str) 
     return list(_names(y, source))
 
 
-def _several(y: np.ndarray, classes: np.ndarray | None, source: str) -> list[Labels]:
+def _multi_label(y: np.ndarray, classes: np.ndarray | None, source: str) -> list[Labels]:
     if y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all() or y.shape[1] < 2:
         raise DataError(
-            f"{source}: y is {y.dtype} {y.shape}, expected (N,) for a label each, or booleans (N, K) of 2 classes or "
-            "more, with 0 and 1 for them."
+            f"{source}: y is {y.dtype} {y.shape}, expected (N,) for one label each, or booleans or 0 and 1 of shape "
+            "(N, K) for K of at least 2 classes."
         )
     names = tuple(str(k) for k in range(y.shape[1])) if classes is None else _names(classes, source)
     if len(names) != y.shape[1] or len(set(names)) < len(names):

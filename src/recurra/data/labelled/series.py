@@ -1,4 +1,4 @@
-"""Series with labels, from the files that archives of series and tables come in."""
+"""Labelled series from the file formats of series archives, and from tables."""
 
 import json
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ _KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class LabelledSeries:
-    """N series of C channels, and what they are labelled.
+    """N series of C channels, and their labels.
 
     Attributes:
-        series: each (T, C) float32 with its own T of at least 1, NaN where missing.
-        labels: of each series; None where there are none.
-        channels: the names of the C.
-        ids: the names of the N.
+        series: arrays (T, C) float32, each with its own T of at least 1. Missing values are NaN.
+        labels: the labels of each series. None: there are no labels.
+        channels: the names of the C channels.
+        ids: the names of the N series.
         source: the path, for messages.
 
     Raises:
-        DataError: for no series, a shape that does not fit, or not as many labels or ids.
+        DataError: there are no series, the shapes do not fit, or the numbers of series, labels and ids differ.
     """
 
     series: tuple[np.ndarray, ...]
@@ -50,7 +50,7 @@ class LabelledSeries:
 
     def __post_init__(self) -> None:
         if not self.series:
-            raise DataError(f"{self.source}: no series are in it, expected at least one.")
+            raise DataError(f"{self.source}: no series, expected at least one.")
         for word, given in (("labels", self.labels), ("ids", self.ids)):
             if given is not None and len(given) != len(self.series):
                 raise DataError(f"{self.source}: {len(self.series)} series and {len(given)} {word}, expected as many.")
@@ -68,7 +68,7 @@ class LabelledSeries:
         """A checksum of all values, labels and names, in hexadecimal."""
         found = sha256(json.dumps([self.labels, self.channels, self.ids]).encode())
         for values in self.series:
-            # One NaN for all the bits that mean it.
+            # NaN has many bit patterns; the digest uses one.
             plain = np.where(np.isnan(values), np.float32("nan"), values).astype("<f4")
             found.update(f"{plain.shape} ".encode() + plain.tobytes())
         return found.hexdigest()
@@ -86,26 +86,24 @@ def read_labelled_series(
     """Read series and labels.
 
     ts: the format of the UCR and UEA archives in sktime and aeon (see `cases_from_ts`).
-    arff: Weka's, as the same archives have it (see `cases_from_arff`).
-    npz: numpy's arrays X and y (see `cases_from_npz`).
-    csv: a long table, a row a step, as .csv, .tsv or .parquet (see `cases_from_long`).
+    arff: Weka's format, in which the same archives are published (see `cases_from_arff`).
+    npz: the numpy arrays X and y (see `cases_from_npz`).
+    csv: a long table with one row per step, as .csv, .tsv or .parquet (see `cases_from_long`).
 
-    All but npz and parquet may be compressed (.gz).
+    All formats except npz and parquet may be compressed (.gz).
 
     Args:
-        path: of the file.
-        kind: one of the above, or "auto" to go by the end of the file's name.
-        label_column: of a long table, and the class of an ARFF file where it has an attribute of this name.
-        id_column: of a long table, which rows are of one series.
-        time_column: of a long table, by which the rows of a series are sorted.
-        label_separator: what stands between the labels of a series, where it may have any number of them; None
-            where each has one.
-        needs_labels: whether each series must have a label. Else the labels are None where the file has none or
-            one of them is missing.
+        path: the file.
+        kind: one of the above, or "auto" to choose by the extension of the file name.
+        label_column: the column of the labels in a long table, or the class attribute of an ARFF file.
+        id_column: the column of a long table with the id of each row's series.
+        time_column: the column of a long table by which the rows of a series are sorted.
+        label_separator: the text between the labels of a series (multi-label). None: each series has one label.
+        needs_labels: whether each series must have a label. If false, the labels are None if one is missing.
 
     Raises:
-        DataError: a file that cannot be used as it is; the message names the place and the way out.
-        ParameterError: an unknown kind, an empty separator, or one column for two things.
+        DataError: the file has a fault. The message names the place and says what to do.
+        ParameterError: the kind is unknown, the separator is empty, or one column has two roles.
     """
     check_separator(label_separator)
     if kind not in ("auto", *_KINDS):
@@ -137,9 +135,9 @@ def _kind_by_name(path: str | Path) -> str:
 
 def _labelled(cases: SeriesCases, source: str, separator: str | None, needs_labels: bool) -> LabelledSeries:
     if not cases.series:
-        raise DataError(f"{source}: no series are in it.")
+        raise DataError(f"{source}: the file holds no series.")
     if cases.fields is None and needs_labels:
-        raise DataError(f"{source}: no labels are in it, expected those of each series.")
+        raise DataError(f"{source}: the file holds no labels, expected those of each series.")
     count = cases.series[0].shape[1]
     channels = cases.channels or _numbered(count)
     series = []
@@ -160,7 +158,7 @@ def _numbered(count: int) -> tuple[str, ...]:
 
 
 def _finite(values: np.ndarray, channels: Sequence[str], place: str) -> np.ndarray:
-    """As float32. Raises DataError where a value is infinite, or is so in float32."""
+    """Convert to float32. Raises DataError if a value is infinite or overflows float32."""
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(values, dtype=np.float32)
     if np.isinf(single).any():

@@ -1,4 +1,4 @@
-"""Series as a file has them, before their labels are taken apart."""
+"""Series as a file holds them, before their labels are split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ __all__ = ["SeriesCases", "numbers", "side_by_side"]
 
 @dataclass(frozen=True)
 class SeriesCases:
-    """N series and what the file says of each.
+    """N series of a file, with their label fields.
 
     Attributes:
-        series: each (T, C), of any numeric type, NaN where missing.
-        fields: of the labels, None where one is missing; None where the file has none.
-        places: of each, for messages, with the file's name.
-        channels: names; "1", "2" and so on where empty.
-        ids: names of the series; "1", "2" and so on where empty.
+        series: arrays (T, C) of any numeric type. Missing values are NaN.
+        fields: the label field of each series. A missing one is None. None: the file has no labels.
+        places: the name of each series in messages, with the file's name.
+        channels: the channel names. Empty: "1", "2" and so on.
+        ids: the names of the series. Empty: "1", "2" and so on.
     """
 
     series: list[np.ndarray]
@@ -31,38 +31,39 @@ class SeriesCases:
 
 
 def numbers(fields: Sequence[str | None], place: str) -> np.ndarray:
-    """The fields as (len(fields),) float64, NaN where one is None, "?" or "NaN".
+    """Convert fields to (len(fields),) float64. None, "?" and "NaN" become NaN.
 
     Raises:
-        DataError: a field that is no number.
+        DataError: a field is not a number.
     """
     fields = ["nan" if field is None or field.strip() == "?" else field for field in fields]
     try:
         found = np.array([float(field) for field in fields])
-        if not any("_" in field for field in fields):  # Python's own way to write 1000 as 1_000
+        if not any("_" in field for field in fields):  # Python reads 1_000 as 1000; a file does not mean it
             return found
         position = next(k for k, field in enumerate(fields) if "_" in field)
     except ValueError:
         position = next(k for k, field in enumerate(fields) if not _is_number(field))
     got = fields[position].strip()[:40]
-    raise DataError(f"{place}: value {position + 1} is {got!r}, expected a number, or ? where it is missing.")
+    raise DataError(f"{place}: value {position + 1} is {got!r}, expected a number, or ? for a missing value.")
 
 
 def side_by_side(channels: Sequence[np.ndarray], place: str, word: str) -> np.ndarray:
-    """Channels, each (T,), as (T, C).
+    """Stack channels (T,) into (T, C).
 
     Args:
-        place: for the message.
-        word: what the file's format calls a channel.
+        channels: one or more arrays (T,).
+        place: the name of the series in the message.
+        word: the word of the file format for a channel.
 
     Raises:
-        DataError: where they are not of one length.
+        DataError: the channels differ in length.
     """
     for k, channel in enumerate(channels):
         if len(channel) != len(channels[0]):
             raise DataError(
-                f"{place}: {word} 1 has {len(channels[0])} values and {word} {k + 1} has {len(channel)}, expected as "
-                "many in each. Write ? where a value is missing."
+                f"{place}: {word} 1 has {len(channels[0])} values and {word} {k + 1} has {len(channel)}, expected the "
+                "same number in each. Write ? for a missing value."
             )
     return np.stack(channels, axis=1)
 

@@ -1,4 +1,4 @@
-"""Texts with labels, from a table or from JSON lines."""
+"""Labelled texts from a table or from JSON lines."""
 
 import json
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ _ENDINGS = (".csv", ".tsv", *_JSON)
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """Texts, and what they are labelled.
+    """Texts and their labels.
 
     Attributes:
-        texts: at least one.
-        labels: of each text; None where there are none.
+        texts: one or more texts.
+        labels: the labels of each text. None: there are no labels.
         source: the path, for messages.
 
     Raises:
-        DataError: for no texts, or not as many labels.
+        DataError: there are no texts, or the numbers of texts and labels differ.
     """
 
     texts: tuple[str, ...]
@@ -36,7 +36,7 @@ class LabelledTexts:
 
     def __post_init__(self) -> None:
         if not self.texts:
-            raise DataError(f"{self.source}: no texts are in it, expected at least one.")
+            raise DataError(f"{self.source}: no texts, expected at least one.")
         if self.labels is not None and len(self.labels) != len(self.texts):
             raise DataError(f"{self.source}: {len(self.texts)} texts and {len(self.labels)} labels, expected as many.")
 
@@ -59,27 +59,27 @@ def read_labelled_texts(
     label_separator: str | None = None,
     needs_labels: bool = True,
 ) -> LabelledTexts:
-    """Read texts and labels; by the end of the file's name, which may go on with `.gz` where it is compressed:
+    """Read texts and labels. The extension of the file name, perhaps followed by `.gz`, decides the format.
 
-    .csv: a table with a header, separated by commas, or by semicolons or tabs where the header has more of these.
-    .tsv: the same, separated by tabs.
-    .jsonl, .ndjson: a JSON object a line. The label is text, a number, true or false, or a list of those.
+    .csv: a table with a header. The delimiter is the most frequent one in the header of comma, semicolon and tab.
+    .tsv: a table with a header, separated by tabs.
+    .jsonl, .ndjson: one JSON object per line. The label is text, a number, true or false, or a list of these.
 
-    Fields may be in double quotes (see `delimited_rows`). Spaces around a label do not count. Texts are as they are.
+    Fields may be in double quotes (see `delimited_rows`). Spaces around labels are removed. Texts are not changed.
 
     Args:
-        path: of the file.
-        text_column: the name of the column, or key, of the texts.
-        label_column: that of the labels.
-        label_separator: what stands between the labels of a text, where a text may have any number of them; None
-            where each has one. JSON lists need none.
-        needs_labels: whether each text must have a label, and words. Else a blank text is kept, and the labels are
-            None where the column is not there or one of them is missing.
+        path: the file.
+        text_column: the column, or JSON key, of the texts.
+        label_column: the column, or JSON key, of the labels.
+        label_separator: the text between the labels of one text (multi-label). None: each text has one label. JSON
+            lists need no separator.
+        needs_labels: whether each text must have a label and must not be blank. If false, blank texts stay, and the
+            labels are None if one is missing.
 
     Raises:
-        DataError: a file that cannot be read, a column that is not there, a row that does not fit, a text or label
-            that is missing; the message names file and line.
-        ParameterError: an empty separator, or one column for both.
+        DataError: the file cannot be read, a column, text or label is missing, or a row does not fit. The message
+            names file and line.
+        ParameterError: the separator is empty, or texts and labels have the same column.
     """
     check_separator(label_separator)
     if text_column == label_column:
@@ -113,7 +113,7 @@ def _delimiter(content: str) -> str:
 
 
 def _from_table(content: str, delimiter: str, source: str, text: str, label: str, needs_labels: bool) -> _Columns:
-    """The texts, the fields of the labels, and the lines."""
+    """The texts, the label fields, and the line of each."""
     table = delimited_rows(content, delimiter, source)
     at = table.position(text, "--text-column")
     texts = [row[at] for row in table.rows]
@@ -145,10 +145,10 @@ def _json_object(line: str, place: str) -> dict[str, Any]:
     try:
         item = json.loads(line)
         if "\\u" in line:
-            # Half of a pair, that JSON's \u can write and UTF-8 can not.
+            # JSON's \u can write half of a surrogate pair, which UTF-8 cannot encode.
             json.dumps(item, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise DataError(f"{place}: half of a surrogate pair (\\ud800 to \\udfff) alone. Remove it.") from None
+        raise DataError(f"{place}: the text has half of a surrogate pair (\\ud800 to \\udfff). Remove it.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: not JSON ({error}), expected an object on each line.") from None
     if not isinstance(item, dict):
@@ -167,7 +167,7 @@ def _json_label(value: Any, what: str) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float) and value == value and value not in (float("inf"), -float("inf")):
         return str(value)
-    raise DataError(f"{what} is {_shown(value)}, expected text, a number, true or false, or a list of those.")
+    raise DataError(f"{what} is {_shown(value)}, expected text, a number, true or false, or a list of these.")
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The .ts format for series with a class, as in the UCR and UEA archives and in sktime and aeon."""
+"""The .ts format of labelled series, which the UCR and UEA archives, sktime and aeon use."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,19 +22,19 @@ class _Header:
 
 
 def cases_from_ts(text: str, source: str, label_separator: str | None = None) -> SeriesCases:
-    """Read what a .ts file holds: `dimension 1 : dimension 2 : ... : class` a line, values separated by commas.
+    """Read a .ts file. A line is `dimension 1 : dimension 2 : ... : class`, with commas between values.
 
-    A dimension is a channel. `?` and `NaN` are missing values; a class of `?` is missing. Of the header,
-    `@dimensions`, `@univariate` and `@classLabel` say what a line holds; the other facts in it are seen from the data.
+    A dimension is a channel. `?` and `NaN` are missing values; the class `?` is missing. The header fields
+    `@dimensions`, `@univariate` and `@classLabel` are used; the data itself shows all else.
 
     Args:
-        text: the file.
-        source: what messages call it.
-        label_separator: what stands between several classes of a series.
+        text: the content of the file.
+        source: the name of the file in messages.
+        label_separator: the text between the classes of a series (multi-label). None: each series has one class.
 
     Raises:
-        DataError: the file does not follow the format, or has time stamps or a target that is a number; the message
-            names the line.
+        DataError: the file does not follow the format, or has time stamps or numeric targets. The message names the
+            line.
     """
     header = _Header()
     cases = SeriesCases([], [], [])
@@ -46,7 +46,7 @@ def cases_from_ts(text: str, source: str, label_separator: str | None = None) ->
             continue
         if not begun and line.lower() == "@data":
             if header.labelled is None:
-                way_out = "Write @classLabel true and the classes, or @classLabel false where the series have none."
+                way_out = "Write @classLabel true and the classes, or @classLabel false if the series have none."
                 raise DataError(f"{place}: no @classLabel before @data. {way_out}")
             begun = True
         elif not begun and line.startswith("@"):
@@ -75,7 +75,7 @@ def _read_header(header: _Header, line: str, place: str) -> None:
     if keyword == "@targetlabel" and first == "true":
         raise DataError(
             f"{place}: each series has a number as its target (@targetlabel), expected a class (@classLabel). "
-            "Classes of numbers can be made by cutting their range into intervals."
+            "To make classes of numbers, divide their range into intervals."
         )
     if keyword == "@classlabel":
         header.labelled, header.classes = first == "true", tuple(words[1:])
@@ -91,7 +91,7 @@ def _read_header(header: _Header, line: str, place: str) -> None:
 def _time_stamps(place: str) -> DataError:
     return DataError(
         f"{place}: values with time stamps are not read. Write the values alone (@timeStamps false), or a .csv file "
-        "with a row a step and the columns id, time, label and one for each dimension."
+        "with one row per step and the columns id, time, label and one for each dimension."
     )
 
 

@@ -1,1 +1,1 @@
-"""Time series: reading, frequencies, time stamps and covariates."""
+"""Time series on regular grids: readers, frequencies, time stamps and covariates."""

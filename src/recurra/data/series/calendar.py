@@ -1,4 +1,4 @@
-"""Calendar covariates: where a stamp lies in the day, the week and the year, and whether it is a holiday."""
+"""Calendar covariates: the time of day, week and year, and public holidays."""
 
 from collections.abc import Callable
 
@@ -48,7 +48,7 @@ def _phase_of_months(stamps: np.ndarray) -> np.ndarray:
     return (stamps.astype("M8[M]").astype(np.int64) % 12) / 12
 
 
-# By name, the length of a cycle in days and the phase in it, 0 to 1.
+# The name of a cycle, its length in days, and the function that computes its phase, 0 to 1.
 _Cycles = dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]]
 _DAILY, _WEEKLY, _MONTHLY, _YEARLY = 1.0, 7.0, 365.25 / 12, 365.25
 
@@ -69,20 +69,20 @@ def _cycles(frequency: Frequency) -> _Cycles:
 def calendar_features(
     frequency: Frequency, stamps: np.ndarray, span: float = np.inf
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Each natural cycle as a sine and cosine in [-1, 1]; below a week also the weekend, as 0 or 1.
+    """The phase of each natural cycle as a sine and a cosine in [-1, 1], and below a week the weekend as 0 or 1.
 
-    Sub-hourly: minute of day, day of week, day of year; sub-daily: hour of day, day of week, day of year;
-    daily: day of week, day of month, day of year; weekly: week of year; monthly and quarterly: month. Yearly
-    and "step" have none.
+    The cycles depend on the frequency. Below an hour: minute of day, day of week, day of year. Below a day: hour of
+    day, day of week, day of year. Days: day of week, day of month, day of year. Weeks: week of year. Months and
+    quarters: month of year. Years and "step" have no cycles.
 
     Args:
-        frequency: of the series.
-        stamps: (n,) datetime64; for "step" of any type.
-        span: days of data learned from. A cycle not seen twice in it is left out: it would not tell the season,
-            but which single time a value was seen.
+        frequency: the frequency of the series.
+        stamps: the time stamps (n,) datetime64, or of any type for "step".
+        span: the length of the training data in days. A cycle that does not fit twice into it is left out: the network
+            would learn single dates, not a season.
 
     Returns:
-        (n, C) float32 and the C column names.
+        The features (n, C) float32, and the C column names.
     """
     none = np.empty((len(stamps), 0), dtype=np.float32), ()
     if frequency.unit == "step":
@@ -102,15 +102,15 @@ def calendar_features(
 
 
 def holiday_feature(country: str, stamps: np.ndarray) -> np.ndarray:
-    """1 on the country's public holidays and 0 on other days: (n, 1) float32. Source: the `holidays` package.
+    """1 on public holidays of a country and 0 on other days: (n, 1) float32. Source: the `holidays` package.
 
     Args:
-        country: ISO 3166 alpha-2 code, such as "US".
-        stamps: (n,) datetime64.
+        country: an ISO 3166 alpha-2 code, such as "US".
+        stamps: the time stamps (n,) datetime64.
 
     Raises:
         MissingExtraError: `holidays` is not installed.
-        ParameterError: an unknown country, or stamps that are positions.
+        ParameterError: the country is unknown, or the stamps are integer positions.
     """
     if stamps.dtype.kind != "M":
         raise ParameterError("holidays", "series with dates", "integer positions", "Leave --holidays out.")

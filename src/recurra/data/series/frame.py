@@ -1,4 +1,4 @@
-"""Series from a long frame: a row for each series and stamp."""
+"""Series from a long frame, which has one row per series and time stamp."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,23 +21,23 @@ def series_from_frame(
     frequency: Frequency | None = None,
     source: str | Source = "frame",
 ) -> SeriesSet:
-    """Read, check and lay out on its grid every series of a long frame.
+    """Read and check every series of a long frame, and place it on its regular grid.
 
-    Rows may be in any order. Steps without a row are missing (NaN); y is cut to its first and last observed
-    value, and known covariates of later rows are kept as future rows.
+    Rows may be in any order. Steps without a row are missing (NaN). y is cut to its first and last observed value;
+    known covariates in later rows become future rows.
 
     Args:
-        frame: polars or pandas, with a column for each of `columns`. Stamps are dates, times (with a zone:
-            taken in UTC), ISO text or integers. A pandas DatetimeIndex may hold them. Without a column
-            "unique_id" the frame is one series, called "series".
-        columns: their names; by default `Columns()`.
-        frequency: inferred where None. For integer stamps, which have no calendar, it gives the seasons
-            only; in months (1mo, 1q, 1y) it has integers such as 2024 read as years.
-        source: what messages call the frame.
+        frame: a polars or pandas frame with all of `columns`. Time stamps are dates, times (those with a zone are
+            converted to UTC), ISO text or integers. They may be in a pandas DatetimeIndex. A frame without the column
+            "unique_id" holds one series, named "series".
+        columns: the column names. None: `Columns()`.
+        frequency: the step of the grid. None: it is inferred. Integer stamps have no calendar; for them the frequency
+            gives the seasons only, and if it is in months (1mo, 1q, 1y), integers such as 2024 are years.
+        source: the name of the frame in messages.
 
     Raises:
-        DataError: the frame cannot be used as it is; the message names the row and the way out.
-        ParameterError: not a frame.
+        DataError: the frame has a fault. The message names the row and says what to do.
+        ParameterError: `frame` is not a frame.
     """
     source = source if isinstance(source, Source) else Source(source)
     columns = Columns() if columns is None else columns
@@ -84,14 +84,14 @@ def _frequency(rows: Rows, given: Frequency | None) -> Frequency:
 
 
 def _spread(values: np.ndarray, cells: np.ndarray, size: int) -> np.ndarray:
-    """Rows laid out on the grid, NaN where there is none."""
+    """The values of rows on the grid. Cells without a row are NaN."""
     grid = np.full((size, *values.shape[1:]), np.nan)
     grid[cells] = values
     return grid
 
 
 def _static(rows: Rows, names: tuple[str, ...]) -> list[tuple[float | str, ...]]:
-    """For each series its static values: floats where the column is numeric, text else."""
+    """The static values of each series: floats from numeric columns, text from all others."""
     columns = [_static_column(rows, name) for name in names]
     return list(zip(*columns, strict=True)) if columns else [()] * len(rows.ids)
 

@@ -1,4 +1,4 @@
-"""The frequency of a time series: the step between stamps, and the natural cycles that follow from it."""
+"""The frequency of a time series: the step between time stamps, and its seasons."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 _WEEK = 7 * _DAY
 
-# Largest first, so that the string form takes the largest unit that divides the step.
+# The largest unit comes first: the string form uses the largest unit that divides the step.
 _FIXED_UNITS = {"w": _WEEK, "d": _DAY, "h": _HOUR, "m": _MINUTE, "s": _SECOND, "ms": 1000, "us": 1}
 _MONTH_UNITS = {"y": 12, "q": 3, "mo": 1}
 
@@ -44,10 +44,10 @@ _EXAMPLES = "such as '15m', '1h', '1d', '1w', '1mo', '1q', '1y' or 'step'"
 _STEP = re.compile(r"(\d*)step(?:\((\d+(?:,\d+)*)\))?")
 _ALIAS = re.compile(r"(\d*)([A-Za-z]+)(?:-[A-Za-z]+)?")
 
-# Shares of the gaps that must agree before the rest are taken for faults in the data, not for a finer grid;
-# or a finer grid would have more than this many steps for each gap.
-_MONTHLY_SHARE = 2 / 3
-_COMMON_SHARE = 0.8
+# If this fraction of the gaps agrees, the other gaps count as faults in the data, not as signs of a finer grid.
+_MONTHLY_FRACTION = 2 / 3
+_COMMON_FRACTION = 0.8
+# The same holds if a finer grid would have more than this many steps per gap.
 _SPARSE = 50
 
 
@@ -56,12 +56,12 @@ class Frequency:
     """The step of a regular time grid. Equal steps compare equal: "60m" and "1h", "3mo" and "1q".
 
     Args:
-        count: length of the step in `unit`, at least 1.
+        count: the length of the step in units of `unit`, at least 1.
         unit: "us" (microseconds, a fixed duration), "mo" (calendar months) or "step" (integer positions).
-        cycles: season lengths in steps, shortest first; only for "step", where no calendar gives them.
+        cycles: the season lengths in steps, shortest first. Only "step" takes them; other units have a calendar.
 
     Raises:
-        ParameterError: a count below 1, an unknown unit, or cycles beside a calendar unit.
+        ParameterError: the count is below 1, the unit is unknown, or `cycles` comes with a calendar unit.
     """
 
     count: int
@@ -80,10 +80,10 @@ class Frequency:
     def parse(cls, text: str) -> "Frequency":
         """Read a polars-style ("15m", "1h", "1mo") or pandas-style ("15min", "H", "W-SUN", "ME") alias.
 
-        "m" is minutes and "M" months. An anchor ("-SUN") is dropped: a series' first stamp anchors its grid.
+        "m" means minutes and "M" months. An anchor ("-SUN") is ignored: the first stamp of a series anchors its grid.
 
         Raises:
-            ParameterError: not a frequency.
+            ParameterError: the text is not a frequency.
         """
         if match := _STEP.fullmatch(text.strip()):
             cycles = tuple(int(cycle) for cycle in (match[2] or "").split(",") if cycle)
@@ -99,16 +99,16 @@ class Frequency:
 
     @classmethod
     def infer(cls, stamps_per_series: Iterable[np.ndarray]) -> "Frequency":
-        """The greatest step of which all gaps between stamps are multiples, months before days.
+        """Infer the largest step that divides all gaps between stamps. Months are tried before fixed durations.
 
-        Where nearly all gaps agree on a coarser step, that step is taken: the few others are then faults in
-        the data, which `positions` finds.
+        If nearly all gaps agree on a larger step, that step is the result. The other gaps are faults in the data, which
+        `positions` detects.
 
         Args:
-            stamps_per_series: for each series its sorted unique stamps, (T,) datetime64 or int64.
+            stamps_per_series: the sorted unique stamps of each series, (T,) datetime64 or int64.
 
         Raises:
-            DataError: no series has two stamps. (Integers without two are taken for positions: "step".)
+            DataError: no series has two stamps. (For integer stamps the result is then "step".)
         """
         series = [stamps for stamps in stamps_per_series if len(stamps)]
         long = [stamps for stamps in series if len(stamps) > 1]
@@ -137,7 +137,7 @@ class Frequency:
 
     @property
     def seasons(self) -> tuple[int, ...]:
-        """Lengths of the natural cycles in steps, shortest first: (24, 168) for hourly, () for yearly."""
+        """The lengths of the natural cycles in steps, shortest first: (24, 168) for hourly, () for yearly."""
         if self.unit == "step":
             return self.cycles
         if self.unit == "mo":
@@ -154,18 +154,18 @@ class Frequency:
 
     @property
     def season(self) -> int:
-        """The default season length in steps, 1 where the frequency has no natural cycle."""
+        """The default season length in steps. It is 1 if the frequency has no natural cycle."""
         return self.seasons[0] if self.seasons else 1
 
     def without_calendar(self) -> "Frequency":
-        """Integer positions with this frequency's seasons, for series of which the dates are not known."""
+        """A frequency of integer positions with the same seasons, for series without dates."""
         return self if self.unit == "step" else Frequency(1, "step", self.seasons)
 
     def stamps(self, start: Stamp, n: int) -> np.ndarray:
-        """The n stamps of the grid from `start`: (n,) datetime64[us], or int64 for "step".
+        """The first n stamps of the grid that begins at `start`: (n,) datetime64[us], or int64 for "step".
 
-        A start on the last day of its month makes every stamp a month-end (Jan 31, Feb 28, Mar 31); a later
-        day than a month has is moved to its last (Jan 30, Feb 28, Mar 30).
+        If `start` is the last day of a month, every stamp is a month-end (Jan 31, Feb 28, Mar 31). Otherwise a day that
+        a month does not have becomes its last day (Jan 30, Feb 28, Mar 30).
         """
         steps = np.arange(n, dtype=np.int64) * self.count
         if self.unit == "step":
@@ -174,14 +174,14 @@ class Frequency:
         return add_months(anchor, steps) if self.unit == "mo" else anchor + steps
 
     def positions(self, start: Stamp | np.ndarray, stamps: np.ndarray) -> np.ndarray:
-        """Grid positions of `stamps` counted from `start`, 0 for the start itself.
+        """The positions of `stamps` on the grid. `start` has position 0.
 
         Args:
             start: one stamp, or one for each of `stamps`.
             stamps: (n,) datetime64, or integers for "step".
 
         Returns:
-            (n,) int64; -1 where a stamp is not on the grid or lies before the start.
+            (n,) int64. Stamps off the grid or before the start have position -1.
         """
         if self.unit == "step":
             gaps = np.asarray(stamps, dtype=np.int64) - np.asarray(start, dtype=np.int64)
@@ -199,7 +199,7 @@ class Frequency:
 
 
 def add_months(start: np.ndarray, months: np.ndarray) -> np.ndarray:
-    """`start` moved by whole months: month-ends to month-ends, other days clipped to the month."""
+    """Move `start` by whole months. Month-ends stay month-ends; other days are clipped to the month."""
     month, day = start.astype("M8[M]"), start.astype("M8[D]")
     day_of_month = (day - month.astype("M8[D]")).astype(np.int64)
     target = month + months
@@ -218,19 +218,19 @@ def _months_between(start: np.ndarray, stamps: np.ndarray) -> np.ndarray:
 
 
 def _common_months(before: np.ndarray, after: np.ndarray, first: np.ndarray) -> int:
-    """The greatest common step in calendar months, 0 where the stamps do not follow the calendar's months.
+    """The greatest common step in calendar months. It is 0 if the stamps do not follow calendar months.
 
-    A gap counts if its two ends agree, which one misplaced stamp spoils twice, or if its end agrees with the
-    series' first stamp, which a day clipped in February (Jan 30, Feb 28, Mar 30) needs.
+    A gap agrees if its two ends are whole months apart, or if its end and the first stamp of the series are. The second
+    test is for days that February clips (Jan 30, Feb 28, Mar 30). One misplaced stamp spoils two gaps.
     """
     gaps = _months_between(before, after)
     agrees = (add_months(before, gaps) == after) | (add_months(first, _months_between(first, after)) == after)
     agrees &= gaps > 0
-    return int(np.gcd.reduce(gaps[agrees])) if agrees.mean() >= _MONTHLY_SHARE else 0
+    return int(np.gcd.reduce(gaps[agrees])) if agrees.mean() >= _MONTHLY_FRACTION else 0
 
 
 def _common_gap(gaps: np.ndarray) -> int:
     greatest = int(np.gcd.reduce(gaps))
     middle = int(np.sort(gaps)[len(gaps) // 2])
-    agrees = (gaps == middle).mean() >= _COMMON_SHARE
+    agrees = (gaps == middle).mean() >= _COMMON_FRACTION
     return middle if agrees or middle > _SPARSE * greatest else greatest

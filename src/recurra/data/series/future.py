@@ -1,4 +1,4 @@
-"""Rows after the end of series: known covariates for the future, and what came true."""
+"""Rows after the end of series: known covariates of the future, and later observations."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,17 +16,16 @@ __all__ = ["attach_future", "continued_by_frame", "future_rows_missing"]
 
 
 def attach_future(series_set: SeriesSet, frame: Any, source: str | Source = "frame") -> SeriesSet:
-    """Append known covariates for the steps after the end, as future rows.
+    """Append known covariates for the steps after the end of each series, as future rows.
 
     Args:
-        series_set: series whose `columns` name the frame's id, time and known columns.
-        frame: polars or pandas, with rows after each series' last y only; y is not needed. Rows it has in
-            common with future rows the series have already replace these. Series it does not mention stay as
-            they are.
-        source: what messages call the frame.
+        series_set: the series. Their `columns` name the frame's id, time and known columns.
+        frame: a polars or pandas frame with rows after the last y of each series. It needs no column y. Rows replace
+            future rows with the same stamp. Series without rows stay unchanged.
+        source: the name of the frame in messages.
 
     Raises:
-        DataError: an unknown series, rows that leave a gap after the end or lie before it, or the faults that
+        DataError: a series is unknown, rows leave a gap after the end or lie before it, or the frame has a fault that
             `series_from_frame` refuses.
     """
     columns = series_set.columns
@@ -46,11 +45,11 @@ def attach_future(series_set: SeriesSet, frame: Any, source: str | Source = "fra
 
 
 def continued_by_frame(series_set: SeriesSet, frame: Any, source: str | Source = "frame") -> SeriesSet:
-    """Append what followed: y and the covariates of the rows after each series' last y.
+    """Append later observations: y and the covariates of rows after the last y of each series.
 
     Raises:
-        DataError: a series without rows or not in the set, rows that do not follow directly on the last y,
-            or the faults that `series_from_frame` refuses.
+        DataError: a series has no rows or is not in the set, rows do not directly follow the last y, or the frame has
+            a fault that `series_from_frame` refuses.
     """
     columns = series_set.columns
     rows = _rows(series_set, frame, (columns.target, *columns.past, *columns.known), source)
@@ -79,9 +78,9 @@ def continued_by_frame(series_set: SeriesSet, frame: Any, source: str | Source =
 
 
 def future_rows_missing(series_set: SeriesSet, horizon: int) -> list[tuple[str, int, int]]:
-    """The series without known covariates for all of `horizon` future steps: (id, steps they have, horizon).
+    """The series that lack known covariates for `horizon` future steps, as tuples (id, steps available, horizon).
 
-    A step counts if it and all before it have a value for every known covariate.
+    A step is available if it and all steps before it have a value of every known covariate.
     """
     short = []
     for series in series_set:
@@ -99,14 +98,14 @@ def _rows(series_set: SeriesSet, frame: Any, numeric: tuple[str, ...], source: s
     columns = found_columns(table, series_set.columns, numeric)
     rows = sorted_rows(table, columns, numeric, series_set.frequency)
     if columns.id is None:
-        # A frame without ids speaks of the one series there is, whatever that is called.
+        # A frame without ids belongs to the only series of the set, whatever its id.
         if len(series_set) != 1:
             raise DataError(f"{source.name}: no column {series_set.columns.id!r} to tell the {len(series_set)} series.")
         rows = replace(rows, ids=series_set.ids)
     unknown = [series_id for series_id in rows.ids if series_id not in series_set]
     if unknown:
         raise DataError(
-            f"{source.name}: {_some(unknown)} not among the series of {series_set.source} "
+            f"{source.name}: {_some(unknown)} not in {series_set.source} "
             f"({_some(list(series_set.ids))}). Remove the rows, or correct the id."
         )
     is_date = rows.stamps.dtype.kind == "M"
@@ -124,7 +123,7 @@ def _positions(series_set: SeriesSet, rows: Rows) -> np.ndarray:
 def _parts(
     series_set: SeriesSet, rows: Rows, positions: np.ndarray, allow: Callable[[Series], int]
 ) -> list[tuple[str, slice]]:
-    """Each series' rows, checked to begin after its y and no later than position `allow(series)`."""
+    """The rows of each series. They must begin after its y and no later than position `allow(series)`."""
     parts = []
     for s, series_id in enumerate(rows.ids):
         series, row = series_set[series_id], int(rows.begin[s])

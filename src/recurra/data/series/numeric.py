@@ -1,4 +1,4 @@
-"""Columns of numbers, from whatever a file or frame holds."""
+"""Numeric columns from the text, numbers or booleans of a frame."""
 
 import re
 
@@ -9,20 +9,22 @@ from recurra.data.series.table import Table
 
 __all__ = ["MISSING", "numeric_column"]
 
-# Lower case; how the tools that write tables spell a missing value.
+# The common spellings of a missing value, in lower case.
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 
 _COMMA = re.compile(r"[+-]?[\d.]*\d,\d[\d.,]*")
 
 
 def numeric_column(table: Table, name: str, way_out: str) -> np.ndarray:
-    """The column as (N,) float64, NaN where missing (null, blank, NA, NaN, null); booleans are 0 and 1.
+    """Convert a column to (N,) float64. Missing values (null, blank, "NA" and the like) become NaN, booleans 0 and 1.
 
     Args:
-        way_out: what to do about a column of text, for the message.
+        table: the table.
+        name: the column's name.
+        way_out: a sentence for the message that says what to do about a column of text.
 
     Raises:
-        DataError: a value that is not a number, or is infinite.
+        DataError: a value is not a number, or is infinite.
     """
     column = table.frame[name]
     if column.dtype in (pl.Categorical, pl.Enum):
@@ -45,7 +47,7 @@ def numeric_column(table: Table, name: str, way_out: str) -> np.ndarray:
         got = column[row]
         if isinstance(got, str) and _COMMA.fullmatch(got.strip()):
             way_out = "Write a decimal point, and no separator of thousands."
-        raise table.error(row, f"{name} is {got!r}, expected a number, or nothing where it is missing. {way_out}")
+        raise table.error(row, f"{name} is {got!r}, expected a number, or an empty cell for a missing value. {way_out}")
     if (infinite := numbers.is_infinite()).any():
         row = int(infinite.arg_max() or 0)
         raise table.error(row, f"{name} is infinite, expected a finite number. Correct it, or leave it empty.")

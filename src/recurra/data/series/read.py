@@ -1,4 +1,4 @@
-"""Series from files, by the ending of the name."""
+"""Series from files. The extension of the file name decides the format."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,17 +27,17 @@ _PARQUET = (".parquet", ".pq")
 def read_series(path: str | Path, columns: Columns | None = None, frequency: Frequency | None = None) -> SeriesSet:
     """Read the series of a file.
 
-    .csv, .tsv (also .gz): a long table, its delimiter found among comma, semicolon and tab, UTF-8; or a wide
-    one as in M4, a row for each series, recognised by its header. .parquet: a long table. .tsf: the Monash
-    format.
+    .csv and .tsv (also .gz) hold a long table, or a wide one as in M4 with one row per series, which the header tells
+    apart. The text is UTF-8, and the delimiter (comma, semicolon or tab) is detected. .parquet holds a long table. .tsf
+    is the Monash format.
 
     Args:
         path: the file.
-        columns: names of a long table's columns, by default `Columns()`; wide and .tsf files have none.
-        frequency: see `series_from_frame`; for a wide file it gives the seasons only, as that has no dates.
+        columns: the column names of a long table. None: `Columns()`. Wide and .tsf files have no named columns.
+        frequency: see `series_from_frame`. A wide file has no dates; for it the frequency gives the seasons only.
 
     Raises:
-        DataError: the file cannot be used as it is; the message names the line and the way out.
+        DataError: the file has a fault. The message names the line and says what to do.
     """
     columns = Columns() if columns is None else columns
     if _kind(path, (*_TEXT, *_TSF, *_PARQUET)) in _TSF:
@@ -57,7 +57,7 @@ def read_frame(path: str | Path) -> pl.DataFrame:
     """Read a table: .parquet with its types, .csv and .tsv (also .gz) with all columns as text.
 
     Raises:
-        DataError: the file is not there or not such a table.
+        DataError: the file is missing, or is not such a table.
     """
     if _kind(path, (*_TEXT, *_PARQUET)) in _PARQUET:
         return _read_parquet(path)
@@ -65,18 +65,18 @@ def read_frame(path: str | Path) -> pl.DataFrame:
 
 
 def attach_future_file(series_set: SeriesSet, path: str | Path) -> SeriesSet:
-    """`attach_future` from a file; messages count its lines."""
+    """Attach future rows from a file, see `attach_future`. Messages name its lines."""
     return attach_future(series_set, read_frame(path), _lines(path))
 
 
 def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
-    """Each series extended by what followed, from a wide (as M4's test files) or long file with the same ids.
+    """Extend each series with later observations, from a wide file (as M4's test files) or a long one, by id.
 
-    A wide file's values follow each series' last y; a long file's stamps must. Its series that the set does
-    not have are ignored in a wide file and refused in a long one.
+    The values of a wide file directly follow the last y of each series. The stamps of a long file must follow it. Ids
+    that the set does not have are ignored in a wide file and refused in a long one.
 
     Raises:
-        DataError: a series that the file does not continue, or a file that cannot be used as it is.
+        DataError: the file does not continue one of the series, or has a fault.
     """
     if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := read_text(path), series_set.columns.time):
         return _continued_by_wide(series_set, text, str(path))
@@ -114,7 +114,7 @@ def _kind(path: str | Path, allowed: tuple[str, ...] = (*_TEXT, *_TSF, *_PARQUET
         if name.endswith(ending):
             return ending
     check_file(path)
-    raise DataError(f"{path}: not a file this reads, expected a name ending in {', '.join(allowed)}.")
+    raise DataError(f"{path}: the file type is not supported, expected a name ending in {', '.join(allowed)}.")
 
 
 def _lines(path: str | Path) -> Source:
@@ -129,7 +129,7 @@ def _read_parquet(path: str | Path) -> pl.DataFrame:
 
 
 def _with_numbers(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    """Static columns of text that are all numbers as numbers; a long CSV file does not say what is which."""
+    """Convert static columns of text to numbers if all their values are numbers. CSV files do not state types."""
     for name in names:
         if name in frame.columns:
             text = frame[name].str.strip_chars().replace("", None)

@@ -1,4 +1,4 @@
-"""The rows of a long frame: columns found, values read, sorted by series and stamp."""
+"""The rows of a long frame: columns are checked, values converted, rows sorted by series and time stamp."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from recurra.errors import DataError
 
 __all__ = ["Rows", "found_columns", "grid_positions", "sorted_rows"]
 
-# A grid of more steps than this, and of this many for each row there is, is a typo in a stamp.
+# A series with more empty steps than this, and more steps per row than this, has a typo in a stamp.
 _MOST_EMPTY = 100_000
 _STEPS_PER_ROW = 50
 
@@ -28,9 +28,9 @@ class Rows:
     """N checked rows of S series, sorted by series (in order of appearance) and stamp.
 
     Args:
-        table: the frame, sorted likewise.
-        ids: of the S series.
-        code: (N,) which series each row belongs to.
+        table: the frame, in the same order.
+        ids: the ids of the S series.
+        code: (N,) the index of each row's series.
         begin: (S + 1,) rows begin[s]:begin[s + 1] belong to series s.
         stamps: (N,) datetime64[us], or int64.
         values: (N,) float64 for each numeric column.
@@ -44,7 +44,7 @@ class Rows:
     values: dict[str, np.ndarray]
 
     def block(self, names: tuple[str, ...]) -> np.ndarray:
-        """Several numeric columns side by side: (N, len(names))."""
+        """The numeric columns with these names, stacked: (N, len(names))."""
         if not names:
             return np.empty((len(self.code), 0))
         return np.stack([self.values[name] for name in names], axis=1)
@@ -55,10 +55,10 @@ class Rows:
 
 
 def found_columns(table: Table, columns: Columns, needed: Iterable[str]) -> Columns:
-    """`columns` checked to be there; without `id` where that has its default name and is not in the frame.
+    """Check that the columns exist. `id` becomes None if it has its default name and the frame lacks it.
 
     Raises:
-        DataError: an empty frame, or a missing column.
+        DataError: the frame is empty, or a column is missing.
     """
     source, there = table.source.name, table.frame.columns
     if columns.id == Columns.id and columns.id not in there:
@@ -82,13 +82,13 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
     """Read, check and sort the rows.
 
     Args:
-        table: in which `columns.id`, `columns.time` and the numeric columns exist.
-        columns: which they are.
-        numeric: columns to read as numbers.
-        frequency: how to take integer stamps, where known.
+        table: the table. It has `columns.id`, `columns.time` and the numeric columns.
+        columns: the column names.
+        numeric: the columns to read as numbers.
+        frequency: it decides how integer stamps are read, see `parse_stamps`. None: it is unknown.
 
     Raises:
-        DataError: a missing id, an unreadable stamp or value, or a stamp that occurs twice in a series.
+        DataError: an id is missing, a stamp or value is unreadable, or a stamp occurs twice in a series.
     """
     used = [columns.time, *numeric, *([columns.id] if columns.id is not None else [])]
     table = table.without_blank_rows(used)
@@ -136,24 +136,25 @@ def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
         raise rows.table.error(
             row,
             f"{text} If the rows belong to several series, name the column that tells them apart with "
-            f"--id-column (other columns: {', '.join(map(repr, others)) or 'none'}); else remove one row.",
+            f"--id-column (other columns: {', '.join(map(repr, others)) or 'none'}); otherwise remove one row.",
         )
     raise rows.error(row, f"{text} Keep one row for each stamp, or aggregate them.")
 
 
 def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred: bool = False) -> np.ndarray:
-    """Where each row lies on its series' grid.
+    """The position of each row on the grid of its series.
 
     Args:
+        rows: the rows.
+        frequency: the step of the grid.
         start: (S,) the stamp at position 0 of each series.
-        inferred: whether the frequency was, for the message.
+        inferred: whether the frequency was inferred, for the message.
 
     Returns:
         (N,) int64, at least 0.
 
     Raises:
-        DataError: a stamp off the grid or before its start, or so far away that the grid would be nearly
-            empty.
+        DataError: a stamp is off the grid or before its start, or so far away that the grid would be nearly empty.
     """
     positions = frequency.positions(start[rows.code], rows.stamps)
     if (positions < 0).any():

@@ -1,4 +1,4 @@
-"""Series on a regular grid, as the tasks use them."""
+"""Time series on a regular grid."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,18 +16,18 @@ __all__ = ["Columns", "Series", "SeriesSet", "trimmed", "univariate"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of a long frame's columns.
+    """The column names of a long frame.
 
     Args:
-        id: the series a row belongs to; None where the frame holds one series.
-        time: the stamp.
-        target: the value to forecast.
-        past: covariates known up to the present only.
-        known: covariates known for the future too.
+        id: the column with the id of each row's series. None: the frame holds one series.
+        time: the column with the time stamps.
+        target: the column to forecast.
+        past: covariates that are known up to the present only.
+        known: covariates that are known for the future too.
         static: attributes that do not vary within a series.
 
     Raises:
-        ParameterError: one column named twice.
+        ParameterError: a column has two roles.
     """
 
     id: str | None = "unique_id"
@@ -45,26 +45,28 @@ class Columns:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Columns":
-        """From the fields as JSON has them, its lists in place of tuples."""
+        """Create the object from its fields in JSON, which has lists in place of tuples."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
 
     @property
     def all(self) -> tuple[str | None, ...]:
-        """Every column, in the order of the fields."""
+        """All columns, in the order of the fields."""
         return (self.id, self.time, self.target, *self.past, *self.known, *self.static)
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One series of T steps, P past and K known covariates, and F future rows of the latter.
+    """One series of T steps with P past covariates, K known covariates and F future rows of the latter.
+
+    Missing values are NaN.
 
     Args:
-        id: its name.
-        start: stamp of y[0]: datetime64[us], or an integer position.
-        y: (T,) float64, NaN where missing; the first is observed.
-        past: (T, P) float64, NaN where missing.
-        known: (T + F, K) float64, NaN where missing.
+        id: the name of the series.
+        start: the stamp of y[0]: datetime64[us], or an integer position.
+        y: (T,) float64. The first value is observed.
+        past: (T, P) float64.
+        known: (T + F, K) float64.
         static: raw values, numbers or categories.
     """
 
@@ -80,7 +82,7 @@ class Series:
 
     @property
     def future_rows(self) -> int:
-        """F, the rows of known covariates beyond y."""
+        """F, the number of rows of known covariates beyond y."""
         return len(self.known) - len(self.y)
 
 
@@ -103,7 +105,7 @@ class SeriesSet:
         return series_id in self._by_id
 
     def __getitem__(self, series_id: str) -> Series:
-        """The series of that id. Raises DataError where there is none."""
+        """The series with this id. Raises DataError if the set does not have it."""
         if series_id not in self._by_id:
             close = get_close_matches(series_id, self._by_id, n=1)
             raise DataError(
@@ -123,17 +125,17 @@ class SeriesSet:
 
     @property
     def lengths(self) -> np.ndarray:
-        """T of each series: (N,) int64."""
+        """The length T of each series: (N,) int64."""
         return np.array([len(series) for series in self.series], dtype=np.int64)
 
     def stamps(self, series: Series, horizon: int = 0) -> np.ndarray:
-        """Stamps of y and of `horizon` steps beyond: (T + horizon,) datetime64[us] or int64."""
+        """The stamps of y and of `horizon` steps beyond it: (T + horizon,) datetime64[us] or int64."""
         return self.frequency.stamps(series.start, len(series) + horizon)
 
     def until(self, drop: int) -> "SeriesSet":
-        """Without the last `drop` target steps of each series, whose known covariates become future rows.
+        """The set without the last `drop` steps of y of each series. Their known covariates become future rows.
 
-        Series of which nothing observed would remain are left out, perhaps all of them.
+        A series of at most `drop` steps is left out; the result may be empty.
 
         Raises:
             ParameterError: `drop` is negative.
@@ -148,19 +150,18 @@ class SeriesSet:
         return replace(self, series=tuple(kept))
 
     def select(self, ids: Iterable[str]) -> "SeriesSet":
-        """The series of these ids, in this order. Raises DataError where one is not there."""
+        """The series with these ids, in this order. Raises DataError if one is not in the set."""
         return replace(self, series=tuple(self[series_id] for series_id in ids))
 
 
 def trimmed(series: Series, frequency: Frequency) -> Series | None:
-    """Cut to its first and last observed y; None where y is missing throughout.
+    """Cut a series to its first and last observed y. The result is None if y is missing throughout.
 
-    Rows of known covariates after the last observed y stay, as future rows, up to the last that holds a
-    value.
+    Rows of known covariates after the last observed y become future rows, up to the last row with a value.
 
     Args:
-        series: with y, past and known of one length or known longer; y may begin and end missing.
-        frequency: moves the start.
+        series: the series. y may begin and end with missing values; known may be longer than y.
+        frequency: the frequency of the series, from which the new start is computed.
     """
     observed = np.flatnonzero(~np.isnan(series.y))
     if not len(observed):
@@ -181,6 +182,6 @@ def trimmed(series: Series, frequency: Frequency) -> Series | None:
 def univariate(
     series_id: str, start: Stamp, y: np.ndarray, frequency: Frequency, static: tuple[float | str, ...] = ()
 ) -> Series | None:
-    """A series of y alone, (T,) float64, trimmed; None where y is missing throughout."""
+    """A trimmed series without covariates from y (T,) float64. The result is None if y is missing throughout."""
     none = np.empty((len(y), 0))
     return trimmed(Series(series_id, start, y, none, none, static), frequency)

@@ -1,4 +1,4 @@
-"""Stamps to and from columns and text."""
+"""Conversion of time stamps from columns and to text."""
 
 import re
 
@@ -20,7 +20,7 @@ _FORMATS = (
     "%Y-%m-%d %H:%M%z",
     "%Y-%m-%d %H:%M:%S%.f%z",
 )
-# Least and greatest integer that is taken for a date, and what makes it one.
+# The smallest and the largest integer that is read as a date, and the digits that complete it to YYYYMMDD.
 _DATES = ((1800_01_01, 2199_12_31, ""), (1800_01, 2199_12, "01"))
 _YEARS = (1000, 2999, "0101")
 _WAY_OUT = (
@@ -30,7 +30,7 @@ _WAY_OUT = (
 
 
 def stamp_text(stamp: np.datetime64 | np.integer | int) -> str:
-    """A stamp as short as it can be said: "17", "2024-01-31", "2024-01-31 05:00"."""
+    """The shortest text of a stamp: "17", "2024-01-31", "2024-01-31 05:00"."""
     if not isinstance(stamp, np.datetime64):
         return str(stamp)
     text = np.datetime_as_string(stamp.astype("M8[us]")).replace("T", " ")
@@ -38,13 +38,13 @@ def stamp_text(stamp: np.datetime64 | np.integer | int) -> str:
 
 
 def parse_stamps(table: Table, name: str, frequency: Frequency | None) -> np.ndarray:
-    """The column's stamps: (N,) datetime64[us], or int64 for positions.
+    """The time stamps of a column: (N,) datetime64[us], or int64 for positions.
 
-    Times with a zone are taken in UTC. Integers are positions, except such as 20240131 and 202401, and with a
-    frequency in months also 2024, which are dates; with the frequency "step" all are positions.
+    Times with a zone are converted to UTC. Integers are positions, except dates such as 20240131 and 202401. With a
+    frequency in months 2024 is a date too; with the frequency "step" all integers are positions.
 
     Raises:
-        DataError: a missing or unreadable stamp.
+        DataError: a stamp is missing or unreadable.
     """
     column = table.frame[name]
     if column.dtype in (pl.Categorical, pl.Enum):
@@ -86,10 +86,10 @@ def _from_text(table: Table, name: str, column: pl.Series) -> np.ndarray:
     text = text.str.replace(r"^([\d-]+)T", "${1} ").str.replace(r" ?(?:Z|UTC)$", "+00:00")
     for quarter, month in enumerate(("01", "04", "07", "10"), 1):
         text = text.str.replace(rf"^(\d{{4}})[- ]?[Qq]{quarter}$", f"${{1}}-{month}")
-    # chrono would read "1/2/24" as the year 1.
+    # The parser (chrono) would read "1/2/24" as the year 1.
     text = pl.select(pl.when(text.str.contains(r"^\d{4}")).then(text)).to_series()
     stamps = pl.Series([None], dtype=pl.Datetime("us")).new_from_index(0, len(text))
-    # Usually one pass: the first unread stamp chooses the format of all it can read.
+    # The first unread stamp selects a format, which is tried on all stamps. One pass is usually enough.
     while (unread := stamps.is_null()).any():
         row = int(unread.arg_max() or 0)
         form = next((form for form in _FORMATS if _parsed(text[row : row + 1], form).null_count() == 0), None)

@@ -1,4 +1,4 @@
-"""A set of series kept in one file, exactly as it is."""
+"""Storage of a set of series in one file, without loss."""
 
 import json
 from dataclasses import asdict
@@ -17,10 +17,10 @@ __all__ = ["load_series", "save_series"]
 
 
 def save_series(data: SeriesSet, path: Path) -> None:
-    """Write a set whole or not at all.
+    """Write a set of series atomically.
 
     Raises:
-        RunError: where it cannot be written.
+        RunError: the file cannot be written.
     """
     dates = all(isinstance(series.start, np.datetime64) for series in data)
     arrays = {
@@ -43,10 +43,10 @@ def save_series(data: SeriesSet, path: Path) -> None:
 
 
 def load_series(path: Path) -> SeriesSet:
-    """Read what `save_series` wrote.
+    """Read a file that `save_series` wrote.
 
     Raises:
-        DataError: where the file is missing or damaged.
+        DataError: the file is missing or damaged.
     """
     try:
         with safe_open(path, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""A frame with its source, so that every complaint names the place in the user's words."""
+"""A frame with its source. Error messages name the row or line as the user counts it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,12 @@ __all__ = ["Source", "Table", "table_from_frame"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a frame came from.
+    """The origin of a frame.
 
     Args:
-        name: the file, or "frame".
-        word: what its rows are called: "row", counted from 0, or "line".
-        first: number of the first row; 2 in a file with a header line.
+        name: the path of the file, or "frame".
+        word: the word for a row: "row" in a frame, "line" in a file.
+        first: the number of the first row: 0 in a frame, 2 in a file with a header line.
     """
 
     name: str = "frame"
@@ -45,7 +45,7 @@ class Table:
         return DataError(f"{self.source.name}, {self.place(row)}{of}: {text}")
 
     def without_blank_rows(self, columns: list[str]) -> "Table":
-        """Without the rows that are blank in all of `columns`, such as the empty lines of a file."""
+        """The table without rows that are blank in all of `columns`, such as the empty lines of a file."""
         blank = pl.all_horizontal(
             (pl.col(name).str.strip_chars().fill_null("") == "")
             if self.frame.schema[name] == pl.String
@@ -57,13 +57,13 @@ class Table:
 
 
 def table_from_frame(frame: Any, time: str, source: Source) -> Table:
-    """Convert a polars or pandas frame, or any other eager one that narwhals reads.
+    """Convert a polars or pandas frame, or another eager frame that narwhals supports.
 
-    A pandas index that holds the stamps (a DatetimeIndex, or one called `time`) becomes the column `time`.
+    A pandas index with the time stamps (a DatetimeIndex, or one whose name is `time`) becomes the column `time`.
 
     Raises:
-        ParameterError: not such a frame.
-        DataError: a column name that occurs twice.
+        ParameterError: `frame` is not such a frame.
+        DataError: a column name occurs twice.
     """
     if not isinstance(frame, pl.DataFrame):
         try:
@@ -85,7 +85,7 @@ def _is_datetime(index: Any) -> bool:
 
 
 def _polars_column(column: nw.Series[Any]) -> pl.Series:
-    # Not through narwhals' own conversion, which needs pyarrow for the string columns of pandas.
+    # narwhals' own conversion needs pyarrow for string columns of pandas.
     if column.dtype.is_numeric() or isinstance(column.dtype, nw.Datetime):
         values = column.to_numpy()
         return pl.Series(values.astype("M8[us]") if values.dtype.kind == "M" else values)

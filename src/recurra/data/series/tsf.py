@@ -36,18 +36,18 @@ class _Header:
 
 
 def series_from_tsf(text: str, frequency: Frequency | None, source: str) -> SeriesSet:
-    """The series of a .tsf file; "?" is missing, `series_name` the id, other attributes are static columns.
+    """Read the series of a .tsf file.
 
-    Without the attribute `start_timestamp` the series have integer positions, and the frequency gives the
-    seasons only.
+    "?" is a missing value. The attribute `series_name` is the id; other attributes become static columns. Without the
+    attribute `start_timestamp` the series have integer positions, and the frequency gives the seasons only.
 
     Args:
-        text: the file.
-        frequency: in place of the file's own @frequency.
-        source: what messages call the file.
+        text: the content of the file.
+        frequency: it replaces the @frequency of the file. None: the file's own.
+        source: the name of the file in messages.
 
     Raises:
-        DataError: the file does not follow the format; the message names the line.
+        DataError: the file does not follow the format. The message names the line.
     """
     header = _Header(frequency=frequency)
     series: dict[str, Series] = {}
@@ -121,7 +121,7 @@ def _read_series(line: str, header: _Header, step: Frequency, place: str, number
 
 
 def _start(text: str, place: str) -> np.datetime64:
-    # 2012-01-01 00-00-00: the colon separates the attributes.
+    # The format writes 2012-01-01 00-00-00, because the colon separates attributes.
     day, _, time = text.strip().partition(" ")
     try:
         return np.datetime64(f"{day}T{time.replace('-', ':') or '00:00'}", "us")
@@ -135,5 +135,5 @@ def _number(text: str, place: str) -> float:
     except ValueError:
         value = np.inf
     if not np.isfinite(value):
-        raise DataError(f"{place}: {text.strip()[:40]!r}, expected a finite number, or ? where it is missing.")
+        raise DataError(f"{place}: {text.strip()[:40]!r}, expected a finite number, or ? for a missing value.")
     return value

@@ -1,4 +1,4 @@
-"""Wide tables, a row for each series, as the M4 competition publishes them."""
+"""Wide tables with one row per series, as the M4 competition publishes them."""
 
 import re
 
@@ -16,25 +16,24 @@ _UNNAMED = re.compile(r"[Vv]?\d*")
 
 
 def is_wide(text: str, time: str) -> bool:
-    """Whether the header names no columns but the first: V1, V2, V3 or id, 1, 2 or id and blanks.
+    """Whether a table is wide: its header names at most the first column (V1, V2, V3; id, 1, 2; id and blanks).
 
-    A header that has the column `time` is of a long file.
+    A table with the column `time` is long.
     """
     header, _ = csv_header(text)
     return len(header) > 1 and time not in header and all(_UNNAMED.fullmatch(name) for name in header[1:])
 
 
 def series_from_wide(text: str, frequency: Frequency | None, source: str) -> SeriesSet:
-    """One series a line: its id, then y from position 0 on, blanks to the right.
+    """Read one series per line: its id, and y from position 0 on. Blank cells at the right are ignored.
 
     Args:
-        text: the CSV file, with a header line.
-        frequency: gives the seasons only, as the file holds no dates; the set's frequency is "step".
-        source: what messages call the file.
+        text: the content of the CSV file, with a header line.
+        frequency: it gives the seasons only, because the file has no dates; the set's frequency is "step".
+        source: the name of the file in messages.
 
     Raises:
-        DataError: a value that is not a number, an id that is missing or occurs twice, or a series without
-            values.
+        DataError: a value is not a number, an id is missing or occurs twice, or a series has no values.
     """
     step = Frequency(1, "step") if frequency is None else frequency.without_calendar()
     series = []
@@ -47,10 +46,10 @@ def series_from_wide(text: str, frequency: Frequency | None, source: str) -> Ser
 
 
 def wide_values(text: str, source: str) -> dict[str, tuple[np.ndarray, int]]:
-    """Each line's values up to the last that is not blank, NaN where missing: {id: ((T,) float64, line)}.
+    """The values of each line as {id: ((T,) float64, line)}. Missing values are NaN; blank cells at the end are cut.
 
     Raises:
-        DataError: a value that is not a finite number, or an id that is missing or occurs twice.
+        DataError: a value is not a finite number, or an id is missing or occurs twice.
     """
     _, delimiter = csv_header(text)
     rows = csv_rows(text, delimiter)

@@ -1,1 +1,1 @@
-"""Text: reading, tokens, vocabularies, subwords and tags."""
+"""Text: readers, vocabularies, tokenizations, subwords, word vectors and tag schemes."""

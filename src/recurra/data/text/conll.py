@@ -1,4 +1,4 @@
-"""Tagged sentences in CoNLL columns or CoNLL-U: read, and written back with other tags, all else as it was."""
+"""Reading tagged sentences in CoNLL columns or CoNLL-U, and writing them with other tags and no other change."""
 
 import re
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ _CONFIDENCE = "TagConfidence"
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words, and what is known of them.
+    """The words of a sentence, with their tags and their place in a file.
 
     Attributes:
-        words: at least one.
-        tags: one a word, None for a word without annotation; None where there is no tag column.
-        document: the number of its document, from 0.
-        lines: of its words in the file, from 1; empty where it is of no file.
+        words: one or more words.
+        tags: the tag of each word. A word without annotation has None. None: there is no tag column.
+        document: the index of the sentence's document, from 0.
+        lines: the line of each word in the file, from 1. Empty: the sentence is not from a file.
     """
 
     words: tuple[str, ...]
@@ -38,17 +38,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class ConllColumns:
-    """The column map of a file.
+    """The columns of a file.
 
-    A column is given by its name, or by its number: "1" is the first, "-1" the last.
+    A column is selected by its name, or by its number: "1" is the first, "-1" the last.
 
     Args:
-        names: of the columns in their order; those of CoNLL-U are known.
-        word: "form" in CoNLL-U and the first column elsewhere, where None.
-        tag: "upos" in CoNLL-U and the last column elsewhere, where None.
+        names: the column names, in order. The names of CoNLL-U are built in.
+        word: the column of the words. None: "form" in CoNLL-U, the first column in other files.
+        tag: the column of the tags. None: "upos" in CoNLL-U, the last column in other files.
 
     Raises:
-        ParameterError: for a name that is there twice.
+        ParameterError: a name occurs twice.
     """
 
     names: tuple[str, ...] = ()
@@ -62,10 +62,10 @@ class ConllColumns:
         object.__setattr__(self, "names", names)
 
     def position(self, column: str, count: int, source: object) -> int:
-        """The position, from 0, of a column among `count`.
+        """The index (from 0) of a column among `count` columns.
 
         Raises:
-            DataError: where it is not there; the message names the file.
+            DataError: there is no such column. The message names the file.
         """
         names = self.names
         if column in names and names.index(column) < count:
@@ -83,16 +83,16 @@ class ConllColumns:
 
 @dataclass(frozen=True)
 class ConllText:
-    """A file of sentences, with every line as it is.
+    """A file of sentences, with all its lines.
 
     Attributes:
-        source: the path.
-        conllu: whether it is CoNLL-U.
-        lines: of the file.
-        sentences: in their order.
-        count: columns of each line.
-        word: position of the words' column, from 0.
-        tag: position of the tags' column, from 0; `count` where the file has none and tags are appended.
+        source: the path of the file.
+        conllu: whether the file is CoNLL-U.
+        lines: the lines of the file.
+        sentences: the sentences, in order.
+        count: the number of columns.
+        word: the index of the words' column, from 0.
+        tag: the index of the tags' column, from 0. It is `count` if the file has no tags; they are then appended.
     """
 
     source: str
@@ -104,18 +104,19 @@ class ConllText:
     tag: int
 
     def with_tags(self, tags: Sequence[Sequence[str]], confidence: Sequence[Sequence[float]] | None = None) -> str:
-        """The text with these tags in place of its own: comments, other columns and blank lines as they were.
+        """The text with its tags replaced. Comments, other columns and blank lines do not change.
 
         Args:
-            tags: one a word of each sentence.
-            confidence: of each tag, 0 to 1; in CoNLL-U written as `TagConfidence` into MISC, else as one more column.
+            tags: the tag of each word, for each sentence.
+            confidence: the confidence of each tag, 0 to 1. CoNLL-U stores it as `TagConfidence` in MISC, other files in
+                one more column. None: it is not written.
         """
         put = self._in_conllu if self.conllu else self._in_columns
         lines = [line if self.conllu else self._widened(line, confidence is not None) for line in self.lines]
         for k, (sentence, found) in enumerate(zip(self.sentences, tags, strict=True)):
-            given = [None] * len(found) if confidence is None else confidence[k]
-            for number, tag, certainty in zip(sentence.lines, found, given, strict=True):
-                lines[number - 1] = put(self.lines[number - 1], tag, certainty)
+            values = [None] * len(found) if confidence is None else confidence[k]
+            for number, tag, value in zip(sentence.lines, found, values, strict=True):
+                lines[number - 1] = put(self.lines[number - 1], tag, value)
         return "\n".join(lines) + "\n"
 
     def _in_conllu(self, line: str, tag: str, confidence: float | None) -> str:
@@ -136,7 +137,7 @@ class ConllText:
         return line if confidence is None else f"{line.rstrip()}{separator}{confidence:.4f}"
 
     def _widened(self, line: str, confidence: bool) -> str:
-        """A line that marks a document, with as many columns as the others will have."""
+        """A line that marks a document, widened to the number of columns of the other lines."""
         if not line.startswith("-DOCSTART-"):
             return line
         fields = ["O"] * (self.tag == self.count) + ["1"] * confidence
@@ -144,7 +145,7 @@ class ConllText:
 
 
 def is_conllu(path: str | Path) -> bool:
-    """Whether a file is CoNLL-U by its name (`.conllu`, `.conllu.gz`)."""
+    """Whether the name of a file ends in `.conllu` or `.conllu.gz`."""
     return str(path).lower().removesuffix(".gz").endswith(".conllu")
 
 
@@ -154,21 +155,21 @@ def read_conll(
     kind: Literal["auto", "conllu", "columns"] = "auto",
     needs_tags: bool = True,
 ) -> ConllText:
-    """Read sentences: a word a line, blank lines between sentences; plain or gzip.
+    """Read sentences with one word per line and blank lines between sentences, plain or gzipped.
 
-    In CoNLL-U the lines of multi-word tokens (1-2) and empty nodes (1.1) are no words of the sentence, comments are
-    kept, `# newdoc` begins a document, and a UPOS of `_` is no annotation. In other files columns are separated by
-    tabs or spaces, and `-DOCSTART-` or `#begin document` begins a document.
+    In CoNLL-U the lines of multi-word tokens (1-2) and of empty nodes (1.1) are not words of the sentence, `# newdoc`
+    begins a document, and the UPOS `_` means that the word has no annotation. In other files tabs or spaces separate
+    columns, and `-DOCSTART-` or `#begin document` begins a document.
 
     Args:
-        path: of the file.
-        columns: which columns hold what.
-        kind: "conllu", "columns", or "auto" for CoNLL-U by the file's name.
-        needs_tags: whether the tag column must be there. Else it may be missing at the end of each line, and where
-            `columns` does not say which it is, it is taken to be.
+        path: the file.
+        columns: the columns of words and tags. None: `ConllColumns()`.
+        kind: "conllu", "columns", or "auto", which chooses by the file name.
+        needs_tags: whether there must be a tag column. If false, a file in columns may lack it, and if `columns` does
+            not name it, all columns are read as other data.
 
     Raises:
-        DataError: where the file cannot be read, a line does not fit, a column is not there, or no word is; the message
+        DataError: the file cannot be read or holds no words, a line does not fit, or a column is missing. The message
             names file and line.
     """
     lines = read_text(path).removesuffix("\n").split("\n")
@@ -196,7 +197,7 @@ def read_conll(
 
 
 def _grouped(path: object, lines: Sequence[str], conllu: bool) -> tuple[list[tuple[int, list[int]]], int]:
-    """The document and the lines of the words of each sentence, and the number of columns."""
+    """The document and the word lines of each sentence, and the number of columns."""
     groups: list[tuple[int, list[int]]] = []
     current: list[int] = []
     document, count = 0, 10 if conllu else 0
@@ -206,7 +207,7 @@ def _grouped(path: object, lines: Sequence[str], conllu: bool) -> tuple[list[tup
             if current:
                 groups.append((document, current))
                 current = []
-            # What begins the first document stands before any sentence.
+            # The mark before the first sentence begins document 0.
             document += boundary and bool(groups)
             continue
         if _is_comment(line, conllu, bool(current)):
@@ -223,7 +224,7 @@ def _grouped(path: object, lines: Sequence[str], conllu: bool) -> tuple[list[tup
             raise DataError(f"{path}, line {number}: expected an ID such as 1, 1-2 or 1.1, got {fields[0]!r}.")
         current.append(number)
     if not groups:
-        raise DataError(f"{path}: no words are in it.")
+        raise DataError(f"{path}: the file holds no words.")
     return groups, count
 
 
@@ -255,7 +256,7 @@ def _fields(line: str, conllu: bool) -> list[str]:
 
 
 def _spans(line: str) -> list[tuple[int, int]]:
-    """Where the columns of a line are; a tab, where there is one, is what separates them."""
+    """The spans of the columns of a line. Tabs separate columns if the line has tabs, else spaces do."""
     if "\t" not in line:
         return [match.span() for match in _FIELD.finditer(line)]
     found, start = [], 0

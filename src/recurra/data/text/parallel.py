@@ -1,4 +1,4 @@
-"""Parallel text: sentences and their translations, from two files of lines or one table."""
+"""Parallel text (sentences and their translations) from two files of lines, or from one table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ class ParallelText:
     """Sentence pairs.
 
     Attributes:
-        source: a sentence an element.
-        target: its translation.
-        name: of the files, for messages.
+        source: the sentences.
+        target: the translation of each sentence.
+        name: the names of the files, for messages.
 
     Raises:
-        DataError: where the two are not equally many.
+        DataError: the numbers of sentences and translations differ.
     """
 
     source: tuple[str, ...]
@@ -39,12 +39,12 @@ class ParallelText:
         return len(self.source)
 
     def filled(self) -> "ParallelText":
-        """The pairs of which neither side is blank."""
+        """The pairs with text on both sides."""
         pairs = [(s, t) for s, t in zip(self.source, self.target, strict=True) if s.strip() and t.strip()]
         return ParallelText(tuple(s for s, _ in pairs), tuple(t for _, t in pairs), self.name)
 
     def take(self, indices: Sequence[int]) -> "ParallelText":
-        """The pairs with these numbers."""
+        """The pairs with these indices, from 0."""
         return ParallelText(tuple(self.source[i] for i in indices), tuple(self.target[i] for i in indices), self.name)
 
     def digest(self) -> str:
@@ -58,10 +58,10 @@ class ParallelText:
 
 
 def read_lines(path: str | Path) -> tuple[str, ...]:
-    """The lines of a text file, plain or gzipped (.gz), blank ones included.
+    """The lines of a text file, plain or gzipped (.gz), blank lines included.
 
     Raises:
-        DataError: not there, unreadable, empty, binary, or not UTF-8.
+        DataError: the file is missing, unreadable, empty, binary, or not UTF-8.
     """
     text = read_text(path)
     return tuple(text.removesuffix("\n").split("\n"))
@@ -71,12 +71,12 @@ def read_parallel(files: Sequence[str | Path]) -> ParallelText:
     """Read sentence pairs.
 
     Args:
-        files: two text files, source and target, line by line; or one table of two columns separated by a tab (a
-            third and further are ignored). Plain or gzipped (.gz).
+        files: two text files, source and target, with corresponding lines; or one table with a tab between source and
+            target (further columns are ignored). Files may be gzipped (.gz).
 
     Raises:
-        DataError: a file that cannot be read, an unequal number of lines, a row without a tab.
-        ParameterError: for neither one nor two files.
+        DataError: a file cannot be read, the numbers of lines differ, or a row has no tab.
+        ParameterError: `files` has neither one nor two elements.
     """
     if len(files) == 2:
         source, target = read_lines(files[0]), read_lines(files[1])

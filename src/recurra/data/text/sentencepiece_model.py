@@ -1,4 +1,4 @@
-"""Subword models of sentencepiece: learned and loaded, and what goes wrong said in our words."""
+"""Training and loading sentencepiece models, with its failures as Recurra's errors."""
 
 import io
 import re
@@ -11,23 +11,28 @@ __all__ = ["in_utf8", "learn_model", "load_model"]
 
 
 def learn_model(lines: Sequence[str], vocabulary_size: int, **options: Any) -> bytes:
-    """Learn subwords, with bytes for what is rare and nothing normalised; the same lines give the same model.
+    """Train a model that spells rare characters in bytes and does not normalise text.
+
+    The same lines always give the same model.
 
     Args:
-        lines: of text.
-        vocabulary_size: subwords at most, fewer where the text does not have so many.
-        **options: of sentencepiece's trainer.
+        lines: the lines of the text.
+        vocabulary_size: the largest number of subwords. A small text has fewer.
+        **options: options of sentencepiece's trainer.
+
+    Returns:
+        The serialized model.
 
     Raises:
-        MissingExtraError: without sentencepiece.
-        ParameterError: for a vocabulary too small for the characters of the text.
-        DataError: where the text has nothing to learn from.
+        MissingExtraError: sentencepiece is not installed.
+        ParameterError: `vocabulary_size` is too small for the characters of the text.
+        DataError: the text has no subwords to learn.
     """
     try:
         return _learn(lines, vocabulary_size, options)
     except RuntimeError as error:
         message = str(error)
-    # Byte-pair encoding says how many pieces there are, where they are too few.
+    # If a text has fewer pieces, byte-pair encoding fails and reports their number.
     if most := re.search(r"set it to a value <= (\d+)", message):
         return _learn(lines, int(most[1]), options)
     if least := re.search(r"set it to a value >= (\d+)|smaller than required_chars. \d+ vs (\d+)", message):
@@ -37,11 +42,11 @@ def learn_model(lines: Sequence[str], vocabulary_size: int, **options: Any) -> b
 
 
 def load_model(model: bytes) -> Any:
-    """The processor of a model that `learn_model` gave.
+    """The processor of a serialized model.
 
     Raises:
-        MissingExtraError: without sentencepiece.
-        DataError: where the model is damaged.
+        MissingExtraError: sentencepiece is not installed.
+        DataError: the model is damaged.
     """
     processor = _sentencepiece().SentencePieceProcessor()
     try:
@@ -52,7 +57,7 @@ def load_model(model: bytes) -> Any:
 
 
 def in_utf8(text: str) -> str:
-    """A text without lone surrogates, which no file has but a Python string may."""
+    """The text with lone surrogates, which a Python string can hold but UTF-8 cannot, replaced by "?"."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -64,7 +69,7 @@ def _learn(lines: Sequence[str], vocabulary_size: int, options: Mapping[str, Any
         vocab_size=vocabulary_size,
         byte_fallback=True,
         normalization_rule_name="identity",
-        num_threads=1,  # sums in another order would be another model
+        num_threads=1,  # with more threads, sums in another order could change the model
         minloglevel=2,
         **options,
     )
@@ -75,5 +80,5 @@ def _sentencepiece() -> Any:
     try:
         import sentencepiece
     except ImportError:
-        raise MissingExtraError("sentencepiece", "text", "cutting text into subwords") from None
+        raise MissingExtraError("sentencepiece", "text", "splitting text into subwords") from None
     return sentencepiece

@@ -1,7 +1,8 @@
-"""Entities as tags of words: the schemes IOB1, IOB2 and IOBES, recognised, read and converted.
+"""Entities as tags of words: detecting, decoding and encoding the schemes IOB1, IOB2 and IOBES.
 
-IOB1 (Ramshaw and Marcus 1995): `I-X` within an entity, `B-X` only where one of the same type follows another at once.
-IOB2: every entity begins with `B-X`. IOBES: its last word is `E-X`, and an entity of one word is `S-X`.
+IOB1 (Ramshaw and Marcus 1995): the words of an entity are `I-X`. An entity begins with `B-X` only if it directly
+follows another of the same type. IOB2: every entity begins with `B-X`. IOBES: as IOB2, but the last word of an entity
+is `E-X`, and an entity of one word is `S-X`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,12 +30,12 @@ _PREFIXES = {"iob1": "IB", "iob2": "BI", "iobes": "BIES"}
 
 
 class Span(NamedTuple):
-    """An entity: words start to end, the end not included, from 0.
+    """An entity: the words from `start` up to, but not including, `end`.
 
     Attributes:
-        type: such as "PER"; empty for tags without one.
-        start: its first word.
-        end: the word after its last.
+        type: the entity type, such as "PER". Empty: its tags have no type.
+        start: the index of its first word, from 0.
+        end: the index after its last word.
     """
 
     type: str
@@ -43,7 +44,7 @@ class Span(NamedTuple):
 
 
 def split_tag(tag: str) -> tuple[str, str] | None:
-    """The prefix, one of B, I, E, S and O, and the type of a tag; None where it is no tag of an entity."""
+    """The prefix of a tag (one of B, I, E, S and O) and its type. None: the tag is not an entity tag."""
     prefix, dash, kind = tag.partition("-")
     if prefix == "O" and not dash:
         return "O", ""
@@ -53,30 +54,35 @@ def split_tag(tag: str) -> tuple[str, str] | None:
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
-    """The entities of a sentence, of any scheme, as the reference scorer conlleval reads them.
+    """The entities of a sentence in any scheme, as the reference scorer conlleval decodes them.
 
-    An entity begins at B and S, after O, E and S, and where the type changes, so that tags which break their scheme
-    are entities still. Tags of no entity count as O.
+    An entity begins at B and S, after O, E and S, and at each change of type. Tags that violate their scheme therefore
+    form entities too. Tags that are not entity tags count as O.
     """
     spans: list[Span] = []
     start = 0
     before, kind_before = "O", ""
     for place, tag in enumerate([*tags, "O"]):
         prefix, kind = split_tag(tag) or ("O", "")
-        goes_on = before in "BI" and prefix in "IE" and kind == kind_before
-        if before != "O" and not goes_on:
+        continues = before in "BI" and prefix in "IE" and kind == kind_before
+        if before != "O" and not continues:
             spans.append(Span(kind_before, start, place))
-        if prefix != "O" and not goes_on:
+        if prefix != "O" and not continues:
             start = place
         before, kind_before = prefix, kind
     return spans
 
 
 def tags_of(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """Tags of a sentence of this length, in a scheme; spans in order, without overlap.
+    """The tags of a sentence with these entities.
+
+    Args:
+        spans: the entities, in order and without overlap.
+        length: the number of words in the sentence.
+        scheme: one of `SCHEMES`.
 
     Raises:
-        ParameterError: for an unknown scheme.
+        ParameterError: the scheme is unknown.
     """
     _check(scheme)
     tags = ["O"] * length
@@ -95,9 +101,9 @@ def tags_of(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
 
 
 def recognise_scheme(sentences: Iterable[Sequence[str]]) -> str | None:
-    """The scheme of tags; None where they are no tags of entities.
+    """Detect the scheme of tags. The result is None if some tag is not an entity tag, or if all tags are O.
 
-    IOBES where there is an E or S, IOB1 where an entity begins with I, else IOB2. Nothing but O has no scheme.
+    Tags with an E or S are IOBES. Otherwise, if an entity begins with I, they are IOB1, else IOB2.
     """
     prefixes: set[str] = set()
     begins_inside = False
@@ -119,34 +125,34 @@ def recognise_scheme(sentences: Iterable[Sequence[str]]) -> str | None:
 
 
 def entity_types(sentences: Iterable[Sequence[str]]) -> list[str]:
-    """The types of the entities in tags, sorted."""
+    """The entity types of tags, sorted."""
     found = (split_tag(tag) for tags in sentences for tag in tags)
     return sorted({kind for prefix, kind in filter(None, found) if prefix != "O"})
 
 
 def scheme_tags(types: Sequence[str], scheme: str) -> list[str]:
-    """All tags of a scheme over these types, O first.
+    """All tags of a scheme for these entity types. O comes first.
 
     Raises:
-        ParameterError: for an unknown scheme.
+        ParameterError: the scheme is unknown.
     """
     _check(scheme)
     return ["O", *(f"{p}-{kind}" if kind else p for kind in types for p in _PREFIXES[scheme])]
 
 
 def allowed_transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a scheme allows.
+    """The transitions between tags that a scheme allows.
 
     Args:
-        tags: K, all of the scheme.
+        tags: K tags of the scheme.
         scheme: one of `SCHEMES`.
 
     Returns:
-        Whether a tag may follow another, bool (K, K), from row to column; whether it may begin a sentence, (K,); and
-        whether it may end one, (K,).
+        Three bool arrays: (K, K), whether the tag of the column may follow the tag of the row; (K,), whether a tag may
+        begin a sentence; (K,), whether a tag may end a sentence.
 
     Raises:
-        ParameterError: for an unknown scheme, or a tag that is none of it.
+        ParameterError: the scheme is unknown, or a tag does not belong to it.
     """
     _check(scheme)
     parts = []
@@ -163,7 +169,7 @@ def allowed_transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, n
 
 
 def _may_follow(one: tuple[str, str], other: tuple[str, str], scheme: str) -> bool:
-    """Whether `other` may come after `one`, each a prefix and a type."""
+    """Whether `other` may follow `one`. Each is a prefix and a type."""
     (before, kind_before), (prefix, kind) = one, other
     if scheme == "iob1":
         return prefix != "B" or (before != "O" and kind == kind_before)

@@ -1,4 +1,4 @@
-"""Plain text for tagging: a sentence a line, its words between spaces."""
+"""Plain text for tagging: one sentence per line, with spaces between words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ __all__ = ["TokenLines", "read_token_lines"]
 
 @dataclass(frozen=True)
 class TokenLines:
-    """A file of sentences, one a line.
+    """A file of sentences, one per line.
 
     Attributes:
-        source: the path.
-        lines: of the file, blank ones too.
-        sentences: of the lines that are not blank.
+        source: the path of the file.
+        lines: the lines of the file, blank lines included.
+        sentences: the sentences of the lines that are not blank.
     """
 
     source: str
@@ -25,11 +25,11 @@ class TokenLines:
     sentences: tuple[Sentence, ...]
 
     def with_tags(self, tags: Sequence[Sequence[str]], confidence: Sequence[Sequence[float]] | None = None) -> str:
-        """The text as `word/TAG`, or `word/TAG/0.9876` with the confidence: the last slashes are what separates.
+        """The text as `word/TAG`, or `word/TAG/0.9876` with confidence. Words may contain slashes; the last separate.
 
         Args:
-            tags: one a word of each sentence.
-            confidence: of each tag, 0 to 1.
+            tags: the tag of each word, for each sentence.
+            confidence: the confidence of each tag, 0 to 1. None: it is not written.
         """
         lines = [""] * len(self.lines)
         for k, (sentence, found) in enumerate(zip(self.sentences, tags, strict=True)):
@@ -41,7 +41,7 @@ class TokenLines:
 
 
 def read_token_lines(path: str | Path) -> TokenLines:
-    """Read a text; raises `DataError` where the file cannot be read or is empty."""
+    """Read a file of sentences. Raises DataError if the file cannot be read or is empty."""
     lines = tuple(read_text(path).removesuffix("\n").split("\n"))
     found = ((number, tuple(line.split())) for number, line in enumerate(lines, start=1))
     sentences = tuple(Sentence(words, lines=(number,) * len(words)) for number, words in found if words)

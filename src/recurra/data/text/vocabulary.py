@@ -1,4 +1,4 @@
-"""Symbols (characters, words, tags, labels) and their numbers."""
+"""Symbols (characters, words, tags, labels) and their ids."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,23 +10,23 @@ __all__ = ["Vocabulary"]
 
 
 class Vocabulary:
-    """Symbols by number, from 0; those named special come first.
+    """A mapping between symbols and ids, which count from 0.
 
     Args:
-        symbols: in the order of their numbers, each once.
-        unknown: the symbol among them that stands for all others; None to refuse others.
+        symbols: the symbols in the order of their ids, each once.
+        unknown: the symbol that stands for all symbols outside the vocabulary. None: they are refused.
 
     Raises:
-        ParameterError: for a symbol that is there twice, or an `unknown` that is not there.
+        ParameterError: a symbol occurs twice, or `unknown` is not among the symbols.
     """
 
     def __init__(self, symbols: Sequence[str], unknown: str | None = None) -> None:
         self.symbols = tuple(symbols)
-        self._numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
-        if len(self._numbers) < len(self.symbols):
+        self._ids = {symbol: index for index, symbol in enumerate(self.symbols)}
+        if len(self._ids) < len(self.symbols):
             twice = next(symbol for symbol, count in Counter(self.symbols).items() if count > 1)
             raise ParameterError("symbols", "each once", twice)
-        if unknown is not None and unknown not in self._numbers:
+        if unknown is not None and unknown not in self._ids:
             raise ParameterError("unknown", "one of the symbols", unknown)
         self.unknown = unknown
 
@@ -39,14 +39,14 @@ class Vocabulary:
         min_count: int = 1,
         max_size: int | None = None,
     ) -> "Vocabulary":
-        """The vocabulary of a text: special symbols first, the others by how often they occur.
+        """Build the vocabulary of a text: special symbols first, then all others by falling frequency.
 
         Args:
-            symbols: as they occur.
-            special: such as padding and the unknown; not counted.
-            unknown: one of `special`, for what is left out or comes later.
-            min_count: occurrences below which a symbol is left out.
-            max_size: symbols at most, the special ones included; None for all.
+            symbols: the symbols of the text, with repetitions.
+            special: symbols that are always included, such as padding and the unknown symbol.
+            unknown: the symbol, one of `special`, that stands for all symbols outside the vocabulary.
+            min_count: symbols that occur less often than this are left out.
+            max_size: the largest number of symbols, special ones included. None: no limit.
         """
         check_positive("min_count", min_count)
         counts = Counter(symbols)
@@ -63,36 +63,36 @@ class Vocabulary:
         return len(self.symbols)
 
     def __contains__(self, symbol: str) -> bool:
-        return symbol in self._numbers
+        return symbol in self._ids
 
     def __getitem__(self, symbol: str) -> int:
-        """The number of a symbol; that of `unknown` where it is not there.
+        """The id of a symbol, or the id of `unknown` if the vocabulary does not have the symbol.
 
         Raises:
-            DataError: where it is not there and there is no unknown.
+            DataError: the vocabulary has neither the symbol nor an unknown one.
         """
-        number = self._numbers.get(symbol)
-        if number is not None:
-            return number
+        found = self._ids.get(symbol)
+        if found is not None:
+            return found
         if self.unknown is None:
             raise DataError(
-                f"{symbol!r} is not in the vocabulary of {len(self)} symbols, which has none for unknown ones"
+                f"{symbol!r} is not in the vocabulary of {len(self)} symbols, which has no symbol for unknown ones"
             )
-        return self._numbers[self.unknown]
+        return self._ids[self.unknown]
 
     def encode(self, symbols: Iterable[str]) -> list[int]:
-        """The numbers of symbols; raises as `__getitem__`."""
+        """The ids of symbols. Raises DataError, see `__getitem__`."""
         return [self[symbol] for symbol in symbols]
 
-    def decode(self, numbers: Iterable[int]) -> list[str]:
-        """The symbols of numbers."""
-        return [self.symbols[number] for number in numbers]
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """The symbols with these ids."""
+        return [self.symbols[one] for one in ids]
 
     def to_json(self) -> dict[str, object]:
-        """What `from_json` reads."""
+        """The vocabulary as JSON values, which `from_json` reads."""
         return {"symbols": list(self.symbols), "unknown": self.unknown}
 
     @classmethod
     def from_json(cls, values: dict[str, object]) -> "Vocabulary":
-        """A vocabulary that `to_json` gave."""
+        """Read the result of `to_json`."""
         return cls(values["symbols"], values["unknown"])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Words as numbers: their own, those of their characters, and rows of pretrained vectors."""
+"""Words as ids, with the ids of their characters and their pretrained vectors."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from recurra.data.text.word_vectors import WordVectors
 __all__ = ["UNKNOWN", "EncodedSentences", "Tokens", "WordEncoding", "vector_table"]
 
 UNKNOWN = "<unknown>"
-# Of a longer word the beginning and the end are read: a URL of a thousand characters is not to slow all others down.
+# Longer words lose their middle. Otherwise a URL of a thousand characters would slow the whole batch down.
 _MOST_CHARACTERS = 48
 
 
@@ -23,15 +23,16 @@ _MOST_CHARACTERS = 48
 class Tokens:
     """The words of a batch of sentences.
 
-    Characters are given once for each of the batch's U different words.
+    Characters are stored once for each of the U different words of the batch.
 
     Attributes:
-        words: (B, T) int64, rows of the word embedding; 0 is the unknown word.
-        lengths: true lengths (B,), int64 on the CPU.
-        characters: (U, C) int64.
-        character_lengths: (U,), int64 on the CPU.
+        words: (B, T) int64, the id of each word. 0 is the unknown word.
+        lengths: the true lengths (B,) int64, on the CPU.
+        characters: (U, C) int64, the character ids of each different word.
+        character_lengths: the lengths of the words in characters (U,) int64, on the CPU.
         spellings: (B, T) int64, the row of each word in `characters`.
-        vectors: (B, T, P), pretrained vectors of the words, zeros for a word without one; None where there are none.
+        vectors: (B, T, P), the pretrained vector of each word, zeros for a word without one. None: no pretrained
+            vectors are used.
     """
 
     words: Tensor
@@ -42,7 +43,7 @@ class Tokens:
     vectors: Tensor | None = None
 
     def to(self, device: torch.device) -> "Tokens":
-        """The same on a device; lengths stay on the CPU, where the layers read them."""
+        """Copy the tokens to a device. Lengths stay on the CPU, where the layers read them."""
         return replace(
             self,
             words=self.words.to(device),
@@ -57,11 +58,12 @@ class WordEncoding:
     """The vocabularies of words and characters.
 
     Attributes:
-        words: with the unknown word first.
-        counts: how often each occurs in training; 0 for the unknown one.
-        characters: with the unknown character first.
+        words: the words. The unknown word comes first.
+        counts: the number of occurrences of each word in training, 0 for the unknown word.
+        characters: the characters. The unknown character comes first.
         lowercase: whether words are looked up in lower case.
-        vectors: words with pretrained vectors, with the one that has none first; None where there are none.
+        vectors: the words with pretrained vectors. The unknown word, which has no vector, comes first. None: no
+            pretrained vectors are used.
     """
 
     words: Vocabulary
@@ -74,13 +76,13 @@ class WordEncoding:
     def of(
         cls, sentences: Iterable[Sequence[str]], lowercase: bool, min_count: int, vectors: WordVectors | None = None
     ) -> "WordEncoding":
-        """The vocabularies of training sentences.
+        """Build the vocabularies of training sentences.
 
         Args:
-            sentences: the words of each.
-            lowercase: whether words that differ by case only are one.
-            min_count: occurrences below which a word is an unknown one.
-            vectors: pretrained.
+            sentences: the words of each sentence.
+            lowercase: whether words that differ only in case are the same word.
+            min_count: words that occur less often than this are unknown.
+            vectors: pretrained vectors. None: no pretrained vectors are used.
         """
         forms = Counter(word for sentence in sentences for word in sentence)
         words, characters = Counter[str](), Counter[str]()
@@ -98,28 +100,30 @@ class WordEncoding:
         )
 
     def word(self, form: str) -> int:
-        """The number of a word."""
+        """The id of a word."""
         return self.words[form.lower() if self.lowercase else form]
 
     def vector(self, form: str) -> int:
-        """The row of a word's pretrained vector: that of its form, else of its form in lower case, else 0."""
+        """The row of a word's pretrained vector: that of the word, else of the word in lower case, else 0."""
         assert self.vectors is not None
         return self.vectors[form] if form in self.vectors else self.vectors[form.lower()]
 
     def spelling(self, form: str) -> list[int]:
-        """The numbers of a word's characters, those in the middle of a long word left out."""
+        """The ids of a word's characters. A long word loses its middle."""
         if len(form) > _MOST_CHARACTERS:
             form = form[: _MOST_CHARACTERS // 2] + form[-_MOST_CHARACTERS // 2 :]
         return self.characters.encode(form)
 
     def unknown_shares(self, rate: float) -> Tensor:
-        """With which probability each word (V,) is read as an unknown one while training: of one that occurs n times
-        rate / (rate + n) (Kiperwasser and Goldberg 2016)."""
+        """The probability that training replaces each word by the unknown word: (V,) float32.
+
+        It is rate / (rate + n) for a word that occurs n times (Kiperwasser and Goldberg 2016).
+        """
         counts = torch.tensor(self.counts, dtype=torch.float32)
         return torch.where(counts > 0, rate / (rate + counts), 0) if rate else torch.zeros_like(counts)
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
+        """The encoding as JSON values, which `from_json` reads."""
         return {
             "words": self.words.symbols,
             "counts": self.counts,
@@ -130,7 +134,7 @@ class WordEncoding:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "WordEncoding":
-        """From what `to_json` gave."""
+        """Read the result of `to_json`."""
         vectors = values["vectors"]
         return cls(
             Vocabulary(values["words"], UNKNOWN),
@@ -142,22 +146,22 @@ class WordEncoding:
 
 
 class EncodedSentences:
-    """Sentences laid out so that a batch of any of them is cut quickly.
+    """Encoded sentences, stored for fast access to batches of any of them.
 
     Args:
-        encoding: of words and characters.
-        sentences: the words of each, at least one.
-        vectors: pretrained (V, P), by the numbers of `WordEncoding.vector`; None where there are none.
+        encoding: the vocabularies of words and characters.
+        sentences: the words of each sentence, one or more.
+        vectors: pretrained vectors (V, P). `WordEncoding.vector` gives the row of a word. None: none are used.
     """
 
     def __init__(
         self, encoding: WordEncoding, sentences: Sequence[Sequence[str]], vectors: Tensor | None = None
     ) -> None:
         forms: dict[str, int] = {}
-        numbered = [[forms.setdefault(word, len(forms)) for word in words] for words in sentences]
-        self.lengths = np.array([len(numbers) for numbers in numbered], dtype=np.int64)
+        encoded = [[forms.setdefault(word, len(forms)) for word in words] for words in sentences]
+        self.lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
         self._ends = np.cumsum(self.lengths)
-        self._forms = torch.tensor([number for numbers in numbered for number in numbers], dtype=torch.int64)
+        self._forms = torch.tensor([one for ids in encoded for one in ids], dtype=torch.int64)
         spellings = [encoding.spelling(form) for form in forms]
         self._words = torch.tensor([encoding.word(form) for form in forms])
         self._vectors = None if vectors is None else vectors[[encoding.vector(form) for form in forms]]
@@ -166,7 +170,7 @@ class EncodedSentences:
         self._characters = torch.tensor([spelling + [0] * (longest - len(spelling)) for spelling in spellings])
 
     def tokens(self, indices: np.ndarray) -> Tokens:
-        """The batch of some sentences."""
+        """The batch of the sentences with these indices (B,)."""
         forms, valid = self.padded(self._forms, indices)
         different, spellings = forms.unique(return_inverse=True)
         lengths = self._character_lengths[different]
@@ -180,7 +184,16 @@ class EncodedSentences:
         )
 
     def padded(self, values: Tensor, indices: np.ndarray, padding: int = 0) -> tuple[Tensor, Tensor]:
-        """Values of every word, one after the other, as (B, T) for some sentences; and which are no padding."""
+        """Gather one value per word for the sentences with these indices (B,).
+
+        Args:
+            values: the values of all words of all sentences, end to end.
+            indices: the sentences of the batch.
+            padding: the value of the padding.
+
+        Returns:
+            The values (B, T), and the mask (B, T) bool of the valid steps.
+        """
         lengths = torch.from_numpy(self.lengths[indices])
         starts = torch.from_numpy(self._ends[indices]) - lengths
         steps = torch.arange(int(lengths.max()))
@@ -190,6 +203,6 @@ class EncodedSentences:
 
 
 def vector_table(vectors: WordVectors) -> Tensor:
-    """The pretrained vectors (V, P) by the numbers of `WordEncoding.vector`: zeros for words without one come first."""
+    """The pretrained vectors (V, P). `WordEncoding.vector` gives the row of a word; row 0, for all others, is zero."""
     rows = [row for row, word in enumerate(vectors.words) if word != UNKNOWN]
     return torch.cat([torch.zeros(1, vectors.size), torch.from_numpy(vectors.vectors[rows])])

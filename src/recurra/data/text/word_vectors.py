@@ -20,12 +20,12 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class WordVectors:
-    """Vectors of words.
+    """Words and their vectors.
 
     Attributes:
-        words: V, each once.
-        vectors: float32 (V, D).
-        source: the path they were read from.
+        words: V different words.
+        vectors: the vector of each word, (V, D) float32.
+        source: the path of the file.
     """
 
     words: tuple[str, ...]
@@ -34,23 +34,25 @@ class WordVectors:
 
     @property
     def size(self) -> int:
-        """D."""
+        """D, the size of a vector."""
         return int(self.vectors.shape[1])
 
 
 def read_word_vectors(path: str | Path, max_words: int | None = None) -> WordVectors:
-    """Read vectors; which of the formats a file is of is seen from its content. Plain or gzip (`.gz`).
+    """Read word vectors, plain or gzipped (`.gz`). The format is detected from the content.
 
-    word2vec (Mikolov et al. 2013) writes a line with the number of words and of features first, then a word a line in
-    text, or the word, a space and little-endian float32 numbers in binary. GloVe (Pennington et al. 2014) is the text
-    without the first line. Of a word that is there twice the first vector counts.
+    A word2vec file (Mikolov et al. 2013) begins with a line with the number of words and the vector size. In the text
+    format each word with its numbers is a line; in the binary format each word is followed by a space and little-endian
+    float32 numbers. GloVe (Pennington et al. 2014) is the text format without the first line. If a word occurs twice,
+    its first vector is used.
 
     Args:
-        path: of the file.
-        max_words: words read at most, from the first on, which are the most frequent; None for all.
+        path: the file.
+        max_words: the largest number of words to read. Files list frequent words first. None: all words.
 
     Raises:
-        DataError: where the file cannot be read, or a line or word does not fit; the message names it.
+        DataError: the file cannot be read, or a line or word does not follow the format. The message names it.
+        ParameterError: `max_words` is below 1.
     """
     if max_words is not None:
         check_positive("max_words", max_words)
@@ -68,7 +70,7 @@ def read_word_vectors(path: str | Path, max_words: int | None = None) -> WordVec
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}).") from None
     if not rows:
-        raise DataError(f"{path}: no word vectors are in it.")
+        raise DataError(f"{path}: the file holds no word vectors.")
     return WordVectors(tuple(words), np.stack(rows), str(path))
 
 
@@ -85,7 +87,7 @@ def _entries(path: Path, file: BinaryIO) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _is_binary(start: bytes, size: int) -> bool:
-    """Whether what follows the header is no line of a word and `size` numbers."""
+    """Whether a file is binary: its header is not followed by a line of a word and `size` numbers."""
     try:
         fields = start.split(b"\n", 1)[0].decode().rstrip().split(" ")
         return len(fields) <= size or not np.isfinite([float(field) for field in fields[-size:]]).all()
@@ -102,7 +104,7 @@ def _text(path: Path, start: bytes, file: BinaryIO, size: int | None, first: int
         except UnicodeDecodeError:
             raise DataError(f"{path}, line {number}: the text is not UTF-8. Save the file as UTF-8.") from None
         size = len(fields) - 1 if size is None else size
-        # A word of some files has spaces in it: the numbers are the last fields.
+        # Words of some files contain spaces; the numbers are the last fields.
         word, values = " ".join(fields[:-size]), fields[-size:]
         try:
             row = np.array(values, dtype=np.float32)
@@ -129,7 +131,7 @@ def _binary(path: Path, start: bytes, file: BinaryIO, count: int, size: int) -> 
             if not more:
                 raise DataError(f"{path}: cut off in word {number} of {count}; fetch the file again.")
             buffer, at = buffer[at:] + more, 0
-        # Some writers end a vector with a newline, others do not.
+        # Some programs write a newline after each vector, others do not.
         word = buffer[at:space].lstrip(b"\n")
         row = np.frombuffer(buffer, dtype="<f4", count=size, offset=space + 1).astype(np.float32)
         at = space + 1 + 4 * size

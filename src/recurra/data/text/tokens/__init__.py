@@ -1,4 +1,4 @@
-"""Text as numbers and back: by characters, bytes, words or subwords."""
+"""Tokenizations: text to token ids and back, by characters, bytes, words or subwords."""
 
 from recurra.data.text.tokens.kinds import TOKENS, learn_tokens, tokenization_from_json
 from recurra.data.text.tokens.subword_tokens import SubwordTokens

@@ -65,5 +65,5 @@ class SubwordTokens(Tokenization):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Read what `to_json` returned."""
+        """Read the result of `to_json`."""
         return cls(Subwords(base64.b64decode(values["sentencepiece"])))

@@ -1,4 +1,4 @@
-"""Characters, bytes and words."""
+"""Characters, bytes and words as the tokens of a text."""
 
 from typing import Any, Self
 
@@ -12,10 +12,10 @@ __all__ = ["Bytes", "Characters", "Words"]
 
 
 class Characters(Tokenization):
-    """Unicode characters, numbered by falling frequency.
+    """Unicode characters, with ids by falling frequency.
 
     Args:
-        vocabulary: the characters, the line end among them; its unknown is U+FFFD, the replacement character.
+        vocabulary: the characters, the line end included. Its unknown symbol is U+FFFD, the replacement character.
     """
 
     name = "characters"
@@ -32,7 +32,7 @@ class Characters(Tokenization):
 
     @classmethod
     def learn(cls, text: str, min_count: int = 1, max_size: int | None = None) -> Self:
-        """The characters of a text; arguments as of `Vocabulary.count`."""
+        """Learn the characters of a text. For the arguments see `Vocabulary.count`."""
         special = (LINE_END, cls.UNKNOWN)
         return cls(Vocabulary.count(text, special, cls.UNKNOWN, min_count, max_size))
 
@@ -57,12 +57,12 @@ class Characters(Tokenization):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """From what `to_json` gave."""
+        """Read the result of `to_json`."""
         return cls(Vocabulary.from_json(values))
 
 
 class Bytes(Tokenization):
-    """The 256 bytes of UTF-8; nothing is unknown."""
+    """The 256 bytes of UTF-8. No text is unknown."""
 
     name = "bytes"
     unit = "byte"
@@ -85,18 +85,18 @@ class Bytes(Tokenization):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """From what `to_json` gave."""
+        """Read the result of `to_json`."""
         return cls()
 
 
 class Words(Tokenization):
-    """What stands between white space, and line ends, numbered by falling frequency.
+    """Words between white space, and line ends, with ids by falling frequency.
 
-    As in the files of the Penn Treebank and WikiText, whose `<unk>` is the unknown here too. How wide white space is
-    gets lost: decoded text has single spaces.
+    This is the convention of the Penn Treebank and WikiText files, and "<unk>" is the unknown word as there. Decoded
+    text has single spaces; the width of white space is lost.
 
     Args:
-        vocabulary: the words, the line end among them; its unknown is "<unk>".
+        vocabulary: the words, the line end included. Its unknown symbol is "<unk>".
     """
 
     name = "words"
@@ -110,7 +110,7 @@ class Words(Tokenization):
 
     @classmethod
     def learn(cls, text: str, min_count: int = 1, max_size: int | None = None) -> Self:
-        """The words of a text; arguments as of `Vocabulary.count`."""
+        """Learn the words of a text. For the arguments see `Vocabulary.count`."""
         special = (LINE_END, cls.UNKNOWN)
         return cls(Vocabulary.count(text.split(), special, cls.UNKNOWN, min_count, max_size))
 
@@ -137,5 +137,5 @@ class Words(Tokenization):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """From what `to_json` gave."""
+        """Read the result of `to_json`."""
         return cls(Vocabulary.from_json(values))

@@ -1,4 +1,4 @@
-"""What every tokenisation does."""
+"""The interface of a tokenization."""
 
 import codecs
 from abc import ABC, abstractmethod
@@ -16,15 +16,15 @@ LINE_END = "\n"
 
 @dataclass(frozen=True)
 class EncodedText:
-    """A text as tokens, with its sizes in units that do not depend on how it was cut.
+    """A text as tokens, with its sizes in units that do not depend on the tokenization.
 
     Attributes:
-        codes: (N,) int64, 0 to V - 1.
-        characters: of the text.
-        bytes: of the text in UTF-8.
-        words: separated by white space; each line end counts for one.
-        unknown: tokens that are not in the vocabulary.
-        unknown_bytes: what these are in UTF-8.
+        codes: the token ids (N,) int64, 0 to V - 1.
+        characters: the number of characters of the text.
+        bytes: the number of bytes of the text in UTF-8.
+        words: the number of words between white space. Each line end counts as a word.
+        unknown: the number of tokens outside the vocabulary.
+        unknown_bytes: the number of bytes of these in UTF-8.
     """
 
     codes: Tensor
@@ -36,18 +36,18 @@ class EncodedText:
 
     @property
     def counts(self) -> dict[str, int]:
-        """All but the codes."""
+        """All fields except the codes, by name."""
         return {name: value for name, value in asdict(self).items() if name != "codes"}
 
 
 class Tokenization(ABC):
-    """A way of cutting text into numbered tokens, kept with what it learned.
+    """A way to split text into tokens, with its vocabulary of V tokens.
 
     Attributes:
-        name: of the kind, among `TOKENS`.
-        unit: what one token is called.
-        unknown: the number of the token that stands for what is not in the vocabulary; None where all text is.
-        line_end: the number of the line end.
+        name: the name of the kind, one of `TOKENS`.
+        unit: the word for one token.
+        unknown: the id of the token that stands for all text outside the vocabulary. None: no text is outside it.
+        line_end: the id of the line end.
     """
 
     name: ClassVar[str]
@@ -61,35 +61,37 @@ class Tokenization(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> EncodedText:
-        """A text as numbers."""
+        """Encode a text as token ids."""
 
     @abstractmethod
     def spell(self, code: int, previous: int) -> bytes:
-        """A token in UTF-8, as it is written after the token `previous`."""
+        """A token in UTF-8, as it is written after the token with the id `previous`."""
 
     @abstractmethod
     def find_unknown(self, text: str) -> tuple[str, int] | None:
-        """The first part of a text that is not in the vocabulary, and the character at which it begins, from 0."""
+        """The first part of a text outside the vocabulary, and the index of its first character. None: all is known."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """What `tokenization_from_json` reads."""
+        """The tokenization as JSON values, which `tokenization_from_json` reads."""
 
     def decode(self, codes: Iterable[int]) -> str:
-        """The text of tokens that stand at the beginning of a line."""
+        """The text of tokens. The first token begins a line."""
         codes = list(codes)
         before = [self.line_end, *codes]
         return b"".join(map(self.spell, codes, before)).decode("utf-8", "replace")
 
     def pieces(self, codes: Iterable[int]) -> list[str]:
-        """The text of each token, the first standing at the beginning of a line, as `speller` gives it."""
+        """The text of each token, as `speller` returns it. The first token begins a line."""
         return list(map(self.speller(), codes))
 
     def speller(self, previous: int | None = None) -> Callable[[int], str]:
-        """A function from each token in turn to its text; of the bytes of one character the last brings it.
+        """A function that converts one token after another to text.
+
+        If a character's bytes are several tokens, the last of them returns the character and the others return "".
 
         Args:
-            previous: the token before the first; the line end where None.
+            previous: the token before the first one. None: the line end.
         """
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         before = self.line_end if previous is None else previous
@@ -104,7 +106,7 @@ class Tokenization(ABC):
 
 
 def encoded(codes: Tensor, text: str, unknown: Iterable[str] = ()) -> EncodedText:
-    """Codes with the sizes of their text, and what of it is unknown."""
+    """An `EncodedText` with the sizes of the text and of its unknown parts."""
     parts = list(unknown)
     words = len(text.split()) + text.count(LINE_END)
     sizes = len(text), len(utf8(text)), words, len(parts), sum(len(utf8(part)) for part in parts)
@@ -112,5 +114,5 @@ def encoded(codes: Tensor, text: str, unknown: Iterable[str] = ()) -> EncodedTex
 
 
 def utf8(text: str) -> bytes:
-    """A text in UTF-8; what came undecodable from a command line is the bytes it was."""
+    """A text in UTF-8. Bytes that the command line could not decode (surrogate escapes) are restored."""
     return text.encode("utf-8", "surrogateescape")
