@@ -1,1 +1,5 @@
-"""Applications: one file or folder a task."""
+"""The tasks, a folder each; they do not import each other."""
+
+from recurra.task.registry import register_places
+
+register_places({})
