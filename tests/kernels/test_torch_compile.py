@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import product
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from torch.func import functional_call, grad, jvp, vmap
 from torch.utils._pytree import tree_leaves
 
 from agreement import assert_agree, gradients, tensors
-from every_cell import fitting, thinned
+from every_cell import KINDS, fitting
 from recurra import GRU, LSTM, Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import BackendError, ShapeError
@@ -50,7 +49,7 @@ def assert_as_uncompiled(layer: nn.Module, *arguments: Any, backend: str = "aot_
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", thinned(NATIVE, every=2), ids=str)
+@pytest.mark.parametrize("cell", NATIVE, ids=str)
 def test_every_cell(cell: Cell, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
     assert_as_uncompiled(layer, normal(4, 3, 3), backend="eager")
@@ -58,7 +57,7 @@ def test_every_cell(cell: Cell, engine_runs: Counter[str]) -> None:
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", thinned(NATIVE, every=4), ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_every_cell_ragged(cell: Cell, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
     assert_as_uncompiled(layer, normal(4, 3, 3), None, LENGTHS)
@@ -76,7 +75,7 @@ def test_every_cell_ragged(cell: Cell, engine_runs: Counter[str]) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("lengths", thinned([None, LENGTHS, [4, 0, 2]], every=3, first=1), ids=str)
+@pytest.mark.parametrize("lengths", [None, LENGTHS, [4, 0, 2]], ids=str)
 def test_options(options: dict[str, Any], lengths: Any, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cells.LSTM(), 3, 4, **options, dtype=torch.float64)
     x = normal(3, 4, 3) if "batch_first" in options else normal(4, 3, 3)
@@ -188,7 +187,7 @@ TRANSFORMS: dict[str, tuple[Transform, dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize("lengths", thinned([None, LENGTHS], every=2), ids=str)
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=str)
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_transforms_within(name: str, lengths: Tensor | None, engine_runs: Counter[str]) -> None:
     layer, x = LSTM(2, 3, dtype=torch.float64), normal(3, 4, 3, 2)
@@ -238,9 +237,8 @@ def test_autocast(engine_runs: Counter[str]) -> None:
     assert not engine_runs
 
 
-@pytest.mark.parametrize(
-    ("cell", "dtype"), thinned(product([cells.LSTM(), cells.MGU()], [torch.float64, torch.float32]), every=4, first=2)
-)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("cell", [cells.LSTM(), cells.MGU()], ids=str)
 def test_without_the_extension(
     cell: Cell, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, engine_runs: Counter[str]
 ) -> None:

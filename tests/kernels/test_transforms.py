@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, line
 from torch.utils._pytree import tree_leaves
 
 from agreement import assert_agree, tensors
-from every_cell import CELLS, Peephole, fitting
+from every_cell import KINDS, Peephole, fitting
 from recurra import Recurrent, cells, kernels
 from recurra.cells import Cell
 from recurra.errors import BackendError
@@ -123,7 +123,7 @@ def test_gradients_of_each_sample(cell: Cell, ragged: str, check: Callable[..., 
     check(lambda: grad(norm)(parameters), 1, backward + 1)
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_gradients_of_each_sample_of_one_row(cell: Cell) -> None:
     loss, parameters = setting(cell)
     x = normal(MEMBERS, STEPS, 1, INPUTS)
