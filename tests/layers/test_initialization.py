@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import covering
 import recurra
 from agreement import assert_agree
-from every_cell import CELLS, fitting
+from every_cell import CELLS, KINDS, fitting
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError
@@ -35,7 +36,7 @@ def biases(layer: Any, suffix: str = "_l0") -> dict[str, Tensor]:
     return by_gate | {name: found[name + suffix].detach() for name in layer.cell.keeps if name in layer.cell.per_unit}
 
 
-MIXING = [cell for cell in CELLS if cell.recurrence in ("dense", "block_diagonal")]
+MIXING = [cell for cell in KINDS if cell.recurrence in ("dense", "block_diagonal")]
 
 
 @pytest.mark.parametrize("cell", MIXING, ids=str)
@@ -107,8 +108,7 @@ def test_everything_is_recorded_and_drawn_anew(cell: Cell) -> None:
             assert done[f"inner.{name}"] == ("as the cell says" if plain in cell.initial else "uniform")
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
-@pytest.mark.parametrize("forget_bias", [1.0, 2.1])
+@covering.parametrize({"cell": CELLS, "forget_bias": [1.0, 2.1]}, strength=1)
 def test_biases_are_zero_but_for_the_gate_that_keeps(cell: Cell, forget_bias: float) -> None:
     layer = layer_of(cell, bidirectional=True)
     done = initialize(layer, forget_bias=forget_bias)

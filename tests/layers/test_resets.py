@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 import recurra
 from agreement import assert_agree, gradients
-from every_cell import SERVED, fitting
+from every_cell import KINDS_SERVED, fitting
 from recurra import Recurrent, cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
@@ -117,7 +117,7 @@ EVERYTHING = Case(5, (frozenset({0, 2}), frozenset({4}), frozenset({1, 3}), froz
 MANY_SHORT_AND_ONE_LONG = Case(9, (frozenset(), *(frozenset(range(1, 9)),) * 3))
 
 
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@pytest.mark.parametrize(("cell", "backend"), KINDS_SERVED, ids=str)
 def test_a_sequence_with_boundaries_is_its_pieces(cell: Cell, backend: str) -> None:
     assert_pieces(cell, backend, EVERYTHING)
 
