@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import covering
 from agreement import assert_agree, gradients
-from every_cell import CELLS, fitting
+from every_cell import CELLS, fitting, traits
 from recurra import Recurrent, cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
@@ -39,8 +40,7 @@ def step_by_step(module: FeedbackDecoder, inputs: Tensor, forced: Tensor, steps:
     return torch.stack(predictions, 1), hx
 
 
-@pytest.mark.parametrize("ratio", [0, 1])
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@covering.parametrize({"cell": CELLS, "ratio": [0, 1]}, traits={"cell": traits})
 def test_all_forced_and_free_running_are_the_loop(cell: Cell, ratio: float) -> None:
     module, inputs = make(cell), draw(3, 5, 2)
     _, hx = module.decoder(draw(3, 2, 2))
