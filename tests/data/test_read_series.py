@@ -5,6 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import covering
 from recurra.data.frequency import Frequency
 from recurra.data.read_series import attach_future_file, continuation, read_frame, read_series
 from recurra.data.series import Columns
@@ -20,9 +21,13 @@ def write(folder: Path, text: str, name: str = "data.csv") -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["data.csv", "data.csv.gz", "DATA.CSV"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@covering.parametrize(
+    {
+        "name": ["data.csv", "data.csv.gz", "DATA.CSV"],
+        "delimiter": [",", ";", "\t"],
+        "newline": ["\n", "\r\n", "\r"],
+    }
+)
 def test_a_long_file_is_read_whatever_its_delimiter(tmp_path, name, delimiter, newline):
     path = write(tmp_path, "\ufeff" + LONG.replace(",", delimiter).replace("\n", newline), name)
     found = read_series(path)
