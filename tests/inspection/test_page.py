@@ -1,6 +1,7 @@
 import csv
 import io
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,8 @@ def test_warnings_name_the_layer_and_the_way_out(folder: Path) -> None:
 
 def test_pictures_and_tables_lie_beside_the_page(folder: Path, found: Inspection) -> None:
     assert {path.stem for path in folder.glob("*.png")} == PICTURES
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert [path.stem for path in folder.glob("*.png") if b64encode(path.read_bytes()).decode() not in page] == []
     tables = {path.stem: list(csv.DictReader(io.StringIO(path.read_text()))) for path in folder.glob("*.csv")}
     by_lag = [row for row in tables["gradient_by_lag"] if row["part"] == "state"]
     assert [int(row["lag (steps)"]) for row in by_lag] == list(range(12))
