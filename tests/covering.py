@@ -16,29 +16,39 @@ import pytest
 T = TypeVar("T")
 
 
-def cover(items: Iterable[T], key: Callable[[T], Sequence[Hashable]], strength: int = 2) -> list[T]:
+def cover(items: Iterable[T], key: Callable[[T], Sequence[Sequence[Hashable]]], strength: int = 2) -> list[T]:
     """Few of the items that together have each combination of traits that some item has.
 
-    The choice is greedy and deterministic. It takes the item with the most combinations of `strength` traits that no
-    item before it has. Among equals it takes the one with the most new combinations of one trait more, then the one
-    whose combinations of one trait more occurred the least, then the first.
+    A trait of an item belongs to a factor: the cell, say, of which there may be several traits, or the direction, of
+    which there is one. A combination joins traits of `strength` different factors, one of each.
+
+    The choice is greedy and deterministic. It takes the item with the most combinations that no item before it has.
+    Among equals it takes the one with the most new combinations of one factor more, then the one whose combinations of
+    one factor more occurred the least, then the first.
 
     Args:
         items: what to choose from.
-        key: the traits of an item, as many for each.
-        strength: the number of traits in a combination; of items with fewer traits, all traits.
+        key: the traits of an item by factor, as many for each item.
+        strength: the number of factors in a combination; all of them if there are fewer.
 
     Returns:
         The chosen items, in the order in which they were given.
     """
     items = list(items)
-    places: dict[Hashable, int] = {}
+    numbers: dict[Hashable, int] = {}
     # A number for each trait in its place: a combination of them is a tuple of numbers.
-    traits = [[places.setdefault(trait, len(places)) for trait in enumerate(key(item))] for item in items]
+    traits = [
+        [
+            [numbers.setdefault((factor, place, trait), len(numbers)) for place, trait in enumerate(found)]
+            for factor, found in enumerate(key(item))
+        ]
+        for item in items
+    ]
     seen: Counter[tuple[int, ...]] = Counter()
 
     def combined(k: int, more: int) -> Iterator[tuple[int, ...]]:
-        return combinations(traits[k], min(strength, len(traits[k])) + more)
+        for factors in combinations(traits[k], min(strength, len(traits[k])) + more):
+            yield from product(*factors)
 
     def cost(k: int) -> tuple[int, int, int, int]:
         counts, of_more = ([seen[found] for found in combined(k, more)] for more in (0, 1))
@@ -73,24 +83,25 @@ def parametrize(
     Args:
         factors: the values of each parameter, by name; a tuple of names has tuples of values, and is one factor.
         strength: how many factors a combination joins.
-        traits: for a factor, by its key in `factors`, a function from a value to its traits. Each trait then counts as
-            a factor in place of the value, so that not every value need occur.
+        traits: for a factor, by its key in `factors`, a function from a value to its traits. Then each trait occurs in
+            each combination, and not each value.
         where: called with a row's values, one a factor: whether the row makes sense.
     """
+    functions = [(traits or {}).get(name) for name in factors]
     lists = [list(values) for values in factors.values()]
-    rows = [row for row in product(*map(range, map(len, lists))) if where(*_values(lists, row))]
-    # By factor, the traits of each value: without others, its place in the list.
-    found: list[list[tuple[Hashable, ...]]] = [[(k,) for k in range(len(values))] for values in lists]
-    for name, function in (traits or {}).items():
-        place = list(factors).index(name)
-        found[place] = [tuple(function(value)) for value in lists[place]]
+    # By factor, the values, and the traits of each: without a function, its place in the list.
+    valued = [
+        [(value, (k,) if function is None else tuple(function(value))) for k, value in enumerate(values)]
+        for values, function in zip(lists, functions, strict=True)
+    ]
+    rows = [row for row in product(*valued) if where(*(value for value, _ in row))]
     names: list[str] = []
     for name in factors:
         names += [name] if isinstance(name, str) else name
     cases = []
-    for row in cover(rows, lambda row: [trait for of, k in zip(found, row, strict=True) for trait in of[k]], strength):
+    for row in cover(rows, lambda row: [found for _, found in row], strength):
         case: list[Any] = []
-        for name, value in zip(factors, _values(lists, row), strict=True):
+        for name, (value, _) in zip(factors, row, strict=True):
             case += [value] if isinstance(name, str) else value
         cases.append(case)
     return pytest.mark.parametrize(names, cases if len(names) > 1 else [case for (case,) in cases], ids=_name)
@@ -99,7 +110,3 @@ def parametrize(
 def _name(value: Any) -> str:
     """Of a value in a test's id; that of a function does not tell its address."""
     return getattr(value, "__name__", str(value))
-
-
-def _values(lists: list[list[Any]], row: tuple[int, ...]) -> list[Any]:
-    return [values[k] for values, k in zip(lists, row, strict=True)]

@@ -100,9 +100,14 @@ def served_traits(served: tuple[Cell, str]) -> tuple[Any, ...]:
     return backend, *traits(cell)
 
 
-# For what does not depend on the equations: cells with every pair of traits that some cell has.
-KINDS: list[Cell] = cover(CELLS, traits)
-KINDS_SERVED: list[tuple[Cell, str]] = cover(SERVED, served_traits)
+def kinds(served: list[tuple[Cell, str]]) -> list[tuple[Cell, str]]:
+    """Few that have every backend and every trait that some cell has, and the pairs of them that come for nothing."""
+    return cover(served, lambda pair: [(pair[1],), traits(pair[0])], strength=1)
+
+
+# For what does not depend on the equations.
+KINDS: list[Cell] = cover(CELLS, lambda cell: [traits(cell)])
+KINDS_SERVED: list[tuple[Cell, str]] = kinds(SERVED)
 
 
 def fitting(cell: Cell, hidden: int) -> int:

@@ -14,7 +14,7 @@ from recurra.inspection import jacobian_norms, lyapunov_spectrum, record, recurr
 from recurra.inspection.jacobians import segment_jacobians
 
 
-@covering.parametrize({"cell": CELLS, "reverse": [False, True]}, traits={"cell": traits})
+@covering.parametrize({"cell": CELLS, "reverse": [False, True]}, strength=1, traits={"cell": traits})
 def test_step_jacobians_are_those_of_a_step(cell: Cell, reverse: bool) -> None:
     size = fitting(cell, 4)
     layer = recurra.Recurrent(cell, 3, size, bidirectional=reverse, dtype=torch.float64)

@@ -173,7 +173,6 @@ def test_every_instruction_set(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> N
     used: list[str] = []
     monkeypatch.setattr(extension, "best", lambda cell: extension.compiled_cell(cell, used[-1]))
     for instruction_set, dtype in product(INSTRUCTION_SETS, (torch.float64, torch.float32)):
-        print(f"{instruction_set}, {dtype}:")
         used.append(instruction_set)
         for batch, hidden, reverse in ((1, 3, False), (7, 17, True), (13, 40, False)):
             lengths = torch.arange(batch) % 6
@@ -194,7 +193,9 @@ def test_short_and_empty(cell: Cell, steps: int, lengths: tuple[int, ...]) -> No
         assert_as_reference(draw(cell, steps, 3, 2, 5, None, reverse))
 
 
-@covering.parametrize({"cell": NATIVE, ("steps", "batch"): [(0, 3), (3, 0), (0, 0)]}, traits={"cell": traits})
+@covering.parametrize(
+    {"cell": NATIVE, ("steps", "batch"): [(0, 3), (3, 0), (0, 0)]}, strength=1, traits={"cell": traits}
+)
 def test_nothing_to_run_has_gradients(cell: Cell, steps: int, batch: int) -> None:
     weights, state = draw_weights(cell, 2, 4), draw_state(cell, batch, 4)
     x = torch.randn(steps, batch, 2, dtype=torch.float64)

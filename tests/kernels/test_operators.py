@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
 
+import covering
 from agreement import assert_agree, gradients, tensors
 from every_cell import Peephole, flat
 from recurra import GRU, LSTM, Recurrent, cells, kernels
@@ -72,8 +73,7 @@ def test_the_contract_of_the_gradients_with_torch(cell: Cell, lengths: Tensor | 
     torch.library.opcheck(torch.ops.recurra.recurrence_backward.default, backward)
 
 
-@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["equal", "ragged"])
-@pytest.mark.parametrize("cell", CHOSEN, ids=str)
+@covering.parametrize({"cell": CHOSEN, "lengths": [None, LENGTHS]}, strength=1)
 def test_derivatives(cell: Cell, lengths: Tensor | None) -> None:
     key, given, present, lengths, reverse, _ = arguments_of(cell, lengths, True)
 

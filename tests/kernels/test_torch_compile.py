@@ -49,8 +49,8 @@ def assert_as_uncompiled(layer: nn.Module, *arguments: Any, backend: str = "aot_
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
-def test_every_cell(cell: Cell, engine_runs: Counter[str]) -> None:
+@pytest.mark.parametrize("cell", KINDS, ids=str)
+def test_every_kind(cell: Cell, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
     assert_as_uncompiled(layer, normal(4, 3, 3), backend="eager")
     assert engine_runs == {"forward": 1, "backward": 1}
@@ -58,7 +58,7 @@ def test_every_cell(cell: Cell, engine_runs: Counter[str]) -> None:
 
 @pytest.mark.usefixtures("deterministic_fill")
 @pytest.mark.parametrize("cell", KINDS, ids=str)
-def test_every_cell_ragged(cell: Cell, engine_runs: Counter[str]) -> None:
+def test_every_kind_ragged(cell: Cell, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
     assert_as_uncompiled(layer, normal(4, 3, 3), None, LENGTHS)
     assert engine_runs == {"forward": 1, "backward": 1}
@@ -163,7 +163,7 @@ def test_lengths_out_of_range_are_refused_as_it_runs() -> None:
     layer, x = LSTM(3, 4), torch.randn(4, 3, 3)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     compiled(x, None, LENGTHS)
-    with pytest.raises(ShapeError, match=r"lengths: expected values from 0 to T = 4, got -1 to 5"):
+    with pytest.raises(ShapeError, match=r"lengths: expected .* 0 to T = 4, got -1 to 5"):
         compiled(x, None, torch.tensor([5, -1, 2]))
 
 

@@ -105,7 +105,7 @@ def test_a_projection_where_the_equations_leave_the_output_alone(cell: Cell) -> 
 # Zoneout
 
 
-@covering.parametrize({"cell": CELLS, "training": [True, False]}, traits={"cell": traits})
+@covering.parametrize({"cell": CELLS, "training": [True, False]}, strength=1, traits={"cell": traits})
 def test_zoneout_of_1_keeps_the_state_and_of_0_does_nothing(cell: Cell, training: bool) -> None:
     x, plain = normal(5, 2, 3), layer_of(cell)
     state = [normal(1, 2, 4) for _ in cell.state]
@@ -212,7 +212,7 @@ def test_no_recurrent_dropout_without_recurrent_weights(cell: Cell) -> None:
 # Recomputing
 
 
-@covering.parametrize({"cell": CELLS, "lengths": [None, (7, 0, 3)]}, traits={"cell": traits})
+@covering.parametrize({"cell": CELLS, "lengths": [None, (7, 0, 3)]}, strength=1, traits={"cell": traits})
 def test_recomputing_gives_the_same_gradients(cell: Cell, lengths: Any) -> None:
     options: dict[str, Any] = {"num_layers": 2, "bidirectional": True, "zoneout": 0.2}
     if cell.recurrence != "none":

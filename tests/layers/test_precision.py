@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 import recurra
 from agreement import tensors
-from covering import cover
-from every_cell import CELLS, KINDS, served_traits, serving
+from every_cell import CELLS, KINDS, kinds, serving
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ShapeError
@@ -29,7 +28,7 @@ def slopes(result: Any, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(loss, parameters)
 
 
-@pytest.mark.parametrize(("cell", "backend"), cover(SERVED, served_traits), ids=str)
+@pytest.mark.parametrize(("cell", "backend"), kinds(SERVED), ids=str)
 def test_a_layer_after_a_linear_one(cell: Cell, backend: str) -> None:
     before, layer = nn.Linear(3, 4), Recurrent(cell, 4, 4, bidirectional=True, backend=backend)
     x, state = torch.randn(5, 2, 3), tuple(0.3 * torch.randn(2, 2, 4) for _ in cell.state)

@@ -84,7 +84,7 @@ def test_constructor_is_torch_s(name: str) -> None:
     assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs]
 
 
-@covering.parametrize({"cell": CELLS, "bias": [True, False]}, traits={"cell": traits})
+@covering.parametrize({"cell": CELLS, "bias": [True, False]}, strength=1, traits={"cell": traits})
 def test_any_cell_unbatched_and_from_zeros(cell: Cell, bias: bool) -> None:
     step = recurra.RecurrentCell(cell, 3, 4, bias=bias, dtype=torch.float64)
     x = torch.randn(3, dtype=torch.float64)
