@@ -1,3 +1,4 @@
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_a_long_bidirectional_sequence_is_one_readable_picture(tmp_path: Path, d
     assert [label.get_text() for label in ax.get_yticklabels()] == [
         *("loss", "layer 2 reverse", "layer 2 forward", "layer 1 reverse", "layer 1 forward", "input")
     ]
-    assert ax.get_xlabel() == "step; a column stands for 3 steps, from the number below it on"
+    assert re.match("step; .* 3 steps", ax.get_xlabel())
     boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
@@ -75,9 +76,9 @@ def test_columns_of_several_steps_are_called_by_all_their_labels(
     (ax,) = drawn[0].axes
     if joined:
         assert [tick.get_text() for tick in ax.get_xticklabels()] == ["aa"] * 49 + ["a"]
-        assert ax.get_xlabel() == "letter; a column stands for 2 steps"
-    else:
-        assert ax.get_xlabel() == "letter; a column stands for 2 steps, from the number below it on"
+    assert re.match("letter; .* 2 steps", ax.get_xlabel())
+    # Which step the label of a column is of is said where it is not all of them.
+    assert ("number" in ax.get_xlabel()) == (not joined)
 
 
 def test_a_decoder_begins_with_a_column_of_its_own(tmp_path: Path, drawn: list[Figure]) -> None:
