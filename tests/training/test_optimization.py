@@ -171,7 +171,7 @@ def test_only_what_requires_a_gradient_is_held() -> None:
     optimizer = make_optimizer(TrainingSettings(weight_decay=0.1), module)
     assert [group["params"] for group in optimizer.param_groups] == [[module.matrix]]
     module.matrix.requires_grad_(False)
-    with pytest.raises(ParameterError, match=r"^module: expected parameters that require a gradient, got 'Quadratic'"):
+    with pytest.raises(ParameterError, match=r"^module: expected .* got 'Quadratic'"):
         make_optimizer(TrainingSettings(), module)
 
 
