@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("recurra", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("recurra")
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures of the pictures that are saved, in order: their axes, lines and labels can be read."""
+    from matplotlib.figure import Figure
+
+    figures: list[Any] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: (figures.append(figure), save(figure, *a, **k)))
+    return figures
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
+from covering import cover
 from recurra import cells
 from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.codegen import shares_gradient, trace
 from recurra.errors import BackendError
 from recurra.kernels import BACKENDS, Request, Weights, choose
 from recurra.layers.parameters import parameter_shapes
@@ -59,14 +60,6 @@ def _exported() -> list[Cell]:
     return [cell for kind in kinds for cell in _instances(kind)]
 
 
-def thinned(cases: Iterable[Any], every: int, first: int = 0) -> list[Any]:
-    """The cases as parameters of a test; but for one of so many they are slow, and run with `-m slow`."""
-    return [
-        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=[pytest.mark.slow] * (k % every != first))
-        for k, case in enumerate(cases)
-    ]
-
-
 CELLS: list[Cell] = [*_exported(), Peephole(), ThreeParts()]
 
 
@@ -83,6 +76,38 @@ def serving(cell: Cell) -> list[str]:
 
 
 SERVED: list[tuple[Cell, str]] = [(cell, backend) for cell in CELLS for backend in serving(cell)]
+
+
+def traits(cell: Cell) -> tuple[Any, ...]:
+    """What kernels and layers distinguish in a cell, its equations aside."""
+    return (
+        len(cell.state),
+        cell.recurrence,
+        cell.heads,
+        cell.layer_norm,
+        bool(cell.late_gates),
+        bool(cell.per_unit),
+        bool(cell.scalars),
+        bool(cell.initial),
+        cell.output_nonlinearity is not None,
+        shares_gradient(trace(cell)),
+    )
+
+
+def served_traits(served: tuple[Cell, str]) -> tuple[Any, ...]:
+    """The traits of a cell on a backend."""
+    cell, backend = served
+    return backend, *traits(cell)
+
+
+def kinds(served: list[tuple[Cell, str]]) -> list[tuple[Cell, str]]:
+    """Few that have every backend and every trait that some cell has, and the pairs of them that come for nothing."""
+    return cover(served, lambda pair: [(pair[1],), traits(pair[0])], strength=1)
+
+
+# For what does not depend on the equations.
+KINDS: list[Cell] = cover(CELLS, lambda cell: [traits(cell)])
+KINDS_SERVED: list[tuple[Cell, str]] = kinds(SERVED)
 
 
 def fitting(cell: Cell, hidden: int) -> int:

@@ -25,7 +25,7 @@ def test_a_cell_without_a_part_is_refused_when_defined(lacking: str) -> None:
     parts = {"gates": ("a",), "state": ("h",), "update": update}
     assert issubclass(type("Whole", (Cell,), dict(parts)), Cell)
     del parts[lacking]
-    with pytest.raises(ParameterError, match=rf"^Lacking\.{lacking}: expected to be defined by the cell"):
+    with pytest.raises(ParameterError, match=rf"^Lacking\.{lacking}: expected"):
         type("Lacking", (Cell,), parts)
 
 
@@ -81,11 +81,11 @@ def test_equality_is_of_class_and_options() -> None:
     assert hash(cells.Elman("relu")) == hash(cells.Elman("relu"))
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_a_cell_is_a_value(cell: Cell) -> None:
-    assert pickle.loads(pickle.dumps(cell)) == cell
-    with pytest.raises(FrozenInstanceError):
-        cell.gates = ("other",)  # pyright: ignore[reportAttributeAccessIssue]
+def test_a_cell_is_a_value() -> None:
+    for cell in CELLS:
+        assert pickle.loads(pickle.dumps(cell)) == cell
+        with pytest.raises(FrozenInstanceError):
+            cell.gates = ("other",)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_options_are_checked() -> None:

@@ -7,6 +7,7 @@ import torch
 from by_hand import Step, assert_as_written, by_gate
 from torch import Tensor
 
+import covering
 from agreement import assert_agree, gradients
 from every_cell import assemble, draw_state, draw_weights, flat
 from recurra import Recurrent, kernels
@@ -17,9 +18,9 @@ from recurra.kernels import Weights
 FUNCTIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": lambda v: v}
 
 
-@pytest.mark.parametrize("proj_size", [0, 2, 4, 7])
-@pytest.mark.parametrize("output_nonlinearity", FUNCTIONS)
-@pytest.mark.parametrize("nonlinearity", ["tanh", "relu", "sigmoid"])
+@covering.parametrize(
+    {"nonlinearity": ["tanh", "relu", "sigmoid"], "output_nonlinearity": FUNCTIONS, "proj_size": [0, 2, 4, 7]}
+)
 def test_a_jordan_network(nonlinearity: str, output_nonlinearity: str, proj_size: int) -> None:
     f, g = FUNCTIONS[nonlinearity], FUNCTIONS[output_nonlinearity]
 

@@ -9,7 +9,6 @@ import pytest
 import recurra.cells
 from every_cell import CELLS
 from recurra import cells
-from recurra.cells import Cell
 from recurra.codegen import digest
 from recurra.codegen.built_in import BUILT_IN, write_built_in
 from recurra.codegen.cpp import write_cell
@@ -60,12 +59,12 @@ def test_the_header_in_the_repository_is_what_the_equations_give(tmp_path: Path)
 
 
 @pytest.mark.skipif(not extension.is_installed(), reason="needs the C++ extension")
-@pytest.mark.parametrize("cell", EXPORTED, ids=str)
-def test_the_extension_has_them_for_every_instruction_set(cell: Cell) -> None:
+def test_the_extension_has_them_for_every_instruction_set() -> None:
     native = extension._native
     assert native is not None
     for name in ("baseline", *(name for name in extension.instruction_sets() if name != "neon")):
-        assert len(native.entries(name)[digest(cell)]) == 4
+        entries = native.entries(name)
+        assert [cell for cell in EXPORTED if len(entries.get(digest(cell), ())) != 4] == [], name
     assert native.entries("mmx") == {}
 
 

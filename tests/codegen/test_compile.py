@@ -343,7 +343,7 @@ def test_a_cell_of_too_many_parts(cache: Path, said: pytest.LogCaptureFixture) -
         def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
             return State(**{name: ops.tanh(x.a + u.a + getattr(s, name)) for name in self.state})
 
-    with pytest.raises(CellError, match=r"Parts\(\) has 9 parts of state; a compiled cell has at most 8"):
+    with pytest.raises(CellError, match=r"Parts\(\) has 9 .* 8"):
         recurra.compile_cell(Parts())
     with pytest.raises(BackendError, match="9 parts of state"):
         run(Parts(), "native")

@@ -70,7 +70,8 @@ def test_the_way_is_divided_where_the_output_all_but_jumps() -> None:
     assert 8 < found.evaluations < 400
     assert np.allclose(found.values[0][1], missed.values[0][1])
     of_the_second = integrated_gradients(function, [x], [zero], points=8, tolerance=1e-3, sequences=[1])
-    assert np.array_equal(of_the_second.values[0], missed.values[0])
+    assert of_the_second.evaluations < found.evaluations
+    assert np.allclose(of_the_second.values[0], missed.values[0], rtol=0, atol=1e-12)
 
 
 def test_a_jump_is_given_up_on() -> None:
@@ -108,7 +109,7 @@ def test_padding_is_no_input() -> None:
     alone = forgetting(*function_of_inputs(layer, (x[1:, :4],), last), [mean.flatten()])
     assert np.allclose(forgotten.change[:5, 1], alone.change[:, 0])
     assert np.allclose(forgotten.change[4:, 1], 0)
-    with pytest.raises(ShapeError, match=r"valid: expected \(B, T\) of each input, \[\(2, 6\)\]"):
+    with pytest.raises(ShapeError, match=r"valid: expected \(B, T\) .* \[\(2, 6\)\]"):
         integrated_gradients(function, inputs, valid=[valid[:, 1:]])
 
 
@@ -198,15 +199,15 @@ def test_what_a_layer_inside_reads() -> None:
 
 def test_what_cannot_be_read() -> None:
     model, words = _Words(), torch.randint(10, (6, 2))
-    with pytest.raises(ParameterError, match="positional floating-point inputs of three dimensions"):
+    with pytest.raises(ParameterError, match="positional floating-point"):
         function_of_inputs(model, (words,), lambda output: output.sum(1))
-    with pytest.raises(ParameterError, match="reads: expected the name of a module inside, got 'nothing'"):
+    with pytest.raises(ParameterError, match=r"reads: expected .* module inside, got 'nothing'"):
         function_of_inputs(model, (words,), lambda output: output.sum(1), "nothing")
 
 
 def test_functions_and_shapes_that_do_not_fit() -> None:
     x = torch.randn(2, 5, 3)
-    with pytest.raises(ShapeError, match=r"one number a sequence, shape \(B,\) = \(2,\), got \(\)"):
+    with pytest.raises(ShapeError, match=r"one number .* \(B,\) = \(2,\), got \(\)"):
         integrated_gradients(lambda x: x.sum(), [x])
     with pytest.raises(ShapeError, match="floating-point tensors"):
         integrated_gradients(lambda x: x.sum((1, 2)), [x[0]])

@@ -5,16 +5,16 @@ import pytest
 import torch
 from known_systems import linear, rotation
 
+import covering
 import recurra
-from every_cell import CELLS, fitting, thinned
+from every_cell import CELLS, fitting, traits
 from recurra.cells import Cell
 from recurra.errors import ParameterError
 from recurra.inspection import jacobian_norms, lyapunov_spectrum, record, recurrent_spectra
 from recurra.inspection.jacobians import segment_jacobians
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("cell", thinned(CELLS, every=3), ids=repr)
+@covering.parametrize({"cell": CELLS, "reverse": [False, True]}, strength=1, traits={"cell": traits})
 def test_step_jacobians_are_those_of_a_step(cell: Cell, reverse: bool) -> None:
     size = fitting(cell, 4)
     layer = recurra.Recurrent(cell, 3, size, bidirectional=reverse, dtype=torch.float64)

@@ -1,6 +1,7 @@
 import csv
 import io
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +53,15 @@ def test_the_page_is_whole_in_itself(folder: Path) -> None:
 
 def test_warnings_name_the_layer_and_the_way_out(folder: Path) -> None:
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert "Gate f of layer 1 is stuck in 4 of 4 units (4 near 0, in 99 % of the steps)." in page
-    assert re.search(r"The gradient falls to 1 % within \d of 12 steps in layer 1", page)
-    assert (
-        "chrono initialisation (Tallec and Ollivier 2018) for lags of this length, or a larger bias of gate f" in page
-    )
+    assert re.search(r"Gate f of layer 1 .* 4 of 4 units .*4 near 0", page)
+    assert re.search(r"gradient .* within \d of 12 steps .*layer 1", page)
+    assert re.search(r"chrono initialisation \(Tallec and Ollivier 2018\).* bias of gate f", page)
 
 
 def test_pictures_and_tables_lie_beside_the_page(folder: Path, found: Inspection) -> None:
     assert {path.stem for path in folder.glob("*.png")} == PICTURES
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert [path.stem for path in folder.glob("*.png") if b64encode(path.read_bytes()).decode() not in page] == []
     tables = {path.stem: list(csv.DictReader(io.StringIO(path.read_text()))) for path in folder.glob("*.csv")}
     by_lag = [row for row in tables["gradient_by_lag"] if row["part"] == "state"]
     assert [int(row["lag (steps)"]) for row in by_lag] == list(range(12))
@@ -98,24 +98,22 @@ def test_a_healthy_network_has_no_warnings() -> None:
 def test_exploding_gradients_and_chaos_are_told_of() -> None:
     found = inspect(linear(1.3 * rotation(3)), torch.randn(4, 20, 3, dtype=torch.float64))
     said = [finding.what for finding in found.findings]
-    assert said[0] == "The gradient grows by 30% a step back in layer 1: it explodes."
-    assert said[1].startswith("The largest Lyapunov exponent of layer 1 is +0.262 a step")
+    assert re.search(r"gradient .*30 ?% .*layer 1.* explodes", said[0])
+    assert re.search(r"Lyapunov exponent of layer 1 .*\+0\.262", said[1])
     assert "max_grad_norm" in found.findings[0].advice
 
 
 def test_inputs_that_no_longer_matter_are_told_of() -> None:
     layer = linear(0.2 * rotation(3))
     found = inspect(layer, torch.randn(4, 24, 3, dtype=torch.float64), output=_last)
-    assert re.match(
-        "Replacing all inputs but the nearest [34] of 24 steps changes the output by less", found.findings[-1].what
-    )
+    assert re.search(r"nearest [34] of 24 steps", found.findings[-1].what)
 
 
 def test_steps_go_by_their_labels(tmp_path: Path) -> None:
     words = Words(labels=list("$5_a\u4e00"), first_step=1, drawn="the last one", mean="the mean embedding")
     found = inspect(linear(0.9 * rotation(3)), torch.randn(2, 5, 3, dtype=torch.float64), output=_last, words=words)
     said = report_inspection(found, tmp_path)
-    assert said.endswith(f"page, pictures and tables: {tmp_path / 'index.html'}")
+    assert str(tmp_path / "index.html") in said
     assert re.search(r"Step \d \(.\) counts most", (tmp_path / "index.html").read_text(encoding="utf-8"))
     rows = list(csv.DictReader(io.StringIO((tmp_path / "attribution.csv").read_text(encoding="utf-8"))))
     assert [(row["step"], row["input"]) for row in rows] == list(zip("12345", words.labels, strict=True))

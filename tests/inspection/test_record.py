@@ -78,7 +78,7 @@ def test_layers_may_be_left_out() -> None:
     assert torch.allclose(found.output, model(spellings), atol=1e-6)
     assert [(track.segments[0].module, track.steps) for track in found.tracks] == [("words", 2)]
     assert len(record(model, spellings).tracks) == 2
-    with pytest.raises(ParameterError, match="layers: expected names of recurrent layers, of characters, words, got"):
+    with pytest.raises(ParameterError, match=r"layers: expected names .* characters, words, got"):
         record(model, spellings, layers=["word"])
 
 
@@ -181,7 +181,7 @@ def test_frozen_weights_and_inputs_are_followed_all_the_same() -> None:
 
 
 def test_a_module_without_recurrent_layers() -> None:
-    with pytest.raises(ParameterError, match=r"recurra.Recurrent, or torch.nn.LSTM.*Write a recurrence of your own"):
+    with pytest.raises(ParameterError, match=r"recurra.Recurrent, or torch.nn.LSTM.*Write"):
         record(nn.Linear(3, 4), torch.randn(2, 3))
     not_a_module: Any = "model"
     with pytest.raises(ParameterError, match=r"a torch.nn.Module"):

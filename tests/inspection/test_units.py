@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import recurra
-from every_cell import CELLS, fitting
+from every_cell import KINDS, fitting
 from recurra import cells
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.inspection import gate_activations, gate_saturation, gate_values, record, state_statistics
@@ -57,7 +57,7 @@ def test_gates_of_a_cell_of_one_s_own() -> None:
     assert sorted(found) == [("a", "sigmoid"), ("a (2)", "sigmoid"), ("b", "sigmoid")]
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize("cell", KINDS, ids=repr)
 def test_values_of_the_gates_of_every_cell_are_in_range(cell: Cell) -> None:
     layer = recurra.Recurrent(cell, 3, fitting(cell, 4))
     (segment,) = record(layer, torch.randn(5, 2, 3)).segments

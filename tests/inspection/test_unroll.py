@@ -80,7 +80,7 @@ def test_padding_is_not_drawn() -> None:
     found = unrolled_gradients(recording, sequence=1)
     assert found.steps == 4
     assert {len(edges.norms) for edges in found.edges} == {len(row.through_time) for row in found.rows} == {4}
-    with pytest.raises(ParameterError, match="sequence: expected one with steps in it, got '2, which is empty'"):
+    with pytest.raises(ParameterError, match=r"sequence: expected .* got '2, .* empty'"):
         unrolled_gradients(recording, sequence=2)
 
 

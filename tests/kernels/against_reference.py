@@ -99,7 +99,13 @@ def assert_results_agree(case: Case, actual: Any, expected: Any) -> None:
 
 def assert_as_reference(case: Case) -> None:
     """The engine's outputs, final states and every gradient equal the reference's."""
-    assert_results_agree(case, case.run("native"), case.run("reference"))
+    try:
+        assert_results_agree(case, case.run("native"), case.run("reference"))
+    except AssertionError as error:
+        lengths = None if case.lengths is None else case.lengths.tolist()
+        sizes = f"x {tuple(case.x.shape)}, {case.x.dtype}, state {[tuple(part.shape) for part in case.state]}"
+        error.add_note(f"{case.cell!r}: {sizes}, lengths {lengths}, reverse {case.reverse}")
+        raise
 
 
 def assert_same_bits_again(case: Case) -> None:

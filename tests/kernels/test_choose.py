@@ -103,11 +103,11 @@ def test_the_table(backend: str, request_: Request, chosen: str | None, reason: 
     assert choose(backend, request_) == choice
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_auto_and_the_reference_serve_every_cell(cell: Cell) -> None:
-    request = Request(cell, "cpu", "torch.float64")
-    assert choose("reference", request) == Choice("reference")
-    assert choose("auto", request).backend in BACKENDS[1:]
+def test_auto_and_the_reference_serve_every_cell() -> None:
+    for cell in CELLS:
+        request = Request(cell, "cpu", "torch.float64")
+        assert choose("reference", request) == Choice("reference")
+        assert choose("auto", request).backend in BACKENDS[1:], cell
 
 
 @pytest.mark.parametrize("backend", ["cudnn", "Auto", ""])

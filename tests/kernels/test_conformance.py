@@ -1,6 +1,5 @@
 """What holds of every cell, those of `recurra.cells` found and not named, on every kernel that serves it."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,55 +8,69 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, jvp, stack_module_state, vmap
 
+import covering
 from agreement import assert_agree, gradients, tensors
-from every_cell import CELLS, SERVED, assemble, draw_state, draw_weights, fitting, flat, thinned
+from every_cell import (
+    CELLS,
+    KINDS,
+    KINDS_SERVED,
+    SERVED,
+    assemble,
+    draw_state,
+    draw_weights,
+    fitting,
+    flat,
+    served_traits,
+    traits,
+)
 from recurra import Recurrent, RecurrentCell, kernels
-from recurra.cells import GRU, LSTM, SLSTM, Cell
+from recurra.cells import Cell
 
 # torch itself calls what it deprecates when a forward-mode derivative is first asked for.
 ignore_jit = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 FAST = [(cell, backend) for cell, backend in SERVED if backend != "reference"]
 
 
-@pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=lambda check: check.__name__)
-@pytest.mark.parametrize("reverse", [False, True], ids=["ahead", "reverse"])
-@pytest.mark.parametrize("cell", thinned(CELLS, every=2), ids=str)
-def test_derivatives_of_the_reference(cell: Cell, reverse: bool, check: Callable[..., bool]) -> None:
+@covering.parametrize({"cell": CELLS, "lengths": [(3, 0, 2), (3, 3, 3)], "reverse": [False, True]}, strength=1)
+def test_derivatives_of_the_reference(cell: Cell, lengths: tuple[int, ...], reverse: bool) -> None:
     weights, state = draw_weights(cell, 2, 2), draw_state(cell, 3, 2)
     x = torch.randn(3, 3, 2, dtype=torch.float64).requires_grad_()
-    lengths = torch.tensor([3, 0, 2])
+    true = torch.tensor(lengths)
 
     def run(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         state, replaced = others[: len(cell.state)], others[len(cell.state) :]
-        result = kernels.run("reference", cell, x, state, assemble(weights, replaced), lengths, reverse)
+        result = kernels.run("reference", cell, x, state, assemble(weights, replaced), true, reverse)
         return tuple(tensors(result))
 
-    assert check(run, (x, *state, *flat(weights)), fast_mode=check is gradgradcheck)
+    assert gradcheck(run, (x, *state, *flat(weights)))
+    assert gradgradcheck(run, (x, *state, *flat(weights)), fast_mode=True)
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["ahead", "reverse"])
-@pytest.mark.parametrize("lengths", [None, (7, 1, 0, 4, 7)], ids=["equal", "ragged"])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("hidden", [1, 15, 16, 17, 33])
-@pytest.mark.parametrize(("cell", "backend"), FAST, ids=str)
-def test_equal_to_the_reference(
-    cell: Cell, backend: str, hidden: int, dtype: torch.dtype, lengths: Any, reverse: bool
-) -> None:
-    with torch.no_grad():
-        weights = draw_weights(cell, 5, hidden, dtype)
-        for tensor in flat(weights):
-            tensor /= hidden**0.5
-    state = draw_state(cell, 5, hidden, dtype=dtype)
-    x = torch.randn(7, 5, 5, dtype=dtype)
-    if lengths is not None:
-        lengths = torch.tensor(lengths)
-        x[torch.arange(7).unsqueeze(1) >= lengths] = 0
-    x.requires_grad_()
-    wanted = [x, *state, *flat(weights)]
-    expected = kernels.run("reference", cell, x, state, weights, lengths, reverse)
-    actual = kernels.run(backend, cell, x, state, weights, lengths, reverse)
-    assert_agree(actual, expected)
-    assert_agree(gradients(actual, wanted), gradients(expected, wanted))
+@covering.parametrize(
+    {
+        ("cell", "backend"): FAST,
+        "dtype": [torch.float64, torch.float32],
+        "lengths": [None, (7, 1, 0, 4, 7)],
+        "reverse": [False, True],
+    }
+)
+def test_equal_to_the_reference(cell: Cell, backend: str, dtype: torch.dtype, lengths: Any, reverse: bool) -> None:
+    true = None if lengths is None else torch.tensor(lengths)
+    for hidden in (1, 15, 16, 17, 33):
+        with torch.no_grad():
+            weights = draw_weights(cell, 5, hidden, dtype)
+            for tensor in flat(weights):
+                tensor /= hidden**0.5
+        state = draw_state(cell, 5, hidden, dtype=dtype)
+        x = torch.randn(7, 5, 5, dtype=dtype)
+        if true is not None:
+            x[torch.arange(7).unsqueeze(1) >= true] = 0
+        x.requires_grad_()
+        wanted = [x, *state, *flat(weights)]
+        expected = kernels.run("reference", cell, x, state, weights, true, reverse)
+        actual = kernels.run(backend, cell, x, state, weights, true, reverse)
+        assert_agree(actual, expected)
+        assert_agree(gradients(actual, wanted), gradients(expected, wanted))
 
 
 @pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
@@ -81,10 +94,16 @@ def test_sequence_is_prefix_and_streamed_steps(cell: Cell, backend: str) -> None
     assert_agree(state, final[0] if isinstance(final, Tensor) else tuple(part[0] for part in final))
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("lengths", [False, True])
-@pytest.mark.parametrize(("steps", "batch"), [(0, 2), (3, 0), (0, 0)])
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@covering.parametrize(
+    {
+        ("cell", "backend"): SERVED,
+        ("steps", "batch"): [(0, 2), (3, 0), (0, 0)],
+        "lengths": [False, True],
+        "bidirectional": [False, True],
+    },
+    strength=1,
+    traits={("cell", "backend"): served_traits},
+)
 def test_nothing_to_run(cell: Cell, backend: str, steps: int, batch: int, lengths: bool, bidirectional: bool) -> None:
     layer = Recurrent(cell, 3, 4, 2, bidirectional=bidirectional, backend=backend, dtype=torch.float64)
     hx = draw_state(cell, 4 if bidirectional else 2, batch, 4)
@@ -99,9 +118,9 @@ def ensemble(cell: Cell, **options: Any) -> list[Recurrent]:
     return [Recurrent(cell, 3, 4, 2, bidirectional=True, **options, dtype=torch.float64) for _ in range(3)]
 
 
-@pytest.mark.parametrize("in_x", [None, 0], ids=["one input", "an input each"])
-@pytest.mark.parametrize("lengths", [None, (5, 0)], ids=["equal", "ragged"])
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@covering.parametrize(
+    {"cell": CELLS, "lengths": [None, (5, 0)], "in_x": [None, 0]}, strength=1, traits={"cell": traits}
+)
 def test_vmap_over_an_ensemble(cell: Cell, lengths: tuple[int, ...] | None, in_x: int | None) -> None:
     members = ensemble(cell)
     parameters, buffers = stack_module_state(members)
@@ -123,7 +142,7 @@ def directional(layer: Recurrent, x: Tensor, along: Tensor, cotangents: list[Ten
 
 
 @ignore_jit
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_forward_mode_derivatives(cell: Cell) -> None:
     (layer, *_) = ensemble(cell)
     x, along = torch.randn(2, 5, 2, 3, dtype=torch.float64)
@@ -139,7 +158,7 @@ def test_forward_mode_derivatives(cell: Cell) -> None:
     assert_agree(unpacked, list(tangents))
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_gradients_by_function_transform(cell: Cell) -> None:
     (layer, *_) = ensemble(cell)
     x = torch.randn(5, 2, 3, dtype=torch.float64)
@@ -153,7 +172,7 @@ def test_gradients_by_function_transform(cell: Cell) -> None:
     assert_agree(gradient, gradients(layer(x), [x], cotangents)[0])
 
 
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@pytest.mark.parametrize(("cell", "backend"), [s for s in KINDS_SERVED if s[1] != "reference"], ids=str)
 def test_gradient_of_a_gradient(cell: Cell, backend: str) -> None:
     (layer, *_) = ensemble(cell, backend=backend)
     found = []
@@ -166,7 +185,7 @@ def test_gradient_of_a_gradient(cell: Cell, backend: str) -> None:
     assert all(gradient.any() for gradient in found[0])
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_no_graph_without_grad(cell: Cell) -> None:
     (layer, *_) = ensemble(cell)
     x = torch.randn(4, 2, 3, dtype=torch.float64)
@@ -176,12 +195,7 @@ def test_no_graph_without_grad(cell: Cell) -> None:
     assert_agree(results, tensors(layer(x)))
 
 
-# Tracing the reference takes seconds a cell; the native kernel's tests of torch.compile run over every cell.
-BY_DEFAULT = {(GRU(), "reference"), (SLSTM(2), "reference"), (GRU(), "native"), (LSTM(), "aten")}
-TRACED = [pytest.param(*case, marks=[] if case in BY_DEFAULT else [pytest.mark.slow]) for case in SERVED]
-
-
-@pytest.mark.parametrize(("cell", "backend"), TRACED, ids=str)
+@pytest.mark.parametrize(("cell", "backend"), KINDS_SERVED, ids=str)
 def test_compiles_whole(cell: Cell, backend: str) -> None:
     (layer, *_) = ensemble(cell, backend=backend)
     torch.compiler.reset()

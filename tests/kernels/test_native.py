@@ -1,6 +1,7 @@
 """The engine as torch sees it: derivatives, memory, and inputs of every shape and layout."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
+import covering
 from agreement import assert_agree, gradients, tensors
-from every_cell import Peephole, assemble, draw_state, draw_weights, fitting, flat, thinned
+from every_cell import KINDS, Peephole, assemble, draw_state, draw_weights, fitting, flat, traits
 from recurra import LSTM, cells, kernels
 from recurra.cells import Cell
 from recurra.errors import ShapeError
@@ -31,19 +33,8 @@ ONE_OF_EACH_KIND = [
 ]
 
 
-@pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=lambda check: check.__name__)
-@pytest.mark.parametrize(
-    ("lengths", "reverse"),
-    [
-        ((3, 0, 2), True),
-        pytest.param((3, 0, 2), False, marks=pytest.mark.slow),
-        pytest.param(None, True, marks=pytest.mark.slow),
-        pytest.param(None, False, marks=pytest.mark.slow),
-    ],
-    ids=["ragged-reverse", "ragged-ahead", "equal-reverse", "equal-ahead"],
-)
-@pytest.mark.parametrize("cell", thinned(NATIVE, every=2), ids=str)
-def test_derivatives(cell: Cell, lengths: Any, reverse: bool, check: Callable[..., bool]) -> None:
+@covering.parametrize({"cell": NATIVE, "lengths": [(3, 0, 2), None], "reverse": [True, False]}, strength=1)
+def test_derivatives(cell: Cell, lengths: Any, reverse: bool) -> None:
     weights, state = draw_weights(cell, 2, 2), draw_state(cell, 3, 2)
     x = torch.randn(3, 3, 2, dtype=torch.float64).requires_grad_()
     true = None if lengths is None else torch.tensor(lengths)
@@ -53,7 +44,8 @@ def test_derivatives(cell: Cell, lengths: Any, reverse: bool, check: Callable[..
         result = kernels.run("native", cell, x, state, assemble(weights, replaced), true, reverse)
         return tuple(tensors(result))
 
-    assert check(run, (x, *state, *flat(weights)), fast_mode=check is gradgradcheck)
+    assert gradcheck(run, (x, *state, *flat(weights)))
+    assert gradgradcheck(run, (x, *state, *flat(weights)), fast_mode=True)
 
 
 def derivatives(loss: Tensor, wanted: list[Tensor], create_graph: bool = False) -> list[Tensor]:
@@ -74,7 +66,7 @@ def normal(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_second_derivative_through_a_state_that_the_same_weights_made(cell: Cell) -> None:
     weights, state = draw_weights(cell, 2, 3), draw_state(cell, 2, 3)
     x = torch.randn(5, 2, 2, dtype=torch.float64).requires_grad_()
@@ -107,8 +99,7 @@ def spread(tensor: Tensor) -> Tensor:
     return torch.stack([tensor, torch.full_like(tensor, torch.nan)], dim=-1)[..., 0]
 
 
-@pytest.mark.parametrize("grad", [False, True])
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@covering.parametrize({"cell": NATIVE, "grad": [False, True]}, traits={"cell": traits})
 def test_layouts(cell: Cell, grad: bool) -> None:
     """Nothing needs to be contiguous: inputs, states, weights, per-unit parameters, lengths, nor gradients."""
     hidden = fitting(cell, 5)
@@ -172,19 +163,17 @@ def needs_compiling(cell: Cell) -> bool:
     return type(cell).__module__.partition(".")[0] != "recurra"
 
 
-@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
 @pytest.mark.parametrize(
     "cell",
     # A cell of the tests' own takes seconds to compile for each instruction set.
-    [
-        pytest.param(cell, marks=[pytest.mark.slow] * (needs_compiling(cell) or k % 3 > 0))
-        for k, cell in enumerate(NATIVE)
-    ],
+    [pytest.param(cell, marks=[pytest.mark.slow] * needs_compiling(cell)) for cell in NATIVE],
     ids=str,
 )
-def test_every_instruction_set(cell: Cell, instruction_set: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extension, "best", lambda cell: extension.compiled_cell(cell, instruction_set))
-    for dtype in (torch.float64, torch.float32):
+def test_every_instruction_set(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+    monkeypatch.setattr(extension, "best", lambda cell: extension.compiled_cell(cell, used[-1]))
+    for instruction_set, dtype in product(INSTRUCTION_SETS, (torch.float64, torch.float32)):
+        used.append(instruction_set)
         for batch, hidden, reverse in ((1, 3, False), (7, 17, True), (13, 40, False)):
             lengths = torch.arange(batch) % 6
             assert_as_reference(draw(cell, 5, batch, 3, hidden, lengths, reverse, dtype))
@@ -194,9 +183,9 @@ def test_every_instruction_set(cell: Cell, instruction_set: str, monkeypatch: py
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("lengths", [(0, 0, 0), (1, 0, 1), (4, 4, 4)], ids=str)
-@pytest.mark.parametrize("steps", [1, 4])
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@covering.parametrize(
+    {"cell": NATIVE, "steps": [1, 4], "lengths": [(0, 0, 0), (1, 0, 1), (4, 4, 4)]}, traits={"cell": traits}
+)
 def test_short_and_empty(cell: Cell, steps: int, lengths: tuple[int, ...]) -> None:
     true = torch.tensor(lengths).clamp(max=steps)
     for reverse in (False, True):
@@ -204,8 +193,9 @@ def test_short_and_empty(cell: Cell, steps: int, lengths: tuple[int, ...]) -> No
         assert_as_reference(draw(cell, steps, 3, 2, 5, None, reverse))
 
 
-@pytest.mark.parametrize(("steps", "batch"), [(0, 3), (3, 0), (0, 0)])
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@covering.parametrize(
+    {"cell": NATIVE, ("steps", "batch"): [(0, 3), (3, 0), (0, 0)]}, strength=1, traits={"cell": traits}
+)
 def test_nothing_to_run_has_gradients(cell: Cell, steps: int, batch: int) -> None:
     weights, state = draw_weights(cell, 2, 4), draw_state(cell, batch, 4)
     x = torch.randn(steps, batch, 2, dtype=torch.float64)

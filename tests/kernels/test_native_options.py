@@ -1,7 +1,7 @@
 """What a step may have beside its update: masks, a projection, heads, normalisation, late gates, no biases."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
+import covering
 from agreement import tensors
-from every_cell import CELLS, Peephole, assemble, thinned
+from every_cell import CELLS, Peephole, assemble, traits
 from recurra import cells, kernels
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import BackendError, ShapeError
@@ -64,9 +65,14 @@ class NormalisedHeads(Cell):
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize(("lengths", "reverse"), DIRECTIONS, ids=["equal-ahead", "ragged-reverse"])
-@pytest.mark.parametrize("masks", ["recurrent", "zone", "expected", "recurrent+zone"])
-@pytest.mark.parametrize("cell", [*NATIVE, Modulated()], ids=str)
+@covering.parametrize(
+    {
+        "cell": [*NATIVE, Modulated()],
+        "masks": ["recurrent", "zone", "expected", "recurrent+zone"],
+        ("lengths", "reverse"): DIRECTIONS,
+    },
+    traits={"cell": traits},
+)
 def test_masks(cell: Cell, masks: str, lengths: Any, reverse: bool) -> None:
     if cell.output_nonlinearity is not None and masks != "recurrent":
         with pytest.raises(BackendError, match="no zoneout of projected outputs"):
@@ -79,10 +85,14 @@ def test_masks(cell: Cell, masks: str, lengths: Any, reverse: bool) -> None:
 
 
 @pytest.mark.usefixtures("two_engine_threads", "deterministic_fill")
-@pytest.mark.parametrize("masks", ["recurrent", "zone", "expected"])
-@pytest.mark.parametrize("steps", [5, 9])
-@pytest.mark.parametrize(("batch", "hidden"), [(1, 131), (40, 47)], ids=["by units", "by rows"])
-@pytest.mark.parametrize("cell", [cells.LSTM(), cells.SLSTM(2), Peephole(), cells.MinGRU()], ids=str)
+@covering.parametrize(
+    {
+        "cell": [cells.LSTM(), cells.SLSTM(2), Peephole(), cells.MinGRU()],
+        ("batch", "hidden"): [(1, 131), (40, 47)],
+        "steps": [5, 9],
+        "masks": ["recurrent", "zone", "expected"],
+    }
+)
 def test_masks_on_other_paths(cell: Cell, batch: int, hidden: int, steps: int, masks: str) -> None:
     """Units and rows divided, and, for few steps of one row, nothing packed."""
     case = draw(cell, steps, batch, 3, hidden, masks=masks)
@@ -121,7 +131,6 @@ def test_what_does_not_fit_is_refused() -> None:
 
 @pytest.mark.usefixtures("deterministic_fill")
 @pytest.mark.parametrize(("lengths", "reverse"), DIRECTIONS, ids=["equal-ahead", "ragged-reverse"])
-@pytest.mark.parametrize("size", AROUND)
 @pytest.mark.parametrize(
     "cell",
     [
@@ -132,27 +141,27 @@ def test_what_does_not_fit_is_refused() -> None:
     ],
     ids=str,
 )
-def test_projected_outputs(cell: Cell, size: int, lengths: Any, reverse: bool) -> None:
-    for hidden in (2 * DOUBLES + 2, 4 * DOUBLES + 3):
+def test_projected_outputs(cell: Cell, lengths: Any, reverse: bool) -> None:
+    for size, hidden in product(AROUND, (2 * DOUBLES + 2, 4 * DOUBLES + 3)):
         case = draw(cell, 6, 5, 3, hidden, lengths, reverse, proj_size=size)
         assert_as_reference(case)
         assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, torch.float32, proj_size=size))
         assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, proj_size=size, masks="recurrent"))
-    # Of a Jordan network the output may be the larger.
-    if cell.output_nonlinearity is not None:
-        assert_as_reference(draw(cell, 6, 5, 3, 3, lengths, reverse, proj_size=size))
+        # Of a Jordan network the output may be the larger.
+        if cell.output_nonlinearity is not None:
+            assert_as_reference(draw(cell, 6, 5, 3, 3, lengths, reverse, proj_size=size))
 
 
 @pytest.mark.usefixtures("deterministic_fill")
 @pytest.mark.parametrize(("lengths", "reverse"), DIRECTIONS, ids=["equal-ahead", "ragged-reverse"])
-@pytest.mark.parametrize("size", AROUND)
 @pytest.mark.parametrize("heads", [1, 2, 3])
-def test_heads(heads: int, size: int, lengths: Any, reverse: bool) -> None:
-    case = draw(cells.SLSTM(heads), 6, 5, 3, heads * size, lengths, reverse)
-    assert_as_reference(case)
-    assert_same_bits_again(case)
-    assert_as_reference(draw(cells.SLSTM(heads), 6, 5, 3, heads * size, lengths, reverse, torch.float32))
-    assert_as_reference(draw(cells.SLSTM(heads), 6, 5, 3, heads * size, lengths, reverse, masks="recurrent"))
+def test_heads(heads: int, lengths: Any, reverse: bool) -> None:
+    for size in AROUND:
+        case = draw(cells.SLSTM(heads), 6, 5, 3, heads * size, lengths, reverse)
+        assert_as_reference(case)
+        assert_same_bits_again(case)
+        assert_as_reference(draw(cells.SLSTM(heads), 6, 5, 3, heads * size, lengths, reverse, torch.float32))
+        assert_as_reference(draw(cells.SLSTM(heads), 6, 5, 3, heads * size, lengths, reverse, masks="recurrent"))
 
 
 @pytest.mark.usefixtures("two_engine_threads", "deterministic_fill")
@@ -166,13 +175,13 @@ def test_heads_on_two_threads(heads: int, batch: int, size: int) -> None:
 
 @pytest.mark.usefixtures("deterministic_fill")
 @pytest.mark.parametrize(("lengths", "reverse"), DIRECTIONS, ids=["equal-ahead", "ragged-reverse"])
-@pytest.mark.parametrize("hidden", [*AROUND[1:], 4 * DOUBLES + 3])
 @pytest.mark.parametrize("cell", [cells.LayerNormLSTM(), cells.LayerNormGRU(), NormalisedHeads()], ids=str)
-def test_layer_normalisation(cell: Cell, hidden: int, lengths: Any, reverse: bool) -> None:
-    case = draw(cell, 6, 5, 3, hidden, lengths, reverse)
-    assert_as_reference(case)
-    assert_same_bits_again(case)
-    assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, bias=False, masks="recurrent+zone"))
+def test_layer_normalisation(cell: Cell, lengths: Any, reverse: bool) -> None:
+    for hidden in (*AROUND[1:], 4 * DOUBLES + 3):
+        case = draw(cell, 6, 5, 3, hidden, lengths, reverse)
+        assert_as_reference(case)
+        assert_same_bits_again(case)
+        assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, bias=False, masks="recurrent+zone"))
 
 
 @pytest.mark.parametrize("cell", [cells.LayerNormLSTM(), cells.LayerNormGRU()], ids=str)
@@ -188,18 +197,20 @@ def test_layer_normalisation_of_one_unit_and_of_equal_ones(cell: Cell) -> None:
 
 @pytest.mark.usefixtures("deterministic_fill")
 @pytest.mark.parametrize(("lengths", "reverse"), DIRECTIONS, ids=["equal-ahead", "ragged-reverse"])
-@pytest.mark.parametrize("hidden", AROUND)
 @pytest.mark.parametrize("cell", [cells.GRUResetBefore(), cells.MGU(), Modulated()], ids=str)
-def test_late_gates(cell: Cell, hidden: int, lengths: Any, reverse: bool) -> None:
-    case = draw(cell, 6, 5, 3, hidden, lengths, reverse)
-    assert_as_reference(case)
-    assert_same_bits_again(case)
-    assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, bias=False, masks="recurrent+zone"))
+def test_late_gates(cell: Cell, lengths: Any, reverse: bool) -> None:
+    for hidden in AROUND:
+        case = draw(cell, 6, 5, 3, hidden, lengths, reverse)
+        assert_as_reference(case)
+        assert_same_bits_again(case)
+        assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, bias=False, masks="recurrent+zone"))
 
 
-@pytest.mark.parametrize("masks", ["", "recurrent"])
-@pytest.mark.parametrize(("steps", "hidden"), [(2, 5), (6, 17)])
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@covering.parametrize(
+    {"cell": NATIVE, ("steps", "hidden"): [(2, 5), (6, 17)], "masks": ["", "recurrent"]},
+    strength=1,
+    traits={"cell": traits},
+)
 def test_without_biases(cell: Cell, steps: int, hidden: int, masks: str) -> None:
     assert_as_reference(draw(cell, steps, 4, 3, hidden, bias=False, masks=masks))
 
@@ -274,9 +285,8 @@ DERIVED = [
 ]
 
 
-@pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=lambda check: check.__name__)
-@pytest.mark.parametrize(("cell", "masks", "proj_size"), thinned(DERIVED, every=3), ids=str)
-def test_derivatives_with_masks(cell: Cell, masks: str, proj_size: int, check: Callable[..., bool]) -> None:
+@pytest.mark.parametrize(("cell", "masks", "proj_size"), DERIVED, ids=str)
+def test_derivatives_with_masks(cell: Cell, masks: str, proj_size: int) -> None:
     case = draw(cell, 3, 2, 2, 3 if proj_size else 2, (2, 3), True, masks=masks, proj_size=proj_size)
 
     def run(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
@@ -285,4 +295,5 @@ def test_derivatives_with_masks(cell: Cell, masks: str, proj_size: int, check: C
         result = kernels.run("native", cell, x, state, weights, case.lengths, case.reverse, case.masks)
         return tuple(tensors(result))
 
-    assert check(run, case.wanted, fast_mode=True)
+    assert gradcheck(run, case.wanted, fast_mode=True)
+    assert gradgradcheck(run, case.wanted, fast_mode=True)

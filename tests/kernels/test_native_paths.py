@@ -4,14 +4,14 @@ import ctypes
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import product
 
 import pytest
 import torch
 from against_reference import NATIVE, assert_as_reference, assert_results_agree, assert_same_bits_again, draw
 
+import covering
 from agreement import assert_agree, gradients, tensors
-from every_cell import thinned
+from every_cell import KINDS, traits
 from recurra import cells
 from recurra.cells import Cell
 from recurra.codegen import mixes_units
@@ -91,28 +91,37 @@ PATHS: dict[str, tuple[Callable[[Cell], tuple[int, int, int, int]], bool]] = {
     "by rows": (lambda cell: (9, rows_for(cell)[0], 5, rows_for(cell)[1]), True),
     "by rows, projected before": (lambda cell: (9, rows_for(cell)[0], 5, rows_for(cell)[1]), False),
 }
-VARIANTS = ["-".join(choice) for choice in product(("equal", "ragged"), ("ahead", "reverse"), ("float64", "float32"))]
-QUICK = ("equal-ahead-float64", "ragged-reverse-float64", "equal-reverse-float32")
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(
-    "variant", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in VARIANTS]
+@covering.parametrize(
+    {
+        "cell": NATIVE,
+        "path": PATHS,
+        "ragged": [False, True],
+        "reverse": [False, True],
+        "dtype": [torch.float64, torch.float32],
+    },
+    traits={"cell": traits},
 )
-@pytest.mark.parametrize("cell", thinned(NATIVE, every=2), ids=str)
 def test_each_path_with_memory_full_of_nan(
-    cell: Cell, variant: str, path: str, seen: Seen, monkeypatch: pytest.MonkeyPatch
+    cell: Cell,
+    path: str,
+    ragged: bool,
+    reverse: bool,
+    dtype: torch.dtype,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if path == "by rows, projected before":
         monkeypatch.setattr(engine, "_FUSED_BYTES", 0)
-    (sizes, fused), (ragged, direction, dtype) = PATHS[path], variant.split("-")
+    sizes, fused = PATHS[path]
     steps, batch, inputs, hidden = sizes(cell)
     lengths = None
-    if ragged == "ragged":
+    if ragged:
         lengths = torch.randint(0, steps, (batch,))
         lengths[0], lengths[-1] = 0, steps
-    case = draw(cell, steps, batch, inputs, hidden, lengths, direction == "reverse", getattr(torch, dtype))
+    case = draw(cell, steps, batch, inputs, hidden, lengths, reverse, dtype)
     assert_as_reference(case)
     assert_same_bits_again(case)
     # Three runs, each with its backward pass.
@@ -134,7 +143,7 @@ def test_large_weights_are_multiplied_before(cell: Cell, seen: Seen) -> None:
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_two_threads_and_one_agree(cell: Cell, seen: Seen) -> None:
     """Rows of cells whose units do not mix to the bit: nothing depends on who their neighbours are."""
     batch, hidden = rows_for(cell)

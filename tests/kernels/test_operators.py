@@ -13,8 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
 
+import covering
 from agreement import assert_agree, gradients, tensors
-from every_cell import Peephole, flat, thinned
+from every_cell import Peephole, flat
 from recurra import GRU, LSTM, Recurrent, cells, kernels
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import BackendError
@@ -45,7 +46,7 @@ def arguments_of(cell: Cell, lengths: Tensor | None, reverse: bool, masks: str =
     return operators.key_of(cell), [t for t in there if t is not None], present, lengths, reverse, True
 
 
-@pytest.mark.parametrize("cell", thinned(CHOSEN, every=2), ids=str)
+@pytest.mark.parametrize("cell", CHOSEN, ids=str)
 def test_the_contract_with_torch(cell: Cell) -> None:
     torch.library.opcheck(torch.ops.recurra.recurrence.default, arguments_of(cell, LENGTHS, True))
 
@@ -54,9 +55,9 @@ def test_the_contract_with_torch(cell: Cell) -> None:
     ("cell", "lengths", "masks"),
     [
         (cells.LSTM(), None, "recurrent"),
-        pytest.param(cells.SRU(), LENGTHS, "expected", marks=pytest.mark.slow),
-        pytest.param(cells.SLSTM(2), LENGTHS, "zone", marks=pytest.mark.slow),
-        pytest.param(cells.LayerNormGRU(), None, "recurrent", marks=pytest.mark.slow),
+        (cells.SRU(), LENGTHS, "expected"),
+        (cells.SLSTM(2), LENGTHS, "zone"),
+        (cells.LayerNormGRU(), None, "recurrent"),
     ],
     ids=str,
 )
@@ -72,8 +73,7 @@ def test_the_contract_of_the_gradients_with_torch(cell: Cell, lengths: Tensor | 
     torch.library.opcheck(torch.ops.recurra.recurrence_backward.default, backward)
 
 
-@pytest.mark.parametrize("lengths", thinned([None, LENGTHS], every=2, first=1), ids=str)
-@pytest.mark.parametrize("cell", CHOSEN, ids=str)
+@covering.parametrize({"cell": CHOSEN, "lengths": [None, LENGTHS]}, strength=1)
 def test_derivatives(cell: Cell, lengths: Tensor | None) -> None:
     key, given, present, lengths, reverse, _ = arguments_of(cell, lengths, True)
 
@@ -198,7 +198,6 @@ print(torch.equal(program(x)[0], torch.load(sys.argv[2])))
 """
 
 
-@pytest.mark.slow
 def test_an_exported_program_in_another_process(tmp_path: Path) -> None:
     layer, x = GRU(2, 4), torch.ones(4, 3, 2)
     torch.export.save(torch.export.export(layer, (x,)), tmp_path / "gru.pt2")

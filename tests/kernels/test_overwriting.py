@@ -8,12 +8,10 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 import recurra
-from every_cell import CELLS, serving
+from every_cell import KINDS
 from recurra.kernels import engine, extension
 
 pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="needs the C++ extension")
-
-NATIVE = [cell for cell in CELLS if "native" in serving(cell)]
 
 
 def gradients(layer: recurra.Recurrent, x: Tensor, **options: Any) -> tuple[Tensor, ...]:
@@ -25,7 +23,7 @@ def make(cell: Any) -> tuple[recurra.Recurrent, Tensor]:
     return layer, torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
 
 
-@pytest.mark.parametrize("cell", NATIVE, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_a_graph_that_is_kept_gives_the_same_again(cell: Any) -> None:
     layer, x = make(cell)
     leaves = [x, *layer.parameters()]

@@ -9,8 +9,9 @@ from against_reference import NATIVE, Case, assert_results_agree, draw
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
+import covering
 from agreement import assert_agree, gradients
-from every_cell import CELLS, SERVED
+from every_cell import SERVED, served_traits
 from recurra import Recurrent, cells, kernels
 from recurra.cells import Cell
 from recurra.kernels import native
@@ -30,8 +31,10 @@ def run(case: Case, backend: str, recompute: bool) -> Any:
     )
 
 
-@pytest.mark.parametrize(("lengths", "reverse"), [(None, False), ((7, 0, 10, 1, 4), True)], ids=["equal", "reverse"])
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@covering.parametrize(
+    {("cell", "backend"): SERVED, ("lengths", "reverse"): [(None, False), ((7, 0, 10, 1, 4), True)]},
+    traits={("cell", "backend"): served_traits},
+)
 def test_the_same_results(cell: Cell, backend: str, lengths: Any, reverse: bool) -> None:
     masks = "" if backend == "aten" else "recurrent" if cell.output_nonlinearity else "recurrent+zone"
     case = draw(cell, 10, 5, 3, 6, lengths, reverse, masks=masks)
@@ -141,7 +144,3 @@ def test_in_segments_only_for_a_backward_pass(monkeypatch: pytest.MonkeyPatch) -
     run(case, "native", True)[0].sum().backward()
     # Each segment twice.
     assert held.steps[1:] == [3] * 6
-
-
-def test_every_cell_is_tried() -> None:
-    assert {cell for cell, _ in SERVED} == set(CELLS)

@@ -14,7 +14,7 @@ from torch.nn.utils import prune as prune_weights
 from torch.utils._pytree import tree_map
 
 import recurra
-from every_cell import CELLS
+from every_cell import KINDS
 from recurra import cells
 from recurra.errors import BackendError, ShapeError
 from recurra.kernels import engine, extension
@@ -51,7 +51,7 @@ def check(layer: Any, dtype: torch.dtype = torch.float32) -> Tensor:
     return output
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 @given(steps=st.integers(0, 12), batch=st.integers(0, 9), data=st.data())
 @settings(max_examples=5)
 def test_every_cell_again_and_again(cell: cells.Cell, steps: int, batch: int, data: st.DataObject) -> None:

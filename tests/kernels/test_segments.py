@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import covering
 import recurra
 from every_cell import CELLS, serving
 from recurra.cells import Cell
@@ -14,8 +15,7 @@ pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="needs the 
 ELEMENTWISE = [cell for cell in CELLS if "native" in serving(cell) and not mixes_units(cell)]
 
 
-@pytest.mark.parametrize("cell", ELEMENTWISE, ids=str)
-@pytest.mark.parametrize("steps_at_once", [1, 3, 7])
+@covering.parametrize({"cell": ELEMENTWISE, "steps_at_once": [1, 3, 7]}, strength=1)
 def test_any_cut_gives_the_same(cell: Cell, steps_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     batch, hidden = 3, 5
     layer = recurra.Recurrent(cell, 4, hidden, num_layers=2, bidirectional=True, dtype=torch.float64)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import product
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from torch.func import functional_call, grad, jvp, vmap
 from torch.utils._pytree import tree_leaves
 
 from agreement import assert_agree, gradients, tensors
-from every_cell import fitting, thinned
+from every_cell import KINDS, fitting
 from recurra import GRU, LSTM, Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import BackendError, ShapeError
@@ -50,16 +49,16 @@ def assert_as_uncompiled(layer: nn.Module, *arguments: Any, backend: str = "aot_
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", thinned(NATIVE, every=2), ids=str)
-def test_every_cell(cell: Cell, engine_runs: Counter[str]) -> None:
+@pytest.mark.parametrize("cell", KINDS, ids=str)
+def test_every_kind(cell: Cell, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
     assert_as_uncompiled(layer, normal(4, 3, 3), backend="eager")
     assert engine_runs == {"forward": 1, "backward": 1}
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", thinned(NATIVE, every=4), ids=str)
-def test_every_cell_ragged(cell: Cell, engine_runs: Counter[str]) -> None:
+@pytest.mark.parametrize("cell", KINDS, ids=str)
+def test_every_kind_ragged(cell: Cell, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
     assert_as_uncompiled(layer, normal(4, 3, 3), None, LENGTHS)
     assert engine_runs == {"forward": 1, "backward": 1}
@@ -76,7 +75,7 @@ def test_every_cell_ragged(cell: Cell, engine_runs: Counter[str]) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("lengths", thinned([None, LENGTHS, [4, 0, 2]], every=3, first=1), ids=str)
+@pytest.mark.parametrize("lengths", [None, LENGTHS, [4, 0, 2]], ids=str)
 def test_options(options: dict[str, Any], lengths: Any, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cells.LSTM(), 3, 4, **options, dtype=torch.float64)
     x = normal(3, 4, 3) if "batch_first" in options else normal(4, 3, 3)
@@ -164,7 +163,7 @@ def test_lengths_out_of_range_are_refused_as_it_runs() -> None:
     layer, x = LSTM(3, 4), torch.randn(4, 3, 3)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     compiled(x, None, LENGTHS)
-    with pytest.raises(ShapeError, match=r"lengths: expected values from 0 to T = 4, got -1 to 5"):
+    with pytest.raises(ShapeError, match=r"lengths: expected .* 0 to T = 4, got -1 to 5"):
         compiled(x, None, torch.tensor([5, -1, 2]))
 
 
@@ -188,7 +187,7 @@ TRANSFORMS: dict[str, tuple[Transform, dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize("lengths", thinned([None, LENGTHS], every=2), ids=str)
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=str)
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_transforms_within(name: str, lengths: Tensor | None, engine_runs: Counter[str]) -> None:
     layer, x = LSTM(2, 3, dtype=torch.float64), normal(3, 4, 3, 2)
@@ -238,9 +237,8 @@ def test_autocast(engine_runs: Counter[str]) -> None:
     assert not engine_runs
 
 
-@pytest.mark.parametrize(
-    ("cell", "dtype"), thinned(product([cells.LSTM(), cells.MGU()], [torch.float64, torch.float32]), every=4, first=2)
-)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("cell", [cells.LSTM(), cells.MGU()], ids=str)
 def test_without_the_extension(
     cell: Cell, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, engine_runs: Counter[str]
 ) -> None:

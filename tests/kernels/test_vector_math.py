@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +181,10 @@ def around(values: Any, dtype: Any) -> Any:
     return np.concatenate([values * (1 + k * np.finfo(dtype).eps) for k in range(-40, 41)])
 
 
-@pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("name", BOUNDS)
-@pytest.mark.parametrize("where", [over_all_magnitudes, where_gates_are], ids=lambda where: where.__name__)
-def test_errors(functions: Engine, where: Callable[..., Any], name: str, dtype: Any) -> None:
-    functions.assert_within_bound(name, *where(name, dtype))
+def test_errors(functions: Engine, name: str) -> None:
+    for where, dtype in product((over_all_magnitudes, where_gates_are), TYPES):
+        functions.assert_within_bound(name, *where(name, dtype))
 
 
 def every_float32() -> Iterator[Any]:
@@ -248,10 +248,11 @@ def test_beyond_the_limits(functions: Engine, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize("name", NAMES)
-def test_every_lane_computes_the_same(functions: Engine, name: str, dtype: Any) -> None:
+def test_every_lane_computes_the_same(functions: Engine, dtype: Any) -> None:
     values = random_bits(dtype, 1024)
-    np.testing.assert_array_equal(functions.compute(name, values), functions.compute(name, values[::-1].copy())[::-1])
+    for name in NAMES:
+        turned = functions.compute(name, values[::-1].copy())[::-1]
+        np.testing.assert_array_equal(functions.compute(name, values), turned, err_msg=name)
 
 
 @dataclass(frozen=True)
@@ -270,7 +271,8 @@ class Functions(Cell):
 def test_a_cell_s_update_computes_them(libraries: Callable[[str], ctypes.CDLL], dtype: Any) -> None:
     """One step of the engine, straight to it, so that no matrix product touches the values.
 
-    Subnormal numbers are zero within the engine, and so are results that are put together from them.
+    Subnormal numbers are zero within the engine, and so are results that are put together from them. The last bits may
+    differ: in a cell the compiler may fuse other multiplications with additions.
     """
     smallest = 8 * np.finfo(dtype).tiny
     values = np.concatenate([random_bits(dtype, 1 << 12), np.linspace(-30, 30, 1 << 12).astype(dtype)])
@@ -279,7 +281,7 @@ def test_a_cell_s_update_computes_them(libraries: Callable[[str], ctypes.CDLL], 
     state = tuple(given.new_zeros(given.shape[1:]) for _ in NAMES)
     arguments = engine.Arguments.of([given, *(None,) * (9 + len(NAMES)), *state])
     _, final, _ = engine.forward(Functions(), arguments, None, False, False)
+    functions = Engine(libraries(extension._instruction_set()))
     for name, part in zip(NAMES, final, strict=True):
-        expected = Engine(libraries(INSTRUCTION_SETS[-1])).compute(name, values)
-        found = part.numpy().reshape(-1)
-        np.testing.assert_array_equal(*(np.where(np.abs(x) < smallest, 0, x) for x in (found, expected)), err_msg=name)
+        found, expected = part.numpy().reshape(-1), functions.compute(name, values)
+        np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(dtype).eps, atol=smallest, err_msg=name)

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import re
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -181,7 +182,7 @@ def test_twice_is_once() -> None:
     recurra.accelerate(model)
     report = recurra.accelerate(model, backend="reference")
     assert report.replaced == ()
-    assert str(report) == "0: recurra.layers.accelerated.AcceleratedGRU left alone: accelerated already"
+    assert re.fullmatch(r"0: .*AcceleratedGRU .*accelerated already", str(report))
     assert repr(model[0]) == "AcceleratedGRU(3, 5, backend='reference')"
     assert recurra.restore(model) == ("0",)
     assert recurra.restore(model) == ()
@@ -329,23 +330,23 @@ def with_attribute(name: str, value: Any) -> nn.GRU:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: Odd(3, 5), "test_accelerate.Odd left alone: a subclass may compute something else"),
+        (lambda: Odd(3, 5), r"test_accelerate\.Odd .*subclass"),
         (
             lambda: parametrizations.weight_norm(nn.GRU(3, 5), "weight_hh_l0"),
-            "torch.nn.utils.parametrize.ParametrizedGRU left alone: parametrized; accelerate first, parametrize then",
+            r"torch\.nn\.utils\.parametrize\.ParametrizedGRU .*parametrized.* accelerate first",
         ),
         (
             lambda: with_attribute("forward", nn.GRU(3, 5).forward),
-            "torch.nn.GRU(3, 5) left alone: a forward of its own was set on it",
+            r"torch\.nn\.GRU\(3, 5\) .*forward of its own",
         ),
         (
             lambda: with_attribute("backend", "mine"),
-            "torch.nn.GRU(3, 5) left alone: it has an attribute of its own named 'backend'",
+            r"torch\.nn\.GRU\(3, 5\) .*attribute .*'backend'",
         ),
-        (lambda: torch.jit.script(nn.LSTM(3, 5)), "scripted LSTM left alone: compiled by torch.jit"),
+        (lambda: torch.jit.script(nn.LSTM(3, 5)), r"LSTM .*torch\.jit"),
         (
             lambda: torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(3, 5)), {nn.LSTM})[0],
-            "torch.ao.nn.quantized.dynamic.modules.rnn.LSTM left alone: quantized",
+            r"torch\.ao\.nn\.quantized\.dynamic\.modules\.rnn\.LSTM .*quantized",
         ),
     ],
 )
@@ -353,7 +354,7 @@ def test_left_alone(make: Callable[[], nn.Module], reason: str) -> None:
     model = nn.Sequential(make())
     kind = type(model[0])
     report = recurra.accelerate(model)
-    assert str(report) == f"0: {reason}"
+    assert re.match(rf"0: .*{reason}", str(report))
     assert report.left_alone == ("0",)
     assert type(model[0]) is kind
     assert recurra.restore(model) == ()

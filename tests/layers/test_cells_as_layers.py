@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+import covering
 import recurra
 from agreement import assert_agree, gradients, tensors
-from every_cell import CELLS
+from every_cell import CELLS, KINDS, traits
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError
@@ -63,7 +64,7 @@ def test_parameters(cell: Cell, options: Any, expected: dict[str, tuple[int, ...
         assert {name: tuple(value.shape) for name, value in step_of(layer).state_dict().items()} == wanted
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_first_values(cell: Cell) -> None:
     layer = layer_of(cell, num_layers=2, bidirectional=True)
     for name, parameter in layer.named_parameters():
@@ -104,8 +105,7 @@ def test_a_projection_where_the_equations_leave_the_output_alone(cell: Cell) -> 
 # Zoneout
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@covering.parametrize({"cell": CELLS, "training": [True, False]}, strength=1, traits={"cell": traits})
 def test_zoneout_of_1_keeps_the_state_and_of_0_does_nothing(cell: Cell, training: bool) -> None:
     x, plain = normal(5, 2, 3), layer_of(cell)
     state = [normal(1, 2, 4) for _ in cell.state]
@@ -212,8 +212,7 @@ def test_no_recurrent_dropout_without_recurrent_weights(cell: Cell) -> None:
 # Recomputing
 
 
-@pytest.mark.parametrize("lengths", [None, (7, 0, 3)], ids=["equal", "ragged"])
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@covering.parametrize({"cell": CELLS, "lengths": [None, (7, 0, 3)]}, strength=1, traits={"cell": traits})
 def test_recomputing_gives_the_same_gradients(cell: Cell, lengths: Any) -> None:
     options: dict[str, Any] = {"num_layers": 2, "bidirectional": True, "zoneout": 0.2}
     if cell.recurrence != "none":

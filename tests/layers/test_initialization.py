@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import covering
 import recurra
 from agreement import assert_agree
-from every_cell import CELLS, fitting
+from every_cell import CELLS, KINDS, fitting
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError
@@ -35,7 +36,7 @@ def biases(layer: Any, suffix: str = "_l0") -> dict[str, Tensor]:
     return by_gate | {name: found[name + suffix].detach() for name in layer.cell.keeps if name in layer.cell.per_unit}
 
 
-MIXING = [cell for cell in CELLS if cell.recurrence in ("dense", "block_diagonal")]
+MIXING = [cell for cell in KINDS if cell.recurrence in ("dense", "block_diagonal")]
 
 
 @pytest.mark.parametrize("cell", MIXING, ids=str)
@@ -89,7 +90,7 @@ def test_input_weights_are_drawn_gate_by_gate(scheme: str) -> None:
             assert (float(block.abs().max()) <= deviation * math.sqrt(3)) == (scheme == "xavier_uniform")
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_everything_is_recorded_and_drawn_anew(cell: Cell) -> None:
     layer = layer_of(cell, num_layers=2, bidirectional=True)
     with torch.no_grad():
@@ -107,8 +108,7 @@ def test_everything_is_recorded_and_drawn_anew(cell: Cell) -> None:
             assert done[f"inner.{name}"] == ("as the cell says" if plain in cell.initial else "uniform")
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
-@pytest.mark.parametrize("forget_bias", [1.0, 2.1])
+@covering.parametrize({"cell": CELLS, "forget_bias": [1.0, 2.1]}, strength=1)
 def test_biases_are_zero_but_for_the_gate_that_keeps(cell: Cell, forget_bias: float) -> None:
     layer = layer_of(cell, bidirectional=True)
     done = initialize(layer, forget_bias=forget_bias)
@@ -228,7 +228,7 @@ def test_what_is_refused(name: str, value: Any) -> None:
 @pytest.mark.parametrize("module", [recurra.RNN(2, 3), recurra.LSTM(2, 3, bias=False), Recurrent(cells.CfC(), 2, 3)])
 def test_chrono_that_would_do_nothing_is_refused(module: nn.Module) -> None:
     before = copy.deepcopy(module.state_dict())
-    with pytest.raises(ParameterError, match=r"^chrono: expected None, as no layer has a bias of a gate"):
+    with pytest.raises(ParameterError, match=r"^chrono: expected None,"):
         initialize(module, chrono=10)
     assert all(torch.equal(a, b) for a, b in zip(module.state_dict().values(), before.values(), strict=True))
     assert initialize(nn.ModuleList([module, recurra.GRU(3, 3)]), chrono=10)
@@ -236,7 +236,7 @@ def test_chrono_that_would_do_nothing_is_refused(module: nn.Module) -> None:
 
 def test_parametrized_layers_are_refused() -> None:
     module = nn.utils.parametrizations.weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
-    with pytest.raises(ParameterError, match=r"^module: expected layers that are not parametrized, got '0'\. Init"):
+    with pytest.raises(ParameterError, match=r"^module: expected .* parametrized, got '0'\. Init"):
         initialize(nn.Sequential(module))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import recurra
 from agreement import assert_agree, gradients
-from every_cell import CELLS, SERVED, thinned
+from every_cell import CELLS, KINDS_SERVED, SERVED
 from recurra import Recurrent, cells
 from recurra.cells import Cell
 
@@ -50,7 +50,7 @@ def as_state(parts: tuple[Tensor, ...]) -> Any:
     return parts[0] if len(parts) == 1 else parts
 
 
-@pytest.mark.parametrize(("cell", "backend"), thinned(SERVED, every=3), ids=str)
+@pytest.mark.parametrize(("cell", "backend"), KINDS_SERVED, ids=str)
 @settings(max_examples=20)
 @example(case=Ragged(4, (0, 0)))
 @example(case=Ragged(4, (4, 4), bidirectional=True))
@@ -105,7 +105,7 @@ def test_each_sequence_as_if_alone(cell: Cell, backend: str, case: Ragged) -> No
     assert_agree(others, of_each[batch:])
 
 
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@pytest.mark.parametrize(("cell", "backend"), KINDS_SERVED, ids=str)
 def test_the_second_half_is_a_forward_layer_on_the_reversed_sequence(cell: Cell, backend: str) -> None:
     both = Recurrent(cell, 3, 4, bidirectional=True, backend=backend, dtype=torch.float64)
     forward = Recurrent(cell, 3, 4, backend=backend, dtype=torch.float64)

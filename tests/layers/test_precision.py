@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import recurra
 from agreement import tensors
-from every_cell import CELLS, serving
+from every_cell import CELLS, KINDS, kinds, serving
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ShapeError
@@ -28,7 +28,7 @@ def slopes(result: Any, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(loss, parameters)
 
 
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@pytest.mark.parametrize(("cell", "backend"), kinds(SERVED), ids=str)
 def test_a_layer_after_a_linear_one(cell: Cell, backend: str) -> None:
     before, layer = nn.Linear(3, 4), Recurrent(cell, 4, 4, bidirectional=True, backend=backend)
     x, state = torch.randn(5, 2, 3), tuple(0.3 * torch.randn(2, 2, 4) for _ in cell.state)
@@ -48,7 +48,7 @@ def test_a_layer_after_a_linear_one(cell: Cell, backend: str) -> None:
     assert_close(found, slopes(expected, wanted))
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_steps_after_a_linear_one(cell: Cell) -> None:
     before, step = nn.Linear(3, 4), RecurrentCell(cell, 4, 4)
     x, wanted = torch.randn(2, 3), [*before.parameters(), *step.parameters()]

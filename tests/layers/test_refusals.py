@@ -22,7 +22,6 @@ def refuses(error: type[Exception], call: Any, *said: str) -> None:
         assert text in message, message
 
 
-@pytest.mark.parametrize("make", [Recurrent, RecurrentCell])
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -30,9 +29,10 @@ def refuses(error: type[Exception], call: Any, *said: str) -> None:
         *(("cell", value) for value in (cells.LSTM, "LSTM", None, torch.nn.LSTM(2, 3))),
     ],
 )
-def test_parameters_of_both(make: Any, name: str, value: Any) -> None:
+def test_parameters_of_both(name: str, value: Any) -> None:
     arguments: dict[str, Any] = {"cell": cells.LSTM(), "input_size": 3, "hidden_size": 4, name: value}
-    refuses(ParameterError, lambda: make(**arguments), name, f"got {value!r}")
+    for make in (Recurrent, RecurrentCell):
+        refuses(ParameterError, lambda make=make: make(**arguments), name, f"got {value!r}")
 
 
 @pytest.mark.parametrize(

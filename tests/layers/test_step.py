@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import covering
 import recurra
 from agreement import assert_agree, gradients
-from every_cell import CELLS
+from every_cell import CELLS, traits
 from recurra.cells import Cell
 
 KINDS = ("RNNCell tanh", "RNNCell relu", "LSTMCell", "GRUCell")
@@ -83,8 +84,7 @@ def test_constructor_is_torch_s(name: str) -> None:
     assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs]
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
-@pytest.mark.parametrize("bias", [True, False])
+@covering.parametrize({"cell": CELLS, "bias": [True, False]}, strength=1, traits={"cell": traits})
 def test_any_cell_unbatched_and_from_zeros(cell: Cell, bias: bool) -> None:
     step = recurra.RecurrentCell(cell, 3, 4, bias=bias, dtype=torch.float64)
     x = torch.randn(3, dtype=torch.float64)

@@ -180,7 +180,7 @@ def test_where_nothing_is_allowed() -> None:
 
 def test_refusals() -> None:
     crf = LinearChainCRF(3)
-    with pytest.raises(ParameterError, match="num_tags: expected a whole number of at least 1, got 0"):
+    with pytest.raises(ParameterError, match=r"num_tags: expected .* number .* 1, got 0"):
         LinearChainCRF(0)
     with pytest.raises(ShapeError, match=r"allowed: expected shape \(K, K\) = \(3, 3\), got \(2, 3\)"):
         LinearChainCRF(3, torch.ones(2, 3, dtype=torch.bool))
@@ -188,7 +188,7 @@ def test_refusals() -> None:
         LinearChainCRF(3, ends=torch.ones(3))
     with pytest.raises(ShapeError, match=r"emissions: expected shape \(B, T, 3\), got \(2, 4, 2\)"):
         crf(torch.zeros(2, 4, 2))
-    with pytest.raises(ShapeError, match="lengths: expected values from 0 to T = 4, got 2 to 5"):
+    with pytest.raises(ShapeError, match=r"lengths: expected .* 0 to T = 4, got 2 to 5"):
         crf(torch.zeros(2, 4, 3), torch.tensor([2, 5]))
     with pytest.raises(ShapeError, match=r"tags: expected shape \(B, T\) = \(2, 4\), got \(2, 3\)"):
         crf(torch.zeros(2, 4, 3)).log_likelihood(torch.zeros(2, 3, dtype=torch.int64))

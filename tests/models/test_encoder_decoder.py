@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agreement import assert_agree, gradients
-from every_cell import CELLS
+from every_cell import KINDS
 from recurra import cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
@@ -22,7 +22,7 @@ def make(cell: Cell, **options: Any) -> EncoderDecoder:
     return EncoderDecoder(cell, encoder_size=3, decoder_size=2, hidden_size=4, num_layers=2, **options).double()
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_is_encoder_then_decoder(cell: Cell) -> None:
     model = make(cell)
     source, target = draw(5, 6, 3), draw(5, 4, 2)
@@ -33,7 +33,7 @@ def test_is_encoder_then_decoder(cell: Cell) -> None:
     assert not torch.allclose(output, model.decoder(target)[0])
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_lengths_are_the_encoder_s(cell: Cell) -> None:
     model = make(cell)
     lengths = torch.tensor([6, 1, 0, 3])
@@ -54,7 +54,7 @@ def test_lengths_are_the_encoder_s(cell: Cell) -> None:
 WITHOUT_SOME = [cells.SRU(), cells.IndRNN("relu")]
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", KINDS, ids=str)
 def test_the_gradient_reaches_the_encoder(cell: Cell) -> None:
     model = make(cell)
     source, target = draw(5, 6, 3), draw(5, 4, 2)

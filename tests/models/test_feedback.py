@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import covering
 from agreement import assert_agree, gradients
-from every_cell import CELLS, fitting
+from every_cell import CELLS, fitting, traits
 from recurra import Recurrent, cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
@@ -39,8 +40,7 @@ def step_by_step(module: FeedbackDecoder, inputs: Tensor, forced: Tensor, steps:
     return torch.stack(predictions, 1), hx
 
 
-@pytest.mark.parametrize("ratio", [0, 1])
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@covering.parametrize({"cell": CELLS, "ratio": [0, 1]}, strength=1, traits={"cell": traits})
 def test_all_forced_and_free_running_are_the_loop(cell: Cell, ratio: float) -> None:
     module, inputs = make(cell), draw(3, 5, 2)
     _, hx = module.decoder(draw(3, 2, 2))
@@ -150,9 +150,9 @@ def test_gradients_stop_where_feed_detaches() -> None:
     ("arguments", "message"),
     [
         ({"teacher_forcing_ratio": 1.1}, r"^teacher_forcing_ratio: expected a number from 0 to 1, got 1\.1"),
-        ({"steps": 4}, r"^steps: expected a whole number of at least 5, got 4"),
-        ({"inputs": draw(3, 2)}, r"^inputs: expected shape \(B, S, J\) with S at least 1, got \(3, 2\)"),
-        ({"inputs": draw(3, 0, 2)}, r"^inputs: expected shape \(B, S, J\) with S at least 1, got \(3, 0, 2\)"),
+        ({"steps": 4}, r"^steps: expected .* number .* 5, got 4"),
+        ({"inputs": draw(3, 2)}, r"^inputs: expected shape \(B, S, J\) with S .* 1, got \(3, 2\)"),
+        ({"inputs": draw(3, 0, 2)}, r"^inputs: expected shape \(B, S, J\) with S .* 1, got \(3, 0, 2\)"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments: dict[str, Any], message: str) -> None:
@@ -161,7 +161,5 @@ def test_what_cannot_be_is_refused(arguments: dict[str, Any], message: str) -> N
 
 
 def test_a_bidirectional_decoder_is_refused() -> None:
-    with pytest.raises(
-        ParameterError, match=r"^decoder: expected a Recurrent in one direction, got 'a bidirectional one'"
-    ):
+    with pytest.raises(ParameterError, match=r"^decoder: expected a Recurrent .* got 'a bidirectional one'"):
         make(bidirectional=True)

@@ -97,9 +97,9 @@ def test_last_of_two_directions_is_the_last_step_forward_and_the_first_backward(
 
 def test_refusals() -> None:
     for kinds in ("sum", (), ("mean", "mean"), ("mean", "sum")):
-        with pytest.raises(ParameterError, match="pooling: expected one or more of last, mean, max, attention, each"):
+        with pytest.raises(ParameterError, match=r"pooling: expected .* last, mean, max, attention, each"):
             Pooling(kinds, 4)
-    with pytest.raises(ParameterError, match="size: expected an even number, half for each direction, got 3"):
+    with pytest.raises(ParameterError, match=r"size: expected an even number, .* got 3"):
         Pooling("last", 3, bidirectional=True)
     with pytest.raises(ParameterError, match="size"):
         Pooling("mean", 0)

@@ -94,5 +94,5 @@ def test_one_number_that_is_not_finite_is_seen() -> None:
 
 @pytest.mark.parametrize("state", [{1, 2}, iter([1]), torch.float32])
 def test_what_cannot_be_looked_into_is_refused(state: Any) -> None:
-    with pytest.raises(ParameterError, match=r"state: expected tensors in tuples, lists, dicts.*Return the state"):
+    with pytest.raises(ParameterError, match=r"state: expected .* tuples, lists, dicts.*Return"):
         detach((torch.ones(1), state))

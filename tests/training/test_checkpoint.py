@@ -119,7 +119,7 @@ def test_a_file_damaged_anywhere_is_refused_or_reads_the_same(mask: int, tmp_pat
 def test_another_format_is_refused(header: str | None, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"a": torch.ones(1)}, path, None if header is None else {"recurra": header})
-    with pytest.raises(RunError, match=r"a\.safetensors: not of format 2; damaged, or written by another version"):
+    with pytest.raises(RunError, match=r"a\.safetensors: .* 2; damaged, or written"):
         load_checkpoint(path)
 
 

@@ -1,6 +1,7 @@
 """The health of gradients: figures by parameter, and warnings that name the layer."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -74,7 +75,7 @@ def test_a_layer_whose_gradient_vanishes_is_named_once(caplog: pytest.LogCapture
     assert caplog.text == ""
     look(health, module, [1e-9, 1.0, 1.0], step=77)
     (message,) = caplog.messages
-    assert message.startswith("step 77: the gradient vanishes in 0: 1.0e-09 a weight")
+    assert re.search(r"step 77: .*vanishes in 0: 1\.0e-09", message)
     assert "chrono initialisation" in message
     for _ in range(20):
         look(health, module, [1e-9, 1.0, 1.0])
@@ -91,7 +92,7 @@ def test_a_layer_whose_gradient_explodes_is_named_once(caplog: pytest.LogCapture
         look(health, module, [1.0, 1.0, 1000.0], step=9)
         health = again(health, module)
     (message,) = caplog.messages
-    assert message.startswith("step 9: the gradient explodes in 2: its norm is 2.0e+03, where 2.0e+00 was usual")
+    assert re.search(r"step 9: .*explodes in 2: .*2\.0e\+03.* 2\.0e\+00", message)
     assert "clipping" in message
 
 

@@ -170,12 +170,12 @@ def refused(**options: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"criterion": "ctc_loss"}, r"^criterion: expected one of cross_entropy, .*, or a function, got 'ctc_loss'"),
+        ({"criterion": "ctc_loss"}, r"^criterion: expected .* cross_entropy, .*, .* got 'ctc_loss'"),
         ({"features": "max"}, r"^features: expected 'mean' or 'sum', got 'max'"),
         ({"at": "first"}, r"^at: expected 'every' or 'last', got 'first'"),
         (
             {"criterion": nn.MSELoss(), "output": torch.zeros(2, 3)},
-            r"^criterion: expected a function that returns 6 losses",
+            r"^criterion: expected .* 6 losses",
         ),
         ({"output": torch.randn(2, 3)}, r"^output: expected shape \(B, T, \.\.\., V\) = \(2, 3, 3\), got \(2, 3\)"),
         (

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+import covering
 from recurra import Recurrent, cells
 from recurra.errors import ParameterError
 from recurra.layers import RecurrentCell
@@ -80,11 +81,10 @@ def assert_resumed_is_straight(settings: TrainingSettings, dtype: torch.dtype = 
         assert not torch.equal(tensor, Quadratic(dtype).state_dict()[name]), name
 
 
-@pytest.mark.parametrize(
-    ("schedule", "warmup_steps"),
-    [(name, 0) for name in SCHEDULES] + [(name, n) for name in WITH_WARMUP for n in (4, 12)],
+@covering.parametrize(
+    {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "warmup_steps": [0, 4, 12]},
+    where=lambda optimizer, schedule, warmup_steps: not warmup_steps or schedule in WITH_WARMUP,
 )
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_resumed_is_straight(optimizer: str, schedule: str, warmup_steps: int) -> None:
     assert_resumed_is_straight(
         TrainingSettings(
@@ -98,10 +98,10 @@ def test_resumed_is_straight(optimizer: str, schedule: str, warmup_steps: int) -
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_resumed_is_straight_in_other_types(optimizer: str, dtype: torch.dtype) -> None:
-    assert_resumed_is_straight(TrainingSettings(max_steps=16, optimizer=optimizer, learning_rate=1.0), dtype)
+def test_resumed_is_straight_in_other_types(optimizer: str) -> None:
+    for dtype in (torch.float64, torch.bfloat16):
+        assert_resumed_is_straight(TrainingSettings(max_steps=16, optimizer=optimizer, learning_rate=1.0), dtype)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_only_what_requires_a_gradient_is_held() -> None:
     optimizer = make_optimizer(TrainingSettings(weight_decay=0.1), module)
     assert [group["params"] for group in optimizer.param_groups] == [[module.matrix]]
     module.matrix.requires_grad_(False)
-    with pytest.raises(ParameterError, match=r"^module: expected parameters that require a gradient, got 'Quadratic'"):
+    with pytest.raises(ParameterError, match=r"^module: expected .* got 'Quadratic'"):
         make_optimizer(TrainingSettings(), module)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+import covering
 import recurra
 from recurra.errors import ParameterError
 from recurra.training.penalties import ActivationPenalties
@@ -31,9 +32,13 @@ def penalised(layer: nn.Module, *inputs: Any, activation: float = 2.0, temporal:
     return output, penalties.total()
 
 
-@pytest.mark.parametrize("batch_first", [True, False])
-@pytest.mark.parametrize("kind", [recurra.LSTM, nn.LSTM, nn.GRU])
-@pytest.mark.parametrize(("activation", "temporal"), [(2.0, 3.0), (2.0, 0.0), (0.0, 3.0), (0.0, 0.0)])
+@covering.parametrize(
+    {
+        ("activation", "temporal"): [(2.0, 3.0), (2.0, 0.0), (0.0, 3.0), (0.0, 0.0)],
+        "kind": [recurra.LSTM, nn.LSTM, nn.GRU],
+        "batch_first": [True, False],
+    }
+)
 def test_means_of_squares(kind: Any, batch_first: bool, activation: float, temporal: float) -> None:
     layer = kind(2, 3, num_layers=2, bidirectional=True, batch_first=batch_first)
     output, total = penalised(layer, torch.randn(4, 5, 2), activation=activation, temporal=temporal)
@@ -123,7 +128,7 @@ def test_without_a_recurrent_layer_it_says_what_to_do() -> None:
     penalties = ActivationPenalties(module, 1.0, 0.0)
     with penalties:
         module(torch.randn(4, 2))
-    with pytest.raises(ParameterError, match=r"^activation_penalty: expected a module that calls .* to 0, or put"):
+    with pytest.raises(ParameterError, match=r"^activation_penalty: expected a module .* to 0,"):
         penalties.total()
 
 

@@ -10,6 +10,7 @@ from small_task import FILES, ManyToOne, assert_same, batches, differ, make_trai
 from test_checkpoint import file_size_limit
 from torch import nn
 
+import covering
 from recurra.errors import RunError
 from recurra.training import (
     OPTIMIZERS,
@@ -38,18 +39,8 @@ def assert_same_run(folder: Path, straight: Path) -> None:
     assert not [file.name for file in folder.iterdir() if file.name.startswith(".")]
 
 
-def every_setting() -> list[Any]:
-    """Each optimiser with each schedule, with and without averaging; by default each once or twice."""
-    found = []
-    for i, optimizer in enumerate(OPTIMIZERS):
-        for j, schedule in enumerate(SCHEDULES):
-            for k, averaging in enumerate((0.0, 0.9)):
-                marks = [] if j == i % len(SCHEDULES) and k == i % 2 else [pytest.mark.slow]
-                found.append(pytest.param(optimizer, schedule, averaging, marks=marks))
-    return found
-
-
-@pytest.mark.parametrize(("optimizer", "schedule", "averaging"), every_setting())
+# Of each optimizer and schedule test_optimization.py tests the pairs.
+@covering.parametrize({"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "averaging": [0.0, 0.9]}, strength=1)
 def test_ten_and_ten_steps_are_twenty(optimizer: str, schedule: str, averaging: float, tmp_path: Path) -> None:
     plateau = schedule == "ReduceLROnPlateau"
     changes: dict[str, Any] = {

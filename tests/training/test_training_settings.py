@@ -15,19 +15,19 @@ def make(**values: Any) -> TrainingSettings:
 
 
 @pytest.mark.parametrize("name", ["max_steps", "validate_every", "accumulation", "keep"])
-@pytest.mark.parametrize("value", [0, -1, 1.0, True, None])
-def test_counts_are_whole_and_positive(name: str, value: Any) -> None:
-    with pytest.raises(ParameterError, match=f"^{name}: expected a whole number of at least 1, got {value!r}"):
-        make(**{name: value})
+def test_counts_are_whole_and_positive(name: str) -> None:
+    for value in (0, -1, 1.0, True, None):
+        with pytest.raises(ParameterError, match=f"^{name}: expected .* at least 1, got {value!r}"):
+            make(**{name: value})
 
 
 @pytest.mark.parametrize(
     "name", ["patience", "seed", "warmup_steps", "max_skipped", "triggered_averaging", "health_every"]
 )
-@pytest.mark.parametrize("value", [-1, 0.0, False, "0"])
-def test_counts_from_zero_are_whole(name: str, value: Any) -> None:
-    with pytest.raises(ParameterError, match=f"^{name}: expected a whole number of at least 0, got {value!r}"):
-        make(**{name: value})
+def test_counts_from_zero_are_whole(name: str) -> None:
+    for value in (-1, 0.0, False, "0"):
+        with pytest.raises(ParameterError, match=f"^{name}: expected .* at least 0, got {value!r}"):
+            make(**{name: value})
 
 
 RATES = [
@@ -44,10 +44,10 @@ RATES = [
 
 
 @pytest.mark.parametrize("name", RATES)
-@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, "0.1", None, True])
-def test_rates_are_numbers(name: str, value: Any) -> None:
-    with pytest.raises(ParameterError, match=f"^{name}: expected a number not below 0, got {value!r}"):
-        make(**{name: value})
+def test_rates_are_numbers(name: str) -> None:
+    for value in (-1e-9, math.nan, math.inf, "0.1", None, True):
+        with pytest.raises(ParameterError, match=f"^{name}: expected .* 0, got {value!r}"):
+            make(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "clip_value", "clip_factor", "clip_zscore"])
@@ -62,10 +62,10 @@ def test_a_percentile_is_at_most_a_hundred() -> None:
 
 
 @pytest.mark.parametrize("name", ["averaging", "momentum"])
-@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, "0.9"])
-def test_a_decay_is_a_probability(name: str, value: Any) -> None:
-    with pytest.raises(ParameterError, match=f"^{name}: expected a number from 0 to 1, got"):
-        make(**{name: value})
+def test_a_decay_is_a_probability(name: str) -> None:
+    for value in (-0.1, 1.1, math.nan, "0.9"):
+        with pytest.raises(ParameterError, match=f"^{name}: expected a number from 0 to 1, got {value!r}"):
+            make(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["averaging", "momentum"])
@@ -116,9 +116,9 @@ def test_compile_is_yes_or_no() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"momentum": 0.9}, r"^momentum: expected 0 with AdamW, got 0\.9\. RMSprop and SGD have a momentum"),
-        ({"betas": (0.8, 0.9), "optimizer": "SGD"}, r"^betas: expected the default with SGD, which has none, got"),
-        ({"warmup_steps": 5}, r"^warmup_steps: expected 0 with OneCycleLR, which warms up itself, got 5"),
+        ({"momentum": 0.9}, r"^momentum: expected 0 with AdamW, got 0\.9\. RMSprop and SGD"),
+        ({"betas": (0.8, 0.9), "optimizer": "SGD"}, r"^betas: expected .* SGD, .* got"),
+        ({"warmup_steps": 5}, r"^warmup_steps: expected 0 with OneCycleLR, .* got 5"),
         ({"warmup_steps": 5, "schedule": "ReduceLROnPlateau"}, r"^warmup_steps: expected 0 with ReduceLROnPlateau"),
         (
             {"warmup_steps": 5, "schedule": "constant", "max_steps": 5},
@@ -126,7 +126,7 @@ def test_compile_is_yes_or_no() -> None:
         ),
         (
             {"triggered_averaging": 5},
-            r"^triggered_averaging: expected 0 with averaging = 0\.99, got 5\. Set averaging to 0",
+            r"^triggered_averaging: expected 0 .* = 0\.99, got 5\. Set .* 0",
         ),
     ],
 )

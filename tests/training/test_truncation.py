@@ -134,7 +134,7 @@ def test_a_truncation_as_long_as_the_sequence_is_backpropagation_through_time() 
     module = ManyToMany()
     truncated = gradients(module, 1, Truncation(N), segments(N, boundaries=False))
     whole = gradients(module, 1, None, segments(N, boundaries=False))
-    assert all(torch.equal(one, other) for one, other in zip(truncated[0], whole[0], strict=True))
+    torch.testing.assert_close(truncated[0], whole[0], rtol=1e-10, atol=1e-12)
 
 
 def make_trainer(folder: Path | None, truncation: Truncation, own_state: bool, stop_at: int = 0) -> Trainer:
@@ -185,7 +185,7 @@ def test_a_batch_that_is_not_finite_is_skipped_once(truncation: Truncation) -> N
 
 def test_segments_of_another_length_are_refused() -> None:
     lanes = Lanes.from_stream(torch.arange(100), segment_length=5, batch_size=2)
-    with pytest.raises(ParameterError, match="truncation: expected batches of its segment_length = 4 steps, got 5"):
+    with pytest.raises(ParameterError, match=r"truncation: expected .* segment_length = 4 steps, got 5"):
         Trainer(ManyToMany(), F.mse_loss, lanes, TrainingSettings(), truncation=Truncation(8, 4))
 
 

@@ -113,7 +113,7 @@ def test_mixed_precision_learns_with_weights_in_float32() -> None:
 
 
 def test_half_precision_is_refused_on_a_cpu() -> None:
-    with pytest.raises(ParameterError, match="precision: expected float32 or bfloat16 on a CPU, got 'float16'"):
+    with pytest.raises(ParameterError, match=r"precision: expected float32 or bfloat16 .* CPU, got 'float16'"):
         make_trainer(settings={"precision": "float16"})
 
 
@@ -126,7 +126,7 @@ def test_a_compiled_module_trains_as_it_does_without() -> None:
 
 
 def test_a_module_without_parameters_is_refused() -> None:
-    with pytest.raises(ParameterError, match="module: expected a module with parameters to train, got 'Identity'"):
+    with pytest.raises(ParameterError, match=r"module: expected a module .* got 'Identity'"):
         make_trainer(module=nn.Identity())
 
 

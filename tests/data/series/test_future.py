@@ -53,19 +53,19 @@ def test_without_known_covariates_nothing_is_missing():
     [
         (
             ahead(5, 2),
-            r"f.csv, row 0 \(series 'a'\): the stamp 2024-01-06 does not continue .* next step is 2024-01-05",
+            r"f.csv, row 0 \(series 'a'\): the stamp 2024-01-06 .* 2024-01-05",
         ),
         (ahead(3, 2), r"row 0 \(series 'a'\): the stamp 2024-01-04 does not continue"),
         (ahead(4, 2, "c"), r"f.csv: series 'c' not in frame \(series 'a', 'b'\)"),
         (ahead(4, 2).drop("k"), r"f.csv: no column 'k'"),
-        (ahead(4, 2).drop("unique_id"), r"f.csv: no column 'unique_id' to tell the 2 series"),
+        (ahead(4, 2).drop("unique_id"), r"f.csv: no column 'unique_id' .* 2 series"),
         (
             ahead(4, 2).with_columns(ds=pl.lit(5)).head(1),
-            r"f.csv: the stamps are integers, those of frame dates",
+            r"f.csv: the stamps are integers, .* dates",
         ),
         (
             ahead(4, 2).with_columns(ds=pl.col("ds") + pl.duration(hours=1)),
-            r"row 0 .* 2024-01-05 01:00 is not on the grid of frequency 1d that starts at 2024-01-01",
+            r"row 0 .* 2024-01-05 01:00 .* grid .* 1d .* 2024-01-01",
         ),
         (ahead(4, 2).with_columns(k=pl.lit("hot")), r"row 0: k is 'hot', expected a number"),
     ],

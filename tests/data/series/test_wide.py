@@ -69,7 +69,7 @@ def test_missing_values_are_gaps_within_and_cut_at_the_ends(tmp_path):
         ),
         (M4.replace("586", "inf"), r"line 2, column 3 .*'inf'"),
         (M4.replace("H2", "H1"), r"line 3: series 'H1' is already at line 2"),
-        (M4.replace("H2", ""), r"line 3: the series id in the first column is missing"),
+        (M4.replace("H2", ""), r"line 3: .* column is missing"),
         (M4.replace('"3"', ""), r"line 3 \(series 'H2'\): no values"),
         ("V1,V2\n", r"train.csv: no rows, only a header"),
     ],
@@ -89,5 +89,5 @@ def test_a_wide_continuation(tmp_path):
     np.testing.assert_array_equal(found["H1"].y, [605, 586, 559, np.nan, 540])
     assert found["H2"].y.tolist() == [3, 4, 5]
     test.write_text("V1,V2,V3\nh1,4,5\nh2,5,6\n")
-    with pytest.raises(DataError, match=r"test.csv: no line continues 2 series \('H1', 'H2'\); it has 'h1', 'h2'"):
+    with pytest.raises(DataError, match=r"test.csv: no line continues 2 series \('H1', 'H2'\); .* 'h1', 'h2'"):
         continuation(train, test)

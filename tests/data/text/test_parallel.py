@@ -46,7 +46,7 @@ def test_the_digest_tells_sentences_and_sides_apart():
         ({"a": "x\ny\n", "b": "x\n"}, "a has 2 lines and .*b 1; line n of one must be the translation"),
         ({"a": "x\n", "b": ""}, "b: the file is empty"),
         ({"a": "x\n", "b": b"x\n\xff\n"}, "b, line 2: the text is not UTF-8"),
-        ({"a": "x\ty\nz\n"}, "a, line 2: expected source and target, separated by a tab"),
+        ({"a": "x\ty\nz\n"}, "a, line 2: expected .* target,"),
         ({"a.gz": b""}, "a.gz: the file is empty"),
     ],
 )
@@ -60,5 +60,5 @@ def test_missing_files_and_too_many(tmp_path: Path):
         read_lines(tmp_path / "nothing")
     with pytest.raises(ParameterError, match="data"):
         read_parallel(["a", "b", "c"])
-    with pytest.raises(DataError, match="the sentences given: 1 source lines and 2 target lines"):
+    with pytest.raises(DataError, match=r"the sentences given: 1 .* 2 target lines"):
         ParallelText(("a",), ("b", "c"))

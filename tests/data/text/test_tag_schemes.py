@@ -109,7 +109,7 @@ def test_what_is_no_scheme() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(ParameterError, match="scheme: expected one of iob1, iob2, iobes, got 'bilou'"):
+    with pytest.raises(ParameterError, match=r"scheme: expected .* iob1, iob2, iobes, got 'bilou'"):
         tags_of([], 3, "bilou")
-    with pytest.raises(ParameterError, match="tags: expected tags of the scheme iob2, got 'E-A'"):
+    with pytest.raises(ParameterError, match=r"tags: expected .* iob2, got 'E-A'"):
         allowed_transitions(["O", "E-A"], "iob2")

@@ -41,7 +41,7 @@ def test_a_special_symbol_in_the_text_is_itself() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ParameterError, match="symbols: expected each once, got 'a'"):
         Vocabulary(["a", "b", "a"])
-    with pytest.raises(ParameterError, match="unknown: expected one of the symbols, got '\\?'"):
+    with pytest.raises(ParameterError, match=r"unknown: expected .* symbols, got '\?'"):
         Vocabulary(["a"], unknown="?")
-    with pytest.raises(DataError, match="'z' is not in the vocabulary of 2 symbols"):
+    with pytest.raises(DataError, match=r"'z' .* 2 symbols"):
         Vocabulary(["a", "b"])["z"]
