@@ -45,8 +45,8 @@ class Option:
 
 
 def option(
-    default: Any = dataclasses.MISSING,
     *,
+    default: Any = dataclasses.MISSING,
     help: str = "",  # noqa: A002 - the word of argparse
     at_least: float | None = None,
     at_most: float | None = None,
@@ -57,6 +57,8 @@ def option(
     main: bool = False,
 ) -> Any:
     """A field of an `Options` class; arguments are the attributes of `Option`.
+
+    The default is passed by its name, as type checkers expect it.
 
     A field that a derived class declares anew, with another default, keeps the facts of the field before where it
     states none itself.

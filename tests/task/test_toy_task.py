@@ -58,6 +58,7 @@ def test_it_is_fitted_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_scikit_learn_clones_it() -> None:
     copy = clone(Toy(hidden_size=7).fit(ROWS))
+    assert isinstance(copy, Toy)
     assert copy.hidden_size == 7
     with pytest.raises(RunError, match="not fitted"):
         copy.predict(ROWS)
@@ -65,7 +66,7 @@ def test_scikit_learn_clones_it() -> None:
 
 def test_a_misspelt_option_names_the_nearest() -> None:
     with pytest.raises(ParameterError, match=r"hiden_size: .*hidden_size"):
-        Toy(hiden_size=3)
+        Toy(hiden_size=3)  # type: ignore[call-arg]
 
 
 def test_a_killed_run_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from recurra.task import Estimator, Evaluation, Fitted, Learned, Objective, Pred
 
 
 class ToyReading(Options):
-    separator: str = option(",", help="between numbers")
+    separator: str = option(default=",", help="between numbers")
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Toy(Estimator[Rows, Scale, ToyNetwork]):
     noun = "toy"
     Reading = ToyReading
     learned_class = Scale
-    hidden_size: int = option(4, at_least=1, help="units", main=True)
-    max_steps: int = option(20)
+    hidden_size: int = option(default=4, at_least=1, help="units", main=True)
+    max_steps: int = option(default=20)
 
     def read(self, source: Any, y: Any, reading: ToyReading, labelled: bool) -> Rows:
         if not isinstance(source, str | Path):

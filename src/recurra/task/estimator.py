@@ -79,7 +79,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
     several_sources: ClassVar[bool] = False
 
     device: str = option(
-        "auto", check=_check_device, help="cpu, cuda, or auto for CUDA where available", group="training"
+        default="auto", check=_check_device, help="cpu, cuda, or auto for CUDA where available", group="training"
     )
 
     training_result = None
@@ -136,15 +136,15 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
         return fitted.learned
 
     @abstractmethod
-    def predictions(self, data: Any = None) -> "Predictions[Any]":
+    def predictions(self, *arguments: Any, **keywords: Any) -> "Predictions[Any]":
         """What the network says of data, with what `predict` leaves out."""
 
     @abstractmethod
-    def evaluate(self, data: Any = None) -> "Evaluation":
+    def evaluate(self, *arguments: Any, **keywords: Any) -> "Evaluation":
         """How well it does, beside simple baselines."""
 
     @abstractmethod
-    def view(self, data: Any = None) -> "View":
+    def view(self, *arguments: Any, **keywords: Any) -> "View":
         """What `inspect` shows."""
 
     # The verbs that are the same in every task.
