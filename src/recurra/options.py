@@ -32,6 +32,7 @@ class Option:
         check: refuses other values by raising ParameterError; called with the name and the value.
         group: heading in the command line's help.
         main: whether the short help shows it.
+        words: whether the command line takes the values of a tuple as separate words, not separated by commas.
     """
 
     help: str = ""
@@ -42,6 +43,7 @@ class Option:
     check: Callable[[str, Any], None] | None = None
     group: str = ""
     main: bool = False
+    words: bool = False
 
 
 def option(

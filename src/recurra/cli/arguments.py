@@ -161,6 +161,8 @@ def _keywords(setting: Setting) -> dict[str, Any]:
     keywords: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "metavar": _metavar(setting)}
     if setting.kind is bool:
         keywords |= {"nargs": "?", "const": True}
+    if setting.option.words:
+        keywords |= {"nargs": "+", "metavar": "FILE"}
     shown = _shown(setting.default)
     keywords["help"] = f"{words} (default: {shown})" if shown and setting.kind is not bool else words
     return keywords

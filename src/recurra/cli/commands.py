@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,9 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
         path = result.default_path(folder) if out is None else Path(out)
         if path is not None and isinstance(keywords.get("data"), str) and _is_same(path, keywords["data"]):
             raise ParameterError("out", "another file than the data", str(path))
-        for piece in result.text(colored):
-            print(piece, end="", flush=True)
+        if out is None or not result.streams:
+            for piece in result.text(colored):
+                print(piece, end="", flush=True)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped") from None
     if path is not None:
@@ -154,7 +155,8 @@ def _train_parser(kind: type[AnyEstimator], name: str) -> Parser:
 
 
 def _several(setting: Setting) -> Setting:
-    return Setting(setting.name, tuple[str, ...], setting.optional, setting.default, setting.option)
+    facts = replace(setting.option, words=True)
+    return Setting(setting.name, tuple[str, ...], setting.optional, setting.default, facts)
 
 
 def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str) -> int:
@@ -232,7 +234,7 @@ def _verb_settings(kind: type[AnyEstimator], method: Any) -> dict[str, Setting]:
     if "data" in parameters:
         default = MISSING if parameters["data"].default is inspect.Parameter.empty else None
         setting = Setting("data", str, default is None, default, Option("file to read", group="data"))
-        found["data"] = _several(setting) if kind.several_sources and method.__name__ == "evaluate" else setting
+        found["data"] = _several(setting) if kind.several_sources and method.__name__ != "predictions" else setting
     for name, options in option_groups(method).items():
         group = "data" if name == "reading" else name
         for field, setting in options.settings().items():

@@ -201,8 +201,9 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
         training, held = self._examples(data, y, validation, reading)
         facts = {
             "source": training.source,
+            "files": _files(training),
             "digest": training.digest(),
-            "validation": None if validation is None or held is None else held.source,
+            "validation": None if validation is None or held is None else _files(held),
             "validation_digest": None if held is None else held.digest(),
         }
         if kept is not None and path is not None:
@@ -391,7 +392,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
     def _files_of(self, kept: "Fitted[Any, Any] | None", validation: Any, reading: Any) -> tuple[Any, Any, Any]:
         if kept is None:
             raise ParameterError("data", "the path of a file, or examples", None)
-        return kept.data["source"], validation or kept.data["validation"], reading or kept.reading
+        return kept.data["files"], validation or kept.data["validation"], reading or kept.reading
 
     def _examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:
         training = self.read(data, y, reading, True)
@@ -408,6 +409,11 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
         left = transfer_weights(fitted.network, other.network.state_dict(), fitted.learned.rows(), other.learned.rows())
         if left:
             _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(left))
+
+
+def _files(data: Data) -> Any:
+    """What `read` takes to read the data again: the source, or the files that it has several of."""
+    return getattr(data, "files", data.source)
 
 
 def _check_same_data(kept: "Fitted[Any, Any]", facts: dict[str, Any], folder: Path) -> None:

@@ -26,6 +26,7 @@ class Objective:
         unit: of the loss, such as "nats per word".
         measure: the validation score, such as "accuracy"; empty: validation measures the loss itself.
         score: from the validation loss to the score as text; by default one minus the loss, in percent.
+        words: from the best validation loss to a phrase that names it; None: the measure and its score, or the loss.
     """
 
     batches: "Callable[[int], Batch]"
@@ -36,7 +37,10 @@ class Objective:
     unit: str = "loss"
     measure: str = ""
     score: Callable[[float], str] = lambda loss: f"{100 * (1 - loss):.2f} %"
+    words: Callable[[float], str] | None = None
 
     def best(self, loss: float) -> str:
         """The best validation in words."""
+        if self.words is not None:
+            return self.words(loss)
         return f"{self.measure} {self.score(loss)}" if self.measure else f"loss {loss:.4f} ({self.unit})"

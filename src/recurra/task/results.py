@@ -20,7 +20,13 @@ ValuesT = TypeVar("ValuesT")
 
 
 class Result(ABC):
-    """What a verb returns: the command line prints it and writes it."""
+    """What a verb returns: the command line prints it and writes it.
+
+    Attributes:
+        streams: whether the text is the result itself, which the command line prints only if it does not write it.
+    """
+
+    streams: bool = False
 
     @abstractmethod
     def text(self, color: bool = False) -> Iterator[str]:

@@ -2,4 +2,4 @@
 
 from recurra.task.registry import register_places
 
-register_places({})
+register_places({"translate": "recurra.tasks.translate.translator:Translator"})

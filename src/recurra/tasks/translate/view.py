@@ -1,82 +1,30 @@
-"""Look inside a trained translator."""
+"""What `inspect` shows of a translator."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recurra import inspection
 from recurra.data.text.parallel import ParallelText
 from recurra.data.text.subwords import Subwords
 from recurra.errors import DataError, ParameterError
-from recurra.inspection import Inspection, Words, report_inspection
-from recurra.tasks.translate.fitted import FittedModel
+from recurra.inspection import Words
+from recurra.task import View
 from recurra.tasks.translate.pairs import EncodedPairs, Pairs
-from recurra.tasks.translate.translator import Translator, as_parallel
+from recurra.tasks.translate.translation import AnyFitted
 
-__all__ = ["inspect", "inspect_translator"]
+__all__ = ["view"]
 
 _PAIRS = 32
 _CANDIDATES = 512
 _DRAWN = 15  # subwords
 
 
-def inspect(
-    folder: Path, data: Sequence[str], row: int | None = None, subword: int | None = None, out: Path | None = None
-) -> str:
-    """Inspect a run, and write the page, its pictures and tables.
-
-    Args:
-        folder: of the run.
-        data: two files of lines, or one table of two columns.
-        row: as of `inspect_translator`.
-        subword: as of `inspect_translator`.
-        out: where they go; `inspection` in the run where None.
-
-    Returns:
-        What to print.
-
-    Raises:
-        RunError: where the folder is no such run.
-        DataError: where the files cannot be used.
-        ParameterError: without data, or for a pair or subword that there is not.
-    """
-    if not data:
-        hint = "A run does not keep its data. As in: recurra inspect RUN --data val.de val.en"
-        raise ParameterError("data", "two files of sentences and translations, or a table of both", "nothing", hint)
-    found = inspect_translator(Translator.load(folder), list(data), row, subword, str(folder))
-    return report_inspection(found, folder / "inspection" if out is None else out)
-
-
-def inspect_translator(
-    translator: Translator, data: Any, row: int | None = None, subword: int | None = None, name: str = ""
-) -> Inspection:
-    """Inspect a fitted translator as it predicts one subword of a given translation, and the one of the same place in
-    some others.
-
-    Seen into are the encoder, in both directions, and the decoder, which reads the given translation up to there. The
-    loss is the surprise of the subword; the output attributed is its log-probability, and what it is attributed to are
-    the embeddings of the source and of the subwords of the translation before it.
-
-    Args:
-        translator: fitted.
-        data: sentence pairs, in any form that `Translator.fit` takes.
-        row: which pair to draw, from 1; one whose translation has about 15 subwords where None.
-        subword: which subword of its translation, from 1; the last that is not punctuation where None.
-        name: of the run, for the page.
-
-    Raises:
-        RunError: where it is not fitted.
-        DataError: where the data cannot be used.
-        ParameterError: for a pair or subword that there is not.
-    """
-    model = translator.model
-    given = as_parallel(data)
-    batch = _chosen(model, given, row, subword)
+def view(model: AnyFitted, pairs: ParallelText, row: int | None, subword: int | None, name: str) -> View:
+    """What `inspect` shows of a translator; see `Translator.view`."""
+    batch = _chosen(model, pairs, row, subword)
     inputs, following = batch.pairs.inputs, batch.following
 
     def log_probability(output: Any) -> Tensor:
@@ -88,15 +36,14 @@ def inspect_translator(
     lengths, steps = batch.pairs.source_lengths.unsqueeze(1), torch.arange(batch.pairs.source.shape[1])
     read = torch.where(steps < lengths, written + lengths - 1 - steps, -1)
     before = torch.arange(written - 1, -1, -1).expand(inputs.shape)
-    return inspection.inspect(
-        model.network,
-        batch.pairs,
+    return View(
+        (batch.pairs,),
+        _words(model, pairs, batch, name),
         loss=lambda output: -log_probability(output).sum(),
         output=log_probability,
         reads=["encoder", "decoder"],
         follows=["decoder.recurrent"],
         distances=[read.to(model.device), before.to(model.device)],
-        words=_words(model, given, batch, name),
     )
 
 
@@ -109,7 +56,7 @@ class _Chosen:
     row: int
 
 
-def _chosen(model: FittedModel, given: ParallelText, row: int | None, subword: int | None) -> _Chosen:
+def _chosen(model: AnyFitted, given: ParallelText, row: int | None, subword: int | None) -> _Chosen:
     """Pairs whose translations are at least as long, up to the subword looked at, spread over all."""
     if not len(given):
         raise DataError(f"{given.name}: no sentence pairs are in it.")
@@ -118,7 +65,7 @@ def _chosen(model: FittedModel, given: ParallelText, row: int | None, subword: i
     spread = np.linspace(0, len(given) - 1, min(_CANDIDATES, len(given))).round().astype(int)
     candidates = np.unique(spread if row is None else [*spread, row - 1])
     sizes = np.array([_sizes(model, given, number) for number in candidates])
-    most = model.settings.max_length
+    most = model.options["max_length"]
     fitting = (sizes.max(1) <= most) & (sizes.min(1) > 0)
     if row is None and not fitting.any():
         raise DataError(f"{given.name}: no pair has 1 to {most} subwords in each language.")
@@ -126,19 +73,23 @@ def _chosen(model: FittedModel, given: ParallelText, row: int | None, subword: i
         raise ParameterError("row", f"a pair of 1 to {most} subwords in each language", row)
     typical = candidates[np.where(fitting, np.abs(sizes[:, 1] - _DRAWN), np.inf).argmin()]
     drawn = int(typical) if row is None else row - 1
-    at = _place(model.target, given.target[drawn], subword)
+    at = _place(model.learned.target, given.target[drawn], subword)
     others = candidates[fitting & (sizes[:, 1] > at) & (candidates != drawn)]
     places = np.unique(np.linspace(0, len(others) - 1, min(_PAIRS - 1, len(others))).round().astype(int))
     rows = [drawn, *others[places].tolist()]
-    whole = EncodedPairs(given.take(rows), model.source, model.target).batch(range(len(rows)), model.device)
+    whole = EncodedPairs(given.take(rows), model.learned.source, model.learned.target).batch(
+        range(len(rows)), model.device
+    )
     pairs: Pairs = whole.inputs
     read = pairs.inputs[:, : at + 1].contiguous()
     lengths = torch.full_like(pairs.lengths, at + 1)
     return _Chosen(Pairs(pairs.source, pairs.source_lengths, read, lengths), pairs.inputs[:, at + 1], drawn)
 
 
-def _sizes(model: FittedModel, given: ParallelText, number: int) -> tuple[int, int]:
-    return len(model.source.encode(given.source[number])), len(model.target.encode(given.target[number]))
+def _sizes(model: AnyFitted, given: ParallelText, number: int) -> tuple[int, int]:
+    return len(model.learned.source.encode(given.source[number])), len(
+        model.learned.target.encode(given.target[number])
+    )
 
 
 def _place(target: Subwords, line: str, subword: int | None) -> int:
@@ -152,19 +103,19 @@ def _place(target: Subwords, line: str, subword: int | None) -> int:
     return subword - 1
 
 
-def _words(model: FittedModel, given: ParallelText, batch: _Chosen, name: str) -> Words:
-    settings, pairs, row = model.settings, batch.pairs, batch.row
-    source = model.source.pieces(pairs.source[0, : int(pairs.source_lengths[0]) - 1].tolist())
-    written = model.target.pieces(pairs.inputs[0, 1:].tolist())
-    (looked_at,) = model.target.pieces(batch.following[:1].tolist())
+def _words(model: AnyFitted, given: ParallelText, batch: _Chosen, name: str) -> Words:
+    options, pairs, row = model.options, batch.pairs, batch.row
+    source = model.learned.source.pieces(pairs.source[0, : int(pairs.source_lengths[0]) - 1].tolist())
+    written = model.learned.target.pieces(pairs.inputs[0, 1:].tolist())
+    (looked_at,) = model.learned.target.pieces(batch.following[:1].tolist())
     place = pairs.inputs.shape[1]
-    layers, hidden = f"{settings.num_layers} x {settings.cell}", settings.hidden_size
+    layers, hidden = f"{options['num_layers']} x {options['cell']}", options["hidden_size"]
     facts = {
         "run": name,
         "data": given.name,
         "network": f"encoder of {layers} with {hidden // 2} units in each direction, decoder of {layers} with {hidden}"
-        f"{' and input feeding' if settings.input_feeding else ''}, {settings.attention} attention; embeddings of "
-        f"{settings.embedding_size}",
+        f"{' and input feeding' if options['input_feeding'] else ''}, {options['attention']} attention; embeddings of "
+        f"{options['embedding_size']}",
         "looked at": f"subword {place} of {len(pairs.source)} given translations, the decoder reading each up to "
         f"there; drawn is pair {row + 1}, “{given.source[row].strip()}” to “{given.target[row].strip()}”, and of it "
         f"{looked_at}",
@@ -172,7 +123,7 @@ def _words(model: FittedModel, given: ParallelText, batch: _Chosen, name: str) -
         "directly: by lag, counted from the encoder's own last step in each direction, they need not decay",
         "decoder": "reads the attentional vector of the step before beside the embedding: what flows into its input in "
         "the picture goes to both"
-        if settings.input_feeding
+        if options["input_feeding"]
         else "",
         "inputs": "a subword is no number to take a derivative by: gradients and attributions are with respect to its "
         "embedding, and what is taken away becomes the mean embedding of its language; nearest are the subwords "
