@@ -175,7 +175,7 @@ def test_wrong_input_is_one_line(
         ([*train, "--data", str(files / "train.en"), str(tmp_path / "short")], "has 40 lines and"),
         ([*train, "--data", str(tmp_path / "empty"), str(tmp_path / "short")], "empty: the file is empty"),
         ([*train, "--data", str(tmp_path / "short")], "line 1: expected source and target, separated by a tab"),
-        ([*train, "--data", "a", "b", "c"], "data: expected a file of source lines and one of target lines, or one table"),
+        ([*train, "--data", "a", "b", "c"], "data: expected a file of source lines and one of target"),
         ([*train, *_data(files), "--attention", "none"], "attention: expected one of additive, dot, general"),
         ([*train, *_data(files), "--vocabulary-size", "262"], "vocabulary_size: expected at least"),
         (["evaluate", str(run), "--data", str(tmp_path / "nothing.tsv")], "no such file"),

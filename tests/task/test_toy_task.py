@@ -85,6 +85,38 @@ def test_a_killed_run_resumes_to_the_same_weights(data: Path, tmp_path: Path) ->
     assert weights(cut) == weights(whole)
 
 
+def test_a_finished_run_continues_with_more_steps(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "toy", "--data", str(data), "--out", str(run), "--hidden_size", "3"]) == 0
+    assert main(["train", "toy", "--resume", "--out", str(run), "--max-steps", "30"]) == 0
+    assert "trained 30 steps" in capsys.readouterr().out
+    assert read_run(run)["options"]["max_steps"] == 30
+    assert main(["train", "toy", "--resume", "--out", str(run), "--hidden-size", "4"]) == 2
+    assert "cannot resume with other hidden_size" in capsys.readouterr().err
+
+
+def test_a_config_file_is_read_and_its_faults_are_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, run = tmp_path / "run.yaml", tmp_path / "run"
+    config.write_text(f"data: {data}\nmax-steps: 3\nhidden_size: 2\n")
+    assert main(["train", "toy", "--config", str(config), "--out", str(run), "--max-steps", "4"]) == 0
+    options = read_run(run)["options"]
+    assert (options["max_steps"], options["hidden_size"]) == (4, 2)
+    for line, fault in (
+        ("hidden-size: 0", "at least 1"),
+        ("hidden-sizes: 3", "hidden-size"),
+        ("max-steps: many", "many"),
+    ):
+        config.write_text(f"data: {data}\n{line}\n")
+        assert main(["train", "toy", "--config", str(config), "--out", str(tmp_path / "other")]) == 2
+        error = capsys.readouterr().err
+        assert f"{config}, line 2" in error
+        assert fault in error
+
+
 def test_a_run_starts_from_another(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Toy(max_steps=5).fit(ROWS, folder=tmp_path / "first")
     same = Toy(max_steps=1, learning_rate=1e-9).fit(ROWS, start_from=tmp_path / "first")

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ __all__ = ["Parser"]
 
 # What newcomers look for, and what it is called here.
 _OTHER_NAMES = {
-    "epochs": "--max-steps counts steps, not epochs",
+    "epochs": "--max-steps, which counts steps",
     "lr": "--learning-rate",
     "batch": "--batch-size",
     "layers": "--num-layers",
@@ -44,11 +45,17 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, usage: str, description: str) -> None:
-        super().__init__(prog=usage, description=description, add_help=False, allow_abbrev=False)
+        super().__init__(
+            prog=usage,
+            usage=f"{usage} [OPTIONS]",
+            description=description,
+            add_help=False,
+            allow_abbrev=False,
+            formatter_class=_Formatter,
+        )
         self._groups: dict[str, Any] = {}
         self._settings: dict[str, Setting] = {}
         self._minor: list[argparse.Action] = []
-        self.add_argument("-h", "--help", action="store_true", help="show this help")
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found. Raises RecurraError."""
@@ -65,7 +72,7 @@ class Parser(argparse.ArgumentParser):
         for setting in settings:
             heading = setting.option.group or group or "options"
             self._settings[setting.name] = setting
-            action = self._group(heading).add_argument(*_flags(setting), **_keywords(setting))
+            action = self._group(heading).add_argument("--" + setting.name.replace("_", "-"), **_keywords(setting))
             if not all_main and not setting.option.main:
                 self._minor.append(action)
 
@@ -87,10 +94,10 @@ class Parser(argparse.ArgumentParser):
         if "-h" in arguments or "--help" in arguments or "--help-all" in arguments:
             print(self._help(everything="--help-all" in arguments))
             return None
-        found, unknown = self.parse_known_args(list(arguments))
+        found, unknown = self.parse_known_args([_hyphened(argument) for argument in arguments])
         if unknown:
             self.error(self._unknown(unknown[0]))
-        values = {name: value for name, value in vars(found).items() if name not in ("help", "config")}
+        values = {name: value for name, value in vars(found).items() if name != "config"}
         if getattr(found, "config", None) is not None:
             values = {**self._read_config(found.config), **values}
         return {name: self._convert(name, value) for name, value in values.items()}
@@ -129,7 +136,7 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, argument: str) -> str:
         name = argument.lstrip("-").partition("=")[0].replace("_", "-")
         if name in _OTHER_NAMES:
-            hint = f"Use {_OTHER_NAMES[name]}." if name != "epochs" else f"Use --max-steps: {_OTHER_NAMES[name]}."
+            hint = f"Use {_OTHER_NAMES[name]}."
         else:
             names = [flag.lstrip("-") for action in self._actions for flag in action.option_strings]
             hint = closest(name, names)
@@ -148,12 +155,19 @@ class Parser(argparse.ArgumentParser):
         return text
 
 
-def _flags(setting: Setting) -> list[str]:
-    hyphened = setting.name.replace("_", "-")
-    flags = [f"--{hyphened}"]
-    if "_" in setting.name:
-        flags.append(f"--{setting.name}")
-    return flags
+class _Formatter(argparse.HelpFormatter):
+    """Help of up to 100 columns, with the options' text in one column."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=min(100, shutil.get_terminal_size().columns))
+
+
+def _hyphened(argument: str) -> str:
+    """An argument whose option has hyphens for underscores: both are accepted."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
 
 
 def _keywords(setting: Setting) -> dict[str, Any]:

@@ -2,4 +2,10 @@
 
 from recurra.task.registry import register_places
 
-register_places({"translate": "recurra.tasks.translate.translator:Translator"})
+__all__ = ["TASKS"]
+
+TASKS = {
+    "translate": "recurra.tasks.translate.translator:Translator",
+}
+
+register_places(TASKS)

@@ -367,7 +367,8 @@ class Trainer:
         before = last.values.get("settings", {})
         settings = json.loads(json.dumps(asdict(self._settings)))  # a tuple comes back from a file as a list
         truncation = None if self._truncation is None else asdict(self._truncation)
-        changed = [name for name, value in settings.items() if name not in before or before[name] != value]
+        free = {"keep"} if settings["max_steps"] <= last.values.get("step", 0) else {"keep", "max_steps"}
+        changed = [name for name, value in settings.items() if name not in free and before.get(name) != value]
         if last.values.get("truncation") != truncation:
             changed.append("truncation")
         if last.values.get("processes") != self._processes.count:
@@ -380,7 +381,8 @@ class Trainer:
 
     def _load(self, last: Checkpoint) -> None:
         values = last.values
-        self._update.load(last)
+        replanned = values["settings"]["max_steps"] != self._settings.max_steps
+        self._update.load(last, replanned)
         self._module.load_state_dict(last.group("model"))
         self._averaging.load_state_dict(last.group("average"), values["averaging"])
         self._step = values["step"]
@@ -389,6 +391,9 @@ class Trainer:
         self._clipped_since, self._logged_step = values["clipped_since"], values["logged_step"]
         self._best_step, self._waiting_since = values["best_step"], values["waiting_since"]
         self._best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
+        if replanned:
+            # A run that had stopped for want of a better validation starts to wait anew.
+            self._waiting_since = self._step
         restore_generators(last.group(f"generator.{self._processes.rank}"), self._update.device)
 
     def _open_log(self) -> TrainingLog | None:
