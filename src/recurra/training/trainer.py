@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 import recurra
 from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
 from recurra.files import prepare_folder, write_text
+from recurra.progress import Progress
 from recurra.training.averaging import Averaging
 from recurra.training.checkpoint import Checkpoint
 from recurra.training.evaluation import Mean
@@ -82,7 +82,8 @@ class Trainer:
         folder: where checkpoints, the best weights and the log go, the same for all processes; None to keep nothing.
         tensorboard: also log to TensorBoard, in `folder/tensorboard`.
         checkpoint_seconds: the longest time without saving.
-        progress: a bar with time to go; None shows it only in a terminal.
+        progress: True: a bar with loss and time left; False: none; None: a bar in a terminal or a notebook, and a line
+            every half minute elsewhere.
         truncation: truncated backpropagation through time: batches are segments of streams, and the state is carried
             from one to the next. None where each batch is whole.
         record: what else `training.json` in the folder should say, such as how weights were initialised.
@@ -114,7 +115,7 @@ class Trainer:
         self._truncation = truncation
         self._record = record
         self._processes = processes()
-        self._hide_progress = True if not self._processes.is_first else None if progress is None else not progress
+        self._show_progress = progress if self._processes.is_first else False
         self._files = RunFiles(folder, settings.keep) if folder else None
         segment_length = getattr(batches, "segment_length", None)
         if truncation and segment_length not in (None, truncation.segment_length):
@@ -185,14 +186,7 @@ class Trainer:
         saved = time.monotonic()
         smooth = math.nan
         started = time.monotonic() - self._seconds
-        bar = tqdm(
-            total=settings.max_steps,
-            initial=self._step,
-            desc="training",
-            unit="step",
-            disable=self._hide_progress,
-        )
-        with bar:
+        with Progress(settings.max_steps, self._step, show=self._show_progress) as progress:
             while self._step < settings.max_steps:
                 if self._patience_spent():
                     return True
@@ -209,11 +203,10 @@ class Trainer:
                 if self._step % settings.validate_every == 0 or self._step == settings.max_steps:
                     validation = self._run_validation()
                 self._log(log, updated, validation)
-                bar.update()
                 shown = {"loss": f"{smooth:.4f}"}
                 if math.isfinite(self._best_loss):
                     shown["best"] = f"{self._best_loss:.4f}"
-                bar.set_postfix(shown, refresh=False)
+                progress.update(shown)
                 stop, late = self._agree(guard.requested, time.monotonic() - saved > self._checkpoint_seconds)
                 if stop:
                     self._save(log)
