@@ -61,7 +61,7 @@ class Parser(argparse.ArgumentParser):
         """Raise what argparse found. Raises RecurraError."""
         raise RecurraError(f"{message} (options: {self.prog} --help)")
 
-    def add_settings(self, settings: Iterable[Setting], group: str = "", all_main: bool = True) -> None:
+    def add_settings(self, settings: Iterable[Setting], group: str = "options", all_main: bool = False) -> None:
         """Add an argument for each setting.
 
         Args:
@@ -70,7 +70,7 @@ class Parser(argparse.ArgumentParser):
             all_main: whether `--help` shows all of them, or only the main ones.
         """
         for setting in settings:
-            heading = setting.option.group or group or "options"
+            heading = setting.option.group or group
             self._settings[setting.name] = setting
             action = self._group(heading).add_argument("--" + setting.name.replace("_", "-"), **_keywords(setting))
             if not all_main and not setting.option.main:

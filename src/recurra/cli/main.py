@@ -56,10 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(command: str, arguments: list[str]) -> int:
     from recurra.cli import commands
+    from recurra.cli.by_task import is_derived
 
     if command == "train" and arguments and (":" in arguments[0] or arguments[0] in commands.task_names()):
         return commands.train(arguments)
-    if command not in ("train", "demo", "info") and commands.is_derived(arguments):
+    if command not in ("train", "demo", "info") and is_derived(arguments):
         return commands.run_verb(command, arguments)
     return import_module(f"recurra.cli.{command}").run(arguments)
 

@@ -1,16 +1,18 @@
 """Tasks by name: one line a task, loaded on first use."""
 
+import json
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recurra.errors import ParameterError
+from recurra.errors import ParameterError, RunError
 from recurra.options import closest
 
 if TYPE_CHECKING:
     from recurra.task.estimator import Estimator
 
-__all__ = ["find_task", "register_places", "task", "task_names"]
+__all__ = ["find_task", "load", "register_places", "task", "task_names", "task_of_run"]
 
 _places: dict[str, str] = {}
 _classes: dict[str, "type[Estimator[Any, Any, Any]]"] = {}
@@ -67,3 +69,28 @@ def find_task(name: str) -> "type[Estimator[Any, Any, Any]]":
     if getattr(kind, "task", None) is None:
         raise ParameterError("task", "module:Class of a class with the decorator @task", name)
     return kind
+
+
+def task_of_run(folder: str | Path) -> "type[Estimator[Any, Any, Any]]":
+    """The estimator that wrote a run.
+
+    Raises:
+        RunError: the folder holds no run, or it is damaged.
+    """
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        raise RunError(f"{folder}: not a run, as it has no run.json; give the folder that `recurra train` wrote")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return find_task(values["task"] if values["task"] in task_names() else values["class"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise RunError(f"{path}: damaged, or written by another version of Recurra ({error})") from error
+
+
+def load(folder: str | Path) -> "Estimator[Any, Any, Any]":
+    """Read a run of any task.
+
+    Raises:
+        RunError: the folder holds no run, or it is damaged.
+    """
+    return task_of_run(folder).load(folder)

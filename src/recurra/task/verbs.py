@@ -1,15 +1,17 @@
 """Verbs: the methods of an estimator that are commands too."""
 
-import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from dataclasses import MISSING, dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from recurra.options import Option, Options, Setting, make_setting
 
-__all__ = ["Verb", "option_groups", "settings_of_verb", "verb", "verbs_of"]
+__all__ = ["Verb", "command_settings", "option_groups", "settings_of_verb", "train_settings", "verb", "verbs_of"]
+
+if TYPE_CHECKING:
+    from recurra.task.estimator import Estimator
 
 # What these methods are called as commands.
 _COMMANDS = {"predictions": "predict", "view": "inspect"}
@@ -77,7 +79,7 @@ def settings_of_verb(function: Callable[..., Any]) -> dict[str, Setting]:
         if get_origin(parameter.annotation) is Annotated:
             kind, facts = get_args(parameter.annotation)[:2]
             if isinstance(facts, Option):
-                default = dataclasses.MISSING if parameter.default is parameter.empty else parameter.default
+                default = MISSING if parameter.default is parameter.empty else parameter.default
                 found[name] = make_setting(name, kind, default, facts)
     return found
 
@@ -91,3 +93,56 @@ def option_groups(function: Callable[..., Any]) -> dict[str, type[Options]]:
         if kind is not None:
             found[name] = kind
     return found
+
+
+def command_settings(kind: "type[Estimator[Any, Any, Any]]", method: Callable[..., Any]) -> dict[str, Setting]:
+    """All that a verb's command takes: its data, the fields of its option groups, its options, and where to write."""
+    found: dict[str, Setting] = {}
+    data = inspect.signature(method).parameters.get("data")
+    if data is not None:
+        default = MISSING if data.default is data.empty else None
+        setting = Setting("data", str, default is None, default, Option("file to read", group="data"))
+        several = kind.several_sources and method.__name__ != "predictions"
+        found["data"] = _several(setting) if several else setting
+    for name, options in option_groups(method).items():
+        group = "data" if name == "reading" else name
+        for field, setting in options.settings().items():
+            found[field] = replace(setting, option=replace(setting.option, group=setting.option.group or group))
+    found |= settings_of_verb(inspect.unwrap(method))
+    for name, annotation, default, words in (
+        ("out", str | None, None, "where the result is written"),
+        ("color", Literal["auto", "always", "never"], "auto", "colours: auto means in a terminal"),
+    ):
+        found[name] = make_setting(name, annotation, default, Option(words, group="output"))
+    return found
+
+
+def train_settings(kind: "type[Estimator[Any, Any, Any]]") -> dict[str, Setting]:
+    """All that training on the command line takes, in the order of its help."""
+    files = "files" if kind.several_sources else "file"
+    data: list[Setting] = [
+        make_setting(name, str | None, None, Option(f"{files} to {purpose}", group="data", main=True))
+        for name, purpose in (("data", "train on"), ("validation", "choose the best weights by"))
+    ]
+    reading = [] if kind.Reading is None else list(kind.Reading.settings().values())
+    run = (
+        ("out", str, f"runs/{kind.task}", "folder of the run", True),
+        ("resume", bool, False, "resume the run in --out, with its options and its data", True),
+        ("from", str | None, None, "run whose weights training starts from", False),
+        ("tensorboard", bool, False, "also log to TensorBoard", False),
+    )
+    ordered = [
+        *(_several(setting) if kind.several_sources else setting for setting in data),
+        *(replace(one, option=replace(one.option, group=one.option.group or "data")) for one in reading),
+        *sorted(kind.settings().values(), key=lambda setting: setting.option.group == "training"),
+        *(
+            make_setting(name, note, default, Option(words, group="run", main=main))
+            for name, note, default, words, main in run
+        ),
+    ]
+    return {setting.name: setting for setting in ordered}
+
+
+def _several(setting: Setting) -> Setting:
+    """A setting that takes several words."""
+    return replace(setting, kind=tuple[str, ...], option=replace(setting.option, words=True))
