@@ -12,7 +12,6 @@ __all__ = ["run"]
 
 _TASKS = {
     "classify": "recurra.cli.train_classify",
-    "forecast": "recurra.cli.train_forecast",
     "language": "recurra.cli.train_language",
     "tag": "recurra.cli.train_tag",
 }

@@ -5,6 +5,7 @@ from recurra.task.registry import register_places
 __all__ = ["TASKS"]
 
 TASKS = {
+    "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
     "translate": "recurra.tasks.translate.translator:Translator",
 }
 

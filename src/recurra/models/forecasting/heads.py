@@ -11,7 +11,7 @@ from torch.distributions import Distribution, NegativeBinomial, Normal, StudentT
 from torch.nn.functional import softplus
 
 from recurra.errors import ParameterError
-from recurra.tasks.forecast.normalization import Normalization
+from recurra.models.forecasting.normalization import Normalization
 
 __all__ = ["Head", "make_head", "sample_quantiles"]
 

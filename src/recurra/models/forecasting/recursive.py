@@ -7,12 +7,13 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from recurra.cells import Cell
+from recurra.data.series.windows import Window, WindowShape
 from recurra.layers import Recurrent
-from recurra.tasks.forecast.features import phases, scale_features, seasonal_lags
-from recurra.tasks.forecast.heads import Head
-from recurra.tasks.forecast.normalization import Normalization, normalize
-from recurra.tasks.forecast.parts import Baseline, CategoryEmbedding, Readout
-from recurra.tasks.forecast.windows import Window, WindowShape
+from recurra.models.forecasting.category_embedding import CategoryEmbedding
+from recurra.models.forecasting.features import phases, scale_features, seasonal_lags
+from recurra.models.forecasting.heads import Head
+from recurra.models.forecasting.normalization import Normalization, normalize
+from recurra.models.forecasting.readout import Baseline, Readout
 
 __all__ = ["RecursiveNetwork"]
 
