@@ -171,14 +171,15 @@ def test_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     Classifier(hidden_size=4, word_size=4, max_steps=1, device="cpu").fit(*texts(30)).save(run)
     data.write_text(texts_csv(5))
     renamed.write_text(texts_csv(5).replace("text,label", "review,label", 1))
-    seen = _reported("classify", monkeypatch)
+    seen: list[tuple[Inspection, Path]] = []
+    monkeypatch.setattr("recurra.inspection.report_inspection", lambda *given: seen.append(given))
     assert main(["inspect", str(run), "--data", str(data), "--row", "2", "--label", "good"]) == 0
     assert main(["inspect", str(run), "--data", str(renamed), "--text-column", "review", "--out", str(tmp_path)]) == 0
     assert [folder for _, folder in seen] == [run / "inspection", tmp_path]
     assert seen[0][0].words.facts["looked at"].startswith("5 texts, spread over the data; drawn is text 2, “")
     assert seen[0][0].words.output == "log-odds of label good"
     assert main(["inspect", str(run)]) == 2
-    assert "A run does not keep its data. As in: recurra inspect RUN --data test.tsv" in _error(capsys)
+    assert _error(capsys).startswith("data: expected a file")
     assert main(["inspect", str(run), "--data", str(data), "--row", "6"]) == 2
     assert _error(capsys) == f"row: expected 1 to 5, the items of {data}, got 6."
     assert main(["inspect", str(run), "--data", str(data), "--label", "fair"]) == 2

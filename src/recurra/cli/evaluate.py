@@ -9,4 +9,4 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> int:
     """Run `recurra evaluate` with these arguments."""
-    return run_by_task("evaluate", ("classify", "language", "tag", "translate"), arguments)
+    return run_by_task("evaluate", ("language", "translate"), arguments)

@@ -9,4 +9,4 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> int:
     """Run `recurra inspect` with these arguments."""
-    return run_by_task("inspect", ("classify", "language", "tag", "translate"), arguments)
+    return run_by_task("inspect", ("language", "translate"), arguments)

@@ -60,7 +60,7 @@ def _run(command: str, arguments: list[str]) -> int:
 
     if command == "train" and arguments and (":" in arguments[0] or arguments[0] in commands.task_names()):
         return commands.train(arguments)
-    if command not in ("train", "demo", "info") and is_derived(arguments):
+    if command == "explain" or (command not in ("train", "demo", "info") and is_derived(arguments)):
         return commands.run_verb(command, arguments)
     return import_module(f"recurra.cli.{command}").run(arguments)
 

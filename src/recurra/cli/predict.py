@@ -9,4 +9,4 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> int:
     """Run `recurra predict` with these arguments."""
-    return run_by_task("predict", ("classify", "language", "tag", "translate"), arguments)
+    return run_by_task("predict", ("language", "translate"), arguments)

@@ -11,9 +11,7 @@ from recurra.errors import ParameterError, RecurraError, RunError
 __all__ = ["run"]
 
 _TASKS = {
-    "classify": "recurra.cli.train_classify",
     "language": "recurra.cli.train_language",
-    "tag": "recurra.cli.train_tag",
 }
 
 

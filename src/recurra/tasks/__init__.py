@@ -5,7 +5,9 @@ from recurra.task.registry import register_places
 __all__ = ["TASKS"]
 
 TASKS = {
+    "classify": "recurra.tasks.classify.classifier:Classifier",
     "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
+    "tag": "recurra.tasks.tag.tagger:Tagger",
     "translate": "recurra.tasks.translate.translator:Translator",
 }
 

@@ -1,8 +1,7 @@
-"""Look inside a trained classifier."""
+"""What `inspect` shows of a classifier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recurra import inspection
 from recurra.data.batches.ignored import is_ignored
+from recurra.data.labelled.items import Items, take, values_of
 from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
-from recurra.inspection import Inspection, Words, report_inspection
-from recurra.tasks.classify.classifier import Classifier
+from recurra.inspection import Words
+from recurra.task import View
 from recurra.tasks.classify.encoding import TextEncoding
-from recurra.tasks.classify.fitted import FittedClassifier
-from recurra.tasks.classify.given import Items, Reading, as_items, take, values_of
-from recurra.tasks.classify.network import log_odds
+from recurra.tasks.classify.network import FittedClassifier, log_odds
 from recurra.text_table import one_line
 
-__all__ = ["inspect", "inspect_classifier"]
+__all__ = ["view"]
 
 _ITEMS = 32
 _CANDIDATES = 512
@@ -32,92 +29,29 @@ _LONGEST_SERIES = 200  # steps, but for the series drawn
 _MOST_SHOWN = 300  # characters of the text drawn
 
 
-def inspect(
-    folder: Path,
-    data: str | None,
-    row: int | None = None,
-    label: str | None = None,
-    reading: Reading | None = None,
-    out: Path | None = None,
-) -> str:
-    """Inspect a run, and write the page, its pictures and tables.
-
-    Args:
-        folder: of the run.
-        data: a file of texts or of series, labelled or not.
-        row: as of `inspect_classifier`.
-        label: as of `inspect_classifier`.
-        reading: how the file is read; as in training where None.
-        out: where they go; `inspection` in the run where None.
-
-    Returns:
-        What to print.
-
-    Raises:
-        RunError: where the folder is no such run.
-        DataError: where the file cannot be used.
-        ParameterError: without data, or for an item or label that there is not.
-    """
-    if data is None:
-        hint = "A run does not keep its data. As in: recurra inspect RUN --data test.tsv"
-        raise ParameterError("data", "a file of texts or series to look at", "nothing", hint)
-    found = inspect_classifier(Classifier.load(folder), data, None, row, label, reading, str(folder))
-    return report_inspection(found, folder / "inspection" if out is None else out)
-
-
-def inspect_classifier(
-    classifier: Classifier,
-    data: Any,
-    labels: Any = None,
-    row: int | None = None,
-    label: str | None = None,
-    reading: Reading | None = None,
-    name: str = "",
-) -> Inspection:
-    """Inspect a fitted classifier as it reads one text or series, and some others spread over the data.
-
-    Seen into are the layers that read tokens or steps, in all their directions. The loss is -log p of the true label,
-    where there is none, or training never saw it, of the one predicted; with several labels an item, the mean binary
-    cross-entropy of all. The output attributed is the log-odds of a label, as of `Classifier.explain`; it is attributed
-    to the embeddings of tokens, or to the normalised values of steps. Both are of calibrated probabilities.
-
-    Args:
-        classifier: fitted.
-        data: items as for `Classifier.fit`, with labels or without.
-        labels: of the items of a list, as for `Classifier.fit`; None where they are not known.
-        row: which item to draw, from 1; where None a text of about 15 tokens, or the first series.
-        label: whose log-odds; of each item the likeliest where None.
-        reading: how a file is read; as in training where None.
-        name: of the run, for the page.
-
-    Raises:
-        RunError: where it is not fitted.
-        DataError: where the data cannot be used.
-        ParameterError: for an item or label that there is not.
-    """
-    model = classifier.model
-    model.labels.check(label)
-    given = as_items(data, labels, reading or classifier.reading, model.reads_texts, needs_labels=False)
+def view(model: FittedClassifier, given: Items, row: int | None, label: str | None, name: str) -> View:
+    """What `inspect` shows of a classifier; see `Classifier.view`."""
+    learned = model.learned
+    learned.labels.check(label)
     rows = _chosen(model, given, row)
     items = take(given, rows)
-    encoded = model.encode(values_of(items), items.source)
+    encoded = learned.encode(values_of(items), items.source)
     batch = encoded.batch(np.arange(len(rows))).to(model.device)
     with torch.no_grad():
         logits = model.network.eval()(batch)[0]
     target = _target(model, items, logits)
-    number = logits.argmax(1) if label is None else torch.full_like(logits.argmax(1), model.labels.names[label])
-    drawn = _Drawn(rows[0], int(number[0]), model.probabilities(logits.cpu().numpy())[0], label is not None)
+    index = logits.argmax(1) if label is None else torch.full_like(logits.argmax(1), learned.labels.names[label])
+    drawn = _Drawn(rows[0], int(index[0]), learned.probabilities(logits.cpu().numpy())[0], label is not None)
     lengths = torch.from_numpy(encoded.lengths).unsqueeze(1)
     back = lengths - 1 - torch.arange(int(lengths.max()))
-    return inspection.inspect(
-        model.network,
-        batch,
-        loss=lambda output: _loss(output[0] / model.temperature, target),
-        output=lambda output: log_odds(output[0] / model.temperature, number, model.labels.several),
+    return View(
+        (batch,),
+        _words(model, items, drawn, name),
+        loss=lambda output: _loss(output[0] / learned.temperature, target),
+        output=lambda output: log_odds(output[0] / learned.temperature, index, learned.labels.multi_label),
         reads="classifier",
         layers=["classifier.recurrent"],
         distances=[back.clamp(min=-1).to(model.device)],
-        words=_words(model, items, drawn, name),
     )
 
 
@@ -138,7 +72,7 @@ def _chosen(model: FittedClassifier, given: Items, row: int | None) -> list[int]
         raise ParameterError("row", f"1 to {len(given)}, the items of {given.source}", row)
     spread = np.linspace(0, len(given) - 1, min(_CANDIDATES, len(given))).round().astype(int)
     candidates = np.unique(spread if row is None else [*spread, row - 1])
-    values, encoding, longest = values_of(given), model.encoding, _LONGEST_SERIES
+    values, encoding, longest = values_of(given), model.learned.encoding, _LONGEST_SERIES
     if isinstance(encoding, TextEncoding):
         longest = _LONGEST_TEXT
         lengths = np.array([len(encoding.tokens(values[number])) for number in candidates])
@@ -157,13 +91,13 @@ def _chosen(model: FittedClassifier, given: Items, row: int | None) -> list[int]
 
 
 def _target(model: FittedClassifier, items: Items, logits: Tensor) -> Tensor:
-    """The true labels as of `LabelSet.encode`; those predicted where they are not known."""
-    several = model.labels.several
+    """The true labels see `LabelSet.encode`; those predicted if they are not known."""
+    multi_label = model.learned.labels.multi_label
     if items.labels is None:
-        return (logits > 0).to(logits) if several else logits.argmax(1)
-    known = items.labels if several else [found if len(found) == 1 else () for found in items.labels]
-    target = model.labels.encode(known).to(logits.device)
-    return target if several else torch.where(is_ignored(target), logits.argmax(1), target)
+        return (logits > 0).to(logits) if multi_label else logits.argmax(1)
+    known = items.labels if multi_label else [found if len(found) == 1 else () for found in items.labels]
+    target = model.learned.labels.encode(known).to(logits.device)
+    return target if multi_label else torch.where(is_ignored(target), logits.argmax(1), target)
 
 
 def _loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -174,27 +108,31 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> Words:
-    settings, encoding = model.settings, model.encoding
+    options, encoding = model.options, model.learned.encoding
     texts = isinstance(encoding, TextEncoding)
-    item, step = ("text", "character" if settings.split == "characters" else "token") if texts else ("series", "step")
-    label = one_line(model.labels.names.symbols[drawn.label])
+    item, step = (
+        ("text", "character" if options["tokenization"] == "characters" else "token") if texts else ("series", "step")
+    )
+    label = one_line(model.learned.labels.names.symbols[drawn.label])
     facts = {
         "run": name,
         "data": items.source,
         "network": _network(model, step),
         "looked at": _looked_at(model, items, drawn, item),
-        "pooling": _pooling(settings.pooling, settings.bidirectional, item, step if settings.stride == 1 else "step"),
-        "convolution": _convolution(settings.filters, settings.kernel_size, settings.stride, step),
+        "pooling": _pooling(
+            options["pooling"], options["bidirectional"], item, step if options["stride"] == 1 else "step"
+        ),
+        "convolution": _convolution(options["filters"], options["kernel_size"], options["stride"], step),
         "inputs": _inputs(model, step),
     }
-    loss = f"the mean binary cross-entropy of all {len(model.labels)} labels"
-    if not model.labels.several:
+    loss = f"the mean binary cross-entropy of all {len(model.learned.labels)} labels"
+    if not model.learned.labels.multi_label:
         loss = f"-log p of the label of each {item}, of the one predicted where its own is not known"
     count = "from its end for the forward direction, from its beginning for the reverse one"
     return Words(
         title=f"Inspection of {name}" if name else "Inspection of a classifier",
         facts={key: value for key, value in facts.items() if value},
-        loss=f"{loss}; lags count {count if settings.bidirectional else 'from its end'}",
+        loss=f"{loss}; lags count {count if options['bidirectional'] else 'from its end'}",
         output=f"log-odds of label {label}" if drawn.asked else "log-odds of the likeliest label",
         drawn=f"log-odds of label {label}",
         unit="nats",
@@ -203,8 +141,8 @@ def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> W
         labels=_tokens(encoding, items),
         mean="the mean embedding" if texts else "the mean step",
         layer_step=""
-        if settings.stride == 1
-        else f"step of the recurrent layers, one for every {settings.stride} {step}s",
+        if options["stride"] == 1
+        else f"step of the recurrent layers, one for every {options['stride']} {step}s",
     )
 
 
@@ -216,12 +154,13 @@ def _tokens(encoding: Any, items: Items) -> Sequence[str]:
 
 
 def _network(model: FittedClassifier, step: str) -> str:
-    settings = model.settings
+    options, labels = model.options, model.learned.labels
+    directions = " in each direction" if options["bidirectional"] else ""
+    multi_label = ", several an item" if labels.multi_label else ""
     return (
-        f"{settings.num_layers} x {settings.cell} of {settings.hidden_size} units"
-        f"{' in each direction' if settings.bidirectional else ''}; {model.network.classifier.input_size} features of "
-        f"a {step} are read; {len(model.labels)} labels{', several an item' if model.labels.several else ''}; "
-        f"temperature {model.temperature:.2f}"
+        f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units{directions}; "
+        f"{model.network.classifier.input_size} features of a {step} are read; {len(labels)} labels{multi_label}; "
+        f"temperature {model.learned.temperature:.2f}"
     )
 
 
@@ -231,11 +170,11 @@ def _looked_at(model: FittedClassifier, items: Items, drawn: _Drawn, item: str) 
     else:
         number, named = f"{drawn.row + 1}", one_line(items.ids[0])
         what = f"series {number}{'' if named == number else f' ({named})'} of {len(items.series[0])} steps"
-    names, given = model.labels.names, () if items.labels is None else items.labels[0]
+    names, given = model.learned.labels.names, () if items.labels is None else items.labels[0]
     labelled = f"whose label is {', '.join(map(one_line, given))}" if given else "without a label"
     if unseen := [one_line(label) for label in given if label not in names]:
         labelled += f" (training never saw {', '.join(unseen)})"
-    (predicted,) = model.labels.decode(drawn.probabilities[np.newaxis])
+    (predicted,) = model.learned.labels.decode(drawn.probabilities[np.newaxis])
     said = ", ".join(f"{one_line(label)} ({drawn.probabilities[names[label]]:.1%})" for label in predicted)
     count = len(values_of(items))
     kind = "series" if item == "series" else f"{item}{'s' if count > 1 else ''}"
@@ -268,14 +207,14 @@ def _convolution(filters: int, kernel_size: int, stride: int, step: str) -> str:
 
 
 def _inputs(model: FittedClassifier, step: str) -> str:
-    if model.reads_texts:
-        spelling = "" if model.settings.characters == "none" else " and what its spelling says"
+    if model.learned.reads_texts:
+        spelling = "" if model.options["characters"] == "none" else " and what its spelling says"
         return (
             f"a {step} is no number to take a derivative by: gradients and attributions are with respect to its "
             f"embedding{spelling}, and what is taken away becomes the mean of what was read (where `recurra explain` "
             "takes unknown words)"
         )
-    normalized = "values as they are" if model.settings.normalization == "none" else "normalised values"
+    normalized = "values as they are" if model.options["normalization"] == "none" else "normalised values"
     return (
         f"gradients and attributions are with respect to {normalized}, all channels of a step together; a step that "
         "is taken away becomes the mean of the steps of these series"
