@@ -22,6 +22,7 @@ CLEAN = (
     "models",
     "training",
     "task",
+    "tasks/forecast",
     "tasks/translate",
     "options.py",
     "progress.py",

@@ -33,11 +33,11 @@ def test_teacher_forcing_equals_single_steps_with_carried_state(cell):
     fitted, network, window = _recursive(cell)
     (expected, units), _ = network(window)
     values = units.apply(torch.cat([window.history, window.target], dim=1))
-    given = network._given(window, units)
+    known = network._known(window, units)
     state, found = None, []
     for t in range(fitted.shape.context + fitted.shape.horizon):
         at = fitted.shape.history - fitted.shape.context + t
-        raw, state = network._steps(values[:, :at], at, 1, given[:, t : t + 1], window.categories, units, state)
+        raw, state = network._steps(values[:, :at], at, 1, known[:, t : t + 1], window.categories, units, state)
         found.append(raw)
     torch.testing.assert_close(torch.cat(found, dim=1), expected, rtol=1e-4, atol=1e-5)
 

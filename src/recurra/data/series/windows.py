@@ -40,7 +40,7 @@ class WindowShape:
 
 
 class Window(NamedTuple):
-    """A batch of windows; S context, L history, T horizon; NaN where nothing was observed."""
+    """A batch of windows; S context, L history, T horizon; NaN if nothing was observed."""
 
     history: Tensor  # (B, L) float64
     target: Tensor  # (B, T) float64

@@ -46,7 +46,7 @@ def make_network(
 
 
 def mean_loss(head: Head, output: tuple[Tensor, Normalization], target: Tensor) -> Tensor:
-    """The mean of the head's loss over the observed steps of target (B, T), NaN where missing."""
+    """The mean of the head's loss over the observed steps of target (B, T), NaN if missing."""
     raw, units = output
     seen = ~target.isnan()
     filled = torch.where(seen, target, units.location.clamp(min=0).expand_as(target).round())
