@@ -112,8 +112,12 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
         return data, None
 
     def complete(self, reading: Any, data: DataT) -> Any:
-        """How later files are read if nothing else is said: `reading`, completed by what the training file shows."""
+        """`reading`, completed by what the training file shows: a run keeps it, to read the file again."""
         return reading
+
+    def later_reading(self) -> Any:
+        """How the files of verbs are read if nothing is said; an argument `reading` starts from it."""
+        return self.fitted.reading
 
     def describe(self, training: DataT, validation: DataT | None) -> str:
         """One line about the examples."""
@@ -354,7 +358,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
 
     def data_for(self, source: Any, y: Any = None, reading: Any = None, labelled: bool = False) -> DataT:
         """Read examples for a verb: files are read as in training if `reading` is None."""
-        return self.read(source, y, self.fitted.reading if reading is None else reading, labelled)
+        return self.read(source, y, self.later_reading() if reading is None else reading, labelled)
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._fitted is not None
@@ -400,7 +404,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
             return self.split(training)
         paired = y is not None and isinstance(validation, tuple) and len(validation) == 2
         examples, labels = validation if paired else (validation, None)
-        return training, self.read(examples, labels, self.complete(reading, training), True)
+        return training, self.read(examples, labels, reading, True)
 
     def _start_from(self, fitted: "Fitted[LearnedT, NetworkT]", folder: Path) -> None:
         from recurra.task.transfer import transfer_weights
