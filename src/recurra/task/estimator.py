@@ -259,7 +259,8 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
                 twin=bool(objective.measure),
             )
         self._fitted = fitted
-        self._best_in_words = objective.best
+        # Kept in words: functions of the objective would keep the estimator from being pickled.
+        self._best = objective.best(self.training_result.best_loss)
         return self
 
     def predict(self, *arguments: Any, **keywords: Any) -> Any:
@@ -340,7 +341,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
         ending = " (no better validation for a while)" if result.stopped_early else ""
         chosen = ""
         if result.best_loss < float("inf"):
-            chosen = f", best validation {self._best_in_words(result.best_loss)} at step {result.best_step:,}"
+            chosen = f", best validation {self._best} at step {result.best_step:,}"
         return f"trained {result.steps:,} steps in {result.seconds:,.0f} s{ending}{chosen}"
 
     def assemble(self, learned: LearnedT, reading: Any, data: dict[str, Any]) -> "Fitted[LearnedT, NetworkT]":
