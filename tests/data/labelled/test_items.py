@@ -6,6 +6,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from recurra.data.labelled.items import as_items, split, take
 from recurra.data.labelled.reading import ItemReading
@@ -153,6 +154,8 @@ def test_a_set_of_labels_is_in_the_same_order_in_every_process() -> None:
         ([[1.0], ["one"]], ["a", "b"], "the data, item 2: expected a text or numbers, got list"),
         ([[1.0], []], ["a", "b"], r"item 2: expected numbers \(T, C\) or \(T,\), got the shape \(0, 1\)"),
         ([[1.0], 3], ["a", "b"], r"item 2: expected numbers \(T, C\) or \(T,\), got the shape \(\)"),
+        (np.array([[1j]]), ["a"], "item 1: complex numbers are not supported"),
+        (csr_matrix(np.eye(2)), ["a", "b"], "sparse matrices are not supported; pass what their method toarray"),
         ([[1.0], [float("inf")]], ["a", "b"], "item 2: a value is infinite"),
         ([[1.0], [[1.0, 2.0]]], ["a", "b"], "the data: series of different numbers of channels"),
         (LabelledTexts(("x",)), None, "the texts given: no labels are in it, expected those of each item"),

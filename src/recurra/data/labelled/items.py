@@ -136,7 +136,10 @@ def _items(data: Any, labels: Any, reading: ItemReading, texts: bool | None, nee
 
 def _rows(data: Any, reading: ItemReading) -> tuple[list[Any], Any]:
     """The items of a list, an array, a Series or a frame, and the labels in a frame, or None."""
+    if hasattr(data, "toarray"):
+        raise DataError("the data: sparse matrices are not supported; pass what their method toarray returns.")
     if not hasattr(data, "columns"):
+        data = _iterable(data)
         if getattr(data, "ndim", None) == 0:
             raise DataError("the data: expected a list of items or an array, got a single value.")
         return list(data), None
@@ -153,6 +156,7 @@ def _named(labels: Any) -> tuple[tuple[tuple[str, ...], ...], LabelType]:
     if getattr(labels, "ndim", 1) > 1 or hasattr(labels, "columns"):
         expected = "a label for each item (N,), or a list of labels for each"
         raise ParameterError("y", expected, f"an array or frame of shape {tuple(labels.shape)}")
+    labels = _iterable(labels)
     listed = next((getattr(labels, name)() for name in ("tolist", "to_list") if hasattr(labels, name)), labels)
     items = [_one_or_several(label) for label in listed]
     names = tuple(_labels(number, one) for number, one in enumerate(items, start=1))
@@ -162,6 +166,11 @@ def _named(labels: Any) -> tuple[tuple[tuple[str, ...], ...], LabelType]:
     if kinds == {int}:
         return names, "integer"
     return names, "number" if kinds and kinds <= {int, float} else "text"
+
+
+def _iterable(values: Any) -> Any:
+    """Values; as an array, if they know how to become one and nothing else."""
+    return np.asarray(values) if hasattr(values, "__array__") and not hasattr(values, "__iter__") else values
 
 
 def _one_or_several(label: Any) -> Any:
@@ -235,6 +244,8 @@ def _check_unicode(number: int, text: str) -> None:
 
 
 def _series(number: int, given: Any) -> np.ndarray:
+    if np.iscomplexobj(given):
+        raise DataError(f"the data, item {number}: complex numbers are not supported; pass parts as channels.")
     try:
         values = np.asarray(given, dtype=np.float32)
     except (TypeError, ValueError):

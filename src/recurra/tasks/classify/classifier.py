@@ -147,9 +147,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         group="series",
     )
     class_weights: Literal["balanced", "none"] = option(
-        default="none",
-        help="balanced: labels count the same in the loss however rare they are",
-        group="training",
+        default="none", help="balanced: labels count the same in the loss however rare they are", group="training"
     )
     batch_size: int = option(default=32, at_least=1, help="items a step", group="training", main=True)
     validation_fraction: float = option(
@@ -211,8 +209,8 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         encoding: TextEncoding | SeriesEncoding
         if isinstance(training, LabelledTexts):
             vectors = None if self.vectors is None else read_word_vectors(self.vectors, self.max_vectors)
-            pieces = [cut(text, self.tokenization, self.max_length) for text in training.texts]
-            tokens = [[piece.text for piece in text] for text in pieces]
+            texts = (cut(text, self.tokenization, self.max_length) for text in training.texts)
+            tokens = [[piece.text for piece in pieces] for pieces in texts]
             words = WordEncoding.of(tokens, self.lowercase, self.min_count, vectors)
             table = None if vectors is None else vector_table(vectors)
             encoding = TextEncoding(words, self.tokenization, self.max_length)
@@ -321,8 +319,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         items = self._items(data, y, None, True)
         self.fitted.learned.check_number(items)
         predicted = predict(self.fitted, items, None).names()
-        assert items.labels is not None
-        right = [set(one) == set(other) for one, other in zip(predicted, items.labels, strict=True)]
+        right = [set(one) == set(other) for one, other in zip(predicted, items.labels or (), strict=True)]
         return sum(right) / len(right)
 
     @verb("test a trained run beside a simple baseline: accuracy, F1, confusion, calibration, early decision")
