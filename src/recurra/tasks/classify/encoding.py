@@ -108,7 +108,7 @@ class SeriesEncoding:
         channels: their names.
         normalization: see `Classifier`.
         mean: of each channel in training.
-        deviation: standard deviation of each, 1 where it never changes.
+        deviation: standard deviation of each, 1 if it never changes.
         missing: whether training has missing values.
     """
 
@@ -163,7 +163,7 @@ class EncodedTexts:
     Args:
         encoding: of texts.
         texts: at least one.
-        vectors: pretrained (V, P); None where there are none.
+        vectors: pretrained (V, P); None: there are none.
         source: of the texts, to name in a warning.
     """
 
@@ -230,7 +230,7 @@ class EncodedSeries:
 
 
 def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the observed values (T, C) of each channel; 0 and 1 where there is nothing to go by."""
+    """Of the observed values (T, C) of each channel; 0 and 1 if there is no value."""
     seen = ~np.isnan(values)
     count = np.maximum(seen.sum(0), 1)
     mean = np.where(seen, values, 0).sum(0) / count

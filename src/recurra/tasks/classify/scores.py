@@ -143,7 +143,7 @@ class Reliability:
 
     @property
     def expected_calibration_error(self) -> float:
-        """The mean distance of confidence and accuracy (Naeini et al. 2015); 0 where there is nothing."""
+        """The mean distance of confidence and accuracy (Naeini et al. 2015); 0 without any item."""
         total = self.counts.sum()
         return float((self.counts * np.abs(self.confidence - self.accuracy)).sum() / total) if total else 0.0
 

@@ -127,7 +127,7 @@ def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> W
     }
     loss = f"the mean binary cross-entropy of all {len(model.learned.labels)} labels"
     if not model.learned.labels.multi_label:
-        loss = f"-log p of the label of each {item}, of the one predicted where its own is not known"
+        loss = f"-log p of the label of each {item}, or of the one predicted if its own is not known"
     count = "from its end for the forward direction, from its beginning for the reverse one"
     return Words(
         title=f"Inspection of {name}" if name else "Inspection of a classifier",
