@@ -247,6 +247,27 @@ def test_the_loss_is_of_all_words_whatever_the_batch() -> None:
         assert loss < math.log(len(fitted.learned.tag_set.tags)) * 2
 
 
+def test_fine_tuning_takes_over_what_has_the_same_meaning(tagger: Tagger, tmp_path: Path) -> None:
+    """Words, characters and tags are found by name: their order differs here, and some are new.
+
+    The masks of the CRF have the same shape in both, five tags, but another meaning.
+    """
+    tagger.save(tmp_path / "run")
+    data = [[("Zoe", "B-ORG"), ("sees", "O"), ("Ann", "B-PER")], [("Ann", "B-PER"), ("Bob", "I-PER")]]
+    other = Tagger(**{**SMALL, "max_steps": 1, "learning_rate": 1e-9, "averaging": 0.0, "scheme": "iob2"})
+    other.fit(data, start_from=tmp_path / "run", progress=False)
+    old, new = tagger.fitted, other.fitted
+    names = [(fitted.network.state_dict(), fitted.learned.rows()) for fitted in (old, new)]
+    for parameter, row in (("embedding.words.weight", "ann"), ("emissions.weight", "B-PER"), ("crf.starts", "B-PER")):
+        one, two = (weights[parameter][rows[parameter].index(row)] for weights, rows in names)
+        torch.testing.assert_close(one, two, atol=1e-6, rtol=0)
+    fresh = Tagger(**other.get_params()).fit(data, progress=False).fitted
+    masks = [fitted.network.state_dict()["crf.forbidden"] for fitted in (old, new, fresh)]
+    assert masks[0].shape == masks[1].shape
+    assert not torch.equal(masks[0], masks[1])
+    assert torch.equal(masks[1], masks[2])
+
+
 def test_refusals(tagger: Tagger, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"hidden: .*an option of Tagger"):
         Tagger(hidden=3)  # type: ignore[call-arg]
@@ -259,6 +280,10 @@ def test_refusals(tagger: Tagger, tmp_path: Path) -> None:
             Tagger(**{name: value})
     with pytest.raises(RunError, match="not fitted"):
         Tagger().predict(["a"])
+    with pytest.raises(DataError, match="the data, sentence 1: expected words and as many tags"):
+        Tagger().fit([["Ann", "sees"]], [["X"]])
+    with pytest.raises(DataError, match="y: expected tags of 1 sentences, got those of 2"):
+        Tagger().fit(["Ann"], [["X"], ["Y"]])
     with pytest.raises(DataError, match="the data: expected sentences, got none"):
         Tagger().fit([])
     with pytest.raises(DataError, match=r"the data, sentence 1: expected pairs of word and tag, got 'Ann'"):

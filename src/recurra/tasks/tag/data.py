@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from recurra.data.text.token_lines import TokenLines, read_token_lines
 from recurra.errors import DataError, ParameterError
 from recurra.options import Options, option
 
-__all__ = ["Layout", "Sentences", "TagReading", "read_sentences"]
+__all__ = ["Layout", "Sentences", "TagReading", "read_sentences", "with_tags"]
 
 Format = Literal["auto", "conllu", "columns", "text"]
 
@@ -101,6 +101,19 @@ def read_sentences(
     if not sentences and labelled:
         raise DataError("the data: expected sentences, got none.")
     return Sentences(sentences)
+
+
+def with_tags(sentences: Iterable[Any], tags: Iterable[Sequence[str | None]]) -> list[Sentence]:
+    """Sentences, each a sequence of words or a text with spaces between them, with tags that stand apart from them.
+
+    Raises:
+        DataError: there are not as many tags as words.
+    """
+    words, found = list(sentences), list(tags)
+    if len(words) != len(found):
+        raise DataError(f"y: expected tags of {len(words):,} sentences, got those of {len(found):,}.")
+    pairs = zip(words, found, strict=True)
+    return [Sentence(tuple(one.split() if isinstance(one, str) else one), tuple(given)) for one, given in pairs]
 
 
 def _read_file(path: str | Path, reading: TagReading, like: Layout | None, labelled: bool) -> Sentences:

@@ -168,3 +168,16 @@ class TagVocabulary(Learned):
             None if layout is None else Layout(**{**layout, "names": tuple(layout["names"])}),
             tensors.get("vectors"),
         )
+
+    def rows(self) -> dict[str, list[Any]]:
+        tags = self.tag_set.tags.symbols
+        rows: dict[str, list[Any]] = {
+            "embedding.words.weight": list(self.encoding.words.symbols),
+            "embedding.characters.embedding.weight": list(self.encoding.characters.symbols),
+        }
+        for name in ("emissions.weight", "emissions.bias", "crf.starts", "crf.ends"):
+            rows[name] = list(tags)
+        # What the CRF says of pairs of tags, and excludes, holds only for the same tags in the same order.
+        for name in ("crf.transitions", "crf.forbidden", "crf.forbidden_starts", "crf.forbidden_ends"):
+            rows[name] = [(tag, tags) for tag in tags]
+        return rows

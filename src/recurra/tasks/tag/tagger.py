@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
-from recurra.tasks.tag.data import Sentences, TagReading, read_sentences
+from recurra.tasks.tag.data import Sentences, TagReading, read_sentences, with_tags
 from recurra.tasks.tag.learned import MostFrequentTags, TagSet, TagVocabulary
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
@@ -105,7 +105,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
 
     def read(self, source: Any, y: Any, reading: TagReading | None, labelled: bool) -> Sentences:
         if y is not None:
-            source = [list(zip(words, tags, strict=True)) for words, tags in zip(source, y, strict=True)]
+            source = with_tags(source, y)
         return read_sentences(source, reading, None, labelled)
 
     def complete(self, reading: TagReading, data: Sentences) -> TagReading:
