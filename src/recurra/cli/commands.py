@@ -161,6 +161,8 @@ def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
     if out is None or not result.streams:
         for piece in result.text(color):
             print(piece, end="", flush=True)
+    for line in result.remarks(color):
+        print(line, file=sys.stderr)
     if path is not None:
         written = result.write(path)
         print(f"written: {path if len(written) > 1 else written[0]}")

@@ -61,6 +61,8 @@ class RecurrentLanguageModel(nn.Module):
         cutoffs: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        #: How each parameter was initialised, for the record of a training.
+        self.initialization: dict[str, str] = {}
         check_positive("vocabulary_size", vocabulary_size, at_least=2)
         check_positive("embedding_size", embedding_size)
         check_probability("embedding_dropout", embedding_dropout)

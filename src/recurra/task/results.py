@@ -36,6 +36,10 @@ class Result(ABC):
             color: whether the terminal shows colours.
         """
 
+    def remarks(self, color: bool = False) -> Iterator[str]:
+        """What a person should read after the text: lines that are not part of the result, for standard error."""
+        yield from ()
+
     @abstractmethod
     def write(self, path: str | Path) -> list[Path]:
         """Write the result; each file is written whole or not at all.

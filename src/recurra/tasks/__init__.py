@@ -7,6 +7,7 @@ __all__ = ["TASKS"]
 TASKS = {
     "classify": "recurra.tasks.classify.classifier:Classifier",
     "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
+    "language": "recurra.tasks.language.language_model:LanguageModel",
     "tag": "recurra.tasks.tag.tagger:Tagger",
     "translate": "recurra.tasks.translate.translator:Translator",
 }
