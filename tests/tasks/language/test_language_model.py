@@ -185,6 +185,27 @@ def test_resumed_training_is_straight_training(tmp_path: Path, monkeypatch: pyte
         LanguageModel(**options).fit(CORPUS, resume=True)
 
 
+def test_fine_tuning_finds_tokens_by_name(model: LanguageModel, tmp_path: Path):
+    """The same tokens in another order, and as many: nothing but their names tells them apart."""
+    model.save(tmp_path / "run")
+    text = TEXT.swapcase() + TEXT.replace("e", "i") if model.tokens == "characters" else TEXT[::-1]
+    options = {**model.get_params(), "max_steps": 1, "learning_rate": 1e-9, "averaging": 0.0}
+    other = LanguageModel(**options).fit({"train": text, "validation": text[:200]}, start_from=tmp_path / "run")
+    states = [one.fitted.network.state_dict() for one in (model, other)]
+    rows = [one.fitted.learned.rows() for one in (model, other)]
+    named = [name for name in rows[0] if name in states[0]]
+    assert len(named) >= 3
+    assert (rows[0] == rows[1]) == (model.tokens == "bytes")
+    for name in named:
+        both = [row for row in rows[0][name] if row in rows[1][name]]
+        assert [len(one[name]) for one in rows] == [len(state[name]) for state in states]
+        assert len(set(rows[0][name])) == len(rows[0][name])
+        old, new = (
+            state[name][[one[name].index(row) for row in both]] for state, one in zip(states, rows, strict=True)
+        )
+        torch.testing.assert_close(new, old, atol=1e-6, rtol=0)
+
+
 def test_how_the_weights_were_initialised_is_recorded(tmp_path: Path):
     LanguageModel(**TINY).fit(CORPUS, folder=tmp_path)
     record = (tmp_path / "training.json").read_text()
