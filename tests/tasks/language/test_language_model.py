@@ -186,9 +186,9 @@ def test_resumed_training_is_straight_training(tmp_path: Path, monkeypatch: pyte
 
 
 def test_fine_tuning_finds_tokens_by_name(model: LanguageModel, tmp_path: Path):
-    """The same tokens in another order, and as many: nothing but their names tells them apart."""
+    """The other text has other tokens too, and those of both in another order."""
     model.save(tmp_path / "run")
-    text = TEXT.swapcase() + TEXT.replace("e", "i") if model.tokens == "characters" else TEXT[::-1]
+    text = TEXT.swapcase() + TEXT.replace("e", "i")
     options = {**model.get_params(), "max_steps": 1, "learning_rate": 1e-9, "averaging": 0.0}
     other = LanguageModel(**options).fit({"train": text, "validation": text[:200]}, start_from=tmp_path / "run")
     states = [one.fitted.network.state_dict() for one in (model, other)]
