@@ -22,7 +22,9 @@ from benchmarks._report import SHARE, Report, Table
 from benchmarks._timing import time_in_turn
 from recurra import cells
 from recurra.cells import Cell
-from recurra.kernels.engine import Arguments, backward, forward
+from recurra.kernels.native.arguments import Arguments
+from recurra.kernels.native.backward import backward
+from recurra.kernels.native.forward import forward
 
 CELLS = {"minGRU": ("MinGRU", loops.min_gru_recurrence), "RG-LRU": ("RGLRU", loops.rg_lru_recurrence)}
 SIZES = [(64, 128, 512), (64, 1024, 512)]

@@ -15,7 +15,7 @@ from recurra.codegen.cpp import write_cell
 from recurra.codegen.derive import is_affine_in_state, sum_only_gates
 from recurra.codegen.differentiate import differentiate
 from recurra.codegen.trace import trace
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 
 HEADER = Path(__file__).parents[2] / "csrc" / "cells.generated.hpp"
 

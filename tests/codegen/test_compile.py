@@ -20,7 +20,7 @@ from recurra import cells, kernels, ops
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen.compile import compile_library, find_compiler
 from recurra.errors import BackendError, CellError, CompilerError, ParameterError
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 
 TESTS = Path(__file__).parents[1]
 

@@ -8,7 +8,8 @@ import torch
 from agreement import assert_agree, gradients
 from recurra import Recurrent
 from recurra.cells import Cell, State
-from recurra.kernels import Choice, Request, choose, extension
+from recurra.kernels import Choice, Request, choose
+from recurra.kernels.native import extension
 from recurra.ops import sigmoid, tanh
 
 

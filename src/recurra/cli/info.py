@@ -7,7 +7,7 @@ import torch
 
 import recurra
 from recurra.cli.parsing import make_parser, parse
-from recurra.kernels.extension import instruction_sets, is_installed
+from recurra.kernels.native.extension import instruction_sets, is_installed
 
 __all__ = ["run"]
 

@@ -2,8 +2,8 @@
 
 from recurra.kernels.choose import BACKENDS, Choice, Request, choose
 from recurra.kernels.dispatch import intercepted, run
-from recurra.kernels.extension import compile_cell
-from recurra.kernels.operators import make_known
+from recurra.kernels.native.cell_keys import make_known
+from recurra.kernels.native.extension import compile_cell
 from recurra.kernels.runner import Runner
 from recurra.kernels.weights import Masks, Weights
 

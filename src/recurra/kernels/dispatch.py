@@ -13,8 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from recurra.cells import Cell
 from recurra.codegen import trace
 from recurra.errors import CellError
-from recurra.kernels import aten, extension, native, operators, reference
+from recurra.kernels import aten, native, reference, torch_state
 from recurra.kernels.choose import Request, choose
+from recurra.kernels.native import cell_keys, extension
 from recurra.kernels.projections import without_padding
 from recurra.kernels.weights import Masks, Weights
 
@@ -48,7 +49,7 @@ def run(
     """
     if _interceptors and not torch.compiler.is_compiling() and (kernel := _interceptors.get(get_ident())):
         return kernel(cell, without_padding(inputs, lengths), state, weights, lengths, reverse, masks)
-    device, recorded = inputs.device.type, operators.recorded()
+    device, recorded = inputs.device.type, torch_state.recorded()
     request = Request(
         cell,
         device,
@@ -57,8 +58,8 @@ def run(
         uncompiled=_uncompiled(cell) if backend in ("auto", "native") and device == "cpu" else "",
         recurrent_dropout=masks is not None and masks.recurrent is not None,
         zoneout=masks is not None and masks.zone is not None,
-        transformed=operators.transformed(),
-        forward_mode=operators.forward_mode(),
+        transformed=torch_state.transformed(),
+        forward_mode=torch_state.forward_mode(),
         recorded=recorded,
         compiled=torch.compiler.is_compiling() and torch.is_grad_enabled(),
         # torch.jit.trace would record the question.
@@ -156,4 +157,4 @@ def _say_once(message: str) -> None:
 def _uncompiled(cell: Cell) -> str:
     if torch.is_autocast_enabled("cpu"):
         return "autocast chooses the precision of torch's operations only"
-    return operators.obstacle(operators.key_of(cell)) if torch.compiler.is_compiling() else extension.obstacle(cell)
+    return cell_keys.obstacle(cell_keys.key_of(cell)) if torch.compiler.is_compiling() else extension.obstacle(cell)

@@ -6,8 +6,12 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.kernels import dispatch, engine, extension, native, operators
+from recurra.kernels import dispatch, torch_state
 from recurra.kernels.choose import Request, choose
+from recurra.kernels.native import extension
+from recurra.kernels.native import prepared as prepared_calls
+from recurra.kernels.native.arguments import arguments, stacked
+from recurra.kernels.native.prepared import Prepared
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["Runner"]
@@ -17,7 +21,7 @@ class _Found(NamedTuple):
     """What was found for a key; no prepared call where the engine does not serve."""
 
     key: tuple[Any, ...]
-    prepared: engine.Prepared | None
+    prepared: Prepared | None
 
 
 class Runner:
@@ -51,14 +55,12 @@ class Runner:
         if lengths is None and masks is None and _is_plain(inputs, weights):
             prepared = self._prepared(backend, cell, inputs, weights, reverse)
             if prepared is not None and _fits(prepared, inputs, state):
-                per_unit = native.stacked(cell, weights)
+                per_unit = stacked(cell, weights)
                 bias = weights.bias_ih if weights.norm_ih is None else None  # else it comes after the normalisation
-                return engine.run_prepared(prepared, inputs, state, weights.weight_ih, bias, per_unit)
+                return prepared_calls.run_prepared(prepared, inputs, state, weights.weight_ih, bias, per_unit)
         return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
 
-    def _prepared(
-        self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool
-    ) -> engine.Prepared | None:
+    def _prepared(self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> Prepared | None:
         tensors = *weights[:-1], *weights.per_unit.values()
         # Also which of them there are: a bias may become the other.
         places = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in tensors]
@@ -77,16 +79,16 @@ def _is_plain(inputs: Tensor, weights: Weights) -> bool:
     """Whether it is inference over some steps, and nobody looks on."""
     looked_on = (
         torch.is_grad_enabled()
-        or operators.are_needed(inputs, *_tensors(weights))
-        or operators.recorded()
-        or operators.forward_mode()
+        or torch_state.are_needed(inputs, *_tensors(weights))
+        or torch_state.recorded()
+        or torch_state.forward_mode()
         or torch.is_autocast_enabled("cpu")
         or dispatch.is_intercepted()
     )
     return not looked_on and inputs.numel() > 0
 
 
-def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> engine.Prepared | None:
+def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> Prepared | None:
     """None where the general way is to be taken, which also has the errors."""
     if inputs.device.type != "cpu":
         return None
@@ -99,10 +101,10 @@ def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse
     hidden = weights.weight_ih.shape[0] // len(cell.gates)
     size = hidden if weights.weight_hr is None else weights.weight_hr.shape[0]
     state = tuple(inputs.new_empty(1, hidden if k else size) for k in range(len(cell.state)))
-    return engine.prepare(cell, native.arguments(cell, inputs[:1, :1], state, weights, None), reverse)
+    return prepared_calls.prepare(cell, arguments(cell, inputs[:1, :1], state, weights, None), reverse)
 
 
-def _fits(prepared: engine.Prepared, inputs: Tensor, state: tuple[Tensor, ...]) -> bool:
+def _fits(prepared: Prepared, inputs: Tensor, state: tuple[Tensor, ...]) -> bool:
     """Whether the state is as the engine takes it, and the call no larger than those that are better off elsewhere."""
     if not inputs.is_cpu or dispatch.is_large(state[0]):
         return False

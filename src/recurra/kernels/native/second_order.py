@@ -7,7 +7,7 @@ from torch.func import vjp, vmap
 
 from recurra.cells import Cell
 from recurra.kernels import reference
-from recurra.kernels.engine import Arguments
+from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.projections import without_padding
 from recurra.kernels.weights import Masks, Weights
 
