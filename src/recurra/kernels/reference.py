@@ -30,7 +30,7 @@ def step(
     """
     fed = state[0] if masks is None or masks.recurrent is None else state[0] * masks.recurrent
     before = State(**dict(zip(cell.state, state, strict=True)))
-    parameters = PerUnit(**weights.per_unit)
+    parameters = PerUnit(**dict(zip(cell.per_unit, () if weights.per_unit is None else weights.per_unit, strict=True)))
     inputs = cell.split(x)
     recurrent = recurrent_projection(cell, fed, weights)
     if cell.late_gates:

@@ -11,51 +11,47 @@ from recurra.errors import ShapeError
 from recurra.kernels.weights import Masks, Weights
 from recurra.shapes import check_dtype, check_shape
 
-__all__ = ["SINGLE", "Arguments", "arguments", "stacked"]
+__all__ = ["SINGLE", "Arguments", "arguments"]
 
 
 class Arguments(NamedTuple):
     """What the engine runs on, every tensor contiguous; letters as in `recurra.kernels.Weights`.
 
     Attributes:
-        inputs: (T, B, I), or without `weight_ih` the input projections (T, B, G * H).
+        inputs: (T, B, I).
+        weights: of the layer in this direction.
+        mask: (B, R), of recurrent dropout, or None.
         zone: by part (T, B, H), or (1, 1, H) where all steps share one; empty without zoneout.
-        per_unit: (P, H).
+        state: by part, the first (B, R), the others (B, H).
     """
 
     inputs: Tensor
-    weight_ih: Tensor | None
-    bias_ih: Tensor | None
-    weight_hh: Tensor | None
-    bias_hh: Tensor | None
-    weight_hr: Tensor | None
-    bias_hr: Tensor | None
-    norm_ih: Tensor | None
-    norm_hh: Tensor | None
-    per_unit: Tensor | None
+    weights: Weights
     mask: Tensor | None
     zone: tuple[Tensor, ...]
     state: tuple[Tensor, ...]
 
     def flat(self) -> list[Tensor | None]:
-        """All in one list, zones and state at its end, a None for each part without a zone."""
+        """All in one list, in the order of `SINGLE`, then zones and state, a None for each part without a zone."""
         zone = self.zone or (None,) * len(self.state)
-        return [*self[:-2], *zone, *self.state]
+        return [self.inputs, *self.weights, self.mask, *zone, *self.state]
 
     def rows(self) -> list[int | None]:
         """For each of `flat` which dimension is the batch's, B; None for what all rows share."""
         zone = [None if part.shape[0] == part.shape[1] == 1 else 1 for part in self.zone] or [None] * len(self.state)
-        return [1, *(None for _ in SINGLE[1:-1]), 0, *zone, *(0 for _ in self.state)]
+        return [1, *(None for _ in self.weights), 0, *zone, *(0 for _ in self.state)]
 
     @classmethod
     def of(cls, flat: Sequence[Any]) -> Self:
         """From what `flat` gives."""
         single, parts = len(SINGLE), (len(flat) - len(SINGLE)) // 2
+        inputs, *weights, mask = flat[:single]
         zone = () if flat[single] is None else tuple(flat[single : single + parts])
-        return cls._make([*flat[:single], zone, tuple(flat[single + parts :])])
+        return cls(inputs, Weights(*weights), mask, zone, tuple(flat[single + parts :]))
 
 
-SINGLE = Arguments._fields[:-2]
+# The names of what there is one of, in the order of `Arguments.flat`.
+SINGLE = ("inputs", *Weights._fields, "mask")
 
 
 def arguments(
@@ -69,8 +65,7 @@ def arguments(
         raise ShapeError("weight_ih", f"rows in a multiple of {len(cell.gates)} gates x {cell.heads} heads", rows)
     size = hidden if weight_hr is None else weight_hr.shape[0]
     steps, batch, features = inputs.shape
-    if weight_ih is not None:
-        _check("weight_ih", weight_ih, (rows, features), "(G * H, I)", inputs)
+    _check("weight_ih", weight_ih, (rows, features), "(G * H, I)", inputs)
     if cell.recurrence != "none":
         if weight_hh is None:
             raise ShapeError("weight_hh", "(G * H, K)", "none")
@@ -84,9 +79,10 @@ def arguments(
             _check("bias_hr", bias_hr, (size,), "(R,)", inputs)
     for k, (name, part) in enumerate(zip(cell.state, state, strict=True)):
         _check(name, part, (batch, hidden if k else size), "(B, H)" if k else "(B, R)", inputs, "state")
-    for name in cell.per_unit:
-        shape, letters = ((1,), "(1,)") if name in cell.scalars else ((hidden,), "(H,)")
-        _check(name, per_unit[name], shape, letters, inputs)
+    if cell.per_unit:
+        if per_unit is None:
+            raise ShapeError("per_unit", "(P, H)", "none")
+        _check("per_unit", per_unit, (len(cell.per_unit), hidden), "(P, H)", inputs)
     mask, zone = (None, None) if masks is None else (masks.recurrent, masks.zone)
     if mask is not None:
         _check("recurrent", mask, (batch, size), "(B, R)", inputs, "masks")
@@ -95,27 +91,11 @@ def arguments(
     return Arguments(
         # Made contiguous here, where autograd sees it.
         inputs.contiguous(),
-        _contiguous(weight_ih),
-        _contiguous(bias_ih),
-        _contiguous(weight_hh),
-        _contiguous(bias_hh),
-        _contiguous(weight_hr),
-        _contiguous(bias_hr),
-        _contiguous(norm_ih),
-        _contiguous(norm_hh),
-        stacked(cell, weights),
+        Weights(*[None if weight is None else weight.contiguous() for weight in weights]),
         _contiguous(mask),
         () if zone is None else tuple(part.contiguous() for part in zone),
         tuple([part.contiguous() for part in state]),
     )
-
-
-def stacked(cell: Cell, weights: Weights) -> Tensor | None:
-    """The per-unit parameters in one, (P, H); None where the cell has none."""
-    if not cell.per_unit:
-        return None
-    hidden = weights.weight_ih.shape[0] // len(cell.gates)
-    return torch.stack([weights.per_unit[name].expand(hidden) for name in cell.per_unit])
 
 
 def _zones(cell: Cell, zone: tuple[Tensor, ...], shape: tuple[int, int, int], like: Tensor) -> tuple[Tensor, ...]:

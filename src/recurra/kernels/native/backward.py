@@ -65,7 +65,7 @@ def backward(
     set_pointers(call.d_final, d_final)
     d_x = _overwritten(cell, a, kept, places, rows) if overwrites else None
     d_x = new(places, rows) if d_x is None else d_x
-    normalised = a.norm_ih is not None or a.norm_hh is not None
+    normalised = a.weights.norm_ih is not None or a.weights.norm_hh is not None
     apart = compiled.mixes_units and (normalised or not compiled.shares_gradient)
     d_u = new(places, rows) if apart else d_x
     d_state = tuple(torch.empty_like(part) for part in a.state)
@@ -73,10 +73,10 @@ def backward(
     own_bias = apart or not compiled.mixes_units
     d_bias = new(rows) if own_bias else d_bias_x
     made = {"d_x": d_x, "d_u": d_u if apart else None, "d_bias_x": d_bias_x, "d_bias": d_bias if own_bias else None}
-    d_norm = made["d_norm"] = None if a.norm_hh is None else new(rows)
-    d_norm_x = made["d_norm_x"] = None if a.norm_ih is None else new(rows)
-    d_per_unit = made["d_per_unit"] = None if a.per_unit is None else torch.empty_like(a.per_unit)
-    d_projected = made["d_projected"] = None if a.weight_hr is None else new(places, size)
+    d_norm = made["d_norm"] = None if a.weights.norm_hh is None else new(rows)
+    d_norm_x = made["d_norm_x"] = None if a.weights.norm_ih is None else new(rows)
+    d_per_unit = made["d_per_unit"] = None if a.weights.per_unit is None else torch.empty_like(a.weights.per_unit)
+    d_projected = made["d_projected"] = None if a.weights.weight_hr is None else new(places, size)
     diagonal = made["d_weight"] = new(rows, 1) if cell.recurrence == "diagonal" else None
     for name, tensor in made.items():
         setattr(call, name, pointer(tensor))
@@ -86,8 +86,7 @@ def backward(
     needed = [True] * (len(SINGLE) + 2 * len(a.state)) if needed is None else needed
     wants = dict(zip(SINGLE, needed, strict=False))
     if wants["inputs"]:
-        d_inputs = d_x if a.weight_ih is None else d_x @ a.weight_ih
-        found["inputs"] = from_places(d_inputs, a.inputs, lengths)
+        found["inputs"] = from_places(d_x @ a.weights.weight_ih, a.inputs, lengths)
     of_places = {"d_x": d_x, "d_u": d_u, "inputs": inputs} | (
         {} if d_projected is None else {"d_projected": d_projected}
     )
@@ -117,7 +116,7 @@ def _overwritten(cell: Cell, a: Arguments, kept: Kept, places: int, rows: int) -
 
 def sums_over_rows(cell: Cell, a: Arguments) -> bool:
     """Whether the engine itself sums gradients of weights, and not of biases only, over all rows."""
-    summed = a.norm_ih, a.norm_hh, a.per_unit
+    summed = a.weights.norm_ih, a.weights.norm_hh, a.weights.per_unit
     return cell.recurrence == "diagonal" or any(tensor is not None for tensor in summed)
 
 
@@ -127,18 +126,18 @@ def _of_weights(
     """The gradients of the weights, by the sums over places that there are, or else of what the places have."""
     found: dict[str, Tensor] = {}
     d_x, d_u = of_places["d_x"], of_places["d_u"]
-    if a.weight_ih is not None and wants["weight_ih"]:
+    if wants["weight_ih"]:
         found["weight_ih"] = d_x.T @ of_places["inputs"]
-    if a.weight_ih is not None and a.bias_ih is not None:
+    if a.weights.bias_ih is not None:
         found["bias_ih"] = _or_sum(sums.get("bias_ih"), d_x)
-    if a.weight_hh is not None and wants["weight_hh"]:
+    if a.weights.weight_hh is not None and wants["weight_hh"]:
         diagonal = sums.get("weight_hh")
         found["weight_hh"] = _recurrent_gradient(cell, d_u, of_places, a) if diagonal is None else diagonal
-    if a.weight_hh is not None and a.bias_hh is not None:
+    if a.weights.weight_hh is not None and a.weights.bias_hh is not None:
         found["bias_hh"] = _or_sum(sums.get("bias_hh"), d_u)
-    if a.weight_hr is not None:
+    if a.weights.weight_hr is not None:
         found["weight_hr"] = of_places["d_projected"].T @ of_places["unprojected"]
-    if a.bias_hr is not None:
+    if a.weights.bias_hr is not None:
         found["bias_hr"] = of_places["d_projected"].sum(0)
     return found
 

@@ -21,12 +21,12 @@ def new_call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) ->
     hidden, size = sizes(cell, a)
     call = extension.Call(steps, batch, hidden, size)
     call.heads, call.reverse, call.threads = cell.heads, int(reverse), torch.get_num_threads()
-    call.lengths, call.weight, call.bias = pointer(lengths), pointer(a.weight_hh), pointer(a.bias_hh)
-    call.bias_ih, call.epsilon = pointer(a.bias_ih), NORM_EPSILON
-    call.norm_x, call.norm = pointer(a.norm_ih), pointer(a.norm_hh)
-    call.per_unit, call.mask = pointer(a.per_unit), pointer(a.mask)
-    if a.weight_hr is not None:
-        call.projection, call.projection_bias = pointer(a.weight_hr), pointer(a.bias_hr)
+    call.lengths, call.weight, call.bias = pointer(lengths), pointer(a.weights.weight_hh), pointer(a.weights.bias_hh)
+    call.bias_ih, call.epsilon = pointer(a.weights.bias_ih), NORM_EPSILON
+    call.norm_x, call.norm = pointer(a.weights.norm_ih), pointer(a.weights.norm_hh)
+    call.per_unit, call.mask = pointer(a.weights.per_unit), pointer(a.mask)
+    if a.weights.weight_hr is not None:
+        call.projection, call.projection_bias = pointer(a.weights.weight_hr), pointer(a.weights.bias_hr)
         call.nonlinearity = _NONLINEARITIES[cell.output_nonlinearity]
     if a.zone:
         set_pointers(call.zone, a.zone)
@@ -39,7 +39,7 @@ def new_call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) ->
 def sizes(cell: Cell, a: Arguments) -> tuple[int, int]:
     """H and R."""
     size = a.state[0].shape[1]
-    return (size if a.weight_hr is None else a.weight_hr.shape[1]), size
+    return (size if a.weights.weight_hr is None else a.weights.weight_hr.shape[1]), size
 
 
 def set_pointers(pointers: Any, tensors: Sequence[Tensor | None]) -> None:

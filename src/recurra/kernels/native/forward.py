@@ -56,11 +56,11 @@ def forward(
     a, compiled = arguments, extension.best(cell)
     inputs = at_places(a.inputs, lengths)
     call = new_call(cell, a, lengths, reverse)
-    fuses = may_fuse(cell, compiled) and _fuses(a.inputs, a.weight_ih, a.weight_hh)
-    bias_ih = a.bias_ih if a.norm_ih is None else None  # else it comes after the normalisation
-    if not training and lengths is None and not compiled.mixes_units and a.weight_ih is not None and not a.zone:
-        return *in_segments(call, compiled, a.inputs, a.weight_ih, bias_ih, a.state), None
-    projected = read(call, inputs, a.weight_ih, bias_ih, fuses)
+    fuses = may_fuse(cell, compiled) and _fuses(a.inputs, a.weights.weight_ih, a.weights.weight_hh)
+    bias_ih = a.weights.bias_ih if a.weights.norm_ih is None else None  # else it comes after the normalisation
+    if not training and lengths is None and not compiled.mixes_units and not a.zone:
+        return *in_segments(call, compiled, a.inputs, a.weights.weight_ih, bias_ih, a.state), None
+    projected = read(call, inputs, a.weights.weight_ih, bias_ih, fuses)
     output, final = written(call, a.inputs, a.state)
     others: dict[str, Tensor] = {}
     if training:
@@ -87,11 +87,11 @@ def kept_shapes(cell: Cell, a: Arguments, places: int) -> dict[str, tuple[int, .
         shapes["before"] = (places, size)
     if cell.late_gates:
         shapes["modulated"] = (places, hidden)
-    if a.norm_hh is not None:
+    if a.weights.norm_hh is not None:
         shapes |= {"normed": (places, gates * hidden), "deviation": (places, gates)}
-    if a.norm_ih is not None:
+    if a.weights.norm_ih is not None:
         shapes |= {"normed_x": (places, gates * hidden), "deviation_x": (places, gates)}
-    if a.weight_hr is not None:
+    if a.weights.weight_hr is not None:
         shapes["unprojected"] = (places, hidden)
     return shapes
 
@@ -102,8 +102,6 @@ def may_fuse(cell: Cell, compiled: extension.CompiledCell) -> bool:
 
 
 def _fuses(inputs: Tensor, weight_ih: Tensor | None, weight_hh: Tensor | None) -> bool:
-    if weight_ih is None:
-        return False
     steps, batch, _ = inputs.shape
     count = weight_ih.numel() + (0 if weight_hh is None else weight_hh.numel())
     return is_worth_fusing(steps, batch, count * inputs.itemsize)

@@ -43,8 +43,8 @@ def recurrence_fake(
     new, shapes = a.inputs.new_empty, []
     if training:
         shapes += forwards.kept_shapes(cell, a, steps * batch).values()
-        if not extension.best(cell).mixes_units and a.weight_ih is not None:
-            shapes.append((steps * batch, a.weight_ih.shape[0]))
+        if not extension.best(cell).mixes_units:
+            shapes.append((steps * batch, a.weights.weight_ih.shape[0]))
     output, final = new(steps, batch, a.state[0].shape[1]), [new(part.shape) for part in a.state]
     return output, final, [new(shape) for shape in shapes]
 

@@ -35,8 +35,8 @@ def prepare(cell: Cell, a: Arguments, reverse: bool) -> Prepared:
     """From arguments with any inputs and state."""
     compiled = extension.best(cell)
     count = 0
-    if a.weight_ih is not None and may_fuse(cell, compiled):
-        count = a.weight_ih.numel() + (0 if a.weight_hh is None else a.weight_hh.numel())
+    if may_fuse(cell, compiled):
+        count = a.weights.weight_ih.numel() + (0 if a.weights.weight_hh is None else a.weights.weight_hh.numel())
     return Prepared(bytes(new_call(cell, a, None, reverse)), compiled, tuple(part.shape[1] for part in a.state), count)
 
 

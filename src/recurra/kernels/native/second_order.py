@@ -19,12 +19,12 @@ def results(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """What the engine gives of `Arguments.flat`: the outputs and the final state by part."""
     a = Arguments.of(flat)
-    per_unit = {} if a.per_unit is None else dict(zip(cell.per_unit, a.per_unit, strict=True))
-    weight_ih = a.inputs if a.weight_ih is None else a.weight_ih
+    per_unit = {} if a.weights.per_unit is None else dict(zip(cell.per_unit, a.weights.per_unit, strict=True))
+    weight_ih = a.inputs if a.weights.weight_ih is None else a.weights.weight_ih
     weights = Weights(
-        weight_ih, a.weight_hh, a.bias_ih, a.bias_hh, a.weight_hr, a.bias_hr, a.norm_ih, a.norm_hh, per_unit
+        weight_ih, a.weights.weight_hh, a.weights.bias_ih, a.weights.bias_hh, a.weights.weight_hr, a.weights.bias_hr, a.weights.norm_ih, a.weights.norm_hh, per_unit
     )
-    run = reference.run_projected if a.weight_ih is None else reference.run
+    run = reference.run_projected if a.weights.weight_ih is None else reference.run
     inputs = without_padding(a.inputs, lengths)
     return run(cell, inputs, a.state, weights, lengths, reverse, Masks(a.mask, a.zone or None))
 
