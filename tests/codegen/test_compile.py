@@ -382,7 +382,7 @@ def test_every_operation_compiles_and_computes(cache: Path) -> None:
             weights, state = draw_weights(Everything(), 3, 11, dtype), draw_state(Everything(), 5, 11, dtype=dtype)
             x = torch.randn(4, 5, 3, dtype=dtype).requires_grad_()
             output, final = kernels.run(backend, Everything(), x, state, weights)
-            wanted = [x, *state, weights.weight_hh, weights.bias_ih, weights.per_unit["p"]]
+            wanted = [x, *state, weights.weight_hh, weights.bias_ih, weights.per_unit]
             loss = output.sum() + final[1].square().sum()
             gradients = torch.autograd.grad(loss, wanted)
             size = max(gradient.abs().max().item() for gradient in gradients)

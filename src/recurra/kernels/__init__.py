@@ -1,6 +1,7 @@
 """Kernels: each runs a cell over a sequence; one pure function chooses between them."""
 
 from recurra.kernels.choose import BACKENDS, Choice, Request, choose
+from recurra.kernels.describe import describe
 from recurra.kernels.dispatch import intercepted, run
 from recurra.kernels.native.cell_keys import make_known
 from recurra.kernels.native.extension import compile_cell
@@ -16,6 +17,7 @@ __all__ = [
     "Weights",
     "choose",
     "compile_cell",
+    "describe",
     "intercepted",
     "make_known",
     "run",

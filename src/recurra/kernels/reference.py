@@ -12,7 +12,7 @@ from recurra.kernels.projections import (
 )
 from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["run", "run_projected", "step"]
+__all__ = ["run", "step"]
 
 
 def step(
@@ -76,19 +76,6 @@ def run(
         The outputs (T, B, R), zero at padding, and the final state by part.
     """
     projected = input_projection(cell, without_padding(inputs, lengths), weights)
-    return run_projected(cell, projected, state, weights, lengths, reverse, masks)
-
-
-def run_projected(
-    cell: Cell,
-    projected: Tensor,
-    state: tuple[Tensor, ...],
-    weights: Weights,
-    lengths: Tensor | None = None,
-    reverse: bool = False,
-    masks: Masks | None = None,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `run`, from the input projections of all steps (T, B, G * H)."""
     steps = projected.shape[0]
     valid = None
     if lengths is not None:

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.kernels import dispatch, torch_state
-from recurra.kernels.choose import Request, choose
-from recurra.kernels.native import extension
+from recurra.kernels.choose import choose
+from recurra.kernels.describe import describe, is_large
 from recurra.kernels.native import prepared as prepared_calls
-from recurra.kernels.native.arguments import arguments, stacked
+from recurra.kernels.native.arguments import arguments
 from recurra.kernels.native.prepared import Prepared
 from recurra.kernels.weights import Masks, Weights
 
@@ -55,16 +55,14 @@ class Runner:
         if lengths is None and masks is None and _is_plain(inputs, weights):
             prepared = self._prepared(backend, cell, inputs, weights, reverse)
             if prepared is not None and _fits(prepared, inputs, state):
-                per_unit = stacked(cell, weights)
-                bias = weights.bias_ih if weights.norm_ih is None else None  # else it comes after the normalisation
-                return prepared_calls.run_prepared(prepared, inputs, state, weights.weight_ih, bias, per_unit)
+                return prepared_calls.run_prepared(prepared, inputs, state, weights)
         return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
 
     def _prepared(self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> Prepared | None:
-        tensors = *weights[:-1], *weights.per_unit.values()
-        # Also which of them there are: a bias may become the other.
-        places = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in tensors]
-        key = backend, cell, reverse, inputs.shape[2], inputs.dtype, places
+        # Also which of them there are: a bias may become the other. Per-unit parameters are put together at each call.
+        places = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in weights[:-1]]
+        per_unit = None if weights.per_unit is None else (weights.per_unit.shape, weights.per_unit.dtype)
+        key = backend, cell, reverse, inputs.shape[2], inputs.dtype, places, per_unit
         found = self._found
         if found is None or found.key != key:
             found = self._found = _Found(key, _prepare(backend, cell, inputs, weights, reverse))
@@ -72,7 +70,7 @@ class Runner:
 
 
 def _tensors(weights: Weights) -> list[Tensor]:
-    return [*(tensor for tensor in weights[:-1] if tensor is not None), *weights.per_unit.values()]
+    return [tensor for tensor in weights if tensor is not None]
 
 
 def _is_plain(inputs: Tensor, weights: Weights) -> bool:
@@ -82,7 +80,7 @@ def _is_plain(inputs: Tensor, weights: Weights) -> bool:
         or torch_state.are_needed(inputs, *_tensors(weights))
         or torch_state.recorded()
         or torch_state.forward_mode()
-        or torch.is_autocast_enabled("cpu")
+        or torch_state.autocasts()
         or dispatch.is_intercepted()
     )
     return not looked_on and inputs.numel() > 0
@@ -93,9 +91,9 @@ def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse
     if inputs.device.type != "cpu":
         return None
     plain = all(w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu for w in _tensors(weights))
-    if not plain or extension.obstacle(cell):
+    if not plain:
         return None
-    request = Request(cell, "cpu", str(inputs.dtype), projected=weights.weight_hr is not None)
+    request = describe(backend, cell, inputs, projected=weights.weight_hr is not None)
     if choose(backend, request).backend != "native":
         return None
     hidden = weights.weight_ih.shape[0] // len(cell.gates)
@@ -106,7 +104,7 @@ def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse
 
 def _fits(prepared: Prepared, inputs: Tensor, state: tuple[Tensor, ...]) -> bool:
     """Whether the state is as the engine takes it, and the call no larger than those that are better off elsewhere."""
-    if not inputs.is_cpu or dispatch.is_large(state[0]):
+    if not inputs.is_cpu or is_large(state[0]):
         return False
     batch = inputs.shape[1]
     for part, size in zip(state, prepared.sizes, strict=True):

@@ -11,7 +11,16 @@ from torch._C._autograd import _get_current_graph_task_keep_graph
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor, maybe_current_level
 from torch.nn import Parameter
 
-__all__ = ["are_needed", "constant", "forward_mode", "graph_is_kept", "recorded", "requires_grad", "transformed"]
+__all__ = [
+    "are_needed",
+    "autocasts",
+    "constant",
+    "forward_mode",
+    "graph_is_kept",
+    "recorded",
+    "requires_grad",
+    "transformed",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PLAIN = {Tensor, Parameter}
@@ -54,6 +63,11 @@ def are_needed(*tensors: Tensor) -> bool:
     if torch.compiler.is_compiling() or transformed() or _len_torch_dispatch_stack() > 0:
         return True
     return not _PLAIN.issuperset(map(type, tensors))  # fake tensors, say
+
+
+def autocasts() -> bool:
+    """Whether torch.autocast chooses the precision of operations on a CPU."""
+    return torch.is_autocast_enabled("cpu")
 
 
 def requires_grad(tensor: Tensor) -> bool:

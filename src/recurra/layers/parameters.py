@@ -120,10 +120,11 @@ def parameters_by_name(module: nn.Module, names: Iterable[tuple[str, str]]) -> d
 
 
 def as_weights(cell: Cell, parameters: dict[str, Any]) -> Weights:
-    """Of the parameters by name, which are taken out."""
+    """Of the parameters by name, which are taken out: those of the units together, (P, H)."""
     if not cell.per_unit:
         return Weights(**parameters)
-    per_unit = {name: parameters.pop(name) for name in cell.per_unit}
+    hidden = parameters["weight_ih"].shape[0] // len(cell.gates)
+    per_unit = torch.stack([parameters.pop(name).expand(hidden) for name in cell.per_unit])
     return Weights(**parameters, per_unit=per_unit)
 
 

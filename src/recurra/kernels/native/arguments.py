@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-import torch
 from torch import Tensor
 
 from recurra.cells import Cell
@@ -91,7 +90,7 @@ def arguments(
     return Arguments(
         # Made contiguous here, where autograd sees it.
         inputs.contiguous(),
-        Weights(*[None if weight is None else weight.contiguous() for weight in weights]),
+        Weights(weight_ih.contiguous(), *map(_contiguous, weights[1:])),
         _contiguous(mask),
         () if zone is None else tuple(part.contiguous() for part in zone),
         tuple([part.contiguous() for part in state]),

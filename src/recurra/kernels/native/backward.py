@@ -63,7 +63,7 @@ def backward(
     d_final = [None if part is None else part.contiguous() for part in d_final]
     call.d_output = pointer(d_output)
     set_pointers(call.d_final, d_final)
-    d_x = _overwritten(cell, a, kept, places, rows) if overwrites else None
+    d_x = _overwritten(cell, kept, places, rows) if overwrites else None
     d_x = new(places, rows) if d_x is None else d_x
     normalised = a.weights.norm_ih is not None or a.weights.norm_hh is not None
     apart = compiled.mixes_units and (normalised or not compiled.shares_gradient)
@@ -103,12 +103,11 @@ def backward(
     return [*(found.get(name) for name in SINGLE), *(None for _ in a.state), *d_state]
 
 
-def _overwritten(cell: Cell, a: Arguments, kept: Kept, places: int, rows: int) -> Tensor | None:
+def _overwritten(cell: Cell, kept: Kept, places: int, rows: int) -> Tensor | None:
     """What was kept and is as large as the gradients of the projections, where each may go where one was read."""
     compiled = extension.best(cell)
     if not compiled.mixes_units:
-        is_callers = kept.projected is None or kept.projected.data_ptr() == a.inputs.data_ptr()
-        return None if is_callers else kept.projected
+        return kept.projected
     if compiled.kept == len(cell.gates) and not cell.late_gates:
         return kept.others["kept"].view(places, rows)
     return None

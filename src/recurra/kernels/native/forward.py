@@ -13,8 +13,9 @@ from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.native.call import new_call, pointer, set_pointers, sizes
 from recurra.kernels.native.valid_steps import at_places
+from recurra.kernels.weights import Weights
 
-__all__ = ["Kept", "forward", "in_segments", "is_worth_fusing", "kept_shapes", "may_fuse", "read", "written"]
+__all__ = ["Kept", "forward", "fused_weights", "fuses", "in_segments", "kept_shapes", "read", "written"]
 
 # The engine makes the input projection itself where both weights stay in a core's second-level cache and enough rows of
 # the batch share each reading of them, or where there are so few steps that another call would take longer.
@@ -56,15 +57,16 @@ def forward(
     a, compiled = arguments, extension.best(cell)
     inputs = at_places(a.inputs, lengths)
     call = new_call(cell, a, lengths, reverse)
-    fuses = may_fuse(cell, compiled) and _fuses(a.inputs, a.weights.weight_ih, a.weights.weight_hh)
+    steps, batch, _ = a.inputs.shape
+    fused = fuses(fused_weights(cell, compiled, a.weights), steps, batch, inputs.itemsize)
     bias_ih = a.weights.bias_ih if a.weights.norm_ih is None else None  # else it comes after the normalisation
     if not training and lengths is None and not compiled.mixes_units and not a.zone:
         return *in_segments(call, compiled, a.inputs, a.weights.weight_ih, bias_ih, a.state), None
-    projected = read(call, inputs, a.weights.weight_ih, bias_ih, fuses)
+    projected = read(call, inputs, a.weights.weight_ih, bias_ih, fused)
     output, final = written(call, a.inputs, a.state)
     others: dict[str, Tensor] = {}
     if training:
-        places = a.inputs.shape[0] * a.inputs.shape[1] if padded else inputs.shape[0]
+        places = steps * batch if padded else inputs.shape[0]
         others = {name: inputs.new_empty(shape) for name, shape in kept_shapes(cell, a, places).items()}
         for name, tensor in others.items():
             setattr(call, name, tensor.data_ptr())
@@ -96,30 +98,26 @@ def kept_shapes(cell: Cell, a: Arguments, places: int) -> dict[str, tuple[int, .
     return shapes
 
 
-def may_fuse(cell: Cell, compiled: extension.CompiledCell) -> bool:
-    """Whether the engine can make the input projection itself."""
-    return compiled.mixes_units and not cell.late_gates
+def fused_weights(cell: Cell, compiled: extension.CompiledCell, weights: Weights) -> int:
+    """Numbers of both weights, if the engine can make the input projection itself; else 0."""
+    if not compiled.mixes_units or cell.late_gates:
+        return 0
+    return weights.weight_ih.numel() + (0 if weights.weight_hh is None else weights.weight_hh.numel())
 
 
-def _fuses(inputs: Tensor, weight_ih: Tensor | None, weight_hh: Tensor | None) -> bool:
-    steps, batch, _ = inputs.shape
-    count = weight_ih.numel() + (0 if weight_hh is None else weight_hh.numel())
-    return is_worth_fusing(steps, batch, count * inputs.itemsize)
+def fuses(count: int, steps: int, batch: int, itemsize: int) -> bool:
+    """Whether the engine makes the input projection itself, with weights of `count` numbers (see `fused_weights`)."""
+    few = steps * batch <= _FEW_STEPS or (batch >= _FUSED_ROWS and count * itemsize <= _FUSED_BYTES)
+    return count > 0 and few
 
 
-def is_worth_fusing(steps: int, batch: int, weight_bytes: int) -> bool:
-    return steps * batch <= _FEW_STEPS or (batch >= _FUSED_ROWS and weight_bytes <= _FUSED_BYTES)
-
-
-def read(
-    call: extension.Call, inputs: Tensor, weight_ih: Tensor | None, bias_ih: Tensor | None, fuses: bool
-) -> Tensor | None:
+def read(call: extension.Call, inputs: Tensor, weight_ih: Tensor, bias_ih: Tensor | None, fused: bool) -> Tensor | None:
     """Let the engine read the inputs, or the projections of all steps, which are returned."""
-    if fuses:
+    if fused:
         call.features, call.inputs, call.weight_ih = inputs.shape[-1], inputs.data_ptr(), pointer(weight_ih)
         return None
     # One large product for all steps: torch's is as fast as they come.
-    projected = inputs if weight_ih is None else linear(inputs, weight_ih, bias_ih)
+    projected = linear(inputs, weight_ih, bias_ih)
     call.x = projected.data_ptr()
     return projected
 

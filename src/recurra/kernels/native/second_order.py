@@ -8,8 +8,7 @@ from torch.func import vjp, vmap
 from recurra.cells import Cell
 from recurra.kernels import reference
 from recurra.kernels.native.arguments import Arguments
-from recurra.kernels.projections import without_padding
-from recurra.kernels.weights import Masks, Weights
+from recurra.kernels.weights import Masks
 
 __all__ = ["gradients", "gradients_of_gradients", "results"]
 
@@ -19,14 +18,7 @@ def results(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """What the engine gives of `Arguments.flat`: the outputs and the final state by part."""
     a = Arguments.of(flat)
-    per_unit = {} if a.weights.per_unit is None else dict(zip(cell.per_unit, a.weights.per_unit, strict=True))
-    weight_ih = a.inputs if a.weights.weight_ih is None else a.weights.weight_ih
-    weights = Weights(
-        weight_ih, a.weights.weight_hh, a.weights.bias_ih, a.weights.bias_hh, a.weights.weight_hr, a.weights.bias_hr, a.weights.norm_ih, a.weights.norm_hh, per_unit
-    )
-    run = reference.run_projected if a.weights.weight_ih is None else reference.run
-    inputs = without_padding(a.inputs, lengths)
-    return run(cell, inputs, a.state, weights, lengths, reverse, Masks(a.mask, a.zone or None))
+    return reference.run(cell, a.inputs, a.state, a.weights, lengths, reverse, Masks(a.mask, a.zone or None))
 
 
 def gradients(
