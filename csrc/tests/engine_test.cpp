@@ -203,9 +203,9 @@ int main() {
   good &= check_threads<recurra::baseline::Name, double>(#Name);
   RECURRA_CELLS(RECURRA_CHECK)
   // One of each kind: dense, with late gates, with parameters, elementwise.
-  good &= check_all<recurra::baseline::GatedRecurrentUnit, float>("GatedRecurrentUnit");
-  good &= check_all<recurra::baseline::MinimalGatedUnit, float>("MinimalGatedUnit");
-  good &= check_threads<recurra::baseline::PeepholeMemory, float>("PeepholeMemory");
+  good &= check_all<recurra::baseline::GRU, float>("GRU");
+  good &= check_all<recurra::baseline::MGU, float>("MGU");
+  good &= check_threads<recurra::baseline::PeepholeLSTM, float>("PeepholeLSTM");
   good &= check_threads<recurra::baseline::IndependentRelu, float>("IndependentRelu");
   good &= all_taken();
   std::puts(good ? "the engine agrees with the plain loop" : "the engine FAILED");
