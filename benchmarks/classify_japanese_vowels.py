@@ -14,7 +14,7 @@ from statistics import mean
 import numpy as np
 import torch
 
-from recurra.data.labelled_series import LabelledSeries, read_labelled_series
+from recurra.data.labelled.series import LabelledSeries, read_labelled_series
 from recurra.tasks.classify import Classifier
 from recurra.tasks.classify.given import take
 

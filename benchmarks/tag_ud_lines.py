@@ -12,7 +12,7 @@ from statistics import mean
 
 import torch
 
-from recurra.data.conll import read_conll
+from recurra.data.text.conll import read_conll
 from recurra.tasks.tag import Tagger
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "ud_lines"

@@ -33,20 +33,28 @@ def main() -> None:
         folder = None if options.out is None else options.out / f"seed-{seed}"
         translator = Translator(**SETTINGS | {"seed": seed, "max_steps": options.max_steps})
         resume = folder is not None and (folder / "run.json").is_file()
-        translator.fit(pair("train"), pair("val"), folder, resume)
+        translator.fit(pair("train"), validation=pair("val"), folder=folder, resume=resume)
         result = translator.training_result
         assert result is not None
-        beam, greedy = translator.evaluate(test), translator.evaluate(test, Search(beam_size=1))
+        beam, greedy = translator.evaluate(test), translator.evaluate(test, search=Search(beam_size=1))
         rows.append(
-            [beam.model.bleu, greedy.model.bleu, beam.model.chrf, result.best_loss, result.seconds, beam.seconds]
+            [
+                beam.scores["BLEU"],
+                greedy.scores["BLEU"],
+                beam.scores["chrF2"],
+                result.best_loss,
+                result.seconds,
+                beam.facts["seconds"],
+            ]
         )
         show(str(seed), rows[-1])
         translators.append(translator)
     show("mean", [mean(column) for column in zip(*rows, strict=True)])
     together = translators[0].evaluate(test, ensemble=translators[1:])
-    show("ensemble", [together.model.bleu, float("nan"), together.model.chrf, *[float("nan")] * 2, together.seconds])
-    show("copy", [together.copy.bleu, float("nan"), together.copy.chrf, *[float("nan")] * 3])
-    print(f"BLEU {together.model.bleu_signature}\nchrF2 {together.model.chrf_signature}")
+    blank, scores, copy = float("nan"), together.scores, together.baselines["copy the source"]
+    show("ensemble", [scores["BLEU"], blank, scores["chrF2"], blank, blank, together.facts["seconds"]])
+    show("copy", [copy["BLEU"], blank, copy["chrF2"], blank, blank, blank])
+    print("\n".join(together.notes))
 
 
 def pair(name: str) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra import cells, codegen, data, errors, inspection, kernels, layers, models, ops, tasks, training
-    from recurra.data.series import Columns
+    from recurra.data.series.series_set import Columns
     from recurra.kernels import compile_cell
     from recurra.layers import (
         GRU,
@@ -64,7 +64,7 @@ __all__ = [
 
 _NAMES = {
     "Classifier": "recurra.tasks.classify",
-    "Columns": "recurra.data.series",
+    "Columns": "recurra.data.series.series_set",
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",
     "Tagger": "recurra.tasks.tag",

@@ -1,4 +1,4 @@
-"""The errors Recurra raises. Each message names the culprit and the way out."""
+"""The errors that Recurra raises. Each message names the cause and says what to do."""
 
 import copyreg
 from typing import Any
@@ -18,21 +18,21 @@ __all__ = [
 
 
 class RecurraError(Exception):
-    """Base of every error raised on purpose by Recurra."""
+    """The base class of all errors that Recurra raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Rebuilt from the message alone, so that an error crosses from a worker process to its parent.
+        # An error is pickled as its message alone; a worker process can then send it to its parent.
         return copyreg.__newobj__, (type(self), *self.args)  # type: ignore[attr-defined]
 
 
 class ParameterError(RecurraError, ValueError):
-    """A parameter has a value it may not have.
+    """A parameter has an invalid value.
 
     Args:
-        name: the parameter as the caller wrote it.
-        expected: what would have been accepted.
-        got: the value received.
-        hint: the way out, where it does not follow from `expected`.
+        name: the parameter's name, as the caller writes it.
+        expected: the values that are accepted.
+        got: the value that was received.
+        hint: a sentence that says what to do, if this does not follow from `expected`.
     """
 
     def __init__(self, name: str, expected: str, got: object, hint: str = "") -> None:
@@ -47,19 +47,19 @@ class ShapeError(RecurraError, ValueError):
 
 
 class DataError(RecurraError, ValueError):
-    """A file or frame cannot be used as it is; the message names the file, the series and the row."""
+    """A file or frame has a fault. The message names the file, the series and the row."""
 
 
 class BackendError(RecurraError, RuntimeError):
-    """A backend asked for by name cannot serve this cell, device or dtype."""
+    """A backend that was requested by name does not support this cell, device or dtype."""
 
 
 class CellError(RecurraError, ValueError):
-    """A cell's equations cannot be compiled; the message names the cell, the line and the way out."""
+    """A cell's equations cannot be compiled. The message names the cell and the line, and says what to do."""
 
 
 class InPlaceError(CellError):
-    """A cell's equations change what they are given, the state before the step or a projection."""
+    """A cell's equations modify their arguments in place: the previous state or a projection."""
 
 
 class CompilerError(RecurraError, RuntimeError):
@@ -67,7 +67,7 @@ class CompilerError(RecurraError, RuntimeError):
 
 
 class RunError(RecurraError, RuntimeError):
-    """A run folder is missing, damaged, or not what the command needs."""
+    """A run folder is missing, damaged, or of the wrong kind for the command."""
 
 
 class MissingExtraError(RecurraError, ImportError):

@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost or left half-written."""
+"""Writing files atomically: a crash never leaves a partly written file."""
 
 import os
 from collections.abc import Callable
@@ -11,14 +11,16 @@ __all__ = ["prepare_folder", "write_atomically", "write_text"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Replace a file whole: written aside, synced, renamed; a crash leaves the old or the new, never a part.
+    """Replace a file atomically. After a crash the file has its old or its new content, never part of one.
+
+    The content goes to a temporary file beside `path`, which is synced to disk and renamed.
 
     Args:
-        path: the file.
-        write: writes the content to the path it is given.
+        path: the file to replace or create.
+        write: a function that writes the content to the path it receives.
 
     Raises:
-        RunError: where the folder cannot be written or the disk is full; the old file is untouched.
+        RunError: the folder cannot be written, or the disk is full. The old file is unchanged.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -35,15 +37,15 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file whole, in UTF-8; raises as `write_atomically`."""
+    """Replace a text file atomically, in UTF-8. Raises RunError, see `write_atomically`."""
     write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def prepare_folder(path: Path) -> None:
-    """Make a folder and its parents, and see that it can be written.
+    """Create a folder and its parents, and check that it can be written.
 
     Raises:
-        RunError: where it cannot.
+        RunError: the folder cannot be created or written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

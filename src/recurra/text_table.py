@@ -10,7 +10,7 @@ _CONTROL_BUT_LINES = re.compile(r"(?![\t\n])" + _CONTROL.pattern)
 
 
 def text_table(lines: Sequence[Sequence[str]]) -> str:
-    """Cells in columns, the first aligned to the left and the others to the right, a line each."""
+    """Lay out cells in columns, one line per row. The first column is left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -21,12 +21,15 @@ def text_table(lines: Sequence[Sequence[str]]) -> str:
 
 
 def shown_text(text: str) -> str:
-    """A text for a terminal, with its line ends and tabs and nothing else that controls it."""
+    """The text with its control characters replaced, except newlines and tabs; it is safe to print to a terminal."""
     return _CONTROL_BUT_LINES.sub("\ufffd", text)
 
 
 def one_line(text: str, longest: int = 40) -> str:
-    """A name from a file, for a terminal: no line breaks, nothing that controls it, a long one without its middle."""
+    """A name on one line, safe to print to a terminal.
+
+    Control characters are replaced, and a name of more than `longest` characters loses its middle.
+    """
     shown = _CONTROL.sub("\ufffd", " ".join(text.split()))
     if len(shown) <= longest:
         return shown
@@ -34,6 +37,6 @@ def one_line(text: str, longest: int = 40) -> str:
     return f"{shown[: longest - 1 - end]}…{shown[-end:]}"
 
 
-def percent(share: float) -> str:
-    """A share in percent, with two digits after the point."""
-    return f"{100 * share:.2f}"
+def percent(fraction: float) -> str:
+    """A fraction in percent, with two decimals."""
+    return f"{100 * fraction:.2f}"

@@ -236,7 +236,7 @@ def test_bad_data_is_one_line_and_leaves_no_run(case: str, tmp_path: Path, capsy
         (["--horizon=two"], "horizon: expected a whole number, got 'two'"),
         (["--folds=-1"], "folds: expected 0 or more, got -1"),
         (["--folds=12"], "no steps are left to learn from with 60 steps held out"),
-        (["--cell=tcn"], "cell: expected one of rnn, "),
+        (["--cell=tcn"], "cell: expected one of cfc, "),
         (["--conformal=maybe"], "conformal: expected true or false, got 'maybe'"),
         (["--dropout=much"], "dropout: expected a number, got 'much'"),
         (["--context-length=long"], "context_length: expected a whole number, got 'long'"),
@@ -374,7 +374,7 @@ def test_the_demo_replaces_its_runs_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     from recurra.cli import demo
-    from recurra.data.series import Columns
+    from recurra.data.series.series_set import Columns
 
     settings = ForecastSettings(horizon=6, max_steps=2, hidden_size=4, batch_size=4, device="cpu")
     monkeypatch.setattr(demo, "_RUNS", {"air_passengers": (settings, Columns(), 2)})

@@ -34,7 +34,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(files: Path) -> Path:
     folder = files / "run"
     assert (
-        main(["train", "translate", *_data(files), "--valid", str(files / "test.tsv"), "--out", str(folder), *OPTIONS])
+        main(
+            [
+                "train",
+                "translate",
+                *_data(files),
+                "--validation",
+                str(files / "test.tsv"),
+                "--out",
+                str(folder),
+                *OPTIONS,
+            ]
+        )
         == 0
     )
     return folder
@@ -65,29 +76,29 @@ def test_train_evaluate_predict(files: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(["train", "translate", *_data(files), "--out", str(run), *OPTIONS]) == 0
     found = capsys.readouterr().out
     assert (run / "training.png").read_bytes().startswith(b"\x89PNG")
-    assert "40 sentence pairs" in found
+    assert "38 sentence pairs" in found
     assert "trained 4 steps" in found
     assert "perplexity" in found
-    assert f"recurra predict {run}" in found
+    assert f"recurra evaluate {run}" in found
     assert main(["evaluate", str(run), "--data", str(files / "test.tsv"), "--beam-size", "2"]) == 0
     found = capsys.readouterr().out
     assert "4 sentences" in found
     assert "copy the source" in found
     assert "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in found
-    scores = json.loads((run / "evaluation" / "scores.json").read_text())
-    assert set(scores["model"]) == {"bleu", "chrf", "bleu_signature", "chrf_signature"}
-    assert len((run / "evaluation" / "translations.txt").read_text().splitlines()) == 4
+    scores = json.loads((run / "evaluation" / "evaluation.json").read_text())
+    assert set(scores["methods"]["model"]) == {"BLEU", "chrF2"}
+    assert len((run / "evaluation" / "translations.csv").read_text().splitlines()) == 5
     assert main([*("predict", str(run), "--data", str(files / "train.de.gz")), "--out", str(tmp_path / "out.txt")]) == 0
     assert len((tmp_path / "out.txt").read_text().split("\n")) == 41
 
 
 def test_options_can_stand_in_a_file(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    names = [option[2:].replace("-", "_") for option in OPTIONS[::2]]
+    names = [option[2:] for option in OPTIONS[::2]]
     lines = [f"{name}: {value}" for name, value in zip(names, OPTIONS[1::2], strict=True)]
     lines.append(f"data: [{files / 'train.de.gz'}, {files / 'train.en'}]")
     (tmp_path / "run.yaml").write_text("\n".join(lines))
     assert main(["train", "translate", "--config", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "run")]) == 0
-    assert "40 sentence pairs" in capsys.readouterr().out
+    assert "38 sentence pairs" in capsys.readouterr().out
 
 
 def test_predict_reads_standard_input(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
@@ -150,7 +161,7 @@ def test_resume_goes_on(files: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     command = ["train", "translate", *_data(files), "--out", str(tmp_path / "run"), *OPTIONS]
     assert main(command) == 0
     assert main(command) == 2
-    assert "already holds a run. Go on with it (--resume)" in capsys.readouterr().err
+    assert "already holds a run. Resume it (--resume)" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 0
 
 
@@ -164,7 +175,7 @@ def test_wrong_input_is_one_line(
         ([*train, "--data", str(files / "train.en"), str(tmp_path / "short")], "has 40 lines and"),
         ([*train, "--data", str(tmp_path / "empty"), str(tmp_path / "short")], "empty: the file is empty"),
         ([*train, "--data", str(tmp_path / "short")], "line 1: expected source and target, separated by a tab"),
-        ([*train, "--data", "a", "b", "c"], "data: expected two files, or one table"),
+        ([*train, "--data", "a", "b", "c"], "data: expected a file of source lines and one of target"),
         ([*train, *_data(files), "--attention", "none"], "attention: expected one of additive, dot, general"),
         ([*train, *_data(files), "--vocabulary-size", "262"], "vocabulary_size: expected at least"),
         (["evaluate", str(run), "--data", str(tmp_path / "nothing.tsv")], "no such file"),

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from recurra.data import samples
-from recurra.data.read_series import read_series
-from recurra.data.series import Columns
-from recurra.data.series_frame import series_from_frame
+from recurra.data.series.frame import series_from_frame
+from recurra.data.series.read import read_series
+from recurra.data.series.series_set import Columns
 from recurra.errors import ParameterError
 
 

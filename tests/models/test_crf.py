@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recurra.data.tag_schemes import allowed_transitions, scheme_tags, spans_of, tags_of
+from recurra.data.text.tag_schemes import allowed_transitions, scheme_tags, spans_of, tags_of
 from recurra.errors import ParameterError, ShapeError
 from recurra.models import LinearChain, LinearChainCRF
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recurra.data.batch import Batch
+from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
 from recurra.training import Estimator, Run, Trainer, TrainingSettings, load_checkpoint, read_run, write_run
 

@@ -245,3 +245,17 @@ def test_a_disk_that_fills_up_ends_training_in_one_line_and_leaves_a_run_to_resu
     assert load_last(folder).values["step"] == 8
     make_trainer(folder, module=ManyToOne(seed=5)).fit(resume=True)
     assert_same_run(folder, tmp_path / "straight")
+
+
+@pytest.mark.parametrize("schedule", ["constant", "OneCycleLR", "CosineAnnealingLR", "LinearLR"])
+def test_a_finished_run_is_continued_with_more_steps(schedule: str, tmp_path: Path) -> None:
+    """The learning rate is then that of a run of the new length, at the same step."""
+    settings = {"schedule": schedule, "validate_every": 10}
+    make_trainer(tmp_path / "run", settings=settings).fit()
+    result = make_trainer(tmp_path / "run", settings=settings | {"max_steps": 30}).fit(resume=True)
+    make_trainer(tmp_path / "whole", settings=settings | {"max_steps": 30}).fit()
+    assert result.steps == 30
+    rates = [{row["step"]: float(row["learning_rate"]) for row in rows(tmp_path / name)} for name in ("run", "whole")]
+    assert rates[0]["30"] == pytest.approx(rates[1]["30"], rel=1e-5)
+    with pytest.raises(RunError, match="max_steps"):
+        make_trainer(tmp_path / "run", settings=settings | {"max_steps": 10}).fit(resume=True)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import recurra
-from recurra.data.lanes import Lanes
+from recurra.data.batches.lanes import Lanes
 from recurra.errors import ParameterError, RunError
 from recurra.training import Batch, Trainer, TrainingInterruptedError, TrainingSettings, Truncation
 

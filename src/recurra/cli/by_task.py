@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recurra.errors import ParameterError, RunError
 
-__all__ = ["run_by_task"]
+__all__ = ["is_derived", "run_by_task"]
 
 
 def run_by_task(command: str, tasks: Sequence[str], arguments: Sequence[str]) -> int:
@@ -39,3 +39,15 @@ def run_by_task(command: str, tasks: Sequence[str], arguments: Sequence[str]) ->
     if task not in tasks:
         raise RunError(f"{folder}: a run of task {task!r}, and `recurra {command}` is for {', '.join(tasks)}")
     return import_module(f"recurra.cli.{command}_{task}").run(arguments)
+
+
+def is_derived(arguments: Sequence[str]) -> bool:
+    """Whether the run that is named is of a task with one class."""
+    for name in arguments:
+        path = Path(name) / "run.json"
+        if path.is_file():
+            try:
+                return '"class"' in path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                return False
+    return False

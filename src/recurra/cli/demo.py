@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recurra.cli.parsing import make_parser, parse, show_warnings
-from recurra.data.series import Columns
+from recurra.data.series.series_set import Columns
 from recurra.tasks.forecast import ForecastSettings
 from recurra.tasks.forecast.commands import evaluate, train
 from recurra.training import has_run

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     rank = os.environ.get("RANK", "0")  # of this process among those of torchrun
     try:
-        return import_module(f"recurra.cli.{command}").run(rest)
+        return _run(command, rest)
     except RecurraError as error:
         print(f"recurra{'' if rank == '0' else f', process {rank}'}: error: {error}", file=sys.stderr)
         return 2
@@ -52,6 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    from recurra.cli import commands
+    from recurra.cli.by_task import is_derived
+
+    if command == "train" and arguments and (":" in arguments[0] or arguments[0] in commands.task_names()):
+        return commands.train(arguments)
+    if command not in ("train", "demo", "info") and is_derived(arguments):
+        return commands.run_verb(command, arguments)
+    return import_module(f"recurra.cli.{command}").run(arguments)
 
 
 def _help() -> str:

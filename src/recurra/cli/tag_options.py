@@ -5,7 +5,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from recurra.cli.parsing import names
-from recurra.data.conll import ConllColumns
+from recurra.data.text.conll import ConllColumns
 
 __all__ = ["add_file_options", "columns_of"]
 

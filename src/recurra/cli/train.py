@@ -15,7 +15,6 @@ _TASKS = {
     "forecast": "recurra.cli.train_forecast",
     "language": "recurra.cli.train_language",
     "tag": "recurra.cli.train_tag",
-    "translate": "recurra.cli.train_translate",
 }
 
 

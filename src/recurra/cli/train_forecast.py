@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recurra.cli.parsing import make_parser, names, numbers, parse, show_warnings, whole_numbers
-from recurra.data.series import Columns
+from recurra.data.series.series_set import Columns
 from recurra.errors import ParameterError
 from recurra.tasks.forecast import ForecastSettings
 from recurra.tasks.forecast.commands import train

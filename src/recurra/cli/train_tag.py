@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from recurra.cli.parsing import make_parser, names, numbers, parse, show_warnings
-from recurra.data.conll import ConllColumns
+from recurra.data.text.conll import ConllColumns
 from recurra.tasks.tag import TagSettings
 from recurra.tasks.tag.commands import train
 from recurra.training import TrainingInterruptedError

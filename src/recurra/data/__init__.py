@@ -1,4 +1,4 @@
-"""Time-series data: frequencies, readers and samples. Its modules load on first use."""
+"""Data by kind: series, text, labelled examples, batches, files and samples. The samples load on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,6 @@
 """Topologies built from recurrent layers."""
 
-from recurra.data.word_encoding import Tokens
+from recurra.data.text.word_encoding import Tokens
 from recurra.models.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention, Memory, coverage_loss
 from recurra.models.attention_decoder import AttentionDecoder, DecoderState
 from recurra.models.bridge import Bridge

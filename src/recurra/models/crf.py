@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.data.ignored import IGNORED
+from recurra.data.batches.ignored import IGNORED
 from recurra.errors import ShapeError
 from recurra.shapes import check_lengths, check_positive, check_shape
 

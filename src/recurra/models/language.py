@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, embedding, linear, log_softmax
 
 from recurra.cells import Cell
-from recurra.data.ignored import is_ignored
+from recurra.data.batches.ignored import is_ignored
 from recurra.errors import ParameterError
 from recurra.layers import Recurrent, VariationalDropout
 from recurra.shapes import check_positive, check_probability

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
-from recurra.data.ignored import IGNORED
-from recurra.data.word_encoding import Tokens
+from recurra.data.batches.ignored import IGNORED
+from recurra.data.text.word_encoding import Tokens
 from recurra.layers import Recurrent, VariationalDropout
 from recurra.models.character_encoder import CharacterEncoder
 from recurra.models.crf import LinearChain, LinearChainCRF

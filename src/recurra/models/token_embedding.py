@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from recurra.data.word_encoding import Tokens
+from recurra.data.text.word_encoding import Tokens
 from recurra.models.character_encoder import CharacterEncoder
 from recurra.shapes import check_positive, check_shape
 

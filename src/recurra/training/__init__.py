@@ -1,19 +1,24 @@
-"""Training: the loop, optimisation by torch's names, checkpoints, the log."""
+"""Training: the loop, optimisation by torch's names, checkpoints, the log. Names load on first use."""
 
-from recurra.data.batch import WHOLE, Batch, Share
-from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from recurra.training.estimator import Estimator, Model, Run
-from recurra.training.evaluation import Mean, evaluate
-from recurra.training.log import TrainingLog, read_log
-from recurra.training.losses import sequence_loss, true_steps
-from recurra.training.optimization import make_optimizer, make_schedule
-from recurra.training.penalties import ActivationPenalties
-from recurra.training.process_group import Processes, goes_on, joined, processes
-from recurra.training.run import has_run, read_run, write_run
-from recurra.training.run_files import load_last
-from recurra.training.settings import CLIPPINGS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingSettings
-from recurra.training.trainer import Trainer, TrainingInterruptedError, TrainingResult
-from recurra.training.truncation import Truncation
+from typing import TYPE_CHECKING
+
+from recurra.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from recurra.data.batches.batch import WHOLE, Batch, Share
+    from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from recurra.training.estimator import Estimator, Model, Run
+    from recurra.training.evaluation import Mean, evaluate
+    from recurra.training.log import TrainingLog, read_log
+    from recurra.training.losses import sequence_loss, true_steps
+    from recurra.training.optimization import make_optimizer, make_schedule
+    from recurra.training.penalties import ActivationPenalties
+    from recurra.training.process_group import Processes, goes_on, joined, processes
+    from recurra.training.run import has_run, read_run, write_run
+    from recurra.training.run_files import load_last
+    from recurra.training.settings import CLIPPINGS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingSettings
+    from recurra.training.trainer import Trainer, TrainingInterruptedError, TrainingResult
+    from recurra.training.truncation import Truncation
 
 __all__ = [
     "CLIPPINGS",
@@ -52,3 +57,66 @@ __all__ = [
     "true_steps",
     "write_run",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "recurra.data.batches.batch": (
+            "WHOLE",
+            "Batch",
+            "Share",
+        ),
+        "recurra.training.checkpoint": (
+            "Checkpoint",
+            "load_checkpoint",
+            "save_checkpoint",
+        ),
+        "recurra.training.estimator": (
+            "Estimator",
+            "Model",
+            "Run",
+        ),
+        "recurra.training.evaluation": (
+            "Mean",
+            "evaluate",
+        ),
+        "recurra.training.log": (
+            "TrainingLog",
+            "read_log",
+        ),
+        "recurra.training.losses": (
+            "sequence_loss",
+            "true_steps",
+        ),
+        "recurra.training.optimization": (
+            "make_optimizer",
+            "make_schedule",
+        ),
+        "recurra.training.penalties": ("ActivationPenalties",),
+        "recurra.training.process_group": (
+            "Processes",
+            "goes_on",
+            "joined",
+            "processes",
+        ),
+        "recurra.training.run": (
+            "has_run",
+            "read_run",
+            "write_run",
+        ),
+        "recurra.training.run_files": ("load_last",),
+        "recurra.training.settings": (
+            "CLIPPINGS",
+            "OPTIMIZERS",
+            "PRECISIONS",
+            "SCHEDULES",
+            "TrainingSettings",
+        ),
+        "recurra.training.trainer": (
+            "Trainer",
+            "TrainingInterruptedError",
+            "TrainingResult",
+        ),
+        "recurra.training.truncation": ("Truncation",),
+    },
+)

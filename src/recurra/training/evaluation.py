@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recurra.data.batch import Batch
+from recurra.data.batches.batch import Batch
 from recurra.training.carried import detach
 
 __all__ = ["Mean", "evaluate"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recurra.data.ignored import is_ignored
+from recurra.data.batches.ignored import is_ignored
 from recurra.errors import ParameterError, ShapeError
 from recurra.shapes import check_lengths, check_shape
 

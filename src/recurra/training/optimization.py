@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from typing import Any
 
 import torch
@@ -89,10 +90,26 @@ def schedule_values(schedule: Any) -> dict[str, Any] | None:
     return {name: value for name, value in schedule.state_dict().items() if isinstance(value, plain)}
 
 
-def restore_schedule(schedule: Any, values: dict[str, Any] | None) -> None:
-    """Load what `schedule_values` gave; after `restore_optimizer`, whose groups hold the learning rate."""
-    if schedule is not None and values is not None:
+def restore_schedule(schedule: Any, values: dict[str, Any] | None, replanned: bool = False) -> None:
+    """Load what `schedule_values` returned; after `restore_optimizer`, whose groups hold the learning rate.
+
+    Args:
+        schedule: a new one.
+        values: those of the run so far.
+        replanned: whether `max_steps` has changed. The rate is then that of the new schedule at this step.
+    """
+    if schedule is None or values is None:
+        return
+    if not replanned or isinstance(schedule, lr_scheduler.ReduceLROnPlateau):
         schedule.load_state_dict(dict(values))
+        return
+    for group in schedule.optimizer.param_groups:
+        group["lr"] = group["initial_lr"]
+    with warnings.catch_warnings():
+        # The optimiser made its steps in an earlier process, of which torch does not know.
+        warnings.filterwarnings("ignore", "Detected call of")
+        for _ in range(values["last_epoch"]):
+            schedule.step()
 
 
 def split_optimizer(optimizer: Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +17,10 @@ from torch import nn
 from torch.distributed import Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn.parallel import DistributedDataParallel
 
-from recurra.data.batch import Share
+from recurra.data.batches.batch import Share
+from recurra.errors import RecurraError, RunError
 
-__all__ = ["Processes", "agent", "goes_on", "joined", "processes"]
+__all__ = ["Processes", "agent", "goes_on", "joined", "processes", "speaking_first"]
 
 _PLACE = "recurra/store"
 _PATIENCE = 300.0  # seconds, for a first process on a slow machine
@@ -98,6 +99,33 @@ def joined() -> Iterator[Processes]:
         yield processes()
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def speaking_first() -> Iterator[None]:
+    """Join the processes that torchrun started, of which only the first prints; alone, nothing changes.
+
+    Raises:
+        RunError: contact with another process is lost.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    try:
+        with (
+            joined() as group,
+            open(os.devnull, "w") as nowhere,
+            nullcontext() if group.is_first else redirect_stdout(nowhere),
+        ):
+            yield
+    except RuntimeError as error:
+        # torch has no class of its own for it.
+        if isinstance(error, RecurraError) or not any(name in str(error).lower() for name in ("gloo", "nccl")):
+            raise
+        raise RunError(
+            "contact with another process is lost; torchrun starts all of them again, from the last checkpoint, as "
+            f"often as --max-restarts says ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def _store() -> Store:

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 import recurra
-from recurra.data.batch import Batch
+from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
 from recurra.files import prepare_folder, write_text
+from recurra.progress import Progress
 from recurra.training.averaging import Averaging
 from recurra.training.checkpoint import Checkpoint
 from recurra.training.evaluation import Mean
@@ -75,14 +75,15 @@ class Trainer:
             (None at the first), and the keyword `resets` where the batch has them.
         loss: from the module's output and the batch's target, a scalar: a mean over what the batch's weight counts.
         batches: the batch of a number, 1 and up. A pure function of the number, so that a run that is resumed sees
-            what it would have seen. Of several processes each gives its own part (`recurra.data.batch.Share`).
+            what it would have seen. Of several processes each gives its own part (`recurra.data.batches.batch.Share`).
         settings: how to train.
         validate: the loss to minimise, of the module in evaluation mode, without gradients; a number that is the same
             in all processes, or the `Mean` of this one's part. None for no validation.
         folder: where checkpoints, the best weights and the log go, the same for all processes; None to keep nothing.
         tensorboard: also log to TensorBoard, in `folder/tensorboard`.
         checkpoint_seconds: the longest time without saving.
-        progress: a bar with time to go; None shows it only in a terminal.
+        progress: True: a bar with loss and time left; False: none; None: a bar in a terminal or a notebook, and a line
+            every half minute elsewhere.
         truncation: truncated backpropagation through time: batches are segments of streams, and the state is carried
             from one to the next. None where each batch is whole.
         record: what else `training.json` in the folder should say, such as how weights were initialised.
@@ -114,7 +115,7 @@ class Trainer:
         self._truncation = truncation
         self._record = record
         self._processes = processes()
-        self._hide_progress = True if not self._processes.is_first else None if progress is None else not progress
+        self._show_progress = progress if self._processes.is_first else False
         self._files = RunFiles(folder, settings.keep) if folder else None
         segment_length = getattr(batches, "segment_length", None)
         if truncation and segment_length not in (None, truncation.segment_length):
@@ -185,14 +186,7 @@ class Trainer:
         saved = time.monotonic()
         smooth = math.nan
         started = time.monotonic() - self._seconds
-        bar = tqdm(
-            total=settings.max_steps,
-            initial=self._step,
-            desc="training",
-            unit="step",
-            disable=self._hide_progress,
-        )
-        with bar:
+        with Progress(settings.max_steps, self._step, show=self._show_progress) as progress:
             while self._step < settings.max_steps:
                 if self._patience_spent():
                     return True
@@ -209,11 +203,10 @@ class Trainer:
                 if self._step % settings.validate_every == 0 or self._step == settings.max_steps:
                     validation = self._run_validation()
                 self._log(log, updated, validation)
-                bar.update()
                 shown = {"loss": f"{smooth:.4f}"}
                 if math.isfinite(self._best_loss):
                     shown["best"] = f"{self._best_loss:.4f}"
-                bar.set_postfix(shown, refresh=False)
+                progress.update(shown)
                 stop, late = self._agree(guard.requested, time.monotonic() - saved > self._checkpoint_seconds)
                 if stop:
                     self._save(log)
@@ -367,7 +360,8 @@ class Trainer:
         before = last.values.get("settings", {})
         settings = json.loads(json.dumps(asdict(self._settings)))  # a tuple comes back from a file as a list
         truncation = None if self._truncation is None else asdict(self._truncation)
-        changed = [name for name, value in settings.items() if name not in before or before[name] != value]
+        free = {"keep"} if settings["max_steps"] <= last.values.get("step", 0) else {"keep", "max_steps"}
+        changed = [name for name, value in settings.items() if name not in free and before.get(name) != value]
         if last.values.get("truncation") != truncation:
             changed.append("truncation")
         if last.values.get("processes") != self._processes.count:
@@ -380,7 +374,8 @@ class Trainer:
 
     def _load(self, last: Checkpoint) -> None:
         values = last.values
-        self._update.load(last)
+        replanned = values["settings"]["max_steps"] != self._settings.max_steps
+        self._update.load(last, replanned)
         self._module.load_state_dict(last.group("model"))
         self._averaging.load_state_dict(last.group("average"), values["averaging"])
         self._step = values["step"]
@@ -389,6 +384,9 @@ class Trainer:
         self._clipped_since, self._logged_step = values["clipped_since"], values["logged_step"]
         self._best_step, self._waiting_since = values["best_step"], values["waiting_since"]
         self._best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
+        if replanned:
+            # A run that had stopped for want of a better validation starts to wait anew.
+            self._waiting_since = self._step
         restore_generators(last.group(f"generator.{self._processes.rank}"), self._update.device)
 
     def _open_log(self) -> TrainingLog | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from recurra.data.batch import Batch
+from recurra.data.batches.batch import Batch
 from recurra.training.carried import detach
 from recurra.training.evaluation import call
 

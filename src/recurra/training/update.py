@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from recurra.data.batch import Batch
+from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
 from recurra.training.carried import fill, is_finite, plain_of, tensors_of
 from recurra.training.checkpoint import Checkpoint
@@ -169,8 +169,12 @@ class Updater:
             "first": self._first,
         }
 
-    def load(self, checkpoint: Checkpoint) -> None:
-        """Go on from what `save` put into a checkpoint; before the module's weights are loaded.
+    def load(self, checkpoint: Checkpoint, replanned: bool = False) -> None:
+        """Continue from what `save` put into a checkpoint; called before the module's weights are loaded.
+
+        Args:
+            checkpoint: what `save` wrote.
+            replanned: whether `max_steps` has changed since.
 
         Raises:
             KeyError, RuntimeError, ValueError: where the checkpoint is of another module or other settings.
@@ -178,7 +182,7 @@ class Updater:
         values = checkpoint.values
         self._state = self._load_state(checkpoint) if values["carries"] else None
         restore_optimizer(self._optimizer, checkpoint.group("optimizer"), values["optimizer"])
-        restore_schedule(self._schedule, values["schedule"])
+        restore_schedule(self._schedule, values["schedule"], replanned)
         self._clipping.load_state_dict(values["clipping"])
         self._scaler.load_state_dict(values["scaler"])
         self._health.load_state_dict(values["health"])

@@ -6,7 +6,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import NearestCentroid
 
 from made_classes import series, several, texts
-from recurra.data.word_encoding import WordEncoding
+from recurra.data.text.word_encoding import WordEncoding
 from recurra.tasks.classify import ClassifySettings
 from recurra.tasks.classify.baseline import Baseline, fit_baseline
 from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from recurra.data.word_encoding import UNKNOWN, WordEncoding
+from recurra.data.text.word_encoding import UNKNOWN, WordEncoding
 from recurra.errors import DataError
 from recurra.tasks.classify import ClassifySettings
 from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, SeriesEncoding, TextEncoding

@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from made_classes import series, series_csv, several, several_csv, texts, texts_csv
-from recurra.data.word_vectors import WordVectors
+from recurra.data.text.word_vectors import WordVectors
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.tasks.classify import Classifier, ClassifySettings, Prediction, Reading
 from recurra.tasks.classify.calibration import fit_temperature

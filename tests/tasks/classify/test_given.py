@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.data.labelled_series import LabelledSeries
-from recurra.data.labelled_texts import LabelledTexts
+from recurra.data.labelled.series import LabelledSeries
+from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import DataError, ParameterError
 from recurra.tasks.classify import Reading
 from recurra.tasks.classify.given import as_items, split, take

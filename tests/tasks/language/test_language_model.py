@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.data.lanes import Lanes
+from recurra.data.batches.lanes import Lanes
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.tasks.language import LanguageModel, LanguageSettings, reader
 from recurra.tasks.language.reader import Reader

@@ -1,6 +1,6 @@
 import pytest
 
-from recurra.data.conll import Sentence
+from recurra.data.text.conll import Sentence
 from recurra.errors import DataError
 from recurra.tasks.tag.baseline import MostFrequentTags
 from recurra.tasks.tag.encoding import TagSet

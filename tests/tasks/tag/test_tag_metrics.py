@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import accuracy_score, classification_report
 
-from recurra.data.conll import Sentence
+from recurra.data.text.conll import Sentence
 from recurra.tasks.tag.metrics import score
 from recurra.training.counts import Counts
 

@@ -9,9 +9,9 @@ import torch
 from numpy.testing import assert_allclose
 
 from made_sentences import columns, conllu, sentences
-from recurra.data.conll import ConllColumns, Sentence
-from recurra.data.tag_schemes import Span
-from recurra.data.word_vectors import WordVectors
+from recurra.data.text.conll import ConllColumns, Sentence
+from recurra.data.text.tag_schemes import Span
+from recurra.data.text.word_vectors import WordVectors
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.tasks.tag import Tagger, TagSettings
 from recurra.training import load_last
@@ -210,7 +210,7 @@ def test_resumed_is_as_undisturbed(tmp_path: Path) -> None:
         if step == 7:
             raise StopError
 
-    from recurra.data.buckets import Buckets
+    from recurra.data.batches.buckets import Buckets
 
     original = Buckets.__call__
     with pytest.MonkeyPatch.context() as patch:

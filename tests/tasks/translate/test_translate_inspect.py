@@ -3,11 +3,10 @@ import pytest
 import torch
 from made_pairs import fitted, make_pairs
 
-from recurra.data.subwords import Subwords
+from recurra.data.text.subwords import Subwords
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Inspection
 from recurra.tasks.translate import Translator
-from recurra.tasks.translate.inspect import inspect_translator
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +16,13 @@ def translator() -> Translator:
 
 @pytest.fixture(scope="module")
 def found(translator: Translator) -> Inspection:
-    return inspect_translator(translator, make_pairs(20, 2, 4), row=3)
+    return translator.inspect(make_pairs(20, 2, 4), row=3)
 
 
 def test_encoder_and_decoder_are_seen_into(translator: Translator, found: Inspection) -> None:
     source, target = (side[2] for side in make_pairs(20, 2, 4))
-    model = translator.model
-    read, written = len(model.source.encode(source)) + 1, len(model.target.encode(target))
+    model = translator.fitted
+    read, written = len(model.learned.source.encode(source)) + 1, len(model.learned.target.encode(target))
     rows = found.unrolled.rows
     assert [row.name for row in rows] == ["encoder forward", "encoder reverse", "decoder.recurrent forward"]
     assert [(row.first, len(row.through_time)) for row in rows] == [(0, read), (0, read), (read, written)]
@@ -36,9 +35,9 @@ def test_encoder_and_decoder_are_seen_into(translator: Translator, found: Inspec
 
 def test_the_output_is_the_log_probability_of_the_last_subword(translator: Translator, found: Inspection) -> None:
     source, target = (side[2] for side in make_pairs(20, 2, 4))
-    model = translator.model
-    tokens = torch.tensor([[*model.source.encode(source), Subwords.end]])
-    written = [Subwords.begin, *model.target.encode(target)]
+    model = translator.fitted
+    tokens = torch.tensor([[*model.learned.source.encode(source), Subwords.end]])
+    written = [Subwords.begin, *model.learned.target.encode(target)]
     with torch.no_grad():
         state = model.network.eval().begin(tokens, torch.tensor([tokens.shape[1]]))
         for token in written[:-2]:
@@ -60,7 +59,7 @@ def test_attributions_are_complete(found: Inspection) -> None:
 
 @pytest.mark.parametrize("options", [{"input_feeding": False, "cell": "gru"}, {"num_layers": 2, "bridge": "copy"}])
 def test_every_kind_of_decoder(options: dict[str, object]) -> None:
-    found = inspect_translator(fitted(max_steps=1, **options), make_pairs(6, 2, 3), subword=2)
+    found = fitted(max_steps=1, **options).inspect(make_pairs(6, 2, 3), subword=2)
     assert len(found.unrolled.rows) == 3 * int(str(options.get("num_layers", 1)))
     assert found.words.loss.startswith("the surprise of subword 2 of the translation")
     assert {row.first > 0 for row in found.unrolled.rows if "decoder" in row.name} == {True}
@@ -69,19 +68,19 @@ def test_every_kind_of_decoder(options: dict[str, object]) -> None:
 
 
 def test_punctuation_is_passed_over(translator: Translator) -> None:
-    found = inspect_translator(translator, (["eins zwei"], ["one two . ."]))
+    found = translator.inspect((["eins zwei"], ["one two . ."]))
     assert found.words.drawn.removeprefix("log-probability of ").strip("▁") in "two"
     assert found.gradients.sequences == 1
 
 
 def test_what_cannot_be_looked_at(translator: Translator) -> None:
     with pytest.raises(ParameterError, match="row: expected 1 to 20, those of the sentences given, got 21"):
-        inspect_translator(translator, make_pairs(20), row=21)
+        translator.inspect(make_pairs(20), row=21)
     with pytest.raises(ParameterError, match=r"subword: expected 1 to \d+, those of the translation, got 99"):
-        inspect_translator(translator, make_pairs(20), subword=99)
+        translator.inspect(make_pairs(20), subword=99)
     with pytest.raises(ParameterError, match="row: expected a pair of 1 to 30 subwords in each language, got 2"):
-        inspect_translator(translator, (["eins", ""], ["one", "two"]), row=2)
+        translator.inspect((["eins", ""], ["one", "two"]), row=2)
     with pytest.raises(DataError, match="no pair has 1 to 30 subwords in each language"):
-        inspect_translator(translator, ([""], ["one"]))
+        translator.inspect(([""], ["one"]))
     with pytest.raises(DataError, match="no sentence pairs are in it"):
-        inspect_translator(translator, ([], []))
+        translator.inspect(([], []))

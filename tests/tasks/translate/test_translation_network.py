@@ -6,11 +6,11 @@ import torch
 from made_pairs import TINY, make_pairs
 from torch.nn import functional as F
 
-from recurra.data.parallel import ParallelText
-from recurra.data.subwords import Subwords
-from recurra.tasks.translate.network import TranslationNetwork, smoothed_loss
+from recurra.cells import find_cell
+from recurra.data.text.parallel import ParallelText
+from recurra.data.text.subwords import Subwords
+from recurra.tasks.translate.network import PairLoss, TranslationNetwork
 from recurra.tasks.translate.pairs import EncodedPairs
-from recurra.tasks.translate.settings import TranslationSettings
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,8 @@ def pairs() -> EncodedPairs:
 
 def make(**changes: Any) -> TranslationNetwork:
     torch.manual_seed(1)
-    return TranslationNetwork(TranslationSettings(**TINY | changes), 300, 300).double().eval()
+    sizes = {name: TINY[name] for name in ("hidden_size", "embedding_size")}
+    return TranslationNetwork(300, 300, cell=find_cell("lstm"), **sizes | changes).double().eval()
 
 
 @pytest.mark.parametrize("input_feeding", [False, True])
@@ -52,9 +53,9 @@ def test_the_loss_of_a_batch_is_the_mean_over_true_steps(pairs: EncodedPairs):
     total = 0.0
     for n in range(12):
         one = pairs.batch([n], CPU)
-        total += float(smoothed_loss(network(one.inputs)[0], one.target, 0.1, 1.0)) * one.weight
+        total += float(PairLoss(0.1, 1.0)(network(one.inputs)[0], one.target)) * one.weight
     assert len(output.logits) == len(whole.target) == whole.weight
-    assert float(smoothed_loss(output, whole.target, 0.1, 1.0)) == pytest.approx(total / whole.weight)
+    assert float(PairLoss(0.1, 1.0)(output, whole.target)) == pytest.approx(total / whole.weight)
 
 
 def test_label_smoothing_is_a_mixture_with_the_uniform(pairs: EncodedPairs):
@@ -62,9 +63,9 @@ def test_label_smoothing_is_a_mixture_with_the_uniform(pairs: EncodedPairs):
     output, _ = make()(batch.inputs)
     log_probs = output.logits.log_softmax(1)
     mixed = 0.9 * F.one_hot(batch.target, 300) + 0.1 / 300
-    torch.testing.assert_close(smoothed_loss(output, batch.target, 0.1, 0.0), -(mixed * log_probs).sum(1).mean())
+    torch.testing.assert_close(PairLoss(0.1, 0.0)(output, batch.target), -(mixed * log_probs).sum(1).mean())
     torch.testing.assert_close(
-        smoothed_loss(output, batch.target, 0.0, 2.0),
+        PairLoss(0.0, 2.0)(output, batch.target),
         F.cross_entropy(output.logits, batch.target) + 2 * output.repeated,
     )
 

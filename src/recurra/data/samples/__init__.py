@@ -1,4 +1,4 @@
-"""Small real data sets that come with the package; README.md beside them gives sources and licences."""
+"""Small real data sets in the package. Their sources and licences are in README.md beside them."""
 
 from importlib import resources
 from pathlib import Path
@@ -15,15 +15,15 @@ _NAMES = ("air_passengers", "weather")
 
 
 def names() -> tuple[str, ...]:
-    """The samples there are."""
+    """The names of the samples."""
     return _NAMES
 
 
 def path(name: str) -> Path:
-    """The sample's file (.csv.gz), for `recurra.data.read_series.read_series` and the command line.
+    """The file (.csv.gz) of a sample, for `recurra.data.series.read.read_series` and the command line.
 
     Raises:
-        ParameterError: no such sample.
+        ParameterError: there is no sample with this name.
     """
     if name not in _NAMES:
         raise ParameterError("sample", " or ".join(map(repr, _NAMES)), name)
@@ -48,13 +48,13 @@ def weather() -> "pl.DataFrame":
 
     Returns:
         (26112, 6): unique_id, ds (datetime), y (temperature, °F), humid (relative humidity, %), wind_speed
-        (mph), pressure (sea level, hPa); null where not recorded.
+        (mph), pressure (sea level, hPa). Values that were not recorded are null.
     """
     return _read("weather", "%Y-%m-%d %H:%M")
 
 
 def _read(name: str, stamp_format: str) -> "pl.DataFrame":
-    # Here, so that polars does not load where only a sample's name or path is asked for.
+    # The import is here because names and paths of samples need no polars.
     import polars as pl
 
     return pl.read_csv(path(name), infer_schema=False).with_columns(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.word_encoding import WordEncoding
+from recurra.data.text.word_encoding import WordEncoding
 from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
 from recurra.tasks.classify.labels import LabelSet
 

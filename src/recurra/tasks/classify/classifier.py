@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from recurra.data.labelled_texts import LabelledTexts
-from recurra.data.word_vectors import WordVectors, read_word_vectors
+from recurra.data.labelled.texts import LabelledTexts
+from recurra.data.text.word_vectors import WordVectors, read_word_vectors
 from recurra.errors import DataError
 from recurra.tasks.classify.baseline import Baseline, fit_baseline
 from recurra.tasks.classify.calibration import Reliability, reliability

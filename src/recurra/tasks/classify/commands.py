@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.labelled_texts import LabelledTexts
+from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.classify.classifier import Classifier, Evaluation

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.buckets import collate
-from recurra.data.word_encoding import UNKNOWN, EncodedSentences, Tokens, WordEncoding
+from recurra.data.batches.buckets import collate
+from recurra.data.text.word_encoding import UNKNOWN, EncodedSentences, Tokens, WordEncoding
 from recurra.errors import DataError
 from recurra.tasks.classify.pieces import cut
 from recurra.tasks.classify.settings import ClassifySettings

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.word_encoding import UNKNOWN, Tokens
+from recurra.data.text.word_encoding import UNKNOWN, Tokens
 from recurra.inspection import Attribution, integrated_gradients
 from recurra.tasks.classify.encoding import Steps, TextEncoding
 from recurra.tasks.classify.fitted import FittedClassifier

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.batch import Batch
-from recurra.data.buckets import Buckets
-from recurra.data.labelled_texts import LabelledTexts
-from recurra.data.word_encoding import WordEncoding, vector_table
-from recurra.data.word_vectors import WordVectors
+from recurra.data.batches.batch import Batch
+from recurra.data.batches.buckets import Buckets
+from recurra.data.labelled.texts import LabelledTexts
+from recurra.data.text.word_encoding import WordEncoding, vector_table
+from recurra.data.text.word_vectors import WordVectors
 from recurra.errors import ParameterError
 from recurra.tasks.classify.calibration import fit_temperature
 from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.buckets import Buckets
+from recurra.data.batches.buckets import Buckets
 from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, SeriesEncoding, TextEncoding
 from recurra.tasks.classify.labels import LabelSet
 from recurra.tasks.classify.network import ClassifierNetwork, make_network

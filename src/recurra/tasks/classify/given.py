@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recurra.data.csv_frame import csv_header
-from recurra.data.labelled_series import LabelledSeries, read_labelled_series
-from recurra.data.labelled_texts import LabelledTexts, read_labelled_texts
-from recurra.data.text_file import read_text
+from recurra.data.files.csv_frame import csv_header
+from recurra.data.files.text_file import read_text
+from recurra.data.labelled.series import LabelledSeries, read_labelled_series
+from recurra.data.labelled.texts import LabelledTexts, read_labelled_texts
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Format", "Items", "Reading", "as_items", "split", "take", "values_of"]

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra import inspection
-from recurra.data.ignored import is_ignored
-from recurra.data.labelled_texts import LabelledTexts
+from recurra.data.batches.ignored import is_ignored
+from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
 from recurra.inspection import Inspection, Words, report_inspection
 from recurra.tasks.classify.classifier import Classifier

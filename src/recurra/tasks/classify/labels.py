@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.ignored import IGNORED
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.batches.ignored import IGNORED
+from recurra.data.text.vocabulary import Vocabulary
 from recurra.errors import DataError, ParameterError
 from recurra.text_table import one_line
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.cells import find_cell
-from recurra.data.ignored import is_ignored
-from recurra.data.word_encoding import Tokens
+from recurra.data.batches.ignored import is_ignored
+from recurra.data.text.word_encoding import Tokens
 from recurra.models import CharacterEncoder, SequenceClassifier, TokenEmbedding
 from recurra.tasks.classify.encoding import SeriesEncoding, Steps, TextEncoding
 from recurra.tasks.classify.settings import ClassifySettings

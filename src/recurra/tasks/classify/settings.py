@@ -25,7 +25,7 @@ class ClassifySettings(TrainingSettings):
     """A classifier of texts or series: its network, and, as `TrainingSettings` has it, how it is trained.
 
     Args:
-        cell: a name of `recurra.cells.NAMES` (lstm, gru, rnn, slstm ...), or "module:Class" of a cell of your own.
+        cell: a name of `recurra.cells.NAMES` (lstm, gru, elman, slstm ...), or "module:Class" of a cell of your own.
         num_layers: recurrent layers.
         hidden_size: units of each direction of a layer.
         bidirectional: whether sequences are also read backward.

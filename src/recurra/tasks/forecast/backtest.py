@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from recurra.data.series import SeriesSet
+from recurra.data.series.series_set import SeriesSet
 from recurra.errors import DataError, RunError
 from recurra.tasks.forecast.baselines import naive, seasonal_naive
 from recurra.tasks.forecast.conformal import interval_pairs, nominal_percent

@@ -9,12 +9,12 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from recurra.data.frequency import Frequency
-from recurra.data.future import attach_future, future_rows_missing
-from recurra.data.read_series import attach_future_file, continuation, read_series
-from recurra.data.series import Columns, SeriesSet
-from recurra.data.series_frame import series_from_frame
-from recurra.data.stamps import stamp_text
+from recurra.data.series.frame import series_from_frame
+from recurra.data.series.frequency import Frequency
+from recurra.data.series.future import attach_future, future_rows_missing
+from recurra.data.series.read import attach_future_file, continuation, read_series
+from recurra.data.series.series_set import Columns, SeriesSet
+from recurra.data.series.stamps import stamp_text
 from recurra.errors import DataError, ParameterError
 from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
 from recurra.tasks.forecast.fit import make_trainer, prepare

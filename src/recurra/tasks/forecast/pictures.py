@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from recurra.data.series import Series, SeriesSet
+from recurra.data.series.series_set import Series, SeriesSet
 from recurra.files import prepare_folder, write_atomically
 from recurra.tasks.forecast.backtest import Backtest
 from recurra.tasks.forecast.conformal import interval_pairs, nominal_percent

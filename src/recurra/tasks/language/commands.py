@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.text_file import read_text
+from recurra.data.files.text_file import read_text
 from recurra.errors import ParameterError
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.language.corpus import Corpus, read_corpus

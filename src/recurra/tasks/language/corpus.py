@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recurra.data.text_file import read_text
+from recurra.data.files.text_file import read_text
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Corpus", "read_corpus"]

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from recurra.data.tokens import EncodedText, Tokenization
+from recurra.data.text.tokens import EncodedText, Tokenization
 from recurra.errors import DataError
 from recurra.tasks.language.fitted import FittedModel
 from recurra.tasks.language.ngram import ORDER, ngram_surprise

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from recurra.data.batch import Batch
-from recurra.data.lanes import Lanes
-from recurra.data.tokens import EncodedText
+from recurra.data.batches.batch import Batch
+from recurra.data.batches.lanes import Lanes
+from recurra.data.text.tokens import EncodedText
 from recurra.models import RecurrentLanguageModel
 from recurra.tasks.language.fitted import FittedModel
 from recurra.training import Mean, Trainer, evaluate, processes

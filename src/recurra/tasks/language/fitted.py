@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from recurra.cells import find_cell
-from recurra.data.tokens import Tokenization
+from recurra.data.text.tokens import Tokenization
 from recurra.layers import initialize
 from recurra.models import RecurrentLanguageModel
 from recurra.tasks.language.settings import LanguageSettings

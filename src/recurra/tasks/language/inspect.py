@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra import inspection
-from recurra.data.text_file import read_text
+from recurra.data.files.text_file import read_text
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Inspection, Words, report_inspection
 from recurra.tasks.language.language_model import LanguageModel

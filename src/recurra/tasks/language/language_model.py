@@ -9,7 +9,7 @@ from typing import Self, overload
 import numpy as np
 import torch
 
-from recurra.data.tokens import EncodedText, Tokenization, learn_tokens
+from recurra.data.text.tokens import EncodedText, Tokenization, learn_tokens
 from recurra.errors import DataError, ParameterError
 from recurra.shapes import check_positive
 from recurra.tasks.language.corpus import Corpus, read_corpus

@@ -7,7 +7,7 @@ from typing import Self
 
 import torch
 
-from recurra.data.tokens import EncodedText, tokenization_from_json
+from recurra.data.text.tokens import EncodedText, tokenization_from_json
 from recurra.errors import DataError, RunError
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.language.corpus import Corpus

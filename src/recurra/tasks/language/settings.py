@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recurra.cells import find_cell
-from recurra.data.tokens import TOKENS
+from recurra.data.text.tokens import TOKENS
 from recurra.errors import ParameterError
 from recurra.shapes import check_positive, check_probability
 from recurra.training import TrainingSettings, Truncation
@@ -23,7 +23,7 @@ class LanguageSettings(TrainingSettings):
             text; needs the extra `text`).
         vocabulary_size: tokens at most; where None, all words and characters, and 2000 subwords.
         min_count: occurrences below which a word or a character is unknown.
-        cell: a name of `recurra.cells.NAMES` (lstm, gru, rnn, slstm ...), or "module:Class" of a cell of your own.
+        cell: a name of `recurra.cells.NAMES` (lstm, gru, elman, slstm ...), or "module:Class" of a cell of your own.
         num_layers: recurrent layers.
         hidden_size: units of each layer.
         embedding_size: features of a token; where None the hidden size with `tied`, else the smaller of it and 256.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recurra.data.conll import Sentence
+from recurra.data.text.conll import Sentence
 
 __all__ = ["MostFrequentTags"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.conll import ConllColumns
-from recurra.data.tag_schemes import entity_types
+from recurra.data.text.conll import ConllColumns
+from recurra.data.text.tag_schemes import entity_types
 from recurra.errors import ParameterError
 from recurra.tasks.tag.encoding import TagSet
 from recurra.tasks.tag.files import Format, Given, read_tagged

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recurra.data.conll import Sentence
-from recurra.data.ignored import IGNORED
-from recurra.data.tag_schemes import entity_types, recognise_scheme, scheme_tags, spans_of, tags_of
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.batches.ignored import IGNORED
+from recurra.data.text.conll import Sentence
+from recurra.data.text.tag_schemes import entity_types, recognise_scheme, scheme_tags, spans_of, tags_of
+from recurra.data.text.vocabulary import Vocabulary
 from recurra.errors import DataError
 
 __all__ = ["TagSet"]

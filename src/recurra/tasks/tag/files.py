@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from recurra.data.conll import ConllColumns, ConllText, Sentence, is_conllu, read_conll
-from recurra.data.token_lines import TokenLines, read_token_lines
+from recurra.data.text.conll import ConllColumns, ConllText, Sentence, is_conllu, read_conll
+from recurra.data.text.token_lines import TokenLines, read_token_lines
 from recurra.errors import DataError, ParameterError
 from recurra.tasks.tag.run import Layout
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.buckets import Buckets
-from recurra.data.conll import Sentence
-from recurra.data.ignored import IGNORED
-from recurra.data.word_encoding import EncodedSentences, WordEncoding, vector_table
-from recurra.data.word_vectors import WordVectors
+from recurra.data.batches.buckets import Buckets
+from recurra.data.batches.ignored import IGNORED
+from recurra.data.text.conll import Sentence
+from recurra.data.text.word_encoding import EncodedSentences, WordEncoding, vector_table
+from recurra.data.text.word_vectors import WordVectors
 from recurra.errors import DataError, ParameterError
 from recurra.models import IndependentTags, LinearChain
 from recurra.tasks.tag.encoding import TagSet

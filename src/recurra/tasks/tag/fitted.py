@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import find_cell
-from recurra.data.buckets import Buckets
-from recurra.data.tag_schemes import allowed_transitions
-from recurra.data.word_encoding import EncodedSentences, WordEncoding
+from recurra.data.batches.buckets import Buckets
+from recurra.data.text.tag_schemes import allowed_transitions
+from recurra.data.text.word_encoding import EncodedSentences, WordEncoding
 from recurra.models import CharacterEncoder, LinearChainCRF, SequenceTagger
 from recurra.tasks.tag.encoding import TagSet
 from recurra.tasks.tag.settings import TagSettings

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from recurra import inspection
-from recurra.data.conll import ConllColumns, Sentence
-from recurra.data.ignored import IGNORED
-from recurra.data.word_encoding import EncodedSentences
+from recurra.data.batches.ignored import IGNORED
+from recurra.data.text.conll import ConllColumns, Sentence
+from recurra.data.text.word_encoding import EncodedSentences
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Inspection, Words, report_inspection
 from recurra.tasks.tag.files import Format, read_tagged, read_to_tag

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recurra.data.conll import Sentence
-from recurra.data.tag_schemes import recognise_scheme, spans_of
+from recurra.data.text.conll import Sentence
+from recurra.data.text.tag_schemes import recognise_scheme, spans_of
 from recurra.training.counts import Counts
 
 __all__ = ["Scores", "score"]

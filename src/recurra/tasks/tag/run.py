@@ -10,8 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from recurra.data.conll import ConllColumns, Sentence
-from recurra.data.word_encoding import WordEncoding
+from recurra.data.text.conll import ConllColumns, Sentence
+from recurra.data.text.word_encoding import WordEncoding
 from recurra.errors import RunError
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.tag.baseline import MostFrequentTags

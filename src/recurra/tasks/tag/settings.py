@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recurra.cells import find_cell
-from recurra.data.tag_schemes import SCHEMES
+from recurra.data.text.tag_schemes import SCHEMES
 from recurra.errors import ParameterError
 from recurra.shapes import check_positive, check_probability
 from recurra.training import TrainingSettings
@@ -20,7 +20,7 @@ class TagSettings(TrainingSettings):
         output: "crf" (all tags of a sentence together) or "softmax" (each by itself).
         scheme: in which tags of entities are learned, "iobes", "iob2" or "iob1", whatever scheme the file is in; tags
             of no entity, such as parts of speech, have none.
-        cell: a name of `recurra.cells.NAMES` (lstm, gru, rnn, slstm ...), or "module:Class" of a cell of your own.
+        cell: a name of `recurra.cells.NAMES` (lstm, gru, elman, slstm ...), or "module:Class" of a cell of your own.
         num_layers: bidirectional recurrent layers.
         hidden_size: units of each direction of a layer.
         word_size: features of a word's embedding.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from recurra.data.conll import ConllColumns
-from recurra.data.tag_schemes import SCHEMES, Span, recognise_scheme, spans_of, split_tag
-from recurra.data.word_vectors import WordVectors, read_word_vectors
+from recurra.data.text.conll import ConllColumns
+from recurra.data.text.tag_schemes import SCHEMES, Span, recognise_scheme, spans_of, split_tag
+from recurra.data.text.word_vectors import WordVectors, read_word_vectors
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder, write_text
 from recurra.tasks.tag.baseline import MostFrequentTags

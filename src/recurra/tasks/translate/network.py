@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.cells import find_cell
-from recurra.data.subwords import Subwords
+from recurra.cells import Cell
+from recurra.data.text.subwords import Subwords
 from recurra.layers import Recurrent
 from recurra.models import (
     AdditiveAttention,
@@ -23,9 +23,8 @@ from recurra.models import (
     coverage_loss,
 )
 from recurra.tasks.translate.pairs import Pairs
-from recurra.tasks.translate.settings import TranslationSettings
 
-__all__ = ["Output", "SearchState", "TranslationNetwork", "smoothed_loss"]
+__all__ = ["Output", "PairLoss", "SearchState", "TranslationNetwork"]
 
 
 class Output(NamedTuple):
@@ -67,39 +66,53 @@ class TranslationNetwork(nn.Module):
     """Reads source subwords and predicts those of the target (Luong et al. 2015).
 
     Args:
-        settings: of the translator.
         source_size: subwords of the source vocabulary.
         target_size: V, subwords of the target vocabulary.
+        cell: of encoder and decoder.
+        num_layers: see `Translator`, and so the others.
     """
 
-    def __init__(self, settings: TranslationSettings, source_size: int, target_size: int) -> None:
+    def __init__(
+        self,
+        source_size: int,
+        target_size: int,
+        *,
+        cell: Cell,
+        num_layers: int = 1,
+        hidden_size: int = 512,
+        embedding_size: int = 256,
+        attention: str = "additive",
+        coverage: bool = False,
+        input_feeding: bool = True,
+        bridge: str = "dense",
+        tied_embeddings: str = "all",
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        cell, hidden, embedding = find_cell(settings.cell), settings.hidden_size, settings.embedding_size
-        self.target_embedding = _embedding(target_size, embedding)
-        tied = settings.tied_embeddings
-        self.source_embedding = self.target_embedding if tied == "all" else _embedding(source_size, embedding)
-        layers, dropout = settings.num_layers, settings.dropout
+        self.target_embedding = _embedding(target_size, embedding_size)
+        tied = tied_embeddings
+        self.source_embedding = self.target_embedding if tied == "all" else _embedding(source_size, embedding_size)
         self.encoder = Recurrent(
-            cell, embedding, hidden // 2, layers, dropout=dropout, bidirectional=True, batch_first=True
+            cell, embedding_size, hidden_size // 2, num_layers, dropout=dropout, bidirectional=True, batch_first=True
         )
         self.decoder = AttentionDecoder(
             cell,
-            embedding,
-            hidden,
-            _attention(settings),
-            layers,
-            attentional_size=embedding if tied != "none" else hidden,
-            input_feeding=settings.input_feeding,
+            embedding_size,
+            hidden_size,
+            _attention(attention, hidden_size, coverage),
+            num_layers,
+            attentional_size=embedding_size if tied != "none" else hidden_size,
+            input_feeding=input_feeding,
             dropout=dropout,
         )
-        self.bridge = Bridge(self.encoder, self.decoder.recurrent, settings.bridge)
+        self.bridge = Bridge(self.encoder, self.decoder.recurrent, bridge)
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(self.decoder.attentional_size, target_size)
         if tied != "none":
             self.readout.weight = self.target_embedding.weight
         # Embeddings of a variance of 1 / E serve as softmax weights, those of a variance of 1 as inputs (Vaswani et
         # al. 2017, section 3.4).
-        self._scale = math.sqrt(embedding)
+        self._scale = math.sqrt(embedding_size)
 
     def forward(self, pairs: Pairs) -> tuple[Output, Any]:
         """Read the source, predict each subword of the target from those before.
@@ -140,10 +153,21 @@ class TranslationNetwork(nn.Module):
         return self.dropout(embedding(tokens) * self._scale)
 
 
-def smoothed_loss(output: Output, target: Tensor, label_smoothing: float, coverage_penalty: float) -> Tensor:
-    """The mean cross-entropy with targets (N,), smoothed (Szegedy et al. 2016), and the penalty of attending again."""
-    loss = F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
-    return loss + coverage_penalty * output.repeated if coverage_penalty else loss
+@dataclass(frozen=True)
+class PairLoss:
+    """The mean cross-entropy with targets (N,), smoothed (Szegedy et al. 2016), and a penalty of repeated attention.
+
+    Attributes:
+        label_smoothing: the fraction of each target's probability that is spread over the vocabulary.
+        coverage_penalty: the weight of repeated attention.
+    """
+
+    label_smoothing: float
+    coverage_penalty: float
+
+    def __call__(self, output: Output, target: Tensor) -> Tensor:
+        loss = F.cross_entropy(output.logits, target, label_smoothing=self.label_smoothing)
+        return loss + self.coverage_penalty * output.repeated if self.coverage_penalty else loss
 
 
 def _embedding(size: int, features: int) -> nn.Embedding:
@@ -152,10 +176,9 @@ def _embedding(size: int, features: int) -> nn.Embedding:
     return embedding
 
 
-def _attention(settings: TranslationSettings) -> Attention:
-    size, coverage = settings.hidden_size, settings.coverage
-    if settings.attention == "additive":
+def _attention(kind: str, size: int, coverage: bool) -> Attention:
+    if kind == "additive":
         return AdditiveAttention(size, size, coverage=coverage)
-    if settings.attention == "dot":
+    if kind == "dot":
         return DotAttention(size, coverage=coverage)
     return GeneralAttention(size, size, coverage=coverage)

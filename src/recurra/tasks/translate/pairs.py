@@ -1,6 +1,7 @@
 """Sentence pairs as the network reads them."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -8,12 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.batch import WHOLE, Batch, Share
-from recurra.data.buckets import Buckets, collate
-from recurra.data.parallel import ParallelText
-from recurra.data.subwords import Subwords
+from recurra.data.batches.batch import WHOLE, Batch, Share
+from recurra.data.batches.buckets import Buckets, collate
+from recurra.data.text.parallel import ParallelText
+from recurra.data.text.subwords import Subwords
+from recurra.errors import DataError
+from recurra.tasks.translate.data import SentencePairs
 
-__all__ = ["EncodedPairs", "Pairs", "source_tensors"]
+__all__ = ["EncodedPairs", "Pairs", "TrainingBatches", "source_tensors", "split", "validation_batches"]
+
+_log = logging.getLogger("recurra.translate")
+_MOST_HELD_OUT = 1000
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,28 @@ class EncodedPairs:
         fitting._kept = self._kept[self.lengths <= max_length + 1]
         return fitting
 
+    def fitting(self, max_length: int, name: str, purpose: str) -> "EncodedPairs":
+        """As `within`; the log says how many pairs are left out.
+
+        Args:
+            max_length: the most subwords of a side.
+            name: of the data, for messages.
+            purpose: what the pairs are not used for, such as "trained on".
+
+        Raises:
+            DataError: every pair is longer.
+        """
+        found = self.within(max_length)
+        left_out = len(self) - len(found)
+        if left_out:
+            _log.warning(
+                "%s: %d of %d pairs are longer than max_length = %d subwords and are not %s",
+                *(name, left_out, len(self), max_length, purpose),
+            )
+        if left_out and not len(found):
+            raise DataError(f"{name}: every pair is longer than max_length = {max_length} subwords")
+        return found
+
     def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device) -> Batch:
         """The batch of some pairs; the target is what follows each true input (N,), and the weight is N."""
         begin, end = torch.tensor([Subwords.begin]), torch.tensor([Subwords.end])
@@ -82,6 +110,46 @@ class EncodedPairs:
     def buckets(self, batch_tokens: int, seed: int, share: Share = WHOLE) -> Buckets:
         """Which pairs make the batch of a step."""
         return Buckets(self.lengths, tokens=batch_tokens, seed=seed, share=share)
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """The batch of each step.
+
+    Attributes:
+        pairs: to train on.
+        buckets: which of them make the batch of a step.
+        device: of the batches.
+    """
+
+    pairs: EncodedPairs
+    buckets: Buckets
+    device: torch.device
+
+    def __call__(self, step: int) -> Batch:
+        indices = self.buckets(step)
+        found = self.pairs.batch(indices if len(indices) else [0], self.device)
+        return found if len(indices) else Batch(found.inputs, found.target, 0)
+
+
+def validation_batches(pairs: EncodedPairs, size: int, device: torch.device, share: Share) -> Iterator[Batch]:
+    """This process's part of the pairs, the longest first, in batches of `size` pairs."""
+    mine = share.of(np.argsort(-pairs.lengths, kind="stable"))
+    return (pairs.batch(mine[start : start + size], device) for start in range(0, len(mine), size))
+
+
+def split(data: SentencePairs) -> tuple[SentencePairs, SentencePairs]:
+    """Hold out a twentieth of the pairs, up to 1,000.
+
+    The same pairs are held out whatever the seed of the training: runs of different seeds then have one vocabulary and
+    can be an ensemble.
+    """
+    pairs = data.filled(warn=True)
+    order = np.random.default_rng(0).permutation(len(pairs))
+    count = min(len(pairs) // 20, _MOST_HELD_OUT)
+    parts = (pairs.take(np.sort(chosen).tolist()) for chosen in (order[count:], order[:count]))
+    training, held = (SentencePairs(part, data.files) for part in parts)
+    return training, held
 
 
 @dataclass(frozen=True)

@@ -1,171 +1,306 @@
-"""The translator as an estimator: fit, predict, evaluate, save, load."""
+"""The translator: an encoder-decoder with attention."""
 
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Self
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-
-from recurra.data.parallel import ParallelText, read_parallel
 from recurra.errors import ParameterError
-from recurra.tasks.translate.fit import describe_data, learn_subwords, make_trainer, split
-from recurra.tasks.translate.fitted import FittedModel
-from recurra.tasks.translate.run import TranslationRun
-from recurra.tasks.translate.scores import Evaluation, score
-from recurra.tasks.translate.search import Search, Translation, translate
-from recurra.tasks.translate.settings import TranslationSettings
-from recurra.training import Estimator
-from recurra.training.device import check_device
+from recurra.options import Option, option
+from recurra.task import Estimator, task, verb
+from recurra.tasks.translate.data import SentencePairs, Vocabularies, read_pairs
+from recurra.tasks.translate.search import Search
 
-__all__ = ["Translator", "as_parallel"]
+# Modules that need torch are imported inside the hooks: the command line's help does without.
+if TYPE_CHECKING:
+    import numpy as np
 
-_DEFAULT_SEARCH = Search()
+    from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.translate.network import TranslationNetwork
+    from recurra.tasks.translate.results import Translations
+
+__all__ = ["Translator"]
+
+_SEARCH = Search()
+_ENSEMBLE = Option(help="other runs, separated by commas, whose probabilities are averaged with this run's")
 
 
-class Translator(Estimator[TranslationSettings, TranslationRun]):
-    """A recurrent encoder-decoder with attention, from raw text to raw text.
+def _check_cell(name: str, value: str) -> None:
+    from recurra.cells import find_cell
 
-    Args:
-        **options: any field of `TranslationSettings`, by name.
+    find_cell(value)
 
-    Raises:
-        ParameterError: for an unknown option, or a value out of its range.
+
+@task("translate")
+class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
+    """A recurrent encoder-decoder with attention, from raw text to raw text (Luong et al. 2015).
+
+    Data are a pair of files (source and target, line by line), a table of two columns, or a pair of lists of sentences.
+    Without validation data a twentieth of the pairs, up to 1,000, chooses the best weights.
 
     Example:
-        >>> translator = Translator(max_steps=5000).fit(("train.de.gz", "train.en.gz"), ("val.de.gz", "val.en.gz"))
+        >>> translator = Translator(max_steps=5000).fit(("train.de.gz", "train.en.gz"))
         >>> translator.predict(["Ein Hund rennt."])
         >>> translator.save("runs/de-en")
     """
 
     noun = "translator"
-    settings_class = TranslationSettings
-    run_class = TranslationRun
+    learned_class = Vocabularies
+    several_sources = True
 
-    @property
-    def model(self) -> FittedModel:
-        """The trained model. Raises RunError where the translator is not fitted."""
-        return self._fitted().model
+    vocabulary_size: int = option(default=8000, at_least=1, help="subwords at most", group="vocabulary", main=True)
+    subwords: Literal["bpe", "unigram"] = option(
+        default="bpe", help="how subwords are learned: byte-pair encoding or a unigram model", group="vocabulary"
+    )
+    joint_vocabulary: bool = option(default=True, help="one vocabulary for both languages", group="vocabulary")
+    cell: str = option(
+        default="lstm", check=_check_cell, help="name of a cell, or module:Class of your own", group="network"
+    )
+    num_layers: int = option(default=1, at_least=1, help="layers of encoder and decoder", group="network", main=True)
+    hidden_size: int = option(
+        default=512,
+        at_least=2,
+        help="units of each layer of the decoder; the encoder has half in each direction",
+        group="network",
+        main=True,
+    )
+    embedding_size: int = option(default=256, at_least=1, help="features of a subword", group="network")
+    attention: Literal["additive", "dot", "general"] = option(
+        default="additive", help="score: additive (Bahdanau et al. 2015), dot or general (Luong et al. 2015)",
+        group="network",
+    )  # fmt: skip
+    coverage: bool = option(
+        default=False, help="attention reads what was attended to before (See et al. 2017)", group="network"
+    )
+    input_feeding: bool = option(
+        default=True,
+        help="the decoder reads the previous attentional vector at each step; without it training is faster",
+        group="network",
+    )
+    bridge: Literal["dense", "copy", "zeros"] = option(
+        default="dense", help="how the decoder's first state follows from the encoder's last", group="network"
+    )
+    tied_embeddings: Literal["all", "output", "none"] = option(
+        default="all",
+        help="embeddings that share one matrix: source, target and softmax; target and softmax; or none",
+        group="network",
+    )
+    dropout: float = option(
+        default=0.3,
+        at_least=0,
+        at_most=1,
+        help="dropout of embeddings, between layers and of attentional vectors",
+        group="regularization",
+        main=True,
+    )
+    label_smoothing: float = option(
+        default=0.1,
+        at_least=0,
+        at_most=1,
+        help="fraction of each target's probability that is spread over the vocabulary in training",
+        group="regularization",
+    )
+    coverage_penalty: float = option(
+        default=0.0, at_least=0, help="weight in the loss of repeated attention", group="regularization"
+    )
+    max_length: int = option(
+        default=100,
+        at_least=1,
+        help="subwords of a sentence: longer pairs are not trained on, longer sentences are cut",
+        group="data",
+    )
+    batch_tokens: int = option(
+        default=1200, at_least=1, help="subwords of a batch at most, padding included", group="training", main=True
+    )
+    max_steps: int = option(default=10_000)
+    validate_every: int = option(default=500)
 
-    def fit(
+    def check(self) -> None:
+        if self.hidden_size % 2:
+            raise ParameterError("hidden_size", "an even number, half for each direction", self.hidden_size)
+        if self.tied_embeddings == "all" and not self.joint_vocabulary:
+            expected = "'output' or 'none' with a vocabulary for each language"
+            raise ParameterError("tied_embeddings", expected, "all", "Or use a joint vocabulary.")
+        if self.batch_tokens <= self.max_length:
+            raise ParameterError("batch_tokens", f"more than max_length = {self.max_length}", self.batch_tokens)
+
+    def read(self, source: Any, y: Any, reading: Any, labelled: bool) -> SentencePairs:
+        return read_pairs(source if y is None else (source, y))
+
+    def split(self, data: SentencePairs) -> tuple[SentencePairs, SentencePairs | None]:
+        from recurra.tasks.translate.pairs import split
+
+        return split(data)
+
+    def describe(self, training: SentencePairs, validation: SentencePairs | None) -> str:
+        count = 0 if validation is None else len(validation.text)
+        validated = f"; validated on {count:,}" if count else ""
+        return f"{len(training.text):,} sentence pairs of {training.source}{validated}"
+
+    def learn(self, training: SentencePairs, validation: SentencePairs | None) -> Vocabularies:
+        from recurra.data.text.subwords import Subwords
+
+        pairs, size, kind = training.filled(warn=True), self.vocabulary_size, self.subwords
+        if self.joint_vocabulary:
+            joint = Subwords.train([*pairs.source, *pairs.target], size, kind)
+            return Vocabularies(joint, joint)
+        return Vocabularies(Subwords.train(pairs.source, size, kind), Subwords.train(pairs.target, size, kind))
+
+    def network(self, learned: Vocabularies) -> "TranslationNetwork":
+        from recurra.cells import find_cell
+        from recurra.tasks.translate.network import TranslationNetwork
+
+        return TranslationNetwork(
+            len(learned.source),
+            len(learned.target),
+            cell=find_cell(self.cell),
+            num_layers=self.num_layers,
+            hidden_size=self.hidden_size,
+            embedding_size=self.embedding_size,
+            attention=self.attention,
+            coverage=self.coverage,
+            input_feeding=self.input_feeding,
+            bridge=self.bridge,
+            tied_embeddings=self.tied_embeddings,
+            dropout=self.dropout,
+        )
+
+    def objective(
+        self,
+        fitted: "Fitted[Vocabularies, TranslationNetwork]",
+        training: SentencePairs,
+        validation: SentencePairs | None,
+    ) -> "Objective":
+        from recurra.task import Objective
+        from recurra.tasks.translate.network import PairLoss
+        from recurra.tasks.translate.pairs import EncodedPairs, TrainingBatches, validation_batches
+        from recurra.training import evaluate, processes
+
+        learned, device, share = fitted.learned, fitted.device, processes().share
+        encoded = EncodedPairs(training.filled(), learned.source, learned.target)
+        kept = encoded.fitting(self.max_length, training.source, "trained on")
+        if len(kept) < share.count:
+            raise ParameterError("data", f"at least one pair for each of {share.count} processes", len(kept))
+        batches = TrainingBatches(kept, kept.buckets(self.batch_tokens, self.seed, share), device)
+        held = None
+        if validation is not None and len(validation.text):
+            held = EncodedPairs(validation.filled(), learned.source, learned.target)
+            held = held.fitting(self.max_length, validation.source, "validated with")
+
+        def validate(network: Any) -> Any:
+            assert held is not None
+            size = max(1, self.batch_tokens // (self.max_length + 1))
+            return evaluate(network, PairLoss(0, 0), validation_batches(held, 4 * size, device, share))
+
+        return Objective(
+            batches,
+            PairLoss(self.label_smoothing, self.coverage_penalty),
+            None if held is None else validate,
+            record={
+                "batches_per_epoch": batches.buckets.steps_per_epoch,
+                "padding_share": round(batches.buckets.padding_share, 4),
+            },
+            unit="nats per subword",
+            words=lambda loss: f"perplexity {math.exp(min(loss, 700)):.2f} (loss {loss:.4f})",
+        )
+
+    @verb("translate the lines of a file, or of standard input")
+    def predictions(
+        self,
+        data: Any = None,
+        *,
+        search: Search = _SEARCH,
+        prefix: Annotated[str, Option(help="what every translation begins with, in whole words")] = "",
+        prefixes: Any = None,
+        ensemble: Annotated[tuple[Any, ...], _ENSEMBLE] = (),
+        scores: Annotated[bool, Option(help="write line, score and translation, separated by tabs")] = False,
+        picture: Annotated[str | None, Option(help="PNG file that shows the attention of the first sentences")] = None,
+    ) -> "Translations":
+        """Translate sentences, as they come.
+
+        Args:
+            data: sentences, or the path of a text file with a sentence a line; None: standard input. A blank sentence
+                has a blank translation; of one that is longer than `max_length` subwords the rest is left out, which
+                the log says.
+            search: how.
+            prefix: what every translation begins with, in whole words.
+            prefixes: what the translation of each sentence begins with.
+            ensemble: other translators, or their runs, with the same target vocabulary; probabilities are averaged.
+            scores: whether the text has scores too.
+            picture: a PNG file to draw the attention of the first sentences into.
+
+        Raises:
+            ParameterError: an ensemble has different target vocabularies, or there is not one prefix a sentence.
+            DataError: the file cannot be used.
+        """
+        from recurra.tasks.translate.results import Translations
+
+        models = [self.fitted, *(self._as_translator(other).fitted for other in ensemble)]
+        return Translations(models, data, search, prefixes or prefix, scores, picture)
+
+    @verb("test a trained run beside simple baselines")
+    def evaluate(
+        self, data: Any, *, search: Search = _SEARCH, ensemble: Annotated[tuple[Any, ...], _ENSEMBLE] = ()
+    ) -> "Evaluation":
+        """BLEU and chrF on sentence pairs, as sacreBLEU computes them, beside those of copying the source.
+
+        Args:
+            data: anything that `fit` takes.
+            search: how.
+            ensemble: as in `predictions`.
+
+        Raises:
+            MissingExtraError: sacrebleu is not installed.
+            DataError: the data cannot be used.
+        """
+        from recurra.tasks.translate.results import evaluate
+
+        models = [self.fitted, *(self._as_translator(other).fitted for other in ensemble)]
+        return evaluate(models, read_pairs(data).text, search, [str(other) for other in ensemble])
+
+    @verb("see inside a trained run: gradients through time, gates, memory, as one page")
+    def view(
         self,
         data: Any,
-        validation: Any = None,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        tensorboard: bool = False,
-        progress: bool | None = None,
-    ) -> Self:
-        """Learn subwords and train on sentence pairs.
+        *,
+        row: Annotated[int | None, Option(help="pair to show, from 1; by default one of about 15 subwords")] = None,
+        subword: Annotated[
+            int | None,
+            Option(help="subword of its translation, from 1; by default the last that is not punctuation"),
+        ] = None,
+        name: str = "",
+    ) -> "View":
+        """Inspect how one subword of a given translation is predicted, and the same subword of some others.
+
+        The encoder is shown in both directions, and the decoder, which reads the given translation up to there. The
+        loss is the surprise of the subword; the output attributed is its log-probability, attributed to the embeddings
+        of the source and of the subwords of the translation before it.
 
         Args:
-            data: a pair of files (source and target, line by line), the path of a table of two columns, a pair of
-                lists of sentences, or a `ParallelText`.
-            validation: pairs to choose the best weights by, in any of these forms; a twentieth of the data, up to
-                1,000 pairs, where None.
-            folder: where the run is kept while it trains, so that it can be resumed; None to keep it in memory.
-            resume: go on with the run in `folder`.
-            tensorboard: also log to TensorBoard.
-            progress: show a bar; None shows one only in a terminal.
-
-        Returns:
-            The translator itself.
+            data: sentence pairs, anything that `fit` takes.
+            row: the pair to show, from 1; None: one whose translation has about 15 subwords.
+            subword: the subword of its translation, from 1; None: the last that is not punctuation.
+            name: of the run, for the page.
 
         Raises:
-            DataError: where the data cannot be used; the message names the file, the line and the way out.
-            RunError: where the folder already holds a run, or has none to resume.
-            MissingExtraError: without sentencepiece.
-            TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved.
+            DataError: the data cannot be used.
+            ParameterError: there is no such pair or subword.
         """
-        check_device(self.settings.device)
-        given = as_parallel(data)
-        training, held_out = split(given, None if validation is None else as_parallel(validation))
-        described = describe_data(training, held_out)
-        path = None if folder is None else Path(folder)
-        kept = self._kept_run(path, resume, described)
-        run = kept or self._new_run(training, described)
-        trainer = make_trainer(run.model, training, held_out, path, tensorboard, progress)
-        return self._train(run, trainer, path, resume=kept is not None)
+        from recurra.tasks.translate.view import view
 
-    def predict(self, lines: Sequence[str], **search: Any) -> list[str]:
-        """The best translation of each sentence; the other arguments are those of `Search`."""
-        return [found[0].text for found in self.translate(lines, Search(**search))]
+        return view(self.fitted, read_pairs(data).text, row, subword, name)
 
-    def translate(
-        self,
-        lines: Sequence[str],
-        search: Search = _DEFAULT_SEARCH,
-        prefixes: Sequence[str] | None = None,
-        ensemble: Sequence["Translator"] = (),
-    ) -> list[list[Translation]]:
-        """The `n_best` translations of each sentence, best first.
-
-        Args:
-            lines: source sentences. A blank one has a blank translation; of one that is longer than `max_length`
-                subwords the rest is left out, which the log says.
-            search: how.
-            prefixes: what the translation of each line must begin with, in whole words.
-            ensemble: other translators whose probabilities are averaged with these, with the same target vocabulary.
-
-        Raises:
-            ParameterError: for an ensemble of different target vocabularies, or prefixes that are not one a line.
-            RunError: where the translator is not fitted.
-        """
-        if isinstance(lines, str):
-            raise ParameterError("lines", "a list of sentences", lines)
-        return translate([self.model, *(other.model for other in ensemble)], lines, search, prefixes)
-
-    def evaluate(
-        self, data: Any, search: Search = _DEFAULT_SEARCH, ensemble: Sequence["Translator"] = ()
-    ) -> Evaluation:
-        """BLEU and chrF on sentence pairs, beside those of copying the source.
-
-        Args:
-            data: anything `fit` takes.
-            search: how.
-            ensemble: as of `translate`.
-
-        Raises:
-            MissingExtraError: without sacrebleu.
-            DataError: where the data cannot be used.
-        """
-        pairs = as_parallel(data)
-        copy = score(pairs.source, pairs.target)
-        started = time.perf_counter()
-        found = self.translate(pairs.source, search, ensemble=ensemble)
-        seconds = time.perf_counter() - started
-        translations = tuple(best[0].text for best in found)
-        return Evaluation(score(translations, pairs.target), copy, translations, seconds)
-
-    def attention(self, source: str, target: str | None = None) -> tuple[list[str], list[str], np.ndarray]:
+    def alignment(self, source: str, target: str | None = None) -> "tuple[list[str], list[str], np.ndarray]":
         """What each subword of a translation attends to.
 
         Args:
             source: a sentence.
-            target: its translation; the best one where None.
+            target: its translation; None: the best one.
 
         Returns:
             The source's subwords (S) with the end, the target's (T) with the end, and the weights (T, S).
         """
-        return self.model.attention(source, self.predict([source])[0] if target is None else target)
+        from recurra.tasks.translate.translation import attention
 
-    def _new_run(self, data: ParallelText, described: dict[str, Any]) -> TranslationRun:
-        return TranslationRun(FittedModel(self.settings, *learn_subwords(data, self.settings)), described)
+        return attention(self.fitted, source, self.predict([source])[0] if target is None else target)
 
-
-def as_parallel(data: Any) -> ParallelText:
-    """Sentence pairs from whatever a user has: files, lists, or a `ParallelText`.
-
-    Raises:
-        DataError: where they cannot be used.
-        ParameterError: where they are none of these.
-    """
-    if isinstance(data, ParallelText):
-        return data
-    if isinstance(data, str | Path):
-        return read_parallel([data])
-    if isinstance(data, tuple | list) and data and all(isinstance(part, str | Path) for part in data):
-        return read_parallel(data)
-    if isinstance(data, tuple | list) and len(data) == 2:
-        return ParallelText(tuple(data[0]), tuple(data[1]))
-    raise ParameterError("data", "two files, a table, or two lists of sentences", type(data).__name__)
+    def _as_translator(self, other: Any) -> "Translator":
+        return other if isinstance(other, Translator) else Translator.load(other)

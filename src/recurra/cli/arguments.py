@@ -1,0 +1,231 @@
+"""Command-line arguments from options, and options from command lines and YAML files."""
+
+import argparse
+import dataclasses
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from recurra.errors import ParameterError, RecurraError
+from recurra.options import Setting, closest
+
+__all__ = ["Parser"]
+
+# What newcomers look for, and what it is called here.
+_OTHER_NAMES = {
+    "epochs": "--max-steps, which counts steps",
+    "lr": "--learning-rate",
+    "batch": "--batch-size",
+    "layers": "--num-layers",
+    "hidden": "--hidden-size",
+    "units": "--hidden-size",
+    "gpu": "--device cuda",
+    "cuda": "--device cuda",
+    "output-dir": "--out",
+    "output": "--out",
+    "input": "--data",
+    "file": "--data",
+    "valid": "--validation",
+    "test": "recurra evaluate RUN --data FILE",
+}
+_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are `RecurraError`s, and whose options come from `Setting`s.
+
+    `--help` shows the main options, `--help-all` every one. `--config FILE` reads options from a YAML file; the command
+    line has the last word.
+
+    Args:
+        usage: what is typed before the options.
+        description: what the command does.
+    """
+
+    def __init__(self, usage: str, description: str) -> None:
+        super().__init__(
+            prog=usage,
+            usage=f"{usage} [OPTIONS]",
+            description=description,
+            add_help=False,
+            allow_abbrev=False,
+            formatter_class=_Formatter,
+        )
+        self._groups: dict[str, Any] = {}
+        self._settings: dict[str, Setting] = {}
+        self._minor: list[argparse.Action] = []
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse found. Raises RecurraError."""
+        raise RecurraError(f"{message} (options: {self.prog} --help)")
+
+    def add_settings(self, settings: Iterable[Setting], group: str = "options", all_main: bool = False) -> None:
+        """Add an argument for each setting.
+
+        Args:
+            settings: what to add.
+            group: heading in the help, where a setting has none.
+            all_main: whether `--help` shows all of them, or only the main ones.
+        """
+        for setting in settings:
+            heading = setting.option.group or group
+            self._settings[setting.name] = setting
+            action = self._group(heading).add_argument("--" + setting.name.replace("_", "-"), **_keywords(setting))
+            if not all_main and not setting.option.main:
+                self._minor.append(action)
+
+    def add_config(self) -> None:
+        """Add `--config`."""
+        self._group("run").add_argument("--config", metavar="FILE", help="YAML file of these options")
+
+    def _group(self, heading: str) -> Any:
+        if heading not in self._groups:
+            self._groups[heading] = self.add_argument_group(heading)
+        return self._groups[heading]
+
+    def parse(self, arguments: Sequence[str]) -> dict[str, Any] | None:
+        """The options that the command line, or the file it names, sets; None if help was printed instead.
+
+        Raises:
+            RecurraError: an option is unknown or has no value of its kind; the message is one line.
+        """
+        if "-h" in arguments or "--help" in arguments or "--help-all" in arguments:
+            print(self._help(everything="--help-all" in arguments))
+            return None
+        found, unknown = self.parse_known_args([_hyphened(argument) for argument in arguments])
+        if unknown:
+            self.error(self._unknown(unknown[0]))
+        values = {name: value for name, value in vars(found).items() if name != "config"}
+        if getattr(found, "config", None) is not None:
+            values = {**self._read_config(found.config), **values}
+        return {name: self._convert(name, value) for name, value in values.items()}
+
+    def _convert(self, name: str, value: Any) -> Any:
+        setting = self._settings.get(name)
+        return value if setting is None else setting.checked(_value(setting, value))
+
+    def _read_config(self, path: str) -> dict[str, Any]:
+        import yaml
+
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            values = yaml.safe_load(text) or {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecurraError(f"--config: {path}: cannot be read ({error})") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f", line {mark.line + 1}" if mark else ""
+            raise RecurraError(f"--config: {path}{place}: not YAML ({getattr(error, 'problem', error)})") from error
+        if not isinstance(values, Mapping):
+            raise RecurraError(f"--config: {path}: expected a line for each option, as in max-steps: 500")
+        lines = {key.value: key.start_mark.line + 1 for key, _ in node.value} if node is not None else {}
+        found = {}
+        for written, value in values.items():
+            name, place = str(written).replace("-", "_"), f"--config: {path}, line {lines.get(str(written), 1)}"
+            if name not in self._settings:
+                raise RecurraError(f"{place}: {self._unknown('--' + name.replace('_', '-'))}")
+            try:
+                found[name] = self._convert(name, value)
+            except RecurraError as error:
+                raise RecurraError(f"{place}: {error}") from None
+        return found
+
+    def _unknown(self, argument: str) -> str:
+        name = argument.lstrip("-").partition("=")[0].replace("_", "-")
+        if name in _OTHER_NAMES:
+            hint = f"Use {_OTHER_NAMES[name]}."
+        else:
+            names = [flag.lstrip("-") for action in self._actions for flag in action.option_strings]
+            hint = closest(name, names)
+        return f"no option {argument.partition('=')[0]}" + (f". {hint}" if hint else "")
+
+    def _help(self, everything: bool) -> str:
+        hidden = [] if everything else self._minor
+        before = [(action, action.help) for action in hidden]
+        for action in hidden:
+            action.help = argparse.SUPPRESS
+        text = self.format_help().rstrip()
+        for action, words in before:
+            action.help = words
+        if hidden:
+            text += f"\n\n{len(hidden)} more options: {self.prog} --help-all"
+        return text
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help of up to 100 columns, with the options' text in one column."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=min(100, shutil.get_terminal_size().columns))
+
+
+def _hyphened(argument: str) -> str:
+    """An argument whose option has hyphens for underscores: both are accepted."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def _keywords(setting: Setting) -> dict[str, Any]:
+    words = setting.option.help.replace("%", "%%")
+    keywords: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "metavar": _metavar(setting)}
+    if setting.kind is bool:
+        keywords |= {"nargs": "?", "const": True}
+    if setting.option.words:
+        keywords |= {"nargs": "+", "metavar": "FILE"}
+    shown = _shown(setting.default)
+    keywords["help"] = f"{words} (default: {shown})" if shown and setting.kind is not bool else words
+    return keywords
+
+
+def _metavar(setting: Setting) -> str:
+    if setting.choices:
+        return "{" + ",".join(map(str, setting.choices)) + "}"
+    if setting.is_tuple:
+        one = {int: "N", float: "X"}.get(setting.item_kinds[0], "NAME")
+        return f"{one},{one},..."
+    return {int: "N", float: "X", bool: "true|false"}.get(setting.kind, "TEXT")
+
+
+def _shown(default: Any) -> str:
+    if default is dataclasses.MISSING or default is None or default == () or default == "":
+        return ""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def _value(setting: Setting, text: Any) -> Any:
+    """A value from text; what YAML has read already passes through."""
+    if setting.is_tuple:
+        kind = setting.item_kinds[0]
+        parts = text.split(",") if isinstance(text, str) else text if isinstance(text, list | tuple) else [text]
+        return tuple(_one(setting, kind, part) for part in parts if str(part).strip())
+    if setting.optional and (text is None or text == "none"):
+        return None
+    if setting.choices:
+        return text
+    return _one(setting, setting.kind, text)
+
+
+def _one(setting: Setting, kind: Any, text: Any) -> Any:
+    if not isinstance(text, str):
+        return float(text) if kind is float and isinstance(text, int) and not isinstance(text, bool) else text
+    if kind is bool:
+        word = text.strip().lower()
+        if word not in (*_TRUE, *_FALSE):
+            raise ParameterError(setting.name, "true or false", text)
+        return word in _TRUE
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise ParameterError(setting.name, setting.expected, text) from None
+    return text.strip() if setting.is_tuple else text.encode(*_surrogates()).decode("utf-8", "replace")
+
+
+def _surrogates() -> tuple[str, str]:
+    """How the system's bytes that are no text stand in an argument."""
+    return sys.getfilesystemencoding(), "surrogateescape"

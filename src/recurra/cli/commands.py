@@ -1,0 +1,208 @@
+"""The commands on tasks and runs, derived from the tasks' options and the signatures of their verbs."""
+
+import inspect
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+
+import recurra.tasks  # noqa: F401 - registers the tasks
+from recurra.cli.arguments import Parser
+from recurra.errors import ParameterError, RunError
+from recurra.options import Setting
+from recurra.task import Estimator, Result, find_task, task_names, task_of_run
+from recurra.task.verbs import command_settings, option_groups, train_settings, verbs_of
+
+__all__ = ["parser_of", "run_verb", "tasks_with", "train", "verb_helps"]
+
+AnyEstimator = Estimator[Any, Any, Any]
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run `recurra train TASK`.
+
+    Raises:
+        RecurraError: there is a mistake in the input; the message is one line.
+    """
+    if not arguments:
+        example = "As in: recurra train forecast --data FILE --horizon 24"
+        raise ParameterError("task", f"one of {', '.join(task_names())}", "nothing", example)
+    if arguments[0] in ("-h", "--help", "--help-all"):
+        lines = [f"  {name.ljust(12)}{_summary(find_task(name))}" for name in task_names()]
+        print("\n".join(["usage: recurra train TASK [OPTIONS]", "", "tasks:", *lines, ""]))
+        print("recurra train TASK --help shows the options of a task.")
+        return 0
+    kind, rest = find_task(arguments[0]), list(arguments[1:])
+    values = parser_of("train", kind).parse(rest)
+    if values is None:
+        return 0
+    from recurra.training.process_group import speaking_first
+
+    torchrun = "" if int(os.environ.get("WORLD_SIZE", "1")) == 1 else "torchrun ... -m "
+    command = torchrun + shlex.join(["recurra", "train", *arguments])
+    with speaking_first():
+        return _train(kind, values, command if "--resume" in rest else f"{command} --resume")
+
+
+def run_verb(command: str, arguments: Sequence[str]) -> int:
+    """Run a command on a run, such as `recurra evaluate RUN`.
+
+    Raises:
+        RecurraError: there is a mistake in the input; the message is one line.
+    """
+    folder, rest = _run_folder(command, arguments)
+    if folder is None:
+        print(f"usage: recurra {command} RUN [OPTIONS]\n\nRUN is a folder that `recurra train` wrote. The options")
+        print(f"depend on its task ({', '.join(tasks_with(command))}): recurra {command} RUN --help")
+        return 0
+    kind = task_of_run(folder)
+    if command not in verbs_of(kind):
+        tasks = ", ".join(tasks_with(command))
+        raise RunError(f"{folder}: a run of task {kind.task!r}, and `recurra {command}` is for {tasks}")
+    values = parser_of(command, kind).parse(rest)
+    if values is None:
+        return 0
+    method = verbs_of(kind)[command].method
+    _check_required(command_settings(kind, getattr(kind, method)), values)
+    _show_messages()
+    estimator = kind.load(folder)
+    out, color = values.pop("out", None), values.pop("color", "auto")
+    for name, options in option_groups(getattr(kind, method)).items():
+        named = {field: values.pop(field) for field in options.settings() if field in values}
+        if named:
+            base = estimator.fitted.reading if name == "reading" else options()
+            values[name] = (base or options()).replaced(**named)
+    path = None if out is None else Path(out)
+    if path is not None and path.exists() and Path(str(values.get("data"))).exists() and path.samefile(values["data"]):
+        raise ParameterError("out", "another file than the data", out)
+    if method == "view":
+        from recurra.inspection import report_inspection
+
+        found = estimator.inspect(**values, name=str(folder))
+        print(report_inspection(found, path or folder / "inspection"))
+        return 0
+    colored = color == "always" or (color == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    try:
+        _show(getattr(estimator, method)(**values), folder, path, colored)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped") from None
+    return 0
+
+
+def parser_of(command: str, kind: type[AnyEstimator]) -> Parser:
+    """The parser of a command for a task."""
+    if command == "train":
+        name = kind.task if kind.task in task_names() else "TASK"
+        parser = Parser(f"recurra train {name}", _summary(kind))
+        parser.add_settings(train_settings(kind).values(), kind.noun)
+    else:
+        method = getattr(kind, verbs_of(kind)[command].method)
+        parser = Parser(f"recurra {command} RUN", (inspect.getdoc(method) or "").partition("\n\nArgs:")[0])
+        settings = command_settings(kind, method)
+        parser.add_settings(settings.values(), all_main=len(settings) < 16)
+    parser.add_config()
+    return parser
+
+
+def tasks_with(command: str) -> list[str]:
+    """The tasks that have a command."""
+    return [name for name in task_names() if command in verbs_of(find_task(name))]
+
+
+def verb_helps() -> dict[str, str]:
+    """The help of every verb of any task, by command."""
+    kinds = map(find_task, task_names())
+    return {command: verb.help for kind in kinds for command, verb in verbs_of(kind).items()}
+
+
+def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str) -> int:
+    from recurra.task import Fitted
+    from recurra.training import TrainingInterruptedError
+
+    _show_messages()
+    folder, resume = Path(values.pop("out", f"runs/{kind.task}")), values.pop("resume", False)
+    start_from, tensorboard = values.pop("from", None), values.pop("tensorboard", False)
+    data, validation = values.pop("data", None), values.pop("validation", None)
+    named = {field: values.pop(field) for field in (kind.Reading.settings() if kind.Reading else ()) if field in values}
+    reading = None
+    if resume:
+        kept = Fitted.read(folder, kind)
+        values, reading = {**kept.options, **values}, kept.reading
+    elif data is None:
+        raise ParameterError("data", "a file to train on", "nothing", "As in: --data FILE")
+    _check_required(kind.settings(), values)
+    if kind.Reading is not None:
+        reading = (reading or kind.Reading()).replaced(**named)
+    estimator = kind(**values)
+    try:
+        estimator.fit(
+            data,
+            validation=validation,
+            reading=reading,
+            folder=folder,
+            resume=resume,
+            start_from=start_from,
+            tensorboard=tensorboard,
+        )
+    except TrainingInterruptedError as interrupt:
+        raise KeyboardInterrupt(f"{interrupt} and saved; resume with: {resume_command}") from interrupt
+    print(estimator.summary())
+    print(f"the run is in {folder}; next: recurra evaluate {folder}")
+    return 0
+
+
+def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
+    """Print a result and write it: where the caller asked for, or where its kind goes by default."""
+    path = result.default_path(folder) if out is None else out
+    if out is None or not result.streams:
+        for piece in result.text(color):
+            print(piece, end="", flush=True)
+    if path is not None:
+        written = result.write(path)
+        print(f"written: {path if len(written) > 1 else written[0]}")
+
+
+def _check_required(settings: dict[str, Setting], values: dict[str, Any]) -> None:
+    for name, setting in settings.items():
+        if setting.default is MISSING and name not in values:
+            expected = "a file" if name == "data" else setting.expected
+            raise ParameterError(name, expected, "nothing", f"As in: --{name.replace('_', '-')} VALUE")
+
+
+def _summary(kind: type[AnyEstimator]) -> str:
+    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+
+
+def _run_folder(command: str, arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The run that is named, and the other arguments; no run for help without one."""
+    named = [argument for argument in arguments if not argument.startswith("-")]
+    if not named:
+        if any(argument in ("-h", "--help", "--help-all") for argument in arguments):
+            return None, []
+        example = f"As in: recurra {command} runs/{tasks_with(command)[0]}"
+        raise ParameterError("run", "a folder that `recurra train` wrote", "nothing", example)
+    # Options may come first, and only a look tells their values from the run.
+    folder = next((name for name in named if (Path(name) / "run.json").is_file()), named[0])
+    rest = list(arguments)
+    rest.remove(folder)
+    return Path(folder), rest
+
+
+def _show_messages() -> None:
+    """Print what the package logs: notes to standard output, warnings to standard error, one line each."""
+    logger = logging.getLogger("recurra")
+    warnings = logging.StreamHandler()
+    warnings.setLevel(logging.WARNING)
+    warnings.setFormatter(logging.Formatter("recurra: warning: %(message)s"))
+    logger.handlers, logger.propagate = [warnings, _Notes()], False
+    logger.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING:
+            print(record.getMessage(), flush=True)

@@ -1,0 +1,1 @@
+"""Batches of sequences of similar length, and of streams in parallel lanes."""

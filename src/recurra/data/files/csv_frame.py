@@ -1,0 +1,62 @@
+"""CSV text as a frame of strings. The reader of each column interprets them."""
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from recurra.errors import DataError
+
+if TYPE_CHECKING:
+    from _csv import Reader as _Reader
+
+__all__ = ["csv_frame", "csv_header", "csv_rows"]
+
+
+def csv_header(text: str) -> tuple[list[str], str]:
+    """The column names in the first line, and the delimiter: its most frequent one of comma, semicolon and tab."""
+    line = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=line.count)
+    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))], delimiter
+
+
+def csv_rows(text: str, delimiter: str) -> "_Reader":
+    """An iterator of rows as lists of cells. The header comes first."""
+    return csv.reader(io.StringIO(text), delimiter=delimiter)
+
+
+def csv_frame(text: str, source: str) -> pl.DataFrame:
+    """Read all columns as strings. Blank cells are null. Row i is line i + 2; blank lines count as rows.
+
+    Raises:
+        DataError: the header is missing or has a name twice, or a line has more cells than the header.
+    """
+    header, delimiter = csv_header(text)
+    if not any(header):
+        raise DataError(f"{source}, line 1: blank, expected the column names. Remove the lines above them.")
+    twice = sorted({repr(name) for name in header if name and header.count(name) > 1})
+    if twice:
+        raise DataError(f"{source}, line 1: the column {', '.join(twice)} occurs twice. Rename one.")
+    try:
+        frame = pl.read_csv(io.BytesIO(text.encode()), separator=delimiter, infer_schema=False)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(_fault(text, delimiter, len(header), source, str(error))) from None
+    # Spreadsheets write columns with blank names at the right. These keep the names that polars makes up.
+    return frame.rename({old: name for old, name in zip(frame.columns, header, strict=True) if name})
+
+
+def _fault(text: str, delimiter: str, columns: int, source: str, message: str) -> str:
+    rows = csv_rows(text, delimiter)
+    begin = 1
+    for cells in rows:
+        if len(cells) > columns:
+            hint = " A decimal comma? Write a decimal point." if delimiter == "," else ""
+            return (
+                f"{source}, line {rows.line_num}: {len(cells)} cells, expected {columns} as in the header. "
+                f"Correct the line, or quote cells that contain {delimiter!r}.{hint}"
+            )
+        if any("\n" in cell for cell in cells):
+            return f"{source}, line {begin}: a quote that is not closed on its line. Close or remove it."
+        begin = rows.line_num + 1
+    return f"{source}: not a CSV file ({message.splitlines()[0]})."

@@ -1,0 +1,48 @@
+"""Text files in UTF-8, plain or gzipped."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from recurra.errors import DataError
+
+__all__ = ["check_file", "read_text"]
+
+
+def check_file(path: str | Path) -> Path:
+    """Check that a path names a file that exists and is not empty, and return it. Raises DataError otherwise."""
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file. Check the path.")
+    if not path.is_file():
+        raise DataError(f"{path}: not a file but a folder. Name a file in it.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty.")
+    return path
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file. Line ends become newlines, a byte-order mark is removed, and .gz is decompressed.
+
+    Raises:
+        DataError: the file is missing, unreadable, empty, binary, or not UTF-8.
+    """
+    path = check_file(path)
+    try:
+        data = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}).") from None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{path}: the text is UTF-16, expected UTF-8. Save it as UTF-8.")
+    if b"\0" in data[:65536]:
+        raise DataError(f"{path}: the file is binary, expected text (plain, or compressed as .gz).")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from None
+    if not text.strip():
+        raise DataError(f"{path}: the file is empty.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,1 @@
+"""Labelled examples: readers of texts and series with their labels."""

@@ -1,0 +1,1 @@
+"""Time series on regular grids: readers, frequencies, time stamps and covariates."""

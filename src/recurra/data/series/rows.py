@@ -1,0 +1,182 @@
+"""The rows of a long frame: columns are checked, values converted, rows sorted by series and time stamp."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+import numpy as np
+import polars as pl
+
+from recurra.data.series.frequency import Frequency
+from recurra.data.series.numeric import numeric_column
+from recurra.data.series.series_set import Columns
+from recurra.data.series.stamps import parse_stamps, stamp_text
+from recurra.data.series.table import Table
+from recurra.errors import DataError
+
+__all__ = ["Rows", "found_columns", "grid_positions", "sorted_rows"]
+
+# A series with more empty steps than this, and more steps per row than this, has a typo in a stamp.
+_MOST_EMPTY = 100_000
+_STEPS_PER_ROW = 50
+
+_ONE_SERIES = "series"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N checked rows of S series, sorted by series (in order of appearance) and stamp.
+
+    Args:
+        table: the frame, in the same order.
+        ids: the ids of the S series.
+        code: (N,) the index of each row's series.
+        begin: (S + 1,) rows begin[s]:begin[s + 1] belong to series s.
+        stamps: (N,) datetime64[us], or int64.
+        values: (N,) float64 for each numeric column.
+    """
+
+    table: Table
+    ids: tuple[str, ...]
+    code: np.ndarray
+    begin: np.ndarray
+    stamps: np.ndarray
+    values: dict[str, np.ndarray]
+
+    def block(self, names: tuple[str, ...]) -> np.ndarray:
+        """The numeric columns with these names, stacked: (N, len(names))."""
+        if not names:
+            return np.empty((len(self.code), 0))
+        return np.stack([self.values[name] for name in names], axis=1)
+
+    def error(self, row: int, text: str) -> DataError:
+        """The error to raise for one row."""
+        return self.table.error(row, text, self.ids[int(self.code[row])])
+
+
+def found_columns(table: Table, columns: Columns, needed: Iterable[str]) -> Columns:
+    """Check that the columns exist. `id` becomes None if it has its default name and the frame lacks it.
+
+    Raises:
+        DataError: the frame is empty, or a column is missing.
+    """
+    source, there = table.source.name, table.frame.columns
+    if columns.id == Columns.id and columns.id not in there:
+        columns = replace(columns, id=None)
+    for name in (columns.id, columns.time, *needed):
+        if name is not None and name not in there:
+            options = {columns.id: "id", columns.time: "time", columns.target: "target"}
+            close = get_close_matches(name.lower(), [other.lower() for other in there], n=1)
+            guess = next((other for other in there if close and other.lower() == close[0]), None)
+            raise DataError(
+                f"{source}: no column {name!r}; there are {', '.join(map(repr, there)) or 'none'}."
+                + (f" Did you mean {guess!r}?" if guess else "")
+                + (f" Name it with --{options[name]}-column." if name in options else "")
+            )
+    if table.frame.is_empty():
+        raise DataError(f"{source}: no rows, only columns. Give a table with at least one row for each series.")
+    return columns
+
+
+def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], frequency: Frequency | None) -> Rows:
+    """Read, check and sort the rows.
+
+    Args:
+        table: the table. It has `columns.id`, `columns.time` and the numeric columns.
+        columns: the column names.
+        numeric: the columns to read as numbers.
+        frequency: it decides how integer stamps are read, see `parse_stamps`. None: it is unknown.
+
+    Raises:
+        DataError: an id is missing, a stamp or value is unreadable, or a stamp occurs twice in a series.
+    """
+    used = [columns.time, *numeric, *([columns.id] if columns.id is not None else [])]
+    table = table.without_blank_rows(used)
+    if table.frame.is_empty():
+        raise DataError(f"{table.source.name}: all rows are empty.")
+    ids, code = _series_codes(table, columns.id)
+    stamps = parse_stamps(table, columns.time, frequency)
+    values = {name: numeric_column(table, name, _way_out(name, columns)) for name in numeric}
+    order = np.lexsort((stamps, code))
+    code, stamps = code[order], stamps[order]
+    table = replace(table, frame=table.frame[order], index=table.index[order])
+    begin = np.searchsorted(code, np.arange(len(ids) + 1))
+    values = {name: column[order] for name, column in values.items()}
+    rows = Rows(table, ids, code, begin, stamps, values)
+    _refuse_duplicates(rows, columns)
+    return rows
+
+
+def _way_out(name: str, columns: Columns) -> str:
+    if name == columns.target:
+        return "Correct it, or name another column with --target-column."
+    return "Encode it as numbers; if it never varies within a series, make it a static column."
+
+
+def _series_codes(table: Table, name: str | None) -> tuple[tuple[str, ...], np.ndarray]:
+    if name is None:
+        return (_ONE_SERIES,), np.zeros(table.frame.height, dtype=np.int64)
+    text = table.frame[name].cast(pl.String).str.strip_chars().replace("", None)
+    if text.null_count():
+        row = int(text.is_null().arg_max() or 0)
+        raise table.error(row, f"{name} (the series id) is missing. Fill it in or remove the row.")
+    ids = text.unique(maintain_order=True)
+    code = text.cast(pl.Enum(ids)).to_physical().to_numpy().astype(np.int64)
+    return tuple(ids.to_list()), code
+
+
+def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
+    twice = (rows.stamps[1:] == rows.stamps[:-1]) & (rows.code[1:] == rows.code[:-1])
+    if not twice.any():
+        return
+    row = int(np.flatnonzero(twice)[0]) + 1
+    text = f"the stamp {stamp_text(rows.stamps[row])} is already at {rows.table.place(row - 1)}."
+    if columns.id is None:
+        others = [name for name in rows.table.frame.columns if name not in columns.all]
+        raise rows.table.error(
+            row,
+            f"{text} If the rows belong to several series, name the column that tells them apart with "
+            f"--id-column (other columns: {', '.join(map(repr, others)) or 'none'}); otherwise remove one row.",
+        )
+    raise rows.error(row, f"{text} Keep one row for each stamp, or aggregate them.")
+
+
+def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred: bool = False) -> np.ndarray:
+    """The position of each row on the grid of its series.
+
+    Args:
+        rows: the rows.
+        frequency: the step of the grid.
+        start: (S,) the stamp at position 0 of each series.
+        inferred: whether the frequency was inferred, for the message.
+
+    Returns:
+        (N,) int64, at least 0.
+
+    Raises:
+        DataError: a stamp is off the grid or before its start, or so far away that the grid would be nearly empty.
+    """
+    positions = frequency.positions(start[rows.code], rows.stamps)
+    if (positions < 0).any():
+        row = int(np.flatnonzero(positions < 0)[0])
+        origin = stamp_text(start[int(rows.code[row])])
+        raise rows.error(
+            row,
+            f"the stamp {stamp_text(rows.stamps[row])} is not on the grid of frequency {frequency}"
+            f"{' (inferred)' if inferred else ''} that starts at {origin}. Correct it, "
+            "resample or aggregate the data to regular steps, or give another frequency with --freq.",
+        )
+    last = rows.begin[1:] - 1
+    steps = np.where(np.diff(rows.begin) > 0, positions[last] - positions[rows.begin[:-1]] + 1, 0)
+    sparse = steps > _STEPS_PER_ROW * np.diff(rows.begin)
+    if steps[sparse].sum() > _MOST_EMPTY:
+        worst = int(np.where(sparse, steps, 0).argmax())
+        inside = np.arange(rows.begin[worst] + 1, rows.begin[worst + 1])
+        row = int(inside[np.argmax(positions[inside] - positions[inside - 1])])
+        raise rows.error(
+            row,
+            f"a gap of {positions[row] - positions[row - 1] - 1} steps of {frequency} from "
+            f"{stamp_text(rows.stamps[row - 1])} to {stamp_text(rows.stamps[row])}: the series would be "
+            "nearly all missing. Correct the stamp, or give a coarser frequency with --freq.",
+        )
+    return positions

@@ -1,0 +1,187 @@
+"""Time series on a regular grid."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from recurra.data.series.frequency import Frequency, Stamp
+from recurra.errors import DataError, ParameterError
+
+__all__ = ["Columns", "Series", "SeriesSet", "trimmed", "univariate"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The column names of a long frame.
+
+    Args:
+        id: the column with the id of each row's series. None: the frame holds one series.
+        time: the column with the time stamps.
+        target: the column to forecast.
+        past: covariates that are known up to the present only.
+        known: covariates that are known for the future too.
+        static: attributes that do not vary within a series.
+
+    Raises:
+        ParameterError: a column has two roles.
+    """
+
+    id: str | None = "unique_id"
+    time: str = "ds"
+    target: str = "y"
+    past: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [name for name in self.all if name is not None]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ParameterError("columns", "each column in one role", ", ".join(twice))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Columns":
+        """Create the object from its fields in JSON, which has lists in place of tuples."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
+
+    @property
+    def all(self) -> tuple[str | None, ...]:
+        """All columns, in the order of the fields."""
+        return (self.id, self.time, self.target, *self.past, *self.known, *self.static)
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One series of T steps with P past covariates, K known covariates and F future rows of the latter.
+
+    Missing values are NaN.
+
+    Args:
+        id: the name of the series.
+        start: the stamp of y[0]: datetime64[us], or an integer position.
+        y: (T,) float64. The first value is observed.
+        past: (T, P) float64.
+        known: (T + F, K) float64.
+        static: raw values, numbers or categories.
+    """
+
+    id: str
+    start: Stamp
+    y: np.ndarray
+    past: np.ndarray
+    known: np.ndarray
+    static: tuple[float | str, ...]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def future_rows(self) -> int:
+        """F, the number of rows of known covariates beyond y."""
+        return len(self.known) - len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSet:
+    """Series of one frequency, from one source, with unique ids."""
+
+    series: tuple[Series, ...]
+    frequency: Frequency
+    columns: Columns
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def __iter__(self) -> Iterator[Series]:
+        return iter(self.series)
+
+    def __contains__(self, series_id: object) -> bool:
+        return series_id in self._by_id
+
+    def __getitem__(self, series_id: str) -> Series:
+        """The series with this id. Raises DataError if the set does not have it."""
+        if series_id not in self._by_id:
+            close = get_close_matches(series_id, self._by_id, n=1)
+            raise DataError(
+                f"{self.source}: no series {series_id!r} among its {len(self)}"
+                + (f"; did you mean {close[0]!r}?" if close else ".")
+            )
+        return self._by_id[series_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Series]:
+        return {series.id: series for series in self.series}
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids, in order."""
+        return tuple(series.id for series in self.series)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The length T of each series: (N,) int64."""
+        return np.array([len(series) for series in self.series], dtype=np.int64)
+
+    def stamps(self, series: Series, horizon: int = 0) -> np.ndarray:
+        """The stamps of y and of `horizon` steps beyond it: (T + horizon,) datetime64[us] or int64."""
+        return self.frequency.stamps(series.start, len(series) + horizon)
+
+    def until(self, drop: int) -> "SeriesSet":
+        """The set without the last `drop` steps of y of each series. Their known covariates become future rows.
+
+        A series of at most `drop` steps is left out; the result may be empty.
+
+        Raises:
+            ParameterError: `drop` is negative.
+        """
+        if drop < 0:
+            raise ParameterError("drop", "0 or more steps", drop)
+        kept = (
+            replace(series, y=series.y[: len(series) - drop], past=series.past[: len(series) - drop])
+            for series in self.series
+            if len(series) > drop
+        )
+        return replace(self, series=tuple(kept))
+
+    def select(self, ids: Iterable[str]) -> "SeriesSet":
+        """The series with these ids, in this order. Raises DataError if one is not in the set."""
+        return replace(self, series=tuple(self[series_id] for series_id in ids))
+
+
+def trimmed(series: Series, frequency: Frequency) -> Series | None:
+    """Cut a series to its first and last observed y. The result is None if y is missing throughout.
+
+    Rows of known covariates after the last observed y become future rows, up to the last row with a value.
+
+    Args:
+        series: the series. y may begin and end with missing values; known may be longer than y.
+        frequency: the frequency of the series, from which the new start is computed.
+    """
+    observed = np.flatnonzero(~np.isnan(series.y))
+    if not len(observed):
+        return None
+    first, end = int(observed[0]), int(observed[-1]) + 1
+    ahead = np.flatnonzero(~np.isnan(series.known[end:]).all(axis=1))
+    future = int(ahead[-1]) + 1 if len(ahead) else 0
+    start = frequency.stamps(series.start, first + 1)[first] if first else series.start
+    return replace(
+        series,
+        start=start if isinstance(start, np.datetime64) else int(start),
+        y=series.y[first:end],
+        past=series.past[first:end],
+        known=series.known[first : end + future],
+    )
+
+
+def univariate(
+    series_id: str, start: Stamp, y: np.ndarray, frequency: Frequency, static: tuple[float | str, ...] = ()
+) -> Series | None:
+    """A trimmed series without covariates from y (T,) float64. The result is None if y is missing throughout."""
+    none = np.empty((len(y), 0))
+    return trimmed(Series(series_id, start, y, none, none, static), frequency)

@@ -1,0 +1,103 @@
+"""Conversion of time stamps from columns and to text."""
+
+import re
+
+import numpy as np
+import polars as pl
+
+from recurra.data.series.frequency import Frequency
+from recurra.data.series.table import Table
+
+__all__ = ["parse_stamps", "stamp_text"]
+
+_FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m",
+    "%Y%m%d",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%d %H:%M%z",
+    "%Y-%m-%d %H:%M:%S%.f%z",
+)
+# The smallest and the largest integer that is read as a date, and the digits that complete it to YYYYMMDD.
+_DATES = ((1800_01_01, 2199_12_31, ""), (1800_01, 2199_12, "01"))
+_YEARS = (1000, 2999, "0101")
+_WAY_OUT = (
+    "Write ISO stamps such as 2024-01-31, 2024-01-31 05:00 or 2024-01, or integers; "
+    "name another column with --time-column."
+)
+
+
+def stamp_text(stamp: np.datetime64 | np.integer | int) -> str:
+    """The shortest text of a stamp: "17", "2024-01-31", "2024-01-31 05:00"."""
+    if not isinstance(stamp, np.datetime64):
+        return str(stamp)
+    text = np.datetime_as_string(stamp.astype("M8[us]")).replace("T", " ")
+    return re.sub(r"( 00:00)?(:00)?(\.0+)?$", "", text, count=1)
+
+
+def parse_stamps(table: Table, name: str, frequency: Frequency | None) -> np.ndarray:
+    """The time stamps of a column: (N,) datetime64[us], or int64 for positions.
+
+    Times with a zone are converted to UTC. Integers are positions, except dates such as 20240131 and 202401. With a
+    frequency in months 2024 is a date too; with the frequency "step" all integers are positions.
+
+    Raises:
+        DataError: a stamp is missing or unreadable.
+    """
+    column = table.frame[name]
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype == pl.String:
+        column = column.str.strip_chars().replace("", None)
+    if column.null_count():
+        row = int(column.is_null().arg_max() or 0)
+        raise table.error(row, f"{name} (the stamp) is missing. Fill it in or remove the row.")
+    if isinstance(column.dtype, pl.Datetime):
+        zoneless = column.dt.convert_time_zone("UTC") if column.dtype.time_zone else column
+        return zoneless.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy()
+    if column.dtype == pl.Date:
+        return column.cast(pl.Datetime("us")).to_numpy()
+    whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() or column.dtype == pl.String else None
+    if whole is not None and not whole.null_count() and not (column.dtype.is_float() and (whole != column).any()):
+        return _from_integers(whole, frequency)
+    if column.dtype != pl.String:
+        row = int((whole != column).arg_max() or 0) if whole is not None and column.dtype.is_float() else 0
+        raise table.error(row, f"{name} is {column[row]!r}, expected a stamp. {_WAY_OUT}")
+    return _from_text(table, name, column)
+
+
+def _from_integers(column: pl.Series, frequency: Frequency | None) -> np.ndarray:
+    forms = [] if frequency is not None and frequency.unit == "step" else [*_DATES]
+    if frequency is not None and frequency.unit == "mo":
+        forms.append(_YEARS)
+    for low, high, rest_of_date in forms:
+        if column.is_between(low, high).all():
+            text = column.cast(pl.String) + rest_of_date
+            dates = text.str.to_datetime("%Y%m%d", time_unit="us", strict=False)
+            if not dates.null_count():
+                return dates.to_numpy()
+    return column.to_numpy()
+
+
+def _from_text(table: Table, name: str, column: pl.Series) -> np.ndarray:
+    text = column.str.replace(r"^(\d{4})/(\d{1,2})", "${1}-${2}").str.replace(r"^(\d{4}-\d{1,2})/", "${1}-")
+    text = text.str.replace(r"^([\d-]+)T", "${1} ").str.replace(r" ?(?:Z|UTC)$", "+00:00")
+    for quarter, month in enumerate(("01", "04", "07", "10"), 1):
+        text = text.str.replace(rf"^(\d{{4}})[- ]?[Qq]{quarter}$", f"${{1}}-{month}")
+    # The parser (chrono) would read "1/2/24" as the year 1.
+    text = pl.select(pl.when(text.str.contains(r"^\d{4}")).then(text)).to_series()
+    stamps = pl.Series([None], dtype=pl.Datetime("us")).new_from_index(0, len(text))
+    # The first unread stamp selects a format, which is tried on all stamps. One pass is usually enough.
+    while (unread := stamps.is_null()).any():
+        row = int(unread.arg_max() or 0)
+        form = next((form for form in _FORMATS if _parsed(text[row : row + 1], form).null_count() == 0), None)
+        if form is None:
+            raise table.error(row, f"{name} is {column[row]!r}, which is not a stamp. {_WAY_OUT}")
+        stamps = pl.select(pl.coalesce(stamps, _parsed(text, form))).to_series()
+    return stamps.to_numpy()
+
+
+def _parsed(text: pl.Series, form: str) -> pl.Series:
+    return text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone(None)

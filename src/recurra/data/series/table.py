@@ -1,0 +1,94 @@
+"""A frame with its source. Error messages name the row or line as the user counts it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+
+from recurra.errors import DataError, ParameterError
+
+__all__ = ["Source", "Table", "table_from_frame"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The origin of a frame.
+
+    Args:
+        name: the path of the file, or "frame".
+        word: the word for a row: "row" in a frame, "line" in a file.
+        first: the number of the first row: 0 in a frame, 2 in a file with a header line.
+    """
+
+    name: str = "frame"
+    word: str = "row"
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A polars frame whose row i is row `index[i]` of its source."""
+
+    frame: pl.DataFrame
+    index: np.ndarray
+    source: Source
+
+    def place(self, row: int) -> str:
+        """The row as the user counts it: "row 3", "line 5"."""
+        return f"{self.source.word} {self.source.first + int(self.index[row])}"
+
+    def error(self, row: int, text: str, series: str | None = None) -> DataError:
+        """The error to raise for one row."""
+        of = f" (series {series!r})" if series is not None else ""
+        return DataError(f"{self.source.name}, {self.place(row)}{of}: {text}")
+
+    def without_blank_rows(self, columns: list[str]) -> "Table":
+        """The table without rows that are blank in all of `columns`, such as the empty lines of a file."""
+        blank = pl.all_horizontal(
+            (pl.col(name).str.strip_chars().fill_null("") == "")
+            if self.frame.schema[name] == pl.String
+            else pl.col(name).is_null()
+            for name in columns
+        )
+        keep = ~self.frame.select(blank=blank)["blank"].to_numpy()
+        return self if keep.all() else Table(self.frame.filter(keep), self.index[keep], self.source)
+
+
+def table_from_frame(frame: Any, time: str, source: Source) -> Table:
+    """Convert a polars or pandas frame, or another eager frame that narwhals supports.
+
+    A pandas index with the time stamps (a DatetimeIndex, or one whose name is `time`) becomes the column `time`.
+
+    Raises:
+        ParameterError: `frame` is not such a frame.
+        DataError: a column name occurs twice.
+    """
+    if not isinstance(frame, pl.DataFrame):
+        try:
+            eager = nw.from_native(frame, eager_only=True)
+        except nw.exceptions.DuplicateError:
+            raise DataError(f"{source.name}: two columns have the same name. Rename one.") from None
+        except TypeError:
+            raise ParameterError("frame", "a polars or pandas DataFrame", type(frame).__name__) from None
+        columns = {name: _polars_column(eager[name]) for name in eager.columns}
+        index = nw.maybe_get_index(eager)
+        if time not in columns and index is not None and (_is_datetime(index) or index.name == time):
+            columns[time] = _polars_column(nw.from_native(index.to_series(), series_only=True))
+        frame = pl.DataFrame(columns)
+    return Table(frame, np.arange(frame.height), source)
+
+
+def _is_datetime(index: Any) -> bool:
+    return str(index.dtype).startswith("datetime64")
+
+
+def _polars_column(column: nw.Series[Any]) -> pl.Series:
+    # narwhals' own conversion needs pyarrow for string columns of pandas.
+    if column.dtype.is_numeric() or isinstance(column.dtype, nw.Datetime):
+        values = column.to_numpy()
+        return pl.Series(values.astype("M8[us]") if values.dtype.kind == "M" else values)
+    missing = column.is_null().to_list()
+    values = [None if gone else value for gone, value in zip(missing, column.to_list(), strict=True)]
+    return pl.Series(values, strict=False)

@@ -1,0 +1,139 @@
+"""The .tsf format of the Monash forecasting archive (Godahewa et al. 2021, https://forecastingdata.org)."""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from recurra.data.series.frequency import Frequency
+from recurra.data.series.series_set import Columns, Series, SeriesSet, univariate
+from recurra.errors import DataError
+
+__all__ = ["series_from_tsf"]
+
+_UNITS = {
+    "second": "s",
+    "minute": "m",
+    "minutely": "m",
+    "hour": "h",
+    "hourly": "h",
+    "day": "d",
+    "daily": "d",
+    "week": "w",
+    "weekly": "w",
+    "month": "mo",
+    "monthly": "mo",
+    "quarterly": "q",
+    "yearly": "y",
+}
+_FREQUENCY = re.compile(r"(?:(\d+)_)?([a-z]+?)s?")
+
+
+@dataclass
+class _Header:
+    attributes: list[tuple[str, str]] = field(default_factory=list)
+    frequency: Frequency | None = None
+
+
+def series_from_tsf(text: str, frequency: Frequency | None, source: str) -> SeriesSet:
+    """Read the series of a .tsf file.
+
+    "?" is a missing value. The attribute `series_name` is the id; other attributes become static columns. Without the
+    attribute `start_timestamp` the series have integer positions, and the frequency gives the seasons only.
+
+    Args:
+        text: the content of the file.
+        frequency: it replaces the @frequency of the file. None: the file's own.
+        source: the name of the file in messages.
+
+    Raises:
+        DataError: the file does not follow the format. The message names the line.
+    """
+    header = _Header(frequency=frequency)
+    series: dict[str, Series] = {}
+    step: Frequency | None = None
+    for number, raw in enumerate(text.splitlines(), 1):
+        line, place = raw.strip(), f"{source}, line {number}"
+        if not line or line.startswith("#"):
+            continue
+        if line.lower() == "@data":
+            step = _grid_frequency(header)
+        elif line.startswith("@"):
+            _read_header(header, line, place, given=frequency is not None)
+        elif step is None:
+            raise DataError(f"{place}: {line[:40]!r} before @data, expected a line that begins with @ or #.")
+        else:
+            found = _read_series(line, header, step, place, len(series) + 1)
+            if found.id in series:
+                raise DataError(f"{place}: series {found.id!r} occurs twice. Rename one.")
+            series[found.id] = found
+    if step is None or not series:
+        raise DataError(f"{source}: no {'series after @data' if step else '@data section'}. Is it a .tsf file?")
+    static = tuple(name for name, _ in header.attributes if name not in ("series_name", "start_timestamp"))
+    return SeriesSet(tuple(series.values()), step, Columns(static=static), source)
+
+
+def _read_header(header: _Header, line: str, place: str, given: bool) -> None:
+    keyword, *words = line.split()
+    if keyword.lower() == "@attribute":
+        if len(words) != 2 or words[1] not in ("string", "date", "numeric"):
+            raise DataError(f"{place}: {line!r}, expected @attribute NAME string, date or numeric.")
+        header.attributes.append((words[0], words[1]))
+    elif keyword.lower() == "@frequency" and not given:
+        header.frequency = _frequency(" ".join(words), place)
+
+
+def _frequency(word: str, place: str) -> Frequency:
+    if word == "half_hourly":
+        return Frequency.parse("30m")
+    match = _FREQUENCY.fullmatch(word.lower())
+    if match is None or match[2] not in _UNITS:
+        raise DataError(f"{place}: the @frequency {word!r} is not known. Give it with --freq, for example --freq 1h.")
+    return Frequency.parse(f"{match[1] or ''}{_UNITS[match[2]]}")
+
+
+def _grid_frequency(header: _Header) -> Frequency:
+    frequency = header.frequency or Frequency(1, "step")
+    has_start = any(name == "start_timestamp" for name, _ in header.attributes)
+    return frequency if has_start else frequency.without_calendar()
+
+
+def _read_series(line: str, header: _Header, step: Frequency, place: str, number: int) -> Series:
+    parts = line.split(":")
+    if len(parts) != len(header.attributes) + 1:
+        raise DataError(
+            f"{place}: {len(parts)} parts between colons, expected {len(header.attributes) + 1}: "
+            "a value for each @attribute, then the series."
+        )
+    series_id, start, static = f"T{number}", np.datetime64(0, "us") if step.unit != "step" else 0, []
+    for (name, kind), value in zip(header.attributes, parts, strict=False):
+        if name == "series_name":
+            series_id = value
+        elif name == "start_timestamp":
+            start = _start(value, place) if step.unit != "step" else 0
+        else:
+            static.append(_number(value, place) if kind == "numeric" else value)
+    y = np.array([np.nan if v.strip() == "?" else _number(v, place) for v in parts[-1].split(",")])
+    found = univariate(series_id, start, y, step, tuple(static))
+    if found is None:
+        raise DataError(f"{place} (series {series_id!r}): all values are missing. Remove the line.")
+    return found
+
+
+def _start(text: str, place: str) -> np.datetime64:
+    # The format writes 2012-01-01 00-00-00, because the colon separates attributes.
+    day, _, time = text.strip().partition(" ")
+    try:
+        return np.datetime64(f"{day}T{time.replace('-', ':') or '00:00'}", "us")
+    except ValueError:
+        raise DataError(f"{place}: the start_timestamp {text!r}, expected one such as 2012-01-31 00-00-00.") from None
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.inf
+    if not np.isfinite(value):
+        raise DataError(f"{place}: {text.strip()[:40]!r}, expected a finite number, or ? for a missing value.")
+    return value

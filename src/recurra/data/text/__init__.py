@@ -1,0 +1,1 @@
+"""Text: readers, vocabularies, tokenizations, subwords, word vectors and tag schemes."""

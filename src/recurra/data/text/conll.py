@@ -1,0 +1,270 @@
+"""Reading tagged sentences in CoNLL columns or CoNLL-U, and writing them with other tags and no other change."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recurra.data.files.text_file import read_text
+from recurra.errors import DataError, ParameterError
+
+__all__ = ["CONLLU_COLUMNS", "ConllColumns", "ConllText", "Sentence", "is_conllu", "read_conll"]
+
+CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+_FIELD = re.compile(r"[^ \t]+")
+_WHOLE_WORD = re.compile(r"\d+")
+_NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+")
+_CONFIDENCE = "TagConfidence"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """The words of a sentence, with their tags and their place in a file.
+
+    Attributes:
+        words: one or more words.
+        tags: the tag of each word. A word without annotation has None. None: there is no tag column.
+        document: the index of the sentence's document, from 0.
+        lines: the line of each word in the file, from 1. Empty: the sentence is not from a file.
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[str | None, ...] | None = None
+    document: int = 0
+    lines: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConllColumns:
+    """The columns of a file.
+
+    A column is selected by its name, or by its number: "1" is the first, "-1" the last.
+
+    Args:
+        names: the column names, in order. The names of CoNLL-U are built in.
+        word: the column of the words. None: "form" in CoNLL-U, the first column in other files.
+        tag: the column of the tags. None: "upos" in CoNLL-U, the last column in other files.
+
+    Raises:
+        ParameterError: a name occurs twice.
+    """
+
+    names: tuple[str, ...] = ()
+    word: str | None = None
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        names = tuple(self.names)
+        if len(set(names)) < len(names):
+            raise ParameterError("columns", "names, each once", ",".join(names))
+        object.__setattr__(self, "names", names)
+
+    def position(self, column: str, count: int, source: object) -> int:
+        """The index (from 0) of a column among `count` columns.
+
+        Raises:
+            DataError: there is no such column. The message names the file.
+        """
+        names = self.names
+        if column in names and names.index(column) < count:
+            return names.index(column)
+        if re.fullmatch(r"-?[1-9]\d*", column):
+            number = int(column)
+            if abs(number) <= count:
+                return number - 1 if number > 0 else count + number
+        known = f" ({', '.join(names)})" if names else ""
+        raise DataError(
+            f"{source}: no column {column!r} among {count}{known}. Give a name (--columns names them), "
+            "a number from 1, or -1 for the last."
+        )
+
+
+@dataclass(frozen=True)
+class ConllText:
+    """A file of sentences, with all its lines.
+
+    Attributes:
+        source: the path of the file.
+        conllu: whether the file is CoNLL-U.
+        lines: the lines of the file.
+        sentences: the sentences, in order.
+        count: the number of columns.
+        word: the index of the words' column, from 0.
+        tag: the index of the tags' column, from 0. It is `count` if the file has no tags; they are then appended.
+    """
+
+    source: str
+    conllu: bool
+    lines: tuple[str, ...]
+    sentences: tuple[Sentence, ...]
+    count: int
+    word: int
+    tag: int
+
+    def with_tags(self, tags: Sequence[Sequence[str]], confidence: Sequence[Sequence[float]] | None = None) -> str:
+        """The text with its tags replaced. Comments, other columns and blank lines do not change.
+
+        Args:
+            tags: the tag of each word, for each sentence.
+            confidence: the confidence of each tag, 0 to 1. CoNLL-U stores it as `TagConfidence` in MISC, other files in
+                one more column. None: it is not written.
+        """
+        put = self._in_conllu if self.conllu else self._in_columns
+        lines = [line if self.conllu else self._widened(line, confidence is not None) for line in self.lines]
+        for k, (sentence, found) in enumerate(zip(self.sentences, tags, strict=True)):
+            values = [None] * len(found) if confidence is None else confidence[k]
+            for number, tag, value in zip(sentence.lines, found, values, strict=True):
+                lines[number - 1] = put(self.lines[number - 1], tag, value)
+        return "\n".join(lines) + "\n"
+
+    def _in_conllu(self, line: str, tag: str, confidence: float | None) -> str:
+        fields = line.split("\t")
+        fields[self.tag] = tag
+        if confidence is not None:
+            kept = [part for part in fields[-1].split("|") if part != "_" and not part.startswith(f"{_CONFIDENCE}=")]
+            fields[-1] = "|".join([*kept, f"{_CONFIDENCE}={confidence:.4f}"])
+        return "\t".join(fields)
+
+    def _in_columns(self, line: str, tag: str, confidence: float | None) -> str:
+        separator = _separator(line)
+        if self.tag == self.count:
+            line = f"{line.rstrip()}{separator}{tag}"
+        else:
+            start, end = _spans(line)[self.tag]
+            line = line[:start] + tag + line[end:]
+        return line if confidence is None else f"{line.rstrip()}{separator}{confidence:.4f}"
+
+    def _widened(self, line: str, confidence: bool) -> str:
+        """A line that marks a document, widened to the number of columns of the other lines."""
+        if not line.startswith("-DOCSTART-"):
+            return line
+        fields = ["O"] * (self.tag == self.count) + ["1"] * confidence
+        return "".join([line, *(_separator(line) + field for field in fields)])
+
+
+def is_conllu(path: str | Path) -> bool:
+    """Whether the name of a file ends in `.conllu` or `.conllu.gz`."""
+    return str(path).lower().removesuffix(".gz").endswith(".conllu")
+
+
+def read_conll(
+    path: str | Path,
+    columns: ConllColumns | None = None,
+    kind: Literal["auto", "conllu", "columns"] = "auto",
+    needs_tags: bool = True,
+) -> ConllText:
+    """Read sentences with one word per line and blank lines between sentences, plain or gzipped.
+
+    In CoNLL-U the lines of multi-word tokens (1-2) and of empty nodes (1.1) are not words of the sentence, `# newdoc`
+    begins a document, and the UPOS `_` means that the word has no annotation. In other files tabs or spaces separate
+    columns, and `-DOCSTART-` or `#begin document` begins a document.
+
+    Args:
+        path: the file.
+        columns: the columns of words and tags. None: `ConllColumns()`.
+        kind: "conllu", "columns", or "auto", which chooses by the file name.
+        needs_tags: whether there must be a tag column. If false, a file in columns may lack it, and if `columns` does
+            not name it, all columns are read as other data.
+
+    Raises:
+        DataError: the file cannot be read or holds no words, a line does not fit, or a column is missing. The message
+            names file and line.
+    """
+    lines = read_text(path).removesuffix("\n").split("\n")
+    conllu = is_conllu(path) if kind == "auto" else kind == "conllu"
+    columns = columns or ConllColumns()
+    if conllu and not columns.names:
+        columns = ConllColumns(CONLLU_COLUMNS, columns.word, columns.tag)
+    groups, count = _grouped(path, lines, conllu)
+    word = columns.position(columns.word or ("form" if conllu else "1"), count, path)
+    tag = _tag_position(path, columns, count, conllu, needs_tags)
+    if tag == word:
+        raise DataError(f"{path}: words and tags are both in column {word + 1}. Name the tags' column (--tag-column).")
+    unannotated = conllu and tag == CONLLU_COLUMNS.index("upos")
+    sentences = []
+    for document, members in groups:
+        fields = [_fields(lines[number - 1], conllu) for number in members]
+        for number, row in zip(members, fields, strict=True):
+            if not row[word]:
+                raise DataError(f"{path}, line {number}: the word is empty.")
+        tags = None
+        if tag < count:
+            tags = tuple(None if unannotated and row[tag] == "_" else row[tag] for row in fields)
+        sentences.append(Sentence(tuple(row[word] for row in fields), tags, document, tuple(members)))
+    return ConllText(str(path), conllu, tuple(lines), tuple(sentences), count, word, tag)
+
+
+def _grouped(path: object, lines: Sequence[str], conllu: bool) -> tuple[list[tuple[int, list[int]]], int]:
+    """The document and the word lines of each sentence, and the number of columns."""
+    groups: list[tuple[int, list[int]]] = []
+    current: list[int] = []
+    document, count = 0, 10 if conllu else 0
+    for number, line in enumerate([*lines, ""], start=1):
+        boundary = _begins_document(line, conllu)
+        if not line.strip() or boundary:
+            if current:
+                groups.append((document, current))
+                current = []
+            # The mark before the first sentence begins document 0.
+            document += boundary and bool(groups)
+            continue
+        if _is_comment(line, conllu, bool(current)):
+            continue
+        fields = _fields(line, conllu)
+        if not count:
+            count = len(fields)
+        if len(fields) != count:
+            what = "tab-separated columns of CoNLL-U" if conllu else "columns as in the lines before"
+            raise DataError(f"{path}, line {number}: expected {count} {what}, got {len(fields)}.")
+        if conllu and not _WHOLE_WORD.fullmatch(fields[0]):
+            if _NO_WORD.fullmatch(fields[0]):
+                continue
+            raise DataError(f"{path}, line {number}: expected an ID such as 1, 1-2 or 1.1, got {fields[0]!r}.")
+        current.append(number)
+    if not groups:
+        raise DataError(f"{path}: the file holds no words.")
+    return groups, count
+
+
+def _tag_position(path: object, columns: ConllColumns, count: int, conllu: bool, needed: bool) -> int:
+    if needed or conllu:
+        return columns.position(columns.tag or ("upos" if conllu else "-1"), count, path)
+    if columns.tag is None:
+        return count
+    numbered = [str(count + 1)] + ([columns.names[count]] if len(columns.names) == count + 1 else [])
+    return count if columns.tag in numbered else columns.position(columns.tag, count, path)
+
+
+def _begins_document(line: str, conllu: bool) -> bool:
+    if conllu:
+        return line.startswith("# newdoc")
+    return line.startswith(("-DOCSTART-", "#begin document"))
+
+
+def _is_comment(line: str, conllu: bool, within: bool) -> bool:
+    if conllu:
+        return line.startswith("#") and not within
+    return line.startswith("#end document")
+
+
+def _fields(line: str, conllu: bool) -> list[str]:
+    if conllu:
+        return line.split("\t")
+    return [line[start:end] for start, end in _spans(line)]
+
+
+def _spans(line: str) -> list[tuple[int, int]]:
+    """The spans of the columns of a line. Tabs separate columns if the line has tabs, else spaces do."""
+    if "\t" not in line:
+        return [match.span() for match in _FIELD.finditer(line)]
+    found, start = [], 0
+    for field in line.rstrip("\t").split("\t"):
+        found.append((start, start + len(field)))
+        start += len(field) + 1
+    return found
+
+
+def _separator(line: str) -> str:
+    return "\t" if "\t" in line else " "

@@ -1,0 +1,69 @@
+"""Subwords as the tokens of a text."""
+
+import base64
+from itertools import chain
+from typing import Any, Self
+
+import torch
+
+from recurra.data.text.subwords import Subwords
+from recurra.data.text.tokens.tokenization import LINE_END, EncodedText, Tokenization, encoded
+
+__all__ = ["SubwordTokens"]
+
+
+class SubwordTokens(Tokenization):
+    """Byte-pair encoding of a text, line ends included. Rare characters are spelled in bytes; no text is unknown.
+
+    Decoding returns the text exactly, except that U+2581, sentencepiece's sign for a space, becomes a space.
+
+    Args:
+        subwords: the model, as `Subwords.train_exact` learns it.
+
+    Raises:
+        DataError: the model has no piece for the line end.
+    """
+
+    name = "subwords"
+    unit = "subword"
+
+    def __init__(self, subwords: Subwords) -> None:
+        self.subwords = subwords
+        self.line_end = subwords.id_of(LINE_END)
+
+    @classmethod
+    def learn(cls, text: str, vocabulary_size: int = 2000) -> Self:
+        """Learn from a text. The same text always gives the same subwords.
+
+        Args:
+            text: the text to learn from.
+            vocabulary_size: the largest number of subwords V, see `Subwords.train_exact`.
+
+        Raises:
+            MissingExtraError: sentencepiece is not installed.
+            ParameterError: `vocabulary_size` is too small for the characters of the text.
+            DataError: the text has no subwords to learn.
+        """
+        return cls(Subwords.train_exact(text.split(LINE_END), vocabulary_size, symbols=[LINE_END]))
+
+    def __len__(self) -> int:
+        return len(self.subwords)
+
+    def encode(self, text: str) -> EncodedText:
+        lines = self.subwords.encode_lines(text.split(LINE_END))
+        codes = list(chain.from_iterable((*line, self.line_end) for line in lines))[:-1]
+        return encoded(torch.tensor(codes, dtype=torch.int64), text)
+
+    def spell(self, code: int, previous: int) -> bytes:
+        return self.subwords.spell(code)
+
+    def find_unknown(self, text: str) -> tuple[str, int] | None:
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tokens": self.name, "sentencepiece": base64.b64encode(self.subwords.to_bytes()).decode()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Read the result of `to_json`."""
+        return cls(Subwords(base64.b64decode(values["sentencepiece"])))

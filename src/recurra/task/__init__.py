@@ -1,0 +1,50 @@
+"""What every task shares: the estimator's control flow, the run folder, results, and the registry.
+
+Names load on first use: a task's declaration, and with it the command line's help, needs no torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from recurra.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from recurra.task.estimator import Estimator
+    from recurra.task.fitted import Fitted
+    from recurra.task.learned import Learned
+    from recurra.task.objective import Objective
+    from recurra.task.registry import find_task, load, register_places, task, task_names, task_of_run
+    from recurra.task.results import Evaluation, Predictions, Result
+    from recurra.task.verbs import verb
+    from recurra.task.view import View
+
+__all__ = [
+    "Estimator",
+    "Evaluation",
+    "Fitted",
+    "Learned",
+    "Objective",
+    "Predictions",
+    "Result",
+    "View",
+    "find_task",
+    "load",
+    "register_places",
+    "task",
+    "task_names",
+    "task_of_run",
+    "verb",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "recurra.task.estimator": ("Estimator",),
+        "recurra.task.fitted": ("Fitted",),
+        "recurra.task.learned": ("Learned",),
+        "recurra.task.objective": ("Objective",),
+        "recurra.task.registry": ("find_task", "load", "register_places", "task", "task_names", "task_of_run"),
+        "recurra.task.results": ("Evaluation", "Predictions", "Result"),
+        "recurra.task.verbs": ("verb",),
+        "recurra.task.view": ("View",),
+    },
+)

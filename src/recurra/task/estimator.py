@@ -1,0 +1,438 @@
+"""The estimator: the control flow that every task shares. A task supplies hooks."""
+
+import logging
+import shutil
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+from recurra.errors import MissingExtraError, ParameterError, RunError
+from recurra.files import prepare_folder
+from recurra.options import Options, option
+from recurra.task.learned import Learned
+from recurra.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recurra.inspection import Inspection
+    from recurra.task.fitted import Fitted
+    from recurra.task.objective import Objective
+    from recurra.task.results import Evaluation, Predictions
+    from recurra.task.view import View
+
+__all__ = ["Data", "Estimator"]
+
+_log = logging.getLogger("recurra.task")
+
+# A run may be resumed with other values of these.
+_RESUMABLE = ("max_steps", "device", "keep")
+
+
+class Data(Protocol):
+    """Examples of a task, as `Estimator.read` returns them."""
+
+    @property
+    def source(self) -> str:
+        """Where the examples come from, for messages: a path, or "the data"."""
+        ...
+
+    def digest(self) -> str:
+        """A checksum that tells these examples from others."""
+        ...
+
+
+DataT = TypeVar("DataT", bound=Data)
+LearnedT = TypeVar("LearnedT", bound=Learned)
+NetworkT = TypeVar("NetworkT", bound="nn.Module")
+
+
+def _check_device(name: str, value: str) -> None:
+    if value not in ("auto", "cpu") and not value.startswith("cuda"):
+        raise ParameterError(name, "'auto', 'cpu' or 'cuda'", value)
+
+
+class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
+    """What is fitted to data, and saved and loaded as a run.
+
+    A task derives one class, under the decorator `task`. Its fields are its options. It states what its messages call
+    it (`noun`), how files are read (`Reading`, a class of options, or None), what it learns without gradients
+    (`learned_class`), and these hooks, none of which calls `super()`:
+
+        read        path or lists -> examples
+        split       examples -> examples to train on and, perhaps, to validate with
+        describe    one line about the examples, printed before training
+        learn       examples -> vocabularies, scales, a baseline
+        network     what was learned -> the module to train; seeded before the call
+        objective   batches, loss, validation
+        finish      what else is fitted on the trained network, such as a temperature
+        predictions, evaluate, view    the verbs `predict`, `evaluate` and `inspect`; see `recurra.task.verb`
+
+    Modules that need torch are imported inside the hooks: help and completion on the command line import the class
+    without it.
+    """
+
+    task: ClassVar[str] = ""
+    noun: ClassVar[str] = "model"
+    Reading: ClassVar[type[Options] | None] = None
+    learned_class: ClassVar[type[Learned]] = Learned
+    several_sources: ClassVar[bool] = False
+
+    device: str = option(
+        default="auto", check=_check_device, help="cpu, cuda, or auto for CUDA where available", group="training"
+    )
+
+    training_result = None
+    _fitted = None
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        for base in cls.__mro__[1:]:
+            if isinstance(base, type) and base.__dict__.get("task"):
+                raise TypeError(f"{cls.__name__} derives from the task {base.__name__}; derive it from Estimator")
+        super().__init_subclass__(**keywords)
+
+    # The hooks.
+
+    @abstractmethod
+    def read(self, source: Any, y: Any, reading: Any, labelled: bool) -> DataT:
+        """Read examples.
+
+        Args:
+            source: what the caller passed: a path, lists, a frame, or examples of this class already.
+            y: labels, for tasks that take them apart from the examples; else None.
+            reading: how files are read; see `Reading`.
+            labelled: whether examples without truth are refused.
+
+        Raises:
+            DataError: the data cannot be used; the message names file, line and the way out.
+        """
+
+    def split(self, data: DataT) -> tuple[DataT, DataT | None]:
+        """Examples to train on and, perhaps, to validate with, if the caller passes no validation data."""
+        return data, None
+
+    def complete(self, reading: Any, data: DataT) -> Any:
+        """How later files are read if nothing else is said: `reading`, completed by what the training file shows."""
+        return reading
+
+    def describe(self, training: DataT, validation: DataT | None) -> str:
+        """One line about the examples."""
+        return training.source
+
+    @abstractmethod
+    def learn(self, training: DataT, validation: DataT | None) -> LearnedT:
+        """What is learned without gradients."""
+
+    @abstractmethod
+    def network(self, learned: LearnedT) -> NetworkT:
+        """The module to train; torch is seeded before the call, and its generator is restored after it."""
+
+    @abstractmethod
+    def objective(self, fitted: "Fitted[LearnedT, NetworkT]", training: DataT, validation: DataT | None) -> "Objective":
+        """Batches, loss and validation."""
+
+    def finish(self, fitted: "Fitted[LearnedT, NetworkT]", training: DataT, validation: DataT | None) -> LearnedT:
+        """What was learned, with what is fitted on the trained network."""
+        return fitted.learned
+
+    @abstractmethod
+    def predictions(self, *arguments: Any, **keywords: Any) -> "Predictions[Any]":
+        """What the network says of data, with what `predict` leaves out."""
+
+    @abstractmethod
+    def evaluate(self, *arguments: Any, **keywords: Any) -> "Evaluation":
+        """How well it does, beside simple baselines."""
+
+    @abstractmethod
+    def view(self, *arguments: Any, **keywords: Any) -> "View":
+        """What `inspect` shows."""
+
+    # The verbs that are the same in every task.
+
+    def fit(
+        self,
+        data: Any = None,
+        y: Any = None,
+        *,
+        validation: Any = None,
+        reading: Any = None,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        start_from: str | Path | None = None,
+        tensorboard: bool = False,
+        progress: bool | None = None,
+    ) -> Self:
+        """Train on data.
+
+        Args:
+            data: the path of a file, or the examples themselves; None to resume with the files of the run.
+            y: labels, for tasks that take them apart from the examples.
+            validation: data to choose the best weights by, in the same forms; a pair of examples and labels where `y`
+                is used. None: see `split`.
+            reading: how files are read; None: as the defaults of `Reading` say.
+            folder: where the run is kept while it trains, so that it can be resumed; None: it stays in memory.
+            resume: continue the run in `folder`; a larger `max_steps` continues a finished one.
+            start_from: a run of the same task, whose weights training starts from (fine-tuning).
+            tensorboard: also log to TensorBoard.
+            progress: show progress; None: the trainer decides by the terminal.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            DataError: the data cannot be used; the message names file, line and the way out.
+            RunError: `folder` already holds a run, or none to resume.
+            TrainingInterruptedError: on Ctrl-C, after the current step was finished and saved.
+        """
+        from recurra.training import Trainer, TrainingSettings, processes
+        from recurra.training.device import check_device
+        from recurra.training.picture import draw_training
+
+        self.check_options()
+        check_device(self.device)
+        path = None if folder is None else Path(folder)
+        kept = self._kept(path, resume)
+        if kept is not None:
+            self._check_same_options(kept, path)
+        if data is None:
+            data, validation, reading = self._files_of(kept, validation, reading)
+        if reading is None and self.Reading is not None:
+            reading = self.Reading()
+        training, held = self._examples(data, y, validation, reading)
+        facts = {
+            "source": training.source,
+            "files": _files(training),
+            "digest": training.digest(),
+            "validation": None if validation is None or held is None else _files(held),
+            "validation_digest": None if held is None else held.digest(),
+        }
+        if kept is not None and path is not None:
+            _check_same_data(kept, facts, path)
+        _log.info("%s", self.describe(training, held))
+        if kept is None:
+            fitted = self.assemble(self.learn(training, held), self.complete(reading, training), facts)
+            if start_from is not None:
+                self._start_from(fitted, Path(start_from))
+        else:
+            fitted = kept
+            fitted.options = self.get_params()
+        objective = self.objective(fitted, training, held)
+        trainer = Trainer(
+            fitted.network,
+            objective.loss,
+            objective.batches,
+            TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.__dataclass_fields__}),
+            objective.validate,
+            path,
+            tensorboard,
+            progress=progress,
+            truncation=objective.truncation,
+            record=objective.record,
+        )
+        # The trainer comes ready made: torch takes seconds to make its first optimiser, in which the folder would hold
+        # a run without a checkpoint.
+        group = processes()
+        if path is not None:
+            if group.is_first:
+                if kept is None:
+                    prepare_folder(path)
+                    shutil.rmtree(path / "tensorboard", ignore_errors=True)
+                fitted.write(path, type(self))
+            group.wait()
+        self.training_result = trainer.fit(kept is not None)
+        learned = self.finish(fitted, training, held)
+        if learned is not fitted.learned:
+            fitted.learned = learned
+            if path is not None and group.is_first:
+                fitted.write(path, type(self))
+        if path is not None and group.is_first:
+            draw_training(
+                path / "log.csv",
+                path / "training.png",
+                loss=objective.unit,
+                training="training loss" if objective.measure else "training",
+                validation=f"validation: 1 - {objective.measure}" if objective.measure else "validation",
+                twin=bool(objective.measure),
+            )
+        self._fitted = fitted
+        self._best_in_words = objective.best
+        return self
+
+    def predict(self, *arguments: Any, **keywords: Any) -> Any:
+        """The values of `predictions`, which documents the arguments."""
+        return self.predictions(*arguments, **keywords).values
+
+    def score(self, data: Any, y: Any = None) -> float:
+        """The main score of `evaluate`; larger is better."""
+        evaluation = self.evaluate(data) if y is None else self.evaluate(data, y)  # type: ignore[call-arg]
+        return evaluation.score
+
+    def inspect(self, *arguments: Any, **keywords: Any) -> "Inspection":
+        """Look inside the network; `view` documents the arguments."""
+        from recurra import inspection
+
+        view = self.view(*arguments, **keywords)
+        return inspection.inspect(
+            self.fitted.network,
+            *view.inputs,
+            loss=view.loss,
+            steps=view.steps,
+            sequence=view.sequence,
+            output=view.output,
+            reads=view.reads,
+            layers=view.layers,
+            follows=view.follows,
+            distances=view.distances,
+            words=view.words,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted estimator into a folder, from which `load` reads it.
+
+        Raises:
+            RunError: it is not fitted, or the folder cannot be written or already holds a run.
+        """
+        from recurra.training import has_run
+
+        path, fitted = Path(folder), self.fitted
+        if has_run(path):
+            raise RunError(f"{path}: already holds a run; choose another folder")
+        prepare_folder(path)
+        fitted.save_weights(path)
+        fitted.write(path, type(self))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read a run that `save` or `fit` wrote, finished or interrupted.
+
+        Raises:
+            RunError: the folder is not a run of this task, or it is damaged.
+            MissingExtraError: the run needs an extra that is not installed.
+        """
+        from recurra.task.fitted import Fitted
+
+        fitted = Fitted.read(Path(folder), cls)
+        fitted.load_weights(Path(folder))
+        estimator = cls(**fitted.options)
+        estimator._fitted = fitted
+        return estimator
+
+    @property
+    def fitted(self) -> "Fitted[LearnedT, NetworkT]":
+        """The fitted model.
+
+        Raises:
+            RunError: neither `fit` nor `load` came before.
+        """
+        if self._fitted is None:
+            raise RunError(f"the {self.noun} is not fitted; call fit first, or load a run")
+        return self._fitted
+
+    def summary(self) -> str:
+        """How training ended, in one line."""
+        result = self.training_result
+        if result is None:
+            return f"the {self.noun} was not trained in this process"
+        ending = " (no better validation for a while)" if result.stopped_early else ""
+        chosen = ""
+        if result.best_loss < float("inf"):
+            chosen = f", best validation {self._best_in_words(result.best_loss)} at step {result.best_step:,}"
+        return f"trained {result.steps:,} steps in {result.seconds:,.0f} s{ending}{chosen}"
+
+    def assemble(self, learned: LearnedT, reading: Any, data: dict[str, Any]) -> "Fitted[LearnedT, NetworkT]":
+        """The fitted model before training, its weights initialised from the seed."""
+        import torch
+
+        from recurra.task.fitted import Fitted
+        from recurra.training.device import usable_device
+
+        device = usable_device(self.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = self.network(learned).to(device)
+        return Fitted(self.get_params(), reading, learned, network, device, data)
+
+    def data_for(self, source: Any, y: Any = None, reading: Any = None, labelled: bool = False) -> DataT:
+        """Read examples for a verb: files are read as in training if `reading` is None."""
+        return self.read(source, y, self.fitted.reading if reading is None else reading, labelled)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._fitted is not None
+
+    def __sklearn_tags__(self) -> Any:
+        try:
+            from sklearn.utils import Tags, TargetTags
+        except ImportError as error:
+            raise MissingExtraError("scikit-learn", "dev", "a scikit-learn tool") from error
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False))
+
+    def _kept(self, folder: Path | None, resume: bool) -> "Fitted[Any, Any] | None":
+        """The run in the folder that is to be continued; None if a new one begins. Every process calls it."""
+        from recurra.task.fitted import Fitted
+        from recurra.training import goes_on
+
+        if folder is None:
+            if resume:
+                raise ParameterError("folder", "the folder of the run to resume", None)
+            return None
+        if not resume and not goes_on(folder):
+            _check_new(folder)
+            return None
+        return Fitted.read(folder, type(self))
+
+    def _check_same_options(self, kept: "Fitted[Any, Any]", folder: Path | None) -> None:
+        now = self.get_params()
+        different = [n for n, value in now.items() if kept.options[n] != value and n not in _RESUMABLE]
+        if different:
+            raise RunError(
+                f"{folder}: cannot resume with other {', '.join(different)}; use the same values, or train into "
+                "another folder"
+            )
+
+    def _files_of(self, kept: "Fitted[Any, Any] | None", validation: Any, reading: Any) -> tuple[Any, Any, Any]:
+        if kept is None:
+            raise ParameterError("data", "the path of a file, or examples", None)
+        return kept.data["files"], validation or kept.data["validation"], reading or kept.reading
+
+    def _examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:
+        training = self.read(data, y, reading, True)
+        if validation is None:
+            return self.split(training)
+        paired = y is not None and isinstance(validation, tuple) and len(validation) == 2
+        examples, labels = validation if paired else (validation, None)
+        return training, self.read(examples, labels, self.complete(reading, training), True)
+
+    def _start_from(self, fitted: "Fitted[LearnedT, NetworkT]", folder: Path) -> None:
+        from recurra.task.transfer import transfer_weights
+
+        other = type(self).load(folder).fitted
+        left = transfer_weights(fitted.network, other.network.state_dict(), fitted.learned.rows(), other.learned.rows())
+        if left:
+            _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(left))
+
+
+def _files(data: Data) -> Any:
+    """What `read` takes to read the data again: the source, or the files that it has several of."""
+    return getattr(data, "files", data.source)
+
+
+def _check_same_data(kept: "Fitted[Any, Any]", facts: dict[str, Any], folder: Path) -> None:
+    names = {"digest": "data", "validation_digest": "validation data"}
+    different = [words for name, words in names.items() if kept.data[name] != facts[name]]
+    if different:
+        raise RunError(
+            f"{folder}: cannot resume with other {' and '.join(different)}; use the same, or train into another folder"
+        )
+
+
+def _check_new(folder: Path) -> None:
+    """Refuse a folder whose run a new one would overwrite. Raises RunError."""
+    from recurra.training import has_run
+    from recurra.training.run_files import RunFiles
+
+    if has_run(folder):
+        raise RunError(
+            f"{folder}: already holds a run. Resume it (--resume), choose another folder (--out), or delete it first."
+        )
+    # One that was stopped before its first validation has no best weights yet.
+    RunFiles(folder, keep=1).check_new()

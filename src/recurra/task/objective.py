@@ -1,0 +1,46 @@
+"""What a task minimises."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from recurra.data.batches.batch import Batch
+    from recurra.training import Mean, Truncation
+
+__all__ = ["Objective"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Batches, loss and validation of a training, and what to call its figures.
+
+    Attributes:
+        batches: see `recurra.training.Trainer`.
+        loss: see `recurra.training.Trainer`.
+        validate: see `recurra.training.Trainer`; None: there is no validation.
+        truncation: see `recurra.training.Trainer`.
+        record: see `recurra.training.Trainer`.
+        unit: of the loss, such as "nats per word".
+        measure: the validation score, such as "accuracy"; empty: validation measures the loss itself.
+        score: from the validation loss to the score as text; by default one minus the loss, in percent.
+        words: from the best validation loss to a phrase that names it; None: the measure and its score, or the loss.
+    """
+
+    batches: "Callable[[int], Batch]"
+    loss: "Callable[[Any, Any], Tensor]"
+    validate: "Callable[[nn.Module], float | Mean] | None" = None
+    truncation: "Truncation | None" = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    unit: str = "loss"
+    measure: str = ""
+    score: Callable[[float], str] = lambda loss: f"{100 * (1 - loss):.2f} %"
+    words: Callable[[float], str] | None = None
+
+    def best(self, loss: float) -> str:
+        """The best validation in words."""
+        if self.words is not None:
+            return self.words(loss)
+        return f"{self.measure} {self.score(loss)}" if self.measure else f"loss {loss:.4f} ({self.unit})"

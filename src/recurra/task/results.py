@@ -1,0 +1,201 @@
+"""Results: what verbs return, alike in every task."""
+
+import csv
+import io
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from recurra.files import prepare_folder, write_text
+from recurra.text_table import text_table
+
+__all__ = ["Evaluation", "Predictions", "Result", "Table"]
+
+ValuesT = TypeVar("ValuesT")
+
+
+class Result(ABC):
+    """What a verb returns: the command line prints it and writes it.
+
+    Attributes:
+        streams: whether the text is the result itself, which the command line prints only if it does not write it.
+    """
+
+    streams: bool = False
+
+    @abstractmethod
+    def text(self, color: bool = False) -> Iterator[str]:
+        """What a terminal shows, piece by piece as it is computed; line ends are part of the pieces.
+
+        Args:
+            color: whether the terminal shows colours.
+        """
+
+    @abstractmethod
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the result; each file is written whole or not at all.
+
+        Returns:
+            The files.
+
+        Raises:
+            RunError: a file cannot be written.
+            ParameterError: the path does not fit.
+        """
+
+    def default_path(self, folder: Path) -> Path | None:
+        """Where the command line writes without `--out`.
+
+        Args:
+            folder: of the run.
+
+        Returns:
+            The path; None: nothing is written, and the text is the result.
+        """
+        return None
+
+
+class Predictions(Result, Generic[ValuesT]):
+    """What a model says of data."""
+
+    @property
+    @abstractmethod
+    def values(self) -> ValuesT:
+        """What `predict` returns."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of figures.
+
+    Attributes:
+        columns: their names.
+        rows: a value a column.
+        shown: how the rows look in a terminal, formatted; empty: the terminal does not show the table.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+    shown: str = ""
+
+    def csv(self) -> str:
+        """The table as CSV, numbers with six significant digits."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in self.rows)
+        return text.getvalue()
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Result):
+    """How a model does on data whose truth is known, beside simple baselines.
+
+    Attributes:
+        title: the data and its size.
+        methods: scores by method and name; "model" comes first, then the baselines.
+        main: the name of the score that `score` returns.
+        formats: how scores are shown, by name: "%" (the default) for a fraction in percent, or a format such as ".4f".
+        losses: the scores of which less is better.
+        tables: detailed figures, by the name of their file.
+        notes: lines that a person should read after the scores.
+        facts: what else `evaluation.json` holds.
+        pictures: functions that draw a PNG file, by the name of the file without its ending.
+    """
+
+    title: str
+    methods: Mapping[str, Mapping[str, float]]
+    main: str
+    formats: Mapping[str, str] = field(default_factory=dict)
+    losses: frozenset[str] = frozenset()
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """The scores of the model."""
+        return self.methods["model"]
+
+    @property
+    def baselines(self) -> Mapping[str, Mapping[str, float]]:
+        """The scores of the other methods."""
+        return {name: scores for name, scores in self.methods.items() if name != "model"}
+
+    @property
+    def score(self) -> float:
+        """The main score, larger for better models: a loss with its sign changed."""
+        value = self.scores[self.main]
+        return -value if self.main in self.losses else value
+
+    @property
+    def is_beaten(self) -> list[str]:
+        """The baselines whose main score is better than the model's."""
+        sign = -1 if self.main in self.losses else 1
+        return [name for name, scores in self.baselines.items() if sign * scores.get(self.main, math.nan) > self.score]
+
+    def table(self) -> str:
+        """The scores of every method, in columns."""
+        names = list(dict.fromkeys(name for scores in self.methods.values() for name in scores))
+        lines = [["", *(f"{name}, %" if self._format(name) == "%" else name for name in names)]]
+        for method, scores in self.methods.items():
+            lines.append([method, *(self._shown(name, scores.get(name)) for name in names)])
+        return text_table(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return {
+            "title": self.title,
+            "main": self.main,
+            "methods": {name: dict(scores) for name, scores in self.methods.items()},
+            **self.facts,
+        }
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        if self.is_beaten:
+            better = " and ".join(self.is_beaten)
+            yield f"The model is worse than {better} ({self.main}): train longer, or on more data.\n\n"
+        yield f"{self.title}\n\n{self.table()}\n"
+        for table in self.tables.values():
+            if table.shown:
+                yield f"\n{table.shown}\n"
+        if self.notes:
+            yield "\n" + "".join(f"{note}\n" for note in self.notes)
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write `evaluation.json`, a CSV file a table and a PNG file a picture into a folder; see `Result.write`."""
+        folder = Path(path)
+        prepare_folder(folder)
+        written = [folder / "evaluation.json"]
+        write_text(written[0], json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n")
+        for name, table in self.tables.items():
+            written.append(folder / f"{name}.csv")
+            write_text(written[-1], table.csv())
+        for name, draw in self.pictures.items():
+            written.append(folder / f"{name}.png")
+            draw(written[-1])
+        return written
+
+    def default_path(self, folder: Path) -> Path:
+        return folder / "evaluation"
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {self._shown(name, value)}" for name, value in self.scores.items())
+        return f"Evaluation({self.title!r}: {scores})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.title)}</p><pre>{escape(self.table())}</pre>"
+
+    def _format(self, name: str) -> str:
+        return self.formats.get(name, "%")
+
+    def _shown(self, name: str, value: float | None) -> str:
+        if value is None:
+            return ""
+        return f"{100 * value:.2f}" if self._format(name) == "%" else format(value, self._format(name))

@@ -1,0 +1,41 @@
+"""What `inspect` shows of a task's network."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recurra.inspection import Words
+
+__all__ = ["View"]
+
+
+@dataclass(frozen=True)
+class View:
+    """The arguments of `recurra.inspection.inspect`, which see.
+
+    Attributes:
+        inputs: what the network is called with.
+        words: what things are called on the page.
+        loss: from what the network returns to a scalar.
+        output: from what the network returns to one number a sequence (B,).
+        steps: where the loss is taken.
+        sequence: the sequence of the batch that is shown.
+        reads: the modules whose inputs the output is attributed to.
+        layers: the recurrent layers to inspect.
+        follows: modules whose steps come after those of all others.
+        distances: how far each step is from the output, -1 at padding.
+    """
+
+    inputs: tuple[Any, ...]
+    words: "Words"
+    loss: "Callable[[Any], Tensor] | None" = None
+    output: "Callable[[Any], Tensor] | None" = None
+    steps: Sequence[int] | None = None
+    sequence: int = 0
+    reads: str | Sequence[str] = ""
+    layers: Sequence[str] | None = None
+    follows: Sequence[str] = ()
+    distances: "Sequence[Tensor] | None" = None

@@ -1,0 +1,239 @@
+"""Translations as results, and how good they are: BLEU and chrF as sacreBLEU computes them (Post 2018)."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from recurra.data.text.parallel import ParallelText, read_lines
+from recurra.errors import DataError, MissingExtraError, ParameterError
+from recurra.files import prepare_folder, write_atomically, write_text
+from recurra.task import Evaluation, Predictions
+from recurra.task.results import Table
+from recurra.tasks.translate.search import Search
+from recurra.tasks.translate.translation import AnyFitted, Translation, attention, translate
+
+__all__ = ["Scores", "Translations", "evaluate", "score"]
+
+_LINES_AT_ONCE = 1000
+_SENTENCES_SHOWN = 3
+_LONGEST_SHOWN = 40
+
+
+class Translations(Predictions[list[str]]):
+    """Translations of sentences, computed as they are asked for.
+
+    Args:
+        models: the translator, and those of an ensemble.
+        data: sentences, the path of a file, or None for standard input.
+        search: how.
+        prefixes: what the translation of each sentence begins with, or one for all.
+        scores: whether the text has scores too.
+        picture: a PNG file to draw the attention of the first sentences into.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+
+    streams = True
+
+    def __init__(
+        self,
+        models: Sequence[AnyFitted],
+        data: Any,
+        search: Search,
+        prefixes: str | Sequence[str] = "",
+        scores: bool = False,
+        picture: str | Path | None = None,
+    ) -> None:
+        self._models, self._search, self._prefixes = models, search, prefixes
+        self._scores = scores or search.n_best > 1
+        self._picture = None if picture is None else Path(picture)
+        self._at_once = _LINES_AT_ONCE
+        self._lines = self._read(data)
+        self._found: list[list[Translation]] = []
+
+    @property
+    def values(self) -> list[str]:
+        """The best translation of each sentence."""
+        return [best[0].text for best in self.translations]
+
+    @property
+    def translations(self) -> list[list[Translation]]:
+        """The `n_best` translations of each sentence, best first."""
+        for _ in self._computed():
+            pass
+        return self._found
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        for number, translations in enumerate(self._computed(), start=1):
+            for one in translations:
+                yield f"{number}\t{one.score:.4f}\t{one.text}\n" if self._scores else f"{one.text}\n"
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write a line a translation; see `Result.write`."""
+        target = Path(path)
+        prepare_folder(target.parent)
+        write_text(target, "".join(self.text()))
+        return [target]
+
+    def _computed(self) -> Iterator[list[Translation]]:
+        yield from self._found
+        while lines := list(islice(self._lines, self._at_once)):
+            prefixes = [self._prefixes] * len(lines) if isinstance(self._prefixes, str) else self._prefixes
+            found = translate(self._models, lines, self._search, prefixes if any(prefixes) else None)
+            if self._picture is not None and not self._found:
+                pairs = [(source, best[0].text) for source, best in zip(lines, found, strict=True)]
+                if not _draw(self._models[0], pairs, self._picture):
+                    raise DataError(f"{self._picture}: no sentence of at most {_LONGEST_SHOWN} subwords to draw")
+            self._found += found
+            yield from found
+
+    def _read(self, data: Any) -> Iterator[str]:
+        if data is None:
+            if sys.stdin.isatty():
+                self._at_once = 1
+                return _typed()
+            return decode_lines(sys.stdin.buffer, "standard input")
+        if isinstance(data, str | Path):
+            return iter(read_lines(data))
+        lines = list(data)
+        self._at_once = max(1, len(lines))
+        if not all(isinstance(line, str) for line in lines):
+            raise ParameterError("data", "a list of sentences, or the path of a file", data)
+        return iter(lines)
+
+
+def evaluate(models: Sequence[AnyFitted], pairs: ParallelText, search: Search, ensemble: Sequence[str]) -> Evaluation:
+    """Translate sentences and compare with their translations; see `Translator.evaluate`."""
+    copy = score(pairs.source, pairs.target)
+    started = time.perf_counter()
+    found = translate(models, pairs.source, search)
+    seconds = time.perf_counter() - started
+    translations = [best[0].text for best in found]
+    scores = score(translations, pairs.target)
+    methods = {name: {"BLEU": one.bleu, "chrF2": one.chrf} for name, one in (("model", scores), ("copy", copy))}
+    rows = list(zip(pairs.source, pairs.target, translations, strict=True))
+    shown = _readable(models[0], [(source, translation) for source, _, translation in rows])
+    return Evaluation(
+        f"{len(pairs):,} sentences of {pairs.name}, beam size {search.beam_size}, {seconds:.1f} s",
+        {"model": methods["model"], "copy the source": methods["copy"]},
+        "BLEU",
+        formats={"BLEU": ".2f", "chrF2": ".2f"},
+        tables={"translations": Table(("source", "reference", "translation"), rows)},
+        notes=[f"BLEU   {scores.bleu_signature}", f"chrF2  {scores.chrf_signature}"],
+        facts={
+            "data": pairs.name,
+            "sentences": len(pairs),
+            "search": search.get_params(),
+            "ensemble": list(ensemble),
+            "seconds": round(seconds, 2),
+            "signatures": {"BLEU": scores.bleu_signature, "chrF2": scores.chrf_signature},
+        },
+        pictures={"attention": lambda path: draw_attention(shown, path)} if shown else {},
+    )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Corpus scores, 0 to 100.
+
+    Attributes:
+        bleu: Papineni et al. 2002.
+        chrf: chrF2, Popović 2015.
+        bleu_signature: how BLEU was computed; scores with different signatures cannot be compared.
+        chrf_signature: how chrF was computed.
+    """
+
+    bleu: float
+    chrf: float
+    bleu_signature: str
+    chrf_signature: str
+
+
+def score(translations: Sequence[str], references: Sequence[str]) -> Scores:
+    """The scores of translations by one reference each.
+
+    Raises:
+        MissingExtraError: without sacrebleu.
+    """
+    bleu, chrf = _metrics()
+    found = [metric.corpus_score(list(translations), [list(references)]) for metric in (bleu, chrf)]
+    return Scores(found[0].score, found[1].score, str(bleu.get_signature()), str(chrf.get_signature()))
+
+
+def _metrics() -> tuple[Any, Any]:
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+    except ImportError:
+        raise MissingExtraError("sacrebleu", "translate", "scoring translations") from None
+    return BLEU(), CHRF()
+
+
+def draw_attention(attentions: Sequence[tuple[list[str], list[str], np.ndarray]], path: Path) -> None:
+    """Draw which source subwords each target subword attended to, a panel a sentence, into a PNG file.
+
+    Args:
+        attentions: of each sentence the source's subwords (S), the target's (T) and the weights (T, S).
+        path: of the file.
+    """
+    widths = [1.2 + 0.28 * len(source) for source, _, _ in attentions]
+    heights = [1.2 + 0.24 * len(target) for _, target, _ in attentions]
+    figure = Figure(figsize=(max(widths), sum(heights)), layout="constrained")
+    panels = figure.subplots(len(attentions), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for ax, (source, target, weights) in zip(panels, attentions, strict=True):
+        ax.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        # A dollar sign would begin a formula.
+        ax.set_xticks(range(len(source)), [piece.replace("$", r"\$") for piece in source], rotation=60, ha="left")
+        ax.set_yticks(range(len(target)), [piece.replace("$", r"\$") for piece in target])
+        ax.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=8)
+        ax.spines[:].set_visible(False)
+    prepare_folder(path.parent)
+    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+
+
+def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines of a stream of bytes as they come, without their ends.
+
+    Args:
+        stream: such as `sys.stdin.buffer`.
+        name: of the stream, for messages.
+
+    Raises:
+        DataError: a line is not UTF-8.
+    """
+    for number, line in enumerate(stream, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise DataError(f"{name}, line {number}: the text is not UTF-8. Convert it to UTF-8.") from None
+
+
+def _typed() -> Iterator[str]:
+    """Lines from the terminal, until its end (Ctrl-D)."""
+    while True:
+        try:
+            yield input("> ")
+        except EOFError:
+            print()
+            return
+
+
+def _draw(model: AnyFitted, pairs: Sequence[tuple[str, str]], path: Path) -> bool:
+    """Draw the attention of the first sentences that are short enough to be read; False if there are none."""
+    shown = _readable(model, pairs)
+    if shown:
+        draw_attention(shown, path)
+    return bool(shown)
+
+
+def _readable(model: AnyFitted, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[str], list[str], np.ndarray]]:
+    found = (attention(model, source, target) for source, target in pairs if source.strip() and target)
+    return list(islice((one for one in found if max(len(one[0]), len(one[1])) <= _LONGEST_SHOWN), _SENTENCES_SHOWN))
