@@ -206,7 +206,7 @@ int main() {
   good &= check_all<recurra::baseline::GRU, float>("GRU");
   good &= check_all<recurra::baseline::MGU, float>("MGU");
   good &= check_threads<recurra::baseline::PeepholeLSTM, float>("PeepholeLSTM");
-  good &= check_threads<recurra::baseline::IndependentRelu, float>("IndependentRelu");
+  good &= check_threads<recurra::baseline::IndRNNRelu, float>("IndRNNRelu");
   good &= all_taken();
   std::puts(good ? "the engine agrees with the plain loop" : "the engine FAILED");
   return good ? 0 : 1;
