@@ -3,7 +3,7 @@
 from recurra.kernels.choose import BACKENDS, Choice, Request, choose
 from recurra.kernels.describe import describe
 from recurra.kernels.dispatch import intercepted, run
-from recurra.kernels.native.cell_keys import make_known
+from recurra.kernels.native.cell_keys import register
 from recurra.kernels.native.extension import compile_cell
 from recurra.kernels.runner import Runner
 from recurra.kernels.weights import Masks, Weights
@@ -19,6 +19,6 @@ __all__ = [
     "compile_cell",
     "describe",
     "intercepted",
-    "make_known",
+    "register",
     "run",
 ]

@@ -30,8 +30,8 @@ def describe(
         inputs: of any shape.
         projected: whether the output is projected.
         state: the first part of the initial state (B, R). If None, the request is that of a small batch.
-        lengths: as of `recurra.kernels.reference.run`.
-        masks: as of `recurra.kernels.reference.run`.
+        lengths: see `recurra.kernels.reference.run`.
+        masks: see `recurra.kernels.reference.run`.
     """
     device, recorded, grad = inputs.device.type, torch_state.recorded(), torch.is_grad_enabled()
     return Request(

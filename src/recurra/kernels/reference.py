@@ -68,7 +68,7 @@ def run(
         inputs: (T, B, I).
         state: the initial state by part; the first (B, R), the others (B, H).
         weights: of the layer in this direction.
-        lengths: (B,) int64 on the CPU, 0 to T; None where all are T.
+        lengths: (B,) int64 on the CPU, 0 to T. If None, all are T.
         reverse: from each sequence's last step to its first.
         masks: of recurrent dropout and zoneout, or None.
 

@@ -51,7 +51,7 @@ class Runner:
         masks: Masks | None = None,
         recompute: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Arguments, results and errors as of `recurra.kernels.run`."""
+        """Run a sequence. For the arguments, results and errors, see `recurra.kernels.run`."""
         if lengths is None and masks is None and _is_plain(inputs, weights):
             prepared = self._prepared(backend, cell, inputs, weights, reverse)
             if prepared is not None and _fits(prepared, inputs, state):
@@ -74,8 +74,8 @@ def _tensors(weights: Weights) -> list[Tensor]:
 
 
 def _is_plain(inputs: Tensor, weights: Weights) -> bool:
-    """Whether it is inference over some steps, and nobody looks on."""
-    looked_on = (
+    """Whether it is inference over some steps, outside of tracing and of transforms."""
+    watched = (
         torch.is_grad_enabled()
         or torch_state.are_needed(inputs, *_tensors(weights))
         or torch_state.recorded()
@@ -83,11 +83,11 @@ def _is_plain(inputs: Tensor, weights: Weights) -> bool:
         or torch_state.autocasts()
         or dispatch.is_intercepted()
     )
-    return not looked_on and inputs.numel() > 0
+    return not watched and inputs.numel() > 0
 
 
 def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> Prepared | None:
-    """None where the general way is to be taken, which also has the errors."""
+    """The prepared call, or None: the general way is to be taken, which also has the errors."""
     if inputs.device.type != "cpu":
         return None
     plain = all(w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu for w in _tensors(weights))

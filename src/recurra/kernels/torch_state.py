@@ -59,7 +59,7 @@ def recorded() -> bool:
 
 
 def are_needed(*tensors: Tensor) -> bool:
-    """Whether torch looks on: it compiles, transforms or records what it can see of operators only."""
+    """Whether torch is tracing or under a transform, and so can see only what runs as an operator."""
     if torch.compiler.is_compiling() or transformed() or _len_torch_dispatch_stack() > 0:
         return True
     return not _PLAIN.issuperset(map(type, tensors))  # fake tensors, say

@@ -32,7 +32,7 @@ class Accelerated:
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
     ) -> tuple[Any, Any]:
-        """Run over a sequence; arguments, results and errors as of `Recurrent.forward`."""
+        """Run over a sequence. For the arguments, results and errors, see `Recurrent.forward`."""
         x = input.data if isinstance(input, PackedSequence) else input
         if lengths is None and resets is None and self._is_torch_s(x):
             return super().forward(input, hx)  # type: ignore[misc]

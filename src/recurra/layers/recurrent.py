@@ -100,7 +100,7 @@ class Recurrent(nn.Module):
             if share and cell.recurrence == "none":
                 raise ParameterError(name, f"0, as {cell!r} has no recurrent weights", share)
         check_backend(backend)
-        kernels.make_known(cell)
+        kernels.register(cell)
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -175,8 +175,8 @@ class Recurrent(nn.Module):
         Args:
             input: (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence, or packed.
             hx: the initial state, (D * L, B, H) or without B for one sequence; a tuple of these for a cell
-                whose state has several parts, the first of size `proj_size` where there is one. Zeros where
-                None.
+                whose state has several parts, the first of size `proj_size` where there is one. If None,
+                zeros.
             lengths: true lengths (B,), 0 to T, for padded input. Padding is never read; the output there is
                 zero, the reverse direction starts at each sequence's own last step, and the final state is
                 the state at the true end.

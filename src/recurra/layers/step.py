@@ -32,8 +32,8 @@ class RecurrentCell(nn.Module):
         bias: whether both projections have a bias.
         device: of the parameters.
         dtype: of the parameters.
-        proj_size: as of `Recurrent`; the first part of the state is then (B, proj_size).
-        backend: as of `Recurrent`.
+        proj_size: see `Recurrent`; the first part of the state is then (B, proj_size).
+        backend: see `Recurrent`.
 
     The parameters are those of `Recurrent`, without the suffix of the layer.
 
@@ -58,7 +58,7 @@ class RecurrentCell(nn.Module):
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
         check_backend(backend)
-        kernels.make_known(cell)
+        kernels.register(cell)
         self._runner = kernels.Runner()
         self.cell = cell
         self.input_size = input_size
@@ -98,8 +98,8 @@ class RecurrentCell(nn.Module):
 
         Args:
             input: (B, I), or (I,) for one sequence.
-            hx: the state, (B, H) or (H,); a tuple of these for a cell whose state has several parts. Zeros
-                where None.
+            hx: the state, (B, H) or (H,); a tuple of these for a cell whose state has several parts. If
+                None, zeros.
 
         Returns:
             The state after the step, in the form of `hx`; its first part is the output.

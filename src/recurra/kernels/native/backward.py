@@ -43,7 +43,7 @@ def backward(
         reverse: of the forward pass.
         d_output: (T, B, R), or None for zero.
         d_final: by part of the state, or None for zero.
-        needed: which gradients are wanted, in the same order; all where None.
+        needed: which gradients are wanted, in the same order. If None, all are.
         members: groups of rows. Where there are several, each has gradients of the weights of its own, (members, ...),
             which the engine cannot give where it `sums_over_rows`.
         overwrites: whether nobody reads what was kept once more, so that gradients may take its place.

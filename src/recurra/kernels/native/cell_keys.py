@@ -9,7 +9,7 @@ from recurra.errors import BackendError
 from recurra.kernels.native import extension
 from recurra.kernels.torch_state import constant
 
-__all__ = ["key_of", "known", "make_known", "obstacle"]
+__all__ = ["key_of", "known", "obstacle", "register"]
 
 _CELLS: dict[str, Cell] = {}
 _KEYS: dict[Cell, str] = {}
@@ -25,8 +25,8 @@ def key_of(cell: Cell) -> str:
     return _key_of_object(cell)
 
 
-def make_known(cell: Cell) -> None:
-    """Let graphs made elsewhere, which name the cell, find it."""
+def register(cell: Cell) -> None:
+    """Register a cell, for graphs made elsewhere that name it to find it."""
     _registered(cell)
 
 
@@ -45,7 +45,7 @@ def _registered(cell: Cell) -> str:
 
 @constant
 def _key_of_fields(kind: type[Cell], fields: tuple[tuple[str, Any], ...]) -> str:
-    """Where torch.compile guards the values of the fields: other cells with the same need no other code."""
+    """The key of a cell whose fields torch.compile guards by value: equal cells share their code."""
     cell = object.__new__(kind)
     vars(cell).update(fields)
     return _registered(cell)
@@ -53,7 +53,7 @@ def _key_of_fields(kind: type[Cell], fields: tuple[tuple[str, Any], ...]) -> str
 
 @constant
 def _key_of_object(cell: Cell) -> str:
-    """Where torch.compile guards that it is the same object."""
+    """The key of a cell that torch.compile guards by identity."""
     return _registered(cell)
 
 

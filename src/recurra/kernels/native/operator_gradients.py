@@ -35,7 +35,7 @@ def gradients(
     needed: Sequence[bool],
     trained: bool = True,
 ) -> list[Tensor | None]:
-    """The gradients of `tensors`, None where there is none to be had."""
+    """The gradients of `tensors`, or None for each that has none."""
     given = [cotangent is not None for cotangent in cotangents]
     if not any(given):
         return [None] * len(tensors)

@@ -47,12 +47,13 @@ def gradients_of_gradients(
     cotangents: Sequence[Tensor | None],
     needed: Sequence[bool],
     members: int,
-    seconds: Sequence[Tensor],
+    second_order: Sequence[Tensor],
     wanted: Sequence[bool],
 ) -> tuple[Tensor, ...]:
-    """The gradients of `flat` and `cotangents`, those that are wanted, by those of what `gradients` gives (`seconds`).
+    """The gradients of `flat` and `cotangents`, those that are wanted, from those of the results of `gradients`.
 
-    The rows are `members` groups, each with gradients of the weights of its own: `seconds` has (members, ...) there.
+    The latter are `second_order`. The rows are `members` groups, each with its own gradients of the weights: there
+    `second_order` has (members, ...).
     """
     rows = Arguments.of(flat).rows()
     of_needed = [at for at, needs in zip(rows, needed, strict=True) if needs]
@@ -76,7 +77,7 @@ def gradients_of_gradients(
         return tuple(g if at is None else g.flatten(at, at + 1) for g, at in zip(found, of_needed, strict=True))
 
     _, pull, *_ = vjp(of_members, *_chosen([*flat, *cotangents], wanted))
-    return pull(tuple(seconds))
+    return pull(tuple(second_order))
 
 
 def _chosen(tensors: Sequence[Tensor | None], flags: Sequence[bool]) -> list[Tensor]:
