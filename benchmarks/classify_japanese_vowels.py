@@ -14,9 +14,9 @@ from statistics import mean
 import numpy as np
 import torch
 
+from recurra.data.labelled.items import take
 from recurra.data.labelled.series import LabelledSeries, read_labelled_series
 from recurra.tasks.classify import Classifier
-from recurra.tasks.classify.given import take
 
 SETTINGS = {
     "hidden_size": 128,
@@ -25,7 +25,7 @@ SETTINGS = {
     "label_smoothing": 0.1,
     "learning_rate": 1e-2,
     "max_steps": 600,
-    "validation_share": 0.0,
+    "validation_fraction": 0.0,
 }
 FOLDS = 5
 
@@ -66,7 +66,8 @@ def measured(train: LabelledSeries, test: LabelledSeries, seed: int) -> list[flo
     classifier = Classifier(**SETTINGS, seed=seed).fit(train, progress=False)
     seconds = time.perf_counter() - started
     found = classifier.evaluate(test)
-    return [found.model.accuracy, found.model.macro_f1, found.baseline.accuracy, seconds]
+    baseline = found.baselines["nearest mean"]["accuracy"]
+    return [found.scores["accuracy"], found.scores["macro F1"], baseline, seconds]
 
 
 def cross_validated(series: LabelledSeries, seed: int) -> list[float]:

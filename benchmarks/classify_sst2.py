@@ -17,7 +17,7 @@ from recurra.tasks.classify import Classifier
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "sst2"
 SETTINGS = {
-    "split": "spaces",
+    "tokenization": "spaces",
     "word_size": 300,
     "dropout": 0.5,
     "learning_rate": 1e-3,
@@ -39,17 +39,17 @@ def main() -> None:
     rows = []
     for seed in options.seeds:
         started = time.perf_counter()
-        classifier = Classifier(**SETTINGS, seed=seed).fit(*read("train"), valid=read("dev"), progress=False)
+        classifier = Classifier(**SETTINGS, seed=seed).fit(*read("train"), validation=read("dev"), progress=False)
         seconds = time.perf_counter() - started
         assert classifier.training_result is not None
         found = classifier.evaluate(*read("test"))
-        shares = (1 - classifier.training_result.best_loss, found.model.accuracy, found.model.macro_f1)
+        shares = (1 - classifier.training_result.best_loss, found.scores["accuracy"], found.scores["macro F1"])
         rows.append(
             [
                 *(100 * share for share in shares),
-                found.loss,
-                100 * found.after.expected_calibration_error,
-                100 * found.baseline.accuracy,
+                found.facts["loss_nats"],
+                100 * found.facts["expected_calibration_error"]["with_temperature"],
+                100 * found.baselines["naive Bayes"]["accuracy"],
                 seconds,
             ]
         )

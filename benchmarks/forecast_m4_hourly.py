@@ -1,20 +1,24 @@
 """M4 hourly: 414 series, horizon 48, one fixed configuration, three seeds, trained on `train.csv` only.
 
-The configuration is that of `recurra train forecast` but for what stands in `SETTINGS`; it was chosen on origins inside
+The configuration is that of `recurra train forecast` but for what stands in `OPTIONS`; it was chosen on origins inside
 the training file. The test file is read only after training.
 """
 
 import argparse
+import math
 import os
 import time
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
-from recurra.tasks.forecast import Forecaster
-from recurra.tasks.forecast.metrics import seasonal_scale
+from recurra.data.series.series_set import SeriesSet
+from recurra.task import Evaluation
+from recurra.tasks.forecast import Forecaster, ForecastReading
+from recurra.tasks.forecast.backtest import seasonal_scale
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "m4_hourly"
-SETTINGS = {"max_steps": 1500, "validation_windows": 0}
+OPTIONS: dict[str, Any] = {"max_steps": 1500, "validation_windows": 0}
 MEASURES = ("wQL", "sMAPE", "MASE", "80 % coverage")
 
 
@@ -28,29 +32,26 @@ def main() -> None:
     print(f"{'seed':>14}  " + "  ".join(f"{name:>13}" for name in MEASURES) + f"  {'training s':>10}")
     rows, naive = [], []
     for seed in options.seeds:
-        forecaster = Forecaster(48, seed=seed, **SETTINGS)
+        forecaster = Forecaster(horizon=48, seed=seed, folds=1 if options.validate else 0, **OPTIONS)
         started = time.perf_counter()
-        forecaster.fit(DATA / "train.csv", frequency="1h", held_out=48 if options.validate else 0)
+        forecaster.fit(DATA / "train.csv", reading=ForecastReading(frequency="1h"))
         seconds = time.perf_counter() - started
-        if options.validate:
-            backtest = forecaster.cross_validation(folds=1)
-        else:
-            backtest = forecaster.backtest_continuation(DATA / "test.csv")
-        check_scale(backtest.scales[0], forecaster)
-        measures = backtest.overall
-        rows.append([measures["model"][name] for name in MEASURES] + [seconds])
+        evaluation = forecaster.evaluate(test=None if options.validate else DATA / "test.csv")
+        check_scale(evaluation, forecaster.fitted.learned.seen())
+        rows.append([evaluation.scores[name] for name in MEASURES] + [seconds])
         show(str(seed), rows[-1])
-        naive = [measures["seasonal naive"].get(name, float("nan")) for name in MEASURES]
+        naive = [evaluation.baselines["seasonal naive"].get(name, float("nan")) for name in MEASURES]
     show("mean", [mean(column) for column in zip(*rows, strict=True)])
     show("seasonal naive", [*naive, 0.0])
 
 
-def check_scale(scale: float, forecaster: Forecaster) -> None:
+def check_scale(evaluation: Evaluation, training: SeriesSet) -> None:
     """The figures mean what they are called only if MASE is scaled by the whole training part, season 24."""
-    y = forecaster.data.series[0].y
-    y = y[: len(y) - forecaster.held_out]
-    if scale != seasonal_scale(y, 24):
-        raise AssertionError(f"MASE is scaled by {scale}, expected {seasonal_scale(y, 24)}")
+    table = evaluation.tables["by_series"]
+    first = dict(zip(table.columns, table.rows[0], strict=True))
+    found, expected = first["MAE"] / first["MASE"], seasonal_scale(training.series[0].y, 24)
+    if not math.isclose(found, expected, rel_tol=1e-9):
+        raise AssertionError(f"MASE is scaled by {found}, expected {expected}")
 
 
 def show(name: str, values: list[float]) -> None:

@@ -34,14 +34,14 @@ def main() -> None:
     for seed in options.seeds:
         torch.set_num_threads(options.threads)
         started = time.perf_counter()
-        tagger = Tagger(seed=seed).fit(DATA / "train.conllu", DATA / "dev.conllu", progress=False)
+        tagger = Tagger(seed=seed).fit(DATA / "train.conllu", validation=DATA / "dev.conllu", progress=False)
         seconds = time.perf_counter() - started
         assert tagger.training_result is not None
         evaluation = tagger.evaluate(DATA / "test.conllu")
-        baseline = evaluation.baseline.accuracy
+        baseline = next(iter(evaluation.baselines.values()))["accuracy"]
         torch.set_num_threads(options.tagging_threads)
         speed = tagging_speed(tagger, words, options.repeats)
-        shares = (1 - tagger.training_result.best_loss, evaluation.model.accuracy, evaluation.unknown_accuracy)
+        shares = (1 - tagger.training_result.best_loss, evaluation.score, evaluation.facts["unknown_accuracy"])
         rows.append([*(100 * share for share in shares), seconds, speed])
         show(str(seed), rows[-1])
     show("mean", [mean(column) for column in zip(*rows, strict=True)])

@@ -29,15 +29,12 @@ def main() -> None:
     rows, baseline = [], 0.0
     for seed in options.seeds:
         started = time.perf_counter()
-        tagger = Tagger(seed=seed).fit(DATA / "train.conll", DATA / "dev.conll", progress=False)
+        tagger = Tagger(seed=seed).fit(DATA / "train.conll", validation=DATA / "dev.conll", progress=False)
         seconds = time.perf_counter() - started
         assert tagger.training_result is not None
         evaluation = tagger.evaluate(DATA / "test.conll")
-        found, frequent = evaluation.model.overall, evaluation.baseline.overall
-        assert found is not None
-        assert frequent is not None
-        baseline = frequent.f1
-        shares = (1 - tagger.training_result.best_loss, found.precision, found.recall, found.f1)
+        found, baseline = evaluation.scores, next(iter(evaluation.baselines.values()))["F1"]
+        shares = (1 - tagger.training_result.best_loss, found["precision"], found["recall"], found["F1"])
         rows.append([*(100 * share for share in shares), seconds])
         show(str(seed), rows[-1])
     show("mean", [mean(column) for column in zip(*rows, strict=True)])

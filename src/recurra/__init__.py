@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra import cells, codegen, data, errors, inspection, kernels, layers, models, ops, tasks, training
-    from recurra.data.series.series_set import Columns
     from recurra.kernels import compile_cell
     from recurra.layers import (
         GRU,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
         restore,
     )
     from recurra.tasks.classify import Classifier
-    from recurra.tasks.forecast import Forecaster
+    from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.tag import Tagger
     from recurra.tasks.translate import Translator
@@ -35,7 +34,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Classifier",
-    "Columns",
+    "ForecastReading",
     "Forecaster",
     "GRUCell",
     "LSTMCell",
@@ -64,7 +63,7 @@ __all__ = [
 
 _NAMES = {
     "Classifier": "recurra.tasks.classify",
-    "Columns": "recurra.data.series.series_set",
+    "ForecastReading": "recurra.tasks.forecast",
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",
     "Tagger": "recurra.tasks.tag",

@@ -114,7 +114,7 @@ class Setting:
         return f"{words}, or None" if self.optional else words
 
     def checked(self, value: Any) -> Any:
-        """The value as it is kept; a list becomes a tuple.
+        """The value as it is kept; a list, or a single text where texts are expected, becomes a tuple.
 
         Raises:
             ParameterError: if the value is of another type, or out of range.
@@ -123,6 +123,8 @@ class Setting:
             return None
         if self.is_tuple and isinstance(value, list):
             value = tuple(value)
+        if isinstance(value, str) and get_args(self.kind) == (str, ...):
+            value = (value,)
         if not self._allows(value):
             raise ParameterError(self.name, self.expected, value)
         if self.option.check is not None:

@@ -10,9 +10,7 @@ from recurra.tasks import TASKS
 HEAVY = ("torch", "numpy", "polars", "matplotlib")
 
 
-@pytest.mark.parametrize(
-    "command", [["train", name, "--help-all"] for name in TASKS] + [["train", "--help"], []]
-)
+@pytest.mark.parametrize("command", [["train", name, "--help-all"] for name in TASKS] + [["train", "--help"], []])
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     code = (
         "import sys; from recurra.cli.main import main; status = main(sys.argv[1:]); "

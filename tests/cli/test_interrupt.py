@@ -23,8 +23,8 @@ from recurra.cli.main import main
 from recurra.training import has_run, read_log
 
 FILES = (
-    *("best.safetensors", "data.safetensors", "health.csv", "log.csv", "run.json", "skipped.csv", "time.csv"),
-    *("training.json", "training.png"),
+    *("best.safetensors", "health.csv", "learned.json", "learned.safetensors", "log.csv", "run.json"),
+    *("skipped.csv", "time.csv", "training.json", "training.png"),
 )
 STEPS, LONG = 12, 200  # of the runs killed at a rename, and of the others
 OPTIONS = ("--horizon", "4", "--hidden-size", "4", "--batch-size", "4", "--dropout", "0.2")
@@ -36,9 +36,9 @@ _context.set_forkserver_preload(
         "pytest",
         "torch._dynamo",
         "matplotlib.backends.backend_agg",
-        "recurra.cli.predict_forecast",
-        "recurra.cli.train_forecast",
-        "recurra.tasks.forecast.pictures",
+        "recurra.cli.commands",
+        "recurra.tasks.forecast.results",
+        "recurra.tasks.forecast.training",
     ]
 )
 
@@ -170,8 +170,8 @@ def moments(straight: Path) -> int:
 def test_killed_around_the_renames_at_the_start_and_at_the_first_best(
     data: Path, straight: Path, tmp_path: Path
 ) -> None:
-    # In turn: data, run.json, the four tables, training.json, the first checkpoint, best; then at the first validation
-    # best and the second checkpoint.
+    # In turn: the two files of what was learned, run.json, the four tables, training.json, the first checkpoint,
+    # best; then at the first validation best and the second checkpoint.
     for moment in (3, 15, 19):
         assert kill_and_finish(data, straight, moment, tmp_path)
 
@@ -223,12 +223,12 @@ def test_the_command_line_interrupted(data: Path, long: tuple[Path, float], tmp_
     assert process.returncode == 130, err
     assert "2 series of 80 steps" in out
     assert "Traceback" not in err
-    assert f"and saved; go on with: {shlex.join(['recurra', *train(data, folder, LONG), '--resume'])}" in err
+    assert f"and saved; resume with: {shlex.join(['recurra', *train(data, folder, LONG), '--resume'])}" in err
     run(["predict", str(folder)], output)
     refused = fork(train(data, folder, LONG), output)
     refused.join()
     assert refused.exitcode == 2
-    assert "already holds a run. Go on with it (--resume)" in output.read_text()
+    assert "already holds a run. Resume it (--resume)" in output.read_text()
     run(train(data, folder, LONG, "--resume"), output)
     assert_same_run(folder, long[0])
 

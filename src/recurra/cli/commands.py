@@ -74,7 +74,7 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
     for name, options in option_groups(getattr(kind, method)).items():
         named = {field: values.pop(field) for field in options.settings() if field in values}
         if named:
-            base = estimator.fitted.reading if name == "reading" else options()
+            base = estimator.later_reading() if name == "reading" else options()
             values[name] = (base or options()).replaced(**named)
     path = None if out is None else Path(out)
     if path is not None and path.exists() and Path(str(values.get("data"))).exists() and path.samefile(values["data"]):
@@ -161,6 +161,8 @@ def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
     if out is None or not result.streams:
         for piece in result.text(color):
             print(piece, end="", flush=True)
+    for line in result.remarks(color):
+        print(line, file=sys.stderr)
     if path is not None:
         written = result.write(path)
         print(f"written: {path if len(written) > 1 else written[0]}")

@@ -4,38 +4,37 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from recurra.cli.parsing import make_parser, parse, show_warnings
-from recurra.data.series.series_set import Columns
-from recurra.tasks.forecast import ForecastSettings
-from recurra.tasks.forecast.commands import evaluate, train
-from recurra.training import has_run
+from recurra.cli.arguments import Parser
+from recurra.cli.commands import run_verb, train
+from recurra.options import Option, Setting
 
 __all__ = ["run"]
 
-_RUNS = {
-    "air_passengers": (ForecastSettings(horizon=12, max_steps=300, batch_size=32), Columns(), 3),
-    "weather": (
-        ForecastSettings(horizon=48, max_steps=400, dropout=0.1, conformal=True),
-        Columns(past=("humid", "wind_speed", "pressure")),
-        7,
-    ),
+_OPTIONS = {
+    "air_passengers": "--horizon=12 --folds=3 --max-steps=300 --batch-size=32",
+    "weather": "--horizon=48 --folds=7 --max-steps=400 --dropout=0.1 --conformal --past=humid,wind_speed,pressure",
 }
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run `recurra demo` with these arguments."""
-    parser = make_parser(
-        "recurra demo",
-        "Train forecasters on the bundled samples, backtest them, and draw what they forecast.",
+    """Run `recurra demo`: train forecasters on the bundled samples and evaluate them, as the command line would."""
+    from recurra.training import has_run
+
+    parser = Parser(
+        "recurra demo", "Train forecasters on the bundled samples, backtest them, and plot their forecasts."
     )
-    parser.add_argument("--out", type=str, default="runs/demo", help="folder; runs of before in it are replaced")
-    options = parse(parser, arguments)
-    show_warnings()
-    for name, (settings, columns, folds) in _RUNS.items():
-        folder = Path(options.out) / name
+    parser.add_settings(
+        [Setting("out", str, False, "runs/demo", Option("folder; earlier runs in it are replaced", group="run"))]
+    )
+    values = parser.parse(arguments)
+    if values is None:
+        return 0
+    for name, options in _OPTIONS.items():
+        folder = Path(values.get("out", "runs/demo")) / name
         if has_run(folder):
             shutil.rmtree(folder)
-        print(f"== {name} ==", flush=True)
-        print(train(name, settings, folder, columns, folds=folds), flush=True)
-        print(evaluate(folder), flush=True)
+        command = ["forecast", "--data", name, "--out", str(folder), *options.split()]
+        print(f"== recurra train {' '.join(command)} ==", flush=True)
+        train(command)
+        run_verb("evaluate", [str(folder)])
     return 0

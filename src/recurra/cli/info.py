@@ -3,18 +3,20 @@
 import platform
 from collections.abc import Sequence
 
-import torch
-
 import recurra
-from recurra.cli.parsing import make_parser, parse
-from recurra.kernels.native.extension import instruction_sets, is_installed
+from recurra.cli.arguments import Parser
 
 __all__ = ["run"]
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run `recurra info` with these arguments."""
-    parse(make_parser("recurra info", "Versions, threads and what this machine offers."), arguments)
+    if Parser("recurra info", "Versions, threads and what this machine offers.").parse(arguments) is None:
+        return 0
+    import torch
+
+    from recurra.kernels.native.extension import instruction_sets, is_installed
+
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     extension = ", ".join(instruction_sets()) or "baseline" if is_installed() else "not installed"
     rows = {

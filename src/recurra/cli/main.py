@@ -1,29 +1,26 @@
-"""`recurra`: finds the subcommand and runs it; nothing heavy is imported before it is known."""
+"""`recurra`: finds the command and runs it; nothing heavy is imported before it is known."""
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from pathlib import Path
 
 import recurra
-from recurra.errors import RecurraError
+from recurra.cli import commands
+from recurra.errors import ParameterError, RecurraError
+from recurra.options import closest
+from recurra.task import find_task, task_names, task_of_run
 
 __all__ = ["main"]
 
-_COMMANDS = {
-    "train": "train a model: recurra train TASK --data FILE ... (tasks: classify, forecast, language, tag, translate)",
-    "evaluate": "test a trained run beside simple baselines",
-    "predict": "use a trained run",
-    "generate": "go on from a prompt with a trained language model",
-    "explain": "what each token of a text, or step of a series, adds to a classification",
-    "inspect": "see inside a trained run: gradients through time, gates, memory, as one page",
-    "demo": "train, backtest and draw on the data that ships with the package",
-    "info": "versions, threads and what this machine offers",
-}
+_SHELLS = ("bash", "zsh", "fish")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit status: 0 done, 2 a mistake in the input, 130 interrupted."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(os.environ.get("COMP_LINE", "").split()[1:])
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
@@ -31,17 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"recurra {recurra.__version__}")
         return 0
-    command, rest = arguments[0], arguments[1:]
-    if command not in _COMMANDS:
-        print(f"recurra: error: no command {command!r}; there are {', '.join(_COMMANDS)}", file=sys.stderr)
-        return 2
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # OpenMP's threads spin at barriers for whatever core another process holds: with two busy processes
-        # beside it, training took ten times as long. Read when torch is first imported.
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     rank = os.environ.get("RANK", "0")  # of this process among those of torchrun
     try:
-        return _run(command, rest)
+        return _run(arguments[0], arguments[1:])
     except RecurraError as error:
         print(f"recurra{'' if rank == '0' else f', process {rank}'}: error: {error}", file=sys.stderr)
         return 2
@@ -55,19 +44,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    from recurra.cli import commands
-    from recurra.cli.by_task import is_derived
+    if command not in _helps():
+        raise ParameterError("command", f"one of {', '.join(_helps())}", command, closest(command, list(_helps())))
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # OpenMP's threads spin at barriers for whatever core another process holds: with two busy processes
+        # beside it, training took ten times as long. Read when torch is first imported.
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    match command:
+        case "train":
+            return commands.train(arguments)
+        case "demo":
+            from recurra.cli.demo import run
 
-    if command == "train" and arguments and (":" in arguments[0] or arguments[0] in commands.task_names()):
-        return commands.train(arguments)
-    if command not in ("train", "demo", "info") and is_derived(arguments):
-        return commands.run_verb(command, arguments)
-    return import_module(f"recurra.cli.{command}").run(arguments)
+            return run(arguments)
+        case "info":
+            from recurra.cli.info import run
+
+            return run(arguments)
+        case "completion":
+            return _print_completion(arguments)
+    return commands.run_verb(command, arguments)
+
+
+def _helps() -> dict[str, str]:
+    return {
+        "train": f"train a model: recurra train TASK --data FILE ... (tasks: {', '.join(task_names())})",
+        **commands.verb_helps(),
+        "predict": "use a trained run",
+        "evaluate": "test a trained run beside simple baselines",
+        "demo": "train, evaluate and draw on the data that comes with the package",
+        "info": "versions, threads and what this machine offers",
+        "completion": f"print what makes a shell complete commands and options ({', '.join(_SHELLS)})",
+    }
 
 
 def _help() -> str:
-    width = max(map(len, _COMMANDS))
-    lines = [f"  {name.ljust(width)}  {text}" for name, text in _COMMANDS.items()]
+    helps = _helps()
+    width = max(map(len, helps))
     return "\n".join(
         [
             "usage: recurra COMMAND [OPTIONS]",
@@ -75,8 +88,38 @@ def _help() -> str:
             "Recurrent neural networks: trained, explained, shipped.",
             "",
             "commands:",
-            *lines,
+            *(f"  {name.ljust(width)}  {text}" for name, text in helps.items()),
             "",
             "recurra COMMAND --help shows a command's options; recurra --version the version.",
         ]
     )
+
+
+def _print_completion(arguments: list[str]) -> int:
+    from argcomplete.shell_integration import shellcode
+
+    if len(arguments) != 1 or arguments[0] not in _SHELLS:
+        example = 'As in: eval "$(recurra completion bash)"'
+        raise ParameterError("shell", f"one of {', '.join(_SHELLS)}", " ".join(arguments), example)
+    print(shellcode(["recurra"], shell=arguments[0]))
+    return 0
+
+
+def _complete(words: list[str]) -> None:
+    """Offer to the shell what could come next, and exit."""
+    import argcomplete
+
+    parser: argparse.ArgumentParser = argparse.ArgumentParser(prog="recurra", add_help=False)
+    if words[:1] == ["train"] and len(words) > 1 and words[1] in task_names():
+        parser = commands.parser_of("train", find_task(words[1]))
+    elif len(words) > 1 and words[0] in commands.verb_helps() and (Path(words[1]) / "run.json").is_file():
+        parser = commands.parser_of(words[0], task_of_run(words[1]))
+    parser.add_argument("command", choices=list(_helps()))
+    if words[:1] == ["train"]:
+        parser.add_argument("task", choices=task_names())
+    elif words[:1] == ["completion"]:
+        parser.add_argument("shell", choices=_SHELLS)
+    elif words[:1] and words[0] in commands.verb_helps():
+        run = parser.add_argument("run")
+        run.completer = argcomplete.DirectoriesCompleter()  # type: ignore[attr-defined]
+    argcomplete.autocomplete(parser)

@@ -91,12 +91,12 @@ def integrated_gradients(
     Args:
         function: of the inputs, to one number a sequence, (B,); sequences must not mix.
         inputs: tensors (B, T, I), of different T and I as may be.
-        baselines: of the same shapes, or (I,) each; `mean_baselines` where None.
+        baselines: of the same shapes, or (I,) each; None: `mean_baselines`.
         points: where the gradient is taken, along the way.
-        valid: of each input (B, T) bool, false at padding, which the function must not read; all true where None.
-        tolerance: the share of the change of each output that may be missing before more points are taken; as many as
-            `points` where None.
-        sequences: of the batch, that the tolerance is for; all where None.
+        valid: of each input (B, T) bool, false at padding, which the function must not read; None: all true.
+        tolerance: the fraction of the change of each output that may be missing before more points are taken; None: as
+            many as `points`.
+        sequences: of the batch, that the tolerance is for; None: all.
 
     Raises:
         ParameterError: where there are no inputs, or the function is not differentiable in them.
@@ -117,7 +117,7 @@ def gradient_times_input(
 ) -> Attribution:
     """The gradient at the input times its difference from the baseline: exact for a linear function, and quick.
 
-    Arguments and errors as of `integrated_gradients`.
+    For arguments and errors see `integrated_gradients`.
     """
     inputs, baselines = checked(inputs, baselines, valid)
     _, gradients = _gradients(function, inputs)
@@ -131,7 +131,7 @@ def mean_baselines(inputs: Sequence[Tensor], valid: Sequence[Tensor] | None = No
 
     Args:
         inputs: of the function.
-        valid: as of `integrated_gradients`.
+        valid: see `integrated_gradients`.
     """
     if valid is None:
         return tuple(x.detach().mean(dim=(0, 1), keepdim=True) for x in inputs)

@@ -53,7 +53,7 @@ def fit_decay(norms: np.ndarray, lags: np.ndarray | None = None) -> Decay:
 
     Args:
         norms: (K,), none negative.
-        lags: (K,), increasing; 0, 1, ... where None.
+        lags: (K,), increasing; None: 0, 1, 2 and so on.
     """
     lags = np.arange(len(norms)) if lags is None else lags
     used = norms > 0

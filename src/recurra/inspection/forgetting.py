@@ -52,17 +52,17 @@ def forgetting(
     matter.
 
     Args:
-        function: as of `integrated_gradients`.
-        inputs: as of `integrated_gradients`.
-        baselines: what replaces a step, (I,) or as the inputs; `mean_baselines` where None.
+        function: see `integrated_gradients`.
+        inputs: see `integrated_gradients`.
+        baselines: what replaces a step, (I,) or as the inputs; None: `mean_baselines`.
         most_lags: how many values of k, each one for short sequences, else denser near the output.
         distances: of each input (B, T), how many steps each step is away from the output, from 0, and -1 at padding,
-            which is left as it is; where None they are counted back from the end, the steps of several inputs as one
+            which is left as it is; if None, they are counted back from the end, the steps of several inputs as one
             sequence.
 
     Raises:
-        ParameterError: as of `integrated_gradients`.
-        ShapeError: as of `integrated_gradients`.
+        ParameterError: see `integrated_gradients`.
+        ShapeError: see `integrated_gradients`.
     """
     valid = None if distances is None else [distance >= 0 for distance in distances]
     inputs, baselines = checked(inputs, baselines, valid)

@@ -60,12 +60,12 @@ def state_gradients(
 
     Args:
         recording: of a module's run.
-        loss: from what the module returned to a scalar; `final_outputs_loss` where None.
+        loss: from what the module returned to a scalar; None: `final_outputs_loss`.
         steps: where L is taken: of the default loss the steps it reads, from 0 or counted from the end; of another only
-            to count lags from. The last step in each layer's own direction where None.
+            to count lags from. None: the last step in each layer's own direction.
 
     Raises:
-        ParameterError: where the loss is no scalar, or does not depend on the recurrent layers.
+        ParameterError: the loss is not a scalar, or does not depend on the recurrent layers.
     """
     value = final_outputs_loss(recording, steps) if loss is None else loss(recording.output)
     if not isinstance(value, Tensor) or value.numel() != 1:
@@ -97,9 +97,9 @@ def final_outputs_loss(recording: Recording, steps: Sequence[int] | None = None,
 
     Args:
         recording: of a module's run; its last layer is the one that ran last, in both directions.
-        steps: from 0, or counted from the end; where None the last step of each sequence in each direction, which is
+        steps: from 0, or counted from the end; None: the last step of each sequence in each direction, which is
             the first step of time for the reverse direction.
-        reverse: of this direction only; of both where None.
+        reverse: of this direction only; None: of both.
 
     Raises:
         ParameterError: for a step that there is not.

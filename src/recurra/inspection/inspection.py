@@ -112,18 +112,18 @@ def inspect(
     """Look into a module that holds recurrent layers.
 
     Args:
-        module: as of `record`; it is copied, and not touched.
+        module: see `record`; it is copied, and not touched.
         *args: what to call it with: some real sequences, a few dozen for the statistics.
         loss: from what the module returns to a scalar; half the squared norm of the last layer's final outputs where
             None.
-        steps: where the loss is taken, as of `state_gradients`.
+        steps: where the loss is taken; see `state_gradients`.
         sequence: which of the batch the picture of the unrolled network and the attributions show.
         output: from what the module returns to one number a sequence (B,), to attribute to the input; None to leave
             attribution and forgetting out.
-        reads: as of `function_of_inputs`: the module or modules whose inputs the output is attributed to.
-        layers: as of `record`: the recurrent layers to see into.
-        follows: as of `unrolled_gradients`: modules whose steps come after those of all others.
-        distances: as of `forgetting`: of the inputs attributed to, how far each step is from the output, -1 at padding.
+        reads: see `function_of_inputs`: the module or modules whose inputs the output is attributed to.
+        layers: see `record`: the recurrent layers to see into.
+        follows: see `unrolled_gradients`: modules whose steps come after those of all others.
+        distances: see `forgetting`: of the inputs attributed to, how far each step is from the output, -1 at padding.
         words: what to call things on the page.
         **kwargs: what else to call the module with.
 

@@ -68,11 +68,11 @@ def gradient_by_lag(
 
     Args:
         recording: of a module's run.
-        loss: as of `state_gradients`.
-        steps: as of `state_gradients`.
+        loss: see `state_gradients`.
+        steps: see `state_gradients`.
 
     Raises:
-        ParameterError: as of `state_gradients`.
+        ParameterError: see `state_gradients`.
     """
     found: list[tuple[TrackGradients, Tensor]] = []
     total = 0.0

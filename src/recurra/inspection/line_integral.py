@@ -61,7 +61,7 @@ def line_integral(
         points: where the gradient is taken at first.
         tolerance: what may be missed of the change of a sequence's output, as a share of it, before its way is divided,
             up to 40 times; None never divides.
-        sequences: of the batch, that the tolerance is for; all where None.
+        sequences: of the batch, that the tolerance is for; None: all.
 
     Returns:
         Of each tensor the integral (B, T, I), and how often the gradient was taken.

@@ -64,9 +64,9 @@ def lyapunov_spectrum(
 
     Args:
         recording: of a module's run.
-        warmup: steps before counting begins; a quarter of them where None.
+        warmup: steps before counting begins; None: a quarter of them.
         sequences: of the batch, the first that are not shorter than the longest.
-        count: how many exponents, the largest; all where None.
+        count: how many exponents, the largest; None: all.
 
     Raises:
         ParameterError: for a warm-up as long as a sequence.

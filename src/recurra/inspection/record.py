@@ -53,7 +53,7 @@ def record(module: nn.Module, *args: Any, layers: Sequence[str] | None = None, *
     Args:
         module: with recurrent layers somewhere inside; they may be called once a sequence or once a step.
         *args: what to call it with.
-        layers: the qualified names of those to see into; all where None. Leave out, say, one that reads the
+        layers: the qualified names of those to see into; None: all. Leave out, say, one that reads the
             characters of words, and whose steps are none of the sentence's.
         **kwargs: what else to call it with.
 

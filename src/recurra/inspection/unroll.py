@@ -95,14 +95,14 @@ def unrolled_gradients(
 
     Args:
         recording: of a module's run.
-        loss: as of `state_gradients`.
-        steps: as of `state_gradients`.
+        loss: see `state_gradients`.
+        steps: see `state_gradients`.
         sequence: which of the batch.
         follows: names of modules whose steps come after those of all others, as those of a decoder that attends to what
             an encoder read.
 
     Raises:
-        ParameterError: where there is no such sequence, or nothing in it, and as of `state_gradients`.
+        ParameterError: where there is no such sequence, or nothing in it, or as in `state_gradients`.
     """
     gradients = state_gradients(recording, loss, steps)
     batch = gradients.tracks[0].through_time[0].shape[1]

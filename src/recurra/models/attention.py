@@ -81,7 +81,7 @@ class Attention(nn.Module):
 
         Args:
             memory: (B, S, M). What is beyond the lengths is never read.
-            lengths: true lengths (B,), 0 to S; all S where None.
+            lengths: true lengths (B,), 0 to S; None: all S.
 
         Raises:
             ShapeError: where a shape or length does not fit.
@@ -102,7 +102,7 @@ class Attention(nn.Module):
         Args:
             query: (B, T, Q).
             memory: of `prepare`, for the B sequences.
-            coverage: of the queries before (B, S); zeros where None. Only with `coverage`.
+            coverage: of the queries before (B, S); None: zeros. Only with `coverage`.
 
         Raises:
             ShapeError: where a shape does not fit.
@@ -150,8 +150,8 @@ class AdditiveAttention(Attention):
     Args:
         query_size: Q.
         memory_size: M.
-        attention_size: A, features that query and memory are brought to; Q where None.
-        coverage: as of `Attention`.
+        attention_size: A, features that query and memory are brought to; None: Q.
+        coverage: see `Attention`.
 
     Raises:
         ParameterError: for a size below 1.
@@ -185,7 +185,7 @@ class DotAttention(Attention):
     Args:
         query_size: Q, which is also the memory's size.
         scaled: whether scores are divided by sqrt(Q).
-        coverage: as of `Attention`.
+        coverage: see `Attention`.
 
     Raises:
         ParameterError: for a size below 1.
@@ -212,7 +212,7 @@ class GeneralAttention(Attention):
     Args:
         query_size: Q.
         memory_size: M.
-        coverage: as of `Attention`.
+        coverage: see `Attention`.
 
     Raises:
         ParameterError: for a size below 1.

@@ -64,7 +64,7 @@ class AttentionDecoder(nn.Module):
         hidden_size: H.
         attention: from queries of size H.
         num_layers: L.
-        attentional_size: A, of the attentional vector; H where None.
+        attentional_size: A, of the attentional vector; None: H.
         input_feeding: whether steps read the attentional vector before.
         dropout: between layers and on attentional vectors, while training.
 

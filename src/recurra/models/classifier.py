@@ -84,7 +84,7 @@ class SequenceClassifier(nn.Module):
 
         Args:
             inputs: (B, T, I).
-            lengths: true lengths (B,), 0 to T; all T where None.
+            lengths: true lengths (B,), 0 to T; None: all T.
 
         Returns:
             The scores, or logits, of the labels (B, K), and the final state of the recurrent layers.

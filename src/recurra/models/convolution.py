@@ -47,7 +47,7 @@ class SequenceConvolution(nn.Module):
 
         Args:
             inputs: (B, T, I). What is beyond the lengths is never read.
-            lengths: true lengths (B,), 0 to T; all T where None.
+            lengths: true lengths (B,), 0 to T; None: all T.
 
         Returns:
             What the filters found (B, ceil(T / stride), F), zero beyond its lengths; and these (B,), on the CPU.

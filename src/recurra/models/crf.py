@@ -100,7 +100,7 @@ class LinearChain:
         ends = self.lengths.to(scores.device).unsqueeze(1) - 1
         first = ((steps == 0) & (ends >= 0)).unsqueeze(2)
         last = (steps == ends).unsqueeze(2)
-        # Added where they belong, and not by a factor of 0 or 1: 0 times -inf is no number.
+        # Added where they belong, and not by a factor of 0 or 1: 0 times -inf is not a number.
         return scores + torch.where(first, self.starts, 0) + torch.where(last, self.ends, 0)
 
     def _score(self, scores: Tensor, tags: Tensor) -> Tensor:
@@ -121,9 +121,9 @@ class LinearChainCRF(nn.Module):
 
     Args:
         num_tags: K.
-        allowed: bool (K, K), which tag may follow which, from row to column; all where None.
-        starts: bool (K,), which may come first; all where None.
-        ends: bool (K,), which may come last; all where None.
+        allowed: bool (K, K), which tag may follow which, from row to column; None: all.
+        starts: bool (K,), which may come first; None: all.
+        ends: bool (K,), which may come last; None: all.
 
     Raises:
         ParameterError: for fewer than one tag.
@@ -162,7 +162,7 @@ class LinearChainCRF(nn.Module):
 
         Args:
             emissions: (B, T, K), the score of each tag at each step.
-            lengths: true lengths (B,), 0 to T; T for all where None.
+            lengths: true lengths (B,), 0 to T; None: T for all.
 
         Raises:
             ShapeError: where a shape or length does not fit.

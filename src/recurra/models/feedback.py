@@ -48,7 +48,7 @@ class FeedbackDecoder(nn.Module):
             hx: the initial state, as the decoder takes it.
             teacher_forcing_ratio: probability of reading `inputs`, drawn for each sequence and step (by torch's
                 generator on the CPU); 1 for all, 0 for none but the first.
-            steps: T, S or more, those after S on own predictions; S where None.
+            steps: T, S or more, those after S on own predictions; None: S.
 
         Returns:
             The predictions (B, T, ...), and the decoder's final state.

@@ -31,8 +31,8 @@ class RecurrentLanguageModel(nn.Module):
         dropout: probability, on the output of every recurrent layer, the last included, while training.
         input_dropout: on the embeddings.
         embedding_dropout: of whole symbols, wherever they occur in a call (Gal and Ghahramani 2016).
-        recurrent_dropout: as of `Recurrent`.
-        weight_dropout: as of `Recurrent`.
+        recurrent_dropout: see `Recurrent`.
+        weight_dropout: see `Recurrent`.
         variational: whether the masks of `dropout` and `input_dropout` are the same at every step of a sequence.
         tied: whether the softmax has the embeddings as its weights (Press and Wolf 2017, Inan et al. 2017); where H is
             not E, a linear map without bias comes before it.
@@ -61,6 +61,8 @@ class RecurrentLanguageModel(nn.Module):
         cutoffs: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        #: How each parameter was initialised, for the record of a training.
+        self.initialization: dict[str, str] = {}
         check_positive("vocabulary_size", vocabulary_size, at_least=2)
         check_positive("embedding_size", embedding_size)
         check_probability("embedding_dropout", embedding_dropout)

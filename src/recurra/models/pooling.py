@@ -52,7 +52,7 @@ class Pooling(nn.Module):
 
         Args:
             output: (B, T, F). What is beyond the lengths is never read.
-            lengths: true lengths (B,), 0 to T; all T where None. A sequence of length 0 has zeros.
+            lengths: true lengths (B,), 0 to T; None: all T. A sequence of length 0 has zeros.
 
         Returns:
             (B, `output_size`).

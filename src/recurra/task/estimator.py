@@ -112,8 +112,12 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
         return data, None
 
     def complete(self, reading: Any, data: DataT) -> Any:
-        """How later files are read if nothing else is said: `reading`, completed by what the training file shows."""
+        """`reading`, completed by what the training file shows: a run keeps it, to read the file again."""
         return reading
+
+    def later_reading(self) -> Any:
+        """How the files of verbs are read if nothing is said; an argument `reading` starts from it."""
+        return self.fitted.reading
 
     def describe(self, training: DataT, validation: DataT | None) -> str:
         """One line about the examples."""
@@ -255,7 +259,8 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
                 twin=bool(objective.measure),
             )
         self._fitted = fitted
-        self._best_in_words = objective.best
+        # Kept in words: functions of the objective would keep the estimator from being pickled.
+        self._best = objective.best(self.training_result.best_loss)
         return self
 
     def predict(self, *arguments: Any, **keywords: Any) -> Any:
@@ -336,7 +341,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
         ending = " (no better validation for a while)" if result.stopped_early else ""
         chosen = ""
         if result.best_loss < float("inf"):
-            chosen = f", best validation {self._best_in_words(result.best_loss)} at step {result.best_step:,}"
+            chosen = f", best validation {self._best} at step {result.best_step:,}"
         return f"trained {result.steps:,} steps in {result.seconds:,.0f} s{ending}{chosen}"
 
     def assemble(self, learned: LearnedT, reading: Any, data: dict[str, Any]) -> "Fitted[LearnedT, NetworkT]":
@@ -354,7 +359,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
 
     def data_for(self, source: Any, y: Any = None, reading: Any = None, labelled: bool = False) -> DataT:
         """Read examples for a verb: files are read as in training if `reading` is None."""
-        return self.read(source, y, self.fitted.reading if reading is None else reading, labelled)
+        return self.read(source, y, self.later_reading() if reading is None else reading, labelled)
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._fitted is not None
@@ -400,7 +405,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
             return self.split(training)
         paired = y is not None and isinstance(validation, tuple) and len(validation) == 2
         examples, labels = validation if paired else (validation, None)
-        return training, self.read(examples, labels, self.complete(reading, training), True)
+        return training, self.read(examples, labels, reading, True)
 
     def _start_from(self, fitted: "Fitted[LearnedT, NetworkT]", folder: Path) -> None:
         from recurra.task.transfer import transfer_weights

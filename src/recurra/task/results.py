@@ -36,6 +36,10 @@ class Result(ABC):
             color: whether the terminal shows colours.
         """
 
+    def remarks(self, color: bool = False) -> Iterator[str]:
+        """What a person should read after the text: lines that are not part of the result, for standard error."""
+        yield from ()
+
     @abstractmethod
     def write(self, path: str | Path) -> list[Path]:
         """Write the result; each file is written whole or not at all.
@@ -85,11 +89,9 @@ class Table:
 
     def csv(self) -> str:
         """The table as CSV, numbers with six significant digits."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in self.rows)
-        return text.getvalue()
+        lines = [_csv_line(self.columns)]
+        lines += [_csv_line([f"{v:.6g}" if isinstance(v, float) else v for v in row]) for row in self.rows]
+        return "".join(lines)
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,3 +201,10 @@ class Evaluation(Result):
         if value is None:
             return ""
         return f"{100 * value:.2f}" if self._format(name) == "%" else format(value, self._format(name))
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    line = io.StringIO()
+    # The writer quotes a lone carriage return only if line ends have one.
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    return line.getvalue().removesuffix("\r\n") + "\n"

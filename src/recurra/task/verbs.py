@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recurra.task.estimator import Estimator
 
 # What these methods are called as commands.
-_COMMANDS = {"predictions": "predict", "view": "inspect"}
+_COMMANDS = {"predictions": "predict", "view": "inspect", "generation": "generate"}
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 

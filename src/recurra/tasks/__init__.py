@@ -5,6 +5,10 @@ from recurra.task.registry import register_places
 __all__ = ["TASKS"]
 
 TASKS = {
+    "classify": "recurra.tasks.classify.classifier:Classifier",
+    "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
+    "language": "recurra.tasks.language.language_model:LanguageModel",
+    "tag": "recurra.tasks.tag.tagger:Tagger",
     "translate": "recurra.tasks.translate.translator:Translator",
 }
 

@@ -7,7 +7,6 @@ from recurra.lazy_names import lazy_names
 if TYPE_CHECKING:
     from recurra.data.batches.batch import WHOLE, Batch, Share
     from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-    from recurra.training.estimator import Estimator, Model, Run
     from recurra.training.evaluation import Mean, evaluate
     from recurra.training.log import TrainingLog, read_log
     from recurra.training.losses import sequence_loss, true_steps
@@ -29,11 +28,8 @@ __all__ = [
     "ActivationPenalties",
     "Batch",
     "Checkpoint",
-    "Estimator",
     "Mean",
-    "Model",
     "Processes",
-    "Run",
     "Share",
     "Trainer",
     "TrainingInterruptedError",
@@ -70,11 +66,6 @@ __getattr__, __dir__ = lazy_names(
             "Checkpoint",
             "load_checkpoint",
             "save_checkpoint",
-        ),
-        "recurra.training.estimator": (
-            "Estimator",
-            "Model",
-            "Run",
         ),
         "recurra.training.evaluation": (
             "Mean",

@@ -153,7 +153,7 @@ class PercentileClipping(Clipping):
 
 
 class ZScoreClipping(Clipping):
-    """ZClip (Kumar et al. 2025): spikes of the norm g are scaled down to less than what is no spike.
+    """ZClip (Kumar et al. 2025): spikes of the norm g are scaled down to less than a spike.
 
     With the running mean m and standard deviation s of the norm, z = (g - m) / (s + 1e-6). Where z > threshold the
     gradients are scaled to the norm m + s * threshold^2 / z, so that a larger spike is cut to less. The mean and then

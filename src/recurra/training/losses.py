@@ -52,7 +52,7 @@ def sequence_loss(
             targets (N, ...) of N true steps that returns a loss for each (N,) or each of their features (N, ...), such
             as torch.nn.HuberLoss(reduction="none", delta=0.1).
         at: "every" step, or the "last" true one of each sequence.
-        lengths: true lengths (B,), 0 to T; all T where None.
+        lengths: true lengths (B,), 0 to T; None: all T.
         mask: bool (B, T), with `at` "last" (B,), of what counts.
         features: "mean" or "sum" over the features of a step; the sum of binary cross-entropies over 88 notes, say, is
             the negative log-likelihood of a frame.

@@ -164,7 +164,7 @@ def agent() -> str:
 
 
 def goes_on(folder: Path) -> bool:
-    """Whether this start goes on with the run in a folder by itself: torchrun began it, and starts it again.
+    """Whether this start resumes the run in a folder by itself: torchrun began it, and starts it again.
 
     Every process calls it, before anything is written; all get the answer of the first.
     """

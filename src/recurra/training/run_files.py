@@ -57,7 +57,7 @@ class RunFiles:
         steps = _steps(self.folder)
         if steps and steps[0] > 0:
             raise RunError(
-                f"{self.folder}: holds a run of {steps[0]} steps; go on with it (resume=True), choose another folder, "
+                f"{self.folder}: holds a run of {steps[0]} steps; resume it (resume=True), choose another folder, "
                 "or delete it first"
             )
 

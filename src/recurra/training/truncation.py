@@ -18,7 +18,7 @@ class Truncation:
 
     Args:
         truncation_length: steps back that the gradient of a loss may flow, at most.
-        stride: steps between updates; `truncation_length` where None. One must be a multiple of the other.
+        stride: steps between updates; None: `truncation_length`. One must be a multiple of the other.
 
     Raises:
         ParameterError: for lengths below 1, or neither a multiple of the other.

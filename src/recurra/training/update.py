@@ -59,7 +59,7 @@ class Updated:
 
 
 class Updater:
-    """Makes the updates; arguments as of `Trainer`.
+    """Makes the updates; for the arguments see `Trainer`.
 
     Raises:
         ParameterError: for a precision the device does not have.

@@ -7,10 +7,9 @@ from sklearn.neighbors import NearestCentroid
 
 from made_classes import series, several, texts
 from recurra.data.text.word_encoding import WordEncoding
-from recurra.tasks.classify import ClassifySettings
-from recurra.tasks.classify.baseline import Baseline, fit_baseline
 from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
-from recurra.tasks.classify.labels import LabelSet
+from recurra.tasks.classify.learned import LabelSet
+from recurra.tasks.classify.scores import Baseline, fit_baseline
 
 
 def text_encoding(given: list[str]) -> TextEncoding:
@@ -65,7 +64,7 @@ def test_the_nearest_mean_by_hand() -> None:
     given, names = series(20)
     labels = LabelSet.of([(name,) for name in names], "here")
     target = labels.encode([(name,) for name in names])
-    encoding = SeriesEncoding.of(given, ("x", "y"), ClassifySettings())
+    encoding = SeriesEncoding.of(given, ("x", "y"))
     found = fit_baseline(encoding, labels, given, target)
     mean, deviation = np.array(encoding.mean), np.array(encoding.deviation)
     features = np.stack([summary((one - mean) / deviation) for one in given])
@@ -80,7 +79,7 @@ def test_the_nearest_mean_of_several_labels_is_with_or_without_each() -> None:
     levels = {("a",): 0.0, ("a", "b"): 1.0, (): 2.0}
     given = [level + np.array([[0.0], [0.1], [0.0]]) for level in levels.values()]
     labels = LabelSet.of(list(levels), "here")
-    encoding = SeriesEncoding.of(given, ("x",), ClassifySettings(normalization="none"))
+    encoding = SeriesEncoding.of(given, ("x",), "none")
     found = fit_baseline(encoding, labels, given, labels.encode(list(levels)))
     # a has the mean 1/2, else 2; b has the mean 1, else 1.
     assert [set(one) - {"b"} for one in found.predict(encoding, labels, [given[0] + x for x in (0.9, 1.2, 1.4)])] == [
@@ -93,7 +92,7 @@ def test_the_nearest_mean_of_several_labels_is_with_or_without_each() -> None:
 def test_a_series_of_one_step_and_missing_values() -> None:
     given = [np.array([[0.0]]), np.array([[3.0]]), np.array([[np.nan], [3.2]])]
     labels = LabelSet.of([("low",), ("high",), ("high",)], "here")
-    encoding = SeriesEncoding.of(given, ("x",), ClassifySettings())
+    encoding = SeriesEncoding.of(given, ("x",))
     found = fit_baseline(encoding, labels, given, labels.encode([("low",), ("high",), ("high",)]))
     assert found.weight.isfinite().all()
     assert found.predict(encoding, labels, [np.array([[-1.0]]), np.array([[4.0]])]) == [("low",), ("high",)]

@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose
 
 from recurra.data.text.word_encoding import UNKNOWN, WordEncoding
 from recurra.errors import DataError
-from recurra.tasks.classify import ClassifySettings
 from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, SeriesEncoding, TextEncoding
 
 NAN = np.nan
@@ -17,7 +16,7 @@ TRAINING = [np.array([[1.0, 7], [3, 7]]), np.array([[5.0, 7], [7, 7], [NAN, 7]])
 
 
 def series_encoding(normalization: Any = "channel", series: list[np.ndarray] = TRAINING) -> SeriesEncoding:
-    return SeriesEncoding.of(series, ("x", "y"), ClassifySettings(normalization=normalization))
+    return SeriesEncoding.of(series, ("x", "y"), normalization)
 
 
 def text_encoding(max_length: int = 4) -> TextEncoding:
@@ -83,7 +82,7 @@ def test_batches_and_beginnings_of_series() -> None:
 
 def test_beginnings_of_series_are_normalised_by_themselves() -> None:
     series = [np.array([[0.0], [2], [40], [40]])]
-    encoded = EncodedSeries(SeriesEncoding.of(series, ("x",), ClassifySettings(normalization="series")), series)
+    encoded = EncodedSeries(SeriesEncoding.of(series, ("x",), "series"), series)
     assert encoded.beginnings(0.5).batch(np.array([0])).values.tolist() == [[[-1], [1]]]
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from made_classes import WORDS, series, several, texts
 from recurra.tasks.classify import Classifier, Explanation
-from recurra.tasks.classify.highlight import colored_text, contribution_lines, explanation_page
-from recurra.tasks.classify.pieces import Piece
+from recurra.tasks.classify.encoding import Piece
+from recurra.tasks.classify.explanation import colored_text, contribution_lines, explanation_page
 
 SMALL: dict[str, Any] = {
     "hidden_size": 6, "word_size": 6, "max_steps": 40, "batch_size": 12, "validate_every": 20, "learning_rate": 0.05,
-    "dropout": 0.1, "averaging": 0.8, "validation_share": 0.0, "device": "cpu",
+    "dropout": 0.1, "averaging": 0.8, "validation_fraction": 0.0, "device": "cpu",
 }  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def complete(found: Explanation) -> None:
 
 def test_the_word_that_decides_adds_most(of_texts: Classifier) -> None:
     for text, label in zip(*texts(5, 7), strict=True):
-        found = of_texts.explain(text)
+        found = of_texts.explain(text=text)
         complete(found)
         assert found.label == label
         assert [text[piece.start : piece.end] for piece in found.pieces] == text.split()
@@ -53,7 +53,7 @@ def test_the_word_that_decides_adds_most(of_texts: Classifier) -> None:
 
 
 def test_a_label_named_is_explained(of_texts: Classifier) -> None:
-    good, bad = (of_texts.explain("film great today", label) for label in ("good", "bad"))
+    good, bad = (of_texts.explain(text="film great today", label=label) for label in ("good", "bad"))
     assert (good.label, bad.label) == ("good", "bad")
     assert good.probability + bad.probability == pytest.approx(1)
     # Of two labels the log-odds of one are those of the other, turned round.
@@ -63,14 +63,14 @@ def test_a_label_named_is_explained(of_texts: Classifier) -> None:
 
 def test_several_labels_are_explained_each_by_its_word(of_several: Classifier) -> None:
     for label, word in (("good", "great"), ("bad", "dull")):
-        found = of_several.explain("great the dull film", label)
+        found = of_several.explain(text="great the dull film", label=label)
         complete(found)
         assert found.pieces[int(found.contributions.argmax())].text == word
 
 
 def test_steps_and_channels_of_a_series(of_series: Classifier) -> None:
     for values, label in zip(*series(4, 3), strict=True):
-        found = of_series.explain(values)
+        found = of_series.explain([values])
         complete(found)
         assert found.label == label
         assert found.pieces == ()
@@ -81,18 +81,18 @@ def test_steps_and_channels_of_a_series(of_series: Classifier) -> None:
         assert change > 2 * level
     (values,), _ = series(1)
     values[1] = np.nan
-    complete(of_series.explain(values))
+    complete(of_series.explain([values]))
 
 
 def test_it_does_not_depend_on_what_was_done_before() -> None:
     """Right after training there is no dropout."""
     classifier = Classifier(**{**SMALL, "max_steps": 2}).fit(*series(8), progress=False)
     values = series(1, 9)[0][0]
-    assert np.array_equal(classifier.explain(values).contributions, classifier.explain(values).contributions)
+    assert np.array_equal(classifier.explain([values]).contributions, classifier.explain([values]).contributions)
 
 
 def test_a_blank_text(of_texts: Classifier) -> None:
-    found = of_texts.explain(" ")
+    found = of_texts.explain(text=" ")
     assert found.pieces == (Piece("<unknown>", 0, 0),)
     assert np.isfinite(found.contributions).all()
     assert colored_text(found) == " "

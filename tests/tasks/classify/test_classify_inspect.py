@@ -9,8 +9,7 @@ from made_classes import series, series_csv, several, several_csv, texts, texts_
 from recurra import inspection
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Inspection, pictures, write_inspection
-from recurra.tasks.classify import Classifier, Reading
-from recurra.tasks.classify.inspect import inspect_classifier
+from recurra.tasks.classify import Classifier, ItemReading
 
 SMALL: dict[str, Any] = {
     "hidden_size": 4, "word_size": 4, "max_steps": 10, "batch_size": 12, "validate_every": 10, "learning_rate": 0.05,
@@ -38,7 +37,7 @@ def of_series() -> Classifier:
 @pytest.fixture(scope="module")
 def found(of_texts: Classifier) -> Inspection:
     """Of texts without labels: the loss is that of the labels predicted."""
-    return inspect_classifier(of_texts, TEXTS, row=7)
+    return of_texts.inspect(TEXTS, row=7)
 
 
 def test_only_the_layers_that_read_tokens_are_seen_into(found: Inspection) -> None:
@@ -49,15 +48,15 @@ def test_only_the_layers_that_read_tokens_are_seen_into(found: Inspection) -> No
 
 def test_the_loss_is_of_the_label_predicted_where_none_is_known(of_texts: Classifier) -> None:
     few, labels = TEXTS[:6], LABELS[:6]
-    predicted = of_texts.predict(few)
+    predicted = of_texts.predictions(few)
     certain = [one.confidence for one in predicted]
-    unknown = inspect_classifier(of_texts, few)
+    unknown = of_texts.inspect(few)
     assert unknown.gradients.loss == pytest.approx(-np.log(certain).sum(), rel=1e-4)
-    unseen = inspect_classifier(of_texts, few, ["fair"] * 6, row=1)
+    unseen = of_texts.inspect(few, ["fair"] * 6, row=1)
     assert unseen.gradients.loss == pytest.approx(unknown.gradients.loss, rel=1e-5)
     assert "whose label is fair (training never saw fair); predicted is " in unseen.words.facts["looked at"]
     true = [one.probabilities[label] for one, label in zip(predicted, labels, strict=True)]
-    assert inspect_classifier(of_texts, few, labels).gradients.loss == pytest.approx(-np.log(true).sum(), rel=1e-4)
+    assert of_texts.inspect(few, labels).gradients.loss == pytest.approx(-np.log(true).sum(), rel=1e-4)
 
 
 def test_log_odds_are_those_explained_and_attributions_are_complete(of_texts: Classifier, found: Inspection) -> None:
@@ -66,9 +65,9 @@ def test_log_odds_are_those_explained_and_attributions_are_complete(of_texts: Cl
     assert found.attribution.missed(0) < 0.01
     assert len(found.attribution.of(0)[0]) == len(TEXTS[6].split())
     assert found.attribution.values[0].shape[2] == 4 + 2 * 3
-    assert found.attribution.output[0] == pytest.approx(of_texts.explain(TEXTS[6]).log_odds, abs=1e-4)
-    (label,) = {"good", "bad"} - {of_texts.explain(TEXTS[6]).label}
-    named = inspect_classifier(of_texts, TEXTS[:8], row=7, label=label)
+    assert found.attribution.output[0] == pytest.approx(of_texts.explain(text=TEXTS[6]).log_odds, abs=1e-4)
+    (label,) = {"good", "bad"} - {of_texts.explain(text=TEXTS[6]).label}
+    named = of_texts.inspect(TEXTS[:8], row=7, label=label)
     assert named.attribution is not None
     assert named.attribution.output[0] == pytest.approx(-found.attribution.output[0], abs=1e-4)
     assert named.words.output == f"log-odds of label {label}"
@@ -88,19 +87,19 @@ def test_what_is_last_in_each_text_is_nearest(found: Inspection) -> None:
 def test_a_typical_text_is_drawn_with_others_that_are_not_much_longer(
     of_texts: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recurra.tasks.classify.inspect._LONGEST_TEXT", 6)
-    monkeypatch.setattr("recurra.tasks.classify.inspect._DRAWN", 4)
+    monkeypatch.setattr("recurra.tasks.classify.view._LONGEST_TEXT", 6)
+    monkeypatch.setattr("recurra.tasks.classify.view._DRAWN", 4)
     given = ["film " * n for n in (9, 5, 3, 12, 6, 7)]
     monkeypatch.setattr(inspection, "inspect", lambda _, batch, **given: batch.lengths.tolist())
-    chosen: Any = inspect_classifier(of_texts, given)
+    chosen: Any = of_texts.inspect(given)
     assert chosen == [5, 3, 6]
-    chosen = inspect_classifier(of_texts, given, row=1)
+    chosen = of_texts.inspect(given, row=1)
     assert chosen == [9, 5, 3, 6, 7]
 
 
 def test_series_where_the_last_step_is_read(of_series: Classifier) -> None:
     values, labels = series(12, 5)
-    found = inspect_classifier(of_series, values, labels, name="runs/x")
+    found = of_series.inspect(values, labels, name="runs/x")
     assert found.words.title == "Inspection of runs/x"
     assert found.words.labels == ()
     assert found.unrolled.steps == len(values[0])
@@ -114,7 +113,7 @@ def test_series_where_the_last_step_is_read(of_series: Classifier) -> None:
 
 
 def test_a_mean_is_read_at_every_step() -> None:
-    found = inspect_classifier(fitted(*texts(20), pooling="mean", bidirectional=False), TEXTS[:8], row=7)
+    found = fitted(*texts(20), pooling="mean", bidirectional=False).inspect(TEXTS[:8], row=7)
     (above,) = (edges.norms for edges in found.unrolled.edges if edges.upper is None)
     assert (above > 0).all()
     assert len(found.unrolled.rows) == 1
@@ -139,7 +138,7 @@ def test_behind_a_convolution_with_a_stride_layers_have_steps_of_their_own(
     drawn: dict[str, tuple[Any, ...]], tmp_path: Path
 ) -> None:
     classifier = fitted(*texts(20), filters=5, kernel_size=3, stride=2, num_layers=2, cell="gru")
-    found = inspect_classifier(classifier, TEXTS[:8], row=7)
+    found = classifier.inspect(TEXTS[:8], row=7)
     assert found.unrolled.steps == -(-len(TEXTS[6].split()) // 2)
     assert len(found.unrolled.rows) == 4
     assert found.attribution is not None
@@ -156,8 +155,8 @@ def test_several_labels_an_item(tmp_path: Path) -> None:
     given, labels = several(8, 1)
     table = tmp_path / "some.csv"
     table.write_text(several_csv(8, 1))
-    found = inspect_classifier(classifier, table, row=4, label="good", reading=Reading(label_separator="|"))
-    shares = classifier.predict(given)
+    found = classifier.inspect(table, row=4, label="good", reading=ItemReading(label_separator="|"))
+    shares = classifier.predictions(given)
     certain = [
         one.probabilities[name] if name in true else 1 - one.probabilities[name]
         for one, true in zip(shares, labels, strict=True)
@@ -169,7 +168,7 @@ def test_several_labels_an_item(tmp_path: Path) -> None:
     assert found.attribution.output[0] == pytest.approx(np.log(share / (1 - share)), abs=1e-4)
     assert "whose label is bad, good; predicted is " in found.words.facts["looked at"]
     sure = [max(share, 1 - share) for one in shares for share in one.probabilities.values()]
-    unknown = inspect_classifier(classifier, given)
+    unknown = classifier.inspect(given)
     assert unknown.gradients.loss == pytest.approx(-np.log(sure).sum() / 2, rel=1e-4)
 
 
@@ -177,13 +176,13 @@ def test_files(of_texts: Classifier, of_series: Classifier, tmp_path: Path) -> N
     table, steps = tmp_path / "some.csv", tmp_path / "steps.csv"
     table.write_text(texts_csv(5))
     steps.write_text(series_csv(5))
-    assert inspect_classifier(of_texts, table).words.facts["data"] == str(table)
-    found = inspect_classifier(of_series, str(steps), row=2)
+    assert of_texts.inspect(table).words.facts["data"] == str(table)
+    found = of_series.inspect(str(steps), row=2)
     assert "drawn is series 2 (s1) of " in found.words.facts["looked at"]
 
 
 def test_an_item_of_one_step(of_texts: Classifier) -> None:
-    found = inspect_classifier(of_texts, ["great", " "])
+    found = of_texts.inspect(["great", " "])
     assert found.unrolled.steps == 1
     assert found.jacobians == ()
     assert found.words.facts["looked at"].startswith("2 texts, spread over the data; drawn is text 1, “great”, without")
@@ -191,8 +190,8 @@ def test_an_item_of_one_step(of_texts: Classifier) -> None:
 
 def test_what_cannot_be_looked_at(of_texts: Classifier, of_series: Classifier) -> None:
     with pytest.raises(ParameterError, match="row: expected 1 to 40, the items of the data, got 0"):
-        inspect_classifier(of_texts, TEXTS, row=0)
+        of_texts.inspect(TEXTS, row=0)
     with pytest.raises(ParameterError, match="label: expected one of bad, good, got 'fair'"):
-        inspect_classifier(of_texts, TEXTS, label="fair")
+        of_texts.inspect(TEXTS, label="fair")
     with pytest.raises(DataError, match="expected series, which the classifier was trained on, got texts"):
-        inspect_classifier(of_series, TEXTS)
+        of_series.inspect(TEXTS)

@@ -8,7 +8,7 @@ from scipy.special import expit, softmax
 from torch.nn import functional as F
 
 from recurra.errors import DataError
-from recurra.tasks.classify.labels import LabelSet
+from recurra.tasks.classify.learned import LabelSet
 from recurra.tasks.classify.network import classification_loss
 
 ONE = LabelSet.of([("b",), ("a",), ("c",), ("b",)], "here")
@@ -16,26 +16,40 @@ SEVERAL = LabelSet.of([("b", "a"), (), ("b",), ("c", "b")], "here")
 
 
 def test_one_label_an_item() -> None:
-    assert (ONE.names.symbols, ONE.counts, ONE.several, len(ONE)) == (("b", "a", "c"), (2, 1, 1), False, 3)
+    assert (ONE.names.symbols, ONE.counts, ONE.multi_label, len(ONE)) == (("b", "a", "c"), (2, 1, 1), False, 3)
     assert ONE.encode([("c",), ("b",), ("z",)]).tolist() == [2, 0, -100]
     assert ONE.decode(np.array([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2]])) == [("a",), ("b",)]
 
 
 def test_several_labels_an_item() -> None:
-    assert (SEVERAL.names.symbols, SEVERAL.counts, SEVERAL.several) == (("b", "a", "c"), (3, 1, 1), True)
+    assert (SEVERAL.names.symbols, SEVERAL.counts, SEVERAL.multi_label) == (("b", "a", "c"), (3, 1, 1), True)
     assert SEVERAL.encode([("c", "b"), (), ("z", "a")]).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
     assert SEVERAL.decode(np.array([[0.6, 0.5, 0.51], [0.1, 0.2, 0.3]])) == [("b", "c"), ()]
 
 
+def test_labels_become_what_they_were() -> None:
+    for label_type, names, values in (
+        ("integer", ("2", "10"), [2, 10]),
+        ("number", ("1", "0.5"), [1.0, 0.5]),
+        ("boolean", ("true", "false"), [True, False]),
+        ("text", ("2", "true"), ["2", "true"]),
+    ):
+        labels = LabelSet.of([(name,) for name in names], "here", label_type)  # type: ignore[arg-type]
+        read = LabelSet.from_json(json.loads(json.dumps(labels.to_json())))
+        restored = [read.restore(name) for name in names]
+        assert restored == values
+        assert [type(one) for one in restored] == [type(one) for one in values]
+
+
 def test_a_label_twice_is_once() -> None:
     found = LabelSet.of([("a", "a"), ("b",)], "here")
-    assert (found.counts, found.several) == ((1, 1), False)
+    assert (found.counts, found.multi_label) == ((1, 1), False)
 
 
 @pytest.mark.parametrize("labels", [ONE, SEVERAL], ids=["one", "several"])
 def test_probabilities(labels: LabelSet) -> None:
     logits = np.array([[1, 2, -1], [300, -300, 0], [-2000, 2000, 1000]], np.float32)
-    expected = expit(logits.astype(float)) if labels.several else softmax(logits.astype(float), axis=1)
+    expected = expit(logits.astype(float)) if labels.multi_label else softmax(logits.astype(float), axis=1)
     assert_allclose(labels.probabilities(logits), expected, atol=1e-12)
 
 
@@ -54,10 +68,10 @@ def test_weights_make_labels_count_the_same() -> None:
 def test_json() -> None:
     for labels in (ONE, SEVERAL):
         found = LabelSet.from_json(json.loads(json.dumps(labels.to_json())))
-        assert (found.names.symbols, found.counts, found.several) == (
+        assert (found.names.symbols, found.counts, found.multi_label) == (
             labels.names.symbols,
             labels.counts,
-            labels.several,
+            labels.multi_label,
         )
 
 

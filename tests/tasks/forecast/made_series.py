@@ -1,15 +1,16 @@
-"""Series, windows and settings that the tests of the forecasting task are made of."""
+"""Series, windows and forecasters that the tests of the forecasting task are made of."""
 
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from recurra.data.series.covariates import CovariateEncoding
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import Columns, Series, SeriesSet
-from recurra.tasks.forecast.covariates import CovariateEncoding
-from recurra.tasks.forecast.settings import ForecastSettings
-from recurra.tasks.forecast.windows import Windows, WindowShape
+from recurra.data.series.windows import Windows, WindowShape
+from recurra.tasks.forecast import Forecaster
+from recurra.tasks.forecast.model import ForecastModel
 
 # A network that trains in a moment; what it forecasts is of no matter.
 TINY: dict[str, Any] = {
@@ -19,11 +20,17 @@ TINY: dict[str, Any] = {
     "sample_paths": 20,
     "context_length": 8,
     "device": "cpu",
+    "folds": 0,
 }
 
 
-def tiny(horizon: int = 5, **options: Any) -> ForecastSettings:
-    return ForecastSettings(horizon=horizon, **{**TINY, **options})
+def tiny(**options: Any) -> Forecaster:
+    return Forecaster(**{"horizon": 5, **TINY, **options})
+
+
+def untrained(data: SeriesSet, **options: Any) -> ForecastModel:
+    forecaster = tiny(**options)
+    return ForecastModel(forecaster.assemble(forecaster.learn(data, None), None, {}))
 
 
 def days(n: int, first: int = 0) -> np.ndarray:

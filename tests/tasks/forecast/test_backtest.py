@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from made_series import TINY, days, long_frame, series_set, weekly_values
+from made_series import days, long_frame, series_set, tiny, weekly_values
 
 from recurra.data.series.frame import series_from_frame
-from recurra.data.series.series_set import Columns, SeriesSet
+from recurra.data.series.series_set import SeriesSet
 from recurra.errors import DataError, ParameterError, RunError
-from recurra.tasks.forecast import Backtest, Forecaster
+from recurra.task import Evaluation
+from recurra.tasks.forecast import Backtest, Forecaster, ForecastReading
 from recurra.tasks.forecast.backtest import plan_folds, run_backtest
-from recurra.tasks.forecast.tables import backtest_table, write_backtest
+from recurra.tasks.forecast.results import make_evaluation
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -93,30 +94,30 @@ def test_a_forecast_that_is_not_finite_is_an_error_and_not_passed_over():
         _backtest(width=np.nan)
 
 
-def test_a_table_marks_the_best_of_each_column():
-    lines = backtest_table(_backtest()).splitlines()
-    assert lines[0].split() == ["MAE", "RMSE", "sMAPE", "MASE", "wQL", "80", "%", "coverage"]
-    assert [line.split("  ")[0] for line in lines[1:]] == ["model", "seasonal naive", "naive"]
+def test_an_evaluation_shows_every_measure_of_every_method():
+    found = make_evaluation(_backtest())
+    lines = found.table().splitlines()
+    assert lines[0].split() == ["MAE", "RMSE", "sMAPE", "MASE", "wQL", "80", "%", "coverage,", "%"]
+    assert [line.split("  ")[0].strip() for line in lines[1:]] == ["model", "seasonal naive", "naive"]
     assert lines[1].split()[1:3] == ["1.429", "1.604"]
-    assert len({len(line) for line in lines}) == 1
-    naive = lines[3]
-    assert naive.split()[1:3] == ["0.7143", "*"]
-    assert naive.rstrip().endswith("-")
+    assert lines[3].split()[1:3] == ["0.7143", "1.134"]
+    assert found.score == -found.scores["MASE"]
+    assert found.notes == ["MASE leaves out 2 forecasts of series that never changed from season to season before."]
 
 
 def test_files_say_what_the_backtest_says_and_nan_is_no_json(tmp_path: Path):
-    found = _backtest()
-    write_backtest(found, tmp_path / "deep" / "er")
-    folder = tmp_path / "deep" / "er"
+    found, folder = _backtest(), tmp_path / "deep" / "er"
+    make_evaluation(found).write(folder)
 
     def refuse(name: str) -> None:
         raise AssertionError(name)
 
-    values = json.loads((folder / "backtest.json").read_text(), parse_constant=refuse)
-    assert values["overall"]["model"] == pytest.approx(found.overall["model"])
+    values = json.loads((folder / "evaluation.json").read_text(), parse_constant=refuse)
+    assert values["methods"]["model"] == pytest.approx(found.overall["model"])
     assert values["windows"] == 4
     assert values["folds_of_short_series"] == {}
-    with (folder / "backtest.csv").open() as file:
+    assert values["error_by_step"]["naive"] == pytest.approx(found.by_step["naive"].tolist())
+    with (folder / "by_series.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["unique_id"], row["method"]) for row in rows] == [
         (name, method) for name in "01" for method in ("model", "seasonal naive", "naive")
@@ -127,48 +128,60 @@ def test_files_say_what_the_backtest_says_and_nan_is_no_json(tmp_path: Path):
     assert forecasts.columns == ["unique_id", "cutoff", "ds", "y", "forecast", "q0.1", "q0.5", "q0.9"]
     assert forecasts["cutoff"].to_list() == [3, 3, 5, 5] * 2
     assert forecasts["ds"].to_list() == [4, 5, 6, 7] * 2
-    np.testing.assert_array_equal(forecasts["y"].to_numpy(), found.truth.ravel())
+    np.testing.assert_array_equal(forecasts["y"].cast(pl.Float64, strict=False).to_numpy(), found.truth.ravel())
 
 
-def test_a_measure_that_no_method_has_leaves_no_star(tmp_path: Path):
+def test_a_measure_that_no_method_has_is_left_out_and_another_is_the_main_one():
     data = series_set([5.0] * 12)
-    found = run_backtest(data, plan_folds(data, 2, 2, 2, 3), _flat(5, 1), 2, 2, LEVELS)
-    assert [line.split()[-6] for line in backtest_table(found).splitlines()[1:]]
-    write_backtest(found, tmp_path)
-    assert json.loads((tmp_path / "backtest.json").read_text())["overall"]["model"]["MASE"] is None
+    found = make_evaluation(run_backtest(data, plan_folds(data, 2, 2, 2, 3), _flat(5, 1), 2, 2, LEVELS))
+    assert all("MASE" not in scores for scores in found.methods.values())
+    assert found.main == "wQL"
 
 
 @pytest.fixture(scope="module")
 def fitted() -> Forecaster:
-    return Forecaster(5, **TINY).fit(long_frame({"a": 60, "b": 70, "c": 26}), held_out=10)
+    return tiny(folds=2).fit(long_frame({"a": 60, "b": 70, "c": 26}))
+
+
+def _cutoffs(found: Evaluation) -> list[tuple[str, str]]:
+    """Series and last stamp seen of every forecast, each once."""
+    return list(dict.fromkeys((row[0], row[1]) for row in found.tables["forecasts"].rows))
+
+
+def _stamps(**origins: list[int]) -> list[tuple[str, str]]:
+    return [(name, str(days(1, origin - 1)[0])[:10]) for name, counts in origins.items() for origin in counts]
 
 
 def test_held_out_steps_are_tested_and_short_series_named(fitted: Forecaster):
-    found = fitted.cross_validation(folds=2)
-    assert found.folds.origins.tolist() == [50, 55, 60, 65, 16, 21]
-    assert found.folds.short == {}
-    assert found.season == 7
+    found = fitted.evaluate()
+    assert _cutoffs(found) == _stamps(a=[50, 55], b=[60, 65], c=[16, 21])
+    assert found.facts["folds_of_short_series"] == {}
+    assert found.facts["season"] == 7
     # "c" has 26 - 10 = 16 steps, 3 folds of 3 steps fit, but training saw more.
-    assert fitted.cross_validation(folds=2, step=2).folds.origins.tolist() == [53, 55, 63, 65, 19, 21]
-    newer = series_from_frame(long_frame({"new": 40, "short": 15}))
-    found = fitted.cross_validation(newer, folds=3)
-    assert found.folds.short == {"short": 1}
-    assert list(found.by_series) == ["new", "short"]
+    assert _cutoffs(fitted.evaluate(folds=2, step=2)) == _stamps(a=[53, 55], b=[63, 65], c=[19, 21])
+    found = fitted.evaluate(long_frame({"new": 40, "short": 15}), folds=3)
+    assert found.facts["folds_of_short_series"] == {"short": 1}
+    assert found.notes == ["Too short for all 3 folds, with those they have: 'short' (1)."]
+    assert {row[0] for row in found.tables["by_series"].rows} == {"new", "short"}
+    assert fitted.score(long_frame({"new": 40})) == fitted.evaluate(long_frame({"new": 40})).score
 
 
 def test_a_backtest_on_what_training_saw_is_refused(fitted: Forecaster):
     with pytest.raises(
         DataError, match=r"series 'a': a fold would forecast after 2024-02-14.*training saw later.*refit"
     ):
-        fitted.cross_validation(folds=3)
+        fitted.evaluate(folds=3)
+    everything = tiny(folds=0).fit(long_frame())
     with pytest.raises(DataError, match="training saw later"):
-        Forecaster(5, **TINY).fit(long_frame()).cross_validation(folds=1)
+        everything.evaluate(folds=1)
+    with pytest.raises(RunError, match=r"training held nothing out .*test=.*refit=True"):
+        everything.evaluate()
 
 
 @pytest.mark.parametrize(("options", "name"), [({"folds": 0}, "folds"), ({"step": 0}, "step")])
 def test_folds_and_steps_are_at_least_one(fitted: Forecaster, options: dict[str, Any], name: str):
-    with pytest.raises(ParameterError, match=f"{name}: expected at least 1, got 0"):
-        fitted.cross_validation(**options)
+    with pytest.raises(ParameterError, match=f"{name}: expected a whole number of at least 1.*, got 0"):
+        fitted.evaluate(**options)
 
 
 def _spied(monkeypatch: pytest.MonkeyPatch) -> list[SeriesSet]:
@@ -187,9 +200,9 @@ def test_refit_trains_on_what_is_before_each_fold_only(monkeypatch: pytest.Monke
     seen = _spied(monkeypatch)
     frame = long_frame({"a": 60, "b": 70, "c": 22})
     # Not fitted before: nothing can have been seen.
-    found = Forecaster(5, **TINY).cross_validation(frame, folds=3, step=4, refit=True)
+    found = tiny().evaluate(frame, folds=3, step=4, refit=True)
     assert [data.lengths.tolist() for data in seen] == [[47, 57, 9], [51, 61, 13], [55, 65, 17]]
-    assert found.folds.origins.tolist() == [47, 51, 55, 57, 61, 65, 9, 13, 17]
+    assert _cutoffs(found) == _stamps(a=[47, 51, 55], b=[57, 61, 65], c=[9, 13, 17])
     whole = series_from_frame(frame)
     for data in seen:
         for one in data:
@@ -198,28 +211,30 @@ def test_refit_trains_on_what_is_before_each_fold_only(monkeypatch: pytest.Monke
 
 def test_refit_reads_other_data_with_the_columns_of_fit(monkeypatch: pytest.MonkeyPatch):
     frame = long_frame().with_columns(price=pl.col("y") * 2)
-    forecaster = Forecaster(5, **TINY).fit(frame, Columns(known=("price",)))
+    forecaster = tiny().fit(frame, reading=ForecastReading(known=("price",)))
     seen = _spied(monkeypatch)
-    forecaster.cross_validation(frame.head(60), folds=1, refit=True)
+    forecaster.evaluate(frame.head(60), folds=1, refit=True)
     assert [data.columns.known for data in seen] == [("price",)]
     assert seen[0].series[0].future_rows == 5
 
 
 def test_refit_without_data_needs_a_fit():
     with pytest.raises(RunError, match="not fitted"):
-        Forecaster(5, **TINY).cross_validation(refit=True)
+        tiny().evaluate(refit=True)
 
 
 def test_a_file_that_continues_the_data_is_forecast_as_the_held_out_steps_are(tmp_path: Path):
     y = weekly_values(65)
     frame = pl.DataFrame({"unique_id": "a", "ds": days(65), "y": y})
     frame.tail(5).write_csv(tmp_path / "test.csv")
-    forecaster = Forecaster(5, **TINY).fit(frame.head(60))
-    found = forecaster.backtest_continuation(tmp_path / "test.csv")
-    np.testing.assert_array_equal(found.truth, y[None, 60:])
-    np.testing.assert_allclose(found.quantiles[0, :, 4], forecaster.predict()["forecast"].to_numpy())
-    held = Forecaster(5, **TINY).fit(frame, held_out=5)
-    np.testing.assert_allclose(held.cross_validation(folds=1).quantiles, found.quantiles, rtol=1e-6)
+    forecaster = tiny().fit(frame.head(60))
+    found = forecaster.evaluate(test=tmp_path / "test.csv")
+    rows = np.array([row[3:] for row in found.tables["forecasts"].rows])
+    np.testing.assert_array_equal(rows[:, 0], y[60:])
+    np.testing.assert_allclose(rows[:, 1], forecaster.predict()["forecast"].to_numpy())
+    assert tiny(folds=1).fit(frame).evaluate().scores == pytest.approx(found.scores, rel=1e-6)
+    with pytest.raises(ParameterError, match="test: expected no folds"):
+        forecaster.evaluate(test=tmp_path / "test.csv", folds=1)
     frame.tail(5).head(3).write_csv(tmp_path / "short.csv")
     with pytest.raises(DataError, match="series 'a' is continued by fewer steps than the horizon of 5"):
-        forecaster.backtest_continuation(tmp_path / "short.csv")
+        forecaster.evaluate(test=tmp_path / "short.csv")

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.tasks.forecast.conformal import apply_margins, fit_margins, interval_pairs, nominal_percent
-from recurra.tasks.forecast.metrics import coverage
+from recurra.models.forecasting.conformal import apply_margins, fit_margins, interval_pairs, nominal_percent
+from recurra.tasks.forecast.backtest import coverage
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

@@ -7,18 +7,15 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from made_series import TINY, days, long_frame, series_set, weekly_values
+from made_series import days, long_frame, series_set, tiny, weekly_values
 from polars.testing import assert_frame_equal
 
-from recurra.data.series.series_set import Columns
 from recurra.errors import DataError, ParameterError, RunError
-from recurra.tasks.forecast import Forecaster
-from recurra.tasks.forecast.conformal import interval_pairs
-from recurra.tasks.forecast.fitted import FittedModel
-from recurra.tasks.forecast.metrics import coverage
+from recurra.tasks.forecast import Forecaster, ForecastReading
+from recurra.tasks.forecast.model import ForecastModel
 
 LEVELS = tuple(f"q{level / 10:g}" for level in range(1, 10))
-COVARIATES = Columns(past=("traffic",), known=("price",), static=("size", "colour"))
+COVARIATES = ForecastReading(past=("traffic",), known=("price",), static=("size", "colour"))
 
 
 def _values(frame: pl.DataFrame) -> np.ndarray:
@@ -44,12 +41,12 @@ def _with_covariates(frame: pl.DataFrame, future: int = 0) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def fitted() -> Forecaster:
-    return Forecaster(5, **TINY).fit(long_frame())
+    return tiny().fit(long_frame())
 
 
 @pytest.fixture(scope="module")
 def with_covariates() -> Forecaster:
-    return Forecaster(5, **TINY).fit(_with_covariates(long_frame()), COVARIATES)
+    return tiny().fit(_with_covariates(long_frame()), reading=COVARIATES)
 
 
 def test_a_forecast_is_a_frame_of_the_horizon_after_each_series(fitted: Forecaster):
@@ -75,8 +72,15 @@ def test_a_forecast_is_a_frame_of_the_horizon_after_each_series(fitted: Forecast
 )
 def test_every_model_forecasts_every_output_with_every_cell(model: str, output: str, cell: str):
     frame = long_frame().with_columns(pl.col("y").round())
-    options = {**TINY, "model": model, "output": output, "cell": cell, "max_steps": 2, "num_layers": 2, "dropout": 0.1}
-    values = _values(Forecaster(5, **options).fit(frame).predict())
+    options: dict[str, Any] = {
+        "model": model,
+        "output": output,
+        "cell": cell,
+        "max_steps": 2,
+        "num_layers": 2,
+        "dropout": 0.1,
+    }
+    values = _values(tiny(**options).fit(frame).predict())
     assert values.shape == (10, 10)
     assert np.isfinite(values).all()
     assert (np.diff(values[:, 1:], axis=1) >= 0).all()
@@ -87,20 +91,20 @@ def test_every_model_forecasts_every_output_with_every_cell(model: str, output: 
 @pytest.mark.parametrize("model", ["direct", "recursive"])
 def test_saving_and_loading_changes_no_forecast(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch):
     frame = _with_covariates(long_frame(), future=5)
-    forecaster = Forecaster(5, **{**TINY, "model": model, "conformal": True}).fit(frame, COVARIATES)
+    forecaster = tiny(model=model, conformal=True).fit(frame, reading=COVARIATES)
     expected = forecaster.predict()
     forecaster.save(tmp_path / "run")
-    monkeypatch.delattr(FittedModel, "fit_margins")  # not needed again
+    monkeypatch.delattr(ForecastModel, "fit_margins")  # not needed again
     loaded = Forecaster.load(tmp_path / "run")
     assert loaded.predict().equals(expected)
-    assert loaded.settings == forecaster.settings
-    assert loaded.data.source == forecaster.data.source
+    assert loaded == forecaster
+    assert loaded.fitted.learned.data.source == forecaster.fitted.learned.data.source
     with pytest.raises(RunError, match="run: already holds a run"):
         loaded.save(tmp_path / "run")
 
 
 def test_the_same_seed_gives_the_same_forecasts_and_another_seed_others():
-    first, second, other = (Forecaster(5, **TINY, seed=s).fit(long_frame()).predict() for s in (0, 0, 1))
+    first, second, other = (tiny(seed=s).fit(long_frame()).predict() for s in (0, 0, 1))
     assert first.equals(second)
     assert not first.equals(other)
 
@@ -108,7 +112,7 @@ def test_the_same_seed_gives_the_same_forecasts_and_another_seed_others():
 def test_pandas_in_pandas_out(fitted: Forecaster):
     polars = long_frame()
     pandas = pd.DataFrame({column.name: column.to_list() for column in polars})
-    found = Forecaster(5, **TINY).fit(pandas).predict()
+    found = tiny().fit(pandas).predict()
     assert isinstance(found, pd.DataFrame)
     expected = fitted.predict()
     assert list(found.columns) == expected.columns
@@ -120,7 +124,7 @@ def test_pandas_in_pandas_out(fitted: Forecaster):
 
 def test_columns_keep_their_names():
     frame = long_frame().rename({"unique_id": "shop", "ds": "day", "y": "sales"})
-    forecaster = Forecaster(5, **TINY).fit(frame, Columns("shop", "day", "sales"))
+    forecaster = tiny().fit(frame, reading=ForecastReading(id_column="shop", time_column="day", target_column="sales"))
     assert forecaster.predict().columns[:3] == ["shop", "day", "forecast"]
     # Other frames are read with the same columns.
     assert forecaster.predict(frame.head(40))["shop"].to_list() == ["a"] * 5
@@ -128,7 +132,7 @@ def test_columns_keep_their_names():
 
 def test_a_frame_without_ids_is_one_series():
     frame = long_frame({"a": 60}).drop("unique_id")
-    found = Forecaster(5, **TINY).fit(frame).predict()
+    found = tiny().fit(frame).predict()
     assert found["unique_id"].to_list() == ["series"] * 5
 
 
@@ -150,11 +154,13 @@ def test_newer_observations_move_the_forecast_without_refitting(fitted: Forecast
 def test_another_frequency_is_refused(fitted: Forecaster):
     weekly = long_frame().with_columns(ds=pl.Series(np.tile(days(65 * 2)[::7], 7)[:130])).unique(["unique_id", "ds"])
     with pytest.raises(DataError, match="expected the frequency trained on, 1d, got 1w"):
-        fitted.predict(weekly, frequency="1w")
+        fitted.predict(weekly, reading=ForecastReading(frequency="1w"))
     with pytest.raises(DataError, match="expected the frequency trained on, 1d, got 1h"):
-        fitted.predict(long_frame().with_columns(ds=pl.col("ds").dt.truncate("1h")), frequency="1h")
+        fitted.predict(
+            long_frame().with_columns(ds=pl.col("ds").dt.truncate("1h")), reading=ForecastReading(frequency="1h")
+        )
     with pytest.raises(ParameterError, match=r"frequency: expected .*, got 'fortnight'"):
-        fitted.predict(long_frame(), frequency="fortnight")
+        fitted.predict(long_frame(), reading=ForecastReading(frequency="fortnight"))
     with pytest.raises(DataError, match="expected the frequency trained on, 1d, got step"):
         fitted.predict(series_set(np.arange(40.0)))
 
@@ -165,9 +171,9 @@ def test_other_covariates_are_refused(with_covariates: Forecaster, tmp_path: Pat
     (tmp_path / "wide.csv").write_text("id,V2,V3\na,1,2\n")
     with pytest.raises(DataError, match="a wide file holds no covariates, but traffic, price, size, colour are named"):
         with_covariates.predict(tmp_path / "wide.csv")
-    plain = Forecaster(5, **TINY).fit(long_frame())
+    plain = tiny().fit(long_frame())
     with pytest.raises(DataError, match=r"expected the known covariates trained on \(none\), got price"):
-        plain.predict(long_frame().with_columns(price=1.0), columns=Columns(known=("price",)))
+        plain.predict(long_frame().with_columns(price=1.0), reading=ForecastReading(known=("price",)))
 
 
 def test_known_covariates_are_asked_for_by_series_and_rows(with_covariates: Forecaster):
@@ -205,7 +211,7 @@ def test_a_category_and_a_number_not_seen_in_training_are_forecast(with_covariat
 @pytest.mark.parametrize("model", ["direct", "recursive"])
 def test_every_kind_of_covariate_reaches_the_forecast(model: str):
     frame = _with_covariates(long_frame(), future=5)
-    forecaster = Forecaster(5, **{**TINY, "model": model}).fit(frame, COVARIATES)
+    forecaster = tiny(model=model).fit(frame, reading=COVARIATES)
     expected = _values(forecaster.predict(frame))
     changed = {"traffic": pl.lit(50.0), "price": pl.lit(3.0), "size": pl.lit(9.0), "colour": pl.lit("red")}
     for name, value in changed.items():
@@ -220,58 +226,65 @@ def test_missing_values_train_and_predict(model: str):
         y=pl.when(gone).then(None).otherwise("y"),
         traffic=pl.when(gone.reverse()).then(None).otherwise("traffic"),
     )
-    forecaster = Forecaster(5, **{**TINY, "model": model}).fit(frame, COVARIATES)
+    forecaster = tiny(model=model).fit(frame, reading=COVARIATES)
     # Values may be missing at the end too: the forecast begins after the last that was observed.
-    series, quantiles, found = forecaster.forecast()
-    assert all(not np.isnan(one.y[-1]) for one in series)
-    assert np.isfinite(quantiles).all()
-    assert found.height == 10
+    forecasts = forecaster.predictions()
+    assert all(not np.isnan(one.y[-1]) for one in forecasts.series)
+    assert np.isfinite(forecasts.quantiles).all()
+    assert forecasts.values.height == 10
 
 
 def test_counts_are_checked():
     with pytest.raises(
         DataError, match=r"series 'a' at 2024-01-01.*: expected a count .*negative_binomial.* got 20\.06"
     ):
-        Forecaster(5, **{**TINY, "output": "negative_binomial"}).fit(long_frame())
+        tiny(output="negative_binomial").fit(long_frame())
     negative = long_frame().with_columns(y=pl.col("y").round() - 20)
     with pytest.raises(DataError, match="expected a count"):
-        Forecaster(5, **{**TINY, "output": "negative_binomial"}).fit(negative)
+        tiny(output="negative_binomial").fit(negative)
 
 
 def test_counts_are_forecast_as_counts():
     frame = long_frame().with_columns(pl.col("y").round())
-    options = {**TINY, "output": "negative_binomial", "sample_paths": 101, "quantiles": (0.1, 0.5, 0.9)}
-    values = Forecaster(5, **options).fit(frame).predict()["forecast"].to_numpy()
+    options: dict[str, Any] = {"output": "negative_binomial", "sample_paths": 101, "quantiles": (0.1, 0.5, 0.9)}
+    values = tiny(**options).fit(frame).predict()["forecast"].to_numpy()
     assert (values >= 0).all()
     assert (values == values.round()).all()
 
 
 def test_nonnegative_forecasts_are_not_below_zero():
     frame = long_frame().with_columns(y=pl.col("y") - 20)
-    assert (_values(Forecaster(5, **TINY).fit(frame).predict()) < 0).any()
-    assert (_values(Forecaster(5, **TINY, nonnegative=True).fit(frame).predict()) >= 0).all()
+    assert (_values(tiny().fit(frame).predict()) < 0).any()
+    assert (_values(tiny(nonnegative=True).fit(frame).predict()) >= 0).all()
 
 
 def test_series_all_too_short_are_refused_before_training():
     with pytest.raises(
         DataError, match=r"frame: every series is too short .* season of 1.* horizon of 20 .*'a' \(10\)"
     ):
-        Forecaster(20, **TINY).fit(long_frame({"a": 10, "b": 12}), frequency="1d")
+        tiny(horizon=20).fit(long_frame({"a": 10, "b": 12}), reading=ForecastReading(frequency="1d"))
 
 
 def test_series_too_short_are_named_left_out_and_forecast(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING, "recurra"):
-        forecaster = Forecaster(5, **TINY).fit(long_frame({"a": 60, "b": 9}))
+        forecaster = tiny().fit(long_frame({"a": 60, "b": 9}))
     assert "1 of 2 series are too short to learn from" in caplog.text
     assert "'b' (9)" in caplog.text
     assert np.isfinite(_values(forecaster.predict())).all()
 
 
 def test_holding_out_too_much():
-    with pytest.raises(DataError, match="no steps are left to learn from with 70 steps held out"):
-        Forecaster(5, **TINY).fit(long_frame(), held_out=70)
-    with pytest.raises(ParameterError, match="held_out: expected a number of steps, got -1"):
-        Forecaster(5, **TINY).fit(long_frame(), held_out=-1)
+    with pytest.raises(
+        DataError, match=r"no steps are left .* 70 steps held out for evaluation .*folds=0 holds out none"
+    ):
+        tiny(folds=14).fit(long_frame())
+    # The default holds two horizons out; the message says how to learn from everything.
+    short = long_frame({"a": 16})
+    with pytest.raises(
+        DataError, match=r"every series is too short .*beside the 10 held out .*Hold out none \(folds=0"
+    ):
+        tiny(folds=2).fit(short)
+    assert tiny(folds=0).fit(short).predict().height == 5
 
 
 def test_what_is_held_out_is_not_learned_from():
@@ -279,31 +292,73 @@ def test_what_is_held_out_is_not_learned_from():
     spoiled = frame.with_columns(
         y=pl.when(pl.int_range(pl.len()).over("unique_id") >= pl.len().over("unique_id") - 10).then(1e6).otherwise("y")
     )
-    first = Forecaster(5, **TINY).fit(frame, held_out=10)
-    second = Forecaster(5, **TINY).fit(spoiled, held_out=10)
-    assert first.held_out == 10
+    first = tiny(folds=2).fit(frame)
+    second = tiny(folds=2).fit(spoiled)
+    assert first.fitted.learned.held_out == 10
     other = long_frame({"new": 50}, seed=9)
     assert first.predict(other).equals(second.predict(other))
 
 
 def test_conformal_needs_windows_to_learn_from():
-    with pytest.raises(DataError, match="no series is long enough to keep 5 steps for conformal intervals"):
-        Forecaster(5, **TINY, conformal=True).fit(long_frame({"a": 14}))
+    with pytest.raises(
+        DataError, match="no series is long enough to keep 5 steps for validation windows or conformal intervals"
+    ):
+        tiny(conformal=True).fit(long_frame({"a": 14}))
 
 
 def test_conformal_intervals_cover_about_as_they_should():
     """Six steps of training know nothing of the spread; the margins do."""
-    names = {f"s{k}": 200 for k in range(6)}
-    frame = long_frame(names)
-    options = {**TINY, "max_steps": 6, "validation_windows": 12, "conformal": True}
-    forecaster = Forecaster(5, **options).fit(frame, held_out=40)
-    assert forecaster.model.margins is not None
-    assert len(forecaster.model.margins) == 4
-    found = forecaster.cross_validation(folds=8)
-    levels = forecaster.settings.quantiles
-    for low, high in interval_pairs(levels):
-        share = coverage(found.truth, found.quantiles[..., low], found.quantiles[..., high])
-        assert share == pytest.approx(levels[high] - levels[low], abs=0.12)
+    frame = long_frame({f"s{k}": 200 for k in range(6)})
+    forecaster = tiny(max_steps=6, validation_windows=12, conformal=True, folds=8).fit(frame)
+    assert forecaster.fitted.learned.margins is not None
+    assert len(forecaster.fitted.learned.margins) == 4
+    found = forecaster.evaluate().facts["interval_coverage_by_nominal_percent"]
+    assert found == {name: pytest.approx(int(name) / 100, abs=0.12) for name in ("80", "60", "40", "20")}
+
+
+def test_validation_data_choose_the_weights_and_fit_the_margins():
+    frame, held = long_frame(), long_frame({"other": 90}, seed=7)
+    forecaster = tiny(conformal=True, validation_windows=4).fit(frame, validation=held)
+    again = tiny(conformal=True, validation_windows=4).fit(frame, validation=held.with_columns(pl.col("y") * 3))
+    assert forecaster.fitted.data["validation_digest"] != again.fitted.data["validation_digest"]
+    assert forecaster.fitted.learned.margins != again.fitted.learned.margins
+    with pytest.raises(DataError, match="no series is long enough to keep 20 steps"):
+        tiny(validation_windows=4).fit(frame, validation=held.head(20))
+
+
+def test_margins_that_an_interruption_left_out_are_fitted_on_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    frame = long_frame()
+    expected = tiny(conformal=True).fit(frame).predict()
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Forecaster, "finish", lambda self, fitted, training, validation: fitted.learned)
+        tiny(conformal=True).fit(frame, folder=tmp_path / "run")
+        tiny(conformal=True).fit(frame, validation=frame, folder=tmp_path / "validated")
+    assert_frame_equal(Forecaster.load(tmp_path / "run").predict(), expected)
+    with pytest.raises(RunError, match=r"interrupted before the conformal intervals .* resume it"):
+        Forecaster.load(tmp_path / "validated").predict()
+    resumed = tiny(conformal=True).fit(frame, folder=tmp_path / "run", resume=True)
+    assert_frame_equal(resumed.predict(), expected)
+
+
+def test_fine_tuning_takes_over_the_categories_that_both_runs_have(tmp_path: Path):
+    frame = long_frame({"a": 60, "b": 60})
+    colours = {"a": "red", "b": "blue"}
+    reading = ForecastReading(static=("colour",))
+    first = tiny().fit(frame.with_columns(colour=pl.col("unique_id").replace_strict(colours)), reading=reading)
+    first.save(tmp_path / "run")
+    other = frame.with_columns(colour=pl.col("unique_id").replace_strict(colours | {"b": "green"}))
+    # No step changes anything: what training starts from is seen as it is.
+    tuned = tiny(max_steps=1, learning_rate=1e-30, averaging=0.0).fit(
+        other, reading=reading, start_from=tmp_path / "run"
+    )
+    name = "embedding.tables.0.weight"
+    before, now = (one.fitted.network.state_dict()[name] for one in (first, tuned))
+    assert (first.fitted.learned.rows()[name], tuned.fitted.learned.rows()[name]) == (
+        [None, "blue", "red"],
+        [None, "green", "red"],
+    )
+    torch.testing.assert_close(now[2], before[2])
+    assert not torch.equal(now[1], before[1])
 
 
 def test_a_known_covariate_that_drives_the_series_is_learned():
@@ -313,80 +368,68 @@ def test_a_known_covariate_that_drives_the_series_is_learned():
         pl.DataFrame({"unique_id": [str(k)] * 120, "ds": days(120), "y": 10 + 5 * d, "k": d})
         for k, d in enumerate(drive)
     )
-    options = {**TINY, "max_steps": 60, "hidden_size": 16, "batch_size": 32, "averaging": 0.0, "learning_rate": 0.02}
-    with_it = Forecaster(5, **options).fit(frame, Columns(known=("k",))).training_result
-    without = Forecaster(5, **options).fit(frame).training_result
+    options: dict[str, Any] = {
+        "max_steps": 60,
+        "hidden_size": 16,
+        "batch_size": 32,
+        "averaging": 0.0,
+        "learning_rate": 0.02,
+    }
+    with_it = tiny(**options).fit(frame, reading=ForecastReading(known=("k",))).training_result
+    without = tiny(**options).fit(frame).training_result
     assert with_it is not None
     assert without is not None
     assert with_it.best_loss < 0.5 * without.best_loss
 
 
 def test_a_forecaster_that_is_not_fitted_says_so():
-    forecaster = Forecaster(5)
-    for use in (forecaster.predict, forecaster.cross_validation, lambda: forecaster.model, lambda: forecaster.data):
+    forecaster = Forecaster(horizon=5)
+    for use in (forecaster.predict, forecaster.evaluate, forecaster.inspect, lambda: forecaster.fitted):
         with pytest.raises(RunError, match="not fitted; call fit first"):
             use()
 
 
 def test_what_is_no_frame_is_refused():
     with pytest.raises(ParameterError, match="frame: expected a polars or pandas DataFrame, got 'list'"):
-        Forecaster(5).fit([1, 2, 3])
+        Forecaster(horizon=5).fit([1, 2, 3])
 
 
 def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ParameterError, match="device: expected 'cpu', as this machine has no CUDA, got 'cuda'"):
-        Forecaster(5, **{**TINY, "device": "cuda"}).fit(long_frame())
+        tiny(device="cuda").fit(long_frame())
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
-    Forecaster(5, **TINY).fit(long_frame(), held_out=5, folder=folder)
+    tiny(folds=1).fit(long_frame(), folder=folder)
     return folder
 
 
-def test_a_run_folder_is_not_trained_into_twice(run: Path):
-    before = (run / "run.json").read_bytes()
-    with pytest.raises(RunError, match=r"already holds a run\. Go on with it"):
-        Forecaster(5, **TINY).fit(long_frame(), held_out=5, folder=run)
-    assert (run / "run.json").read_bytes() == before
-
-
-def test_a_run_is_resumed_with_the_same_data_and_settings_only(run: Path):
+def test_a_run_is_resumed_with_the_same_data_and_options_only(run: Path):
     expected = Forecaster.load(run).predict()
-    again = Forecaster(5, **TINY).fit(long_frame(), held_out=5, folder=run, resume=True)
-    assert again.predict().equals(expected)
-    cases: list[tuple[dict[str, Any], pl.DataFrame, int, str]] = [
-        ({"hidden_size": 9}, long_frame(), 5, "other hidden_size"),
-        ({}, long_frame(), 6, "other data .*trained_until"),
-        ({}, long_frame({"a": 60}), 5, "other data"),
+    assert tiny(folds=1).fit(long_frame(), folder=run, resume=True).predict().equals(expected)
+    changed = long_frame().with_columns(y=pl.col("y") + 1)
+    cases: list[tuple[dict[str, Any], pl.DataFrame, str]] = [
+        ({"hidden_size": 9}, long_frame(), "other hidden_size"),
+        ({"folds": 2}, long_frame(), "other folds"),
+        ({}, long_frame({"a": 60}), "other data"),
+        ({}, changed, "other data"),
     ]
-    for options, frame, held_out, message in cases:
+    for options, frame, message in cases:
         with pytest.raises(RunError, match=f"cannot resume with {message}"):
-            Forecaster(5, **{**TINY, **options}).fit(frame, held_out=held_out, folder=run, resume=True)
-    with pytest.raises(ParameterError, match="folder: expected the folder of the run to resume"):
-        Forecaster(5, **TINY).fit(long_frame(), resume=True)
+            tiny(**{"folds": 1, **options}).fit(frame, folder=run, resume=True)
 
 
-def test_a_damaged_run_is_named(run: Path, tmp_path: Path):
-    with pytest.raises(RunError, match="not a run"):
-        Forecaster.load(tmp_path)
-    wider = Forecaster(5, **{**TINY, "hidden_size": 9}).fit(long_frame())
-    wider.save(tmp_path / "wider")
-    (run / "best.safetensors").write_bytes((tmp_path / "wider" / "best.safetensors").read_bytes())
-    with pytest.raises(RunError, match=r"best\.safetensors: not the weights of the model"):
+def test_a_damaged_run_is_named(run: Path):
+    text = (run / "learned.json").read_text()
+    (run / "learned.json").write_text(text.replace('"held_out"', '"held"'))
+    with pytest.raises(RunError, match=r"damaged .*KeyError\('held_out'\)"):
         Forecaster.load(run)
-    text = (run / "run.json").read_text()
-    (run / "run.json").write_text(text.replace('"held_out"', '"held"'))
-    with pytest.raises(RunError, match=r"damaged run.json \(KeyError\('held_out'\)\)"):
-        Forecaster.load(run)
-    (run / "run.json").write_text(text)
-    (run / "best.safetensors").write_bytes(b"no")
-    with pytest.raises(RunError, match=r"best\.safetensors: damaged"):
-        Forecaster.load(run)
-    (run / "data.safetensors").unlink()
-    with pytest.raises(DataError, match=r"data\.safetensors"):
+    (run / "learned.json").write_text(text)
+    (run / "learned.safetensors").unlink()
+    with pytest.raises(RunError, match=r"learned\.safetensors"):
         Forecaster.load(run)
 
 
@@ -396,23 +439,21 @@ def test_a_weekly_series_is_forecast_about_as_well_as_it_can_be(model: str):
     frame = pl.concat(
         pl.DataFrame({"unique_id": [str(k)] * 140, "ds": days(140), "y": weekly_values(140, k)}) for k in range(3)
     )
-    options = {**TINY, "max_steps": 120, "hidden_size": 16, "batch_size": 32, "context_length": 21, "model": model}
-    measures = Forecaster(7, **options).fit(frame, held_out=14).cross_validation(folds=2).overall
+    options: dict[str, Any] = {
+        "max_steps": 120,
+        "hidden_size": 16,
+        "batch_size": 32,
+        "context_length": 21,
+        "model": model,
+    }
+    measures = tiny(**options, horizon=7, folds=2).fit(frame).evaluate().methods
     assert measures["model"]["MAE"] < 0.6
     assert measures["model"]["MAE"] < measures["seasonal naive"]["MAE"] < measures["naive"]["MAE"]
 
 
-def test_other_data_cannot_be_resumed(tmp_path: Path):
-    run = tmp_path / "run"
-    Forecaster(5, **TINY).fit(long_frame(), folder=run)
-    changed = long_frame().with_columns(y=pl.col("y") + 1)
-    with pytest.raises(RunError, match=r"cannot resume with other data \(values\)"):
-        Forecaster(5, **TINY).fit(changed, folder=run, resume=True)
-
-
 def test_a_series_that_holding_out_leaves_nothing_of_is_named(caplog: pytest.LogCaptureFixture):
     frame = long_frame({"a": 60, "b": 8})
-    forecaster = Forecaster(5, **TINY).fit(frame, held_out=10)
+    forecaster = tiny(folds=2).fit(frame)
     assert "series 'b': no steps are left to learn from with 10 steps held out" in caplog.text
     assert set(forecaster.predict()["unique_id"]) == {"a", "b"}
 
@@ -420,21 +461,21 @@ def test_a_series_that_holding_out_leaves_nothing_of_is_named(caplog: pytest.Log
 def test_a_category_is_the_same_as_number_and_as_text():
     letters = {"a": "1", "b": "x"}
     frame = long_frame({"a": 60, "b": 60}).with_columns(kind=pl.col("unique_id").replace_strict(letters))
-    forecaster = Forecaster(5, **TINY).fit(frame, Columns(static=("kind",)))
+    forecaster = tiny().fit(frame, reading=ForecastReading(static=("kind",)))
     alone = frame.filter(pl.col("unique_id") == "a")
     numeric = alone.with_columns(kind=pl.lit(1))
     assert_frame_equal(forecaster.predict(numeric), forecaster.predict(alone))
 
 
 def test_a_cell_of_ones_own_by_its_import_path():
-    forecaster = Forecaster(5, **{**TINY, "cell": "every_cell:Peephole"}).fit(long_frame())
+    forecaster = tiny(cell="every_cell:Peephole").fit(long_frame())
     assert forecaster.predict()["forecast"].is_finite().all()
     with pytest.raises(ParameterError, match=r"^cell: expected a class that can be imported, got 'nowhere:Cell'"):
-        Forecaster(5, cell="nowhere:Cell")
+        Forecaster(horizon=5, cell="nowhere:Cell")
 
 
 def test_fitting_and_loading_leave_torch_s_generator_alone_but_for_training(tmp_path: Path):
-    Forecaster(5, **TINY).fit(long_frame()).save(tmp_path / "run")
+    tiny().fit(long_frame()).save(tmp_path / "run")
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)

@@ -7,9 +7,9 @@ from torch.distributions import Distribution, NegativeBinomial, Normal, StudentT
 from torch.nn.functional import softplus
 
 from recurra.errors import ParameterError
-from recurra.tasks.forecast.heads import DistributionHead, make_head, sample_quantiles
-from recurra.tasks.forecast.metrics import pinball
-from recurra.tasks.forecast.normalization import Normalization, normalize
+from recurra.models.forecasting.heads import DistributionHead, make_head, sample_quantiles
+from recurra.models.forecasting.normalization import Normalization, normalize
+from recurra.tasks.forecast.backtest import pinball
 
 LEVELS = (0.05, 0.1, 0.5, 0.8, 0.99)
 DISTRIBUTIONS = ["normal", "student_t", "negative_binomial"]

@@ -9,12 +9,14 @@ from hypothesis.extra.numpy import arrays
 
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.read import continuation, read_series
-from recurra.tasks.forecast.backtest import Folds, run_backtest
-from recurra.tasks.forecast.baselines import naive, seasonal_naive
-from recurra.tasks.forecast.metrics import (
+from recurra.tasks.forecast.backtest import (
+    Folds,
     coverage,
     mean_absolute,
+    naive,
     pinball,
+    run_backtest,
+    seasonal_naive,
     seasonal_scale,
     smape,
     weighted_quantile_loss,
@@ -98,7 +100,7 @@ def test_seasonal_naive_forecasts_a_periodic_series_exactly(season, horizon, mor
 
 
 def test_seasonal_naive_on_m4_hourly_is_as_published():
-    here = Path(__file__).resolve().parents[2]
+    here = Path(__file__).resolve().parents[3]
     folder = Path(os.environ.get("RECURRA_DATA", here / ".." / "shared" / "data")) / "m4_hourly"
     files = sorted(folder.glob("*rain*.csv*")), sorted(folder.glob("*est*.csv*"))
     if not all(files):

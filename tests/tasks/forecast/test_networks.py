@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 import torch
-from made_series import series_set, tiny, windows_of
+from made_series import series_set, untrained, windows_of
 
 from recurra.data.series.series_set import SeriesSet
-from recurra.tasks.forecast.fit import prepare
-from recurra.tasks.forecast.fitted import FittedModel
-from recurra.tasks.forecast.network import mean_loss
-from recurra.tasks.forecast.parts import Baseline, CategoryEmbedding
-from recurra.tasks.forecast.recursive import RecursiveNetwork
-from recurra.tasks.forecast.windows import Window
+from recurra.data.series.windows import Window
+from recurra.models.forecasting.category_embedding import CategoryEmbedding
+from recurra.models.forecasting.network import mean_loss
+from recurra.models.forecasting.readout import Baseline
+from recurra.models.forecasting.recursive import RecursiveNetwork
+from recurra.tasks.forecast.model import ForecastModel
 
 CELLS = ["lstm", "gru", "elman"]
 
@@ -19,9 +19,9 @@ def _data() -> SeriesSet:
     return series_set(*generator.normal(5, 2, size=(4, 60)), past=1, known=2)
 
 
-def _recursive(cell: str = "lstm", layers: int = 2) -> tuple[FittedModel, RecursiveNetwork, Window]:
+def _recursive(cell: str = "lstm", layers: int = 2) -> tuple[ForecastModel, RecursiveNetwork, Window]:
     data = _data()
-    fitted = prepare(data, tiny(model="recursive", cell=cell, num_layers=layers)).model
+    fitted = untrained(data, model="recursive", cell=cell, num_layers=layers)
     assert isinstance(fitted.network, RecursiveNetwork)
     window = windows_of(data, fitted.shape).cut(np.arange(4), np.array([40, 45, 50, 6]))
     return fitted, fitted.network.eval(), window
@@ -33,11 +33,11 @@ def test_teacher_forcing_equals_single_steps_with_carried_state(cell):
     fitted, network, window = _recursive(cell)
     (expected, units), _ = network(window)
     values = units.apply(torch.cat([window.history, window.target], dim=1))
-    given = network._given(window, units)
+    known = network._known(window, units)
     state, found = None, []
     for t in range(fitted.shape.context + fitted.shape.horizon):
         at = fitted.shape.history - fitted.shape.context + t
-        raw, state = network._steps(values[:, :at], at, 1, given[:, t : t + 1], window.categories, units, state)
+        raw, state = network._steps(values[:, :at], at, 1, known[:, t : t + 1], window.categories, units, state)
         found.append(raw)
     torch.testing.assert_close(torch.cat(found, dim=1), expected, rtol=1e-4, atol=1e-5)
 
@@ -90,7 +90,7 @@ def test_the_first_sample_of_a_path_is_of_the_distribution_that_teacher_forcing_
 
 def test_forecasting_leaves_the_generator_of_the_caller_alone():
     data = _data()
-    fitted = prepare(data, tiny(model="recursive")).model
+    fitted = untrained(data, model="recursive")
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -102,7 +102,7 @@ def test_forecasting_leaves_the_generator_of_the_caller_alone():
 def test_many_windows_are_forecast_as_few_are():
     """More windows than go through the network at once; the direct model does not sample."""
     data = _data()
-    fitted = prepare(data, tiny(hidden_size=4)).model
+    fitted = untrained(data, hidden_size=4)
     rows, origins = np.arange(1200) % 4, np.arange(1200) % 40 + 15
     found = fitted.quantiles(data, rows, origins)
     few = np.array([0, 511, 512, 1199])
@@ -111,7 +111,7 @@ def test_many_windows_are_forecast_as_few_are():
 
 def test_missing_targets_do_not_count_in_the_loss():
     data = _data()
-    fitted = prepare(data, tiny()).model
+    fitted = untrained(data)
     window = windows_of(data, fitted.shape).cut(np.arange(2), np.array([40, 45]))
     output, _ = fitted.network(window)
     raw, units = output

@@ -3,15 +3,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_series import series_set, tiny, weekly_values, windows_of
+from made_series import series_set, untrained, weekly_values, windows_of
 
 from recurra.cells import GRU
-from recurra.tasks.forecast.features import direct_inputs, phases, seasonal_lags
-from recurra.tasks.forecast.fit import prepare
-from recurra.tasks.forecast.network import mean_loss
-from recurra.tasks.forecast.normalization import normalize
-from recurra.tasks.forecast.recursive import RecursiveNetwork
-from recurra.tasks.forecast.windows import Window, WindowShape
+from recurra.data.series.windows import Window, WindowShape
+from recurra.models.forecasting.features import direct_inputs, phases, seasonal_lags
+from recurra.models.forecasting.network import mean_loss
+from recurra.models.forecasting.normalization import normalize
+from recurra.models.forecasting.recursive import RecursiveNetwork
 
 EVERY_NETWORK = [
     ("direct", "quantiles"),
@@ -58,7 +57,7 @@ def test_a_shift_moves_the_location_only_and_the_level(shift, seed):
 def test_forecasts_scale_with_the_data(model, factor):
     y = weekly_values(60)
     data = series_set(y)
-    model = prepare(data, tiny(model=model, output="auto")).model
+    model = untrained(data, model=model, output="auto")
     row, origin = np.array([0]), np.array([60])
     expected = model.quantiles(data, row, origin)
     found = model.quantiles(series_set(factor * y), row, origin)
@@ -95,7 +94,7 @@ def test_extreme_histories_give_finite_forecasts_and_gradients(model, output):
     if output == "negative_binomial":
         values = [np.abs(v).round() for v in values]
     data = series_set(*values)
-    fitted = prepare(data, tiny(model=model, output=output, context_length=8)).model
+    fitted = untrained(data, model=model, output=output, context_length=8)
     rows = np.arange(len(data))
     quantiles = fitted.quantiles(data, rows, data.lengths)
     assert np.isfinite(quantiles).all()

@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from made_series import series_set, tiny, windows_of
+from made_series import series_set, tiny, untrained, windows_of
 
 from recurra.data.series.series_set import SeriesSet
-from recurra.tasks.forecast.fit import prepare
-from recurra.tasks.forecast.windows import WindowSampler, WindowShape
+from recurra.data.series.windows import WindowSampler, WindowShape
+from recurra.tasks.forecast.training import plan_validation
 
 SHAPES = st.builds(
     lambda seasons, context, horizon: WindowShape(tuple(sorted(seasons)), context, horizon),
@@ -68,7 +68,7 @@ def test_forecasts_do_not_depend_on_what_is_after_the_origin(model, value):
     generator = np.random.default_rng(0)
     data = series_set(generator.normal(size=60), generator.normal(size=60), past=2, known=1)
     origin = 40
-    fitted = prepare(data, tiny(model=model)).model
+    fitted = untrained(data, model=model)
     rows, origins = np.array([0, 1]), np.array([origin, origin])
     expected = fitted.quantiles(data, rows, origins)
     np.testing.assert_array_equal(fitted.quantiles(_spoiled(data, origin, 5, value), rows, origins), expected)
@@ -106,8 +106,16 @@ def test_the_sampler_stays_within_its_ends_and_repeats_itself(shape, lengths, ke
 
 def test_validation_windows_lie_after_all_that_is_trained_on():
     data = series_set(np.arange(90.0), np.arange(40.0), np.arange(14.0))
-    preparation = prepare(data, tiny(horizon=5, validation_windows=3))
+    forecaster = tiny(validation_windows=3)
+    learned = forecaster.learn(data, None)
+    validation = plan_validation(forecaster, learned, None)
     # The third is too short to give any; training then sees all of it.
-    assert preparation.ends.tolist() == [75, 25, 14]
-    assert preparation.rows.tolist() == [0, 0, 0, 1, 1, 1]
-    assert preparation.origins.tolist() == [85, 80, 75, 35, 30, 25]
+    assert validation.ends.tolist() == [75, 25, 14]
+    assert validation.rows.tolist() == [0, 0, 0, 1, 1, 1]
+    assert validation.origins.tolist() == [85, 80, 75, 35, 30, 25]
+    # Data of its own validates with their last horizons, and leaves all of the others to training.
+    other = series_set(np.arange(30.0))
+    validation = plan_validation(forecaster, learned, other)
+    assert validation.ends.tolist() == [90, 40, 14]
+    assert validation.data is other
+    assert validation.origins.tolist() == [25, 20, 15]

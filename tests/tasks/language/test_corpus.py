@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from recurra.errors import DataError, ParameterError
+from recurra.tasks.language import LanguageModel
 from recurra.tasks.language.corpus import read_corpus
 
 
@@ -13,10 +14,10 @@ def test_a_file_is_cut_in_order(tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_text(text)
     corpus = read_corpus(path)
-    assert corpus.texts == {"train": text[:180], "valid": text[180:]}
+    assert corpus.texts == {"train": text[:180], "validation": text[180:]}
     assert corpus.split == "the first 90 % to train, the last 10 % to validate"
     corpus = read_corpus(str(path), 0.25, 0.125)
-    assert corpus.texts == {"train": text[:125], "valid": text[125:175], "test": text[175:]}
+    assert corpus.texts == {"train": text[:125], "validation": text[125:175], "test": text[175:]}
     assert corpus.split == "the first 62.5 % to train, then 25 % to validate, the last 12.5 % to test"
     packed = tmp_path / "a.txt.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -27,24 +28,22 @@ def test_a_folder_has_a_file_for_each_part(tmp_path: Path):
     for name in ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt", "README", "trained-on.md"):
         (tmp_path / name).write_text(name)
     corpus = read_corpus(tmp_path)
-    assert corpus.texts == {"train": "ptb.train.txt", "valid": "ptb.valid.txt", "test": "ptb.test.txt"}
+    assert corpus.texts == {"train": "ptb.train.txt", "validation": "ptb.valid.txt", "test": "ptb.test.txt"}
     (tmp_path / "ptb.valid.txt").rename(tmp_path / "dev.txt")
-    assert read_corpus(tmp_path).texts["valid"] == "ptb.valid.txt"
+    assert read_corpus(tmp_path).texts["validation"] == "ptb.valid.txt"
     (tmp_path / "validation.txt").write_text("more")
-    with pytest.raises(DataError, match=r"two files for valid, dev\.txt and validation\.txt"):
+    with pytest.raises(DataError, match=r"two files for validation, dev\.txt and validation\.txt"):
         read_corpus(tmp_path)
-    with pytest.raises(ParameterError, match=r"test_share: expected None where the parts are given, got 0\.1"):
-        read_corpus(tmp_path, test_share=0.1)
 
 
 def test_texts_may_be_given():
-    texts = {"train": "abc", "valid": "ab"}
+    texts = {"train": "abc", "validation": "ab"}
     assert read_corpus(texts).texts == texts
-    for wrong in ({"train": "abc"}, {**texts, "dev": "a"}):
-        with pytest.raises(ParameterError, match="data: expected texts named train, valid and, optionally, test"):
+    for wrong in ({"train": "abc"}, {**texts, "more": "a"}):
+        with pytest.raises(ParameterError, match="data: expected texts named train, validation and"):
             read_corpus(wrong)
-    with pytest.raises(DataError, match="the valid text has 1 characters, expected at least 2"):
-        read_corpus({"train": "abc", "valid": "a"})
+    with pytest.raises(DataError, match="the validation text has 1 characters, expected at least 2"):
+        read_corpus({"train": "abc", "dev": "a"})
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_texts_may_be_given():
         (b"\x7fELF\0\0\0", "the file is binary"),
         (b"one\ntwo \xff\n", "line 2: the text is not UTF-8"),
         ("abc".encode("utf-16"), "UTF-16, expected UTF-8"),
-        (b"abc", "the valid text has 1 characters, expected at least 2"),
+        (b"abc", "the validation text has 1 characters, expected at least 2"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, message: str):
@@ -69,13 +68,13 @@ def test_what_is_missing_is_named(tmp_path: Path):
     with pytest.raises(DataError, match=r"b\.txt: no such file"):
         read_corpus(tmp_path / "b.txt")
     (tmp_path / "train.txt").write_text("abc")
-    with pytest.raises(DataError, match=r"no file for valid\. Name the files train\.txt, valid\.txt"):
+    with pytest.raises(DataError, match=r"no file for validation\. Name the files train\.txt, validation\.txt"):
         read_corpus(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "value"), [("validation_share", 0), ("validation_share", 1.5), ("test_share", -0.1)])
-def test_shares_out_of_range_are_named(tmp_path: Path, name: str, value: Any):
-    path = tmp_path / "a.txt"
-    path.write_text("abc" * 10)
+@pytest.mark.parametrize(
+    ("name", "value"), [("validation_fraction", 0.0), ("validation_fraction", 1.5), ("test_fraction", -0.1)]
+)
+def test_fractions_out_of_range_are_named(name: str, value: Any):
     with pytest.raises(ParameterError, match=name):
-        read_corpus(path, **{name: value})
+        LanguageModel(**{name: value})

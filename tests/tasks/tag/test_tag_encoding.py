@@ -2,8 +2,7 @@ import pytest
 
 from recurra.data.text.conll import Sentence
 from recurra.errors import DataError
-from recurra.tasks.tag.baseline import MostFrequentTags
-from recurra.tasks.tag.encoding import TagSet
+from recurra.tasks.tag.learned import MostFrequentTags, TagSet
 
 SENTENCES = [
     Sentence(("The", "cat", "the", "THE"), ("O", "I-A", "B-A", "O")),

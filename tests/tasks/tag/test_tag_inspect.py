@@ -8,7 +8,6 @@ from made_sentences import columns, sentences
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Inspection
 from recurra.tasks.tag import Tagger
-from recurra.tasks.tag.inspect import inspect_tagger
 
 SMALL: dict[str, Any] = {
     "hidden_size": 6, "word_size": 4, "character_size": 3, "character_hidden_size": 3, "max_steps": 10,
@@ -26,7 +25,7 @@ def tagger() -> Tagger:
 @pytest.fixture(scope="module")
 def found(tagger: Tagger) -> Inspection:
     """Of sentences without tags: the loss is that of the tags predicted."""
-    return inspect_tagger(tagger, [[(word, None) for word, _ in given] for given in SENTENCES], row=2, word=3)
+    return tagger.inspect([[(word, None) for word, _ in given] for given in SENTENCES], row=2, word=3)
 
 
 def test_only_the_layers_that_read_words_are_seen_into(found: Inspection) -> None:
@@ -59,7 +58,7 @@ def test_attributions_are_complete_and_padding_is_left_out(found: Inspection) ->
 
 def test_true_tags_are_learned_from(tagger: Tagger, found: Inspection) -> None:
     wrong = [[(word, "O") for word, _ in given] for given in SENTENCES]
-    certain = inspect_tagger(tagger, wrong, row=2, word=3)
+    certain = tagger.inspect(wrong, row=2, word=3)
     assert certain.words.loss.startswith("-log p of the tag of word 3 (here O)")
     assert certain.gradients.loss != pytest.approx(found.gradients.loss) or "tagged O" in found.words.facts["looked at"]
 
@@ -67,7 +66,7 @@ def test_true_tags_are_learned_from(tagger: Tagger, found: Inspection) -> None:
 def test_a_softmax_over_words_alone_without_spelling() -> None:
     options = {**SMALL, "output": "softmax", "characters": "none", "cell": "gru", "num_layers": 2}
     tagger = Tagger(**options).fit(sentences(20, entities=False), progress=False)
-    found = inspect_tagger(tagger, sentences(3, entities=False), name="runs/x")
+    found = tagger.inspect(sentences(3, entities=False), name="runs/x")
     assert len(found.unrolled.rows) == 4
     assert found.words.title == "Inspection of runs/x"
     assert "spelling" not in found.words.facts["inputs"]
@@ -80,16 +79,16 @@ def test_files_with_tags_and_without(tagger: Tagger, tmp_path: Path) -> None:
     tagged, plain = tmp_path / "some.txt.conll", tmp_path / "plain.txt"
     tagged.write_text(columns(sentences(5, seed=1)))
     plain.write_text("Ann Bob sees Cyd\nZoe sees Ann today\n")
-    assert inspect_tagger(tagger, tagged).words.facts["data"] == str(tagged)
-    found = inspect_tagger(tagger, str(plain), row=2)
+    assert tagger.inspect(tagged).words.facts["data"] == str(tagged)
+    found = tagger.inspect(str(plain), row=2)
     assert list(found.words.labels) == ["Zoe", "sees", "Ann", "today"]
     assert found.gradients.sequences == 2
 
 
 def test_what_cannot_be_looked_at(tagger: Tagger) -> None:
     with pytest.raises(ParameterError, match="row: expected 1 to 3, those of the data, got 4"):
-        inspect_tagger(tagger, sentences(3), row=4)
+        tagger.inspect(sentences(3), row=4)
     with pytest.raises(ParameterError, match=r"word: expected 1 to \d, those of the sentence, got 0"):
-        inspect_tagger(tagger, sentences(3), word=0)
-    with pytest.raises(DataError, match="no sentences are in it"):
-        inspect_tagger(tagger, [])
+        tagger.inspect(sentences(3), word=0)
+    with pytest.raises(DataError, match="expected sentences, got none"):
+        tagger.inspect([])

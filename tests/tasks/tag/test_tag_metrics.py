@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import accuracy_score, classification_report
 
 from recurra.data.text.conll import Sentence
-from recurra.tasks.tag.metrics import score
+from recurra.tasks.tag.scores import score
 from recurra.training.counts import Counts
 
 TAGS = ["O", *(f"{prefix}-{kind}" for prefix in "BIES" for kind in ("LOC", "PER"))]

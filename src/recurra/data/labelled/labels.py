@@ -1,12 +1,16 @@
 """Labels of items: one label each, or any number (multi-label)."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from recurra.errors import DataError, ParameterError
 
-__all__ = ["Labels", "check_separator", "item_labels"]
+__all__ = ["LabelType", "Labels", "check_separator", "item_labels"]
 
 Labels = tuple[str, ...]
+
+# What labels were before they became text.
+LabelType = Literal["text", "integer", "number", "boolean"]
 
 
 def check_separator(separator: str | None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from recurra.data.files.text_file import check_file, read_text
 from recurra.data.labelled.arff_file import cases_from_arff
-from recurra.data.labelled.labels import Labels, check_separator, item_labels
+from recurra.data.labelled.labels import Labels, LabelType, check_separator, item_labels
 from recurra.data.labelled.long_table import cases_from_long
 from recurra.data.labelled.npz_file import cases_from_npz
 from recurra.data.labelled.series_cases import SeriesCases
@@ -37,6 +37,7 @@ class LabelledSeries:
         channels: the names of the C channels.
         ids: the names of the N series.
         source: the path, for messages.
+        label_type: what the labels were before they became text.
 
     Raises:
         DataError: there are no series, the shapes do not fit, or the numbers of series, labels and ids differ.
@@ -47,6 +48,7 @@ class LabelledSeries:
     channels: tuple[str, ...]
     ids: tuple[str, ...]
     source: str = "the series given"
+    label_type: LabelType = "text"
 
     def __post_init__(self) -> None:
         if not self.series:

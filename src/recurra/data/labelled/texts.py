@@ -8,7 +8,7 @@ from typing import Any
 
 from recurra.data.files.delimited import delimited_rows, missing_column
 from recurra.data.files.text_file import check_file, read_text
-from recurra.data.labelled.labels import Labels, check_separator, item_labels
+from recurra.data.labelled.labels import Labels, LabelType, check_separator, item_labels
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["LabelledTexts", "Labels", "read_labelled_texts"]
@@ -25,6 +25,7 @@ class LabelledTexts:
         texts: one or more texts.
         labels: the labels of each text. None: there are no labels.
         source: the path, for messages.
+        label_type: what the labels were before they became text.
 
     Raises:
         DataError: there are no texts, or the numbers of texts and labels differ.
@@ -33,6 +34,7 @@ class LabelledTexts:
     texts: tuple[str, ...]
     labels: tuple[Labels, ...] | None = None
     source: str = "the texts given"
+    label_type: LabelType = "text"
 
     def __post_init__(self) -> None:
         if not self.texts:

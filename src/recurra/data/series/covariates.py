@@ -11,7 +11,7 @@ from recurra.errors import DataError
 
 __all__ = ["CovariateEncoding", "Encoded"]
 
-# A standardised covariate beyond this says no more than that it is extreme.
+# A standardised covariate beyond this is clipped: it only tells that it is extreme.
 _CLIP = 10.0
 
 
@@ -78,7 +78,7 @@ class CovariateEncoding:
         """One series, its known covariates and calendar reaching at most `horizon` steps beyond its end.
 
         Raises:
-            DataError: where a static value is not a number and the column was numeric in training.
+            DataError: a static value is not a number and the column was numeric in training.
         """
         steps = len(series.y)
         known = [_standardize(series.known[: steps + horizon], self.known)]
@@ -97,12 +97,12 @@ class CovariateEncoding:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As values for JSON."""
+        """JSON values that `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "CovariateEncoding":
-        """From what `to_json` gave."""
+        """Make the encoding from what `to_json` returned."""
         return cls(**{**values, "columns": Columns.from_json(values["columns"])})
 
     def _static_numbers(self, data: SeriesSet, series: Series) -> np.ndarray:
@@ -132,14 +132,14 @@ def _category(value: float | str) -> str:
 
 
 def _days(data: SeriesSet) -> float:
-    """Days that the longest series spans; 0 where there are no dates."""
+    """Days that the longest series spans; 0 if there are no dates."""
     longest = data.series[int(np.argmax(data.lengths))]
     stamps = data.stamps(longest, 1)
     return float((stamps[-1] - stamps[0]) / np.timedelta64(1, "D")) if stamps.dtype.kind == "M" else 0.0
 
 
 def _moments(arrays: list[np.ndarray]) -> list[tuple[float, float]]:
-    """Mean and standard deviation by column over the observed values; 0 and 1 where there are none."""
+    """Mean and standard deviation by column over the observed values; 0 and 1 if there are none."""
     values = np.concatenate(arrays)
     found = []
     for column in values.T:

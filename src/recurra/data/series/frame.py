@@ -66,14 +66,15 @@ def series_from_frame(
                 f"(first: {rows.table.place(int(rows.begin[s]))}). Remove the series."
             )
         series.append(found)
-    return SeriesSet(tuple(series), frequency, columns, source.name)
+    library = "pandas" if type(frame).__module__.partition(".")[0] == "pandas" else "polars"
+    return SeriesSet(tuple(series), frequency, columns, source.name, library)
 
 
 def _frequency(rows: Rows, given: Frequency | None) -> Frequency:
     source = rows.table.source.name
     positions = rows.stamps.dtype.kind == "i"
     if given is not None and given.unit == "step" and not positions:
-        raise DataError(f"{source}: the stamps are dates, frequency {given} needs integers. Give --freq 1d or such.")
+        raise DataError(f"{source}: the stamps are dates, frequency {given} needs integers. Give another, such as 1d.")
     if given is not None and (given.unit == "step" or not positions):
         return given
     try:

@@ -116,8 +116,8 @@ class Frequency:
             if series and series[0].dtype.kind in "iu":
                 return cls(1, "step")
             raise DataError(
-                "no series has two stamps, so the frequency cannot be inferred. Give it with --freq, "
-                "for example --freq 1d."
+                "no series has two stamps, so the frequency cannot be inferred. Give it with --frequency, "
+                "for example --frequency 1d."
             )
         if long[0].dtype.kind in "iu":
             return cls(_common_gap(np.concatenate([np.diff(stamps) for stamps in long])), "step")

@@ -164,7 +164,7 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
             row,
             f"the stamp {stamp_text(rows.stamps[row])} is not on the grid of frequency {frequency}"
             f"{' (inferred)' if inferred else ''} that starts at {origin}. Correct it, "
-            "resample or aggregate the data to regular steps, or give another frequency with --freq.",
+            "resample or aggregate the data to regular steps, or give another frequency with --frequency.",
         )
     last = rows.begin[1:] - 1
     steps = np.where(np.diff(rows.begin) > 0, positions[last] - positions[rows.begin[:-1]] + 1, 0)
@@ -177,6 +177,6 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
             row,
             f"a gap of {positions[row] - positions[row - 1] - 1} steps of {frequency} from "
             f"{stamp_text(rows.stamps[row - 1])} to {stamp_text(rows.stamps[row])}: the series would be "
-            "nearly all missing. Correct the stamp, or give a coarser frequency with --freq.",
+            "nearly all missing. Correct the stamp, or give a coarser frequency with --frequency.",
         )
     return positions

@@ -1,7 +1,9 @@
 """Time series on a regular grid."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -88,12 +90,21 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class SeriesSet:
-    """Series of one frequency, from one source, with unique ids."""
+    """Series of one frequency, from one source, with unique ids.
+
+    Args:
+        series: the series.
+        frequency: the step of their grid.
+        columns: the column names of the long frame that they come from, or would make.
+        source: where they come from, for messages: a path, or "frame".
+        library: of the frame they come from, "polars" or "pandas"; "polars" for a file.
+    """
 
     series: tuple[Series, ...]
     frequency: Frequency
     columns: Columns
     source: str
+    library: str = "polars"
 
     def __len__(self) -> int:
         return len(self.series)
@@ -148,6 +159,15 @@ class SeriesSet:
             if len(series) > drop
         )
         return replace(self, series=tuple(kept))
+
+    def digest(self) -> str:
+        """A checksum of ids, stamps, values, columns and frequency."""
+        facts = [asdict(self.columns), str(self.frequency), [(s.id, str(s.start), s.static) for s in self.series]]
+        found = hashlib.sha256(json.dumps(facts).encode())
+        for series in self.series:
+            for values in (series.y, series.past, series.known):
+                found.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()
 
     def select(self, ids: Iterable[str]) -> "SeriesSet":
         """The series with these ids, in this order. Raises DataError if one is not in the set."""

@@ -1,32 +1,23 @@
-"""Storage of a set of series in one file, without loss."""
+"""Series as named arrays and JSON values, without loss."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import Columns, Series, SeriesSet
-from recurra.errors import DataError
-from recurra.files import write_atomically
 
-__all__ = ["load_series", "save_series"]
+__all__ = ["series_from_arrays", "series_to_arrays"]
 
 
-def save_series(data: SeriesSet, path: Path) -> None:
-    """Write a set of series atomically.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    dates = all(isinstance(series.start, np.datetime64) for series in data)
+def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The JSON values and the arrays from which `series_from_arrays` makes the set again."""
     arrays = {
-        "starts": np.array([np.asarray(series.start).astype(np.int64) for series in data]),
+        "starts": np.array([int(np.asarray(series.start).astype(np.int64)) for series in data], dtype=np.int64),
         "lengths": data.lengths,
-        "known_lengths": np.array([len(series.known) for series in data]),
+        "known_lengths": np.array([len(series.known) for series in data], dtype=np.int64),
         "y": np.concatenate([series.y for series in data]),
         "past": np.concatenate([series.past for series in data]),
         "known": np.concatenate([series.known for series in data]),
@@ -36,44 +27,32 @@ def save_series(data: SeriesSet, path: Path) -> None:
         "static": [series.static for series in data],
         "columns": asdict(data.columns),
         "frequency": str(data.frequency),
-        "dates": dates,
+        "dates": all(isinstance(series.start, np.datetime64) for series in data),
         "source": data.source,
+        "library": data.library,
     }
-    write_atomically(path, lambda aside: save_file(arrays, aside, {"values": json.dumps(values)}))
+    return values, arrays
 
 
-def load_series(path: Path) -> SeriesSet:
-    """Read a file that `save_series` wrote.
+def series_from_arrays(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> SeriesSet:
+    """The set that `series_to_arrays` took apart.
 
     Raises:
-        DataError: the file is missing or damaged.
+        KeyError, ValueError: something is missing, or does not fit.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            values = json.loads(file.metadata()["values"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    lengths, known_lengths = arrays["lengths"], arrays["known_lengths"]
+    ends, known_ends = (np.cumsum(arrays[name])[:-1] for name in ("lengths", "known_lengths"))
     parts = zip(
         values["ids"],
         arrays["starts"],
-        np.split(arrays["y"], np.cumsum(lengths)[:-1]),
-        np.split(arrays["past"], np.cumsum(lengths)[:-1]),
-        np.split(arrays["known"], np.cumsum(known_lengths)[:-1]),
+        np.split(arrays["y"], ends),
+        np.split(arrays["past"], ends),
+        np.split(arrays["known"], known_ends),
         values["static"],
         strict=True,
     )
     series = tuple(
-        Series(
-            name,
-            np.datetime64(int(start), "us") if values["dates"] else int(start),
-            y,
-            past,
-            known,
-            tuple(static),
-        )
+        Series(name, np.datetime64(int(start), "us") if values["dates"] else int(start), y, past, known, tuple(static))
         for name, start, y, past, known, static in parts
     )
     frequency, columns = Frequency.parse(values["frequency"]), Columns.from_json(values["columns"])
-    return SeriesSet(series, frequency, columns, values["source"])
+    return SeriesSet(series, frequency, columns, values["source"], values["library"])

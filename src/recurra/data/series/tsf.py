@@ -88,7 +88,7 @@ def _frequency(word: str, place: str) -> Frequency:
         return Frequency.parse("30m")
     match = _FREQUENCY.fullmatch(word.lower())
     if match is None or match[2] not in _UNITS:
-        raise DataError(f"{place}: the @frequency {word!r} is not known. Give it with --freq, for example --freq 1h.")
+        raise DataError(f"{place}: the @frequency {word!r} is not known. Give it, as in --frequency 1h.")
     return Frequency.parse(f"{match[1] or ''}{_UNITS[match[2]]}")
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from recurra.data.batches.batch import WHOLE, Share
+from recurra.data.series.covariates import CovariateEncoding
 from recurra.data.series.series_set import SeriesSet
-from recurra.tasks.forecast.covariates import CovariateEncoding
 
-__all__ = ["Window", "WindowSampler", "WindowShape", "Windows"]
+__all__ = ["Window", "WindowSampler", "WindowShape", "Windows", "empty_window", "input_sizes"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class WindowShape:
 
 
 class Window(NamedTuple):
-    """A batch of windows; S context, L history, T horizon; NaN where nothing was observed."""
+    """A batch of windows; S context, L history, T horizon; NaN if nothing was observed."""
 
     history: Tensor  # (B, L) float64
     target: Tensor  # (B, T) float64
@@ -120,3 +120,20 @@ class WindowSampler:
         chosen = generator.integers(len(self._rows), size=self._batch_size)
         origins = generator.integers(self._first[chosen], self._last[chosen] + 1)
         return self._windows.cut(self._share.of(self._rows[chosen]), self._share.of(origins))
+
+
+def input_sizes(window: Window) -> dict[str, int]:
+    """The number of features of each part of a window that depends on the data."""
+    return {name: getattr(window, name).shape[-1] for name in ("past", "known", "numbers", "categories")}
+
+
+def empty_window(shape: WindowShape, sizes: dict[str, int]) -> Window:
+    """One window of zeros, of the sizes that `input_sizes` found."""
+    return Window(
+        torch.zeros(1, shape.history, dtype=torch.float64),
+        torch.zeros(1, shape.horizon, dtype=torch.float64),
+        torch.zeros(1, shape.context, sizes["past"]),
+        torch.zeros(1, shape.context + shape.horizon, sizes["known"]),
+        torch.zeros(1, sizes["numbers"]),
+        torch.zeros(1, sizes["categories"], dtype=torch.int64),
+    )

@@ -1,4 +1,4 @@
-"""What a hypothesis may go on with: a forced prefix, a maximum length, no n-gram twice."""
+"""What may continue a hypothesis: a forced prefix, a maximum length, no n-gram twice."""
 
 import math
 from collections.abc import Sequence

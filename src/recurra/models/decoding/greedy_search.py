@@ -27,8 +27,9 @@ def greedy_search(
 ) -> list[Hypothesis]:
     """For each sentence the sequence whose tokens are each the likeliest after those before.
 
-    Arguments as of `beam_search`, whose result it is with a beam of 1, but that the score is the log-probability. Where
-    nothing has a chance, not even the end, a sequence ends with a log-probability of minus infinity.
+    The result is that of `beam_search` with a beam of 1, which documents the arguments, except that the score is the
+    log-probability. If every token is impossible, even the end, a sequence ends with a log-probability of minus
+    infinity.
 
     Raises:
         ParameterError: for a number out of its range, or a prefix that is too long or holds the end.

@@ -17,7 +17,7 @@ def interval_pairs(levels: tuple[float, ...]) -> list[tuple[int, int]]:
 
 
 def nominal_percent(levels: tuple[float, ...], pair: tuple[int, int]) -> str:
-    """What an interval should cover, in per cent: "80" for 0.1 with 0.9."""
+    """What an interval should cover, in percent: "80" for 0.1 with 0.9."""
     low, high = pair
     return f"{100 * (levels[high] - levels[low]):g}"
 
@@ -27,11 +27,11 @@ def fit_margins(truth: np.ndarray, quantiles: np.ndarray, scales: np.ndarray, le
 
     The score of an observation is how far it lies outside its interval, max(low - y, y - high); the margin is the
     scores' quantile at the interval's nominal coverage, with the finite-sample correction (1 + 1/n), or the largest
-    score where there are too few for that. Steps of one horizon are pooled, so that coverage holds on average over
+    score if there are too few for that. Steps of one horizon are pooled, so that coverage holds on average over
     the horizon.
 
     Args:
-        truth: (N, T), NaN where missing.
+        truth: (N, T), NaN if missing.
         quantiles: (N, T, Q).
         scales: (N,), positive.
         levels: (Q,).

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
+from recurra.data.series.windows import Window, WindowShape
 from recurra.models import EncoderDecoder
-from recurra.tasks.forecast.features import direct_inputs, direct_sizes
-from recurra.tasks.forecast.normalization import Normalization
-from recurra.tasks.forecast.parts import Baseline, CategoryEmbedding, Readout
-from recurra.tasks.forecast.windows import Window, WindowShape
+from recurra.models.forecasting.category_embedding import CategoryEmbedding
+from recurra.models.forecasting.features import direct_inputs, direct_sizes
+from recurra.models.forecasting.normalization import Normalization
+from recurra.models.forecasting.readout import Baseline, Readout
 
 __all__ = ["DirectNetwork"]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.tasks.forecast.normalization import Normalization, normalize
-from recurra.tasks.forecast.windows import Window, WindowShape
+from recurra.data.series.windows import Window, WindowShape
+from recurra.models.forecasting.normalization import Normalization, normalize
 
 __all__ = ["DirectInputs", "direct_inputs", "direct_sizes", "phases", "scale_features", "seasonal_lags"]
 

@@ -1,4 +1,4 @@
-"""What a network says of each step: quantiles, or the parameters of a distribution.
+"""What the outputs of a network mean at each step: quantiles, or the parameters of a distribution.
 
 Every head reads raw outputs (B, T, size) in normalised units, the first of which is the centre of the forecast.
 """
@@ -11,7 +11,7 @@ from torch.distributions import Distribution, NegativeBinomial, Normal, StudentT
 from torch.nn.functional import softplus
 
 from recurra.errors import ParameterError
-from recurra.tasks.forecast.normalization import Normalization
+from recurra.models.forecasting.normalization import Normalization
 
 __all__ = ["Head", "make_head", "sample_quantiles"]
 
@@ -64,8 +64,8 @@ class QuantileHead(Head):
         z = units.apply(target).clamp(-_CLIP, _CLIP).to(raw.dtype)
         levels = torch.tensor(self._levels, dtype=raw.dtype, device=raw.device)
         error = z.unsqueeze(-1) - self._values(raw)
-        share = units.scale / (units.level + units.scale)
-        weight = (0.5 + 5 * share).to(raw.dtype)
+        fraction = units.scale / (units.level + units.scale)
+        weight = (0.5 + 5 * fraction).to(raw.dtype)
         return weight * 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
     def quantiles(self, raw: Tensor, levels: tuple[float, ...], units: Normalization, samples: int) -> Tensor:
@@ -78,7 +78,7 @@ class QuantileHead(Head):
 
 
 class DistributionHead(Head):
-    """Maximum likelihood of a distribution; quantiles from samples where a distribution has no closed form."""
+    """Maximum likelihood of a distribution; quantiles from samples if a distribution has no closed form."""
 
     @abstractmethod
     def distribution(self, raw: Tensor, units: Normalization) -> Distribution:
@@ -96,8 +96,8 @@ class DistributionHead(Head):
         return -self.distribution(raw, units).log_prob(self.to_model(target, units).to(raw.dtype))
 
     def quantiles(self, raw: Tensor, levels: tuple[float, ...], units: Normalization, samples: int) -> Tensor:
-        drawn = self.distribution(raw, units).sample(torch.Size([samples]))
-        return sample_quantiles(self.to_data(drawn.movedim(0, -1), units), levels)
+        sampled = self.distribution(raw, units).sample(torch.Size([samples]))
+        return sample_quantiles(self.to_data(sampled.movedim(0, -1), units), levels)
 
     def sample(self, raw: Tensor, units: Normalization) -> Tensor:
         return self.to_data(self.distribution(raw, units).sample(), units)

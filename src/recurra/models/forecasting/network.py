@@ -1,49 +1,52 @@
-"""A network, its head and its windows, put together from the settings."""
+"""The forecasting networks by name, their loss and their quantiles."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import find_cell
-from recurra.tasks.forecast.direct import DirectNetwork
-from recurra.tasks.forecast.heads import Head, make_head, sample_quantiles
-from recurra.tasks.forecast.normalization import Normalization
-from recurra.tasks.forecast.recursive import RecursiveNetwork
-from recurra.tasks.forecast.settings import ForecastSettings
-from recurra.tasks.forecast.windows import Window, WindowShape
+from recurra.cells import Cell
+from recurra.data.series.windows import Window, WindowShape, empty_window
+from recurra.models.forecasting.direct import DirectNetwork
+from recurra.models.forecasting.heads import Head, sample_quantiles
+from recurra.models.forecasting.normalization import Normalization
+from recurra.models.forecasting.recursive import RecursiveNetwork
 
 __all__ = ["forecast_quantiles", "make_network", "mean_loss"]
 
 
 def make_network(
-    settings: ForecastSettings, shape: WindowShape, example: Window, cardinalities: list[int]
-) -> tuple[nn.Module, Head]:
-    """The network and its head; weights drawn from the settings' seed, torch's generator left as it was.
+    model: Literal["direct", "recursive"],
+    cell: Cell,
+    *,
+    shape: WindowShape,
+    sizes: dict[str, int],
+    cardinalities: list[int],
+    hidden_size: int,
+    num_layers: int,
+    dropout: float,
+    output_size: int,
+) -> nn.Module:
+    """A network, its weights sampled from torch's generator.
 
     Args:
-        settings: of the forecaster.
+        model: "direct" forecasts the whole horizon at once, "recursive" one step at a time.
+        cell: the equations.
         shape: of its windows.
-        example: any batch of windows, for the sizes of the inputs.
+        sizes: of the parts of a window; see `input_sizes`.
         cardinalities: categories by static category column.
+        hidden_size: units a layer.
+        num_layers: recurrent layers.
+        dropout: on the outputs of the recurrent layers, while training.
+        output_size: raw outputs a step.
     """
-    head = make_head(settings.output_kind, settings.quantiles)
-    kind = DirectNetwork if settings.model == "direct" else RecursiveNetwork
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = kind(
-            find_cell(settings.cell),
-            shape,
-            example,
-            cardinalities,
-            settings.hidden_size,
-            settings.num_layers,
-            settings.dropout,
-            head.size,
-        )
-    return network, head
+    kind = DirectNetwork if model == "direct" else RecursiveNetwork
+    example = empty_window(shape, sizes)
+    return kind(cell, shape, example, cardinalities, hidden_size, num_layers, dropout, output_size)
 
 
 def mean_loss(head: Head, output: tuple[Tensor, Normalization], target: Tensor) -> Tensor:
-    """The mean of the head's loss over the observed steps of target (B, T), NaN where missing."""
+    """The mean of the head's loss over the observed steps of target (B, T), NaN if missing."""
     raw, units = output
     seen = ~target.isnan()
     filled = torch.where(seen, target, units.location.clamp(min=0).expand_as(target).round())
@@ -52,12 +55,14 @@ def mean_loss(head: Head, output: tuple[Tensor, Normalization], target: Tensor) 
 
 
 @torch.no_grad()
-def forecast_quantiles(network: nn.Module, head: Head, window: Window, settings: ForecastSettings) -> Tensor:
+def forecast_quantiles(
+    network: nn.Module, head: Head, window: Window, levels: tuple[float, ...], sample_paths: int, seed: int
+) -> Tensor:
     """Quantiles (B, T, Q) in the data's units; those of samples are the same for the same seed and batch."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(seed)
         if isinstance(network, RecursiveNetwork):
-            paths = network.sample_paths(window, head, settings.sample_paths)
-            return sample_quantiles(paths.movedim(1, -1), settings.quantiles)
+            paths = network.sample_paths(window, head, sample_paths)
+            return sample_quantiles(paths.movedim(1, -1), levels)
         (raw, units), _ = network(window)
-        return head.quantiles(raw, settings.quantiles, units, settings.sample_paths)
+        return head.quantiles(raw, levels, units, sample_paths)

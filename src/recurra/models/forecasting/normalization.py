@@ -11,12 +11,12 @@ from torch import Tensor
 
 __all__ = ["Normalization", "normalize"]
 
-# The scale is at least this share of the mean absolute deviation, so that a perfectly regular window has one.
-_LEAST_SHARE = 1e-2
-# And at least this share of the level: below it lies what rounding leaves of the data.
+# The scale is at least this fraction of the mean absolute deviation, so that a perfectly regular window has one.
+_LEAST_FRACTION = 1e-2
+# And at least this fraction of the level: smaller changes are rounding errors of the data.
 _LEAST_OF_LEVEL = 1e-9
-# A constant window says nothing of its scale; a change of this share of its level then counts as one.
-_CONSTANT_SHARE = 1e-3
+# A constant window has no scale of its own; a change of this fraction of its level then counts as one.
+_CONSTANT_FRACTION = 1e-3
 
 
 class Normalization(NamedTuple):
@@ -48,7 +48,7 @@ def normalize(history: Tensor, season: int) -> Normalization:
     """The units of windows.
 
     Args:
-        history: (B, L) float64, NaN where missing; needs no observed value at all.
+        history: (B, L) float64, NaN if missing; needs no observed value at all.
         season: the shortest cycle, in steps, at most L.
     """
     overall = _mean(history)
@@ -58,13 +58,13 @@ def normalize(history: Tensor, season: int) -> Normalization:
     deviation = _mean((history - location).abs()).nan_to_num(0.0)
     change = _mean((history[:, season:] - history[:, :-season]).abs())
     change = torch.where(change.isnan(), deviation, change)
-    least = torch.maximum(_LEAST_SHARE * deviation, _LEAST_OF_LEVEL * level)
-    scale = torch.maximum(change, torch.where(deviation > 0, least, _CONSTANT_SHARE * level))
+    least = torch.maximum(_LEAST_FRACTION * deviation, _LEAST_OF_LEVEL * level)
+    scale = torch.maximum(change, torch.where(deviation > 0, least, _CONSTANT_FRACTION * level))
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-    return Normalization(location, scale, torch.maximum(deviation, scale * _LEAST_SHARE), level)
+    return Normalization(location, scale, torch.maximum(deviation, scale * _LEAST_FRACTION), level)
 
 
 def _mean(values: Tensor) -> Tensor:
-    """Mean over the observed values of each row, (B, 1); NaN where there are none."""
+    """Mean over the observed values of each row, (B, 1); NaN if there are none."""
     seen = ~values.isnan()
     return values.nan_to_num(0.0).sum(1, keepdim=True) / seen.sum(1, keepdim=True)

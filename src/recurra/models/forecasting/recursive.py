@@ -7,12 +7,13 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from recurra.cells import Cell
+from recurra.data.series.windows import Window, WindowShape
 from recurra.layers import Recurrent
-from recurra.tasks.forecast.features import phases, scale_features, seasonal_lags
-from recurra.tasks.forecast.heads import Head
-from recurra.tasks.forecast.normalization import Normalization, normalize
-from recurra.tasks.forecast.parts import Baseline, CategoryEmbedding, Readout
-from recurra.tasks.forecast.windows import Window, WindowShape
+from recurra.models.forecasting.category_embedding import CategoryEmbedding
+from recurra.models.forecasting.features import phases, scale_features, seasonal_lags
+from recurra.models.forecasting.heads import Head
+from recurra.models.forecasting.normalization import Normalization, normalize
+from recurra.models.forecasting.readout import Baseline, Readout
 
 __all__ = ["RecursiveNetwork"]
 
@@ -51,11 +52,11 @@ class RecursiveNetwork(nn.Module):
         units = normalize(example.history, shape.seasons[0])
         values = units.apply(torch.cat([example.history, example.target], dim=1))
         candidates = self._candidates(values, shape.history, 1)
-        given = self._given(example, units)
+        known = self._known(example, units)
         lags = self._lag_features(candidates, units)
         self.recurrent = Recurrent(
             cell,
-            lags.shape[2] + given.shape[2] + self.embedding.size,
+            lags.shape[2] + known.shape[2] + self.embedding.size,
             hidden_size,
             num_layers,
             dropout=dropout,
@@ -70,7 +71,7 @@ class RecursiveNetwork(nn.Module):
         values = units.apply(torch.cat([window.history, window.target], dim=1))
         first = self._shape.history - self._shape.context
         steps = self._shape.context + self._shape.horizon
-        raw, state = self._steps(values, first, steps, self._given(window, units), window.categories, units, None)
+        raw, state = self._steps(values, first, steps, self._known(window, units), window.categories, units, None)
         return (raw, units), state
 
     def sample_paths(self, window: Window, head: Head, paths: int) -> Tensor:
@@ -78,35 +79,35 @@ class RecursiveNetwork(nn.Module):
         shape = self._shape
         units = normalize(window.history, shape.seasons[0])
         values = units.apply(window.history)
-        given = self._given(window, units)
+        known = self._known(window, units)
         first = shape.history - shape.context
         # The context is the same for all paths, and read once.
-        _, state = self._steps(values, first, shape.context, given[:, : shape.context], window.categories, units, None)
+        _, state = self._steps(values, first, shape.context, known[:, : shape.context], window.categories, units, None)
         values, categories = values.repeat_interleave(paths, 0), window.categories.repeat_interleave(paths, 0)
-        units, given = units.repeat_interleave(paths), given.repeat_interleave(paths, 0)
+        units, known = units.repeat_interleave(paths), known.repeat_interleave(paths, 0)
         state = _map_state(state, lambda part: part.repeat_interleave(paths, 1))
-        drawn = []
+        samples = []
         for t in range(shape.horizon):
             at = shape.context + t
-            raw, state = self._steps(values, values.shape[1], 1, given[:, at : at + 1], categories, units, state)
+            raw, state = self._steps(values, values.shape[1], 1, known[:, at : at + 1], categories, units, state)
             sample = head.sample(raw, units)
-            drawn.append(sample)
+            samples.append(sample)
             values = torch.cat([values, units.apply(sample)], dim=1)
-        return torch.cat(drawn, dim=1).unflatten(0, (-1, paths))
+        return torch.cat(samples, dim=1).unflatten(0, (-1, paths))
 
     def _steps(
         self,
         values: Tensor,
         first: int,
         count: int,
-        given: Tensor,
+        known: Tensor,
         categories: Tensor,
         units: Normalization,
         state: Any,
     ) -> tuple[Tensor, Any]:
-        """Run `count` steps from position `first` of values (B, ...); `given` is (B, count, F)."""
+        """Run `count` steps from position `first` of values (B, ...); `known` is (B, count, F)."""
         candidates = self._candidates(values, first, count)
-        inputs = torch.cat([self._lag_features(candidates, units), given], dim=2)
+        inputs = torch.cat([self._lag_features(candidates, units), known], dim=2)
         hidden, state = self.recurrent(self.embedding.append(inputs, categories), state)
         raw = self.readout(hidden)
         centre = self.baseline(hidden, candidates.nan_to_num(0.0).float(), ~candidates.isnan())
@@ -127,7 +128,7 @@ class RecursiveNetwork(nn.Module):
         missing = before.isnan().float()
         return torch.cat([*(part.nan_to_num(0.0).float() for part in parts), missing], dim=2)
 
-    def _given(self, window: Window, units: Normalization) -> Tensor:
+    def _known(self, window: Window, units: Normalization) -> Tensor:
         """What is known of each step of context and horizon without its values, (B, S + T, F).
 
         Each step reads the past covariates of the step before it, as it reads the value; beyond the first step of

@@ -1,8 +1,25 @@
-"""Classification of texts and of series: one label an item or several, calibrated, explained."""
+"""Classification of texts and of series: one label an item or several, calibrated and explained.
 
-from recurra.tasks.classify.classifier import Classifier, Evaluation, Prediction
-from recurra.tasks.classify.explain import Explanation
-from recurra.tasks.classify.given import Reading
-from recurra.tasks.classify.settings import ClassifySettings
+Names load on first use.
+"""
 
-__all__ = ["Classifier", "ClassifySettings", "Evaluation", "Explanation", "Prediction", "Reading"]
+from typing import TYPE_CHECKING
+
+from recurra.data.labelled.reading import ItemReading
+from recurra.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from recurra.tasks.classify.classifier import Classifier
+    from recurra.tasks.classify.explanation import Explanation
+    from recurra.tasks.classify.results import Classes, Prediction
+
+__all__ = ["Classes", "Classifier", "Explanation", "ItemReading", "Prediction"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "recurra.tasks.classify.classifier": ("Classifier",),
+        "recurra.tasks.classify.explanation": ("Explanation",),
+        "recurra.tasks.classify.results": ("Classes", "Prediction"),
+    },
+)

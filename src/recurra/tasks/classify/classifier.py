@@ -1,345 +1,450 @@
-"""The classifier as an estimator: fit, predict, evaluate, explain, save, load."""
+"""The classifier: texts or series in, one label or several out."""
 
-import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
+from recurra.data.labelled.reading import ItemReading
+from recurra.errors import ParameterError
+from recurra.options import Option, option
+from recurra.task import Estimator, task, verb
+from recurra.tasks.classify.learned import ClassifierLearned, LabelSet
 
-from recurra.data.labelled.texts import LabelledTexts
-from recurra.data.text.word_vectors import WordVectors, read_word_vectors
-from recurra.errors import DataError
-from recurra.tasks.classify.baseline import Baseline, fit_baseline
-from recurra.tasks.classify.calibration import Reliability, reliability
-from recurra.tasks.classify.explain import Explanation, explain_series, explain_text
-from recurra.tasks.classify.fit import calibrate, make_trainer, prepare
-from recurra.tasks.classify.fitted import FittedClassifier
-from recurra.tasks.classify.given import Items, Reading, as_items, split, values_of
-from recurra.tasks.classify.metrics import Scores, score
-from recurra.tasks.classify.run import ClassifyRun
-from recurra.tasks.classify.settings import ClassifySettings
-from recurra.training import Estimator
+# Modules that need torch are imported inside the hooks: the command line's help does without.
+if TYPE_CHECKING:
+    import numpy as np
 
-__all__ = ["Classifier", "Evaluation", "Prediction"]
+    from recurra.data.labelled.items import Items
+    from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.classify.explanation import Explanation
+    from recurra.tasks.classify.network import ClassifierNetwork
+    from recurra.tasks.classify.results import Classes
 
-_log = logging.getLogger("recurra.classify")
-_SHARES = tuple(k / 10 for k in range(1, 11))
+__all__ = ["Classifier"]
 
-
-class _Shares(Mapping[str, float]):
-    """Probabilities by name: those of many items share the names."""
-
-    def __init__(self, names: tuple[str, ...], values: np.ndarray) -> None:
-        self._names = names
-        self._values = values
-
-    def __getitem__(self, name: str) -> float:
-        try:
-            return float(self._values[self._names.index(name)])
-        except ValueError:
-            raise KeyError(name) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
+_LABELS_DESCRIBED = 6
+_LABEL = Option(help="label whose log-odds are attributed; by default the likeliest")
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What an item is said to be.
+def _check_cell(name: str, value: str) -> None:
+    from recurra.cells import find_cell
 
-    Attributes:
-        labels: one, or with several labels any number.
-        probabilities: of every label, calibrated.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: Mapping[str, float]
-
-    @property
-    def confidence(self) -> float:
-        """The probability of the label; with several, the least sure decision's."""
-        # Where labels exclude each other none is less sure than that of the label: the others' shares are in its rest.
-        return min(p if name in self.labels else 1 - p for name, p in self.probabilities.items())
+    find_cell(value)
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """How a classifier does on items whose labels are known.
+def _check_pooling(name: str, value: tuple[str, ...]) -> None:
+    from recurra.models import POOLINGS
 
-    Attributes:
-        source: of the items.
-        several: whether an item has any number of labels.
-        model: its scores.
-        baseline: those of `baseline_name`.
-        baseline_name: "naive Bayes" or "nearest mean".
-        loss: the mean -log p of the true label in nats, calibrated (with several labels, the mean over labels);
-            items of labels that training never saw are left out.
-        before: reliability without the temperature.
-        after: and with it.
-        temperature: which that is.
-        early: accuracy (with several labels micro F1) by the share of each item that was read.
-        unseen_labels: that training never saw, by their number of items, all counted as wrong.
-    """
-
-    source: str
-    several: bool
-    model: Scores
-    baseline: Scores
-    baseline_name: str
-    loss: float
-    before: Reliability
-    after: Reliability
-    temperature: float
-    early: dict[float, float]
-    unseen_labels: dict[str, int]
+    if not value or len(set(value)) < len(value) or not set(value) <= set(POOLINGS):
+        raise ParameterError(name, f"one or more of {', '.join(POOLINGS)}, each once", value)
 
 
-class Classifier(Estimator[ClassifySettings, ClassifyRun]):
-    """A classifier of texts or of series: one label an item, or several.
+def _check_odd(name: str, value: int) -> None:
+    if value % 2 == 0:
+        raise ParameterError(name, "an odd number", value)
 
-    Args:
-        **options: any field of `ClassifySettings`, by name.
 
-    Raises:
-        ParameterError: for an unknown option, or a value out of its range.
+@task("classify")
+class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
+    """A recurrent classifier of texts or of series: one label an item, or several, with calibrated probabilities.
+
+    Data are a file of labelled items; or texts, an array (N, T) or (N, T, C), a list of arrays (T, C) or (T,), or a
+    frame or Series of pandas or polars, with labels as `y`. Predicted labels have the type of those in `y`. It follows
+    scikit-learn's conventions: cross-validation, grid searches and pipelines take it.
 
     Example:
-        >>> classifier = Classifier(max_steps=2000).fit("train.tsv", valid="dev.tsv")
-        >>> classifier.predict(["a film to remember"])[0].labels
-        >>> classifier.evaluate("test.tsv").model.accuracy
+        >>> classifier = Classifier(max_steps=2000).fit("train.tsv", validation="dev.tsv")
+        >>> classifier.predict(["a film to remember"])
         >>> Classifier().fit([[0.1, 0.2, 0.4], [0.9, 0.3]], ["up", "down"])
         >>> classifier.save("runs/sentiment")
     """
 
     noun = "classifier"
-    settings_class = ClassifySettings
-    run_class = ClassifyRun
+    Reading = ItemReading
+    learned_class = ClassifierLearned
 
-    @property
-    def model(self) -> FittedClassifier:
-        """The trained model. Raises RunError where the classifier is not fitted."""
-        return self._fitted().model
+    cell: str = option(
+        default="lstm", check=_check_cell, help="name of a cell, or module:Class of your own", group="network"
+    )
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
+    hidden_size: int = option(
+        default=128, at_least=1, help="units of each direction of a layer", group="network", main=True
+    )
+    bidirectional: bool = option(default=True, help="whether sequences are also read backward", group="network")
+    pooling: tuple[str, ...] = option(
+        default=("mean", "max"),
+        check=_check_pooling,
+        help="how all steps become one vector: one or more of last, mean, max, attention, side by side",
+        group="network",
+    )
+    filters: int = option(
+        default=0, at_least=0, help="filters of a convolution before the recurrence; 0: no convolution", group="network"
+    )
+    kernel_size: int = option(
+        default=3, at_least=1, check=_check_odd, help="steps that a filter sees, an odd number", group="network"
+    )
+    stride: int = option(
+        default=1,
+        at_least=1,
+        help="steps from one output of the convolution to the next: 4 makes a long series four times as short",
+        group="network",
+    )
+    dropout: float = option(
+        default=0.4,
+        at_least=0,
+        at_most=1,
+        help="dropout of features, on what the network reads, between its layers and on the pooled vector",
+        group="regularization",
+        main=True,
+    )
+    recurrent_dropout: float = option(
+        default=0.0,
+        at_least=0,
+        at_most=1,
+        help="dropout on what the recurrent weights read, the same at every step of a sequence",
+        group="regularization",
+    )
+    label_smoothing: float = option(
+        default=0.0,
+        at_least=0,
+        at_most=1,
+        help="fraction of each item's probability that is spread over all labels in training",
+        group="regularization",
+    )
+    unknown_rate: float = option(
+        default=0.25,
+        at_least=0,
+        help="a word that occurs n times is read in training as an unknown one with probability "
+        "unknown-rate / (unknown-rate + n)",
+        group="regularization",
+    )
+    tokenization: Literal["words", "spaces", "characters"] = option(
+        default="words", help="texts are split into words and marks, at spaces, or into characters", group="texts"
+    )
+    lowercase: bool = option(
+        default=True, help="whether words that differ by case share an embedding; spellings keep it", group="texts"
+    )
+    min_count: int = option(
+        default=1, at_least=1, help="occurrences in training below which a word is an unknown one", group="texts"
+    )
+    max_length: int = option(
+        default=1000, at_least=1, help="tokens that are read; the rest of a longer text is left out", group="texts"
+    )
+    word_size: int = option(default=100, at_least=1, help="features of a word's embedding", group="texts")
+    characters: Literal["recurrent", "convolution", "none"] = option(
+        default="none", help="how spellings are read", group="texts"
+    )
+    character_size: int = option(default=32, at_least=1, help="features of a character", group="texts")
+    character_hidden_size: int = option(
+        default=32, at_least=1, help="units of each direction over characters, or half of the filters", group="texts"
+    )
+    vectors: str | None = option(
+        default=None, help="file of pretrained word vectors, in the formats of word2vec or GloVe", group="texts"
+    )
+    max_vectors: int = option(default=200_000, at_least=1, help="words that are taken from it at most", group="texts")
+    normalization: Literal["channel", "series", "none"] = option(
+        default="channel",
+        help="series to mean 0 and deviation 1: by channel as in training, each series by itself, or none",
+        group="series",
+    )
+    class_weights: Literal["balanced", "none"] = option(
+        default="none", help="balanced: labels count the same in the loss however rare they are", group="training"
+    )
+    batch_size: int = option(default=32, at_least=1, help="items a step", group="training", main=True)
+    validation_fraction: float = option(
+        default=0.1,
+        at_least=0,
+        at_most=0.5,
+        help="fraction of each label's items held out to choose the best weights and to calibrate by, if there are no "
+        "validation data; 0: none",
+        group="validation",
+    )
+    choose_by: Literal["accuracy", "macro_f1", "loss"] = option(
+        default="accuracy",
+        help="what the best weights are chosen by; accuracy of multi-label items is micro F1",
+        group="validation",
+    )
 
-    @property
-    def reading(self) -> Reading:
-        """How the training file was read; raises as `model`."""
-        return self._fitted().reading
+    def check(self) -> None:
+        if self.stride > 1 and not self.filters:
+            raise ParameterError("stride", "1 without a convolution", self.stride, "Give it filters (--filters 64).")
 
-    def fit(
-        self,
-        data: Any,
-        labels: Any = None,
-        valid: Any = None,
-        reading: Reading | None = None,
-        vectors: str | Path | WordVectors | None = None,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        tensorboard: bool = False,
-        progress: bool | None = None,
-    ) -> Self:
-        """Train on labelled texts or series.
+    def read(self, source: Any, y: Any, reading: ItemReading, labelled: bool) -> "Items":
+        from recurra.data.labelled.items import as_items
 
-        Args:
-            data: the path of a file; a list of texts; a list of series, each (T, C) or (T,); or an array (N, T, C).
-            labels: of the items of a list: a label each, or a list of labels.
-            valid: to choose the best weights and to calibrate by: a file, or a pair of items and labels. Where None,
-                `validation_share` of the items of each label.
-            reading: how files are read.
-            vectors: pretrained word vectors, or the path of a file in the formats of word2vec or GloVe.
-            folder: where the run is kept while it trains, so that it can be resumed; None to keep it in memory.
-            resume: go on with the run in `folder`.
-            tensorboard: also log to TensorBoard.
-            progress: show a bar; None shows one only in a terminal.
+        return as_items(source, y, reading, needs_labels=labelled)
 
-        Returns:
-            The classifier itself.
+    def split(self, data: "Items") -> "tuple[Items, Items | None]":
+        from recurra.data.labelled.items import split
 
-        Raises:
-            DataError: where the data cannot be used; the message names file, line and the way out.
-            RunError: where the folder already holds a run, or has none to resume.
-            TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved. Such a run can be
-                loaded, but is not calibrated before it is resumed and ends.
-        """
-        path = None if folder is None else Path(folder)
-        reading = reading or Reading()
-        training, held_out = self._parts(as_items(data, labels, reading), valid, reading)
-        if isinstance(vectors, str | Path):
-            vectors = read_word_vectors(vectors, self.settings.max_vectors)
-        model = prepare(training, self.settings, vectors)
-        if held_out is not None:
-            _check_number(model, held_out)
-            _check_seen(model, held_out)
-        assert training.labels is not None
-        facts = _facts(training, held_out, vectors)
-        kept = self._kept_run(path, resume, (facts, model.vectors))
-        if kept is None:
-            target = model.labels.encode(training.labels)
-            baseline = fit_baseline(model.encoding, model.labels, values_of(training), target)
+        return split(data, self.validation_fraction, self.seed)
+
+    def describe(self, training: "Items", validation: "Items | None") -> str:
+        from recurra.data.labelled.texts import LabelledTexts
+        from recurra.text_table import one_line
+
+        labels = _label_set(training)
+        if isinstance(training, LabelledTexts):
+            kind = "texts"
         else:
-            baseline = kept.baseline
-        run, resume = ClassifyRun(model, baseline, reading, facts), kept is not None
-        trainer = make_trainer(model, training, held_out, path, tensorboard, progress)
-        return self._train(run, trainer, path, resume, lambda: calibrate(model, held_out))
+            lengths = [len(one) for one in training.series]
+            steps = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
+            kind = f"series of {len(training.channels):,} channels and {steps} steps"
+        counted = list(zip(labels.names.symbols, labels.counts, strict=True))[:_LABELS_DESCRIBED]
+        shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in counted)
+        more = ", ..." if len(labels) > _LABELS_DESCRIBED else ""
+        multi_label = ", several an item" if labels.multi_label else ""
+        validated = "no validation" if validation is None else f"validated on {len(validation):,}"
+        what = f"{len(training):,} {kind} of {training.source}"
+        return f"{what}, {len(labels):,} labels{multi_label}: {shown}{more}; {validated}"
 
-    def predict(self, data: Any, reading: Reading | None = None) -> list[Prediction]:
-        """Labels and their probabilities.
+    def learn(self, training: "Items", validation: "Items | None") -> ClassifierLearned:
+        from recurra.data.labelled.items import values_of
+        from recurra.data.labelled.texts import LabelledTexts
+        from recurra.data.text.word_encoding import WordEncoding, vector_table
+        from recurra.data.text.word_vectors import read_word_vectors
+        from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding, cut
+        from recurra.tasks.classify.scores import fit_baseline
+
+        labels, table = _label_set(training), None
+        encoding: TextEncoding | SeriesEncoding
+        if isinstance(training, LabelledTexts):
+            vectors = None if self.vectors is None else read_word_vectors(self.vectors, self.max_vectors)
+            texts = (cut(text, self.tokenization, self.max_length) for text in training.texts)
+            tokens = [[piece.text for piece in pieces] for pieces in texts]
+            words = WordEncoding.of(tokens, self.lowercase, self.min_count, vectors)
+            table = None if vectors is None else vector_table(vectors)
+            encoding = TextEncoding(words, self.tokenization, self.max_length)
+        else:
+            if self.vectors is not None:
+                raise ParameterError("vectors", "None with series, which have no words", self.vectors)
+            encoding = SeriesEncoding.of(training.series, training.channels, self.normalization)
+        assert training.labels is not None
+        baseline = fit_baseline(encoding, labels, values_of(training), labels.encode(training.labels))
+        learned = ClassifierLearned(encoding, labels, baseline, table)
+        if validation is not None:
+            learned.check_validation(validation)
+        return learned
+
+    def network(self, learned: ClassifierLearned) -> "ClassifierNetwork":
+        from recurra.tasks.classify.network import make_network
+
+        return make_network(self.get_params(), learned)
+
+    def objective(
+        self, fitted: "Fitted[ClassifierLearned, ClassifierNetwork]", training: "Items", validation: "Items | None"
+    ) -> "Objective":
+        from recurra.tasks.classify.network import make_objective
+
+        return make_objective(self.get_params(), fitted, training, validation)
+
+    def finish(
+        self, fitted: "Fitted[ClassifierLearned, ClassifierNetwork]", training: "Items", validation: "Items | None"
+    ) -> ClassifierLearned:
+        """Choose the temperature by items that the network was not trained on."""
+        from dataclasses import replace
+
+        import numpy as np
+
+        from recurra.data.labelled.items import values_of
+        from recurra.tasks.classify.network import logits_of
+        from recurra.tasks.classify.scores import fit_temperature
+
+        learned = fitted.learned
+        if validation is None or validation.labels is None:
+            return learned
+        target = learned.labels.encode(validation.labels).numpy()
+        known = np.ones(len(target), bool) if learned.labels.multi_label else target >= 0
+        logits = logits_of(fitted, learned.encode(values_of(validation), validation.source))
+        return replace(learned, temperature=fit_temperature(logits[known], target[known]))
+
+    @verb("classify texts or series: a table of labels and their confidence")
+    def predictions(
+        self,
+        data: Any = None,
+        *,
+        text: Annotated[str | None, Option(help="text to classify at once", group="data")] = None,
+        probabilities: Annotated[bool, Option(help="also write the probability of every label")] = False,
+        reading: ItemReading | None = None,
+    ) -> "Classes":
+        """Labels of items, with their probabilities and the confidence in them.
 
         Args:
-            data: items as for `fit`, without labels; a file may have them or not.
-            reading: how a file is read; as in training where None.
+            data: items as for `fit`, with labels or without.
+            text: a single text instead.
+            probabilities: whether the table has the probability of every label.
+            reading: how a file is read; None: as in training.
 
         Raises:
-            DataError: where the data cannot be used.
+            DataError: the data cannot be used.
+            ParameterError: there is neither data nor a text, or there are both.
         """
-        run = self._fitted()
-        items = self._items(data, None, reading, needs_labels=False)
-        model = run.model
-        shares = model.probabilities(model.logits(model.encode(values_of(items), items.source)))
-        names = model.labels.names.symbols
-        return [
-            Prediction(labels, _Shares(names, row))
-            for labels, row in zip(model.labels.decode(shares), shares, strict=True)
-        ]
+        from recurra.tasks.classify.results import predict
 
-    def evaluate(self, data: Any, labels: Any = None, reading: Reading | None = None) -> Evaluation:
-        """Compare with known labels, beside a baseline.
+        return predict(
+            self.fitted,
+            self._items(self._one_of(data, text), None, reading, False),
+            (reading or self.fitted.reading or ItemReading()).label_separator,  # type: ignore[attr-defined]
+            path=Path(data) if isinstance(data, str | Path) else None,
+            with_probabilities=probabilities,
+            is_single=text is not None,
+        )
+
+    def predict_proba(self, data: Any, *, reading: ItemReading | None = None) -> "np.ndarray":
+        """Calibrated probabilities of labels (N, K), in the order of `classes_`.
 
         Args:
             data: items as for `fit`.
-            labels: as for `fit`.
-            reading: how a file is read; as in training where None.
+            reading: how a file is read; None: as in training.
 
         Raises:
-            DataError: where the data cannot be used.
+            DataError: the data cannot be used.
         """
-        run = self._fitted()
-        model = run.model
-        items = self._items(data, labels, reading, needs_labels=True)
-        assert items.labels is not None
-        names, several = model.labels.names.symbols, model.labels.several
-        _check_number(model, items)
-        encoded = model.encode(values_of(items), items.source)
-        logits = model.logits(encoded)
-        shares = model.probabilities(logits)
-        found = model.labels.decode(shares)
-        target = model.labels.encode(items.labels).numpy()
-        return Evaluation(
-            items.source,
-            several,
-            score(items.labels, found, names, several),
-            score(items.labels, run.baseline.predict(model.encoding, model.labels, values_of(items)), names, several),
-            Baseline.name(model.reads_texts),
-            _mean_loss(shares, target),
-            _reliability(model.labels.probabilities(logits), target),
-            _reliability(shares, target),
-            model.temperature,
-            self._early(items, encoded),
-            dict(_unseen(model, items)),
-        )
+        return self.predictions(data, reading=reading).probabilities[:, self._order()]
 
-    def explain(self, item: Any, label: str | None = None) -> Explanation:
-        """What each token of a text, or step of a series, adds to a label's log-odds.
+    @property
+    def classes_(self) -> "np.ndarray":
+        """The labels that training had (K,), sorted; of the type that they came with."""
+        import numpy as np
+
+        return np.array(self._restored())[self._order()]
+
+    def score(self, data: Any, y: Any = None) -> float:
+        """The accuracy: the fraction of items whose labels are all right. `evaluate` has more.
+
+        Raises:
+            DataError: the data cannot be used.
+        """
+        from recurra.tasks.classify.results import predict
+
+        items = self._items(data, y, None, True)
+        self.fitted.learned.check_number(items)
+        predicted = predict(self.fitted, items, None).names()
+        right = [set(one) == set(other) for one, other in zip(predicted, items.labels or (), strict=True)]
+        return sum(right) / len(right)
+
+    @verb("test a trained run beside a simple baseline: accuracy, F1, confusion, calibration, early decision")
+    def evaluate(self, data: Any, y: Any = None, *, reading: ItemReading | None = None) -> "Evaluation":
+        """Compare with known labels, beside naive Bayes for texts or the nearest mean for series.
 
         Args:
-            item: a text, or a series (T, C) or (T,).
-            label: which; the likeliest where None.
+            data: items as for `fit`.
+            y: their labels, as for `fit`.
+            reading: how a file is read; None: as in training.
 
         Raises:
-            DataError: where the item is not of the kind trained on.
-            ParameterError: for a label that training never saw.
+            DataError: the data cannot be used.
         """
-        model = self.model
-        model.labels.check(label)
-        items = as_items([item], texts=model.reads_texts, needs_labels=False)
-        if isinstance(items, LabelledTexts):
-            return explain_text(model, items.texts[0], label)
-        return explain_series(model, items.series[0], label)
+        from recurra.tasks.classify.results import evaluate
 
-    def _parts(self, given: Items, valid: Any, reading: Reading) -> tuple[Items, Items | None]:
-        """The items to train on, and those to validate with."""
-        if valid is None:
-            return split(given, self.settings.validation_share, self.settings.seed)
-        items, labels = valid if isinstance(valid, tuple) and len(valid) == 2 else (valid, None)
-        return given, as_items(items, labels, reading, isinstance(given, LabelledTexts))
+        return evaluate(self.fitted, self._items(data, y, reading, True))
 
-    def _items(self, data: Any, labels: Any, reading: Reading | None, needs_labels: bool) -> Items:
-        run = self._fitted()
-        return as_items(data, labels, reading or run.reading, run.model.reads_texts, needs_labels)
+    @verb("see what each token of a text, or step of a series, adds to a classification")
+    def explain(
+        self,
+        data: Any = None,
+        *,
+        text: Annotated[str | None, Option(help="text to explain", group="data")] = None,
+        row: Annotated[int, Option(help="item of the data, from 1", at_least=1, group="data")] = 1,
+        label: Annotated[Any, _LABEL] = None,
+        reading: ItemReading | None = None,
+    ) -> "Explanation":
+        """Explain what each token of a text, or step of a series, adds to the log-odds of a label.
 
-    def _early(self, items: Items, encoded: Any) -> dict[float, float]:
-        model = self.model
-        assert items.labels is not None
-        found = {}
-        for share in _SHARES:
-            shares = model.labels.probabilities(model.logits(encoded.beginnings(share)))
-            scores = score(items.labels, model.labels.decode(shares), model.labels.names.symbols, model.labels.several)
-            found[share] = scores.overall.f1
-        return found
+        Args:
+            data: items as for `fit`, one of which is explained.
+            text: a single text instead.
+            row: which of the items, from 1.
+            label: which label; None: the likeliest.
+            reading: how a file is read; None: as in training.
+
+        Raises:
+            DataError: the data cannot be used.
+            ParameterError: there is no such item or label, there is neither data nor a text, or there are both.
+        """
+        from recurra.data.labelled.items import label_name, values_of
+        from recurra.tasks.classify.explanation import explain_series, explain_text
+
+        name = None if label is None else label_name(label)
+        self.fitted.learned.labels.check(name)
+        items = self._items(self._one_of(data, text), None, reading, False)
+        if row > len(items):
+            raise ParameterError("row", f"a number from 1 to {len(items):,}, the items of {items.source}", row)
+        explain = explain_text if self.fitted.learned.reads_texts else explain_series
+        return explain(self.fitted, values_of(items)[row - 1], name)
+
+    @verb("see inside a trained run: gradients through time, gates, memory, as one page")
+    def view(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        row: Annotated[
+            int | None, Option(help="item to show, from 1; by default a text of about 15 tokens, or the first series")
+        ] = None,
+        label: Annotated[Any, _LABEL] = None,
+        reading: ItemReading | None = None,
+        name: str = "",
+    ) -> "View":
+        """Inspect how one text or series is read, and some others spread over the data.
+
+        The layers that read tokens or steps are shown, in all their directions. The loss is -log p of the true label,
+        or of the one predicted if the true one is not known or training never saw it; of multi-label items it is the
+        mean binary cross-entropy of all labels. The output attributed is the log-odds of a label, as in `explain`; it
+        is attributed to the embeddings of tokens, or to the normalised values of steps. Both are of calibrated
+        probabilities.
+
+        Args:
+            data: items as for `fit`, with labels or without.
+            y: their labels, as for `fit`; None: they are not known.
+            row: which item to show, from 1; None: a text of about 15 tokens, or the first series.
+            label: whose log-odds; None: of each item the likeliest.
+            reading: how a file is read; None: as in training.
+            name: of the run, for the page.
+
+        Raises:
+            DataError: the data cannot be used.
+            ParameterError: there is no such item or label.
+        """
+        from recurra.data.labelled.items import label_name
+        from recurra.tasks.classify.view import view
+
+        items = self._items(data, y, reading, False)
+        return view(self.fitted, items, row, None if label is None else label_name(label), name)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        from sklearn.utils import ClassifierTags
+
+        tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        tags.target_tags.required = True
+        tags.input_tags.string = tags.input_tags.three_d_array = tags.input_tags.allow_nan = True
+        return tags
+
+    def _items(self, data: Any, y: Any, reading: ItemReading | None, labelled: bool) -> "Items":
+        from recurra.data.labelled.items import as_items
+
+        fitted = self.fitted
+        kept: Any = fitted.reading
+        return as_items(data, y, reading or kept, fitted.learned.reads_texts, labelled)
+
+    def _one_of(self, data: Any, text: str | None) -> Any:
+        if (data is None) == (text is None):
+            got = "neither" if text is None else "both"
+            raise ParameterError("data", "data (--data FILE) or a text (--text TEXT), one of the two", got)
+        if text is not None and not self.fitted.learned.reads_texts:
+            raise ParameterError("text", "data (--data FILE) for a classifier of series", text)
+        return data if text is None else [text]
+
+    def _restored(self) -> list[Any]:
+        labels = self.fitted.learned.labels
+        return [labels.restore(name) for name in labels.names.symbols]
+
+    def _order(self) -> list[int]:
+        """The indices of the labels, sorted by label."""
+        found = self._restored()
+        return sorted(range(len(found)), key=found.__getitem__)
 
 
-def _mean_loss(shares: np.ndarray, target: np.ndarray) -> float:
-    shares = np.clip(shares.astype(np.float64), 1e-12, 1)
-    if target.ndim == 2:
-        return float(-np.log(np.where(target > 0, shares, np.clip(1 - shares, 1e-12, 1))).mean())
-    known = np.flatnonzero(target >= 0)
-    return float(-np.log(shares[known, target[known]]).mean()) if len(known) else float("nan")
-
-
-def _reliability(shares: np.ndarray, target: np.ndarray) -> Reliability:
-    """Of the label said; with several labels of every label's probability."""
-    if target.ndim == 2:
-        return reliability(shares.ravel(), target.ravel() > 0)
-    return reliability(shares.max(1), shares.argmax(1) == target)
-
-
-def _facts(training: Items, valid: Items | None, vectors: WordVectors | None) -> dict[str, Any]:
-    return {
-        "source": training.source,
-        "items": len(training),
-        "digest": training.digest(),
-        "validation": None if valid is None else valid.source,
-        "validation_items": 0 if valid is None else len(valid),
-        "validation_digest": None if valid is None else valid.digest(),
-        "vectors": None if vectors is None else vectors.source,
-    }
-
-
-def _unseen(model: FittedClassifier, items: Items) -> Sequence[tuple[str, int]]:
-    """Labels that training never saw, and how many items have each."""
-    counts = Counter(label for labels in items.labels or () for label in labels if label not in model.labels.names)
-    return counts.most_common()
-
-
-def _check_number(model: FittedClassifier, items: Items) -> None:
-    """See that each item has one label where each had in training.
-
-    Raises:
-        DataError: where one has another number.
-    """
-    wrong = next((k for k, given in enumerate(items.labels or (), start=1) if len(given) != 1), None)
-    if wrong is not None and not model.labels.several:
-        raise DataError(f"{items.source}: item {wrong} has another number of labels than one, as all had in training.")
-
-
-def _check_seen(model: FittedClassifier, valid: Items) -> None:
-    """Warn of labels that training never sees.
-
-    Raises:
-        DataError: where validation data have no others.
-    """
-    unseen = _unseen(model, valid)
-    if unseen and not any(label in model.labels.names for labels in valid.labels or () for label in labels):
-        raise DataError(f"{valid.source}: no item has a label that training has; give validation data of its kind.")
-    if unseen:
-        shown = ", ".join(f"{label!r} ({count})" for label, count in unseen[:5])
-        more = ", ..." if len(unseen) > 5 else ""
-        _log.warning("%s: labels that training never sees, which count as wrong: %s%s", valid.source, shown, more)
+def _label_set(items: "Items") -> LabelSet:
+    assert items.labels is not None
+    return LabelSet.of(items.labels, items.source, items.label_type)

@@ -1,9 +1,12 @@
 """Texts and series as the network reads them."""
 
 import logging
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,12 +15,41 @@ from torch import Tensor
 from recurra.data.batches.buckets import collate
 from recurra.data.text.word_encoding import UNKNOWN, EncodedSentences, Tokens, WordEncoding
 from recurra.errors import DataError
-from recurra.tasks.classify.pieces import cut
-from recurra.tasks.classify.settings import ClassifySettings
 
-__all__ = ["EncodedSeries", "EncodedTexts", "SeriesEncoding", "Steps", "TextEncoding"]
+__all__ = ["EncodedSeries", "EncodedTexts", "Piece", "SeriesEncoding", "Steps", "TextEncoding", "cut"]
 
 _log = logging.getLogger("recurra.classify")
+
+_SPACES = re.compile(r"\S+")
+_CHARACTERS = re.compile(r"\S")
+
+
+class Piece(NamedTuple):
+    """A token of a text.
+
+    Attributes:
+        text: the token.
+        start: of it in the text.
+        end: after it.
+    """
+
+    text: str
+    start: int
+    end: int
+
+
+def cut(text: str, split: Literal["words", "spaces", "characters"], most: int | None = None) -> list[Piece]:
+    """The tokens of a text, the first `most` of them; none of a blank text.
+
+    Words keep inner apostrophes and hyphens, numbers their points and commas; any other mark is a token by itself.
+    """
+    pattern = {"spaces": _SPACES, "characters": _CHARACTERS}.get(split) or _words()
+    found: list[Piece] = []
+    for match in pattern.finditer(text):
+        if most is not None and len(found) == most:
+            break
+        found.append(Piece(match[0], match.start(), match.end()))
+    return found
 
 
 @dataclass(frozen=True)
@@ -43,7 +75,7 @@ class TextEncoding:
 
     Attributes:
         words: the vocabularies.
-        split: as of `ClassifySettings`.
+        split: see `Classifier`.
         max_length: tokens read of a text.
     """
 
@@ -74,9 +106,9 @@ class SeriesEncoding:
 
     Attributes:
         channels: their names.
-        normalization: as of `ClassifySettings`.
+        normalization: see `Classifier`.
         mean: of each channel in training.
-        deviation: standard deviation of each, 1 where it never changes.
+        deviation: standard deviation of each, 1 if it never changes.
         missing: whether training has missing values.
     """
 
@@ -88,13 +120,16 @@ class SeriesEncoding:
 
     @classmethod
     def of(
-        cls, series: Sequence[np.ndarray], channels: tuple[str, ...], settings: ClassifySettings
+        cls,
+        series: Sequence[np.ndarray],
+        channels: tuple[str, ...],
+        normalization: Literal["channel", "series", "none"] = "channel",
     ) -> "SeriesEncoding":
         """From training series, each (T, C)."""
         values = np.concatenate(series).astype(np.float64)
         mean, deviation = _mean_and_deviation(values)
         missing = bool(np.isnan(values).any())
-        return cls(channels, settings.normalization, tuple(mean.tolist()), tuple(deviation.tolist()), missing)
+        return cls(channels, normalization, tuple(mean.tolist()), tuple(deviation.tolist()), missing)
 
     @property
     def size(self) -> int:
@@ -128,7 +163,7 @@ class EncodedTexts:
     Args:
         encoding: of texts.
         texts: at least one.
-        vectors: pretrained (V, P); None where there are none.
+        vectors: pretrained (V, P); None: there are none.
         source: of the texts, to name in a warning.
     """
 
@@ -153,11 +188,11 @@ class EncodedTexts:
         """The batch of some texts."""
         return self._encoded.tokens(indices)
 
-    def beginnings(self, share: float) -> "EncodedTexts":
-        """The first `share` of the tokens of each, at least one."""
+    def beginnings(self, fraction: float) -> "EncodedTexts":
+        """The first `fraction` of the tokens of each, at least one."""
         shorter = object.__new__(EncodedTexts)
         shorter._encoding, shorter._vectors = self._encoding, self._vectors
-        shorter._words = [words[: _part(len(words), share)] for words in self._words]
+        shorter._words = [words[: _part(len(words), fraction)] for words in self._words]
         shorter._encoded = EncodedSentences(self._encoding.words, shorter._words, self._vectors)
         shorter.lengths = shorter._encoded.lengths
         return shorter
@@ -188,14 +223,14 @@ class EncodedSeries:
         """The batch of some series."""
         return Steps(*collate([self._steps[index] for index in indices]))
 
-    def beginnings(self, share: float) -> "EncodedSeries":
-        """The first `share` of the steps of each, at least one, as if there were no others."""
-        beginnings = [one[: _part(len(one), share)] for one in self._series]
+    def beginnings(self, fraction: float) -> "EncodedSeries":
+        """The first `fraction` of the steps of each, at least one, as if there were no others."""
+        beginnings = [one[: _part(len(one), fraction)] for one in self._series]
         return EncodedSeries(self._encoding, beginnings, self._source)
 
 
 def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the observed values (T, C) of each channel; 0 and 1 where there is nothing to go by."""
+    """Of the observed values (T, C) of each channel; 0 and 1 if there is no value."""
     seen = ~np.isnan(values)
     count = np.maximum(seen.sum(0), 1)
     mean = np.where(seen, values, 0).sum(0) / count
@@ -203,10 +238,19 @@ def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1e-30), deviation, 1.0)
 
 
-def _part(length: int, share: float) -> int:
+def _part(length: int, fraction: float) -> int:
     # Less a rounding error: a tenth of ten is one.
-    return min(length, max(1, int(np.ceil(share * length - 1e-9))))
+    return min(length, max(1, int(np.ceil(fraction * length - 1e-9))))
 
 
 def _is_longer(text: str, encoding: TextEncoding) -> bool:
     return len(cut(text, encoding.split, encoding.max_length + 1)) > encoding.max_length
+
+
+@cache
+def _words() -> re.Pattern[str]:
+    # Accents apart from their letters and the vowel signs of Indian scripts, which \w leaves out, stay with what they
+    # are written on; joiners that are not seen hold the parts of a word together.
+    marks = "".join(chr(point) for point in range(0x300, 0x10000) if unicodedata.category(chr(point))[0] == "M")
+    word = rf"\w[\w{marks}]*"
+    return re.compile(rf"{word}(?:['\u2019\-.,\u200c\u200d]{word})*|[^\w\s][{marks}]*")

@@ -1,26 +1,46 @@
 """The network: words embedded, or steps as they are, then many-to-one."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.cells import find_cell
+from recurra.data.batches.batch import Batch
+from recurra.data.batches.buckets import Buckets
 from recurra.data.batches.ignored import is_ignored
+from recurra.data.labelled.items import Items, values_of
 from recurra.data.text.word_encoding import Tokens
+from recurra.errors import ParameterError
 from recurra.models import CharacterEncoder, SequenceClassifier, TokenEmbedding
-from recurra.tasks.classify.encoding import SeriesEncoding, Steps, TextEncoding
-from recurra.tasks.classify.settings import ClassifySettings
+from recurra.task import Fitted, Objective
+from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, Steps, TextEncoding
+from recurra.tasks.classify.learned import ClassifierLearned
+from recurra.tasks.classify.scores import score
+from recurra.training import processes
 
-__all__ = ["ClassifierNetwork", "classification_loss", "log_odds", "make_network"]
+__all__ = [
+    "ClassifierNetwork",
+    "FittedClassifier",
+    "classification_loss",
+    "log_odds",
+    "logits_of",
+    "make_network",
+    "make_objective",
+    "probabilities_of",
+]
+
+_STEPS_AT_ONCE = 4096
 
 
 class ClassifierNetwork(nn.Module):
     """Reads a batch of texts or of series and scores labels.
 
     Args:
-        embedding: of words; None for series.
+        embedding: of words; None: it reads series.
         classifier: of what it gives, or of the series' steps.
     """
 
@@ -41,45 +61,121 @@ class ClassifierNetwork(nn.Module):
         return self.embedding(batch)
 
 
-def make_network(
-    settings: ClassifySettings, encoding: TextEncoding | SeriesEncoding, num_labels: int, vector_size: int
-) -> ClassifierNetwork:
-    """The network; weights drawn from the settings' seed, torch's generator left as it was."""
-    cell = find_cell(settings.cell)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        embedding = None
-        if isinstance(encoding, TextEncoding):
-            words = encoding.words
-            characters = None
-            if settings.characters != "none":
-                characters = CharacterEncoder(
-                    settings.characters,
-                    len(words.characters),
-                    settings.character_size,
-                    settings.character_hidden_size,
-                    cell,
-                )
-            unknown = words.unknown_shares(settings.unknown_rate)
-            embedding = TokenEmbedding(len(words.words), settings.word_size, characters, vector_size, unknown)
-            size = embedding.size
-        else:
-            size = encoding.size
-        classifier = SequenceClassifier(
-            cell,
-            size,
-            settings.hidden_size,
-            num_labels,
-            settings.num_layers,
-            settings.bidirectional,
-            settings.pooling,
-            settings.filters,
-            settings.kernel_size,
-            settings.stride,
-            settings.dropout,
-            settings.recurrent_dropout,
+FittedClassifier = Fitted[ClassifierLearned, ClassifierNetwork]
+
+
+def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> ClassifierNetwork:
+    """The network, its weights sampled from torch's generator.
+
+    Args:
+        options: of the classifier, by name.
+        learned: from the training data.
+    """
+    cell, encoding, embedding = find_cell(options["cell"]), learned.encoding, None
+    if isinstance(encoding, TextEncoding):
+        words, characters = encoding.words, None
+        if options["characters"] != "none":
+            characters = CharacterEncoder(
+                options["characters"],
+                len(words.characters),
+                options["character_size"],
+                options["character_hidden_size"],
+                cell,
+            )
+        embedding = TokenEmbedding(
+            len(words.words),
+            options["word_size"],
+            characters,
+            0 if learned.vectors is None else learned.vectors.shape[1],
+            words.unknown_shares(options["unknown_rate"]),
         )
-        return ClassifierNetwork(embedding, classifier)
+        size = embedding.size
+    else:
+        size = encoding.size
+    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_size", "stride", "dropout")
+    classifier = SequenceClassifier(
+        cell,
+        size,
+        options["hidden_size"],
+        len(learned.labels),
+        **{name: options[name] for name in (*names, "recurrent_dropout")},
+    )
+    return ClassifierNetwork(embedding, classifier)
+
+
+@torch.no_grad()
+def logits_of(
+    fitted: FittedClassifier, encoded: EncodedTexts | EncodedSeries, network: nn.Module | None = None
+) -> np.ndarray:
+    """Scores of labels (N, K), without the temperature.
+
+    Args:
+        fitted: a classifier.
+        encoded: at least one item.
+        network: one with other weights; None: the classifier's own.
+    """
+    found = np.empty((len(encoded.lengths), len(fitted.learned.labels)), np.float32)
+    at_once = max(_STEPS_AT_ONCE, int(encoded.lengths.max()))
+    buckets = Buckets(encoded.lengths, tokens=at_once, shuffle=False)
+    network = fitted.network if network is None else network
+    network.eval()
+    for step in range(1, buckets.steps_per_epoch + 1):
+        indices = buckets(step)
+        found[indices] = network(encoded.batch(indices).to(fitted.device))[0].float().cpu().numpy()
+    return found
+
+
+def probabilities_of(fitted: FittedClassifier, encoded: EncodedTexts | EncodedSeries) -> np.ndarray:
+    """Calibrated probabilities of labels (N, K)."""
+    return fitted.learned.probabilities(logits_of(fitted, encoded))
+
+
+def make_objective(
+    options: Mapping[str, Any], fitted: FittedClassifier, training: Items, validation: Items | None
+) -> Objective:
+    """Batches, loss and validation.
+
+    Args:
+        options: of the classifier, by name.
+        fitted: what is to be trained.
+        training: items with labels.
+        validation: items to choose the best weights by. None: the last ones are kept.
+
+    Raises:
+        ParameterError: a batch has fewer items than there are processes.
+    """
+    share, labels, choose_by = processes().share, fitted.learned.labels, options["choose_by"]
+    if options["batch_size"] < share.count:
+        raise ParameterError("batch_size", f"at least the number of processes, {share.count}", options["batch_size"])
+    encoded = fitted.learned.encode(values_of(training), training.source)
+    assert training.labels is not None
+    targets = labels.encode(training.labels)
+    weights = labels.weights(len(training)).to(fitted.device) if options["class_weights"] == "balanced" else None
+    buckets = Buckets(encoded.lengths, options["batch_size"], seed=options["seed"], share=share)
+
+    def batch(step: int) -> Batch:
+        indices = buckets(step)
+        weight = float(len(indices))
+        if not weight:
+            # There are more processes than items left: any item, so that all make the step.
+            indices = np.array([0])
+        return Batch(encoded.batch(indices).to(fitted.device), targets[indices].to(fitted.device), weight)
+
+    measure = {"accuracy": "micro F1" if labels.multi_label else "accuracy", "macro_f1": "macro F1"}.get(choose_by, "")
+
+    def words(loss: float) -> str:
+        best = f"{measure} {100 * (1 - loss):.2f} %" if measure else f"loss {loss:.4f} nats"
+        return f"{best} (temperature {fitted.learned.temperature:.2f})"
+
+    return Objective(
+        batch,
+        lambda logits, target: classification_loss(logits, target, weights, options["label_smoothing"]),
+        None if validation is None else _validation(fitted, validation, choose_by),
+        record={"batches_per_epoch": buckets.steps_per_epoch, "padding_share": round(buckets.padding_share, 4)},
+        unit="nats",
+        measure=measure,
+        words=words,
+    )
 
 
 def classification_loss(
@@ -89,13 +185,13 @@ def classification_loss(
 
     Args:
         logits: (B, K).
-        target: (B,) numbers, -100 for items that do not count: cross-entropy; or (B, K) of 0 and 1: the mean over
+        target: (B,) indices, -100 for items that do not count: cross-entropy; or (B, K) of 0 and 1: the mean over
             labels of binary cross-entropies.
         weights: of labels (K,), `LabelSet.weights`; None for 1 each.
-        label_smoothing: share of the probability spread over all labels.
+        label_smoothing: fraction of the probability spread over all labels.
 
     Returns:
-        0-dim, in nats; 0 where nothing counts.
+        0-dim, in nats; 0 if nothing counts.
     """
     if target.is_floating_point():
         smoothed = target * (1 - label_smoothing) + label_smoothing / 2
@@ -106,8 +202,25 @@ def classification_loss(
     return losses.sum() / counted.sum().clamp(min=1)
 
 
-def log_odds(logits: Tensor, number: Tensor, several: bool) -> Tensor:
-    """log p / (1 - p) of one label an item (B,): `number` (B,), of logits (B, K)."""
-    of = number.unsqueeze(1)
+def log_odds(logits: Tensor, index: Tensor, multi_label: bool) -> Tensor:
+    """log p / (1 - p) of one label an item (B,): `index` (B,), of logits (B, K)."""
+    of = index.unsqueeze(1)
     chosen = logits.gather(1, of).squeeze(1)
-    return chosen if several else chosen - logits.scatter(1, of, -torch.inf).logsumexp(1)
+    return chosen if multi_label else chosen - logits.scatter(1, of, -torch.inf).logsumexp(1)
+
+
+def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> Callable[[nn.Module], float]:
+    learned, references = fitted.learned, validation.labels or ()
+    encoded = learned.encode(values_of(validation), validation.source)
+    targets = learned.labels.encode(references)
+
+    def validate(network: nn.Module) -> float:
+        # The averaged weights are in a network of their own.
+        logits = logits_of(fitted, encoded, network)
+        if choose_by == "loss":
+            return float(classification_loss(torch.from_numpy(logits), targets))
+        predicted = learned.labels.decode(learned.probabilities(logits))
+        found = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
+        return 1 - (found.macro_f1 if choose_by == "macro_f1" else found.overall.f1)
+
+    return validate

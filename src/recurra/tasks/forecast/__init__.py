@@ -1,7 +1,21 @@
-"""Forecasting: series from a file to forecasts with intervals, and an honest backtest."""
+"""Forecasting: series from a file to forecasts with intervals, and a backtest. Names load on first use."""
 
-from recurra.tasks.forecast.backtest import Backtest
-from recurra.tasks.forecast.forecaster import Forecaster
-from recurra.tasks.forecast.settings import ForecastSettings
+from typing import TYPE_CHECKING
 
-__all__ = ["Backtest", "ForecastSettings", "Forecaster"]
+from recurra.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from recurra.tasks.forecast.backtest import Backtest
+    from recurra.tasks.forecast.forecaster import Forecaster, ForecastReading
+    from recurra.tasks.forecast.results import Forecasts
+
+__all__ = ["Backtest", "ForecastReading", "Forecaster", "Forecasts"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "recurra.tasks.forecast.backtest": ("Backtest",),
+        "recurra.tasks.forecast.forecaster": ("ForecastReading", "Forecaster"),
+        "recurra.tasks.forecast.results": ("Forecasts",),
+    },
+)

@@ -1,6 +1,9 @@
-"""Rolling-origin backtests: the model beside naive and seasonal naive, from origins it did not see past."""
+"""Rolling-origin backtests: the model beside naive and seasonal naive, from origins it did not see past.
 
-from collections.abc import Callable
+Truth may be missing (NaN); a missing value does not count in any measure.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,17 +11,23 @@ import numpy as np
 
 from recurra.data.series.series_set import SeriesSet
 from recurra.errors import DataError, RunError
-from recurra.tasks.forecast.baselines import naive, seasonal_naive
-from recurra.tasks.forecast.conformal import interval_pairs, nominal_percent
-from recurra.tasks.forecast.metrics import (
-    coverage,
-    mean_absolute,
-    seasonal_scale,
-    smape,
-    weighted_quantile_loss,
-)
+from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
 
-__all__ = ["Backtest", "Folds", "Forecast", "plan_folds", "run_backtest"]
+__all__ = [
+    "Backtest",
+    "Folds",
+    "Forecast",
+    "coverage",
+    "mean_absolute",
+    "naive",
+    "pinball",
+    "plan_folds",
+    "run_backtest",
+    "seasonal_naive",
+    "seasonal_scale",
+    "smape",
+    "weighted_quantile_loss",
+]
 
 # Quantiles (N, T, Q) for series rows (N,) and origins (N,).
 Forecast = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -31,7 +40,7 @@ class Folds:
     Attributes:
         rows: series of each window, (N,).
         origins: steps before its horizon, (N,).
-        numbers: its fold, the earliest 0, (N,).
+        numbers: index of its fold, the earliest 0, (N,).
         short: ids of series with fewer folds than asked for, and how many they have.
     """
 
@@ -42,7 +51,7 @@ class Folds:
 
 
 def plan_folds(data: SeriesSet, horizon: int, folds: int, step: int, least: int) -> Folds:
-    """Origins so that the last fold's horizon ends with the series and each other begins `step` steps earlier.
+    """Origins of the folds: the last horizon ends with the series, and each other one begins `step` steps earlier.
 
     Args:
         data: the series.
@@ -52,7 +61,7 @@ def plan_folds(data: SeriesSet, horizon: int, folds: int, step: int, least: int)
         least: the fewest steps before an origin.
 
     Raises:
-        DataError: where no series is long enough for one fold.
+        DataError: no series is long enough for one fold.
     """
     last = data.lengths - horizon
     back = np.arange(folds - 1, -1, -1) * step
@@ -61,7 +70,7 @@ def plan_folds(data: SeriesSet, horizon: int, folds: int, step: int, least: int)
     if not fits.any():
         raise DataError(
             f"{data.source}: no series is long enough to backtest: a horizon of {horizon} after {least} steps needs "
-            f"{horizon + least}, the longest has {data.lengths.max()}"
+            f"{horizon + least}, the longest has {data.lengths.max()}. Use a longer series, or a shorter horizon."
         )
     rows, numbers = np.nonzero(fits)
     short = {series.id: int(n) for series, n in zip(data, fits.sum(1), strict=True) if n < folds}
@@ -77,10 +86,10 @@ class Backtest:
         folds: where forecasts started.
         season: of the seasonal naive and of MASE, in steps.
         levels: of the quantiles, (Q,).
-        truth: (N, T), NaN where missing.
+        truth: (N, T), NaN if missing.
         quantiles: the model's, (N, T, Q).
         points: by method, the point forecast (N, T); the model's is the median.
-        scales: of MASE for each window, (N,); NaN where there is none.
+        scales: of MASE for each window, (N,); NaN if there is none.
     """
 
     data: SeriesSet
@@ -123,7 +132,7 @@ class Backtest:
 
     @property
     def interval_coverage(self) -> dict[str, float]:
-        """Share of the truth in each central interval of the model, by its nominal coverage in per cent."""
+        """The fraction of the truth in each central interval of the model, by its nominal coverage in percent."""
         return {
             nominal_percent(self.levels, (low, high)): coverage(
                 self.truth, self.quantiles[..., low], self.quantiles[..., high]
@@ -170,7 +179,7 @@ def run_backtest(
         levels: of the quantiles.
 
     Raises:
-        RunError: where a forecast is not finite; the measures, which pass over NaN, would not show it.
+        RunError: a forecast is not finite; the measures, which leave NaN out, would not show it.
     """
     quantiles = forecast(folds.rows, folds.origins)
     bad = np.flatnonzero(~np.isfinite(quantiles).all(axis=(1, 2)))
@@ -189,6 +198,65 @@ def run_backtest(
         "naive": np.array(first),
     }
     return Backtest(data, folds, season, levels, np.array(truth), quantiles, points, np.array(scales))
+
+
+def naive(history: np.ndarray, horizon: int) -> np.ndarray:
+    """The last observed value, repeated (horizon,); NaN if nothing was observed."""
+    return seasonal_naive(history, horizon, 1)
+
+
+def seasonal_naive(history: np.ndarray, horizon: int, season: int) -> np.ndarray:
+    """The last observed value of the same phase of the season (horizon,).
+
+    A phase never observed takes the last observed value of any.
+    """
+    seen = np.flatnonzero(np.isfinite(history))
+    if not len(seen):
+        return np.full(horizon, np.nan)
+    last = np.full(season, history[seen[-1]])
+    # Of several values of one phase the assignment keeps the latest.
+    last[(seen - len(history)) % season] = history[seen]
+    return last[np.arange(horizon) % season]
+
+
+def mean_absolute(error: np.ndarray) -> float:
+    """The mean of |error| over what is observed; NaN if nothing is."""
+    seen = error[np.isfinite(error)]
+    return float(np.abs(seen).mean()) if len(seen) else float("nan")
+
+
+def smape(truth: np.ndarray, forecast: np.ndarray) -> float:
+    """Symmetric mean absolute percentage error in percent, 0 to 200, as in the M4 competition; 0 / 0 counts as 0."""
+    size = np.abs(truth) + np.abs(forecast)
+    share = np.divide(np.abs(truth - forecast), size, out=np.zeros_like(size), where=size != 0)
+    return 200 * mean_absolute(np.where(np.isfinite(truth), share, np.nan))
+
+
+def seasonal_scale(history: np.ndarray, season: int) -> float:
+    """The scale of MASE (Hyndman and Koehler 2006): mean |y_t - y_{t-season}|; NaN if there is none, or it is 0."""
+    scale = mean_absolute(history[season:] - history[:-season])
+    return scale if scale > 0 else float("nan")
+
+
+def pinball(truth: np.ndarray, quantiles: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """Pinball losses (..., Q) of quantiles (..., Q) at levels (Q,), for truth (...)."""
+    error = truth[..., None] - quantiles
+    level = np.asarray(levels)
+    return np.maximum(level * error, (level - 1) * error)
+
+
+def weighted_quantile_loss(truth: np.ndarray, quantiles: np.ndarray, levels: Sequence[float]) -> float:
+    """The mean over levels of 2 * summed pinball loss / summed |truth|, as in GluonTS; NaN if all truth is 0."""
+    total = np.nansum(np.abs(truth))
+    losses = 2 * np.nansum(pinball(truth, quantiles, levels), axis=tuple(range(truth.ndim)))
+    return float(np.mean(losses / total)) if total > 0 else float("nan")
+
+
+def coverage(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """The fraction of the truth within [low, high]; NaN if nothing was observed."""
+    seen = np.isfinite(truth)
+    inside = (truth >= low) & (truth <= high)
+    return float(inside[seen].mean()) if seen.any() else float("nan")
 
 
 def _mean(values: list[float]) -> float:

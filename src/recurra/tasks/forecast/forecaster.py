@@ -1,43 +1,77 @@
-"""The forecaster as an estimator: fit, predict, cross-validate, save, load."""
+"""The forecaster: its options, and what it does with series."""
 
-import logging
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-import polars as pl
+from recurra.errors import ParameterError
+from recurra.options import Option, Options, option
+from recurra.task import Estimator, task, verb
+from recurra.tasks.forecast.learned import ForecastLearned
 
-from recurra.data.series.frame import series_from_frame
-from recurra.data.series.frequency import Frequency
-from recurra.data.series.future import attach_future, future_rows_missing
-from recurra.data.series.read import attach_future_file, continuation, read_series
-from recurra.data.series.series_set import Columns, SeriesSet
-from recurra.data.series.stamps import stamp_text
-from recurra.errors import DataError, ParameterError
-from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
-from recurra.tasks.forecast.fit import make_trainer, prepare
-from recurra.tasks.forecast.fitted import FittedModel
-from recurra.tasks.forecast.frames import forecast_frame, like
-from recurra.tasks.forecast.run import ForecastRun
-from recurra.tasks.forecast.settings import ForecastSettings
-from recurra.training import Estimator
+# Modules that need torch, numpy or polars are imported inside the hooks: the command line's help does without.
+if TYPE_CHECKING:
+    from torch import nn
 
-__all__ = ["Forecaster"]
+    from recurra.data.series.series_set import Columns, SeriesSet
+    from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.forecast.results import Forecasts
 
-_log = logging.getLogger("recurra.forecast")
+__all__ = ["ForecastReading", "Forecaster"]
+
+_DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_SERIES_PLOTTED = 4
 
 
-class Forecaster(Estimator[ForecastSettings, ForecastRun]):
-    """A recurrent forecaster, global over all the series it is given.
+def _check_cell(name: str, value: str) -> None:
+    from recurra.cells import find_cell
 
-    Args:
-        horizon: steps to forecast.
-        **options: any other field of `ForecastSettings`, by name.
+    find_cell(value)
 
-    Raises:
-        ParameterError: for an unknown option, or a value out of its range.
+
+def _check_seasons(name: str, value: tuple[int, ...]) -> None:
+    if list(value) != sorted(set(value)):
+        raise ParameterError(name, "increasing lengths, each once", value)
+
+
+def _check_levels(name: str, value: tuple[float, ...]) -> None:
+    if list(value) != sorted(set(value)) or 0.5 not in value or not 0 < value[0] <= value[-1] < 1:
+        raise ParameterError(name, "increasing levels between 0 and 1, with 0.5 among them", value)
+
+
+def _check_frequency(name: str, value: str) -> None:
+    from recurra.data.series.frequency import Frequency
+
+    Frequency.parse(value)
+
+
+class ForecastReading(Options):
+    """The columns of a long table, and the frequency of its time stamps. Wide and .tsf files have no named columns."""
+
+    id_column: str | None = option(default="unique_id", help="which series a row belongs to")
+    time_column: str = option(default="ds", help="date, time or step")
+    target_column: str = option(default="y", help="what to forecast")
+    past: tuple[str, ...] = option(default=(), help="covariates that are known up to the present only", main=True)
+    known: tuple[str, ...] = option(default=(), help="covariates that are known for the future too", main=True)
+    static: tuple[str, ...] = option(default=(), help="attributes that do not vary within a series")
+    frequency: str | None = option(
+        default=None, check=_check_frequency, help="such as 15m, 1h, 1d, 1w or 1mo; inferred by default"
+    )
+
+    @property
+    def columns(self) -> "Columns":
+        """The names of the columns. Raises ParameterError if a column has two roles."""
+        from recurra.data.series.series_set import Columns
+
+        return Columns(self.id_column, self.time_column, self.target_column, self.past, self.known, self.static)
+
+
+@task("forecast")
+class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
+    """A recurrent forecaster of time series with intervals, global over all series of its training data.
+
+    Data are a long frame (polars or pandas, as Nixtla's tools take them), the path of a file (CSV, TSV, Parquet, wide
+    as in M4, .tsf), the name of a bundled sample (air_passengers, weather), or a `SeriesSet`. The last `folds` horizons
+    of each series are held out for `evaluate`; without validation data, the last horizons before these choose the best
+    weights.
 
     Example:
         >>> forecaster = Forecaster(horizon=28).fit(frame)
@@ -46,285 +80,316 @@ class Forecaster(Estimator[ForecastSettings, ForecastRun]):
     """
 
     noun = "forecaster"
-    settings_class = ForecastSettings
-    run_class = ForecastRun
-    _given: Any = None
+    Reading = ForecastReading
+    learned_class = ForecastLearned
 
-    def __init__(self, horizon: int, **options: Any) -> None:
-        columns = set(options) & {"past", "known", "static"}
-        hint = "Columns are named in fit(columns=Columns(...))." if columns else ""
-        self.settings = ForecastSettings.from_options({"horizon": horizon, **options}, hint)
+    horizon: int = option(at_least=1, help="steps to forecast", group="forecaster", main=True)
+    folds: int = option(
+        default=2,
+        at_least=0,
+        help="horizons at the end of each series that are held out for evaluation; 0: learn from everything",
+        group="forecaster",
+        main=True,
+    )
+    seasons: tuple[int, ...] = option(
+        default=(),
+        at_least=1,
+        check=_check_seasons,
+        help="lengths of the cycles in steps, shortest first; from the frequency by default",
+        group="forecaster",
+    )
+    context_length: int | None = option(
+        default=None,
+        at_least=2,
+        help="steps that the encoder reads; from the seasons and the horizon by default",
+        group="forecaster",
+    )
+    model: Literal["direct", "recursive"] = option(
+        default="direct",
+        help="an encoder-decoder that forecasts the whole horizon at once, or one step at a time from its own samples "
+        "(DeepAR, Salinas et al. 2020)",
+        group="network",
+        main=True,
+    )
+    cell: str = option(
+        default="lstm", check=_check_cell, help="name of a cell, or module:Class of your own", group="network"
+    )
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
+    hidden_size: int = option(default=96, at_least=1, help="units of each layer", group="network", main=True)
+    dropout: float = option(
+        default=0.0,
+        at_least=0,
+        at_most=1,
+        help="dropout on the outputs of the recurrent layers",
+        group="regularization",
+        main=True,
+    )
+    output: Literal["auto", "quantiles", "normal", "student_t", "negative_binomial"] = option(
+        default="auto",
+        help="quantiles (pinball loss) or the distribution to fit, negative_binomial for counts; auto is quantiles for "
+        "the direct model and student_t for the recursive one",
+        group="output",
+    )
+    quantiles: tuple[float, ...] = option(
+        default=_DECILES,
+        check=_check_levels,
+        help="levels of the quantiles to forecast, increasing, with 0.5 among them",
+        group="output",
+    )
+    conformal: bool = option(
+        default=False,
+        help="move the intervals so that they cover as they should on the validation windows (conformalized quantile "
+        "regression, Romano et al. 2019)",
+        group="output",
+        main=True,
+    )
+    sample_paths: int = option(
+        default=200,
+        at_least=1,
+        help="samples from which the quantiles of the recursive model, of student_t and of negative_binomial are taken",
+        group="output",
+    )
+    nonnegative: bool = option(default=False, help="raise forecasts below zero to zero", group="output")
+    calendar: bool = option(
+        default=True, help="use hour, weekday, month and so on, as the frequency allows", group="data"
+    )
+    holidays: str | None = option(
+        default=None,
+        help="code of a country whose public holidays are used, such as US; needs the extra forecast",
+        group="data",
+    )
+    validation_windows: int | None = option(
+        default=None,
+        at_least=0,
+        help="horizons at the end of each series to validate with; by default enough for a steady figure, within a "
+        "tenth of the data",
+        group="validation",
+    )
+    batch_size: int = option(default=64, at_least=1, help="windows of a step", group="training")
+    learning_rate: float = option(default=4e-3)
+    patience: int = option(default=5)
 
-    @property
-    def model(self) -> FittedModel:
-        """The trained model. Raises RunError where the forecaster is not fitted."""
-        return self._fitted().model
+    def check(self) -> None:
+        if self.model == "recursive" and self.output == "quantiles":
+            expected = "a distribution to sample from with model='recursive'"
+            raise ParameterError("output", expected, self.output, "Leave it at 'auto'.")
+        if self.conformal and self.validation_windows == 0:
+            expected = "at least 1 with conformal intervals, which are fitted there"
+            raise ParameterError("validation_windows", expected, 0)
 
-    @property
-    def data(self) -> SeriesSet:
-        """The series given to `fit`, those steps held out included."""
-        return self._fitted().data
+    def read(self, source: Any, y: Any, reading: ForecastReading, labelled: bool) -> "SeriesSet":
+        from pathlib import Path
 
-    @property
-    def held_out(self) -> int:
-        """Steps at the end of each series given to `fit` that it did not learn from."""
-        return self._fitted().held_out
+        from recurra.data import samples
+        from recurra.data.series.frame import series_from_frame
+        from recurra.data.series.frequency import Frequency
+        from recurra.data.series.read import read_series
+        from recurra.data.series.series_set import SeriesSet
 
-    def fit(
+        if y is not None:
+            raise ParameterError("y", "None, as the target is a column of the data", type(y).__name__)
+        if isinstance(source, SeriesSet):
+            return source
+        frequency = Frequency.parse(reading.frequency) if reading.frequency else None
+        if isinstance(source, str | Path):
+            path = samples.path(source) if isinstance(source, str) and source in samples.names() else source
+            return read_series(path, reading.columns, frequency)
+        return series_from_frame(source, reading.columns, frequency)
+
+    def complete(self, reading: ForecastReading, data: "SeriesSet") -> ForecastReading:
+        # A run of a single series without an id also reads files that have one.
+        columns = data.columns
+        return ForecastReading(
+            id_column=columns.id or ForecastReading().id_column,
+            time_column=columns.time,
+            target_column=columns.target,
+            past=columns.past,
+            known=columns.known,
+            static=columns.static,
+            frequency=str(data.frequency),
+        )
+
+    def describe(self, training: "SeriesSet", validation: "SeriesSet | None") -> str:
+        from recurra.tasks.forecast.training import window_shape
+
+        shortest, longest = int(training.lengths.min()), int(training.lengths.max())
+        size = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
+        held = f"; the last {self.folds * self.horizon} of each are held out for evaluation" if self.folds else ""
+        seasons = window_shape(self, training).seasons
+        cycles = f"season{'s' if len(seasons) > 1 else ''} {', '.join(map(str, seasons))}"
+        if seasons == (1,):
+            cycles = "no season (--seasons gives one)"
+        count = "1 series" if len(training) == 1 else f"{len(training):,} series"
+        return f"{count} of {size} steps, frequency {training.frequency}, {cycles}{held}"
+
+    def learn(self, training: "SeriesSet", validation: "SeriesSet | None") -> ForecastLearned:
+        from recurra.tasks.forecast.training import learn
+
+        return learn(self, training)
+
+    def network(self, learned: ForecastLearned) -> "nn.Module":
+        from recurra.cells import find_cell
+        from recurra.models.forecasting.heads import make_head
+        from recurra.models.forecasting.network import make_network
+        from recurra.tasks.forecast.model import output_of
+
+        return make_network(
+            self.model,
+            find_cell(self.cell),
+            shape=learned.shape,
+            sizes=learned.sizes,
+            cardinalities=learned.encoding.cardinalities,
+            hidden_size=self.hidden_size,
+            num_layers=self.num_layers,
+            dropout=self.dropout,
+            output_size=make_head(output_of(self.model, self.output), self.quantiles).size,
+        )
+
+    def objective(
         self,
-        data: Any,
-        columns: Columns | None = None,
-        frequency: str | None = None,
-        held_out: int = 0,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        tensorboard: bool = False,
-        progress: bool | None = None,
-    ) -> Self:
-        """Train on series.
+        fitted: "Fitted[ForecastLearned, nn.Module]",
+        training: "SeriesSet",
+        validation: "SeriesSet | None",
+    ) -> "Objective":
+        from recurra.tasks.forecast.training import make_objective
 
-        Args:
-            data: a long frame (polars or pandas), the path of a file (CSV, Parquet, wide M4 CSV, .tsf), or a
-                `SeriesSet`.
-            columns: names of the frame's columns, by default `unique_id`, `ds` and `y`.
-            frequency: such as "1h" or "1mo"; inferred where None.
-            held_out: steps at the end of each series not to learn from, for a backtest.
-            folder: where the run is kept while it trains, so that it can be resumed; None to keep it in memory.
-            resume: go on with the run in `folder`.
-            tensorboard: also log to TensorBoard.
-            progress: show a bar; None shows one only in a terminal.
+        return make_objective(self, fitted, validation)
 
-        Returns:
-            The forecaster itself.
+    def finish(
+        self,
+        fitted: "Fitted[ForecastLearned, nn.Module]",
+        training: "SeriesSet",
+        validation: "SeriesSet | None",
+    ) -> ForecastLearned:
+        from recurra.tasks.forecast.training import fit_margins
 
-        Raises:
-            DataError: where the data cannot be used; the message names the series, the row and the way out.
-            RunError: where the folder already holds a run, or has none to resume.
-            TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved.
-        """
-        if held_out < 0:
-            raise ParameterError("held_out", "a number of steps", held_out)
-        series = as_series(data, columns, frequency)
-        path = None if folder is None else Path(folder)
-        _check_held_out(series, held_out)
-        seen = series.until(held_out)
-        preparation = prepare(seen, self.settings)
-        run = ForecastRun(preparation.model, series, held_out)
-        resume = self._kept_run(path, resume, run) is not None
-        trainer = make_trainer(preparation, path, tensorboard, progress)
-        fit_margins = partial(run.model.fit_margins, seen, preparation.rows, preparation.origins)
-        self._train(run, trainer, path, resume, fit_margins if self.settings.conformal else None)
-        self._given = data
-        return self
+        return fit_margins(self, fitted, validation) if self.conformal else fitted.learned
 
-    def predict(
+    @verb("forecast the horizon after the end of each series")
+    def predictions(
         self,
         data: Any = None,
-        future: Any = None,
-        columns: Columns | None = None,
-        frequency: str | None = None,
-    ) -> Any:
+        *,
+        reading: ForecastReading | None = None,
+        future: Annotated[Any, Option(help="file of the known covariates after the end of each series")] = None,
+        picture: Annotated[Any, Option(help="PNG file that shows the forecasts")] = None,
+        series: Annotated[tuple[str, ...], Option(help="ids of the series in the picture; the first by default")] = (),
+    ) -> "Forecasts":
         """Forecast the horizon after the end of each series.
 
+        `predict` returns a long frame of the kind that came in: id, stamp, `forecast` (the median) and a column a
+        quantile, such as `q0.1`.
+
         Args:
-            data: newer observations, or other series; anything `fit` takes. The series of `fit` where None.
-            future: the known covariates after the end of each series, as a long frame or a file; needed where
+            data: newer observations or other series, anything that `fit` takes; None: the series of `fit`.
+            reading: how a file or frame is read; None: as in training.
+            future: the known covariates after the end of each series, as a long frame or a file. They are needed if
                 there are any, unless `data` has them in rows without a target.
-            columns: as for `fit`; those of `fit` where None.
-            frequency: as for `fit`; that of `fit` where None.
-
-        Returns:
-            A long frame, of the kind given: id, stamp, `forecast` (the median) and a column a quantile, `q0.1`.
+            picture: a PNG file to plot forecasts into.
+            series: ids of the series to plot; empty: the first four.
 
         Raises:
-            DataError: where data or future covariates do not fit.
+            DataError: data or future covariates do not fit.
         """
-        _, _, frame = self.forecast(data, future, columns, frequency)
-        return like(frame, self._given if data is None else data)
+        from recurra.tasks.forecast.results import make_forecasts
+        from recurra.tasks.forecast.training import model_of
 
-    def forecast(
+        model = model_of(self)
+        forecasts = make_forecasts(model, self._series(data, reading), future)
+        plotted = [forecasts.series[one].id for one in series] or forecasts.series.ids[:_SERIES_PLOTTED]
+        if picture is not None:
+            forecasts.plot(picture, plotted)
+        return forecasts
+
+    @verb("test a trained run beside simple baselines")
+    def evaluate(
         self,
         data: Any = None,
-        future: Any = None,
-        columns: Columns | None = None,
-        frequency: str | None = None,
-    ) -> tuple[SeriesSet, np.ndarray, pl.DataFrame]:
-        """As `predict`: the series forecast, their quantiles (N, T, Q), and both as a polars frame."""
-        series = self._series_like_fit(data, columns, frequency)
-        if isinstance(future, str | Path):
-            series = attach_future_file(series, future)
-        elif future is not None:
-            series = attach_future(series, future)
-        self._check_future(series)
-        quantiles = self.model.quantiles(series, np.arange(len(series)), series.lengths)
-        return series, quantiles, forecast_frame(series, quantiles, self.settings.quantiles)
-
-    def cross_validation(
-        self,
-        data: Any = None,
-        folds: int = 3,
-        step: int | None = None,
-        refit: bool = False,
-        columns: Columns | None = None,
-        frequency: str | None = None,
+        *,
+        reading: ForecastReading | None = None,
+        folds: Annotated[
+            int | None, Option(help="forecasts of each series; as many as were held out by default", at_least=1)
+        ] = None,
+        step: Annotated[int | None, Option(help="steps between origins; the horizon by default", at_least=1)] = None,
+        refit: Annotated[bool, Option(help="train anew before each fold, on what is before it")] = False,
+        test: Annotated[Any, Option(help="file with what followed the training data, such as M4's test files")] = None,
+        series: Annotated[
+            tuple[str, ...], Option(help="ids of the series in the picture; by default from the best to the worst")
+        ] = (),
         progress: bool | None = None,
-    ) -> Backtest:
-        """A rolling-origin backtest beside naive and seasonal naive.
+    ) -> "Evaluation":
+        """Backtest from rolling origins, beside naive and seasonal naive.
+
+        sMAPE and MASE are means over forecasts; the other measures take all steps together.
 
         Args:
-            data: anything `fit` takes; the series of `fit` where None.
-            folds: forecasts of each series; the last ends with the series.
-            step: steps between their origins; the horizon where None.
-            refit: train anew before each fold on what is before it; needs no `fit` before. Without it the forecaster
-                as fitted is tested, which must then not have seen what it is to forecast.
-            columns: as for `fit`.
-            frequency: as for `fit`.
-            progress: show a bar for each training; None shows one only in a terminal.
+            data: other series or newer observations, anything that `fit` takes; None: the series of `fit`.
+            reading: how a file or frame is read; None: as in training.
+            folds: forecasts of each series; the last one ends with the series. None: as many as `fit` held out, or one.
+            step: steps between their origins; None: the horizon.
+            refit: train anew before each fold on what is before it, which needs no `fit`. Without it the forecaster as
+                fitted is tested, which must then not have seen what it is to forecast.
+            test: a file with what followed the series of `fit`, such as M4's test files.
+            series: ids of the series in the picture; empty: four, spread from the best forecast to the worst.
+            progress: show progress of each training of `refit`; None: the trainer decides by the terminal.
 
         Raises:
-            DataError: where no series is long enough, or the forecaster has seen what it is to forecast.
+            DataError: no series is long enough, or the forecaster has seen what it is to forecast.
+            RunError: it is not fitted, or training held nothing out.
         """
-        if folds < 1:
-            raise ParameterError("folds", "at least 1", folds)
-        step = self.settings.horizon if step is None else step
-        if step < 1:
-            raise ParameterError("step", "at least 1", step)
+        from recurra.tasks.forecast.results import make_evaluation
+        from recurra.tasks.forecast.training import model_of, refitted
+
+        if test is not None:
+            if any(value is not None for value in (data, folds, step)) or refit:
+                raise ParameterError("test", "no folds, step, refit or data beside it", str(test))
+            return make_evaluation(model_of(self).continued(test), series)
+        step = self.horizon if step is None else step
         if refit:
-            like_fit = self._run is not None or data is None
-            read = self._series_like_fit if like_fit else as_series
-            series = read(data, columns, frequency)
-            return self._backtest_refitted(series, folds, step, progress)
-        series = self._series_like_fit(data, columns, frequency)
-        shape = self.model.shape
-        plan = plan_folds(series, shape.horizon, folds, step, shape.least_origin)
-        self._check_unseen(series, plan)
-        return self._backtest(series, plan)
+            if data is not None and self._fitted is None:
+                read = self.read(data, None, reading or ForecastReading(), True)
+            else:
+                read = self._series(data, reading)
+            return make_evaluation(refitted(self, read, folds or self.folds or 1, step, progress), series)
+        model = model_of(self)
+        folds = model.folds_to_test(folds, data is not None)
+        return make_evaluation(model.rolling(self._series(data, reading), folds, step), series)
 
-    def backtest_continuation(self, path: str | Path) -> Backtest:
-        """Forecast what follows the series of `fit`, the truth being in a file of the same form (M4's test files).
+    @verb("see inside a trained run: gradients through time, gates, memory, as one page")
+    def view(
+        self,
+        data: Any = None,
+        *,
+        reading: ForecastReading | None = None,
+        series: Annotated[str | None, Option(help="id of the series; by default all, the first plotted")] = None,
+        name: str = "",
+    ) -> "View":
+        """Inspect the network on windows of the series, the steps held out included.
+
+        The loss is that of training at the last step of the horizon; the output attributed is the centre of the
+        forecast there. The first window is the one that is plotted: the last of its series.
+
+        Args:
+            data: other series, anything that `fit` takes; None: the series of `fit`.
+            reading: how a file or frame is read; None: as in training.
+            series: id of the series to show; None: all of them, the first plotted.
+            name: of the run, for the page.
 
         Raises:
-            DataError: where the file does not continue the series, or by fewer steps than the horizon.
+            DataError: there is no such series, or none is long enough.
         """
-        data = self._fitted().data
-        longer = continuation(data, path)
-        horizon = self.settings.horizon
-        short = [s.id for s, before in zip(longer, data, strict=True) if len(s) < len(before) + horizon]
-        if short:
-            raise DataError(f"{path}: series {short[0]!r} is continued by fewer steps than the horizon of {horizon}")
-        rows = np.arange(len(data))
-        return self._backtest(longer, Folds(rows, data.lengths, np.zeros(len(data), int), {}))
+        from recurra.tasks.forecast.training import model_of
+        from recurra.tasks.forecast.view import view
 
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        forecaster = super().load(folder)
-        run = forecaster._fitted()
-        if run.model.settings.conformal and run.model.margins is None:
-            # Training was cut short before the intervals were fitted; what they need is in the run.
-            seen = run.data.until(run.held_out)
-            preparation = prepare(seen, run.model.settings)
-            run.model.fit_margins(seen, preparation.rows, preparation.origins)
-        return forecaster
+        return view(model_of(self), self._series(data, reading), series, name)
 
-    def _series_like_fit(self, data: Any, columns: Columns | None, frequency: str | None) -> SeriesSet:
-        run = self._fitted()
+    def _series(self, data: Any, reading: ForecastReading | None) -> "SeriesSet":
+        """Series for a verb. Raises DataError if frequency or covariates are others than those of training."""
+        learned = self.fitted.learned
         if data is None:
-            return run.data
-        if columns is None:
-            # A run of a single series without an id also reads files that have one.
-            columns = replace(run.data.columns, id=run.data.columns.id or Columns.id)
-        series = as_series(data, columns, frequency or str(run.model.frequency))
-        if series.frequency != run.model.frequency:
-            raise DataError(
-                f"{series.source}: expected the frequency trained on, {run.model.frequency}, got {series.frequency}"
-            )
-        for role in ("past", "known", "static"):
-            expected, got = tuple(getattr(run.data.columns, role)), tuple(getattr(series.columns, role))
-            if expected != got:
-                raise DataError(
-                    f"{series.source}: expected the {role} covariates trained on ({', '.join(expected) or 'none'}), "
-                    f"got {', '.join(got) or 'none'}"
-                )
+            return learned.data
+        if reading is not None and reading.frequency is None:
+            reading = reading.replaced(frequency=str(learned.data.frequency))
+        series = self.data_for(data, None, reading)
+        learned.check_like(series)
         return series
-
-    def _check_future(self, series: SeriesSet) -> None:
-        missing = future_rows_missing(series, self.settings.horizon) if series.columns.known else []
-        if missing:
-            name, have, need = missing[0]
-            others = f" (and {len(missing) - 1} other series lack some)" if len(missing) > 1 else ""
-            raise DataError(
-                f"{series.source}: series {name!r} has {have} of {need} future rows of the known covariates "
-                f"({', '.join(series.columns.known)}){others}. Give them with --future FILE (future= in Python), or as "
-                "rows without a target at the end."
-            )
-
-    def _check_unseen(self, series: SeriesSet, plan: Folds) -> None:
-        until = self.model.trained_until
-        for row, origin in zip(plan.rows, plan.origins, strict=True):
-            one = series.series[row]
-            last: Any = series.stamps(one)[origin - 1]
-            if one.id in until and int(np.asarray(last).astype(np.int64)) < until[one.id]:
-                raise DataError(
-                    f"{series.source}: series {one.id!r}: a fold would forecast after {stamp_text(last)}, but "
-                    "training saw later steps, and the backtest would flatter. Hold more out in training (--folds, "
-                    "held_out in Python), use fewer folds or newer data, or train before each fold (--refit, "
-                    "refit=True in Python)."
-                )
-
-    def _backtest(self, series: SeriesSet, plan: Folds) -> Backtest:
-        def forecast(rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
-            return self.model.quantiles(series, rows, origins)
-
-        shape = self.model.shape
-        return run_backtest(series, plan, forecast, shape.horizon, shape.seasons[0], self.settings.quantiles)
-
-    def _backtest_refitted(self, series: SeriesSet, folds: int, step: int, progress: bool | None) -> Backtest:
-        horizon = self.settings.horizon
-        first = series.until((folds - 1) * step + horizon)
-        if not len(first):
-            raise DataError(f"{series.source}: no series is long enough for {folds} folds {step} steps apart")
-        shape = prepare(first, self.settings).model.shape
-        plan = plan_folds(series, horizon, folds, step, shape.least_origin)
-
-        def forecast(rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
-            quantiles = np.empty((len(rows), horizon, len(self.settings.quantiles)))
-            for fold in range(folds):
-                windows = np.flatnonzero(plan.numbers == fold)
-                if not len(windows):
-                    continue
-                seen = series.until((folds - 1 - fold) * step + horizon)
-                trained = Forecaster.from_settings(self.settings).fit(seen, progress=progress)
-                quantiles[windows] = trained.model.quantiles(series, rows[windows], origins[windows])
-            return quantiles
-
-        return run_backtest(series, plan, forecast, horizon, shape.seasons[0], self.settings.quantiles)
-
-
-def as_series(data: Any, columns: Columns | None, frequency: str | None) -> SeriesSet:
-    """Series from whatever a user has: a `SeriesSet`, a path, or a frame.
-
-    Raises:
-        DataError: where they cannot be used.
-        ParameterError: for an unknown frequency.
-    """
-    if isinstance(data, SeriesSet):
-        return data
-    parsed = Frequency.parse(frequency) if frequency else None
-    if isinstance(data, str | Path):
-        return read_series(data, columns or Columns(), parsed)
-    return series_from_frame(data, columns or Columns(), parsed)
-
-
-def _check_held_out(series: SeriesSet, held_out: int) -> None:
-    """Name the series that holding out leaves nothing of; they are not learned from, but can still be forecast."""
-    gone = [one.id for one in series if len(one) <= held_out]
-    if not gone:
-        return
-    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-    message = (
-        f"{series.source}: series {gone[0]!r}{more}: no steps are left to learn from with {held_out} steps held out. "
-        "Hold out fewer (--folds, held_out in Python) or shorten the horizon."
-    )
-    if len(gone) == len(series):
-        raise DataError(message)
-    _log.warning("%s", message)

@@ -1,128 +1,159 @@
-"""A trained forecaster as it computes: from series and origins to quantiles."""
+"""A fitted forecaster as it computes: from series and origins to quantiles."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from recurra.data.series.frequency import Frequency
+from recurra.data.series.read import continuation
 from recurra.data.series.series_set import SeriesSet
-from recurra.tasks.forecast.conformal import apply_margins, fit_margins
-from recurra.tasks.forecast.covariates import CovariateEncoding
-from recurra.tasks.forecast.heads import Head
-from recurra.tasks.forecast.network import forecast_quantiles, make_network
-from recurra.tasks.forecast.normalization import normalize
-from recurra.tasks.forecast.settings import ForecastSettings
-from recurra.tasks.forecast.windows import Window, Windows, WindowShape
-from recurra.training.device import usable_device
+from recurra.data.series.stamps import stamp_text
+from recurra.data.series.windows import Window, Windows
+from recurra.errors import DataError, RunError
+from recurra.models.forecasting.conformal import apply_margins, fit_margins
+from recurra.models.forecasting.heads import make_head
+from recurra.models.forecasting.network import forecast_quantiles
+from recurra.models.forecasting.normalization import normalize
+from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
 
-__all__ = ["FittedModel", "empty_window", "input_sizes"]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recurra.task import Fitted
+    from recurra.tasks.forecast.learned import ForecastLearned
+
+__all__ = ["ForecastModel", "output_of"]
 
 _ROWS_AT_ONCE = 4096
 
 
-@dataclass
-class FittedModel:
-    """Everything a forecast needs, beyond the series.
+class ForecastModel:
+    """A network with the head, windows and margins that make its outputs forecasts.
+
+    Args:
+        fitted: the network, its options, and what was learned without gradients.
 
     Attributes:
-        settings: of the forecaster.
-        frequency: of the training data.
-        encoding: of the covariates.
-        shape: of the windows.
-        sizes: of the inputs, by part of a window.
-        trained_until: by series, the last stamp that training saw, in microseconds or steps.
-        margins: of conformal intervals; None where not used or not fitted yet.
+        learned: what was learned without gradients.
+        levels: of the quantiles (Q,).
+        margins: of conformal intervals; None: they are not moved.
     """
 
-    settings: ForecastSettings
-    frequency: Frequency
-    encoding: CovariateEncoding
-    shape: WindowShape
-    sizes: dict[str, int]
-    trained_until: dict[str, int]
-    margins: list[float] | None = None
-    network: nn.Module = field(init=False)
-    head: Head = field(init=False)
+    def __init__(self, fitted: "Fitted[ForecastLearned, nn.Module]") -> None:
+        self.learned, self.network, self.device = fitted.learned, fitted.network, fitted.device
+        self.options = fitted.options
+        self.shape, self.margins = self.learned.shape, self.learned.margins
+        self.levels: tuple[float, ...] = tuple(self.options["quantiles"])
+        self.head = make_head(output_of(self.options["model"], self.options["output"]), self.levels)
 
-    def __post_init__(self) -> None:
-        self.device = usable_device(self.settings.device)
-        example = empty_window(self.shape, self.sizes)
-        network, self.head = make_network(self.settings, self.shape, example, self.encoding.cardinalities)
-        self.network = network.to(self.device)
+    def windows(self, data: SeriesSet) -> Windows:
+        """The series as the network reads them."""
+        return Windows(data, self.learned.encoding, self.shape)
 
     def quantiles(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """Forecasts (N, T, Q) for series `rows` (N,) of the data from `origins` (N,), counts of steps seen."""
         found, scales = [], []
-        windows = Windows(data, self.encoding, self.shape)
+        windows, options = self.windows(data), self.options
         self.network.eval()
         for part in self._batches(len(rows)):
             window = windows.cut(rows[part], origins[part])
-            scales.append(normalize(window.history, self.shape.seasons[0]).scale.squeeze(1).numpy())
-            values = forecast_quantiles(self.network, self.head, window.to(self.device), self.settings)
+            scales.append(self._scale(window))
+            values = forecast_quantiles(
+                self.network,
+                self.head,
+                window.to(self.device),
+                self.levels,
+                options["sample_paths"],
+                options["seed"],
+            )
             found.append(values.double().cpu().numpy())
-        quantiles, scale = np.concatenate(found), np.concatenate(scales)
+        quantiles = np.concatenate(found)
         if self.margins is not None:
-            quantiles = apply_margins(quantiles, scale, self.settings.quantiles, self.margins)
-        return np.maximum(quantiles, 0.0) if self.settings.nonnegative else quantiles
+            quantiles = apply_margins(quantiles, np.concatenate(scales), self.levels, self.margins)
+        return np.maximum(quantiles, 0.0) if options["nonnegative"] else quantiles
 
-    def fit_margins(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> None:
+    def backtest(self, data: SeriesSet, folds: Folds) -> Backtest:
+        """Forecast from the origins of folds, whatever training saw."""
+
+        def forecast(rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
+            return self.quantiles(data, rows, origins)
+
+        return run_backtest(data, folds, forecast, self.shape.horizon, self.shape.seasons[0], self.levels)
+
+    def rolling(self, data: SeriesSet, folds: int, step: int) -> Backtest:
+        """Forecast from rolling origins.
+
+        Raises:
+            DataError: no series is long enough, or training saw what would be forecast.
+        """
+        plan = plan_folds(data, self.shape.horizon, folds, step, self.shape.least_origin)
+        self._check_unseen(data, plan)
+        return self.backtest(data, plan)
+
+    def continued(self, path: str | Path) -> Backtest:
+        """Forecast what follows the training series, whose truth is in a file of the same form (M4's test files).
+
+        Raises:
+            DataError: the file does not continue the series, or by fewer steps than the horizon.
+        """
+        data, horizon = self.learned.data, self.shape.horizon
+        longer = continuation(data, path)
+        short = [s.id for s, before in zip(longer, data, strict=True) if len(s) < len(before) + horizon]
+        if short:
+            raise DataError(f"{path}: series {short[0]!r} is continued by fewer steps than the horizon of {horizon}")
+        rows = np.arange(len(data))
+        return self.backtest(longer, Folds(rows, data.lengths, np.zeros(len(data), int), {}))
+
+    def folds_to_test(self, folds: int | None, other_data: bool) -> int:
+        """How many folds to test: those asked for, else those held out.
+
+        Raises:
+            RunError: training held nothing out, and there is nothing else to test on.
+        """
+        if folds is not None:
+            return folds
+        held_out = self.learned.held_out // self.shape.horizon
+        if not held_out and not other_data:
+            raise RunError(
+                "training held nothing out (folds=0), so that it has seen everything. Give what followed (--test FILE; "
+                "test=), newer data (--data FILE), or train before each fold (--refit; refit=True)."
+            )
+        return held_out or 1
+
+    def fit_margins(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> list[float]:
         """Fit the margins of conformal intervals on windows that training did not see."""
         self.margins = None
         quantiles = self.quantiles(data, rows, origins)
-        window = Windows(data, self.encoding, self.shape).cut(rows, origins)
-        scale = normalize(window.history, self.shape.seasons[0]).scale.squeeze(1).numpy()
-        self.margins = fit_margins(window.target.numpy(), quantiles, scale, self.settings.quantiles)
+        window = self.windows(data).cut(rows, origins)
+        self.margins = fit_margins(window.target.numpy(), quantiles, self._scale(window), self.levels)
+        return self.margins
 
-    def to_json(self) -> dict[str, Any]:
-        """All but the weights, as values for JSON."""
-        return {
-            "settings": asdict(self.settings),
-            "frequency": str(self.frequency),
-            "encoding": self.encoding.to_json(),
-            "shape": {"seasons": self.shape.seasons, "context": self.shape.context},
-            "sizes": self.sizes,
-            "trained_until": self.trained_until,
-            "margins": self.margins,
-        }
+    def _check_unseen(self, data: SeriesSet, plan: Folds) -> None:
+        until = self.learned.trained_until
+        for row, origin in zip(plan.rows, plan.origins, strict=True):
+            one = data.series[row]
+            last: Any = data.stamps(one)[origin - 1]
+            if one.id in until and int(np.asarray(last).astype(np.int64)) < until[one.id]:
+                raise DataError(
+                    f"{data.source}: series {one.id!r}: a fold would forecast after {stamp_text(last)}, but training "
+                    "saw later steps, and the backtest would flatter. Hold more out in training (--folds; folds=), use "
+                    "fewer folds or newer data, or train before each fold (--refit; refit=True)."
+                )
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "FittedModel":
-        """From what `to_json` gave; the weights are still to be loaded."""
-        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["settings"].items()}
-        shape = values["shape"]
-        return cls(
-            ForecastSettings(**settings),
-            Frequency.parse(values["frequency"]),
-            CovariateEncoding.from_json(values["encoding"]),
-            WindowShape(tuple(shape["seasons"]), shape["context"], settings["horizon"]),
-            values["sizes"],
-            values["trained_until"],
-            values["margins"],
-        )
+    def _scale(self, window: Window) -> np.ndarray:
+        return normalize(window.history, self.shape.seasons[0]).scale.squeeze(1).numpy()
 
     def _batches(self, count: int) -> Iterator[slice]:
-        paths = self.settings.sample_paths if self.settings.output_kind != "quantiles" else 1
+        sampled = output_of(self.options["model"], self.options["output"]) != "quantiles"
+        paths = self.options["sample_paths"] if sampled else 1
         size = max(1, _ROWS_AT_ONCE * 4 // paths) if paths > 1 else _ROWS_AT_ONCE // 8
         for start in range(0, count, size):
             yield slice(start, start + size)
 
 
-def input_sizes(window: Window) -> dict[str, int]:
-    """Features of each part of a window that depends on the data."""
-    return {name: getattr(window, name).shape[-1] for name in ("past", "known", "numbers", "categories")}
-
-
-def empty_window(shape: WindowShape, sizes: dict[str, int]) -> Window:
-    """One window of zeros, of these sizes."""
-    return Window(
-        torch.zeros(1, shape.history, dtype=torch.float64),
-        torch.zeros(1, shape.horizon, dtype=torch.float64),
-        torch.zeros(1, shape.context, sizes["past"]),
-        torch.zeros(1, shape.context + shape.horizon, sizes["known"]),
-        torch.zeros(1, sizes["numbers"]),
-        torch.zeros(1, sizes["categories"], dtype=torch.int64),
-    )
+def output_of(model: str, output: str) -> str:
+    """The kind of output, with "auto" resolved: quantiles for the direct model, student_t for the recursive one."""
+    if output != "auto":
+        return output
+    return "quantiles" if model == "direct" else "student_t"

@@ -1,4 +1,4 @@
-"""Pictures of forecasts: fan charts, error by horizon, the training curve."""
+"""Pictures of forecasts: fan charts, and the error by step of the horizon."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +10,10 @@ from matplotlib.figure import Figure
 
 from recurra.data.series.series_set import Series, SeriesSet
 from recurra.files import prepare_folder, write_atomically
+from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
 from recurra.tasks.forecast.backtest import Backtest
-from recurra.tasks.forecast.conformal import interval_pairs, nominal_percent
 
-__all__ = [
-    "draw_backtest_fans",
-    "draw_error_by_step",
-    "draw_forecast_fans",
-    "typical_series",
-]
+__all__ = ["plot_backtest", "plot_error_by_step", "plot_forecasts", "typical_series"]
 
 _BLUE, _GREY, _RED, _BLACK = "#1f5fa8", "#8a8a8a", "#c44536", "#222222"
 _HISTORY_HORIZONS = 4
@@ -32,7 +27,7 @@ def typical_series(backtest: Backtest, count: int) -> list[str]:
     return [ranked[round(place)] for place in places]
 
 
-def draw_backtest_fans(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
+def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
     """Each chosen series' last steps, with the forecasts of all its folds over the truth."""
     figure, axes = _panels(len(ids))
     rows = {series.id: row for row, series in enumerate(backtest.data)}
@@ -62,7 +57,7 @@ def draw_backtest_fans(backtest: Backtest, ids: Sequence[str], path: Path) -> No
     _save(figure, path)
 
 
-def draw_forecast_fans(
+def plot_forecasts(
     data: SeriesSet, quantiles: np.ndarray, levels: tuple[float, ...], ids: Sequence[str], path: Path
 ) -> None:
     """Each chosen series' last steps and its forecast (T, Q)."""
@@ -80,7 +75,7 @@ def draw_forecast_fans(
     _save(figure, path)
 
 
-def draw_error_by_step(backtest: Backtest, path: Path) -> None:
+def plot_error_by_step(backtest: Backtest, path: Path) -> None:
     """The mean absolute scaled error of each step of the horizon, by method."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     ax = figure.subplots()

@@ -1,6 +1,10 @@
-"""Forecasts as frames: the kind of frame that was given, polars or pandas."""
+"""Forecasts and evaluations, as frames, files and tables."""
 
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,74 +12,215 @@ import numpy as np
 import polars as pl
 import polars.selectors
 
+from recurra.data.series.future import attach_future, future_rows_missing
+from recurra.data.series.read import attach_future_file
 from recurra.data.series.series_set import SeriesSet
-from recurra.files import write_atomically
+from recurra.errors import DataError, ParameterError
+from recurra.files import prepare_folder, write_atomically
+from recurra.task import Evaluation, Predictions
+from recurra.task.results import Table
+from recurra.tasks.forecast.backtest import Backtest
+from recurra.tasks.forecast.model import ForecastModel
+from recurra.tasks.forecast.pictures import (
+    plot_backtest,
+    plot_error_by_step,
+    plot_forecasts,
+    typical_series,
+)
 
-__all__ = ["backtest_frame", "forecast_frame", "like", "write_frame"]
+__all__ = ["Forecasts", "make_evaluation", "make_forecasts"]
+
+_SERIES_PLOTTED = 4
+_LARGE = 1e4
 
 
-def forecast_frame(data: SeriesSet, quantiles: np.ndarray, levels: tuple[float, ...]) -> pl.DataFrame:
-    """Forecasts after the end of each series: id, stamp, `forecast` (the median), and a column a quantile, `q0.1`.
+@dataclass(frozen=True, eq=False)
+class Forecasts(Predictions[Any]):
+    """Forecasts of the horizon after the end of each series.
+
+    Attributes:
+        series: what was forecast.
+        quantiles: (N, T, Q).
+        levels: of the quantiles (Q,).
+    """
+
+    series: SeriesSet
+    quantiles: np.ndarray
+    levels: tuple[float, ...]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """Id, stamp, `forecast` (the median) and a column a quantile, such as `q0.1`."""
+        data, horizon = self.series, self.quantiles.shape[1]
+        stamps = np.concatenate([data.stamps(series, horizon)[-horizon:] for series in data])
+        names = {data.columns.id or "unique_id": np.repeat(data.ids, horizon).tolist(), data.columns.time: stamps}
+        return pl.DataFrame({**names, **_values(self.quantiles, self.levels)})
+
+    @property
+    def values(self) -> Any:
+        """The frame, as pandas if the series came as pandas."""
+        if self.series.library != "pandas":
+            return self.frame
+        import pandas as pd
+
+        return pd.DataFrame({column.name: column.to_numpy() for column in self.frame})
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        yield f"{self.quantiles.shape[1]:,} steps of {len(self.series):,} series\n"
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the frame as CSV or Parquet, by the ending of the path; see `Result.write`."""
+        path = Path(path)
+        if path.suffix not in (".csv", ".parquet"):
+            raise ParameterError("out", "a file ending in .csv or .parquet", str(path))
+        prepare_folder(path.parent)
+        if path.suffix == ".parquet":
+            write_atomically(path, lambda aside: self.frame.write_parquet(aside))
+        else:
+            write_atomically(path, lambda aside: self.frame.write_csv(aside, datetime_format=_style(self.frame)))
+        return [path]
+
+    def default_path(self, folder: Path) -> Path:
+        return folder / "forecast.csv"
+
+    def plot(self, path: str | Path, ids: Sequence[str]) -> None:
+        """Plot the last steps of series, by id, and their forecasts into a PNG file."""
+        plot_forecasts(self.series, self.quantiles, self.levels, ids, Path(path))
+
+
+def make_forecasts(model: ForecastModel, data: SeriesSet, future: Any) -> Forecasts:
+    """Forecast the horizon after the end of each series.
 
     Args:
-        data: N series.
-        quantiles: (N, T, Q).
-        levels: (Q,).
-    """
-    horizon = quantiles.shape[1]
-    stamps = np.concatenate([data.stamps(series, horizon)[-horizon:] for series in data])
-    names = {data.columns.id or "unique_id": np.repeat(data.ids, horizon).tolist(), data.columns.time: stamps}
-    return pl.DataFrame({**names, **_values(quantiles, levels)})
-
-
-def backtest_frame(
-    data: SeriesSet,
-    rows: np.ndarray,
-    origins: np.ndarray,
-    truth: np.ndarray,
-    quantiles: np.ndarray,
-    levels: tuple[float, ...],
-) -> pl.DataFrame:
-    """Forecasts of windows beside the truth: id, `cutoff` (the last stamp seen), stamp, truth, forecast, quantiles."""
-    horizon = truth.shape[1]
-    stamps = {row: data.stamps(data.series[row]) for row in np.unique(rows)}
-    names = {
-        data.columns.id or "unique_id": np.repeat([data.series[row].id for row in rows], horizon).tolist(),
-        "cutoff": np.repeat(
-            np.stack([stamps[row][origin - 1] for row, origin in zip(rows, origins, strict=True)]), horizon
-        ),
-        data.columns.time: np.concatenate(
-            [stamps[row][origin : origin + horizon] for row, origin in zip(rows, origins, strict=True)]
-        ),
-        data.columns.target: truth.ravel(),
-    }
-    return pl.DataFrame({**names, **_values(quantiles, levels)})
-
-
-def like(frame: pl.DataFrame, given: Any) -> Any:
-    """The frame as pandas where what was given is pandas, else as it is."""
-    if type(given).__module__.partition(".")[0] != "pandas":
-        return frame
-    import pandas as pd
-
-    return pd.DataFrame({column.name: column.to_numpy() for column in frame})
-
-
-def write_frame(frame: pl.DataFrame, path: Path) -> None:
-    """Write a frame whole, as its path ends: `.parquet`, else CSV. Stamps at midnight throughout are written as dates.
+        model: fitted.
+        data: the series.
+        future: the known covariates after the end of each series, as a long frame or a file; None: `data` has them.
 
     Raises:
-        RunError: where the file cannot be written.
+        DataError: known covariates are missing, or do not fit.
     """
-    if path.suffix == ".parquet":
-        write_atomically(path, lambda aside: frame.write_parquet(aside))
-        return
-    stamps = frame.select(pl.selectors.datetime())
+    if isinstance(future, str | Path):
+        data = attach_future_file(data, future)
+    elif future is not None:
+        data = attach_future(data, future)
+    missing = future_rows_missing(data, model.shape.horizon) if data.columns.known else []
+    if missing:
+        name, have, need = missing[0]
+        others = f" (and {len(missing) - 1} other series lack some)" if len(missing) > 1 else ""
+        raise DataError(
+            f"{data.source}: series {name!r} has {have} of {need} future rows of the known covariates "
+            f"({', '.join(data.columns.known)}){others}. Give them with --future FILE (future= in Python), or as rows "
+            "without a target at the end."
+        )
+    return Forecasts(data, model.quantiles(data, np.arange(len(data)), data.lengths), model.levels)
+
+
+def make_evaluation(backtest: Backtest, ids: Sequence[str] = ()) -> Evaluation:
+    """A backtest as an evaluation.
+
+    Args:
+        backtest: forecasts beside the truth.
+        ids: of the series in the picture; empty: four, spread from the best forecast to the worst.
+
+    Raises:
+        DataError: there is no such series, or it has no forecast.
+    """
+    data = backtest.data
+    for name in ids:
+        if data[name].id not in backtest.by_series:
+            raise DataError(f"{data.source}: series {name!r} is too short for a forecast to plot")
+    methods = {method: _finite(measures) for method, measures in backtest.overall.items()}
+    names = list(backtest.overall["model"])
+    large = any(abs(measures.get("MAE", 0)) >= _LARGE for measures in methods.values())
+    size = ",.0f" if large else ".4g"
+    by_series = [
+        (name, method, *(_number(measures.get(score)) for score in names))
+        for name, methods_of in backtest.by_series.items()
+        for method, measures in methods_of.items()
+    ]
+    id_column = data.columns.id or "unique_id"
+    return Evaluation(
+        title=f"backtest: {len(backtest.truth):,} forecasts of {backtest.truth.shape[1]:,} steps, "
+        f"{len(backtest.by_series):,} series, season {backtest.season}",
+        methods=methods,
+        main=next((name for name in ("MASE", "wQL") if name in methods["model"]), "MAE"),
+        formats={"MAE": size, "RMSE": size, "sMAPE": ".4g", "MASE": ".4g", "wQL": ".4g"},
+        losses=frozenset({"MAE", "RMSE", "sMAPE", "MASE", "wQL"}),
+        tables={
+            "by_series": Table((id_column, "method", *names), by_series),
+            "forecasts": _forecast_table(backtest),
+        },
+        notes=_notes(backtest),
+        facts={
+            "interval_coverage_by_nominal_percent": _finite(backtest.interval_coverage),
+            "season": backtest.season,
+            "windows": len(backtest.truth),
+            "folds_of_short_series": backtest.folds.short,
+            "error_by_step": {
+                method: [_json_number(value) for value in steps] for method, steps in backtest.by_step.items()
+            },
+        },
+        pictures={
+            "forecasts": partial(plot_backtest, backtest, ids or typical_series(backtest, _SERIES_PLOTTED)),
+            "error_by_step": partial(plot_error_by_step, backtest),
+        },
+    )
+
+
+def _forecast_table(backtest: Backtest) -> Table:
+    """Forecasts of windows beside the truth: id, `cutoff` (the last stamp seen), stamp, truth, forecast, quantiles."""
+    data, folds, horizon = backtest.data, backtest.folds, backtest.truth.shape[1]
+    stamps = {row: data.stamps(data.series[row]) for row in np.unique(folds.rows)}
+    windows = list(zip(folds.rows, folds.origins, strict=True))
+    frame = pl.DataFrame(
+        {
+            data.columns.id or "unique_id": np.repeat([data.series[row].id for row, _ in windows], horizon).tolist(),
+            "cutoff": np.repeat(np.stack([stamps[row][origin - 1] for row, origin in windows]), horizon),
+            data.columns.time: np.concatenate([stamps[row][origin : origin + horizon] for row, origin in windows]),
+            data.columns.target: pl.Series(backtest.truth.ravel()).fill_nan(None),
+            **_values(backtest.quantiles, backtest.levels),
+        }
+    )
+    written = frame.with_columns(polars.selectors.datetime().dt.strftime(_style(frame)))
+    return Table(tuple(written.columns), written.rows())
+
+
+def _notes(backtest: Backtest) -> list[str]:
+    notes = []
+    unscaled = int(np.isnan(backtest.scales).sum())
+    if unscaled:
+        notes.append(
+            f"MASE leaves out {unscaled:,} forecasts of series that never changed from season to season before."
+        )
+    short = backtest.folds.short
+    if short:
+        shown = ", ".join(f"{name!r} ({have})" for name, have in list(short.items())[:5])
+        more = ", ..." if len(short) > 5 else ""
+        folds = int(backtest.folds.numbers.max()) + 1
+        notes.append(f"Too short for all {folds} folds, with those they have: {shown}{more}.")
+    return notes
+
+
+def _style(frame: pl.DataFrame) -> str:
+    """How stamps are written: as dates if they are at midnight throughout."""
+    stamps = frame.select(polars.selectors.datetime())
     daily = all((column.dt.time() == time(0)).all() for column in stamps)
-    style = "%Y-%m-%d" if daily else "%Y-%m-%d %H:%M:%S"
-    write_atomically(path, lambda aside: frame.write_csv(aside, datetime_format=style))
+    return "%Y-%m-%d" if daily else "%Y-%m-%d %H:%M:%S"
 
 
 def _values(quantiles: np.ndarray, levels: tuple[float, ...]) -> dict[str, np.ndarray]:
     values = {"forecast": quantiles[..., levels.index(0.5)].ravel()}
     return values | {f"q{level:g}": quantiles[..., k].ravel() for k, level in enumerate(levels)}
+
+
+def _finite(measures: dict[str, float]) -> dict[str, float]:
+    """The measures that there are: NaN is no JSON."""
+    return {name: float(value) for name, value in measures.items() if math.isfinite(value)}
+
+
+def _json_number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float | str:
+    return "" if value is None or not math.isfinite(value) else float(value)

@@ -1,79 +1,52 @@
 """Look inside a trained forecaster."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recurra import inspection
 from recurra.data.series.series_set import SeriesSet
 from recurra.data.series.stamps import stamp_text
+from recurra.data.series.windows import Window
 from recurra.errors import DataError
-from recurra.inspection import Inspection, Words, report_inspection
-from recurra.tasks.forecast.fitted import FittedModel
-from recurra.tasks.forecast.forecaster import Forecaster
-from recurra.tasks.forecast.network import mean_loss
-from recurra.tasks.forecast.normalization import normalize
-from recurra.tasks.forecast.windows import Window, Windows
+from recurra.inspection import Words
+from recurra.models.forecasting.network import mean_loss
+from recurra.models.forecasting.normalization import normalize
+from recurra.task import View
+from recurra.tasks.forecast.model import ForecastModel
 
-__all__ = ["inspect", "inspect_forecaster"]
+__all__ = ["view"]
 
 _MOST_WINDOWS = 32
 
 
-def inspect(folder: Path, series: str | None = None, out: Path | None = None) -> str:
-    """Inspect a run, and write the page, its pictures and tables.
+def view(model: ForecastModel, data: SeriesSet, series: str | None, name: str) -> View:
+    """What `inspect` shows: windows of the series, the first of which is plotted.
 
     Args:
-        folder: of the run.
-        series: id of the series to look at; all of them, the first drawn, where None.
-        out: where they go; `inspection` in the run where None.
-
-    Returns:
-        What to print.
-
-    Raises:
-        RunError: where the folder is no such run.
-        DataError: where there is no such series, or none is long enough.
-    """
-    found = inspect_forecaster(Forecaster.load(folder), series, str(folder))
-    return report_inspection(found, folder / "inspection" if out is None else out)
-
-
-def inspect_forecaster(forecaster: Forecaster, series: str | None = None, name: str = "") -> Inspection:
-    """Inspect a fitted forecaster on windows of the data given to `fit`, those steps held out included.
-
-    The loss is that of training at the last step of the horizon; the output attributed is the centre of the forecast
-    there. The first window is the one that is drawn: the last of the series.
-
-    Args:
-        forecaster: fitted.
-        series: id of the series; all of them, the first drawn, where None.
+        model: fitted.
+        data: the series.
+        series: id of the series; None: all of them.
         name: of the run, for the page.
 
     Raises:
-        RunError: where it is not fitted.
-        DataError: where there is no such series, or none is long enough.
+        DataError: there is no such series, or none is long enough.
     """
-    model, data = forecaster.model, forecaster.data
     rows, origins = _windows(model, data, series)
-    window = Windows(data, model.encoding, model.shape).cut(rows, origins).to(model.device)
-    words = _words(model, data, int(rows[0]), int(origins[0]), len(rows), window, name)
-    return inspection.inspect(
-        model.network,
-        window,
+    window = model.windows(data).cut(rows, origins).to(model.device)
+    return View(
+        (window,),
+        _words(model, data, int(rows[0]), int(origins[0]), len(rows), window, name),
         loss=_last_step_loss(model, window),
         output=lambda output: output[0][0][:, -1, 0],
         reads="recurrent",
-        words=words,
     )
 
 
-def _windows(model: FittedModel, data: SeriesSet, name: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Series and origins of windows whose last step was observed, the one to draw first."""
+def _windows(model: ForecastModel, data: SeriesSet, name: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Series and origins of windows whose last step was observed, the one to plot first."""
     shape = model.shape
     found: list[tuple[int, int]] = []
     for row, series in enumerate(data):
@@ -93,7 +66,7 @@ def _windows(model: FittedModel, data: SeriesSet, name: str | None) -> tuple[np.
     return chosen[:, 0], chosen[:, 1]
 
 
-def _last_step_loss(model: FittedModel, window: Window) -> Callable[[Any], Tensor]:
+def _last_step_loss(model: ForecastModel, window: Window) -> Callable[[Any], Tensor]:
     def loss(output: Any) -> Tensor:
         raw, units = output[0]
         # Without the steps before, which count as missing. The recursive network also forecasts its context.
@@ -105,19 +78,19 @@ def _last_step_loss(model: FittedModel, window: Window) -> Callable[[Any], Tenso
 
 
 def _words(
-    model: FittedModel, data: SeriesSet, row: int, origin: int, windows: int, window: Window, name: str
+    model: ForecastModel, data: SeriesSet, row: int, origin: int, windows: int, window: Window, name: str
 ) -> Words:
-    settings, series = model.settings, data.series[row]
+    options, series = model.options, data.series[row]
     stamps: Any = data.stamps(series)
     facts = {
         "run": name,
         "data": f"{data.source}, {len(data)} series, frequency {data.frequency}",
-        "network": f"{settings.model}, {settings.num_layers} x {settings.cell} of {settings.hidden_size} units; "
-        f"context {model.shape.context} steps, horizon {model.shape.horizon}",
-        "looked at": f"{windows} windows; drawn is series {series.id!r}, with {stamp_text(stamps[origin - 1])} as its "
-        "last step before the forecast",
+        "network": f"{options['model']}, {options['num_layers']} x {options['cell']} of {options['hidden_size']} "
+        f"units; context {model.shape.context} steps, horizon {model.shape.horizon}",
+        "looked at": f"{windows} windows; plotted is series {series.id!r}, with {stamp_text(stamps[origin - 1])} as "
+        "its last step before the forecast",
         "unit": "outputs and attributions are in normalised units, a window's mean change from season to season; in "
-        f"the window drawn, {_unit_of(model, window):.4g} of the data's",
+        f"the window plotted, {_unit_of(model, window):.4g} of the data's",
     }
     return Words(
         title=f"Inspection of {name}" if name else "Inspection of a forecaster",
@@ -130,5 +103,5 @@ def _words(
     )
 
 
-def _unit_of(model: FittedModel, window: Window) -> float:
+def _unit_of(model: ForecastModel, window: Window) -> float:
     return float(normalize(window.history, model.shape.seasons[0]).scale[0])

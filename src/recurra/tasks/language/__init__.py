@@ -1,8 +1,21 @@
-"""Language modelling: a text read token by token, predicted, scored and gone on from."""
+"""Language models: text in, likely text and its surprise out. Names load on first use."""
 
-from recurra.tasks.language.evaluation import Evaluation
-from recurra.tasks.language.language_model import LanguageModel
-from recurra.tasks.language.settings import LanguageSettings
-from recurra.tasks.language.surprise import ScoredToken
+from typing import TYPE_CHECKING
 
-__all__ = ["Evaluation", "LanguageModel", "LanguageSettings", "ScoredToken"]
+from recurra.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from recurra.tasks.language.language_model import LanguageModel
+    from recurra.tasks.language.sampling import Sampling
+    from recurra.tasks.language.surprise import ScoredToken
+
+__all__ = ["LanguageModel", "Sampling", "ScoredToken"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "recurra.tasks.language.language_model": ("LanguageModel",),
+        "recurra.tasks.language.sampling": ("Sampling",),
+        "recurra.tasks.language.surprise": ("ScoredToken",),
+    },
+)

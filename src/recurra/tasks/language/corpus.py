@@ -1,18 +1,31 @@
-"""The texts a language model is trained, validated and tested on."""
+"""The texts a language model is trained, validated and tested on, and what it learns from them without gradients."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from recurra.data.files.text_file import read_text
 from recurra.errors import DataError, ParameterError
+from recurra.task.learned import Learned
 
-__all__ = ["Corpus", "read_corpus"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-_VALIDATION_SHARE = 0.1
-_PARTS = ("train", "valid", "test")
-_OTHER_NAMES = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "testing": "test"}
+    from recurra.data.text.tokens import EncodedText, Tokenization
+
+__all__ = ["Corpus", "LanguageLearned", "read_corpus"]
+
+_PARTS = ("train", "validation", "test")
+_OTHER_NAMES = {
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "testing": "test",
+}
 
 
 @dataclass(frozen=True)
@@ -20,63 +33,68 @@ class Corpus:
     """Texts by part.
 
     Attributes:
-        source: where they are from.
-        texts: by name of the part, "train", "valid" and, where there is one, "test".
-        split: what was done to part them, as a sentence's end.
+        source: where the texts come from.
+        texts: by part: "train", "validation" and, perhaps, "test".
+        split: how they were divided, as the end of a sentence.
     """
 
     source: str
     texts: dict[str, str]
     split: str
 
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for part, text in self.texts.items():
+            digest.update(f"{part} {len(text)}\n".encode())
+            digest.update(text.encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def validated_on(self, other: "Corpus") -> "Corpus":
+        """These texts, all but the test text to train on, validated on all of another."""
+        texts = {"train": self.texts["train"] + self.texts["validation"], "validation": "".join(other.texts.values())}
+        if "test" in self.texts:
+            texts["test"] = self.texts["test"]
+        return Corpus(self.source, texts, f"validated on {other.source}")
+
 
 def read_corpus(
-    data: str | Path | Mapping[str, str], validation_share: float | None = None, test_share: float | None = None
+    data: str | Path | Mapping[str, str], validation_fraction: float = 0.1, test_fraction: float = 0.0
 ) -> Corpus:
-    """Read the texts of a file, of a folder, or given.
+    """Read the texts of a file or a folder.
 
     Args:
-        data: a text file (plain or gzipped, UTF-8), which is cut into its parts in the order train, valid, test; a
-            folder with a file for each, which has `train`, `valid` (or `validation`, `val`, `dev`) or `test` in its
-            name, as ptb.train.txt; or the texts by part.
-        validation_share: of a single file, in (0, 1); a tenth where None.
-        test_share: of a single file, in [0, 1); 0 where None.
+        data: a text file (plain or gzipped, UTF-8), which is cut into train, validation and test text in this order; a
+            folder with a file for each part, which has `train`, `validation` (or `valid`, `val`, `dev`) or `test` in
+            its name, as ptb.train.txt; or the texts by part.
+        validation_fraction: of a single file, in (0, 1).
+        test_fraction: of a single file, in [0, 1).
 
     Raises:
-        DataError: for a file that is missing, empty, binary or not UTF-8, a part that is missing or there twice, or a
-            text of fewer than two characters.
-        ParameterError: for shares out of range, or with a folder.
+        DataError: a file is missing, empty, binary or not UTF-8, a part is missing or occurs twice, or a text has fewer
+            than two characters.
+        ParameterError: the parts of `data` have other names.
     """
     if isinstance(data, str | Path) and not Path(data).is_dir():
-        return _cut(Path(data), _VALIDATION_SHARE if validation_share is None else validation_share, test_share or 0.0)
-    for name, share in (("validation_share", validation_share), ("test_share", test_share)):
-        if share is not None:
-            raise ParameterError(name, "None where the parts are given", share)
+        return _cut(Path(data), validation_fraction, test_fraction)
     if isinstance(data, Mapping):
-        unknown = sorted(set(data) - set(_PARTS))
-        if unknown or not {"train", "valid"} <= set(data):
-            raise ParameterError("data", "texts named train, valid and, optionally, test", ", ".join(data))
-        return _checked(Corpus("texts given", dict(data), "validated on the valid text"))
+        texts = {_OTHER_NAMES.get(name, name): text for name, text in data.items()}
+        if set(texts) - set(_PARTS) or not {"train", "validation"} <= set(texts):
+            raise ParameterError("data", "texts named train, validation and, perhaps, test", ", ".join(data))
+        return _checked(Corpus("the data", texts, "validated on the validation text"))
     files = _files(Path(data))
     texts = {part: read_text(path) for part, path in files.items()}
-    return _checked(Corpus(str(data), texts, f"validated on {files['valid'].name}"))
+    return _checked(Corpus(str(data), texts, f"validated on {files['validation'].name}"))
 
 
-def _cut(path: Path, validation_share: float, test_share: float) -> Corpus:
-    shares = {"validation_share": validation_share, "test_share": test_share}
-    for name, share in shares.items():
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-            raise ParameterError(name, "a number in [0, 1)", share)
-    if validation_share == 0 or validation_share + test_share >= 1:
-        raise ParameterError("validation_share", "more than 0, and with test_share less than 1", validation_share)
+def _cut(path: Path, validation_fraction: float, test_fraction: float) -> Corpus:
     text = read_text(path)
-    ends = [int(len(text) * (1 - validation_share - test_share)), int(len(text) * (1 - test_share))]
-    texts = {"train": text[: ends[0]], "valid": text[ends[0] : ends[1]]}
-    split = f"the first {_percent(1 - validation_share - test_share)} to train, "
-    split += f"{'then' if test_share else 'the last'} {_percent(validation_share)} to validate"
-    if test_share:
+    ends = [int(len(text) * (1 - validation_fraction - test_fraction)), int(len(text) * (1 - test_fraction))]
+    texts = {"train": text[: ends[0]], "validation": text[ends[0] : ends[1]]}
+    split = f"the first {_percent(1 - validation_fraction - test_fraction)} to train, "
+    split += f"{'then' if test_fraction else 'the last'} {_percent(validation_fraction)} to validate"
+    if test_fraction:
         texts["test"] = text[ends[1] :]
-        split += f", the last {_percent(test_share)} to test"
+        split += f", the last {_percent(test_fraction)} to test"
     return _checked(Corpus(str(path), texts, split))
 
 
@@ -91,11 +109,11 @@ def _files(folder: Path) -> dict[str, Path]:
         if parts[0] in found:
             raise DataError(f"{folder}: two files for {parts[0]}, {found[parts[0]].name} and {path.name}. Remove one.")
         found[parts[0]] = path
-    missing = [part for part in ("train", "valid") if part not in found]
+    missing = [part for part in ("train", "validation") if part not in found]
     if missing:
         raise DataError(
-            f"{folder}: no file for {' and '.join(missing)}. Name the files train.txt, valid.txt and (optionally) "
-            "test.txt, or give a single file, of which the last tenth is then for validation."
+            f"{folder}: no file for {' and '.join(missing)}. Name the files train.txt, validation.txt and (perhaps) "
+            "test.txt, or use a single file, whose last tenth is then for validation."
         )
     return found
 
@@ -107,5 +125,60 @@ def _checked(corpus: Corpus) -> Corpus:
     return corpus
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.4g} %"
+
+
+@dataclass(frozen=True)
+class LanguageLearned(Learned):
+    """Tokens and texts.
+
+    Attributes:
+        tokens: how text is cut.
+        parts: the texts: "train", "validation" and, perhaps, "test".
+    """
+
+    tokens: "Tokenization"
+    parts: "dict[str, EncodedText]"
+
+    @classmethod
+    def of(cls, tokens: "Tokenization", corpus: Corpus) -> Self:
+        """Cut texts into tokens.
+
+        Raises:
+            DataError: a text has fewer than two tokens.
+        """
+        parts = {part: tokens.encode(text) for part, text in corpus.texts.items()}
+        for part, text in parts.items():
+            if len(text.codes) < 2:
+                raise DataError(f"{corpus.source}: the {part} text has {len(text.codes)} tokens, expected at least 2")
+        return cls(tokens, parts)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "tokens": self.tokens.to_json(),
+            "texts": {part: {"tokens": len(text.codes), **text.counts} for part, text in self.parts.items()},
+        }
+
+    def tensors(self) -> "dict[str, Tensor]":
+        import torch
+
+        sizes = (torch.uint8, torch.int16, torch.int32)
+        dtype = next(size for size in sizes if len(self.tokens) <= torch.iinfo(size).max + 1)
+        return {part: text.codes.to(dtype) for part, text in self.parts.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
+        import torch
+
+        from recurra.data.text.tokens import EncodedText, tokenization_from_json
+
+        parts = {}
+        for part, counts in values["texts"].items():
+            sizes = {name: value for name, value in counts.items() if name != "tokens"}
+            parts[part] = EncodedText(tensors[part].to(torch.int64), **sizes)
+        return cls(tokenization_from_json(values["tokens"]), parts)
+
+    def rows(self) -> dict[str, list[Any]]:
+        symbols = self.tokens.to_json().get("symbols")
+        return {} if symbols is None else {"embedding.weight": list(symbols)}

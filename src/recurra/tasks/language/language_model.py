@@ -1,260 +1,381 @@
-"""The language model as an estimator: fit, generate, score, evaluate, save, load."""
+"""The language model: its options, and what it does with text."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
-from pathlib import Path
-from typing import Self, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-import torch
-
-from recurra.data.text.tokens import EncodedText, Tokenization, learn_tokens
 from recurra.errors import DataError, ParameterError
-from recurra.shapes import check_positive
-from recurra.tasks.language.corpus import Corpus, read_corpus
-from recurra.tasks.language.evaluation import Evaluation, evaluate_text
-from recurra.tasks.language.fit import make_trainer
-from recurra.tasks.language.fitted import FittedModel
-from recurra.tasks.language.generation import generate_tokens, score_tokens
-from recurra.tasks.language.reader import Reader
-from recurra.tasks.language.run import LanguageRun
+from recurra.options import Option, option
+from recurra.task import Estimator, task, verb
+from recurra.task.checks import check_cell
+from recurra.tasks.language.corpus import Corpus, LanguageLearned, read_corpus
 from recurra.tasks.language.sampling import Sampling
-from recurra.tasks.language.settings import LanguageSettings
-from recurra.tasks.language.surprise import ScoredToken
-from recurra.training import Estimator
-from recurra.training.device import check_device
+
+# Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import torch
+
+    from recurra.models import RecurrentLanguageModel
+    from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.language.results import Generated, NextTokens
+    from recurra.tasks.language.surprise import ScoredToken
 
 __all__ = ["LanguageModel"]
 
 _log = logging.getLogger("recurra.language")
+_SAMPLING = Sampling()
+_PROMPT = Option(help="what the text begins with", group="text")
+_LENGTH = Option(help="tokens to generate; 0: only the prompt's surprise", at_least=0, group="text")
+_TEXT = Option(help="a text, in place of a file", group="data")
+_SEED = Option(help="the same seed gives the same text", at_least=0, group="text")
 
 
-class LanguageModel(Estimator[LanguageSettings, LanguageRun]):
+def _dropout(default: float, words: str) -> Any:
+    return option(default=default, at_least=0, at_most=1, help=words, group="regularization")
+
+
+@task("language")
+class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]):
     """A recurrent language model: what comes next in a text, token by token.
 
-    Every text, to score, to evaluate or to go on from, is read as if it began a line.
-
-    Args:
-        **options: fields of `LanguageSettings`, by name.
-
-    Raises:
-        ParameterError: for an unknown option, or a value out of its range.
+    Data are the path of a text file, whose end is held out for validation; a folder with a file for each part (train,
+    validation and, perhaps, test); or the texts by part. Every text is read as if it began a line.
 
     Example:
         >>> model = LanguageModel(tokens="characters", hidden_size=256).fit("shakespeare.txt")
-        >>> model.generate("ROMEO:", length=300, temperature=0.8, seed=1)
+        >>> model.generate("ROMEO:", length=300, sampling=Sampling(temperature=0.8), seed=1)
         >>> model.save("runs/shakespeare")
     """
 
     noun = "language model"
-    settings_class = LanguageSettings
-    run_class = LanguageRun
+    learned_class = LanguageLearned
 
-    @property
-    def model(self) -> FittedModel:
-        """Tokens and network. Raises RunError where the language model is not fitted."""
-        return self._fitted().model
+    tokens: Literal["characters", "bytes", "words", "subwords"] = option(
+        default="characters",
+        help="what is predicted; subwords are learned by byte-pair encoding (needs the extra text)",
+        group="text",
+        main=True,
+    )
+    vocabulary_size: int | None = option(
+        default=None,
+        at_least=1,
+        help="tokens at most; by default all words and characters, 2000 subwords",
+        group="text",
+    )
+    min_count: int = option(
+        default=1, at_least=1, help="occurrences below which a word or a character is unknown", group="text"
+    )
+    validation_fraction: float = option(
+        default=0.1, above=0, below=1, help="fraction of a single file that is held out for validation", group="text"
+    )
+    test_fraction: float = option(
+        default=0.0, at_least=0, below=1, help="fraction of a single file, at its end, held out for evaluate",
+        group="text",
+    )  # fmt: skip
+    cell: str = option(
+        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network", main=True
+    )
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
+    hidden_size: int = option(default=256, at_least=1, help="units of each layer", group="network", main=True)
+    embedding_size: int | None = option(
+        default=None,
+        at_least=1,
+        help="features of a token; by default the hidden size if tied, else at most 256",
+        group="network",
+    )
+    tied: bool = option(default=False, help="the softmax has the embeddings as its weights", group="network")
+    cutoffs: tuple[int, ...] = option(
+        default=(),
+        at_least=1,
+        help="of an adaptive softmax, as 2000,10000: how many of the most frequent tokens are in its head, and where "
+        "each tail ends; by default a full softmax",
+        group="network",
+    )
+    initialization: Literal["orthogonal", "identity", "uniform"] = option(
+        default="orthogonal", help="of the recurrent weights", group="network"
+    )
+    forget_bias: float = option(default=1.0, help="first bias of the gate that retains the state", group="network")
+    dropout: float = _dropout(0.0, "dropout of the output of every recurrent layer")
+    input_dropout: float = _dropout(0.0, "dropout of the embeddings")
+    embedding_dropout: float = _dropout(0.0, "dropout of whole tokens of the vocabulary, wherever they occur")
+    recurrent_dropout: float = _dropout(0.0, "dropout of what the recurrent weights read, the same at every step")
+    weight_dropout: float = _dropout(0.0, "dropout of the recurrent weights themselves")
+    variational: bool = option(
+        default=False,
+        help="dropout and input_dropout drop the same features at every step of a segment",
+        group="regularization",
+    )
+    truncation_length: int = option(
+        default=100,
+        at_least=1,
+        help="steps back that the gradient of a loss flows at most",
+        group="training",
+        main=True,
+    )
+    stride: int | None = option(
+        default=None, at_least=1, help="steps between updates; by default the truncation length", group="training"
+    )
+    batch_size: int = option(
+        default=32, at_least=1, help="lanes that the text is cut into and read in parallel", group="training", main=True
+    )
+    max_steps: int = option(default=2000)
+    learning_rate: float = option(default=4e-3)
+    validate_every: int = option(default=250)
+    patience: int = option(default=5)
 
-    @property
-    def tokens(self) -> Tokenization:
-        """How text is cut; raises as `model`."""
-        return self.model.tokens
+    def check(self) -> None:
+        from recurra.training.truncation import Truncation
 
-    @property
-    def parts(self) -> dict[str, EncodedText]:
-        """The texts given to `fit` as tokens, "train", "valid" and perhaps "test"; raises as `model`."""
-        return self._fitted().parts
+        Truncation(self.truncation_length, self.stride)
+        if self.validation_fraction + self.test_fraction >= 1:
+            expected = "less than 1 together with test_fraction"
+            raise ParameterError("validation_fraction", expected, self.validation_fraction)
 
-    def fit(
+    def read(self, source: Any, y: Any, reading: Any, labelled: bool) -> Corpus:
+        return (
+            source if isinstance(source, Corpus) else read_corpus(source, self.validation_fraction, self.test_fraction)
+        )
+
+    def describe(self, training: Corpus, validation: Corpus | None) -> str:
+        corpus = training if validation is None else training.validated_on(validation)
+        sizes = ", ".join(f"{part} {len(text):,}" for part, text in corpus.texts.items())
+        return f"{corpus.source}: {sizes} characters ({corpus.split}), as {self.tokens}"
+
+    def learn(self, training: Corpus, validation: Corpus | None) -> LanguageLearned:
+        from recurra.data.text.tokens import learn_tokens
+
+        corpus = training if validation is None else training.validated_on(validation)
+        tokens = learn_tokens(corpus.texts["train"], self.tokens, self.vocabulary_size, self.min_count)
+        return LanguageLearned.of(tokens, corpus)
+
+    def network(self, learned: LanguageLearned) -> "RecurrentLanguageModel":
+        from recurra.cells import find_cell
+        from recurra.layers import initialize
+        from recurra.models import RecurrentLanguageModel
+
+        features = self.embedding_size or (self.hidden_size if self.tied else min(self.hidden_size, 256))
+        network = RecurrentLanguageModel(
+            find_cell(self.cell),
+            len(learned.tokens),
+            features,
+            self.hidden_size,
+            self.num_layers,
+            self.dropout,
+            self.input_dropout,
+            self.embedding_dropout,
+            self.recurrent_dropout,
+            self.weight_dropout,
+            self.variational,
+            self.tied,
+            self.cutoffs,
+        )
+        initialized = initialize(network, self.initialization, forget_bias=self.forget_bias)
+        network.initialization = {"embedding.weight": f"normal, variance 1 / {features}", **initialized}
+        return network
+
+    def objective(
+        self, fitted: "Fitted[LanguageLearned, RecurrentLanguageModel]", training: Corpus, validation: Corpus | None
+    ) -> "Objective":
+        from recurra.data.batches.lanes import Lanes
+        from recurra.task import Objective
+        from recurra.training import Truncation, evaluate, processes
+
+        truncation, share = Truncation(self.truncation_length, self.stride), processes().share
+        lanes, validating = (
+            Lanes.from_stream(
+                fitted.learned.parts[part].codes.to(fitted.device),
+                truncation.segment_length,
+                self.batch_size,
+                share=share,
+            )
+            for part in ("train", "validation")
+        )
+
+        def validate(network: Any) -> Any:
+            # In as many lanes, each from an empty state: a little worse than in one stream, as `evaluate` reads the
+            # text, and many times as fast.
+            batches = (validating(step + 1) for step in range(validating.steps_per_epoch))
+            return evaluate(network, network.loss, batches, carry=True)
+
+        return Objective(
+            lanes,
+            lambda features, target: fitted.network.loss(features, target),
+            validate,
+            truncation,
+            {"initialization": fitted.network.initialization},
+            unit=f"nats per {fitted.learned.tokens.unit}",
+        )
+
+    @verb("see what is likeliest to come next, with its probability")
+    def predictions(
         self,
-        data: str | Path | Mapping[str, str] | Corpus,
-        validation_share: float | None = None,
-        test_share: float | None = None,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        tensorboard: bool = False,
-        progress: bool | None = None,
-    ) -> Self:
-        """Train on a text; the weights of the best validation are kept.
-
-        Args:
-            data: the path of a text file, or of a folder with a file for each part; or the texts by part, "train",
-                "valid" and perhaps "test".
-            validation_share: of a single file, at its end but for the test; a tenth where None.
-            test_share: of a single file, at its very end; nothing where None.
-            folder: where the run is kept while it trains, so that it can be resumed; None to keep it in memory.
-            resume: go on with the run in `folder`.
-            tensorboard: also log to TensorBoard.
-            progress: show a bar; None shows one only in a terminal.
-
-        Returns:
-            The language model itself.
-
-        Raises:
-            DataError: where the texts cannot be used.
-            ParameterError: for shares, or a vocabulary, that do not fit them.
-            RunError: where the folder already holds a run, has none to resume, or one of other settings or data.
-            MissingExtraError: for subwords without sentencepiece.
-            TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved.
-        """
-        check_device(self.settings.device)
-        corpus = data if isinstance(data, Corpus) else read_corpus(data, validation_share, test_share)
-        path = None if folder is None else Path(folder)
-        kept = self._kept_run(path, resume, corpus)
-        run = kept or self._new_run(corpus)
-        trainer = make_trainer(run.model, run.parts, path, tensorboard, progress)
-        return self._train(run, trainer, path, resume=kept is not None)
-
-    def stream(
-        self,
-        prompt: str = "",
-        length: int = 500,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        include_prompt: bool = False,
-    ) -> Iterator[ScoredToken]:
-        """Go on from a prompt, token by token as they are drawn, each computed once from the state carried.
-
-        Surprise is what the model itself expected, whatever the temperature. The unknown is never drawn.
-
-        Args:
-            prompt: what the text begins with.
-            length: tokens to generate.
-            temperature: as of `Sampling`.
-            top_k: as of `Sampling`.
-            top_p: as of `Sampling`.
-            seed: of the draws; the same seed gives the same text.
-            include_prompt: whether the tokens of the prompt come first.
-
-        Raises:
-            ParameterError: for a value out of its range.
-            DataError: for a character in the prompt that a model of characters has never seen.
-        """
-        sampling = Sampling(temperature, top_k, top_p)
-        check_positive("length", length, at_least=0)
-        check_positive("seed", seed, at_least=0)
-        codes = self._encode_prompt(prompt)
-        reader = Reader(self.model)
-        given = score_tokens(self.model, reader, codes)
-        previous = given[-1].code if given else None
-        follows = generate_tokens(self.model, reader, previous, length, sampling, np.random.default_rng(seed))
-        return chain(given, follows) if include_prompt else follows
-
-    @overload
-    def generate(
-        self,
-        prompt: str = ...,
-        length: int = ...,
-        temperature: float = ...,
-        top_k: int = ...,
-        top_p: float = ...,
-        seed: int = ...,
-    ) -> str: ...
-
-    @overload
-    def generate(
-        self,
-        prompt: Sequence[str],
-        length: int = ...,
-        temperature: float = ...,
-        top_k: int = ...,
-        top_p: float = ...,
-        seed: int = ...,
-    ) -> list[str]: ...
-
-    def generate(
-        self,
-        prompt: str | Sequence[str] = "",
-        length: int = 500,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 0,
-    ) -> str | list[str]:
-        """What `stream` generates, without the prompt, as one text; of several prompts a list.
-
-        The i-th of several has a generator of its own, of seed + i, and a state of its own: it is what it would be
-        alone, to the bit.
-
-        Args:
-            prompt: what the text begins with; or several.
-            length: as of `stream`, and the others too.
-
-        Raises:
-            ParameterError: as `stream`.
-            DataError: as `stream`.
-        """
-        if isinstance(prompt, str):
-            return "".join(token.text for token in self.stream(prompt, length, temperature, top_k, top_p, seed))
-        return [self.generate(one, length, temperature, top_k, top_p, seed + i) for i, one in enumerate(prompt)]
-
-    def predict(self, prompt: str = "", top: int = 10) -> list[ScoredToken]:
-        """What is likeliest to come next, likeliest first, each token with its surprise.
+        prompt: Annotated[str, _PROMPT] = "",
+        *,
+        top: Annotated[int, Option(help="how many tokens", at_least=1, group="text")] = 10,
+    ) -> "NextTokens":
+        """What is likeliest to come next, likeliest first.
 
         Args:
             prompt: what the text begins with.
             top: how many tokens; all of a smaller vocabulary.
 
         Raises:
-            ParameterError: for a number below 1.
-            DataError: for a character that a model of characters has never seen.
+            DataError: a model of characters never saw a character of the prompt.
         """
-        check_positive("top", top)
-        reader = Reader(self.model)
-        given = score_tokens(self.model, reader, self._encode_prompt(prompt))
-        previous = given[-1].code if given else None
-        expected = reader.log_probabilities()
-        likeliest = np.argsort(-expected, kind="stable")[:top].tolist()
-        return [ScoredToken(code, self.tokens.speller(previous)(code), -float(expected[code])) for code in likeliest]
+        from recurra.tasks.language.results import next_tokens
 
-    def score(self, text: str) -> list[ScoredToken]:
+        return next_tokens(self.fitted, self._encode_prompt(prompt), top)
+
+    @verb("continue a prompt with a trained language model")
+    def generation(
+        self,
+        prompt: Annotated[str, _PROMPT] = "",
+        *,
+        length: Annotated[int, _LENGTH] = 500,
+        sampling: Sampling = _SAMPLING,
+        seed: Annotated[int, _SEED] = 0,
+    ) -> "Generated":
+        """Continue a prompt, token by token. In a terminal the colour behind each token is its surprise.
+
+        Surprise is what the model itself expected, whatever the temperature. The unknown token is never sampled. With
+        `--out page.html` the text and the surprise of each token become a page.
+
+        Args:
+            prompt: what the text begins with.
+            length: tokens to generate.
+            sampling: how tokens are sampled.
+            seed: of the random generator; the same seed gives the same text.
+
+        Raises:
+            DataError: a model of characters never saw a character of the prompt.
+        """
+        from recurra.tasks.language.results import Generated
+
+        return Generated(self.fitted, prompt, self._encode_prompt(prompt), length, sampling, seed)
+
+    def generate(
+        self,
+        prompt: "str | Sequence[str]" = "",
+        *,
+        length: int = 500,
+        sampling: Sampling = _SAMPLING,
+        seed: int = 0,
+    ) -> Any:
+        """What `generation` generates, without the prompt, as one text; of several prompts, a list.
+
+        The i-th of several prompts has a random generator of its own, of seed + i, and a state of its own: its text is
+        what it would be alone.
+        """
+        if isinstance(prompt, str):
+            return "".join(token.text for token in self.stream(prompt, length=length, sampling=sampling, seed=seed))
+        return [
+            self.generate(one, length=length, sampling=sampling, seed=seed + index) for index, one in enumerate(prompt)
+        ]
+
+    def stream(
+        self, prompt: str = "", *, length: int = 500, sampling: Sampling = _SAMPLING, seed: int = 0
+    ) -> "Iterator[ScoredToken]":
+        """The tokens that `generation` generates, each as it is sampled, with its surprise."""
+        return self.generation(prompt, length=length, sampling=sampling, seed=seed).tokens()
+
+    def surprise(self, text: str) -> "list[ScoredToken]":
         """The surprise of each token of a text, given all before it.
 
         Raises:
-            DataError: for a character that a model of characters has never seen.
+            DataError: a model of characters never saw a character of the text.
         """
-        return score_tokens(self.model, Reader(self.model), self._encode_prompt(text))
+        from recurra.tasks.language.reader import Reader
+        from recurra.tasks.language.results import score_tokens
 
-    def evaluate(self, text: str | None = None, name: str = "text") -> Evaluation:
+        return score_tokens(self.fitted, Reader(self.fitted), self._encode_prompt(text))
+
+    @verb("test a trained run beside simple baselines")
+    def evaluate(
+        self,
+        data: Any = None,
+        *,
+        text: Annotated[str | None, _TEXT] = None,
+        part: Annotated[
+            Literal["train", "validation", "test"] | None,
+            Option(help="text of the run; by default the test text if there is one, else the validation text"),
+        ] = None,
+    ) -> "Evaluation":
         """How well a text is predicted, beside an n-gram of the same training text.
 
         Args:
-            text: any; where None the test text given to `fit`, or the validation text where there was none.
-            name: of the text.
+            data: the path of a text file; None: `text`, or a text of the run.
+            text: any.
+            part: which text of the run; None: the test text if there is one, else the validation text.
 
         Raises:
-            DataError: for an empty text.
+            DataError: the text is empty, or cannot be read.
+            ParameterError: the run has no such text.
         """
-        if text is None:
-            return self.evaluate_part("test" if "test" in self.parts else "valid")
-        return evaluate_text(self.model, self.parts["train"], self.tokens.encode(text), name)
+        from recurra.tasks.language.results import evaluate
 
-    def evaluate_part(self, part: str) -> Evaluation:
-        """As `evaluate`, of a text given to `fit`: "train", "valid" or "test".
+        learned = self.fitted.learned
+        if data is not None or text is not None:
+            if part is not None:
+                raise ParameterError("part", "None with another text", part)
+            return evaluate(self.fitted, learned.tokens.encode(_text_of(data, text)), str(data or "text"))
+        part = part or ("test" if "test" in learned.parts else "validation")
+        if part not in learned.parts:
+            raise ParameterError("part", f"one of {', '.join(learned.parts)}", part)
+        return evaluate(self.fitted, learned.parts[part], part)
+
+    @verb("see inside a trained run: gradients through time, gates, memory, as one page")
+    def view(
+        self,
+        data: Any = None,
+        *,
+        text: Annotated[str | None, _TEXT] = None,
+        row: Annotated[int | None, Option(help="stretch of the text to show, from 1; by default the first")] = None,
+        name: str = "",
+    ) -> "View":
+        """Inspect stretches of a text, spread over it, each read from a state of zeros.
+
+        The loss is the surprise of the token that follows a stretch; the output attributed is its log-probability,
+        attributed to the embeddings of the tokens before.
+
+        Args:
+            data: the path of a text file; None: `text`, or the validation text.
+            text: any.
+            row: the stretch to show, from 1; None: the first.
+            name: of the run, for the page.
 
         Raises:
-            ParameterError: where there was no such text.
+            DataError: the text is too short, or cannot be read.
+            ParameterError: there is no such stretch.
         """
-        if part not in self.parts:
-            raise ParameterError("part", f"one of {', '.join(self.parts)}", part)
-        return evaluate_text(self.model, self.parts["train"], self.parts[part], part)
+        from recurra.tasks.language.view import view
 
-    def _new_run(self, corpus: Corpus) -> LanguageRun:
-        settings = self.settings
-        tokens = learn_tokens(corpus.texts["train"], settings.tokens, settings.vocabulary_size, settings.min_count)
-        return LanguageRun.of(FittedModel(settings, tokens), corpus)
+        learned = self.fitted.learned
+        if data is None and text is None:
+            return view(self.fitted, learned.parts["validation"].codes, "the validation text", row, name)
+        codes = learned.tokens.encode(_text_of(data, text)).codes
+        return view(self.fitted, codes, str(data or "the text"), row, name)
 
-    def _encode_prompt(self, text: str) -> torch.Tensor:
-        unknown = self.tokens.find_unknown(text)
+    def _encode_prompt(self, text: str) -> "torch.Tensor":
+        tokens = self.fitted.learned.tokens
+        unknown = tokens.find_unknown(text)
         if unknown:
             symbol, at = unknown
-            if self.tokens.name == "characters":
+            if tokens.name == "characters":
                 raise DataError(
                     f"prompt, character {at + 1}: the model has never seen {symbol!r}. Leave it out, or train with "
                     "--tokens bytes or subwords, which know every character."
                 )
             _log.warning("prompt: %r is not in the vocabulary, and is read as an unknown word", symbol)
-        return self.tokens.encode(text).codes
+        return tokens.encode(text).codes
+
+
+def _text_of(data: Any, text: str | None) -> str:
+    """The text of a file, or the text itself."""
+    from recurra.data.files.text_file import read_text
+
+    if data is None:
+        return text or ""
+    if text is not None:
+        raise ParameterError("text", "None with a file", text)
+    return read_text(data)

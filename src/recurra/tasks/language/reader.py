@@ -6,9 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.tasks.language.fitted import FittedModel
+from recurra.models import RecurrentLanguageModel
+from recurra.task import Fitted
+from recurra.tasks.language.corpus import LanguageLearned
 
-__all__ = ["Reader"]
+__all__ = ["AnyFitted", "Reader"]
+
+AnyFitted = Fitted[LanguageLearned, RecurrentLanguageModel]
 
 _LOGITS_AT_ONCE = 2**24
 _STEPS_AT_ONCE = 4096
@@ -18,14 +22,14 @@ class Reader:
     """Reads a text that begins a line: the line end before it is read already.
 
     Args:
-        model: trained; put into evaluation mode.
+        model: trained; its network is put into evaluation mode.
     """
 
-    def __init__(self, model: FittedModel) -> None:
+    def __init__(self, model: AnyFitted) -> None:
         self._network = model.network.eval()
         self._device = model.device
         self._state: Any = None
-        self._features = self._advance(torch.tensor([model.tokens.line_end]))
+        self._features = self._advance(torch.tensor([model.learned.tokens.line_end]))
 
     @torch.no_grad()
     def log_probabilities(self) -> np.ndarray:

@@ -1,43 +1,37 @@
-"""Draws a token from a distribution."""
+"""Sampling a token from a distribution."""
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+from recurra.options import Options, option
 
-from recurra.errors import ParameterError
-from recurra.shapes import check_positive
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Sampling"]
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is drawn.
+class Sampling(Options):
+    """How the next token is sampled."""
 
-    Args:
-        temperature: by which log probabilities are divided; 0 takes the most probable token always (greedy).
-        top_k: only the k most probable tokens can be drawn (Fan et al. 2018); 0 for all.
-        top_p: only the most probable tokens that together have this probability can be drawn (nucleus sampling,
-            Holtzman et al. 2020), of what `temperature` and `top_k` leave; 1 for all.
+    temperature: float = option(
+        default=1.0,
+        at_least=0,
+        help="divides log probabilities: below 1 safer, above 1 wilder; 0: always the likeliest",
+    )
+    top_k: int = option(
+        default=0, at_least=0, help="only the k most probable tokens are sampled (Fan et al. 2018); 0: all"
+    )
+    top_p: float = option(
+        default=1.0,
+        above=0,
+        at_most=1,
+        help="only the most probable tokens that together have this probability are sampled (Holtzman et al. 2020)",
+    )
 
-    Raises:
-        ParameterError: for a value out of its range.
-    """
+    def draw(self, log_probabilities: "np.ndarray", generator: "np.random.Generator") -> int:
+        """A token's id from log probabilities (V,); the generator gives one number, whatever is sampled."""
+        import numpy as np
 
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, value in (("temperature", self.temperature), ("top_p", self.top_p)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-                raise ParameterError(name, "a number not below 0", value)
-        check_positive("top_k", self.top_k, at_least=0)
-        if not 0 < self.top_p <= 1:
-            raise ParameterError("top_p", "a number above 0, up to 1", self.top_p)
-
-    def draw(self, log_probabilities: np.ndarray, generator: np.random.Generator) -> int:
-        """A token's number from log probabilities (V,); the generator gives one number, whatever is drawn."""
         uniform = generator.random()
         if self.temperature == 0:
             return int(log_probabilities.argmax())

@@ -1,298 +1,283 @@
-"""The tagger as an estimator: fit, predict, evaluate, save, load."""
+"""The tagger: its options, and what it does with sentences."""
 
 import logging
-from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from recurra.data.text.conll import ConllColumns
-from recurra.data.text.tag_schemes import SCHEMES, Span, recognise_scheme, spans_of, split_tag
-from recurra.data.text.word_vectors import WordVectors, read_word_vectors
-from recurra.errors import DataError, ParameterError
-from recurra.files import prepare_folder, write_text
-from recurra.tasks.tag.baseline import MostFrequentTags
-from recurra.tasks.tag.files import Format, Given, read_tagged, read_to_tag
-from recurra.tasks.tag.fit import make_trainer, prepare
-from recurra.tasks.tag.fitted import FittedTagger
-from recurra.tasks.tag.metrics import Scores, score
-from recurra.tasks.tag.run import Layout, TagRun, fingerprint
-from recurra.tasks.tag.settings import TagSettings
-from recurra.training import Estimator
+from recurra.options import Option, option
+from recurra.task import Estimator, task, verb
+from recurra.task.checks import check_cell
+from recurra.tasks.tag.data import Sentences, TagReading, read_sentences, with_tags
+from recurra.tasks.tag.learned import MostFrequentTags, TagSet, TagVocabulary
 
-__all__ = ["Evaluation", "TaggedSentence", "Tagger"]
+# Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
+if TYPE_CHECKING:
+    from recurra.models import SequenceTagger
+    from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.tag.results import Tagged
+
+__all__ = ["Tagger"]
 
 _log = logging.getLogger("recurra.tag")
+_SCHEME = Option(help="scheme to write entities in; by default that of the file's own tags, else that of training")
 
 
-@dataclass(frozen=True)
-class TaggedSentence:
-    """Words with the tags given to them.
+@task("tag")
+class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
+    """A tagger of words, for parts of speech and named entities (Lample et al. 2016).
 
-    Attributes:
-        words: of the sentence.
-        tags: one a word, in the scheme of the training data.
-        confidence: the probability of each tag given all words of the sentence, 0 to 1.
-    """
-
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
-    confidence: tuple[float, ...]
-
-    @property
-    def spans(self) -> list[Span]:
-        """The entities, where tags are of entities."""
-        return spans_of(self.tags)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a tagger does on sentences whose tags are known.
-
-    Attributes:
-        source: of the sentences.
-        sentences: how many.
-        model: its scores.
-        baseline: those of the most frequent tag of each word.
-        unknown_words: words that the vocabulary does not have.
-        unknown_accuracy: the share of them with the right tag; 0 where there are none.
-        unseen_tags: tags that training did not see, by the number of their words, all of which are counted as wrong.
-    """
-
-    source: str
-    sentences: int
-    model: Scores
-    baseline: Scores
-    unknown_words: int
-    unknown_accuracy: float
-    unseen_tags: dict[str, int]
-
-
-class Tagger(Estimator[TagSettings, TagRun]):
-    """A tagger of words: parts of speech, named entities.
-
-    Args:
-        **options: any field of `TagSettings`, by name.
-
-    Raises:
-        ParameterError: for an unknown option, or a value out of its range.
+    Data are the path of a file (CoNLL-U, or CoNLL columns), or sentences, each a sequence of pairs of word and tag; a
+    tag of None is unknown, and not learned from. Without validation data the last weights are used.
 
     Example:
-        >>> tagger = Tagger(max_steps=2000).fit("train.conllu", valid="dev.conllu")
+        >>> tagger = Tagger(max_steps=2000).fit("train.conllu", validation="dev.conllu")
         >>> tagger.predict(["They ran ."])[0].tags
-        >>> tagger.evaluate("test.conllu").model.accuracy
+        >>> tagger.evaluate("test.conllu").scores["accuracy"]
         >>> tagger.save("runs/pos")
     """
 
     noun = "tagger"
-    settings_class = TagSettings
-    run_class = TagRun
+    Reading = TagReading
+    learned_class = TagVocabulary
 
-    @property
-    def model(self) -> FittedTagger:
-        """The trained model. Raises RunError where the tagger is not fitted."""
-        return self._fitted().model
+    output: Literal["crf", "softmax"] = option(
+        default="crf", help="decode all tags of a sentence jointly, or each by itself", group="network", main=True
+    )
+    scheme: Literal["iobes", "iob2", "iob1"] = option(
+        default="iobes", help="in which tags of entities are learned, whatever scheme the file has", group="data"
+    )
+    cell: str = option(
+        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
+    )
+    num_layers: int = option(default=1, at_least=1, help="bidirectional recurrent layers", group="network")
+    hidden_size: int = option(
+        default=200, at_least=1, help="units of each direction of a layer", group="network", main=True
+    )
+    word_size: int = option(default=100, at_least=1, help="features of a word's embedding", group="network")
+    characters: Literal["recurrent", "convolution", "none"] = option(
+        default="recurrent", help="how spellings are read", group="network", main=True
+    )
+    character_size: int = option(default=32, at_least=1, help="features of a character", group="network")
+    character_hidden_size: int = option(
+        default=64,
+        at_least=1,
+        help="units of each direction over characters, or half of the filters of the convolution",
+        group="network",
+    )
+    vectors: str | None = option(
+        default=None, help="file of pretrained word vectors, as word2vec or GloVe write them", group="data", main=True
+    )
+    max_vectors: int = option(
+        default=200_000, at_least=1, help="words taken from the file of vectors at most", group="data"
+    )
+    lowercase: bool = option(
+        default=True,
+        help="words that differ only in case share their embedding; characters keep their case",
+        group="data",
+    )
+    min_count: int = option(
+        default=1, at_least=1, help="occurrences in training below which a word is unknown", group="data"
+    )
+    unknown_rate: float = option(
+        default=0.25,
+        at_least=0,
+        help="a word that occurs n times is read as unknown in training with probability unknown_rate / "
+        "(unknown_rate + n) (Kiperwasser and Goldberg 2016)",
+        group="regularization",
+    )
+    dropout: float = option(
+        default=0.4,
+        at_least=0,
+        at_most=1,
+        help="dropout of what the recurrent layers read and put out, the same at every step of a sentence",
+        group="regularization",
+        main=True,
+    )
+    recurrent_dropout: float = option(
+        default=0.0,
+        at_least=0,
+        at_most=1,
+        help="dropout of what the recurrent weights read, the same at every step of a sentence",
+        group="regularization",
+    )
+    batch_size: int = option(default=32, at_least=1, help="sentences in a batch", group="training", main=True)
+    max_steps: int = option(default=1000)
+    learning_rate: float = option(default=4e-3)
 
-    @property
-    def layout(self) -> Layout | None:
-        """The form of the training file; None where sentences were not given as a file."""
-        return self._fitted().layout
+    def read(self, source: Any, y: Any, reading: TagReading | None, labelled: bool) -> Sentences:
+        if y is not None:
+            source = with_tags(source, y)
+        return read_sentences(source, reading, None, labelled)
 
-    def fit(
+    def complete(self, reading: TagReading, data: Sentences) -> TagReading:
+        if data.layout is None:
+            return reading
+        layout = data.layout
+        return TagReading(
+            format="conllu" if layout.conllu else "columns",
+            columns=layout.names,
+            word_column=str(layout.word + 1),
+            tag_column=str(layout.tag + 1),
+        )
+
+    def later_reading(self) -> TagReading:
+        # The layout of the training file completes it, for files of the same form only.
+        return TagReading()
+
+    def describe(self, training: Sentences, validation: Sentences | None) -> str:
+        from recurra.data.text.tag_schemes import entity_types
+
+        tag_set = TagSet.of(training.sentences, self.scheme, training.source)
+        tags = f"{len(tag_set.tags):,} tags"
+        if tag_set.scheme is not None and tag_set.given is not None:
+            types = len(entity_types([tag_set.tags.symbols]))
+            noun = "type" if types == 1 else "types"
+            tags = f"entities of {types} {noun} in {tag_set.given.upper()}, learned as {tag_set.scheme.upper()}"
+        checked = "" if validation is None else f"; validated on {len(validation.sentences):,} sentences"
+        return f"{len(training.sentences):,} sentences of {training.words:,} words, {tags}{checked}"
+
+    def learn(self, training: Sentences, validation: Sentences | None) -> TagVocabulary:
+        from recurra.data.text.word_encoding import WordEncoding, vector_table
+        from recurra.data.text.word_vectors import read_word_vectors
+
+        vectors = None if self.vectors is None else read_word_vectors(self.vectors, self.max_vectors)
+        words = [sentence.words for sentence in training.sentences]
+        learned = TagVocabulary(
+            WordEncoding.of(words, self.lowercase, self.min_count, vectors),
+            TagSet.of(training.sentences, self.scheme, training.source),
+            MostFrequentTags.of(training.sentences),
+            training.layout,
+            None if vectors is None else vector_table(vectors),
+        )
+        if validation is not None:
+            self._warn_of_unseen_tags(learned, validation)
+        return learned
+
+    def network(self, learned: TagVocabulary) -> "SequenceTagger":
+        from recurra.cells import find_cell
+        from recurra.models import CharacterEncoder, SequenceTagger
+        from recurra.tasks.tag.tagging import make_crf
+
+        cell, encoding = find_cell(self.cell), learned.encoding
+        characters = None
+        if self.characters != "none":
+            characters = CharacterEncoder(
+                self.characters, len(encoding.characters), self.character_size, self.character_hidden_size, cell
+            )
+        return SequenceTagger(
+            cell,
+            len(encoding.words),
+            self.word_size,
+            self.hidden_size,
+            make_crf(learned.tag_set) if self.output == "crf" else len(learned.tag_set.tags),
+            self.num_layers,
+            characters,
+            0 if learned.vectors is None else learned.vectors.shape[1],
+            encoding.unknown_shares(self.unknown_rate),
+            self.dropout,
+            self.recurrent_dropout,
+        )
+
+    def objective(
+        self, fitted: "Fitted[TagVocabulary, SequenceTagger]", training: Sentences, validation: Sentences | None
+    ) -> "Objective":
+        from recurra.task import Objective
+        from recurra.tasks.tag import tagging
+
+        return Objective(
+            tagging.training_batches(fitted, training.sentences, self.batch_size, self.seed),
+            tagging.mean_loss,
+            None if validation is None else tagging.validation(fitted, validation.sentences),
+            unit="nats per word",
+            measure="accuracy" if fitted.learned.tag_set.scheme is None else "F1",
+        )
+
+    @verb("use a trained run")
+    def predictions(
         self,
         data: Any,
-        valid: Any = None,
-        columns: ConllColumns | None = None,
-        kind: Format = "auto",
-        vectors: str | Path | WordVectors | None = None,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        tensorboard: bool = False,
-        progress: bool | None = None,
-    ) -> Self:
-        """Train on tagged sentences.
+        *,
+        reading: TagReading | None = None,
+        scheme: Annotated[Literal["iob1", "iob2", "iobes"] | None, _SCHEME] = None,
+        confidence: Annotated[bool, Option(help="also write the confidence of each tag, 0 to 1")] = False,
+    ) -> "Tagged":
+        """Tag sentences; those of a file are written with their tags in the file's own format.
 
         Args:
-            data: the path of a file (CoNLL-U, or CoNLL columns), or sentences, each a sequence of pairs of word and
-                tag; a tag of None is not known, and not learned from.
-            valid: to choose the best weights by, in any of these forms; the last weights are kept where None.
-            columns: the column map of the files.
-            kind: of the files, "conllu" or "columns"; by their names where "auto".
-            vectors: pretrained word vectors, or the path of a file in the formats of word2vec or GloVe.
-            folder: where the run is kept while it trains, so that it can be resumed; None to keep it in memory.
-            resume: go on with the run in `folder`.
-            tensorboard: also log to TensorBoard.
-            progress: show a bar; None shows one only in a terminal.
-
-        Returns:
-            The tagger itself.
-
-        Raises:
-            DataError: where the data cannot be used; the message names file, line and the way out.
-            RunError: where the folder already holds a run, or has none to resume.
-            TrainingInterruptedError: on Ctrl-C, after the step under way was finished and saved.
-        """
-        given = read_tagged(data, columns, kind)
-        checked = None if valid is None else read_tagged(valid, columns, kind, given.layout)
-        if isinstance(vectors, str | Path):
-            vectors = read_word_vectors(vectors, self.settings.max_vectors)
-        model = prepare(given.sentences, self.settings, given.source, vectors)
-        if checked is not None:
-            _warn_of_unseen(model, checked)
-        baseline = MostFrequentTags.of(given.sentences)
-        run = TagRun(model, baseline, given.layout, _facts(given, checked, vectors))
-        path = None if folder is None else Path(folder)
-        resume = self._kept_run(path, resume, run) is not None
-        trainer = make_trainer(model, given.sentences, checked and checked.sentences, path, tensorboard, progress)
-        return self._train(run, trainer, path, resume)
-
-    def predict(
-        self, data: Any, columns: ConllColumns | None = None, kind: Format = "auto", scheme: str | None = None
-    ) -> list[TaggedSentence]:
-        """Tag sentences.
-
-        Args:
-            data: sentences, each a sequence of words or a text with spaces between them; or the path of a file
+            data: sentences, each a sequence of words or a text with spaces between them, or the path of a file
                 (CoNLL-U, columns, or plain text with a sentence a line).
-            columns: the column map of a file.
-            kind: "conllu", "columns" or "text"; by the file's name where "auto".
-            scheme: "iob1", "iob2" or "iobes", to write entities in; that of the training data where None.
+            reading: how a file is read; what it does not say is as in training, for a file of the same form.
+            scheme: to write entities in; None: that of the file's own tags, else that of the training data.
+            confidence: whether a file is written with the confidence of each tag.
 
         Raises:
-            DataError: where the file cannot be used, or a sentence has no words.
+            DataError: the data cannot be used.
         """
-        _check_scheme(scheme)
-        if isinstance(data, str | Path):
-            layout = self._fitted().layout
-            words = [sentence.words for sentence in read_to_tag(data, columns, kind, layout).sentences]
-        else:
-            words = [_words(number, sentence) for number, sentence in enumerate(data)]
-        numbers, confidence = self.model.tag(words)
-        return [
-            TaggedSentence(sentence, tuple(self.model.tag_set.decode(found, scheme)), tuple(certain.tolist()))
-            for sentence, found, certain in zip(words, numbers, confidence, strict=True)
-        ]
+        from recurra.tasks.tag.results import Tagged
 
-    def predict_file(
-        self,
-        path: str | Path,
-        out: str | Path,
-        columns: ConllColumns | None = None,
-        kind: Format = "auto",
-        scheme: str | None = None,
-        confidence: bool = False,
-    ) -> list[TaggedSentence]:
-        """Tag a file, and write it with its tags, in its own format, and where it has tags of entities in their scheme.
+        return Tagged(self.fitted, self._read_like_training(data, reading, False), scheme, confidence)
 
-        Args:
-            path: of the file.
-            out: of the file to write, in the format of the first.
-            columns: the column map; that of the training file, where both are of the same form, where None.
-            kind: "conllu", "columns" or "text"; by the file's name where "auto".
-            scheme: as for `predict`.
-            confidence: also write the confidence of each tag.
-
-        Returns:
-            What was written.
-
-        Raises:
-            DataError: where the file cannot be used.
-            RunError: where the output cannot be written.
-        """
-        _check_scheme(scheme)
-        text = read_to_tag(path, columns, kind, self._fitted().layout)
-        if scheme is None:
-            scheme = recognise_scheme([[t for t in s.tags or () if t is not None] for s in text.sentences])
-        tagged = self.predict([sentence.words for sentence in text.sentences], scheme=scheme)
-        certain = [sentence.confidence for sentence in tagged] if confidence else None
-        target = Path(out)
-        prepare_folder(target.parent)
-        write_text(target, text.with_tags([sentence.tags for sentence in tagged], certain))
-        return tagged
-
-    def evaluate(self, data: Any, columns: ConllColumns | None = None, kind: Format = "auto") -> Evaluation:
+    @verb("test a trained run beside simple baselines")
+    def evaluate(self, data: Any, y: Any = None, *, reading: TagReading | None = None) -> "Evaluation":
         """Compare with known tags, beside the most frequent tag of each word.
+
+        Precision, recall and F1 of entities are those of conlleval: an entity is right if both its words and its type
+        are.
 
         Args:
             data: tagged sentences, as for `fit`.
-            columns: as for `fit`; those of `fit` where None.
-            kind: as for `fit`.
+            y: their tags, if `data` are words alone.
+            reading: as in `predictions`.
 
         Raises:
-            DataError: where the data cannot be used, or no word has a tag.
+            DataError: the data cannot be used, or no word has a tag.
         """
-        run = self._fitted()
-        given = read_tagged(data, columns, kind, run.layout)
-        sentences = given.sentences
-        references = [[tag for tag in sentence.tags or () if tag is not None] for sentence in sentences]
-        if not any(references):
-            raise DataError(f"{given.source}: no word has a tag. Name the tags' column (--tag-column).")
-        entities = run.model.tag_set.scheme is not None
-        scheme = recognise_scheme(references) or run.model.tag_set.given
-        numbers, _ = run.model.tag([sentence.words for sentence in sentences], confidence=False)
-        predicted = [run.model.tag_set.decode(found, scheme) for found in numbers]
-        baseline = [run.baseline.tag(sentence.words) for sentence in sentences]
-        unknown, right = 0, 0
-        for sentence, tags in zip(sentences, predicted, strict=True):
-            for word, tag, found in zip(sentence.words, sentence.tags or (), tags, strict=False):
-                if tag is not None and not run.model.encoding.word(word):
-                    unknown += 1
-                    right += tag == found
-        return Evaluation(
-            given.source,
-            len(sentences),
-            score(sentences, predicted, entities),
-            score(sentences, baseline, entities),
-            unknown,
-            right / unknown if unknown else 0.0,
-            _unseen_tags(run.model, given),
-        )
+        from recurra.tasks.tag.results import evaluate
 
+        if y is not None:
+            data = self.read(data, y, None, True)
+        return evaluate(self.fitted, self._read_like_training(data, reading, True))
 
-def _words(number: int, sentence: Any) -> tuple[str, ...]:
-    words = tuple(sentence.split() if isinstance(sentence, str) else sentence)
-    if not words or not all(isinstance(word, str) and word for word in words):
-        raise DataError(f"the data, sentence {number + 1}: expected one or more words, got {sentence!r}.")
-    return words
+    @verb("see inside a trained run: gradients through time, gates, memory, as one page")
+    def view(
+        self,
+        data: Any,
+        *,
+        reading: TagReading | None = None,
+        row: Annotated[int | None, Option(help="sentence to show, from 1; by default one of about 15 words")] = None,
+        word: Annotated[int | None, Option(help="word of it, from 1; by default the middle one")] = None,
+        name: str = "",
+    ) -> "View":
+        """Inspect the tag of one word of a sentence, and of the word at the same step of some others.
 
+        The layers that read words are shown, in both directions. The loss is -log p of the word's tag, given the whole
+        sentence: of its true tag or, if it has none, of the predicted one. The output attributed is the score of the
+        predicted tag, before the CRF or the softmax, attributed to what the layers read of each word.
 
-def _check_scheme(scheme: str | None) -> None:
-    if scheme is not None and scheme not in SCHEMES:
-        raise ParameterError("scheme", f"one of {', '.join(SCHEMES)}", scheme)
+        Args:
+            data: sentences with tags or without; see `fit` and `predictions`.
+            reading: as in `predictions`.
+            row: the sentence to show, from 1; None: the first of about 15 words.
+            word: the word of it, from 1; None: the middle one.
+            name: of the run, for the page.
 
+        Raises:
+            DataError: the data cannot be used.
+            ParameterError: there is no such sentence or word.
+        """
+        from recurra.tasks.tag.view import view
 
-def _facts(given: Given, valid: Given | None, vectors: WordVectors | None) -> dict[str, Any]:
-    return {
-        "source": given.source,
-        "sentences": len(given.sentences),
-        "words": given.words,
-        "valid": None if valid is None else valid.source,
-        "vectors": None if vectors is None else vectors.source,
-        "fingerprint": fingerprint(given.sentences, None if valid is None else valid.sentences),
-    }
+        return view(self.fitted, self._read_like_training(data, reading, False), row, word, name)
 
+    def _read_like_training(self, data: Any, reading: TagReading | None, labelled: bool) -> Sentences:
+        return read_sentences(data, reading, self.fitted.learned.layout, labelled)
 
-def _unseen_tags(model: FittedTagger, given: Given) -> dict[str, int]:
-    """Tags that training never saw; of entities their types."""
-    scheme = model.tag_set.scheme
-    seen = {_kind(tag, scheme) for tag in model.tag_set.tags.symbols}
-    tags = (tag for sentence in given.sentences for tag in sentence.tags or () if tag is not None)
-    counts = Counter(kind for kind in (_kind(tag, scheme) for tag in tags) if kind not in seen)
-    return dict(counts.most_common())
+    def _warn_of_unseen_tags(self, learned: TagVocabulary, validation: Sentences) -> None:
+        from recurra.tasks.tag.results import unseen_tags
 
-
-def _kind(tag: str, scheme: str | None) -> str:
-    found = split_tag(tag) if scheme is not None else None
-    return tag if found is None else found[1]
-
-
-def _warn_of_unseen(model: FittedTagger, valid: Given) -> None:
-    unseen = _unseen_tags(model, valid)
-    if unseen:
-        shown = ", ".join(f"{tag!r} ({count})" for tag, count in list(unseen.items())[:5])
-        _log.warning(
-            "%s: tags that training never sees, which count as wrong: %s%s",
-            valid.source,
-            shown,
-            ", ..." if len(unseen) > 5 else "",
-        )
+        unseen = unseen_tags(learned.tag_set, validation)
+        if unseen:
+            shown = ", ".join(f"{tag!r} ({count})" for tag, count in list(unseen.items())[:5])
+            more = ", ..." if len(unseen) > 5 else ""
+            _log.warning(
+                "%s: tags that training never sees, which count as wrong: %s%s", validation.source, shown, more
+            )

@@ -1,0 +1,1 @@
+"""Networks that forecast series, what they read, and what their outputs mean."""

@@ -1,0 +1,351 @@
+"""What each token of a text, or step of a series, adds to a label: computed, shown in a terminal, written."""
+
+import html
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from recurra.data.text.word_encoding import UNKNOWN, Tokens
+from recurra.errors import ParameterError
+from recurra.files import prepare_folder, write_atomically, write_text
+from recurra.inspection import Attribution, integrated_gradients
+from recurra.task import Result
+from recurra.tasks.classify.encoding import Piece, SeriesEncoding, Steps, TextEncoding, cut
+from recurra.tasks.classify.network import FittedClassifier, log_odds
+from recurra.tasks.classify.results import shown_names
+from recurra.text_table import one_line, shown_text
+
+__all__ = [
+    "Explanation",
+    "colored_text",
+    "contribution_lines",
+    "draw_series_explanation",
+    "explain_series",
+    "explain_text",
+    "explanation_page",
+]
+
+_POINTS = 32
+_UNEXPLAINED = 0.005
+_STEPS_SHOWN = 10
+_MOST_CHANNELS = 12
+_AGAINST_AND_FOR = LinearSegmentedColormap.from_list("against and for", ["#d66820", "white", "#1f5fa8"])
+# From little to much, for the label and against it, on a light and on a dark background: xterm's 256 colours.
+_FOR = (195, 159, 117, 75)
+_AGAINST = (230, 223, 216, 209)
+# Fractions of the largest contribution at which a colour begins.
+_LEVELS = (0.1, 0.25, 0.5, 0.75)
+_RESET = "\x1b[0m"
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation(Result):
+    """Contributions to the log-odds of a label, that is log p / (1 - p).
+
+    Integrated gradients (Sundararajan et al. 2017) from a text of unknown words, or a series of nothing but means (of
+    zeros if series are not normalised), of the same length: contributions add up to the difference of the log-odds,
+    but for `residual`.
+
+    Attributes:
+        label: which, as text.
+        probability: of it, calibrated.
+        item: the text; None for a series.
+        pieces: its tokens.
+        series: (T, C); None for a text.
+        contributions: of each token (T,), or of each step and channel (T, C), in nats.
+        log_odds: of the label.
+        baseline_log_odds: of the label, of what is compared with.
+        residual: what contributions leave unexplained of the difference.
+        channels: names of the series' channels.
+        compared: what is compared with, in words.
+    """
+
+    label: str
+    probability: float
+    item: str | None
+    pieces: tuple[Piece, ...]
+    series: np.ndarray | None
+    contributions: np.ndarray
+    log_odds: float
+    baseline_log_odds: float
+    residual: float
+    channels: tuple[str, ...] = ()
+    compared: str = "a text of unknown words"
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        lines = [f"{one_line(self.label)}, probability {100 * self.probability:.1f} %"]
+        if self.item is not None:
+            lines += ["", colored_text(self)] if color else []
+            lines += ["", "what tokens add to its log-odds:", *contribution_lines(self)]
+        else:
+            steps = self.contributions.sum(1)
+            largest = np.sort(np.argsort(-np.abs(steps), kind="stable")[:_STEPS_SHOWN])
+            shown = ", ".join(f"{k + 1} ({steps[k]:+.2f})" for k in largest)
+            lines.append(f"steps that add most to its log-odds, of {len(steps):,}: {shown}")
+        # Rounded before it is shown, so that there is no negative zero.
+        unexplained = round(self.residual, 2) + 0.0
+        lines += [
+            "",
+            f"log-odds {self.log_odds:+.2f}, of {self.compared} {self.baseline_log_odds:+.2f}; "
+            f"unexplained {unexplained:+.2f}",
+        ]
+        yield "\n".join(lines) + "\n"
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the page (.html) of a text, or the picture (.png) of a series; see `Result.write`."""
+        target = Path(path)
+        if target.suffix != self._ending:
+            raise ParameterError("out", f"a file ending in {self._ending}", str(target))
+        prepare_folder(target.parent)
+        if self.item is None:
+            draw_series_explanation(self, target)
+        else:
+            write_text(target, explanation_page(self, " ".join(self.item.split())[:60]))
+        return [target]
+
+    def default_path(self, folder: Path) -> Path:
+        return folder / f"explanation{self._ending}"
+
+    @property
+    def _ending(self) -> str:
+        return ".png" if self.item is None else ".html"
+
+
+def explain_text(model: FittedClassifier, text: str, label: str | None = None) -> Explanation:
+    """Explain a text; the likeliest label if none is named."""
+    encoding = model.learned.encoding
+    assert isinstance(encoding, TextEncoding)
+    tokens = model.learned.encode([text]).batch(np.array([0])).to(model.device)
+    assert isinstance(tokens, Tokens)
+    unknown = replace(
+        tokens,
+        words=torch.zeros_like(tokens.words),
+        character_lengths=torch.zeros_like(tokens.character_lengths),
+        vectors=None if tokens.vectors is None else torch.zeros_like(tokens.vectors),
+    )
+    with torch.no_grad():
+        model.network.eval()
+        features, baseline = model.network.features(tokens), model.network.features(unknown)
+    index, probability = _label(model, features, tokens.lengths, label)
+    found = integrated_gradients(
+        _log_odds(model, index, tokens.lengths), [features], [baseline], points=_POINTS, tolerance=_UNEXPLAINED
+    )
+    pieces = tuple(cut(text, encoding.split, encoding.max_length)) or (Piece(UNKNOWN, 0, 0),)
+    return _explanation(model, index, probability, text, pieces, None, found.by_step[0], found)
+
+
+def explain_series(model: FittedClassifier, series: np.ndarray, label: str | None = None) -> Explanation:
+    """Explain a series (T, C); the likeliest label if none is named."""
+    steps = model.learned.encode([series]).batch(np.array([0])).to(model.device)
+    assert isinstance(steps, Steps)
+    index, probability = _label(model, steps.values, steps.lengths, label)
+    function = _log_odds(model, index, steps.lengths)
+    found = integrated_gradients(
+        function, [steps.values], [torch.zeros_like(steps.values)], points=_POINTS, tolerance=_UNEXPLAINED
+    )
+    # What says that a value is missing belongs to its channel.
+    values = found.values[0][0].reshape(len(series), -1, series.shape[1]).sum(1)
+    return _explanation(model, index, probability, None, (), series, values, found)
+
+
+def _label(model: FittedClassifier, features: Tensor, lengths: Tensor, label: str | None) -> tuple[int, float]:
+    with torch.no_grad():
+        shares = model.learned.probabilities(model.network.classifier(features, lengths)[0].cpu().numpy())[0]
+    index = int(shares.argmax()) if label is None else model.learned.labels.names[label]
+    return index, float(shares[index])
+
+
+def _log_odds(model: FittedClassifier, index: int, lengths: Tensor) -> Callable[[Tensor], Tensor]:
+    def function(features: Tensor) -> Tensor:
+        logits = model.network.classifier(features, lengths)[0] / model.learned.temperature
+        return log_odds(
+            logits, torch.full((len(logits),), index, device=logits.device), model.learned.labels.multi_label
+        )
+
+    return function
+
+
+def _explanation(
+    model: FittedClassifier,
+    index: int,
+    probability: float,
+    text: str | None,
+    pieces: tuple[Piece, ...],
+    series: np.ndarray | None,
+    contributions: np.ndarray,
+    found: Attribution,
+) -> Explanation:
+    learned = model.learned
+    compared, channels = "a text of unknown words", ()
+    if isinstance(learned.encoding, SeriesEncoding):
+        channels = learned.encoding.channels
+        zeros = learned.encoding.normalization == "none"
+        compared = f"a series of nothing but {'zeros' if zeros else 'means'}"
+    return Explanation(
+        learned.labels.names.symbols[index],
+        probability,
+        text,
+        pieces,
+        series,
+        contributions,
+        float(found.output[0]),
+        float(found.baseline_output[0]),
+        float(found.residual[0]),
+        channels,
+        compared,
+    )
+
+
+def colored_text(explanation: Explanation) -> str:
+    """The text in the escape codes of a terminal: blue for the label, orange against it."""
+    parts = []
+    for text, contribution in _parts(explanation):
+        strength = sum(abs(contribution) >= level for level in _LEVELS)
+        shown = shown_text(text)
+        if strength:
+            color = (_FOR if contribution > 0 else _AGAINST)[strength - 1]
+            shown = f"\x1b[38;5;16;48;5;{color}m{shown}{_RESET}"
+        parts.append(shown)
+    return "".join(parts)
+
+
+def contribution_lines(explanation: Explanation, most: int = 12) -> list[str]:
+    """The tokens that add most, for or against, a line each, in the order of the text."""
+    values = explanation.contributions
+    kept = np.sort(np.argsort(-np.abs(values), kind="stable")[:most])
+    largest = float(np.abs(values).max()) or 1.0
+    words = [shown_text(explanation.pieces[k].text) for k in kept]
+    shown = [word if len(word) <= 24 else f"{word[:23]}…" for word in words]
+    width = max(map(len, shown), default=0)
+    lines = []
+    for word, k in zip(shown, kept, strict=True):
+        bar = round(20 * abs(float(values[k])) / largest)
+        lines.append(f"  {word.ljust(width)}  {values[k]:+7.2f}  {('+' if values[k] > 0 else '-') * bar}".rstrip())
+    left = len(values) - len(kept)
+    if left:
+        lines.append(f"  ({left:,} other tokens, together {np.delete(values, kept).sum():+.2f})")
+    return lines
+
+
+def explanation_page(explanation: Explanation, title: str) -> str:
+    """A page with the text, each token on its colour, which a pointer reads out."""
+    largest = float(np.abs(explanation.contributions).max()) or 1.0
+    body = ""
+    for text, share in _parts(explanation):
+        escaped = html.escape(text)
+        if share == 0:
+            body += escaped
+            continue
+        color = "31,95,168" if share > 0 else "214,104,32"
+        body += (
+            f'<span style="background:rgba({color},{0.75 * abs(share) ** 0.8:.2f})" title="{share * largest:+.2f}">'
+            f"{escaped}</span>"
+        )
+    return _PAGE.format(
+        title=html.escape(title),
+        label=html.escape(explanation.label),
+        probability=f"{100 * explanation.probability:.1f}",
+        before=f"{explanation.baseline_log_odds:+.2f}",
+        after=f"{explanation.log_odds:+.2f}",
+        residual=f"{explanation.residual:+.2f}",
+        body=body,
+    )
+
+
+def _parts(explanation: Explanation) -> Iterator[tuple[str, float]]:
+    """The whole text in parts, each with its contribution as a fraction of the largest; 0 for what is no token."""
+    text = explanation.item or ""
+    largest = float(np.abs(explanation.contributions).max()) or 1.0
+    done = 0
+    for piece, contribution in zip(explanation.pieces, explanation.contributions, strict=True):
+        if piece.start > done:
+            yield text[done : piece.start], 0.0
+        if piece.end > piece.start:
+            yield text[piece.start : piece.end], float(contribution) / largest
+        done = piece.end
+    rest = text[done:]
+    if rest.strip():
+        rest = f" … ({len(rest):,} characters more are not read)"
+    if rest:
+        yield rest, 0.0
+
+
+def draw_series_explanation(explanation: Explanation, path: Path) -> None:
+    """Draw a series, each step of each channel on a colour of what it adds to the label, into a PNG file.
+
+    Args:
+        explanation: of a series; beyond 12 channels those that add most are drawn.
+        path: of the file.
+    """
+    assert explanation.series is not None
+    contributions = explanation.contributions
+    kept = np.sort(np.argsort(-np.abs(contributions).sum(0), kind="stable")[:_MOST_CHANNELS])
+    largest = float(np.abs(contributions).max()) or 1.0
+    figure = Figure(figsize=(8, 1.2 + 1.1 * len(kept)), layout="constrained")
+    panels = figure.subplots(len(kept), 1, sharex=True, squeeze=False)[:, 0]
+    steps = np.arange(1, len(contributions) + 1)
+    image = None
+    names = shown_names([_channel_name(explanation.channels[k]) for k in kept], [f"channel {k + 1}" for k in kept])
+    for ax, channel, name in zip(panels, kept, names, strict=True):
+        values = explanation.series[:, channel]
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+        margin = 0.1 * (high - low) or 0.5
+        image = ax.imshow(
+            contributions[:, channel][None],
+            aspect="auto",
+            cmap=_AGAINST_AND_FOR,
+            vmin=-largest,
+            vmax=largest,
+            extent=(0.5, len(steps) + 0.5, low - margin, high + margin),
+            interpolation="nearest",
+        )
+        marker = "." if len(steps) <= 60 else None
+        ax.plot(steps, values, color="#222222", linewidth=1.1, marker=marker, markersize=4)
+        ax.set_ylabel(name, rotation=0, ha="right", va="center", parse_math=False)
+        ax.tick_params(labelsize=8)
+        ax.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("step")
+    (label,) = shown_names([explanation.label], ["the label"])
+    title = f"{label}, probability {100 * explanation.probability:.1f} %"
+    panels[0].set_title(title, loc="left", fontsize=10, parse_math=False)
+    assert image is not None
+    figure.colorbar(image, ax=list(panels), label="adds to the log-odds (for: above 0)", aspect=40, pad=0.01)
+    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+
+
+def _channel_name(name: str) -> str:
+    return f"channel {name}" if name.isdigit() else name
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.6 system-ui, sans-serif;
+  color: #222; background: #fff }}
+h1 {{ font-size: 1.2rem }}
+.text {{ font-size: 1.15rem; line-height: 2; white-space: pre-wrap; overflow-wrap: anywhere }}
+.text span {{ border-radius: 3px; padding: .1em 0 }}
+.key span {{ border-radius: 3px; padding: .1em .4em }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p><b>{label}</b>, probability {probability} %. Each token's colour is what it adds to the log-odds of this label:
+<span class="key"><span style="background:rgba(31,95,168,.6)">for</span>
+<span style="background:rgba(214,104,32,.6)">against</span></span>. Together they lead from {before}, a text of as many
+unknown words, to {after} (unexplained: {residual}).</p>
+<p class="text">{body}</p>
+</body>
+</html>
+"""

@@ -1,0 +1,281 @@
+"""What a forecaster learns from series: first without gradients, then with them."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recurra.data.series.covariates import CovariateEncoding
+from recurra.data.series.series_set import SeriesSet
+from recurra.data.series.windows import Window, Windows, WindowSampler, WindowShape, input_sizes
+from recurra.errors import DataError, ParameterError, RunError
+from recurra.models.forecasting.network import mean_loss
+from recurra.models.forecasting.normalization import Normalization
+from recurra.task.objective import Objective
+from recurra.tasks.forecast.backtest import Backtest, plan_folds, run_backtest
+from recurra.tasks.forecast.learned import ForecastLearned
+from recurra.tasks.forecast.model import ForecastModel, output_of
+from recurra.training import Batch, Mean, evaluate, processes
+
+if TYPE_CHECKING:
+    from recurra.task import Fitted
+    from recurra.tasks.forecast.forecaster import Forecaster
+
+__all__ = [
+    "Validation",
+    "fit_margins",
+    "learn",
+    "make_objective",
+    "model_of",
+    "plan_validation",
+    "refitted",
+    "window_shape",
+]
+
+_log = logging.getLogger("recurra.forecast")
+_MOST_VALIDATION_WINDOWS = 1024
+_ENOUGH_VALIDATION_WINDOWS = 64
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The windows to validate with, and what they leave of the training series.
+
+    Attributes:
+        data: the series that the windows are cut from.
+        rows: series of each validation window (N,).
+        origins: its origin (N,).
+        ends: steps of each training series that training may see.
+    """
+
+    data: SeriesSet
+    rows: np.ndarray
+    origins: np.ndarray
+    ends: np.ndarray
+
+
+def window_shape(options: "Forecaster", data: SeriesSet) -> WindowShape:
+    """The sizes of the windows: what the options say, else what follows from the frequency.
+
+    A season longer than half of the longest series has not been seen twice, and is left out.
+    """
+    longest = int(data.lengths.max())
+    seasons = options.seasons or tuple(s for s in data.frequency.seasons if 2 * s <= longest) or (1,)
+    context = options.context_length or max(3 * seasons[0], options.horizon, 8)
+    return WindowShape(seasons, context, options.horizon)
+
+
+def learn(options: "Forecaster", data: SeriesSet) -> ForecastLearned:
+    """What is learned without gradients: the encoding of covariates, and the sizes of windows and inputs.
+
+    Raises:
+        DataError: no series is long enough, or counts are asked for and a value is not a count.
+    """
+    held_out = options.folds * options.horizon
+    _check_held_out(data, held_out, options.folds)
+    seen = data.until(held_out)
+    shape = window_shape(options, seen)
+    _check_lengths(seen, shape, options.folds)
+    if output_of(options.model, options.output) == "negative_binomial":
+        _check_counts(seen)
+    encoding = CovariateEncoding.fit(seen, options.calendar, options.holidays)
+    one = Windows(replace(seen, series=seen.series[:1]), encoding, shape)
+    until = {series.id: int(np.asarray(seen.stamps(series)[len(series) - 1]).astype(np.int64)) for series in seen}
+    return ForecastLearned(data, held_out, encoding, shape, input_sizes(one.cut(np.array([0]), np.array([0]))), until)
+
+
+def plan_validation(options: "Forecaster", learned: ForecastLearned, held: SeriesSet | None) -> Validation:
+    """Which windows validate.
+
+    Args:
+        options: of the forecaster.
+        learned: from the training series.
+        held: validation data; None: the last horizons of the training series, which training does not see then.
+
+    Raises:
+        DataError: no series is long enough, and windows are needed.
+    """
+    seen, shape = learned.seen(), learned.shape
+    data = seen if held is None else held
+    count = _validation_windows(data, options)
+    kept, lengths = count * shape.horizon, data.lengths
+    # A training series has to keep a window to learn from before those that validate.
+    reserve = shape.horizon if held is None else 0
+    validated = lengths - kept - reserve >= shape.least_origin
+    ends = np.where(validated, lengths - kept, lengths) if held is None else seen.lengths
+    back = np.arange(1, count + 1) * shape.horizon
+    rows = np.repeat(np.flatnonzero(validated), len(back))
+    origins = (lengths[validated][:, None] - back).ravel()
+    if len(rows) > _MOST_VALIDATION_WINDOWS:
+        chosen = np.random.default_rng(options.seed).permutation(len(rows))[:_MOST_VALIDATION_WINDOWS]
+        rows, origins = rows[np.sort(chosen)], origins[np.sort(chosen)]
+    if not len(rows) and (count or held is not None):
+        _without_windows(data, kept + reserve + shape.least_origin, kept, options.conformal or held is not None)
+    return Validation(data, rows, origins, ends)
+
+
+def make_objective(
+    options: "Forecaster", fitted: "Fitted[ForecastLearned, nn.Module]", held: SeriesSet | None
+) -> Objective:
+    """Windows to train and validate with, and their loss."""
+    model, validation = ForecastModel(fitted), plan_validation(options, fitted.learned, held)
+    windows, device, context = model.windows(fitted.learned.seen()), fitted.device, model.shape.context
+    validation_windows = windows if held is None else model.windows(validation.data)
+    share = processes().share
+    if options.batch_size < share.count:
+        raise ParameterError("batch_size", f"at least the number of processes, {share.count}", options.batch_size)
+    sampler = WindowSampler(windows, validation.ends, options.batch_size, options.seed, share)
+    rows, origins = share.of(validation.rows), share.of(validation.origins)
+
+    def batch(window: Window) -> Batch:
+        # The recursive network also learns from each step of the context.
+        steps = [window.target] if options.model == "direct" else [window.history[:, -context:], window.target]
+        target = torch.cat(steps, dim=1)
+        observed = float((~target.isnan()).sum())
+        return Batch(window.to(device), target.to(device), observed)
+
+    def loss(output: tuple[Tensor, Normalization], target: Tensor) -> Tensor:
+        return mean_loss(model.head, output, target)
+
+    def validate(network: nn.Module) -> Mean:
+        parts = (slice(start, start + 256) for start in range(0, len(rows), 256))
+        return evaluate(network, loss, (batch(validation_windows.cut(rows[part], origins[part])) for part in parts))
+
+    return Objective(
+        lambda step: batch(sampler(step)),
+        loss,
+        validate if len(validation.rows) else None,
+        words=lambda value: f"loss {value:.4f}",
+    )
+
+
+def fit_margins(
+    options: "Forecaster", fitted: "Fitted[ForecastLearned, nn.Module]", held: SeriesSet | None
+) -> ForecastLearned:
+    """What was learned, with the margins of conformal intervals."""
+    validation = plan_validation(options, fitted.learned, held)
+    margins = ForecastModel(fitted).fit_margins(validation.data, validation.rows, validation.origins)
+    return replace(fitted.learned, margins=margins)
+
+
+def model_of(options: "Forecaster") -> ForecastModel:
+    """The model of a fitted forecaster.
+
+    If training was interrupted before the margins of conformal intervals were fitted, they are fitted first.
+
+    Raises:
+        RunError: it is not fitted, or the margins need validation data that the run does not hold.
+    """
+    fitted = options.fitted
+    if options.conformal and fitted.learned.margins is None:
+        if fitted.data["validation_digest"] is not None:
+            raise RunError(
+                "training was interrupted before the conformal intervals were fitted on the validation data; resume it"
+            )
+        fitted.learned = fit_margins(options, fitted, None)
+    return ForecastModel(fitted)
+
+
+def refitted(options: "Forecaster", data: SeriesSet, folds: int, step: int, progress: bool | None) -> Backtest:
+    """A rolling-origin backtest for which the forecaster is trained anew before each fold.
+
+    Args:
+        options: of the forecaster.
+        data: the series.
+        folds: forecasts of each series.
+        step: steps between origins.
+        progress: show progress of each training; None: the trainer decides by the terminal.
+
+    Raises:
+        DataError: no series is long enough.
+    """
+    horizon = options.horizon
+    first = data.until((folds - 1) * step + horizon)
+    if not len(first):
+        raise DataError(f"{data.source}: no series is long enough for {folds} folds that begin {step} steps apart")
+    shape = learn(options.replaced(folds=0), first).shape
+    plan = plan_folds(data, horizon, folds, step, shape.least_origin)
+
+    def forecast(rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        quantiles = np.empty((len(rows), horizon, len(options.quantiles)))
+        for fold in range(folds):
+            windows = np.flatnonzero(plan.numbers == fold)
+            if len(windows):
+                seen = data.until((folds - 1 - fold) * step + horizon)
+                trained = model_of(options.replaced(folds=0).fit(seen, progress=progress))
+                quantiles[windows] = trained.quantiles(data, rows[windows], origins[windows])
+        return quantiles
+
+    return run_backtest(data, plan, forecast, horizon, shape.seasons[0], options.quantiles)
+
+
+def _validation_windows(data: SeriesSet, options: "Forecaster") -> int:
+    """Horizons of each series to validate on: if there are few series, a single window each is no steady figure."""
+    if options.validation_windows is not None:
+        return options.validation_windows
+    wanted = -(-_ENOUGH_VALIDATION_WINDOWS // len(data))
+    affordable = int(np.median(data.lengths)) // (10 * options.horizon)
+    return max(1, min(wanted, affordable))
+
+
+def _without_windows(data: SeriesSet, needed: int, kept: int, refused: bool) -> None:
+    if not refused:
+        _log.warning("%s: no series is long enough for validation windows; training stops at max_steps", data.source)
+        return
+    raise DataError(
+        f"{data.source}: no series is long enough to keep {kept} steps for validation windows or conformal intervals; "
+        f"the longest has {data.lengths.max()} steps, {needed} are needed. Shorten the horizon, or leave conformal out."
+    )
+
+
+def _check_held_out(data: SeriesSet, held_out: int, folds: int) -> None:
+    """Name the series of which holding out leaves nothing; they are not learned from, but can still be forecast."""
+    gone = [one.id for one in data if len(one) <= held_out]
+    if not gone:
+        return
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    message = (
+        f"{data.source}: series {gone[0]!r}{more}: no steps are left to learn from with {held_out} steps held out for "
+        f"evaluation (folds={folds}). Hold out fewer (folds=0 holds out none; --folds 0), or shorten the horizon."
+    )
+    if len(gone) == len(data):
+        raise DataError(message)
+    _log.warning("%s", message)
+
+
+def _check_lengths(data: SeriesSet, shape: WindowShape, folds: int) -> None:
+    needed = shape.least_origin + shape.horizon
+    short = [series for series in data if len(series) < needed]
+    if not short:
+        return
+    shown = ", ".join(f"{series.id!r} ({len(series)})" for series in short[:5]) + (", ..." if len(short) > 5 else "")
+    reason = f"a season of {shape.seasons[0]}, a step and a horizon of {shape.horizon} need {needed} steps"
+    if len(short) == len(data):
+        held = f" beside the {folds * shape.horizon} held out for evaluation" if folds else ""
+        way_out = "Hold out none (folds=0; --folds 0), shorten" if folds else "Shorten"
+        raise DataError(
+            f"{data.source}: every series is too short to learn from: {reason}{held}; got {shown}. {way_out} the "
+            "horizon, or give a shorter season."
+        )
+    _log.warning(
+        "%s: %d of %d series are too short to learn from (%s) and are left out of training: %s; "
+        "they can still be forecast",
+        data.source,
+        len(short),
+        len(data),
+        reason,
+        shown,
+    )
+
+
+def _check_counts(data: SeriesSet) -> None:
+    for series in data:
+        bad = np.flatnonzero((series.y < 0) | (series.y != np.floor(series.y)) & np.isfinite(series.y))
+        if len(bad):
+            raise DataError(
+                f"{data.source}: series {series.id!r} at {data.stamps(series)[bad[0]]}: expected a count for "
+                f"output='negative_binomial', got {series.y[bad[0]]:g}. Use another output."
+            )

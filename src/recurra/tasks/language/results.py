@@ -1,0 +1,203 @@
+"""Generated text, likely tokens and evaluations as results."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from recurra.data.text.tokens import EncodedText
+from recurra.errors import DataError, ParameterError
+from recurra.files import prepare_folder, write_text
+from recurra.task import Evaluation, Predictions, Result
+from recurra.tasks.language.ngram import ORDER, ngram_surprise
+from recurra.tasks.language.reader import AnyFitted, Reader
+from recurra.tasks.language.sampling import Sampling
+from recurra.tasks.language.surprise import (
+    ScoredToken,
+    color_scale,
+    colored,
+    html_page,
+    legend,
+    mean_surprise,
+    whole_characters,
+)
+
+__all__ = ["BASELINE", "Generated", "NextTokens", "evaluate", "next_tokens", "score_tokens"]
+
+BASELINE = f"{ORDER}-gram, Kneser-Ney"
+_MOST_COUNTED = 5_000_000  # tokens, so that counting takes a minute and a gigabyte at most
+
+
+class Generated(Result):
+    """Text that continues a prompt, generated as it is asked for.
+
+    Args:
+        fitted: the model.
+        prompt: what the text begins with.
+        codes: the prompt as tokens (N,).
+        length: tokens to generate.
+        sampling: how they are sampled.
+        seed: of the random generator.
+    """
+
+    streams = True
+
+    def __init__(
+        self, fitted: AnyFitted, prompt: str, codes: Tensor, length: int, sampling: Sampling, seed: int
+    ) -> None:
+        self._fitted, self._prompt, self._length, self._sampling = fitted, prompt, length, sampling
+        self._reader = Reader(fitted)
+        self.prompt_tokens = score_tokens(fitted, self._reader, codes)
+        self._random = np.random.default_rng(seed)
+        self._generated: list[ScoredToken] = []
+        self._fresh = self._generate()
+
+    def tokens(self) -> Iterator[ScoredToken]:
+        """The generated tokens, each as it is sampled, with its surprise."""
+        yield from self._generated
+        for token in self._fresh:
+            self._generated.append(token)
+            yield token
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        scale = color_scale(self._unit)
+        if color:
+            yield from (colored(token, scale, bold=True) for token in whole_characters(self.prompt_tokens))
+        else:
+            yield self._prompt
+        for token in whole_characters(self.tokens()):
+            yield colored(token, scale) if color else token.text
+        yield "\n"
+
+    def remarks(self, color: bool = False) -> Iterator[str]:
+        if color:
+            yield f"{legend(color_scale(self._unit))}; {mean_surprise(self.prompt_tokens, self._generated, self._unit)}"
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the text or, if the name ends in .html, a page with the surprise of each token; see `Result.write`."""
+        target = Path(path)
+        prepare_folder(target.parent)
+        if target.suffix in (".html", ".htm"):
+            title = " ".join(self._prompt.split())[:60] or "Generated text"
+            write_text(target, html_page(title, self.prompt_tokens, list(self.tokens()), self._unit))
+        elif target.suffix in (".txt", ""):
+            write_text(target, "".join(self.text()))
+        else:
+            raise ParameterError("out", "a file ending in .txt or .html", str(path))
+        return [target]
+
+    @property
+    def _unit(self) -> str:
+        return self._fitted.learned.tokens.unit
+
+    def _generate(self) -> Iterator[ScoredToken]:
+        tokens = self._fitted.learned.tokens
+        spell = tokens.speller(self.prompt_tokens[-1].code if self.prompt_tokens else None)
+        for number in range(self._length):
+            expected = self._reader.log_probabilities()
+            allowed = expected.copy()
+            if tokens.unknown is not None:
+                allowed[tokens.unknown] = -np.inf
+            code = self._sampling.draw(allowed, self._random)
+            yield ScoredToken(code, spell(code), -float(expected[code]))
+            if number + 1 < self._length:
+                self._reader.read(code)
+
+
+class NextTokens(Predictions[list[ScoredToken]]):
+    """The tokens that are likeliest to come next, likeliest first."""
+
+    streams = True
+
+    def __init__(self, values: list[ScoredToken]) -> None:
+        self._values = values
+
+    @property
+    def values(self) -> list[ScoredToken]:
+        return self._values
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        # A byte of an unfinished character has no text of its own.
+        names = [repr(token.text) if token.text else f"byte {token.code}" for token in self._values]
+        width = max(map(len, names))
+        for name, token in zip(names, self._values, strict=True):
+            yield f"{name.ljust(width)}  {100 * math.exp(-token.surprise):5.1f} %\n"
+
+    def write(self, path: str | Path) -> list[Path]:
+        target = Path(path)
+        prepare_folder(target.parent)
+        write_text(target, "".join(self.text()))
+        return [target]
+
+
+def next_tokens(fitted: AnyFitted, codes: Tensor, top: int) -> NextTokens:
+    """The likeliest tokens after those of a prompt (N,)."""
+    reader = Reader(fitted)
+    read = score_tokens(fitted, reader, codes)
+    expected = reader.log_probabilities()
+    likeliest = np.argsort(-expected, kind="stable")[:top].tolist()
+    spell = fitted.learned.tokens.speller
+    previous = read[-1].code if read else None
+    return NextTokens([ScoredToken(code, spell(previous)(code), -float(expected[code])) for code in likeliest])
+
+
+def score_tokens(fitted: AnyFitted, reader: Reader, codes: Tensor) -> list[ScoredToken]:
+    """Read the tokens of a text (N,) that begins a line; the surprise of each, given all before it."""
+    ids, surprise = codes.tolist(), reader.score(codes).tolist()
+    return [ScoredToken(*found) for found in zip(ids, fitted.learned.tokens.pieces(ids), surprise, strict=True)]
+
+
+def evaluate(fitted: AnyFitted, text: EncodedText, name: str) -> Evaluation:
+    """Predict each token of a text from all before it, the state carried through the whole of it.
+
+    Args:
+        fitted: the model. The n-gram counts the last 5 million tokens of its training text at most.
+        text: to predict.
+        name: of the text: a part of the run, or a file.
+
+    Raises:
+        DataError: the text has no tokens.
+    """
+    if not len(text.codes):
+        raise DataError(f"{name}: no tokens to predict")
+    tokens, train = fitted.learned.tokens, fitted.learned.parts["train"]
+    begun = [tokens.line_end, *text.codes.tolist()]
+    nats = {
+        "model": float(Reader(fitted).score(text.codes).sum()),
+        BASELINE: float(ngram_surprise(train.codes[-_MOST_COUNTED:], begun, len(tokens)).sum()),
+    }
+    methods = {method: _measures(value, text, tokens.unit) for method, value in nats.items()}
+    notes = [f"Only bits/byte compares models of other tokens; perplexity/{tokens.unit} is of these tokens alone."]
+    if text.unknown:
+        notes.append(
+            f"{text.unknown:,} of {len(text.codes):,} {tokens.unit}s are not in the vocabulary: bits/byte spells each "
+            "of them out at 8 bits a byte; the other measures take each for one symbol."
+        )
+    title = f"{name} text" if name in fitted.learned.parts else name
+    chosen = " (it chose the weights, which flatters a little)" if name == "validation" else ""
+    return Evaluation(
+        f"{title}: {len(text.codes):,} {tokens.unit}s, {text.bytes:,} bytes{chosen}",
+        methods,
+        "bits/byte",
+        formats={one: ",.2f" if one.startswith("perplexity") else ".4f" for one in methods["model"]},
+        losses=frozenset(methods["model"]),
+        notes=notes,
+        facts={"name": name, "unit": tokens.unit, "tokens": len(text.codes), "nats": nats, **text.counts},
+    )
+
+
+def _measures(nats: float, text: EncodedText, unit: str) -> dict[str, float]:
+    """Nats, bits and perplexity per token, perplexity per word for subwords, and bits per byte.
+
+    Bits per byte are the length of the compressed text, with 8 bits for each byte of an unknown token and for its end.
+    """
+    mean = nats / len(text.codes)
+    measures = {f"nats/{unit}": mean, f"bits/{unit}": mean / math.log(2)}
+    measures[f"perplexity/{unit}"] = math.exp(min(mean, 700))
+    if unit == "subword":
+        measures["perplexity/word"] = math.exp(min(nats / max(text.words, 1), 700))
+    spelled = 8 * (text.unknown_bytes + text.unknown)
+    measures["bits/byte"] = (nats / math.log(2) + spelled) / text.bytes
+    return measures

@@ -1,0 +1,160 @@
+"""Sentences from whatever a user has."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from recurra.data.text.conll import ConllColumns, ConllText, Sentence, is_conllu, read_conll
+from recurra.data.text.token_lines import TokenLines, read_token_lines
+from recurra.errors import DataError, ParameterError
+from recurra.options import Options, option
+
+__all__ = ["Layout", "Sentences", "TagReading", "read_sentences", "with_tags"]
+
+Format = Literal["auto", "conllu", "columns", "text"]
+
+
+class TagReading(Options):
+    """How a file of sentences is read. What is not said is as in the training file, if that has the same form."""
+
+    format: Format = option(
+        default="auto", help="auto goes by the name: .conllu, .txt for plain text with a sentence a line, else columns"
+    )
+    columns: tuple[str, ...] = option(default=(), help="names of the columns, in order, as word,pos,ner")
+    word_column: str | None = option(
+        default=None, help="name or number of the words' column; form in CoNLL-U, else 1, the first"
+    )
+    tag_column: str | None = option(
+        default=None, help="name or number of the tags' column; upos in CoNLL-U, else -1, the last", main=True
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The form of a file.
+
+    Attributes:
+        conllu: whether it is CoNLL-U.
+        names: of its columns, if they have names.
+        word: the index of the words' column, from 0.
+        tag: the index of the tags' column, from 0.
+    """
+
+    conllu: bool
+    names: tuple[str, ...]
+    word: int
+    tag: int
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentences, and the file they come from.
+
+    Attributes:
+        sentences: one or more.
+        source: the path, or "the data" for sentences of no file.
+        text: the file, which can be written with other tags; None for sentences of no file.
+        layout: the form of the file; None for plain text and for sentences of no file.
+    """
+
+    sentences: tuple[Sentence, ...]
+    source: str = "the data"
+    text: ConllText | TokenLines | None = None
+    layout: Layout | None = None
+
+    @property
+    def words(self) -> int:
+        """The number of words."""
+        return sum(len(sentence.words) for sentence in self.sentences)
+
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for sentence in self.sentences:
+            digest.update(json.dumps([sentence.words, sentence.tags]).encode())
+        return digest.hexdigest()
+
+
+def read_sentences(
+    source: Any, reading: TagReading | None = None, like: Layout | None = None, labelled: bool = True
+) -> Sentences:
+    """Read sentences.
+
+    Args:
+        source: the path of a file, sentences, or what this function returned. A sentence is a `Sentence`, a sequence of
+            pairs of word and tag, or, if tags are not needed, a sequence of words or a text with spaces between them.
+        reading: how a file is read.
+        like: the form of the training file.
+        labelled: whether every sentence needs tags. A file without a tag column gets one if they are not needed.
+
+    Raises:
+        DataError: the data cannot be used.
+        ParameterError: tags are needed of plain text, which has none, or nothing says where those of a CoNLL-U file go.
+    """
+    if isinstance(source, Sentences):
+        return source
+    if isinstance(source, str | Path):
+        return _read_file(source, reading or TagReading(), like, labelled)
+    sentences = tuple(_as_sentence(number, one, labelled) for number, one in enumerate(source, start=1))
+    if not sentences and labelled:
+        raise DataError("the data: expected sentences, got none.")
+    return Sentences(sentences)
+
+
+def with_tags(sentences: Iterable[Any], tags: Iterable[Sequence[str | None]]) -> list[Sentence]:
+    """Sentences, each a sequence of words or a text with spaces between them, with tags that stand apart from them.
+
+    Raises:
+        DataError: there are not as many tags as words.
+    """
+    words, found = list(sentences), list(tags)
+    if len(words) != len(found):
+        raise DataError(f"y: expected tags of {len(words):,} sentences, got those of {len(found):,}.")
+    pairs = zip(words, found, strict=True)
+    return [Sentence(tuple(one.split() if isinstance(one, str) else one), tuple(given)) for one, given in pairs]
+
+
+def _read_file(path: str | Path, reading: TagReading, like: Layout | None, labelled: bool) -> Sentences:
+    kind = reading.format
+    if kind == "auto" and not labelled and str(path).lower().removesuffix(".gz").endswith(".txt"):
+        kind = "text"
+    if kind == "text":
+        if labelled:
+            expected = "'auto', 'conllu' or 'columns', as plain text has no tags"
+            raise ParameterError("format", expected, reading.format)
+        lines = read_token_lines(path)
+        return Sentences(lines.sentences, lines.source, lines)
+    conllu = is_conllu(path) if kind == "auto" else kind == "conllu"
+    columns = ConllColumns(reading.columns, reading.word_column, reading.tag_column)
+    if like is not None and conllu == like.conllu:
+        columns = ConllColumns(
+            columns.names or like.names, columns.word or str(like.word + 1), columns.tag or str(like.tag + 1)
+        )
+    if columns.tag is None and conllu and not labelled:
+        expected = "the column of a CoNLL-U file that the tags go into"
+        hint = "The run was not trained on CoNLL-U: name it, as in --tag-column misc."
+        raise ParameterError("tag_column", expected, None, hint)
+    text = read_conll(path, columns, kind, needs_tags=labelled)
+    return Sentences(text.sentences, text.source, text, Layout(text.conllu, columns.names, text.word, text.tag))
+
+
+def _as_sentence(number: int, given: Any, labelled: bool) -> Sentence:
+    where = f"the data, sentence {number}"
+    if isinstance(given, Sentence):
+        if len(given.words) != len(given.words if given.tags is None else given.tags) or not given.words:
+            raise DataError(f"{where}: expected words and as many tags, got {given!r}.")
+        return given
+    parts: Sequence[Any] = tuple(given.split() if isinstance(given, str) else given)
+    if not labelled and parts and all(isinstance(part, str) and part for part in parts):
+        return Sentence(tuple(parts))
+    for part in parts:
+        if isinstance(part, str) or len(part) != 2 or not isinstance(part[0], str) or not part[0]:
+            raise DataError(f"{where}: expected pairs of word and tag, got {part!r}.")
+        if not isinstance(part[1], str | None):
+            raise DataError(f"{where}: expected pairs of word and tag, got {part!r}.")
+    if not parts:
+        raise DataError(f"{where}: expected one or more words, got {given!r}.")
+    words, tags = zip(*parts, strict=True)
+    return Sentence(words, tags)

@@ -1,0 +1,162 @@
+"""Tags as results, and how good they are."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from recurra.data.text.conll import Sentence
+from recurra.data.text.tag_schemes import recognise_scheme, split_tag
+from recurra.errors import DataError, ParameterError
+from recurra.files import prepare_folder, write_text
+from recurra.task import Evaluation, Predictions
+from recurra.task.results import Table
+from recurra.tasks.tag.data import Sentences
+from recurra.tasks.tag.learned import TagSet
+from recurra.tasks.tag.scores import Scores, score
+from recurra.tasks.tag.tagging import AnyFitted, TaggedSentence, tag
+from recurra.text_table import percent, text_table
+from recurra.training.counts import Counts
+
+__all__ = ["Tagged", "evaluate", "unseen_tags"]
+
+BASELINE = "most frequent tag of each word"
+
+
+class Tagged(Predictions[list[TaggedSentence]]):
+    """Tagged sentences; those of a file are written in the file's own format.
+
+    Args:
+        fitted: the model.
+        data: sentences, perhaps of a file.
+        scheme: to write entities in; None: that of the file's own tags, else that of the training data.
+        confidence: whether a file is written with the confidence of each tag.
+    """
+
+    def __init__(self, fitted: AnyFitted, data: Sentences, scheme: str | None, confidence: bool) -> None:
+        self._data, self._confidence = data, confidence
+        if scheme is None and data.text is not None:
+            scheme = recognise_scheme([[t for t in s.tags or () if t is not None] for s in data.sentences])
+        words = [sentence.words for sentence in data.sentences]
+        indices, probabilities = tag(fitted, words)
+        self._values = [
+            TaggedSentence(sentence, tuple(fitted.learned.tag_set.decode(found, scheme)), tuple(certain.tolist()))
+            for sentence, found, certain in zip(words, indices, probabilities, strict=True)
+        ]
+
+    @property
+    def values(self) -> list[TaggedSentence]:
+        return self._values
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        certain = [value for sentence in self._values for value in sentence.confidence]
+        mean = float(np.mean(certain)) if certain else float("nan")
+        yield f"{self._data.words:,} words of {len(self._values):,} sentences, mean confidence {mean:.3f}\n"
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the file with its tags, in its own format; see `Result.write`.
+
+        Raises:
+            ParameterError: the sentences are of no file.
+        """
+        if self._data.text is None:
+            raise ParameterError("data", "the path of a file, whose format is written", "sentences")
+        certain = [sentence.confidence for sentence in self._values] if self._confidence else None
+        target = Path(path)
+        prepare_folder(target.parent)
+        write_text(target, self._data.text.with_tags([sentence.tags for sentence in self._values], certain))
+        return [target]
+
+    def default_path(self, folder: Path) -> Path:
+        return folder / "tagged" / Path(self._data.source).name.removesuffix(".gz")
+
+
+def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
+    """Compare with known tags; see `Tagger.evaluate`."""
+    learned, sentences = fitted.learned, data.sentences
+    references = [[one for one in sentence.tags or () if one is not None] for sentence in sentences]
+    if not any(references):
+        raise DataError(f"{data.source}: no word has a tag. Name the tags' column (--tag-column).")
+    entities = learned.tag_set.scheme is not None
+    scheme = recognise_scheme(references) or learned.tag_set.given
+    indices, _ = tag(fitted, [sentence.words for sentence in sentences], confidence=False)
+    predicted = [learned.tag_set.decode(found, scheme) for found in indices]
+    scores = {
+        "model": score(sentences, predicted, entities),
+        BASELINE: score(sentences, [learned.baseline.tag(sentence.words) for sentence in sentences], entities),
+    }
+    unknown, right = _of_unknown_words(fitted, sentences, predicted)
+    unseen = unseen_tags(learned.tag_set, data)
+    notes = []
+    if unknown:
+        share = percent(right / unknown)
+        notes.append(f"of {unknown:,} words that training did not see, {share} % have the right tag")
+    if unseen:
+        shown = ", ".join(f"{name} ({count})" for name, count in list(unseen.items())[:5])
+        notes.append(f"tags that training never saw, which count as wrong: {shown}{', ...' if len(unseen) > 5 else ''}")
+    noun = "sentence" if len(sentences) == 1 else "sentences"
+    return Evaluation(
+        f"{data.source}: {len(sentences):,} {noun}, {scores['model'].words:,} words",
+        {name: _measures(one) for name, one in scores.items()},
+        "F1" if entities else "accuracy",
+        tables={"by_tag": _by_tag(scores, "type" if entities else "tag")},
+        notes=notes,
+        facts={
+            "source": data.source,
+            "sentences": len(sentences),
+            "words": scores["model"].words,
+            "unknown_words": unknown,
+            "unknown_accuracy": right / unknown if unknown else 0.0,
+            "unseen_tags": unseen,
+        },
+    )
+
+
+def unseen_tags(tag_set: TagSet, data: Sentences) -> dict[str, int]:
+    """The tags that training never saw, of entities their types, with the number of their words."""
+    seen = {_kind(one, tag_set.scheme) for one in tag_set.tags.symbols}
+    tags = (one for sentence in data.sentences for one in sentence.tags or () if one is not None)
+    counts = Counter(kind for kind in (_kind(one, tag_set.scheme) for one in tags) if kind not in seen)
+    return dict(counts.most_common())
+
+
+def _kind(name: str, scheme: str | None) -> str:
+    found = split_tag(name) if scheme is not None else None
+    return name if found is None else found[1]
+
+
+def _measures(scores: Scores) -> dict[str, float]:
+    if scores.overall is None:
+        return {"accuracy": scores.accuracy}
+    return {**_counted(scores.overall), "accuracy": scores.accuracy}
+
+
+def _counted(counts: Counts) -> dict[str, float]:
+    return {"precision": counts.precision, "recall": counts.recall, "F1": counts.f1}
+
+
+def _of_unknown_words(
+    fitted: AnyFitted, sentences: Sequence[Sentence], predicted: Sequence[Sequence[str]]
+) -> tuple[int, int]:
+    """How many words with a tag are not in the vocabulary, and how many of them have the right tag."""
+    unknown, right = 0, 0
+    for sentence, tags in zip(sentences, predicted, strict=True):
+        for word, true, found in zip(sentence.words, sentence.tags or (), tags, strict=False):
+            if true is not None and not fitted.learned.encoding.word(word):
+                unknown += 1
+                right += true == found
+    return unknown, right
+
+
+def _by_tag(scores: dict[str, Scores], noun: str) -> Table:
+    lines = [[noun, "precision, %", "recall, %", "F1, %", "number"]]
+    for name, counts in scores["model"].by_tag.items():
+        lines.append([name, *map(percent, _counted(counts).values()), f"{counts.true:,}"])
+    rows = [
+        [name, method, *_counted(counts).values(), counts.true, counts.predicted, counts.right]
+        for method, one in scores.items()
+        for name, counts in one.by_tag.items()
+    ]
+    columns = ("tag", "method", "precision", "recall", "f1", "true", "predicted", "right")
+    return Table(columns, rows, text_table(lines))

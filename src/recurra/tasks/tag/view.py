@@ -1,0 +1,108 @@
+"""What `inspect` shows of a tagger."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.batches.ignored import IGNORED
+from recurra.data.text.conll import Sentence
+from recurra.data.text.word_encoding import EncodedSentences
+from recurra.errors import DataError, ParameterError
+from recurra.inspection import Words
+from recurra.task import View
+from recurra.tasks.tag.data import Sentences
+from recurra.tasks.tag.tagging import AnyFitted
+
+__all__ = ["view"]
+
+_SENTENCES = 32
+_LONGEST = 60  # words, but for the sentence shown
+_SHOWN = 15  # words
+
+
+def view(fitted: AnyFitted, data: Sentences, row: int | None, word: int | None, name: str) -> View:
+    """What `inspect` shows of a tagger; see `Tagger.view`."""
+    if not data.sentences:
+        raise DataError(f"{data.source}: expected sentences, got none.")
+    lengths = np.array([len(sentence.words) for sentence in data.sentences])
+    shown = int(np.abs(lengths - _SHOWN).argmin()) if row is None else _index("row", row, len(lengths), data.source)
+    at = int(lengths[shown]) // 2 if word is None else _index("word", word, int(lengths[shown]), "the sentence")
+    sentences = _chosen(data.sentences, shown, at)
+    learned = fitted.learned
+    encoded = EncodedSentences(learned.encoding, [sentence.words for sentence in sentences], learned.vectors)
+    tokens = encoded.tokens(np.arange(len(sentences))).to(fitted.device)
+    with torch.no_grad():
+        best = fitted.network.eval()(tokens)[0].best()[:, at]
+    true = torch.tensor([learned.tag_set.encode(sentence)[at] for sentence in sentences], device=fitted.device)
+    target = torch.full(tokens.words.shape, IGNORED, device=fitted.device)
+    target[:, at] = torch.where(true == IGNORED, best, true)
+    steps = torch.arange(tokens.words.shape[1])
+    distance = torch.where(steps < tokens.lengths.unsqueeze(1), (steps - at).abs(), -1).to(fitted.device)
+    return View(
+        (tokens,),
+        _words(fitted, data.source, sentences, at, (int(target[0, at]), int(best[0])), name),
+        # What is ignored may be any tag: this is the log probability of the one word's.
+        loss=lambda output: -output[0].log_likelihood(target).sum(),
+        steps=[at],
+        output=lambda output: _score(output[0].emissions[:, at], best),
+        reads="recurrent",
+        layers=["recurrent"],
+        distances=[distance],
+    )
+
+
+def _index(what: str, number: int, count: int, of: str) -> int:
+    """From 0, of a number from 1."""
+    if not 1 <= number <= count:
+        raise ParameterError(what, f"1 to {count}, those of {of}", number)
+    return number - 1
+
+
+def _chosen(sentences: Sequence[Sentence], shown: int, at: int) -> list[Sentence]:
+    """The sentence to show, then others that have a word at this place, spread over all."""
+    others = [number for number, found in enumerate(sentences) if number != shown and at < len(found.words) <= _LONGEST]
+    places = np.unique(np.linspace(0, len(others) - 1, min(_SENTENCES - 1, len(others))).round().astype(int))
+    return [sentences[shown], *(sentences[others[place]] for place in places)]
+
+
+def _score(scores: Tensor, tags: Tensor) -> Tensor:
+    return scores.gather(1, tags.unsqueeze(1)).squeeze(1)
+
+
+def _words(
+    fitted: AnyFitted, source: str, sentences: Sequence[Sentence], at: int, tags: tuple[int, int], name: str
+) -> Words:
+    options, tag_set = fitted.options, fitted.learned.tag_set
+    words = sentences[0].words
+    learned, predicted = (tag_set.tags.symbols[tag] for tag in tags)
+    features = fitted.network.recurrent.input_size
+    facts = {
+        "run": name,
+        "data": source,
+        "network": f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units in each direction, "
+        f"which read {features} features of a word; {len(tag_set.tags)} tags ({options['output']})",
+        "looked at": f"word {at + 1} of {len(sentences)} sentences, which have one there; drawn is "
+        f"“{' '.join(words)}”, and of it “{words[at]}”, tagged {predicted}",
+        "inputs": "gradients and attributions are with respect to what the recurrent layers read of a word: its "
+        "embedding"
+        + ("" if options["characters"] == "none" else " and what its spelling says")
+        + "; a word that is taken away becomes the mean of all",
+    }
+    distribution = (
+        "the CRF, which also reads the scores of the words around" if options["output"] == "crf" else "a softmax"
+    )
+    return Words(
+        title=f"Inspection of {name}" if name else "Inspection of a tagger",
+        facts={key: value for key, value in facts.items() if value},
+        loss=f"-log p of the tag of word {at + 1} (here {learned}) by {distribution}; lags count from there, back for "
+        "the forward direction and ahead for the reverse one",
+        output=f"score of the tag predicted for word {at + 1}",
+        drawn=f"score of {predicted} for “{words[at]}”",
+        first_step=1,
+        step="word",
+        labels=words,
+        mean="the mean word",
+        nearest="the nearest k",
+    )

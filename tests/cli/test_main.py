@@ -1,0 +1,67 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+import recurra
+from recurra.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "forcast"], "task: expected one of "),
+        (["train"], "task: expected one of "),
+        (["trian"], "no command 'trian'; there are train, evaluate, predict, generate, explain, inspect, demo, info"),
+        (["--frobnicate"], "no command '--frobnicate'"),
+        (["info", "more"], "more"),
+    ],
+)
+def test_a_mistaken_command_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]):
+    assert main(arguments) == 2
+    found = capsys.readouterr().err
+    assert found.startswith("recurra: error: ")
+    assert found.count("\n") == 1
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    "command", [["train", "forecast"], ["train"], ["evaluate"], ["predict"], ["demo"], ["info"], []]
+)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(command: list[str], option: str, capsys: pytest.CaptureFixture[str]):
+    try:
+        status = main([*command, option])
+    except SystemExit as end:
+        status = end.code
+    assert status == 0
+    found = capsys.readouterr()
+    assert found.out.startswith(" ".join(["usage: recurra", *command]))
+    assert found.err == ""
+
+
+def test_info_and_version(capsys: pytest.CaptureFixture[str]):
+    assert main(["info"]) == 0
+    found = capsys.readouterr().out
+    assert re.search(rf"^recurra +{re.escape(recurra.__version__)}$", found, re.MULTILINE)
+    for name in ("torch", "python", "machine", "threads", "CUDA device", "C++ extension"):
+        assert re.search(rf"^{re.escape(name)}  +\S", found, re.MULTILINE)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"recurra {recurra.__version__}\n"
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("usage: recurra COMMAND")
+
+
+def test_the_module_is_the_command():
+    found = subprocess.run([sys.executable, "-m", "recurra", "--help"], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("usage: recurra COMMAND")
+    failed = subprocess.run([sys.executable, "-m", "recurra", "bake"], capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("recurra: error: no command 'bake'")
+
+
+def test_help_loads_neither_torch_nor_the_tasks():
+    script = "import sys; from recurra.cli.main import main; main([]); print({'torch', 'polars'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "set()"
