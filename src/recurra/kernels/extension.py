@@ -122,6 +122,8 @@ def obstacle(cell: Cell) -> str:
 def compile_cell(cell: Cell) -> None:
     """Compile a cell ahead of its first use; nothing is done for those in the package or compiled before.
 
+    Layers that fell back to the reference kernel, because an earlier compilation failed, use the engine from then on.
+
     Raises:
         CellError: where its equations cannot be compiled.
         CompilerError: where the extension or a C++ compiler is missing, or fails.
@@ -131,6 +133,7 @@ def compile_cell(cell: Cell) -> None:
     if not is_installed():
         raise CompilerError("the C++ extension is not installed; install without RECURRA_NO_EXTENSION")
     compiled_cell(cell, _instruction_set())
+    obstacle.cache_clear()
 
 
 @cache
