@@ -4,10 +4,12 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "entries.hpp"
 #include "headers.generated.hpp"
@@ -39,6 +41,22 @@ std::map<std::string, Addresses> entries(const std::string& instruction_set) {
   return found;
 }
 
+typedef std::tuple<std::string, size_t, size_t> Field;
+
+// Name, offset and size of each field of a `Call`, in order: Python declares the record once more.
+std::vector<Field> call_layout() {
+  std::vector<Field> fields;
+#define RECURRA_FIELD(name) \
+  fields.emplace_back(#name, offsetof(recurra::Call, name), sizeof(recurra::Call::name));
+  RECURRA_CALL_FIELDS(RECURRA_FIELD)
+#undef RECURRA_FIELD
+  return fields;
+}
+
+#define RECURRA_SIZE(name) +sizeof(recurra::Call::name)
+static_assert(sizeof(recurra::Call) == 0 RECURRA_CALL_FIELDS(RECURRA_SIZE), "RECURRA_CALL_FIELDS names every field");
+#undef RECURRA_SIZE
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -48,6 +66,8 @@ NB_MODULE(_native, module) {
   module.def("entries", &entries,
              "Addresses of a cell's forward and backward functions (float32, then float64), by the digest of its source, "
              "compiled for an instruction set; empty where it is not compiled.");
+  module.attr("source_digest") = recurra::source_digest;
+  module.def("call_layout", &call_layout, "Name, offset and size in bytes of each field of a call record, in order.");
   module.def("headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
   module.def("parallel", []() { return address(recurra::run_parallel); },
              "Address of the function that runs tasks on threads.");

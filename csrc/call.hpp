@@ -64,6 +64,14 @@ struct Call {
   void* d_weight;            // (G * H) of a diagonal recurrence
 };
 
+// Its fields in order, for the comparison with Python's declaration.
+#define RECURRA_CALL_FIELDS(F)                                                                                       \
+  F(steps) F(batch) F(hidden) F(size) F(features) F(heads) F(reverse) F(threads) F(nonlinearity) F(zone_step)         \
+  F(zone_row) F(epsilon) F(lengths) F(inputs) F(weight_ih) F(bias_ih) F(x) F(weight) F(bias) F(norm) F(norm_x)        \
+  F(per_unit) F(projection) F(projection_bias) F(mask) F(zone) F(initial) F(output) F(final_state) F(history) F(kept) \
+  F(before) F(modulated) F(normed) F(deviation) F(normed_x) F(deviation_x) F(unprojected) F(d_output) F(d_final)      \
+  F(d_x) F(d_u) F(d_initial) F(d_bias_x) F(d_bias) F(d_norm) F(d_norm_x) F(d_per_unit) F(d_projected) F(d_weight)
+
 // One share of the work: k of n that run at the same time.
 typedef void (*Task)(void* context, int64_t k, int64_t n);
 // Runs task(context, k, n) for all k below n, at the same time, with n as many as it can up to `count`.

@@ -13,6 +13,7 @@ import torch
 from recurra.cells import Cell
 from recurra.codegen import compile_library, digest, mixes_units, saved_for_backward, shares_gradient, trace
 from recurra.errors import CellError, CompilerError, ParameterError
+from recurra.kernels.build import check_build
 
 try:
     import recurra._native as _native  # pyright: ignore[reportMissingImports]
@@ -59,6 +60,10 @@ class Call(ctypes.Structure):
             for name in ("d_bias_x", "d_bias", "d_norm", "d_norm_x", "d_per_unit", "d_projected", "d_weight")
         ),
     )
+
+
+if _native is not None:
+    check_build(_native, Call)
 
 
 @dataclass(frozen=True)
