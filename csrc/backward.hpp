@@ -222,7 +222,7 @@ struct Backward : Rows {
     }
   }
 
-  void run(int64_t k, int64_t n, T* partial) {
+  void run(int64_t k, int64_t n, T* partial, Row* rows) {
     const bool split = divides_units;
     const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
     const int64_t count = read_blocks.count;
@@ -241,8 +241,7 @@ struct Backward : Rows {
       }
     std::memset(partial, 0, sums_size() * sizeof(T));
     const Sums sum = sums(partial);
-    Buffer<char> memory((end - begin) * sizeof(Row));
-    Row* rows = reinterpret_cast<Row*>(memory.data);
+    rows += split ? k * B : begin;
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = 0, round = 0;
     pack(k, n);
@@ -285,12 +284,13 @@ struct Backward : Rows {
   struct Job {
     Backward* engine;
     T* partial;
+    Row* rows;  // of all threads
   };
 
-  static void task(void* context, int64_t k, int64_t n) {
+  static void task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
     const Job& job = *static_cast<const Job*>(context);
-    job.engine->run(k, n, job.partial + k * job.engine->sums_size());
+    job.engine->run(k, n, job.partial + k * job.engine->sums_size(), job.rows);
   }
 
   // Summed in a fixed order: the same bits at every run.
@@ -309,13 +309,14 @@ struct Backward : Rows {
       const int64_t n = backward.threads(), H = call->hidden;
       Buffer<T> partial(n * backward.sums_size());
       std::memset(partial.data, 0, n * backward.sums_size() * sizeof(T));
-      Job job{&backward, partial.data};
+      Buffer<T> d_prepared(call->d_per_unit ? P * H : 0);
+      Buffer<Row> rows((backward.divides_units ? n : 1) * backward.B);
+      Job job{&backward, partial.data, rows.data};
       if (n > 1)
         parallel(task, &job, n);
       else
         task(&job, 0, 1);
       if (call->d_per_unit) {
-        Buffer<T> d_prepared(P * H);
         backward.total(d_prepared.data, partial.data, 0, P * H, n);
         backward.prepared.pull_back(d_prepared.data, out(call->d_per_unit));
       }

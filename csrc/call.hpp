@@ -72,8 +72,9 @@ struct Call {
   F(before) F(modulated) F(normed) F(deviation) F(normed_x) F(deviation_x) F(unprojected) F(d_output) F(d_final)      \
   F(d_x) F(d_u) F(d_initial) F(d_bias_x) F(d_bias) F(d_norm) F(d_norm_x) F(d_per_unit) F(d_projected) F(d_weight)
 
-// One share of the work: k of n that run at the same time.
-typedef void (*Task)(void* context, int64_t k, int64_t n);
+// One share of the work: k of n that run at the same time. What it needs is made before the launch, because an exception
+// that leaves a thread ends the process.
+typedef void (*Task)(void* context, int64_t k, int64_t n) noexcept;
 // Runs task(context, k, n) for all k below n, at the same time, with n as many as it can up to `count`.
 typedef void (*Parallel)(Task task, void* context, int64_t count);
 

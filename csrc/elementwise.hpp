@@ -169,7 +169,7 @@ struct Elementwise : Rows {
     T* partial;
   };
 
-  static void forward_task(void* context, int64_t k, int64_t n) {
+  static void forward_task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
     const Elementwise& engine = *static_cast<const Job*>(context)->engine;
     const int64_t begin = engine.share(k, n), end = engine.share(k + 1, n), group = engine.group();
@@ -178,7 +178,7 @@ struct Elementwise : Rows {
       engine.forward_rows(first, first + group < end ? first + group : end);
   }
 
-  static void backward_task(void* context, int64_t k, int64_t n) {
+  static void backward_task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
     const Job& job = *static_cast<const Job*>(context);
     const Elementwise& engine = *job.engine;

@@ -291,7 +291,22 @@ struct Forward : Rows {
       }
   }
 
-  void run(int64_t k, int64_t n) {
+  // What the threads write beside the call's own memory. Rows are divided among them, or, if the units are, each thread
+  // has all rows; there may be fewer threads than `n`, with larger shares.
+  struct Scratch {
+    Buffer<Row> rows;
+    Buffer<T> whole_x, whole_u;        // (B, row size), the products of all units
+    Buffer<T> unpacked_x, unpacked_u;  // (n, G * H)
+
+    Scratch(const Forward& f, int64_t n)
+        : rows((f.divides_units ? n : 1) * f.B),
+          whole_x(f.whole_rows && f.c.inputs ? f.B * f.blocks.count * N * W : 0),
+          whole_u(f.whole_rows ? f.B * f.blocks.count * N * W : 0),
+          unpacked_x(f.unpacked && f.c.inputs ? n * G * f.H : 0),
+          unpacked_u(f.unpacked ? n * G * f.H : 0) {}
+  };
+
+  void run(int64_t k, int64_t n, const Scratch& scratch) {
     const bool split = divides_units;
     const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
     const int64_t first_block = split ? blocks.count * k / n : 0, last_block = split ? blocks.count * (k + 1) / n : blocks.count;
@@ -304,11 +319,11 @@ struct Forward : Rows {
         std::memcpy(out(c.final_state[part]) + at, in(c.initial[part]) + at, (beyond - unit) * sizeof(T));
       }
     if (!split || k == 0) fill_padding<T>(begin, end);
-    Buffer<char> memory((end - begin) * sizeof(Row));
-    Row* rows = reinterpret_cast<Row*>(memory.data);
-    const int64_t whole = whole_rows ? (end - begin) * blocks.count * N * W : 0;
-    Buffer<T> whole_x(c.inputs ? whole : 0), whole_u(whole);
-    Buffer<T> unpacked_x(unpacked && c.inputs ? G * H : 0), unpacked_u(unpacked ? G * H : 0);
+    Row* const rows = scratch.rows.data + (split ? k * B : begin);
+    const int64_t whole = whole_rows ? begin * blocks.count * N * W : 0, alone = unpacked ? k * G * H : 0;
+    T *const whole_x = scratch.whole_x.data + (c.inputs ? whole : 0), *const whole_u = scratch.whole_u.data + whole;
+    T *const unpacked_x = scratch.unpacked_x.data + (c.inputs ? alone : 0);
+    T *const unpacked_u = scratch.unpacked_u.data + alone;
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = end - begin, round = 0;
     pack(k, n);
@@ -319,12 +334,12 @@ struct Forward : Rows {
       for (int64_t a = 0; a < active; ++a) {
         prepare(rows[a], begin + a, j);
         feed(rows[a], begin + a, j, split ? unit : 0, split ? beyond : R);
-        if (unpacked) step_unpacked(rows[a], unpacked_x.data, unpacked_u.data, unit, beyond);
+        if (unpacked) step_unpacked(rows[a], unpacked_x, unpacked_u, unit, beyond);
       }
       if (!unpacked)
         for (int64_t block = first_block; block < last_block; ++block)
-          step_block(rows, active, block, whole_x.data, whole_u.data);
-      if (whole_rows && !unpacked) step_whole(rows, active, whole_x.data, whole_u.data);
+          step_block(rows, active, block, whole_x, whole_u);
+      if (whole_rows && !unpacked) step_whole(rows, active, whole_x, whole_u);
       if (c.projection) project_output(rows, active, begin, j);
       if (split) barrier.wait(n, round);
     }
@@ -347,19 +362,27 @@ struct Forward : Rows {
     return at_least_one(divides_units || n < B ? n : B);
   }
 
-  static void task(void* context, int64_t k, int64_t n) {
+  struct Job {
+    Forward* engine;
+    const Scratch* scratch;
+  };
+
+  static void task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
-    static_cast<Forward*>(context)->run(k, n);
+    const Job& job = *static_cast<const Job*>(context);
+    job.engine->run(k, n, *job.scratch);
   }
 
   static int call(const Call* call, Parallel parallel) {
     try {
       Forward forward(*call);
       const int64_t n = forward.threads();
+      const Scratch scratch(forward, n);
+      Job job{&forward, &scratch};
       if (n > 1)
-        parallel(task, &forward, n);
+        parallel(task, &job, n);
       else
-        task(&forward, 0, 1);
+        task(&job, 0, 1);
       return 0;
     } catch (const std::bad_alloc&) {
       return 1;
