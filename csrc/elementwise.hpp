@@ -1,7 +1,7 @@
 // Cells whose units do not mix (a diagonal recurrence, or none): sequential in time, vectors of units, no product.
 //
-// Bound by memory: nothing is written for the backward pass but the states; gates are computed again from x. The rows of a
-// thread are taken in groups whose state stays in the second-level cache.
+// Bound by memory: nothing is written for the backward pass but the states; gates are computed again from x. The rows
+// of a thread are taken in groups whose state stays in the second-level cache.
 #pragma once
 
 #include "forward.hpp"
@@ -137,7 +137,8 @@ struct Elementwise : Rows {
       for (int64_t rank = begin; rank < active; ++rank) {
         Row row;
         prepare(row, rank, j, false);
-        by_vector<W>(0, H, [&](auto whole, int64_t unit, int64_t count) { forward_update<whole.value>(row, unit, count); });
+        by_vector<W>(0, H,
+                     [&](auto whole, int64_t unit, int64_t count) { forward_update<whole.value>(row, unit, count); });
       }
     }
   }

@@ -1,9 +1,9 @@
 // The forward pass: time loop x packed matrix product x generated update.
 //
 // Rows of the batch are divided among threads, longest first; each thread runs all steps of its rows, so that there is
-// no barrier in the time loop. A batch of too few rows divides the units instead, with a barrier at each step. The weights
-// are packed in panels that hold all gates of a block of units: the product of a tile of rows with a panel is read by
-// the update while it is in the first-level cache, and never written further.
+// no barrier in the time loop. A batch of too few rows divides the units instead, with a barrier at each step. The
+// weights are packed in panels that hold all gates of a block of units: the product of a tile of rows with a panel is
+// read by the update while it is in the first-level cache, and never written further.
 #pragma once
 
 #include "barrier.hpp"
@@ -78,8 +78,8 @@ struct Forward : Rows {
     pack_rows(in(c.weight), columns, H, 0, E, blocks, begin, end, panels.data);
     if (L) pack_rows(in(c.weight), columns, H, E, L, blocks, begin, end, late_panels.data);
     if (c.projection)
-      pack_rows(in(c.projection), H, R, 0, 1, output_blocks, output_blocks.count * k / n, output_blocks.count * (k + 1) / n,
-                output_panels.data);
+      pack_rows(in(c.projection), H, R, 0, 1, output_blocks, output_blocks.count * k / n,
+                output_blocks.count * (k + 1) / n, output_panels.data);
   }
 
   static const T* in(const void* p) { return static_cast<const T*>(p); }
@@ -96,7 +96,7 @@ struct Forward : Rows {
     row.x = c.x ? in(c.x) + now * G * H : nullptr;
     row.inputs = c.inputs ? in(c.inputs) + now * I : nullptr;
     row.prev[0] = j ? in(c.output) + padded(rank, time(rank, j - 1)) * R : in(c.initial[0]) + b * R;
-    row.next[0] = !c.projection     ? out(c.output) + padded(rank, t) * R
+    row.next[0] = !c.projection   ? out(c.output) + padded(rank, t) * R
                   : c.unprojected ? out(c.unprojected) + now * H
                                   : unprojected.data + b * H;
     row.history[0] = nullptr;
@@ -309,7 +309,8 @@ struct Forward : Rows {
   void run(int64_t k, int64_t n, const Scratch& scratch) {
     const bool split = divides_units;
     const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
-    const int64_t first_block = split ? blocks.count * k / n : 0, last_block = split ? blocks.count * (k + 1) / n : blocks.count;
+    const int64_t first_block = split ? blocks.count * k / n : 0,
+                  last_block = split ? blocks.count * (k + 1) / n : blocks.count;
     const int64_t unit = first_block < blocks.count ? blocks.first(first_block) : H;
     const int64_t beyond = last_block < blocks.count ? blocks.first(last_block) : H;
     // Parts beyond the output live in the final state, which they end in, and are updated in place.
@@ -322,8 +323,8 @@ struct Forward : Rows {
     Row* const rows = scratch.rows.data + (split ? k * B : begin);
     const int64_t whole = whole_rows ? begin * blocks.count * N * W : 0, alone = unpacked ? k * G * H : 0;
     T *const whole_x = scratch.whole_x.data + (c.inputs ? whole : 0), *const whole_u = scratch.whole_u.data + whole;
-    T *const unpacked_x = scratch.unpacked_x.data + (c.inputs ? alone : 0);
-    T *const unpacked_u = scratch.unpacked_u.data + alone;
+    T* const unpacked_x = scratch.unpacked_x.data + (c.inputs ? alone : 0);
+    T* const unpacked_u = scratch.unpacked_u.data + alone;
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = end - begin, round = 0;
     pack(k, n);

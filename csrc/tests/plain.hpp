@@ -19,7 +19,8 @@ struct Plain {
   const Problem<Cell, T>& p;
   const Options& o;
   const int64_t H, R, B;
-  Doubles output, final_state[most_parts], d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_norm_x, d_per_unit;
+  Doubles output, final_state[most_parts], d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_norm_x,
+      d_per_unit;
   Doubles d_projected, d_weight;
 
   // What one step of one row leaves for its backward pass.
