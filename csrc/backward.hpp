@@ -134,9 +134,9 @@ struct Backward : Rows {
         V d = get<V, whole.value>(rows[a].carry[0] + k, count);
         if (rows[a].d_output) d += get<V, whole.value>(rows[a].d_output + k, count);
         const V r = get<V, whole.value>(y + k, count);
-        if (c.nonlinearity == 1) d *= T(1) - r * r;
-        if (c.nonlinearity == 2) d *= r * (T(1) - r);
-        if (c.nonlinearity == 3) d = r > V{} ? d : V{};
+        if (c.nonlinearity == Nonlinearity::tanh) d *= T(1) - r * r;
+        if (c.nonlinearity == Nonlinearity::sigmoid) d *= r * (T(1) - r);
+        if (c.nonlinearity == Nonlinearity::relu) d = r > V{} ? d : V{};
         put<V, whole.value>(to + k, d, count);
         put<V, whole.value>(rows[a].carry[0] + k, V{}, count);
       });

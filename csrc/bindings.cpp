@@ -68,6 +68,13 @@ NB_MODULE(_native, module) {
       "compiled for an instruction set; empty where it is not compiled.");
   module.attr("source_digest") = recurra::source_digest;
   module.def("call_layout", &call_layout, "Name, offset and size in bytes of each field of a call record, in order.");
+  using recurra::Nonlinearity;
+  module.attr("nonlinearities") = std::map<std::string, int64_t>{
+      {"identity", static_cast<int64_t>(Nonlinearity::identity)},
+      {"tanh", static_cast<int64_t>(Nonlinearity::tanh)},
+      {"sigmoid", static_cast<int64_t>(Nonlinearity::sigmoid)},
+      {"relu", static_cast<int64_t>(Nonlinearity::relu)},
+  };
   module.def(
       "headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
   module.def(

@@ -7,6 +7,9 @@ namespace recurra {
 
 constexpr int most_parts = 8;
 
+// Of a projected output; Python's enumeration of the same name has these values.
+enum class Nonlinearity : int64_t { identity, tanh, sigmoid, relu };
+
 // T time, B batch, I input, H hidden, R output, G gates, S parts of the state (the first is the output), P per-unit
 // parameters, K values kept for the backward pass, L late gates.
 //
@@ -19,7 +22,7 @@ struct Call {
   int64_t heads;                    // groups of units that the recurrent weights mix within
   int64_t reverse;                  // from each row's last step to its first
   int64_t threads;                  // at most
-  int64_t nonlinearity;             // of the projected output: 0 identity, 1 tanh, 2 sigmoid, 3 relu
+  Nonlinearity nonlinearity;        // of the projected output
   int64_t zone_step;                // from one step of the zone masks to the next, in values; 0 if all share one
   int64_t zone_row;                 // from one row likewise
   double epsilon;                   // of layer normalisation

@@ -8,6 +8,7 @@
 #include "../engine.hpp"
 #include "../parallel.hpp"
 #include "plain.hpp"
+#include "plans.hpp"
 
 namespace {
 
@@ -29,19 +30,18 @@ void count_ways(const Call& call) {
   ways.masked += call.mask != nullptr;
   ways.zoned += call.zone[0] != nullptr;
   if constexpr (Cell::mixes_units) {
-    recurra::baseline::Forward<Cell, T> forward(call);
-    const int64_t threads = forward.threads();
-    ways.unpacked += forward.unpacked;
-    ways.by_units += forward.divides_units && threads > 1;
-    ways.by_rows += !forward.divides_units && threads > 1;
-    ways.alone += threads == 1;
+    const recurra::baseline::Plan plan = recurra::baseline::Forward<Cell, T>(call).plan;
+    ways.unpacked += plan.unpacked;
+    ways.by_units += plan.divides_units && plan.threads > 1;
+    ways.by_rows += !plan.divides_units && plan.threads > 1;
+    ways.alone += plan.threads == 1;
     recurra::baseline::Backward<Cell, T> backward(call);
     ways.by_units_back += backward.threads() > 1 && backward.divides_units;
-    ways.fused += call.inputs != nullptr;
+    ways.fused += plan.fused;
     ways.norm += call.norm != nullptr;
     ways.norm_x += call.norm_x != nullptr;
-    ways.norm_fused += call.norm_x && call.inputs && !forward.unpacked;
-    ways.norm_unpacked += call.norm_x && forward.unpacked;
+    ways.norm_fused += call.norm_x && plan.fused && !plan.unpacked;
+    ways.norm_unpacked += call.norm_x && plan.unpacked;
     ways.late += Cell::late > 0;
     ways.heads += call.heads > 1;
     ways.projected += call.projection != nullptr;
@@ -91,13 +91,16 @@ bool check(const char* name, const Options& o) {
   good &= close("gradient of the projection", p.d_projected, expected.d_projected);
   good &= close("gradient of the diagonal", p.d_weight, expected.d_weight);
   for (int k = 0; k < Cell::parts; ++k) good &= close("gradient of the state", p.d_initial[k], expected.d_initial[k]);
-  if (!good)
+  if (!good) {
+    if constexpr (Cell::mixes_units)
+      std::printf("plan: %s\n", recurra::describe(recurra::baseline::Forward<Cell, T>(call).plan).c_str());
     std::printf(
         "  in %s, %zu bytes, T %ld, B %ld, H %ld, %ld threads, I %ld, %ld heads, R %ld, nonlinearity %ld, "
         "zone %d, norm %d%s%s%s%s\n",
         name, sizeof(T), long(o.steps), long(o.batch), long(o.hidden), long(o.threads), long(o.features), long(o.heads),
         long(o.size), long(o.nonlinearity), o.zone, o.norm, o.ragged ? ", ragged" : "", o.reverse ? ", reverse" : "",
         o.mask ? ", mask" : "", o.bias ? "" : ", no bias");
+  }
   return good;
 }
 
@@ -127,10 +130,12 @@ std::vector<Options> varied(const Options& o) {
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.mask = true, v.features = 2; });
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.norm = 2, v.features = 3; });
   }
-  for (int64_t kind = 0; kind < 4; ++kind) {
-    with([kind](Options& v) { v.size = v.hidden + 1 + kind, v.nonlinearity = kind, v.norm = static_cast<int>(kind); });
+  for (int kind = 0; kind < 4; ++kind) {
     with([kind](Options& v) {
-      v.size = (v.hidden + 1) / 2, v.nonlinearity = kind, v.mask = kind > 1, v.features = kind;
+      v.size = v.hidden + 1 + kind, v.nonlinearity = recurra::Nonlinearity(kind), v.norm = kind;
+    });
+    with([kind](Options& v) {
+      v.size = (v.hidden + 1) / 2, v.nonlinearity = recurra::Nonlinearity(kind), v.mask = kind > 1, v.features = kind;
     });
   }
   return found;
@@ -240,6 +245,7 @@ int main() {
   good &= check_all<recurra::baseline::MinimalGatedUnit, float>("MinimalGatedUnit");
   good &= check_threads<recurra::baseline::PeepholeMemory, float>("PeepholeMemory");
   good &= check_threads<recurra::baseline::IndependentRelu, float>("IndependentRelu");
+  good &= recurra::check_plans();
   good &= all_taken();
   std::puts(good ? "the engine agrees with the plain loop" : "the engine FAILED");
   return good ? 0 : 1;

@@ -14,17 +14,17 @@ namespace recurra {
 struct Options {
   int64_t steps, batch, hidden, threads;
   bool ragged, reverse;
-  int64_t features;      // I where the engine makes the input projection, else 0
-  int64_t heads;         // 1 but for a block-diagonal recurrence
-  int64_t size;          // R of a projected output, else 0
-  int64_t nonlinearity;  // of it
-  int norm;              // 0 none, 1 of the recurrent projection, 2 of both, 3 of the input projection
+  int64_t features;           // I where the engine makes the input projection, else 0
+  int64_t heads;              // 1 but for a block-diagonal recurrence
+  int64_t size;               // R of a projected output, else 0
+  Nonlinearity nonlinearity;  // of it
+  int norm;                   // 0 none, 1 of the recurrent projection, 2 of both, 3 of the input projection
   bool mask, bias;
   int zone;  // 0 none, 1 a value at each step of each row, 2 one for all
 };
 
 inline Options plain_options(int64_t steps, int64_t batch, int64_t hidden, int64_t threads) {
-  return {steps, batch, hidden, threads, false, false, 0, 1, 0, 0, 0, false, true, 0};
+  return {steps, batch, hidden, threads, false, false, 0, 1, 0, Nonlinearity::identity, 0, false, true, 0};
 }
 
 template <class Cell, class T>

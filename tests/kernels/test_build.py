@@ -36,7 +36,9 @@ def checkout(tmp_path: Path) -> Path:
 
 def built(checkout: Path, layout: Any = None) -> SimpleNamespace:
     return SimpleNamespace(
-        source_digest=source_digest(checkout / "csrc"), call_layout=lambda: LAYOUT if layout is None else layout
+        source_digest=source_digest(checkout / "csrc"),
+        call_layout=lambda: LAYOUT if layout is None else layout,
+        nonlinearities={"identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3},
     )
 
 
@@ -88,6 +90,13 @@ def test_another_call_record_is_refused(checkout: Path, tmp_path: Path, differin
     # An installed wheel has no sources.
     with pytest.raises(StaleBuildError, match=rf"at {differing}\. Run: pip install --force-reinstall"):
         check_build(built(checkout, LAYOUTS[differing]), Record, tmp_path / "site-packages")
+
+
+def test_another_enumeration_is_refused(checkout: Path) -> None:
+    native = built(checkout)
+    native.nonlinearities = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3}
+    with pytest.raises(StaleBuildError, match=r"counts the nonlinearities otherwise .* Run: make setup"):
+        check_build(native, Record, checkout)
 
 
 def test_an_installed_wheel_has_nothing_to_compare_its_hash_with(checkout: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.errors import StaleBuildError
+from recurra.kernels.nonlinearity import Nonlinearity
 
 __all__ = ["check_build", "source_digest"]
 
@@ -15,7 +16,7 @@ _CHECKOUT = Path(__file__).parents[3]
 def check_build(native: Any, record: type[ctypes.Structure], checkout: Path = _CHECKOUT) -> None:
     """Refuse an extension that was built from other sources, or that reads another call record than Python writes.
 
-    An installed wheel has no sources to compare with; its call record is compared all the same.
+    An installed wheel has no sources to compare with; its call record and enumeration are compared all the same.
 
     Args:
         native: the extension module.
@@ -29,13 +30,16 @@ def check_build(native: Any, record: type[ctypes.Structure], checkout: Path = _C
     has_sources = (sources / "call.hpp").is_file()
     if has_sources and getattr(native, "source_digest", None) != source_digest(sources):
         raise StaleBuildError(f"it was built from other sources than those in {sources}", _MAKE)
+    command = _MAKE if has_sources else _PIP
     declared = [(name, getattr(record, name).offset, getattr(record, name).size) for name, *_ in record._fields_]
     if native.call_layout() != declared:
         differing = next(
             (mine[0] for mine, other in zip(declared, native.call_layout(), strict=False) if mine != other),
             "the number of fields",
         )
-        raise StaleBuildError(f"its call record differs from Python's at {differing}", _MAKE if has_sources else _PIP)
+        raise StaleBuildError(f"its call record differs from Python's at {differing}", command)
+    if native.nonlinearities != {one.name: one.value for one in Nonlinearity}:
+        raise StaleBuildError("it counts the nonlinearities otherwise than Python does", command)
 
 
 def source_digest(folder: Path) -> str:

@@ -10,6 +10,7 @@ from torch.nn.functional import linear
 
 from recurra.cells import Cell
 from recurra.kernels import extension
+from recurra.kernels.nonlinearity import Nonlinearity
 from recurra.kernels.projections import NORM_EPSILON
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "sums_over_rows",
 ]
 
-_NONLINEARITIES = {None: 0, "identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
 # The engine makes the input projection itself where both weights stay in a core's second-level cache and enough rows of
 # the batch share each reading of them, or where there are so few steps that another call would take longer.
 _FUSED_BYTES, _FUSED_ROWS, _FEW_STEPS = 2**20, 8, 8
@@ -467,7 +467,7 @@ def _call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) -> ex
     call.per_unit, call.mask = _pointer(a.per_unit), _pointer(a.mask)
     if a.weight_hr is not None:
         call.projection, call.projection_bias = _pointer(a.weight_hr), _pointer(a.bias_hr)
-        call.nonlinearity = _NONLINEARITIES[cell.output_nonlinearity]
+        call.nonlinearity = Nonlinearity[cell.output_nonlinearity or "identity"]
     if a.zone:
         _set(call.zone, a.zone)
         if a.zone[0].shape[0] == steps and a.zone[0].shape[1] == batch:
