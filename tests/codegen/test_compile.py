@@ -246,6 +246,22 @@ def test_no_compiler(said: pytest.LogCaptureFixture) -> None:
     assert_falls_back(said, "no C++ compiler")
 
 
+@pytest.mark.usefixtures("cache")
+def test_compile_cell_clears_an_earlier_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        without.delenv("CXX", raising=False)
+        assert_falls_back(said, "no C++ compiler")
+    recurra.compile_cell(Leaky())
+    said.clear()
+    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_said", set())
+    assert_agree(run(Leaky(), "native"), run(Leaky(), "reference"))
+    assert_agree(run(Leaky(), "auto"), run(Leaky(), "reference"))
+    assert not said.records
+
+
 @pytest.mark.usefixtures("no_compiler", "cache")
 def test_built_in_cells_need_no_compiler(said: pytest.LogCaptureFixture) -> None:
     recurra.compile_cell(cells.LSTM())

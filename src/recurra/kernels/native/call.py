@@ -9,11 +9,11 @@ from torch import Tensor
 from recurra.cells import Cell
 from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import Arguments
+from recurra.kernels.native.nonlinearity import Nonlinearity
 from recurra.kernels.projections import NORM_EPSILON
 
 __all__ = ["launch", "new_call", "pointer", "set_pointers", "sizes"]
 
-_NONLINEARITIES = {None: 0, "identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
 
 
 def new_call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) -> extension.Call:
@@ -27,7 +27,7 @@ def new_call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) ->
     call.per_unit, call.mask = pointer(a.weights.per_unit), pointer(a.mask)
     if a.weights.weight_hr is not None:
         call.projection, call.projection_bias = pointer(a.weights.weight_hr), pointer(a.weights.bias_hr)
-        call.nonlinearity = _NONLINEARITIES[cell.output_nonlinearity]
+        call.nonlinearity = Nonlinearity[cell.output_nonlinearity or "identity"]
     if a.zone:
         set_pointers(call.zone, a.zone)
         if a.zone[0].shape[0] == steps and a.zone[0].shape[1] == batch:
