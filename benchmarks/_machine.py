@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 import recurra
-from recurra.kernels.extension import instruction_sets
+from recurra.kernels.native.extension import instruction_sets
 
 
 def describe_machine() -> dict[str, str | int]:

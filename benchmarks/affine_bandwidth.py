@@ -9,7 +9,6 @@ memory, as a kernel's results go into new memory; at the second size the system 
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 
 import torch
@@ -22,7 +21,8 @@ from benchmarks._report import SHARE, Report, Table
 from benchmarks._timing import time_in_turn
 from recurra import cells
 from recurra.cells import Cell
-from recurra.kernels.engine import Arguments, backward, forward
+from recurra.kernels.native import extension
+from recurra.kernels.native.call import launch, pointer, set_pointers
 
 CELLS = {"minGRU": ("MinGRU", loops.min_gru_recurrence), "RG-LRU": ("RGLRU", loops.rg_lru_recurrence)}
 SIZES = [(64, 128, 512), (64, 1024, 512)]
@@ -97,35 +97,42 @@ def recurrence(
     Returns:
         What computes the output; and what computes it and the gradients of `projected` and `per_unit`.
     """
-    arguments = Arguments(
-        inputs=projected,
-        weight_ih=None,
-        bias_ih=None,
-        weight_hh=None,
-        bias_hh=None,
-        weight_hr=None,
-        bias_hr=None,
-        norm_ih=None,
-        norm_hh=None,
-        per_unit=per_unit,
-        mask=None,
-        zone=(),
-        state=(torch.zeros_like(gradient[0]),),
-    )
+    compiled, (steps, batch, hidden) = extension.best(cell), gradient.shape
+    zeros, places, gates = torch.zeros(batch, hidden), steps * batch, len(cell.gates)
 
-    # In training they are the layer's own, and gradients take their place: what is read here is right at the first
-    # call only, which is checked; the time does not depend on it.
-    own = projected.flatten(0, 1).clone()
+    def filled(x: Tensor, output: Tensor) -> extension.Call:
+        call = extension.Call(steps, batch, hidden, hidden, heads=cell.heads, threads=torch.get_num_threads())
+        call.x, call.output, call.per_unit = x.data_ptr(), output.data_ptr(), pointer(per_unit)
+        set_pointers(call.initial, [zeros])
+        return call
 
     def run() -> Tensor:
-        return forward(cell, arguments, None, False, False)[0]
+        output, final = torch.empty_like(gradient), torch.empty_like(zeros)
+        call = filled(projected, output)
+        set_pointers(call.final_state, [final])
+        launch(compiled.forward, call, output)
+        return output
+
+    # In training the projections are the layer's own, and gradients take their place: what is read here is right at
+    # the first call only, which is checked; the time does not depend on it.
+    own = projected.flatten(0, 1).clone()
 
     def run_with_gradients() -> list[Tensor]:
-        output, _, kept = forward(cell, arguments, None, False, True)
-        assert kept is not None
-        kept = replace(kept, projected=own)
-        found = Arguments.of(backward(cell, arguments, kept, None, False, gradient, [None], overwrites=True))
-        return [output, *(g for g in (found.inputs, found.per_unit) if g is not None)]
+        output, final = torch.empty_like(gradient), torch.empty_like(zeros)
+        kept = output.new_empty(places, compiled.kept, hidden)
+        call = filled(projected, output)
+        call.kept = kept.data_ptr()
+        set_pointers(call.final_state, [final])
+        launch(compiled.forward, call, output)
+        call = filled(own, output)
+        d_biases = output.new_empty(2, gates * hidden)
+        d_per_unit = None if per_unit is None else torch.empty_like(per_unit)
+        call.kept, call.d_output, call.d_x = kept.data_ptr(), gradient.data_ptr(), own.data_ptr()
+        call.d_bias_x, call.d_bias = (bias.data_ptr() for bias in d_biases)
+        call.d_per_unit = pointer(d_per_unit)
+        set_pointers(call.d_initial, [final])
+        launch(compiled.backward, call, output)
+        return [output, own.view_as(projected), *([] if d_per_unit is None else [d_per_unit])]
 
     return run, run_with_gradients
 

@@ -134,21 +134,23 @@ struct Backward : Rows {
         V d = get<V, whole.value>(rows[a].carry[0] + k, count);
         if (rows[a].d_output) d += get<V, whole.value>(rows[a].d_output + k, count);
         const V r = get<V, whole.value>(y + k, count);
-        if (c.nonlinearity == 1) d *= T(1) - r * r;
-        if (c.nonlinearity == 2) d *= r * (T(1) - r);
-        if (c.nonlinearity == 3) d = r > V{} ? d : V{};
+        if (c.nonlinearity == Nonlinearity::tanh) d *= T(1) - r * r;
+        if (c.nonlinearity == Nonlinearity::sigmoid) d *= r * (T(1) - r);
+        if (c.nonlinearity == Nonlinearity::relu) d = r > V{} ? d : V{};
         put<V, whole.value>(to + k, d, count);
         put<V, whole.value>(rows[a].carry[0] + k, V{}, count);
       });
     }
-    multiply_back(active, unit_blocks, 0, unit_blocks.count, output_panels.data, R, 1,
-                  [&](int64_t a, int64_t) { return in(c.d_projected) + place(begin + a, time(begin + a, j)) * R; },
-                  [&](auto whole, int64_t a, int64_t unit, V v, int64_t count) {
-                    put<V, whole.value>(d_unprojected.data + order.data[begin + a] * H + unit, v, count);
-                  });
+    multiply_back(
+        active, unit_blocks, 0, unit_blocks.count, output_panels.data, R, 1,
+        [&](int64_t a, int64_t) { return in(c.d_projected) + place(begin + a, time(begin + a, j)) * R; },
+        [&](auto whole, int64_t a, int64_t unit, V v, int64_t count) {
+          put<V, whole.value>(d_unprojected.data + order.data[begin + a] * H + unit, v, count);
+        });
   }
 
-  // Products with panels of columns: `depth` values from each of `parts` places that `from` gives; `to` takes the results.
+  // Products with panels of columns: `depth` values from each of `parts` places that `from` gives; `to` takes the
+  // results.
   template <class From, class To>
   static void multiply_back(int64_t active, const Blocks& blocks, int64_t first, int64_t last, const T* panels,
                             int64_t depth, int64_t parts, From from, To to) {
@@ -181,25 +183,26 @@ struct Backward : Rows {
   // Through the normalisation of each projection.
   void denormalise(const Row& row, int64_t rank, int64_t j, const Sums& sum) const {
     const int64_t now = place(rank, time(rank, j)), at = now * G * H;
-    if (c.norm)
-      denormalise_row<T, G>(row.d_u, in(c.normed) + at, in(c.deviation) + now * G, in(c.norm), H, sum.norm);
+    if (c.norm) denormalise_row<T, G>(row.d_u, in(c.normed) + at, in(c.deviation) + now * G, in(c.norm), H, sum.norm);
     if (c.norm_x)
       denormalise_row<T, G>(row.d_x, in(c.normed_x) + at, in(c.deviation_x) + now * G, in(c.norm_x), H, sum.norm_x);
   }
 
   // Through the late gates' weights, and what these read.
   void unmodulate(const Row* rows, int64_t active, int64_t begin, const Sums& sum) {
-    multiply_back(active, read_blocks, 0, read_blocks.count, late_panels.data, L * H, 1,
-                  [&](int64_t a, int64_t) { return rows[a].d_u + E * H; },
-                  [&](auto whole, int64_t a, int64_t unit, V v, int64_t count) {
-                    put<V, whole.value>(d_late.data + order.data[begin + a] * H + unit, v, count);
-                  });
+    multiply_back(
+        active, read_blocks, 0, read_blocks.count, late_panels.data, L * H, 1,
+        [&](int64_t a, int64_t) { return rows[a].d_u + E * H; },
+        [&](auto whole, int64_t a, int64_t unit, V v, int64_t count) {
+          put<V, whole.value>(d_late.data + order.data[begin + a] * H + unit, v, count);
+        });
     for (int64_t a = 0; a < active; ++a) {
       const T* mask = c.mask ? in(c.mask) + order.data[begin + a] * R : nullptr;
       by_vector<W>(0, H, [&](auto whole, int64_t unit, int64_t count) {
         constexpr bool w = whole.value;
         const Row& row = rows[a];
-        V none[G] = {}, kept[at_least(K)], s[S], p[at_least(P)], dx[G] = {}, du[G] = {}, ds[S] = {}, dp[at_least(P)] = {};
+        V none[G] = {}, kept[at_least(K)], s[S], p[at_least(P)], dx[G] = {}, du[G] = {}, ds[S] = {},
+          dp[at_least(P)] = {};
         for (int k = 0; k < K; ++k) kept[k] = get<V, w>(row.kept + k * H + unit, count);
         prepared.template load_at<w>(unit, count, p);
         for (int k = 0; k < S; ++k) s[k] = get<V, w>(row.prev[k] + unit, count);
@@ -222,7 +225,7 @@ struct Backward : Rows {
     }
   }
 
-  void run(int64_t k, int64_t n, T* partial) {
+  void run(int64_t k, int64_t n, T* partial, Row* rows) {
     const bool split = divides_units;
     const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
     const int64_t count = read_blocks.count;
@@ -241,8 +244,7 @@ struct Backward : Rows {
       }
     std::memset(partial, 0, sums_size() * sizeof(T));
     const Sums sum = sums(partial);
-    Buffer<char> memory((end - begin) * sizeof(Row));
-    Row* rows = reinterpret_cast<Row*>(memory.data);
+    rows += split ? k * B : begin;
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = 0, round = 0;
     pack(k, n);
@@ -254,20 +256,20 @@ struct Backward : Rows {
       if (c.projection) unproject(rows, active, begin, j);
       for (int64_t a = 0; a < active; ++a) {
         const T* d = c.projection ? d_unprojected.data + order.data[begin + a] * H : nullptr;
-        by_vector<W>(unit, beyond, [&](auto whole, int64_t at, int64_t lanes) {
-          update<whole.value>(rows[a], d, sum, at, lanes);
-        });
+        by_vector<W>(unit, beyond,
+                     [&](auto whole, int64_t at, int64_t lanes) { update<whole.value>(rows[a], d, sum, at, lanes); });
         if (c.norm || c.norm_x) denormalise(rows[a], begin + a, j, sum);
       }
       if constexpr (L > 0) unmodulate(rows, active, begin, sum);
       // All of this step's gradients are needed; the next step's are other memory, so that one barrier is enough.
       if (split) barrier.wait(n, round);
-      multiply_back(active, read_blocks, first, last, panels.data, heads_depth(), c.heads > 1 ? E : 1,
-                    [&](int64_t a, int64_t gate) { return rows[a].d_u + gate * H; },
-                    [&](auto whole, int64_t a, int64_t at, V v, int64_t lanes) {
-                      if (c.mask) v *= get<V, whole.value>(in(c.mask) + order.data[begin + a] * R + at, lanes);
-                      add<whole.value>(rows[a].carry[0] + at, v, lanes);
-                    });
+      multiply_back(
+          active, read_blocks, first, last, panels.data, heads_depth(), c.heads > 1 ? E : 1,
+          [&](int64_t a, int64_t gate) { return rows[a].d_u + gate * H; },
+          [&](auto whole, int64_t a, int64_t at, V v, int64_t lanes) {
+            if (c.mask) v *= get<V, whole.value>(in(c.mask) + order.data[begin + a] * R + at, lanes);
+            add<whole.value>(rows[a].carry[0] + at, v, lanes);
+          });
     }
   }
 
@@ -285,12 +287,13 @@ struct Backward : Rows {
   struct Job {
     Backward* engine;
     T* partial;
+    Row* rows;  // of all threads
   };
 
-  static void task(void* context, int64_t k, int64_t n) {
+  static void task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
     const Job& job = *static_cast<const Job*>(context);
-    job.engine->run(k, n, job.partial + k * job.engine->sums_size());
+    job.engine->run(k, n, job.partial + k * job.engine->sums_size(), job.rows);
   }
 
   // Summed in a fixed order: the same bits at every run.
@@ -309,13 +312,14 @@ struct Backward : Rows {
       const int64_t n = backward.threads(), H = call->hidden;
       Buffer<T> partial(n * backward.sums_size());
       std::memset(partial.data, 0, n * backward.sums_size() * sizeof(T));
-      Job job{&backward, partial.data};
+      Buffer<T> d_prepared(call->d_per_unit ? P * H : 0);
+      Buffer<Row> rows((backward.divides_units ? n : 1) * backward.B);
+      Job job{&backward, partial.data, rows.data};
       if (n > 1)
         parallel(task, &job, n);
       else
         task(&job, 0, 1);
       if (call->d_per_unit) {
-        Buffer<T> d_prepared(P * H);
         backward.total(d_prepared.data, partial.data, 0, P * H, n);
         backward.prepared.pull_back(d_prepared.data, out(call->d_per_unit));
       }

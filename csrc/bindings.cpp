@@ -4,10 +4,12 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "entries.hpp"
 #include "headers.generated.hpp"
@@ -34,10 +36,25 @@ std::map<std::string, Addresses> entries(const std::string& instruction_set) {
   for (int k = 0; k < table.count; ++k) {
     const recurra::CellEntries& cell = table.cells[k];
     found[cell.digest] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
-                        address(cell.backward64)};
+                          address(cell.backward64)};
   }
   return found;
 }
+
+typedef std::tuple<std::string, size_t, size_t> Field;
+
+// Name, offset and size of each field of a `Call`, in order: Python declares the record once more.
+std::vector<Field> call_layout() {
+  std::vector<Field> fields;
+#define RECURRA_FIELD(name) fields.emplace_back(#name, offsetof(recurra::Call, name), sizeof(recurra::Call::name));
+  RECURRA_CALL_FIELDS(RECURRA_FIELD)
+#undef RECURRA_FIELD
+  return fields;
+}
+
+#define RECURRA_SIZE(name) +sizeof(recurra::Call::name)
+static_assert(sizeof(recurra::Call) == 0 RECURRA_CALL_FIELDS(RECURRA_SIZE), "RECURRA_CALL_FIELDS names every field");
+#undef RECURRA_SIZE
 
 }  // namespace
 
@@ -45,12 +62,24 @@ NB_MODULE(_native, module) {
   module.doc() = "Recurra's compiled kernels.";
   module.def("instruction_sets", &recurra::instruction_sets,
              "The vector instruction sets that this processor offers, widest last.");
-  module.def("entries", &entries,
-             "Addresses of a cell's forward and backward functions (float32, then float64), by the digest of its source, "
-             "compiled for an instruction set; empty where it is not compiled.");
-  module.def("headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
-  module.def("parallel", []() { return address(recurra::run_parallel); },
-             "Address of the function that runs tasks on threads.");
+  module.def(
+      "entries", &entries,
+      "Addresses of a cell's forward and backward functions (float32, then float64), by the digest of its source, "
+      "compiled for an instruction set; empty where it is not compiled.");
+  module.attr("source_digest") = recurra::source_digest;
+  module.def("call_layout", &call_layout, "Name, offset and size in bytes of each field of a call record, in order.");
+  using recurra::Nonlinearity;
+  module.attr("nonlinearities") = std::map<std::string, int64_t>{
+      {"identity", static_cast<int64_t>(Nonlinearity::identity)},
+      {"tanh", static_cast<int64_t>(Nonlinearity::tanh)},
+      {"sigmoid", static_cast<int64_t>(Nonlinearity::sigmoid)},
+      {"relu", static_cast<int64_t>(Nonlinearity::relu)},
+  };
+  module.def(
+      "headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
+  module.def(
+      "parallel", []() { return address(recurra::run_parallel); },
+      "Address of the function that runs tasks on threads.");
   module.def(
       "use_openmp",
       [](uintptr_t parallel, uintptr_t thread_number, uintptr_t thread_count) {

@@ -7,6 +7,9 @@ namespace recurra {
 
 constexpr int most_parts = 8;
 
+// Of a projected output; Python's enumeration of the same name has these values.
+enum class Nonlinearity : int64_t { identity, tanh, sigmoid, relu };
+
 // T time, B batch, I input, H hidden, R output, G gates, S parts of the state (the first is the output), P per-unit
 // parameters, K values kept for the backward pass, L late gates.
 //
@@ -14,58 +17,70 @@ constexpr int most_parts = 8;
 // the true ones, row after row. All arrays are dense, the last index fastest. Null where not wanted.
 struct Call {
   int64_t steps, batch, hidden;
-  int64_t size;              // R
-  int64_t features;          // I
-  int64_t heads;             // groups of units that the recurrent weights mix within
-  int64_t reverse;           // from each row's last step to its first
-  int64_t threads;           // at most
-  int64_t nonlinearity;      // of the projected output: 0 identity, 1 tanh, 2 sigmoid, 3 relu
-  int64_t zone_step, zone_row;  // from one step, one row of the zone masks to the next, in values; 0 where all share one
-  double epsilon;            // of layer normalisation
-  const int64_t* lengths;    // (B), 0 to T; null where all are T
-  const void* inputs;        // (N, I), with weight_ih; null where x is given
-  const void* weight_ih;     // (G * H, I)
-  const void* bias_ih;       // (G * H), with inputs or norm_x
-  const void* x;             // (N, G * H): the input projection, bias included but for norm_x
-  const void* weight;        // (G * H, R), by heads (G * H, H / heads), diagonal (G * H)
-  const void* bias;          // (G * H) of the recurrent projection
-  const void* norm;          // (G * H), the scale of the normalised recurrent projection
-  const void* norm_x;        // likewise of the input projection
-  const void* per_unit;      // (P, H)
-  const void* projection;    // (R, H)
-  const void* projection_bias;  // (R)
-  const void* mask;          // (B, R): what multiplies the output before the recurrent weights
+  int64_t size;                     // R
+  int64_t features;                 // I
+  int64_t heads;                    // groups of units that the recurrent weights mix within
+  int64_t reverse;                  // from each row's last step to its first
+  int64_t threads;                  // at most
+  Nonlinearity nonlinearity;        // of the projected output
+  int64_t zone_step;                // from one step of the zone masks to the next, in values; 0 if all share one
+  int64_t zone_row;                 // from one row likewise
+  double epsilon;                   // of layer normalisation
+  const int64_t* lengths;           // (B), 0 to T; null where all are T
+  const void* inputs;               // (N, I), with weight_ih; null where x is given
+  const void* weight_ih;            // (G * H, I)
+  const void* bias_ih;              // (G * H), with inputs or norm_x
+  const void* x;                    // (N, G * H): the input projection, bias included but for norm_x
+  const void* weight;               // (G * H, R), by heads (G * H, H / heads), diagonal (G * H)
+  const void* bias;                 // (G * H) of the recurrent projection
+  const void* norm;                 // (G * H), the scale of the normalised recurrent projection
+  const void* norm_x;               // likewise of the input projection
+  const void* per_unit;             // (P, H)
+  const void* projection;           // (R, H)
+  const void* projection_bias;      // (R)
+  const void* mask;                 // (B, R): what multiplies the output before the recurrent weights
   const void* zone[most_parts];     // by part: the share that stays as it was
   const void* initial[most_parts];  // (B, R), then (B, H)
-  void* output;              // (T, B, R), zero at padding
+  void* output;                     // (T, B, R), zero at padding
   void* final_state[most_parts];    // as initial
   // Kept for the backward pass; null in inference.
-  void* history;             // (S - 1, N, H), the other parts of the state after each step
-  void* kept;                // (N, K, H)
-  void* before;              // (N, R), what the recurrent weights read
-  void* modulated;           // (N, H), what those of the late gates read
-  void* normed;              // (N, G * H), the normalised recurrent projection
-  void* deviation;           // (N, G), one over its standard deviation
-  void* normed_x;            // likewise of the input projection
+  void* history;    // (S - 1, N, H), the other parts of the state after each step
+  void* kept;       // (N, K, H)
+  void* before;     // (N, R), what the recurrent weights read
+  void* modulated;  // (N, H), what those of the late gates read
+  void* normed;     // (N, G * H), the normalised recurrent projection
+  void* deviation;  // (N, G), one over its standard deviation
+  void* normed_x;   // likewise of the input projection
   void* deviation_x;
-  void* unprojected;         // (N, H), the output before its projection
+  void* unprojected;  // (N, H), the output before its projection
   // Backward pass only.
-  const void* d_output;      // (T, B, R); null for zero
+  const void* d_output;             // (T, B, R); null for zero
   const void* d_final[most_parts];  // as initial; null for zero
-  void* d_x;                 // (N, G * H), before normalisation
-  void* d_u;                 // likewise; null where it is d_x
+  void* d_x;                        // (N, G * H), before normalisation
+  void* d_u;                        // likewise; null where it is d_x
   void* d_initial[most_parts];      // as initial
-  void* d_bias_x;            // (G * H), the sum of d_x after normalisation
-  void* d_bias;              // (G * H), likewise of d_u; null where it is d_bias_x
-  void* d_norm;              // (G * H)
-  void* d_norm_x;            // (G * H)
-  void* d_per_unit;          // (P, H)
-  void* d_projected;         // (N, R), the gradient of the projection's result before its nonlinearity
-  void* d_weight;            // (G * H) of a diagonal recurrence
+  void* d_bias_x;                   // (G * H), the sum of d_x after normalisation
+  void* d_bias;                     // (G * H), likewise of d_u; null where it is d_bias_x
+  void* d_norm;                     // (G * H)
+  void* d_norm_x;                   // (G * H)
+  void* d_per_unit;                 // (P, H)
+  void* d_projected;                // (N, R), the gradient of the projection's result before its nonlinearity
+  void* d_weight;                   // (G * H) of a diagonal recurrence
 };
 
-// One share of the work: k of n that run at the same time.
-typedef void (*Task)(void* context, int64_t k, int64_t n);
+// clang-format off
+// Its fields in order, for the comparison with Python's declaration.
+#define RECURRA_CALL_FIELDS(F)                                                                                       \
+  F(steps) F(batch) F(hidden) F(size) F(features) F(heads) F(reverse) F(threads) F(nonlinearity) F(zone_step)         \
+  F(zone_row) F(epsilon) F(lengths) F(inputs) F(weight_ih) F(bias_ih) F(x) F(weight) F(bias) F(norm) F(norm_x)        \
+  F(per_unit) F(projection) F(projection_bias) F(mask) F(zone) F(initial) F(output) F(final_state) F(history) F(kept) \
+  F(before) F(modulated) F(normed) F(deviation) F(normed_x) F(deviation_x) F(unprojected) F(d_output) F(d_final)      \
+  F(d_x) F(d_u) F(d_initial) F(d_bias_x) F(d_bias) F(d_norm) F(d_norm_x) F(d_per_unit) F(d_projected) F(d_weight)
+// clang-format on
+
+// One share of the work: k of n that run at the same time. What it needs is made before the launch, because an
+// exception that leaves a thread ends the process.
+typedef void (*Task)(void* context, int64_t k, int64_t n) noexcept;
 // Runs task(context, k, n) for all k below n, at the same time, with n as many as it can up to `count`.
 typedef void (*Parallel)(Task task, void* context, int64_t count);
 

@@ -6,9 +6,9 @@
 namespace recurra {
 namespace RECURRA_ISA {
 
-struct ElmanTanh {
-  static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 0, prepared = 0, saved = 1;
+struct CfC {
+  static constexpr int gates = 4, parts = 1, late = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 3;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
 
@@ -26,25 +26,143 @@ struct ElmanTanh {
   static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
     (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
     const V n0 = x[0];
-    const V n1 = u[0];
-    const V n3 = n0 + n1;
-    const V n4 = vector_tanh(n3);
-    after[0] = n4;
-    kept[0] = n4;
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n4 = u[0];
+    const V n5 = u[1];
+    const V n6 = u[2];
+    const V n7 = u[3];
+    const V n9 = n0 + n4;
+    const V n10 = vector_tanh(n9);
+    const V n11 = n1 + n5;
+    const V n12 = vector_tanh(n11);
+    const V n13 = n2 + n6;
+    const V n15 = n3 + n7;
+    const V n16 = n13 + n15;
+    const V n17 = vector_sigmoid(n16);
+    const V n18 = n12 - n10;
+    const V n19 = n17 * n18;
+    const V n20 = n10 + n19;
+    after[0] = n20;
+    kept[0] = n10;
+    kept[1] = n12;
+    kept[2] = n17;
   }
 
   template <class V>
   static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
     (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n4 = saved[0];
-    const V n5 = splat<V>(0.0);
-    const V n6 = d[0];
-    const V n7 = n4 * n4;
-    const V n8 = splat<V>(1.0);
-    const V n9 = n8 - n7;
-    const V n10 = n6 * n9;
-    dx[0] = n10;
-    ds[0] = n5;
+    const V n10 = saved[0];
+    const V n12 = saved[1];
+    const V n14 = splat<V>(1.0);
+    const V n17 = saved[2];
+    const V n18 = n12 - n10;
+    const V n21 = splat<V>(0.0);
+    const V n22 = d[0];
+    const V n23 = n18 * n22;
+    const V n24 = n17 * n22;
+    const V n25 = -n24;
+    const V n26 = n22 + n25;
+    const V n27 = n14 - n17;
+    const V n28 = n17 * n27;
+    const V n29 = n23 * n28;
+    const V n30 = n12 * n12;
+    const V n31 = n14 - n30;
+    const V n32 = n24 * n31;
+    const V n33 = n10 * n10;
+    const V n34 = n14 - n33;
+    const V n35 = n26 * n34;
+    dx[0] = n35;
+    dx[1] = n32;
+    dx[2] = n29;
+    dx[3] = n29;
+    ds[0] = n21;
+  }
+};
+
+struct CoupledLSTM {
+  static constexpr int gates = 3, parts = 2, late = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 4;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = u[0];
+    const V n4 = u[1];
+    const V n5 = u[2];
+    const V n7 = s[1];
+    const V n8 = n0 + n3;
+    const V n9 = vector_sigmoid(n8);
+    const V n10 = n1 + n4;
+    const V n11 = vector_tanh(n10);
+    const V n12 = n2 + n5;
+    const V n13 = vector_sigmoid(n12);
+    const V n14 = n7 - n11;
+    const V n15 = n9 * n14;
+    const V n16 = n11 + n15;
+    const V n17 = vector_tanh(n16);
+    const V n18 = n13 * n17;
+    after[0] = n18;
+    after[1] = n16;
+    kept[0] = n9;
+    kept[1] = n11;
+    kept[2] = n13;
+    kept[3] = n17;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n7 = s[1];
+    const V n9 = saved[0];
+    const V n11 = saved[1];
+    const V n13 = saved[2];
+    const V n14 = n7 - n11;
+    const V n17 = saved[3];
+    const V n19 = splat<V>(0.0);
+    const V n20 = d[0];
+    const V n21 = d[1];
+    const V n22 = n17 * n20;
+    const V n23 = n13 * n20;
+    const V n24 = n17 * n17;
+    const V n25 = splat<V>(1.0);
+    const V n26 = n25 - n24;
+    const V n27 = n23 * n26;
+    const V n28 = n21 + n27;
+    const V n29 = n14 * n28;
+    const V n30 = n9 * n28;
+    const V n31 = -n30;
+    const V n32 = n28 + n31;
+    const V n33 = n25 - n13;
+    const V n34 = n13 * n33;
+    const V n35 = n22 * n34;
+    const V n36 = n11 * n11;
+    const V n37 = n25 - n36;
+    const V n38 = n32 * n37;
+    const V n39 = n25 - n9;
+    const V n40 = n9 * n39;
+    const V n41 = n29 * n40;
+    dx[0] = n41;
+    dx[1] = n38;
+    dx[2] = n35;
+    ds[0] = n19;
+    ds[1] = n30;
   }
 };
 
@@ -130,7 +248,157 @@ struct ElmanSigmoid {
   }
 };
 
-struct GatedRecurrentUnit {
+struct ElmanTanh {
+  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 1;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n4 = vector_tanh(n3);
+    after[0] = n4;
+    kept[0] = n4;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n4 = saved[0];
+    const V n5 = splat<V>(0.0);
+    const V n6 = d[0];
+    const V n7 = n4 * n4;
+    const V n8 = splat<V>(1.0);
+    const V n9 = n8 - n7;
+    const V n10 = n6 * n9;
+    dx[0] = n10;
+    ds[0] = n5;
+  }
+};
+
+struct FastGRNN {
+  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int per_unit = 4, prepared = 4, saved = 2;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+    const V n3 = p[0];
+    const V n4 = p[1];
+    const V n5 = p[2];
+    const V n6 = p[3];
+    const V n12 = vector_sigmoid(n5);
+    const V n16 = vector_sigmoid(n6);
+    ready[0] = n3;
+    ready[1] = n4;
+    ready[2] = n12;
+    ready[3] = n16;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+    const V n5 = p[2];
+    const V n6 = p[3];
+    const V n12 = vector_sigmoid(n5);
+    const V n13 = splat<V>(1.0);
+    const V n16 = vector_sigmoid(n6);
+    const V n37 = d[0];
+    const V n38 = d[1];
+    const V n39 = d[2];
+    const V n40 = d[3];
+    const V n41 = n13 - n16;
+    const V n42 = n16 * n41;
+    const V n43 = n40 * n42;
+    const V n44 = n13 - n12;
+    const V n45 = n12 * n44;
+    const V n46 = n39 * n45;
+    dp[0] = n37;
+    dp[1] = n38;
+    dp[2] = n46;
+    dp[3] = n43;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n2 = s[0];
+    const V n3 = p[0];
+    const V n4 = p[1];
+    const V n7 = n0 + n1;
+    const V n8 = n3 + n7;
+    const V n9 = vector_sigmoid(n8);
+    const V n10 = n4 + n7;
+    const V n11 = vector_tanh(n10);
+    const V n12 = p[2];
+    const V n13 = splat<V>(1.0);
+    const V n14 = n13 - n9;
+    const V n15 = n12 * n14;
+    const V n16 = p[3];
+    const V n17 = n15 + n16;
+    const V n18 = n11 * n17;
+    const V n19 = n2 * n9;
+    const V n20 = n18 + n19;
+    after[0] = n20;
+    kept[0] = n9;
+    kept[1] = n11;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n2 = s[0];
+    const V n9 = saved[0];
+    const V n11 = saved[1];
+    const V n12 = p[2];
+    const V n13 = splat<V>(1.0);
+    const V n14 = n13 - n9;
+    const V n15 = n12 * n14;
+    const V n16 = p[3];
+    const V n17 = n15 + n16;
+    const V n22 = d[0];
+    const V n23 = n9 * n22;
+    const V n24 = n2 * n22;
+    const V n25 = n17 * n22;
+    const V n26 = n11 * n22;
+    const V n27 = n14 * n26;
+    const V n28 = n12 * n26;
+    const V n29 = -n28;
+    const V n30 = n24 + n29;
+    const V n31 = n11 * n11;
+    const V n32 = n13 - n31;
+    const V n33 = n25 * n32;
+    const V n34 = n9 * n14;
+    const V n35 = n30 * n34;
+    const V n36 = n33 + n35;
+    dx[0] = n36;
+    ds[0] = n23;
+    dp[0] = n35;
+    dp[1] = n33;
+    dp[2] = n27;
+    dp[3] = n26;
+  }
+};
+
+struct GRU {
   static constexpr int gates = 3, parts = 1, late = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 4;
   static constexpr bool shares_gradient = false, mixes_units = true;
@@ -209,7 +477,191 @@ struct GatedRecurrentUnit {
   }
 };
 
-struct LongShortTermMemory {
+struct GRUResetBefore {
+  static constexpr int gates = 3, parts = 1, late = 1;
+  static constexpr int per_unit = 0, prepared = 0, saved = 3;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = u[0];
+    const V n4 = u[1];
+    const V n5 = u[2];
+    const V n6 = s[0];
+    const V n7 = n0 + n3;
+    const V n8 = vector_sigmoid(n7);
+    const V n11 = n1 + n4;
+    const V n12 = vector_sigmoid(n11);
+    const V n13 = n2 + n5;
+    const V n14 = vector_tanh(n13);
+    const V n15 = n6 - n14;
+    const V n16 = n12 * n15;
+    const V n17 = n14 + n16;
+    after[0] = n17;
+    kept[0] = n8;
+    kept[1] = n12;
+    kept[2] = n14;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n6 = s[0];
+    const V n10 = splat<V>(0.0);
+    const V n12 = saved[1];
+    const V n14 = saved[2];
+    const V n15 = n6 - n14;
+    const V n18 = d[0];
+    const V n19 = n15 * n18;
+    const V n20 = n12 * n18;
+    const V n21 = -n20;
+    const V n22 = n18 + n21;
+    const V n23 = n14 * n14;
+    const V n24 = splat<V>(1.0);
+    const V n25 = n24 - n23;
+    const V n26 = n22 * n25;
+    const V n27 = n24 - n12;
+    const V n28 = n12 * n27;
+    const V n29 = n19 * n28;
+    dx[0] = n10;
+    dx[1] = n29;
+    dx[2] = n26;
+    ds[0] = n20;
+  }
+
+  template <class V>
+  static inline V modulated(const V* x, const V* u, const V* s, const V* p) {
+    (void)x, (void)u, (void)s, (void)p;
+    const V n0 = x[0];
+    const V n3 = u[0];
+    const V n6 = s[0];
+    const V n7 = n0 + n3;
+    const V n8 = vector_sigmoid(n7);
+    const V n9 = n6 * n8;
+    return n9;
+  }
+
+  template <class V>
+  static inline void modulated_backward(const V* x, const V* u, const V* saved, const V* s, const V* p, V d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n6 = s[0];
+    const V n8 = saved[0];
+    const V n10 = splat<V>(0.0);
+    const V n24 = splat<V>(1.0);
+    const V n30 = d;
+    const V n31 = n8 * n30;
+    const V n32 = n6 * n30;
+    const V n33 = n24 - n8;
+    const V n34 = n8 * n33;
+    const V n35 = n32 * n34;
+    dx[0] = n35;
+    dx[1] = n10;
+    dx[2] = n10;
+    ds[0] = n31;
+  }
+};
+
+struct IndRNNRelu {
+  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 0;
+  static constexpr bool shares_gradient = true, mixes_units = false;
+  static constexpr bool diagonal = true;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n4 = vector_relu(n3);
+    after[0] = n4;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n5 = splat<V>(0.0);
+    const V n6 = d[0];
+    const auto n7 = n3 > n5;
+    const V n8 = n7 ? n6 : n5;
+    dx[0] = n8;
+    ds[0] = n5;
+  }
+};
+
+struct IndRNNTanh {
+  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 0;
+  static constexpr bool shares_gradient = true, mixes_units = false;
+  static constexpr bool diagonal = true;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n4 = vector_tanh(n3);
+    after[0] = n4;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = u[0];
+    const V n3 = n0 + n1;
+    const V n4 = vector_tanh(n3);
+    const V n5 = splat<V>(0.0);
+    const V n6 = d[0];
+    const V n7 = n4 * n4;
+    const V n8 = splat<V>(1.0);
+    const V n9 = n8 - n7;
+    const V n10 = n6 * n9;
+    dx[0] = n10;
+    ds[0] = n5;
+  }
+};
+
+struct LSTM {
   static constexpr int gates = 4, parts = 2, late = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 5;
   static constexpr bool shares_gradient = true, mixes_units = true;
@@ -303,7 +755,234 @@ struct LongShortTermMemory {
   }
 };
 
-struct PeepholeMemory {
+struct MGU {
+  static constexpr int gates = 2, parts = 1, late = 1;
+  static constexpr int per_unit = 0, prepared = 0, saved = 2;
+  static constexpr bool shares_gradient = true, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = u[0];
+    const V n3 = u[1];
+    const V n4 = s[0];
+    const V n5 = n0 + n2;
+    const V n6 = vector_sigmoid(n5);
+    const V n9 = n1 + n3;
+    const V n10 = vector_tanh(n9);
+    const V n11 = n10 - n4;
+    const V n12 = n6 * n11;
+    const V n13 = n4 + n12;
+    after[0] = n13;
+    kept[0] = n6;
+    kept[1] = n10;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n4 = s[0];
+    const V n6 = saved[0];
+    const V n10 = saved[1];
+    const V n11 = n10 - n4;
+    const V n14 = d[0];
+    const V n15 = n11 * n14;
+    const V n16 = n6 * n14;
+    const V n17 = -n16;
+    const V n18 = n14 + n17;
+    const V n19 = n10 * n10;
+    const V n20 = splat<V>(1.0);
+    const V n21 = n20 - n19;
+    const V n22 = n16 * n21;
+    const V n23 = n20 - n6;
+    const V n24 = n6 * n23;
+    const V n25 = n15 * n24;
+    dx[0] = n25;
+    dx[1] = n22;
+    ds[0] = n18;
+  }
+
+  template <class V>
+  static inline V modulated(const V* x, const V* u, const V* s, const V* p) {
+    (void)x, (void)u, (void)s, (void)p;
+    const V n0 = x[0];
+    const V n2 = u[0];
+    const V n4 = s[0];
+    const V n5 = n0 + n2;
+    const V n6 = vector_sigmoid(n5);
+    const V n7 = n4 * n6;
+    return n7;
+  }
+
+  template <class V>
+  static inline void modulated_backward(const V* x, const V* u, const V* saved, const V* s, const V* p, V d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n4 = s[0];
+    const V n6 = saved[0];
+    const V n8 = splat<V>(0.0);
+    const V n20 = splat<V>(1.0);
+    const V n23 = n20 - n6;
+    const V n24 = n6 * n23;
+    const V n26 = d;
+    const V n27 = n6 * n26;
+    const V n28 = n4 * n26;
+    const V n29 = n24 * n28;
+    dx[0] = n29;
+    dx[1] = n8;
+    ds[0] = n27;
+  }
+};
+
+struct MinGRU {
+  static constexpr int gates = 2, parts = 1, late = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 0;
+  static constexpr bool shares_gradient = false, mixes_units = false;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = s[0];
+    const V n3 = vector_sigmoid(n0);
+    const V n4 = n1 - n2;
+    const V n5 = n3 * n4;
+    const V n6 = n2 + n5;
+    after[0] = n6;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = s[0];
+    const V n3 = vector_sigmoid(n0);
+    const V n4 = n1 - n2;
+    const V n7 = splat<V>(0.0);
+    const V n10 = d[0];
+    const V n11 = n4 * n10;
+    const V n12 = n3 * n10;
+    const V n13 = -n12;
+    const V n14 = n10 + n13;
+    const V n15 = splat<V>(1.0);
+    const V n16 = n15 - n3;
+    const V n17 = n3 * n16;
+    const V n18 = n11 * n17;
+    dx[0] = n18;
+    dx[1] = n12;
+    du[0] = n7;
+    du[1] = n7;
+    ds[0] = n14;
+  }
+};
+
+struct MinLSTM {
+  static constexpr int gates = 3, parts = 1, late = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 0;
+  static constexpr bool shares_gradient = false, mixes_units = false;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = s[0];
+    const V n4 = -n1;
+    const V n5 = vector_softplus(n4);
+    const V n6 = -n0;
+    const V n7 = vector_softplus(n6);
+    const V n8 = n5 - n7;
+    const V n9 = vector_sigmoid(n8);
+    const V n10 = n3 - n2;
+    const V n11 = n9 * n10;
+    const V n12 = n2 + n11;
+    after[0] = n12;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = s[0];
+    const V n4 = -n1;
+    const V n5 = vector_softplus(n4);
+    const V n6 = -n0;
+    const V n7 = vector_softplus(n6);
+    const V n8 = n5 - n7;
+    const V n9 = vector_sigmoid(n8);
+    const V n10 = n3 - n2;
+    const V n13 = splat<V>(0.0);
+    const V n17 = d[0];
+    const V n18 = n10 * n17;
+    const V n19 = n9 * n17;
+    const V n20 = -n19;
+    const V n21 = n17 + n20;
+    const V n22 = splat<V>(1.0);
+    const V n23 = n22 - n9;
+    const V n24 = n9 * n23;
+    const V n25 = n18 * n24;
+    const V n26 = -n25;
+    const V n27 = splat<V>(20.0);
+    const auto n28 = n6 > n27;
+    const V n29 = vector_sigmoid(n6);
+    const V n30 = n26 * n29;
+    const V n31 = n28 ? n26 : n30;
+    const V n32 = -n31;
+    const auto n33 = n4 > n27;
+    const V n34 = vector_sigmoid(n4);
+    const V n35 = n25 * n34;
+    const V n36 = n33 ? n25 : n35;
+    const V n37 = -n36;
+    dx[0] = n32;
+    dx[1] = n37;
+    dx[2] = n21;
+    du[0] = n13;
+    du[1] = n13;
+    du[2] = n13;
+    ds[0] = n19;
+  }
+};
+
+struct PeepholeLSTM {
   static constexpr int gates = 4, parts = 2, late = 0;
   static constexpr int per_unit = 3, prepared = 3, saved = 5;
   static constexpr bool shares_gradient = true, mixes_units = true;
@@ -436,20 +1115,34 @@ struct PeepholeMemory {
   }
 };
 
-struct CoupledMemory {
-  static constexpr int gates = 3, parts = 2, late = 0;
-  static constexpr int per_unit = 0, prepared = 0, saved = 4;
-  static constexpr bool shares_gradient = true, mixes_units = true;
+struct RGLRU {
+  static constexpr int gates = 3, parts = 1, late = 0;
+  static constexpr int per_unit = 1, prepared = 1, saved = 0;
+  static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
 
   template <class V>
   static inline void prepare(const V* p, V* ready) {
     (void)p, (void)ready;
+    const V n4 = p[0];
+    const V n8 = -n4;
+    const V n9 = vector_softplus(n8);
+    ready[0] = n9;
   }
 
   template <class V>
   static inline void prepare_backward(const V* p, const V* d, V* dp) {
     (void)p, (void)d, (void)dp;
+    const V n4 = p[0];
+    const V n8 = -n4;
+    const V n27 = d[0];
+    const V n28 = splat<V>(20.0);
+    const auto n29 = n8 > n28;
+    const V n30 = vector_sigmoid(n8);
+    const V n31 = n27 * n30;
+    const V n32 = n29 ? n27 : n31;
+    const V n33 = -n32;
+    dp[0] = n33;
   }
 
   template <class V>
@@ -458,70 +1151,90 @@ struct CoupledMemory {
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
-    const V n3 = u[0];
-    const V n4 = u[1];
-    const V n5 = u[2];
-    const V n7 = s[1];
-    const V n8 = n0 + n3;
-    const V n9 = vector_sigmoid(n8);
-    const V n10 = n1 + n4;
-    const V n11 = vector_tanh(n10);
-    const V n12 = n2 + n5;
-    const V n13 = vector_sigmoid(n12);
-    const V n14 = n7 - n11;
-    const V n15 = n9 * n14;
-    const V n16 = n11 + n15;
-    const V n17 = vector_tanh(n16);
-    const V n18 = n13 * n17;
-    after[0] = n18;
-    after[1] = n16;
-    kept[0] = n9;
-    kept[1] = n11;
-    kept[2] = n13;
-    kept[3] = n17;
+    const V n3 = s[0];
+    const V n5 = vector_sigmoid(n0);
+    const V n6 = splat<V>(-8.0);
+    const V n7 = n5 * n6;
+    const V n9 = p[0];
+    const V n10 = n7 * n9;
+    const V n11 = vector_exp(n10);
+    const V n12 = n11 * n11;
+    const V n13 = splat<V>(1.0);
+    const V n14 = n13 - n12;
+    const V n15 = splat<V>(1e-12);
+    const V n16 = vector_maximum(n14, n15);
+    const V n17 = vector_sqrt(n16);
+    const V n18 = n3 * n11;
+    const V n19 = vector_sigmoid(n1);
+    const V n20 = n2 * n19;
+    const V n21 = n17 * n20;
+    const V n22 = n18 + n21;
+    after[0] = n22;
   }
 
   template <class V>
   static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
     (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n7 = s[1];
-    const V n9 = saved[0];
-    const V n11 = saved[1];
-    const V n13 = saved[2];
-    const V n14 = n7 - n11;
-    const V n17 = saved[3];
-    const V n19 = splat<V>(0.0);
-    const V n20 = d[0];
-    const V n21 = d[1];
-    const V n22 = n17 * n20;
-    const V n23 = n13 * n20;
-    const V n24 = n17 * n17;
-    const V n25 = splat<V>(1.0);
-    const V n26 = n25 - n24;
-    const V n27 = n23 * n26;
-    const V n28 = n21 + n27;
-    const V n29 = n14 * n28;
-    const V n30 = n9 * n28;
-    const V n31 = -n30;
-    const V n32 = n28 + n31;
-    const V n33 = n25 - n13;
-    const V n34 = n13 * n33;
-    const V n35 = n22 * n34;
-    const V n36 = n11 * n11;
-    const V n37 = n25 - n36;
-    const V n38 = n32 * n37;
-    const V n39 = n25 - n9;
-    const V n40 = n9 * n39;
-    const V n41 = n29 * n40;
-    dx[0] = n41;
-    dx[1] = n38;
-    dx[2] = n35;
-    ds[0] = n19;
-    ds[1] = n30;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = s[0];
+    const V n5 = vector_sigmoid(n0);
+    const V n6 = splat<V>(-8.0);
+    const V n7 = n5 * n6;
+    const V n9 = p[0];
+    const V n10 = n7 * n9;
+    const V n11 = vector_exp(n10);
+    const V n12 = n11 * n11;
+    const V n13 = splat<V>(1.0);
+    const V n14 = n13 - n12;
+    const V n15 = splat<V>(1e-12);
+    const V n16 = vector_maximum(n14, n15);
+    const V n17 = vector_sqrt(n16);
+    const V n19 = vector_sigmoid(n1);
+    const V n20 = n2 * n19;
+    const V n23 = splat<V>(0.0);
+    const V n34 = d[0];
+    const V n35 = n20 * n34;
+    const V n36 = n17 * n34;
+    const V n37 = n19 * n36;
+    const V n38 = n2 * n36;
+    const V n39 = n13 - n19;
+    const V n40 = n19 * n39;
+    const V n41 = n38 * n40;
+    const V n42 = n11 * n34;
+    const V n43 = n3 * n34;
+    const V n44 = splat<V>(0.5);
+    const V n45 = n35 * n44;
+    const V n46 = n45 / n17;
+    const V n47 = n44 * n46;
+    const auto n48 = n14 > n15;
+    const auto n49 = n14 < n15;
+    const V n50 = n49 ? n23 : n47;
+    const V n51 = n48 ? n46 : n50;
+    const V n54 = -n51;
+    const V n55 = n11 * n54;
+    const V n56 = n43 + n55;
+    const V n57 = n55 + n56;
+    const V n58 = n11 * n57;
+    const V n59 = n9 * n58;
+    const V n60 = n7 * n58;
+    const V n61 = n6 * n59;
+    const V n63 = n13 - n5;
+    const V n64 = n5 * n63;
+    const V n65 = n61 * n64;
+    dx[0] = n65;
+    dx[1] = n41;
+    dx[2] = n37;
+    du[0] = n23;
+    du[1] = n23;
+    du[2] = n23;
+    ds[0] = n42;
+    dp[0] = n60;
   }
 };
 
-struct ExponentialMemory {
+struct SLSTM {
   static constexpr int gates = 4, parts = 4, late = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 8;
   static constexpr bool shares_gradient = true, mixes_units = true;
@@ -684,282 +1397,7 @@ struct ExponentialMemory {
   }
 };
 
-struct ResetBefore {
-  static constexpr int gates = 3, parts = 1, late = 1;
-  static constexpr int per_unit = 0, prepared = 0, saved = 3;
-  static constexpr bool shares_gradient = true, mixes_units = true;
-  static constexpr bool diagonal = false;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = x[2];
-    const V n3 = u[0];
-    const V n4 = u[1];
-    const V n5 = u[2];
-    const V n6 = s[0];
-    const V n7 = n0 + n3;
-    const V n8 = vector_sigmoid(n7);
-    const V n11 = n1 + n4;
-    const V n12 = vector_sigmoid(n11);
-    const V n13 = n2 + n5;
-    const V n14 = vector_tanh(n13);
-    const V n15 = n6 - n14;
-    const V n16 = n12 * n15;
-    const V n17 = n14 + n16;
-    after[0] = n17;
-    kept[0] = n8;
-    kept[1] = n12;
-    kept[2] = n14;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n6 = s[0];
-    const V n10 = splat<V>(0.0);
-    const V n12 = saved[1];
-    const V n14 = saved[2];
-    const V n15 = n6 - n14;
-    const V n18 = d[0];
-    const V n19 = n15 * n18;
-    const V n20 = n12 * n18;
-    const V n21 = -n20;
-    const V n22 = n18 + n21;
-    const V n23 = n14 * n14;
-    const V n24 = splat<V>(1.0);
-    const V n25 = n24 - n23;
-    const V n26 = n22 * n25;
-    const V n27 = n24 - n12;
-    const V n28 = n12 * n27;
-    const V n29 = n19 * n28;
-    dx[0] = n10;
-    dx[1] = n29;
-    dx[2] = n26;
-    ds[0] = n20;
-  }
-
-  template <class V>
-  static inline V modulated(const V* x, const V* u, const V* s, const V* p) {
-    (void)x, (void)u, (void)s, (void)p;
-    const V n0 = x[0];
-    const V n3 = u[0];
-    const V n6 = s[0];
-    const V n7 = n0 + n3;
-    const V n8 = vector_sigmoid(n7);
-    const V n9 = n6 * n8;
-    return n9;
-  }
-
-  template <class V>
-  static inline void modulated_backward(const V* x, const V* u, const V* saved, const V* s, const V* p, V d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n6 = s[0];
-    const V n8 = saved[0];
-    const V n10 = splat<V>(0.0);
-    const V n24 = splat<V>(1.0);
-    const V n30 = d;
-    const V n31 = n8 * n30;
-    const V n32 = n6 * n30;
-    const V n33 = n24 - n8;
-    const V n34 = n8 * n33;
-    const V n35 = n32 * n34;
-    dx[0] = n35;
-    dx[1] = n10;
-    dx[2] = n10;
-    ds[0] = n31;
-  }
-};
-
-struct IndependentRelu {
-  static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 0, prepared = 0, saved = 0;
-  static constexpr bool shares_gradient = true, mixes_units = false;
-  static constexpr bool diagonal = true;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = u[0];
-    const V n3 = n0 + n1;
-    const V n4 = vector_relu(n3);
-    after[0] = n4;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n0 = x[0];
-    const V n1 = u[0];
-    const V n3 = n0 + n1;
-    const V n5 = splat<V>(0.0);
-    const V n6 = d[0];
-    const auto n7 = n3 > n5;
-    const V n8 = n7 ? n6 : n5;
-    dx[0] = n8;
-    ds[0] = n5;
-  }
-};
-
-struct IndependentTanh {
-  static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 0, prepared = 0, saved = 0;
-  static constexpr bool shares_gradient = true, mixes_units = false;
-  static constexpr bool diagonal = true;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = u[0];
-    const V n3 = n0 + n1;
-    const V n4 = vector_tanh(n3);
-    after[0] = n4;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n0 = x[0];
-    const V n1 = u[0];
-    const V n3 = n0 + n1;
-    const V n4 = vector_tanh(n3);
-    const V n5 = splat<V>(0.0);
-    const V n6 = d[0];
-    const V n7 = n4 * n4;
-    const V n8 = splat<V>(1.0);
-    const V n9 = n8 - n7;
-    const V n10 = n6 * n9;
-    dx[0] = n10;
-    ds[0] = n5;
-  }
-};
-
-struct MinimalGatedUnit {
-  static constexpr int gates = 2, parts = 1, late = 1;
-  static constexpr int per_unit = 0, prepared = 0, saved = 2;
-  static constexpr bool shares_gradient = true, mixes_units = true;
-  static constexpr bool diagonal = false;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = u[0];
-    const V n3 = u[1];
-    const V n4 = s[0];
-    const V n5 = n0 + n2;
-    const V n6 = vector_sigmoid(n5);
-    const V n9 = n1 + n3;
-    const V n10 = vector_tanh(n9);
-    const V n11 = n10 - n4;
-    const V n12 = n6 * n11;
-    const V n13 = n4 + n12;
-    after[0] = n13;
-    kept[0] = n6;
-    kept[1] = n10;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n4 = s[0];
-    const V n6 = saved[0];
-    const V n10 = saved[1];
-    const V n11 = n10 - n4;
-    const V n14 = d[0];
-    const V n15 = n11 * n14;
-    const V n16 = n6 * n14;
-    const V n17 = -n16;
-    const V n18 = n14 + n17;
-    const V n19 = n10 * n10;
-    const V n20 = splat<V>(1.0);
-    const V n21 = n20 - n19;
-    const V n22 = n16 * n21;
-    const V n23 = n20 - n6;
-    const V n24 = n6 * n23;
-    const V n25 = n15 * n24;
-    dx[0] = n25;
-    dx[1] = n22;
-    ds[0] = n18;
-  }
-
-  template <class V>
-  static inline V modulated(const V* x, const V* u, const V* s, const V* p) {
-    (void)x, (void)u, (void)s, (void)p;
-    const V n0 = x[0];
-    const V n2 = u[0];
-    const V n4 = s[0];
-    const V n5 = n0 + n2;
-    const V n6 = vector_sigmoid(n5);
-    const V n7 = n4 * n6;
-    return n7;
-  }
-
-  template <class V>
-  static inline void modulated_backward(const V* x, const V* u, const V* saved, const V* s, const V* p, V d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n4 = s[0];
-    const V n6 = saved[0];
-    const V n8 = splat<V>(0.0);
-    const V n20 = splat<V>(1.0);
-    const V n23 = n20 - n6;
-    const V n24 = n6 * n23;
-    const V n26 = d;
-    const V n27 = n6 * n26;
-    const V n28 = n4 * n26;
-    const V n29 = n24 * n28;
-    dx[0] = n29;
-    dx[1] = n8;
-    ds[0] = n27;
-  }
-};
-
-struct SimpleRecurrentUnit {
+struct SRU {
   static constexpr int gates = 4, parts = 2, late = 0;
   static constexpr int per_unit = 2, prepared = 2, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
@@ -1069,463 +1507,25 @@ struct SimpleRecurrentUnit {
   }
 };
 
-struct MinimalGRU {
-  static constexpr int gates = 2, parts = 1, late = 0;
-  static constexpr int per_unit = 0, prepared = 0, saved = 0;
-  static constexpr bool shares_gradient = false, mixes_units = false;
-  static constexpr bool diagonal = false;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = s[0];
-    const V n3 = vector_sigmoid(n0);
-    const V n4 = n1 - n2;
-    const V n5 = n3 * n4;
-    const V n6 = n2 + n5;
-    after[0] = n6;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = s[0];
-    const V n3 = vector_sigmoid(n0);
-    const V n4 = n1 - n2;
-    const V n7 = splat<V>(0.0);
-    const V n10 = d[0];
-    const V n11 = n4 * n10;
-    const V n12 = n3 * n10;
-    const V n13 = -n12;
-    const V n14 = n10 + n13;
-    const V n15 = splat<V>(1.0);
-    const V n16 = n15 - n3;
-    const V n17 = n3 * n16;
-    const V n18 = n11 * n17;
-    dx[0] = n18;
-    dx[1] = n12;
-    du[0] = n7;
-    du[1] = n7;
-    ds[0] = n14;
-  }
-};
-
-struct MinimalLSTM {
-  static constexpr int gates = 3, parts = 1, late = 0;
-  static constexpr int per_unit = 0, prepared = 0, saved = 0;
-  static constexpr bool shares_gradient = false, mixes_units = false;
-  static constexpr bool diagonal = false;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = x[2];
-    const V n3 = s[0];
-    const V n4 = -n1;
-    const V n5 = vector_softplus(n4);
-    const V n6 = -n0;
-    const V n7 = vector_softplus(n6);
-    const V n8 = n5 - n7;
-    const V n9 = vector_sigmoid(n8);
-    const V n10 = n3 - n2;
-    const V n11 = n9 * n10;
-    const V n12 = n2 + n11;
-    after[0] = n12;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = x[2];
-    const V n3 = s[0];
-    const V n4 = -n1;
-    const V n5 = vector_softplus(n4);
-    const V n6 = -n0;
-    const V n7 = vector_softplus(n6);
-    const V n8 = n5 - n7;
-    const V n9 = vector_sigmoid(n8);
-    const V n10 = n3 - n2;
-    const V n13 = splat<V>(0.0);
-    const V n17 = d[0];
-    const V n18 = n10 * n17;
-    const V n19 = n9 * n17;
-    const V n20 = -n19;
-    const V n21 = n17 + n20;
-    const V n22 = splat<V>(1.0);
-    const V n23 = n22 - n9;
-    const V n24 = n9 * n23;
-    const V n25 = n18 * n24;
-    const V n26 = -n25;
-    const V n27 = splat<V>(20.0);
-    const auto n28 = n6 > n27;
-    const V n29 = vector_sigmoid(n6);
-    const V n30 = n26 * n29;
-    const V n31 = n28 ? n26 : n30;
-    const V n32 = -n31;
-    const auto n33 = n4 > n27;
-    const V n34 = vector_sigmoid(n4);
-    const V n35 = n25 * n34;
-    const V n36 = n33 ? n25 : n35;
-    const V n37 = -n36;
-    dx[0] = n32;
-    dx[1] = n37;
-    dx[2] = n21;
-    du[0] = n13;
-    du[1] = n13;
-    du[2] = n13;
-    ds[0] = n19;
-  }
-};
-
-struct RealGated {
-  static constexpr int gates = 3, parts = 1, late = 0;
-  static constexpr int per_unit = 1, prepared = 1, saved = 0;
-  static constexpr bool shares_gradient = false, mixes_units = false;
-  static constexpr bool diagonal = false;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-    const V n4 = p[0];
-    const V n8 = -n4;
-    const V n9 = vector_softplus(n8);
-    ready[0] = n9;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-    const V n4 = p[0];
-    const V n8 = -n4;
-    const V n27 = d[0];
-    const V n28 = splat<V>(20.0);
-    const auto n29 = n8 > n28;
-    const V n30 = vector_sigmoid(n8);
-    const V n31 = n27 * n30;
-    const V n32 = n29 ? n27 : n31;
-    const V n33 = -n32;
-    dp[0] = n33;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = x[2];
-    const V n3 = s[0];
-    const V n5 = vector_sigmoid(n0);
-    const V n6 = splat<V>(-8.0);
-    const V n7 = n5 * n6;
-    const V n9 = p[0];
-    const V n10 = n7 * n9;
-    const V n11 = vector_exp(n10);
-    const V n12 = n11 * n11;
-    const V n13 = splat<V>(1.0);
-    const V n14 = n13 - n12;
-    const V n15 = splat<V>(1e-12);
-    const V n16 = vector_maximum(n14, n15);
-    const V n17 = vector_sqrt(n16);
-    const V n18 = n3 * n11;
-    const V n19 = vector_sigmoid(n1);
-    const V n20 = n2 * n19;
-    const V n21 = n17 * n20;
-    const V n22 = n18 + n21;
-    after[0] = n22;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = x[2];
-    const V n3 = s[0];
-    const V n5 = vector_sigmoid(n0);
-    const V n6 = splat<V>(-8.0);
-    const V n7 = n5 * n6;
-    const V n9 = p[0];
-    const V n10 = n7 * n9;
-    const V n11 = vector_exp(n10);
-    const V n12 = n11 * n11;
-    const V n13 = splat<V>(1.0);
-    const V n14 = n13 - n12;
-    const V n15 = splat<V>(1e-12);
-    const V n16 = vector_maximum(n14, n15);
-    const V n17 = vector_sqrt(n16);
-    const V n19 = vector_sigmoid(n1);
-    const V n20 = n2 * n19;
-    const V n23 = splat<V>(0.0);
-    const V n34 = d[0];
-    const V n35 = n20 * n34;
-    const V n36 = n17 * n34;
-    const V n37 = n19 * n36;
-    const V n38 = n2 * n36;
-    const V n39 = n13 - n19;
-    const V n40 = n19 * n39;
-    const V n41 = n38 * n40;
-    const V n42 = n11 * n34;
-    const V n43 = n3 * n34;
-    const V n44 = splat<V>(0.5);
-    const V n45 = n35 * n44;
-    const V n46 = n45 / n17;
-    const V n47 = n44 * n46;
-    const auto n48 = n14 > n15;
-    const auto n49 = n14 < n15;
-    const V n50 = n49 ? n23 : n47;
-    const V n51 = n48 ? n46 : n50;
-    const V n54 = -n51;
-    const V n55 = n11 * n54;
-    const V n56 = n43 + n55;
-    const V n57 = n55 + n56;
-    const V n58 = n11 * n57;
-    const V n59 = n9 * n58;
-    const V n60 = n7 * n58;
-    const V n61 = n6 * n59;
-    const V n63 = n13 - n5;
-    const V n64 = n5 * n63;
-    const V n65 = n61 * n64;
-    dx[0] = n65;
-    dx[1] = n41;
-    dx[2] = n37;
-    du[0] = n23;
-    du[1] = n23;
-    du[2] = n23;
-    ds[0] = n42;
-    dp[0] = n60;
-  }
-};
-
-struct FastGated {
-  static constexpr int gates = 1, parts = 1, late = 0;
-  static constexpr int per_unit = 4, prepared = 4, saved = 2;
-  static constexpr bool shares_gradient = true, mixes_units = true;
-  static constexpr bool diagonal = false;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-    const V n3 = p[0];
-    const V n4 = p[1];
-    const V n5 = p[2];
-    const V n6 = p[3];
-    const V n12 = vector_sigmoid(n5);
-    const V n16 = vector_sigmoid(n6);
-    ready[0] = n3;
-    ready[1] = n4;
-    ready[2] = n12;
-    ready[3] = n16;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-    const V n5 = p[2];
-    const V n6 = p[3];
-    const V n12 = vector_sigmoid(n5);
-    const V n13 = splat<V>(1.0);
-    const V n16 = vector_sigmoid(n6);
-    const V n37 = d[0];
-    const V n38 = d[1];
-    const V n39 = d[2];
-    const V n40 = d[3];
-    const V n41 = n13 - n16;
-    const V n42 = n16 * n41;
-    const V n43 = n40 * n42;
-    const V n44 = n13 - n12;
-    const V n45 = n12 * n44;
-    const V n46 = n39 * n45;
-    dp[0] = n37;
-    dp[1] = n38;
-    dp[2] = n46;
-    dp[3] = n43;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = u[0];
-    const V n2 = s[0];
-    const V n3 = p[0];
-    const V n4 = p[1];
-    const V n7 = n0 + n1;
-    const V n8 = n3 + n7;
-    const V n9 = vector_sigmoid(n8);
-    const V n10 = n4 + n7;
-    const V n11 = vector_tanh(n10);
-    const V n12 = p[2];
-    const V n13 = splat<V>(1.0);
-    const V n14 = n13 - n9;
-    const V n15 = n12 * n14;
-    const V n16 = p[3];
-    const V n17 = n15 + n16;
-    const V n18 = n11 * n17;
-    const V n19 = n2 * n9;
-    const V n20 = n18 + n19;
-    after[0] = n20;
-    kept[0] = n9;
-    kept[1] = n11;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n2 = s[0];
-    const V n9 = saved[0];
-    const V n11 = saved[1];
-    const V n12 = p[2];
-    const V n13 = splat<V>(1.0);
-    const V n14 = n13 - n9;
-    const V n15 = n12 * n14;
-    const V n16 = p[3];
-    const V n17 = n15 + n16;
-    const V n22 = d[0];
-    const V n23 = n9 * n22;
-    const V n24 = n2 * n22;
-    const V n25 = n17 * n22;
-    const V n26 = n11 * n22;
-    const V n27 = n14 * n26;
-    const V n28 = n12 * n26;
-    const V n29 = -n28;
-    const V n30 = n24 + n29;
-    const V n31 = n11 * n11;
-    const V n32 = n13 - n31;
-    const V n33 = n25 * n32;
-    const V n34 = n9 * n14;
-    const V n35 = n30 * n34;
-    const V n36 = n33 + n35;
-    dx[0] = n36;
-    ds[0] = n23;
-    dp[0] = n35;
-    dp[1] = n33;
-    dp[2] = n27;
-    dp[3] = n26;
-  }
-};
-
-struct ClosedForm {
-  static constexpr int gates = 4, parts = 1, late = 0;
-  static constexpr int per_unit = 0, prepared = 0, saved = 3;
-  static constexpr bool shares_gradient = true, mixes_units = true;
-  static constexpr bool diagonal = false;
-
-  template <class V>
-  static inline void prepare(const V* p, V* ready) {
-    (void)p, (void)ready;
-  }
-
-  template <class V>
-  static inline void prepare_backward(const V* p, const V* d, V* dp) {
-    (void)p, (void)d, (void)dp;
-  }
-
-  template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
-    const V n0 = x[0];
-    const V n1 = x[1];
-    const V n2 = x[2];
-    const V n3 = x[3];
-    const V n4 = u[0];
-    const V n5 = u[1];
-    const V n6 = u[2];
-    const V n7 = u[3];
-    const V n9 = n0 + n4;
-    const V n10 = vector_tanh(n9);
-    const V n11 = n1 + n5;
-    const V n12 = vector_tanh(n11);
-    const V n13 = n2 + n6;
-    const V n15 = n3 + n7;
-    const V n16 = n13 + n15;
-    const V n17 = vector_sigmoid(n16);
-    const V n18 = n12 - n10;
-    const V n19 = n17 * n18;
-    const V n20 = n10 + n19;
-    after[0] = n20;
-    kept[0] = n10;
-    kept[1] = n12;
-    kept[2] = n17;
-  }
-
-  template <class V>
-  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
-    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
-    const V n10 = saved[0];
-    const V n12 = saved[1];
-    const V n14 = splat<V>(1.0);
-    const V n17 = saved[2];
-    const V n18 = n12 - n10;
-    const V n21 = splat<V>(0.0);
-    const V n22 = d[0];
-    const V n23 = n18 * n22;
-    const V n24 = n17 * n22;
-    const V n25 = -n24;
-    const V n26 = n22 + n25;
-    const V n27 = n14 - n17;
-    const V n28 = n17 * n27;
-    const V n29 = n23 * n28;
-    const V n30 = n12 * n12;
-    const V n31 = n14 - n30;
-    const V n32 = n24 * n31;
-    const V n33 = n10 * n10;
-    const V n34 = n14 - n33;
-    const V n35 = n26 * n34;
-    dx[0] = n35;
-    dx[1] = n32;
-    dx[2] = n29;
-    dx[3] = n29;
-    ds[0] = n21;
-  }
-};
-
 }  // namespace RECURRA_ISA
 }  // namespace recurra
 
 #define RECURRA_CELLS(X) \
-  X(ElmanTanh, "59a5ef6600ab46cb") \
+  X(CfC, "5731236a705169e7") \
+  X(CoupledLSTM, "337154882e3df5cd") \
   X(ElmanRelu, "c5d283a36eef5daa") \
   X(ElmanSigmoid, "0b28a6f62f7c7ca3") \
-  X(GatedRecurrentUnit, "11a2cc6ab48c6675") \
-  X(LongShortTermMemory, "b8ff06f7d18d2fef") \
-  X(PeepholeMemory, "07f6c8bb58ca14e9") \
-  X(CoupledMemory, "337154882e3df5cd") \
-  X(ExponentialMemory, "85c6138e3fdf9678") \
-  X(ResetBefore, "913ffd8537b0274f") \
-  X(IndependentRelu, "bf8fd1d67e0ff32f") \
-  X(IndependentTanh, "e062cd2466dc57d5") \
-  X(MinimalGatedUnit, "d6ca7761920b05d5") \
-  X(SimpleRecurrentUnit, "ea278a28cde67a55") \
-  X(MinimalGRU, "75e1927d07a4429b") \
-  X(MinimalLSTM, "f6b4eccb3112ef21") \
-  X(RealGated, "6b7c9f5f418efc1b") \
-  X(FastGated, "a7852102c780c65e") \
-  X(ClosedForm, "5731236a705169e7")
+  X(ElmanTanh, "59a5ef6600ab46cb") \
+  X(FastGRNN, "a7852102c780c65e") \
+  X(GRU, "11a2cc6ab48c6675") \
+  X(GRUResetBefore, "913ffd8537b0274f") \
+  X(IndRNNRelu, "bf8fd1d67e0ff32f") \
+  X(IndRNNTanh, "e062cd2466dc57d5") \
+  X(LSTM, "b8ff06f7d18d2fef") \
+  X(MGU, "d6ca7761920b05d5") \
+  X(MinGRU, "75e1927d07a4429b") \
+  X(MinLSTM, "f6b4eccb3112ef21") \
+  X(PeepholeLSTM, "07f6c8bb58ca14e9") \
+  X(RGLRU, "6b7c9f5f418efc1b") \
+  X(SLSTM, "85c6138e3fdf9678") \
+  X(SRU, "ea278a28cde67a55")

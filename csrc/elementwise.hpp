@@ -1,7 +1,7 @@
 // Cells whose units do not mix (a diagonal recurrence, or none): sequential in time, vectors of units, no product.
 //
-// Bound by memory: nothing is written for the backward pass but the states; gates are computed again from x. The rows of a
-// thread are taken in groups whose state stays in the second-level cache.
+// Bound by memory: nothing is written for the backward pass but the states; gates are computed again from x. The rows
+// of a thread are taken in groups whose state stays in the second-level cache.
 #pragma once
 
 #include "forward.hpp"
@@ -137,7 +137,8 @@ struct Elementwise : Rows {
       for (int64_t rank = begin; rank < active; ++rank) {
         Row row;
         prepare(row, rank, j, false);
-        by_vector<W>(0, H, [&](auto whole, int64_t unit, int64_t count) { forward_update<whole.value>(row, unit, count); });
+        by_vector<W>(0, H,
+                     [&](auto whole, int64_t unit, int64_t count) { forward_update<whole.value>(row, unit, count); });
       }
     }
   }
@@ -169,7 +170,7 @@ struct Elementwise : Rows {
     T* partial;
   };
 
-  static void forward_task(void* context, int64_t k, int64_t n) {
+  static void forward_task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
     const Elementwise& engine = *static_cast<const Job*>(context)->engine;
     const int64_t begin = engine.share(k, n), end = engine.share(k + 1, n), group = engine.group();
@@ -178,7 +179,7 @@ struct Elementwise : Rows {
       engine.forward_rows(first, first + group < end ? first + group : end);
   }
 
-  static void backward_task(void* context, int64_t k, int64_t n) {
+  static void backward_task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
     const Job& job = *static_cast<const Job*>(context);
     const Elementwise& engine = *job.engine;

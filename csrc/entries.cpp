@@ -8,7 +8,7 @@ namespace recurra {
 namespace RECURRA_ISA {
 
 EntryTable entries() {
-#define RECURRA_ENTRY(Name, text)                                                                       \
+#define RECURRA_ENTRY(Name, text)                                                                    \
   {text, Engine<Name, float>::forward, Engine<Name, float>::backward, Engine<Name, double>::forward, \
    Engine<Name, double>::backward},
   static const CellEntries cells[] = {RECURRA_CELLS(RECURRA_ENTRY)};

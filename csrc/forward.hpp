@@ -1,13 +1,14 @@
 // The forward pass: time loop x packed matrix product x generated update.
 //
 // Rows of the batch are divided among threads, longest first; each thread runs all steps of its rows, so that there is
-// no barrier in the time loop. A batch of too few rows divides the units instead, with a barrier at each step. The weights
-// are packed in panels that hold all gates of a block of units: the product of a tile of rows with a panel is read by
-// the update while it is in the first-level cache, and never written further.
+// no barrier in the time loop. A batch of too few rows divides the units instead, with a barrier at each step. The
+// weights are packed in panels that hold all gates of a block of units: the product of a tile of rows with a panel is
+// read by the update while it is in the first-level cache, and never written further.
 #pragma once
 
 #include "barrier.hpp"
 #include "normalisation.hpp"
+#include "plan.hpp"
 #include "prepared.hpp"
 #include "subnormal.hpp"
 
@@ -15,8 +16,18 @@ namespace recurra {
 namespace RECURRA_ISA {
 
 template <class V>
-static inline V nonlinearity(int64_t kind, V x) {
-  return kind == 1 ? vector_tanh(x) : kind == 2 ? vector_sigmoid(x) : kind == 3 ? vector_relu(x) : x;
+static inline V apply(Nonlinearity nonlinearity, V x) {
+  switch (nonlinearity) {
+    case Nonlinearity::tanh:
+      return vector_tanh(x);
+    case Nonlinearity::sigmoid:
+      return vector_sigmoid(x);
+    case Nonlinearity::relu:
+      return vector_relu(x);
+    case Nonlinearity::identity:
+      break;
+  }
+  return x;
 }
 
 template <class Cell, class T>
@@ -30,11 +41,7 @@ struct Forward : Rows {
 
   const int64_t H, R, I, columns;
   const Blocks blocks, output_blocks;
-  // Few steps in all: the weights are read as they are.
-  const bool unpacked;
-  // Whether the update waits for the products of all units, which then lie in rows of their own.
-  const bool whole_rows;
-  bool divides_units;
+  const Plan plan;
   const Prepared<Cell, T> prepared;
   Barrier barrier;
   Buffer<T> input_panels, input_bias, panels, bias, late_panels, late_bias, output_panels, output_bias;
@@ -48,14 +55,12 @@ struct Forward : Rows {
         columns(call.heads > 1 ? call.hidden / call.heads : call.size),
         blocks(call.hidden, call.heads, units * W),
         output_blocks(call.size, 1, 2 * W),
-        unpacked(steps * B <= 8 && call.heads == 1 && L == 0 && !call.projection && !call.mask),
-        whole_rows(call.norm || call.norm_x || L > 0),
-        divides_units(false),
+        plan(plan_forward({G, L, units * W}, call)),
         prepared(call),
-        input_panels(c.inputs && !unpacked ? blocks.count * I * N * W : 0),
-        input_bias(c.inputs && c.bias_ih && !c.norm_x && !unpacked ? blocks.count * N * W : 0),
-        panels(unpacked ? 0 : blocks.count * columns * NE * W),
-        bias(c.bias && !c.norm && !unpacked ? blocks.count * NE * W : 0),
+        input_panels(plan.fused && !plan.unpacked ? blocks.count * I * N * W : 0),
+        input_bias(plan.fused && c.bias_ih && !c.norm_x && !plan.unpacked ? blocks.count * N * W : 0),
+        panels(plan.unpacked ? 0 : blocks.count * columns * NE * W),
+        bias(c.bias && !c.norm && !plan.unpacked ? blocks.count * NE * W : 0),
         late_panels(L ? blocks.count * columns * NL * W : 0),
         late_bias(L && c.bias ? blocks.count * NL * W : 0),
         output_panels(c.projection ? output_blocks.count * H * 2 * W : 0),
@@ -63,8 +68,8 @@ struct Forward : Rows {
         fed(c.mask && !c.before ? B * R : 0),
         late_fed(L && !c.modulated ? B * H : 0),
         unprojected(c.projection && !c.unprojected ? B * H : 0) {
-    if (unpacked) return;
-    if (c.inputs && c.bias_ih && !c.norm_x) pack_values(in(c.bias_ih), H, 0, G, blocks, input_bias.data);
+    if (plan.unpacked) return;
+    if (plan.fused && c.bias_ih && !c.norm_x) pack_values(in(c.bias_ih), H, 0, G, blocks, input_bias.data);
     if (c.bias && !c.norm) pack_values(in(c.bias), H, 0, E, blocks, bias.data);
     if (L && c.bias) pack_values(in(c.bias), H, E, L, blocks, late_bias.data);
     if (c.projection_bias) pack_values(in(c.projection_bias), R, 0, 1, output_blocks, output_bias.data);
@@ -72,14 +77,14 @@ struct Forward : Rows {
 
   // The k-th of n shares of the packing.
   void pack(int64_t k, int64_t n) {
-    if (unpacked) return;
+    if (plan.unpacked) return;
     const int64_t begin = blocks.count * k / n, end = blocks.count * (k + 1) / n;
-    if (c.inputs) pack_rows(in(c.weight_ih), I, H, 0, G, blocks, begin, end, input_panels.data);
+    if (plan.fused) pack_rows(in(c.weight_ih), I, H, 0, G, blocks, begin, end, input_panels.data);
     pack_rows(in(c.weight), columns, H, 0, E, blocks, begin, end, panels.data);
     if (L) pack_rows(in(c.weight), columns, H, E, L, blocks, begin, end, late_panels.data);
     if (c.projection)
-      pack_rows(in(c.projection), H, R, 0, 1, output_blocks, output_blocks.count * k / n, output_blocks.count * (k + 1) / n,
-                output_panels.data);
+      pack_rows(in(c.projection), H, R, 0, 1, output_blocks, output_blocks.count * k / n,
+                output_blocks.count * (k + 1) / n, output_panels.data);
   }
 
   static const T* in(const void* p) { return static_cast<const T*>(p); }
@@ -94,9 +99,9 @@ struct Forward : Rows {
   void prepare(Row& row, int64_t rank, int64_t j) const {
     const int64_t b = order.data[rank], t = time(rank, j), now = place(rank, t);
     row.x = c.x ? in(c.x) + now * G * H : nullptr;
-    row.inputs = c.inputs ? in(c.inputs) + now * I : nullptr;
+    row.inputs = plan.fused ? in(c.inputs) + now * I : nullptr;
     row.prev[0] = j ? in(c.output) + padded(rank, time(rank, j - 1)) * R : in(c.initial[0]) + b * R;
-    row.next[0] = !c.projection     ? out(c.output) + padded(rank, t) * R
+    row.next[0] = !c.projection   ? out(c.output) + padded(rank, t) * R
                   : c.unprojected ? out(c.unprojected) + now * H
                                   : unprojected.data + b * H;
     row.history[0] = nullptr;
@@ -164,7 +169,7 @@ struct Forward : Rows {
       multiply_unpacked(in(c.weight) + first * R, R, end - begin, row.fed,
                         c.bias && !c.norm ? in(c.bias) + first : nullptr, u + first);
     }
-    if (whole_rows) return update_normalised(row, {row.inputs ? x : row.x, H, false}, {u, H, false});
+    if (plan.whole_rows) return update_normalised(row, {row.inputs ? x : row.x, H, false}, {u, H, false});
     by_vector<W>(begin, end, [&](auto whole, int64_t unit, int64_t count) {
       update<whole.value>(row, (row.inputs ? x : row.x) + unit, H, u + unit, H, unit, count);
     });
@@ -200,19 +205,20 @@ struct Forward : Rows {
       }
       Product<T, NE>::run(count, panels.data + block * columns * NE * W, columns, from,
                           c.bias && !c.norm ? bias.data + block * NE * W : nullptr, 0,
-                          whole_rows ? whole_u + a * row_size + block * N * W : u, whole_rows ? row_size : N * W);
-      const bool fused = c.inputs;
-      if (fused) {
+                          plan.whole_rows ? whole_u + a * row_size + block * N * W : u,
+                          plan.whole_rows ? row_size : N * W);
+      if (plan.fused) {
         for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].inputs;
         Product<T, N>::run(count, input_panels.data + block * I * N * W, I, from,
                            c.bias_ih && !c.norm_x ? input_bias.data + block * N * W : nullptr, 0,
-                           whole_rows ? whole_x + a * row_size + block * N * W : x, whole_rows ? row_size : N * W);
+                           plan.whole_rows ? whole_x + a * row_size + block * N * W : x,
+                           plan.whole_rows ? row_size : N * W);
       }
-      if (whole_rows) continue;
+      if (plan.whole_rows) continue;
       for (int64_t i = 0; i < count; ++i)
         by_vector<W>(0, blocks.units(block), [&](auto whole, int64_t j, int64_t lanes) {
-          update<whole.value>(rows[a + i], fused ? x + i * N * W + j : rows[a + i].x + first + j, fused ? units * W : H,
-                              u + i * N * W + j, units * W, first + j, lanes);
+          update<whole.value>(rows[a + i], plan.fused ? x + i * N * W + j : rows[a + i].x + first + j,
+                              plan.fused ? units * W : H, u + i * N * W + j, units * W, first + j, lanes);
         });
     }
   }
@@ -223,7 +229,7 @@ struct Forward : Rows {
     if constexpr (L > 0) multiply_late(rows, active, whole_u);
     for (int64_t a = 0; a < active; ++a) {
       const Projection<T, G> u(whole_u + a * row_size, units * W, true);
-      if (c.inputs)
+      if (plan.fused)
         update_normalised(rows[a], {whole_x + a * row_size, units * W, true}, u);
       else
         update_normalised(rows[a], {rows[a].x, H, false}, u);
@@ -285,16 +291,32 @@ struct Forward : Rows {
         for (int64_t i = 0; i < count; ++i) {
           T* to = out(c.output) + padded(begin + a + i, time(begin + a + i, j)) * R + output_blocks.first(block);
           by_vector<W>(0, output_blocks.units(block), [&](auto whole, int64_t k, int64_t lanes) {
-            put<V, whole.value>(to + k, nonlinearity(c.nonlinearity, load<V>(result + i * 2 * W + k)), lanes);
+            put<V, whole.value>(to + k, apply(c.nonlinearity, load<V>(result + i * 2 * W + k)), lanes);
           });
         }
       }
   }
 
-  void run(int64_t k, int64_t n) {
-    const bool split = divides_units;
+  // What the threads write beside the call's own memory. Rows are divided among them, or, if the units are, each thread
+  // has all rows; there may be fewer threads than `n`, with larger shares.
+  struct Scratch {
+    Buffer<Row> rows;
+    Buffer<T> whole_x, whole_u;        // (B, row size), the products of all units
+    Buffer<T> unpacked_x, unpacked_u;  // (n, G * H)
+
+    Scratch(const Forward& f, int64_t n)
+        : rows((f.plan.divides_units ? n : 1) * f.B),
+          whole_x(f.plan.whole_rows && f.plan.fused ? f.B * f.blocks.count * N * W : 0),
+          whole_u(f.plan.whole_rows ? f.B * f.blocks.count * N * W : 0),
+          unpacked_x(f.plan.unpacked && f.plan.fused ? n * G * f.H : 0),
+          unpacked_u(f.plan.unpacked ? n * G * f.H : 0) {}
+  };
+
+  void run(int64_t k, int64_t n, const Scratch& scratch) {
+    const bool split = plan.divides_units;
     const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
-    const int64_t first_block = split ? blocks.count * k / n : 0, last_block = split ? blocks.count * (k + 1) / n : blocks.count;
+    const int64_t first_block = split ? blocks.count * k / n : 0,
+                  last_block = split ? blocks.count * (k + 1) / n : blocks.count;
     const int64_t unit = first_block < blocks.count ? blocks.first(first_block) : H;
     const int64_t beyond = last_block < blocks.count ? blocks.first(last_block) : H;
     // Parts beyond the output live in the final state, which they end in, and are updated in place.
@@ -304,11 +326,11 @@ struct Forward : Rows {
         std::memcpy(out(c.final_state[part]) + at, in(c.initial[part]) + at, (beyond - unit) * sizeof(T));
       }
     if (!split || k == 0) fill_padding<T>(begin, end);
-    Buffer<char> memory((end - begin) * sizeof(Row));
-    Row* rows = reinterpret_cast<Row*>(memory.data);
-    const int64_t whole = whole_rows ? (end - begin) * blocks.count * N * W : 0;
-    Buffer<T> whole_x(c.inputs ? whole : 0), whole_u(whole);
-    Buffer<T> unpacked_x(unpacked && c.inputs ? G * H : 0), unpacked_u(unpacked ? G * H : 0);
+    Row* const rows = scratch.rows.data + (split ? k * B : begin);
+    const int64_t whole = plan.whole_rows ? begin * blocks.count * N * W : 0, alone = plan.unpacked ? k * G * H : 0;
+    T *const whole_x = scratch.whole_x.data + (plan.fused ? whole : 0), *const whole_u = scratch.whole_u.data + whole;
+    T* const unpacked_x = scratch.unpacked_x.data + (plan.fused ? alone : 0);
+    T* const unpacked_u = scratch.unpacked_u.data + alone;
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = end - begin, round = 0;
     pack(k, n);
@@ -319,12 +341,12 @@ struct Forward : Rows {
       for (int64_t a = 0; a < active; ++a) {
         prepare(rows[a], begin + a, j);
         feed(rows[a], begin + a, j, split ? unit : 0, split ? beyond : R);
-        if (unpacked) step_unpacked(rows[a], unpacked_x.data, unpacked_u.data, unit, beyond);
+        if (plan.unpacked) step_unpacked(rows[a], unpacked_x, unpacked_u, unit, beyond);
       }
-      if (!unpacked)
+      if (!plan.unpacked)
         for (int64_t block = first_block; block < last_block; ++block)
-          step_block(rows, active, block, whole_x.data, whole_u.data);
-      if (whole_rows && !unpacked) step_whole(rows, active, whole_x.data, whole_u.data);
+          step_block(rows, active, block, whole_x, whole_u);
+      if (plan.whole_rows && !plan.unpacked) step_whole(rows, active, whole_x, whole_u);
       if (c.projection) project_output(rows, active, begin, j);
       if (split) barrier.wait(n, round);
     }
@@ -336,30 +358,27 @@ struct Forward : Rows {
       }
   }
 
-  // Threads worth waking: a share of the work should take far longer than that.
-  int64_t threads() {
-    const double work = 2.0 * G * H * (columns + (c.inputs ? I : 0)) * B * steps;
-    const int64_t worthwhile = static_cast<int64_t>(work / 1e6) + 1;
-    const int64_t n = c.threads < worthwhile ? c.threads : worthwhile;
-    // A barrier costs about as much as 5 * 10^4 operations.
-    divides_units = B < 2 * n && !whole_rows && !c.projection && !c.mask && blocks.count >= n &&
-                    2.0 * G * H * (columns + (c.inputs ? I : 0)) * B > 5e4;
-    return at_least_one(divides_units || n < B ? n : B);
-  }
+  struct Job {
+    Forward* engine;
+    const Scratch* scratch;
+  };
 
-  static void task(void* context, int64_t k, int64_t n) {
+  static void task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
-    static_cast<Forward*>(context)->run(k, n);
+    const Job& job = *static_cast<const Job*>(context);
+    job.engine->run(k, n, *job.scratch);
   }
 
   static int call(const Call* call, Parallel parallel) {
     try {
       Forward forward(*call);
-      const int64_t n = forward.threads();
+      const int64_t n = forward.plan.threads;
+      const Scratch scratch(forward, n);
+      Job job{&forward, &scratch};
       if (n > 1)
-        parallel(task, &forward, n);
+        parallel(task, &job, n);
       else
-        task(&forward, 0, 1);
+        task(&job, 0, 1);
       return 0;
     } catch (const std::bad_alloc&) {
       return 1;

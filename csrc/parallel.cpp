@@ -1,8 +1,8 @@
 #include "parallel.hpp"
 
 #include <condition_variable>
+#include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -63,12 +63,12 @@ void run_parallel(Task task, void* context, int64_t count) {
   }
   Gate gate;
   std::vector<std::thread> threads;
-  threads.reserve(static_cast<size_t>(count));
   int64_t n = 1;
   try {
+    threads.reserve(static_cast<size_t>(count));
     for (; n < count; ++n) threads.emplace_back(plain_body, &gate, task, context, n);
-  } catch (const std::system_error&) {
-    // No more threads to be had: the work is divided among fewer.
+  } catch (const std::exception&) {
+    // The system has no more threads, or no memory for one: the work is divided among fewer.
   }
   {
     const std::lock_guard<std::mutex> lock(gate.mutex);

@@ -17,7 +17,8 @@ struct Prepared {
   const int64_t H;
   Buffer<T> values;  // (Q, H)
 
-  explicit Prepared(const Call& call) : parameters(static_cast<const T*>(call.per_unit)), H(call.hidden), values(Q * H) {
+  explicit Prepared(const Call& call)
+      : parameters(static_cast<const T*>(call.per_unit)), H(call.hidden), values(Q * H) {
     if constexpr (Q > 0)
       by_vector<W>(0, H, [&](auto whole, int64_t unit, int64_t count) {
         V p[P], ready[Q];

@@ -46,8 +46,9 @@ struct Blocks {
   int64_t units_in_all() const { return count / per_head * per_head_units; }
 };
 
-// Rows times a panel: row r of `out`, `stride` apart, is N vectors, the sum over k of from[r][k] * panel[k], added to row
-// r of `start`, `start_stride` apart, where there is one. Few rows sum several k at once: a chain of additions each.
+// Rows times a panel: row r of `out`, `stride` apart, is N vectors, the sum over k of from[r][k] * panel[k], added to
+// row r of `start`, `start_stride` apart, where there is one. Few rows sum several k at once: a chain of additions
+// each.
 template <class T, int N, int R>
 static void multiply(const T* panel, int64_t K, const T* const* from, const T* start, int64_t start_stride, T* out,
                      int64_t stride, int64_t ahead) {
@@ -106,8 +107,11 @@ struct Product {
         const T* operands[rows];
         height = tile(count - i);
         for (int64_t r = 0; r < height; ++r) operands[r] = from[i + r] + k;
-        dispatch<rows>(height, panel + k * width, length, operands, k ? out + i * stride : start ? start + i * start_stride : nullptr,
-                 k ? stride : start_stride, out + i * stride, stride, length * width);
+        dispatch<rows>(height, panel + k * width, length, operands,
+                       k       ? out + i * stride
+                       : start ? start + i * start_stride
+                               : nullptr,
+                       k ? stride : start_stride, out + i * stride, stride, length * width);
       }
     }
   }
@@ -129,8 +133,8 @@ struct Product {
   }
 };
 
-// Panels of the rows of a weight (gates * units, columns): [block][column][gate][unit], zero beyond a block's units. Of the
-// blocks of one thread only, from `begin` to before `end_block`.
+// Panels of the rows of a weight (gates * units, columns): [block][column][gate][unit], zero beyond a block's units. Of
+// the blocks of one thread only, from `begin` to before `end_block`.
 template <class T>
 static void pack_rows(const T* weight, int64_t columns, int64_t units, int64_t first_gate, int64_t gates,
                       const Blocks& blocks, int64_t begin, int64_t end_block, T* to) {
@@ -151,7 +155,8 @@ static void pack_rows(const T* weight, int64_t columns, int64_t units, int64_t f
 
 // A vector of the gates' values (gates * units) in the order of the panels: [block][gate][unit].
 template <class T>
-static void pack_values(const T* values, int64_t units, int64_t first_gate, int64_t gates, const Blocks& blocks, T* to) {
+static void pack_values(const T* values, int64_t units, int64_t first_gate, int64_t gates, const Blocks& blocks,
+                        T* to) {
   for (int64_t block = 0; block < blocks.count; ++block)
     for (int64_t g = 0; g < gates; ++g)
       for (int64_t j = 0; j < blocks.width; ++j)
@@ -200,8 +205,8 @@ static inline typename Scalar<V>::type lane_sum(V v) {
   return Halves<typename Scalar<V>::type, sizeof(V)>::sum(v);
 }
 
-// One row times rows of an unpacked weight: out[j] = start[j] + the sum over k of weight[j][k] * from[k], for 4 rows of the
-// weight at once. For so few rows of a batch that packing would take longer.
+// One row times rows of an unpacked weight: out[j] = start[j] + the sum over k of weight[j][k] * from[k], for 4 rows of
+// the weight at once. For so few rows of a batch that packing would take longer.
 template <class T>
 static void multiply_unpacked(const T* weight, int64_t K, int64_t count, const T* from, const T* start, T* out) {
   typedef typename Vectors<T>::type V;

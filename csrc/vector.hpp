@@ -138,8 +138,8 @@ static inline V within(V x, typename Scalar<V>::type limit) {
   return x < low ? low : x;
 }
 
-// 1 / x and a / x for x in 1 to 1e38, within one unit in the last place: where dividing is slow, an estimate and one step
-// of Newton's.
+// 1 / x and a / x for x in 1 to 1e38, within one unit in the last place: where dividing is slow, an estimate and one
+// step of Newton's.
 template <class V>
 static inline V reciprocal(V x) {
 #if RECURRA_VECTOR_BYTES == 64 && defined(__AVX512F__)

@@ -1,6 +1,6 @@
 """The cells that the tests run over: all that `recurra.cells` exports, found and not named, and two of no package."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -123,8 +123,13 @@ def draw_weights(
     for name, shape in parameter_shapes(cell, inputs, fitting(cell, hidden), True, proj_size).items():
         around = 1.0 if name.startswith("norm_") else 0.0
         drawn[name] = (around + 0.6 * torch.randn(*shape, dtype=dtype)).requires_grad_()
-    per_unit = {name: drawn.pop(name) for name in cell.per_unit}
-    return Weights(**drawn, per_unit=per_unit)
+    together = [drawn.pop(name).detach().expand(fitting(cell, hidden)) for name in cell.per_unit]
+    return Weights(**drawn, per_unit=torch.stack(together).requires_grad_() if together else None)
+
+
+def per_unit(cell: Cell, weights: Weights) -> dict[str, Tensor]:
+    """The per-unit parameters (H,) by name."""
+    return dict(zip(cell.per_unit, () if weights.per_unit is None else weights.per_unit, strict=True))
 
 
 def draw_state(cell: Cell, *shape: int, dtype: torch.dtype = torch.float64, proj_size: int = 0) -> tuple[Tensor, ...]:
@@ -135,21 +140,12 @@ def draw_state(cell: Cell, *shape: int, dtype: torch.dtype = torch.float64, proj
     return tuple(torch.randn(*leading, size, dtype=dtype).requires_grad_() for size in sizes)
 
 
-def _matrices(weights: Weights) -> dict[str, Tensor]:
-    """The tensors that all cells have or may have, by name, those that are there."""
-    named = weights._asdict()
-    del named["per_unit"]
-    return {name: tensor for name, tensor in named.items() if tensor is not None}
-
-
 def flat(weights: Weights) -> list[Tensor]:
     """The tensors of the weights, those that are there."""
-    return [*_matrices(weights).values(), *weights.per_unit.values()]
+    return [tensor for tensor in weights if tensor is not None]
 
 
 def assemble(weights: Weights, replaced: Iterable[Tensor]) -> Weights:
     """The same weights with other tensors, in the order of `flat`."""
-    names = _matrices(weights)
-    tensors: Sequence[Tensor] = list(replaced)
-    per_unit = dict(zip(weights.per_unit, tensors[len(names) :], strict=True))
-    return weights._replace(**dict(zip(names, tensors, strict=False)), per_unit=per_unit)
+    names = [name for name, tensor in weights._asdict().items() if tensor is not None]
+    return weights._replace(**dict(zip(names, replaced, strict=True)))

@@ -19,7 +19,8 @@ struct Plain {
   const Problem<Cell, T>& p;
   const Options& o;
   const int64_t H, R, B;
-  Doubles output, final_state[most_parts], d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_norm_x, d_per_unit;
+  Doubles output, final_state[most_parts], d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_norm_x,
+      d_per_unit;
   Doubles d_projected, d_weight;
 
   // What one step of one row leaves for its backward pass.
@@ -87,8 +88,10 @@ struct Plain {
     return v;
   }
 
-  static double nonlinearity(int64_t kind, double v) {
-    return kind == 1 ? std::tanh(v) : kind == 2 ? 1 / (1 + std::exp(-v)) : kind == 3 ? (v > 0 ? v : 0) : v;
+  static double apply(Nonlinearity nonlinearity, double v) {
+    if (nonlinearity == Nonlinearity::tanh) return std::tanh(v);
+    if (nonlinearity == Nonlinearity::sigmoid) return 1 / (1 + std::exp(-v));
+    return nonlinearity == Nonlinearity::relu ? (v > 0 ? v : 0) : v;
   }
 
   void run_row(int64_t b) {
@@ -150,7 +153,7 @@ struct Plain {
       for (int64_t r = 0; r < R; ++r) {
         projected[r] = bias(p.projection_bias, r);
         for (int64_t n = 0; n < H; ++n) projected[r] += static_cast<double>(p.projection[r * H + n]) * after[0][n];
-        projected[r] = nonlinearity(o.nonlinearity, projected[r]);
+        projected[r] = apply(o.nonlinearity, projected[r]);
       }
       after[0] = projected;
     }
@@ -196,7 +199,8 @@ struct Plain {
       d_after[0].assign(H, 0);
       for (int64_t r = 0; r < R; ++r) {
         const double y = step.result[r], d = carry[0][r];
-        const double slopes[] = {1, 1 - y * y, y * (1 - y), y > 0 ? 1.0 : 0.0}, slope = slopes[o.nonlinearity];
+        const double slopes[] = {1, 1 - y * y, y * (1 - y), y > 0 ? 1.0 : 0.0},
+                     slope = slopes[static_cast<int>(o.nonlinearity)];
         d_projected[now * R + r] = d * slope;
         for (int64_t n = 0; n < H; ++n) d_after[0][n] += d * slope * p.projection[r * H + n];
       }

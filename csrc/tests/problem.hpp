@@ -14,17 +14,17 @@ namespace recurra {
 struct Options {
   int64_t steps, batch, hidden, threads;
   bool ragged, reverse;
-  int64_t features;      // I where the engine makes the input projection, else 0
-  int64_t heads;         // 1 but for a block-diagonal recurrence
-  int64_t size;          // R of a projected output, else 0
-  int64_t nonlinearity;  // of it
-  int norm;              // 0 none, 1 of the recurrent projection, 2 of both, 3 of the input projection
+  int64_t features;           // I where the engine makes the input projection, else 0
+  int64_t heads;              // 1 but for a block-diagonal recurrence
+  int64_t size;               // R of a projected output, else 0
+  Nonlinearity nonlinearity;  // of it
+  int norm;                   // 0 none, 1 of the recurrent projection, 2 of both, 3 of the input projection
   bool mask, bias;
   int zone;  // 0 none, 1 a value at each step of each row, 2 one for all
 };
 
 inline Options plain_options(int64_t steps, int64_t batch, int64_t hidden, int64_t threads) {
-  return {steps, batch, hidden, threads, false, false, 0, 1, 0, 0, 0, false, true, 0};
+  return {steps, batch, hidden, threads, false, false, 0, 1, 0, Nonlinearity::identity, 0, false, true, 0};
 }
 
 template <class Cell, class T>
@@ -39,14 +39,17 @@ struct Problem {
   Values inputs, weight_ih, bias_ih, x, weight, bias, norm, norm_x, per_unit, projection, projection_bias, mask;
   Values zone[most_parts], initial[most_parts], d_output, d_final[most_parts];
   // Written by the engine; NaN before.
-  Values output, final_state[most_parts], history, kept, before, modulated, normed, deviation, normed_x, deviation_x, unprojected;
+  Values output, final_state[most_parts], history, kept, before, modulated, normed, deviation, normed_x, deviation_x,
+      unprojected;
   Values d_x, d_u, d_initial[most_parts], d_bias_x, d_bias, d_norm, d_norm_x, d_per_unit, d_projected, d_weight;
 
   explicit Problem(const Options& options)
       : o(options),
         H(o.hidden),
         R(o.size ? o.size : o.hidden),
-        columns(!Cell::mixes_units ? (Cell::diagonal ? 1 : 0) : o.heads > 1 ? H / o.heads : R),
+        columns(!Cell::mixes_units ? (Cell::diagonal ? 1 : 0)
+                : o.heads > 1      ? H / o.heads
+                                   : R),
         places(0) {
     std::mt19937 generator(7 + static_cast<unsigned>(o.steps * 31 + o.batch * 17 + H));
     auto draw = [&](int64_t count, double scale, double around = 0) {
@@ -138,7 +141,8 @@ struct Problem {
     c.normed = at(normed), c.deviation = at(deviation), c.unprojected = at(unprojected);
     c.normed_x = at(normed_x), c.deviation_x = at(deviation_x);
     c.d_output = at(d_output), c.d_x = at(d_x), c.d_u = at(d_u), c.d_bias_x = at(d_bias_x), c.d_bias = at(d_bias);
-    c.d_norm = at(d_norm), c.d_norm_x = at(d_norm_x), c.d_per_unit = at(d_per_unit), c.d_projected = at(d_projected), c.d_weight = at(d_weight);
+    c.d_norm = at(d_norm), c.d_norm_x = at(d_norm_x), c.d_per_unit = at(d_per_unit), c.d_projected = at(d_projected),
+    c.d_weight = at(d_weight);
     return c;
   }
 

@@ -14,6 +14,7 @@ __all__ = [
     "RecurraError",
     "RunError",
     "ShapeError",
+    "StaleBuildError",
 ]
 
 
@@ -64,6 +65,18 @@ class InPlaceError(CellError):
 
 class CompilerError(RecurraError, RuntimeError):
     """A cell could not be compiled on this machine."""
+
+
+class StaleBuildError(RecurraError, ImportError):
+    """The compiled extension does not fit the Python code beside it.
+
+    Args:
+        reason: what differs.
+        command: the command that builds or installs the extension anew.
+    """
+
+    def __init__(self, reason: str, command: str) -> None:
+        super().__init__(f"recurra._native is stale: {reason}. Run: {command}")
 
 
 class RunError(RecurraError, RuntimeError):

@@ -6,7 +6,7 @@ from by_hand import Step, assert_as_written, by_gate
 from torch import Tensor
 
 from agreement import assert_agree
-from every_cell import assemble, draw_state, draw_weights, flat
+from every_cell import assemble, draw_state, draw_weights, flat, per_unit
 from recurra import Recurrent, kernels
 from recurra.cells import RGLRU, SRU, Cell, MinGRU, MinLSTM
 from recurra.kernels import Weights
@@ -43,10 +43,12 @@ def test_an_sru() -> None:
     cell = SRU()
 
     def write(w: Weights) -> Step:
+        own = per_unit(cell, w)
+
         def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
             p = projections(cell, w, x)
-            f = torch.sigmoid(p["f"] + w.per_unit["v_f"] * c)
-            r = torch.sigmoid(p["r"] + w.per_unit["v_r"] * c)  # of the memory before, as f
+            f = torch.sigmoid(p["f"] + own["v_f"] * c)
+            r = torch.sigmoid(p["r"] + own["v_r"] * c)  # of the memory before, as f
             c = f * c + (1 - f) * p["g"]
             return r * c + (1 - r) * p["skip"], c
 
@@ -116,7 +118,7 @@ def test_an_rg_lru() -> None:
         def step(x: Tensor, h: Tensor) -> tuple[Tensor]:
             p = projections(RGLRU(), w, x)
             r, i = torch.sigmoid(p["r"]), torch.sigmoid(p["i"])
-            a = torch.sigmoid(w.per_unit["decay"]) ** (8 * r)
+            a = torch.sigmoid(per_unit(RGLRU(), w)["decay"]) ** (8 * r)
             return (a * h + torch.sqrt(1 - a**2) * (i * p["v"]),)
 
         return step
@@ -152,8 +154,8 @@ def test_first_decay_of_an_rg_lru(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("gate", [-300.0, 300.0])
 def test_an_rg_lru_and_its_gradients_are_finite_at_its_limits(gate: float, decay: float) -> None:
     biases = torch.tensor([gate, 0, 1]).requires_grad_()
-    decays, h = torch.tensor([decay]).requires_grad_(), torch.ones(1, 1).requires_grad_()
-    weights = Weights(torch.zeros(3, 1), bias_ih=biases, per_unit={"decay": decays})
+    decays, h = torch.tensor([[decay]]).requires_grad_(), torch.ones(1, 1).requires_grad_()
+    weights = Weights(torch.zeros(3, 1), bias_ih=biases, per_unit=decays)
     output, _ = kernels.run("reference", RGLRU(), torch.zeros(3, 1, 1), (h,), weights)
     kept = 0.0 if gate > 0 > decay else 1.0
     expected = torch.full((3, 1, 1), 0.5) if kept == 0.0 else torch.ones(3, 1, 1)

@@ -16,10 +16,9 @@ from recurra.kernels import Weights
 
 def test_without_its_peepholes_a_peephole_lstm_is_an_lstm() -> None:
     weights, state, x = draw_weights(PeepholeLSTM(), 3, 4), draw_state(LSTM(), 2, 4), torch.randn(5, 2, 3).double()
-    none = {name: torch.zeros(4).double() for name in PeepholeLSTM.per_unit}
     plain = Weights(weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh)
     expected = kernels.run("reference", LSTM(), x, state, plain)
-    blind = Weights(weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh, per_unit=none)
+    blind = plain._replace(per_unit=torch.zeros(3, 4).double())
     assert_agree(kernels.run("reference", PeepholeLSTM(), x, state, blind), expected)
     seeing = kernels.run("reference", PeepholeLSTM(), x, state, weights)
     assert (seeing[0] - expected[0]).abs().max() > 1e-3

@@ -9,11 +9,12 @@ from torch import Tensor
 
 import covering
 from agreement import assert_agree, gradients
-from every_cell import assemble, draw_state, draw_weights, flat
+from every_cell import assemble, draw_state, draw_weights, flat, per_unit
 from recurra import Recurrent, kernels
 from recurra.cells import CfC, Elman, FastGRNN, IndRNN, Jordan
 from recurra.errors import ParameterError
 from recurra.kernels import Weights
+from recurra.layers.parameters import as_weights
 
 FUNCTIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": lambda v: v}
 
@@ -103,12 +104,13 @@ def test_a_fast_grnn() -> None:
         assert w.bias_ih is not None
         assert w.bias_hh is not None
         matrix, recurrent, bias = w.weight_ih.T, w.weight_hh.T, w.bias_ih + w.bias_hh
-        zeta, nu = (torch.sigmoid(w.per_unit[name]) for name in ("zeta", "nu"))
+        p = per_unit(FastGRNN(), w)
+        zeta, nu = (torch.sigmoid(p[name]) for name in ("zeta", "nu"))
 
         def step(x: Tensor, h: Tensor) -> tuple[Tensor]:
             shared = x @ matrix + h @ recurrent + bias
-            z = torch.sigmoid(shared + w.per_unit["bias_z"])
-            candidate = torch.tanh(shared + w.per_unit["bias_h"])
+            z = torch.sigmoid(shared + p["bias_z"])
+            candidate = torch.tanh(shared + p["bias_h"])
             return ((zeta * (1 - z) + nu) * candidate + z * h,)
 
         return step
@@ -117,15 +119,16 @@ def test_a_fast_grnn() -> None:
 
 
 def test_all_units_of_a_fast_grnn_share_its_two_numbers() -> None:
-    cell = FastGRNN()
-    weights, state, x = draw_weights(cell, 3, 4), draw_state(cell, 2, 4), torch.randn(5, 2, 3).double()
-    shared = [weights.per_unit[name] for name in cell.scalars]
-    found = gradients(kernels.run("reference", cell, x, state, weights), shared)
-    own = [number.detach().expand(4).clone().requires_grad_() for number in shared]
-    each = assemble(weights, [*flat(weights)[:-2], *own])
-    of_each = gradients(kernels.run("reference", cell, x, state, each), own)
+    layer, x = Recurrent(FastGRNN(), 3, 4, dtype=torch.float64), torch.randn(5, 2, 3).double()
+    found = gradients(layer(x), [layer.get_parameter("zeta_l0"), layer.get_parameter("nu_l0")])
+    parameters = {name.removesuffix("_l0"): parameter for name, parameter in layer.named_parameters()}
+    together = as_weights(layer.cell, parameters)
+    assert together.per_unit is not None
+    own = together.per_unit.detach().requires_grad_()
+    state = (torch.zeros(2, 4).double(),)
+    (of_each,) = gradients(kernels.run("reference", layer.cell, x, state, together._replace(per_unit=own)), [own])
     assert [tuple(gradient.shape) for gradient in found] == [(1,), (1,)]
-    assert_agree(found, [gradient.sum().reshape(1) for gradient in of_each])
+    assert_agree(found, [of_each[FastGRNN.per_unit.index(name)].sum().reshape(1) for name in FastGRNN.scalars])
 
 
 def test_first_values_of_a_fast_grnn() -> None:

@@ -215,7 +215,7 @@ def test_bad_data_is_one_line_and_leaves_no_run(case: str, tmp_path: Path, capsy
         (["--horizon=two"], "horizon: expected a whole number of at least 1, got 'two'"),
         (["--folds=-1"], "folds: expected a whole number of at least 0, got -1"),
         (["--folds=12"], "no steps are left to learn from with 60 steps held out"),
-        (["--cell=tcn"], "cell: expected one of rnn, "),
+        (["--cell=tcn"], "cell: expected one of cfc, "),
         (["--conformal=maybe"], "conformal: expected true or false, got 'maybe'"),
         (["--dropout=much"], "dropout: expected a number from 0 to 1, got 'much'"),
         (["--context-length=long"], "context_length: expected a whole number of at least 2, or None, got 'long'"),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ import recurra.cells
 from every_cell import CELLS
 from recurra import cells
 from recurra.codegen import digest
-from recurra.codegen.built_in import BUILT_IN, write_built_in
+from recurra.codegen.built_in import built_in, write_built_in
 from recurra.codegen.cpp import write_cell
 from recurra.codegen.derive import is_affine_in_state, sum_only_gates
 from recurra.codegen.differentiate import differentiate
 from recurra.codegen.trace import trace
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 
 HEADER = Path(__file__).parents[2] / "csrc" / "cells.generated.hpp"
 
@@ -25,10 +26,20 @@ EXPORTED = [cell for cell in CELLS if type(cell).__module__.startswith("recurra.
 
 def test_every_exported_cell_with_every_option_is_built_in() -> None:
     assert {type(cell).__name__ for cell in EXPORTED} <= set(recurra.cells.__all__)
-    digests = [digest(cell) for cell in BUILT_IN.values()]
+    digests = [digest(cell) for cell in built_in().values()]
     assert set(digests) == {digest(cell) for cell in EXPORTED}
     assert len(set(digests)) == len(digests)
     assert len({repr(cell) for cell in EXPORTED}) == len(EXPORTED)
+
+
+def test_a_struct_is_named_after_its_class_and_choices() -> None:
+    compiled = built_in()
+    for name, cell in compiled.items():
+        chosen = [getattr(cell, field.name).title() for field in fields(cell) if "choices" in field.metadata]
+        assert name == type(cell).__name__ + "".join(chosen)
+    assert {"GRU", "LSTM", "ElmanTanh", "ElmanRelu", "ElmanSigmoid", "IndRNNRelu", "IndRNNTanh", "CfC"} <= {*compiled}
+    # The others share these.
+    assert not [name for name in compiled if name.startswith(("LayerNorm", "Jordan"))]
 
 
 def test_cells_of_the_same_update_share_one() -> None:
@@ -49,7 +60,7 @@ def test_the_header_in_the_repository_is_what_the_equations_give(tmp_path: Path)
     text = HEADER.read_text("utf-8")
     assert text == write_built_in(), "run python -m recurra.codegen.built_in"
     # What was asked of a cell before does not change what is written of it.
-    for cell in BUILT_IN.values():
+    for cell in built_in().values():
         sum_only_gates(trace(cell))
         is_affine_in_state(trace(cell))
     assert text == write_built_in()

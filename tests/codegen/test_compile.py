@@ -20,7 +20,7 @@ from recurra import cells, kernels, ops
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen.compile import compile_library, find_compiler
 from recurra.errors import BackendError, CellError, CompilerError, ParameterError
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 
 TESTS = Path(__file__).parents[1]
 
@@ -246,6 +246,22 @@ def test_no_compiler(said: pytest.LogCaptureFixture) -> None:
     assert_falls_back(said, "no C++ compiler")
 
 
+@pytest.mark.usefixtures("cache")
+def test_compile_cell_clears_an_earlier_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        without.delenv("CXX", raising=False)
+        assert_falls_back(said, "no C++ compiler")
+    recurra.compile_cell(Leaky())
+    said.clear()
+    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_said", set())
+    assert_agree(run(Leaky(), "native"), run(Leaky(), "reference"))
+    assert_agree(run(Leaky(), "auto"), run(Leaky(), "reference"))
+    assert not said.records
+
+
 @pytest.mark.usefixtures("no_compiler", "cache")
 def test_built_in_cells_need_no_compiler(said: pytest.LogCaptureFixture) -> None:
     recurra.compile_cell(cells.LSTM())
@@ -382,7 +398,7 @@ def test_every_operation_compiles_and_computes(cache: Path) -> None:
             weights, state = draw_weights(Everything(), 3, 11, dtype), draw_state(Everything(), 5, 11, dtype=dtype)
             x = torch.randn(4, 5, 3, dtype=dtype).requires_grad_()
             output, final = kernels.run(backend, Everything(), x, state, weights)
-            wanted = [x, *state, weights.weight_hh, weights.bias_ih, weights.per_unit["p"]]
+            wanted = [x, *state, weights.weight_hh, weights.bias_ih, weights.per_unit]
             loss = output.sum() + final[1].square().sum()
             gradients = torch.autograd.grad(loss, wanted)
             size = max(gradient.abs().max().item() for gradient in gradients)

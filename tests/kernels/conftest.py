@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from recurra.kernels import engine
+from recurra.kernels.native import backward, call, forward
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def two_threads() -> Iterator[None]:
 @pytest.fixture
 def two_engine_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine may use two threads, torch's own operations one."""
-    launch = engine._launch
+    launch = call.launch
 
-    def on_two(functions: Any, call: Any, like: Any) -> None:
-        call.threads = 2
-        launch(functions, call, like)
+    def on_two(functions: Any, filled: Any, like: Any) -> None:
+        filled.threads = 2
+        launch(functions, filled, like)
 
-    monkeypatch.setattr(engine, "_launch", on_two)
+    monkeypatch.setattr(call, "launch", on_two)
 
 
 @pytest.fixture
@@ -51,6 +51,6 @@ def engine_runs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return run
 
-    for name in ("forward", "backward"):
-        monkeypatch.setattr(engine, name, counted(name, getattr(engine, name)))
+    for name, module in (("forward", forward), ("backward", backward)):
+        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
     return runs

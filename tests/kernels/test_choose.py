@@ -13,7 +13,8 @@ from every_cell import CELLS, Peephole, draw_state, draw_weights
 from recurra import Recurrent, cells, kernels
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import BackendError, ParameterError
-from recurra.kernels import BACKENDS, Choice, Request, choose, extension
+from recurra.kernels import BACKENDS, Choice, Request, choose
+from recurra.kernels.native import extension
 from recurra.ops import tanh
 
 FLOAT = "torch.float32"

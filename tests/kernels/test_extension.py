@@ -6,7 +6,7 @@ import pytest
 
 from recurra.cells import LSTM
 from recurra.errors import CompilerError
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 
 KNOWN = ("avx2", "avx512", "neon")
 

@@ -17,7 +17,8 @@ from every_cell import KINDS, Peephole, assemble, draw_state, draw_weights, fitt
 from recurra import LSTM, cells, kernels
 from recurra.cells import Cell
 from recurra.errors import ShapeError
-from recurra.kernels import Weights, engine, extension
+from recurra.kernels import Weights
+from recurra.kernels.native import call, extension
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
 INSTRUCTION_SETS = ("baseline", *extension.instruction_sets())
@@ -279,13 +280,13 @@ def test_backward_twice() -> None:
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
     """Whether each launch from here on is given memory for the history and for what the backward pass needs."""
     seen: list[tuple[bool, bool]] = []
-    launch = engine._launch
+    launch = call.launch
 
-    def spy(functions: Any, call: extension.Call, like: Tensor) -> None:
-        seen.append((bool(call.history), bool(call.kept)))
-        launch(functions, call, like)
+    def spy(functions: Any, filled: extension.Call, like: Tensor) -> None:
+        seen.append((bool(filled.history), bool(filled.kept)))
+        launch(functions, filled, like)
 
-    monkeypatch.setattr(engine, "_launch", spy)
+    monkeypatch.setattr(call, "launch", spy)
     return seen
 
 
@@ -373,7 +374,7 @@ def test_memory_that_cannot_be_had(cell: Cell) -> None:
     functions = extension.best(cell)
     like = torch.zeros(1)
     # The packed weights alone would need petabytes, and are asked for before anything is read.
-    call = extension.Call(9, 1, 1 << 25, 1 << 25, heads=1)
+    filled = extension.Call(9, 1, 1 << 25, 1 << 25, heads=1)
     for direction in (functions.forward, functions.backward):
         with pytest.raises(MemoryError, match="native kernel could not allocate"):
-            engine._launch(direction, call, like)
+            call.launch(direction, filled, like)

@@ -18,7 +18,8 @@ from every_cell import CELLS, Peephole, assemble, traits
 from recurra import cells, kernels
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import BackendError, ShapeError
-from recurra.kernels import Masks, extension
+from recurra.kernels import Masks
+from recurra.kernels.native import extension
 from recurra.ops import sigmoid, tanh
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")

@@ -15,7 +15,7 @@ from every_cell import KINDS, traits
 from recurra import cells
 from recurra.cells import Cell
 from recurra.codegen import mixes_units
-from recurra.kernels import engine, extension
+from recurra.kernels.native import call, extension, forward
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
 
@@ -39,7 +39,7 @@ class Seen:
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """Watches the engine at work."""
     seen = Seen()
-    launch = engine._launch
+    launch = call.launch
     kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     run_parallel = kind(extension.parallel())
 
@@ -49,13 +49,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
     recorder = kind(record)
 
-    def spy(functions: dict[int, object], call: extension.Call, like: torch.Tensor) -> None:
-        call.threads = seen.allowed
-        if not call.d_x:
-            seen.fused.append(bool(call.inputs))
-        launch(functions, call, like)
+    def spy(functions: dict[int, object], filled: extension.Call, like: torch.Tensor) -> None:
+        filled.threads = seen.allowed
+        if not filled.d_x:
+            seen.fused.append(bool(filled.inputs))
+        launch(functions, filled, like)
 
-    monkeypatch.setattr(engine, "_launch", spy)
+    monkeypatch.setattr(call, "launch", spy)
     monkeypatch.setattr(extension, "parallel", lambda: ctypes.cast(recorder, ctypes.c_void_p).value)
     return seen
 
@@ -114,7 +114,7 @@ def test_each_path_with_memory_full_of_nan(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if path == "by rows, projected before":
-        monkeypatch.setattr(engine, "_FUSED_BYTES", 0)
+        monkeypatch.setattr(forward, "_FUSED_BYTES", 0)
     sizes, fused = PATHS[path]
     steps, batch, inputs, hidden = sizes(cell)
     lengths = None

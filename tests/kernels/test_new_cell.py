@@ -8,7 +8,8 @@ import torch
 from agreement import assert_agree, gradients
 from recurra import Recurrent
 from recurra.cells import Cell, State
-from recurra.kernels import Choice, Request, choose, extension
+from recurra.kernels import Choice, Request, choose
+from recurra.kernels.native import extension
 from recurra.ops import sigmoid, tanh
 
 
@@ -33,5 +34,5 @@ def test_a_new_cell_gets_its_kernel_its_gradients_and_its_speed(caplog: pytest.L
     assert_agree(gradients(fast, layer.parameters()), gradients(slow, layer.parameters()))
     # Chosen without being asked for, as for a cell of the package, and nothing to warn of.
     assert choose("auto", Request(RAN(), "cpu", "torch.float64")) == Choice("native")
-    assert "_Recurrence" in type(fast[0].grad_fn).__name__
+    assert "Recurrence" in type(fast[0].grad_fn).__name__
     assert not caplog.records

@@ -19,7 +19,8 @@ from every_cell import Peephole, flat
 from recurra import GRU, LSTM, Recurrent, cells, kernels
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.errors import BackendError
-from recurra.kernels import native, operators
+from recurra.kernels.native import cell_keys
+from recurra.kernels.native.arguments import arguments
 from recurra.ops import tanh
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
@@ -40,10 +41,10 @@ CHOSEN = [
 def arguments_of(cell: Cell, lengths: Tensor | None, reverse: bool, masks: str = "") -> tuple[Any, ...]:
     """What `recurra::recurrence` is called with, for a random case."""
     case = draw(cell, 4, 3, 2, 4, lengths, reverse, masks=masks, proj_size=4 if isinstance(cell, cells.Jordan) else 0)
-    every = native.arguments(cell, case.x, case.state, case.weights, case.masks).flat()
+    every = arguments(cell, case.x, case.state, case.weights, case.masks).flat()
     there = [None if tensor is None else tensor.detach().requires_grad_(tensor.requires_grad) for tensor in every]
     present = [tensor is not None for tensor in there]
-    return operators.key_of(cell), [t for t in there if t is not None], present, lengths, reverse, True
+    return cell_keys.key_of(cell), [t for t in there if t is not None], present, lengths, reverse, True
 
 
 @pytest.mark.parametrize("cell", CHOSEN, ids=str)
@@ -186,12 +187,13 @@ def test_an_exported_program(strict: bool) -> None:
 
 LOADED = """
 import sys, torch
-from recurra import GRU, kernels
+from recurra import GRU
+from recurra.errors import BackendError
 program = torch.export.load(sys.argv[1]).module()
 x = torch.ones(4, 3, 2)
 try:
     program(x)
-except kernels.operators.BackendError as error:
+except BackendError as error:
     print(error)
 GRU(2, 4)
 print(torch.equal(program(x)[0], torch.load(sys.argv[2])))
@@ -233,8 +235,8 @@ def test_an_unknown_cell() -> None:
 
 
 def test_the_keys_of_cells() -> None:
-    assert operators.key_of(cells.SLSTM(2)) == "recurra.cells.slstm.SLSTM(heads=2)"
-    assert operators.key_of(cells.LSTM()) == operators.key_of(cells.LSTM())
+    assert cell_keys.key_of(cells.SLSTM(2)) == "recurra.cells.slstm.SLSTM(heads=2)"
+    assert cell_keys.key_of(cells.LSTM()) == cell_keys.key_of(cells.LSTM())
 
     def define(factor: float) -> type[Cell]:
         class Scaled(Cell):
@@ -247,9 +249,9 @@ def test_the_keys_of_cells() -> None:
         return Scaled
 
     first, second = (define(factor)() for factor in (0.5, 0.25))
-    assert operators.key_of(first) != operators.key_of(second)
+    assert cell_keys.key_of(first) != cell_keys.key_of(second)
     for cell in (first, second):
-        assert operators._known(operators.key_of(cell)) is cell
+        assert cell_keys.known(cell_keys.key_of(cell)) is cell
 
 
 def test_torch_compile_is_imported_by_its_users_only() -> None:

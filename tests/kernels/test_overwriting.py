@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 import recurra
 from every_cell import KINDS
-from recurra.kernels import engine, extension
+from recurra.kernels.native import backward, extension
 
 pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="needs the C++ extension")
 
@@ -39,13 +39,13 @@ def test_a_graph_that_is_kept_gives_the_same_again(cell: Any) -> None:
 @pytest.mark.parametrize("cell", [recurra.cells.MinGRU(), recurra.cells.Elman()], ids=str)
 def test_the_place_is_taken_and_the_inputs_and_outputs_are_not(cell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    find = engine._overwritten
+    find = backward._overwritten
 
     def seen(*arguments: Any) -> Tensor | None:
         taken.append(find(*arguments))
         return taken[-1]
 
-    monkeypatch.setattr(engine, "_overwritten", seen)
+    monkeypatch.setattr(backward, "_overwritten", seen)
     layer, x = make(cell)
     output, _ = layer(x)
     before = x.detach().clone(), output.detach().clone()

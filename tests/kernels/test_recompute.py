@@ -14,7 +14,7 @@ from agreement import assert_agree, gradients
 from every_cell import SERVED, served_traits
 from recurra import Recurrent, cells, kernels
 from recurra.cells import Cell
-from recurra.kernels import native
+from recurra.kernels.native import autograd, sequence
 
 
 def run(case: Case, backend: str, recompute: bool) -> Any:
@@ -93,7 +93,7 @@ class Held:
         self.kept: list[tuple[StorageWeakRef, int]] = []
         self.steps: list[int] = []
         self.most = 0
-        forward: Callable[..., Any] = native.forward
+        forward: Callable[..., Any] = autograd.forward
 
         def spy(cell: Cell, arguments: Any, *others: Any) -> Any:
             result = forward(cell, arguments, *others)
@@ -105,7 +105,8 @@ class Held:
             self.most = max(self.most, self.now())
             return result
 
-        monkeypatch.setattr(native, "forward", spy)
+        for module in (autograd, sequence):
+            monkeypatch.setattr(module, "forward", spy)
 
     def now(self) -> int:
         """Bytes."""

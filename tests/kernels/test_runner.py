@@ -17,7 +17,7 @@ import recurra
 from every_cell import KINDS
 from recurra import cells
 from recurra.errors import BackendError, ShapeError
-from recurra.kernels import engine, extension
+from recurra.kernels.native import extension, prepared
 
 pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="needs the C++ extension")
 
@@ -28,13 +28,13 @@ STEPS, BATCH, INPUTS, HIDDEN = 5, 2, 3, 4
 def remembered(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A list that grows with each call that uses what was found before."""
     calls: list[Any] = []
-    run = engine.run_prepared
+    run = prepared.run_prepared
 
     def counted(*arguments: Any) -> Any:
         calls.append(arguments)
         return run(*arguments)
 
-    monkeypatch.setattr(engine, "run_prepared", counted)
+    monkeypatch.setattr(prepared, "run_prepared", counted)
     return calls
 
 

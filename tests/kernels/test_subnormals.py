@@ -6,7 +6,7 @@ from torch import Tensor
 
 import recurra
 from recurra import cells
-from recurra.kernels.extension import is_installed
+from recurra.kernels.native.extension import is_installed
 
 SMALLEST = torch.finfo(torch.float32).tiny
 

@@ -18,7 +18,7 @@ from every_cell import KINDS, fitting
 from recurra import GRU, LSTM, Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import BackendError, ShapeError
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
 LENGTHS = torch.tensor([4, 0, 2])

@@ -17,7 +17,8 @@ from every_cell import KINDS, Peephole, fitting
 from recurra import Recurrent, cells, kernels
 from recurra.cells import Cell
 from recurra.errors import BackendError
-from recurra.kernels import engine, reference
+from recurra.kernels import reference
+from recurra.kernels.native import forward
 
 pytestmark = [
     pytest.mark.skipif(not NATIVE, reason="needs the C++ extension"),
@@ -205,8 +206,8 @@ def test_the_graph_goes_through_a_vmap(check: Callable[..., None]) -> None:
 
 def test_no_memory_is_kept_where_no_gradient_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    forward = engine.forward
-    monkeypatch.setattr(engine, "forward", lambda *a, **o: asked.append(a[4]) or forward(*a, **o))
+    run = forward.forward
+    monkeypatch.setattr(forward, "forward", lambda *a, **o: asked.append(a[4]) or run(*a, **o))
     loss, parameters = setting(cells.GRU())
     x = normal(MEMBERS, STEPS, BATCH, INPUTS)
     vmap(loss, (None, 0))(parameters, x)

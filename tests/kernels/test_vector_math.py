@@ -17,7 +17,8 @@ from recurra import ops
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen.compile import find_compiler
 from recurra.errors import CompilerError
-from recurra.kernels import engine, extension
+from recurra.kernels.native import extension
+from recurra.kernels.native.call import launch, set_pointers
 
 # The bounds of csrc/vector.hpp, within `in_range`.
 BOUNDS = {"exp": 2.0, "sigmoid": 3.0, "tanh": 3.0, "sqrt": 0.5, "log": 3.0, "softplus": 4.0}
@@ -279,8 +280,11 @@ def test_a_cell_s_update_computes_them(libraries: Callable[[str], ctypes.CDLL], 
     values[np.abs(values) < smallest] = 0
     given = torch.from_numpy(values).reshape(1, -1, 64)
     state = tuple(given.new_zeros(given.shape[1:]) for _ in NAMES)
-    arguments = engine.Arguments.of([given, *(None,) * (9 + len(NAMES)), *state])
-    _, final, _ = engine.forward(Functions(), arguments, None, False, False)
+    output, final = torch.empty_like(given), tuple(map(torch.empty_like, state))
+    filled = extension.Call(*given.shape, 64, heads=1, threads=1, x=given.data_ptr(), output=output.data_ptr())
+    set_pointers(filled.initial, state)
+    set_pointers(filled.final_state, final)
+    launch(extension.best(Functions()).forward, filled, given)
     functions = Engine(libraries(extension._instruction_set()))
     for name, part in zip(NAMES, final, strict=True):
         found, expected = part.numpy().reshape(-1), functions.compute(name, values)

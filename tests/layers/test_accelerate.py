@@ -101,7 +101,7 @@ def test_results_and_gradients_are_as_before(
         wanted += state
         inputs += (state if len(state) == 2 else state[0],)
     before = module(*inputs)
-    recurra.accelerate(module, backend)
+    recurra.accelerate(module, backend=backend)
     after = module(*inputs)
     assert_agree(after, before)
     assert_agree(gradients(after, wanted), gradients(before, wanted))
@@ -191,7 +191,7 @@ def test_twice_is_once() -> None:
 def test_torch_s_forward_runs_where_its_kernel_would(monkeypatch: pytest.MonkeyPatch) -> None:
     def runs_torch_s(dtype: torch.dtype, backend: str) -> bool:
         lstm = nn.LSTM(3, 5, dtype=dtype)
-        recurra.accelerate(lstm, backend)
+        recurra.accelerate(lstm, backend=backend)
         return lstm(torch.randn(4, 2, 3, dtype=dtype)) is mark
 
     mark = object()

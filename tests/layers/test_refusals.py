@@ -10,7 +10,7 @@ import recurra
 from every_cell import Peephole, ThreeParts
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.errors import BackendError, ParameterError, ShapeError
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 
 
 def refuses(error: type[Exception], call: Any, *said: str) -> None:

@@ -14,6 +14,8 @@ import recurra
 from agreement import assert_agree, gradients
 from every_cell import CELLS, traits
 from recurra.cells import Cell
+from recurra.errors import BackendError, ParameterError
+from recurra.kernels import BACKENDS
 
 KINDS = ("RNNCell tanh", "RNNCell relu", "LSTMCell", "GRUCell")
 
@@ -81,7 +83,23 @@ def test_the_same_seed_gives_the_same_weights(kind: str, bias: bool) -> None:
 def test_constructor_is_torch_s(name: str) -> None:
     theirs = inspect.signature(getattr(nn, name)).parameters.values()
     ours = inspect.signature(getattr(recurra, name)).parameters.values()
-    assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs]
+    assert [(p.name, p.default) for p in ours] == [*((p.name, p.default) for p in theirs), ("backend", "auto")]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_backend_asked_for_runs(backend: str) -> None:
+    step = recurra.LSTMCell(3, 4, dtype=torch.float64, backend=backend)
+    reference = recurra.LSTMCell(3, 4, dtype=torch.float64, backend="reference")
+    reference.load_state_dict(step.state_dict(), strict=True)
+    x = torch.randn(2, 3, dtype=torch.float64)
+    assert_agree(step(x), reference(x))
+
+
+def test_a_backend_that_cannot_serve_or_is_unknown_is_refused() -> None:
+    with pytest.raises(BackendError, match=r"^backend 'aten' cannot serve: "):
+        recurra.RecurrentCell(recurra.cells.MGU(), 3, 4, backend="aten")(torch.zeros(1, 3))
+    with pytest.raises(ParameterError, match=r"^backend: expected one of .*got 'fastest'"):
+        recurra.GRUCell(3, 4, backend="fastest")
 
 
 @covering.parametrize({"cell": CELLS, "bias": [True, False]}, strength=1, traits={"cell": traits})
@@ -100,3 +118,4 @@ def test_any_cell_unbatched_and_from_zeros(cell: Cell, bias: bool) -> None:
 def test_repr_shows_what_is_not_the_default() -> None:
     assert repr(recurra.GRUCell(3, 5)) == "GRUCell(GRU(), 3, 5)"
     assert repr(recurra.GRUCell(3, 5, bias=False)) == "GRUCell(GRU(), 3, 5, bias=False)"
+    assert repr(recurra.GRUCell(3, 5, backend="native")) == "GRUCell(GRU(), 3, 5, backend='native')"

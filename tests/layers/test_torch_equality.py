@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import recurra
 from agreement import assert_agree, gradients
+from recurra.errors import ParameterError
 from recurra.kernels import BACKENDS
 
 KINDS = ("RNN tanh", "RNN relu", "LSTM", "LSTM projected", "GRU")
@@ -197,6 +198,57 @@ def test_constructor_takes_torch_s_arguments_in_order(name: str) -> None:
     assert [(p.name, p.default) for p in leading] == [(p.name, p.default) for p in theirs.parameters.values()]
     beyond = list(ours.parameters.values())[len(leading) :]
     assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in beyond)
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_constructor_takes_every_option_of_recurrent(name: str) -> None:
+    kind = getattr(recurra, name)
+    ours, general = (inspect.signature(each.__init__).parameters for each in (kind, recurra.Recurrent))
+    for option, parameter in general.items():
+        if option != "cell":
+            assert ours[option].default == parameter.default, option
+    # Each reaches the layer as it was given.
+    given = {
+        "num_layers": 2,
+        "bias": False,
+        "batch_first": True,
+        "dropout": 0.1,
+        "bidirectional": True,
+        "proj_size": 0 if name == "GRU" else 2,
+        "dtype": torch.float64,
+        "device": "cpu",
+        "recurrent_dropout": 0.2,
+        "zoneout": (0.3, 0.4) if name == "LSTM" else (0.3,),
+        "weight_dropout": 0.5,
+        "variational": True,
+        "recompute": True,
+        "backend": "reference",
+    }
+    assert given.keys() == general.keys() - {"self", "cell", "input_size", "hidden_size"}
+    layer = kind(3, 4, **given)
+    assert (layer.weight_ih_l0.dtype, layer.weight_ih_l0.device.type) == (given.pop("dtype"), given.pop("device"))
+    assert {option: getattr(layer, option) for option in given} == given
+    # It is the general layer over its cell.
+    torch.manual_seed(0)
+    other = recurra.Recurrent(layer.cell, 3, 4, **given, dtype=torch.float64)
+    other.load_state_dict(layer.state_dict(), strict=True)
+    x = torch.randn(5, 6, 3, dtype=torch.float64)
+    results = []
+    for each in (layer, other):
+        torch.manual_seed(1)
+        results.append(each(x))
+    assert_agree(*results)
+
+
+def test_rnn_and_lstm_project_and_a_gru_refuses() -> None:
+    assert recurra.RNN(3, 4, proj_size=2)(torch.zeros(5, 1, 3))[0].shape == (5, 1, 2)
+    with pytest.raises(ParameterError, match=r"^proj_size: expected 0, as GRU\(\) mixes its last output"):
+        recurra.GRU(3, 4, proj_size=2)
+
+
+@pytest.mark.parametrize("name", ["Recurrent", "RecurrentCell", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"])
+def test_backend_is_given_by_name(name: str) -> None:
+    assert inspect.signature(getattr(recurra, name)).parameters["backend"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 def test_forward_takes_torch_s_names() -> None:

@@ -1,10 +1,12 @@
 """Recurrent cells, each the equations of its paper, in a file of its own."""
 
+from recurra.cell_names import NAMES
 from recurra.cells.cell import Cell, Gates, PerUnit, State
 from recurra.cells.cfc import CfC
 from recurra.cells.coupled_lstm import CoupledLSTM
 from recurra.cells.elman import Elman
 from recurra.cells.fast_grnn import FastGRNN
+from recurra.cells.find import find_cell
 from recurra.cells.gru import GRU
 from recurra.cells.gru_reset_before import GRUResetBefore
 from recurra.cells.indrnn import IndRNN
@@ -15,7 +17,6 @@ from recurra.cells.lstm import LSTM
 from recurra.cells.mgu import MGU
 from recurra.cells.min_gru import MinGRU
 from recurra.cells.min_lstm import MinLSTM
-from recurra.cells.names import NAMES, find_cell
 from recurra.cells.peephole_lstm import PeepholeLSTM
 from recurra.cells.rg_lru import RGLRU
 from recurra.cells.slstm import SLSTM

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from recurra.errors import ParameterError
 
-__all__ = ["RECURRENCES", "Cell", "Gates", "PerUnit", "State"]
+__all__ = ["RECURRENCES", "REGISTRY", "Cell", "Gates", "PerUnit", "State"]
 
 
 class _Named:
@@ -39,6 +39,9 @@ class State(_Named):
     """The state of a cell, an attribute a part, each (B, H)."""
 
 
+# The package's own cells by name, that of their module. A class enters as it is made.
+REGISTRY: dict[str, type["Cell"]] = {}
+
 RECURRENCES = ("dense", "block_diagonal", "diagonal", "none")
 
 
@@ -51,8 +54,9 @@ class Cell:
     only operators and the functions of `recurra.ops`, element by element: the matrix products are the
     kernel's work. They are read once, so that nothing but the arguments and the options may vary: not a global number.
     Options of a cell (a nonlinearity, say) are dataclass fields, so that equal cells are
-    equal; a field with few values names them in its metadata as `choices`, one with many some `examples`: the tests
-    then try each.
+    equal. A field with few values, which may change the equations, names them in its metadata as `choices`: of the
+    package's own cells each is compiled into the package. One with many values names some `examples`. The tests try
+    each.
 
     Attributes:
         gates: names of the pre-activations, in the order of their rows in the weights.
@@ -122,6 +126,9 @@ class Cell:
         if unknown := {*cls.admits} - {*cls.gates} | {*cls.admits} & {*cls.keeps}:
             expected = "names of gates that are not in keeps"
             raise ParameterError(f"{cls.__name__}.admits", expected, ", ".join(sorted(unknown)))
+        package, _, name = cls.__module__.rpartition(".")
+        if package == __package__:
+            REGISTRY[name] = cls
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         """One step.

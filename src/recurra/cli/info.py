@@ -15,7 +15,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     import torch
 
-    from recurra.kernels.extension import instruction_sets, is_installed
+    from recurra.kernels.native.extension import instruction_sets, is_installed
 
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     extension = ", ".join(instruction_sets()) or "baseline" if is_installed() else "not installed"

@@ -1,41 +1,40 @@
 """The cells compiled into the package: `python -m recurra.codegen.built_in` writes `csrc/cells.generated.hpp`."""
 
 import sys
+from dataclasses import fields
+from itertools import product
 from pathlib import Path
 
-from recurra import cells
 from recurra.cells import Cell
+from recurra.cells.cell import REGISTRY
 from recurra.codegen.cpp import digest, write_cell
 
-__all__ = ["BUILT_IN", "write_built_in"]
+__all__ = ["built_in", "write_built_in"]
 
-# Cells of the same update share one: layer normalisation, heads and a projected output are the engine's.
-BUILT_IN: dict[str, Cell] = {
-    "ElmanTanh": cells.Elman("tanh"),
-    "ElmanRelu": cells.Elman("relu"),
-    "ElmanSigmoid": cells.Elman("sigmoid"),
-    "GatedRecurrentUnit": cells.GRU(),
-    "LongShortTermMemory": cells.LSTM(),
-    "PeepholeMemory": cells.PeepholeLSTM(),
-    "CoupledMemory": cells.CoupledLSTM(),
-    "ExponentialMemory": cells.SLSTM(),
-    "ResetBefore": cells.GRUResetBefore(),
-    "IndependentRelu": cells.IndRNN("relu"),
-    "IndependentTanh": cells.IndRNN("tanh"),
-    "MinimalGatedUnit": cells.MGU(),
-    "SimpleRecurrentUnit": cells.SRU(),
-    "MinimalGRU": cells.MinGRU(),
-    "MinimalLSTM": cells.MinLSTM(),
-    "RealGated": cells.RGLRU(),
-    "FastGated": cells.FastGRNN(),
-    "ClosedForm": cells.CfC(),
-}
+
+def built_in() -> dict[str, Cell]:
+    """The cells compiled into the package, by the name of their C++ struct: the class, then its options' `choices`.
+
+    Cells of the same update share the struct with the shortest name. Layer normalisation, heads and a projected output
+    are the engine's.
+    """
+    named: dict[str, Cell] = {}
+    for kind in REGISTRY.values():
+        choices = {field.name: field.metadata["choices"] for field in fields(kind) if "choices" in field.metadata}
+        for values in product(*choices.values()):
+            name = kind.__name__ + "".join(str(value).title() for value in values)
+            named[name] = kind(**dict(zip(choices, values, strict=True)))
+    shortest: dict[str, str] = {}
+    for name in sorted(named, key=lambda name: (len(name), name)):
+        shortest.setdefault(digest(named[name]), name)
+    return {name: named[name] for name in sorted(shortest.values())}
 
 
 def write_built_in() -> str:
     """The header with every built-in cell."""
-    cells = "\n".join(write_cell(cell, name) for name, cell in BUILT_IN.items())
-    entries = " \\\n".join(f'  X({name}, "{digest(cell)}")' for name, cell in BUILT_IN.items())
+    compiled = built_in()
+    cells = "\n".join(write_cell(cell, name) for name, cell in compiled.items())
+    entries = " \\\n".join(f'  X({name}, "{digest(cell)}")' for name, cell in compiled.items())
     return (
         "// Written by python -m recurra.codegen.built_in from the equations in recurra/cells; do not edit.\n"
         "#pragma once\n\n"

@@ -79,7 +79,7 @@ def _pulled_back(
 
 
 def _rule(graph: Graph, node: Expression, g: Expression) -> tuple[Expression | None, ...]:
-    """The gradients of a node's arguments from its own, g; None where there is none."""
+    """The gradients of a node's arguments from its own, g, or None for each that has none."""
     zero = graph.constant(0.0)
 
     def where(condition: Expression, a: Expression, b: Expression) -> Expression:

@@ -81,8 +81,7 @@ def in_double(weights: Weights) -> Weights:
     tensors = {
         name: tensor.detach().double() for name, tensor in weights._asdict().items() if isinstance(tensor, Tensor)
     }
-    per_unit = {name: tensor.detach().double() for name, tensor in weights.per_unit.items()}
-    return weights._replace(**tensors, per_unit=per_unit)
+    return weights._replace(**tensors)
 
 
 def _masks_in_double(masks: Masks | None) -> Masks | None:

@@ -1,9 +1,10 @@
 """Kernels: each runs a cell over a sequence; one pure function chooses between them."""
 
 from recurra.kernels.choose import BACKENDS, Choice, Request, choose
+from recurra.kernels.describe import describe
 from recurra.kernels.dispatch import intercepted, run
-from recurra.kernels.extension import compile_cell
-from recurra.kernels.operators import make_known
+from recurra.kernels.native.cell_keys import register
+from recurra.kernels.native.extension import compile_cell
 from recurra.kernels.runner import Runner
 from recurra.kernels.weights import Masks, Weights
 
@@ -16,7 +17,8 @@ __all__ = [
     "Weights",
     "choose",
     "compile_cell",
+    "describe",
     "intercepted",
-    "make_known",
+    "register",
     "run",
 ]

@@ -13,12 +13,13 @@ from torch.utils.checkpoint import checkpoint
 from recurra.cells import Cell
 from recurra.codegen import trace
 from recurra.errors import CellError
-from recurra.kernels import aten, extension, native, operators, reference
-from recurra.kernels.choose import Request, choose
+from recurra.kernels import aten, native, reference
+from recurra.kernels.choose import choose
+from recurra.kernels.describe import describe
 from recurra.kernels.projections import without_padding
 from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["intercepted", "is_intercepted", "is_large", "run"]
+__all__ = ["intercepted", "is_intercepted", "run"]
 
 _log = logging.getLogger("recurra.kernels")
 _KERNELS = {"reference": reference.run, "aten": aten.run, "native": native.run}
@@ -48,21 +49,14 @@ def run(
     """
     if _interceptors and not torch.compiler.is_compiling() and (kernel := _interceptors.get(get_ident())):
         return kernel(cell, without_padding(inputs, lengths), state, weights, lengths, reverse, masks)
-    device, recorded = inputs.device.type, operators.recorded()
-    request = Request(
+    request = describe(
+        backend,
         cell,
-        device,
-        str(inputs.dtype),
+        inputs,
         projected=weights.weight_hr is not None,
-        uncompiled=_uncompiled(cell) if backend in ("auto", "native") and device == "cpu" else "",
-        recurrent_dropout=masks is not None and masks.recurrent is not None,
-        zoneout=masks is not None and masks.zone is not None,
-        transformed=operators.transformed(),
-        forward_mode=operators.forward_mode(),
-        recorded=recorded,
-        compiled=torch.compiler.is_compiling() and torch.is_grad_enabled(),
-        # torch.jit.trace would record the question.
-        large=lengths is None and not recorded and not torch.is_grad_enabled() and is_large(state[0]),
+        state=state[0],
+        lengths=lengths,
+        masks=masks,
     )
     choice = choose(backend, request)
     if choice.reason and not torch.compiler.is_compiling():
@@ -110,11 +104,6 @@ def is_intercepted() -> bool:
     return bool(_interceptors) and get_ident() in _interceptors
 
 
-def is_large(state: Tensor) -> bool:
-    """Whether a step's matrix product is so large that the rest hardly counts."""
-    return not torch.compiler.is_compiling() and state.shape[0] >= 32 and state.shape[1] >= 256
-
-
 def _run_in_segments(
     kernel: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
     cell: Cell,
@@ -151,9 +140,3 @@ def _say_once(message: str) -> None:
     if message not in _said:
         _said.add(message)
         _log.warning(message)
-
-
-def _uncompiled(cell: Cell) -> str:
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast chooses the precision of torch's operations only"
-    return operators.obstacle(operators.key_of(cell)) if torch.compiler.is_compiling() else extension.obstacle(cell)

@@ -12,7 +12,7 @@ from recurra.kernels.projections import (
 )
 from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["run", "run_projected", "step"]
+__all__ = ["run", "step"]
 
 
 def step(
@@ -30,7 +30,7 @@ def step(
     """
     fed = state[0] if masks is None or masks.recurrent is None else state[0] * masks.recurrent
     before = State(**dict(zip(cell.state, state, strict=True)))
-    parameters = PerUnit(**weights.per_unit)
+    parameters = PerUnit(**dict(zip(cell.per_unit, () if weights.per_unit is None else weights.per_unit, strict=True)))
     inputs = cell.split(x)
     recurrent = recurrent_projection(cell, fed, weights)
     if cell.late_gates:
@@ -68,7 +68,7 @@ def run(
         inputs: (T, B, I).
         state: the initial state by part; the first (B, R), the others (B, H).
         weights: of the layer in this direction.
-        lengths: (B,) int64 on the CPU, 0 to T; None where all are T.
+        lengths: (B,) int64 on the CPU, 0 to T. If None, all are T.
         reverse: from each sequence's last step to its first.
         masks: of recurrent dropout and zoneout, or None.
 
@@ -76,19 +76,6 @@ def run(
         The outputs (T, B, R), zero at padding, and the final state by part.
     """
     projected = input_projection(cell, without_padding(inputs, lengths), weights)
-    return run_projected(cell, projected, state, weights, lengths, reverse, masks)
-
-
-def run_projected(
-    cell: Cell,
-    projected: Tensor,
-    state: tuple[Tensor, ...],
-    weights: Weights,
-    lengths: Tensor | None = None,
-    reverse: bool = False,
-    masks: Masks | None = None,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `run`, from the input projections of all steps (T, B, G * H)."""
     steps = projected.shape[0]
     valid = None
     if lengths is not None:

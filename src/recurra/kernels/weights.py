@@ -1,8 +1,6 @@
 """What a kernel is given to run one layer in one direction."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 from torch import Tensor
@@ -25,7 +23,7 @@ class Weights(NamedTuple):
         bias_hr: (R,), or None.
         norm_ih: (G * H,), the scale of the normalised input projection, or None without layer normalisation.
         norm_hh: (G * H,), the scale of the normalised recurrent projection, or None.
-        per_unit: the cell's per-unit parameters by name, each (H,), or (1,) where all units share it.
+        per_unit: (P, H), the cell's per-unit parameters in the order of `Cell.per_unit`, or None if it has none.
     """
 
     weight_ih: Tensor
@@ -36,7 +34,7 @@ class Weights(NamedTuple):
     bias_hr: Tensor | None = None
     norm_ih: Tensor | None = None
     norm_hh: Tensor | None = None
-    per_unit: Mapping[str, Tensor] = MappingProxyType({})
+    per_unit: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from recurra.errors import ParameterError
-from recurra.kernels import BACKENDS
 from recurra.layers.accelerated import Accelerated, AcceleratedGRU, AcceleratedLSTM, AcceleratedRNN, additions
+from recurra.layers.parameters import check_backend
 
 __all__ = ["Acceleration", "ModuleReport", "accelerate", "restore"]
 
@@ -60,7 +60,7 @@ class Acceleration:
         return "\n".join(map(str, self.modules)) or "no torch.nn.RNN, LSTM or GRU found"
 
 
-def accelerate(model: nn.Module, backend: str = "auto") -> Acceleration:
+def accelerate(model: nn.Module, *, backend: str = "auto") -> Acceleration:
     """Run every torch.nn.RNN, LSTM and GRU of a model on Recurra's kernels, in place.
 
     Each stays the object it is, only its class changes: to one that is both torch's and Recurra's, so that
@@ -92,8 +92,7 @@ def accelerate(model: nn.Module, backend: str = "auto") -> Acceleration:
         ParameterError: where `model` is not a module, or for an unknown backend.
     """
     _check_model(model)
-    if backend not in BACKENDS:
-        raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
+    check_backend(backend)
     reports = []
     for name, module in model.named_modules():
         if not _is_recurrent(module):

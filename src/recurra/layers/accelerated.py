@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.kernels import Request, choose
+from recurra.kernels import choose, describe
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.standard import GRU, LSTM, RNN
 
@@ -32,7 +32,7 @@ class Accelerated:
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
     ) -> tuple[Any, Any]:
-        """Run over a sequence; arguments, results and errors as of `Recurrent.forward`."""
+        """Run over a sequence. For the arguments, results and errors, see `Recurrent.forward`."""
         x = input.data if isinstance(input, PackedSequence) else input
         if lengths is None and resets is None and self._is_torch_s(x):
             return super().forward(input, hx)  # type: ignore[misc]
@@ -45,7 +45,7 @@ class Accelerated:
         """Whether torch's own forward serves for x: it gives torch's kernel all layers in one call."""
         if self.backend == "auto" and (torch.compiler.is_compiling() or torch.jit.is_tracing()):  # pyright: ignore[reportPrivateImportUsage]
             return True  # exported and traced graphs are what they were
-        request = Request(self.cell, x.device.type, str(x.dtype), projected=self.proj_size > 0)
+        request = describe(self.backend, self.cell, x, projected=self.proj_size > 0)
         return choose(self.backend, request).backend == "aten"
 
     def extra_repr(self: Any) -> str:

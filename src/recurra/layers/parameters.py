@@ -11,10 +11,18 @@ from torch import Tensor, nn
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen import trace
 from recurra.errors import CellError, InPlaceError, ParameterError
-from recurra.kernels import Weights
+from recurra.kernels import BACKENDS, Weights
 from recurra.shapes import check_positive, check_probability
 
-__all__ = ["as_weights", "check_cell", "check_zoneout", "first_values", "parameter_shapes", "parameters_by_name"]
+__all__ = [
+    "as_weights",
+    "check_backend",
+    "check_cell",
+    "check_zoneout",
+    "first_values",
+    "parameter_shapes",
+    "parameters_by_name",
+]
 
 
 def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) -> None:
@@ -53,6 +61,16 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
     if proj_size:
         raise ParameterError("proj_size", f"0, {reason}", proj_size)
     raise ParameterError("cell", f"no output_nonlinearity, {reason}", cell)
+
+
+def check_backend(backend: str) -> None:
+    """Refuse what is not the name of a backend.
+
+    Raises:
+        ParameterError: naming the backends.
+    """
+    if backend not in BACKENDS:
+        raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
 
 
 def check_zoneout(cell: Cell, zoneout: float | tuple[float, ...]) -> tuple[float, ...]:
@@ -102,10 +120,11 @@ def parameters_by_name(module: nn.Module, names: Iterable[tuple[str, str]]) -> d
 
 
 def as_weights(cell: Cell, parameters: dict[str, Any]) -> Weights:
-    """Of the parameters by name, which are taken out."""
+    """Of the parameters by name, which are taken out: those of the units together, (P, H)."""
     if not cell.per_unit:
         return Weights(**parameters)
-    per_unit = {name: parameters.pop(name) for name in cell.per_unit}
+    hidden = parameters["weight_ih"].shape[0] // len(cell.gates)
+    per_unit = torch.stack([parameters.pop(name).expand(hidden) for name in cell.per_unit])
     return Weights(**parameters, per_unit=per_unit)
 
 

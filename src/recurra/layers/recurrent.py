@@ -12,10 +12,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from recurra import kernels
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
-from recurra.kernels import BACKENDS, Masks, Weights
+from recurra.kernels import Masks, Weights
 from recurra.layers.dropout import variational_dropout
 from recurra.layers.parameters import (
     as_weights,
+    check_backend,
     check_cell,
     check_zoneout,
     first_values,
@@ -44,6 +45,8 @@ class Recurrent(nn.Module):
         proj_size: R, size of the projected output (Sak et al. 2014), less than H, for a cell such as the LSTM,
             whose equations read the last output through the recurrent weights only; 0 for none. Of a cell that
             always projects (Jordan) any size, H where 0.
+        device: of the parameters.
+        dtype: of the parameters.
         recurrent_dropout: probability, while training, on what the recurrent weights read, the same mask at every
             step of a sequence (variational dropout, Gal and Ghahramani 2016).
         zoneout: probability that a unit's state stays as it was for a step (Krueger et al. 2017), one for all parts
@@ -55,8 +58,6 @@ class Recurrent(nn.Module):
         recompute: whether the backward pass computes the sequence again, in segments of about sqrt(T) steps, and
             holds about sqrt(T) instead of T steps in memory (Chen et al. 2016).
         backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten", "native".
-        device: of the parameters.
-        dtype: of the parameters.
 
     The parameters carry torch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,
     `weight_hr_l0`, with `_reverse` for the second direction) and are drawn as torch draws them, uniform in
@@ -80,7 +81,6 @@ class Recurrent(nn.Module):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
-        backend: str = "auto",
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
@@ -89,6 +89,7 @@ class Recurrent(nn.Module):
         weight_dropout: float = 0.0,
         variational: bool = False,
         recompute: bool = False,
+        backend: str = "auto",
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
@@ -98,9 +99,8 @@ class Recurrent(nn.Module):
             check_probability(name, share)
             if share and cell.recurrence == "none":
                 raise ParameterError(name, f"0, as {cell!r} has no recurrent weights", share)
-        if backend not in BACKENDS:
-            raise ParameterError("backend", f"one of {', '.join(BACKENDS)}", backend)
-        kernels.make_known(cell)
+        check_backend(backend)
+        kernels.register(cell)
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -175,8 +175,8 @@ class Recurrent(nn.Module):
         Args:
             input: (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence, or packed.
             hx: the initial state, (D * L, B, H) or without B for one sequence; a tuple of these for a cell
-                whose state has several parts, the first of size `proj_size` where there is one. Zeros where
-                None.
+                whose state has several parts, the first of size `proj_size` where there is one. If None,
+                zeros.
             lengths: true lengths (B,), 0 to T, for padded input. Padding is never read; the output there is
                 zero, the reverse direction starts at each sequence's own last step, and the final state is
                 the state at the true end.

@@ -42,7 +42,7 @@ def run_pieces(
             the output (T, B, R) and the final state by part.
         x: (T, B, I).
         state: the initial state by part (D * L, B, H).
-        lengths: (B,) int64 on the CPU, or None where all are T.
+        lengths: (B,) int64 on the CPU. If None, all are T.
         resets: (T, B) bool, true where a boundary is before the step.
         directions: D.
 

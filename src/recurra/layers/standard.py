@@ -11,9 +11,9 @@ __all__ = ["GRU", "LSTM", "RNN"]
 
 
 class RNN(Recurrent):
-    """Elman network; constructor, `state_dict`, arguments and results as torch.nn.RNN, and `lengths` and `resets`.
+    """Elman network; constructor, `state_dict`, arguments and results as torch.nn.RNN, and every option of `Recurrent`.
 
-    See `Recurrent` for the arguments; `nonlinearity` is "tanh" or "relu".
+    See `Recurrent` for the arguments; `nonlinearity` is "tanh", "relu" or "sigmoid".
     """
 
     def __init__(
@@ -29,6 +29,12 @@ class RNN(Recurrent):
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        weight_dropout: float = 0.0,
+        variational: bool = False,
+        recompute: bool = False,
         backend: str = "auto",
     ) -> None:
         super().__init__(
@@ -40,15 +46,21 @@ class RNN(Recurrent):
             batch_first,
             dropout,
             bidirectional,
-            backend=backend,
+            proj_size,
             device=device,
             dtype=dtype,
+            recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
+            weight_dropout=weight_dropout,
+            variational=variational,
+            recompute=recompute,
+            backend=backend,
         )
         self.nonlinearity = nonlinearity
 
 
 class LSTM(Recurrent):
-    """LSTM; constructor, `state_dict`, arguments and results as torch.nn.LSTM, and `lengths` and `resets`.
+    """LSTM; constructor, `state_dict`, arguments and results as torch.nn.LSTM, and every option of `Recurrent`.
 
     See `Recurrent` for the arguments.
     """
@@ -66,6 +78,11 @@ class LSTM(Recurrent):
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        weight_dropout: float = 0.0,
+        variational: bool = False,
+        recompute: bool = False,
         backend: str = "auto",
     ) -> None:
         super().__init__(
@@ -78,16 +95,21 @@ class LSTM(Recurrent):
             dropout,
             bidirectional,
             proj_size,
-            backend=backend,
             device=device,
             dtype=dtype,
+            recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
+            weight_dropout=weight_dropout,
+            variational=variational,
+            recompute=recompute,
+            backend=backend,
         )
 
 
 class GRU(Recurrent):
-    """GRU; constructor, `state_dict`, arguments and results as torch.nn.GRU, and `lengths` and `resets`.
+    """GRU; constructor, `state_dict`, arguments and results as torch.nn.GRU, and every option of `Recurrent`.
 
-    See `Recurrent` for the arguments.
+    See `Recurrent` for the arguments; a GRU has no projected output, and refuses a `proj_size` other than 0.
     """
 
     def __init__(
@@ -102,6 +124,12 @@ class GRU(Recurrent):
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        weight_dropout: float = 0.0,
+        variational: bool = False,
+        recompute: bool = False,
         backend: str = "auto",
     ) -> None:
         super().__init__(
@@ -113,7 +141,13 @@ class GRU(Recurrent):
             batch_first,
             dropout,
             bidirectional,
-            backend=backend,
+            proj_size,
             device=device,
             dtype=dtype,
+            recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
+            weight_dropout=weight_dropout,
+            variational=variational,
+            recompute=recompute,
+            backend=backend,
         )

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 from recurra import cells, kernels
 from recurra.cells import Cell
 from recurra.errors import ShapeError
-from recurra.layers.parameters import as_weights, check_cell, first_values, parameter_shapes, parameters_by_name
+from recurra.layers.parameters import (
+    as_weights,
+    check_backend,
+    check_cell,
+    first_values,
+    parameter_shapes,
+    parameters_by_name,
+)
 from recurra.layers.precision import in_dtype_of
 from recurra.shapes import check_shape
 
@@ -25,7 +32,8 @@ class RecurrentCell(nn.Module):
         bias: whether both projections have a bias.
         device: of the parameters.
         dtype: of the parameters.
-        proj_size: as of `Recurrent`; the first part of the state is then (B, proj_size).
+        proj_size: see `Recurrent`; the first part of the state is then (B, proj_size).
+        backend: see `Recurrent`.
 
     The parameters are those of `Recurrent`, without the suffix of the layer.
 
@@ -45,15 +53,18 @@ class RecurrentCell(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,
+        backend: str = "auto",
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
-        kernels.make_known(cell)
+        check_backend(backend)
+        kernels.register(cell)
         self._runner = kernels.Runner()
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
+        self.backend = backend
         self.proj_size = proj_size or (hidden_size if cell.output_nonlinearity is not None else 0)
         shapes = parameter_shapes(cell, input_size, hidden_size, bias, self.proj_size)
         self._names = [(name, name) for name in shapes]  # put together once and not at every step
@@ -69,8 +80,11 @@ class RecurrentCell(nn.Module):
             first_values(self.cell, name, getattr(self, name), self.hidden_size)
 
     def extra_repr(self) -> str:
-        options = ("" if self.bias else ", bias=False") + (f", proj_size={self.proj_size}" if self.proj_size else "")
-        return f"{self.cell!r}, {self.input_size}, {self.hidden_size}{options}"
+        shown = [f"{self.cell!r}, {self.input_size}, {self.hidden_size}"]
+        defaults = {"bias": True, "proj_size": 0, "backend": "auto"}
+        options = {name: getattr(self, name) for name in defaults}
+        shown += [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
+        return ", ".join(shown)
 
     def forward(
         self,
@@ -84,8 +98,8 @@ class RecurrentCell(nn.Module):
 
         Args:
             input: (B, I), or (I,) for one sequence.
-            hx: the state, (B, H) or (H,); a tuple of these for a cell whose state has several parts. Zeros
-                where None.
+            hx: the state, (B, H) or (H,); a tuple of these for a cell whose state has several parts. If
+                None, zeros.
 
         Returns:
             The state after the step, in the form of `hx`; its first part is the output.
@@ -101,7 +115,7 @@ class RecurrentCell(nn.Module):
         x = in_dtype_of("input", x, self.weight_ih)
         state = self._state(x, hx, batched=input.dim() == 2)
         weights = as_weights(self.cell, parameters_by_name(self, self._names))
-        after = self._runner("auto", self.cell, x.unsqueeze(0), state, weights)[1]
+        after = self._runner(self.backend, self.cell, x.unsqueeze(0), state, weights)[1]
         if input.dim() == 1:
             after = tuple(part.squeeze(0) for part in after)
         return after[0] if len(after) == 1 else after
@@ -135,8 +149,10 @@ class RNNCell(RecurrentCell):
         nonlinearity: str = "tanh",
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
     ) -> None:
-        super().__init__(cells.Elman(nonlinearity), input_size, hidden_size, bias, device, dtype)
+        super().__init__(cells.Elman(nonlinearity), input_size, hidden_size, bias, device, dtype, backend=backend)
         self.nonlinearity = nonlinearity
 
 
@@ -150,8 +166,10 @@ class LSTMCell(RecurrentCell):
         bias: bool = True,
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
     ) -> None:
-        super().__init__(cells.LSTM(), input_size, hidden_size, bias, device, dtype)
+        super().__init__(cells.LSTM(), input_size, hidden_size, bias, device, dtype, backend=backend)
 
 
 class GRUCell(RecurrentCell):
@@ -164,5 +182,7 @@ class GRUCell(RecurrentCell):
         bias: bool = True,
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
     ) -> None:
-        super().__init__(cells.GRU(), input_size, hidden_size, bias, device, dtype)
+        super().__init__(cells.GRU(), input_size, hidden_size, bias, device, dtype, backend=backend)

@@ -57,7 +57,7 @@ def test_a_forecast_is_a_frame_of_the_horizon_after_each_series(fitted: Forecast
     assert (frame["forecast"] == frame["q0.5"]).all()
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
 @pytest.mark.parametrize(
     ("model", "output"),
     [

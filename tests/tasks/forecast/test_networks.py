@@ -11,7 +11,7 @@ from recurra.models.forecasting.readout import Baseline
 from recurra.models.forecasting.recursive import RecursiveNetwork
 from recurra.tasks.forecast.model import ForecastModel
 
-CELLS = ["lstm", "gru", "rnn"]
+CELLS = ["lstm", "gru", "elman"]
 
 
 def _data() -> SeriesSet:

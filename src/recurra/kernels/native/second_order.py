@@ -7,9 +7,8 @@ from torch.func import vjp, vmap
 
 from recurra.cells import Cell
 from recurra.kernels import reference
-from recurra.kernels.engine import Arguments
-from recurra.kernels.projections import without_padding
-from recurra.kernels.weights import Masks, Weights
+from recurra.kernels.native.arguments import Arguments
+from recurra.kernels.weights import Masks
 
 __all__ = ["gradients", "gradients_of_gradients", "results"]
 
@@ -19,14 +18,7 @@ def results(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """What the engine gives of `Arguments.flat`: the outputs and the final state by part."""
     a = Arguments.of(flat)
-    per_unit = {} if a.per_unit is None else dict(zip(cell.per_unit, a.per_unit, strict=True))
-    weight_ih = a.inputs if a.weight_ih is None else a.weight_ih
-    weights = Weights(
-        weight_ih, a.weight_hh, a.bias_ih, a.bias_hh, a.weight_hr, a.bias_hr, a.norm_ih, a.norm_hh, per_unit
-    )
-    run = reference.run_projected if a.weight_ih is None else reference.run
-    inputs = without_padding(a.inputs, lengths)
-    return run(cell, inputs, a.state, weights, lengths, reverse, Masks(a.mask, a.zone or None))
+    return reference.run(cell, a.inputs, a.state, a.weights, lengths, reverse, Masks(a.mask, a.zone or None))
 
 
 def gradients(
@@ -55,12 +47,13 @@ def gradients_of_gradients(
     cotangents: Sequence[Tensor | None],
     needed: Sequence[bool],
     members: int,
-    seconds: Sequence[Tensor],
+    second_order: Sequence[Tensor],
     wanted: Sequence[bool],
 ) -> tuple[Tensor, ...]:
-    """The gradients of `flat` and `cotangents`, those that are wanted, by those of what `gradients` gives (`seconds`).
+    """The gradients of `flat` and `cotangents`, those that are wanted, from those of the results of `gradients`.
 
-    The rows are `members` groups, each with gradients of the weights of its own: `seconds` has (members, ...) there.
+    The latter are `second_order`. The rows are `members` groups, each with its own gradients of the weights: there
+    `second_order` has (members, ...).
     """
     rows = Arguments.of(flat).rows()
     of_needed = [at for at, needs in zip(rows, needed, strict=True) if needs]
@@ -84,7 +77,7 @@ def gradients_of_gradients(
         return tuple(g if at is None else g.flatten(at, at + 1) for g, at in zip(found, of_needed, strict=True))
 
     _, pull, *_ = vjp(of_members, *_chosen([*flat, *cotangents], wanted))
-    return pull(tuple(seconds))
+    return pull(tuple(second_order))
 
 
 def _chosen(tensors: Sequence[Tensor | None], flags: Sequence[bool]) -> list[Tensor]:

@@ -14,7 +14,8 @@ from torch import Tensor, _add_batch_dim, _remove_batch_dim  # pyright: ignore[r
 from torch._C import _vmapmode_decrement_nesting, _vmapmode_increment_nesting
 from torch._C._functorch import is_legacy_batchedtensor
 
-from recurra.kernels.engine import Arguments, Kept
+from recurra.kernels.native.arguments import Arguments
+from recurra.kernels.native.forward import Kept
 
 __all__ = ["backward_rule", "forward_rule", "is_batched", "kept_of_rows", "of_rows", "one_by_one"]
 

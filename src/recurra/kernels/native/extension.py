@@ -13,6 +13,7 @@ import torch
 from recurra.cells import Cell
 from recurra.codegen import compile_library, digest, mixes_units, saved_for_backward, shares_gradient, trace
 from recurra.errors import CellError, CompilerError, ParameterError
+from recurra.kernels.native.build import check_build
 
 try:
     import recurra._native as _native  # pyright: ignore[reportMissingImports]
@@ -59,6 +60,10 @@ class Call(ctypes.Structure):
             for name in ("d_bias_x", "d_bias", "d_norm", "d_norm_x", "d_per_unit", "d_projected", "d_weight")
         ),
     )
+
+
+if _native is not None:
+    check_build(_native, Call)
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,8 @@ def obstacle(cell: Cell) -> str:
 def compile_cell(cell: Cell) -> None:
     """Compile a cell ahead of its first use; nothing is done for those in the package or compiled before.
 
+    Layers that fell back to the reference kernel, because an earlier compilation failed, use the engine from then on.
+
     Raises:
         CellError: where its equations cannot be compiled.
         CompilerError: where the extension or a C++ compiler is missing, or fails.
@@ -131,6 +138,7 @@ def compile_cell(cell: Cell) -> None:
     if not is_installed():
         raise CompilerError("the C++ extension is not installed; install without RECURRA_NO_EXTENSION")
     compiled_cell(cell, _instruction_set())
+    obstacle.cache_clear()
 
 
 @cache

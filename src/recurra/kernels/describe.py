@@ -1,0 +1,62 @@
+"""A request as it stands at the moment: what is to be run, and what torch is doing meanwhile."""
+
+import torch
+from torch import Tensor
+
+from recurra.cells import Cell
+from recurra.kernels import torch_state
+from recurra.kernels.choose import Request
+from recurra.kernels.native import cell_keys, extension
+from recurra.kernels.weights import Masks
+
+__all__ = ["describe", "is_large"]
+
+
+def describe(
+    backend: str,
+    cell: Cell,
+    inputs: Tensor,
+    *,
+    projected: bool,
+    state: Tensor | None = None,
+    lengths: Tensor | None = None,
+    masks: Masks | None = None,
+) -> Request:
+    """The request for a sequence, on which the choice of a kernel depends.
+
+    Args:
+        backend: that was asked for. A cell is compiled only for a backend that may run it compiled.
+        cell: the equations.
+        inputs: of any shape.
+        projected: whether the output is projected.
+        state: the first part of the initial state (B, R). If None, the request is that of a small batch.
+        lengths: see `recurra.kernels.reference.run`.
+        masks: see `recurra.kernels.reference.run`.
+    """
+    device, recorded, grad = inputs.device.type, torch_state.recorded(), torch.is_grad_enabled()
+    return Request(
+        cell,
+        device,
+        str(inputs.dtype),
+        projected=projected,
+        uncompiled=_uncompiled(cell) if backend in ("auto", "native") and device == "cpu" else "",
+        recurrent_dropout=masks is not None and masks.recurrent is not None,
+        zoneout=masks is not None and masks.zone is not None,
+        transformed=torch_state.transformed(),
+        forward_mode=torch_state.forward_mode(),
+        recorded=recorded,
+        compiled=torch.compiler.is_compiling() and grad,
+        # torch.jit.trace would record the question.
+        large=state is not None and lengths is None and not recorded and not grad and is_large(state),
+    )
+
+
+def is_large(state: Tensor) -> bool:
+    """Whether a step's matrix product is so large that the rest hardly counts."""
+    return not torch.compiler.is_compiling() and state.shape[0] >= 32 and state.shape[1] >= 256
+
+
+def _uncompiled(cell: Cell) -> str:
+    if torch_state.autocasts():
+        return "autocast chooses the precision of torch's operations only"
+    return cell_keys.obstacle(cell_keys.key_of(cell)) if torch.compiler.is_compiling() else extension.obstacle(cell)

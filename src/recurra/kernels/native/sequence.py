@@ -1,0 +1,45 @@
+"""A sequence on the engine: eagerly, or as operators where torch compiles or transforms."""
+
+import torch
+from torch import Tensor
+
+from recurra.cells import Cell
+from recurra.kernels import torch_state
+from recurra.kernels.native import operators
+from recurra.kernels.native.arguments import arguments
+from recurra.kernels.native.autograd import Recurrence
+from recurra.kernels.native.forward import forward
+from recurra.kernels.weights import Masks, Weights
+from recurra.shapes import check_lengths
+
+__all__ = ["run"]
+
+
+def run(
+    cell: Cell,
+    inputs: Tensor,
+    state: tuple[Tensor, ...],
+    weights: Weights,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    masks: Masks | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`.
+
+    Raises:
+        ShapeError: where the tensors do not fit together, which the engine would not notice.
+        MemoryError: where there is not enough.
+    """
+    if inputs.shape[0] == 0 or inputs.shape[1] == 0:
+        return inputs.new_zeros(*inputs.shape[:2], state[0].shape[1]), state
+    if lengths is not None:
+        # A copy, so that a change of theirs before the backward pass does no harm.
+        lengths = check_lengths(lengths, inputs.shape[1], inputs.shape[0]).clone(memory_format=torch.contiguous_format)
+    given = arguments(cell, inputs, state, weights, masks)
+    if torch_state.are_needed(*(tensor for tensor in given.flat() if tensor is not None)):
+        return operators.run(cell, given, lengths, reverse)
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given.flat()):
+        output, *final = Recurrence.apply(cell, lengths, reverse, *given.flat())
+        return output, tuple(final)
+    output, final, _ = forward(cell, given, lengths, reverse, False)
+    return output, final

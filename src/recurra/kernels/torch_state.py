@@ -1,0 +1,79 @@
+"""Questions about the state of torch: what it compiles, transforms, differentiates or traces at the moment."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch._C import _len_torch_dispatch_stack
+from torch._C._autograd import _get_current_graph_task_keep_graph
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor, maybe_current_level
+from torch.nn import Parameter
+
+__all__ = [
+    "are_needed",
+    "autocasts",
+    "constant",
+    "forward_mode",
+    "graph_is_kept",
+    "recorded",
+    "requires_grad",
+    "transformed",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_PLAIN = {Tensor, Parameter}
+
+
+def constant(function: F) -> F:
+    """What torch.compile calls and does not trace: torch.compiler.assume_constant_result, but for its slow import."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+@constant
+def transformed() -> bool:
+    """Whether a transform of torch.func is under way. torch has no public question for it; this holds since 2.0."""
+    return maybe_current_level() is not None
+
+
+@constant
+def forward_mode() -> bool:
+    """Whether forward-mode derivatives are under way. torch has no public question for it; this holds since 2.0."""
+    return torch.autograd.forward_ad._current_level >= 0
+
+
+def graph_is_kept() -> bool:
+    """Whether another backward pass may follow the one under way. torch has no public question for it; its own compiled
+    functions ask this one."""
+    return _get_current_graph_task_keep_graph()
+
+
+@constant
+def recorded() -> bool:
+    """Whether what runs is written down for others to run, by torch.jit.trace or as ONNX: torch's operations only."""
+    if torch.compiler.is_compiling():
+        return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+
+
+def are_needed(*tensors: Tensor) -> bool:
+    """Whether torch is tracing or under a transform, and so can see only what runs as an operator."""
+    if torch.compiler.is_compiling() or transformed() or _len_torch_dispatch_stack() > 0:
+        return True
+    return not _PLAIN.issuperset(map(type, tensors))  # fake tensors, say
+
+
+def autocasts() -> bool:
+    """Whether torch.autocast chooses the precision of operations on a CPU."""
+    return torch.is_autocast_enabled("cpu")
+
+
+def requires_grad(tensor: Tensor) -> bool:
+    """Whether a graph is recorded of it, on whatever level of the transforms under way."""
+    if tensor.requires_grad or not transformed():
+        return tensor.requires_grad
+    if torch.compiler.is_compiling():
+        return True  # which costs memory where it is not true
+    return is_functorch_wrapped_tensor(tensor) and requires_grad(get_unwrapped(tensor))
