@@ -282,4 +282,7 @@ def test_a_cell_s_update_computes_them(libraries: Callable[[str], ctypes.CDLL], 
     for name, part in zip(NAMES, final, strict=True):
         expected = Engine(libraries(INSTRUCTION_SETS[-1])).compute(name, values)
         found = part.numpy().reshape(-1)
-        np.testing.assert_array_equal(*(np.where(np.abs(x) < smallest, 0, x) for x in (found, expected)), err_msg=name)
+        found, expected = (np.where(np.abs(x) < smallest, 0, x) for x in (found, expected))
+        # The compiler may fuse other operations for other vectors; each result is within its bound of the truth.
+        tolerance = 2 * BOUNDS.get(name, 0) * np.finfo(dtype).eps
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=0, err_msg=name)
