@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "describe.hpp"
 #include "entries.hpp"
 #include "headers.generated.hpp"
 #include "instruction_sets.hpp"
@@ -56,6 +57,12 @@ std::vector<Field> call_layout() {
 static_assert(sizeof(recurra::Call) == 0 RECURRA_CALL_FIELDS(RECURRA_SIZE), "RECURRA_CALL_FIELDS names every field");
 #undef RECURRA_SIZE
 
+recurra::baseline::Plan plan_forward(uintptr_t call, int gates, int late, int lanes) {
+  // nanobind has no pointer to a ctypes structure, only its address.
+  const auto* record = reinterpret_cast<const recurra::Call*>(call);
+  return recurra::baseline::plan_forward({gates, late, recurra::baseline::vectors_of_block(gates) * lanes}, *record);
+}
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -75,6 +82,16 @@ NB_MODULE(_native, module) {
       {"sigmoid", static_cast<int64_t>(Nonlinearity::sigmoid)},
       {"relu", static_cast<int64_t>(Nonlinearity::relu)},
   };
+  using recurra::baseline::Plan;
+  nanobind::class_<Plan>(module, "Plan", "How the forward pass goes about a call; see csrc/plan.hpp.")
+      .def_ro("fused", &Plan::fused)
+      .def_ro("unpacked", &Plan::unpacked)
+      .def_ro("whole_rows", &Plan::whole_rows)
+      .def_ro("divides_units", &Plan::divides_units)
+      .def_ro("threads", &Plan::threads)
+      .def("__repr__", &recurra::baseline::describe);
+  module.def("plan_forward", &plan_forward,
+             "The plan for the call record at an address, a cell's gates and late gates, and the lanes of a vector.");
   module.def(
       "headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
   module.def(

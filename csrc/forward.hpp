@@ -36,7 +36,7 @@ struct Forward : Rows {
   static constexpr int W = Vectors<T>::width;
   static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::prepared, K = Cell::saved, L = Cell::late, E = G - L;
   // Units of a block in vectors, and vectors of a panel: of all gates, of the early and of the late ones.
-  static constexpr int units = G == 1 ? 2 : 1, N = G * units, NE = E * units, NL = at_least(L) * units;
+  static constexpr int units = vectors_of_block(G), N = G * units, NE = E * units, NL = at_least(L) * units;
   static constexpr int64_t group = 48;  // rows whose products wait together for the update
 
   const int64_t H, R, I, columns;

@@ -15,6 +15,9 @@ struct CellSizes {
   int64_t block;  // units of a block
 };
 
+// Vectors of units in a block: a cell of one gate has two, which keep more sums under way.
+constexpr int vectors_of_block(int gates) { return gates == 1 ? 2 : 1; }
+
 struct Plan {
   bool fused;          // the engine makes the input projection itself
   bool unpacked;       // the weights are read as they are: there are so few steps that packing would take longer

@@ -14,9 +14,11 @@ namespace {
 
 using recurra::Call;
 using recurra::Doubles;
+using recurra::Normalised;
 using recurra::Options;
 using recurra::Plain;
 using recurra::Problem;
+using recurra::Zoned;
 
 // How often each way was taken, so that none is missed unseen.
 struct Ways {
@@ -93,13 +95,13 @@ bool check(const char* name, const Options& o) {
   for (int k = 0; k < Cell::parts; ++k) good &= close("gradient of the state", p.d_initial[k], expected.d_initial[k]);
   if (!good) {
     if constexpr (Cell::mixes_units)
-      std::printf("plan: %s\n", recurra::describe(recurra::baseline::Forward<Cell, T>(call).plan).c_str());
+      std::printf("plan: %s\n", recurra::baseline::describe(recurra::baseline::Forward<Cell, T>(call).plan).c_str());
     std::printf(
         "  in %s, %zu bytes, T %ld, B %ld, H %ld, %ld threads, I %ld, %ld heads, R %ld, nonlinearity %ld, "
         "zone %d, norm %d%s%s%s%s\n",
         name, sizeof(T), long(o.steps), long(o.batch), long(o.hidden), long(o.threads), long(o.features), long(o.heads),
-        long(o.size), long(o.nonlinearity), o.zone, o.norm, o.ragged ? ", ragged" : "", o.reverse ? ", reverse" : "",
-        o.mask ? ", mask" : "", o.bias ? "" : ", no bias");
+        long(o.size), long(o.nonlinearity), int(o.zone), int(o.norm), o.ragged ? ", ragged" : "",
+        o.reverse ? ", reverse" : "", o.mask ? ", mask" : "", o.bias ? "" : ", no bias");
   }
   return good;
 }
@@ -114,25 +116,25 @@ std::vector<Options> varied(const Options& o) {
     found.push_back(other);
   };
   const bool reads = Cell::mixes_units || Cell::diagonal;
-  with([](Options& v) { v.zone = 1, v.bias = false; });
-  with([](Options& v) { v.zone = 2; });
+  with([](Options& v) { v.zone = Zoned::each_step, v.bias = false; });
+  with([](Options& v) { v.zone = Zoned::constant; });
   if (reads) with([](Options& v) { v.mask = true; });
-  if (reads) with([](Options& v) { v.mask = true, v.zone = 1; });
+  if (reads) with([](Options& v) { v.mask = true, v.zone = Zoned::each_step; });
   if (!Cell::mixes_units || Cell::late) return found;
   with([](Options& v) { v.features = 5; });
   with([](Options& v) { v.features = 3, v.mask = true, v.bias = false; });
-  with([](Options& v) { v.norm = 1; });
-  with([](Options& v) { v.norm = 2, v.features = 5; });
-  with([](Options& v) { v.norm = 3, v.features = 5, v.bias = false; });
-  with([](Options& v) { v.norm = 2, v.mask = true, v.zone = 1, v.bias = false; });
+  with([](Options& v) { v.norm = Normalised::recurrent; });
+  with([](Options& v) { v.norm = Normalised::both, v.features = 5; });
+  with([](Options& v) { v.norm = Normalised::input, v.features = 5, v.bias = false; });
+  with([](Options& v) { v.norm = Normalised::both, v.mask = true, v.zone = Zoned::each_step, v.bias = false; });
   for (int64_t heads : {2, 3}) {
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads; });
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.mask = true, v.features = 2; });
-    with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.norm = 2, v.features = 3; });
+    with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.norm = Normalised::both, v.features = 3; });
   }
   for (int kind = 0; kind < 4; ++kind) {
     with([kind](Options& v) {
-      v.size = v.hidden + 1 + kind, v.nonlinearity = recurra::Nonlinearity(kind), v.norm = kind;
+      v.size = v.hidden + 1 + kind, v.nonlinearity = recurra::Nonlinearity(kind), v.norm = Normalised(kind);
     });
     with([kind](Options& v) {
       v.size = (v.hidden + 1) / 2, v.nonlinearity = recurra::Nonlinearity(kind), v.mask = kind > 1, v.features = kind;
@@ -183,12 +185,12 @@ bool check_threads(const char* name) {
       for (int64_t batch : {1, 2, 3}) {
         Options o = recurra::plain_options(9, batch, 260 / (Cell::gates > 1 ? 2 : 1) / (batch > 1 ? 2 : 1) + 71, 2);
         run(o, false);
-        o.zone = 1;
+        o.zone = Zoned::each_step;
         run(o, false);
         if (!Cell::mixes_units || Cell::late) continue;
         o.features = 7;
         run(o, false);
-        o.zone = 0, o.heads = 2, o.hidden *= 2;
+        o.zone = Zoned::nothing, o.heads = 2, o.hidden *= 2;
         run(o, false);
       }
       // Both: nothing packed, and units divided.

@@ -58,7 +58,9 @@ struct Plain {
 
   int64_t time(int64_t b, int64_t j) const { return o.reverse ? p.lengths[b] - 1 - j : j; }
   double zone(int part, int64_t b, int64_t t, int64_t n) const {
-    return o.zone == 1 ? p.zone[part][(t * B + b) * H + n] : o.zone == 2 ? p.zone[part][n] : 0;
+    return o.zone == Zoned::each_step  ? p.zone[part][(t * B + b) * H + n]
+           : o.zone == Zoned::constant ? p.zone[part][n]
+                                       : 0;
   }
   double mask(int64_t b, int64_t k) const { return o.mask ? p.mask[b * R + k] : 1; }
   static double bias(const std::vector<T>& values, int64_t k) { return values.empty() ? 0 : values[k]; }
@@ -157,7 +159,7 @@ struct Plain {
       }
       after[0] = projected;
     }
-    for (int part = 0; part < S && o.zone; ++part)
+    for (int part = 0; part < S && o.zone != Zoned::nothing; ++part)
       for (int64_t n = 0; n < H; ++n) after[part][n] += zone(part, b, t, n) * (state[part][n] - after[part][n]);
     for (int part = 0; part < S; ++part) state[part] = after[part];
     for (int64_t r = 0; r < R; ++r) output[(t * B + b) * R + r] = state[0][r];
@@ -207,7 +209,7 @@ struct Plain {
     }
     for (int part = 0; part < S; ++part) {
       stays[part].assign(part || !o.size ? H : R, 0);
-      for (int64_t n = 0; n < H && o.zone; ++n) {
+      for (int64_t n = 0; n < H && o.zone != Zoned::nothing; ++n) {
         stays[part][n] = zone(part, b, t, n) * d_after[part][n];
         d_after[part][n] -= stays[part][n];
       }

@@ -4,15 +4,9 @@
 #include <cstdio>
 #include <string>
 
-#include "../plan.hpp"
+#include "../describe.hpp"
 
 namespace recurra {
-
-inline std::string describe(const baseline::Plan& plan) {
-  return std::string(plan.fused ? "fused" : "projected before") + (plan.unpacked ? ", unpacked" : ", packed") +
-         (plan.whole_rows ? ", whole rows, " : ", block by block, ") + std::to_string(plan.threads) + " threads by " +
-         (plan.divides_units ? "units" : "rows");
-}
 
 inline bool check_plans() {
   const baseline::CellSizes gru{3, 0, 4}, late{3, 1, 4};
@@ -23,7 +17,7 @@ inline bool check_plans() {
     Call call{};
     call.steps = steps, call.batch = batch, call.hidden = call.size = hidden, call.heads = 1, call.threads = 4;
     change(call);
-    const std::string found = describe(baseline::plan_forward(cell, call));
+    const std::string found = baseline::describe(baseline::plan_forward(cell, call));
     if (found == expected) return;
     std::printf("T %ld, B %ld, H %ld: expected the plan \"%s\", got \"%s\"\n", long(steps), long(batch), long(hidden),
                 expected, found.c_str());

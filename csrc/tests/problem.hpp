@@ -11,6 +11,9 @@
 
 namespace recurra {
 
+enum class Normalised { nothing, recurrent, both, input };
+enum class Zoned { nothing, each_step, constant };
+
 struct Options {
   int64_t steps, batch, hidden, threads;
   bool ragged, reverse;
@@ -18,13 +21,14 @@ struct Options {
   int64_t heads;              // 1 but for a block-diagonal recurrence
   int64_t size;               // R of a projected output, else 0
   Nonlinearity nonlinearity;  // of it
-  int norm;                   // 0 none, 1 of the recurrent projection, 2 of both, 3 of the input projection
+  Normalised norm;
   bool mask, bias;
-  int zone;  // 0 none, 1 a value at each step of each row, 2 one for all
+  Zoned zone;
 };
 
 inline Options plain_options(int64_t steps, int64_t batch, int64_t hidden, int64_t threads) {
-  return {steps, batch, hidden, threads, false, false, 0, 1, 0, Nonlinearity::identity, 0, false, true, 0};
+  return {steps, batch, hidden,        threads, false, false, 0, 1, 0, Nonlinearity::identity, Normalised::nothing,
+          false, true,  Zoned::nothing};
 }
 
 template <class Cell, class T>
@@ -80,7 +84,7 @@ struct Problem {
     if (o.mask) mask = draw(o.batch * R, 0.5, 1);
     for (int64_t k = 0; k < S; ++k) {
       const int64_t size = o.batch * (k ? H : R);
-      if (o.zone) zone[k] = draw(o.zone == 1 ? o.steps * o.batch * H : H, 0.2, 0.5);
+      if (o.zone != Zoned::nothing) zone[k] = draw(o.zone == Zoned::each_step ? o.steps * o.batch * H : H, 0.2, 0.5);
       initial[k] = draw(size, 0.5);
       d_final[k] = draw(size, 1);
       final_state[k] = nothing(size);
@@ -108,11 +112,11 @@ struct Problem {
     d_weight = nothing(Cell::diagonal ? G * H : 0);
   }
 
-  bool norms_u() const { return o.norm == 1 || o.norm == 2; }
-  bool norms_x() const { return o.norm >= 2; }
+  bool norms_u() const { return o.norm == Normalised::recurrent || o.norm == Normalised::both; }
+  bool norms_x() const { return o.norm == Normalised::both || o.norm == Normalised::input; }
 
   // Whether the gradients of the two projections are kept apart.
-  bool separate() const { return Cell::mixes_units && (o.norm || !Cell::shares_gradient); }
+  bool separate() const { return Cell::mixes_units && (o.norm != Normalised::nothing || !Cell::shares_gradient); }
 
   int64_t place(int64_t b, int64_t t) const {
     if (!o.ragged) return t * o.batch + b;
@@ -125,7 +129,7 @@ struct Problem {
     Call c{};
     c.steps = o.steps, c.batch = o.batch, c.hidden = H, c.size = R, c.features = o.features, c.heads = o.heads;
     c.reverse = o.reverse, c.threads = o.threads, c.nonlinearity = o.nonlinearity;
-    if (o.zone == 1) c.zone_step = o.batch * H, c.zone_row = H;
+    if (o.zone == Zoned::each_step) c.zone_step = o.batch * H, c.zone_row = H;
     c.epsilon = 1e-5;
     c.lengths = o.ragged ? lengths.data() : nullptr;
     c.inputs = at(inputs), c.weight_ih = at(weight_ih), c.bias_ih = at(bias_ih), c.x = at(x);

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recurra.errors import RecurraError, StaleBuildError
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 from recurra.kernels.native.build import check_build, source_digest
 
 CHECKOUT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from recurra.kernels import extension
+from recurra.kernels.native import extension
 
 pytestmark = pytest.mark.skipif(
     not extension.is_installed() or sys.platform != "linux", reason="needs the C++ extension and Linux's limits"

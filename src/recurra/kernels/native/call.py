@@ -15,7 +15,6 @@ from recurra.kernels.projections import NORM_EPSILON
 __all__ = ["launch", "new_call", "pointer", "set_pointers", "sizes"]
 
 
-
 def new_call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) -> extension.Call:
     steps, batch, _ = a.inputs.shape
     hidden, size = sizes(cell, a)

@@ -30,6 +30,7 @@ __all__ = [
     "is_installed",
     "obstacle",
     "parallel",
+    "vector_bytes",
 ]
 
 _log = logging.getLogger("recurra.kernels")
@@ -93,6 +94,11 @@ def is_installed() -> bool:
 def instruction_sets() -> tuple[str, ...]:
     """The vector instruction sets that this processor offers, widest last; empty without the extension."""
     return () if _native is None else tuple(_native.instruction_sets())
+
+
+def vector_bytes() -> int:
+    """Width in bytes of the vectors that the engine uses on this machine."""
+    return _VECTOR_BYTES[_instruction_set()]
 
 
 @cache
