@@ -16,6 +16,7 @@ from recurra.errors import (
     RecurraError,
     RunError,
     ShapeError,
+    StaleBuildError,
 )
 
 EXAMPLES = [
@@ -32,6 +33,11 @@ EXAMPLES = [
     (CellError("Odd.update cannot be compiled"), ValueError, "Odd.update cannot be compiled"),
     (InPlaceError("Odd.update: write h = h + 1"), CellError, "Odd.update: write h = h + 1"),
     (CompilerError("no C++ compiler"), RuntimeError, "no C++ compiler"),
+    (
+        StaleBuildError("csrc has changed", "make setup"),
+        ImportError,
+        "recurra._native is stale: csrc has changed. Run: make setup",
+    ),
     (RunError("runs/a: no checkpoint"), RuntimeError, "runs/a: no checkpoint"),
     (
         MissingExtraError("holidays", "forecast", "--holidays"),
