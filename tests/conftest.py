@@ -1,6 +1,8 @@
+import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,3 +34,13 @@ def _seeded() -> None:
     """Each test draws the same random numbers, whichever tests run beside it."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(20)
+
+
+@pytest.fixture(autouse=True)
+def _own_logger() -> Iterator[None]:
+    """A command sends the package's messages to its terminal; the tests after it find the logger as it was."""
+    logger = logging.getLogger("recurra")
+    before = logger.handlers, logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = before[:2]
+    logger.setLevel(before[2])
