@@ -38,9 +38,11 @@ def _seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_logger() -> Iterator[None]:
-    """A command sends the package's messages to its terminal; the tests after it find the logger as it was."""
-    logger = logging.getLogger("recurra")
-    before = logger.handlers, logger.propagate, logger.level
+    """A command sends the package's messages to its terminal; the tests after it find the logger without that.
+
+    It is not restored to what it was before the test: a fixture of the module may have run a command already.
+    """
     yield
-    logger.handlers, logger.propagate = before[:2]
-    logger.setLevel(before[2])
+    logger = logging.getLogger("recurra")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
