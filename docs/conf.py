@@ -21,6 +21,7 @@ extensions = [
     "public_names",
 ]
 exclude_patterns = ["extensions"]
+default_role = "py:obj"  # of names between single backticks in docstrings
 smartquotes = False  # would turn the hyphens of --option into a dash
 highlight_language = "none"  # of code blocks that name no language: shell commands and their output
 
@@ -31,10 +32,11 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
 python_maximum_signature_line_length = 88
 add_module_names = False
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 
 html_theme = "furo"
 html_title = f"Recurra {release}"

@@ -1,11 +1,13 @@
-"""How the API reference shows names: types link to where they are public, and long signatures of options are short."""
+"""How the API reference shows names: types link to where they are public, and options do not swell signatures."""
 
-from typing import Any
+import inspect
+from typing import Annotated, Any, get_args, get_origin
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util.inspect import stringify_signature
 from sphinx.util.nodes import make_refnode
 
 from recurra.options import Options
@@ -14,10 +16,22 @@ from recurra.options import Options
 def _short_signature(
     app: Sphinx, what: str, name: str, found: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str, str | None] | None:
-    """The dozens of options of an estimator stand in its table, not in its signature."""
+    """The dozens of options of an estimator stand in its table, not in its signature, nor do the facts of a verb's."""
     if what == "class" and issubclass(found, Options):
         return "(**options)", None
+    if what == "method" and callable(found):
+        declared = inspect.signature(found)
+        parameters = [_without_facts(parameter) for parameter in declared.parameters.values()]
+        if parameters != list(declared.parameters.values()):
+            shown = inspect.Signature(parameters[1:])  # without self
+            return stringify_signature(shown), returns
     return None
+
+
+def _without_facts(parameter: inspect.Parameter) -> inspect.Parameter:
+    if get_origin(parameter.annotation) is not Annotated:
+        return parameter
+    return parameter.replace(annotation=get_args(parameter.annotation)[0])
 
 
 def _public_target(
