@@ -24,7 +24,7 @@ def _short_signature(
         parameters = [_without_facts(parameter) for parameter in declared.parameters.values()]
         if parameters != list(declared.parameters.values()):
             shown = inspect.Signature(parameters[1:])  # without self
-            return stringify_signature(shown), returns
+            return stringify_signature(shown, unqualified_typehints=True), returns
     return None
 
 
