@@ -13,7 +13,7 @@ from statistics import mean
 
 import torch
 
-from recurra.tasks.language import LanguageModel
+from recurra.tasks.language import LanguageModel, Sampling
 from recurra.training import read_log
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "tinyshakespeare"
@@ -37,8 +37,8 @@ def main() -> None:
     text = path.read_text(encoding="utf-8")
     text = text[: int(0.9 * len(text))] if options.inner else text
     end = int(0.9 * len(text))
-    texts = {"train": text[:end], "valid": text[end:]}
-    print(f"{len(texts['train']):,} characters to train, {len(texts['valid']):,} to validate; {SETTINGS}")
+    texts = {"train": text[:end], "validation": text[end:]}
+    print(f"{len(texts['train']):,} characters to train, {len(texts['validation']):,} to validate; {SETTINGS}")
     print(f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} before")
     rows = []
     for seed in options.seeds:
@@ -54,7 +54,7 @@ def main() -> None:
         print("validation by step: " + ", ".join(f"{step}: {loss:.4f}" for step, loss in curve))
         started = time.perf_counter()
         found = model.evaluate()
-        for method, measures in found.measures.items():
+        for method, measures in found.methods.items():
             print(f"seed {seed}, {method}: " + ", ".join(f"{value:.4f} {name}" for name, value in measures.items()))
         result = model.training_result
         assert result is not None
@@ -63,8 +63,8 @@ def main() -> None:
             f"{1000 * result.seconds / result.steps:.0f} ms a step with validation; evaluated in "
             f"{time.perf_counter() - started:.0f} s"
         )
-        rows.append((found.measures["model"]["nats/character"], result.seconds / 60))
-        print(f"\n{model.generate('ROMEO:', 600, temperature=0.8, seed=seed)}\n", flush=True)
+        rows.append((found.scores["nats/character"], result.seconds / 60))
+        print(f"\n{model.generate('ROMEO:', length=600, sampling=Sampling(temperature=0.8), seed=seed)}\n", flush=True)
     nats, minutes = (mean(column) for column in zip(*rows, strict=True))
     print(f"mean of {len(rows)}: {nats:.4f} nats a character after {minutes:.1f} minutes")
 

@@ -9,11 +9,12 @@ import argparse
 import os
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from recurra.tasks.translate import Search, Translator
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multi30k"
-SETTINGS = {"vocabulary_size": 4000, "hidden_size": 384, "batch_tokens": 1600, "max_steps": 5000}
+SETTINGS: dict[str, Any] = {"vocabulary_size": 4000, "hidden_size": 384, "batch_tokens": 1600, "max_steps": 5000}
 MEASURES = ("BLEU", "greedy BLEU", "chrF2", "valid. loss", "training s", "beam 5 s")
 
 

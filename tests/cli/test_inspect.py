@@ -2,6 +2,7 @@ import json
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -113,19 +114,19 @@ def test_a_series_that_is_not_there() -> None:
         _fitted().inspect(series="nobody")
 
 
-def _reported(task: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Inspection, Path]]:
+def _reported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Inspection, Path]]:
     """What would be drawn from now on, and where to."""
     seen: list[tuple[Inspection, Path]] = []
-    monkeypatch.setattr(f"recurra.tasks.{task}.inspect.report_inspection", lambda *given: seen.append(given))
+    monkeypatch.setattr("recurra.inspection.report_inspection", lambda *given: seen.append(given))
     return seen
 
 
 def test_a_language_model(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     run, passage = tmp_path / "run", tmp_path / "passage.txt"
     text = "To be, or not to be, that is the question:\n" * 8
-    LanguageModel(hidden_size=4, max_steps=1, device="cpu").fit({"train": text, "valid": text}).save(run)
+    LanguageModel(hidden_size=4, max_steps=1, device="cpu").fit({"train": text, "validation": text}).save(run)
     passage.write_text("to be, that is")
-    seen = _reported("language", monkeypatch)
+    seen = _reported(monkeypatch)
     assert main(["inspect", str(run), "--row", "2", "--out", str(tmp_path / "page")]) == 0
     assert main(["inspect", str(run), "--data", str(passage)]) == 0
     assert [folder for _, folder in seen] == [tmp_path / "page", run / "inspection"]
@@ -140,12 +141,12 @@ def test_a_tagger(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     Tagger(hidden_size=4, word_size=4, max_steps=1, device="cpu").fit(sentences(20, entities=False)).save(run)
     data.write_text(conllu(sentences(4, entities=False)))
     command = ["inspect", str(run), "--data", str(data), "--tag-column", "upos"]
-    seen = _reported("tag", monkeypatch)
+    seen = _reported(monkeypatch)
     assert main([*command, "--row", "2", "--word", "3"]) == 0
     assert [folder for _, folder in seen] == [run / "inspection"]
     assert seen[0][0].words.facts["looked at"].startswith("word 3 of 4 sentences, which have one there; drawn is ")
     assert main(["inspect", str(run)]) == 2
-    assert "A run does not keep its data. As in: recurra inspect RUN --data test.conllu" in _error(capsys)
+    assert _error(capsys).startswith("data: expected a file")
     assert main([*command, "--row", "5"]) == 2
     assert _error(capsys) == f"row: expected 1 to 4, those of {data}, got 5."
 
@@ -153,8 +154,14 @@ def test_a_tagger(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
 def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, target = tmp_path / "run", tmp_path / "page"
     pairs = ["eins zwei", "drei", "zwei drei"], ["one two", "three", "two three"]
-    small = {"vocabulary_size": 290, "hidden_size": 4, "embedding_size": 4, "max_steps": 1, "device": "cpu"}
-    Translator(**small).fit(pairs, pairs, progress=False).save(run)
+    small: dict[str, Any] = {
+        "vocabulary_size": 290,
+        "hidden_size": 4,
+        "embedding_size": 4,
+        "max_steps": 1,
+        "device": "cpu",
+    }
+    Translator(**small).fit(pairs, validation=pairs, progress=False).save(run)
     table = tmp_path / "pairs.tsv"
     table.write_text("".join(f"{one}\t{other}\n" for one, other in zip(*pairs, strict=True)), encoding="utf-8")
     assert main(["inspect", str(run), "--data", str(table), "--row", "1", "--subword", "2", "--out", str(target)]) == 0
@@ -163,7 +170,7 @@ def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert len(list(target.glob("*.png"))) == 9
     assert (target / "attribution.csv").read_text(encoding="utf-8").startswith("step,input,integrated gradients")
     assert main(["inspect", str(run)]) == 2
-    assert "A run does not keep its data. As in: recurra inspect RUN --data val.de val.en" in _error(capsys)
+    assert _error(capsys).startswith("data: expected a file")
 
 
 def test_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

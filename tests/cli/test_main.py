@@ -1,6 +1,8 @@
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +15,8 @@ from recurra.cli.main import main
     [
         (["train", "forcast"], "task: expected one of "),
         (["train"], "task: expected one of "),
-        (["trian"], "no command 'trian'; there are train, evaluate, predict, generate, explain, inspect, demo, info"),
-        (["--frobnicate"], "no command '--frobnicate'"),
+        (["trian"], "got 'trian'. Did you mean 'train'?"),
+        (["--frobnicate"], "command: expected one of train, "),
         (["info", "more"], "more"),
     ],
 )
@@ -58,10 +60,42 @@ def test_the_module_is_the_command():
     assert found.stdout.startswith("usage: recurra COMMAND")
     failed = subprocess.run([sys.executable, "-m", "recurra", "bake"], capture_output=True, text=True, check=False)
     assert failed.returncode == 2
-    assert failed.stderr.startswith("recurra: error: no command 'bake'")
+    assert failed.stderr.startswith("recurra: error: command: expected one of train, ")
 
 
 def test_help_loads_neither_torch_nor_the_tasks():
     script = "import sys; from recurra.cli.main import main; main([]); print({'torch', 'polars'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["completion", shell]) == 0
+    assert "recurra" in capsys.readouterr().out
+    assert main(["completion", "tcsh"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("recurra tra", {"train"}),
+        ("recurra train tr", {"translate"}),
+        ("recurra train tag --hidden", {"--hidden-size"}),
+        ("recurra completion f", {"fish"}),
+    ],
+)
+def test_a_shell_completes_commands_tasks_and_options(line: str, expected: set[str], tmp_path: Path):
+    """As argcomplete asks for completions: by environment variables, the answer in a file."""
+    answer = tmp_path / "answer"
+    environment = {
+        **os.environ,
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "_ARGCOMPLETE_IFS": "\n",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    code = "from recurra.cli.main import main; main()"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    assert {word.strip() for word in answer.read_text().split("\n")} == expected

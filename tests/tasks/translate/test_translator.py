@@ -76,13 +76,13 @@ def test_prefixes_and_lengths(translator: Translator):
 
 def test_an_ensemble_of_the_same_is_the_same_and_of_others_is_refused(translator: Translator):
     one = translator.predictions(LINES).translations
-    twice = translator.predictions(LINES, ensemble=[translator]).translations
+    twice = translator.predictions(LINES, ensemble=(translator,)).translations
     assert [found[0].text for found in twice] == [found[0].text for found in one]
     other = fitted(seed=3)
-    assert translator.predictions(LINES, ensemble=[other]).translations[0][0].score != one[0][0].score
+    assert translator.predictions(LINES, ensemble=(other,)).translations[0][0].score != one[0][0].score
     foreign = fitted(vocabulary_size=310)
     with pytest.raises(ParameterError, match="same target vocabulary"):
-        translator.predict(LINES, ensemble=[foreign])
+        translator.predict(LINES, ensemble=(foreign,))
 
 
 def test_save_and_load(translator: Translator, tmp_path: Path):
@@ -110,7 +110,7 @@ def test_save_and_load(translator: Translator, tmp_path: Path):
 )
 def test_options_train_and_load(changes: dict[str, Any], tmp_path: Path):
     pairs = make_pairs()
-    options = TINY | {"max_steps": 3} | changes
+    options: dict[str, Any] = TINY | {"max_steps": 3} | changes
     translator = Translator(**options).fit(pairs, validation=pairs, folder=tmp_path, progress=False)
     loaded = Translator.load(tmp_path)
     assert loaded.predict(LINES, search=Search(beam_size=2)) == translator.predict(LINES, search=Search(beam_size=2))
@@ -137,7 +137,7 @@ def test_resuming_is_as_never_having_stopped(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(RunError, match="already holds a run"):
         Translator(**TINY).fit(pairs, folder=cut, progress=False)
     with pytest.raises(RunError, match="cannot resume with other hidden_size"):
-        Translator(**TINY | {"hidden_size": 18}).fit(make_pairs(seed=1), folder=cut, resume=True, progress=False)
+        Translator(**{**TINY, "hidden_size": 18}).fit(make_pairs(seed=1), folder=cut, resume=True, progress=False)
     Translator(**TINY).fit(pairs, folder=cut, resume=True, progress=False)
     assert same_weights(whole, cut)
     assert (whole / "log.csv").read_text() == (cut / "log.csv").read_text()
@@ -148,7 +148,7 @@ def test_resuming_is_as_never_having_stopped(tmp_path: Path, monkeypatch: pytest
 def test_what_is_left_out_is_said(caplog: pytest.LogCaptureFixture):
     source, target = make_pairs()
     source[0], target[1], source[2] = "", " ", "eins " * 40
-    translator = Translator(**TINY | {"max_steps": 1})
+    translator = Translator(**{**TINY, "max_steps": 1})
     with caplog.at_level(logging.WARNING, "recurra"):
         translator.fit(source, target, validation=(source[5:], target[5:]), progress=False)
         found = translator.predict(["eins " * 50_000, "eins"], search=Search(beam_size=1))
@@ -174,7 +174,7 @@ def test_data_that_cannot_be_learned_from():
         translator.fit(make_pairs(), resume=True)
     with pytest.raises(RunError, match="not fitted"):
         translator.predict(["eins"])
-    assert Translator(**TINY | {"max_steps": 1}).fit((["eins"], ["one"]), progress=False).predict(["eins"])
+    assert Translator(**{**TINY, "max_steps": 1}).fit((["eins"], ["one"]), progress=False).predict(["eins"])
 
 
 def test_wrong_calls_are_named(translator: Translator):

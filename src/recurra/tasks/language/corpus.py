@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -136,13 +137,15 @@ class LanguageLearned(Learned):
     Attributes:
         tokens: how text is cut.
         parts: the texts: "train", "validation" and, perhaps, "test".
+        cutoffs: of the adaptive softmax: which tokens its head and each of its tails stand for.
     """
 
     tokens: "Tokenization"
     parts: "dict[str, EncodedText]"
+    cutoffs: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, tokens: "Tokenization", corpus: Corpus) -> Self:
+    def of(cls, tokens: "Tokenization", corpus: Corpus, cutoffs: tuple[int, ...]) -> Self:
         """Cut texts into tokens.
 
         Raises:
@@ -152,12 +155,13 @@ class LanguageLearned(Learned):
         for part, text in parts.items():
             if len(text.codes) < 2:
                 raise DataError(f"{corpus.source}: the {part} text has {len(text.codes)} tokens, expected at least 2")
-        return cls(tokens, parts)
+        return cls(tokens, parts, cutoffs)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "tokens": self.tokens.to_json(),
             "texts": {part: {"tokens": len(text.codes), **text.counts} for part, text in self.parts.items()},
+            "cutoffs": list(self.cutoffs),
         }
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -177,8 +181,15 @@ class LanguageLearned(Learned):
         for part, counts in values["texts"].items():
             sizes = {name: value for name, value in counts.items() if name != "tokens"}
             parts[part] = EncodedText(tensors[part].to(torch.int64), **sizes)
-        return cls(tokenization_from_json(values["tokens"]), parts)
+        return cls(tokenization_from_json(values["tokens"]), parts, tuple(values["cutoffs"]))
 
     def rows(self) -> dict[str, list[Any]]:
-        symbols = self.tokens.to_json().get("symbols")
-        return {} if symbols is None else {"embedding.weight": list(symbols)}
+        names: list[Any] = list(self.tokens.names())
+        rows = {"embedding.weight": names, "weight": names, "bias": names}
+        if self.cutoffs:
+            ends = [*self.cutoffs, len(names)]
+            tails = [names[start:end] for start, end in pairwise(ends)]
+            # The head has a row for each tail, which stands for all tokens in it.
+            rows["adaptive.head.weight"] = names[: ends[0]] + [tuple(tail) for tail in tails]
+            rows |= {f"adaptive.tail.{index}.1.weight": tail for index, tail in enumerate(tails)}
+        return rows

@@ -147,7 +147,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
         corpus = training if validation is None else training.validated_on(validation)
         tokens = learn_tokens(corpus.texts["train"], self.tokens, self.vocabulary_size, self.min_count)
-        return LanguageLearned.of(tokens, corpus)
+        return LanguageLearned.of(tokens, corpus, self.cutoffs)
 
     def network(self, learned: LanguageLearned) -> "RecurrentLanguageModel":
         from recurra.cells import find_cell

@@ -57,6 +57,10 @@ class SubwordTokens(Tokenization):
     def spell(self, code: int, previous: int) -> bytes:
         return self.subwords.spell(code)
 
+    def names(self) -> list[bytes]:
+        # A byte piece is spelled as the piece of the same character.
+        return [piece.encode() for piece in self.subwords.pieces(range(len(self)))]
+
     def find_unknown(self, text: str) -> tuple[str, int] | None:
         return None
 

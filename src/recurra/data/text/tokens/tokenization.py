@@ -85,6 +85,10 @@ class Tokenization(ABC):
         """The text of each token, as `speller` returns it. The first token begins a line."""
         return list(map(self.speller(), codes))
 
+    def names(self) -> list[bytes]:
+        """The names of all tokens (V), by id. No two tokens of a vocabulary have the same name."""
+        return [self.spell(code, self.line_end) for code in range(len(self))]
+
     def speller(self, previous: int | None = None) -> Callable[[int], str]:
         """A function that converts one token after another to text.
 
