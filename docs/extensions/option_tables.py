@@ -10,7 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import recurra.tasks  # noqa: F401 - registers the tasks
 from recurra.options import Setting
-from recurra.task import find_task
+from recurra.task import Estimator, find_task
 from recurra.task.verbs import command_settings, train_settings, verbs_of
 
 _HEADINGS = ("option", "default", "allowed", "meaning")
@@ -18,7 +18,7 @@ _WIDTHS = (26, 14, 25, 35)
 
 
 class TrainOptions(SphinxDirective):
-    """Every option of `recurra train TASK`, a table for each group of the command line's help."""
+    """Every option of `recurra train TASK`, a table for each group: those of the task, then those of any training."""
 
     required_arguments = 1
 
@@ -26,9 +26,10 @@ class TrainOptions(SphinxDirective):
         groups: dict[str, list[Setting]] = {}
         for setting in train_settings(find_task(self.arguments[0])).values():
             groups.setdefault(setting.option.group, []).append(setting)
+        shared = {setting.option.group for setting in Estimator.settings().values()}
         found: list[nodes.Node] = []
-        for group, settings in groups.items():
-            found += [nodes.rubric(text=group.capitalize()), _table(settings)]
+        for group in sorted(groups, key=shared.__contains__):
+            found += [nodes.rubric(text=group.capitalize()), _table(groups[group])]
         return found
 
 
