@@ -1,5 +1,6 @@
 # make demo: set up, train a forecaster on bundled real data, show its backtest and pictures.
 # make test: set up, run the tests.
+# make docs: set up, build the documentation into build/docs.
 # make bench: set up, measure the kernels against torch on this machine.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ PYTHON ?= python3
 DEMO_OUT ?= runs/demo
 BENCH_OUT ?= runs/bench
 
-.PHONY: demo test test-slow lint lint-cpp format-cpp bench sanitize sanitize-selected clean setup
+.PHONY: demo test test-slow lint lint-cpp docs format-cpp bench sanitize sanitize-selected clean setup
 
 setup: $(VENV)/.installed
 
@@ -44,6 +45,10 @@ lint-cpp:
 
 format-cpp:
 	clang-format -i $(CPP)
+
+# Needs no network. A warning, such as a link to a page or a heading that does not exist, is an error.
+docs: setup
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet -d build/docs.doctrees docs build/docs
 
 bench: setup
 	$(BIN)/python -m benchmarks all --out $(BENCH_OUT)

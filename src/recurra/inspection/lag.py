@@ -36,7 +36,7 @@ class LagCurve:
 
 @dataclass(frozen=True)
 class GradientByLag:
-    """`LagCurve`s of all layers and parts.
+    """The `LagCurve` of every layer and part.
 
     Attributes:
         curves: by layer, then by part; the whole state last.

@@ -23,7 +23,7 @@ class ActivationPenalties:
     or the end of a packed sequence, and changes across a reset, do not count. As in the authors' code these are means
     of squares, where the paper writes norms.
 
-    In use:
+    In use::
 
         with penalties:
             output, state = module(inputs)
