@@ -15,7 +15,7 @@ from recurra.training.clipping import Clipping, ZScoreClipping, make_clipping
 from recurra.training.settings import CLIPPINGS, TrainingSettings
 
 
-def clipping(kind: str, **options: Any) -> Clipping:
+def clipping(kind: Any, **options: Any) -> Clipping:
     return make_clipping(TrainingSettings(clipping=kind, **options))
 
 

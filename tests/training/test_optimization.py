@@ -85,7 +85,7 @@ def assert_resumed_is_straight(settings: TrainingSettings, dtype: torch.dtype = 
     {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "warmup_steps": [0, 4, 12]},
     where=lambda optimizer, schedule, warmup_steps: not warmup_steps or schedule in WITH_WARMUP,
 )
-def test_resumed_is_straight(optimizer: str, schedule: str, warmup_steps: int) -> None:
+def test_resumed_is_straight(optimizer: Any, schedule: Any, warmup_steps: int) -> None:
     assert_resumed_is_straight(
         TrainingSettings(
             max_steps=16,
@@ -99,7 +99,7 @@ def test_resumed_is_straight(optimizer: str, schedule: str, warmup_steps: int) -
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_resumed_is_straight_in_other_types(optimizer: str) -> None:
+def test_resumed_is_straight_in_other_types(optimizer: Any) -> None:
     for dtype in (torch.float64, torch.bfloat16):
         assert_resumed_is_straight(TrainingSettings(max_steps=16, optimizer=optimizer, learning_rate=1.0), dtype)
 
@@ -122,7 +122,7 @@ def test_momentum_and_betas_reach_the_optimizer(options: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_is_of_that_class_with_these_rates(name: str) -> None:
+def test_an_optimizer_is_of_that_class_with_these_rates(name: Any) -> None:
     optimizer = make_optimizer(TrainingSettings(optimizer=name, learning_rate=0.3, weight_decay=0.2), Quadratic())
     assert type(optimizer) is getattr(torch.optim, name)
     assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(0.3, 0.2), (0.3, 0.0)]
@@ -175,7 +175,7 @@ def test_only_what_requires_a_gradient_is_held() -> None:
         make_optimizer(TrainingSettings(), module)
 
 
-def rates(name: str, max_steps: int, warmup_steps: int = 0) -> list[float]:
+def rates(name: Any, max_steps: int, warmup_steps: int = 0) -> list[float]:
     """The learning rate of each step, and the one after the last."""
     settings = TrainingSettings(
         max_steps=max_steps, optimizer="SGD", learning_rate=0.1, schedule=name, warmup_steps=warmup_steps

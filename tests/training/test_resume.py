@@ -182,15 +182,13 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
 
 
 def test_the_settings_of_a_file_may_hold_tuples(tmp_path: Path) -> None:
-    from dataclasses import dataclass
-
     from small_task import QUICK
 
+    from recurra.options import option
     from recurra.training import Trainer, TrainingSettings
 
-    @dataclass(frozen=True, kw_only=True)
     class Wider(TrainingSettings):
-        levels: tuple[float, ...] = (0.1, 0.5)
+        levels: tuple[float, ...] = option(default=(0.1, 0.5))
 
     def trainer(levels: tuple[float, ...]) -> Trainer:
         settings = Wider(**QUICK, levels=levels)

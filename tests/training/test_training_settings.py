@@ -1,7 +1,6 @@
 """The settings of training name what is wrong with them."""
 
 import math
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -46,13 +45,13 @@ RATES = [
 @pytest.mark.parametrize("name", RATES)
 def test_rates_are_numbers(name: str) -> None:
     for value in (-1e-9, math.nan, math.inf, "0.1", None, True):
-        with pytest.raises(ParameterError, match=f"^{name}: expected .* 0, got {value!r}"):
+        with pytest.raises(ParameterError, match=f"^{name}: expected .* 0.*, got {value!r}"):
             make(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "clip_value", "clip_factor", "clip_zscore"])
 def test_some_rates_are_not_zero(name: str) -> None:
-    with pytest.raises(ParameterError, match=f"^{name}: expected a positive number, got 0"):
+    with pytest.raises(ParameterError, match=f"^{name}: expected a number above 0, got 0"):
         make(**{name: 0})
 
 
@@ -64,27 +63,29 @@ def test_a_percentile_is_at_most_a_hundred() -> None:
 @pytest.mark.parametrize("name", ["averaging", "momentum"])
 def test_a_decay_is_a_probability(name: str) -> None:
     for value in (-0.1, 1.1, math.nan, "0.9"):
-        with pytest.raises(ParameterError, match=f"^{name}: expected a number from 0 to 1, got {value!r}"):
+        with pytest.raises(
+            ParameterError, match=f"^{name}: expected a number of at least 0 and below 1, got {value!r}"
+        ):
             make(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["averaging", "momentum"])
 def test_a_decay_is_below_one(name: str) -> None:
-    with pytest.raises(ParameterError, match=f"^{name}: expected a number less than 1, got 1"):
+    with pytest.raises(ParameterError, match=f"^{name}: expected .* below 1, got 1"):
         make(**{name: 1.0})
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (0.9, "two numbers"),
-        ((0.9,), "two numbers"),
-        ((0.9, 1.0), "a number less than 1"),
-        ((-1, 0.9), "a number from 0 to 1"),
+        (0.9, "2 values"),
+        ((0.9,), "2 values"),
+        ((0.9, 1.0), "2 values, each .* below 1"),
+        ((-1, 0.9), "2 values, each .* at least 0"),
     ],
 )
 def test_betas_are_two_decays(value: Any, expected: str) -> None:
-    with pytest.raises(ParameterError, match=f"^betas: expected {expected}, got"):
+    with pytest.raises(ParameterError, match=f"^betas: expected {expected}.*, got"):
         TrainingSettings(betas=value)
 
 
@@ -155,6 +156,4 @@ def test_what_is_at_the_edge_is_accepted() -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    assert TrainingSettings.__doc__
-    for field in fields(TrainingSettings):
-        assert f"\n        {field.name}: " in TrainingSettings.__doc__, field.name
+    assert not [name for name, setting in TrainingSettings.settings().items() if len(setting.option.help.split()) < 2]

@@ -10,7 +10,7 @@ from recurra.errors import MissingExtraError, ParameterError, RunError
 from recurra.files import prepare_folder
 from recurra.options import Options, option
 from recurra.task.learned import Learned
-from recurra.training.options import TrainingOptions
+from recurra.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,7 +52,7 @@ def _check_device(name: str, value: str) -> None:
         raise ParameterError(name, "'auto', 'cpu' or 'cuda'", value)
 
 
-class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
+class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     """What is fitted to data, and saved and loaded as a run.
 
     A task derives one class, under the decorator `task`. Its fields are its options. It states what its messages call
@@ -188,7 +188,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
             RunError: `folder` already holds a run, or none to resume.
             TrainingInterruptedError: on Ctrl-C, after the current step was finished and saved.
         """
-        from recurra.training import Trainer, TrainingSettings, processes
+        from recurra.training import Trainer, processes
         from recurra.training.device import check_device
         from recurra.training.picture import draw_training
 
@@ -225,7 +225,7 @@ class Estimator(TrainingOptions, Generic[DataT, LearnedT, NetworkT]):
             fitted.network,
             objective.loss,
             objective.batches,
-            TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.__dataclass_fields__}),
+            TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.settings()}),
             objective.validate,
             path,
             tensorboard,

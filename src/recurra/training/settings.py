@@ -1,18 +1,19 @@
-"""How to train, as values."""
+"""How to train, as options."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Literal, get_args
 
 from recurra.errors import ParameterError
-from recurra.shapes import check_positive, check_probability
+from recurra.options import Options, option
 
 __all__ = ["CLIPPINGS", "OPTIMIZERS", "PRECISIONS", "SCHEDULES", "TrainingSettings"]
 
+_WITH_BETAS = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax")
+_WITH_MOMENTUM = ("RMSprop", "SGD")
+_BETAS = (0.9, 0.999)
+
 # Not LBFGS, which evaluates the loss several times a step, nor Rprop, which needs the gradient of all data, nor
 # SparseAdam and Muon, which are for some parameters only.
-OPTIMIZERS = (
+Optimizer = Literal[
     "Adam",
     "AdamW",
     "NAdam",
@@ -24,192 +25,153 @@ OPTIMIZERS = (
     "ASGD",
     "RMSprop",
     "SGD",
-)
-SCHEDULES = ("constant", "OneCycleLR", "CosineAnnealingLR", "LinearLR", "ReduceLROnPlateau")
-CLIPPINGS = ("none", "norm", "value", "adaptive", "percentile", "zscore")
-PRECISIONS = ("float32", "bfloat16", "float16")
+]
+Schedule = Literal["constant", "OneCycleLR", "CosineAnnealingLR", "LinearLR", "ReduceLROnPlateau"]
+Clipping = Literal["none", "norm", "value", "adaptive", "percentile", "zscore"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
-_WITH_BETAS = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax")
-_WITH_MOMENTUM = ("RMSprop", "SGD")
-_BETAS = (0.9, 0.999)
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+CLIPPINGS: tuple[Clipping, ...] = get_args(Clipping)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How to train.
+class TrainingSettings(Options):
+    """How to train: the length of training, the optimiser, its schedule, clipping, averaging and validation."""
 
-    Args:
-        max_steps: optimiser steps at most.
-        optimizer: a name of torch.optim.
-        learning_rate: the highest, where a schedule varies it.
-        momentum: of SGD and RMSprop, in [0, 1).
-        betas: of Adam and its kin, each in [0, 1): the decay of the running mean of gradients, and of their squares.
-        weight_decay: as the optimiser defines it; biases, scales of normalisation and per-unit parameters are spared.
-        schedule: "constant", or a name of torch.optim.lr_scheduler.
-        warmup_steps: steps over which the learning rate rises in a line, before the schedule begins; 0 for none.
-            OneCycleLR warms up by itself, and ReduceLROnPlateau takes none.
-        clipping: of gradients: "none", by their global "norm", by "value", "adaptive" to each unit's weights (AGC), by
-            a running "percentile" of the norm (AutoClip) or by its "zscore" (ZClip).
-        max_grad_norm: gradients are scaled down to this global norm (clipping "norm"); 0 for no limit.
-        clip_value: gradients are cut to plus and minus this (clipping "value").
-        clip_factor: the norm of a unit's gradient over that of its weights, at most (clipping "adaptive").
-        clip_percentile: of the norms so far, 0 to 100, to which gradients are scaled down (clipping "percentile").
-        clip_zscore: standard deviations over the mean above which a norm is a spike (clipping "zscore").
-        accumulation: batches whose gradients make one step together.
-        max_skipped: steps in a row whose loss or gradient is not finite, skipped before training stops; 0 to stop at
-            the first.
-        averaging: decay of the exponential moving average of the weights, in [0, 1); the averaged weights are
-            validated and kept. 0 for none.
-        triggered_averaging: n of NT-ASGD (Merity et al. 2017): from a validation loss worse than the best of those more
-            than n validations back, the mean of the weights of every further step is validated and kept; 0 for never.
-            Needs averaging 0.
-        activation_penalty: weight of the squared outputs of the last recurrent layer in the loss (activation
-            regularisation).
-        temporal_activation_penalty: weight of their squared changes from step to step (temporal activation
-            regularisation).
-        precision: "float32", or "bfloat16" or "float16" for mixed precision.
-        compile: compile the module with torch.compile.
-        validate_every: steps between validations.
-        patience: validations without a better loss after which training stops; 0 to never stop early.
-        keep: latest checkpoints to keep, beside the best.
-        health_every: steps between the figures of gradient health in the log; 0 for never.
-        seed: of every generator.
+    max_steps: int = option(default=1000, at_least=1, help="optimiser steps at most", group="training", main=True)
+    optimizer: Optimizer = option(default="AdamW", help="name of an optimiser of torch.optim", group="training")
+    learning_rate: float = option(
+        default=2e-3, above=0, help="highest learning rate, where a schedule varies it", group="training", main=True
+    )
+    momentum: float = option(default=0.0, at_least=0, below=1, help="momentum of SGD and RMSprop", group="training")
+    betas: tuple[float, float] = option(
+        default=_BETAS,
+        at_least=0,
+        below=1,
+        help="decay of the running means of gradients and of their squares, for Adam and its variants",
+        group="training",
+    )
+    weight_decay: float = option(
+        default=0.0,
+        at_least=0,
+        help="weight decay, not applied to biases, scales of normalisation and per-unit parameters",
+        group="training",
+    )
+    schedule: Schedule = option(
+        default="OneCycleLR", help='"constant", or the name of a schedule of torch.optim.lr_scheduler', group="training"
+    )
+    warmup_steps: int = option(
+        default=0,
+        at_least=0,
+        help="steps over which the learning rate rises linearly before the schedule begins",
+        group="training",
+    )
+    clipping: Clipping = option(
+        default="norm",
+        help="gradient clipping: by global norm, by value, adaptive to each unit's weights (AGC), by a running "
+        "percentile of the norm (AutoClip) or by its z-score (ZClip)",
+        group="clipping",
+    )
+    max_grad_norm: float = option(
+        default=1.0,
+        at_least=0,
+        help='global norm that gradients are scaled down to (clipping "norm"); 0: no limit',
+        group="clipping",
+    )
+    clip_value: float = option(
+        default=1.0, above=0, help='largest absolute value of a gradient (clipping "value")', group="clipping"
+    )
+    clip_factor: float = option(
+        default=0.01,
+        above=0,
+        help='largest ratio of the norm of a unit\'s gradient to that of its weights (clipping "adaptive")',
+        group="clipping",
+    )
+    clip_percentile: float = option(
+        default=10.0,
+        at_least=0,
+        at_most=100,
+        help='percentile of past norms that gradients are scaled down to (clipping "percentile")',
+        group="clipping",
+    )
+    clip_zscore: float = option(
+        default=2.5,
+        above=0,
+        help='standard deviations above the mean that make a norm a spike (clipping "zscore")',
+        group="clipping",
+    )
+    accumulation: int = option(default=1, at_least=1, help="batches whose gradients make one step", group="training")
+    max_skipped: int = option(
+        default=10,
+        at_least=0,
+        help="consecutive steps with a loss or gradient that is not finite that are skipped before training stops",
+        group="training",
+    )
+    averaging: float = option(
+        default=0.99,
+        at_least=0,
+        below=1,
+        help="decay of the exponential moving average of the weights, which is validated and saved; 0: no average",
+        group="averaging",
+    )
+    triggered_averaging: int = option(
+        default=0,
+        at_least=0,
+        help="n of NT-ASGD (Merity et al. 2017): the weights are averaged once the validation loss is worse than the "
+        "best one more than n validations before; 0: never",
+        group="averaging",
+    )
+    activation_penalty: float = option(
+        default=0.0,
+        at_least=0,
+        help="weight in the loss of the squared outputs of the last recurrent layer",
+        group="training",
+    )
+    temporal_activation_penalty: float = option(
+        default=0.0,
+        at_least=0,
+        help="weight in the loss of the squared changes of these outputs from step to step",
+        group="training",
+    )
+    precision: Precision = option(
+        default="float32", help="float32, or bfloat16 or float16 for mixed precision", group="training"
+    )
+    compile: bool = option(default=False, help="compile the network with torch.compile", group="training")
+    validate_every: int = option(default=100, at_least=1, help="steps between validations", group="validation")
+    patience: int = option(
+        default=0,
+        at_least=0,
+        help="validations without a better loss after which training stops; 0: training never stops early",
+        group="validation",
+    )
+    keep: int = option(
+        default=2, at_least=1, help="latest checkpoints that are kept, beside the best", group="validation"
+    )
+    health_every: int = option(
+        default=10,
+        at_least=0,
+        help="steps between the figures of gradient health in the log; 0: none",
+        group="training",
+    )
+    seed: int = option(default=0, at_least=0, help="seed of every random generator", group="training", main=True)
 
-    Raises:
-        ParameterError: for a value out of its range, or one that another makes useless.
-    """
-
-    max_steps: int = 1000
-    optimizer: str = "AdamW"
-    learning_rate: float = 2e-3
-    momentum: float = 0.0
-    betas: tuple[float, float] = _BETAS
-    weight_decay: float = 0.0
-    schedule: str = "OneCycleLR"
-    warmup_steps: int = 0
-    clipping: str = "norm"
-    max_grad_norm: float = 1.0
-    clip_value: float = 1.0
-    clip_factor: float = 0.01
-    clip_percentile: float = 10.0
-    clip_zscore: float = 2.5
-    accumulation: int = 1
-    max_skipped: int = 10
-    averaging: float = 0.99
-    triggered_averaging: int = 0
-    activation_penalty: float = 0.0
-    temporal_activation_penalty: float = 0.0
-    precision: str = "float32"
-    compile: bool = False
-    validate_every: int = 100
-    patience: int = 0
-    keep: int = 2
-    health_every: int = 10
-    seed: int = 0
-
-    def __init_subclass__(cls) -> None:
-        """Add these settings to the docstring of a task's, which command lines take their help from."""
-        super().__init_subclass__()
-        own, raises, rest = (cls.__doc__ or "").partition("\n\n    Raises:")
-        cls.__doc__ = own.rstrip() + _ARGUMENTS + raises + rest
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any], hint: str = "") -> Self:
-        """Settings from options by name.
-
-        Raises:
-            ParameterError: for an option that is none of these settings, with the hint, or a value out of its range.
-        """
-        unknown = sorted(set(options) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ParameterError(
-                "options", f"names among {', '.join(cls.__dataclass_fields__)}", ", ".join(unknown), hint
-            )
-        return cls(**options)
-
-    def __post_init__(self) -> None:
-        for name in ("max_steps", "validate_every", "accumulation", "keep"):
-            check_positive(name, getattr(self, name))
-        for name in ("patience", "seed", "warmup_steps", "max_skipped", "triggered_averaging", "health_every"):
-            check_positive(name, getattr(self, name), at_least=0)
-        for name in ("weight_decay", "max_grad_norm", "activation_penalty", "temporal_activation_penalty"):
-            _check_number(name, getattr(self, name))
-        for name in ("learning_rate", "clip_value", "clip_factor", "clip_zscore"):
-            _check_number(name, getattr(self, name))
-            if getattr(self, name) == 0:
-                raise ParameterError(name, "a positive number", getattr(self, name))
-        _check_number("clip_percentile", self.clip_percentile)
-        if self.clip_percentile > 100:
-            raise ParameterError("clip_percentile", "a number from 0 to 100", self.clip_percentile)
-        for name in ("averaging", "momentum"):
-            _check_decay(name, getattr(self, name))
-        if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
-            raise ParameterError("betas", "two numbers", self.betas)
-        for beta in self.betas:
-            _check_decay("betas", beta)
-        object.__setattr__(self, "betas", tuple(self.betas))  # a file and the command line give a list
-        for name, choices in (
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("clipping", CLIPPINGS),
-            ("precision", PRECISIONS),
-        ):
-            if getattr(self, name) not in choices:
-                raise ParameterError(name, f"one of {', '.join(choices)}", getattr(self, name))
-        if not isinstance(self.compile, bool):
-            raise ParameterError("compile", "True or False", self.compile)
-        self._check_together()
-
-    def _check_together(self) -> None:
-        """Refuse what another setting makes useless, so that nothing asked for is ignored."""
+    def check(self) -> None:
+        """Refuse an option that another makes useless: no option is ignored silently."""
         if self.momentum and self.optimizer not in _WITH_MOMENTUM:
-            raise ParameterError(
-                "momentum",
-                f"0 with {self.optimizer}",
-                self.momentum,
-                f"{' and '.join(_WITH_MOMENTUM)} have a momentum.",
-            )
+            hint = f"{' and '.join(_WITH_MOMENTUM)} have a momentum."
+            raise ParameterError("momentum", f"0 with {self.optimizer}", self.momentum, hint)
         if self.betas != _BETAS and self.optimizer not in _WITH_BETAS:
-            raise ParameterError(
-                "betas",
-                f"the default with {self.optimizer}, which has none",
-                self.betas,
-                f"{', '.join(_WITH_BETAS)} have betas.",
-            )
+            expected = f"the default with {self.optimizer}, which has none"
+            raise ParameterError("betas", expected, self.betas, f"{', '.join(_WITH_BETAS)} have betas.")
         if self.warmup_steps and self.schedule == "OneCycleLR":
-            raise ParameterError(
-                "warmup_steps",
-                "0 with OneCycleLR, which warms up itself",
-                self.warmup_steps,
-                "Or choose another schedule.",
-            )
+            expected = "0 with OneCycleLR, which warms up itself"
+            raise ParameterError("warmup_steps", expected, self.warmup_steps, "Or choose another schedule.")
         if self.warmup_steps and self.schedule == "ReduceLROnPlateau":
-            raise ParameterError(
-                "warmup_steps",
-                "0 with ReduceLROnPlateau, which moves at validations only",
-                self.warmup_steps,
-                "Or choose another schedule.",
-            )
+            expected = "0 with ReduceLROnPlateau, which changes the rate at validations only"
+            raise ParameterError("warmup_steps", expected, self.warmup_steps, "Or choose another schedule.")
         if self.warmup_steps >= self.max_steps:
             raise ParameterError("warmup_steps", f"less than max_steps = {self.max_steps}", self.warmup_steps)
         if self.triggered_averaging and self.averaging:
-            raise ParameterError(
-                "triggered_averaging",
-                f"0 with averaging = {self.averaging}",
-                self.triggered_averaging,
-                "Set averaging to 0.",
-            )
-
-
-def _check_number(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ParameterError(name, "a number not below 0", value)
-
-
-def _check_decay(name: str, value: float) -> None:
-    check_probability(name, value)
-    if value == 1:
-        raise ParameterError(name, "a number less than 1", value)
-
-
-_ARGUMENTS = (TrainingSettings.__doc__ or "").partition("Args:")[2].partition("\n\n    Raises:")[0]
+            expected = f"0 with averaging = {self.averaging}"
+            raise ParameterError("triggered_averaging", expected, self.triggered_averaging, "Set averaging to 0.")
