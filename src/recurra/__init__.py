@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         accelerate,
         restore,
     )
+    from recurra.tasks import load
     from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
@@ -54,6 +55,7 @@ __all__ = [
     "inspection",
     "kernels",
     "layers",
+    "load",
     "models",
     "ops",
     "restore",
@@ -69,6 +71,7 @@ _NAMES = {
     "Tagger": "recurra.tasks.tag",
     "LanguageModel": "recurra.tasks.language",
     "compile_cell": "recurra.kernels",
+    "load": "recurra.tasks",
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),

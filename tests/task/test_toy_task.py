@@ -12,6 +12,7 @@ import pytest
 from sklearn.base import clone
 from toy import Toy
 
+import recurra
 from recurra.cli.main import main
 from recurra.errors import ParameterError, RunError
 from recurra.training import load_checkpoint, read_run
@@ -52,6 +53,9 @@ def test_it_is_fitted_saved_and_loaded(tmp_path: Path) -> None:
     toy = Toy(max_steps=5).fit(ROWS)
     toy.save(tmp_path / "run")
     assert Toy.load(tmp_path / "run").predict(ROWS) == toy.predict(ROWS)
+    assert isinstance(recurra.load(tmp_path / "run"), Toy)
+    with pytest.raises(RunError, match="not a run"):
+        recurra.load(tmp_path)
     assert np.isclose(toy.score(ROWS), -toy.evaluate(ROWS).scores["MSE"])
     assert repr(toy) == "Toy(max_steps=5)"
 

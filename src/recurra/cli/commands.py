@@ -171,8 +171,8 @@ def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
 def _check_required(settings: dict[str, Setting], values: dict[str, Any]) -> None:
     for name, setting in settings.items():
         if setting.default is MISSING and name not in values:
-            expected = "a file" if name == "data" else setting.expected
-            raise ParameterError(name, expected, "nothing", f"As in: --{name.replace('_', '-')} VALUE")
+            expected, value = ("a file", "FILE") if name == "data" else (setting.expected, "VALUE")
+            raise ParameterError(name, expected, "nothing", f"As in: --{name.replace('_', '-')} {value}")
 
 
 def _summary(kind: type[AnyEstimator]) -> str:

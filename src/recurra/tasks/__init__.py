@@ -1,8 +1,8 @@
 """The tasks, a folder each; they do not import each other."""
 
-from recurra.task.registry import register_places
+from recurra.task.registry import load, register_places
 
-__all__ = ["TASKS"]
+__all__ = ["TASKS", "load"]
 
 TASKS = {
     "classify": "recurra.tasks.classify.classifier:Classifier",

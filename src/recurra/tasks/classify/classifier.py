@@ -7,6 +7,7 @@ from recurra.data.labelled.reading import ItemReading
 from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
+from recurra.task.checks import check_cell
 from recurra.tasks.classify.learned import ClassifierLearned, LabelSet
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
@@ -23,12 +24,6 @@ __all__ = ["Classifier"]
 
 _LABELS_DESCRIBED = 6
 _LABEL = Option(help="label whose log-odds are attributed; by default the likeliest")
-
-
-def _check_cell(name: str, value: str) -> None:
-    from recurra.cells import find_cell
-
-    find_cell(value)
 
 
 def _check_pooling(name: str, value: tuple[str, ...]) -> None:
@@ -63,7 +58,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     learned_class = ClassifierLearned
 
     cell: str = option(
-        default="lstm", check=_check_cell, help="name of a cell, or module:Class of your own", group="network"
+        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
     hidden_size: int = option(

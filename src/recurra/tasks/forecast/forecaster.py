@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.errors import ParameterError
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
+from recurra.task.checks import check_cell
 from recurra.tasks.forecast.learned import ForecastLearned
 
 # Modules that need torch, numpy or polars are imported inside the hooks: the command line's help does without.
@@ -19,12 +20,6 @@ __all__ = ["ForecastReading", "Forecaster"]
 
 _DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _SERIES_PLOTTED = 4
-
-
-def _check_cell(name: str, value: str) -> None:
-    from recurra.cells import find_cell
-
-    find_cell(value)
 
 
 def _check_seasons(name: str, value: tuple[int, ...]) -> None:
@@ -112,7 +107,7 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         main=True,
     )
     cell: str = option(
-        default="lstm", check=_check_cell, help="name of a cell, or module:Class of your own", group="network"
+        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
     hidden_size: int = option(default=96, at_least=1, help="units of each layer", group="network", main=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
+from recurra.task.checks import check_cell
 from recurra.tasks.translate.data import SentencePairs, Vocabularies, read_pairs
 from recurra.tasks.translate.search import Search
 
@@ -21,12 +22,6 @@ __all__ = ["Translator"]
 
 _SEARCH = Search()
 _ENSEMBLE = Option(help="other runs, separated by commas, whose probabilities are averaged with this run's")
-
-
-def _check_cell(name: str, value: str) -> None:
-    from recurra.cells import find_cell
-
-    find_cell(value)
 
 
 @task("translate")
@@ -52,7 +47,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     )
     joint_vocabulary: bool = option(default=True, help="one vocabulary for both languages", group="vocabulary")
     cell: str = option(
-        default="lstm", check=_check_cell, help="name of a cell, or module:Class of your own", group="network"
+        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
     num_layers: int = option(default=1, at_least=1, help="layers of encoder and decoder", group="network", main=True)
     hidden_size: int = option(
