@@ -46,10 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, arguments: list[str]) -> int:
     if command not in _helps():
         raise ParameterError("command", f"one of {', '.join(_helps())}", command, closest(command, list(_helps())))
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # OpenMP's threads spin at barriers for whatever core another process holds: with two busy processes
-        # beside it, training took ten times as long. Read when torch is first imported.
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     match command:
         case "train":
             return commands.train(arguments)

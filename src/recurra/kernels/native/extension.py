@@ -8,12 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from recurra.cells import Cell
 from recurra.codegen import compile_library, digest, mixes_units, saved_for_backward, shares_gradient, trace
 from recurra.errors import CellError, CompilerError, ParameterError
 from recurra.kernels.native.build import check_build
+from recurra.openmp import torch_openmp
 
 try:
     import recurra._native as _native  # pyright: ignore[reportMissingImports]
@@ -106,12 +105,10 @@ def parallel() -> int:
     """Address of the function that runs threads, on torch's own OpenMP runtime where it has one."""
     native = _native
     assert native is not None
-    try:
-        # A name is looked up in torch's library and then in those it is linked against: its runtime, no other's.
-        linked = ctypes.CDLL(str(torch._C.__file__))
-        functions = (linked.GOMP_parallel, linked.omp_get_thread_num, linked.omp_get_num_threads)
-    except (OSError, AttributeError):
+    linked = torch_openmp()
+    if linked is None:
         return native.parallel()
+    functions = (linked.GOMP_parallel, linked.omp_get_thread_num, linked.omp_get_num_threads)
     native.use_openmp(*(ctypes.cast(function, ctypes.c_void_p).value for function in functions))
     # The runtime's threads do not survive a fork, and it would wait for them forever; plain threads serve there.
     os.register_at_fork(after_in_child=lambda: native.use_openmp(0, 0, 0))
