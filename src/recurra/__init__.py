@@ -6,8 +6,10 @@ Public names load on first use, so that `import recurra` is quick.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from recurra.openmp import wait_briefly
+
 if TYPE_CHECKING:
-    from recurra import cells, codegen, data, errors, inspection, kernels, layers, models, ops, tasks, training
+    from recurra import cells, data, errors, inspection, models, ops, training
     from recurra.kernels import compile_cell
     from recurra.layers import (
         GRU,
@@ -48,18 +50,14 @@ __all__ = [
     "__version__",
     "accelerate",
     "cells",
-    "codegen",
     "compile_cell",
     "data",
     "errors",
     "inspection",
-    "kernels",
-    "layers",
     "load",
     "models",
     "ops",
     "restore",
-    "tasks",
     "training",
 ]
 
@@ -80,6 +78,8 @@ _NAMES = {
         "recurra.layers",
     ),
 }
+
+wait_briefly()
 
 
 def __getattr__(name: str) -> Any:
