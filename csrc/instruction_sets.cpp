@@ -16,4 +16,13 @@ std::vector<std::string> instruction_sets() {
   return found;
 }
 
+std::string processor_vendor() {
+#if defined(__x86_64__) || defined(_M_X64)
+  __builtin_cpu_init();
+  if (__builtin_cpu_is("intel")) return "intel";
+  if (__builtin_cpu_is("amd")) return "amd";
+#endif
+  return "other";
+}
+
 }  // namespace recurra

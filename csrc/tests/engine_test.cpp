@@ -9,6 +9,7 @@
 #include "../parallel.hpp"
 #include "plain.hpp"
 #include "plans.hpp"
+#include "products.hpp"
 
 namespace {
 
@@ -248,6 +249,7 @@ int main() {
   good &= check_threads<recurra::baseline::PeepholeLSTM, float>("PeepholeLSTM");
   good &= check_threads<recurra::baseline::IndRNNRelu, float>("IndRNNRelu");
   good &= recurra::check_plans();
+  good &= recurra::check_products();
   good &= all_taken();
   std::puts(good ? "the engine agrees with the plain loop" : "the engine FAILED");
   return good ? 0 : 1;

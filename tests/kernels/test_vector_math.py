@@ -285,7 +285,7 @@ def test_a_cell_s_update_computes_them(libraries: Callable[[str], ctypes.CDLL], 
     set_pointers(filled.initial, state)
     set_pointers(filled.final_state, final)
     launch(extension.best(Functions()).forward, filled, given)
-    functions = Engine(libraries(extension._instruction_set()))
+    functions = Engine(libraries(extension.instruction_set()))
     for name, part in zip(NAMES, final, strict=True):
         found, expected = part.numpy().reshape(-1), functions.compute(name, values)
         # Each of the two is within its bound of the truth.

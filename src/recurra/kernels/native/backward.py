@@ -11,6 +11,7 @@ from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import SINGLE, Arguments
 from recurra.kernels.native.call import new_call, pointer, set_pointers, sizes
 from recurra.kernels.native.forward import Kept
+from recurra.kernels.native.large_products import product
 from recurra.kernels.native.valid_steps import at_places, from_places
 
 __all__ = ["backward", "sums_over_rows"]
@@ -86,7 +87,7 @@ def backward(
     needed = [True] * (len(SINGLE) + 2 * len(a.state)) if needed is None else needed
     wants = dict(zip(SINGLE, needed, strict=False))
     if wants["inputs"]:
-        found["inputs"] = from_places(d_x @ a.weights.weight_ih, a.inputs, lengths)
+        found["inputs"] = from_places(product(d_x, a.weights.weight_ih), a.inputs, lengths)
     of_places = {"d_x": d_x, "d_u": d_u, "inputs": inputs} | (
         {} if d_projected is None else {"d_projected": d_projected}
     )
@@ -126,7 +127,7 @@ def _of_weights(
     found: dict[str, Tensor] = {}
     d_x, d_u = of_places["d_x"], of_places["d_u"]
     if wants["weight_ih"]:
-        found["weight_ih"] = d_x.T @ of_places["inputs"]
+        found["weight_ih"] = product(d_x.T, of_places["inputs"])
     if a.weights.bias_ih is not None:
         found["bias_ih"] = _or_sum(sums.get("bias_ih"), d_x)
     if a.weights.weight_hh is not None and wants["weight_hh"]:
@@ -135,7 +136,7 @@ def _of_weights(
     if a.weights.weight_hh is not None and a.weights.bias_hh is not None:
         found["bias_hh"] = _or_sum(sums.get("bias_hh"), d_u)
     if a.weights.weight_hr is not None:
-        found["weight_hr"] = of_places["d_projected"].T @ of_places["unprojected"]
+        found["weight_hr"] = product(of_places["d_projected"].T, of_places["unprojected"])
     if a.weights.bias_hr is not None:
         found["bias_hr"] = of_places["d_projected"].sum(0)
     return found
@@ -160,9 +161,9 @@ def _recurrent_gradient(cell: Cell, d_u: Tensor, of_places: dict[str, Tensor], a
     before, (hidden, _) = of_places["before"], sizes(cell, a)
     if cell.late_gates:
         early = (len(cell.gates) - len(cell.late_gates)) * hidden
-        return torch.cat([d_u[:, :early].T @ before, d_u[:, early:].T @ of_places["modulated"]])
+        return torch.cat([product(d_u[:, :early].T, before), product(d_u[:, early:].T, of_places["modulated"])])
     if cell.recurrence == "dense":
-        return d_u.T @ before
+        return product(d_u.T, before)
     return _blocks_gradient(d_u, before, len(cell.gates), cell.heads)
 
 
@@ -170,7 +171,7 @@ def _blocks_gradient(d_u: Tensor, before: Tensor, gates: int, heads: int) -> Ten
     """Of each gate and head, (G * H, K): small products of columns where they lie, without a copy."""
     size = before.shape[1] // heads
     if before.numel() * size < _FEW_PRODUCTS:
-        whole = (d_u.T @ before).view(gates, heads, size, heads, size)
+        whole = product(d_u.T, before).view(gates, heads, size, heads, size)
         return whole.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).reshape(-1, size)
     parts = zip(d_u.split(size, 1), before.split(size, 1) * gates, strict=True)
-    return torch.cat([d_part.T @ read for d_part, read in parts])
+    return torch.cat([product(d_part.T, read) for d_part, read in parts])

@@ -8,6 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from recurra.cells import Cell
 from recurra.codegen import compile_library, digest, mixes_units, saved_for_backward, shares_gradient, trace
 from recurra.errors import CellError, CompilerError, ParameterError
@@ -25,11 +28,14 @@ __all__ = [
     "best",
     "compile_cell",
     "compiled_cell",
+    "instruction_set",
     "instruction_sets",
     "is_installed",
+    "large_product",
     "obstacle",
     "parallel",
     "vector_bytes",
+    "vendor",
 ]
 
 _log = logging.getLogger("recurra.kernels")
@@ -97,7 +103,7 @@ def instruction_sets() -> tuple[str, ...]:
 
 def vector_bytes() -> int:
     """Width in bytes of the vectors that the engine uses on this machine."""
-    return _VECTOR_BYTES[_instruction_set()]
+    return _VECTOR_BYTES[instruction_set()]
 
 
 @cache
@@ -121,7 +127,7 @@ def obstacle(cell: Cell) -> str:
     if not is_installed():
         return "the C++ extension is not installed"
     try:
-        compiled_cell(cell, _instruction_set())
+        compiled_cell(cell, instruction_set())
     except (CellError, CompilerError) as error:
         return str(error)
     return ""
@@ -140,7 +146,7 @@ def compile_cell(cell: Cell) -> None:
         raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
     if not is_installed():
         raise CompilerError("the C++ extension is not installed; install without RECURRA_NO_EXTENSION")
-    compiled_cell(cell, _instruction_set())
+    compiled_cell(cell, instruction_set())
     obstacle.cache_clear()
 
 
@@ -173,6 +179,27 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
     )
 
 
+def vendor() -> str:
+    """Who made this processor: "intel", "amd" or "other"."""
+    return "other" if _native is None else _native.processor_vendor()
+
+
+def large_product(a: Tensor, b: Tensor, bias: Tensor | None, result: Tensor) -> None:
+    """Write a b + bias into a contiguous result: (M, N) from (M, K), (K, N) with any strides, and (N,)."""
+    assert _native is not None
+    _native.large_product(
+        "baseline" if instruction_set() == "neon" else instruction_set(),
+        8 * result.element_size(),
+        torch.get_num_threads(),
+        (a.shape[0], b.shape[1], a.shape[1]),
+        (a.data_ptr(), *a.stride()),
+        (b.data_ptr(), *b.stride()),
+        0 if bias is None else bias.data_ptr(),
+        result.data_ptr(),
+        parallel(),
+    )
+
+
 def _load(path: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
@@ -182,11 +209,11 @@ def _load(path: Path) -> ctypes.CDLL:
 
 def best(cell: Cell) -> CompiledCell:
     """The compiled functions for this machine."""
-    return compiled_cell(cell, _instruction_set())
+    return compiled_cell(cell, instruction_set())
 
 
 @cache
-def _instruction_set() -> str:
+def instruction_set() -> str:
     """The widest set of this processor, or `RECURRA_INSTRUCTION_SET` where it names one of them."""
     offered = ("baseline", *instruction_sets())
     wanted = os.environ.get("RECURRA_INSTRUCTION_SET")
