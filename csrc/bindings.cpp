@@ -73,7 +73,7 @@ NB_MODULE(_native, module) {
   module.def(
       "entries", &entries,
       "Addresses of a cell's forward and backward functions (float32, then float64), by the digest of its source, "
-      "compiled for an instruction set; empty where it is not compiled.");
+      "compiled for an instruction set; empty if it is not compiled.");
   module.attr("source_digest") = recurra::source_digest;
   module.def("call_layout", &call_layout, "Name, offset and size in bytes of each field of a call record, in order.");
   using recurra::Nonlinearity;

@@ -68,8 +68,8 @@ class Cell:
             `heads` groups of units), "diagonal" (each unit reads itself only) or "none" (no recurrent weights).
         heads: N, the groups of units of a block-diagonal recurrence.
         layer_norm: whether both projections are normalised, gate by gate over the units (Ba et al. 2016).
-        keeps: the gates that set how much of the state stays, each through a sigmoid: 1 where a large bias makes it
-            stay, -1 where a large bias makes it be replaced. A parameter of `per_unit` that is the bias of such a gate
+        keeps: the gates that set how much of the state stays, each through a sigmoid: 1 if a large bias makes it
+            stay, -1 if a large bias makes it be replaced. A parameter of `per_unit` that is the bias of such a gate
             may stand for it. Initialisation biases them towards keeping.
         admits: the gates beside those of `keeps` that set how much is taken in, each through a sigmoid: an input gate.
         second_stage_gates: the last of `gates`, whose recurrent weights multiply `modulated` and not the last output.

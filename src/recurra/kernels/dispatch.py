@@ -71,7 +71,7 @@ def run(
     try:
         return kernel(cell, inputs, state, weights, lengths, reverse, masks)
     except (AttributeError, TypeError, RuntimeError) as error:
-        # What keeps the equations from being compiled is most often what is wrong in them.
+        # The error that keeps the equations from being compiled is most often the error in them.
         try:
             trace(cell)
         except CellError as wrong:

@@ -15,7 +15,7 @@ _NONLINEARITIES = {"identity": lambda x: x, "tanh": torch.tanh, "sigmoid": torch
 
 
 def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x (T, B, ...) with zeros beyond the lengths (B,): no product reads what is there, nor gives it a gradient."""
+    """x (T, B, ...) with zeros beyond the lengths (B,): products neither read padding nor give it a gradient."""
     if lengths is None:
         return x
     padding = torch.arange(x.shape[0]).unsqueeze(1) >= lengths
@@ -50,7 +50,7 @@ def recurrent_projection(cell: Cell, before: Tensor, weights: Weights, second_st
 
 
 def output_projection(cell: Cell, output: Tensor, weights: Weights) -> Tensor:
-    """f(W_hr h + b_hr), (B, R) from (B, H); h itself where there is no such weight."""
+    """f(W_hr h + b_hr), (B, R) from (B, H); h itself without such a weight."""
     if weights.weight_hr is None:
         return output
     return _NONLINEARITIES[cell.output_nonlinearity or "identity"](linear(output, weights.weight_hr, weights.bias_hr))

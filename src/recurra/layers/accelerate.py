@@ -21,8 +21,8 @@ class ModuleReport:
 
     Attributes:
         name: its qualified name in the model, the first if it has several; "" for the model itself.
-        before: what it was, "torch.nn.LSTM(64, 128)".
-        after: what it is now, "recurra.LSTM"; "" if it was left alone.
+        before: its description before, "torch.nn.LSTM(64, 128)".
+        after: its class now, "recurra.LSTM"; "" if it was left alone.
         reason: why it was left alone; "" if it was replaced.
     """
 

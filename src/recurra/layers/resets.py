@@ -86,7 +86,7 @@ class _Pieces(NamedTuple):
         lengths: (P,), its steps, 0 only in a lane of length 0.
         first: (B,), the first piece of each lane.
         last: (B,), the last.
-        anew: (B,), whether a boundary is before the first step of the lane.
+        restarts: (B,), whether a boundary is before the first step of the lane.
     """
 
     lanes: Tensor
@@ -94,21 +94,21 @@ class _Pieces(NamedTuple):
     lengths: Tensor
     first: Tensor
     last: Tensor
-    anew: Tensor
+    restarts: Tensor
 
 
 def _cut(resets: Tensor, lengths: Tensor | None) -> _Pieces:
     steps, batch = resets.shape
     ends = torch.full((batch,), steps) if lengths is None else lengths
     begins = resets & (torch.arange(steps).unsqueeze(1) < ends)
-    anew = begins[0].clone()
+    restarts = begins[0].clone()
     begins[0] = True
     lanes, starts = begins.t().nonzero(as_tuple=True)
     counts = begins.sum(dim=0)
     last = counts.cumsum(0) - 1
     stops = starts.roll(-1)
     stops[last] = ends
-    return _Pieces(lanes, starts, stops - starts, last - counts + 1, last, anew)
+    return _Pieces(lanes, starts, stops - starts, last - counts + 1, last, restarts)
 
 
 def _groups(lengths: Tensor) -> Iterator[Tensor]:
@@ -130,11 +130,11 @@ def _unless_equal(lengths: Tensor) -> Tensor | None:
 
 def _entering(part: Tensor, pieces: _Pieces, directions: int) -> Tensor:
     """The initial state of each piece, (D * L, P, H) of (D * L, B, H): zeros unless a direction enters there."""
-    anew = torch.ones(directions, len(pieces.lanes), dtype=torch.bool)
-    anew[0, pieces.first] = pieces.anew
-    anew[1:, pieces.last] = False
-    anew = anew.repeat(part.shape[0] // directions, 1).unsqueeze(2).to(part.device)
-    return part.index_select(1, pieces.lanes.to(part.device)).masked_fill(anew, 0)
+    restarts = torch.ones(directions, len(pieces.lanes), dtype=torch.bool)
+    restarts[0, pieces.first] = pieces.restarts
+    restarts[1:, pieces.last] = False
+    restarts = restarts.repeat(part.shape[0] // directions, 1).unsqueeze(2).to(part.device)
+    return part.index_select(1, pieces.lanes.to(part.device)).masked_fill(restarts, 0)
 
 
 def _leaving(part: Tensor, pieces: _Pieces, directions: int) -> Tensor:

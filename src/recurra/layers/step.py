@@ -105,7 +105,7 @@ class RecurrentCell(nn.Module):
             The state after the step, in the form of `hx`; its first part is the output.
 
         Raises:
-            ShapeError: where a shape or dtype does not fit.
+            ShapeError: if a shape or dtype does not fit.
         """
         if input.dim() not in (1, 2):
             raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}")
