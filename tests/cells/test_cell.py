@@ -62,7 +62,7 @@ def test_parts_that_fit_are_not(recurrence: str) -> None:
     assert type("WithParameters", (Cell,), whole | parts).scalars == ("q",)
     if recurrence == "dense":
         second = whole | {"second_stage_gates": ("b",)}
-        with pytest.raises(ParameterError, match=r"^Late\.modulated: expected to be defined"):
+        with pytest.raises(ParameterError, match=r"^SecondStage\.modulated: expected to be defined"):
             type("SecondStage", (Cell,), second)
         assert type("SecondStage", (Cell,), second | {"modulated": update}).second_stage_gates == ("b",)
 

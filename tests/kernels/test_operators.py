@@ -230,7 +230,7 @@ def test_torch_jit_trace_records_no_native_kernel(cell: Cell) -> None:
 
 def test_an_unknown_cell() -> None:
     _, *rest = arguments_of(cells.LSTM(), None, False)
-    with pytest.raises(BackendError, match=r"the cell elsewhere\.Cell\(\) is not known to this process: make a layer"):
+    with pytest.raises(BackendError, match=r"the cell elsewhere\.Cell\(\) is not registered in this process"):
         torch.ops.recurra.recurrence("elsewhere.Cell()", *rest)
 
 
