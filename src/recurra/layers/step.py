@@ -75,7 +75,7 @@ class RecurrentCell(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, as torch.nn.LSTMCell does: uniform in +-1/sqrt(H), but for what a cell says."""
+        """Sample every parameter again, as in torch.nn.LSTMCell: uniform in +-1/sqrt(H), unless the cell sets it."""
         for name, _ in self._names:
             first_values(self.cell, name, getattr(self, name), self.hidden_size)
 
@@ -105,7 +105,7 @@ class RecurrentCell(nn.Module):
             The state after the step, in the form of `hx`; its first part is the output.
 
         Raises:
-            ShapeError: where a shape or dtype does not fit.
+            ShapeError: if a shape or dtype does not fit.
         """
         if input.dim() not in (1, 2):
             raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}")
