@@ -55,7 +55,7 @@ def torch_openmp() -> ctypes.CDLL | None:
     try:
         # A name is looked up in torch's library and then in those it is linked against: its runtime, no other's.
         linked = ctypes.CDLL(str(sys.modules["torch._C"].__file__))
-        linked.GOMP_parallel  # noqa: B018 - raises where there is none
+        linked.GOMP_parallel  # noqa: B018 - raises if there is none
     except (OSError, AttributeError):
         return None
     return linked

@@ -3,12 +3,12 @@
 import argparse
 import dataclasses
 import shutil
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from recurra.errors import ParameterError, RecurraError
+from recurra.errors import RecurraError
+from recurra.option_text import value_of
 from recurra.options import Setting, closest
 
 __all__ = ["Parser"]
@@ -30,7 +30,6 @@ _OTHER_NAMES = {
     "valid": "--validation",
     "test": "recurra evaluate RUN --data FILE",
 }
-_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
 class Parser(argparse.ArgumentParser):
@@ -104,7 +103,7 @@ class Parser(argparse.ArgumentParser):
 
     def _convert(self, name: str, value: Any) -> Any:
         setting = self._settings.get(name)
-        return value if setting is None else setting.checked(_value(setting, value))
+        return value if setting is None else setting.checked(value_of(setting, value))
 
     def _read_config(self, path: str) -> dict[str, Any]:
         import yaml
@@ -195,37 +194,3 @@ def _shown(default: Any) -> str:
     if default is dataclasses.MISSING or default is None or default == () or default == "":
         return ""
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-
-
-def _value(setting: Setting, text: Any) -> Any:
-    """A value from text; values from YAML pass unchanged."""
-    if setting.is_tuple:
-        kind = setting.item_kinds[0]
-        parts = text.split(",") if isinstance(text, str) else text if isinstance(text, list | tuple) else [text]
-        return tuple(_one(setting, kind, part) for part in parts if str(part).strip())
-    if setting.optional and (text is None or text == "none"):
-        return None
-    if setting.choices:
-        return text
-    return _one(setting, setting.kind, text)
-
-
-def _one(setting: Setting, kind: Any, text: Any) -> Any:
-    if not isinstance(text, str):
-        return float(text) if kind is float and isinstance(text, int) and not isinstance(text, bool) else text
-    if kind is bool:
-        word = text.strip().lower()
-        if word not in (*_TRUE, *_FALSE):
-            raise ParameterError(setting.name, "true or false", text)
-        return word in _TRUE
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            raise ParameterError(setting.name, setting.expected, text) from None
-    return text.strip() if setting.is_tuple else text.encode(*_surrogates()).decode("utf-8", "replace")
-
-
-def _surrogates() -> tuple[str, str]:
-    """The encoding and the error handler with which Python decoded an argument."""
-    return sys.getfilesystemencoding(), "surrogateescape"

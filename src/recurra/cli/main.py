@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import recurra
@@ -49,14 +50,8 @@ def _run(command: str, arguments: list[str]) -> int:
     match command:
         case "train":
             return commands.train(arguments)
-        case "demo":
-            from recurra.cli.demo import run
-
-            return run(arguments)
-        case "info":
-            from recurra.cli.info import run
-
-            return run(arguments)
+        case "demo" | "info":
+            return import_module(f"recurra.cli.{command}").run(arguments)
         case "completion":
             return _print_completion(arguments)
     return commands.run_verb(command, arguments)
