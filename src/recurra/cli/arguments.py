@@ -15,7 +15,8 @@ __all__ = ["Parser"]
 
 # Names of options in other tools, and what to use here.
 _OTHER_NAMES = {
-    "epochs": "--max-steps, which counts steps",
+    "steps": "--max-steps",
+    "iterations": "--max-steps",
     "lr": "--learning-rate",
     "batch": "--batch-size",
     "layers": "--num-layers",

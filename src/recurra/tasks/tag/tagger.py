@@ -100,7 +100,6 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         group="regularization",
     )
     batch_size: int = option(default=32, at_least=1, help="sentences in a batch", group="training", main=True)
-    max_steps: int = option(default=1000)
     learning_rate: float = option(default=4e-3)
 
     def read(self, source: Any, y: Any, reading: TagReading | None, labelled: bool) -> Sentences:
@@ -187,9 +186,13 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             tagging.training_batches(fitted, training.sentences, self.batch_size, self.seed),
             tagging.mean_loss,
             None if validation is None else tagging.validation(fitted, validation.sentences),
+            steps_per_epoch=-(-len(training.sentences) // self.batch_size),
             unit="nats per word",
             measure="accuracy" if fitted.learned.tag_set.scheme is None else "F1",
         )
+
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        return min(max(12 * steps_per_epoch, 1000), 5000)
 
     @verb("use a trained run")
     def predictions(

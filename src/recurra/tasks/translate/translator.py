@@ -105,7 +105,6 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     batch_tokens: int = option(
         default=1200, at_least=1, help="subwords of a batch at most, padding included", group="training", main=True
     )
-    max_steps: int = option(default=10_000)
     validate_every: int = option(default=500)
 
     def check(self) -> None:
@@ -190,12 +189,15 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
             PairLoss(self.label_smoothing, self.coverage_penalty),
             None if held is None else validate,
             record={
-                "batches_per_epoch": batches.buckets.steps_per_epoch,
                 "padding_fraction": round(batches.buckets.padding_fraction, 4),
             },
+            steps_per_epoch=batches.buckets.steps_per_epoch,
             unit="nats per subword",
             words=lambda loss: f"perplexity {math.exp(min(loss, 700)):.2f} (loss {loss:.4f})",
         )
+
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        return min(max(60 * steps_per_epoch, 2000), 10_000)
 
     @verb("translate the lines of a file, or of standard input")
     def predictions(
