@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         RecurrentCell,
         RNNCell,
         accelerate,
+        from_keras,
         restore,
     )
     from recurra.tasks import load
@@ -52,6 +53,7 @@ __all__ = [
     "compile_cell",
     "data",
     "errors",
+    "from_keras",
     "inspection",
     "kernels",
     "layers",
@@ -75,7 +77,7 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
-            *("accelerate", "restore"),
+            *("accelerate", "from_keras", "restore"),
         ),
         "recurra.layers",
     ),
