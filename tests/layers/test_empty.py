@@ -23,7 +23,7 @@ KINDS = (
 
 def gradients_of(module: nn.Module, result: Any, *inputs: Tensor) -> list[Tensor | None]:
     module.zero_grad()
-    sum(tensor.sum() for tensor in tensors(result)).backward()
+    torch.stack([tensor.sum() for tensor in tensors(result)]).sum().backward()
     return [tensor.grad for tensor in (*module.parameters(), *inputs)]
 
 

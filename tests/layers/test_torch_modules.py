@@ -45,7 +45,7 @@ def entry(name: str) -> Any:
     return next(info for info in common.module_db if info.module_cls is getattr(nn, name))
 
 
-def samples(name: str, **options: Any) -> Iterator[tuple[nn.Module, Any, tuple[Any, ...]]]:
+def samples(name: str, **options: Any) -> Iterator[tuple[Any, Any, tuple[Any, ...]]]:
     """torch's module, Recurra's with the same weights, and the arguments of a call, for every sample."""
     info = entry(name)
     if name in ("RNN", "GRU"):
@@ -158,7 +158,7 @@ def test_wrong_shapes_of_layers(name: str) -> None:
         (x[:, 0], state(4, 1, 20)),
     ]
     for kind in kinds:
-        module = kind(10, 20, num_layers=2, bidirectional=True)
+        module: Any = kind(10, 20, num_layers=2, bidirectional=True)
         for call in calls:
             with pytest.raises(RuntimeError):
                 module(*call)
@@ -213,7 +213,8 @@ def test_dropout_between_layers(name: str) -> None:
 def test_weights_that_share_memory_or_do_not_lie_in_order() -> None:
     x = torch.randn(5, 3, 4, dtype=torch.float64)
     for kind, ours in ((nn.LSTM, recurra.LSTM), (nn.GRU, recurra.GRU)):
-        theirs, mine = kind(4, 4, 2, dtype=torch.float64), ours(4, 4, 2, dtype=torch.float64)
+        theirs: Any = kind(4, 4, 2, dtype=torch.float64)
+        mine: Any = ours(4, 4, 2, dtype=torch.float64)
         mine.load_state_dict(theirs.state_dict())
         for module in (theirs, mine):
             with torch.no_grad():
