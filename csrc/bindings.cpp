@@ -33,18 +33,18 @@ std::map<std::string, Addresses> entries(const std::string& instruction_set) {
   if (instruction_set == "avx2") table = recurra::avx2::entries();
   if (instruction_set == "avx512") table = recurra::avx512::entries();
 #endif
-  std::map<std::string, Addresses> found;
+  std::map<std::string, Addresses> addresses;
   for (int k = 0; k < table.count; ++k) {
     const recurra::CellEntries& cell = table.cells[k];
-    found[cell.digest] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
-                          address(cell.backward64)};
+    addresses[cell.digest] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
+                              address(cell.backward64)};
   }
-  return found;
+  return addresses;
 }
 
 typedef std::tuple<std::string, size_t, size_t> Field;
 
-// Name, offset and size of each field of a `Call`, in order: Python declares the record once more.
+// Name, offset and size of each field of a `Call`, in order, for the comparison with Python's declaration.
 std::vector<Field> call_layout() {
   std::vector<Field> fields;
 #define RECURRA_FIELD(name) fields.emplace_back(#name, offsetof(recurra::Call, name), sizeof(recurra::Call::name));
@@ -57,10 +57,11 @@ std::vector<Field> call_layout() {
 static_assert(sizeof(recurra::Call) == 0 RECURRA_CALL_FIELDS(RECURRA_SIZE), "RECURRA_CALL_FIELDS names every field");
 #undef RECURRA_SIZE
 
-recurra::baseline::Plan plan_forward(uintptr_t call, int gates, int late, int lanes) {
+recurra::baseline::Plan plan_forward(uintptr_t call, int gates, int second_stage, int lanes) {
   // nanobind has no pointer to a ctypes structure, only its address.
   const auto* record = reinterpret_cast<const recurra::Call*>(call);
-  return recurra::baseline::plan_forward({gates, late, recurra::baseline::vectors_of_block(gates) * lanes}, *record);
+  return recurra::baseline::plan_forward({gates, second_stage, recurra::baseline::vectors_of_block(gates) * lanes},
+                                         *record);
 }
 
 }  // namespace
@@ -72,7 +73,7 @@ NB_MODULE(_native, module) {
   module.def(
       "entries", &entries,
       "Addresses of a cell's forward and backward functions (float32, then float64), by the digest of its source, "
-      "compiled for an instruction set; empty where it is not compiled.");
+      "compiled for an instruction set; empty if it is not compiled.");
   module.attr("source_digest") = recurra::source_digest;
   module.def("call_layout", &call_layout, "Name, offset and size in bytes of each field of a call record, in order.");
   using recurra::Nonlinearity;
@@ -90,8 +91,9 @@ NB_MODULE(_native, module) {
       .def_ro("divides_units", &Plan::divides_units)
       .def_ro("threads", &Plan::threads)
       .def("__repr__", &recurra::baseline::describe);
-  module.def("plan_forward", &plan_forward,
-             "The plan for the call record at an address, a cell's gates and late gates, and the lanes of a vector.");
+  module.def(
+      "plan_forward", &plan_forward,
+      "The plan for the call record at an address, a cell's gates and second-stage gates, and the lanes of a vector.");
   module.def(
       "headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
   module.def(

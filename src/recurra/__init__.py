@@ -1,6 +1,6 @@
 """Recurrent neural networks on PyTorch: cells written once, drop-in layers, and applications from files.
 
-Public names load on first use, so that `import recurra` is quick.
+Public names load on first use, which makes `import recurra` quick.
 """
 
 from importlib import import_module

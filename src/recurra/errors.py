@@ -80,7 +80,7 @@ class StaleBuildError(RecurraError, ImportError):
 
     Args:
         reason: what differs.
-        command: the command that builds or installs the extension anew.
+        command: the command that builds or installs the extension again.
     """
 
     def __init__(self, reason: str, command: str) -> None:

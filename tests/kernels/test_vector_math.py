@@ -35,7 +35,7 @@ FLAGS = {
 INSTRUCTION_SETS = ("baseline", *extension.instruction_sets())
 
 
-def obstacle() -> str:
+def reason_to_skip() -> str:
     if not extension.is_installed():
         return "needs the C++ extension"
     try:
@@ -45,7 +45,7 @@ def obstacle() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "none")
+pytestmark = pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip() or "none")
 
 SOURCE = """
 #include "vector.hpp"

@@ -13,7 +13,7 @@ from recurra.options import Setting, closest
 
 __all__ = ["Parser"]
 
-# What newcomers look for, and what it is called here.
+# Names of options in other tools, and what to use here.
 _OTHER_NAMES = {
     "epochs": "--max-steps, which counts steps",
     "lr": "--learning-rate",
@@ -36,11 +36,11 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are `RecurraError`s, and whose options come from `Setting`s.
 
-    `--help` shows the main options, `--help-all` every one. `--config FILE` reads options from a YAML file; the command
-    line has the last word.
+    `--help` shows the main options, `--help-all` every one. `--config FILE` reads options from a YAML file; options
+    of the command line override those of the file.
 
     Args:
-        usage: what is typed before the options.
+        usage: the command before its options.
         description: what the command does.
     """
 
@@ -58,15 +58,15 @@ class Parser(argparse.ArgumentParser):
         self._minor: list[argparse.Action] = []
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse found. Raises RecurraError."""
+        """Raise an error of argparse as a RecurraError."""
         raise RecurraError(f"{message} (options: {self.prog} --help)")
 
     def add_settings(self, settings: Iterable[Setting], group: str = "options", all_main: bool = False) -> None:
         """Add an argument for each setting.
 
         Args:
-            settings: what to add.
-            group: heading in the help, where a setting has none.
+            settings: the settings to add.
+            group: the heading in the help, for settings without one.
             all_main: whether `--help` shows all of them, or only the main ones.
         """
         for setting in settings:
@@ -89,17 +89,17 @@ class Parser(argparse.ArgumentParser):
         """The options that the command line, or the file it names, sets; None if help was printed instead.
 
         Raises:
-            RecurraError: an option is unknown or has no value of its kind; the message is one line.
+            RecurraError: an option is unknown or has a value of the wrong kind; the message is one line.
         """
         if "-h" in arguments or "--help" in arguments or "--help-all" in arguments:
             print(self._help(everything="--help-all" in arguments))
             return None
-        found, unknown = self.parse_known_args([_hyphened(argument) for argument in arguments])
+        known, unknown = self.parse_known_args([_hyphened(argument) for argument in arguments])
         if unknown:
             self.error(self._unknown(unknown[0]))
-        values = {name: value for name, value in vars(found).items() if name != "config"}
-        if getattr(found, "config", None) is not None:
-            values = {**self._read_config(found.config), **values}
+        values = {name: value for name, value in vars(known).items() if name != "config"}
+        if getattr(known, "config", None) is not None:
+            values = {**self._read_config(known.config), **values}
         return {name: self._convert(name, value) for name, value in values.items()}
 
     def _convert(self, name: str, value: Any) -> Any:
@@ -122,16 +122,16 @@ class Parser(argparse.ArgumentParser):
         if not isinstance(values, Mapping):
             raise RecurraError(f"--config: {path}: expected a line for each option, as in max-steps: 500")
         lines = {key.value: key.start_mark.line + 1 for key, _ in node.value} if node is not None else {}
-        found = {}
+        options = {}
         for written, value in values.items():
             name, place = str(written).replace("-", "_"), f"--config: {path}, line {lines.get(str(written), 1)}"
             if name not in self._settings:
                 raise RecurraError(f"{place}: {self._unknown('--' + name.replace('_', '-'))}")
             try:
-                found[name] = self._convert(name, value)
+                options[name] = self._convert(name, value)
             except RecurraError as error:
                 raise RecurraError(f"{place}: {error}") from None
-        return found
+        return options
 
     def _unknown(self, argument: str) -> str:
         name = argument.lstrip("-").partition("=")[0].replace("_", "-")
@@ -163,7 +163,7 @@ class _Formatter(argparse.HelpFormatter):
 
 
 def _hyphened(argument: str) -> str:
-    """An argument whose option has hyphens for underscores: both are accepted."""
+    """The argument with hyphens for underscores in its option: both are accepted."""
     if not argument.startswith("--"):
         return argument
     name, equals, value = argument.partition("=")
@@ -198,7 +198,7 @@ def _shown(default: Any) -> str:
 
 
 def _value(setting: Setting, text: Any) -> Any:
-    """A value from text; what YAML has read already passes through."""
+    """A value from text; values from YAML pass unchanged."""
     if setting.is_tuple:
         kind = setting.item_kinds[0]
         parts = text.split(",") if isinstance(text, str) else text if isinstance(text, list | tuple) else [text]
@@ -227,5 +227,5 @@ def _one(setting: Setting, kind: Any, text: Any) -> Any:
 
 
 def _surrogates() -> tuple[str, str]:
-    """How the system's bytes that are no text stand in an argument."""
+    """The encoding and the error handler with which Python decoded an argument."""
     return sys.getfilesystemencoding(), "surrogateescape"

@@ -11,7 +11,7 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> int:
     """Run `recurra info` with these arguments."""
-    if Parser("recurra info", "Versions, threads and what this machine offers.").parse(arguments) is None:
+    if Parser("recurra info", "Versions, threads and the devices of this machine.").parse(arguments) is None:
         return 0
     import torch
 

@@ -1,4 +1,4 @@
-"""torch.nn's recurrent modules turned into Recurra's, the object staying the same."""
+"""The classes into which `recurra.accelerate` turns torch.nn's recurrent modules; the objects stay the same."""
 
 import sys
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Accelerated:
     def _is_torch_s(self: Any, x: Tensor) -> bool:
         """Whether torch's own forward serves for x: it gives torch's kernel all layers in one call."""
         if self.backend == "auto" and (torch.compiler.is_compiling() or torch.jit.is_tracing()):  # pyright: ignore[reportPrivateImportUsage]
-            return True  # exported and traced graphs are what they were
+            return True  # exported and traced graphs stay torch's
         request = describe(self.backend, self.cell, x, projected=self.proj_size > 0)
         return choose(self.backend, request).backend == "aten"
 
@@ -52,8 +52,8 @@ class AcceleratedLayer(Accelerated):
         x = input.data if isinstance(input, PackedSequence) else input
         if lengths is None and resets is None and self._is_torch_s(x):
             return super().forward(input, hx)  # type: ignore[misc]
-        # torch.compile breaks its graph at torch's recurrent modules and runs them as they are, but functions called
-        # from here it would trace, away from the native kernel. Its loading takes seconds: not where nothing else did.
+        # torch.compile breaks its graph at torch's recurrent modules and runs them eagerly, but it would trace the
+        # functions called here, away from the native kernel. Importing it for this would take seconds.
         run = _untraced() if "torch._dynamo" in sys.modules else Recurrent.forward
         return run(self, input, hx, lengths, resets)
 
@@ -68,7 +68,7 @@ class AcceleratedStep(Accelerated):
         return RecurrentCell.forward(self, input, hx)
 
 
-# torch's class stands before Recurra's, so that its methods are the ones found.
+# torch's class stands before Recurra's, because its methods must come first.
 class AcceleratedRNN(AcceleratedLayer, nn.RNN, RNN):
     """A torch.nn.RNN that runs on Recurra's kernels."""
 
@@ -118,7 +118,7 @@ def additions(module: Any, backend: str) -> dict[str, Any]:
     names += ["num_layers", "bidirectional"] * isinstance(module, nn.RNNBase)
     names += ["proj_size"] * isinstance(module, nn.LSTM)
     options = {name: getattr(module, name) for name in names}
-    # None of them depends on the other sizes, and on the meta device nothing is drawn.
+    # None of them depends on the other sizes, and on the meta device nothing is sampled.
     ours = _OURS[theirs](1, getattr(module, "proj_size", 0) + 1, backend=backend, device="meta", **options)
     known = vars(theirs(1, 1, device="meta"))
     return {name: value for name, value in vars(ours).items() if name not in known}

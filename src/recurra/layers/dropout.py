@@ -14,7 +14,7 @@ __all__ = ["VariationalDropout", "variational_dropout", "zoneout_masks"]
 
 
 def variational_dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """x (T, ...) with dropout, the same mask at every step; as it is when not training."""
+    """x (T, ...) with dropout, the same mask at every step; unchanged when not training."""
     if not p or not training:
         return x
     return x * dropout(torch.ones_like(x[:1]), p)
@@ -39,7 +39,7 @@ class VariationalDropout(nn.Module):
     """Dropout with one mask a sequence (Gal and Ghahramani 2016): a feature is dropped at all its steps or at none.
 
     For the input or output of a recurrent layer; between the layers of one, `Recurrent(variational=True)` does it.
-    What is kept is scaled by 1 / (1 - p). When not training it does nothing.
+    Features that are not dropped are scaled by 1 / (1 - p). When not training it does nothing.
 
     Args:
         p: the probability that a feature of a sequence is dropped, 0 to 1.
@@ -65,7 +65,7 @@ class VariationalDropout(nn.Module):
             input: (T, B, ...), or (B, T, ...) with `batch_first`, or (T, F) for one sequence, or packed.
 
         Returns:
-            What is left, in the layout of the input.
+            The input with features dropped, in the same layout.
 
         Raises:
             ShapeError: for fewer than 2 dimensions.

@@ -112,23 +112,23 @@ def _from_arrays(
 def _check(directions: Sequence[Sequence[np.ndarray]], kind: str) -> None:
     """Refuse arrays of other shapes than those of the kind."""
     for arrays in directions:
-        found = [array.shape for array in arrays]
-        size = found[1][0] if len(found) in (2, 3) and len(found[1]) == 2 else 0
+        shapes = [array.shape for array in arrays]
+        size = shapes[1][0] if len(shapes) in (2, 3) and len(shapes[1]) == 2 else 0
         rows = len(_GATES[kind]) * size
-        fits = size > 0 and len(found[0]) == 2 and found[0][1] == rows and found[1] == (size, rows)
+        fits = size > 0 and len(shapes[0]) == 2 and shapes[0][1] == rows and shapes[1] == (size, rows)
         biases = [(rows,), (2, rows)] if kind == "GRU" else [(rows,)]
-        if not fits or any(shape not in biases for shape in found[2:]):
+        if not fits or any(shape not in biases for shape in shapes[2:]):
             gates = len(_GATES[kind])
             bias = f"({gates} H,) or (2, {gates} H)" if kind == "GRU" else f"({gates} H,)"
             expected = f"a kernel (I, {gates} H), recurrent kernel (H, {gates} H) and bias {bias} of {kind}"
-            raise ShapeError("layer", expected, found)
+            raise ShapeError("layer", expected, shapes)
 
 
 def _in_torch_s_order(arrays: Sequence[np.ndarray], kind: str) -> list[np.ndarray]:
     """`weight_ih`, `weight_hh`, and where there are biases `bias_ih`, `bias_hh`."""
     kernel, recurrent, *biases = arrays
-    found = [kernel.T, recurrent.T]
+    weights = [kernel.T, recurrent.T]
     for bias in biases:
         # One bias is the input's; that of the recurrent weights is then zero.
-        found += list(bias) if bias.ndim == 2 else [bias, np.zeros_like(bias)]
-    return [np.concatenate([np.split(part, len(_GATES[kind]))[gate] for gate in _GATES[kind]]) for part in found]
+        weights += list(bias) if bias.ndim == 2 else [bias, np.zeros_like(bias)]
+    return [np.concatenate([np.split(part, len(_GATES[kind]))[gate] for gate in _GATES[kind]]) for part in weights]

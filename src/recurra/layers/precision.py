@@ -10,7 +10,7 @@ __all__ = ["in_dtype_of"]
 
 
 def in_dtype_of(name: str, tensor: Tensor, parameter: Tensor) -> Tensor:
-    """The tensor in the parameters' dtype: refused in another, but converted where autocast has chosen that other.
+    """The tensor in the parameters' dtype. Another dtype is refused, or converted within autocast.
 
     Raises:
         ShapeError: naming the tensor, the parameters' dtype and the one it has.

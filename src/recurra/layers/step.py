@@ -86,7 +86,7 @@ class RecurrentCell(NotScripted, nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, as torch.nn.LSTMCell does: uniform in +-1/sqrt(H), but for what a cell says."""
+        """Sample every parameter again, as in torch.nn.LSTMCell: uniform in +-1/sqrt(H), unless the cell sets it."""
         for name, _ in self._names:
             first_values(self.cell, name, getattr(self, name), self.hidden_size)
 
@@ -116,7 +116,7 @@ class RecurrentCell(NotScripted, nn.Module):
             The state after the step, in the form of `hx`; its first part is the output.
 
         Raises:
-            ShapeError: where a shape or dtype does not fit.
+            ShapeError: if a shape or dtype does not fit.
         """
         if input.dim() not in (1, 2):
             words = f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead"

@@ -28,8 +28,8 @@ __all__ = [
     "compiled_cell",
     "instruction_sets",
     "is_installed",
-    "obstacle",
     "parallel",
+    "unsupported_reason",
     "vector_bytes",
 ]
 
@@ -43,15 +43,15 @@ class Call(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "size", "features", "heads", "reverse")),
-        *((name, ctypes.c_int64) for name in ("threads", "nonlinearity", "zone_step", "zone_row")),
+        *((name, ctypes.c_int64) for name in ("threads", "nonlinearity", "zoneout_step", "zoneout_row")),
         ("epsilon", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in ("lengths", "inputs", "weight_ih", "bias_ih", "x", "weight", "bias")),
         *((name, ctypes.c_void_p) for name in ("norm", "norm_x", "per_unit", "projection")),
         *((name, ctypes.c_void_p) for name in ("projection_bias", "mask")),
-        *((name, ctypes.c_void_p * MOST_PARTS) for name in ("zone", "initial")),
+        *((name, ctypes.c_void_p * MOST_PARTS) for name in ("zoneout", "initial")),
         ("output", ctypes.c_void_p),
         ("final_state", ctypes.c_void_p * MOST_PARTS),
-        *((name, ctypes.c_void_p) for name in ("history", "kept", "before", "modulated", "normed", "deviation")),
+        *((name, ctypes.c_void_p) for name in ("history", "saved", "before", "modulated", "normed", "deviation")),
         *((name, ctypes.c_void_p) for name in ("normed_x", "deviation_x", "unprojected", "d_output")),
         ("d_final", ctypes.c_void_p * MOST_PARTS),
         *((name, ctypes.c_void_p) for name in ("d_x", "d_u")),
@@ -74,14 +74,14 @@ class CompiledCell:
     Attributes:
         forward: called with a `Call` and the address of the function that runs threads.
         backward: likewise.
-        kept: values a unit keeps for the backward pass, K.
+        saved: values that a unit saves for the backward pass, K.
         shares_gradient: whether the gradients of both projections are the same.
         mixes_units: whether a step needs a matrix product.
     """
 
     forward: dict[int, Any]
     backward: dict[int, Any]
-    kept: int
+    saved: int
     shares_gradient: bool
     mixes_units: bool
 
@@ -103,7 +103,7 @@ def vector_bytes() -> int:
 
 @cache
 def parallel() -> int:
-    """Address of the function that runs threads, on torch's own OpenMP runtime where it has one."""
+    """Address of the function that runs threads, on torch's own OpenMP runtime if it has one."""
     native = _native
     assert native is not None
     try:
@@ -119,8 +119,8 @@ def parallel() -> int:
 
 
 @cache
-def obstacle(cell: Cell) -> str:
-    """Why a cell has no compiled functions here; empty where it has, compiling it at first use."""
+def unsupported_reason(cell: Cell) -> str:
+    """Why a cell has no compiled functions here, or "" if it has. The first call compiles the cell."""
     if not is_installed():
         return "the C++ extension is not installed"
     try:
@@ -136,15 +136,15 @@ def compile_cell(cell: Cell) -> None:
     Layers that fell back to the reference kernel, because an earlier compilation failed, use the engine from then on.
 
     Raises:
-        CellError: where its equations cannot be compiled.
-        CompilerError: where the extension or a C++ compiler is missing, or fails.
+        CellError: if its equations cannot be compiled.
+        CompilerError: if the extension or a C++ compiler is missing, or fails.
     """
     if not isinstance(cell, Cell):
         raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
     if not is_installed():
         raise CompilerError("the C++ extension is not installed; install without RECURRA_NO_EXTENSION")
     compiled_cell(cell, _instruction_set())
-    obstacle.cache_clear()
+    unsupported_reason.cache_clear()
 
 
 @cache
@@ -152,8 +152,8 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
     """The compiled functions of a cell for an instruction set, from the package or compiled now.
 
     Raises:
-        CellError: where its equations cannot be compiled.
-        CompilerError: where there is no compiler, or it fails.
+        CellError: if its equations cannot be compiled.
+        CompilerError: if there is no compiler, or if it fails.
     """
     assert _native is not None
     if len(cell.state) > MOST_PARTS:
@@ -190,7 +190,7 @@ def best(cell: Cell) -> CompiledCell:
 
 @cache
 def _instruction_set() -> str:
-    """The widest set of this processor, or `RECURRA_INSTRUCTION_SET` where it names one of them."""
+    """The widest set of this processor, or `RECURRA_INSTRUCTION_SET` if it is set."""
     offered = ("baseline", *instruction_sets())
     wanted = os.environ.get("RECURRA_INSTRUCTION_SET")
     if wanted is None:

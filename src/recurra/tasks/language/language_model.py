@@ -1,4 +1,4 @@
-"""The language model: its options, and what it does with text."""
+"""The language model: its options and verbs."""
 
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -181,20 +181,20 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         from recurra.task import Objective
         from recurra.training import Truncation, evaluate, processes
 
-        truncation, share = Truncation(self.truncation_length, self.stride), processes().share
+        truncation, partition = Truncation(self.truncation_length, self.stride), processes().partition
         lanes, validating = (
             Lanes.from_stream(
-                fitted.learned.parts[part].codes.to(fitted.device),
+                fitted.learned.parts[part].ids.to(fitted.device),
                 truncation.segment_length,
                 self.batch_size,
-                share=share,
+                partition=partition,
             )
             for part in ("train", "validation")
         )
 
         def validate(network: Any) -> Any:
-            # In as many lanes, each from an empty state: a little worse than in one stream, as `evaluate` reads the
-            # text, and many times as fast.
+            # The text is read in as many lanes, each from empty state. The loss is a little worse than in one stream,
+            # as in `evaluate`, and this is many times as fast.
             batches = (validating(step + 1) for step in range(validating.steps_per_epoch))
             return evaluate(network, network.loss, batches, carry=True)
 
@@ -214,7 +214,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         *,
         top: Annotated[int, Option(help="how many tokens", at_least=1, group="text")] = 10,
     ) -> "NextTokens":
-        """What is likeliest to come next, likeliest first.
+        """The tokens that are likeliest to come next, likeliest first.
 
         Args:
             prompt: what the text begins with.
@@ -238,7 +238,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     ) -> "Generated":
         """Continue a prompt, token by token. In a terminal the colour behind each token is its surprise.
 
-        Surprise is what the model itself expected, whatever the temperature. The unknown token is never sampled. With
+        The surprise is that of the model itself, whatever the temperature. The unknown token is never sampled. With
         `--out page.html` the text and the surprise of each token become a page.
 
         Args:
@@ -262,10 +262,10 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         sampling: Sampling = _SAMPLING,
         seed: int = 0,
     ) -> Any:
-        """What `generation` generates, without the prompt, as one text; of several prompts, a list.
+        """The text that `generation` generates, without the prompt; for several prompts, a list.
 
-        The i-th of several prompts has a random generator of its own, of seed + i, and a state of its own: its text is
-        what it would be alone.
+        The i-th of several prompts has its own random generator, with seed + i, and its own state: its text is the same
+        as without the others.
         """
         if isinstance(prompt, str):
             return "".join(token.text for token in self.stream(prompt, length=length, sampling=sampling, seed=seed))
@@ -352,9 +352,9 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
         learned = self.fitted.learned
         if data is None and text is None:
-            return view(self.fitted, learned.parts["validation"].codes, "the validation text", row, name)
-        codes = learned.tokens.encode(_text_of(data, text)).codes
-        return view(self.fitted, codes, str(data or "the text"), row, name)
+            return view(self.fitted, learned.parts["validation"].ids, "the validation text", row, name)
+        ids = learned.tokens.encode(_text_of(data, text)).ids
+        return view(self.fitted, ids, str(data or "the text"), row, name)
 
     def _encode_prompt(self, text: str) -> "torch.Tensor":
         tokens = self.fitted.learned.tokens
@@ -367,7 +367,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
                     "--tokens bytes or subwords, which know every character."
                 )
             _log.warning("prompt: %r is not in the vocabulary, and is read as an unknown word", symbol)
-        return tokens.encode(text).codes
+        return tokens.encode(text).ids
 
 
 def _text_of(data: Any, text: str | None) -> str:

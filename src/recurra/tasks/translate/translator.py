@@ -169,12 +169,12 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         from recurra.tasks.translate.pairs import EncodedPairs, TrainingBatches, validation_batches
         from recurra.training import evaluate, processes
 
-        learned, device, share = fitted.learned, fitted.device, processes().share
+        learned, device, partition = fitted.learned, fitted.device, processes().partition
         encoded = EncodedPairs(training.filled(), learned.source, learned.target)
         kept = encoded.fitting(self.max_length, training.source, "trained on")
-        if len(kept) < share.count:
-            raise ParameterError("data", f"at least one pair for each of {share.count} processes", len(kept))
-        batches = TrainingBatches(kept, kept.buckets(self.batch_tokens, self.seed, share), device)
+        if len(kept) < partition.count:
+            raise ParameterError("data", f"at least one pair for each of {partition.count} processes", len(kept))
+        batches = TrainingBatches(kept, kept.buckets(self.batch_tokens, self.seed, partition), device)
         held = None
         if validation is not None and len(validation.text):
             held = EncodedPairs(validation.filled(), learned.source, learned.target)
@@ -183,7 +183,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         def validate(network: Any) -> Any:
             assert held is not None
             size = max(1, self.batch_tokens // (self.max_length + 1))
-            return evaluate(network, PairLoss(0, 0), validation_batches(held, 4 * size, device, share))
+            return evaluate(network, PairLoss(0, 0), validation_batches(held, 4 * size, device, partition))
 
         return Objective(
             batches,
@@ -191,7 +191,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
             None if held is None else validate,
             record={
                 "batches_per_epoch": batches.buckets.steps_per_epoch,
-                "padding_share": round(batches.buckets.padding_share, 4),
+                "padding_fraction": round(batches.buckets.padding_fraction, 4),
             },
             unit="nats per subword",
             words=lambda loss: f"perplexity {math.exp(min(loss, 700)):.2f} (loss {loss:.4f})",
