@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         RecurrentCell,
         RNNCell,
         accelerate,
+        from_keras,
         restore,
     )
     from recurra.tasks import load
@@ -53,6 +54,7 @@ __all__ = [
     "compile_cell",
     "data",
     "errors",
+    "from_keras",
     "inspection",
     "load",
     "models",
@@ -73,7 +75,7 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
-            *("accelerate", "restore"),
+            *("accelerate", "from_keras", "restore"),
         ),
         "recurra.layers",
     ),

@@ -14,18 +14,31 @@ if TYPE_CHECKING:
 __all__ = ["check_dtype", "check_lengths", "check_positive", "check_probability", "check_shape"]
 
 
-def check_shape(name: str, tensor: "Tensor", expected: Sequence[int], letters: str) -> None:
+def check_shape(name: str, tensor: "Tensor", expected: Sequence[int], letters: str, hint: str = "") -> None:
     """Refuse a tensor whose shape is not the expected one.
+
+    Args:
+        name: what the message calls the tensor.
+        tensor: to check.
+        expected: the shape.
+        letters: the shape in letters.
+        hint: a sentence that ends the message.
 
     Raises:
         ShapeError: naming the tensor, the shape expected in letters and numbers, and the one it has.
     """
     if tuple(tensor.shape) != tuple(expected):
-        raise ShapeError(name, f"shape {letters} = {tuple(expected)}", tuple(tensor.shape))
+        raise ShapeError(name, f"shape {letters} = {tuple(expected)}", tuple(tensor.shape), hint)
 
 
-def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor") -> None:
+def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor", hint: str = "") -> None:
     """Refuse a tensor whose dtype is not the parameters', except under autocast, which converts it.
+
+    Args:
+        name: what the message calls the tensor.
+        tensor: to check.
+        parameter: a parameter.
+        hint: a sentence that ends the message.
 
     Raises:
         ShapeError: naming the tensor, the parameters' dtype and the one it has.
@@ -33,7 +46,7 @@ def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor") -> None:
     import torch
 
     if tensor.dtype != parameter.dtype and not torch.is_autocast_enabled(tensor.device.type):
-        raise ShapeError(name, f"the parameters' dtype {parameter.dtype}", tensor.dtype)
+        raise ShapeError(name, f"the parameters' dtype {parameter.dtype}", tensor.dtype, hint)
 
 
 def check_lengths(lengths: "Tensor | Sequence[int]", batch: int, steps: int) -> "Tensor":

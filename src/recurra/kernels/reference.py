@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.kernels.empty import run_empty
 from recurra.kernels.projections import (
     input_projection,
     output_projection,
@@ -93,7 +94,8 @@ def run(
             output = torch.where(valid[t], output, torch.zeros_like(output))
         state = after
         outputs.append(output)
+    if not outputs:
+        return run_empty(inputs, state, weights)
     if reverse:
         outputs.reverse()
-    stacked = torch.stack(outputs) if outputs else projected.new_empty(0, *state[0].shape)
-    return stacked, state
+    return torch.stack(outputs), state

@@ -1,5 +1,7 @@
 """Dropout that is the same at every step of a sequence."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
@@ -8,7 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra.errors import ShapeError
 from recurra.shapes import check_probability
 
-__all__ = ["VariationalDropout", "variational_dropout"]
+__all__ = ["VariationalDropout", "variational_dropout", "zoneout_masks"]
 
 
 def variational_dropout(x: Tensor, p: float, training: bool) -> Tensor:
@@ -16,6 +18,21 @@ def variational_dropout(x: Tensor, p: float, training: bool) -> Tensor:
     if not p or not training:
         return x
     return x * dropout(torch.ones_like(x[:1]), p)
+
+
+def zoneout_masks(x: Tensor, sizes: Sequence[int], zoneout: Sequence[float], training: bool) -> tuple[Tensor, ...]:
+    """The zoneout masks of each part of the state, as `recurra.kernels.Masks` takes them.
+
+    Args:
+        x: (T, B, ...).
+        sizes: the features of each part of the state.
+        zoneout: the probability for each part.
+        training: whether to sample; otherwise the masks are the expectation.
+    """
+    parts = list(zip(sizes, zoneout, strict=True))
+    if training:
+        return tuple(torch.bernoulli(x.new_full((*x.shape[:2], size), p)) for size, p in parts)
+    return tuple(x.new_full((1, 1, 1), p).expand(1, 1, size) for size, p in parts)
 
 
 class VariationalDropout(nn.Module):

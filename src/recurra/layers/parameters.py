@@ -12,6 +12,7 @@ from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen import trace
 from recurra.errors import CellError, InPlaceError, ParameterError
 from recurra.kernels import BACKENDS, Weights
+from recurra.layers.torch_words import check_size
 from recurra.shapes import check_positive, check_probability
 
 __all__ = [
@@ -39,15 +40,18 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
         raise ParameterError(f"{type(cell).__name__}.{min(others)}", expected, vars(cell)[min(others)])
     try:
         trace(cell)
+        compiled = True
     except InPlaceError:
         raise
     except CellError:
-        pass  # it runs on the reference kernel, and a warning is logged
-    check_positive("input_size", input_size)
-    check_positive("hidden_size", hidden_size)
+        compiled = False  # it runs on the reference kernel, and a warning is logged
+    check_size("input_size", input_size)
+    check_size("hidden_size", hidden_size)
     check_positive("proj_size", proj_size, at_least=0)
     if hidden_size % cell.heads:
         raise ParameterError("hidden_size", f"a multiple of the cell's {cell.heads} heads", hidden_size)
+    if not compiled:  # compiled equations work by unit: each part of their state has H
+        _check_widths(cell, hidden_size)
     if not proj_size and cell.output_nonlinearity is None:
         return
     if cell.output_nonlinearity is None and proj_size >= hidden_size:
@@ -138,6 +142,30 @@ def first_values(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> 
     else:
         bound = 1 / math.sqrt(hidden_size)
         nn.init.uniform_(parameter, -bound, bound)
+
+
+def _check_widths(cell: Cell, hidden_size: int) -> None:
+    """Refuse equations that give a part of the state another width than the state before has.
+
+    Equations that fail on zeros say what is wrong when the cell runs.
+
+    Raises:
+        CellError: naming the part.
+    """
+    zeros = torch.zeros(1, hidden_size)
+    gates, state = Gates(**dict.fromkeys(cell.gates, zeros)), State(**dict.fromkeys(cell.state, zeros))
+    try:
+        after = cell.update(gates, gates, state, PerUnit(**dict.fromkeys(cell.per_unit, zeros)))
+        parts = {name: getattr(after, name) for name in cell.state}
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return
+    for name, part in parts.items():
+        if isinstance(part, Tensor) and part.shape != zeros.shape:
+            raise CellError(
+                f"{type(cell).__name__}.update: the part {name!r} of the state has the shape {tuple(part.shape)} after "
+                f"a step of one sequence, and (1, H) = {tuple(zeros.shape)} before it. Every part of a state has one "
+                "number for each of the H units. Split wider memory into several parts of the state, each of H units."
+            )
 
 
 def _reads_output(cell: Cell) -> bool:

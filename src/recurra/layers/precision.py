@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from recurra.errors import ShapeError
+from recurra.layers.torch_words import dtype_of_input
 from recurra.shapes import check_dtype
 
 __all__ = ["in_dtype_of"]
@@ -16,7 +17,7 @@ def in_dtype_of(name: str, tensor: Tensor, parameter: Tensor) -> Tensor:
     """
     if tensor.dtype == parameter.dtype:
         return tensor
-    check_dtype(name, tensor, parameter)
+    check_dtype(name, tensor, parameter, dtype_of_input(tensor, parameter) if name == "input" else "")
     if not tensor.is_floating_point():
         raise ShapeError(name, "a floating-point dtype", tensor.dtype)
     # Autocast does not know all operations, and some refuse a float32 state beside a bfloat16 input.

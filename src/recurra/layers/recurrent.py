@@ -13,7 +13,7 @@ from recurra import kernels
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
 from recurra.kernels import Masks, Weights
-from recurra.layers.dropout import variational_dropout
+from recurra.layers.dropout import variational_dropout, zoneout_masks
 from recurra.layers.parameters import (
     as_weights,
     check_backend,
@@ -25,12 +25,14 @@ from recurra.layers.parameters import (
 )
 from recurra.layers.precision import in_dtype_of
 from recurra.layers.resets import check_resets, run_pieces
-from recurra.shapes import check_lengths, check_positive, check_probability, check_shape
+from recurra.layers.scripting import NotScripted
+from recurra.layers.torch_words import check_flag, check_size, hidden_of_layer
+from recurra.shapes import check_lengths, check_probability, check_shape
 
 __all__ = ["Recurrent"]
 
 
-class Recurrent(nn.Module):
+class Recurrent(NotScripted, nn.Module):
     """A stack of recurrent layers over any cell, with the interface of torch.nn.LSTM.
 
     Args:
@@ -93,7 +95,9 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
-        check_positive("num_layers", num_layers)
+        check_size("num_layers", num_layers)
+        check_flag("bias", bias)
+        check_flag("batch_first", batch_first)
         check_probability("dropout", dropout)
         for name, probability in (("recurrent_dropout", recurrent_dropout), ("weight_dropout", weight_dropout)):
             check_probability(name, probability)
@@ -125,6 +129,11 @@ class Recurrent(nn.Module):
         for layer, reverse in self._layers():
             self._add_parameters(layer, reverse, device, dtype)
         self.reset_parameters()
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """The parameters of each layer and direction, in the order of torch.nn.LSTM.all_weights."""
+        return [[getattr(self, full) for _, full in names] for names in self._names.values()]
 
     @property
     def output_size(self) -> int:
@@ -212,7 +221,8 @@ class Recurrent(nn.Module):
             output, final = self._run(input.unsqueeze(1), hx, None, resets, batched=False)
             return output.squeeze(1), self._pack_state([part.squeeze(1) for part in final])
         if input.dim() != 3:
-            raise ShapeError("input", "2 or 3 dimensions", f"{input.dim()}")
+            words = f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D instead"
+            raise ShapeError("input", "2 or 3 dimensions", f"{input.dim()}", words)
         x = input.transpose(0, 1) if self.batch_first else input
         steps, batch = x.shape[:2]
         if resets is not None:
@@ -237,7 +247,8 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Check x (T, B, I) and hx, and run; returns the output and the final state by part (D * L, B, H)."""
         if x.shape[2] != self.input_size:
-            raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}")
+            words = f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[2]}"
+            raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}", words)
         x = in_dtype_of("input", x, self.weight_ih_l0)
         state = self._initial_state(x, x.shape[1], hx, batched)
         # One mask of weight_dropout a call, however many runs its pieces take.
@@ -292,7 +303,8 @@ class Recurrent(nn.Module):
             expected = (count, batch, size) if batched else (count, size)
             if part.shape != expected or part.dtype != dtype:
                 name = f"hx ({self.cell.state[k]})"
-                check_shape(name, part, expected, "(D * L, B, H)" if batched else "(D * L, H)")
+                letters, words = "(D * L, B, H)" if batched else "(D * L, H)", hidden_of_layer(part, expected, batched)
+                check_shape(name, part, expected, letters, words)
                 parts[k] = in_dtype_of(name, part, self.weight_ih_l0)
         return parts if batched else [part.unsqueeze(1) for part in parts]
 
@@ -321,23 +333,14 @@ class Recurrent(nn.Module):
         """Masks of one layer in one direction for x (T, B, ...), sampled at each call while training."""
         if not self.recurrent_dropout and not any(self.zoneout):
             return None
-        steps, batch = x.shape[:2]
+        batch = x.shape[1]
         recurrent = zoneout = None
         if self.recurrent_dropout and self.training:
             ones = x.new_ones(batch, self.proj_size or self.hidden_size)
             recurrent = nn.functional.dropout(ones, self.recurrent_dropout)
         if any(self.zoneout):
             sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(self.zoneout) - 1)
-            if self.training:
-                zoneout = tuple(
-                    torch.bernoulli(x.new_full((steps, batch, size), probability))
-                    for size, probability in zip(sizes, self.zoneout, strict=True)
-                )
-            else:
-                zoneout = tuple(
-                    x.new_full((1, 1, 1), probability).expand(1, 1, size)
-                    for size, probability in zip(sizes, self.zoneout, strict=True)
-                )
+            zoneout = zoneout_masks(x, sizes, self.zoneout, self.training)
         return None if recurrent is None and zoneout is None else Masks(recurrent, zoneout)
 
 

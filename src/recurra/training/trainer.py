@@ -90,8 +90,8 @@ class Trainer:
         record: what else `training.json` in the folder should say, such as how weights were initialised.
 
     Raises:
-        ParameterError: for a precision the device does not have, a module without parameters, or batches whose
-            `segment_length` is not the truncation's.
+        ParameterError: for a precision the device does not have, a module without parameters, batches that are not a
+            function, such as a DataLoader, or whose `segment_length` is not the truncation's.
     """
 
     def __init__(
@@ -108,6 +108,10 @@ class Trainer:
         truncation: Truncation | None = None,
         record: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
+        if not callable(batches):
+            expected = "a function from the number of a batch, 1 and up, to a recurra.training.Batch"
+            hint = "Of a DataLoader: pairs = list(loader), then batches=lambda n: Batch(*pairs[(n - 1) % len(pairs)])."
+            raise ParameterError("batches", expected, type(batches).__name__, hint)
         self._module = module
         self._settings = settings
         self._validate = validate
@@ -139,6 +143,7 @@ class Trainer:
         """Train, from the folder's last whole checkpoint where `resume` is set.
 
         Raises:
+            ParameterError: the module does not return (output, state), or `batches` something else than a `Batch`.
             TrainingInterruptedError: on SIGINT or SIGTERM, after the step under way was finished and saved.
             RunError: if there is nothing to resume, or a run already and not to be resumed; too many steps in a row
                 had a loss or gradient that is not finite; or the folder cannot be written.

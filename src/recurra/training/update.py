@@ -192,7 +192,11 @@ class Updater:
         """The batch of a number, kept as long as a window may ask for it again."""
         if number not in self._recent:
             self._recent = {n: batch for n, batch in self._recent.items() if n > number - self._window}
-            self._recent[number] = self._batches(number)
+            found = self._batches(number)
+            if not isinstance(found, Batch):
+                expected = f"a recurra.training.Batch for number {number}"
+                raise ParameterError("batches", expected, type(found).__name__, "Return Batch(inputs, target).")
+            self._recent[number] = found
         return self._recent[number]
 
     def _backward(self, number: int, numbers: range, batches: dict[int, Batch], total: float) -> float:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.kernels import torch_state
+from recurra.kernels.empty import run_empty
 from recurra.kernels.native import operators
 from recurra.kernels.native.arguments import arguments
 from recurra.kernels.native.autograd import Recurrence
@@ -31,7 +32,7 @@ def run(
         MemoryError: if there is not enough memory.
     """
     if inputs.shape[0] == 0 or inputs.shape[1] == 0:
-        return inputs.new_zeros(*inputs.shape[:2], state[0].shape[1]), state
+        return run_empty(inputs, state, weights)
     if lengths is not None:
         # A copy: the caller may change them before the backward pass.
         lengths = check_lengths(lengths, inputs.shape[1], inputs.shape[0]).clone(memory_format=torch.contiguous_format)
