@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.tasks.forecast import Forecaster, ForecastReading
-from recurra.tasks.forecast.model import ForecastModel
+from recurra.tasks.forecast.training import model_of
 
 LEVELS = tuple(f"q{level / 10:g}" for level in range(1, 10))
 COVARIATES = ForecastReading(past=("traffic",), known=("price",), static=("size", "colour"))
@@ -94,7 +94,7 @@ def test_saving_and_loading_changes_no_forecast(tmp_path: Path, model: str, monk
     forecaster = tiny(model=model, conformal=True).fit(frame, reading=COVARIATES)
     expected = forecaster.predict()
     forecaster.save(tmp_path / "run")
-    monkeypatch.delattr(ForecastModel, "fit_margins")  # not needed again
+    monkeypatch.delattr("recurra.tasks.forecast.training.fit_calibration")  # not needed again
     loaded = Forecaster.load(tmp_path / "run")
     assert loaded.predict().equals(expected)
     assert loaded == forecaster
@@ -299,19 +299,39 @@ def test_what_is_held_out_is_not_learned_from():
     assert first.predict(other).equals(second.predict(other))
 
 
-def test_conformal_needs_windows_to_learn_from():
-    with pytest.raises(
-        DataError, match="no series is long enough to keep 5 steps for validation windows or conformal intervals"
-    ):
-        tiny(conformal=True).fit(long_frame({"a": 14}))
+def test_without_windows_to_calibrate_on_intervals_stay_as_they_are(caplog: pytest.LogCaptureFixture):
+    data = long_frame({"a": 14})
+    forecast = tiny(folds=0).fit(data).predict()
+    assert "no series is long enough for validation windows" in caplog.text
+    assert_frame_equal(forecast, tiny(folds=0, conformal=False).fit(data).predict())
+
+
+def test_intervals_widen_with_the_errors_since_training_and_not_with_those_to_come():
+    frame = long_frame({f"s{k}": 120 for k in range(3)})
+    forecaster = tiny(folds=4).fit(frame)
+    model = model_of(forecaster)
+
+    def margins(data: pl.DataFrame) -> np.ndarray:
+        """By how much the widest interval is moved in each of the last two folds, in units of the window's scale."""
+        series = forecaster.data_for(data)
+        rows, origins = np.array([0, 0]), np.array([110, 115])
+        uncalibrated, scales = model._uncalibrated(series, rows, origins)
+        return (uncalibrated - model.quantiles(series, rows, origins))[:, 0, 0] / scales
+
+    last = pl.int_range(pl.len()).over("unique_id") - pl.len().over("unique_id")
+    before = margins(frame)
+    # Within the first of the two folds: only the second knows of it when it begins.
+    shaken = margins(frame.with_columns(y=pl.when((last >= -10) & (last < -5)).then(pl.col("y") + 500).otherwise("y")))
+    assert shaken[0] == pytest.approx(before[0])
+    assert shaken[1] > before[1] + 1
 
 
 def test_conformal_intervals_cover_about_as_they_should():
     """Six steps of training know nothing of the spread; the margins do."""
     frame = long_frame({f"s{k}": 200 for k in range(6)})
     forecaster = tiny(max_steps=6, validation_windows=12, conformal=True, folds=8).fit(frame)
-    assert forecaster.fitted.learned.margins is not None
-    assert len(forecaster.fitted.learned.margins) == 4
+    assert forecaster.fitted.learned.calibration is not None
+    assert forecaster.fitted.learned.calibration.windows == 72
     found = forecaster.evaluate().facts["interval_coverage_by_nominal_percent"]
     assert found == {name: pytest.approx(int(name) / 100, abs=0.12) for name in ("80", "60", "40", "20")}
 
@@ -321,12 +341,14 @@ def test_validation_data_choose_the_weights_and_fit_the_margins():
     forecaster = tiny(conformal=True, validation_windows=4).fit(frame, validation=held)
     again = tiny(conformal=True, validation_windows=4).fit(frame, validation=held.with_columns(pl.col("y") * 3))
     assert forecaster.fitted.data["validation_digest"] != again.fitted.data["validation_digest"]
-    assert forecaster.fitted.learned.margins != again.fitted.learned.margins
+    assert forecaster.fitted.learned.calibration != again.fitted.learned.calibration
     with pytest.raises(DataError, match="no series is long enough to keep 20 steps"):
         tiny(validation_windows=4).fit(frame, validation=held.head(20))
 
 
-def test_margins_that_an_interruption_left_out_are_fitted_on_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_calibration_that_an_interruption_left_out_is_made_on_first_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     frame = long_frame()
     expected = tiny(conformal=True).fit(frame).predict()
     with monkeypatch.context() as interrupted:
@@ -334,8 +356,8 @@ def test_margins_that_an_interruption_left_out_are_fitted_on_first_use(tmp_path:
         tiny(conformal=True).fit(frame, folder=tmp_path / "run")
         tiny(conformal=True).fit(frame, validation=frame, folder=tmp_path / "validated")
     assert_frame_equal(Forecaster.load(tmp_path / "run").predict(), expected)
-    with pytest.raises(RunError, match=r"interrupted before the conformal intervals .* resume it"):
-        Forecaster.load(tmp_path / "validated").predict()
+    Forecaster.load(tmp_path / "validated").predict()
+    assert "interrupted before conformal intervals were calibrated" in caplog.text
     resumed = tiny(conformal=True).fit(frame, folder=tmp_path / "run", resume=True)
     assert_frame_equal(resumed.predict(), expected)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recurra.data.series.covariates import CovariateEncoding
     from recurra.data.series.series_set import SeriesSet
     from recurra.data.series.windows import WindowShape
+    from recurra.models.forecasting.conformal import Calibration
 
 __all__ = ["ForecastLearned"]
 
@@ -28,7 +29,7 @@ class ForecastLearned(Learned):
         shape: of the windows.
         sizes: features of each part of a window.
         trained_until: by series, the last stamp that training sees, in microseconds or steps.
-        margins: of conformal intervals; None: there are none, or training has not ended.
+        calibration: of conformal intervals; None: there is none, or training has not ended.
     """
 
     data: "SeriesSet"
@@ -37,7 +38,7 @@ class ForecastLearned(Learned):
     shape: "WindowShape"
     sizes: dict[str, int]
     trained_until: dict[str, int]
-    margins: list[float] | None = None
+    calibration: "Calibration | None" = None
 
     def seen(self) -> "SeriesSet":
         """The series without the steps held out."""
@@ -67,7 +68,7 @@ class ForecastLearned(Learned):
             "shape": asdict(self.shape),
             "sizes": self.sizes,
             "trained_until": self.trained_until,
-            "margins": self.margins,
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
         }
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -82,8 +83,9 @@ class ForecastLearned(Learned):
         from recurra.data.series.covariates import CovariateEncoding
         from recurra.data.series.store import series_from_arrays
         from recurra.data.series.windows import WindowShape
+        from recurra.models.forecasting.conformal import Calibration
 
-        shape = values["shape"]
+        shape, calibration = values["shape"], values["calibration"]
         return cls(
             series_from_arrays(values["series"], {name: tensor.numpy() for name, tensor in tensors.items()}),
             values["held_out"],
@@ -91,7 +93,7 @@ class ForecastLearned(Learned):
             WindowShape(tuple(shape["seasons"]), shape["context"], shape["horizon"]),
             values["sizes"],
             values["trained_until"],
-            values["margins"],
+            None if calibration is None else Calibration.from_json(calibration),
         )
 
     def rows(self) -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ from recurra.data.series.series_set import SeriesSet
 from recurra.data.series.stamps import stamp_text
 from recurra.data.series.windows import Window, Windows
 from recurra.errors import DataError, RunError
-from recurra.models.forecasting.conformal import apply_margins, fit_margins
+from recurra.models.forecasting.conformal import apply_margins, find_margins, interval_pairs, interval_scores
 from recurra.models.forecasting.heads import make_head
 from recurra.models.forecasting.network import forecast_quantiles
 from recurra.models.forecasting.normalization import normalize
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["ForecastModel", "output_of"]
 
 _ROWS_AT_ONCE = 4096
+# Recent windows of a series by which intervals are moved, and those of all series.
+_MOST_RECENT, _MOST_RECENT_IN_ALL = 8, 1024
 
 
 class ForecastModel:
@@ -37,13 +39,13 @@ class ForecastModel:
     Attributes:
         learned: what was learned without gradients.
         levels: of the quantiles (Q,).
-        margins: of conformal intervals; None: they are not moved.
+        calibration: of conformal intervals; None: they are not moved.
     """
 
     def __init__(self, fitted: "Fitted[ForecastLearned, nn.Module]") -> None:
         self.learned, self.network, self.device = fitted.learned, fitted.network, fitted.device
         self.options = fitted.options
-        self.shape, self.margins = self.learned.shape, self.learned.margins
+        self.shape, self.calibration = self.learned.shape, self.learned.calibration
         self.levels: tuple[float, ...] = tuple(self.options["quantiles"])
         self.head = make_head(output_of(self.options["model"], self.options["output"]), self.levels)
 
@@ -52,26 +54,31 @@ class ForecastModel:
         return Windows(data, self.learned.encoding, self.shape)
 
     def quantiles(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
-        """Forecasts (N, T, Q) for series `rows` (N,) of the data from `origins` (N,), counts of steps seen."""
-        found, scales = [], []
-        windows, options = self.windows(data), self.options
-        self.network.eval()
-        for part in self._batches(len(rows)):
-            window = windows.cut(rows[part], origins[part])
-            scales.append(self._scale(window))
-            values = forecast_quantiles(
-                self.network,
-                self.head,
-                window.to(self.device),
-                self.levels,
-                options["sample_paths"],
-                options["seed"],
-            )
-            found.append(values.double().cpu().numpy())
-        quantiles = np.concatenate(found)
-        if self.margins is not None:
-            quantiles = apply_margins(quantiles, np.concatenate(scales), self.levels, self.margins)
-        return np.maximum(quantiles, 0.0) if options["nonnegative"] else quantiles
+        """Forecasts (N, T, Q) for series `rows` (N,) of the data from `origins` (N,), counts of steps seen.
+
+        Conformal intervals are moved by the scores of the validation windows, and by those of later windows of the data
+        that were over at the origin: what a forecaster that runs has seen of its own errors.
+        """
+        quantiles, scales = self._uncalibrated(data, rows, origins)
+        if self.calibration is not None:
+            recent = self._recent_windows(data)
+            scores = self.interval_scores(data, recent.rows, recent.origins)
+            # Steps before the end of its series at which a forecast begins, and at which a window is over.
+            begins, over = data.lengths[rows] - origins, data.lengths[recent.rows] - recent.origins - self.shape.horizon
+            for begin in np.unique(begins):
+                now = begins == begin
+                margins = find_margins(self.calibration, scores[:, over >= begin], self.levels)
+                quantiles[now] = apply_margins(quantiles[now], scales[now], self.levels, margins)
+        return np.maximum(quantiles, 0.0) if self.options["nonnegative"] else quantiles
+
+    def interval_scores(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """How far the truth lies outside of the intervals as the network has them, (P, N, T); NaN if it is missing."""
+        if not len(rows):
+            return np.empty((len(interval_pairs(self.levels)), 0, self.shape.horizon))
+        quantiles, scales = self._uncalibrated(data, rows, origins)
+        horizon = self.shape.horizon
+        truth = [data.series[row].y[origin : origin + horizon] for row, origin in zip(rows, origins, strict=True)]
+        return interval_scores(np.array(truth), quantiles, scales, self.levels)
 
     def backtest(self, data: SeriesSet, folds: Folds) -> Backtest:
         """Forecast from the origins of folds, whatever training saw."""
@@ -121,13 +128,40 @@ class ForecastModel:
             )
         return held_out or 1
 
-    def fit_margins(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> list[float]:
-        """Fit the margins of conformal intervals on windows that training did not see."""
-        self.margins = None
-        quantiles = self.quantiles(data, rows, origins)
-        window = self.windows(data).cut(rows, origins)
-        self.margins = fit_margins(window.target.numpy(), quantiles, self._scale(window), self.levels)
-        return self.margins
+    def _uncalibrated(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Quantiles (N, T, Q) as the network has them, and the scale of each window (N,)."""
+        parts, scales = [], []
+        windows, options = self.windows(data), self.options
+        self.network.eval()
+        for part in self._batches(len(rows)):
+            window = windows.cut(rows[part], origins[part])
+            scales.append(self._scale(window))
+            values = forecast_quantiles(
+                self.network,
+                self.head,
+                window.to(self.device),
+                self.levels,
+                options["sample_paths"],
+                options["seed"],
+            )
+            parts.append(values.double().cpu().numpy())
+        return np.concatenate(parts), np.concatenate(scales)
+
+    def _recent_windows(self, data: SeriesSet) -> Folds:
+        """Windows that end with each series, and the ones before, which training did not see."""
+        horizon, until = self.shape.horizon, self.learned.trained_until
+        count = max(1, min(_MOST_RECENT, _MOST_RECENT_IN_ALL // len(data)))
+        few = np.unique(np.linspace(0, len(data) - 1, min(len(data), _MOST_RECENT_IN_ALL)).round().astype(int))
+        rows, origins = [], []
+        for row in few:
+            series = data.series[row]
+            begin = self.shape.least_origin
+            if series.id in until:
+                begin = max(begin, int((np.asarray(data.stamps(series)).astype(np.int64) <= until[series.id]).sum()))
+            ends = [len(series) - k * horizon for k in range(count) if len(series) - (k + 1) * horizon >= begin]
+            rows += [row] * len(ends)
+            origins += [end - horizon for end in ends]
+        return Folds(np.array(rows, int), np.array(origins, int), np.zeros(len(rows), int), {})
 
     def _check_unseen(self, data: SeriesSet, plan: Folds) -> None:
         until = self.learned.trained_until

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from recurra.data.series.covariates import CovariateEncoding
 from recurra.data.series.series_set import SeriesSet
 from recurra.data.series.windows import Window, Windows, WindowSampler, WindowShape, input_sizes
-from recurra.errors import DataError, ParameterError, RunError
+from recurra.errors import DataError, ParameterError
+from recurra.models.forecasting.conformal import Calibration
 from recurra.models.forecasting.network import mean_loss
 from recurra.models.forecasting.normalization import Normalization
 from recurra.task.objective import Objective
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Validation",
-    "fit_margins",
+    "fit_calibration",
     "learn",
     "make_objective",
     "model_of",
@@ -113,7 +114,7 @@ def plan_validation(options: "Forecaster", learned: ForecastLearned, held: Serie
         chosen = np.random.default_rng(options.seed).permutation(len(rows))[:_MOST_VALIDATION_WINDOWS]
         rows, origins = rows[np.sort(chosen)], origins[np.sort(chosen)]
     if not len(rows) and (count or held is not None):
-        _without_windows(data, kept + reserve + shape.least_origin, kept, options.conformal or held is not None)
+        _without_windows(data, kept + reserve + shape.least_origin, kept, held is not None)
     return Validation(data, rows, origins, ends)
 
 
@@ -152,30 +153,30 @@ def make_objective(
     )
 
 
-def fit_margins(
+def fit_calibration(
     options: "Forecaster", fitted: "Fitted[ForecastLearned, nn.Module]", held: SeriesSet | None
 ) -> ForecastLearned:
-    """What was learned, with the margins of conformal intervals."""
+    """What was learned, with the scores of the validation windows, by which conformal intervals are moved."""
     validation = plan_validation(options, fitted.learned, held)
-    margins = ForecastModel(fitted).fit_margins(validation.data, validation.rows, validation.origins)
-    return replace(fitted.learned, margins=margins)
+    scores = ForecastModel(fitted).interval_scores(validation.data, validation.rows, validation.origins)
+    return replace(fitted.learned, calibration=Calibration.of(scores))
 
 
 def model_of(options: "Forecaster") -> ForecastModel:
     """The model of a fitted forecaster.
 
-    If training was interrupted before the margins of conformal intervals were fitted, they are fitted first.
+    If training was interrupted before conformal intervals were calibrated, they are calibrated first, unless that needs
+    validation data, which the run does not hold.
 
     Raises:
-        RunError: it is not fitted, or the margins need validation data that the run does not hold.
+        RunError: it is not fitted.
     """
     fitted = options.fitted
-    if options.conformal and fitted.learned.margins is None:
+    if options.conformal and fitted.learned.calibration is None:
         if fitted.data["validation_digest"] is not None:
-            raise RunError(
-                "training was interrupted before the conformal intervals were fitted on the validation data; resume it"
-            )
-        fitted.learned = fit_margins(options, fitted, None)
+            _log.warning("training was interrupted before conformal intervals were calibrated; resume it to have them")
+            return ForecastModel(fitted)
+        fitted.learned = fit_calibration(options, fitted, None)
     return ForecastModel(fitted)
 
 
