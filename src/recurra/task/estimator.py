@@ -272,8 +272,12 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         evaluation = self.evaluate(data) if y is None else self.evaluate(data, y)  # type: ignore[call-arg]
         return evaluation.score
 
-    def inspect(self, *arguments: Any, **keywords: Any) -> "Inspection":
-        """Look inside the network; `view` documents the arguments."""
+    def inspect(self, *arguments: Any, progress: bool | None = None, **keywords: Any) -> "Inspection":
+        """Look inside the network; `view` documents the other arguments.
+
+        Args:
+            progress: show progress; None: a bar in a terminal or a notebook, and lines elsewhere.
+        """
         from recurra import inspection
 
         view = self.view(*arguments, **keywords)
@@ -288,7 +292,10 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             layers=view.layers,
             follows=view.follows,
             distances=view.distances,
+            alone=view.alone,
             words=view.words,
+            concerns=view.concerns,
+            progress=progress,
         )
 
     def save(self, folder: str | Path) -> None:

@@ -52,6 +52,10 @@ def view(model: FittedClassifier, given: Items, row: int | None, label: str | No
         reads="classifier",
         layers=["classifier.recurrent"],
         distances=[back.clamp(min=-1).to(model.device)],
+        alone=(
+            (encoded.batch(np.arange(1)).to(model.device),),
+            lambda output: log_odds(output[0] / learned.temperature, index[:1], learned.labels.multi_label),
+        ),
     )
 
 

@@ -50,6 +50,10 @@ def view(fitted: AnyFitted, data: Sentences, row: int | None, word: int | None, 
         reads="recurrent",
         layers=["recurrent"],
         distances=[distance],
+        alone=(
+            (encoded.tokens(np.arange(1)).to(fitted.device),),
+            lambda output: _score(output[0].emissions[:, at], best[:1]),
+        ),
     )
 
 
