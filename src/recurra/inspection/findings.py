@@ -71,7 +71,7 @@ def find(
 def _of_gradient(curve: LagCurve, cell: Cell, growth: float) -> list[Finding]:
     steps, decay = len(curve.norms), curve.decay
     # Where many steps have a loss gradients add up towards the beginning; they explode only where the recurrence grows.
-    if decay.factor > _GROWING and growth > _GROWING:
+    if decay.is_fitted and decay.factor > _GROWING and growth > _GROWING:
         return [
             Finding(
                 f"The gradient grows by {decay.factor - 1:.0%} a step back in {curve.track}: it explodes.",

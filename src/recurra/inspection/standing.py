@@ -11,7 +11,7 @@ class Standing:
     """Scores of a model, which the page states first.
 
     Attributes:
-        title: what was scored: the data and their size.
+        title: what was scored: the data and their size; empty if only the validation score is known.
         columns: of `rows`: "method", then the names of the scores.
         rows: a row a method as text, the model first.
         main: the score that methods are compared by.
@@ -20,10 +20,10 @@ class Standing:
         validation: the best validation score of the run; empty if it is not known.
     """
 
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    main: str
+    title: str = ""
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    main: str = ""
     better: Sequence[str] = ()
     warnings: Sequence[str] = ()
     validation: str = ""

@@ -1,6 +1,7 @@
 """The language model: its options, and what it does with text."""
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import DataError, ParameterError
@@ -352,9 +353,11 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
         learned = self.fitted.learned
         if data is None and text is None:
-            return view(self.fitted, learned.parts["validation"].codes, "the validation text", row, name)
-        codes = learned.tokens.encode(_text_of(data, text)).codes
-        return view(self.fitted, codes, str(data or "the text"), row, name)
+            encoded, source = learned.parts["validation"], "the validation text"
+            found = view(self.fitted, encoded.codes, source, row, name)
+            return replace(found, evaluate=lambda: self.evaluate(part="validation"))
+        found = view(self.fitted, learned.tokens.encode(_text_of(data, text)).codes, str(data or "the text"), row, name)
+        return replace(found, evaluate=lambda: self.evaluate(data, text=text))
 
     def _encode_prompt(self, text: str) -> "torch.Tensor":
         tokens = self.fitted.learned.tokens
