@@ -43,7 +43,7 @@ def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
         for number, (window, origin) in enumerate(zip(windows, origins, strict=True)):
             ahead = stamps[origin : origin + horizon]
             # From the last observation on, without a gap.
-            joined, last = stamps[origin - 1 : origin + horizon], series.y[origin - 1]
+            joined, last = stamps[origin - 1 : origin + horizon], float(series.y[origin - 1])
             _fan(ax, joined, backtest.quantiles[window], backtest.levels, last, labelled=number == 0)
             ax.plot(
                 joined,
@@ -71,7 +71,7 @@ def plot_forecasts(
         stamps = data.stamps(series, horizon)
         first = max(0, len(series.y) - _HISTORY_HORIZONS * horizon)
         ax.plot(stamps[first : len(series.y)], series.y[first:], color=_BLACK, linewidth=1, label="observed")
-        _fan(ax, stamps[len(series.y) - 1 :], quantiles[rows[name]], levels, series.y[-1], labelled=True)
+        _fan(ax, stamps[len(series.y) - 1 :], quantiles[rows[name]], levels, float(series.y[-1]), labelled=True)
         _finish(ax, name, stamps, data)
     _legend(figure, axes[0])
     _save(figure, path)
