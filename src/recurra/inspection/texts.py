@@ -19,8 +19,8 @@ TRY_TO_BEAT = (
 )
 VALIDATION = "The best validation of the run was {score}."
 SUBSET = (
-    "These scores are of all the data, as the command evaluate computes them. The sections below look at the examples "
-    "that are named above."
+    "These scores are of all the data, as the command evaluate computes them. The sections look at the examples that "
+    "the next table names."
 )
 NOTHING_FOUND = "Nothing unusual was found in the network."
 SEE_ABOVE = "Nothing else stands out. What was said first, of the scores, comes before everything below."
