@@ -2,14 +2,21 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "Tick", "no_tick"]
 
 _SECONDS_BETWEEN_LINES = 30.0
+
+Tick = Callable[[], object]
+"""What long work calls after each of its steps."""
+
+
+def no_tick() -> None:
+    """A tick that shows nothing."""
 
 
 class Progress:
@@ -49,16 +56,17 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def update(self, figures: Mapping[str, str]) -> None:
-        """Count a step.
+    def update(self, figures: Mapping[str, str], steps: int = 1) -> None:
+        """Count steps.
 
         Args:
-            figures: what to show beside it, such as the loss, by name.
+            figures: what to show beside them, such as the loss, by name.
+            steps: how many were done.
         """
-        self._done += 1
+        self._done += steps
         if self._bar is not None:
             self._bar.set_postfix(figures, refresh=False)
-            self._bar.update()
+            self._bar.update(steps)
             return
         now = time.monotonic()
         if self._shows and now - self._said >= self._seconds:

@@ -137,3 +137,12 @@ def test_spectra_of_other_recurrences() -> None:
     first = recurrent_spectra(record(projected, x))[0]
     product = projected.weight_hh_l0[:4] @ projected.weight_hr_l0  # type: ignore[index, operator]
     assert first.radius == pytest.approx(float(torch.linalg.eigvals(product).detach().abs().max()), rel=1e-4)
+
+
+def test_norms_of_large_states_are_close_to_the_exact_ones() -> None:
+    recurrent = 0.9 * torch.randn(96, 96, dtype=torch.float64) / 96**0.5
+    (found,) = jacobian_norms(record(linear(recurrent), torch.randn(1, 6, 96, dtype=torch.float64)))
+    exact = float(torch.linalg.matrix_norm(recurrent, ord=2))
+    shown = found.by_step[np.isfinite(found.by_step)]
+    assert (shown <= exact * (1 + 1e-9)).all()
+    assert (shown >= 0.95 * exact).all()

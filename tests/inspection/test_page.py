@@ -2,6 +2,7 @@ import csv
 import io
 import re
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 import recurra
 from recurra.errors import RunError
-from recurra.inspection import Inspection, Words, inspect, report_inspection, write_inspection
+from recurra.inspection import Inspection, Standing, Words, inspect, report_inspection, write_inspection
 
 PICTURES = {
     *("unrolled", "gradient_by_lag", "jacobian_norms", "lyapunov", "recurrent_weights", "gates", "states"),
@@ -86,7 +87,7 @@ def test_what_there_is_not_is_left_out(tmp_path: Path) -> None:
     assert found.spectra == found.jacobians == found.lyapunov == found.findings == ()
     page = write_inspection(found, tmp_path).read_text(encoding="utf-8")
     assert {path.stem for path in tmp_path.glob("*.png")} == {"unrolled", "gradient_by_lag", "gates", "states"}
-    assert "Nothing unusual was found." in page
+    assert "Nothing unusual was found in the network." in page
 
 
 def test_a_healthy_network_has_no_warnings() -> None:
@@ -117,6 +118,46 @@ def test_steps_go_by_their_labels(tmp_path: Path) -> None:
     assert re.search(r"Step \d \(.\) counts most", (tmp_path / "index.html").read_text(encoding="utf-8"))
     rows = list(csv.DictReader(io.StringIO((tmp_path / "attribution.csv").read_text(encoding="utf-8"))))
     assert [(row["step"], row["input"]) for row in rows] == list(zip("12345", words.labels, strict=True))
+
+
+def test_contents_lead_to_every_section(folder: Path) -> None:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    targets = re.findall(r'<a href="#([^"]+)">', page)
+    assert len(targets) == len(PICTURES) + 1
+    assert targets == re.findall(r'<h2 id="([^"]+)">', page)
+    assert "@media (prefers-color-scheme: dark)" in page
+    # A picture's text says what it shows of this run, and not its title alone.
+    titles = re.findall(r'<h2 id="section-\d+">([^<]+)</h2>', page)
+    alternatives = re.findall(r'<img alt="([^"]*)"', page)
+    assert all(text.startswith(f"{title}. ") for title, text in zip(titles, alternatives, strict=True))
+    assert all(len(text) > len(title) + 15 for title, text in zip(titles, alternatives, strict=True))
+
+
+def test_scores_come_first_and_lost_ones_before_all(found: Inspection, tmp_path: Path) -> None:
+    rows = [["model", "50.00"], ["most frequent", "51.00"]]
+    standing = Standing(
+        *("test.csv: 90 items", ("method", "accuracy, %"), rows, "accuracy", ["most frequent"]),
+        warnings=["The model answers a to every item."],
+        validation="accuracy 52.00 %",
+    )
+    healthy = replace(found, findings=(), standing=standing)
+    said = report_inspection(healthy, tmp_path)
+    assert said.startswith("The model is worse than most frequent by accuracy.")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    places = [
+        page.index(text)
+        for text in (
+            "The model is worse than most frequent by accuracy.",
+            "The model answers a to every item.",
+            "<caption>test.csv: 90 items</caption>",
+            "The best validation of the run was accuracy 52.00 %.",
+            "<nav",
+        )
+    ]
+    assert places == sorted(places)
+    assert "Nothing unusual" not in page
+    write_inspection(replace(healthy, standing=replace(standing, better=(), warnings=())), tmp_path)
+    assert "Nothing unusual" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_that_cannot_be_written(found: Inspection, tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ from recurra.inspection import (
     Attribution,
     Forgetting,
     GateSaturation,
+    GradientByLag,
+    LagCurve,
     StateStatistics,
+    fit_decay,
     gradient_by_lag,
     jacobian_norms,
     lyapunov_spectrum,
@@ -53,6 +56,20 @@ def test_the_gradient_by_lag_with_its_fit_and_its_horizon(tmp_path: Path, drawn:
     assert f"{horizon:.3g} steps" in fit
     (dotted,) = [line for line in ax.lines if line.get_linestyle() == ":"]
     np.testing.assert_allclose(np.asarray(dotted.get_xdata(), float), horizon, rtol=1e-6)
+
+
+def test_no_horizon_is_fitted_to_noise(tmp_path: Path, drawn: list[Figure]) -> None:
+    norms = np.array([1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 1.0, 0.6])
+    decay = fit_decay(norms)
+    assert decay.r_squared < 0.5
+    assert math.isnan(decay.horizon)
+    assert math.isnan(decay.time_constant)
+    pictures.draw_gradient_by_lag(
+        GradientByLag((LagCurve("layer 1", "state", norms, decay),), 1.0, None, 3), tmp_path / "a.png"
+    )
+    (ax,) = drawn[0].axes
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "None"]
+    assert [str(line.get_label()).partition(" (")[0] for line in ax.lines] == ["state", "no horizon can be fitted"]
 
 
 def test_a_gradient_that_reaches_nothing_is_said(tmp_path: Path, drawn: list[Figure]) -> None:

@@ -46,6 +46,17 @@ def test_validation_that_measures_something_else_has_an_axis_of_its_own(
     assert left.get_ylim()[0] == right.get_ylim()[0] == 0
 
 
+def test_a_single_validation_has_a_marker(tmp_path: Path, drawn: list[Figure]) -> None:
+    log = TrainingLog(tmp_path)
+    log.write("log", 1, loss=2.0)
+    log.write("log", 2, loss=1.5, validation_loss=1.75)
+    log.close()
+    draw_training(tmp_path / "log.csv", tmp_path / "training.png")
+    training, validation = drawn[0].axes[0].lines
+    assert (training.get_marker(), validation.get_marker()) == ("None", "o")
+    assert points(validation) == [[2, 1.75]]
+
+
 def test_a_training_without_validation(tmp_path: Path, drawn: list[Figure]) -> None:
     log = TrainingLog(tmp_path)
     log.write("log", 1, loss=2.0)

@@ -16,6 +16,7 @@ from recurra.inspection.record import Recording, record
 from recurra.inspection.saturation import GateSaturation, gate_saturation
 from recurra.inspection.segment import Segment, Track
 from recurra.inspection.spectra import RecurrentSpectrum, recurrent_spectra
+from recurra.inspection.standing import Standing
 from recurra.inspection.states import StateStatistics, state_statistics
 from recurra.inspection.unroll import Edges, UnrolledGradients, UnrolledRow, unrolled_gradients
 
@@ -35,6 +36,7 @@ __all__ = [
     "Recording",
     "RecurrentSpectrum",
     "Segment",
+    "Standing",
     "StateGradients",
     "StateStatistics",
     "Track",

@@ -1,7 +1,7 @@
 """Attribution of an output to the steps of the input."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -55,6 +55,17 @@ class Attribution:
         if self.valid is None:
             return tuple(parts)
         return tuple(part[valid[sequence]] for part, valid in zip(parts, self.valid, strict=True))
+
+    def only(self, sequence: int) -> "Attribution":
+        """That of one sequence, B = 1."""
+        here = slice(sequence, sequence + 1)
+        return replace(
+            self,
+            values=tuple(part[here] for part in self.values),
+            output=self.output[here],
+            baseline_output=self.baseline_output[here],
+            valid=None if self.valid is None else tuple(part[here] for part in self.valid),
+        )
 
     @property
     def residual(self) -> np.ndarray:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FORGOTTEN", "Decay", "fit_decay"]
+__all__ = ["FORGOTTEN", "LEAST_R_SQUARED", "Decay", "fit_decay"]
 
 FORGOTTEN = 0.01  # the fraction of its value down to which a gradient counts
+LEAST_R_SQUARED = 0.5  # of a fit, below which the decay is not exponential
 _FITTED = 1e-4  # the fraction of the largest norm down to which the decay is fitted
 
 
@@ -29,13 +30,23 @@ class Decay:
     measured_horizon: int | None
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether the norms decay or grow exponentially at all: R² is at least 0.5, or all but the first are zero."""
+        return self.factor == 0 or self.r_squared >= LEAST_R_SQUARED
+
+    @property
     def time_constant(self) -> float:
-        """Steps in which the fitted norm falls to 1/e; infinite if it does not fall."""
+        """Steps in which the fitted norm falls to 1/e; infinite if it does not fall, nan if no decay can be fitted."""
+        if not self.is_fitted:
+            return math.nan
         return -1 / math.log(self.factor) if 0 < self.factor < 1 else 0.0 if self.factor == 0 else math.inf
 
     @property
     def horizon(self) -> float:
-        """The memory horizon: steps in which the fitted norm falls to 1 %; infinite if it does not fall."""
+        """The memory horizon: steps in which the fitted norm falls to 1 %.
+
+        It is infinite if the norm does not fall, and nan if no decay can be fitted.
+        """
         return self.time_constant * math.log(1 / FORGOTTEN)
 
     def at(self, lags: np.ndarray) -> np.ndarray:

@@ -45,7 +45,6 @@ def find(
     states: Sequence[StateStatistics],
     attribution: Attribution | None = None,
     forgotten: Forgetting | None = None,
-    sequence: int = 0,
 ) -> tuple[Finding, ...]:
     """What is unusual, gradients first, then dynamics, units, and what the figures of the sequence drawn are worth."""
     found = []
@@ -56,8 +55,8 @@ def find(
     found += [_of_chaos(spectrum) for spectrum in lyapunov if spectrum.largest > _CHAOTIC]
     found += [_of_gate(gate) for gate in gates if gate.stuck >= _MANY * len(gate.low) and gate.function != "relu"]
     found += [_of_dead_units(state) for state in states if len(state.dead)]
-    if attribution is not None and attribution.missed(sequence) > _INCOMPLETE:
-        share = f"{attribution.missed(sequence):.0%}"
+    if attribution is not None and attribution.missed(0) > _INCOMPLETE:
+        share = f"{attribution.missed(0):.0%}"
         found.append(
             Finding(
                 f"Integrated gradients miss {share} of the change of the output that they should add up to.",
@@ -72,7 +71,7 @@ def find(
 def _of_gradient(curve: LagCurve, cell: Cell, growth: float) -> list[Finding]:
     steps, decay = len(curve.norms), curve.decay
     # Where many steps have a loss gradients add up towards the beginning; they explode only where the recurrence grows.
-    if decay.factor > _GROWING and growth > _GROWING:
+    if decay.is_fitted and decay.factor > _GROWING and growth > _GROWING:
         return [
             Finding(
                 f"The gradient grows by {decay.factor - 1:.0%} a step back in {curve.track}: it explodes.",

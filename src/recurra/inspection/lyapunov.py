@@ -10,6 +10,7 @@ from recurra.errors import ParameterError
 from recurra.inspection.jacobians import longest, segment_jacobians, single_threaded, state_size
 from recurra.inspection.record import Recording
 from recurra.inspection.segment import Segment
+from recurra.progress import Tick, no_tick
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
@@ -20,9 +21,10 @@ class LyapunovSpectrum:
 
     Attributes:
         name: of the layer.
-        exponents: (S,) or as many as were asked for, decreasing, natural logarithms of the growth per step; the mean
-            over sequences. -inf for a direction that is lost within a step.
-        spread: (S,), the standard deviation over sequences.
+        exponents: (K,), all or as many as were asked for, decreasing, natural logarithms of the growth per step; the
+            mean over sequences. -inf for a direction that is lost within a step.
+        spread: (K,), the standard deviation over sequences.
+        size: S, the numbers in the state, each of which has an exponent.
         steps: over which they were taken, after the warm-up.
         warmup: steps before, in which the directions align.
         sequences: B.
@@ -31,6 +33,7 @@ class LyapunovSpectrum:
     name: str
     exponents: np.ndarray
     spread: np.ndarray
+    size: int
     steps: int
     warmup: int
     sequences: int
@@ -42,7 +45,10 @@ class LyapunovSpectrum:
 
     @property
     def dimension(self) -> float:
-        """The attractor's dimension by Kaplan and Yorke (1979): how many directions together do not shrink."""
+        """The attractor's dimension by Kaplan and Yorke (1979): how many directions together do not shrink.
+
+        It is at least K if the exponents asked for do not shrink together.
+        """
         sums = np.cumsum(self.exponents)
         kept = int((sums >= 0).sum())
         if kept == 0:
@@ -53,7 +59,11 @@ class LyapunovSpectrum:
 
 
 def lyapunov_spectrum(
-    recording: Recording, warmup: int | None = None, sequences: int = 4, count: int | None = None
+    recording: Recording,
+    warmup: int | None = None,
+    sequences: int = 4,
+    count: int | None = None,
+    tick: Tick = no_tick,
 ) -> tuple[LyapunovSpectrum, ...]:
     """The Lyapunov exponents of each layer, along the states it went through, by the QR method.
 
@@ -67,6 +77,7 @@ def lyapunov_spectrum(
         warmup: steps before counting begins; None: a quarter of them.
         sequences: of the batch, the first that are not shorter than the longest.
         count: how many exponents, the largest; None: all.
+        tick: called after each step of each layer, for progress.
 
     Raises:
         ParameterError: for a warm-up as long as a sequence.
@@ -79,13 +90,15 @@ def lyapunov_spectrum(
         first = steps // 4 if warmup is None else warmup
         if not 0 <= first < steps:
             raise ParameterError("warmup", f"0 to {steps - 1}", warmup)
-        found.append(_spectrum(recording.name(segment), segment, first, sequences, count))
+        found.append(_spectrum(recording.name(segment), segment, first, sequences, count, tick))
     return tuple(found)
 
 
 @torch.no_grad()
 @single_threaded()
-def _spectrum(name: str, segment: Segment, warmup: int, sequences: int, count: int | None) -> LyapunovSpectrum:
+def _spectrum(
+    name: str, segment: Segment, warmup: int, sequences: int, count: int | None, tick: Tick
+) -> LyapunovSpectrum:
     size = state_size(segment) if count is None else min(count, state_size(segment))
     chosen = longest(segment.valid, sequences)
     directions: Tensor | None = None
@@ -99,9 +112,11 @@ def _spectrum(name: str, segment: Segment, warmup: int, sequences: int, count: i
         counted += 1
         if counted > warmup:
             total = total + stretched.diagonal(dim1=1, dim2=2).abs().log()
+        tick()
     assert isinstance(total, Tensor)
     exponents = (total / (counted - warmup)).cpu().numpy()
     exponents = -np.sort(-exponents, axis=1)
     with np.errstate(invalid="ignore"):
         spread = np.where(np.isfinite(exponents).all(0), exponents.std(0), 0.0)
-    return LyapunovSpectrum(name, exponents.mean(0), spread, counted - warmup, warmup, len(chosen))
+    steps = counted - warmup
+    return LyapunovSpectrum(name, exponents.mean(0), spread, state_size(segment), steps, warmup, len(chosen))

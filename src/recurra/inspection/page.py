@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from recurra.files import prepare_folder, write_text
+from recurra.inspection import texts
 from recurra.inspection.inspection import Inspection
 from recurra.inspection.sections import Section, draw_sections
+from recurra.inspection.standing import Standing
 from recurra.inspection.tables import Table, detailed_tables, summary_tables
 
 __all__ = ["report_inspection", "write_inspection"]
 
 _STYLE = """
+:root { color-scheme: light dark; }
 body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff;
        font: 16px/1.5 system-ui, sans-serif; }
+nav ol { columns: 2; padding-left: 1.4rem; }
+a { color: #1f5fa8; }
+caption { text-align: left; padding-bottom: 0.3rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 img { max-width: 100%; height: auto; }
 table { border-collapse: collapse; font-size: 0.85rem; margin: 1rem 0; }
@@ -25,6 +31,14 @@ th { vertical-align: bottom; } th:first-child, td.text { text-align: left; }
 .finding { border-left: 4px solid #c44536; background: #fbf1ef; padding: 0.5rem 1rem; margin: 0.7rem 0; }
 .finding.none { border-color: #009e73; background: #eef7f3; }
 .files { color: #555; font-size: 0.85rem; }
+@media (max-width: 40rem) { nav ol { columns: 1; } }
+@media (prefers-color-scheme: dark) {
+  body { color: #ddd; background: #1a1a1a; } a { color: #8ab8f0; } .files { color: #aaa; }
+  th, td { border-bottom-color: #444; }
+  .finding { background: #33211e; } .finding.none { background: #1b2b25; }
+  /* White becomes the page's own dark, and hues stay what the legends say. */
+  img { filter: invert(0.898) hue-rotate(180deg); }
+}
 """
 
 
@@ -55,7 +69,13 @@ def write_inspection(found: Inspection, folder: Path) -> Path:
 def report_inspection(found: Inspection, folder: Path) -> str:
     """Write as `write_inspection` does; what to print: the findings, and where the page is."""
     page = write_inspection(found, folder)
-    lines = [f"{finding.what}\n  {finding.advice}" for finding in found.findings]
+    lines = []
+    if found.standing is not None:
+        for baseline in found.standing.better:
+            lines.append(texts.BEATEN.format(baseline=baseline, score=found.standing.main))
+            lines.append(f"  {texts.TRY_TO_BEAT.format(baseline=baseline)}")
+        lines += found.standing.warnings
+    lines += [f"{finding.what}\n  {finding.advice}" for finding in found.findings]
     return "\n".join([*lines, f"page, pictures and tables: {page}"])
 
 
@@ -68,16 +88,18 @@ def _page(found: Inspection, sections: list[Section], summaries: dict[str, Table
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{escape(words.title)}</h1>",
+        *_standing(found.standing),
         f'<table class="facts">{facts}</table>' if facts else "",
-        "<h2>What to look at</h2>",
+        _contents(sections),
+        '<h2 id="findings">What to look at</h2>',
         *_findings(found),
     ]
-    for section in sections:
+    for number, section in enumerate(sections, start=1):
         table = summaries.get(section.table)
         parts += [
-            f"<h2>{escape(section.title)}</h2>",
+            f'<h2 id="section-{number}">{escape(section.title)}</h2>',
             f"<p>{escape(section.how)} {escape(section.here)}</p>",
-            f'<img alt="{escape(section.title)}" src="{_inline(section.picture)}">',
+            f'<img alt="{escape(f"{section.title}. {section.here}")}" src="{_inline(section.picture)}">',
             "" if table is None else _table(table),
         ]
     files = ", ".join(f"{table.name}.csv" for table in (*summaries.values(), *details))
@@ -85,19 +107,49 @@ def _page(found: Inspection, sections: list[Section], summaries: dict[str, Table
     return "\n".join(filter(None, parts)) + "\n"
 
 
-def _findings(found: Inspection) -> list[str]:
+def _contents(sections: list[Section]) -> str:
+    links = [("findings", "What to look at"), *((f"section-{k}", s.title) for k, s in enumerate(sections, start=1))]
+    entries = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in links)
+    return f'<nav aria-label="Contents"><ol>{entries}</ol></nav>'
+
+
+def _standing(standing: Standing | None) -> list[str]:
+    """Where the model loses to a baseline, what to doubt, and its scores."""
+    if standing is None:
+        return []
     parts = [
-        f'<div class="finding"><b>{escape(finding.what)}</b><br>{escape(finding.advice)}</div>'
-        for finding in found.findings
+        _finding(
+            texts.BEATEN.format(baseline=baseline, score=standing.main), texts.TRY_TO_BEAT.format(baseline=baseline)
+        )
+        for baseline in standing.better
     ]
-    parts += [f'<div class="finding"><b>Not seen into:</b> {escape(reason)}</div>' for reason in found.unseen]
-    return parts or ['<div class="finding none">Nothing unusual was found.</div>']
+    parts += [f'<div class="finding"><b>{escape(warning)}</b></div>' for warning in standing.warnings]
+    if standing.rows:
+        table = Table("scores", standing.title, tuple(standing.columns), tuple(map(tuple, standing.rows)))
+        parts += [_table(table, standing.title), f"<p>{texts.SUBSET}</p>"]
+    if standing.validation:
+        parts.append(f"<p>{escape(texts.VALIDATION.format(score=standing.validation))}</p>")
+    return parts
 
 
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+def _finding(what: str, advice: str) -> str:
+    return f'<div class="finding"><b>{escape(what)}</b><br>{escape(advice)}</div>'
+
+
+def _findings(found: Inspection) -> list[str]:
+    parts = [_finding(finding.what, finding.advice) for finding in found.findings]
+    parts += [f'<div class="finding">{escape(texts.UNSEEN.format(reason=reason))}</div>' for reason in found.unseen]
+    doubted = found.standing is not None and (found.standing.better or found.standing.warnings)
+    if not parts and doubted:
+        return [f"<p>{texts.SEE_ABOVE}</p>"]
+    return parts or [f'<div class="finding none">{texts.NOTHING_FOUND}</div>']
+
+
+def _table(table: Table, caption: str = "") -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    titled = f"<caption>{escape(caption)}</caption>" if caption else ""
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<div class="wide"><table>{titled}<tr>{head}</tr>{body}</table></div>'
 
 
 def _cell(value: Any) -> str:

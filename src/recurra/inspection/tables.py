@@ -71,8 +71,8 @@ def summary_tables(found: Inspection) -> list[Table]:
             (
                 "layer",
                 "largest (1/step)",
-                "median (1/step)",
-                "smallest (1/step)",
+                "exponents computed",
+                "of",
                 "above 0",
                 "Kaplan-Yorke dimension",
                 "steps",
@@ -82,8 +82,8 @@ def summary_tables(found: Inspection) -> list[Table]:
                 (
                     s.name,
                     s.largest,
-                    float(np.median(s.exponents)),
-                    float(s.exponents[-1]),
+                    len(s.exponents),
+                    s.size,
                     int((s.exponents > 0).sum()),
                     s.dimension,
                     s.steps,

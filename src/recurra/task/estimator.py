@@ -265,11 +265,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 fitted.write(path, type(self))
             group.wait()
         self.training_result = trainer.fit(kept is not None)
-        learned = self.finish(fitted, training, held)
-        if learned is not fitted.learned:
-            fitted.learned = learned
-            if path is not None and group.is_first:
-                fitted.write(path, type(self))
+        fitted.learned = self.finish(fitted, training, held)
+        # Kept in words: functions of the objective would keep the estimator from being pickled.
+        self._best = objective.best(self.training_result.best_loss)
+        if self.training_result.best_loss < float("inf"):
+            fitted.data["best_validation"] = self._best
+        if path is not None and group.is_first:
+            fitted.write(path, type(self))
         if path is not None and group.is_first:
             draw_training(
                 path / "log.csv",
@@ -280,8 +282,6 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 twin=bool(objective.measure),
             )
         self._fitted = fitted
-        # Kept in words: functions of the objective would keep the estimator from being pickled.
-        self._best = objective.best(self.training_result.best_loss)
         return self
 
     def predict(self, *arguments: Any, **keywords: Any) -> Any:
@@ -293,11 +293,29 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         evaluation = self.evaluate(data) if y is None else self.evaluate(data, y)  # type: ignore[call-arg]
         return evaluation.score
 
-    def inspect(self, *arguments: Any, **keywords: Any) -> "Inspection":
-        """Look inside the network; `view` documents the arguments."""
+    def inspect(self, *arguments: Any, progress: bool | None = None, **keywords: Any) -> "Inspection":
+        """Look inside the network; `view` documents the other arguments.
+
+        Args:
+            progress: show progress; None: a bar in a terminal or a notebook, and lines elsewhere.
+        """
         from recurra import inspection
 
         view = self.view(*arguments, **keywords)
+        validation = self.fitted.data.get("best_validation", "")
+        standing = inspection.Standing(validation=validation) if validation else None
+        if view.evaluate is not None:
+            evaluation = view.evaluate()
+            columns, *rows = evaluation.lines()
+            standing = inspection.Standing(
+                evaluation.title,
+                ("method", *columns[1:]),
+                rows,
+                evaluation.main,
+                evaluation.is_beaten,
+                evaluation.warnings,
+                validation,
+            )
         return inspection.inspect(
             self.fitted.network,
             *view.inputs,
@@ -309,7 +327,11 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             layers=view.layers,
             follows=view.follows,
             distances=view.distances,
+            alone=view.alone,
             words=view.words,
+            standing=standing,
+            concerns=view.concerns,
+            progress=progress,
         )
 
     def save(self, folder: str | Path) -> None:

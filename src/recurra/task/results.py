@@ -106,6 +106,7 @@ class Evaluation(Result):
         losses: the scores of which less is better.
         tables: detailed figures, by the name of their file.
         notes: lines that a person should read after the scores.
+        warnings: sentences that a person should read before the scores.
         facts: what else `evaluation.json` holds.
         pictures: functions that draw a PNG file, by the name of the file without its ending.
     """
@@ -117,6 +118,7 @@ class Evaluation(Result):
     losses: frozenset[str] = frozenset()
     tables: Mapping[str, Table] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
 
@@ -144,11 +146,15 @@ class Evaluation(Result):
 
     def table(self) -> str:
         """The scores of every method, in columns."""
+        return text_table(self.lines())
+
+    def lines(self) -> list[list[str]]:
+        """The cells of `table` as text: the names of the scores after an empty cell, then a line a method."""
         names = list(dict.fromkeys(name for scores in self.methods.values() for name in scores))
         lines = [["", *(f"{name}, %" if self._format(name) == "%" else name for name in names)]]
         for method, scores in self.methods.items():
             lines.append([method, *(self._shown(name, scores.get(name)) for name in names)])
-        return text_table(lines)
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
@@ -163,6 +169,8 @@ class Evaluation(Result):
         if self.is_beaten:
             better = " and ".join(self.is_beaten)
             yield f"The model is worse than {better} ({self.main}): train longer, or on more data.\n\n"
+        if self.warnings:
+            yield "".join(f"{warning}\n" for warning in self.warnings) + "\n"
         yield f"{self.title}\n\n{self.table()}\n"
         for table in self.tables.values():
             if table.shown:

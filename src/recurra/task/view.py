@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from recurra.inspection import Words
+    from recurra.inspection import Finding, Words
+    from recurra.task.results import Evaluation
 
 __all__ = ["View"]
 
 
 @dataclass(frozen=True)
 class View:
-    """The arguments of `recurra.inspection.inspect`, which see.
+    """The arguments of `recurra.inspection.inspect`, which documents them, and how the model is scored.
 
     Attributes:
         inputs: what the network is called with.
@@ -27,6 +28,9 @@ class View:
         layers: the recurrent layers to inspect.
         follows: modules whose steps come after those of all others.
         distances: how far each step is from the output, -1 at padding.
+        alone: what the network is called with for the sequence shown alone, and `output` for that call.
+        concerns: what to worry about, beside what is found in the network.
+        evaluate: scores the data looked at, as `evaluate` does; None: their truth is not known.
     """
 
     inputs: tuple[Any, ...]
@@ -39,3 +43,6 @@ class View:
     layers: Sequence[str] | None = None
     follows: Sequence[str] = ()
     distances: "Sequence[Tensor] | None" = None
+    alone: "tuple[Sequence[Any], Callable[[Any], Tensor]] | None" = None
+    concerns: "Sequence[Finding]" = ()
+    evaluate: "Callable[[], Evaluation] | None" = None

@@ -40,7 +40,9 @@ def draw_training(
     ):
         points = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
         if points:
-            axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, label=label)
+            # A single point has no line to see.
+            marker = "o" if len(points) == 1 else None
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, marker=marker, label=label)
         axes.spines[["top"] if twin else ["top", "right"]].set_visible(False)
         if twin:
             axes.set_ylabel(label if column != "loss" else f"{label}, {loss}", color=colour)

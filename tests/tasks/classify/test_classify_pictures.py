@@ -12,6 +12,7 @@ from recurra.tasks.classify.learned import LabelSet
 from recurra.tasks.classify.results import (
     by_label_table,
     confusion_table,
+    doubts,
     draw_confusion,
     draw_early_decision,
     draw_reliability,
@@ -46,6 +47,33 @@ def test_the_confusion_of_labels_of_any_name(count: int, tmp_path: Path) -> None
     assert found.confusion is not None
     draw_confusion(found.labels, found.confusion, tmp_path / "a.png")
     drawn(tmp_path / "a.png")
+
+
+def test_cells_of_the_confusion_say_fractions_and_counts(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    figures = request.getfixturevalue("drawn")
+    draw_confusion(("good", "bad"), np.array([[3, 1], [0, 5]]), tmp_path / "a.png")
+    ax, bar = figures[0].axes
+    texts = {text.get_position(): text.get_text() for text in ax.texts}
+    assert texts == {(0, 0): "75 %\n3", (1, 0): "25 %\n1", (1, 1): "100 %\n5"}
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted label", "true label")
+    assert bar.get_ylabel().endswith("%")
+
+
+@pytest.mark.parametrize(
+    ("said", "doubt"),
+    [
+        (["a"] * 20, "The model answers a to every item, which is right for 50.00 % of them."),
+        (
+            ["a", "b"] * 10,
+            "The model is at chance: its accuracy is 50.00 %, and answering a to every item gives 50.00 %.",
+        ),
+        (["a"] * 10 + ["b"] * 10, ""),
+    ],
+)
+def test_a_model_at_chance_is_doubted(said: list[str], doubt: str) -> None:
+    true = ["a"] * 10 + ["b"] * 10
+    found = doubts(score([(one,) for one in true], [(one,) for one in said], ("a", "b"), multi_label=False))
+    assert [one[: len(doubt)] for one in found] == ([doubt] if doubt else [])
 
 
 def test_of_many_labels_those_most_frequent_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,8 @@ def test_the_output_is_the_log_probability_of_the_last_subword(translator: Trans
         log_probs, _ = model.network.step(torch.tensor([written[-2]]), state)
     assert found.attribution is not None
     assert found.attribution.output[0] == pytest.approx(float(log_probs[0, written[-1]]), abs=1e-3)
-    assert found.gradients.loss == pytest.approx(-found.attribution.output.sum(), rel=1e-5)
+    assert found.forgetting is not None
+    assert found.gradients.loss == pytest.approx(-found.forgetting.output.sum(), rel=1e-5)
 
 
 def test_attributions_are_complete(found: Inspection) -> None:

@@ -50,7 +50,7 @@ def draw_attribution(
     """
     parts = exact.of(sequence)
     values = np.concatenate(parts)
-    width = min(15.0, max(10.0, 1.5 + 0.13 * len(labels)))
+    width = min(11.0, max(10.0, 1.5 + 0.13 * len(labels)))
     figure, (ax,) = panels(1, width=width, height=3.6)
     steps = first_step + np.arange(len(values))
     for sign, colour, label in ((1, BLUE, "adds"), (-1, RED, "takes away")):

@@ -22,6 +22,7 @@ from recurra.inspection.pictures.style import (
     save,
     tick_whole_numbers,
 )
+from recurra.inspection.texts import NO_FIT, NO_GRADIENT
 
 __all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms", "horizon_text"]
 
@@ -111,7 +112,9 @@ def draw_forgetting(
 def horizon_text(decay: Decay) -> str:
     """The memory horizon in words."""
     if np.isnan(decay.factor):
-        return "no gradient to fit"
+        return NO_GRADIENT
+    if not decay.is_fitted:
+        return NO_FIT.format(r_squared=decay.r_squared)
     if decay.factor >= 1:
         return f"grows by {decay.factor - 1:.2%} a step"
     return f"horizon {_number(decay.horizon)} steps (1/e in {_number(decay.time_constant)})"
@@ -134,7 +137,9 @@ def _fit(ax: Axes, curve: LagCurve) -> None:
         return
     ax.set_yscale("log")
     decay, lags = curve.decay, np.arange(len(curve.norms))
-    if decay.factor > 0:
+    if not decay.is_fitted:
+        ax.plot([], [], linestyle="none", label=horizon_text(decay))
+    elif decay.factor > 0:
         fitted = decay.at(lags)
         shown = fitted >= max(curve.norms[curve.norms > 0].min(), curve.norms.max() * _DEEPEST)
         label = f"fit: {horizon_text(decay)}"

@@ -52,7 +52,7 @@ def draw_unrolled(
     starts = [*range(0, later, wide), *range(later, unrolled.steps, wide)]
     columns = len(starts)
     rows = len(unrolled.rows)
-    inches = min(15.0, max(7.0, 2.2 + 0.33 * columns))
+    inches = min(11.0, max(7.0, 2.2 + 0.33 * columns))  # wider ones are shrunk by the page
     figure = Figure(figsize=(inches, 1.9 + 0.95 * (rows + 1)), layout="constrained")
     ax = figure.subplots()
     picture = _Picture(ax, unrolled, wide)

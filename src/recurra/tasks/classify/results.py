@@ -36,11 +36,20 @@ __all__ = [
     "shown_names",
 ]
 
+_ONE_LABEL = (
+    "The model answers {label} to every item, which is right for {accuracy} % of them. Train it longer, on more data, "
+    "or with another learning rate."
+)
+_AT_CHANCE = (
+    "The model is at chance: its accuracy is {accuracy} %, and answering {label} to every item gives {guess} %. Train "
+    "it longer, on more data, or with another learning rate."
+)
 _FRACTIONS = tuple(k / 10 for k in range(1, 11))
 _MOST_LABELS = 30  # in a table
 _LABELS_OF_A_TEXT = 10
 _BLUE, _GREY = "#1f5fa8", "#8a8f98"
 _MOST_PLOTTED = 60
+_MOST_COUNTED = 12  # labels, up to which a cell also has its count
 _LONGEST_NAME = 24
 
 
@@ -208,6 +217,7 @@ def evaluate(fitted: FittedClassifier, items: Items) -> Evaluation:
         early[fraction] = score(items.labels, decided, names, multi_label).overall.f1
     unseen = learned.unseen(items)
     model = methods["model"]
+    warnings = [] if multi_label else doubts(model)
     tables = {"by_label": by_label_table(methods)}
     pictures: dict[str, Any] = {}
     if model.confusion is not None:
@@ -220,7 +230,8 @@ def evaluate(fitted: FittedClassifier, items: Items) -> Evaluation:
         {name: _measures(one, multi_label) for name, one in methods.items()},
         "accuracy",
         tables=tables,
-        notes=_notes(loss, before, after, learned.temperature, early, multi_label, unseen),
+        notes=_notes(loss, before, after, learned.temperature, {} if warnings else early, multi_label, unseen),
+        warnings=warnings,
         facts={
             "source": items.source,
             "items": len(items),
@@ -236,6 +247,27 @@ def evaluate(fitted: FittedClassifier, items: Items) -> Evaluation:
         },
         pictures=pictures,
     )
+
+
+def doubts(scores: Scores) -> list[str]:
+    """Sentences about a model that answers one label to everything, or that is at chance.
+
+    Args:
+        scores: of items with one label each.
+    """
+    true = {name: one.true for name, one in scores.by_label.items() if one.true}
+    predicted = [name for name, one in scores.by_label.items() if one.predicted]
+    if len(true) < 2:
+        return []
+    if len(predicted) == 1:
+        return [_ONE_LABEL.format(label=one_line(predicted[0]), accuracy=percent(scores.accuracy))]
+    frequent = max(true, key=lambda name: true[name])
+    guess = true[frequent] / scores.items
+    # Two standard errors above a guess may still be one.
+    if scores.accuracy <= guess + 2 * math.sqrt(guess * (1 - guess) / scores.items):
+        label = one_line(frequent)
+        return [_AT_CHANCE.format(accuracy=percent(scores.accuracy), label=label, guess=percent(guess))]
+    return []
 
 
 def by_label_table(methods: Mapping[str, Scores]) -> Table:
@@ -274,14 +306,16 @@ def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -
     names = shown_names([labels[k] for k in plotted], [f"label {k + 1}" for k in plotted])
     totals = confusion[plotted].sum(1, keepdims=True)
     fractions = shown / np.maximum(totals, 1)
-    size = 2.2 + 0.42 * len(plotted)
-    figure = Figure(figsize=(size, size), layout="constrained")
+    size = 2.4 + (0.6 if len(plotted) <= _MOST_COUNTED else 0.42) * len(plotted)
+    figure = Figure(figsize=(size + 1.1, size), layout="constrained")
     ax = figure.subplots()
-    ax.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
+    image = ax.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     if len(plotted) <= 25:
         for row, column in zip(*np.nonzero(shown), strict=True):
             color = "white" if fractions[row, column] > 0.6 else "black"
-            ax.text(column, row, f"{shown[row, column]:,}", ha="center", va="center", fontsize=8, color=color)
+            percent = f"{100 * fractions[row, column]:.0f} %"
+            text = f"{percent}\n{shown[row, column]:,}" if len(plotted) <= _MOST_COUNTED else percent.removesuffix(" %")
+            ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=color)
     crowded = max(map(len, names)) > 3
     # A dollar sign would begin a formula.
     ax.set_xticks(
@@ -293,8 +327,10 @@ def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -
     )
     ax.set_yticks(range(len(plotted)), names, parse_math=False)
     ax.tick_params(length=0, labelsize=9)
-    ax.set_xlabel("predicted")
-    ax.set_ylabel("true")
+    ax.set_xlabel("predicted label")
+    ax.set_ylabel("true label")
+    bar = figure.colorbar(image, ax=ax, shrink=0.7, label="fraction of the true label's items, %")
+    bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
     ax.spines[:].set_visible(False)
     _save(figure, path)
 
@@ -366,14 +402,15 @@ def _notes(
     multi_label: bool,
     unseen: Mapping[str, int],
 ) -> list[str]:
-    enough = next((fraction for fraction, value in early.items() if value >= 0.95 * early[max(early)]), 1.0)
     with_it, without = (100 * one.expected_calibration_error for one in (after, before))
     notes = [
         f"The loss is {loss:.4f} nats. Confidence is off by {with_it:.1f} points, and by {without:.1f} without the "
         f"temperature of {temperature:.2f}.",
-        f"95 % of the {'micro F1' if multi_label else 'accuracy'} is reached once {100 * enough:.0f} % of each item is "
-        "read.",
     ]
+    if early:
+        enough = next((fraction for fraction, value in early.items() if value >= 0.95 * early[max(early)]), 1.0)
+        measure = "micro F1" if multi_label else "accuracy"
+        notes.append(f"95 % of the {measure} is reached once {100 * enough:.0f} % of each item is read.")
     if unseen:
         shown = ", ".join(f"{one_line(label)} ({count:,})" for label, count in list(unseen.items())[:5])
         more = ", ..." if len(unseen) > 5 else ""

@@ -17,6 +17,7 @@ from recurra.inspection import Words
 from recurra.task import View
 from recurra.tasks.classify.encoding import TextEncoding
 from recurra.tasks.classify.network import FittedClassifier, log_odds
+from recurra.tasks.classify.results import evaluate
 from recurra.text_table import one_line
 
 __all__ = ["view"]
@@ -51,7 +52,12 @@ def view(model: FittedClassifier, given: Items, row: int | None, label: str | No
         output=lambda output: log_odds(output[0] / learned.temperature, index, learned.labels.multi_label),
         reads="classifier",
         layers=["classifier.recurrent"],
+        evaluate=None if given.labels is None else lambda: evaluate(model, given),
         distances=[back.clamp(min=-1).to(model.device)],
+        alone=(
+            (encoded.batch(np.arange(1)).to(model.device),),
+            lambda output: log_odds(output[0] / learned.temperature, index[:1], learned.labels.multi_label),
+        ),
     )
 
 

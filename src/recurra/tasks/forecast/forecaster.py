@@ -1,5 +1,6 @@
 """The forecaster: its options, and what it does with series."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import ParameterError
@@ -373,7 +374,9 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         from recurra.tasks.forecast.training import model_of
         from recurra.tasks.forecast.view import view
 
-        return view(model_of(self), self._series(data, reading), series, name)
+        found = view(model_of(self), self._series(data, reading), series, name)
+        held_out = data is None and self.fitted.learned.held_out >= self.horizon
+        return replace(found, evaluate=self.evaluate) if held_out else found
 
     def _series(self, data: Any, reading: ForecastReading | None) -> "SeriesSet":
         """Series for a verb. Raises DataError if frequency or covariates are others than those of training."""

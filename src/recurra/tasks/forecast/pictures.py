@@ -42,17 +42,19 @@ def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
         ax.plot(stamps[first:], series.y[first:], color=_BLACK, linewidth=1, label="observed")
         for number, (window, origin) in enumerate(zip(windows, origins, strict=True)):
             ahead = stamps[origin : origin + horizon]
-            _fan(ax, ahead, backtest.quantiles[window], backtest.levels, labelled=number == 0)
+            # From the last observation on, without a gap.
+            joined, last = stamps[origin - 1 : origin + horizon], float(series.y[origin - 1])
+            _fan(ax, joined, backtest.quantiles[window], backtest.levels, last, labelled=number == 0)
             ax.plot(
-                ahead,
-                backtest.points["seasonal naive"][window],
+                joined,
+                np.concatenate([[last], backtest.points["seasonal naive"][window]]),
                 color=_RED,
                 linewidth=0.9,
                 linestyle=":",
                 label="seasonal naive" if number == 0 else None,
             )
             ax.axvline(ahead[0], color=_GREY, linewidth=0.6)
-        _finish(ax, name, stamps)
+        _finish(ax, name, stamps, backtest.data)
     _legend(figure, axes[0])
     _save(figure, path)
 
@@ -69,8 +71,8 @@ def plot_forecasts(
         stamps = data.stamps(series, horizon)
         first = max(0, len(series.y) - _HISTORY_HORIZONS * horizon)
         ax.plot(stamps[first : len(series.y)], series.y[first:], color=_BLACK, linewidth=1, label="observed")
-        _fan(ax, stamps[len(series.y) :], quantiles[rows[name]], levels, labelled=True)
-        _finish(ax, name, stamps)
+        _fan(ax, stamps[len(series.y) - 1 :], quantiles[rows[name]], levels, float(series.y[-1]), labelled=True)
+        _finish(ax, name, stamps, data)
     _legend(figure, axes[0])
     _save(figure, path)
 
@@ -95,16 +97,28 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(count, 1, squeeze=False)[:, 0])
 
 
-def _fan(ax: Axes, stamps: np.ndarray, quantiles: np.ndarray, levels: tuple[float, ...], labelled: bool) -> None:
-    for low, high in interval_pairs(levels):
-        ax.fill_between(stamps, quantiles[:, low], quantiles[:, high], color=_BLUE, alpha=0.14, linewidth=0)
-    pairs = interval_pairs(levels)
-    label = f"forecast, intervals up to {nominal_percent(levels, pairs[0])} %" if pairs else "forecast"
-    ax.plot(stamps, quantiles[:, levels.index(0.5)], color=_BLUE, linewidth=1.4, label=label if labelled else None)
+def _fan(
+    ax: Axes, stamps: np.ndarray, quantiles: np.ndarray, levels: tuple[float, ...], last: float, labelled: bool
+) -> None:
+    """Draw intervals and median (T, Q) over stamps (T + 1,), the first of which is that of the last observation."""
+    values = np.concatenate([np.full((1, quantiles.shape[1]), last), quantiles])
+    for number, (low, high) in enumerate(interval_pairs(levels)):
+        ax.fill_between(
+            stamps,
+            values[:, low],
+            values[:, high],
+            color=_BLUE,
+            alpha=min(0.6, 0.14 * (number + 1)),
+            linewidth=0,
+            label=f"{nominal_percent(levels, (low, high))} % interval" if labelled else None,
+        )
+    ax.plot(stamps, values[:, levels.index(0.5)], color=_BLUE, linewidth=1.4, label="forecast" if labelled else None)
 
 
-def _finish(ax: Axes, name: str, stamps: np.ndarray) -> None:
-    ax.set_title(name, loc="left", fontsize=10)
+def _finish(ax: Axes, name: str, stamps: np.ndarray, data: SeriesSet) -> None:
+    ax.set_title(name, loc="left", fontsize=10, parse_math=False)
+    ax.set_ylabel(data.columns.target, parse_math=False)
+    ax.set_xlabel(data.columns.time, parse_math=False)
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(x=0.01)
     if np.issubdtype(stamps.dtype, np.datetime64):

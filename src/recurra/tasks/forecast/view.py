@@ -36,12 +36,18 @@ def view(model: ForecastModel, data: SeriesSet, series: str | None, name: str) -
     """
     rows, origins = _windows(model, data, series)
     window = model.windows(data).cut(rows, origins).to(model.device)
+    first = model.windows(data).cut(rows[:1], origins[:1]).to(model.device)
+
+    def last_step(output: Any) -> Tensor:
+        return output[0][0][:, -1, 0]
+
     return View(
         (window,),
         _words(model, data, int(rows[0]), int(origins[0]), len(rows), window, name),
         loss=_last_step_loss(model, window),
-        output=lambda output: output[0][0][:, -1, 0],
+        output=last_step,
         reads="recurrent",
+        alone=((first,), last_step),
     )
 
 

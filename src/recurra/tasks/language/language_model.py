@@ -1,6 +1,7 @@
 """The language model: its options and verbs."""
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import DataError, ParameterError
@@ -358,9 +359,11 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
         learned = self.fitted.learned
         if data is None and text is None:
-            return view(self.fitted, learned.parts["validation"].ids, "the validation text", row, name)
-        ids = learned.tokens.encode(_text_of(data, text)).ids
-        return view(self.fitted, ids, str(data or "the text"), row, name)
+            encoded, source = learned.parts["validation"], "the validation text"
+            found = view(self.fitted, encoded.ids, source, row, name)
+            return replace(found, evaluate=lambda: self.evaluate(part="validation"))
+        found = view(self.fitted, learned.tokens.encode(_text_of(data, text)).ids, str(data or "the text"), row, name)
+        return replace(found, evaluate=lambda: self.evaluate(data, text=text))
 
     def _truncation(self) -> "Truncation":
         from recurra.training.truncation import Truncation

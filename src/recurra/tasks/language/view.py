@@ -26,8 +26,10 @@ def view(fitted: AnyFitted, codes: Tensor, source: str, row: int | None, name: s
         raise ParameterError("row", f"1 to {len(stretches)}, one of the stretches of {source}", row)
     read, target = stretches[:, :-1], stretches[:, -1]
 
-    def surprise(output: Any) -> Tensor:
+    def surprise(output: Any, target: Tensor = target) -> Tensor:
         return fitted.network.surprise(output[0][:, -1], target)
+
+    here = slice(shown - 1, shown)
 
     return View(
         (read,),
@@ -36,6 +38,7 @@ def view(fitted: AnyFitted, codes: Tensor, source: str, row: int | None, name: s
         sequence=shown - 1,
         output=lambda output: -surprise(output),
         reads="recurrent",
+        alone=((read[here],), lambda output: -surprise(output, target[here])),
     )
 
 

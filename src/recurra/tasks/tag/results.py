@@ -102,6 +102,7 @@ def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
         "F1" if entities else "accuracy",
         tables={"by_tag": _by_tag(scores, "type" if entities else "tag")},
         notes=notes,
+        warnings=doubts(scores["model"]),
         facts={
             "source": data.source,
             "sentences": len(sentences),
@@ -111,6 +112,15 @@ def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
             "unseen_tags": unseen,
         },
     )
+
+
+def doubts(scores: Scores) -> list[str]:
+    """A sentence about a model that gives every word the same tag."""
+    by_tag = scores.by_tag
+    predicted = [name for name, counts in by_tag.items() if counts.predicted]
+    if len(predicted) != 1 or scores.overall is not None or sum(counts.true > 0 for counts in by_tag.values()) < 2:
+        return []
+    return [f"The model gives every word the tag {predicted[0]}. Train it longer, or with a lower learning rate."]
 
 
 def unseen_tags(tag_set: TagSet, data: Sentences) -> dict[str, int]:

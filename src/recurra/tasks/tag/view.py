@@ -13,6 +13,7 @@ from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
 from recurra.task import View
 from recurra.tasks.tag.data import Sentences
+from recurra.tasks.tag.results import evaluate
 from recurra.tasks.tag.tagging import AnyFitted
 
 __all__ = ["view"]
@@ -50,7 +51,16 @@ def view(fitted: AnyFitted, data: Sentences, row: int | None, word: int | None, 
         reads="recurrent",
         layers=["recurrent"],
         distances=[distance],
+        evaluate=(lambda: evaluate(fitted, data)) if any(map(_has_tags, data.sentences)) else None,
+        alone=(
+            (encoded.tokens(np.arange(1)).to(fitted.device),),
+            lambda output: _score(output[0].emissions[:, at], best[:1]),
+        ),
     )
+
+
+def _has_tags(sentence: Sentence) -> bool:
+    return any(tag is not None for tag in sentence.tags or ())
 
 
 def _index(what: str, number: int, count: int, of: str) -> int:

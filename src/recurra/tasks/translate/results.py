@@ -184,16 +184,20 @@ def draw_attention(attentions: Sequence[tuple[list[str], list[str], np.ndarray]]
         attentions: of each sentence the source's subwords (S), the target's (T) and the weights (T, S).
         path: of the file.
     """
-    widths = [1.2 + 0.28 * len(source) for source, _, _ in attentions]
-    heights = [1.2 + 0.24 * len(target) for _, target, _ in attentions]
-    figure = Figure(figsize=(max(widths), sum(heights)), layout="constrained")
+    widths = [1.8 + 0.28 * len(source) for source, _, _ in attentions]
+    heights = [1.5 + 0.24 * len(target) for _, target, _ in attentions]
+    figure = Figure(figsize=(max(widths) + 1.2, sum(heights)), layout="constrained")
     panels = figure.subplots(len(attentions), 1, squeeze=False, height_ratios=heights)[:, 0]
     for ax, (source, target, weights) in zip(panels, attentions, strict=True):
-        ax.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        image = ax.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         # A dollar sign would begin a formula.
         ax.set_xticks(range(len(source)), [piece.replace("$", r"\$") for piece in source], rotation=60, ha="left")
         ax.set_yticks(range(len(target)), [piece.replace("$", r"\$") for piece in target])
         ax.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=8)
+        ax.set_xlabel("source")
+        ax.xaxis.set_label_position("top")
+        ax.set_ylabel("translation")
+        figure.colorbar(image, ax=ax, label="attention weight", pad=0.01)
         ax.spines[:].set_visible(False)
     prepare_folder(path.parent)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))

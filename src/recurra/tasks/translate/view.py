@@ -27,9 +27,9 @@ def view(model: AnyFitted, pairs: ParallelText, row: int | None, subword: int | 
     batch = _chosen(model, pairs, row, subword)
     inputs, following = batch.pairs.inputs, batch.following
 
-    def log_probability(output: Any) -> Tensor:
+    def log_probability(output: Any, following: Tensor = following) -> Tensor:
         # Of every step, one row after the other.
-        logits = output[0].logits.view(*inputs.shape, -1)[:, -1]
+        logits = output[0].logits.view(len(following), inputs.shape[1], -1)[:, -1]
         return logits.log_softmax(1).gather(1, following.unsqueeze(1)).squeeze(1)
 
     written = inputs.shape[1]
@@ -44,7 +44,14 @@ def view(model: AnyFitted, pairs: ParallelText, row: int | None, subword: int | 
         reads=["encoder", "decoder"],
         follows=["decoder.recurrent"],
         distances=[read.to(model.device), before.to(model.device)],
+        alone=((_first(batch.pairs),), lambda output: log_probability(output, following[:1])),
     )
+
+
+def _first(pairs: Pairs) -> Pairs:
+    """The first pair alone, without padding."""
+    source = pairs.source[:1, : int(pairs.source_lengths[0])]
+    return Pairs(source, pairs.source_lengths[:1], pairs.inputs[:1], pairs.lengths[:1])
 
 
 @dataclass(frozen=True)
