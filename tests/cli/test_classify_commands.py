@@ -86,7 +86,9 @@ def test_texts(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert re.search(r"^model +100\.00 +100\.00$", found, re.MULTILINE)
     assert re.search(r"^naive Bayes +\d", found, re.MULTILINE)
     assert re.search(r"^bad +100\.00 +100\.00 +100\.00 +13$", found, re.MULTILINE)
-    assert re.search(r"loss is 0\.\d+ nats\. Confidence is off by [\d.]+ points", found)
+    assert re.search(
+        r"loss is 0\.\d+ nats\. The expected calibration error, in 15 bins of equal width, is [\d.]+ points", found
+    )
     assert re.search(r"95 % of the accuracy is reached once \d+ % of each item is read", found)
     assert {path.name for path in out.iterdir()} == {
         *("evaluation.json", "by_label.csv", "confusion.csv", "confusion.png", "reliability.png"),
