@@ -132,6 +132,12 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     character_hidden_size: int = option(
         default=32, at_least=1, help="units of each direction over characters, or half of the filters", group="texts"
     )
+    evidence: bool = option(
+        default=True,
+        help="whether the network also reads how many training items of each label have a word or pair of words, as "
+        "naive Bayes does; of at most 32 labels",
+        group="texts",
+    )
     vectors: str | None = option(
         default=None, help="file of pretrained word vectors, in the formats of word2vec or GloVe", group="texts"
     )
@@ -198,9 +204,10 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         from recurra.data.text.word_encoding import WordEncoding, vector_table
         from recurra.data.text.word_vectors import read_word_vectors
         from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding, cut
+        from recurra.tasks.classify.evidence import MOST_LABELS, Evidence
         from recurra.tasks.classify.scores import fit_baseline
 
-        labels, table = _label_set(training), None
+        labels, table, evidence = _label_set(training), None, None
         encoding: TextEncoding | SeriesEncoding
         if isinstance(training, LabelledTexts):
             vectors = None if self.vectors is None else read_word_vectors(self.vectors, self.max_vectors)
@@ -209,13 +216,17 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
             words = WordEncoding.of(tokens, self.lowercase, self.min_count, vectors)
             table = None if vectors is None else vector_table(vectors)
             encoding = TextEncoding(words, self.tokenization, self.max_length)
+            if self.evidence and len(labels) <= MOST_LABELS:
+                assert training.labels is not None
+                ids = [encoding.ids(one) for one in tokens]
+                evidence = Evidence.of(ids, len(words.words), labels.encode(training.labels), len(labels))
         else:
             if self.vectors is not None:
                 raise ParameterError("vectors", "None with series, which have no words", self.vectors)
             encoding = SeriesEncoding.of(training.series, training.channels, self.normalization)
         assert training.labels is not None
         baseline = fit_baseline(encoding, labels, values_of(training), labels.encode(training.labels))
-        learned = ClassifierLearned(encoding, labels, baseline, table)
+        learned = ClassifierLearned(encoding, labels, baseline, table, evidence=evidence)
         if validation is not None:
             learned.check_validation(validation)
         return learned

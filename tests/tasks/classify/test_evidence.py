@@ -1,0 +1,147 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from recurra.cells import find_cell
+from recurra.errors import ParameterError
+from recurra.models import EvidenceClassifier
+from recurra.tasks.classify import Classifier
+from recurra.tasks.classify.evidence import MOST_LABELS, Evidence, SampledEvidence
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 8, "word_size": 6, "max_steps": 60, "batch_size": 16, "validate_every": 30, "learning_rate": 0.02,
+    "averaging": 0.9, "dropout": 0.1, "device": "cpu",
+}  # fmt: skip
+# Words are 1 to 4; V is 5.
+WORDS = [np.array(one) for one in ([1, 2, 1], [1, 2], [3, 2, 4], [3, 4, 0, 4])]
+LABELS = torch.tensor([0, 0, 1, 0])
+
+
+def texts(count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Texts of a quality, perhaps denied: the label is the quality's, or the other if "not" comes before it."""
+    generator = np.random.default_rng(seed)
+    given, labels = [], []
+    for _ in range(count):
+        good, denied = generator.random(2) < 0.5
+        quality = f"{'good' if good else 'bad'}{generator.integers(4)}"
+        filling = [f"w{k}" for k in generator.integers(20, size=4)]
+        given.append(" ".join([*filling[:2], *(["not"] if denied else []), quality, *filling[2:]]))
+        labels.append("+" if good != denied else "-")
+    return given, labels
+
+
+def test_counts_by_hand() -> None:
+    evidence = Evidence.of(WORDS, 5, LABELS, 2)
+    assert evidence.pairs.tolist() == [1 * 5 + 2]  # only (1, 2) is in two items
+    # With label 0, with label 1, in all; of the words 0 to 4, then of the pair. An item counts once.
+    expected = [[0, 0, 0], [2, 0, 2], [2, 1, 3], [1, 1, 2], [1, 1, 2], [2, 0, 2]]
+    assert evidence.counts.tolist() == expected
+    assert evidence.items.tolist() == [3, 1, 4]
+    assert evidence.size == 4
+    assert evidence.ids(np.array([1, 2, 0, 1, 2])).tolist() == [[1, 0], [2, 5], [0, 0], [1, 0], [2, 5]]
+
+
+def test_evidence_by_hand() -> None:
+    evidence = Evidence.of(WORDS, 5, LABELS, 2)
+    values = evidence.values(torch.from_numpy(evidence.ids(np.array([1, 2, 0]))).unsqueeze(0))
+    prior = 4 / 6  # of label 0
+    odds = [(2 + 2 * prior) / (0 + 2 * (1 - prior)), (2 + 2 * prior) / (1 + 2 * (1 - prior))]
+    word, other = (0.5 * np.log(one * (1 - prior) / prior) for one in odds)
+    assert_allclose(values[0], [[word, -word, 0, 0], [other, -other, word, -word], [0, 0, 0, 0]], rtol=1e-5, atol=1e-7)
+
+
+def test_what_no_item_has_says_nothing_whatever_the_labels_frequencies() -> None:
+    evidence = Evidence(torch.empty(0, dtype=torch.int64), torch.zeros(3, 3), torch.tensor([90.0, 10.0, 100.0]))
+    assert_allclose(evidence.values(torch.tensor([[[1, 0], [2, 0]]])), torch.zeros(1, 2, 4), atol=1e-6)
+
+
+def test_an_item_is_not_evidence_for_itself() -> None:
+    evidence = Evidence.of(WORDS, 5, LABELS, 2)
+    ids = [evidence.ids(one) for one in WORDS]
+    sampled = SampledEvidence(evidence, ids, LABELS, seed=0)
+    padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in ids], batch_first=True)
+    counted = set()
+    for epoch in range(20):
+        values = sampled.of(np.arange(4), epoch).values(padded)
+        assert values.isfinite().all()
+        for item in range(4):
+            # Its own label changes nothing of its evidence.
+            other = LABELS.clone()
+            other[item] = 1 - other[item]
+            changed = SampledEvidence(evidence, ids, other, seed=0).of(np.array([item]), epoch)
+            assert_allclose(changed.values(padded[item : item + 1])[0], values[item], atol=1e-6)
+        counted.add(tuple(values.flatten().tolist()))
+    assert len(counted) > 3  # epochs differ
+
+
+def test_multi_label_counts() -> None:
+    target = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    evidence = Evidence.of(WORDS, 5, target, 2)
+    assert evidence.items.tolist() == [2, 2, 4]
+    assert evidence.counts[1].tolist() == [2, 1, 2]
+
+
+def test_the_classifier_adds_the_sum_of_valid_steps() -> None:
+    torch.manual_seed(0)
+    model = EvidenceClassifier(find_cell("lstm"), 7, 3, 2, 2).eval()
+    inputs, lengths = torch.randn(3, 5, 7), torch.tensor([5, 2, 0])
+    before, _ = model(inputs, lengths)
+    with torch.no_grad():
+        model.evidence += torch.tensor([1.0, -2.0])
+    after, _ = model(inputs, lengths)
+    sums = torch.stack([one[:length, 3:].sum(0) for one, length in zip(inputs, lengths, strict=True)])
+    assert_allclose((after - before).detach(), sums[:, :2] - 2 * sums[:, 2:], atol=1e-5)
+    assert_allclose(model(inputs[:1])[0].detach(), after[:1].detach(), atol=1e-5)
+    inputs[1, 2:] = torch.nan
+    assert_allclose(model(inputs, lengths)[0].detach(), after.detach(), atol=1e-5)
+    with pytest.raises(ParameterError, match="input_size"):
+        EvidenceClassifier(find_cell("lstm"), 3, 3, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier(**{**SMALL, "max_steps": 240}).fit(*texts(400, 0), validation=texts(100, 1), progress=False)
+
+
+def test_order_corrects_what_counting_says(classifier: Classifier) -> None:
+    """Half of all qualities are denied: a word alone says nothing, a pair of words says all."""
+    evaluation = classifier.evaluate(*texts(200, 2))
+    assert evaluation.scores["accuracy"] > 0.97 > 0.7 > evaluation.baselines["naive Bayes"]["accuracy"]
+    assert classifier.predict(["w1 w2 not bad0 w3 w4", "w1 w2 bad0 w3 w4"]).tolist() == ["+", "-"]
+
+
+def test_a_saved_run_reads_the_same_evidence(classifier: Classifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "run")
+    given, _ = texts(20, 3)
+    assert_allclose(Classifier.load(tmp_path / "run").predict_proba(given), classifier.predict_proba(given))
+
+
+def test_an_explanation_counts_evidence_in(classifier: Classifier) -> None:
+    explanation = classifier.explain(text="w1 w2 not good1 w3 w4", label="-")
+    largest = np.argsort(-np.abs(explanation.contributions))[:2]
+    assert set(largest.tolist()) & {2, 3}
+    assert abs(explanation.residual) < 0.05 * abs(explanation.log_odds - explanation.baseline_log_odds) + 0.05
+
+
+def test_it_can_be_left_out() -> None:
+    given, labels = texts(40, 0)
+    options = {**SMALL, "max_steps": 1}
+    assert Classifier(**options, evidence=False).fit(given, labels, progress=False).fitted.learned.evidence is None
+    many = [f"label {k}" for k in range(MOST_LABELS + 1)]
+    one = Classifier(**options).fit([f"a b {name}" for name in many], many, validation=None, progress=False)
+    assert one.fitted.learned.evidence is None
+
+
+def test_a_resumed_training_sees_the_same_evidence(tmp_path: Path) -> None:
+    data, held = texts(80, 0), texts(20, 1)
+    options = {**SMALL, "schedule": "constant"}
+    whole = Classifier(**{**options, "max_steps": 12}).fit(*data, validation=held, progress=False)
+    Classifier(**{**options, "max_steps": 7}).fit(*data, validation=held, folder=tmp_path / "run", progress=False)
+    resumed = Classifier(**{**options, "max_steps": 12})
+    resumed.fit(*data, validation=held, folder=tmp_path / "run", resume=True, progress=False)
+    given, _ = texts(9, 2)
+    assert_allclose(resumed.predict_proba(given), whole.predict_proba(given), atol=1e-6)
