@@ -7,6 +7,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from recurra.cells import find_cell
+from recurra.data.text.vocabulary import Vocabulary
+from recurra.data.text.word_encoding import WordEncoding
 from recurra.errors import ParameterError
 from recurra.models import EvidenceClassifier
 from recurra.tasks.classify import Classifier
@@ -16,9 +18,10 @@ SMALL: dict[str, Any] = {
     "hidden_size": 8, "word_size": 6, "max_steps": 60, "batch_size": 16, "validate_every": 30, "learning_rate": 0.02,
     "averaging": 0.9, "dropout": 0.1, "device": "cpu",
 }  # fmt: skip
-# Words are 1 to 4; V is 5.
-WORDS = [np.array(one) for one in ([1, 2, 1], [1, 2], [3, 2, 4], [3, 4, 0, 4])]
+TEXTS = [["a", "film", "a"], ["a", "film"], ["the", "film", "filmed"], ["the", "filmed", "x", "filmed"]]
 LABELS = torch.tensor([0, 0, 1, 0])
+# By falling frequency: film 1, a 2, filmed 3, the 4, with x unknown.
+ENCODING = WordEncoding.of([["film"] * 5, ["a"] * 4, ["filmed"] * 3, ["the"] * 2], lowercase=True, min_count=1)
 
 
 def texts(count: int, seed: int) -> tuple[list[str], list[str]]:
@@ -35,35 +38,58 @@ def texts(count: int, seed: int) -> tuple[list[str], list[str]]:
 
 
 def test_counts_by_hand() -> None:
-    evidence = Evidence.of(WORDS, 5, LABELS, 2)
-    assert evidence.pairs.tolist() == [1 * 5 + 2]  # only (1, 2) is in two items
-    # With label 0, with label 1, in all; of the words 0 to 4, then of the pair. An item counts once.
-    expected = [[0, 0, 0], [2, 0, 2], [2, 1, 3], [1, 1, 2], [1, 1, 2], [2, 0, 2]]
-    assert evidence.counts.tolist() == expected
+    evidence = Evidence.of(TEXTS, ENCODING, LABELS, 2)
+    assert evidence.pairs.tolist() == [2 * 5 + 1]  # only "a film" is in two items
+    assert evidence.grams.symbols == ("<film", "<the>", "film>", "filme", "ilmed", "lmed>")
+    # With label 0, with label 1, in all: of the unknown word, the words, the pair and the grams. An item counts once.
+    words = [[0, 0, 0], [2, 1, 3], [2, 0, 2], [1, 1, 2], [1, 1, 2]]
+    grams = [[3, 1, 4], [1, 1, 2], [2, 1, 3], [1, 1, 2], [1, 1, 2], [1, 1, 2]]
+    assert evidence.counts.tolist() == [*words, [2, 0, 2], *grams]
     assert evidence.items.tolist() == [3, 1, 4]
-    assert evidence.size == 4
-    assert evidence.ids(np.array([1, 2, 0, 1, 2])).tolist() == [[1, 0], [2, 5], [0, 0], [1, 0], [2, 5]]
+    assert evidence.size == 6
+    (ids,) = evidence.ids([["A", "Film", "filmic", "film"]], ENCODING)
+    assert ids[:, :4].tolist() == [[2, 0, 0, 0], [1, 5, 6, 8], [0, 0, 6, 0], [1, 0, 6, 8]]
+    assert not ids[:, 4:].any()
+
+
+def test_a_pair_needs_both_words_known() -> None:
+    evidence = Evidence.of([["x", "a"], ["x", "a"], ["a", "x"]], ENCODING, torch.tensor([0, 1, 1]), 2)
+    assert len(evidence.pairs) == 0
+    assert not evidence.ids([["x", "a", "x"]], ENCODING)[0][:, 1:].any()
 
 
 def test_evidence_by_hand() -> None:
-    evidence = Evidence.of(WORDS, 5, LABELS, 2)
-    values = evidence.values(torch.from_numpy(evidence.ids(np.array([1, 2, 0]))).unsqueeze(0))
+    evidence = Evidence.of(TEXTS, ENCODING, LABELS, 2)
+    (ids,) = evidence.ids([["a", "film", "films"]], ENCODING)
+    values = evidence.values(torch.from_numpy(ids).long().unsqueeze(0))
     prior = 4 / 6  # of label 0
-    odds = [(2 + 2 * prior) / (0 + 2 * (1 - prior)), (2 + 2 * prior) / (1 + 2 * (1 - prior))]
-    word, other = (0.5 * np.log(one * (1 - prior) / prior) for one in odds)
-    assert_allclose(values[0], [[word, -word, 0, 0], [other, -other, word, -word], [0, 0, 0, 0]], rtol=1e-5, atol=1e-7)
+
+    def half(with_label: int, without: int) -> float:
+        odds = (with_label + 2 * prior) / (without + 2 * (1 - prior))
+        return 0.5 * np.log(odds * (1 - prior) / prior)
+
+    rows = [
+        [half(2, 0), 0, 0],
+        [half(2, 1), half(2, 0), (half(3, 1) + half(2, 1)) / 4],
+        [0, 0, half(3, 1) / 4],
+    ]
+    expected = [[value for one in row for value in (one, -one)] for row in rows]
+    assert_allclose(values[0], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_what_no_item_has_says_nothing_whatever_the_labels_frequencies() -> None:
-    evidence = Evidence(torch.empty(0, dtype=torch.int64), torch.zeros(3, 3), torch.tensor([90.0, 10.0, 100.0]))
-    assert_allclose(evidence.values(torch.tensor([[[1, 0], [2, 0]]])), torch.zeros(1, 2, 4), atol=1e-6)
+    items = torch.tensor([90.0, 10.0, 100.0])
+    evidence = Evidence(torch.empty(0, dtype=torch.int64), Vocabulary([]), torch.zeros(3, 3), items)
+    ids = torch.zeros(1, 2, 14, dtype=torch.int64)
+    ids[0, :, 0] = torch.tensor([1, 2])
+    assert_allclose(evidence.values(ids), torch.zeros(1, 2, 6), atol=1e-6)
 
 
 def test_an_item_is_not_evidence_for_itself() -> None:
-    evidence = Evidence.of(WORDS, 5, LABELS, 2)
-    ids = [evidence.ids(one) for one in WORDS]
+    evidence = Evidence.of(TEXTS, ENCODING, LABELS, 2)
+    ids = evidence.ids(TEXTS, ENCODING)
     sampled = SampledEvidence(evidence, ids, LABELS, seed=0)
-    padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in ids], batch_first=True)
+    padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one).long() for one in ids], batch_first=True)
     counted = set()
     for epoch in range(20):
         values = sampled.of(np.arange(4), epoch).values(padded)
@@ -80,9 +106,9 @@ def test_an_item_is_not_evidence_for_itself() -> None:
 
 def test_multi_label_counts() -> None:
     target = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
-    evidence = Evidence.of(WORDS, 5, target, 2)
+    evidence = Evidence.of(TEXTS, ENCODING, target, 2)
     assert evidence.items.tolist() == [2, 2, 4]
-    assert evidence.counts[1].tolist() == [2, 1, 2]
+    assert evidence.counts[2].tolist() == [2, 1, 2]
 
 
 def test_the_classifier_adds_the_sum_of_valid_steps() -> None:
@@ -91,7 +117,7 @@ def test_the_classifier_adds_the_sum_of_valid_steps() -> None:
     inputs, lengths = torch.randn(3, 5, 7), torch.tensor([5, 2, 0])
     before, _ = model(inputs, lengths)
     with torch.no_grad():
-        model.evidence += torch.tensor([1.0, -2.0])
+        model.evidence.add_(torch.tensor([1.0, -2.0]))
     after, _ = model(inputs, lengths)
     sums = torch.stack([one[:length, 3:].sum(0) for one, length in zip(inputs, lengths, strict=True)])
     assert_allclose((after - before).detach(), sums[:, :2] - 2 * sums[:, 2:], atol=1e-5)

@@ -134,8 +134,8 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     )
     evidence: bool = option(
         default=True,
-        help="whether the network also reads how many training items of each label have a word or pair of words, as "
-        "naive Bayes does; of at most 32 labels",
+        help="whether the network also reads how many training items of each label have a word, a pair of words and "
+        "parts of its spelling, as naive Bayes does; of at most 32 labels",
         group="texts",
     )
     vectors: str | None = option(
@@ -218,8 +218,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
             encoding = TextEncoding(words, self.tokenization, self.max_length)
             if self.evidence and len(labels) <= MOST_LABELS:
                 assert training.labels is not None
-                ids = [encoding.ids(one) for one in tokens]
-                evidence = Evidence.of(ids, len(words.words), labels.encode(training.labels), len(labels))
+                evidence = Evidence.of(tokens, words, labels.encode(training.labels), len(labels))
         else:
             if self.vectors is not None:
                 raise ParameterError("vectors", "None with series, which have no words", self.vectors)

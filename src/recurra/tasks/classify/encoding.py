@@ -88,10 +88,6 @@ class TextEncoding:
         """The tokens of a text; of a blank one the unknown word, as a sequence has a step."""
         return [piece.text for piece in cut(text, self.split, self.max_length)] or [UNKNOWN]
 
-    def ids(self, tokens: Sequence[str]) -> np.ndarray:
-        """The ids (T,) int64 of the words that tokens are."""
-        return np.array([self.words.word(token) for token in tokens], np.int64)
-
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
         return {"words": self.words.to_json(), "split": self.split, "max_length": self.max_length}
@@ -169,12 +165,12 @@ class EncodedTexts:
         encoding: of texts.
         texts: at least one.
         vectors: pretrained (V, P); None: there are none.
-        evidence: what words say of labels by counting; None: nothing is counted.
         source: of the texts, to name in a warning.
+        evidence: what words say of labels by counting; None: nothing is counted.
 
     Attributes:
         lengths: in tokens (N,).
-        evidence_ids: (T, 2) of each text, see `Evidence.ids`; None: nothing is counted.
+        evidence_ids: of each text, see `Evidence.ids`; None: nothing is counted.
     """
 
     def __init__(
@@ -182,8 +178,8 @@ class EncodedTexts:
         encoding: TextEncoding,
         texts: Sequence[str],
         vectors: Tensor | None,
-        evidence: Evidence | None = None,
         source: str = "the texts",
+        evidence: Evidence | None = None,
     ) -> None:
         words = [encoding.tokens(text) for text in texts]
         most = encoding.max_length
@@ -205,7 +201,7 @@ class EncodedTexts:
         self.lengths = self._encoded.lengths
         self.evidence_ids: list[np.ndarray] | None = None
         if evidence is not None:
-            self.evidence_ids = [evidence.ids(encoding.ids(one)) for one in words]
+            self.evidence_ids = evidence.ids(words, encoding.words)
             self._flat_ids = torch.from_numpy(np.concatenate(self.evidence_ids))
 
     def batch(self, indices: np.ndarray, counts: WordCounts | None = None) -> Tokens:
@@ -219,7 +215,7 @@ class EncodedTexts:
         if self._evidence is None:
             return tokens
         ids = [self._encoded.padded(self._flat_ids[:, kind], indices)[0] for kind in range(self._flat_ids.shape[1])]
-        return replace(tokens, evidence=(counts or self._evidence).values(torch.stack(ids, dim=2)))
+        return replace(tokens, evidence=(counts or self._evidence).values(torch.stack(ids, dim=2).long()))
 
     def beginnings(self, fraction: float) -> "EncodedTexts":
         """The first `fraction` of the tokens of each, at least one."""

@@ -178,7 +178,7 @@ class ClassifierLearned(Learned):
         from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, TextEncoding
 
         if isinstance(self.encoding, TextEncoding):
-            return EncodedTexts(self.encoding, items, self.vectors, self.evidence, source)
+            return EncodedTexts(self.encoding, items, self.vectors, source, self.evidence)
         return EncodedSeries(self.encoding, items, source)
 
     def probabilities(self, logits: "np.ndarray") -> "np.ndarray":
@@ -228,6 +228,7 @@ class ClassifierLearned(Learned):
             "encoding": self.encoding.to_json(),
             "labels": self.labels.to_json(),
             "temperature": self.temperature,
+            "evidence": None if self.evidence is None else self.evidence.to_json(),
         }
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -235,7 +236,7 @@ class ClassifierLearned(Learned):
         if self.vectors is not None:
             found["vectors"] = self.vectors
         if self.evidence is not None:
-            found.update({f"evidence.{name}": getattr(self.evidence, name) for name in ("pairs", "counts", "items")})
+            found.update(self.evidence.tensors())
         return found
 
     @classmethod
@@ -244,16 +245,14 @@ class ClassifierLearned(Learned):
         from recurra.tasks.classify.evidence import Evidence
         from recurra.tasks.classify.scores import Baseline
 
-        evidence = None
-        if "evidence.pairs" in tensors:
-            evidence = Evidence(*(tensors[f"evidence.{name}"] for name in ("pairs", "counts", "items")))
+        evidence = values["evidence"]
         return cls(
             (TextEncoding if values["texts"] else SeriesEncoding).from_json(values["encoding"]),
             LabelSet.from_json(values["labels"]),
             Baseline(tensors["baseline.weight"], tensors["baseline.bias"]),
             tensors.get("vectors"),
             float(values["temperature"]),
-            evidence,
+            None if evidence is None else Evidence.from_json(evidence, tensors),
         )
 
     def rows(self) -> dict[str, list[Any]]:

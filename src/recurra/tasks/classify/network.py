@@ -18,7 +18,7 @@ from recurra.errors import ParameterError
 from recurra.models import CharacterEncoder, EvidenceClassifier, SequenceClassifier, TokenEmbedding
 from recurra.task import Fitted, Objective
 from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, Steps, TextEncoding
-from recurra.tasks.classify.evidence import SampledEvidence
+from recurra.tasks.classify.evidence import KINDS, SampledEvidence
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.tasks.classify.scores import score
 from recurra.training import processes
@@ -102,8 +102,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
     if learned.evidence is None:
         classifier = SequenceClassifier(cell, size, *sizes, **given)
     else:
-        kinds = learned.evidence.size // len(learned.labels)
-        classifier = EvidenceClassifier(cell, size + learned.evidence.size, *sizes, kinds, **given)
+        classifier = EvidenceClassifier(cell, size + learned.evidence.size, *sizes, KINDS, **given)
     return ClassifierNetwork(embedding, classifier)
 
 
