@@ -83,11 +83,12 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         help="steps from one output of the convolution to the next: 4 makes a long series four times as short",
         group="network",
     )
-    dropout: float = option(
-        default=0.4,
+    dropout: float | None = option(
+        default=None,
         at_least=0,
         at_most=1,
-        help="dropout of features, on what the network reads, between its layers and on the pooled vector",
+        help="dropout of features, on what the network reads, between its layers and on the pooled vector; by default "
+        "0.5 for texts, 0.4 for series",
         group="regularization",
         main=True,
     )

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _STEPS_AT_ONCE = 4096
+_DROPOUT_OF_TEXTS, _DROPOUT_OF_SERIES = 0.5, 0.4
 
 
 class ClassifierNetwork(nn.Module):
@@ -94,11 +95,12 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         size = embedding.size
     else:
         size = encoding.size
-    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_size", "stride", "dropout")
-    sizes, given = (
-        (options["hidden_size"], len(learned.labels)),
-        {name: options[name] for name in (*names, "recurrent_dropout")},
-    )
+    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_size", "stride", "recurrent_dropout")
+    given = {name: options[name] for name in names}
+    given["dropout"] = options["dropout"]
+    if given["dropout"] is None:
+        given["dropout"] = _DROPOUT_OF_TEXTS if embedding is not None else _DROPOUT_OF_SERIES
+    sizes = (options["hidden_size"], len(learned.labels))
     if learned.evidence is None:
         classifier = SequenceClassifier(cell, size, *sizes, **given)
     else:
