@@ -119,15 +119,15 @@ def recurrence(
 
     def run_with_gradients() -> list[Tensor]:
         output, final = torch.empty_like(gradient), torch.empty_like(zeros)
-        kept = output.new_empty(places, compiled.kept, hidden)
+        saved = output.new_empty(places, compiled.saved, hidden)
         call = filled(projected, output)
-        call.kept = kept.data_ptr()
+        call.saved = saved.data_ptr()
         set_pointers(call.final_state, [final])
         launch(compiled.forward, call, output)
         call = filled(own, output)
         d_biases = output.new_empty(2, gates * hidden)
         d_per_unit = None if per_unit is None else torch.empty_like(per_unit)
-        call.kept, call.d_output, call.d_x = kept.data_ptr(), gradient.data_ptr(), own.data_ptr()
+        call.saved, call.d_output, call.d_x = saved.data_ptr(), gradient.data_ptr(), own.data_ptr()
         call.d_bias_x, call.d_bias = (bias.data_ptr() for bias in d_biases)
         call.d_per_unit = pointer(d_per_unit)
         set_pointers(call.d_initial, [final])

@@ -10,7 +10,8 @@ template <class Cell, class T>
 struct Backward : Rows {
   typedef typename Vectors<T>::type V;
   static constexpr int W = Vectors<T>::width;
-  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::prepared, K = Cell::saved, L = Cell::late, E = G - L;
+  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::prepared, K = Cell::saved, L = Cell::second_stage,
+                       E = G - L;
   // Vectors of a panel: tiles of few rows and many vectors need fewer addresses, where blocks so wide leave no waste.
   static constexpr int narrow = 2, wide = sizeof(V) == 64 ? 4 : 2;
   static constexpr int64_t group = 48;  // rows multiplied together
@@ -22,8 +23,8 @@ struct Backward : Rows {
   bool divides_units;
   const Prepared<Cell, T> prepared;
   Barrier barrier;
-  Buffer<T> panels, late_panels, output_panels;
-  Buffer<T> d_late, d_unprojected;  // (B, H) of one step
+  Buffer<T> panels, second_stage_panels, output_panels;
+  Buffer<T> d_second_stage, d_unprojected;  // (B, H) of one step
 
   explicit Backward(const Call& call)
       : Rows(call),
@@ -35,16 +36,17 @@ struct Backward : Rows {
         divides_units(false),
         prepared(call),
         panels(read_blocks.count * E * (H / call.heads) * read_blocks.width),
-        late_panels(L ? read_blocks.count * L * H * read_blocks.width : 0),
+        second_stage_panels(L ? read_blocks.count * L * H * read_blocks.width : 0),
         output_panels(c.projection ? unit_blocks.count * R * unit_blocks.width : 0),
-        d_late(L ? B * H : 0),
+        d_second_stage(L ? B * H : 0),
         d_unprojected(c.projection ? B * H : 0) {}
 
-  // The k-th of n shares of the packing.
+  // The k-th of n partitions of the packing.
   void pack(int64_t k, int64_t n) {
     const int64_t count = read_blocks.count, begin = count * k / n, end = count * (k + 1) / n;
     pack_columns(in(c.weight), columns, H, E, read_blocks, begin, end, panels.data);
-    if (L) pack_columns(in(c.weight) + E * H * columns, columns, H, L, read_blocks, begin, end, late_panels.data);
+    if (L)
+      pack_columns(in(c.weight) + E * H * columns, columns, H, L, read_blocks, begin, end, second_stage_panels.data);
     if (c.projection)
       pack_columns(in(c.projection), H, R, 1, unit_blocks, unit_blocks.count * k / n, unit_blocks.count * (k + 1) / n,
                    output_panels.data);
@@ -67,20 +69,21 @@ struct Backward : Rows {
     return {partial, gates, gates + G * H, gates + 2 * G * H, gates + 3 * G * H};
   }
 
-  // Where one row's step reads and writes.
+  // The addresses that one row's step reads and writes.
   struct Row {
-    const T *kept, *prev[S], *d_output, *zone[S];
+    const T *saved, *prev[S], *d_output, *zoneout[S];
     T *carry[S], *d_x, *d_u;
   };
 
   void prepare(Row& row, int64_t rank, int64_t j) const {
-    const int64_t b = order.data[rank], t = time(rank, j), now = place(rank, t);
-    const int64_t then = j ? place(rank, time(rank, j - 1)) : 0;
-    row.kept = in(c.kept) + now * K * H;
+    const int64_t b = order.data[rank], t = time(rank, j), now = step_index(rank, t);
+    const int64_t then = j ? step_index(rank, time(rank, j - 1)) : 0;
+    row.saved = in(c.saved) + now * K * H;
     row.prev[0] = j ? in(c.output) + padded(rank, time(rank, j - 1)) * R : in(c.initial[0]) + b * R;
     for (int k = 1; k < S; ++k)
-      row.prev[k] = j ? in(c.history) + ((k - 1) * places + then) * H : in(c.initial[k]) + b * H;
-    for (int k = 0; k < S; ++k) row.zone[k] = c.zone[k] ? in(c.zone[k]) + t * c.zone_step + b * c.zone_row : nullptr;
+      row.prev[k] = j ? in(c.history) + ((k - 1) * valid_steps + then) * H : in(c.initial[k]) + b * H;
+    for (int k = 0; k < S; ++k)
+      row.zoneout[k] = c.zoneout[k] ? in(c.zoneout[k]) + t * c.zoneout_step + b * c.zoneout_row : nullptr;
     row.d_output = c.d_output ? in(c.d_output) + padded(rank, t) * R : nullptr;
     row.carry[0] = out(c.d_initial[0]) + b * R;
     for (int k = 1; k < S; ++k) row.carry[k] = out(c.d_initial[k]) + b * H;
@@ -95,8 +98,8 @@ struct Backward : Rows {
 
   template <bool whole>
   void update(const Row& row, const T* d_unprojected, const Sums& sum, int64_t unit, int64_t count) const {
-    V none[G], kept[at_least(K)], s[S], p[at_least(P)], d[S], dx[G], du[G], ds[S], dp[at_least(P)], stays[S];
-    for (int k = 0; k < K; ++k) kept[k] = get<V, whole>(row.kept + k * H + unit, count);
+    V none[G], saved[at_least(K)], s[S], p[at_least(P)], d[S], dx[G], du[G], ds[S], dp[at_least(P)], stays[S];
+    for (int k = 0; k < K; ++k) saved[k] = get<V, whole>(row.saved + k * H + unit, count);
     prepared.template load_at<whole>(unit, count, p);
     for (int k = 0; k < S; ++k) {
       const bool projected = k == 0 && c.projection;
@@ -104,13 +107,13 @@ struct Backward : Rows {
       d[k] = projected ? get<V, whole>(d_unprojected + unit, count) : get<V, whole>(row.carry[k] + unit, count);
       if (k == 0 && !projected && row.d_output) d[k] += get<V, whole>(row.d_output + unit, count);
       stays[k] = V{};
-      if (row.zone[k]) {
-        stays[k] = get<V, whole>(row.zone[k] + unit, count) * d[k];
+      if (row.zoneout[k]) {
+        stays[k] = get<V, whole>(row.zoneout[k] + unit, count) * d[k];
         d[k] -= stays[k];
       }
     }
     for (int g = 0; g < G; ++g) none[g] = V{};
-    Cell::backward(none, none, kept, s, p, d, dx, du, ds, dp);
+    Cell::backward(none, none, saved, s, p, d, dx, du, ds, dp);
     for (int g = 0; g < G; ++g) {
       put<V, whole>(row.d_x + g * H + unit, dx[g], count);
       add<whole>(sum.bias_x + g * H + unit, dx[g], count);
@@ -129,7 +132,7 @@ struct Backward : Rows {
     for (int64_t a = 0; a < active; ++a) {
       const int64_t rank = begin + a, t = time(rank, j);
       const T* y = in(c.output) + padded(rank, t) * R;
-      T* to = out(c.d_projected) + place(rank, t) * R;
+      T* to = out(c.d_projected) + step_index(rank, t) * R;
       by_vector<W>(0, R, [&](auto whole, int64_t k, int64_t count) {
         V d = get<V, whole.value>(rows[a].carry[0] + k, count);
         if (rows[a].d_output) d += get<V, whole.value>(rows[a].d_output + k, count);
@@ -143,14 +146,13 @@ struct Backward : Rows {
     }
     multiply_back(
         active, unit_blocks, 0, unit_blocks.count, output_panels.data, R, 1,
-        [&](int64_t a, int64_t) { return in(c.d_projected) + place(begin + a, time(begin + a, j)) * R; },
+        [&](int64_t a, int64_t) { return in(c.d_projected) + step_index(begin + a, time(begin + a, j)) * R; },
         [&](auto whole, int64_t a, int64_t unit, V v, int64_t count) {
           put<V, whole.value>(d_unprojected.data + order.data[begin + a] * H + unit, v, count);
         });
   }
 
-  // Products with panels of columns: `depth` values from each of `parts` places that `from` gives; `to` takes the
-  // results.
+  // Products with panels of columns: `from` returns `parts` addresses of `depth` values each; `to` takes the results.
   template <class From, class To>
   static void multiply_back(int64_t active, const Blocks& blocks, int64_t first, int64_t last, const T* panels,
                             int64_t depth, int64_t parts, From from, To to) {
@@ -180,35 +182,35 @@ struct Backward : Rows {
       }
   }
 
-  // Through the normalisation of each projection.
+  // Back through the normalisation of each projection.
   void denormalise(const Row& row, int64_t rank, int64_t j, const Sums& sum) const {
-    const int64_t now = place(rank, time(rank, j)), at = now * G * H;
+    const int64_t now = step_index(rank, time(rank, j)), at = now * G * H;
     if (c.norm) denormalise_row<T, G>(row.d_u, in(c.normed) + at, in(c.deviation) + now * G, in(c.norm), H, sum.norm);
     if (c.norm_x)
       denormalise_row<T, G>(row.d_x, in(c.normed_x) + at, in(c.deviation_x) + now * G, in(c.norm_x), H, sum.norm_x);
   }
 
-  // Through the late gates' weights, and what these read.
+  // Back through the second-stage gates' weights, and through what they read.
   void unmodulate(const Row* rows, int64_t active, int64_t begin, const Sums& sum) {
     multiply_back(
-        active, read_blocks, 0, read_blocks.count, late_panels.data, L * H, 1,
+        active, read_blocks, 0, read_blocks.count, second_stage_panels.data, L * H, 1,
         [&](int64_t a, int64_t) { return rows[a].d_u + E * H; },
         [&](auto whole, int64_t a, int64_t unit, V v, int64_t count) {
-          put<V, whole.value>(d_late.data + order.data[begin + a] * H + unit, v, count);
+          put<V, whole.value>(d_second_stage.data + order.data[begin + a] * H + unit, v, count);
         });
     for (int64_t a = 0; a < active; ++a) {
       const T* mask = c.mask ? in(c.mask) + order.data[begin + a] * R : nullptr;
       by_vector<W>(0, H, [&](auto whole, int64_t unit, int64_t count) {
         constexpr bool w = whole.value;
         const Row& row = rows[a];
-        V none[G] = {}, kept[at_least(K)], s[S], p[at_least(P)], dx[G] = {}, du[G] = {}, ds[S] = {},
+        V none[G] = {}, saved[at_least(K)], s[S], p[at_least(P)], dx[G] = {}, du[G] = {}, ds[S] = {},
           dp[at_least(P)] = {};
-        for (int k = 0; k < K; ++k) kept[k] = get<V, w>(row.kept + k * H + unit, count);
+        for (int k = 0; k < K; ++k) saved[k] = get<V, w>(row.saved + k * H + unit, count);
         prepared.template load_at<w>(unit, count, p);
         for (int k = 0; k < S; ++k) s[k] = get<V, w>(row.prev[k] + unit, count);
         if (mask) s[0] *= get<V, w>(mask + unit, count);
-        const V d = get<V, w>(d_late.data + order.data[begin + a] * H + unit, count);
-        Cell::modulated_backward(none, none, kept, s, p, d, dx, du, ds, dp);
+        const V d = get<V, w>(d_second_stage.data + order.data[begin + a] * H + unit, count);
+        Cell::modulated_backward(none, none, saved, s, p, d, dx, du, ds, dp);
         for (int g = 0; g < G; ++g) {
           add<w>(row.d_x + g * H + unit, dx[g], count);
           add<w>(sum.bias_x + g * H + unit, dx[g], count);
@@ -227,7 +229,7 @@ struct Backward : Rows {
 
   void run(int64_t k, int64_t n, T* partial, Row* rows) {
     const bool split = divides_units;
-    const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
+    const int64_t begin = split ? 0 : partition(k, n), end = split ? B : partition(k + 1, n);
     const int64_t count = read_blocks.count;
     const int64_t first = split ? count * k / n : 0, last = split ? count * (k + 1) / n : count;
     const int64_t unit = !split ? 0 : first < count ? read_blocks.first(first) : H;
@@ -248,7 +250,7 @@ struct Backward : Rows {
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = 0, round = 0;
     pack(k, n);
-    // Divided units are each thread's own, and so are their panels.
+    // A thread packs the panels of the units that it computes.
     if (!split) barrier.wait(n, round);
     for (int64_t j = longest - 1; j >= 0; --j) {
       while (active < end - begin && length.data[begin + active] > j) ++active;
@@ -261,7 +263,7 @@ struct Backward : Rows {
         if (c.norm || c.norm_x) denormalise(rows[a], begin + a, j, sum);
       }
       if constexpr (L > 0) unmodulate(rows, active, begin, sum);
-      // All of this step's gradients are needed; the next step's are other memory, so that one barrier is enough.
+      // All of this step's gradients are needed. One barrier is enough: the next step's are in other memory.
       if (split) barrier.wait(n, round);
       multiply_back(
           active, read_blocks, first, last, panels.data, heads_depth(), c.heads > 1 ? E : 1,
@@ -296,7 +298,7 @@ struct Backward : Rows {
     job.engine->run(k, n, job.partial + k * job.engine->sums_size(), job.rows);
   }
 
-  // Summed in a fixed order: the same bits at every run.
+  // Summed in a fixed order, which gives the same bits in every run.
   void total(void* to, const T* partial, int64_t offset, int64_t size, int64_t n) const {
     if (!to) return;
     for (int64_t i = 0; i < size; ++i) {

@@ -10,8 +10,8 @@
 namespace recurra {
 namespace RECURRA_ISA {
 
-// All n threads arrive before one goes on. A thread spins for a moment and then gives its core away, so that one whose
-// core is taken by another process holds the others up no longer than it must.
+// All n threads arrive before one continues. A thread spins for a moment and then yields its core, because another
+// thread may be waiting for one.
 struct Barrier {
   alignas(64) int64_t arrived = 0;
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <new>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -33,18 +34,42 @@ std::map<std::string, Addresses> entries(const std::string& instruction_set) {
   if (instruction_set == "avx2") table = recurra::avx2::entries();
   if (instruction_set == "avx512") table = recurra::avx512::entries();
 #endif
-  std::map<std::string, Addresses> found;
+  std::map<std::string, Addresses> addresses;
   for (int k = 0; k < table.count; ++k) {
     const recurra::CellEntries& cell = table.cells[k];
-    found[cell.digest] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
-                          address(cell.backward64)};
+    addresses[cell.digest] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
+                              address(cell.backward64)};
   }
-  return found;
+  return addresses;
+}
+
+recurra::LargeProductEntries large_products(const std::string& instruction_set) {
+#if defined(__x86_64__)
+  if (instruction_set == "avx2") return recurra::avx2::large_products();
+  if (instruction_set == "avx512") return recurra::avx512::large_products();
+#endif
+  return recurra::baseline::large_products();
+}
+
+typedef std::tuple<uintptr_t, int64_t, int64_t> Strided;
+
+// C = A B + bias at these addresses; raises MemoryError.
+void large_product(const std::string& instruction_set, int bits, int64_t threads,
+                   const std::tuple<int64_t, int64_t, int64_t>& sizes, const Strided& a, const Strided& b,
+                   uintptr_t bias, uintptr_t c, uintptr_t parallel) {
+  const auto pointer = [](uintptr_t at) { return reinterpret_cast<void*>(at); };
+  const recurra::LargeProductCall call{
+      std::get<0>(sizes),      std::get<1>(sizes), std::get<2>(sizes), threads,
+      pointer(std::get<0>(a)), std::get<1>(a),     std::get<2>(a),     pointer(std::get<0>(b)),
+      std::get<1>(b),          std::get<2>(b),     pointer(bias),      pointer(c)};
+  const recurra::LargeProductEntries entries = large_products(instruction_set);
+  if ((bits == 64 ? entries.of64 : entries.of32)(&call, reinterpret_cast<recurra::Parallel>(parallel)) != 0)
+    throw std::bad_alloc();
 }
 
 typedef std::tuple<std::string, size_t, size_t> Field;
 
-// Name, offset and size of each field of a `Call`, in order: Python declares the record once more.
+// Name, offset and size of each field of a `Call`, in order, for the comparison with Python's declaration.
 std::vector<Field> call_layout() {
   std::vector<Field> fields;
 #define RECURRA_FIELD(name) fields.emplace_back(#name, offsetof(recurra::Call, name), sizeof(recurra::Call::name));
@@ -57,10 +82,11 @@ std::vector<Field> call_layout() {
 static_assert(sizeof(recurra::Call) == 0 RECURRA_CALL_FIELDS(RECURRA_SIZE), "RECURRA_CALL_FIELDS names every field");
 #undef RECURRA_SIZE
 
-recurra::baseline::Plan plan_forward(uintptr_t call, int gates, int late, int lanes) {
+recurra::baseline::Plan plan_forward(uintptr_t call, int gates, int second_stage, int lanes) {
   // nanobind has no pointer to a ctypes structure, only its address.
   const auto* record = reinterpret_cast<const recurra::Call*>(call);
-  return recurra::baseline::plan_forward({gates, late, recurra::baseline::vectors_of_block(gates) * lanes}, *record);
+  return recurra::baseline::plan_forward({gates, second_stage, recurra::baseline::vectors_of_block(gates) * lanes},
+                                         *record);
 }
 
 }  // namespace
@@ -72,7 +98,13 @@ NB_MODULE(_native, module) {
   module.def(
       "entries", &entries,
       "Addresses of a cell's forward and backward functions (float32, then float64), by the digest of its source, "
-      "compiled for an instruction set; empty where it is not compiled.");
+      "compiled for an instruction set; empty if it is not compiled.");
+  module.def(
+      "large_product", &large_product, nanobind::call_guard<nanobind::gil_scoped_release>(),
+      "Write the product of two matrices, and a bias unless its address is 0: the instruction set, the bits of a "
+      "number, the threads, the sizes (M, N, K), address and strides of A and of B, the addresses of the bias, "
+      "of the result, and of the function that runs threads.");
+  module.def("processor_vendor", &recurra::processor_vendor, "Who made this processor: intel, amd, or other.");
   module.attr("source_digest") = recurra::source_digest;
   module.def("call_layout", &call_layout, "Name, offset and size in bytes of each field of a call record, in order.");
   using recurra::Nonlinearity;
@@ -90,8 +122,9 @@ NB_MODULE(_native, module) {
       .def_ro("divides_units", &Plan::divides_units)
       .def_ro("threads", &Plan::threads)
       .def("__repr__", &recurra::baseline::describe);
-  module.def("plan_forward", &plan_forward,
-             "The plan for the call record at an address, a cell's gates and late gates, and the lanes of a vector.");
+  module.def(
+      "plan_forward", &plan_forward,
+      "The plan for the call record at an address, a cell's gates and second-stage gates, and the lanes of a vector.");
   module.def(
       "headers", []() { return recurra::headers(); }, "The engine's header files, by name.");
   module.def(

@@ -1,4 +1,4 @@
-// What the engine is asked to do: plain memory, no objects, so that it can be called from anywhere.
+// The record of a call of the engine: plain memory without objects, which any language can fill.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,14 @@ namespace recurra {
 
 constexpr int most_parts = 8;
 
-// Of a projected output; Python's enumeration of the same name has these values.
+// The nonlinearity of a projected output; Python's enumeration of the same name has these values.
 enum class Nonlinearity : int64_t { identity, tanh, sigmoid, relu };
 
 // T time, B batch, I input, H hidden, R output, G gates, S parts of the state (the first is the output), P per-unit
-// parameters, K values kept for the backward pass, L late gates.
+// parameters, K values saved for the backward pass, L second-stage gates.
 //
-// The steps of all rows are N "places": T * B of them, step t of row b at t * B + b; or, where lengths are given, only
-// the true ones, row after row. All arrays are dense, the last index fastest. Null where not wanted.
+// N is the number of valid steps of all rows: T * B, step t of row b at t * B + b; or, if there are lengths, their sum,
+// row after row without padding. All arrays are dense, the last index fastest. An array that is not wanted is null.
 struct Call {
   int64_t steps, batch, hidden;
   int64_t size;                     // R
@@ -23,11 +23,11 @@ struct Call {
   int64_t reverse;                  // from each row's last step to its first
   int64_t threads;                  // at most
   Nonlinearity nonlinearity;        // of the projected output
-  int64_t zone_step;                // from one step of the zone masks to the next, in values; 0 if all share one
-  int64_t zone_row;                 // from one row likewise
+  int64_t zoneout_step;             // from one step of the zoneout masks to the next, in values; 0 if all share one
+  int64_t zoneout_row;              // from one row likewise
   double epsilon;                   // of layer normalisation
-  const int64_t* lengths;           // (B), 0 to T; null where all are T
-  const void* inputs;               // (N, I), with weight_ih; null where x is given
+  const int64_t* lengths;           // (B), 0 to T; null if all are T
+  const void* inputs;               // (N, I), with weight_ih; null if x is not
   const void* weight_ih;            // (G * H, I)
   const void* bias_ih;              // (G * H), with inputs or norm_x
   const void* x;                    // (N, G * H): the input projection, bias included but for norm_x
@@ -39,15 +39,15 @@ struct Call {
   const void* projection;           // (R, H)
   const void* projection_bias;      // (R)
   const void* mask;                 // (B, R): what multiplies the output before the recurrent weights
-  const void* zone[most_parts];     // by part: the share that stays as it was
+  const void* zoneout[most_parts];  // by part: the fraction of the old value that is kept
   const void* initial[most_parts];  // (B, R), then (B, H)
   void* output;                     // (T, B, R), zero at padding
   void* final_state[most_parts];    // as initial
-  // Kept for the backward pass; null in inference.
+  // Saved for the backward pass; null in inference.
   void* history;    // (S - 1, N, H), the other parts of the state after each step
-  void* kept;       // (N, K, H)
+  void* saved;      // (N, K, H)
   void* before;     // (N, R), what the recurrent weights read
-  void* modulated;  // (N, H), what those of the late gates read
+  void* modulated;  // (N, H), what those of the second-stage gates read
   void* normed;     // (N, G * H), the normalised recurrent projection
   void* deviation;  // (N, G), one over its standard deviation
   void* normed_x;   // likewise of the input projection
@@ -57,10 +57,10 @@ struct Call {
   const void* d_output;             // (T, B, R); null for zero
   const void* d_final[most_parts];  // as initial; null for zero
   void* d_x;                        // (N, G * H), before normalisation
-  void* d_u;                        // likewise; null where it is d_x
+  void* d_u;                        // likewise; null if it is d_x
   void* d_initial[most_parts];      // as initial
   void* d_bias_x;                   // (G * H), the sum of d_x after normalisation
-  void* d_bias;                     // (G * H), likewise of d_u; null where it is d_bias_x
+  void* d_bias;                     // (G * H), likewise of d_u; null if it is d_bias_x
   void* d_norm;                     // (G * H)
   void* d_norm_x;                   // (G * H)
   void* d_per_unit;                 // (P, H)
@@ -70,18 +70,19 @@ struct Call {
 
 // clang-format off
 // Its fields in order, for the comparison with Python's declaration.
-#define RECURRA_CALL_FIELDS(F)                                                                                       \
-  F(steps) F(batch) F(hidden) F(size) F(features) F(heads) F(reverse) F(threads) F(nonlinearity) F(zone_step)         \
-  F(zone_row) F(epsilon) F(lengths) F(inputs) F(weight_ih) F(bias_ih) F(x) F(weight) F(bias) F(norm) F(norm_x)        \
-  F(per_unit) F(projection) F(projection_bias) F(mask) F(zone) F(initial) F(output) F(final_state) F(history) F(kept) \
-  F(before) F(modulated) F(normed) F(deviation) F(normed_x) F(deviation_x) F(unprojected) F(d_output) F(d_final)      \
-  F(d_x) F(d_u) F(d_initial) F(d_bias_x) F(d_bias) F(d_norm) F(d_norm_x) F(d_per_unit) F(d_projected) F(d_weight)
+#define RECURRA_CALL_FIELDS(F)                                                                                    \
+  F(steps) F(batch) F(hidden) F(size) F(features) F(heads) F(reverse) F(threads) F(nonlinearity) F(zoneout_step)  \
+  F(zoneout_row) F(epsilon) F(lengths) F(inputs) F(weight_ih) F(bias_ih) F(x) F(weight) F(bias) F(norm) F(norm_x) \
+  F(per_unit) F(projection) F(projection_bias) F(mask) F(zoneout) F(initial) F(output) F(final_state) F(history)  \
+  F(saved) F(before) F(modulated) F(normed) F(deviation) F(normed_x) F(deviation_x) F(unprojected) F(d_output)    \
+  F(d_final) F(d_x) F(d_u) F(d_initial) F(d_bias_x) F(d_bias) F(d_norm) F(d_norm_x) F(d_per_unit) F(d_projected)  \
+  F(d_weight)
 // clang-format on
 
-// One share of the work: k of n that run at the same time. What it needs is made before the launch, because an
+// One partition of the work: k of n that run at the same time. Its memory is allocated before the launch, because an
 // exception that leaves a thread ends the process.
 typedef void (*Task)(void* context, int64_t k, int64_t n) noexcept;
-// Runs task(context, k, n) for all k below n, at the same time, with n as many as it can up to `count`.
+// Runs task(context, k, n) at the same time for all k below n, where n is `count` or the number of threads available.
 typedef void (*Parallel)(Task task, void* context, int64_t count);
 
 typedef int (*Entry)(const Call* call, Parallel parallel);

@@ -7,7 +7,8 @@ namespace recurra {
 namespace RECURRA_ISA {
 
 struct CfC {
-  static constexpr int gates = 4, parts = 1, late = 0;
+  static constexpr int gates = 4, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 3;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -23,8 +24,8 @@ struct CfC {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -45,9 +46,9 @@ struct CfC {
     const V n19 = n17 * n18;
     const V n20 = n10 + n19;
     after[0] = n20;
-    kept[0] = n10;
-    kept[1] = n12;
-    kept[2] = n17;
+    saved[0] = n10;
+    saved[1] = n12;
+    saved[2] = n17;
   }
 
   template <class V>
@@ -82,7 +83,8 @@ struct CfC {
 };
 
 struct CoupledLSTM {
-  static constexpr int gates = 3, parts = 2, late = 0;
+  static constexpr int gates = 3, parts = 2;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 4;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -98,8 +100,8 @@ struct CoupledLSTM {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -120,10 +122,10 @@ struct CoupledLSTM {
     const V n18 = n13 * n17;
     after[0] = n18;
     after[1] = n16;
-    kept[0] = n9;
-    kept[1] = n11;
-    kept[2] = n13;
-    kept[3] = n17;
+    saved[0] = n9;
+    saved[1] = n11;
+    saved[2] = n13;
+    saved[3] = n17;
   }
 
   template <class V>
@@ -167,7 +169,8 @@ struct CoupledLSTM {
 };
 
 struct ElmanRelu {
-  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int gates = 1, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 1;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -183,14 +186,14 @@ struct ElmanRelu {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n3 = n0 + n1;
     const V n4 = vector_relu(n3);
     after[0] = n4;
-    kept[0] = n3;
+    saved[0] = n3;
   }
 
   template <class V>
@@ -207,7 +210,8 @@ struct ElmanRelu {
 };
 
 struct ElmanSigmoid {
-  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int gates = 1, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 1;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -223,14 +227,14 @@ struct ElmanSigmoid {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n3 = n0 + n1;
     const V n4 = vector_sigmoid(n3);
     after[0] = n4;
-    kept[0] = n4;
+    saved[0] = n4;
   }
 
   template <class V>
@@ -249,7 +253,8 @@ struct ElmanSigmoid {
 };
 
 struct ElmanTanh {
-  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int gates = 1, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 1;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -265,14 +270,14 @@ struct ElmanTanh {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n3 = n0 + n1;
     const V n4 = vector_tanh(n3);
     after[0] = n4;
-    kept[0] = n4;
+    saved[0] = n4;
   }
 
   template <class V>
@@ -291,7 +296,8 @@ struct ElmanTanh {
 };
 
 struct FastGRNN {
-  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int gates = 1, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 4, prepared = 4, saved = 2;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -336,8 +342,8 @@ struct FastGRNN {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n2 = s[0];
@@ -358,8 +364,8 @@ struct FastGRNN {
     const V n19 = n2 * n9;
     const V n20 = n18 + n19;
     after[0] = n20;
-    kept[0] = n9;
-    kept[1] = n11;
+    saved[0] = n9;
+    saved[1] = n11;
   }
 
   template <class V>
@@ -399,7 +405,8 @@ struct FastGRNN {
 };
 
 struct GRU {
-  static constexpr int gates = 3, parts = 1, late = 0;
+  static constexpr int gates = 3, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 4;
   static constexpr bool shares_gradient = false, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -415,8 +422,8 @@ struct GRU {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -435,10 +442,10 @@ struct GRU {
     const V n15 = n10 * n14;
     const V n16 = n13 + n15;
     after[0] = n16;
-    kept[0] = n5;
-    kept[1] = n8;
-    kept[2] = n10;
-    kept[3] = n13;
+    saved[0] = n5;
+    saved[1] = n8;
+    saved[2] = n10;
+    saved[3] = n13;
   }
 
   template <class V>
@@ -478,7 +485,8 @@ struct GRU {
 };
 
 struct GRUResetBefore {
-  static constexpr int gates = 3, parts = 1, late = 1;
+  static constexpr int gates = 3, parts = 1;
+  static constexpr int second_stage = 1;
   static constexpr int per_unit = 0, prepared = 0, saved = 3;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -494,8 +502,8 @@ struct GRUResetBefore {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -513,9 +521,9 @@ struct GRUResetBefore {
     const V n16 = n12 * n15;
     const V n17 = n14 + n16;
     after[0] = n17;
-    kept[0] = n8;
-    kept[1] = n12;
-    kept[2] = n14;
+    saved[0] = n8;
+    saved[1] = n12;
+    saved[2] = n14;
   }
 
   template <class V>
@@ -577,7 +585,8 @@ struct GRUResetBefore {
 };
 
 struct IndRNNRelu {
-  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int gates = 1, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 0;
   static constexpr bool shares_gradient = true, mixes_units = false;
   static constexpr bool diagonal = true;
@@ -593,8 +602,8 @@ struct IndRNNRelu {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n3 = n0 + n1;
@@ -618,7 +627,8 @@ struct IndRNNRelu {
 };
 
 struct IndRNNTanh {
-  static constexpr int gates = 1, parts = 1, late = 0;
+  static constexpr int gates = 1, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 0;
   static constexpr bool shares_gradient = true, mixes_units = false;
   static constexpr bool diagonal = true;
@@ -634,8 +644,8 @@ struct IndRNNTanh {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = u[0];
     const V n3 = n0 + n1;
@@ -662,7 +672,8 @@ struct IndRNNTanh {
 };
 
 struct LSTM {
-  static constexpr int gates = 4, parts = 2, late = 0;
+  static constexpr int gates = 4, parts = 2;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 5;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -678,8 +689,8 @@ struct LSTM {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -704,11 +715,11 @@ struct LSTM {
     const V n22 = n17 * n21;
     after[0] = n22;
     after[1] = n20;
-    kept[0] = n11;
-    kept[1] = n13;
-    kept[2] = n15;
-    kept[3] = n17;
-    kept[4] = n21;
+    saved[0] = n11;
+    saved[1] = n13;
+    saved[2] = n15;
+    saved[3] = n17;
+    saved[4] = n21;
   }
 
   template <class V>
@@ -756,7 +767,8 @@ struct LSTM {
 };
 
 struct MGU {
-  static constexpr int gates = 2, parts = 1, late = 1;
+  static constexpr int gates = 2, parts = 1;
+  static constexpr int second_stage = 1;
   static constexpr int per_unit = 0, prepared = 0, saved = 2;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -772,8 +784,8 @@ struct MGU {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = u[0];
@@ -787,8 +799,8 @@ struct MGU {
     const V n12 = n6 * n11;
     const V n13 = n4 + n12;
     after[0] = n13;
-    kept[0] = n6;
-    kept[1] = n10;
+    saved[0] = n6;
+    saved[1] = n10;
   }
 
   template <class V>
@@ -847,7 +859,8 @@ struct MGU {
 };
 
 struct MinGRU {
-  static constexpr int gates = 2, parts = 1, late = 0;
+  static constexpr int gates = 2, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
@@ -863,8 +876,8 @@ struct MinGRU {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = s[0];
@@ -902,7 +915,8 @@ struct MinGRU {
 };
 
 struct MinLSTM {
-  static constexpr int gates = 3, parts = 1, late = 0;
+  static constexpr int gates = 3, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
@@ -918,8 +932,8 @@ struct MinLSTM {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -983,7 +997,8 @@ struct MinLSTM {
 };
 
 struct PeepholeLSTM {
-  static constexpr int gates = 4, parts = 2, late = 0;
+  static constexpr int gates = 4, parts = 2;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 3, prepared = 3, saved = 5;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -1011,8 +1026,8 @@ struct PeepholeLSTM {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -1046,11 +1061,11 @@ struct PeepholeLSTM {
     const V n31 = n29 * n30;
     after[0] = n31;
     after[1] = n25;
-    kept[0] = n16;
-    kept[1] = n20;
-    kept[2] = n22;
-    kept[3] = n29;
-    kept[4] = n30;
+    saved[0] = n16;
+    saved[1] = n20;
+    saved[2] = n22;
+    saved[3] = n29;
+    saved[4] = n30;
   }
 
   template <class V>
@@ -1116,7 +1131,8 @@ struct PeepholeLSTM {
 };
 
 struct RGLRU {
-  static constexpr int gates = 3, parts = 1, late = 0;
+  static constexpr int gates = 3, parts = 1;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 1, prepared = 1, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
@@ -1146,8 +1162,8 @@ struct RGLRU {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -1235,7 +1251,8 @@ struct RGLRU {
 };
 
 struct SLSTM {
-  static constexpr int gates = 4, parts = 4, late = 0;
+  static constexpr int gates = 4, parts = 4;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 0, prepared = 0, saved = 8;
   static constexpr bool shares_gradient = true, mixes_units = true;
   static constexpr bool diagonal = false;
@@ -1251,8 +1268,8 @@ struct SLSTM {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -1296,14 +1313,14 @@ struct SLSTM {
     after[1] = n31;
     after[2] = n33;
     after[3] = n24;
-    kept[0] = n12;
-    kept[1] = n14;
-    kept[2] = n16;
-    kept[3] = n19;
-    kept[4] = n21;
-    kept[5] = n26;
-    kept[6] = n28;
-    kept[7] = n39;
+    saved[0] = n12;
+    saved[1] = n14;
+    saved[2] = n16;
+    saved[3] = n19;
+    saved[4] = n21;
+    saved[5] = n26;
+    saved[6] = n28;
+    saved[7] = n39;
   }
 
   template <class V>
@@ -1398,7 +1415,8 @@ struct SLSTM {
 };
 
 struct SRU {
-  static constexpr int gates = 4, parts = 2, late = 0;
+  static constexpr int gates = 4, parts = 2;
+  static constexpr int second_stage = 0;
   static constexpr int per_unit = 2, prepared = 2, saved = 0;
   static constexpr bool shares_gradient = false, mixes_units = false;
   static constexpr bool diagonal = false;
@@ -1422,8 +1440,8 @@ struct SRU {
   }
 
   template <class V>
-  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* kept) {
-    (void)x, (void)u, (void)s, (void)p, (void)after, (void)kept;
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
     const V n0 = x[0];
     const V n1 = x[1];
     const V n2 = x[2];
@@ -1511,21 +1529,21 @@ struct SRU {
 }  // namespace recurra
 
 #define RECURRA_CELLS(X) \
-  X(CfC, "5731236a705169e7") \
-  X(CoupledLSTM, "337154882e3df5cd") \
-  X(ElmanRelu, "c5d283a36eef5daa") \
-  X(ElmanSigmoid, "0b28a6f62f7c7ca3") \
-  X(ElmanTanh, "59a5ef6600ab46cb") \
-  X(FastGRNN, "a7852102c780c65e") \
-  X(GRU, "11a2cc6ab48c6675") \
-  X(GRUResetBefore, "913ffd8537b0274f") \
-  X(IndRNNRelu, "bf8fd1d67e0ff32f") \
-  X(IndRNNTanh, "e062cd2466dc57d5") \
-  X(LSTM, "b8ff06f7d18d2fef") \
-  X(MGU, "d6ca7761920b05d5") \
-  X(MinGRU, "75e1927d07a4429b") \
-  X(MinLSTM, "f6b4eccb3112ef21") \
-  X(PeepholeLSTM, "07f6c8bb58ca14e9") \
-  X(RGLRU, "6b7c9f5f418efc1b") \
-  X(SLSTM, "85c6138e3fdf9678") \
-  X(SRU, "ea278a28cde67a55")
+  X(CfC, "e6d5a914e6d694f9") \
+  X(CoupledLSTM, "095b1a02f9641214") \
+  X(ElmanRelu, "ea429f7a43edb83b") \
+  X(ElmanSigmoid, "503e334b55d17fc8") \
+  X(ElmanTanh, "68fbc0a3c14d858f") \
+  X(FastGRNN, "1451478f5f3c932d") \
+  X(GRU, "f17d74ba192c3d02") \
+  X(GRUResetBefore, "a24083a82480ff59") \
+  X(IndRNNRelu, "5f4e7e894f6f85ba") \
+  X(IndRNNTanh, "d494cf3ebe82b279") \
+  X(LSTM, "ecedec6353f52799") \
+  X(MGU, "4fddd97d45e56ce6") \
+  X(MinGRU, "9169ad184ace7441") \
+  X(MinLSTM, "943b6d3f2654f2f1") \
+  X(PeepholeLSTM, "bf23430df582ab37") \
+  X(RGLRU, "b9713d835f0cee50") \
+  X(SLSTM, "98bda62e6422341b") \
+  X(SRU, "8e8a588657c5c3e2")

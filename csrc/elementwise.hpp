@@ -1,7 +1,7 @@
 // Cells whose units do not mix (a diagonal recurrence, or none): sequential in time, vectors of units, no product.
 //
-// Bound by memory: nothing is written for the backward pass but the states; gates are computed again from x. The rows
-// of a thread are taken in groups whose state stays in the second-level cache.
+// The loop is bound by memory: only the states are written for the backward pass, which computes the gates again from
+// x. A thread takes its rows in groups whose state stays in the second-level cache.
 #pragma once
 
 #include "forward.hpp"
@@ -25,7 +25,7 @@ struct Elementwise : Rows {
   static T* out(void* p) { return static_cast<T*>(p); }
 
   struct Row {
-    const T *x, *prev[S], *mask, *zone[S], *d_output;
+    const T *x, *prev[S], *mask, *zoneout[S], *d_output;
     T *output, *state[S], *history[S], *d_x, *carry[S];
   };
 
@@ -33,19 +33,19 @@ struct Elementwise : Rows {
   int64_t sums_size() const { return (P + 3 * G) * H; }
 
   void prepare(Row& row, int64_t rank, int64_t j, bool backward) const {
-    const int64_t b = order.data[rank], t = time(rank, j), now = place(rank, t);
-    const int64_t then = j ? place(rank, time(rank, j - 1)) : 0;
+    const int64_t b = order.data[rank], t = time(rank, j), now = step_index(rank, t);
+    const int64_t then = j ? step_index(rank, time(rank, j - 1)) : 0;
     row.x = in(c.x) + now * G * H;
     row.mask = c.mask ? in(c.mask) + b * H : nullptr;
     row.output = out(c.output) + padded(rank, t) * H;
     for (int k = 0; k < S; ++k) {
-      row.zone[k] = c.zone[k] ? in(c.zone[k]) + t * c.zone_step + b * c.zone_row : nullptr;
+      row.zoneout[k] = c.zoneout[k] ? in(c.zoneout[k]) + t * c.zoneout_step + b * c.zoneout_row : nullptr;
       row.state[k] = backward ? nullptr : out(c.final_state[k]) + b * H;
       row.prev[k] = !backward ? row.state[k]
                     : j == 0  ? in(c.initial[k]) + b * H
                     : k == 0  ? in(c.output) + padded(rank, time(rank, j - 1)) * H
-                              : in(c.history) + ((k - 1) * places + then) * H;
-      row.history[k] = k && c.history ? out(c.history) + ((k - 1) * places + now) * H : nullptr;
+                              : in(c.history) + ((k - 1) * valid_steps + then) * H;
+      row.history[k] = k && c.history ? out(c.history) + ((k - 1) * valid_steps + now) * H : nullptr;
       row.carry[k] = backward ? out(c.d_initial[k]) + b * H : nullptr;
     }
     row.d_output = backward && c.d_output ? in(c.d_output) + padded(rank, t) * H : nullptr;
@@ -59,7 +59,7 @@ struct Elementwise : Rows {
     const V fed = diagonal && row.mask ? s[0] * get<V, whole>(row.mask + unit, count) : s[0];
     for (int g = 0; g < G; ++g) {
       x[g] = get<V, whole>(row.x + g * H + unit, count);
-      // Two places further, which lie in the order of the loop: the hardware stops at the end of a page.
+      // Two valid steps ahead, in the order of the loop: the hardware's prefetch stops at the end of a page.
       __builtin_prefetch(row.x + (2 * G + g) * H + unit);
       u[g] = V{};
       if (diagonal) {
@@ -71,11 +71,11 @@ struct Elementwise : Rows {
 
   template <bool whole>
   void forward_update(const Row& row, int64_t unit, int64_t count) const {
-    V x[G], u[G], s[S], p[at_least(P)], after[S], kept[1];
+    V x[G], u[G], s[S], p[at_least(P)], after[S], saved[1];
     load_step<whole>(row, unit, count, x, u, s, p);
-    Cell::forward(x, u, s, p, after, kept);
+    Cell::forward(x, u, s, p, after, saved);
     for (int k = 0; k < S; ++k) {
-      if (row.zone[k]) after[k] += get<V, whole>(row.zone[k] + unit, count) * (s[k] - after[k]);
+      if (row.zoneout[k]) after[k] += get<V, whole>(row.zoneout[k] + unit, count) * (s[k] - after[k]);
       put<V, whole>(row.state[k] + unit, after[k], count);
       if (row.history[k]) put<V, whole>(row.history[k] + unit, after[k], count);
     }
@@ -89,18 +89,18 @@ struct Elementwise : Rows {
 
   template <bool whole>
   void backward_update(const Row& row, T* sums, int64_t unit, int64_t count) const {
-    V x[G], u[G], s[S], p[at_least(P)], kept[1], d[S], stays[S], dx[G], du[G], ds[S], dp[at_least(P)];
+    V x[G], u[G], s[S], p[at_least(P)], saved[1], d[S], stays[S], dx[G], du[G], ds[S], dp[at_least(P)];
     load_step<whole>(row, unit, count, x, u, s, p);
     for (int k = 0; k < S; ++k) {
       d[k] = get<V, whole>(row.carry[k] + unit, count);
       if (k == 0 && row.d_output) d[k] += get<V, whole>(row.d_output + unit, count);
       stays[k] = V{};
-      if (row.zone[k]) {
-        stays[k] = get<V, whole>(row.zone[k] + unit, count) * d[k];
+      if (row.zoneout[k]) {
+        stays[k] = get<V, whole>(row.zoneout[k] + unit, count) * d[k];
         d[k] -= stays[k];
       }
     }
-    Cell::backward(x, u, kept, s, p, d, dx, du, ds, dp);
+    Cell::backward(x, u, saved, s, p, d, dx, du, ds, dp);
     for (int k = 0; k < P; ++k) add<whole>(sums + k * H + unit, dp[k], count);
     sums += P * H;
     V fed = s[0], mask{};
@@ -122,7 +122,7 @@ struct Elementwise : Rows {
     for (int k = 0; k < S; ++k) put<V, whole>(row.carry[k] + unit, ds[k] + stays[k], count);
   }
 
-  // Rows whose states stay in the second-level cache, the more the longer the stretches that are read in order.
+  // Rows whose states stay in the second-level cache: as many as fit, because longer stretches are then read in order.
   int64_t group() const { return at_least_one(131072 / (S * H * int64_t(sizeof(T)))); }
 
   void forward_rows(int64_t begin, int64_t end) const {
@@ -173,7 +173,7 @@ struct Elementwise : Rows {
   static void forward_task(void* context, int64_t k, int64_t n) noexcept {
     const WithoutSubnormals within;
     const Elementwise& engine = *static_cast<const Job*>(context)->engine;
-    const int64_t begin = engine.share(k, n), end = engine.share(k + 1, n), group = engine.group();
+    const int64_t begin = engine.partition(k, n), end = engine.partition(k + 1, n), group = engine.group();
     engine.template fill_padding<T>(begin, end);
     for (int64_t first = begin; first < end; first += group)
       engine.forward_rows(first, first + group < end ? first + group : end);
@@ -184,7 +184,7 @@ struct Elementwise : Rows {
     const Job& job = *static_cast<const Job*>(context);
     const Elementwise& engine = *job.engine;
     T* sums = job.partial + k * engine.sums_size();
-    const int64_t begin = engine.share(k, n), end = engine.share(k + 1, n), group = engine.group();
+    const int64_t begin = engine.partition(k, n), end = engine.partition(k + 1, n), group = engine.group();
     for (int64_t first = begin; first < end; first += group)
       engine.backward_rows(first, first + group < end ? first + group : end, sums);
   }
@@ -224,7 +224,7 @@ struct Elementwise : Rows {
       Buffer<T> d_prepared(P * H);
       void* const to[] = {d_prepared.data, call->d_bias_x, call->d_bias, call->d_weight};
       const int64_t offset[] = {0, P * H, (P + G) * H, (P + 2 * G) * H, (P + 3 * G) * H};
-      // Summed in a fixed order: the same bits at every run.
+      // Summed in a fixed order, which gives the same bits in every run.
       for (int part = 0; part < 4; ++part)
         for (int64_t i = offset[part]; to[part] && i < offset[part + 1]; ++i) {
           T sum = 0;

@@ -16,5 +16,7 @@ EntryTable entries() {
   return {cells, static_cast<int>(sizeof(cells) / sizeof(cells[0]))};
 }
 
+LargeProductEntries large_products() { return {LargeProduct<float>::call, LargeProduct<double>::call}; }
+
 }  // namespace RECURRA_ISA
 }  // namespace recurra

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "call.hpp"
+#include "large_product.hpp"
 
 namespace recurra {
 
@@ -15,14 +16,24 @@ struct EntryTable {
   int count;
 };
 
+typedef int (*LargeProductEntry)(const LargeProductCall* call, Parallel parallel);
+
+// A large product of float32 and of float64.
+struct LargeProductEntries {
+  LargeProductEntry of32, of64;
+};
+
 namespace baseline {
 EntryTable entries();
-}
+LargeProductEntries large_products();
+}  // namespace baseline
 namespace avx2 {
 EntryTable entries();
-}
+LargeProductEntries large_products();
+}  // namespace avx2
 namespace avx512 {
 EntryTable entries();
-}
+LargeProductEntries large_products();
+}  // namespace avx512
 
 }  // namespace recurra

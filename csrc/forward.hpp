@@ -1,7 +1,7 @@
 // The forward pass: time loop x packed matrix product x generated update.
 //
-// Rows of the batch are divided among threads, longest first; each thread runs all steps of its rows, so that there is
-// no barrier in the time loop. A batch of too few rows divides the units instead, with a barrier at each step. The
+// Rows of the batch are divided among threads, longest first; each thread runs all steps of its rows, without a
+// barrier in the time loop. A batch of too few rows divides the units instead, with a barrier at each step. The
 // weights are packed in panels that hold all gates of a block of units: the product of a tile of rows with a panel is
 // read by the update while it is in the first-level cache, and never written further.
 #pragma once
@@ -34,8 +34,9 @@ template <class Cell, class T>
 struct Forward : Rows {
   typedef typename Vectors<T>::type V;
   static constexpr int W = Vectors<T>::width;
-  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::prepared, K = Cell::saved, L = Cell::late, E = G - L;
-  // Units of a block in vectors, and vectors of a panel: of all gates, of the early and of the late ones.
+  static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::prepared, K = Cell::saved, L = Cell::second_stage,
+                       E = G - L;
+  // Units of a block in vectors, and vectors of a panel: of all gates, of the first-stage and of the second-stage ones.
   static constexpr int units = vectors_of_block(G), N = G * units, NE = E * units, NL = at_least(L) * units;
   static constexpr int64_t group = 48;  // rows whose products wait together for the update
 
@@ -44,8 +45,8 @@ struct Forward : Rows {
   const Plan plan;
   const Prepared<Cell, T> prepared;
   Barrier barrier;
-  Buffer<T> input_panels, input_bias, panels, bias, late_panels, late_bias, output_panels, output_bias;
-  Buffer<T> fed, late_fed, unprojected;  // (B, ...) of one step, where they are not kept
+  Buffer<T> input_panels, input_bias, panels, bias, second_stage_panels, second_stage_bias, output_panels, output_bias;
+  Buffer<T> fed, second_stage_fed, unprojected;  // (B, ...) of one step, if they are not saved
 
   explicit Forward(const Call& call)
       : Rows(call),
@@ -61,27 +62,27 @@ struct Forward : Rows {
         input_bias(plan.fused && c.bias_ih && !c.norm_x && !plan.unpacked ? blocks.count * N * W : 0),
         panels(plan.unpacked ? 0 : blocks.count * columns * NE * W),
         bias(c.bias && !c.norm && !plan.unpacked ? blocks.count * NE * W : 0),
-        late_panels(L ? blocks.count * columns * NL * W : 0),
-        late_bias(L && c.bias ? blocks.count * NL * W : 0),
+        second_stage_panels(L ? blocks.count * columns * NL * W : 0),
+        second_stage_bias(L && c.bias ? blocks.count * NL * W : 0),
         output_panels(c.projection ? output_blocks.count * H * 2 * W : 0),
         output_bias(c.projection_bias ? output_blocks.count * 2 * W : 0),
         fed(c.mask && !c.before ? B * R : 0),
-        late_fed(L && !c.modulated ? B * H : 0),
+        second_stage_fed(L && !c.modulated ? B * H : 0),
         unprojected(c.projection && !c.unprojected ? B * H : 0) {
     if (plan.unpacked) return;
     if (plan.fused && c.bias_ih && !c.norm_x) pack_values(in(c.bias_ih), H, 0, G, blocks, input_bias.data);
     if (c.bias && !c.norm) pack_values(in(c.bias), H, 0, E, blocks, bias.data);
-    if (L && c.bias) pack_values(in(c.bias), H, E, L, blocks, late_bias.data);
+    if (L && c.bias) pack_values(in(c.bias), H, E, L, blocks, second_stage_bias.data);
     if (c.projection_bias) pack_values(in(c.projection_bias), R, 0, 1, output_blocks, output_bias.data);
   }
 
-  // The k-th of n shares of the packing.
+  // The k-th of n partitions of the packing.
   void pack(int64_t k, int64_t n) {
     if (plan.unpacked) return;
     const int64_t begin = blocks.count * k / n, end = blocks.count * (k + 1) / n;
     if (plan.fused) pack_rows(in(c.weight_ih), I, H, 0, G, blocks, begin, end, input_panels.data);
     pack_rows(in(c.weight), columns, H, 0, E, blocks, begin, end, panels.data);
-    if (L) pack_rows(in(c.weight), columns, H, E, L, blocks, begin, end, late_panels.data);
+    if (L) pack_rows(in(c.weight), columns, H, E, L, blocks, begin, end, second_stage_panels.data);
     if (c.projection)
       pack_rows(in(c.projection), H, R, 0, 1, output_blocks, output_blocks.count * k / n,
                 output_blocks.count * (k + 1) / n, output_panels.data);
@@ -90,14 +91,14 @@ struct Forward : Rows {
   static const T* in(const void* p) { return static_cast<const T*>(p); }
   static T* out(void* p) { return static_cast<T*>(p); }
 
-  // Where one row's step reads and writes.
+  // The addresses that one row's step reads and writes.
   struct Row {
-    const T *x, *inputs, *fed, *prev[S], *zone[S];
-    T *next[S], *history[S], *kept, *modulated, *normed, *deviation, *normed_x, *deviation_x;
+    const T *x, *inputs, *fed, *prev[S], *zoneout[S];
+    T *next[S], *history[S], *saved, *modulated, *normed, *deviation, *normed_x, *deviation_x;
   };
 
   void prepare(Row& row, int64_t rank, int64_t j) const {
-    const int64_t b = order.data[rank], t = time(rank, j), now = place(rank, t);
+    const int64_t b = order.data[rank], t = time(rank, j), now = step_index(rank, t);
     row.x = c.x ? in(c.x) + now * G * H : nullptr;
     row.inputs = plan.fused ? in(c.inputs) + now * I : nullptr;
     row.prev[0] = j ? in(c.output) + padded(rank, time(rank, j - 1)) * R : in(c.initial[0]) + b * R;
@@ -107,26 +108,27 @@ struct Forward : Rows {
     row.history[0] = nullptr;
     for (int k = 1; k < S; ++k) {
       row.prev[k] = row.next[k] = out(c.final_state[k]) + b * H;
-      row.history[k] = c.history ? out(c.history) + ((k - 1) * places + now) * H : nullptr;
+      row.history[k] = c.history ? out(c.history) + ((k - 1) * valid_steps + now) * H : nullptr;
     }
-    for (int k = 0; k < S; ++k) row.zone[k] = c.zone[k] ? in(c.zone[k]) + t * c.zone_step + b * c.zone_row : nullptr;
-    row.kept = c.kept ? out(c.kept) + now * K * H : nullptr;
+    for (int k = 0; k < S; ++k)
+      row.zoneout[k] = c.zoneout[k] ? in(c.zoneout[k]) + t * c.zoneout_step + b * c.zoneout_row : nullptr;
+    row.saved = c.saved ? out(c.saved) + now * K * H : nullptr;
     row.normed = c.normed ? out(c.normed) + now * G * H : nullptr;
     row.deviation = c.deviation ? out(c.deviation) + now * G : nullptr;
     row.normed_x = c.normed_x ? out(c.normed_x) + now * G * H : nullptr;
     row.deviation_x = c.deviation_x ? out(c.deviation_x) + now * G : nullptr;
-    row.modulated = !L ? nullptr : c.modulated ? out(c.modulated) + now * H : late_fed.data + b * H;
+    row.modulated = !L ? nullptr : c.modulated ? out(c.modulated) + now * H : second_stage_fed.data + b * H;
     row.fed = c.mask ? (c.before ? out(c.before) + now * R : fed.data + b * R) : row.prev[0];
   }
 
-  // What the recurrent weights read, where it is not the output before as it lies there.
+  // What the recurrent weights read, if it is not the output of the step before.
   void feed(const Row& row, int64_t rank, int64_t j, int64_t begin, int64_t end) const {
     if (c.mask) {
       const T* mask = in(c.mask) + order.data[rank] * R;
       T* to = const_cast<T*>(row.fed);
       for (int64_t k = begin; k < end; ++k) to[k] = mask[k] * row.prev[0][k];
     } else if (c.before) {
-      T* to = out(c.before) + place(rank, time(rank, j)) * R;
+      T* to = out(c.before) + step_index(rank, time(rank, j)) * R;
       std::memcpy(to + begin, row.prev[0] + begin, (end - begin) * sizeof(T));
     }
   }
@@ -145,19 +147,19 @@ struct Forward : Rows {
 
   template <bool whole>
   void update(const Row& row, const V* xs, const V* us, int64_t unit, int64_t count) const {
-    V s[S], p[at_least(P)], after[S], kept[at_least(K)];
+    V s[S], p[at_least(P)], after[S], saved[at_least(K)];
     // A projected output has other units than the update.
     s[0] = c.projection ? V{} : get<V, whole>(row.prev[0] + unit, count);
     for (int k = 1; k < S; ++k) s[k] = get<V, whole>(row.prev[k] + unit, count);
     prepared.template load_at<whole>(unit, count, p);
-    Cell::forward(xs, us, s, p, after, kept);
+    Cell::forward(xs, us, s, p, after, saved);
     for (int k = 0; k < S; ++k) {
-      if (row.zone[k]) after[k] += get<V, whole>(row.zone[k] + unit, count) * (s[k] - after[k]);
+      if (row.zoneout[k]) after[k] += get<V, whole>(row.zoneout[k] + unit, count) * (s[k] - after[k]);
       put<V, whole>(row.next[k] + unit, after[k], count);
       if (row.history[k]) put<V, whole>(row.history[k] + unit, after[k], count);
     }
-    if (row.kept)
-      for (int k = 0; k < K; ++k) put<V, whole>(row.kept + k * H + unit, kept[k], count);
+    if (row.saved)
+      for (int k = 0; k < K; ++k) put<V, whole>(row.saved + k * H + unit, saved[k], count);
   }
 
   void step_unpacked(const Row& row, T* x, T* u, int64_t begin, int64_t end) const {
@@ -175,13 +177,13 @@ struct Forward : Rows {
     });
   }
 
-  // Asks for what the update will read and write, which arrives while the product is computed.
+  // Prefetches what the update will read and write, while the product is computed.
   void expect(const Row& row, int64_t unit) const {
     for (int n = 0; n < units; ++n, unit += W) {
       if (row.x)
         for (int g = 0; g < G; ++g) __builtin_prefetch(row.x + g * H + unit);
-      if (row.kept)
-        for (int k = 0; k < K; ++k) __builtin_prefetch(row.kept + k * H + unit, 1);
+      if (row.saved)
+        for (int k = 0; k < K; ++k) __builtin_prefetch(row.saved + k * H + unit, 1);
       for (T* normed : {row.normed, row.normed_x})
         for (int g = 0; normed && g < G; ++g) __builtin_prefetch(normed + g * H + unit, 1);
       for (int k = 0; k < S; ++k) {
@@ -223,10 +225,10 @@ struct Forward : Rows {
     }
   }
 
-  // Of cells whose update waits for all units: late gates, or normalisation.
+  // For cells whose update waits for all units: second-stage gates, or normalisation.
   void step_whole(const Row* rows, int64_t active, const T* whole_x, T* whole_u) const {
     const int64_t row_size = blocks.count * N * W;
-    if constexpr (L > 0) multiply_late(rows, active, whole_u);
+    if constexpr (L > 0) multiply_second_stage(rows, active, whole_u);
     for (int64_t a = 0; a < active; ++a) {
       const Projection<T, G> u(whole_u + a * row_size, units * W, true);
       if (plan.fused)
@@ -236,7 +238,7 @@ struct Forward : Rows {
     }
   }
 
-  // One row, each of whose projections is normalised where it has a scale.
+  // One row; each of its projections that has a scale is normalised.
   void update_normalised(const Row& row, Projection<T, G> x, Projection<T, G> u) const {
     if (c.norm_x) x.normalise(blocks, H, c.epsilon, c.norm_x, c.bias_ih, row.normed_x, row.deviation_x);
     if (c.norm) u.normalise(blocks, H, c.epsilon, c.norm, c.bias, row.normed, row.deviation);
@@ -248,8 +250,8 @@ struct Forward : Rows {
     });
   }
 
-  // The late gates' products with what the early gates make.
-  void multiply_late(const Row* rows, int64_t active, T* whole_u) const {
+  // The products of the second-stage gates with `modulated`, which the first-stage gates determine.
+  void multiply_second_stage(const Row* rows, int64_t active, T* whole_u) const {
     const int64_t row_size = blocks.count * N * W;
     for (int64_t a = 0; a < active; ++a)
       by_block<W>(blocks, G, [&](auto whole, int64_t at, int64_t unit, int64_t count) {
@@ -260,8 +262,8 @@ struct Forward : Rows {
         const int64_t count = active - a < group ? active - a : group;
         const T* from[group];
         for (int64_t i = 0; i < count; ++i) from[i] = rows[a + i].modulated;
-        Product<T, NL>::run(count, late_panels.data + block * columns * NL * W, columns, from,
-                            c.bias ? late_bias.data + block * NL * W : nullptr, 0,
+        Product<T, NL>::run(count, second_stage_panels.data + block * columns * NL * W, columns, from,
+                            c.bias ? second_stage_bias.data + block * NL * W : nullptr, 0,
                             whole_u + a * row_size + block * N * W + NE * W, row_size);
       }
   }
@@ -297,8 +299,8 @@ struct Forward : Rows {
       }
   }
 
-  // What the threads write beside the call's own memory. Rows are divided among them, or, if the units are, each thread
-  // has all rows; there may be fewer threads than `n`, with larger shares.
+  // Memory that the threads write beside the call's own. They divide the rows, or else the units, and each then has all
+  // rows. There may be fewer threads than `n`, with larger partitions.
   struct Scratch {
     Buffer<Row> rows;
     Buffer<T> whole_x, whole_u;        // (B, row size), the products of all units
@@ -314,12 +316,12 @@ struct Forward : Rows {
 
   void run(int64_t k, int64_t n, const Scratch& scratch) {
     const bool split = plan.divides_units;
-    const int64_t begin = split ? 0 : share(k, n), end = split ? B : share(k + 1, n);
+    const int64_t begin = split ? 0 : partition(k, n), end = split ? B : partition(k + 1, n);
     const int64_t first_block = split ? blocks.count * k / n : 0,
                   last_block = split ? blocks.count * (k + 1) / n : blocks.count;
     const int64_t unit = first_block < blocks.count ? blocks.first(first_block) : H;
     const int64_t beyond = last_block < blocks.count ? blocks.first(last_block) : H;
-    // Parts beyond the output live in the final state, which they end in, and are updated in place.
+    // Parts of the state other than the output are updated in place in the final state.
     for (int64_t rank = begin; rank < end; ++rank)
       for (int part = 1; part < S; ++part) {
         const int64_t at = order.data[rank] * H + unit;
@@ -334,7 +336,7 @@ struct Forward : Rows {
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = end - begin, round = 0;
     pack(k, n);
-    // Divided units are each thread's own, and so are their panels.
+    // A thread packs the panels of the units that it computes.
     if (!split) barrier.wait(n, round);
     for (int64_t j = 0; j < longest; ++j) {
       while (active > 0 && length.data[begin + active - 1] <= j) --active;

@@ -17,7 +17,7 @@ struct Projection {
   const T* from;
   int64_t stride;  // from gate to gate
   bool in_panels;
-  // Of the normalisation: null where there is none, or none is wanted.
+  // Results of the normalisation, or null if they are not wanted.
   const T *scale = nullptr, *shift = nullptr;
   T* normed = nullptr;
   T mean[G], inverse[G];

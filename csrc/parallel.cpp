@@ -22,7 +22,7 @@ struct Work {
   int64_t count;
 };
 
-// The runtime may give fewer threads than asked for; the work is divided among those there are.
+// The runtime may start fewer threads than asked for; the work is then divided among those.
 void openmp_body(void* data) {
   const Work& work = *static_cast<const Work*>(data);
   const int64_t threads = openmp_thread_count(), mine = openmp_thread_number();

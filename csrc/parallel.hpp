@@ -1,7 +1,7 @@
 // One OpenMP runtime in the process: the one that torch has loaded.
 //
-// A second runtime's idle threads spin on cores that the first needs. So this library links none; it is handed the
-// entry points of torch's, and uses plain threads where there is none.
+// A second runtime's idle threads spin on cores that the first needs. So this library links none: it takes the
+// entry points of torch's, and uses plain threads if torch has none.
 #pragma once
 
 #include "call.hpp"

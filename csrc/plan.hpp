@@ -1,4 +1,4 @@
-// How the forward pass goes about a call, decided from sizes and from what is asked for before any memory is made.
+// The plan of the forward pass for a call, made from its sizes and from the arrays wanted before memory is allocated.
 #pragma once
 
 #include "call.hpp"
@@ -8,18 +8,18 @@
 namespace recurra {
 namespace RECURRA_ISA {
 
-// What a plan depends on beside the call.
+// The sizes on which a plan depends beside the call.
 struct CellSizes {
-  int64_t gates;  // G
-  int64_t late;   // L
-  int64_t block;  // units of a block
+  int64_t gates;         // G
+  int64_t second_stage;  // L
+  int64_t block;         // units of a block
 };
 
 // Vectors of units in a block: a cell of one gate has two, which keep more sums under way.
 constexpr int vectors_of_block(int gates) { return gates == 1 ? 2 : 1; }
 
 struct Plan {
-  bool fused;          // the engine makes the input projection itself
+  bool fused;          // the engine computes the input projection itself
   bool unpacked;       // the weights are read as they are: there are so few steps that packing would take longer
   bool whole_rows;     // the update waits for the products of all units, which then lie in rows of their own
   bool divides_units;  // the threads divide the units, with a barrier at each step, and not the rows
@@ -27,13 +27,13 @@ struct Plan {
 };
 
 static inline Plan plan_forward(const CellSizes& cell, const Call& c) {
-  // Threads are worth waking if a share of the work takes far longer than that, and a barrier costs about as much as
-  // 5 * 10^4 operations.
+  // Waking threads pays if each partition of the work takes far longer. A barrier costs about as much as 5 * 10^4
+  // operations.
   constexpr double operations_of_a_thread = 1e6, operations_of_a_barrier = 5e4;
   Plan plan{};
   plan.fused = c.inputs != nullptr;
-  plan.unpacked = c.steps * c.batch <= 8 && c.heads == 1 && cell.late == 0 && !c.projection && !c.mask;
-  plan.whole_rows = c.norm || c.norm_x || cell.late > 0;
+  plan.unpacked = c.steps * c.batch <= 8 && c.heads == 1 && cell.second_stage == 0 && !c.projection && !c.mask;
+  plan.whole_rows = c.norm || c.norm_x || cell.second_stage > 0;
   const int64_t reads = (c.heads > 1 ? c.hidden / c.heads : c.size) + (plan.fused ? c.features : 0);
   const double step = 2.0 * static_cast<double>(cell.gates * c.hidden * reads) * static_cast<double>(c.batch);
   const int64_t worthwhile = static_cast<int64_t>(step * static_cast<double>(c.steps) / operations_of_a_thread) + 1;

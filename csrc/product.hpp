@@ -47,7 +47,7 @@ struct Blocks {
 };
 
 // Rows times a panel: row r of `out`, `stride` apart, is N vectors, the sum over k of from[r][k] * panel[k], added to
-// row r of `start`, `start_stride` apart, where there is one. Few rows sum several k at once: a chain of additions
+// row r of `start`, `start_stride` apart, if it is not null. Few rows sum several k at once: a chain of additions
 // each.
 template <class T, int N, int R>
 static void multiply(const T* panel, int64_t K, const T* const* from, const T* start, int64_t start_stride, T* out,
@@ -64,7 +64,7 @@ static void multiply(const T* panel, int64_t K, const T* const* from, const T* s
     const T* w = panel + k * N * W;
 #pragma GCC unroll 4
     for (int c = 0; c < chains; ++c) {
-      // The panel itself streams from the second-level cache: asked for some steps ahead, it is there in time.
+      // The panel itself streams from the second-level cache: it is prefetched some steps ahead.
 #pragma GCC unroll 8
       for (int line = 0; line < N * W * int(sizeof(T)); line += 64) {
         __builtin_prefetch(reinterpret_cast<const char*>(w + (c + 8) * N * W) + line);

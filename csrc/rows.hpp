@@ -1,4 +1,4 @@
-// The rows of a batch: their order, their steps, and where these lie in memory.
+// The rows of a batch: their order, their steps, and the indices of these in memory.
 #pragma once
 
 #include "call.hpp"
@@ -12,8 +12,8 @@ static inline int64_t at_least_one(int64_t n) { return n > 0 ? n : 1; }
 struct Rows {
   const Call& c;
   const int64_t B, steps;
-  Buffer<int64_t> order, length, first;  // by rank, longest first: the row, its length, its first place
-  int64_t places;                        // N
+  Buffer<int64_t> order, length, first;  // by rank, longest first: the row, its length, its first valid step
+  int64_t valid_steps;                   // N
 
   explicit Rows(const Call& call) : c(call), B(call.batch), steps(call.steps), order(B), length(B), first(B) {
     // Counting sort by length, longest first, stable.
@@ -31,19 +31,19 @@ struct Rows {
       length.data[rank] = row_length(b);
       first.data[rank] = c.lengths ? starts_at.data[b] : b;
     }
-    places = starts_at.data[B];
+    valid_steps = starts_at.data[B];
   }
 
   int64_t row_length(int64_t b) const { return c.lengths ? c.lengths[b] : steps; }
 
   // The time of a row's j-th step.
   int64_t time(int64_t rank, int64_t j) const { return c.reverse ? length.data[rank] - 1 - j : j; }
-  // Where the step lies among the places, and in the padded (T, B).
-  int64_t place(int64_t rank, int64_t t) const { return first.data[rank] + (c.lengths ? t : t * B); }
+  // The index of the step among the valid steps, and in the padded (T, B).
+  int64_t step_index(int64_t rank, int64_t t) const { return first.data[rank] + (c.lengths ? t : t * B); }
   int64_t padded(int64_t rank, int64_t t) const { return t * B + order.data[rank]; }
 
-  // Where the k-th of n shares of the rows begins: shares of equal work.
-  int64_t share(int64_t k, int64_t n) const {
+  // The first rank of the k-th of n partitions of the rows, which are of equal work.
+  int64_t partition(int64_t k, int64_t n) const {
     int64_t total = 0, sum = 0, rank = 0;
     for (int64_t b = 0; b < B; ++b) total += length.data[b] + 1;
     while (rank < B && sum * n < total * k) sum += length.data[rank++] + 1;
@@ -59,7 +59,7 @@ struct Rows {
   }
 };
 
-// The first `count` lanes of a vector, or all of it.
+// The first `count` lanes of a vector, or all of them.
 template <class V, bool whole>
 static inline V get(const typename Scalar<V>::type* from, int64_t count) {
   return whole ? load<V>(from) : load_part<V>(from, count);

@@ -85,7 +85,7 @@ def traits(cell: Cell) -> tuple[Any, ...]:
         cell.recurrence,
         cell.heads,
         cell.layer_norm,
-        bool(cell.late_gates),
+        bool(cell.second_stage_gates),
         bool(cell.per_unit),
         bool(cell.scalars),
         bool(cell.initial),

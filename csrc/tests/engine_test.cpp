@@ -9,6 +9,7 @@
 #include "../parallel.hpp"
 #include "plain.hpp"
 #include "plans.hpp"
+#include "products.hpp"
 
 namespace {
 
@@ -18,19 +19,19 @@ using recurra::Normalised;
 using recurra::Options;
 using recurra::Plain;
 using recurra::Problem;
-using recurra::Zoned;
+using recurra::Zoneout;
 
 // How often each way was taken, so that none is missed unseen.
 struct Ways {
   int64_t unpacked = 0, by_units = 0, by_units_back = 0, by_rows = 0, alone = 0, elementwise = 0, fused = 0;
-  int64_t norm = 0, norm_x = 0, norm_fused = 0, norm_unpacked = 0, late = 0, heads = 0, projected = 0, masked = 0,
-          zoned = 0;
+  int64_t norm = 0, norm_x = 0, norm_fused = 0, norm_unpacked = 0, second_stage = 0, heads = 0, projected = 0,
+          masked = 0, zoneout = 0;
 } ways;
 
 template <class Cell, class T>
 void count_ways(const Call& call) {
   ways.masked += call.mask != nullptr;
-  ways.zoned += call.zone[0] != nullptr;
+  ways.zoneout += call.zoneout[0] != nullptr;
   if constexpr (Cell::mixes_units) {
     const recurra::baseline::Plan plan = recurra::baseline::Forward<Cell, T>(call).plan;
     ways.unpacked += plan.unpacked;
@@ -44,7 +45,7 @@ void count_ways(const Call& call) {
     ways.norm_x += call.norm_x != nullptr;
     ways.norm_fused += call.norm_x && plan.fused && !plan.unpacked;
     ways.norm_unpacked += call.norm_x && plan.unpacked;
-    ways.late += Cell::late > 0;
+    ways.second_stage += Cell::second_stage > 0;
     ways.heads += call.heads > 1;
     ways.projected += call.projection != nullptr;
   } else {
@@ -53,17 +54,17 @@ void count_ways(const Call& call) {
 }
 
 template <class T>
-bool close(const char* what, const std::vector<T>& found, const Doubles& expected) {
-  if (found.empty()) return true;
+bool close(const char* what, const std::vector<T>& actual, const Doubles& expected) {
+  if (actual.empty()) return true;
   double worst = 0, largest = 1;
   for (double value : expected) largest = std::max(largest, std::abs(value));
-  for (size_t k = 0; k < found.size(); ++k) {
-    const double error = std::abs(static_cast<double>(found[k]) - expected[k]) / largest;
+  for (size_t k = 0; k < actual.size(); ++k) {
+    const double error = std::abs(static_cast<double>(actual[k]) - expected[k]) / largest;
     if (!(error <= worst)) worst = error;
   }
   const double tolerance = sizeof(T) == 8 ? 1e-11 : 1e-4;
-  if (found.size() == expected.size() && worst <= tolerance) return true;
-  std::printf("%s: error %g, %zu values for %zu\n", what, worst, found.size(), expected.size());
+  if (actual.size() == expected.size() && worst <= tolerance) return true;
+  std::printf("%s: error %g, %zu values for %zu\n", what, worst, actual.size(), expected.size());
   return false;
 }
 
@@ -73,7 +74,7 @@ bool check(const char* name, const Options& o) {
   Problem<Cell, T> p(o);
   const Plain<Cell, T> expected(p);
   bool good = true;
-  // First as in inference, with nothing kept.
+  // First inference, which saves nothing.
   for (bool training : {false, true}) {
     const Call call = p.call(training);
     good &= Engine::forward(&call, recurra::run_parallel) == 0;
@@ -98,35 +99,35 @@ bool check(const char* name, const Options& o) {
       std::printf("plan: %s\n", recurra::baseline::describe(recurra::baseline::Forward<Cell, T>(call).plan).c_str());
     std::printf(
         "  in %s, %zu bytes, T %ld, B %ld, H %ld, %ld threads, I %ld, %ld heads, R %ld, nonlinearity %ld, "
-        "zone %d, norm %d%s%s%s%s\n",
+        "zoneout %d, norm %d%s%s%s%s\n",
         name, sizeof(T), long(o.steps), long(o.batch), long(o.hidden), long(o.threads), long(o.features), long(o.heads),
-        long(o.size), long(o.nonlinearity), int(o.zone), int(o.norm), o.ragged ? ", ragged" : "",
+        long(o.size), long(o.nonlinearity), int(o.zoneout), int(o.norm), o.ragged ? ", ragged" : "",
         o.reverse ? ", reverse" : "", o.mask ? ", mask" : "", o.bias ? "" : ", no bias");
   }
   return good;
 }
 
-// The options that a cell can have, at sizes that are given.
+// The options that a cell can have, at the sizes of `o`.
 template <class Cell>
 std::vector<Options> varied(const Options& o) {
-  std::vector<Options> found = {o};
+  std::vector<Options> options = {o};
   auto with = [&](auto change) {
     Options other = o;
     change(other);
-    found.push_back(other);
+    options.push_back(other);
   };
   const bool reads = Cell::mixes_units || Cell::diagonal;
-  with([](Options& v) { v.zone = Zoned::each_step, v.bias = false; });
-  with([](Options& v) { v.zone = Zoned::constant; });
+  with([](Options& v) { v.zoneout = Zoneout::each_step, v.bias = false; });
+  with([](Options& v) { v.zoneout = Zoneout::constant; });
   if (reads) with([](Options& v) { v.mask = true; });
-  if (reads) with([](Options& v) { v.mask = true, v.zone = Zoned::each_step; });
-  if (!Cell::mixes_units || Cell::late) return found;
+  if (reads) with([](Options& v) { v.mask = true, v.zoneout = Zoneout::each_step; });
+  if (!Cell::mixes_units || Cell::second_stage) return options;
   with([](Options& v) { v.features = 5; });
   with([](Options& v) { v.features = 3, v.mask = true, v.bias = false; });
   with([](Options& v) { v.norm = Normalised::recurrent; });
   with([](Options& v) { v.norm = Normalised::both, v.features = 5; });
   with([](Options& v) { v.norm = Normalised::input, v.features = 5, v.bias = false; });
-  with([](Options& v) { v.norm = Normalised::both, v.mask = true, v.zone = Zoned::each_step, v.bias = false; });
+  with([](Options& v) { v.norm = Normalised::both, v.mask = true, v.zoneout = Zoneout::each_step, v.bias = false; });
   for (int64_t heads : {2, 3}) {
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads; });
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.mask = true, v.features = 2; });
@@ -140,7 +141,7 @@ std::vector<Options> varied(const Options& o) {
       v.size = (v.hidden + 1) / 2, v.nonlinearity = recurra::Nonlinearity(kind), v.mask = kind > 1, v.features = kind;
     });
   }
-  return found;
+  return options;
 }
 
 #ifdef RECURRA_SELECTED
@@ -185,12 +186,12 @@ bool check_threads(const char* name) {
       for (int64_t batch : {1, 2, 3}) {
         Options o = recurra::plain_options(9, batch, 260 / (Cell::gates > 1 ? 2 : 1) / (batch > 1 ? 2 : 1) + 71, 2);
         run(o, false);
-        o.zone = Zoned::each_step;
+        o.zoneout = Zoneout::each_step;
         run(o, false);
-        if (!Cell::mixes_units || Cell::late) continue;
+        if (!Cell::mixes_units || Cell::second_stage) continue;
         o.features = 7;
         run(o, false);
-        o.zone = Zoned::nothing, o.heads = 2, o.hidden *= 2;
+        o.zoneout = Zoneout::nothing, o.heads = 2, o.hidden *= 2;
         run(o, false);
       }
       // Both: nothing packed, and units divided.
@@ -202,8 +203,8 @@ bool check_threads(const char* name) {
 bool all_taken() {
   const int64_t counts[] = {ways.unpacked, ways.by_units,    ways.by_units_back, ways.by_rows,
                             ways.alone,    ways.elementwise, ways.fused,         ways.norm,
-                            ways.norm_x,   ways.norm_fused,  ways.norm_unpacked, ways.late,
-                            ways.heads,    ways.projected,   ways.masked,        ways.zoned};
+                            ways.norm_x,   ways.norm_fused,  ways.norm_unpacked, ways.second_stage,
+                            ways.heads,    ways.projected,   ways.masked,        ways.zoneout};
   const char* names[] = {"unpacked",
                          "by units",
                          "by units, backward",
@@ -215,11 +216,11 @@ bool all_taken() {
                          "x normalised",
                          "both at once",
                          "normalised, unpacked",
-                         "late gates",
+                         "second-stage gates",
                          "heads",
                          "projected",
                          "masked",
-                         "zoned"};
+                         "zoneout"};
   bool good = true;
   for (size_t k = 0; k < sizeof(counts) / sizeof(counts[0]); ++k) {
     std::printf("%s %ld%s", names[k], long(counts[k]), k + 1 < sizeof(counts) / sizeof(counts[0]) ? ", " : "\n");
@@ -242,12 +243,13 @@ int main() {
   RECURRA_CHECK(ElmanTanh, "")
 #endif
 #undef RECURRA_CHECK
-  // One of each kind: dense, with late gates, with parameters, elementwise.
+  // One of each kind: dense, with second-stage gates, with parameters, elementwise.
   good &= check_all<recurra::baseline::GRU, float>("GRU");
   good &= check_all<recurra::baseline::MGU, float>("MGU");
   good &= check_threads<recurra::baseline::PeepholeLSTM, float>("PeepholeLSTM");
   good &= check_threads<recurra::baseline::IndRNNRelu, float>("IndRNNRelu");
   good &= recurra::check_plans();
+  good &= recurra::check_products();
   good &= all_taken();
   std::puts(good ? "the engine agrees with the plain loop" : "the engine FAILED");
   return good ? 0 : 1;

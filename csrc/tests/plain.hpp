@@ -14,7 +14,7 @@ template <class Cell, class T>
 struct Plain {
   typedef baseline::Vectors<double>::type One;
   static constexpr int G = Cell::gates, S = Cell::parts, P = Cell::per_unit, Q = Cell::prepared, K = Cell::saved;
-  static constexpr int E = G - Cell::late, most = 24;
+  static constexpr int E = G - Cell::second_stage, most = 24;
 
   const Problem<Cell, T>& p;
   const Options& o;
@@ -25,14 +25,14 @@ struct Plain {
 
   // What one step of one row leaves for its backward pass.
   struct Step {
-    Doubles state[most_parts], x, u, kept, fed, normed, deviation, normed_x, deviation_x, result;
+    Doubles state[most_parts], x, u, saved, fed, normed, deviation, normed_x, deviation_x, result;
   };
 
   explicit Plain(const Problem<Cell, T>& problem) : p(problem), o(p.o), H(p.H), R(p.R), B(o.batch) {
     output.assign(o.steps * B * R, 0);
-    d_x.assign(p.places * G * H, 0), d_u = d_x;
+    d_x.assign(p.valid_steps * G * H, 0), d_u = d_x;
     d_bias_x.assign(G * H, 0), d_bias = d_norm = d_norm_x = d_weight = d_bias_x;
-    d_projected.assign(p.places * R, 0);
+    d_projected.assign(p.valid_steps * R, 0);
     ready.assign(Q * H, 0), d_ready = ready;
     for (int64_t n = 0; n < H; ++n) {
       One parameters[most] = {}, values[most] = {};
@@ -57,10 +57,10 @@ struct Plain {
   Doubles ready, d_ready;
 
   int64_t time(int64_t b, int64_t j) const { return o.reverse ? p.lengths[b] - 1 - j : j; }
-  double zone(int part, int64_t b, int64_t t, int64_t n) const {
-    return o.zone == Zoned::each_step  ? p.zone[part][(t * B + b) * H + n]
-           : o.zone == Zoned::constant ? p.zone[part][n]
-                                       : 0;
+  double zoneout(int part, int64_t b, int64_t t, int64_t n) const {
+    return o.zoneout == Zoneout::each_step  ? p.zoneout[part][(t * B + b) * H + n]
+           : o.zoneout == Zoneout::constant ? p.zoneout[part][n]
+                                            : 0;
   }
   double mask(int64_t b, int64_t k) const { return o.mask ? p.mask[b * R + k] : 1; }
   static double bias(const std::vector<T>& values, int64_t k) { return values.empty() ? 0 : values[k]; }
@@ -76,7 +76,7 @@ struct Plain {
   }
 
   struct Unit {
-    One x[most] = {}, u[most] = {}, s[most] = {}, p[most] = {}, kept[most] = {};
+    One x[most] = {}, u[most] = {}, s[most] = {}, p[most] = {}, saved[most] = {};
   };
 
   Unit unit(const Step& step, int64_t n, bool sees_fed) const {
@@ -86,7 +86,7 @@ struct Plain {
     v.s[0][0] = o.size ? 0 : sees_fed ? step.fed[n] : step.state[0][n];
     for (int k = 1; k < S; ++k) v.s[k][0] = step.state[k][n];
     for (int k = 0; k < Q; ++k) v.p[k][0] = ready[k * H + n];
-    for (int k = 0; k < K && !step.kept.empty(); ++k) v.kept[k][0] = step.kept[k * H + n];
+    for (int k = 0; k < K && !step.saved.empty(); ++k) v.saved[k][0] = step.saved[k * H + n];
     return v;
   }
 
@@ -117,7 +117,7 @@ struct Plain {
   }
 
   Step forward(int64_t b, int64_t t, Doubles* state) {
-    const int64_t now = p.place(b, t);
+    const int64_t now = p.step_index(b, t);
     Step step;
     for (int part = 0; part < S; ++part) step.state[part] = state[part];
     step.fed = state[0];
@@ -131,7 +131,7 @@ struct Plain {
     multiply(step, 0, E, step.fed);
     if (p.norms_x()) normalise(step.x, step.normed_x, step.deviation_x, p.norm_x, p.bias_ih);
     if (p.norms_u()) normalise(step.u, step.normed, step.deviation, p.norm, p.bias);
-    if constexpr (Cell::late > 0) {
+    if constexpr (Cell::second_stage > 0) {
       Doubles modulated(H);
       for (int64_t n = 0; n < H; ++n) {
         const Unit v = unit(step, n, true);
@@ -141,15 +141,15 @@ struct Plain {
     }
     Doubles after[most_parts];
     for (int part = 0; part < S; ++part) after[part].assign(H, 0);
-    Doubles kept(K * H);
+    Doubles saved(K * H);
     for (int64_t n = 0; n < H; ++n) {
       Unit v = unit(step, n, false);
       One next[most] = {};
-      Cell::forward(v.x, v.u, v.s, v.p, next, v.kept);
+      Cell::forward(v.x, v.u, v.s, v.p, next, v.saved);
       for (int part = 0; part < S; ++part) after[part][n] = next[part][0];
-      for (int k = 0; k < K; ++k) kept[k * H + n] = v.kept[k][0];
+      for (int k = 0; k < K; ++k) saved[k * H + n] = v.saved[k][0];
     }
-    step.kept = kept;
+    step.saved = saved;
     if (o.size) {
       Doubles projected(R);
       for (int64_t r = 0; r < R; ++r) {
@@ -159,8 +159,8 @@ struct Plain {
       }
       after[0] = projected;
     }
-    for (int part = 0; part < S && o.zone != Zoned::nothing; ++part)
-      for (int64_t n = 0; n < H; ++n) after[part][n] += zone(part, b, t, n) * (state[part][n] - after[part][n]);
+    for (int part = 0; part < S && o.zoneout != Zoneout::nothing; ++part)
+      for (int64_t n = 0; n < H; ++n) after[part][n] += zoneout(part, b, t, n) * (state[part][n] - after[part][n]);
     for (int part = 0; part < S; ++part) state[part] = after[part];
     for (int64_t r = 0; r < R; ++r) output[(t * B + b) * R + r] = state[0][r];
     step.result = state[0];
@@ -193,7 +193,7 @@ struct Plain {
   }
 
   void backward(int64_t b, int64_t t, const Step& step, Doubles* carry) {
-    const int64_t now = p.place(b, t);
+    const int64_t now = p.step_index(b, t);
     for (int64_t r = 0; r < R; ++r) carry[0][r] += p.d_output[(t * B + b) * R + r];
     Doubles d_after[most_parts], stays[most_parts];
     for (int part = 0; part < S; ++part) d_after[part] = carry[part];
@@ -209,8 +209,8 @@ struct Plain {
     }
     for (int part = 0; part < S; ++part) {
       stays[part].assign(part || !o.size ? H : R, 0);
-      for (int64_t n = 0; n < H && o.zone != Zoned::nothing; ++n) {
-        stays[part][n] = zone(part, b, t, n) * d_after[part][n];
+      for (int64_t n = 0; n < H && o.zoneout != Zoneout::nothing; ++n) {
+        stays[part][n] = zoneout(part, b, t, n) * d_after[part][n];
         d_after[part][n] -= stays[part][n];
       }
       carry[part] = stays[part];
@@ -220,7 +220,7 @@ struct Plain {
       Unit v = unit(step, n, false);
       One d[most] = {}, dx_n[most] = {}, du_n[most] = {}, ds[most] = {}, dp[most] = {};
       for (int part = 0; part < S; ++part) d[part][0] = d_after[part][n];
-      Cell::backward(v.x, v.u, v.kept, v.s, v.p, d, dx_n, du_n, ds, dp);
+      Cell::backward(v.x, v.u, v.saved, v.s, v.p, d, dx_n, du_n, ds, dp);
       for (int g = 0; g < G; ++g) {
         dx[g * H + n] = dx_n[g][0];
         du[g * H + n] = Cell::shares_gradient ? dx_n[g][0] : du_n[g][0];
@@ -228,7 +228,7 @@ struct Plain {
       for (int part = o.size ? 1 : 0; part < S; ++part) carry[part][n] += ds[part][0];
       for (int k = 0; k < Q; ++k) d_ready[k * H + n] += dp[k][0];
     }
-    if constexpr (Cell::late > 0) unmodulate(b, step, dx, du, carry);
+    if constexpr (Cell::second_stage > 0) unmodulate(b, step, dx, du, carry);
     for (int64_t k = 0; k < G * H; ++k) d_bias_x[k] += dx[k], d_bias[k] += du[k];
     if (p.norms_x()) denormalise(dx, step.normed_x, step.deviation_x, p.norm_x, d_norm_x);
     if (p.norms_u()) denormalise(du, step.normed, step.deviation, p.norm, d_norm);
@@ -242,15 +242,16 @@ struct Plain {
   }
 
   void unmodulate(int64_t b, const Step& step, Doubles& dx, Doubles& du, Doubles* carry) {
-    Doubles d_late(H);
+    Doubles d_second_stage(H);
     for (int g = E; g < G; ++g)
       for (int64_t n = 0; n < H; ++n)
-        each_weight(g, n, [&](int64_t k, double weight) { d_late[k] += weight * du[g * H + n]; });
+        each_weight(g, n, [&](int64_t k, double weight) { d_second_stage[k] += weight * du[g * H + n]; });
     for (int64_t n = 0; n < H; ++n) {
       const Unit v = unit(step, n, true);
       One d = {}, dx_n[most] = {}, du_n[most] = {}, ds[most] = {}, dp[most] = {};
-      d[0] = d_late[n];
-      if constexpr (Cell::late > 0) Cell::modulated_backward(v.x, v.u, v.kept, v.s, v.p, d, dx_n, du_n, ds, dp);
+      d[0] = d_second_stage[n];
+      if constexpr (Cell::second_stage > 0)
+        Cell::modulated_backward(v.x, v.u, v.saved, v.s, v.p, d, dx_n, du_n, ds, dp);
       for (int g = 0; g < G; ++g) {
         dx[g * H + n] += dx_n[g][0];
         if (g < E) du[g * H + n] += Cell::shares_gradient ? dx_n[g][0] : du_n[g][0];

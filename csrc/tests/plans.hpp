@@ -9,7 +9,7 @@
 namespace recurra {
 
 inline bool check_plans() {
-  const baseline::CellSizes gru{3, 0, 4}, late{3, 1, 4};
+  const baseline::CellSizes gru{3, 0, 4}, second_stage{3, 1, 4};
   const float there = 0;
   bool good = true;
   auto expect = [&](const char* expected, const baseline::CellSizes& cell, int64_t steps, int64_t batch, int64_t hidden,
@@ -17,10 +17,10 @@ inline bool check_plans() {
     Call call{};
     call.steps = steps, call.batch = batch, call.hidden = call.size = hidden, call.heads = 1, call.threads = 4;
     change(call);
-    const std::string found = baseline::describe(baseline::plan_forward(cell, call));
-    if (found == expected) return;
+    const std::string actual = baseline::describe(baseline::plan_forward(cell, call));
+    if (actual == expected) return;
     std::printf("T %ld, B %ld, H %ld: expected the plan \"%s\", got \"%s\"\n", long(steps), long(batch), long(hidden),
-                expected, found.c_str());
+                expected, actual.c_str());
     good = false;
   };
   auto as_it_is = [](Call&) {};
@@ -31,7 +31,7 @@ inline bool check_plans() {
   expect("projected before, unpacked, block by block, 1 threads by rows", gru, 8, 1, 16, as_it_is);
   expect("projected before, packed, block by block, 1 threads by rows", gru, 9, 1, 16, as_it_is);
   expect("projected before, packed, block by block, 1 threads by rows", gru, 8, 1, 16, masked);
-  expect("projected before, packed, whole rows, 1 threads by rows", late, 8, 1, 16, as_it_is);
+  expect("projected before, packed, whole rows, 1 threads by rows", second_stage, 8, 1, 16, as_it_is);
   expect("fused, unpacked, whole rows, 1 threads by rows", gru, 8, 1, 16, [&](Call& c) { fused(c), normalised(c); });
   // A million operations for each thread: 2 * 3 * 64 * 64 for each step of a row, and as many again with inputs of 64.
   expect("projected before, packed, block by block, 2 threads by rows", gru, 10, 6, 64, as_it_is);
@@ -43,7 +43,7 @@ inline bool check_plans() {
   expect("projected before, packed, block by block, 1 threads by rows", gru, 100, 1, 64, as_it_is);
   expect("projected before, packed, whole rows, 2 threads by rows", gru, 100, 2, 256, normalised);
   expect("projected before, packed, block by block, 2 threads by rows", gru, 100, 2, 256, masked);
-  expect("projected before, packed, whole rows, 2 threads by rows", late, 100, 2, 256, as_it_is);
+  expect("projected before, packed, whole rows, 2 threads by rows", second_stage, 100, 2, 256, as_it_is);
   // As many heads as threads have blocks of their own.
   expect("projected before, packed, block by block, 4 threads by units", gru, 100, 2, 512,
          [](Call& c) { c.heads = 4; });

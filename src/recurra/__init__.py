@@ -1,13 +1,15 @@
 """Recurrent neural networks on PyTorch: cells written once, drop-in layers, and applications from files.
 
-Public names load on first use, so that `import recurra` is quick.
+Public names load on first use, which makes `import recurra` quick.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from recurra.openmp import wait_briefly
+
 if TYPE_CHECKING:
-    from recurra import cells, codegen, data, errors, inspection, kernels, layers, models, ops, tasks, training
+    from recurra import cells, data, errors, inspection, models, ops, training
     from recurra.kernels import compile_cell
     from recurra.layers import (
         GRU,
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
         RecurrentCell,
         RNNCell,
         accelerate,
+        from_keras,
         restore,
     )
     from recurra.tasks import load
@@ -48,18 +51,15 @@ __all__ = [
     "__version__",
     "accelerate",
     "cells",
-    "codegen",
     "compile_cell",
     "data",
     "errors",
+    "from_keras",
     "inspection",
-    "kernels",
-    "layers",
     "load",
     "models",
     "ops",
     "restore",
-    "tasks",
     "training",
 ]
 
@@ -75,11 +75,13 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
-            *("accelerate", "restore"),
+            *("accelerate", "from_keras", "restore"),
         ),
         "recurra.layers",
     ),
 }
+
+wait_briefly()
 
 
 def __getattr__(name: str) -> Any:

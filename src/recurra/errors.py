@@ -11,6 +11,7 @@ __all__ = [
     "InPlaceError",
     "MissingExtraError",
     "ParameterError",
+    "ParameterTypeError",
     "RecurraError",
     "RunError",
     "ShapeError",
@@ -40,8 +41,15 @@ class ParameterError(RecurraError, ValueError):
         super().__init__(f"{name}: expected {expected}, got {got!r}." + (f" {hint}" if hint else ""))
 
 
-class ShapeError(RecurraError, ValueError):
-    """A tensor has the wrong shape, dtype or device."""
+class ParameterTypeError(ParameterError, TypeError):
+    """A parameter has a value of the wrong type, where torch raises a TypeError."""
+
+
+class ShapeError(RecurraError, ValueError, RuntimeError):
+    """A tensor has the wrong shape, dtype or device.
+
+    torch raises a ValueError for some of these and a RuntimeError for others; handlers of either catch this one.
+    """
 
     def __init__(self, name: str, expected: str, got: object, hint: str = "") -> None:
         super().__init__(f"{name}: expected {expected}, got {got}." + (f" {hint}" if hint else ""))
@@ -72,7 +80,7 @@ class StaleBuildError(RecurraError, ImportError):
 
     Args:
         reason: what differs.
-        command: the command that builds or installs the extension anew.
+        command: the command that builds or installs the extension again.
     """
 
     def __init__(self, reason: str, command: str) -> None:

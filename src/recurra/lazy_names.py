@@ -1,4 +1,4 @@
-"""Names of a package that load on first use, so that importing it is quick."""
+"""Names of a package that load on first use, which makes importing the package quick."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -14,13 +14,13 @@ def lazy_names(
 
     Args:
         package: its name.
-        homes: by module, the names it defines.
+        homes: the names that each module defines, by module.
     """
-    found = {name: home for home, names in homes.items() for name in names}
+    home_of = {name: home for home, names in homes.items() for name in names}
 
     def get(name: str) -> Any:
-        if name not in found:
+        if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(found[name]), name)
+        return getattr(import_module(home_of[name]), name)
 
-    return get, lambda: sorted(found)
+    return get, lambda: sorted(home_of)

@@ -1,8 +1,8 @@
 """The functions a cell's `update` may call.
 
-Each runs on torch tensors, and on any other value that has an `apply_op(name, *arguments)` method: this is
-how one definition of a cell serves both for computing and for tracing. Arithmetic and comparison operators
-need no function here.
+Each runs on torch tensors, and on any other value that has an `apply_op(name, *arguments)` method: one
+definition of a cell thus serves both for computing and for tracing. Arithmetic and comparison operators need no
+function here.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def _of_tensors(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, 
     """Let a function of two tensors take a number for one of them."""
 
     def with_numbers(a: Any, b: Any) -> Tensor:
-        # A float64 of no dimension keeps its digits and leaves the other's dtype as it is.
+        # A 0-dimensional float64 keeps its precision and does not change the dtype of the other.
         a, b = (x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in (a, b))
         return function(a, b)
 
@@ -90,7 +90,7 @@ def log(x: Any) -> Any:
 
 
 def sqrt(x: Any) -> Any:
-    """Square root, of x not negative."""
+    """Square root, of x at least 0."""
     return _apply("sqrt", x)
 
 
@@ -110,5 +110,5 @@ def maximum(a: Any, b: Any) -> Any:
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """a where the condition holds, else b, by element; either may be a number."""
+    """a if the condition holds, else b, by element; either may be a number."""
     return _apply("where", condition, a, b)

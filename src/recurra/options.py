@@ -21,7 +21,7 @@ _METADATA = "recurra.option"
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option beside its name, its type and its default. It also annotates parameters of verbs.
+    """The facts of an option beside its name, its type and its default. They also annotate parameters of verbs.
 
     Attributes:
         help: one line.
@@ -62,8 +62,7 @@ def option(
 
     The default is passed by its name, as type checkers expect it.
 
-    A field that a derived class declares anew, with another default, keeps the facts of the field before where it
-    states none itself.
+    A field that a derived class declares again, with another default, inherits the facts that it does not state.
     """
     facts = Option(help, at_least, at_most, above, below, check, group, main)
     return dataclasses.field(default=default, metadata={_METADATA: facts})
@@ -77,7 +76,7 @@ class Setting:
         name: in Python, with underscores.
         kind: the annotation without None: a type, a Literal, or a tuple of types.
         optional: whether None is allowed.
-        default: `dataclasses.MISSING` where a value has to be passed.
+        default: `dataclasses.MISSING` if a value has to be passed.
         option: the other facts.
     """
 
@@ -114,7 +113,7 @@ class Setting:
         return f"{words}, or None" if self.optional else words
 
     def checked(self, value: Any) -> Any:
-        """The value as it is kept; a list, or a single text where texts are expected, becomes a tuple.
+        """The value as it is stored; a list, or a single text if texts are expected, becomes a tuple.
 
         Raises:
             ParameterError: if the value is of another type, or out of range.
@@ -278,7 +277,7 @@ class Options:
         return cls._settings
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The options by name, as scikit-learn asks for them; `deep` changes nothing."""
+        """The options by name, in scikit-learn's form; `deep` has no effect."""
         return {name: getattr(self, name) for name in type(self).settings()}
 
     def set_params(self, **values: Any) -> Self:

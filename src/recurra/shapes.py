@@ -1,4 +1,4 @@
-"""Checks of tensors' shapes and dtypes, and of numbers.
+"""Checks of tensors' shapes and dtypes, and of scalar arguments.
 
 The letters are B batch, T time, I input, H hidden, G gates, L layers, D directions.
 """
@@ -14,18 +14,31 @@ if TYPE_CHECKING:
 __all__ = ["check_dtype", "check_lengths", "check_positive", "check_probability", "check_shape"]
 
 
-def check_shape(name: str, tensor: "Tensor", expected: Sequence[int], letters: str) -> None:
-    """Refuse a tensor of another shape.
+def check_shape(name: str, tensor: "Tensor", expected: Sequence[int], letters: str, hint: str = "") -> None:
+    """Refuse a tensor whose shape is not the expected one.
+
+    Args:
+        name: what the message calls the tensor.
+        tensor: to check.
+        expected: the shape.
+        letters: the shape in letters.
+        hint: a sentence that ends the message.
 
     Raises:
         ShapeError: naming the tensor, the shape expected in letters and numbers, and the one it has.
     """
     if tuple(tensor.shape) != tuple(expected):
-        raise ShapeError(name, f"shape {letters} = {tuple(expected)}", tuple(tensor.shape))
+        raise ShapeError(name, f"shape {letters} = {tuple(expected)}", tuple(tensor.shape), hint)
 
 
-def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor") -> None:
-    """Refuse a tensor of another dtype than the parameters', except under autocast, which converts.
+def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor", hint: str = "") -> None:
+    """Refuse a tensor whose dtype is not the parameters', except under autocast, which converts it.
+
+    Args:
+        name: what the message calls the tensor.
+        tensor: to check.
+        parameter: a parameter.
+        hint: a sentence that ends the message.
 
     Raises:
         ShapeError: naming the tensor, the parameters' dtype and the one it has.
@@ -33,16 +46,17 @@ def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor") -> None:
     import torch
 
     if tensor.dtype != parameter.dtype and not torch.is_autocast_enabled(tensor.device.type):
-        raise ShapeError(name, f"the parameters' dtype {parameter.dtype}", tensor.dtype)
+        raise ShapeError(name, f"the parameters' dtype {parameter.dtype}", tensor.dtype, hint)
 
 
 def check_lengths(lengths: "Tensor | Sequence[int]", batch: int, steps: int) -> "Tensor":
     """The true lengths as an int64 tensor (B,) on the CPU.
 
-    torch.compile sees no values: there the native kernel checks them, and others take what is outside for 0 or T.
+    torch.compile sees no values: the native kernel checks them when it runs, and other kernels take values outside the
+    range for 0 or T.
 
     Raises:
-        ShapeError: where the shape is not (B,), the type is not an integer, or a length is outside 0..T.
+        ShapeError: if the shape is not (B,), the type is not an integer, or a length is outside 0..T.
     """
     import torch
     from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
@@ -56,15 +70,15 @@ def check_lengths(lengths: "Tensor | Sequence[int]", batch: int, steps: int) -> 
     if batch and not torch.compiler.is_compiling():
         values = tensor
         while is_functorch_wrapped_tensor(values):
-            values = get_unwrapped(values)  # those of all members of a vmap
+            values = get_unwrapped(values)  # those of vmap's whole batch dimension
         if values.min() < 0 or values.max() > steps:
-            found = f"{int(values.min())} to {int(values.max())}"
-            raise ShapeError("lengths", f"values from 0 to T = {steps}", found)
+            actual = f"{int(values.min())} to {int(values.max())}"
+            raise ShapeError("lengths", f"values from 0 to T = {steps}", actual)
     return tensor.long()
 
 
 def check_positive(name: str, value: int, at_least: int = 1) -> None:
-    """Refuse what is not a whole number of at least `at_least`.
+    """Refuse a value that is not a whole number of at least `at_least`.
 
     Raises:
         ParameterError: naming the parameter.
@@ -74,7 +88,7 @@ def check_positive(name: str, value: int, at_least: int = 1) -> None:
 
 
 def check_probability(name: str, value: float) -> None:
-    """Refuse what is not a number from 0 to 1.
+    """Refuse a value that is not a number from 0 to 1.
 
     Raises:
         ParameterError: naming the parameter.

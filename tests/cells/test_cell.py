@@ -33,15 +33,15 @@ def test_a_cell_without_a_part_is_refused_when_defined(lacking: str) -> None:
     ("name", "parts"),
     [
         ("recurrence", {"recurrence": "sparse"}),
-        ("late_gates", {"late_gates": ("a",)}),
-        ("late_gates", {"late_gates": ("a", "b")}),
-        ("late_gates", {"late_gates": ("c",)}),
+        ("second_stage_gates", {"second_stage_gates": ("a",)}),
+        ("second_stage_gates", {"second_stage_gates": ("a", "b")}),
+        ("second_stage_gates", {"second_stage_gates": ("c",)}),
         *(
-            ("late_gates", {"late_gates": ("b",), "recurrence": kind})
+            ("second_stage_gates", {"second_stage_gates": ("b",), "recurrence": kind})
             for kind in ("block_diagonal", "diagonal", "none")
         ),
         *(("layer_norm", {"layer_norm": True, "recurrence": kind}) for kind in ("diagonal", "none")),
-        ("layer_norm", {"layer_norm": True, "late_gates": ("b",)}),
+        ("layer_norm", {"layer_norm": True, "second_stage_gates": ("b",)}),
         *(("per_unit", {"per_unit": (name,)}) for name in ("weight_ih", "bias_hh", "bias_hr", "norm_hh")),
         ("per_unit", {"per_unit": ("p",), "scalars": ("q",)}),
         ("per_unit", {"initial": {"p": torch.ones_like}}),
@@ -61,10 +61,10 @@ def test_parts_that_fit_are_not(recurrence: str) -> None:
     parts = {"per_unit": ("p", "q"), "scalars": ("q",), "initial": {"p": torch.ones_like, "q": torch.ones_like}}
     assert type("WithParameters", (Cell,), whole | parts).scalars == ("q",)
     if recurrence == "dense":
-        late = whole | {"late_gates": ("b",)}
-        with pytest.raises(ParameterError, match=r"^Late\.modulated: expected to be defined"):
-            type("Late", (Cell,), late)
-        assert type("Late", (Cell,), late | {"modulated": update}).late_gates == ("b",)
+        second = whole | {"second_stage_gates": ("b",)}
+        with pytest.raises(ParameterError, match=r"^SecondStage\.modulated: expected to be defined"):
+            type("SecondStage", (Cell,), second)
+        assert type("SecondStage", (Cell,), second | {"modulated": update}).second_stage_gates == ("b",)
 
 
 def test_a_cell_derived_from_a_cell_may_change_only_its_equations() -> None:

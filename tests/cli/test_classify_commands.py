@@ -140,7 +140,7 @@ def test_series(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     found = capsys.readouterr().out
     assert re.search(r"^down, probability [\d.]+ %$", found, re.MULTILINE)
     assert re.search(r"^steps that add most to its log-odds, of \d+: 1 \([+-]\d", found, re.MULTILINE)
-    assert "of a series of nothing but means" in found
+    assert "of a series of means only" in found
     assert picture.stat().st_size > 5000
 
 

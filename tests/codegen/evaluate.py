@@ -56,7 +56,7 @@ def update(cell: Cell, inputs: Inputs) -> tuple[Tensor, ...]:
 
 
 def modulated(cell: Cell, inputs: Inputs) -> Tensor:
-    """What the late gates' weights read, likewise."""
+    """What the second-stage gates' weights read, likewise."""
     return cell.modulated(*_arguments(inputs))
 
 

@@ -25,7 +25,7 @@ from recurra.kernels.native import extension
 TESTS = Path(__file__).parents[1]
 
 
-def obstacle() -> str:
+def reason_to_skip() -> str:
     if not extension.is_installed():
         return "needs the C++ extension"
     try:
@@ -35,7 +35,7 @@ def obstacle() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "none")
+pytestmark = pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip() or "none")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     def forget() -> None:
         extension.compiled_cell.cache_clear()
-        extension.obstacle.cache_clear()
+        extension.unsupported_reason.cache_clear()
 
     forget()
     yield tmp_path / "cache"
@@ -226,7 +226,7 @@ def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_said", set())
+    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_logged", set())
     caplog.set_level(logging.WARNING, "recurra")
     return caplog
 
@@ -256,7 +256,7 @@ def test_compile_cell_clears_an_earlier_failure(
         assert_falls_back(said, "no C++ compiler")
     recurra.compile_cell(Leaky())
     said.clear()
-    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_said", set())
+    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_logged", set())
     assert_agree(run(Leaky(), "native"), run(Leaky(), "reference"))
     assert_agree(run(Leaky(), "auto"), run(Leaky(), "reference"))
     assert not said.records

@@ -151,9 +151,9 @@ class ReturnsProjections(Cell):
 
 @dataclass(frozen=True)
 class ModulatesByU(Parts):
-    """u.z also alone, in what the late gate's weights read."""
+    """u.z also alone, in what the second-stage gate's weights read."""
 
-    late_gates = ("n",)
+    second_stage_gates = ("n",)
 
     def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
         return u.z * s.h
@@ -234,7 +234,7 @@ def test_what_elman_networks_keep() -> None:
     assert saved(Elman("relu")) == ["add(x.h, u.h)"]
 
 
-def test_what_late_gates_keep() -> None:
+def test_what_second_stage_gates_save() -> None:
     f, n = "sigmoid(add(x.f, u.f))", "tanh(add(x.n, u.n))"
     assert saved(cells.MGU()) == [f, n]
     r, z = (f"sigmoid(add(x.{gate}, u.{gate}))" for gate in "rz")

@@ -55,13 +55,13 @@ def test_gradients_are_of_the_inputs_and_of_d_alone() -> None:
         assert differentiate(traced) == gradients, cell
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.late_gates], ids=str)
-def test_what_late_gates_read(cell: Cell) -> None:
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.second_stage_gates], ids=str)
+def test_what_second_stage_gates_read(cell: Cell) -> None:
     inputs = draw_inputs(cell, 200)
     traced = trace(cell)
     assert traced.modulated is not None
-    late = [("u", gate) for gate in cell.late_gates]
-    result = modulated(cell, {name: value for name, value in inputs.items() if name not in late})
+    second = [("u", gate) for gate in cell.second_stage_gates]
+    result = modulated(cell, {name: value for name, value in inputs.items() if name not in second})
     cotangent = torch.randn_like(result)
     expected = torch.autograd.grad(result, list(inputs.values()), cotangent, allow_unused=True, materialize_grads=True)
     gradients = differentiate_modulated(traced)

@@ -294,11 +294,11 @@ def test_refusals_name_the_cell_the_line_and_the_way_out(kind: type[Cell]) -> No
 
 @dataclass(frozen=True)
 class ReadsLate(Cell):
-    """What the late gate's weights read cannot depend on what they make of it."""
+    """What the second-stage gate's weights read cannot depend on what they make of it."""
 
     gates = ("a", "b")
     state = ("h",)
-    late_gates = ("b",)
+    second_stage_gates = ("b",)
 
     def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
         return u.a * u.b

@@ -65,7 +65,7 @@ def draw(
         dtype: of all tensors.
         proj_size: R, or 0.
         bias: whether there are biases.
-        masks: "recurrent" for recurrent dropout, "zone" for zoneout with masks of zeros, ones and what lies between,
+        masks: "recurrent" for recurrent dropout, "zoneout" for zoneout with masks of zeros, ones and what lies between,
             "expected" for zoneout whose share is the same at every step, both joined by "+"; or "".
     """
     with torch.no_grad():
@@ -76,15 +76,15 @@ def draw(
         weights = weights._replace(bias_ih=None, bias_hh=None, bias_hr=None)
     state = draw_state(cell, batch, hidden, dtype=dtype, proj_size=proj_size)
     x = torch.randn(steps, batch, inputs, dtype=dtype).requires_grad_()
-    recurrent = zone = None
+    recurrent = zoneout = None
     if "recurrent" in masks:
         recurrent = torch.rand_like(state[0]).sub(0.3).relu() * 2
-    if "zone" in masks:
-        zone = tuple((3 * torch.rand(steps, *part.shape, dtype=dtype) - 1).clamp(0, 1) for part in state)
+    if "zoneout" in masks:
+        zoneout = tuple((3 * torch.rand(steps, *part.shape, dtype=dtype) - 1).clamp(0, 1) for part in state)
     if "expected" in masks:
-        zone = tuple(torch.rand(1, 1, part.shape[1], dtype=dtype) for part in state)
+        zoneout = tuple(torch.rand(1, 1, part.shape[1], dtype=dtype) for part in state)
     true = None if lengths is None else torch.as_tensor(lengths)
-    drawn = None if recurrent is None and zone is None else Masks(recurrent, zone)
+    drawn = None if recurrent is None and zoneout is None else Masks(recurrent, zoneout)
     return Case(cell, x, state, weights, true, reverse, drawn)
 
 

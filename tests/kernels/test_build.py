@@ -19,10 +19,10 @@ needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="needs
 
 
 class Record(ctypes.Structure):
-    _fields_ = (("steps", ctypes.c_int64), ("zone", ctypes.c_void_p * 2), ("output", ctypes.c_void_p))
+    _fields_ = (("steps", ctypes.c_int64), ("zoneout", ctypes.c_void_p * 2), ("output", ctypes.c_void_p))
 
 
-LAYOUT = [("steps", 0, 8), ("zone", 8, 16), ("output", 24, 8)]
+LAYOUT = [("steps", 0, 8), ("zoneout", 8, 16), ("output", 24, 8)]
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_build_that_recorded_no_hash_is_refused(checkout: Path) -> None:
 
 LAYOUTS = {
     "steps": [("stride", 0, 8), *LAYOUT[1:]],
-    "zone": [LAYOUT[0], ("zone", 8, 24), ("output", 32, 8)],
+    "zoneout": [LAYOUT[0], ("zoneout", 8, 24), ("output", 32, 8)],
     "output": [*LAYOUT[:2], ("output", 32, 8)],
     "the number of fields": [*LAYOUT, ("more", 32, 8)],
 }

@@ -80,9 +80,9 @@ class Untraceable(Cell):
         ("auto", Request(cells.LSTM(), "cpu", FLOAT, forward_mode=True), "reference", "forward-mode"),
         ("reference", Request(Peephole(), "cpu", FLOAT, transformed=True, forward_mode=True), "reference", ""),
         # Graphs of others' making.
-        ("auto", Request(cells.LSTM(), "cpu", FLOAT, recorded=True), "aten", "torch.jit.trace"),
-        ("auto", Request(Peephole(), "cpu", FLOAT, recorded=True), "reference", "torch.jit.trace"),
-        ("native", Request(cells.LSTM(), "cpu", FLOAT, recorded=True), None, "torch.jit.trace"),
+        ("auto", Request(cells.LSTM(), "cpu", FLOAT, traced=True), "aten", "torch.jit.trace"),
+        ("auto", Request(Peephole(), "cpu", FLOAT, traced=True), "reference", "torch.jit.trace"),
+        ("native", Request(cells.LSTM(), "cpu", FLOAT, traced=True), None, "torch.jit.trace"),
         ("auto", Request(cells.LSTM(), "cpu", FLOAT, compiled=True), "native", ""),
         ("auto", Request(cells.LSTM(), "cpu", FLOAT, compiled=True, uncompiled=UNCOMPILED), "reference", "compile"),
         ("auto", Request(cells.LSTM(), "cpu", DOUBLE, compiled=True, uncompiled=UNCOMPILED), "aten", UNCOMPILED),
@@ -126,7 +126,7 @@ def run(cell: Cell, backend: str = "auto") -> Any:
 def nothing_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """The log, as if nothing had run before, with the extension or as if with it."""
     monkeypatch.setattr(extension, "is_installed", lambda: True)
-    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_said", set())
+    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_logged", set())
     caplog.set_level(logging.DEBUG, "recurra")
     return caplog
 
@@ -152,11 +152,11 @@ def test_without_the_extension_all_runs_and_it_is_said_once(
     nothing_said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extension, "is_installed", lambda: False)
-    extension.obstacle.cache_clear()
+    extension.unsupported_reason.cache_clear()
     for backend in ("auto", "aten", "reference"):
         output, _ = run(cells.LSTM(), backend)
         assert output.shape == (3, 2, 4)
-    extension.obstacle.cache_clear()
+    extension.unsupported_reason.cache_clear()
     (record,) = nothing_said.records
     assert "extension is not installed" in record.getMessage()
 

@@ -178,7 +178,7 @@ def test_every_instruction_set(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> N
         for batch, hidden, reverse in ((1, 3, False), (7, 17, True), (13, 40, False)):
             lengths = torch.arange(batch) % 6
             assert_as_reference(draw(cell, 5, batch, 3, hidden, lengths, reverse, dtype))
-            masks = "recurrent+zone" if cell.output_nonlinearity is None else "recurrent"
+            masks = "recurrent+zoneout" if cell.output_nonlinearity is None else "recurrent"
             assert_as_reference(draw(cell, 5, batch, 3, hidden, None, reverse, dtype, masks=masks))
             assert_as_reference(draw(cell, 1, batch, 3, hidden, None, reverse, dtype))
 
@@ -283,7 +283,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
     launch = call.launch
 
     def spy(functions: Any, filled: extension.Call, like: Tensor) -> None:
-        seen.append((bool(filled.history), bool(filled.kept)))
+        seen.append((bool(filled.history), bool(filled.saved)))
         launch(functions, filled, like)
 
     monkeypatch.setattr(call, "launch", spy)

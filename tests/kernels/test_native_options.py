@@ -1,4 +1,4 @@
-"""What a step may have beside its update: masks, a projection, heads, normalisation, late gates, no biases."""
+"""What a step may have beside its update: masks, a projection, heads, normalisation, second-stage gates, no biases."""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -39,7 +39,7 @@ class Modulated(Cell):
     gates = ("a", "b", "c", "d")
     state = ("h", "m")
     per_unit = ("p", "q")
-    late_gates = ("c", "d")
+    second_stage_gates = ("c", "d")
 
     def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
         return sigmoid(x.a - u.a) * s.h + tanh(u.b * p.p + x.c) * s.m
@@ -69,7 +69,7 @@ class NormalisedHeads(Cell):
 @covering.parametrize(
     {
         "cell": [*NATIVE, Modulated()],
-        "masks": ["recurrent", "zone", "expected", "recurrent+zone"],
+        "masks": ["recurrent", "zoneout", "expected", "recurrent+zoneout"],
         ("lengths", "reverse"): DIRECTIONS,
     },
     traits={"cell": traits},
@@ -91,7 +91,7 @@ def test_masks(cell: Cell, masks: str, lengths: Any, reverse: bool) -> None:
         "cell": [cells.LSTM(), cells.SLSTM(2), Peephole(), cells.MinGRU()],
         ("batch", "hidden"): [(1, 131), (40, 47)],
         "steps": [5, 9],
-        "masks": ["recurrent", "zone", "expected"],
+        "masks": ["recurrent", "zoneout", "expected"],
     }
 )
 def test_masks_on_other_paths(cell: Cell, batch: int, hidden: int, steps: int, masks: str) -> None:
@@ -101,13 +101,13 @@ def test_masks_on_other_paths(cell: Cell, batch: int, hidden: int, steps: int, m
     assert_same_bits_again(case)
 
 
-@pytest.mark.parametrize("masks", ["zone", "expected"])
+@pytest.mark.parametrize("masks", ["zoneout", "expected"])
 def test_masks_that_broadcast(masks: str) -> None:
     """As the reference has it: from any of (T, B, H) or 1."""
     case = draw(cells.LSTM(), 4, 3, 2, 5, masks=masks)
     for shapes in (((4, 1, 5), (1, 3, 5)), ((1, 1, 5), (4, 3, 5)), ((1, 1, 1), (1, 1, 5)), ((4, 3, 1), (4, 3, 5))):
-        zone = tuple(torch.rand(*shape, dtype=torch.float64) for shape in shapes)
-        assert_as_reference(replace(case, masks=Masks(zone=zone)))
+        zoneout = tuple(torch.rand(*shape, dtype=torch.float64) for shape in shapes)
+        assert_as_reference(replace(case, masks=Masks(zoneout=zoneout)))
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -117,14 +117,14 @@ def test_what_does_not_fit_is_refused() -> None:
         Masks(recurrent=torch.rand(3, 4, dtype=torch.float64)),
         Masks(recurrent=torch.rand(1, 5, dtype=torch.float64)),
         Masks(recurrent=torch.rand(3, 5)),
-        Masks(zone=(good, good[:3])),
-        Masks(zone=(good, good[:, :2])),
-        Masks(zone=(good[:1, :1], good[:1, :1, :4])),
-        Masks(zone=(good, good[0])),
-        Masks(zone=(good, good.float())),
+        Masks(zoneout=(good, good[:3])),
+        Masks(zoneout=(good, good[:, :2])),
+        Masks(zoneout=(good[:1, :1], good[:1, :1, :4])),
+        Masks(zoneout=(good, good[0])),
+        Masks(zoneout=(good, good.float())),
     ]
     for masks in wrong:
-        with pytest.raises(ShapeError, match=r"^(masks \(recurrent\)|zone \((h|c)\)): "):
+        with pytest.raises(ShapeError, match=r"^(masks \(recurrent\)|zoneout \((h|c)\)): "):
             replace(case, masks=masks).run("native")
     with pytest.raises(ShapeError, match=r"^weight_hh: "):
         replace(case, weights=case.weights._replace(weight_hh=None)).run("native")
@@ -182,7 +182,7 @@ def test_layer_normalisation(cell: Cell, lengths: Any, reverse: bool) -> None:
         case = draw(cell, 6, 5, 3, hidden, lengths, reverse)
         assert_as_reference(case)
         assert_same_bits_again(case)
-        assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, bias=False, masks="recurrent+zone"))
+        assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, bias=False, masks="recurrent+zoneout"))
 
 
 @pytest.mark.parametrize("cell", [cells.LayerNormLSTM(), cells.LayerNormGRU()], ids=str)
@@ -199,12 +199,12 @@ def test_layer_normalisation_of_one_unit_and_of_equal_ones(cell: Cell) -> None:
 @pytest.mark.usefixtures("deterministic_fill")
 @pytest.mark.parametrize(("lengths", "reverse"), DIRECTIONS, ids=["equal-ahead", "ragged-reverse"])
 @pytest.mark.parametrize("cell", [cells.GRUResetBefore(), cells.MGU(), Modulated()], ids=str)
-def test_late_gates(cell: Cell, lengths: Any, reverse: bool) -> None:
+def test_second_stage_gates(cell: Cell, lengths: Any, reverse: bool) -> None:
     for hidden in AROUND:
         case = draw(cell, 6, 5, 3, hidden, lengths, reverse)
         assert_as_reference(case)
         assert_same_bits_again(case)
-        assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, bias=False, masks="recurrent+zone"))
+        assert_as_reference(draw(cell, 6, 5, 3, hidden, lengths, reverse, bias=False, masks="recurrent+zoneout"))
 
 
 @covering.parametrize(
@@ -234,7 +234,7 @@ def test_with_one_bias(cell: Cell, missing: str) -> None:
     inputs=st.integers(1, 20),
     reverse=st.booleans(),
     bias=st.booleans(),
-    masks=st.sampled_from(["", "", "recurrent", "zone", "expected", "recurrent+zone"]),
+    masks=st.sampled_from(["", "", "recurrent", "zoneout", "expected", "recurrent+zoneout"]),
     threads=st.sampled_from([1, 2]),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     data=st.data(),
@@ -281,7 +281,7 @@ def test_any_size_and_options(
 
 
 DERIVED = [
-    *((cell, "recurrent+zone", 0) for cell in [*ZONED, Modulated()]),
+    *((cell, "recurrent+zoneout", 0) for cell in [*ZONED, Modulated()]),
     *((cell, "recurrent", 2) for cell in NATIVE if cell not in ZONED or cell == cells.LSTM()),
 ]
 

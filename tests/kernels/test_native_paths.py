@@ -62,12 +62,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
 def divides_units(cell: Cell) -> bool:
     """Whether a small batch of it can be divided by units."""
-    return mixes_units(cell) and not cell.layer_norm and not cell.late_gates and cell.output_nonlinearity is None
+    return (
+        mixes_units(cell) and not cell.layer_norm and not cell.second_stage_gates and cell.output_nonlinearity is None
+    )
 
 
 def fuses(cell: Cell) -> bool:
     """Whether the engine can make its input projection."""
-    return mixes_units(cell) and not cell.late_gates
+    return mixes_units(cell) and not cell.second_stage_gates
 
 
 def hidden_for(cell: Cell, batch: int) -> int:

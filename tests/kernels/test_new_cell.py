@@ -24,8 +24,8 @@ class RAN(Cell):
 
 
 def test_a_new_cell_gets_its_kernel_its_gradients_and_its_speed(caplog: pytest.LogCaptureFixture) -> None:
-    if obstacle := extension.obstacle(RAN()):
-        pytest.skip(obstacle)
+    if reason := extension.unsupported_reason(RAN()):
+        pytest.skip(reason)
     layer, x = Recurrent(RAN(), 3, 17, dtype=torch.float64), torch.randn(6, 5, 3).double()
     fast = layer(x, lengths=[6, 0, 3, 1, 6])
     layer.backend = "reference"

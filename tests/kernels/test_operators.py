@@ -57,7 +57,7 @@ def test_the_contract_with_torch(cell: Cell) -> None:
     [
         (cells.LSTM(), None, "recurrent"),
         (cells.SRU(), LENGTHS, "expected"),
-        (cells.SLSTM(2), LENGTHS, "zone"),
+        (cells.SLSTM(2), LENGTHS, "zoneout"),
         (cells.LayerNormGRU(), None, "recurrent"),
     ],
     ids=str,
@@ -95,11 +95,11 @@ def test_gradients_of_what_kept_nothing(cell: Cell, lengths: Tensor | None) -> N
 
 
 def test_gradients_of_masks() -> None:
-    case = draw(cells.LSTM(), 4, 3, 2, 4, LENGTHS, masks="recurrent+zone")
+    case = draw(cells.LSTM(), 4, 3, 2, 4, LENGTHS, masks="recurrent+zoneout")
     assert case.masks is not None
     assert case.masks.recurrent is not None
-    assert case.masks.zone is not None
-    wanted = [mask.requires_grad_() for mask in (case.masks.recurrent, *case.masks.zone)]
+    assert case.masks.zoneout is not None
+    wanted = [mask.requires_grad_() for mask in (case.masks.recurrent, *case.masks.zoneout)]
     found = [gradients(case.run(backend), [*wanted, case.x]) for backend in ("native", "reference")]
     assert_agree(found[0], found[1])
 
@@ -207,7 +207,7 @@ def test_an_exported_program_in_another_process(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", LOADED, str(tmp_path / "gru.pt2"), str(tmp_path / "output.pt")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     first, *rest = done.stdout.splitlines() or [done.stderr]
-    assert "the cell recurra.cells.gru.GRU() is not known to this process: make a layer of it first" in first
+    assert "the cell recurra.cells.gru.GRU() is not registered in this process" in first
     assert rest == ["True"]
 
 
@@ -230,7 +230,7 @@ def test_torch_jit_trace_records_no_native_kernel(cell: Cell) -> None:
 
 def test_an_unknown_cell() -> None:
     _, *rest = arguments_of(cells.LSTM(), None, False)
-    with pytest.raises(BackendError, match=r"the cell elsewhere\.Cell\(\) is not known to this process: make a layer"):
+    with pytest.raises(BackendError, match=r"the cell elsewhere\.Cell\(\) is not registered in this process"):
         torch.ops.recurra.recurrence("elsewhere.Cell()", *rest)
 
 

@@ -36,7 +36,7 @@ def run(case: Case, backend: str, recompute: bool) -> Any:
     traits={("cell", "backend"): served_traits},
 )
 def test_the_same_results(cell: Cell, backend: str, lengths: Any, reverse: bool) -> None:
-    masks = "" if backend == "aten" else "recurrent" if cell.output_nonlinearity else "recurrent+zone"
+    masks = "" if backend == "aten" else "recurrent" if cell.output_nonlinearity else "recurrent+zoneout"
     case = draw(cell, 10, 5, 3, 6, lengths, reverse, masks=masks)
     assert_results_agree(case, run(case, backend, True), run(case, backend, False))
 
@@ -44,7 +44,7 @@ def test_the_same_results(cell: Cell, backend: str, lengths: Any, reverse: bool)
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 16, 17])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_any_number_of_steps(steps: int, reverse: bool) -> None:
-    for masks in ("zone", "expected"):
+    for masks in ("zoneout", "expected"):
         case = draw(cells.LSTM(), steps, 2, 3, 5, (steps, steps // 2), reverse, masks=masks)
         assert_results_agree(case, run(case, "auto", True), run(case, "auto", False))
 
@@ -90,18 +90,21 @@ class Held:
     """Watches what the engine keeps for its backward passes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.kept: list[tuple[StorageWeakRef, int]] = []
+        self.saved: list[tuple[StorageWeakRef, int]] = []
         self.steps: list[int] = []
         self.most = 0
         forward: Callable[..., Any] = autograd.forward
 
         def spy(cell: Cell, arguments: Any, *others: Any) -> Any:
             result = forward(cell, arguments, *others)
-            kept = result[2]
+            saved = result[2]
             self.steps.append(arguments.inputs.shape[0])
-            if kept is not None:
-                tensors: list[Tensor] = [*kept.others.values(), *([] if kept.projected is None else [kept.projected])]
-                self.kept += [(StorageWeakRef(t.untyped_storage()), t.untyped_storage().nbytes()) for t in tensors]
+            if saved is not None:
+                tensors: list[Tensor] = [
+                    *saved.others.values(),
+                    *([] if saved.projected is None else [saved.projected]),
+                ]
+                self.saved += [(StorageWeakRef(t.untyped_storage()), t.untyped_storage().nbytes()) for t in tensors]
             self.most = max(self.most, self.now())
             return result
 
@@ -110,7 +113,7 @@ class Held:
 
     def now(self) -> int:
         """Bytes."""
-        return sum(size for storage, size in self.kept if not storage.expired())
+        return sum(size for storage, size in self.saved if not storage.expired())
 
 
 def most_held(monkeypatch: pytest.MonkeyPatch, cell: Cell, steps: int, recompute: bool) -> int:

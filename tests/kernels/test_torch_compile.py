@@ -242,7 +242,7 @@ def test_autocast(engine_runs: Counter[str]) -> None:
 def test_without_the_extension(
     cell: Cell, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, engine_runs: Counter[str]
 ) -> None:
-    monkeypatch.setattr(extension, "obstacle", lambda cell: "the C++ extension is not installed")
+    monkeypatch.setattr(extension, "unsupported_reason", lambda cell: "the C++ extension is not installed")
     layer = Recurrent(cell, 3, 4, bidirectional=True, dtype=dtype)
     assert_as_uncompiled(layer, torch.randn(4, 3, 3, dtype=dtype))
     assert not engine_runs

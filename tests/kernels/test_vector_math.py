@@ -35,7 +35,7 @@ FLAGS = {
 INSTRUCTION_SETS = ("baseline", *extension.instruction_sets())
 
 
-def obstacle() -> str:
+def reason_to_skip() -> str:
     if not extension.is_installed():
         return "needs the C++ extension"
     try:
@@ -45,7 +45,7 @@ def obstacle() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "none")
+pytestmark = pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip() or "none")
 
 SOURCE = """
 #include "vector.hpp"
@@ -285,7 +285,7 @@ def test_a_cell_s_update_computes_them(libraries: Callable[[str], ctypes.CDLL], 
     set_pointers(filled.initial, state)
     set_pointers(filled.final_state, final)
     launch(extension.best(Functions()).forward, filled, given)
-    functions = Engine(libraries(extension._instruction_set()))
+    functions = Engine(libraries(extension.instruction_set()))
     for name, part in zip(NAMES, final, strict=True):
         found, expected = part.numpy().reshape(-1), functions.compute(name, values)
         # Each of the two is within its bound of the truth.

@@ -166,7 +166,7 @@ def test_the_report() -> None:
     ]
     assert report.replaced == ("encoder.lstm", "again", "stack.0", "last")
     assert report.left_alone == ()
-    assert repr(recurra.accelerate(nn.Linear(2, 2))) == "no torch.nn.RNN, LSTM or GRU found"
+    assert repr(recurra.accelerate(nn.Linear(2, 2))) == "no recurrent module of torch.nn found"
 
 
 def test_a_module_by_itself() -> None:
@@ -320,6 +320,43 @@ class Odd(nn.LSTM):
     """A subclass."""
 
 
+class OddCell(nn.GRUCell):
+    """A subclass."""
+
+
+CELLS = [
+    (nn.LSTMCell(3, 5), recurra.LSTMCell),
+    (nn.GRUCell(3, 5, bias=False), recurra.GRUCell),
+    (nn.RNNCell(3, 5, nonlinearity="relu"), recurra.RNNCell),
+]
+
+
+@pytest.mark.parametrize(("cell", "ours"), CELLS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("backend", ["auto", "reference", "aten"])
+@pytest.mark.parametrize("batch", [(), (2,), (0,)], ids=str)
+def test_cells(cell: nn.Module, ours: type[nn.Module], backend: str, batch: tuple[int, ...]) -> None:
+    model = copy.deepcopy(nn.Sequential(cell.double()))
+    theirs, names = type(model[0]), set(vars(model[0]))
+    x = torch.randn(*batch, 3, dtype=torch.float64, requires_grad=True)
+    h = torch.randn(*batch, 5, dtype=torch.float64, requires_grad=True)
+    hx = (h, h + 1) if ours is recurra.LSTMCell else h
+    wanted = [x, h, *model.parameters()]
+    before = [model[0](x), model[0](x, hx)]
+    expected = gradients(before, wanted)
+    report = recurra.accelerate(model, backend=backend)
+    assert str(report).endswith(f"-> recurra.{theirs.__name__}")
+    assert isinstance(model[0], ours)
+    assert isinstance(model[0], theirs)
+    model = pickle.loads(pickle.dumps(model))
+    wanted[2:] = model.parameters()
+    after = [model[0](x), model[0](x, hx)]
+    assert_agree(after, before)
+    assert_agree(gradients(after, wanted), expected)
+    assert recurra.restore(model) == ("0",)
+    assert type(model[0]) is theirs
+    assert set(vars(model[0])) == names
+
+
 def with_attribute(name: str, value: Any) -> nn.GRU:
     module = nn.GRU(3, 5)
     module.__dict__[name] = value
@@ -331,6 +368,8 @@ def with_attribute(name: str, value: Any) -> nn.GRU:
     ("make", "reason"),
     [
         (lambda: Odd(3, 5), r"test_accelerate\.Odd .*subclass"),
+        (lambda: OddCell(3, 5), r"test_accelerate\.OddCell .*subclass"),
+        (lambda: torch.jit.script(nn.GRUCell(3, 5)), r"scripted GRUCell .*torch\.jit"),
         (
             lambda: parametrizations.weight_norm(nn.GRU(3, 5), "weight_hh_l0"),
             r"torch\.nn\.utils\.parametrize\.ParametrizedGRU .*parametrized.* accelerate first",
@@ -358,6 +397,19 @@ def test_left_alone(make: Callable[[], nn.Module], reason: str) -> None:
     assert report.left_alone == ("0",)
     assert type(model[0]) is kind
     assert recurra.restore(model) == ()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_a_scripted_model_is_restored_first() -> None:
+    model, cell = nn.Sequential(nn.LSTM(3, 5)), nn.GRUCell(3, 5)
+    for module in (model, cell):
+        recurra.accelerate(module)
+    for module in (model, cell, recurra.LSTM(3, 5), recurra.GRUCell(3, 5)):
+        with pytest.raises(ParameterError, match=r"torch\.export.* recurra\.restore\(model\)"):
+            torch.jit.script(module)
+    recurra.restore(model)
+    x = steps().float()
+    assert_agree(torch.jit.script(model)(x), model(x))
 
 
 def test_pruned_weights() -> None:

@@ -87,6 +87,21 @@ def test_what_fails_without_being_compiled_says_what_is_wrong_in_the_cell(cell: 
         Recurrent(cell, 3, 4)(torch.randn(5, 2, 3))
 
 
+class Wider(Cell):
+    gates, state = ("a",), ("h", "memory")
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> State:
+        h = torch.tanh(x.a + u.a)
+        return State(h=h, memory=torch.cat([s.memory, h], dim=-1))
+
+
+@pytest.mark.parametrize("make", [Recurrent, RecurrentCell])
+def test_a_part_of_the_state_has_the_width_of_the_units(make: Any) -> None:
+    words = r"^Wider\.update: the part 'memory' of the state has the shape \(1, 8\) .*\(1, H\) = \(1, 4\)"
+    with pytest.raises(CellError, match=words):
+        make(Wider(), 3, 4)
+
+
 def test_an_error_that_is_not_the_cell_s_stays_what_it_is() -> None:
     layer = Recurrent(MGU(), 3, 4)
     layer.get_parameter("weight_hh_l0").data = torch.randn(8, 5)

@@ -119,3 +119,27 @@ def test_repr_shows_what_is_not_the_default() -> None:
     assert repr(recurra.GRUCell(3, 5)) == "GRUCell(GRU(), 3, 5)"
     assert repr(recurra.GRUCell(3, 5, bias=False)) == "GRUCell(GRU(), 3, 5, bias=False)"
     assert repr(recurra.GRUCell(3, 5, backend="native")) == "GRUCell(GRU(), 3, 5, backend='native')"
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("training", [False, True])
+def test_zoneout_is_the_layer_s(backend: str, training: bool) -> None:
+    options: dict[str, Any] = {"zoneout": (0.4, 0.1), "backend": backend, "dtype": torch.float64}
+    cell = recurra.RecurrentCell(recurra.cells.LSTM(), 3, 5, **options).train(training)
+    layer = recurra.LSTM(3, 5, **options).train(training)
+    layer.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})
+    x, hx = torch.randn(4, 3, dtype=torch.float64), tuple(torch.randn(2, 4, 5, dtype=torch.float64))
+    torch.manual_seed(5)
+    actual = cell(x, hx)
+    torch.manual_seed(5)
+    _, expected = layer(x.unsqueeze(0), tuple(part.unsqueeze(0) for part in hx))
+    assert_agree(actual, tuple(part.squeeze(0) for part in expected))
+    plain = recurra.RecurrentCell(recurra.cells.LSTM(), 3, 5, backend=backend, dtype=torch.float64)
+    plain.load_state_dict(cell.state_dict())
+    assert not torch.allclose(actual[0], plain(x, hx)[0])
+
+
+def test_zoneout_of_a_step_is_checked_and_shown() -> None:
+    with pytest.raises(ParameterError, match="zoneout"):
+        recurra.RecurrentCell(recurra.cells.GRU(), 3, 5, zoneout=1.5)
+    assert "zoneout=(0.5,)" in repr(recurra.RecurrentCell(recurra.cells.GRU(), 3, 5, zoneout=0.5))

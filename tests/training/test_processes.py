@@ -41,7 +41,7 @@ def part(step: int, spoil: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(step)
     x = torch.randn(9, 6, 2, generator=generator)
     y = x[..., :1].mean(1).masked_fill(torch.rand(9, 1, generator=generator) < 0.4, math.nan)
-    mine = torch.from_numpy(processes().share.of(np.arange(9)))
+    mine = torch.from_numpy(processes().partition.of(np.arange(9)))
     if step == spoil and processes().rank == processes().count - 1:
         x = x * math.inf
     return Batch(x[mine], y[mine], float((~y[mine].isnan()).sum()))
@@ -72,7 +72,7 @@ def train_stream(folder: Path, stop_at: int = 0, resume: bool = False, spoil: in
     generator = torch.Generator().manual_seed(4)
     x = torch.randn(4, N, 2, generator=generator, dtype=torch.float64)
     y = x.cumsum(1)[..., :1]
-    lanes = torch.from_numpy(processes().share.of(np.arange(4)))
+    lanes = torch.from_numpy(processes().partition.of(np.arange(4)))
 
     def batches(number: int) -> Batch:
         if number == stop_at and processes().rank == 0:

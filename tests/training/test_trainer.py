@@ -26,7 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ParameterError, RunError
-from recurra.training import Batch, TrainingInterruptedError, TrainingResult, load_checkpoint, load_last, read_log
+from recurra.training import (
+    Batch,
+    Trainer,
+    TrainingInterruptedError,
+    TrainingResult,
+    TrainingSettings,
+    load_checkpoint,
+    load_last,
+    read_log,
+)
 
 
 def copied(module: nn.Module) -> dict[str, Tensor]:
@@ -45,6 +54,36 @@ def scripted(losses: list[float], seen: list[dict[str, Tensor]] | None = None) -
         return next(left)
 
     return validation
+
+
+class WithoutState(nn.Module):
+    def __init__(self, returned: Any = lambda y: y) -> None:
+        super().__init__()
+        self.head = nn.Linear(2, 1)
+        self.returned = returned
+
+    def forward(self, x: Tensor) -> Any:
+        return self.returned(self.head(x[:, -1]))
+
+
+def test_first_mistakes_are_named_with_what_mends_them() -> None:
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(4, 3, 2), torch.randn(4, 1)))
+    with pytest.raises(ParameterError, match=r"batches: expected a function .*'DataLoader'.* pairs = list\(loader\)"):
+        Trainer(ManyToOne(), F.mse_loss, loader, TrainingSettings(max_steps=1))  # pyright: ignore[reportArgumentType]
+    pairs = list(loader)
+    trainer = Trainer(ManyToOne(), F.mse_loss, lambda n: pairs[n - 1], TrainingSettings(max_steps=1))
+    with pytest.raises(ParameterError, match=r"Batch for number 1, got 'list'\. Return Batch\(inputs, target\)"):
+        trainer.fit()
+    for returned, words in ((lambda y: y, "'Tensor'"), (lambda y: (y, None, None), "'tuple of 3'")):
+        trainer = Trainer(
+            WithoutState(returned), F.mse_loss, lambda n: Batch(*pairs[n - 1]), TrainingSettings(max_steps=1)
+        )
+        with pytest.raises(
+            ParameterError, match=rf"module: .*\(output, state\), got {words}\. Return \(output, None\)"
+        ):
+            trainer.fit()
+    module = WithoutState(lambda y: (y, None))
+    assert Trainer(module, F.mse_loss, lambda n: Batch(*pairs[n - 1]), TrainingSettings(max_steps=2)).fit().steps == 2
 
 
 def test_a_small_lstm_learns() -> None:

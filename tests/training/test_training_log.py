@@ -118,10 +118,10 @@ def test_training_logs_the_health_of_every_parameter(tmp_path: Path) -> None:
 
 def test_training_logs_the_share_of_clipped_steps(tmp_path: Path) -> None:
     settings = {"max_steps": 25, "validate_every": 100, "max_grad_norm": 1e-3}
-    for factor, share in ((0.0, 0.0), (100.0, 1.0)):
+    for factor, fraction in ((0.0, 0.0), (100.0, 1.0)):
         folder = tmp_path / f"{factor}"
         make_trainer(folder, settings=settings, loss=lambda a, b, k=factor: spoilt(a, b, k)).fit()
-        assert {float(row["clipped"]) for row in rows(folder)} == {share}
+        assert {float(row["clipped"]) for row in rows(folder)} == {fraction}
 
 
 def spoilt(output: Tensor, target: Tensor, factor: float) -> Tensor:

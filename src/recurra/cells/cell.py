@@ -28,18 +28,18 @@ class _Named:
 
 
 class Gates(_Named):
-    """The pre-activations of one step, an attribute a gate, each (B, H)."""
+    """The pre-activations of one step, one attribute a gate, each (B, H)."""
 
 
 class PerUnit(_Named):
-    """The per-unit parameters, an attribute a parameter, each (H,)."""
+    """The per-unit parameters, one attribute a parameter, each (H,)."""
 
 
 class State(_Named):
-    """The state of a cell, an attribute a part, each (B, H)."""
+    """The state of a cell, one attribute a part, each (B, H)."""
 
 
-# The package's own cells by name, that of their module. A class enters as it is made.
+# The package's own cells, by the name of their module. A class is registered when it is defined.
 REGISTRY: dict[str, type["Cell"]] = {}
 
 RECURRENCES = ("dense", "block_diagonal", "diagonal", "none")
@@ -52,29 +52,29 @@ class Cell:
     A subclass names its `gates`, the parts of its `state` (the first is the output and what the recurrent
     weights multiply) and its `per_unit` parameters, and gives its equations as `update`. These equations use
     only operators and the functions of `recurra.ops`, element by element: the matrix products are the
-    kernel's work. They are read once, so that nothing but the arguments and the options may vary: not a global number.
-    Options of a cell (a nonlinearity, say) are dataclass fields, so that equal cells are
-    equal. A field with few values, which may change the equations, names them in its metadata as `choices`: of the
-    package's own cells each is compiled into the package. One with many values names some `examples`. The tests try
-    each.
+    kernel's work. They are traced once: only the arguments and the options may vary, not a global
+    variable. Options of a cell, such as a nonlinearity, are dataclass fields, because cells with equal options must
+    compare equal. A field with few values, which may change the equations, names them in its metadata as `choices`;
+    each choice of the package's own cells is compiled into the package. A field with many values names some
+    `examples`. The tests try each.
 
     Attributes:
         gates: names of the pre-activations, in the order of their rows in the weights.
         state: names of the parts of the state, the output first.
-        per_unit: names of parameters with a value a unit, (H,).
+        per_unit: names of parameters that have one value for each unit, (H,).
         scalars: those of `per_unit` that all units share, (1,).
-        initial: for a name of `per_unit`, or "weight_hh", a function from draws uniform in [0, 1) to its first values.
+        initial: for a name of `per_unit`, or "weight_hh", its first values as a function of samples uniform in [0, 1).
         recurrence: how the recurrent weights mix the units: "dense", "block_diagonal" (within each of
-            `heads` groups of units), "diagonal" (each unit reads itself only) or "none" (there are none).
+            `heads` groups of units), "diagonal" (each unit reads itself only) or "none" (no recurrent weights).
         heads: N, the groups of units of a block-diagonal recurrence.
         layer_norm: whether both projections are normalised, gate by gate over the units (Ba et al. 2016).
-        keeps: the gates that set how much of the state stays, each through a sigmoid: 1 where a large bias makes it
-            stay, -1 where a large bias makes it be replaced. A parameter of `per_unit` that is the bias of such a gate
+        keeps: the gates that set how much of the state stays, each through a sigmoid: 1 if a large bias makes it
+            stay, -1 if a large bias makes it be replaced. A parameter of `per_unit` that is the bias of such a gate
             may stand for it. Initialisation biases them towards keeping.
         admits: the gates beside those of `keeps` that set how much is taken in, each through a sigmoid: an input gate.
-        late_gates: the last of `gates`, whose recurrent weights multiply `modulated` and not the output before.
+        second_stage_gates: the last of `gates`, whose recurrent weights multiply `modulated` and not the last output.
         output_nonlinearity: of a cell whose output is always projected, "identity", "tanh", "sigmoid" or
-            "relu"; None for a cell whose output is projected only where `proj_size` asks for it.
+            "relu"; None: the output is projected only if `proj_size` is set.
     """
 
     gates: ClassVar[tuple[str, ...]]
@@ -87,7 +87,7 @@ class Cell:
     keeps: ClassVar[Mapping[str, int]] = {}
     admits: ClassVar[tuple[str, ...]] = ()
     layer_norm: ClassVar[bool] = False
-    late_gates: ClassVar[tuple[str, ...]] = ()
+    second_stage_gates: ClassVar[tuple[str, ...]] = ()
     output_nonlinearity = None
 
     def __init_subclass__(cls) -> None:
@@ -102,14 +102,16 @@ class Cell:
                 raise ParameterError(f"{cls.__name__}.{name}", "a tuple of different names, such as ('r', 'z')", names)
         if cls.recurrence not in RECURRENCES:
             raise ParameterError(f"{cls.__name__}.recurrence", f"one of {', '.join(RECURRENCES)}", cls.recurrence)
-        late = cls.late_gates
-        if late and (cls.gates[-len(late) :] != late or len(late) == len(cls.gates)):
-            raise ParameterError(f"{cls.__name__}.late_gates", f"the last, but not all, of {cls.gates}", late)
-        if late and cls.modulated is Cell.modulated:
-            raise ParameterError(f"{cls.__name__}.modulated", "to be defined by a cell with late gates", "nothing")
-        if late and cls.recurrence != "dense":
-            raise ParameterError(f"{cls.__name__}.late_gates", "none without a dense recurrence", late)
-        if cls.layer_norm and (late or cls.recurrence not in ("dense", "block_diagonal")):
+        second = cls.second_stage_gates
+        if second and (cls.gates[-len(second) :] != second or len(second) == len(cls.gates)):
+            raise ParameterError(f"{cls.__name__}.second_stage_gates", f"the last, but not all, of {cls.gates}", second)
+        if second and cls.modulated is Cell.modulated:
+            raise ParameterError(
+                f"{cls.__name__}.modulated", "to be defined by a cell with second-stage gates", "nothing"
+            )
+        if second and cls.recurrence != "dense":
+            raise ParameterError(f"{cls.__name__}.second_stage_gates", "none without a dense recurrence", second)
+        if cls.layer_norm and (second or cls.recurrence not in ("dense", "block_diagonal")):
             raise ParameterError(
                 f"{cls.__name__}.layer_norm", "False without a matrix product over all gates at once", True
             )
@@ -145,7 +147,7 @@ class Cell:
         raise NotImplementedError
 
     def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
-        """What the recurrent weights of `late_gates` multiply (B, H), from the arguments of `update`.
+        """What the recurrent weights of `second_stage_gates` multiply (B, H), from the arguments of `update`.
 
         The recurrent projection `u` holds the other gates only.
         """

@@ -22,7 +22,7 @@ class GRUResetBefore(Cell):
     gates = ("r", "z", "n")
     state = ("h",)
     keeps = {"z": 1}  # noqa: RUF012
-    late_gates = ("n",)
+    second_stage_gates = ("n",)
 
     def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
         return sigmoid(x.r + u.r) * s.h

@@ -17,7 +17,7 @@ class IndRNN(Cell):
 
     h = f(x_h + u_h)        x_h = W_ih x_t + b_ih,  u_h = w_hh h_{t-1} + b_hh, unit by unit
 
-    The first recurrent weights are uniform in 0 to 1, so that units remember for different times (section 3).
+    The first recurrent weights are uniform in 0 to 1: units then remember for different times (section 3).
 
     Args:
         nonlinearity: f, "relu" or "tanh".

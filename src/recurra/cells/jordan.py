@@ -17,7 +17,7 @@ class Jordan(Cell):
     """Jordan network (Jordan 1986, Serial order: a parallel distributed processing approach): the output feeds back.
 
     a = f(x_a + u_a)            x_a = W_ih x_t + b_ih,  u_a = W_hh y_{t-1} + b_hh
-    y = g(W_hr a + b_hr)        of any size (`proj_size`; H where it is not given)
+    y = g(W_hr a + b_hr)        of any size (`proj_size`; H if it is 0)
 
     Jordan's context units may also decay slowly; here they are the last output.
 

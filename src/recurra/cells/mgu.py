@@ -23,7 +23,7 @@ class MGU(Cell):
     gates = ("f", "n")
     state = ("h",)
     keeps = {"f": -1}  # noqa: RUF012
-    late_gates = ("n",)
+    second_stage_gates = ("n",)
 
     def modulated(self, x: Gates, u: Gates, s: State, p: PerUnit) -> Any:
         return sigmoid(x.f + u.f) * s.h

@@ -26,5 +26,5 @@ class MinLSTM(Cell):
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         # log sigmoid(a) = -softplus(-a)
-        share = sigmoid(softplus(-x.i) - softplus(-x.f))
-        return State(h=x.n + share * (s.h - x.n))
+        forget = sigmoid(softplus(-x.i) - softplus(-x.f))
+        return State(h=x.n + forget * (s.h - x.n))

@@ -22,7 +22,7 @@ class SLSTM(Cell):
     n = exp(f~ + m_{t-1} - m) n_{t-1} + exp(i~ - m)
     h = o c / n
 
-    By its recurrence n is at least 1; a state given with another n is divided by 1 where n is below a half.
+    By its recurrence n is at least 1; a state given with another n is divided by 1 if n is below a half.
 
     Args:
         heads: N, groups of H / N units of which each reads the last output of its own group only.

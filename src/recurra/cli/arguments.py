@@ -3,19 +3,20 @@
 import argparse
 import dataclasses
 import shutil
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from recurra.errors import ParameterError, RecurraError
+from recurra.errors import RecurraError
+from recurra.option_text import value_of
 from recurra.options import Setting, closest
 
 __all__ = ["Parser"]
 
-# What newcomers look for, and what it is called here.
+# Names of options in other tools, and what to use here.
 _OTHER_NAMES = {
-    "epochs": "--max-steps, which counts steps",
+    "steps": "--max-steps",
+    "iterations": "--max-steps",
     "lr": "--learning-rate",
     "batch": "--batch-size",
     "layers": "--num-layers",
@@ -30,17 +31,16 @@ _OTHER_NAMES = {
     "valid": "--validation",
     "test": "recurra evaluate RUN --data FILE",
 }
-_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are `RecurraError`s, and whose options come from `Setting`s.
 
-    `--help` shows the main options, `--help-all` every one. `--config FILE` reads options from a YAML file; the command
-    line has the last word.
+    `--help` shows the main options, `--help-all` every one. `--config FILE` reads options from a YAML file; options
+    of the command line override those of the file.
 
     Args:
-        usage: what is typed before the options.
+        usage: the command before its options.
         description: what the command does.
     """
 
@@ -58,15 +58,15 @@ class Parser(argparse.ArgumentParser):
         self._minor: list[argparse.Action] = []
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse found. Raises RecurraError."""
+        """Raise an error of argparse as a RecurraError."""
         raise RecurraError(f"{message} (options: {self.prog} --help)")
 
     def add_settings(self, settings: Iterable[Setting], group: str = "options", all_main: bool = False) -> None:
         """Add an argument for each setting.
 
         Args:
-            settings: what to add.
-            group: heading in the help, where a setting has none.
+            settings: the settings to add.
+            group: the heading in the help, for settings without one.
             all_main: whether `--help` shows all of them, or only the main ones.
         """
         for setting in settings:
@@ -89,22 +89,22 @@ class Parser(argparse.ArgumentParser):
         """The options that the command line, or the file it names, sets; None if help was printed instead.
 
         Raises:
-            RecurraError: an option is unknown or has no value of its kind; the message is one line.
+            RecurraError: an option is unknown or has a value of the wrong kind; the message is one line.
         """
         if "-h" in arguments or "--help" in arguments or "--help-all" in arguments:
             print(self._help(everything="--help-all" in arguments))
             return None
-        found, unknown = self.parse_known_args([_hyphened(argument) for argument in arguments])
+        known, unknown = self.parse_known_args([_hyphened(argument) for argument in arguments])
         if unknown:
             self.error(self._unknown(unknown[0]))
-        values = {name: value for name, value in vars(found).items() if name != "config"}
-        if getattr(found, "config", None) is not None:
-            values = {**self._read_config(found.config), **values}
+        values = {name: value for name, value in vars(known).items() if name != "config"}
+        if getattr(known, "config", None) is not None:
+            values = {**self._read_config(known.config), **values}
         return {name: self._convert(name, value) for name, value in values.items()}
 
     def _convert(self, name: str, value: Any) -> Any:
         setting = self._settings.get(name)
-        return value if setting is None else setting.checked(_value(setting, value))
+        return value if setting is None else setting.checked(value_of(setting, value))
 
     def _read_config(self, path: str) -> dict[str, Any]:
         import yaml
@@ -122,16 +122,16 @@ class Parser(argparse.ArgumentParser):
         if not isinstance(values, Mapping):
             raise RecurraError(f"--config: {path}: expected a line for each option, as in max-steps: 500")
         lines = {key.value: key.start_mark.line + 1 for key, _ in node.value} if node is not None else {}
-        found = {}
+        options = {}
         for written, value in values.items():
             name, place = str(written).replace("-", "_"), f"--config: {path}, line {lines.get(str(written), 1)}"
             if name not in self._settings:
                 raise RecurraError(f"{place}: {self._unknown('--' + name.replace('_', '-'))}")
             try:
-                found[name] = self._convert(name, value)
+                options[name] = self._convert(name, value)
             except RecurraError as error:
                 raise RecurraError(f"{place}: {error}") from None
-        return found
+        return options
 
     def _unknown(self, argument: str) -> str:
         name = argument.lstrip("-").partition("=")[0].replace("_", "-")
@@ -163,7 +163,7 @@ class _Formatter(argparse.HelpFormatter):
 
 
 def _hyphened(argument: str) -> str:
-    """An argument whose option has hyphens for underscores: both are accepted."""
+    """The argument with hyphens for underscores in its option: both are accepted."""
     if not argument.startswith("--"):
         return argument
     name, equals, value = argument.partition("=")
@@ -195,37 +195,3 @@ def _shown(default: Any) -> str:
     if default is dataclasses.MISSING or default is None or default == () or default == "":
         return ""
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-
-
-def _value(setting: Setting, text: Any) -> Any:
-    """A value from text; what YAML has read already passes through."""
-    if setting.is_tuple:
-        kind = setting.item_kinds[0]
-        parts = text.split(",") if isinstance(text, str) else text if isinstance(text, list | tuple) else [text]
-        return tuple(_one(setting, kind, part) for part in parts if str(part).strip())
-    if setting.optional and (text is None or text == "none"):
-        return None
-    if setting.choices:
-        return text
-    return _one(setting, setting.kind, text)
-
-
-def _one(setting: Setting, kind: Any, text: Any) -> Any:
-    if not isinstance(text, str):
-        return float(text) if kind is float and isinstance(text, int) and not isinstance(text, bool) else text
-    if kind is bool:
-        word = text.strip().lower()
-        if word not in (*_TRUE, *_FALSE):
-            raise ParameterError(setting.name, "true or false", text)
-        return word in _TRUE
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            raise ParameterError(setting.name, setting.expected, text) from None
-    return text.strip() if setting.is_tuple else text.encode(*_surrogates()).decode("utf-8", "replace")
-
-
-def _surrogates() -> tuple[str, str]:
-    """How the system's bytes that are no text stand in an argument."""
-    return sys.getfilesystemencoding(), "surrogateescape"

@@ -82,8 +82,8 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
     if method == "view":
         from recurra.inspection import report_inspection
 
-        found = estimator.inspect(**values, name=str(folder))
-        print(report_inspection(found, path or folder / "inspection"))
+        inspection = estimator.inspect(**values, name=str(folder))
+        print(report_inspection(inspection, path or folder / "inspection"))
         return 0
     colored = color == "always" or (color == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     try:
@@ -130,8 +130,8 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
     named = {field: values.pop(field) for field in (kind.Reading.settings() if kind.Reading else ()) if field in values}
     reading = None
     if resume:
-        kept = Fitted.read(folder, kind)
-        values, reading = {**kept.options, **values}, kept.reading
+        fitted = Fitted.read(folder, kind)
+        values, reading = {**fitted.options, **values}, fitted.reading
     elif data is None:
         raise ParameterError("data", "a file to train on", "nothing", "As in: --data FILE")
     _check_required(kind.settings(), values)
@@ -156,7 +156,7 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
 
 
 def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
-    """Print a result and write it: where the caller asked for, or where its kind goes by default."""
+    """Print a result and write it to `out`. None: to the default path of its kind."""
     path = result.default_path(folder) if out is None else out
     if out is None or not result.streams:
         for piece in result.text(color):
@@ -180,14 +180,14 @@ def _summary(kind: type[AnyEstimator]) -> str:
 
 
 def _run_folder(command: str, arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """The run that is named, and the other arguments; no run for help without one."""
+    """The folder of the run, and the other arguments. None: help is asked for without a run."""
     named = [argument for argument in arguments if not argument.startswith("-")]
     if not named:
         if any(argument in ("-h", "--help", "--help-all") for argument in arguments):
             return None, []
         example = f"As in: recurra {command} runs/{tasks_with(command)[0]}"
         raise ParameterError("run", "a folder that `recurra train` wrote", "nothing", example)
-    # Options may come first, and only a look tells their values from the run.
+    # Options may come first: only the files tell their values from the run.
     folder = next((name for name in named if (Path(name) / "run.json").is_file()), named[0])
     rest = list(arguments)
     rest.remove(folder)
@@ -195,7 +195,7 @@ def _run_folder(command: str, arguments: Sequence[str]) -> tuple[Path | None, li
 
 
 def _show_messages() -> None:
-    """Print what the package logs: notes to standard output, warnings to standard error, one line each."""
+    """Print the package's log: notes to standard output, warnings to standard error, one line each."""
     logger = logging.getLogger("recurra")
     warnings = logging.StreamHandler()
     warnings.setLevel(logging.WARNING)

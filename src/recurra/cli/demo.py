@@ -17,7 +17,7 @@ _OPTIONS = {
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run `recurra demo`: train forecasters on the bundled samples and evaluate them, as the command line would."""
+    """Run `recurra demo`: train forecasters on the bundled samples and evaluate them."""
     from recurra.training import has_run
 
     parser = Parser(

@@ -11,11 +11,12 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> int:
     """Run `recurra info` with these arguments."""
-    if Parser("recurra info", "Versions, threads and what this machine offers.").parse(arguments) is None:
+    if Parser("recurra info", "Versions, threads and the devices of this machine.").parse(arguments) is None:
         return 0
     import torch
 
     from recurra.kernels.native.extension import instruction_sets, is_installed
+    from recurra.openmp import waiting
 
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     extension = ", ".join(instruction_sets()) or "baseline" if is_installed() else "not installed"
@@ -24,7 +25,7 @@ def run(arguments: Sequence[str]) -> int:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {platform.system()}",
-        "threads": str(torch.get_num_threads()),
+        "threads": f"{torch.get_num_threads()}; they wait {waiting()}",
         "CUDA device": cuda,
         "C++ extension": extension,
     }

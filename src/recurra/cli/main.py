@@ -1,9 +1,10 @@
-"""`recurra`: finds the command and runs it; nothing heavy is imported before it is known."""
+"""`recurra`: finds the command and runs it. No slow import precedes this."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import recurra
@@ -18,7 +19,7 @@ _SHELLS = ("bash", "zsh", "fish")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit status: 0 done, 2 a mistake in the input, 130 interrupted."""
+    """Run a command line. Returns the exit status: 0 if done, 2 for a mistake in the input, 130 if interrupted."""
     if "_ARGCOMPLETE" in os.environ:
         _complete(os.environ.get("COMP_LINE", "").split()[1:])
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -46,21 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, arguments: list[str]) -> int:
     if command not in _helps():
         raise ParameterError("command", f"one of {', '.join(_helps())}", command, closest(command, list(_helps())))
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # OpenMP's threads spin at barriers for whatever core another process holds: with two busy processes
-        # beside it, training took ten times as long. Read when torch is first imported.
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     match command:
         case "train":
             return commands.train(arguments)
-        case "demo":
-            from recurra.cli.demo import run
-
-            return run(arguments)
-        case "info":
-            from recurra.cli.info import run
-
-            return run(arguments)
+        case "demo" | "info":
+            return import_module(f"recurra.cli.{command}").run(arguments)
         case "completion":
             return _print_completion(arguments)
     return commands.run_verb(command, arguments)
@@ -72,9 +63,9 @@ def _helps() -> dict[str, str]:
         **commands.verb_helps(),
         "predict": "use a trained run",
         "evaluate": "test a trained run beside simple baselines",
-        "demo": "train, evaluate and draw on the data that comes with the package",
-        "info": "versions, threads and what this machine offers",
-        "completion": f"print what makes a shell complete commands and options ({', '.join(_SHELLS)})",
+        "demo": "train, evaluate and plot on the data that comes with the package",
+        "info": "versions, threads and the devices of this machine",
+        "completion": f"print the script with which a shell completes commands and options ({', '.join(_SHELLS)})",
     }
 
 
@@ -106,7 +97,7 @@ def _print_completion(arguments: list[str]) -> int:
 
 
 def _complete(words: list[str]) -> None:
-    """Offer to the shell what could come next, and exit."""
+    """Give the shell the words that may come next, and exit."""
     import argcomplete
 
     parser: argparse.ArgumentParser = argparse.ArgumentParser(prog="recurra", add_help=False)

@@ -1,4 +1,4 @@
-"""A user's cell, compiled at first use with the machine's C++ compiler, and kept on disk by content."""
+"""A user's cell, compiled at first use with the machine's C++ compiler, and cached on disk by content."""
 
 import hashlib
 import os
@@ -18,8 +18,8 @@ __all__ = ["compile_library", "find_compiler"]
 def compile_library(cell: Cell, headers: Mapping[str, str], vector_bytes: int) -> Path:
     """A shared library with the cell's entries (`forward32`, `backward32`, `forward64`, `backward64`).
 
-    It is kept under `RECURRA_CACHE`, or the user's cache folder, by a hash of everything it is made from; processes
-    that compile the same cell at once each write their own file and rename it into place.
+    It is cached under `RECURRA_CACHE`, or in the user's cache folder, by a hash of all it is made from. Processes that
+    compile the same cell at the same time each write their own file and rename it into place.
 
     Args:
         cell: the equations.
@@ -27,8 +27,8 @@ def compile_library(cell: Cell, headers: Mapping[str, str], vector_bytes: int) -
         vector_bytes: width of a vector on this machine.
 
     Raises:
-        CellError: where the equations cannot be compiled.
-        CompilerError: where there is no compiler, it fails, or the cache cannot be written.
+        CellError: if the equations cannot be compiled.
+        CompilerError: if there is no compiler, if it fails, or if the cache cannot be written.
     """
     source = _source(cell)
     compiler = find_compiler()
@@ -70,7 +70,7 @@ def find_compiler() -> str:
     """The C++ compiler: `CXX`, or the first of c++, g++ and clang++.
 
     Raises:
-        CompilerError: where there is none.
+        CompilerError: if there is none.
     """
     for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
         if name and (path := shutil.which(name)):
@@ -79,7 +79,7 @@ def find_compiler() -> str:
 
 
 def _is_whole(library: Path) -> bool:
-    """Whether a library is there as it was written, its own hash at its end: loading part of one kills the process."""
+    """Whether a library is complete, by the hash at its end: loading a part of one kills the process."""
     try:
         content = library.read_bytes()
     except OSError:
@@ -112,8 +112,8 @@ def _source(cell: Cell) -> str:
 
 
 def _cache() -> Path:
-    if given := os.environ.get("RECURRA_CACHE"):
-        return Path(given)
+    if folder := os.environ.get("RECURRA_CACHE"):
+        return Path(folder)
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra" / "cells"
     except RuntimeError as error:

@@ -30,62 +30,63 @@ def write_cell(cell: Cell, name: str) -> str:
     """A C++ struct of that name with the cell's sizes, `forward` and `backward`, on vectors of any width.
 
     Raises:
-        CellError: where the equations cannot be compiled.
+        CellError: if the equations cannot be compiled.
     """
-    # Names and order of nodes are by their place in the graph: the same source whatever was asked of the cell before.
+    # Nodes are named and ordered by their index in the graph: a cell always gives the same source.
     traced = new_trace(cell)
     saved, shared = saved_for_backward(traced), shares_gradient(traced)
     once = prepared(traced)
-    places = _input_places(cell)
+    input_names = _input_names(cell)
     ready = {node: f"p[{k}]" for k, node in enumerate(once)}
     loaded = ready | {node: f"saved[{k}]" for k, node in enumerate(saved)}
-    late = ""
+    second_stage = ""
     if traced.modulated is not None:
         inputs, d = "const V* x, const V* u, const V* s, const V* p", "V d"
-        late = _function(
+        second_stage = _function(
             "V modulated",
             inputs,
-            _statements(reachable([traced.modulated], frozenset(once)), places, ready),
+            _statements(reachable([traced.modulated], frozenset(once)), input_names, ready),
             [f"return {_name(traced.modulated)};"],
         )
-        places_late = places | {("d", "modulated"): "d"}
+        inputs_of_second_stage = input_names | {("d", "modulated"): "d"}
         gradients = differentiate_modulated(traced, once)
-        late += _backward("modulated_backward", d, gradients, shared, places_late, loaded)
+        second_stage += _backward("modulated_backward", d, gradients, shared, inputs_of_second_stage, loaded)
     forward = _function(
         "void forward",
-        "const V* x, const V* u, const V* s, const V* p, V* after, V* kept",
-        _statements(reachable([*traced.after, *saved], frozenset(once)), places, ready),
+        "const V* x, const V* u, const V* s, const V* p, V* after, V* saved",
+        _statements(reachable([*traced.after, *saved], frozenset(once)), input_names, ready),
         [
             *(f"after[{k}] = {_name(node)};" for k, node in enumerate(traced.after)),
-            *(f"kept[{k}] = {_name(node)};" for k, node in enumerate(saved)),
+            *(f"saved[{k}] = {_name(node)};" for k, node in enumerate(saved)),
         ],
     )
     return (
         f"struct {name} {{\n"
-        f"  static constexpr int gates = {len(cell.gates)}, parts = {len(cell.state)}, late = {len(cell.late_gates)};\n"
+        f"  static constexpr int gates = {len(cell.gates)}, parts = {len(cell.state)};\n"
+        f"  static constexpr int second_stage = {len(cell.second_stage_gates)};\n"
         f"  static constexpr int per_unit = {len(cell.per_unit)}, prepared = {len(once)}, saved = {len(saved)};\n"
         f"  static constexpr bool shares_gradient = {_bool(shared)}, mixes_units = {_bool(mixes_units(cell))};\n"
         f"  static constexpr bool diagonal = {_bool(cell.recurrence == 'diagonal')};\n\n"
-        + _prepare(traced, once, places)
+        + _prepare(traced, once, input_names)
         + forward
-        + _backward("backward", "const V* d", differentiate(traced, once), shared, places, loaded)
-        + late
+        + _backward("backward", "const V* d", differentiate(traced, once), shared, input_names, loaded)
+        + second_stage
     ).rstrip() + "\n};\n"
 
 
-def _prepare(traced: Trace, once: tuple[Expression, ...], places: dict[tuple[str, str], str]) -> str:
+def _prepare(traced: Trace, once: tuple[Expression, ...], input_names: dict[tuple[str, str], str]) -> str:
     """The functions from the per-unit parameters to what follows from them alone, and back from its gradients."""
     gradients = differentiate_prepared(traced, once)
-    places = places | {("d", str(k)): f"d[{k}]" for k in range(len(once))}
+    input_names = input_names | {("d", str(k)): f"d[{k}]" for k in range(len(once))}
     return _function(
         "void prepare",
         "const V* p, V* ready",
-        _statements(reachable(once), places, {}),
+        _statements(reachable(once), input_names, {}),
         [f"ready[{k}] = {_name(node)};" for k, node in enumerate(once)],
     ) + _function(
         "void prepare_backward",
         "const V* p, const V* d, V* dp",
-        _statements(reachable(gradients), places, {}),
+        _statements(reachable(gradients), input_names, {}),
         [f"dp[{k}] = {_name(node)};" for k, node in enumerate(gradients)],
     )
 
@@ -100,7 +101,7 @@ def _backward(
     d: str,
     gradients: Gradients,
     shared: bool,
-    places: dict[tuple[str, str], str],
+    input_names: dict[tuple[str, str], str],
     loaded: dict[Expression, str],
 ) -> str:
     """The function from the gradients d of the results to those of the inputs."""
@@ -112,7 +113,7 @@ def _backward(
     return _function(
         f"void {name}",
         f"const V* x, const V* u, const V* saved, const V* s, const V* p, {d}, V* dx, V* du, V* ds, V* dp",
-        _statements(reachable([node for _, _, node in results], stop=frozenset(loaded)), places, loaded),
+        _statements(reachable([node for _, _, node in results], stop=frozenset(loaded)), input_names, loaded),
         [f"{group}[{k}] = {_name(node)};" for group, k, node in results],
     )
 
@@ -123,7 +124,7 @@ def _function(name: str, parameters: str, statements: Iterable[str], results: It
     return f"  template <class V>\n  static inline {name}({parameters}) {{\n{body}\n  }}\n\n"
 
 
-def _input_places(cell: Cell) -> dict[tuple[str, str], str]:
+def _input_names(cell: Cell) -> dict[tuple[str, str], str]:
     names: dict[str, Sequence[str]] = {
         "x": cell.gates,
         "u": cell.gates,
@@ -131,23 +132,23 @@ def _input_places(cell: Cell) -> dict[tuple[str, str], str]:
         "d": cell.state,
         "p": cell.per_unit,
     }
-    return {(group, name): f"{group}[{k}]" for group, members in names.items() for k, name in enumerate(members)}
+    return {(group, name): f"{group}[{k}]" for group, in_group in names.items() for k, name in enumerate(in_group)}
 
 
 def _statements(
-    nodes: Iterable[Expression], places: dict[tuple[str, str], str], loaded: dict[Expression, str]
+    nodes: Iterable[Expression], input_names: dict[tuple[str, str], str], loaded: dict[Expression, str]
 ) -> list[str]:
     lines = []
     for node in nodes:
         kind = "auto" if node.op in _COMPARISONS else "V"
-        lines.append(f"const {kind} {_name(node)} = {loaded[node] if node in loaded else _value(node, places)};")
+        lines.append(f"const {kind} {_name(node)} = {loaded[node] if node in loaded else _value(node, input_names)};")
     return lines
 
 
-def _value(node: Expression, places: dict[tuple[str, str], str]) -> str:
+def _value(node: Expression, input_names: dict[tuple[str, str], str]) -> str:
     names = [_name(argument) for argument in node.arguments]
     if node.op == "input":
-        return places[node.label]
+        return input_names[node.label]
     if node.op == "constant":
         return f"splat<V>({node.label!r})"
     if node.op in _OPERATORS:

@@ -12,18 +12,18 @@ _EXPENSIVE = frozenset({"exp", "log", "sigmoid", "softplus", "sqrt", "tanh", "di
 
 
 def sum_only_gates(trace: Trace) -> tuple[str, ...]:
-    """The gates whose input and recurrent projections are used only as their sum, so that their gradients agree."""
+    """The gates whose input and recurrent projections are used only as their sum: their gradients agree."""
     users: dict[Expression, list[Expression]] = {}
     for node in reachable(trace.results):
         for argument in node.arguments:
             users.setdefault(argument, []).append(node)
-    found = []
+    gates = []
     for gate in trace.cell.gates:
         x, u = trace.graph.input("x", gate), trace.graph.input("u", gate)
         uses = [*users.get(x, []), *users.get(u, [])]
         if all(node.op == "add" and {*node.arguments} == {x, u} for node in uses) and not {x, u} & {*trace.results}:
-            found.append(gate)
-    return tuple(found)
+            gates.append(gate)
+    return tuple(gates)
 
 
 def shares_gradient(trace: Trace) -> bool:
@@ -32,14 +32,14 @@ def shares_gradient(trace: Trace) -> bool:
 
 
 def prepared(trace: Trace) -> tuple[Expression, ...]:
-    """The values that follow from per-unit parameters alone, as far as others use them: computed once a sequence."""
+    """The values that follow from per-unit parameters alone, if others use them; they are computed once a sequence."""
     nodes = reachable(trace.results)
     alone: set[int] = set()
     for node in nodes:
         if node.op == "input":
             if node.label[0] == "p":
                 alone.add(node.index)
-        # A comparison is no value: what is compared is prepared, where it is asked for at all.
+        # A comparison is not a value. What it compares is prepared, if others use it.
         elif (
             node.arguments
             and node.op not in COMPARISONS
@@ -52,15 +52,15 @@ def prepared(trace: Trace) -> tuple[Expression, ...]:
 
 
 def mixes_units(cell: Cell) -> bool:
-    """Whether the recurrent weights mix units, so that a step needs a matrix product."""
+    """Whether the recurrent weights mix units: a step then needs a matrix product."""
     return cell.recurrence in ("dense", "block_diagonal")
 
 
 def saved_for_backward(trace: Trace) -> tuple[Expression, ...]:
-    """The nodes of the forward pass that the backward pass loads; whatever else it needs it computes again.
+    """The nodes of the forward pass that the backward pass loads. It computes again whatever else it needs.
 
-    Kept are results of expensive operations and the projections, or their sum where only that is used; states and
-    parameters are at hand anyway. A cell whose units do not mix is bound by memory and keeps nothing.
+    The results of expensive operations are saved, and the projections, or their sum if only that is used. States and
+    parameters are available anyway. A cell whose units do not mix is bound by memory and saves nothing.
     """
     if not mixes_units(trace.cell):
         return ()
@@ -74,9 +74,9 @@ def saved_for_backward(trace: Trace) -> tuple[Expression, ...]:
     summed = {
         trace.graph.make("add", *(trace.graph.input(group, gate) for group in "xu")) for gate in sum_only_gates(trace)
     }
-    kept = frozenset(node for node in forward if node.op in _EXPENSIVE or node in projections or node in summed)
-    kept -= frozenset(once)
-    return tuple(node for node in reachable(roots, stop=kept | frozenset(once)) if node in kept)
+    saved = frozenset(node for node in forward if node.op in _EXPENSIVE or node in projections or node in summed)
+    saved -= frozenset(once)
+    return tuple(node for node in reachable(roots, stop=saved | frozenset(once)) if node in saved)
 
 
 def is_affine_in_state(trace: Trace) -> bool:
@@ -95,7 +95,7 @@ _NOT_AFFINE = 2
 
 
 def _degree(node: Expression, degree: dict[Expression, int], diagonal: bool) -> int:
-    """0 where a node is free of the state, 1 where affine in it, 2 otherwise, as is a projection that mixes units."""
+    """0 if a node is free of the state, 1 if it is affine in it, else 2, such as for a projection that mixes units."""
     below = [degree[argument] for argument in node.arguments]
     match node.op:
         case "constant":

@@ -28,20 +28,20 @@ class Gradients:
 def differentiate(trace: Trace, prepared: tuple[Expression, ...] | None = None) -> Gradients:
     """The vector-Jacobian product of a traced cell's `update`.
 
-    Where `prepared` nodes are given, gradients stop at them: `p` of the result is then theirs, in their order.
+    If there are `prepared` nodes, the gradients stop at them; `p` of the result is then theirs, in their order.
     """
     results = [(node, ("d", part)) for part, node in zip(trace.cell.state, trace.after, strict=True)]
     return _pulled_back(trace, results, prepared)
 
 
 def differentiate_modulated(trace: Trace, prepared: tuple[Expression, ...] | None = None) -> Gradients:
-    """The vector-Jacobian product of its `modulated`, a function of `d.modulated`."""
+    """The vector-Jacobian product of a traced cell's `modulated`, a function of `d.modulated`."""
     assert trace.modulated is not None
     return _pulled_back(trace, [(trace.modulated, ("d", "modulated"))], prepared)
 
 
 def differentiate_prepared(trace: Trace, prepared: tuple[Expression, ...]) -> tuple[Expression, ...]:
-    """The gradients of the per-unit parameters, functions of `d.0`, `d.1` ..., those of what is prepared from them."""
+    """The gradients of the per-unit parameters, functions of `d.0`, `d.1` ..., those of the prepared values."""
     results = [(node, ("d", str(k))) for k, node in enumerate(prepared)]
     return _pulled_back(trace, results, None).p
 
@@ -51,7 +51,7 @@ def _pulled_back(
     results: list[tuple[Expression, tuple[str, str]]],
     prepared: tuple[Expression, ...] | None,
 ) -> Gradients:
-    """The gradients from those of results, inputs under the labels given."""
+    """The gradients of the inputs, from those of `results`, which are inputs of the graph under their labels."""
     graph, cell = trace.graph, trace.cell
     adjoints: dict[Expression, Expression] = {}
 
@@ -68,18 +68,20 @@ def _pulled_back(
                 if gradient is not None and not argument.is_constant:
                     add(argument, gradient)
 
-    def found(group: str, names: tuple[str, ...]) -> tuple[Expression, ...]:
+    def gradients_of(group: str, names: tuple[str, ...]) -> tuple[Expression, ...]:
         return tuple(adjoints.get(graph.input(group, name), graph.constant(0.0)) for name in names)
 
     if prepared is None:
-        parameters = found("p", cell.per_unit)
+        parameters = gradients_of("p", cell.per_unit)
     else:
         parameters = tuple(adjoints.get(node, graph.constant(0.0)) for node in prepared)
-    return Gradients(found("x", cell.gates), found("u", cell.gates), found("s", cell.state), parameters)
+    return Gradients(
+        gradients_of("x", cell.gates), gradients_of("u", cell.gates), gradients_of("s", cell.state), parameters
+    )
 
 
 def _rule(graph: Graph, node: Expression, g: Expression) -> tuple[Expression | None, ...]:
-    """The gradients of a node's arguments from its own, g, or None for each that has none."""
+    """The gradients of a node's arguments from its own, g, with None for each argument without a gradient."""
     zero = graph.constant(0.0)
 
     def where(condition: Expression, a: Expression, b: Expression) -> Expression:

@@ -1,7 +1,7 @@
 """Symbolic expressions: what a cell's `update` computes on when it is traced.
 
-Nodes are interned: the same operation on the same arguments is the same object, so common subexpressions are one node
-from the start, and constants fold as nodes are made.
+Nodes are interned: the same operation on the same arguments is the same object. Common subexpressions are therefore one
+node from the start, and constants are folded as nodes are made.
 """
 
 import math
@@ -34,7 +34,7 @@ class Expression:
         op: a name of `FUNCTIONS`, `ARITHMETIC` or `COMPARISONS`, or "input" or "constant".
         arguments: the nodes it is computed from.
         label: of an input its group and name, such as ("x", "i"); of a constant its value.
-        index: its place in the graph; arguments come before what is computed from them.
+        index: its position in the graph; arguments come before what is computed from them.
     """
 
     __slots__ = ("_graph", "arguments", "index", "label", "op")
@@ -52,7 +52,7 @@ class Expression:
         return self.op == "constant"
 
     def apply_op(self, name: str, *arguments: Any) -> "Expression":
-        """What the functions of `recurra.ops` call."""
+        """Make a node of an operation; the functions of `recurra.ops` call it."""
         return self._graph.make(name, *arguments)
 
     def __repr__(self) -> str:
@@ -95,7 +95,7 @@ class Expression:
     def __rtruediv__(self, other: Any) -> "Expression":
         return self._graph.make("div", other, self)
 
-    # On tensors these change what others read: the state before the step, say.
+    # On tensors these change what others read, such as the state before the step.
     def _refuse_in_place(self, other: Any) -> Any:
         raise InPlaceError("an operation in place, such as h += 1; write h = h + 1.")
 
@@ -130,8 +130,8 @@ class Expression:
     def __ge__(self, other: Any) -> "Expression":
         return self._graph.make("ge", self, other)
 
-    # As on tensors, equality is an operation. Nodes remain keys of dicts and members of sets, which find them by
-    # identity; a tuple or list would ask for the truth of a node.
+    # As on tensors, equality is an operation. Dicts and sets still find nodes by identity; a
+    # tuple or list would ask for the truth of a node.
     def __eq__(self, other: object) -> "Expression":  # type: ignore[override]
         return self._graph.make("eq", self, other)
 
@@ -218,13 +218,13 @@ class Graph:
 
 
 def reachable(roots: Iterable[Expression], stop: frozenset[Expression] = frozenset()) -> list[Expression]:
-    """The nodes that roots are computed from, themselves included, arguments first; not beyond nodes of `stop`."""
-    found: dict[int, Expression] = {}
+    """The nodes from which roots are computed, with the roots, arguments first. It does not search beyond `stop`."""
+    nodes: dict[int, Expression] = {}
     waiting = list(roots)
     while waiting:
         node = waiting.pop()
-        if node.index not in found:
-            found[node.index] = node
+        if node.index not in nodes:
+            nodes[node.index] = node
             if node not in stop:
                 waiting += node.arguments
-    return [found[index] for index in sorted(found)]
+    return [nodes[index] for index in sorted(nodes)]

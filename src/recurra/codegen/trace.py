@@ -18,10 +18,10 @@ class Trace:
     """The equations of a cell as a graph.
 
     Attributes:
-        cell: that was traced.
-        graph: that holds the nodes.
+        cell: the cell that was traced.
+        graph: the graph that holds the nodes.
         after: each part of the state after a step, in the order of `cell.state`.
-        modulated: what the recurrent weights of the late gates multiply, or None.
+        modulated: what the recurrent weights of the second-stage gates multiply, or None.
     """
 
     cell: Cell
@@ -37,7 +37,7 @@ class Trace:
 
 @cache
 def trace(cell: Cell) -> Trace:
-    """As `new_trace`, once for each cell; derivatives taken of it add to its graph."""
+    """`new_trace`, cached for each cell. Derivatives of it add nodes to its graph."""
     return new_trace(cell)
 
 
@@ -57,28 +57,28 @@ def new_trace(cell: Cell) -> Trace:
     before, parameters = State(**group("s", cell.state)), PerUnit(**group("p", cell.per_unit))
     modulated = None
     try:
-        if cell.late_gates:
-            early = {name: node for name, node in recurrent.items() if name not in cell.late_gates}
-            modulated = graph.make("add", cell.modulated(inputs, Gates(**early), before, parameters), 0.0)
+        if cell.second_stage_gates:
+            first_stage = {name: node for name, node in recurrent.items() if name not in cell.second_stage_gates}
+            modulated = graph.make("add", cell.modulated(inputs, Gates(**first_stage), before, parameters), 0.0)
         state = cell.update(inputs, Gates(**recurrent), before, parameters)
         if not isinstance(state, State) or not vars(state).keys() >= {*cell.state}:
             wanted = ", ".join(f"{part}=..." for part in cell.state)
             raise CellError(f"it returns {state!r}; return State({wanted}).")
         after = tuple(graph.make("add", getattr(state, part), 0.0) for part in cell.state)
     except CellError as error:
-        message = f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}"
+        message = f"{type(cell).__name__}.update{_location(cell, error)} cannot be compiled: {error}"
         raise type(error)(message) from error
     except Exception as error:
         named = isinstance(error, AttributeError) and isinstance(error.obj, Gates | State | PerUnit)
         hint = "" if named else " Use operators and the functions of recurra.ops."
         raise CellError(
-            f"{type(cell).__name__}.update{_place(cell, error)} cannot be compiled: {error}.{hint}"
+            f"{type(cell).__name__}.update{_location(cell, error)} cannot be compiled: {error}.{hint}"
         ) from error
     return Trace(cell, graph, after, modulated)
 
 
-def _place(cell: Cell, error: Exception) -> str:
-    """Where in `update` an error arose: its deepest line, or its first where what it returned is at fault."""
+def _location(cell: Cell, error: Exception) -> str:
+    """The line of `update` at which an error arose, the deepest; its first line if what it returned is at fault."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name in ("update", "modulated")]
     if frames:
         return f" ({frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line})"

@@ -48,7 +48,7 @@ def gate_activations(cell: Cell) -> tuple[Activation, ...]:
     """Where the gates of a cell pass through sigmoid, tanh or relu, from the trace of its equations.
 
     Raises:
-        CellError: where the equations cannot be traced.
+        CellError: if the equations cannot be traced.
     """
     traced = trace(cell)
     nonlinear = frozenset(node for node in reachable(traced.results) if node.op in FUNCTIONS)
@@ -73,7 +73,7 @@ def gate_values(segment: Segment) -> dict[Activation, Tensor]:
     """What each of `gate_activations` was at every true step of every sequence, (N, H).
 
     Raises:
-        CellError: where the equations cannot be traced.
+        CellError: if the equations cannot be traced.
     """
     activations = gate_activations(segment.cell)
     values = _inputs(segment)

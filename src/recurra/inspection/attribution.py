@@ -34,7 +34,7 @@ class Attribution:
         output: (B,), f(x).
         baseline_output: (B,), f(baseline).
         evaluations: how often the gradient was taken.
-        valid: by input tensor, (B, T) bool, false at padding; None where there is none.
+        valid: by input tensor, (B, T) bool, false at padding; None if there is none.
     """
 
     method: str
@@ -58,11 +58,11 @@ class Attribution:
 
     @property
     def residual(self) -> np.ndarray:
-        """(B,): f(x) - f(baseline) less the sum of all attributions; 0 where they are complete."""
+        """(B,): f(x) - f(baseline) less the sum of all attributions; 0 if they are complete."""
         return self.output - self.baseline_output - self.by_step.sum(1)
 
     def missed(self, sequence: int) -> float:
-        """The residual of one sequence as a share of its `abs(f(x) - f(baseline))`; 0 where there is none."""
+        """The residual of one sequence as a share of its `abs(f(x) - f(baseline))`; 0 if there is none."""
         change, residual = abs(self.output - self.baseline_output)[sequence], abs(self.residual[sequence])
         return float(residual / change) if change > 0 else 0.0
 
@@ -99,8 +99,8 @@ def integrated_gradients(
         sequences: of the batch, that the tolerance is for; None: all.
 
     Raises:
-        ParameterError: where there are no inputs, or the function is not differentiable in them.
-        ShapeError: where a shape does not fit.
+        ParameterError: if there are no inputs, or the function is not differentiable in them.
+        ShapeError: if a shape does not fit.
     """
     inputs, baselines = checked(inputs, baselines, valid)
     found, evaluations = line_integral(partial(_gradients, function), baselines, inputs, points, tolerance, sequences)

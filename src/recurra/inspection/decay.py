@@ -7,8 +7,8 @@ import numpy as np
 
 __all__ = ["FORGOTTEN", "Decay", "fit_decay"]
 
-FORGOTTEN = 0.01  # the share of its value down to which a gradient counts
-_FITTED = 1e-4  # the share of the largest norm down to which the decay is fitted
+FORGOTTEN = 0.01  # the fraction of its value down to which a gradient counts
+_FITTED = 1e-4  # the fraction of the largest norm down to which the decay is fitted
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Decay:
     Attributes:
         start: the fitted norm at lag 0.
         factor: by which the fitted norm changes each step back: below 1 it vanishes, above 1 it explodes.
-        r_squared: of the fit to the logarithms; 1 where it is exact.
-        measured_horizon: the first lag from which on the measured norm stays below 1 % of its largest value; None where
+        r_squared: of the fit to the logarithms; 1 if it is exact.
+        measured_horizon: the first lag from which on the measured norm stays below 1 % of its largest value; None if
             it does not within the sequence.
     """
 
@@ -30,12 +30,12 @@ class Decay:
 
     @property
     def time_constant(self) -> float:
-        """Steps in which the fitted norm falls to 1/e; infinite where it does not fall."""
+        """Steps in which the fitted norm falls to 1/e; infinite if it does not fall."""
         return -1 / math.log(self.factor) if 0 < self.factor < 1 else 0.0 if self.factor == 0 else math.inf
 
     @property
     def horizon(self) -> float:
-        """The memory horizon: steps in which the fitted norm falls to 1 %; infinite where it does not fall."""
+        """The memory horizon: steps in which the fitted norm falls to 1 %; infinite if it does not fall."""
         return self.time_constant * math.log(1 / FORGOTTEN)
 
     def at(self, lags: np.ndarray) -> np.ndarray:

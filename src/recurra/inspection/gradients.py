@@ -24,7 +24,7 @@ class TrackGradients:
         track: whose states.
         through_time: by part of the state, (T, B, R) or (T, B, H): what reaches the state of step t from the next step.
         from_above: (T, B, R), what reaches the output of step t from the layer above or the loss.
-        inputs: by step, (B, I), what goes on to what the layer reads.
+        inputs: by step, (B, I), the gradient with respect to the layer's inputs.
     """
 
     track: Track

@@ -73,7 +73,7 @@ class Inspection:
         spectra: of recurrent weights, by layer and gate.
         gates: saturation by layer and gate.
         states: by layer and part.
-        attribution: integrated gradients; None where no output was named.
+        attribution: integrated gradients; None if no output was named.
         gradient_times_input: likewise.
         forgetting: likewise.
         findings: what to worry about, with advice.
@@ -114,8 +114,8 @@ def inspect(
     Args:
         module: see `record`; it is copied, and not touched.
         *args: what to call it with: some real sequences, a few dozen for the statistics.
-        loss: from what the module returns to a scalar; half the squared norm of the last layer's final outputs where
-            None.
+        loss: from what the module returns to a scalar; None: half the squared norm of the last
+            layer's final outputs.
         steps: where the loss is taken; see `state_gradients`.
         sequence: which of the batch the picture of the unrolled network and the attributions show.
         output: from what the module returns to one number a sequence (B,), to attribute to the input; None to leave
@@ -128,7 +128,7 @@ def inspect(
         **kwargs: what else to call the module with.
 
     Raises:
-        ParameterError: where the module has no recurrent layers, or an argument does not fit.
+        ParameterError: if the module has no recurrent layers, or an argument does not fit.
     """
     recording = record(module, *args, layers=layers, **kwargs)
     if words is None:

@@ -88,4 +88,4 @@ def _masks_in_double(masks: Masks | None) -> Masks | None:
     if masks is None:
         return None
     recurrent = None if masks.recurrent is None else masks.recurrent.double()
-    return Masks(recurrent, None if masks.zone is None else tuple(zone.double() for zone in masks.zone))
+    return Masks(recurrent, None if masks.zoneout is None else tuple(mask.double() for mask in masks.zoneout))

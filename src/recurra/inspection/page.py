@@ -41,7 +41,7 @@ def write_inspection(found: Inspection, folder: Path) -> Path:
         The page.
 
     Raises:
-        RunError: where the folder cannot be written.
+        RunError: if the folder cannot be written.
     """
     prepare_folder(folder)
     sections, summaries, details = draw_sections(found, folder), summary_tables(found), detailed_tables(found)

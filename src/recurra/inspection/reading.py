@@ -37,7 +37,7 @@ def function_of_inputs(
         A function of these inputs, and the inputs (B, T, I) as they are; those of several modules in their order.
 
     Raises:
-        ParameterError: where there is no such module, it does not run exactly once, or reads no such tensors.
+        ParameterError: if there is no such module, it does not run exactly once, or reads no such tensors.
     """
     copy = deepcopy(module).eval()
     names = [reads] if isinstance(reads, str) else list(reads)

@@ -54,11 +54,11 @@ def record(module: nn.Module, *args: Any, layers: Sequence[str] | None = None, *
         module: with recurrent layers somewhere inside; they may be called once a sequence or once a step.
         *args: what to call it with.
         layers: the qualified names of those to see into; None: all. Leave out, say, one that reads the
-            characters of words, and whose steps are none of the sentence's.
+            characters of words, and whose steps are not those of the sentence.
         **kwargs: what else to call it with.
 
     Raises:
-        ParameterError: where it has no such layers, none of these names, or none of them ran.
+        ParameterError: if it has no such layers, none of these names, or none of them ran.
     """
     if not isinstance(module, nn.Module):
         raise ParameterError("module", "a torch.nn.Module", module)

@@ -10,7 +10,7 @@ from recurra.inspection.record import Recording
 
 __all__ = ["GateSaturation", "gate_saturation"]
 
-STUCK = 0.99  # the share of time at one end from which a unit counts as stuck
+STUCK = 0.99  # the fraction of time at one end from which a unit counts as stuck
 _MARGIN = 0.1  # of the distance from the middle of a gate's range, Karpathy et al. 2015
 
 
@@ -22,8 +22,8 @@ class GateSaturation:
         name: of the layer.
         gate: as the cell names it.
         function: that it passes through: "sigmoid" (0 to 1), "tanh" (-1 to 1) or "relu" (0 and up).
-        low: (H,), the share of time near the lower end: below 0.1 of a sigmoid, below -0.9 of tanh, 0 of relu.
-        high: (H,), the share of time near the upper end: above 0.9 of a sigmoid or tanh; of relu none.
+        low: (H,), the fraction of time near the lower end: below 0.1 of a sigmoid, below -0.9 of tanh, 0 of relu.
+        high: (H,), the fraction of time near the upper end: above 0.9 of a sigmoid or tanh; of relu none.
         mean: (H,), of the gate's values.
         tenth: (H,), the value that the gate is below in a tenth of the steps.
         ninetieth: (H,), the value that the gate is above in a tenth of the steps.

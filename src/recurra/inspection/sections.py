@@ -23,7 +23,7 @@ class Section:
         picture: the PNG.
         how: how to read it.
         here: what it says of this run.
-        table: the name of the summary table that belongs to it; empty where there is none.
+        table: the name of the summary table that belongs to it; empty if there is none.
     """
 
     title: str
@@ -37,7 +37,7 @@ def draw_sections(found: Inspection, folder: Path) -> list[Section]:
     """Draw all pictures into a folder.
 
     Raises:
-        RunError: where it cannot be written.
+        RunError: if it cannot be written.
     """
     return [
         *_gradients(found, folder),

@@ -21,7 +21,7 @@ class Segment:
     `outputs[t]` what flows back from whatever reads the output, and their sum is dL/ds_t.
 
     Attributes:
-        module: the qualified name of the module; empty where it was inspected itself.
+        module: the qualified name of the module; empty if it was inspected itself.
         layer: its place in the stack, from 0.
         reverse: whether it runs from the last step to the first.
         cell: the equations.

@@ -102,7 +102,7 @@ def unrolled_gradients(
             an encoder read.
 
     Raises:
-        ParameterError: where there is no such sequence, or nothing in it, or as in `state_gradients`.
+        ParameterError: if there is no such sequence, or nothing in it, or as in `state_gradients`.
     """
     gradients = state_gradients(recording, loss, steps)
     batch = gradients.tracks[0].through_time[0].shape[1]
@@ -140,7 +140,7 @@ def _norms(gradient: Tensor) -> np.ndarray:
 
 
 def _feeders(recording: Recording) -> list[list[tuple[int, slice]]]:
-    """Of each track, the tracks whose outputs are its inputs, and in which columns; empty where it reads others'."""
+    """Of each track, the tracks whose outputs are its inputs, and in which columns; empty if it reads others'."""
     tracks = recording.tracks
     found: list[list[tuple[int, slice]]] = []
     for upper, track in enumerate(tracks):

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import GRU, LSTM, Cell, Elman
+from recurra.kernels.empty import run_empty
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["run", "serves"]
@@ -33,7 +34,7 @@ def run(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`, `masks` always None."""
     if inputs.shape[0] == 0 or inputs.shape[1] == 0:
-        return inputs.new_zeros(*inputs.shape[:2], state[0].shape[1]), state
+        return run_empty(inputs, state, weights)
     if lengths is None:
         outputs, state = _run_equal(cell, inputs.flip(0) if reverse else inputs, state, weights)
         return outputs.flip(0) if reverse else outputs, state
@@ -66,11 +67,10 @@ def _run_ragged(
     reverse: bool,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     steps, batch, _ = inputs.shape
-    outputs = inputs.new_zeros(steps, batch, state[0].shape[1])
     order = torch.argsort(lengths, descending=True, stable=True)
     order = order[: int((lengths > 0).sum())]  # torch's packing refuses sequences of length 0
     if len(order) == 0:
-        return outputs, state
+        return run_empty(inputs, state, weights)
     rows, row_lengths = order.to(inputs.device), lengths[order]
     chosen = inputs.index_select(1, rows)
     if reverse:
@@ -80,7 +80,7 @@ def _run_ragged(
     padded, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes), total_length=steps)
     if reverse:
         padded = _reverse_within_length(padded, row_lengths)
-    outputs = outputs.index_copy(1, rows, padded)
+    outputs = padded.new_zeros(steps, batch, padded.shape[2]).index_copy(1, rows, padded)
     return outputs, tuple(part.index_copy(0, rows, new) for part, new in zip(state, final, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""A request as it stands at the moment: what is to be run, and what torch is doing meanwhile."""
+"""The request for a sequence: what is to be run, and what torch is doing at the moment."""
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ def describe(
     """The request for a sequence, on which the choice of a kernel depends.
 
     Args:
-        backend: that was asked for. A cell is compiled only for a backend that may run it compiled.
+        backend: the one asked for. A cell is compiled only for a backend that may run it compiled.
         cell: the equations.
         inputs: of any shape.
         projected: whether the output is projected.
@@ -33,7 +33,7 @@ def describe(
         lengths: see `recurra.kernels.reference.run`.
         masks: see `recurra.kernels.reference.run`.
     """
-    device, recorded, grad = inputs.device.type, torch_state.recorded(), torch.is_grad_enabled()
+    device, traced, grad = inputs.device.type, torch_state.traced(), torch.is_grad_enabled()
     return Request(
         cell,
         device,
@@ -41,13 +41,13 @@ def describe(
         projected=projected,
         uncompiled=_uncompiled(cell) if backend in ("auto", "native") and device == "cpu" else "",
         recurrent_dropout=masks is not None and masks.recurrent is not None,
-        zoneout=masks is not None and masks.zone is not None,
+        zoneout=masks is not None and masks.zoneout is not None,
         transformed=torch_state.transformed(),
         forward_mode=torch_state.forward_mode(),
-        recorded=recorded,
+        traced=traced,
         compiled=torch.compiler.is_compiling() and grad,
-        # torch.jit.trace would record the question.
-        large=state is not None and lengths is None and not recorded and not grad and is_large(state),
+        # torch.jit.trace would trace the comparison of sizes.
+        large=state is not None and lengths is None and not traced and not grad and is_large(state),
     )
 
 
@@ -59,4 +59,8 @@ def is_large(state: Tensor) -> bool:
 def _uncompiled(cell: Cell) -> str:
     if torch_state.autocasts():
         return "autocast chooses the precision of torch's operations only"
-    return cell_keys.obstacle(cell_keys.key_of(cell)) if torch.compiler.is_compiling() else extension.obstacle(cell)
+    return (
+        cell_keys.unsupported_reason(cell_keys.key_of(cell))
+        if torch.compiler.is_compiling()
+        else extension.unsupported_reason(cell)
+    )

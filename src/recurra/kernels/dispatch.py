@@ -23,7 +23,7 @@ __all__ = ["intercepted", "is_intercepted", "run"]
 
 _log = logging.getLogger("recurra.kernels")
 _KERNELS = {"reference": reference.run, "aten": aten.run, "native": native.run}
-_said: set[str] = set()
+_logged: set[str] = set()
 _interceptors: dict[int, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {}
 
 
@@ -40,12 +40,12 @@ def run(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`.
 
-    With `recompute` only the states between segments of about sqrt(T) steps are kept for the backward pass, which runs
+    With `recompute` only the states between segments of about sqrt(T) steps are saved for the backward pass, which runs
     each segment again.
 
     Raises:
         ParameterError: for an unknown backend.
-        BackendError: where the backend asked for by name cannot serve.
+        BackendError: if the backend asked for by name cannot serve.
     """
     if _interceptors and not torch.compiler.is_compiling() and (kernel := _interceptors.get(get_ident())):
         return kernel(cell, without_padding(inputs, lengths), state, weights, lengths, reverse, masks)
@@ -60,7 +60,7 @@ def run(
     )
     choice = choose(backend, request)
     if choice.reason and not torch.compiler.is_compiling():
-        _say_once(f"running on the {choice.backend} kernel: {choice.reason}")
+        _log_once(f"running on the {choice.backend} kernel: {choice.reason}")
     kernel = _KERNELS[choice.backend]
     # Function transforms refuse the hooks that recomputing needs.
     transformed = request.transformed or request.forward_mode
@@ -71,7 +71,7 @@ def run(
     try:
         return kernel(cell, inputs, state, weights, lengths, reverse, masks)
     except (AttributeError, TypeError, RuntimeError) as error:
-        # What keeps the equations from being compiled is most often what is wrong in them.
+        # The error that keeps the equations from being compiled is most often the error in them.
         try:
             trace(cell)
         except CellError as wrong:
@@ -81,9 +81,9 @@ def run(
 
 @contextmanager
 def intercepted(kernel: Callable[..., tuple[Tensor, tuple[Tensor, ...]]]) -> Iterator[None]:
-    """Within it every sequence of this thread runs on `kernel`, whatever backend was asked for: so that it can be seen.
+    """Within it every sequence of this thread runs on `kernel`, whatever backend was asked for.
 
-    Code under torch.compile goes on as it was.
+    Code under torch.compile is not intercepted.
 
     Args:
         kernel: arguments and results as `recurra.kernels.reference.run`.
@@ -136,7 +136,7 @@ def _run_in_segments(
     return torch.cat(outputs[::-1] if reverse else outputs), state
 
 
-def _say_once(message: str) -> None:
-    if message not in _said:
-        _said.add(message)
+def _log_once(message: str) -> None:
+    if message not in _logged:
+        _logged.add(message)
         _log.warning(message)

@@ -15,7 +15,7 @@ _NONLINEARITIES = {"identity": lambda x: x, "tanh": torch.tanh, "sigmoid": torch
 
 
 def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x (T, B, ...) with zeros beyond the lengths (B,): no product reads what is there, nor gives it a gradient."""
+    """x (T, B, ...) with zeros beyond the lengths (B,): products neither read padding nor give it a gradient."""
     if lengths is None:
         return x
     padding = torch.arange(x.shape[0]).unsqueeze(1) >= lengths
@@ -23,23 +23,23 @@ def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def input_projection(cell: Cell, inputs: Tensor, weights: Weights) -> Tensor:
-    """W_ih x + b_ih, normalised where the cell asks for it: (..., G * H) from (..., I)."""
+    """W_ih x + b_ih, normalised if the cell asks for it: (..., G * H) from (..., I)."""
     if weights.norm_ih is None:
         return linear(inputs, weights.weight_ih, weights.bias_ih)
     return _normalised(cell, linear(inputs, weights.weight_ih), weights.norm_ih, weights.bias_ih)
 
 
-def recurrent_projection(cell: Cell, before: Tensor, weights: Weights, late: bool = False) -> Tensor | None:
-    """W_hh h + b_hh, normalised where the cell asks for it: (B, G * H) from (B, R); None without a recurrence.
+def recurrent_projection(cell: Cell, before: Tensor, weights: Weights, second_stage: bool = False) -> Tensor | None:
+    """W_hh h + b_hh, normalised if the cell asks for it: (B, G * H) from (B, R); None without a recurrence.
 
-    Of a cell with late gates these rows only, or with `late` theirs.
+    If the cell has second-stage gates, the result has the rows of the others only; with `second_stage`, theirs only.
     """
     weight, bias = weights.weight_hh, weights.bias_hh
     if weight is None:
         return None
-    if cell.late_gates:
-        first = weight.shape[0] // len(cell.gates) * (len(cell.gates) - len(cell.late_gates))
-        rows = slice(first, None) if late else slice(None, first)
+    if cell.second_stage_gates:
+        first = weight.shape[0] // len(cell.gates) * (len(cell.gates) - len(cell.second_stage_gates))
+        rows = slice(first, None) if second_stage else slice(None, first)
         return linear(before, weight[rows], None if bias is None else bias[rows])
     if cell.recurrence == "dense" and weights.norm_hh is None:
         return linear(before, weight, bias)
@@ -50,7 +50,7 @@ def recurrent_projection(cell: Cell, before: Tensor, weights: Weights, late: boo
 
 
 def output_projection(cell: Cell, output: Tensor, weights: Weights) -> Tensor:
-    """f(W_hr h + b_hr), (B, R) from (B, H); h itself where there is no such weight."""
+    """f(W_hr h + b_hr), (B, R) from (B, H); h itself without such a weight."""
     if weights.weight_hr is None:
         return output
     return _NONLINEARITIES[cell.output_nonlinearity or "identity"](linear(output, weights.weight_hr, weights.bias_hr))

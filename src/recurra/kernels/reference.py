@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.kernels.empty import run_empty
 from recurra.kernels.projections import (
     input_projection,
     output_projection,
@@ -33,23 +34,27 @@ def step(
     parameters = PerUnit(**dict(zip(cell.per_unit, () if weights.per_unit is None else weights.per_unit, strict=True)))
     inputs = cell.split(x)
     recurrent = recurrent_projection(cell, fed, weights)
-    if cell.late_gates:
+    if cell.second_stage_gates:
         assert recurrent is not None
-        late = len(cell.late_gates)
-        early = dict(zip(cell.gates[:-late], recurrent.chunk(len(cell.gates) - late, dim=-1), strict=True))
-        # The equations of the late gates see the output as the recurrent weights do.
+        second_stage = len(cell.second_stage_gates)
+        first_stage = dict(
+            zip(cell.gates[:-second_stage], recurrent.chunk(len(cell.gates) - second_stage, dim=-1), strict=True)
+        )
+        # The equations of the second-stage gates see the output as the recurrent weights do.
         seen = State(**{**vars(before), cell.state[0]: fed})
-        modulated = recurrent_projection(cell, cell.modulated(inputs, Gates(**early), seen, parameters), weights, True)
+        modulated = recurrent_projection(
+            cell, cell.modulated(inputs, Gates(**first_stage), seen, parameters), weights, True
+        )
         assert modulated is not None
         recurrent = torch.cat([recurrent, modulated], dim=-1)
     gates = Gates() if recurrent is None else cell.split(recurrent)
     after = cell.update(inputs, gates, before, parameters)
     new = tuple(getattr(after, part) for part in cell.state)
     new = (output_projection(cell, new[0], weights), *new[1:])
-    if masks is None or masks.zone is None:
+    if masks is None or masks.zoneout is None:
         return new
-    zones = (zone[t if zone.shape[0] > 1 else 0] for zone in masks.zone)
-    return tuple(a + zone * (b - a) for a, b, zone in zip(new, state, zones, strict=True))
+    zoneout = (mask[t if mask.shape[0] > 1 else 0] for mask in masks.zoneout)
+    return tuple(a + mask * (b - a) for a, b, mask in zip(new, state, zoneout, strict=True))
 
 
 def run(
@@ -89,7 +94,8 @@ def run(
             output = torch.where(valid[t], output, torch.zeros_like(output))
         state = after
         outputs.append(output)
+    if not outputs:
+        return run_empty(inputs, state, weights)
     if reverse:
         outputs.reverse()
-    stacked = torch.stack(outputs) if outputs else projected.new_empty(0, *state[0].shape)
-    return stacked, state
+    return torch.stack(outputs), state

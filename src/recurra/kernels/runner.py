@@ -1,4 +1,4 @@
-"""One layer in one direction, call after call: what stays the same is checked and found once."""
+"""One layer in one direction, call after call: what does not change is checked and prepared once."""
 
 from typing import Any, NamedTuple
 
@@ -17,23 +17,23 @@ from recurra.kernels.weights import Masks, Weights
 __all__ = ["Runner"]
 
 
-class _Found(NamedTuple):
-    """What was found for a key; no prepared call where the engine does not serve."""
+class _Cached(NamedTuple):
+    """The prepared call of a key, or None if the engine does not serve."""
 
     key: tuple[Any, ...]
     prepared: Prepared | None
 
 
 class Runner:
-    """Runs a layer in one direction as `run` does, and in inference remembers what it found.
+    """Runs a layer in one direction as `run` does, and caches its preparations in inference.
 
     A step of a stream takes the engine a few microseconds. To choose a kernel, check the weights and tell the engine
-    where they lie takes Python ten times as long, so it is done again only where one of them has changed its place,
-    shape or type.
+    where they lie takes Python ten times as long, so it is done again only if one of them has changed its
+    address, shape or type.
     """
 
     def __init__(self) -> None:
-        self._found: _Found | None = None
+        self._cached: _Cached | None = None
 
     def __reduce__(self) -> tuple[type["Runner"], tuple[()]]:
         # Addresses are of this process and of these weights: neither copied nor saved.
@@ -59,14 +59,14 @@ class Runner:
         return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
 
     def _prepared(self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> Prepared | None:
-        # Also which of them there are: a bias may become the other. Per-unit parameters are put together at each call.
-        places = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in weights[:-1]]
+        # The key tells which weights there are: one bias may become the other. Per-unit parameters are stacked anew.
+        layouts = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in weights[:-1]]
         per_unit = None if weights.per_unit is None else (weights.per_unit.shape, weights.per_unit.dtype)
-        key = backend, cell, reverse, inputs.shape[2], inputs.dtype, places, per_unit
-        found = self._found
-        if found is None or found.key != key:
-            found = self._found = _Found(key, _prepare(backend, cell, inputs, weights, reverse))
-        return found.prepared
+        key = backend, cell, reverse, inputs.shape[2], inputs.dtype, layouts, per_unit
+        cached = self._cached
+        if cached is None or cached.key != key:
+            cached = self._cached = _Cached(key, _prepare(backend, cell, inputs, weights, reverse))
+        return cached.prepared
 
 
 def _tensors(weights: Weights) -> list[Tensor]:
@@ -77,8 +77,8 @@ def _is_plain(inputs: Tensor, weights: Weights) -> bool:
     """Whether it is inference over some steps, outside of tracing and of transforms."""
     watched = (
         torch.is_grad_enabled()
-        or torch_state.are_needed(inputs, *_tensors(weights))
-        or torch_state.recorded()
+        or torch_state.operators_are_needed(inputs, *_tensors(weights))
+        or torch_state.traced()
         or torch_state.forward_mode()
         or torch_state.autocasts()
         or dispatch.is_intercepted()
@@ -87,7 +87,7 @@ def _is_plain(inputs: Tensor, weights: Weights) -> bool:
 
 
 def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> Prepared | None:
-    """The prepared call, or None: the general way is to be taken, which also has the errors."""
+    """The prepared call. None: `dispatch.run` is to be called, which also raises the errors."""
     if inputs.device.type != "cpu":
         return None
     plain = all(w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu for w in _tensors(weights))

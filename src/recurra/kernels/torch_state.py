@@ -12,13 +12,13 @@ from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor, mayb
 from torch.nn import Parameter
 
 __all__ = [
-    "are_needed",
     "autocasts",
     "constant",
     "forward_mode",
-    "graph_is_kept",
-    "recorded",
+    "graph_is_retained",
+    "operators_are_needed",
     "requires_grad",
+    "traced",
     "transformed",
 ]
 
@@ -44,25 +44,25 @@ def forward_mode() -> bool:
     return torch.autograd.forward_ad._current_level >= 0
 
 
-def graph_is_kept() -> bool:
+def graph_is_retained() -> bool:
     """Whether another backward pass may follow the one under way. torch has no public question for it; its own compiled
     functions ask this one."""
     return _get_current_graph_task_keep_graph()
 
 
 @constant
-def recorded() -> bool:
-    """Whether what runs is written down for others to run, by torch.jit.trace or as ONNX: torch's operations only."""
+def traced() -> bool:
+    """Whether torch.jit.trace or an export to ONNX traces what runs: they take torch's operations only."""
     if torch.compiler.is_compiling():
         return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
     return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
 
 
-def are_needed(*tensors: Tensor) -> bool:
+def operators_are_needed(*tensors: Tensor) -> bool:
     """Whether torch is tracing or under a transform, and so can see only what runs as an operator."""
     if torch.compiler.is_compiling() or transformed() or _len_torch_dispatch_stack() > 0:
         return True
-    return not _PLAIN.issuperset(map(type, tensors))  # fake tensors, say
+    return not _PLAIN.issuperset(map(type, tensors))  # for example fake tensors
 
 
 def autocasts() -> bool:
@@ -71,9 +71,9 @@ def autocasts() -> bool:
 
 
 def requires_grad(tensor: Tensor) -> bool:
-    """Whether a graph is recorded of it, on whatever level of the transforms under way."""
+    """Whether autograd tracks the tensor, on any level of the transforms under way."""
     if tensor.requires_grad or not transformed():
         return tensor.requires_grad
     if torch.compiler.is_compiling():
-        return True  # which costs memory where it is not true
+        return True  # otherwise this costs memory only
     return is_functorch_wrapped_tensor(tensor) and requires_grad(get_unwrapped(tensor))

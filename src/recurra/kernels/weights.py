@@ -1,4 +1,4 @@
-"""What a kernel is given to run one layer in one direction."""
+"""The weights and masks with which a kernel runs one layer in one direction."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,8 +11,8 @@ __all__ = ["Masks", "Weights"]
 class Weights(NamedTuple):
     """The weights of one layer in one direction, in torch's layout.
 
-    R is the size of the output, `proj_size` or H. K is what a unit reads of it: R, or H / N where the recurrence is
-    block-diagonal with N heads (unit j of head n then reads units n K to (n + 1) K), or 1 where it is diagonal.
+    R is the size of the output, `proj_size` or H. K is the number of units of it that a unit reads: R, or H / N if the
+    recurrence is block-diagonal with N heads (unit j of head n reads units n K to (n + 1) K), or 1 if it is diagonal.
 
     Attributes:
         weight_ih: (G * H, I).
@@ -39,20 +39,20 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class Masks:
-    """Random masks of one layer in one direction, drawn outside the kernels so that all share them.
+    """Random masks of one layer in one direction, sampled outside the kernels: all kernels use the same.
 
     Attributes:
         recurrent: (B, R), what multiplies the output before the recurrent weights read it, the same at every step
             (Gal and Ghahramani 2016), or None.
-        zone: by part of the state, (T, B, H), or (1, 1, H) for the same at all steps: the share of the part that stays
-            as it was (zoneout, Krueger et al. 2017), or None.
+        zoneout: by part of the state, (T, B, H), or (1, 1, H) for the same at all steps: the fraction of the old value
+            that is kept (zoneout, Krueger et al. 2017), or None.
     """
 
     recurrent: Tensor | None = None
-    zone: tuple[Tensor, ...] | None = None
+    zoneout: tuple[Tensor, ...] | None = None
 
     def between(self, start: int, end: int) -> "Masks":
         """The masks of the steps from `start` to before `end`."""
-        if self.zone is None:
+        if self.zoneout is None:
             return self
-        return Masks(self.recurrent, tuple(zone[start:end] if zone.shape[0] > 1 else zone for zone in self.zone))
+        return Masks(self.recurrent, tuple(mask[start:end] if mask.shape[0] > 1 else mask for mask in self.zoneout))

@@ -3,6 +3,7 @@
 from recurra.layers.accelerate import Acceleration, accelerate, restore
 from recurra.layers.dropout import VariationalDropout
 from recurra.layers.initialization import initialize
+from recurra.layers.keras_weights import from_keras
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.standard import GRU, LSTM, RNN
 from recurra.layers.step import GRUCell, LSTMCell, RecurrentCell, RNNCell
@@ -19,6 +20,7 @@ __all__ = [
     "RecurrentCell",
     "VariationalDropout",
     "accelerate",
+    "from_keras",
     "initialize",
     "restore",
 ]

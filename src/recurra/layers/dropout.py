@@ -1,5 +1,7 @@
 """Dropout that is the same at every step of a sequence."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
@@ -8,21 +10,36 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra.errors import ShapeError
 from recurra.shapes import check_probability
 
-__all__ = ["VariationalDropout", "variational_dropout"]
+__all__ = ["VariationalDropout", "variational_dropout", "zoneout_masks"]
 
 
 def variational_dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """x (T, ...) with dropout, the same mask at every step; as it is when not training."""
+    """x (T, ...) with dropout, the same mask at every step; unchanged when not training."""
     if not p or not training:
         return x
     return x * dropout(torch.ones_like(x[:1]), p)
+
+
+def zoneout_masks(x: Tensor, sizes: Sequence[int], zoneout: Sequence[float], training: bool) -> tuple[Tensor, ...]:
+    """The zoneout masks of each part of the state, as `recurra.kernels.Masks` takes them.
+
+    Args:
+        x: (T, B, ...).
+        sizes: the features of each part of the state.
+        zoneout: the probability for each part.
+        training: whether to sample; otherwise the masks are the expectation.
+    """
+    parts = list(zip(sizes, zoneout, strict=True))
+    if training:
+        return tuple(torch.bernoulli(x.new_full((*x.shape[:2], size), p)) for size, p in parts)
+    return tuple(x.new_full((1, 1, 1), p).expand(1, 1, size) for size, p in parts)
 
 
 class VariationalDropout(nn.Module):
     """Dropout with one mask a sequence (Gal and Ghahramani 2016): a feature is dropped at all its steps or at none.
 
     For the input or output of a recurrent layer; between the layers of one, `Recurrent(variational=True)` does it.
-    What is kept is scaled by 1 / (1 - p). When not training it does nothing.
+    Features that are not dropped are scaled by 1 / (1 - p). When not training it does nothing.
 
     Args:
         p: the probability that a feature of a sequence is dropped, 0 to 1.
@@ -48,7 +65,7 @@ class VariationalDropout(nn.Module):
             input: (T, B, ...), or (B, T, ...) with `batch_first`, or (T, F) for one sequence, or packed.
 
         Returns:
-            What is left, in the layout of the input.
+            The input with features dropped, in the same layout.
 
         Raises:
             ShapeError: for fewer than 2 dimensions.

@@ -1,4 +1,4 @@
-"""First values of recurrent layers that help them learn over long times, and a record of what was drawn."""
+"""First values of recurrent layers that help them learn over long times, and a record of how each was set."""
 
 import re
 from collections.abc import Iterator
@@ -32,37 +32,37 @@ _FILL: dict[str, Any] = {
 def initialize(
     module: nn.Module,
     recurrent: str = "orthogonal",
-    input: str = "xavier_uniform",  # noqa: A002 (as of forward)
+    input: str = "xavier_uniform",  # noqa: A002 (the name in forward)
     forget_bias: float = 1.0,
     chrono: int | None = None,
 ) -> dict[str, str]:
-    """Draw the parameters of all recurrent layers in a module anew, from torch's generator.
+    """Sample the parameters of all recurrent layers in a module again, from torch's generator.
 
-    These are the layers and single steps of Recurra and of torch.nn; other modules are left alone. Biases are zero, but
-    for the gates that set how much of the state stays (`keeps` of the cell): theirs is `forget_bias`, or with
-    `chrono` such that units remember for different times. It is in `bias_ih`, to which `bias_hh` adds zero.
+    These are the layers and single steps of Recurra and of torch.nn; other modules are left alone. Biases are zero,
+    except those of the gates that set how much of the state stays (`keeps` of the cell): these are `forget_bias`, or
+    with `chrono` such that units remember for different times. They are in `bias_ih`, to which `bias_hh` adds zero.
 
-    Per-unit parameters, and recurrent weights whose first values the cell gives (IndRNN), are drawn as when a layer is
-    made; scales of layer normalisation are 1.
+    Per-unit parameters, and recurrent weights whose first values the cell gives (IndRNN), are sampled as in a new
+    layer; scales of layer normalisation are 1.
 
     Args:
-        module: what holds the layers, or a layer; changed in place.
+        module: a module that holds layers, or a layer; changed in place.
         recurrent: of the recurrent weights, for each gate by itself, and each head: "orthogonal" (Saxe et al. 2014),
-            "identity" (Le et al. 2015, for an Elman network of relu) or "uniform" in +-1/sqrt(H), as a layer draws them
-            when it is made. Weights that let each unit read itself only are "uniform" where the cell does not say.
+            "identity" (Le et al. 2015, for an Elman network of relu) or "uniform" in +-1/sqrt(H), as in a new
+            layer. Weights of a diagonal recurrence are "uniform" unless the cell gives their first values.
         input: of the input weights, for each gate by itself, and of the projection of an output: "xavier_uniform",
             "xavier_normal" (Glorot and Bengio 2010), "orthogonal" or "uniform".
         forget_bias: of the forget gate (Gers et al. 2000, Jozefowicz et al. 2015) or the gate in its place, with the
-            opposite sign where the gate replaces the state, as minGRU's z does.
+            opposite sign if the gate replaces the state, as minGRU's z does.
         chrono: T, the longest time to remember, in steps, at least 3; instead of `forget_bias` (Tallec and Ollivier
             2018): log u, u uniform in 1 to T - 1 for each unit, and -log u for an input gate (`admits` of the cell).
 
     Returns:
-        What was done with each parameter, by its name in the module: "orthogonal per gate", "zero, forget gate f: 1.0".
+        How each parameter was set, by its name in the module: "orthogonal per gate", "zero, forget gate f: 1.0".
 
     Raises:
-        ParameterError: for an argument out of its range; where the module holds no recurrent layer, or a parametrized
-            one; for `chrono` where no layer has a bias that it could set. Nothing is drawn then.
+        ParameterError: for an argument out of its range; if the module holds no recurrent layer, or a parametrized
+            one; for `chrono` if no layer has a bias that it could set. Nothing is changed then.
     """
     if recurrent not in _RECURRENT:
         raise ParameterError("recurrent", f"one of {', '.join(_RECURRENT)}", recurrent)
@@ -85,15 +85,15 @@ def initialize(
 def _layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
     if not isinstance(module, nn.Module):
         raise ParameterError("module", "a torch.nn.Module", module)
-    found = False
+    any_layer = False
     for name, layer in module.named_modules():
         if isinstance(layer, _LAYERS):
             if is_parametrized(layer):
                 hint = "Initialize first, parametrize then."
                 raise ParameterError("module", "layers that are not parametrized", name or type(layer), hint)
-            found = True
+            any_layer = True
             yield name, layer
-    if not found:
+    if not any_layer:
         raise ParameterError("module", "a module with recurrent layers", type(module))
 
 
@@ -113,7 +113,7 @@ def _takes_chrono(layer: Any, cell: Cell) -> bool:
 def _initialize_layer(
     layer: Any, recurrent: str, inputs: str, forget_bias: float, chrono: int | None
 ) -> Iterator[tuple[str, str]]:
-    """Draw the parameters of one layer; their names and what was done with each."""
+    """Sample the parameters of one layer; yields their names and how each was set."""
     cell, hidden_size = _cell_of(layer), layer.hidden_size
     known = parameter_shapes(cell, layer.input_size, hidden_size, True, getattr(layer, "proj_size", 0))
     biases: dict[str, dict[str, Tensor]] = {}  # by layer of the stack and direction
@@ -136,7 +136,7 @@ def _biases(cell: Cell, hidden_size: int, forget_bias: float, chrono: int | None
     if chrono is None:
         bias = torch.full((hidden_size,), forget_bias, dtype=dtype, device=like.device)
         return {gate: sign * bias for gate, sign in cell.keeps.items()}
-    # One draw for all gates: the time of a unit is the same in each.
+    # One sample for all gates: the time of a unit is the same in each.
     bias = (1 + (chrono - 2) * torch.rand(hidden_size, dtype=dtype, device=like.device)).log()
     return {gate: sign * bias for gate, sign in cell.keeps.items()} | dict.fromkeys(cell.admits, -bias)
 
@@ -145,20 +145,20 @@ def _fill_bias(
     cell: Cell, name: str, parameter: Tensor, biases: dict[str, Tensor], forget_bias: float, chrono: int | None
 ) -> str:
     """Fill `bias_ih` (G * H,), or a parameter that is the bias of one gate."""
-    said = []
+    steps: list[str] = []
     rows = {name: parameter}
     if name == "bias_ih":
         nn.init.zeros_(parameter)
         rows = dict(zip(cell.gates, parameter.chunk(len(cell.gates)), strict=True))
-        said.append("zero")
+        steps.append("zero")
     gates = [gate for gate in biases if gate in rows]
     for gate in gates:
         rows[gate].copy_(biases[gate])
     if chrono is None:
-        said += [f"forget gate {gate}: {cell.keeps[gate] * forget_bias}" for gate in gates]
+        steps += [f"forget gate {gate}: {cell.keeps[gate] * forget_bias}" for gate in gates]
     elif gates:
-        said.append(f"chrono in {', '.join(gates)}, up to {chrono} steps")
-    return ", ".join(said)
+        steps.append(f"chrono in {', '.join(gates)}, up to {chrono} steps")
+    return ", ".join(steps)
 
 
 def _fill(cell: Cell, name: str, parameter: Tensor, hidden_size: int, scheme: str) -> str:
@@ -166,11 +166,11 @@ def _fill(cell: Cell, name: str, parameter: Tensor, hidden_size: int, scheme: st
     if name in ("bias_hh", "bias_hr"):
         nn.init.zeros_(parameter)
         return "zero"
-    given = name in cell.initial or name in ("norm_ih", "norm_hh")
-    reads_itself_only = name == "weight_hh" and cell.recurrence == "diagonal"
-    if given or name in cell.per_unit or reads_itself_only or scheme == "uniform":
+    fixed = name in cell.initial or name in ("norm_ih", "norm_hh")
+    is_diagonal = name == "weight_hh" and cell.recurrence == "diagonal"
+    if fixed or name in cell.per_unit or is_diagonal or scheme == "uniform":
         first_values(cell, name, parameter, hidden_size)
-        return "as the cell says" if name in cell.initial else "one" if given else "uniform"
+        return "as the cell says" if name in cell.initial else "one" if fixed else "uniform"
     heads = cell.heads if name == "weight_hh" else 1
     blocks = 1 if name == "weight_hr" else len(cell.gates) * heads
     for block in parameter.chunk(blocks):

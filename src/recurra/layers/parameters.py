@@ -12,6 +12,7 @@ from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen import trace
 from recurra.errors import CellError, InPlaceError, ParameterError
 from recurra.kernels import BACKENDS, Weights
+from recurra.layers.torch_words import check_size
 from recurra.shapes import check_positive, check_probability
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
 
 
 def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) -> None:
-    """Refuse a cell that cannot be told from another or that changes its arguments, and sizes that do not fit it.
+    """Refuse a cell whose options are not fields or that changes its arguments, and sizes that do not fit it.
 
     Raises:
         ParameterError: naming the parameter.
@@ -39,20 +40,23 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
         raise ParameterError(f"{type(cell).__name__}.{min(others)}", expected, vars(cell)[min(others)])
     try:
         trace(cell)
+        compiled = True
     except InPlaceError:
         raise
     except CellError:
-        pass  # runs on the reference kernel, which says so
-    check_positive("input_size", input_size)
-    check_positive("hidden_size", hidden_size)
+        compiled = False  # it runs on the reference kernel, and a warning is logged
+    check_size("input_size", input_size)
+    check_size("hidden_size", hidden_size)
     check_positive("proj_size", proj_size, at_least=0)
     if hidden_size % cell.heads:
         raise ParameterError("hidden_size", f"a multiple of the cell's {cell.heads} heads", hidden_size)
+    if not compiled:  # compiled equations work by unit: each part of their state has H
+        _check_widths(cell, hidden_size)
     if not proj_size and cell.output_nonlinearity is None:
         return
     if cell.output_nonlinearity is None and proj_size >= hidden_size:
         raise ParameterError("proj_size", f"less than hidden_size = {hidden_size}", proj_size)
-    if cell.recurrence not in ("dense", "none") or cell.late_gates:
+    if cell.recurrence not in ("dense", "none") or cell.second_stage_gates:
         reason = f"as the recurrent weights of {cell!r} read its units"
     elif _reads_output(cell):
         reason = f"as {cell!r} mixes its last output with its gates"
@@ -77,14 +81,14 @@ def check_zoneout(cell: Cell, zoneout: float | tuple[float, ...]) -> tuple[float
     """The probability for each part of the state.
 
     Raises:
-        ParameterError: for what is neither one probability nor one for each part.
+        ParameterError: if `zoneout` is neither one probability nor one for each part.
     """
-    shares = tuple(zoneout) if isinstance(zoneout, tuple | list) else (zoneout,) * len(cell.state)
-    if len(shares) != len(cell.state):
+    probabilities = tuple(zoneout) if isinstance(zoneout, tuple | list) else (zoneout,) * len(cell.state)
+    if len(probabilities) != len(cell.state):
         raise ParameterError("zoneout", f"one number, or one for each of {', '.join(cell.state)}", zoneout)
-    for share in shares:
-        check_probability("zoneout", share)
-    return tuple(map(float, shares))
+    for probability in probabilities:
+        check_probability("zoneout", probability)
+    return tuple(map(float, probabilities))
 
 
 def parameter_shapes(
@@ -111,16 +115,16 @@ def parameter_shapes(
 
 
 def parameters_by_name(module: nn.Module, names: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The parameters, each by what `Weights` calls it, from pairs of that name and the module's.
+    """The parameters, by their names in `Weights`, from pairs of that name and the module's name.
 
-    Straight from where torch keeps them, as this runs at every step of a stream; what replaces one is an attribute.
+    They are read from torch's own dict, as this runs at every step of a stream. What replaces one is an attribute.
     """
     own = module._parameters
     return {name: own[full] if full in own else getattr(module, full) for name, full in names}
 
 
 def as_weights(cell: Cell, parameters: dict[str, Any]) -> Weights:
-    """Of the parameters by name, which are taken out: those of the units together, (P, H)."""
+    """The weights from the parameters by name; per-unit parameters are removed and stacked, (P, H)."""
     if not cell.per_unit:
         return Weights(**parameters)
     hidden = parameters["weight_ih"].shape[0] // len(cell.gates)
@@ -130,7 +134,7 @@ def as_weights(cell: Cell, parameters: dict[str, Any]) -> Weights:
 
 @torch.no_grad()
 def first_values(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> None:
-    """Draw a parameter anew: uniform in +-1/sqrt(H), as torch does, but for scales (1) and what the cell says."""
+    """Sample a parameter: uniform in +-1/sqrt(H), as in torch, except scales (1) and what the cell initialises."""
     if name in ("norm_ih", "norm_hh"):
         nn.init.ones_(parameter)
     elif name in cell.initial:
@@ -140,13 +144,37 @@ def first_values(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> 
         nn.init.uniform_(parameter, -bound, bound)
 
 
+def _check_widths(cell: Cell, hidden_size: int) -> None:
+    """Refuse equations that give a part of the state another width than the state before has.
+
+    Equations that fail on zeros say what is wrong when the cell runs.
+
+    Raises:
+        CellError: naming the part.
+    """
+    zeros = torch.zeros(1, hidden_size)
+    gates, state = Gates(**dict.fromkeys(cell.gates, zeros)), State(**dict.fromkeys(cell.state, zeros))
+    try:
+        after = cell.update(gates, gates, state, PerUnit(**dict.fromkeys(cell.per_unit, zeros)))
+        parts = {name: getattr(after, name) for name in cell.state}
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return
+    for name, part in parts.items():
+        if isinstance(part, Tensor) and part.shape != zeros.shape:
+            raise CellError(
+                f"{type(cell).__name__}.update: the part {name!r} of the state has the shape {tuple(part.shape)} after "
+                f"a step of one sequence, and (1, H) = {tuple(zeros.shape)} before it. Every part of a state has one "
+                "number for each of the H units. Split wider memory into several parts of the state, each of H units."
+            )
+
+
 def _reads_output(cell: Cell) -> bool:
     """Whether the equations read the output of the step before, other than through the recurrent weights."""
-    number = torch.zeros(1, 1)
-    gates = Gates(**dict.fromkeys(cell.gates, number))
-    without_output = State(**dict.fromkeys(cell.state[1:], number))
+    zero = torch.zeros(1, 1)
+    gates = Gates(**dict.fromkeys(cell.gates, zero))
+    without_output = State(**dict.fromkeys(cell.state[1:], zero))
     try:
-        cell.update(gates, gates, without_output, PerUnit(**dict.fromkeys(cell.per_unit, number)))
+        cell.update(gates, gates, without_output, PerUnit(**dict.fromkeys(cell.per_unit, zero)))
     except AttributeError as error:
         if error.obj is not without_output or error.name != cell.state[0]:
             raise

@@ -13,7 +13,7 @@ from recurra import kernels
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
 from recurra.kernels import Masks, Weights
-from recurra.layers.dropout import variational_dropout
+from recurra.layers.dropout import variational_dropout, zoneout_masks
 from recurra.layers.parameters import (
     as_weights,
     check_backend,
@@ -25,12 +25,14 @@ from recurra.layers.parameters import (
 )
 from recurra.layers.precision import in_dtype_of
 from recurra.layers.resets import check_resets, run_pieces
-from recurra.shapes import check_lengths, check_positive, check_probability, check_shape
+from recurra.layers.scripting import NotScripted
+from recurra.layers.torch_words import check_flag, check_size, hidden_of_layer
+from recurra.shapes import check_lengths, check_probability, check_shape
 
 __all__ = ["Recurrent"]
 
 
-class Recurrent(nn.Module):
+class Recurrent(NotScripted, nn.Module):
     """A stack of recurrent layers over any cell, with the interface of torch.nn.LSTM.
 
     Args:
@@ -43,24 +45,24 @@ class Recurrent(nn.Module):
         dropout: probability, on the output of each layer but the last, while training.
         bidirectional: whether each layer also runs backward in time; D is then 2, else 1.
         proj_size: R, size of the projected output (Sak et al. 2014), less than H, for a cell such as the LSTM,
-            whose equations read the last output through the recurrent weights only; 0 for none. Of a cell that
-            always projects (Jordan) any size, H where 0.
+            whose equations read the last output through the recurrent weights only; 0: no projection. A cell that
+            always projects (Jordan) takes any size; 0: H.
         device: of the parameters.
         dtype: of the parameters.
         recurrent_dropout: probability, while training, on what the recurrent weights read, the same mask at every
             step of a sequence (variational dropout, Gal and Ghahramani 2016).
-        zoneout: probability that a unit's state stays as it was for a step (Krueger et al. 2017), one for all parts
+        zoneout: probability that a unit keeps its state for a step (Krueger et al. 2017), one for all parts
             of the state or one for each; when not training, its expectation.
         weight_dropout: probability, while training, on the recurrent weights themselves (DropConnect, Wan et al. 2013;
             of recurrent weights Merity et al. 2018): one mask for all steps and sequences of a call. The parameters
-            stay what they are.
+            do not change.
         variational: whether the mask of `dropout` is the same at every step of a sequence (Gal and Ghahramani 2016).
         recompute: whether the backward pass computes the sequence again, in segments of about sqrt(T) steps, and
             holds about sqrt(T) instead of T steps in memory (Chen et al. 2016).
         backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten", "native".
 
     The parameters carry torch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,
-    `weight_hr_l0`, with `_reverse` for the second direction) and are drawn as torch draws them, uniform in
+    `weight_hr_l0`, with `_reverse` for the second direction) and are sampled as in torch, uniform in
     +-1/sqrt(H) and in the same order; a cell's other parameters follow: scales of layer normalisation (`norm_ih_l0`,
     `norm_hh_l0`), and its per-unit parameters under their own names.
 
@@ -93,12 +95,14 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
-        check_positive("num_layers", num_layers)
+        check_size("num_layers", num_layers)
+        check_flag("bias", bias)
+        check_flag("batch_first", batch_first)
         check_probability("dropout", dropout)
-        for name, share in (("recurrent_dropout", recurrent_dropout), ("weight_dropout", weight_dropout)):
-            check_probability(name, share)
-            if share and cell.recurrence == "none":
-                raise ParameterError(name, f"0, as {cell!r} has no recurrent weights", share)
+        for name, probability in (("recurrent_dropout", recurrent_dropout), ("weight_dropout", weight_dropout)):
+            check_probability(name, probability)
+            if probability and cell.recurrence == "none":
+                raise ParameterError(name, f"0, as {cell!r} has no recurrent weights", probability)
         check_backend(backend)
         kernels.register(cell)
         self.cell = cell
@@ -116,7 +120,7 @@ class Recurrent(nn.Module):
         self.variational = variational
         self.recompute = recompute
         self.backend = backend
-        # The names of the parameters, put together once and not at every step of a stream.
+        # The names of the parameters, joined once and not at every step of a stream.
         self._names = {
             (layer, reverse): [(name, _parameter_name(name, layer, reverse)) for name in self._shapes(layer)]
             for layer, reverse in self._layers()
@@ -127,18 +131,23 @@ class Recurrent(nn.Module):
         self.reset_parameters()
 
     @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """The parameters of each layer and direction, in the order of torch.nn.LSTM.all_weights."""
+        return [[getattr(self, full) for _, full in names] for names in self._names.values()]
+
+    @property
     def output_size(self) -> int:
         """Features of the output: D * (proj_size or H)."""
         return (2 if self.bidirectional else 1) * (self.proj_size or self.hidden_size)
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, as torch.nn.LSTM does: uniform in +-1/sqrt(H), but for what the cell says."""
+        """Sample every parameter again, as in torch.nn.LSTM: uniform in +-1/sqrt(H), unless the cell initialises it."""
         for names in self._names.values():
             for name, full in names:
                 first_values(self.cell, name, getattr(self, full), self.hidden_size)
 
     def flatten_parameters(self) -> None:
-        """Nothing to do: kept so that code written for torch.nn.LSTM runs unchanged."""
+        """Do nothing: code written for torch.nn.LSTM may call it."""
 
     def extra_repr(self) -> str:
         shown = [f"{self.cell!r}, {self.input_size}, {self.hidden_size}"]
@@ -175,28 +184,28 @@ class Recurrent(nn.Module):
         Args:
             input: (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence, or packed.
             hx: the initial state, (D * L, B, H) or without B for one sequence; a tuple of these for a cell
-                whose state has several parts, the first of size `proj_size` where there is one. If None,
+                whose state has several parts, the first of size `proj_size` if that is not 0. If None,
                 zeros.
             lengths: true lengths (B,), 0 to T, for padded input. Padding is never read; the output there is
                 zero, the reverse direction starts at each sequence's own last step, and the final state is
                 the state at the true end.
-            resets: bool (T, B), or (B, T) with `batch_first`, or (T,) for one sequence. Where true, a boundary
-                is before the step: the state starts anew from zeros, and neither values nor gradients cross.
-                The reverse direction starts anew on the other side, at the step before. Each direction takes
-                `hx` where it enters a sequence and gives its final state where it leaves it; so a boundary
-                before the first step discards the `hx` of the forward direction. Boundaries in padding
-                are none. The pieces between boundaries are sequences of their own to dropout and zoneout.
-                torch.compile breaks its graph here, as where the boundaries are is in the values.
+            resets: bool (T, B), or (B, T) with `batch_first`, or (T,) for one sequence. True is a boundary
+                before the step: the state starts again from zeros, and neither values nor gradients cross.
+                The reverse direction starts again on the other side, at the step before. Each direction takes
+                `hx` where it enters a sequence and returns its final state where it leaves it. A boundary
+                before the first step therefore discards the `hx` of the forward direction. Boundaries in
+                padding have no effect. The pieces between boundaries are sequences of their own to dropout and
+                zoneout. torch.compile breaks its graph here, because the boundaries depend on values.
 
         Returns:
             The output (T, B, output_size), in the input's layout (packed for packed input), and the final
             state, in the form of `hx`.
 
         Raises:
-            ShapeError: where a shape, dtype or length does not fit.
-            ParameterError: for `lengths` with input that has none to give, packed or one sequence, and for
-                `resets` with packed input.
-            BackendError: where the backend asked for by name cannot serve.
+            ShapeError: if a shape, dtype or length does not fit.
+            ParameterError: for `lengths` with packed input or with one sequence, and for `resets` with packed
+                input.
+            BackendError: if the backend asked for by name cannot serve.
         """
         if isinstance(input, PackedSequence):
             if lengths is not None:
@@ -212,7 +221,8 @@ class Recurrent(nn.Module):
             output, final = self._run(input.unsqueeze(1), hx, None, resets, batched=False)
             return output.squeeze(1), self._pack_state([part.squeeze(1) for part in final])
         if input.dim() != 3:
-            raise ShapeError("input", "2 or 3 dimensions", f"{input.dim()}")
+            words = f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D instead"
+            raise ShapeError("input", "2 or 3 dimensions", f"{input.dim()}", words)
         x = input.transpose(0, 1) if self.batch_first else input
         steps, batch = x.shape[:2]
         if resets is not None:
@@ -235,9 +245,10 @@ class Recurrent(nn.Module):
     def _run(
         self, x: Tensor, hx: Any, lengths: Tensor | None, resets: Tensor | None = None, batched: bool = True
     ) -> tuple[Tensor, list[Tensor]]:
-        """Check x (T, B, I) and hx, and run; the final state by part (D * L, B, H)."""
+        """Check x (T, B, I) and hx, and run; returns the output and the final state by part (D * L, B, H)."""
         if x.shape[2] != self.input_size:
-            raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}")
+            words = f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[2]}"
+            raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}", words)
         x = in_dtype_of("input", x, self.weight_ih_l0)
         state = self._initial_state(x, x.shape[1], hx, batched)
         # One mask of weight_dropout a call, however many runs its pieces take.
@@ -292,7 +303,8 @@ class Recurrent(nn.Module):
             expected = (count, batch, size) if batched else (count, size)
             if part.shape != expected or part.dtype != dtype:
                 name = f"hx ({self.cell.state[k]})"
-                check_shape(name, part, expected, "(D * L, B, H)" if batched else "(D * L, H)")
+                letters, words = "(D * L, B, H)" if batched else "(D * L, H)", hidden_of_layer(part, expected, batched)
+                check_shape(name, part, expected, letters, words)
                 parts[k] = in_dtype_of(name, part, self.weight_ih_l0)
         return parts if batched else [part.unsqueeze(1) for part in parts]
 
@@ -312,32 +324,24 @@ class Recurrent(nn.Module):
             self.register_parameter(_parameter_name(name, layer, reverse), parameter)
 
     def _weights(self, names: list[tuple[str, str]]) -> Weights:
-        found = parameters_by_name(self, names)
+        parameters = parameters_by_name(self, names)
         if self.weight_dropout:
-            found["weight_hh"] = nn.functional.dropout(found["weight_hh"], self.weight_dropout, self.training)
-        return as_weights(self.cell, found)
+            parameters["weight_hh"] = nn.functional.dropout(parameters["weight_hh"], self.weight_dropout, self.training)
+        return as_weights(self.cell, parameters)
 
     def _masks(self, x: Tensor) -> Masks | None:
-        """Masks of one layer in one direction for x (T, B, ...), drawn anew while training."""
+        """Masks of one layer in one direction for x (T, B, ...), sampled at each call while training."""
         if not self.recurrent_dropout and not any(self.zoneout):
             return None
-        steps, batch = x.shape[:2]
-        recurrent = zone = None
+        batch = x.shape[1]
+        recurrent = zoneout = None
         if self.recurrent_dropout and self.training:
             ones = x.new_ones(batch, self.proj_size or self.hidden_size)
             recurrent = nn.functional.dropout(ones, self.recurrent_dropout)
         if any(self.zoneout):
             sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(self.zoneout) - 1)
-            if self.training:
-                zone = tuple(
-                    torch.bernoulli(x.new_full((steps, batch, size), share))
-                    for size, share in zip(sizes, self.zoneout, strict=True)
-                )
-            else:
-                zone = tuple(
-                    x.new_full((1, 1, 1), share).expand(1, 1, s) for s, share in zip(sizes, self.zoneout, strict=True)
-                )
-        return None if recurrent is None and zone is None else Masks(recurrent, zone)
+            zoneout = zoneout_masks(x, sizes, self.zoneout, self.training)
+        return None if recurrent is None and zoneout is None else Masks(recurrent, zoneout)
 
 
 def _parameter_name(name: str, layer: int, reverse: bool) -> str:

@@ -1,4 +1,4 @@
-"""Boundaries inside a sequence, where the state starts anew: lanes cut into pieces that run as one ragged batch."""
+"""Boundaries inside a sequence, at which the state starts again: lanes are cut into pieces, run as a ragged batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from recurra.shapes import check_shape
 
 __all__ = ["check_resets", "run_pieces"]
 
-_PADDING = 4  # pieces run together while what is laid out is at most so many times what is real
+_PADDING = 4  # pieces run together while all steps are at most so many times the valid ones
 
 
 def check_resets(resets: Tensor, expected: Sequence[int], letters: str) -> Tensor:
-    """The resets as they are, refused where they are not booleans of the expected shape.
+    """The resets, refused if they are not booleans of the expected shape.
 
     Raises:
         ShapeError: naming the shape expected in letters and numbers.
     """
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
-        found = resets.dtype if isinstance(resets, Tensor) else type(resets).__name__
-        raise ShapeError("resets", "a tensor of torch.bool", found)
+        actual = resets.dtype if isinstance(resets, Tensor) else type(resets).__name__
+        raise ShapeError("resets", "a tensor of torch.bool", actual)
     check_shape("resets", resets, expected, letters)
     return resets
 
@@ -35,43 +35,43 @@ def run_pieces(
     resets: Tensor,
     directions: int,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Run a stack of layers over sequences whose state starts anew at boundaries.
+    """Run a stack of layers over sequences whose state starts again at boundaries.
 
     Args:
-        run: the stack: from x (T, B, I), the state by part (D * L, B, H) and lengths (B,), or None where all are T, to
+        run: the stack: from x (T, B, I), the state by part (D * L, B, H) and lengths (B,), or None if all are T, to
             the output (T, B, R) and the final state by part.
         x: (T, B, I).
         state: the initial state by part (D * L, B, H).
         lengths: (B,) int64 on the CPU. If None, all are T.
-        resets: (T, B) bool, true where a boundary is before the step.
+        resets: (T, B) bool, true: a boundary is before the step.
         directions: D.
 
     Returns:
-        As of `run`.
+        The results of `run`.
     """
     steps, batch = resets.shape
     pieces = _cut(resets.cpu(), lengths)
     initial = [_entering(part, pieces, directions) for part in state]
     rows = x.flatten(0, 1)
-    groups, places, outputs, finals = [], [], [], []
+    groups, indices, outputs, finals = [], [], [], []
     for group in _groups(pieces.lengths):
         own, longest = pieces.lengths[group], int(pieces.lengths[group].max())
         time = torch.arange(longest).unsqueeze(1)
-        real = time < own
-        place = ((pieces.starts[group] + time) * batch + pieces.lanes[group])[real].to(x.device)
-        into = real.flatten().nonzero().squeeze(1).to(x.device)
-        # Copied to zeros, so that nothing of another piece is where this one is padded.
-        padded = rows.new_zeros(real.numel(), rows.shape[1]).index_copy(0, into, rows.index_select(0, place))
+        valid = time < own
+        index = ((pieces.starts[group] + time) * batch + pieces.lanes[group])[valid].to(x.device)
+        into = valid.flatten().nonzero().squeeze(1).to(x.device)
+        # Copied to zeros: padding must not hold the steps of another piece.
+        padded = rows.new_zeros(valid.numel(), rows.shape[1]).index_copy(0, into, rows.index_select(0, index))
         chosen = group.to(x.device)
         output, final = run(
-            padded.unflatten(0, real.shape), [part.index_select(1, chosen) for part in initial], _unless_equal(own)
+            padded.unflatten(0, valid.shape), [part.index_select(1, chosen) for part in initial], _unless_equal(own)
         )
         groups.append(group)
-        places.append(place)
+        indices.append(index)
         outputs.append(output.flatten(0, 1).index_select(0, into))
         finals.append(final)
-    found = torch.cat(outputs)
-    output = found.new_zeros(steps * batch, found.shape[1]).index_copy(0, torch.cat(places), found)
+    packed = torch.cat(outputs)
+    output = packed.new_zeros(steps * batch, packed.shape[1]).index_copy(0, torch.cat(indices), packed)
     order = torch.argsort(torch.cat(groups)).to(x.device)
     by_piece = [torch.cat(part, dim=1).index_select(1, order) for part in zip(*finals, strict=True)]
     return output.unflatten(0, (steps, batch)), [_leaving(part, pieces, directions) for part in by_piece]
@@ -83,10 +83,10 @@ class _Pieces(NamedTuple):
     Attributes:
         lanes: (P,), the lane of each.
         starts: (P,), its first step there.
-        lengths: (P,), its steps, 0 only of a lane of length 0.
+        lengths: (P,), its steps, 0 only in a lane of length 0.
         first: (B,), the first piece of each lane.
         last: (B,), the last.
-        anew: (B,), whether a boundary is before the first step of the lane.
+        restarts: (B,), whether a boundary is before the first step of the lane.
     """
 
     lanes: Tensor
@@ -94,21 +94,21 @@ class _Pieces(NamedTuple):
     lengths: Tensor
     first: Tensor
     last: Tensor
-    anew: Tensor
+    restarts: Tensor
 
 
 def _cut(resets: Tensor, lengths: Tensor | None) -> _Pieces:
     steps, batch = resets.shape
     ends = torch.full((batch,), steps) if lengths is None else lengths
     begins = resets & (torch.arange(steps).unsqueeze(1) < ends)
-    anew = begins[0].clone()
+    restarts = begins[0].clone()
     begins[0] = True
     lanes, starts = begins.t().nonzero(as_tuple=True)
     counts = begins.sum(dim=0)
     last = counts.cumsum(0) - 1
     stops = starts.roll(-1)
     stops[last] = ends
-    return _Pieces(lanes, starts, stops - starts, last - counts + 1, last, anew)
+    return _Pieces(lanes, starts, stops - starts, last - counts + 1, last, restarts)
 
 
 def _groups(lengths: Tensor) -> Iterator[Tensor]:
@@ -129,16 +129,16 @@ def _unless_equal(lengths: Tensor) -> Tensor | None:
 
 
 def _entering(part: Tensor, pieces: _Pieces, directions: int) -> Tensor:
-    """The initial state of each piece, (D * L, P, H) of (D * L, B, H): zeros but where a direction enters its lane."""
-    anew = torch.ones(directions, len(pieces.lanes), dtype=torch.bool)
-    anew[0, pieces.first] = pieces.anew
-    anew[1:, pieces.last] = False
-    anew = anew.repeat(part.shape[0] // directions, 1).unsqueeze(2).to(part.device)
-    return part.index_select(1, pieces.lanes.to(part.device)).masked_fill(anew, 0)
+    """The initial state of each piece, (D * L, P, H) of (D * L, B, H): zeros unless a direction enters there."""
+    restarts = torch.ones(directions, len(pieces.lanes), dtype=torch.bool)
+    restarts[0, pieces.first] = pieces.restarts
+    restarts[1:, pieces.last] = False
+    restarts = restarts.repeat(part.shape[0] // directions, 1).unsqueeze(2).to(part.device)
+    return part.index_select(1, pieces.lanes.to(part.device)).masked_fill(restarts, 0)
 
 
 def _leaving(part: Tensor, pieces: _Pieces, directions: int) -> Tensor:
-    """The final state of each lane, (D * L, B, H) of (D * L, P, H): where a direction leaves it."""
+    """The final state of each lane, (D * L, B, H) of (D * L, P, H): the state with which a direction leaves it."""
     left = torch.stack([pieces.last, pieces.first][:directions])
     left = left.repeat(part.shape[0] // directions, 1).unsqueeze(2).to(part.device)
     return part.gather(1, left.expand(-1, -1, part.shape[2]))

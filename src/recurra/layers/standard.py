@@ -57,6 +57,7 @@ class RNN(Recurrent):
             backend=backend,
         )
         self.nonlinearity = nonlinearity
+        self.mode = f"RNN_{nonlinearity.upper()}"
 
 
 class LSTM(Recurrent):
@@ -104,6 +105,7 @@ class LSTM(Recurrent):
             recompute=recompute,
             backend=backend,
         )
+        self.mode = "LSTM"
 
 
 class GRU(Recurrent):
@@ -151,3 +153,4 @@ class GRU(Recurrent):
             recompute=recompute,
             backend=backend,
         )
+        self.mode = "GRU"

@@ -8,21 +8,26 @@ from torch import Tensor, nn
 from recurra import cells, kernels
 from recurra.cells import Cell
 from recurra.errors import ShapeError
+from recurra.kernels import Masks
+from recurra.layers.dropout import zoneout_masks
 from recurra.layers.parameters import (
     as_weights,
     check_backend,
     check_cell,
+    check_zoneout,
     first_values,
     parameter_shapes,
     parameters_by_name,
 )
 from recurra.layers.precision import in_dtype_of
+from recurra.layers.scripting import NotScripted
+from recurra.layers.torch_words import check_flag, hidden_of_cell
 from recurra.shapes import check_shape
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RecurrentCell"]
 
 
-class RecurrentCell(nn.Module):
+class RecurrentCell(NotScripted, nn.Module):
     """One step of any cell, with the interface of torch.nn.LSTMCell.
 
     Args:
@@ -33,9 +38,12 @@ class RecurrentCell(nn.Module):
         device: of the parameters.
         dtype: of the parameters.
         proj_size: see `Recurrent`; the first part of the state is then (B, proj_size).
+        zoneout: see `Recurrent`; masks are sampled at each call.
         backend: see `Recurrent`.
 
-    The parameters are those of `Recurrent`, without the suffix of the layer.
+    The parameters are those of `Recurrent`, without the suffix of the layer. There is no `recurrent_dropout` and no
+    `weight_dropout`: their masks are the same at all steps of a sequence, and a single step does not know where one
+    begins.
 
     Raises:
         ParameterError: for a parameter out of its range.
@@ -53,10 +61,12 @@ class RecurrentCell(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,
+        zoneout: float | tuple[float, ...] = 0.0,
         backend: str = "auto",
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
+        check_flag("bias", bias)
         check_backend(backend)
         kernels.register(cell)
         self._runner = kernels.Runner()
@@ -65,6 +75,7 @@ class RecurrentCell(nn.Module):
         self.hidden_size = hidden_size
         self.bias = bias
         self.backend = backend
+        self.zoneout = check_zoneout(cell, zoneout)
         self.proj_size = proj_size or (hidden_size if cell.output_nonlinearity is not None else 0)
         shapes = parameter_shapes(cell, input_size, hidden_size, bias, self.proj_size)
         self._names = [(name, name) for name in shapes]  # put together once and not at every step
@@ -75,13 +86,13 @@ class RecurrentCell(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, as torch.nn.LSTMCell does: uniform in +-1/sqrt(H), but for what a cell says."""
+        """Sample every parameter again, as in torch.nn.LSTMCell: uniform in +-1/sqrt(H), unless the cell sets it."""
         for name, _ in self._names:
             first_values(self.cell, name, getattr(self, name), self.hidden_size)
 
     def extra_repr(self) -> str:
         shown = [f"{self.cell!r}, {self.input_size}, {self.hidden_size}"]
-        defaults = {"bias": True, "proj_size": 0, "backend": "auto"}
+        defaults = {"bias": True, "proj_size": 0, "zoneout": (0.0,) * len(self.cell.state), "backend": "auto"}
         options = {name: getattr(self, name) for name in defaults}
         shown += [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
         return ", ".join(shown)
@@ -105,24 +116,33 @@ class RecurrentCell(nn.Module):
             The state after the step, in the form of `hx`; its first part is the output.
 
         Raises:
-            ShapeError: where a shape or dtype does not fit.
+            ShapeError: if a shape or dtype does not fit.
         """
         if input.dim() not in (1, 2):
-            raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}")
+            words = f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead"
+            raise ShapeError("input", "1 or 2 dimensions", f"{input.dim()}", words)
         x = input if input.dim() == 2 else input.unsqueeze(0)
         if x.shape[1] != self.input_size:
-            check_shape("input", x, (x.shape[0], self.input_size), "(B, I)")
+            words = f"input has inconsistent input_size: got {x.shape[1]} expected {self.input_size}"
+            check_shape("input", x, (x.shape[0], self.input_size), "(B, I)", words)
         x = in_dtype_of("input", x, self.weight_ih)
         state = self._state(x, hx, batched=input.dim() == 2)
         weights = as_weights(self.cell, parameters_by_name(self, self._names))
-        after = self._runner(self.backend, self.cell, x.unsqueeze(0), state, weights)[1]
+        steps = x.unsqueeze(0)
+        masks = None
+        if any(self.zoneout):
+            masks = Masks(None, zoneout_masks(steps, self._sizes(), self.zoneout, self.training))
+        after = self._runner(self.backend, self.cell, steps, state, weights, masks=masks)[1]
         if input.dim() == 1:
             after = tuple(part.squeeze(0) for part in after)
         return after[0] if len(after) == 1 else after
 
+    def _sizes(self) -> list[int]:
+        return [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(self.cell.state) - 1)
+
     def _state(self, x: Tensor, hx: Any, batched: bool) -> tuple[Tensor, ...]:
         names = self.cell.state
-        sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(names) - 1)
+        sizes = self._sizes()
         if hx is None:
             return tuple([x.new_zeros(x.shape[0], size) for size in sizes])
         parts = list(hx) if isinstance(hx, tuple | list) else [hx]
@@ -133,7 +153,8 @@ class RecurrentCell(nn.Module):
             expected = (x.shape[0], size) if batched else (size,)
             if part.shape != expected or part.dtype != dtype:
                 name = f"hx ({names[k]})"
-                check_shape(name, part, expected, "(B, H)" if batched else "(H,)")
+                words = hidden_of_cell(part, expected, k, len(parts))
+                check_shape(name, part, expected, "(B, H)" if batched else "(H,)", words)
                 parts[k] = in_dtype_of(name, part, self.weight_ih)
         return tuple(parts if batched else [part.unsqueeze(0) for part in parts])
 

@@ -29,7 +29,7 @@ class Memory:
     Attributes:
         values: (B, S, M), zero in padding.
         keys: what queries are compared with (B, S, K).
-        padding: bool (B, S), which steps are none.
+        padding: bool (B, S), true at padding.
     """
 
     values: Tensor
@@ -46,7 +46,7 @@ class Attended(NamedTuple):
 
     Attributes:
         context: the values' mean by weight (B, T, M).
-        weights: (B, T, S); each query's sum to one, and are exactly 0 in padding. All are 0 where all is padding.
+        weights: (B, T, S); each query's sum to one, and are exactly 0 in padding. All are 0 if all is padding.
         coverage: the sum of all weights so far (B, S); None without `coverage`.
     """
 
@@ -84,7 +84,7 @@ class Attention(nn.Module):
             lengths: true lengths (B,), 0 to S; None: all S.
 
         Raises:
-            ShapeError: where a shape or length does not fit.
+            ShapeError: if a shape or length does not fit.
         """
         if memory.dim() != 3 or memory.shape[2] != self.memory_size:
             raise ShapeError("memory", f"shape (B, S, M = {self.memory_size})", tuple(memory.shape))
@@ -105,7 +105,7 @@ class Attention(nn.Module):
             coverage: of the queries before (B, S); None: zeros. Only with `coverage`.
 
         Raises:
-            ShapeError: where a shape does not fit.
+            ShapeError: if a shape does not fit.
         """
         batch, steps = memory.padding.shape
         if query.dim() != 3 or (query.shape[0], query.shape[2]) != (batch, self.query_size):
@@ -243,7 +243,7 @@ def coverage_loss(weights: Tensor, counted: Tensor) -> Tensor:
         counted: bool (B, T), which queries are true.
 
     Returns:
-        0-dim; 0 where no query is true.
+        0-dim; 0 if no query is true.
     """
     before = weights.cumsum(1) - weights
     repeated = torch.minimum(weights, before).sum(2)

@@ -114,7 +114,7 @@ class AttentionDecoder(nn.Module):
             Attentional vectors and weights of the T steps, and the state after them.
 
         Raises:
-            ShapeError: where a shape does not fit.
+            ShapeError: if a shape does not fit.
         """
         if inputs.dim() != 3 or not inputs.shape[1]:
             raise ShapeError("inputs", "shape (B, T, J) with T at least 1", tuple(inputs.shape))

@@ -73,7 +73,7 @@ class CharacterEncoder(nn.Module):
             lengths: true lengths (U,), 0 to C; a word of length 0 has zeros.
 
         Raises:
-            ShapeError: where a length does not fit.
+            ShapeError: if a length does not fit.
         """
         lengths = check_lengths(lengths, *characters.shape)
         embedded = self.embedding(characters)

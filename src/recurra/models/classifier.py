@@ -90,7 +90,7 @@ class SequenceClassifier(nn.Module):
             The scores, or logits, of the labels (B, K), and the final state of the recurrent layers.
 
         Raises:
-            ShapeError: where a shape or length does not fit.
+            ShapeError: if a shape or length does not fit.
         """
         if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
             raise ShapeError("inputs", f"shape (B, T, I = {self.input_size})", tuple(inputs.shape))

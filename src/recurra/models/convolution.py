@@ -53,7 +53,7 @@ class SequenceConvolution(nn.Module):
             What the filters found (B, ceil(T / stride), F), zero beyond its lengths; and these (B,), on the CPU.
 
         Raises:
-            ShapeError: where a shape or length does not fit.
+            ShapeError: if a shape or length does not fit.
         """
         if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
             raise ShapeError("inputs", f"shape (B, T, I = {self.input_size})", tuple(inputs.shape))
@@ -67,5 +67,5 @@ class SequenceConvolution(nn.Module):
 
 
 def _beyond(lengths: Tensor, steps: int, like: Tensor) -> Tensor:
-    """Which steps are none, bool (B, T, 1)."""
+    """Which steps are padding, bool (B, T, 1)."""
     return (torch.arange(steps, device=like.device) >= lengths.to(like.device).unsqueeze(1)).unsqueeze(2)

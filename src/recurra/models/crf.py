@@ -52,7 +52,7 @@ class LinearChain:
             tags: (B, T) int64. An unknown one, -100, stands for any: p is then the sum over all (Tsuboi et al. 2008).
 
         Raises:
-            ShapeError: where the shape is another.
+            ShapeError: if the shape is another.
         """
         check_shape("tags", tags, self.emissions.shape[:2], "(B, T)")
         scores = self._scores()
@@ -137,7 +137,7 @@ class LinearChainCRF(nn.Module):
 
     Raises:
         ParameterError: for fewer than one tag.
-        ShapeError: where a shape is another.
+        ShapeError: if a shape is another.
     """
 
     forbidden: Tensor
@@ -175,7 +175,7 @@ class LinearChainCRF(nn.Module):
             lengths: true lengths (B,), 0 to T; None: T for all.
 
         Raises:
-            ShapeError: where a shape or length does not fit.
+            ShapeError: if a shape or length does not fit.
         """
         num_tags = len(self.starts)
         if emissions.dim() != 3 or emissions.shape[2] != num_tags:
@@ -194,7 +194,7 @@ class LinearChainCRF(nn.Module):
         return f"num_tags={len(self.starts)}, forbidden={int(self.forbidden.sum())}"
 
 
-_TINY = 1e-300  # of float64: what stands in for 0 where 0 would be divided by
+_TINY = 1e-300  # of float64: what stands in for 0 if 0 would be divided by
 
 
 class _ForwardBackward:
@@ -278,6 +278,6 @@ class _LogPartition(torch.autograd.Function):
 
 
 def _finite_max(values: Tensor, dim: int) -> Tensor:
-    """The maximum, its dimension kept, as a constant; 0 where all is -inf."""
+    """The maximum, its dimension kept, as a constant; 0 if all is -inf."""
     found = values.detach().amax(dim, keepdim=True)
     return found.masked_fill(found == -math.inf, 0)

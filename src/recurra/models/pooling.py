@@ -58,7 +58,7 @@ class Pooling(nn.Module):
             (B, `output_size`).
 
         Raises:
-            ShapeError: where a shape or length does not fit.
+            ShapeError: if a shape or length does not fit.
         """
         if output.dim() != 3 or output.shape[2] != self.size:
             raise ShapeError("output", f"shape (B, T, F = {self.size})", tuple(output.shape))

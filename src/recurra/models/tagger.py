@@ -76,7 +76,7 @@ class SequenceTagger(nn.Module):
 
     Raises:
         ParameterError: for a parameter out of its range.
-        ShapeError: where a shape does not fit.
+        ShapeError: if a shape does not fit.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class SequenceTagger(nn.Module):
         """The distribution over the tags of each sentence; and no state, as sentences are read whole.
 
         Raises:
-            ShapeError: where a shape or length does not fit.
+            ShapeError: if a shape or length does not fit.
         """
         lengths = check_lengths(tokens.lengths, *tokens.words.shape)
         output, _ = self.recurrent(self.dropout(self.embedding(tokens)), lengths=lengths)

@@ -25,7 +25,7 @@ class TokenEmbedding(nn.Module):
 
     Raises:
         ParameterError: for a size out of its range.
-        ShapeError: where a shape does not fit.
+        ShapeError: if a shape does not fit.
     """
 
     unknown: Tensor
@@ -56,7 +56,7 @@ class TokenEmbedding(nn.Module):
         """Features (B, T, `size`).
 
         Raises:
-            ShapeError: where pretrained vectors do not fit.
+            ShapeError: if pretrained vectors do not fit.
         """
         words = tokens.words
         if self.training:

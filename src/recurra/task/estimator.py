@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVa
 from recurra.errors import MissingExtraError, ParameterError, RunError
 from recurra.files import prepare_folder
 from recurra.options import Options, option
+from recurra.task.budget import check_budget, describe_steps, steps_of
 from recurra.task.learned import Learned
 from recurra.training.settings import TrainingSettings
 
@@ -26,7 +27,7 @@ __all__ = ["Data", "Estimator"]
 _log = logging.getLogger("recurra.task")
 
 # A run may be resumed with other values of these.
-_RESUMABLE = ("max_steps", "device", "keep")
+_RESUMABLE = ("max_steps", "epochs", "quick", "thorough", "device", "keep")
 
 
 class Data(Protocol):
@@ -78,6 +79,19 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     learned_class: ClassVar[type[Learned]] = Learned
     several_sources: ClassVar[bool] = False
 
+    max_steps: int = option(default=0, at_least=0, help="optimiser steps at most; 0: as many as the data ask for")
+    epochs: float = option(
+        default=0.0,
+        at_least=0,
+        help="times that the training data are read, in place of max-steps; 0: as many as the data ask for",
+        group="training",
+    )
+    quick: bool = option(
+        default=False, help="train a quarter of the steps that the data ask for", group="training", main=True
+    )
+    thorough: bool = option(
+        default=False, help="train four times the steps that the data ask for", group="training", main=True
+    )
     device: str = option(
         default="auto", check=_check_device, help="cpu, cuda, or auto for CUDA where available", group="training"
     )
@@ -90,6 +104,9 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             if isinstance(base, type) and base.__dict__.get("task"):
                 raise TypeError(f"{cls.__name__} derives from the task {base.__name__}; derive it from Estimator")
         super().__init_subclass__(**keywords)
+
+    def check(self) -> None:
+        check_budget(self)
 
     # The hooks.
 
@@ -135,6 +152,10 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     def objective(self, fitted: "Fitted[LearnedT, NetworkT]", training: DataT, validation: DataT | None) -> "Objective":
         """Batches, loss and validation."""
 
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        """The steps that the data ask for, if the caller does not say; see `Objective.steps_per_epoch`."""
+        return 1000
+
     def finish(self, fitted: "Fitted[LearnedT, NetworkT]", training: DataT, validation: DataT | None) -> LearnedT:
         """What was learned, with what is fitted on the trained network."""
         return fitted.learned
@@ -175,7 +196,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 is used. None: see `split`.
             reading: how files are read; None: as the defaults of `Reading` say.
             folder: where the run is kept while it trains, so that it can be resumed; None: it stays in memory.
-            resume: continue the run in `folder`; a larger `max_steps` continues a finished one.
+            resume: continue the run in `folder`; a larger budget, such as more `max_steps`, continues a finished one.
             start_from: a run whose weights training starts from (fine-tuning). Of a run of another task, such as a
                 language model, the embedding of words and the recurrent layers are taken over as far as they fit.
             tensorboard: also log to TensorBoard.
@@ -226,7 +247,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             fitted.network,
             objective.loss,
             objective.batches,
-            TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.settings()}),
+            self._training_settings(objective.steps_per_epoch),
             objective.validate,
             path,
             tensorboard,
@@ -371,6 +392,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         except ImportError as error:
             raise MissingExtraError("scikit-learn", "dev", "a scikit-learn tool") from error
         return Tags(estimator_type=None, target_tags=TargetTags(required=False))
+
+    def _training_settings(self, steps_per_epoch: int) -> TrainingSettings:
+        steps = steps_of(self, self.standard_steps(steps_per_epoch), steps_per_epoch)
+        if not self.max_steps:
+            _log.info("%s", describe_steps(steps, steps_per_epoch))
+        values: dict[str, Any] = {name: getattr(self, name) for name in TrainingSettings.settings()}
+        return TrainingSettings(**{**values, "max_steps": steps})
 
     def _kept(self, folder: Path | None, resume: bool) -> "Fitted[Any, Any] | None":
         """The run in the folder that is to be continued; None if a new one begins. Every process calls it."""

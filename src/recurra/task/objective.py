@@ -23,6 +23,7 @@ class Objective:
         validate: see `recurra.training.Trainer`; None: there is no validation.
         truncation: see `recurra.training.Trainer`.
         record: see `recurra.training.Trainer`.
+        steps_per_epoch: the steps in which the training data are read once; 0: they are sampled without end.
         unit: of the loss, such as "nats per word".
         measure: the validation score, such as "accuracy"; empty: validation measures the loss itself.
         score: from the validation loss to the score as text; by default one minus the loss, in percent.
@@ -34,6 +35,7 @@ class Objective:
     validate: "Callable[[nn.Module], float | Mean] | None" = None
     truncation: "Truncation | None" = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    steps_per_epoch: int = 0
     unit: str = "loss"
     measure: str = ""
     score: Callable[[float], str] = lambda loss: f"{100 * (1 - loss):.2f} %"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from recurra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from recurra.data.batches.batch import WHOLE, Batch, Share
+    from recurra.data.batches.batch import WHOLE, Batch, Partition
     from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from recurra.training.evaluation import Mean, evaluate
     from recurra.training.log import TrainingLog, read_log
@@ -29,8 +29,8 @@ __all__ = [
     "Batch",
     "Checkpoint",
     "Mean",
+    "Partition",
     "Processes",
-    "Share",
     "Trainer",
     "TrainingInterruptedError",
     "TrainingLog",
@@ -60,7 +60,7 @@ __getattr__, __dir__ = lazy_names(
         "recurra.data.batches.batch": (
             "WHOLE",
             "Batch",
-            "Share",
+            "Partition",
         ),
         "recurra.training.checkpoint": (
             "Checkpoint",

@@ -35,7 +35,7 @@ class Averaging:
 
     @property
     def module(self) -> nn.Module:
-        """The module with the averaged weights, or the one that trains where there is no average (yet)."""
+        """The module with the averaged weights, or the one that trains if there is no average (yet)."""
         return self._module if self._average is None else self._average
 
     @torch.no_grad()

@@ -49,7 +49,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint whole or not at all, with a checksum of all that is in it.
 
     Raises:
-        RunError: where it cannot be written; the file before it is untouched.
+        RunError: if it cannot be written; the file before it is untouched.
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
     values = json.dumps(checkpoint.values)
@@ -63,7 +63,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        RunError: where the file is missing, damaged (its checksum says so), or of another version.
+        RunError: if the file is missing, damaged (its checksum says so), or of another version.
     """
     if not path.is_file():
         raise RunError(f"{path}: no checkpoint there; the run was not trained, or the path is not a run")

@@ -18,7 +18,7 @@ class Clipped(NamedTuple):
     """What a call of a clipping found.
 
     Attributes:
-        norm: of all gradients together before clipping, 0-dim; NaN or infinite where a gradient is.
+        norm: of all gradients together before clipping, 0-dim; NaN or infinite if a gradient is.
         clipped: whether any gradient was made smaller; a 0-dim bool tensor where it is not known on the host.
     """
 

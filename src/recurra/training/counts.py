@@ -21,15 +21,15 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """The share of what is predicted that is right; 0 where nothing is predicted."""
+        """The fraction of what is predicted that is right; 0 if nothing is predicted."""
         return self.right / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """The share of what is true that is found; 0 where nothing is true."""
+        """The fraction of what is true that is found; 0 if nothing is true."""
         return self.right / self.true if self.true else 0.0
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of both; 0 where nothing is right."""
+        """The harmonic mean of both; 0 if nothing is right."""
         return 2 * self.right / (self.true + self.predicted) if self.right else 0.0

@@ -11,7 +11,7 @@ def check_device(name: str) -> None:
     """Refuse a device that is not there.
 
     Raises:
-        ParameterError: for CUDA where there is none.
+        ParameterError: for CUDA if there is none.
     """
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ParameterError("device", "'cpu', as this machine has no CUDA", name)

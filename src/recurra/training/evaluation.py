@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data.batches.batch import Batch
+from recurra.errors import ParameterError
 from recurra.training.carried import detach
 
 __all__ = ["Mean", "evaluate"]
@@ -48,9 +49,19 @@ def evaluate(
 
 
 def call(module: nn.Module, batch: Batch, state: Any, carry: bool) -> tuple[Any, Any]:
-    """A module's output and state for a batch."""
+    """A module's output and state for a batch.
+
+    Raises:
+        ParameterError: the module returns something else.
+    """
     if not carry:
-        return module(batch.inputs)
-    if batch.resets is None:
-        return module(batch.inputs, state)
-    return module(batch.inputs, state, resets=batch.resets)
+        returned = module(batch.inputs)
+    elif batch.resets is None:
+        returned = module(batch.inputs, state)
+    else:
+        returned = module(batch.inputs, state, resets=batch.resets)
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        found = f"tuple of {len(returned)}" if isinstance(returned, tuple) else type(returned).__name__
+        hint = "Return (output, None) from a module without a state."
+        raise ParameterError("module", "a module that returns (output, state)", found, hint)
+    return returned

@@ -38,7 +38,7 @@ class ParameterHealth:
         parameter: its full name.
         grad_norm: of its gradient, before clipping.
         weight_norm: of its values, before the step.
-        update_ratio: the norm of what the step added, over `weight_norm`; NaN where that is 0.
+        update_ratio: the norm of what the step added, over `weight_norm`; NaN if that is 0.
     """
 
     layer: str

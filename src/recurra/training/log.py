@@ -32,8 +32,8 @@ class TrainingLog:
     On resuming at a step, rows after it are dropped: they will be written again.
 
     Raises:
-        MissingExtraError: where TensorBoard is asked for and not installed.
-        RunError: where a file cannot be written.
+        MissingExtraError: if TensorBoard is asked for and not installed.
+        RunError: if a file cannot be written.
     """
 
     def __init__(self, folder: Path, resume_step: int = 0, tensorboard: bool = False) -> None:

@@ -58,11 +58,11 @@ def sequence_loss(
             the negative log-likelihood of a frame.
 
     Returns:
-        0-dim, in float32 at least; 0 where no step counts.
+        0-dim, in float32 at least; 0 if no step counts.
 
     Raises:
         ParameterError: for an unknown name, or a criterion that does not return a loss for each step.
-        ShapeError: where shapes do not fit; they are never broadcast.
+        ShapeError: if shapes do not fit; they are never broadcast.
     """
     if isinstance(criterion, str) and criterion not in CRITERIA:
         raise ParameterError("criterion", f"one of {', '.join(CRITERIA)}, or a function", criterion)

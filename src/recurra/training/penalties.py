@@ -56,7 +56,7 @@ class ActivationPenalties:
         """The penalty of what ran within the context, 0-dim; once for each time, as it then lets go of the output.
 
         Raises:
-            ParameterError: where no recurrent layer ran.
+            ParameterError: if no recurrent layer ran.
         """
         if self._caught is None:
             raise ParameterError(
@@ -104,7 +104,7 @@ def _by_sequence(
 
 
 def _mean(squares: Tensor, counted: Tensor | None) -> Tensor:
-    """The mean over the counted steps (B, T) of squares (B, T, F); 0 where none is counted."""
+    """The mean over the counted steps (B, T) of squares (B, T, F); 0 if none is counted."""
     if counted is None:
         return squares.sum() / max(squares.numel(), 1)
     kept = squares.masked_fill(~counted.unsqueeze(2), 0)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.distributed import Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn.parallel import DistributedDataParallel
 
-from recurra.data.batches.batch import Share
+from recurra.data.batches.batch import Partition
 from recurra.errors import RecurraError, RunError
 
 __all__ = ["Processes", "agent", "goes_on", "joined", "processes", "speaking_first"]
@@ -44,9 +44,9 @@ class Processes:
         return self.rank == 0
 
     @property
-    def share(self) -> Share:
+    def partition(self) -> Partition:
         """This process's part of every batch."""
-        return Share(self.rank, self.count)
+        return Partition(self.rank, self.count)
 
     def sum(self, *numbers: float) -> list[float]:
         """The sums over all processes, in float64."""

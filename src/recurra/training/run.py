@@ -27,7 +27,7 @@ def write_run(folder: Path, task: str, values: dict[str, Any]) -> None:
     """Write a run's `run.json`, whole or not at all.
 
     Raises:
-        RunError: where the folder cannot be written.
+        RunError: if the folder cannot be written.
     """
     prepare_folder(folder)
     header = {
@@ -49,7 +49,7 @@ def read_run(folder: Path, task: str | None = None) -> dict[str, Any]:
         task: what it must be a run of; None for any.
 
     Raises:
-        RunError: where there is no run, it is damaged, of another task, or of another version's format.
+        RunError: if there is no run, it is damaged, of another task, or of another version's format.
     """
     path = folder / _NAME
     if not path.is_file():

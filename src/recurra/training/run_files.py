@@ -34,7 +34,7 @@ class RunFiles:
         """Keep other processes from training in the folder, which must be there.
 
         Raises:
-            RunError: where another does.
+            RunError: if another does.
         """
         descriptor = os.open(self.folder, os.O_RDONLY)
         try:
@@ -52,7 +52,7 @@ class RunFiles:
         """See that no run is there that a new one would overwrite.
 
         Raises:
-            RunError: where there is one.
+            RunError: if there is one.
         """
         steps = _steps(self.folder)
         if steps and steps[0] > 0:
@@ -65,7 +65,7 @@ class RunFiles:
         """Write the checkpoint of a step, then remove those too old to keep.
 
         Raises:
-            RunError: where it cannot be written; those before it are untouched.
+            RunError: if it cannot be written; those before it are untouched.
         """
         save_checkpoint(checkpoint, self.folder / f"checkpoint-{step}.safetensors")
         for old in _steps(self.folder)[self._keep :]:
@@ -99,7 +99,7 @@ def load_last(folder: Path, check: Callable[[Checkpoint], None] = lambda checkpo
         check: raises where the checkpoint is whole but not to be used.
 
     Raises:
-        RunError: where there is none, or all are damaged.
+        RunError: if there is none, or all are damaged.
     """
     damaged: list[str] = []
     for step in _steps(folder):

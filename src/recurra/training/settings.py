@@ -170,7 +170,7 @@ class TrainingSettings(Options):
         if self.warmup_steps and self.schedule == "ReduceLROnPlateau":
             expected = "0 with ReduceLROnPlateau, which changes the rate at validations only"
             raise ParameterError("warmup_steps", expected, self.warmup_steps, "Or choose another schedule.")
-        if self.warmup_steps >= self.max_steps:
+        if self.max_steps and self.warmup_steps >= self.max_steps:
             raise ParameterError("warmup_steps", f"less than max_steps = {self.max_steps}", self.warmup_steps)
         if self.triggered_averaging and self.averaging:
             expected = f"0 with averaging = {self.averaging}"

@@ -53,7 +53,7 @@ class TrainingResult:
     Attributes:
         steps: made, those skipped included.
         best_step: the step of the best weights.
-        best_loss: their validation loss; infinite where nothing was validated.
+        best_loss: their validation loss; infinite if nothing was validated.
         seconds: that training took.
         stopped_early: whether for want of a better loss.
         skipped: steps whose loss or gradient was not finite.
@@ -74,8 +74,9 @@ class Trainer:
         module: called with a batch's inputs; with `truncation`, with the inputs and the state after the batch before
             (None at the first), and the keyword `resets` where the batch has them.
         loss: from the module's output and the batch's target, a scalar: a mean over what the batch's weight counts.
-        batches: the batch of a number, 1 and up. A pure function of the number, so that a run that is resumed sees
-            what it would have seen. Of several processes each gives its own part (`recurra.data.batches.batch.Share`).
+        batches: the batch of a number, 1 and up. A pure function of the number: a run that is resumed sees the
+            batches that it would have seen. Each of several processes gives its own part, see
+            `recurra.data.batches.batch.Partition`.
         settings: how to train.
         validate: the loss to minimise, of the module in evaluation mode, without gradients; a number that is the same
             in all processes, or the `Mean` of this one's part. None for no validation.
@@ -85,12 +86,12 @@ class Trainer:
         progress: True: a bar with loss and time left; False: none; None: a bar in a terminal or a notebook, and a line
             every half minute elsewhere.
         truncation: truncated backpropagation through time: batches are segments of streams, and the state is carried
-            from one to the next. None where each batch is whole.
+            from one to the next. None if each batch is whole.
         record: what else `training.json` in the folder should say, such as how weights were initialised.
 
     Raises:
-        ParameterError: for a precision the device does not have, a module without parameters, or batches whose
-            `segment_length` is not the truncation's.
+        ParameterError: for a precision the device does not have, a module without parameters, batches that are not a
+            function, such as a DataLoader, or whose `segment_length` is not the truncation's.
     """
 
     def __init__(
@@ -107,6 +108,10 @@ class Trainer:
         truncation: Truncation | None = None,
         record: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
+        if not callable(batches):
+            expected = "a function from the number of a batch, 1 and up, to a recurra.training.Batch"
+            hint = "Of a DataLoader: pairs = list(loader), then batches=lambda n: Batch(*pairs[(n - 1) % len(pairs)])."
+            raise ParameterError("batches", expected, type(batches).__name__, hint)
         self._module = module
         self._settings = settings
         self._validate = validate
@@ -138,8 +143,9 @@ class Trainer:
         """Train, from the folder's last whole checkpoint where `resume` is set.
 
         Raises:
+            ParameterError: the module does not return (output, state), or `batches` something else than a `Batch`.
             TrainingInterruptedError: on SIGINT or SIGTERM, after the step under way was finished and saved.
-            RunError: where there is nothing to resume, or a run already and not to be resumed; too many steps in a row
+            RunError: if there is nothing to resume, or a run already and not to be resumed; too many steps in a row
                 had a loss or gradient that is not finite; or the folder cannot be written.
         """
         if resume and self._files is None:

@@ -41,12 +41,12 @@ class Updated:
     """What an update came to.
 
     Attributes:
-        loss: the mean over its batches, of all processes; None where they are of no weight, and nothing was updated.
+        loss: the mean over its batches, of all processes; None if they are of no weight, and nothing was updated.
         grad_norm: of the gradient before clipping.
         clipped: whether it was clipped.
         learning_rate: the update was made with.
         culprits: where the update was skipped, as the loss or the gradient was not finite: the parameters whose
-            gradient was not; None where it was made.
+            gradient was not; None if it was made.
         health: the figures by parameter, where they were due.
     """
 
@@ -177,7 +177,7 @@ class Updater:
             replanned: whether `max_steps` has changed since.
 
         Raises:
-            KeyError, RuntimeError, ValueError: where the checkpoint is of another module or other settings.
+            KeyError, RuntimeError, ValueError: if the checkpoint is of another module or other settings.
         """
         values = checkpoint.values
         self._state = self._load_state(checkpoint) if values["carries"] else None
@@ -192,7 +192,11 @@ class Updater:
         """The batch of a number, kept as long as a window may ask for it again."""
         if number not in self._recent:
             self._recent = {n: batch for n, batch in self._recent.items() if n > number - self._window}
-            self._recent[number] = self._batches(number)
+            found = self._batches(number)
+            if not isinstance(found, Batch):
+                expected = f"a recurra.training.Batch for number {number}"
+                raise ParameterError("batches", expected, type(found).__name__, "Return Batch(inputs, target).")
+            self._recent[number] = found
         return self._recent[number]
 
     def _backward(self, number: int, numbers: range, batches: dict[int, Batch], total: float) -> float:
@@ -251,7 +255,7 @@ class Updater:
                 f"{self._settings.max_skipped}). The weights before them are saved. Look for extreme values in the "
                 "data of the batches named before, or train anew, into another folder, with a lower learning_rate (now "
                 f"{self._settings.learning_rate}), harder clipping (clipping is {self._settings.clipping!r}, "
-                f"max_grad_norm {self._settings.max_grad_norm}, where 0 is no limit) or warmup_steps."
+                f"max_grad_norm {self._settings.max_grad_norm}, 0 for no limit) or warmup_steps."
             )
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.batches.batch import Share
+from recurra.data.batches.batch import Partition
 from recurra.data.batches.buckets import Buckets, collate
 from recurra.data.batches.ignored import ignored_value
 from recurra.errors import ParameterError
@@ -51,7 +51,7 @@ def test_the_shares_together_are_the_whole(lengths: list[int], each: int, count:
     if each % 2:
         options = {"tokens": 30 + each}
     whole = Buckets(lengths, **options)
-    shares = [Buckets(lengths, **options, share=Share(rank, count)) for rank in range(count)]
+    shares = [Buckets(lengths, **options, partition=Partition(rank, count)) for rank in range(count)]
     assert {buckets.steps_per_epoch for buckets in shares} == {whole.steps_per_epoch}
     for step in range(1, 2 * whole.steps_per_epoch + 1):
         parts = [buckets(step) for buckets in shares]
@@ -65,15 +65,15 @@ def test_the_padding_is_counted(lengths: list[int], batch_size: int) -> None:
     padded, _ = zip(*(collate([torch.ones(lengths[i]) for i in batch]) for batch in epoch_of(buckets, 0)), strict=True)
     total = sum(batch.numel() for batch in padded)
     expected = sum(batch.numel() - batch.sum().item() for batch in padded) / total if total else 0
-    assert buckets.padding_share == pytest.approx(expected)
+    assert buckets.padding_fraction == pytest.approx(expected)
 
 
 def test_little_is_padded() -> None:
     lengths = np.random.default_rng(0).integers(1, 1000, 5000)
-    assert Buckets(lengths, 32).padding_share < 0.06
-    assert Buckets(lengths, 32, bucket_size=1).padding_share < 0.01
-    assert Buckets(lengths, 32, bucket_size=1000).padding_share > 0.4
-    assert Buckets(lengths, tokens=20_000).padding_share < 0.06
+    assert Buckets(lengths, 32).padding_fraction < 0.06
+    assert Buckets(lengths, 32, bucket_size=1).padding_fraction < 0.01
+    assert Buckets(lengths, 32, bucket_size=1000).padding_fraction > 0.4
+    assert Buckets(lengths, tokens=20_000).padding_fraction < 0.06
 
 
 def test_epochs_differ_in_composition_and_order() -> None:
@@ -110,7 +110,7 @@ def test_the_last_batches_are_of_one_size() -> None:
         ({}, r"^batch_size: expected .* got \(None, None\)"),
         ({"batch_size": 1, "tokens": 9}, r"^batch_size: expected .* got \(1, 9\)"),
         ({"batch_size": 0}, r"^batch_size: expected .* number .* 1, got 0"),
-        ({"batch_size": 1, "share": Share(0, 2)}, r"^batch_size: expected .* 2 processes, got 1"),
+        ({"batch_size": 1, "partition": Partition(0, 2)}, r"^batch_size: expected .* 2 processes, got 1"),
         ({"tokens": 8}, r"^tokens: expected .* 9, got 8"),
         ({"batch_size": 1, "lengths": []}, r"^lengths: expected .* number .* 0"),
         ({"batch_size": 1, "lengths": [1, -1]}, r"^lengths: expected .* number .* 0"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recurra.data.batches.batch import Share
+from recurra.data.batches.batch import Partition
 from recurra.data.batches.lanes import Lanes
 from recurra.errors import ParameterError, ShapeError
 
@@ -78,7 +78,8 @@ def test_the_shares_together_are_the_whole(
     batch_size = lanes_each * count
     whole = Lanes.from_sequences(sequences, segment_length, batch_size)
     shares = [
-        Lanes.from_sequences(sequences, segment_length, batch_size, share=Share(rank, count)) for rank in range(count)
+        Lanes.from_sequences(sequences, segment_length, batch_size, partition=Partition(rank, count))
+        for rank in range(count)
     ]
     assert {lanes.steps_per_epoch for lanes in shares} == {whole.steps_per_epoch}
     for step in range(1, 2 * whole.steps_per_epoch + 1):
@@ -179,7 +180,7 @@ def test_targets_that_are_ignored_do_not_count() -> None:
     [
         ({"segment_length": 0}, r"^segment_length: expected .* number .* 1, got 0"),
         ({"batch_size": 0}, r"^batch_size: expected .* number .* 1, got 0"),
-        ({"batch_size": 3, "share": Share(1, 2)}, r"^batch_size: expected a multiple .* 2 processes, got 3"),
+        ({"batch_size": 3, "partition": Partition(1, 2)}, r"^batch_size: expected a multiple .* 2 processes, got 3"),
         ({"inputs": torch.zeros(1)}, r"^inputs: expected .* target, got 'none'"),
         ({"inputs": torch.tensor(1.0)}, r"^inputs: expected shape \(N, \.\.\.\), got a number"),
         ({"target": torch.zeros(4)}, r"^target: expected 5 .* got \(4,\)"),

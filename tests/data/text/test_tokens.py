@@ -20,14 +20,14 @@ def learned(tokens: str) -> Tokenization:
 def test_bytes_give_back_any_text(text: str):
     tokens = Bytes()
     found = tokens.encode(text)
-    assert tokens.decode(found.codes.tolist()) == text
-    assert len(found.codes) == found.bytes == len(text.encode())
+    assert tokens.decode(found.ids.tolist()) == text
+    assert len(found.ids) == found.bytes == len(text.encode())
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581")))
 def test_subwords_give_back_any_text(text: str):
     tokens = _subwords()
-    assert tokens.decode(tokens.encode(text).codes.tolist()) == text
+    assert tokens.decode(tokens.encode(text).ids.tolist()) == text
 
 
 def _subwords(made: list[Tokenization] = []) -> Tokenization:  # noqa: B006 (trained once)
@@ -40,16 +40,16 @@ def _subwords(made: list[Tokenization] = []) -> Tokenization:  # noqa: B006 (tra
 def test_characters_give_back_what_they_were_learned_from(text: str):
     tokens = Characters.learn(text)
     found = tokens.encode(text)
-    assert tokens.decode(found.codes.tolist()) == text
+    assert tokens.decode(found.ids.tolist()) == text
     assert (found.characters, found.unknown) == (len(text), 0)
 
 
 def test_words_are_what_stands_between_white_space():
     tokens = Words.learn("the cat\nthe <unk> sat\n")
     found = tokens.encode(" the   dog\n\n<unk> sat ")
-    symbols = [tokens.vocabulary.symbols[code] for code in found.codes]
+    symbols = [tokens.vocabulary.symbols[token_id] for token_id in found.ids]
     assert symbols == ["the", "<unk>", "\n", "\n", "<unk>", "sat"]
-    assert tokens.decode(found.codes.tolist()) == "the <unk>\n\n<unk> sat"
+    assert tokens.decode(found.ids.tolist()) == "the <unk>\n\n<unk> sat"
     # What the text itself calls unknown is known; the sizes are those of the single-spaced text.
     assert (found.unknown, found.unknown_bytes, found.words) == (1, 3, 6)
     assert found.bytes == len("the dog\n\n<unk> sat")
@@ -58,10 +58,10 @@ def test_words_are_what_stands_between_white_space():
 @pytest.mark.parametrize("tokens", TOKENS)
 def test_pieces_are_the_text_and_json_keeps_all(tokens: str):
     kind = learned(tokens)
-    codes = kind.encode(TEXT).codes.tolist()
-    text = kind.decode(codes)
+    ids = kind.encode(TEXT).ids.tolist()
+    text = kind.decode(ids)
     assert text == (TEXT if tokens != "words" else "\n".join(" ".join(line.split()) for line in TEXT.split("\n")))
-    assert "".join(kind.pieces(codes)) == text
+    assert "".join(kind.pieces(ids)) == text
     again = from_json(kind.to_json())
     assert (again.name, len(again), again.line_end, again.unknown) == (
         kind.name,
@@ -69,9 +69,9 @@ def test_pieces_are_the_text_and_json_keeps_all(tokens: str):
         kind.line_end,
         kind.unknown,
     )
-    assert again.encode(TEXT).codes.tolist() == codes
+    assert again.encode(TEXT).ids.tolist() == ids
     assert kind.decode([kind.line_end]) == "\n"
-    assert max(codes) < len(kind)
+    assert max(ids) < len(kind)
 
 
 def test_a_character_of_several_bytes_comes_with_the_last():
@@ -85,7 +85,7 @@ def test_characters_are_numbered_by_frequency_and_the_rare_are_unknown():
     tokens = Characters.learn("aaabbc", min_count=2)
     assert tokens.vocabulary.symbols == ("\n", "\ufffd", "a", "b")
     found = tokens.encode("abé\n")
-    assert found.codes.tolist() == [2, 3, 1, 0]
+    assert found.ids.tolist() == [2, 3, 1, 0]
     assert (found.unknown, found.unknown_bytes, found.bytes) == (1, 2, 5)
     assert tokens.find_unknown("abé") == ("é", 2)
     assert tokens.find_unknown("ab\n") is None
@@ -95,7 +95,7 @@ def test_characters_are_numbered_by_frequency_and_the_rare_are_unknown():
 def test_subwords_of_long_and_small_texts():
     assert len(SubwordTokens.learn("ab " * 50, 2000)) < 300  # as many as there are
     tokens = SubwordTokens.learn("x" * 100_000 + "y", 270)
-    assert tokens.decode(tokens.encode("xxy\nx").codes.tolist()) == "xxy\nx"
+    assert tokens.decode(tokens.encode("xxy\nx").ids.tolist()) == "xxy\nx"
     with pytest.raises(ParameterError, match=r"vocabulary_size: expected at least \d+, for the text's characters"):
         SubwordTokens.learn(TEXT, 40)
     with pytest.raises(DataError, match="no subwords can be learned"):

@@ -22,8 +22,8 @@ def test_lower_case_is_for_words_only() -> None:
 
 def test_the_share_of_unknown_words() -> None:
     encoding = WordEncoding.of(SENTENCES, True, 1)
-    torch.testing.assert_close(encoding.unknown_shares(0.5), torch.tensor([0, 0.5 / 3.5, 0.5 / 2.5]))
-    assert encoding.unknown_shares(0).tolist() == [0, 0, 0]
+    torch.testing.assert_close(encoding.unknown_fractions(0.5), torch.tensor([0, 0.5 / 3.5, 0.5 / 2.5]))
+    assert encoding.unknown_fractions(0).tolist() == [0, 0, 0]
 
 
 def test_pretrained_vectors_by_form_then_by_lower_case() -> None:

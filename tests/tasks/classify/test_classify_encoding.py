@@ -73,8 +73,8 @@ def test_batches_and_beginnings_of_series() -> None:
     assert batch.lengths.tolist() == [3, 1]
     assert batch.values[1, 0].tolist() == [0, 1]
     assert batch.values.shape == (2, 3, 2)
-    for share, lengths in ((0.1, [1, 1, 1]), (0.34, [4, 1, 2]), (0.3, [3, 1, 1]), (1.0, [10, 1, 3])):
-        shorter = encoded.beginnings(share)
+    for fraction, lengths in ((0.1, [1, 1, 1]), (0.34, [4, 1, 2]), (0.3, [3, 1, 1]), (1.0, [10, 1, 3])):
+        shorter = encoded.beginnings(fraction)
         assert shorter.lengths.tolist() == lengths
         found = shorter.batch(np.array([0]))
         assert found.values[0].tolist() == series[0][: lengths[0]].tolist()

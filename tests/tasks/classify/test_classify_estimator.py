@@ -215,7 +215,7 @@ def test_the_other_kind_and_other_channels_are_refused(of_texts: Classifier, of_
 
 
 def test_one_label_an_item_stays_one(of_texts: Classifier) -> None:
-    message = "the data: item 2 has another number of labels than one, as all had in training"
+    message = "the data: item 2 has not exactly one label"
     with pytest.raises(DataError, match=message):
         of_texts.evaluate(["great", "dull"], ["good", ["good", "bad"]])
     with pytest.raises(DataError, match=message):

@@ -50,7 +50,7 @@ def test_the_confusion_of_labels_of_any_name(count: int, tmp_path: Path) -> None
 
 
 def test_of_many_labels_those_most_frequent_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.tasks.classify.results._MOST_DRAWN", 3)
+    monkeypatch.setattr("recurra.tasks.classify.results._MOST_PLOTTED", 3)
     confusion = np.diag([1, 9, 0, 9, 9])
     draw_confusion(tuple("abcde"), confusion, tmp_path / "a.png")
     draw_confusion(tuple("bde"), confusion[[1, 3, 4]][:, [1, 3, 4]], tmp_path / "b.png")

@@ -28,10 +28,10 @@ def found(model: LanguageModel) -> Inspection:
 
 
 def test_the_output_is_what_the_model_says_of_the_last_token(model: LanguageModel, found: Inspection) -> None:
-    codes = model.fitted.learned.tokens.encode(TEXT[:66]).codes
+    ids = model.fitted.learned.tokens.encode(TEXT[:66]).ids
     with torch.no_grad():
-        features, _ = model.fitted.network(codes[:-1].unsqueeze(0))
-        expected = float(model.fitted.network.log_probabilities(features[0, -1])[codes[-1]])
+        features, _ = model.fitted.network(ids[:-1].unsqueeze(0))
+        expected = float(model.fitted.network.log_probabilities(features[0, -1])[ids[-1]])
     assert found.attribution is not None
     assert found.attribution.output == pytest.approx([expected], abs=1e-5)
     assert found.gradients.loss == pytest.approx(-expected, abs=1e-5)

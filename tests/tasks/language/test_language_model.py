@@ -43,16 +43,16 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
 
 
 def test_state_is_carried_as_in_one_long_run(model: LanguageModel, monkeypatch: pytest.MonkeyPatch):
-    codes = model.fitted.learned.parts["validation"].codes
-    whole = Reader(model.fitted).score(codes)
+    ids = model.fitted.learned.parts["validation"].ids
+    whole = Reader(model.fitted).score(ids)
     one_by_one = Reader(model.fitted)
     found = []
-    for code in codes.tolist():
-        found.append(-one_by_one.log_probabilities()[code])
-        one_by_one.read(code)
+    for token_id in ids.tolist():
+        found.append(-one_by_one.log_probabilities()[token_id])
+        one_by_one.read(token_id)
     np.testing.assert_allclose(found, whole, atol=1e-5)
     monkeypatch.setattr(reader, "_STEPS_AT_ONCE", 7)
-    np.testing.assert_allclose(Reader(model.fitted).score(codes), whole, atol=1e-5)
+    np.testing.assert_allclose(Reader(model.fitted).score(ids), whole, atol=1e-5)
 
 
 class _ReaderWithoutRounding:
@@ -62,12 +62,12 @@ class _ReaderWithoutRounding:
         self._read: list[int] = []
         self._size = len(fitted.learned.tokens)
 
-    def score(self, codes: torch.Tensor) -> np.ndarray:
-        self._read += codes.tolist()
-        return np.zeros(len(codes))
+    def score(self, ids: torch.Tensor) -> np.ndarray:
+        self._read += ids.tolist()
+        return np.zeros(len(ids))
 
-    def read(self, code: int) -> None:
-        self._read.append(code)
+    def read(self, token_id: int) -> None:
+        self._read.append(token_id)
 
     def log_probabilities(self) -> np.ndarray:
         return np.log(np.random.default_rng([len(self._read), *self._read]).dirichlet(np.ones(self._size)))
@@ -92,19 +92,19 @@ def test_no_temperature_and_one_candidate_are_greedy(model: LanguageModel, monke
 def test_greedy_text_is_of_the_likeliest_tokens(model: LanguageModel):
     greedy = list(model.stream("ein", length=15, sampling=Sampling(temperature=0.0)))
     steps = Reader(model.fitted)
-    steps.score(model.fitted.learned.tokens.encode("ein").codes)
+    steps.score(model.fitted.learned.tokens.encode("ein").ids)
     for token in greedy:
         log_p = steps.log_probabilities()
         if model.fitted.learned.tokens.unknown is not None:
             log_p[model.fitted.learned.tokens.unknown] = -np.inf
-        assert log_p[token.code] == pytest.approx(log_p.max(), abs=1e-5)
-        steps.read(token.code)
+        assert log_p[token.id] == pytest.approx(log_p.max(), abs=1e-5)
+        steps.read(token.id)
 
 
 def test_what_comes_next_is_predicted(model: LanguageModel):
     found = model.predict("ein", top=5)
     reader = Reader(model.fitted)
-    reader.score(model.fitted.learned.tokens.encode("ein").codes)
+    reader.score(model.fitted.learned.tokens.encode("ein").ids)
     expected = reader.log_probabilities()
     np.testing.assert_allclose([token.surprise for token in found], np.sort(-expected)[:5], atol=1e-6)
     everything = model.predict(top=10_000)
@@ -117,13 +117,11 @@ def test_surprise_of_what_is_generated_is_what_scoring_finds(model: LanguageMode
     options: dict[str, Any] = {"length": 20, "seed": 1, "sampling": Sampling(temperature=0.7)}
     generated = list(model.stream("Mann", **options))
     prompt = model.generation("Mann", **options).prompt_tokens
-    assert [token.code for token in prompt] == [token.code for token in model.surprise("Mann")]
-    codes = torch.cat(
-        [model.fitted.learned.tokens.encode("Mann").codes, torch.tensor([token.code for token in generated])]
-    )
-    again = Reader(model.fitted).score(codes)[-20:]
+    assert [token.id for token in prompt] == [token.id for token in model.surprise("Mann")]
+    ids = torch.cat([model.fitted.learned.tokens.encode("Mann").ids, torch.tensor([token.id for token in generated])])
+    again = Reader(model.fitted).score(ids)[-20:]
     np.testing.assert_allclose([token.surprise for token in generated], again, atol=1e-5)
-    assert model.fitted.learned.tokens.unknown not in [token.code for token in generated]
+    assert model.fitted.learned.tokens.unknown not in [token.id for token in generated]
 
 
 def test_a_text_is_scored_token_by_token(model: LanguageModel):

@@ -19,7 +19,7 @@ def test_a_bigram_by_hand():
 def test_probabilities_sum_to_one_after_any_context(order: int):
     train = np.random.default_rng(0).integers(0, 4, 60)
     for context in ([1, 2, 0], [4, 4], [3, 1, 3, 1, 3]):  # 4 was never seen
-        total = sum(np.exp(-ngram_surprise(train, [*context, code], 5, order)[-1]) for code in range(5))
+        total = sum(np.exp(-ngram_surprise(train, [*context, token_id], 5, order)[-1]) for token_id in range(5))
         assert total == pytest.approx(1)
 
 

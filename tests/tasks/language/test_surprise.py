@@ -36,7 +36,7 @@ def test_a_terminal_is_not_given_orders():
 def test_the_page_shows_what_was_given_and_what_came():
     page = html_page("<Tea> & toast", [_token("<b>", 2)], [_token("x", 1), _token("\n", 12)], "character")
     assert "<h1>&lt;Tea&gt; &amp; toast</h1>" in page
-    assert '<span class="given" style="background:rgba(226,88,62,0.29)" title="2.00 bits">&lt;b&gt;</span>' in page
-    assert "given (underlined) 2.00 bits a character, generated 6.50 bits a character" in page
+    assert '<span class="prompt" style="background:rgba(226,88,62,0.29)" title="2.00 bits">&lt;b&gt;</span>' in page
+    assert "prompt (underlined) 2.00 bits a character, generated 6.50 bits a character" in page
     assert page.count("</span>\n</span>") == 1  # the line end, visible
     assert "no text" in html_page("", [], [], "word")

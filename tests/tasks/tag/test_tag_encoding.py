@@ -12,7 +12,7 @@ SENTENCES = [
 
 def test_entities_are_learned_in_another_scheme_and_given_back_in_their_own() -> None:
     tag_set = TagSet.of(SENTENCES, "iobes", "here")
-    assert (tag_set.scheme, tag_set.given) == ("iobes", "iob1")
+    assert (tag_set.scheme, tag_set.file_scheme) == ("iobes", "iob1")
     assert tag_set.tags.symbols == ("O", "B-A", "I-A", "E-A", "S-A")
     numbers = tag_set.encode(SENTENCES[0])
     assert tag_set.tags.decode(numbers) == ["O", "S-A", "S-A", "O"]
@@ -25,7 +25,7 @@ def test_entities_are_learned_in_another_scheme_and_given_back_in_their_own() ->
 def test_other_tags_are_as_they_are() -> None:
     sentences = [Sentence(("a", "b", "c"), ("X", None, "Y"))]
     tag_set = TagSet.of(sentences, "iobes", "here")
-    assert (tag_set.scheme, tag_set.given) == (None, None)
+    assert (tag_set.scheme, tag_set.file_scheme) == (None, None)
     assert tag_set.encode(Sentence(("a", "b", "c"), ("Y", "Z", None))) == [1, -100, -100]
     assert tag_set.decode([1, 0], "iob2") == ["Y", "X"]
     with pytest.raises(DataError, match=r"here: no word has a tag\. Name the tags' column"):

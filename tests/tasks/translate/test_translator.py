@@ -199,7 +199,7 @@ def test_wrong_calls_are_named(translator: Translator):
         ({"cell": "nothing"}, "cell"),
         ({"coverage": 1}, "coverage: expected True or False"),
         ({"device": "tpu"}, "device"),
-        ({"max_steps": 0}, "max_steps"),
+        ({"max_steps": -1}, "max_steps"),
     ],
 )
 def test_wrong_settings_are_named(changes: dict[str, Any], message: str):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from recurra.errors import ParameterError
 
-__all__ = ["WHOLE", "Batch", "Share"]
+__all__ = ["WHOLE", "Batch", "Partition"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Share:
+class Partition:
     """The part of every batch that one process reads.
 
     Args:
@@ -54,4 +54,4 @@ class Share:
         return indices[self.rank :: self.count]
 
 
-WHOLE = Share()
+WHOLE = Partition()

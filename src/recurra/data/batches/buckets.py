@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from recurra.data.batches.batch import WHOLE, Share
+from recurra.data.batches.batch import WHOLE, Partition
 from recurra.errors import ParameterError
 from recurra.shapes import check_positive
 
@@ -23,7 +23,7 @@ class Buckets:
     which makes the result a function of the step (from 1) alone. If the sequences do not fill the last batches, the
     batches of the last bucket, that of the shortest sequences, are made equally large.
 
-    Each process reads every `share.count`-th sequence of each batch. This part is empty if the batch has fewer
+    Each process reads every `partition.count`-th sequence of each batch. This part is empty if the batch has fewer
     sequences than there are processes. The caller must then pass a batch (of any sequence) with weight 0, because all
     processes must make the same number of steps.
 
@@ -36,7 +36,7 @@ class Buckets:
         shuffle: whether to shuffle. If false, each epoch begins with the longest sequences.
         bucket_size: the number of batches in a bucket. A larger bucket mixes sequences more and pads more. None: a
             twentieth of all batches, between 2 and 100.
-        share: the part of each batch that this process reads.
+        partition: the part of each batch that this process reads.
 
     Raises:
         ParameterError: there are no sequences, a length is negative, both or neither of `batch_size` and `tokens` are
@@ -52,7 +52,7 @@ class Buckets:
         seed: int = 0,
         shuffle: bool = True,
         bucket_size: int | None = None,
-        share: Share = WHOLE,
+        partition: Partition = WHOLE,
     ) -> None:
         self._lengths = np.asarray(lengths, dtype=np.int64)
         if self._lengths.ndim != 1 or not len(self._lengths) or self._lengths.min() < 0:
@@ -62,8 +62,8 @@ class Buckets:
         longest = int(self._lengths.max())
         if batch_size is not None:
             check_positive("batch_size", batch_size)
-            if batch_size < share.count:
-                raise ParameterError("batch_size", f"at least one for each of {share.count} processes", batch_size)
+            if batch_size < partition.count:
+                raise ParameterError("batch_size", f"at least one for each of {partition.count} processes", batch_size)
         if tokens is not None:
             check_positive("tokens", tokens)
             if tokens < longest:
@@ -73,7 +73,7 @@ class Buckets:
             check_positive("bucket_size", bucket_size)
         self._seed = seed
         self._shuffle = shuffle
-        self._share = share
+        self._partition = partition
         self._sizes = self._cut(batch_size, tokens, bucket_size)
         self._dealt: tuple[int, list[np.ndarray]] | None = None
 
@@ -83,7 +83,7 @@ class Buckets:
         return sum(len(sizes) for sizes in self._sizes)
 
     @property
-    def padding_share(self) -> float:
+    def padding_fraction(self) -> float:
         """The fraction of padding among all steps of the first epoch, over all processes. Other epochs are similar."""
         batches = self._deal(0)
         padded = sum(len(batch) * int(self._lengths[batch].max()) for batch in batches)
@@ -108,7 +108,7 @@ class Buckets:
             epoch = 0
         if self._dealt is None or self._dealt[0] != epoch:
             self._dealt = (epoch, self._deal(epoch))
-        return self._share.of(self._dealt[1][position])
+        return self._partition.of(self._dealt[1][position])
 
     def _cut(self, batch_size: int | None, tokens: int | None, bucket_size: int | None) -> list[list[int]]:
         """The sizes of the batches of each bucket, from the longest sequences to the shortest."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.batches.batch import WHOLE, Batch, Share
+from recurra.data.batches.batch import WHOLE, Batch, Partition
 from recurra.data.batches.ignored import ignored_value, is_ignored
 from recurra.errors import ParameterError, ShapeError
 from recurra.shapes import check_positive
@@ -37,12 +37,12 @@ class Lanes:
         segment_length: int,
         batch_size: int,
         seed: int | None,
-        share: Share,
+        partition: Partition,
     ) -> None:
         check_positive("segment_length", segment_length)
         check_positive("batch_size", batch_size)
-        if batch_size % share.count:
-            raise ParameterError("batch_size", f"a multiple of the {share.count} processes", batch_size)
+        if batch_size % partition.count:
+            raise ParameterError("batch_size", f"a multiple of the {partition.count} processes", batch_size)
         if not pieces[:, 1].any():
             raise ParameterError("inputs", "at least one step with a target", "none")
         self._inputs = inputs
@@ -53,7 +53,7 @@ class Lanes:
         self._segment_length = segment_length
         self._batch_size = batch_size
         self._seed = seed
-        self._rows = share.of(np.arange(batch_size))
+        self._rows = partition.of(np.arange(batch_size))
         self._lane_of = _balance(self._pieces[:, 1], batch_size)
         self._steps = int(np.bincount(self._lane_of, self._pieces[:, 1]).max())
         self._laid: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -65,7 +65,7 @@ class Lanes:
         segment_length: int,
         batch_size: int,
         target: Tensor | None = None,
-        share: Share = WHOLE,
+        partition: Partition = WHOLE,
     ) -> "Lanes":
         """Cut one long stream into lanes whose lengths differ by at most one step.
 
@@ -74,7 +74,7 @@ class Lanes:
             segment_length: T, the number of steps in a batch.
             batch_size: B, the number of lanes, over all processes.
             target: the target of each step (N, ...). None: the next element of the inputs.
-            share: the part of the lanes that this process reads.
+            partition: the part of the lanes that this process reads.
 
         Raises:
             ParameterError: a size is below 1, `batch_size` is not a multiple of the number of processes, or the stream
@@ -85,7 +85,9 @@ class Lanes:
         check_positive("batch_size", batch_size)
         lengths = steps // batch_size + (np.arange(batch_size) < steps % batch_size)
         pieces = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1)
-        return cls(inputs, inputs[1:] if target is None else target, pieces, segment_length, batch_size, None, share)
+        return cls(
+            inputs, inputs[1:] if target is None else target, pieces, segment_length, batch_size, None, partition
+        )
 
     @classmethod
     def from_sequences(
@@ -96,7 +98,7 @@ class Lanes:
         target: Sequence[Tensor] | None = None,
         seed: int = 0,
         shuffle: bool = True,
-        share: Share = WHOLE,
+        partition: Partition = WHOLE,
     ) -> "Lanes":
         """Lay sequences of any length into lanes of nearly equal length. Each sequence stays whole, in one lane.
 
@@ -109,7 +111,7 @@ class Lanes:
             seed: the seed of the order, which differs between epochs.
             shuffle: whether each epoch shuffles the lanes, the sequences within a lane, and the places of sequences of
                 equal length.
-            share: the part of the lanes that this process reads.
+            partition: the part of the lanes that this process reads.
 
         Raises:
             ParameterError: a size is below 1, `batch_size` is not a multiple of the number of processes, or no sequence
@@ -129,7 +131,7 @@ class Lanes:
         pieces = np.stack([starts, np.array(steps)], axis=1)
         joined = torch.cat(list(inputs))
         wanted = joined[1:] if target is None else torch.cat(list(target))
-        return cls(joined, wanted, pieces, segment_length, batch_size, seed if shuffle else None, share)
+        return cls(joined, wanted, pieces, segment_length, batch_size, seed if shuffle else None, partition)
 
     @property
     def batch_size(self) -> int:

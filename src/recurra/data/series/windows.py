@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.batches.batch import WHOLE, Share
+from recurra.data.batches.batch import WHOLE, Partition
 from recurra.data.series.covariates import CovariateEncoding
 from recurra.data.series.series_set import SeriesSet
 
@@ -99,10 +99,12 @@ class WindowSampler:
         ends: steps of each series that training may see, (series,).
         batch_size: B, of all processes together.
         seed: of the generator.
-        share: the part of every batch to cut.
+        partition: the part of every batch to cut.
     """
 
-    def __init__(self, windows: Windows, ends: np.ndarray, batch_size: int, seed: int, share: Share = WHOLE) -> None:
+    def __init__(
+        self, windows: Windows, ends: np.ndarray, batch_size: int, seed: int, partition: Partition = WHOLE
+    ) -> None:
         shape = windows.shape
         last = ends - shape.horizon
         self._rows = np.flatnonzero(last >= shape.least_origin)
@@ -112,14 +114,14 @@ class WindowSampler:
         self._windows = windows
         self._batch_size = batch_size
         self._seed = seed
-        self._share = share
+        self._partition = partition
 
     def __call__(self, step: int) -> Window:
-        """The windows of a step, those of this share."""
+        """The windows of a step, those of this partition."""
         generator = np.random.default_rng((self._seed, step))
         chosen = generator.integers(len(self._rows), size=self._batch_size)
         origins = generator.integers(self._first[chosen], self._last[chosen] + 1)
-        return self._windows.cut(self._share.of(self._rows[chosen]), self._share.of(origins))
+        return self._windows.cut(self._partition.of(self._rows[chosen]), self._partition.of(origins))
 
 
 def input_sizes(window: Window) -> dict[str, int]:

@@ -117,7 +117,7 @@ class WordEncoding:
             form = form[: _MOST_CHARACTERS // 2] + form[-_MOST_CHARACTERS // 2 :]
         return self.characters.encode(form)
 
-    def unknown_shares(self, rate: float) -> Tensor:
+    def unknown_fractions(self, rate: float) -> Tensor:
         """The probability that training replaces each word by the unknown word: (V,) float32.
 
         It is rate / (rate + n) for a word that occurs n times (Kiperwasser and Goldberg 2016).

@@ -99,7 +99,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG, whole or not at all.
 
     Raises:
-        RunError: where the folder cannot be written.
+        RunError: if the folder cannot be written.
     """
     prepare_folder(path.parent)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))

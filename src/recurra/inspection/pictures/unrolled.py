@@ -159,7 +159,7 @@ class _Picture:
 
 
 def _look(norm: float, unrolled: UnrolledGradients) -> tuple[float, str]:
-    """Width and colour, by the logarithm of the share of the largest."""
+    """Width and colour, by the logarithm of the fraction of the largest."""
     largest = unrolled.largest
     thickest = _THICKEST_OF_TWO if any(row.reverse for row in unrolled.rows) else _THICKEST
     share = norm / largest if largest > 0 else 0.0

@@ -20,43 +20,45 @@ class Arguments(NamedTuple):
         inputs: (T, B, I).
         weights: of the layer in this direction.
         mask: (B, R), of recurrent dropout, or None.
-        zone: by part (T, B, H), or (1, 1, H) where all steps share one; empty without zoneout.
+        zoneout: by part (T, B, H), or (1, 1, H) if all steps share one; empty without zoneout.
         state: by part, the first (B, R), the others (B, H).
     """
 
     inputs: Tensor
     weights: Weights
     mask: Tensor | None
-    zone: tuple[Tensor, ...]
+    zoneout: tuple[Tensor, ...]
     state: tuple[Tensor, ...]
 
     def flat(self) -> list[Tensor | None]:
-        """All in one list, in the order of `SINGLE`, then zones and state, a None for each part without a zone."""
-        zone = self.zone or (None,) * len(self.state)
-        return [self.inputs, *self.weights, self.mask, *zone, *self.state]
+        """All in one list, in the order of `SINGLE`, then zoneout masks and state; None: a part has no zoneout mask."""
+        zoneout = self.zoneout or (None,) * len(self.state)
+        return [self.inputs, *self.weights, self.mask, *zoneout, *self.state]
 
     def rows(self) -> list[int | None]:
-        """For each of `flat` which dimension is the batch's, B; None for what all rows share."""
-        zone = [None if part.shape[0] == part.shape[1] == 1 else 1 for part in self.zone] or [None] * len(self.state)
-        return [1, *(None for _ in self.weights), 0, *zone, *(0 for _ in self.state)]
+        """For each of `flat` the dimension of the batch, B, or None if all rows share the tensor."""
+        zoneout = [None if part.shape[0] == part.shape[1] == 1 else 1 for part in self.zoneout] or [None] * len(
+            self.state
+        )
+        return [1, *(None for _ in self.weights), 0, *zoneout, *(0 for _ in self.state)]
 
     @classmethod
     def of(cls, flat: Sequence[Any]) -> Self:
-        """From what `flat` gives."""
+        """The inverse of `flat`."""
         single, parts = len(SINGLE), (len(flat) - len(SINGLE)) // 2
         inputs, *weights, mask = flat[:single]
-        zone = () if flat[single] is None else tuple(flat[single : single + parts])
-        return cls(inputs, Weights(*weights), mask, zone, tuple(flat[single + parts :]))
+        zoneout = () if flat[single] is None else tuple(flat[single : single + parts])
+        return cls(inputs, Weights(*weights), mask, zoneout, tuple(flat[single + parts :]))
 
 
-# The names of what there is one of, in the order of `Arguments.flat`.
+# The names of the single tensors, in the order of `Arguments.flat`.
 SINGLE = ("inputs", *Weights._fields, "mask")
 
 
 def arguments(
     cell: Cell, inputs: Tensor, state: tuple[Tensor, ...], weights: Weights, masks: Masks | None
 ) -> Arguments:
-    """The tensors as the engine takes them, which trusts the sizes it is told: what does not fit is refused here."""
+    """The tensors as the engine takes them. The engine trusts their sizes, so they are checked here."""
     weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, bias_hr, norm_ih, norm_hh, per_unit = weights
     rows = weight_ih.shape[0]
     hidden = rows // len(cell.gates)
@@ -82,30 +84,32 @@ def arguments(
         if per_unit is None:
             raise ShapeError("per_unit", "(P, H)", "none")
         _check("per_unit", per_unit, (len(cell.per_unit), hidden), "(P, H)", inputs)
-    mask, zone = (None, None) if masks is None else (masks.recurrent, masks.zone)
+    mask, zoneout = (None, None) if masks is None else (masks.recurrent, masks.zoneout)
     if mask is not None:
         _check("recurrent", mask, (batch, size), "(B, R)", inputs, "masks")
-    if zone is not None:
-        zone = _zones(cell, zone, (steps, batch, hidden), inputs)
+    if zoneout is not None:
+        zoneout = _zoneout_masks(cell, zoneout, (steps, batch, hidden), inputs)
     return Arguments(
         # Made contiguous here, where autograd sees it.
         inputs.contiguous(),
         Weights(weight_ih.contiguous(), *map(_contiguous, weights[1:])),
         _contiguous(mask),
-        () if zone is None else tuple(part.contiguous() for part in zone),
+        () if zoneout is None else tuple(part.contiguous() for part in zoneout),
         tuple([part.contiguous() for part in state]),
     )
 
 
-def _zones(cell: Cell, zone: tuple[Tensor, ...], shape: tuple[int, int, int], like: Tensor) -> tuple[Tensor, ...]:
-    """One value for each unit at all steps of all rows, or one at each."""
-    if all(part.shape[:2] == (1, 1) for part in zone):
+def _zoneout_masks(
+    cell: Cell, zoneout: tuple[Tensor, ...], shape: tuple[int, int, int], like: Tensor
+) -> tuple[Tensor, ...]:
+    """The zoneout masks, expanded: one value a unit for all steps of all rows, or one at each step and row."""
+    if all(part.shape[:2] == (1, 1) for part in zoneout):
         shape = (1, 1, shape[2])
     wide = []
-    for name, part in zip(cell.state, zone, strict=True):
+    for name, part in zip(cell.state, zoneout, strict=True):
         fits = part.dim() == 3 and all(n in (1, whole) for n, whole in zip(part.shape, shape, strict=True))
         wide.append(part.expand(shape) if fits else part)
-        _check(name, wide[-1], shape, "(T, B, H)", like, "zone")
+        _check(name, wide[-1], shape, "(T, B, H)", like, "zoneout")
     return tuple(wide)
 
 
@@ -114,14 +118,14 @@ def _contiguous(tensor: Tensor | None) -> Tensor | None:
 
 
 def _columns(cell: Cell, hidden: int, size: int) -> int:
-    """K, what a unit reads of the output."""
+    """K, the number of units of the output that a unit reads."""
     if cell.recurrence == "dense":
         return size
     return hidden // cell.heads if cell.recurrence == "block_diagonal" else 1
 
 
 def _check(name: str, tensor: Tensor, shape: tuple[int, ...], letters: str, like: Tensor, of: str = "") -> None:
-    # Names are put together only for an error: this runs at every step of a stream.
+    # Names are joined only for an error: this runs at every step of a stream.
     if tensor.shape != shape or tensor.dtype != like.dtype or tensor.device != like.device:
         name = f"{of} ({name})" if of else name
         check_shape(name, tensor, shape, letters)

@@ -27,10 +27,10 @@ def new_call(cell: Cell, a: Arguments, lengths: Tensor | None, reverse: bool) ->
     if a.weights.weight_hr is not None:
         call.projection, call.projection_bias = pointer(a.weights.weight_hr), pointer(a.weights.bias_hr)
         call.nonlinearity = Nonlinearity[cell.output_nonlinearity or "identity"]
-    if a.zone:
-        set_pointers(call.zone, a.zone)
-        if a.zone[0].shape[0] == steps and a.zone[0].shape[1] == batch:
-            call.zone_step, call.zone_row = batch * hidden, hidden
+    if a.zoneout:
+        set_pointers(call.zoneout, a.zoneout)
+        if a.zoneout[0].shape[0] == steps and a.zoneout[0].shape[1] == batch:
+            call.zoneout_step, call.zoneout_row = batch * hidden, hidden
     set_pointers(call.initial, a.state)
     return call
 

@@ -9,14 +9,14 @@ from recurra.errors import BackendError
 from recurra.kernels.native import extension
 from recurra.kernels.torch_state import constant
 
-__all__ = ["key_of", "known", "obstacle", "register"]
+__all__ = ["key_of", "known", "register", "unsupported_reason"]
 
 _CELLS: dict[str, Cell] = {}
 _KEYS: dict[Cell, str] = {}
 
 
 def key_of(cell: Cell) -> str:
-    """What stands for a cell in an operator's arguments: its module, name and fields. It is known from then on."""
+    """The key of a cell in an operator's arguments: its module, name and fields. The cell is registered by it."""
     if not torch.compiler.is_compiling():
         return _registered(cell)
     if all(isinstance(value, str | bool | None) for value in vars(cell).values()):
@@ -26,7 +26,7 @@ def key_of(cell: Cell) -> str:
 
 
 def register(cell: Cell) -> None:
-    """Register a cell, for graphs made elsewhere that name it to find it."""
+    """Register a cell, by which graphs that were made elsewhere can find it."""
     _registered(cell)
 
 
@@ -58,12 +58,12 @@ def _key_of_object(cell: Cell) -> str:
 
 
 @constant
-def obstacle(key: str) -> str:
-    """`extension.obstacle` of a cell by its key, as torch.compile can ask for it."""
-    return extension.obstacle(known(key))
+def unsupported_reason(key: str) -> str:
+    """`extension.unsupported_reason` of a cell by its key, in a form that torch.compile can call."""
+    return extension.unsupported_reason(known(key))
 
 
 def known(key: str) -> Cell:
     if key not in _CELLS:
-        raise BackendError(f"the cell {key} is not known to this process: make a layer of it first")
+        raise BackendError(f"the cell {key} is not registered in this process: make a layer of it first")
     return _CELLS[key]

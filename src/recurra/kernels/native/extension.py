@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.codegen import compile_library, digest, mixes_units, saved_for_backward, shares_gradient, trace
 from recurra.errors import CellError, CompilerError, ParameterError
 from recurra.kernels.native.build import check_build
+from recurra.openmp import torch_openmp
 
 try:
     import recurra._native as _native  # pyright: ignore[reportMissingImports]
@@ -26,11 +28,14 @@ __all__ = [
     "best",
     "compile_cell",
     "compiled_cell",
+    "instruction_set",
     "instruction_sets",
     "is_installed",
-    "obstacle",
+    "large_product",
     "parallel",
+    "unsupported_reason",
     "vector_bytes",
+    "vendor",
 ]
 
 _log = logging.getLogger("recurra.kernels")
@@ -43,15 +48,15 @@ class Call(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "size", "features", "heads", "reverse")),
-        *((name, ctypes.c_int64) for name in ("threads", "nonlinearity", "zone_step", "zone_row")),
+        *((name, ctypes.c_int64) for name in ("threads", "nonlinearity", "zoneout_step", "zoneout_row")),
         ("epsilon", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in ("lengths", "inputs", "weight_ih", "bias_ih", "x", "weight", "bias")),
         *((name, ctypes.c_void_p) for name in ("norm", "norm_x", "per_unit", "projection")),
         *((name, ctypes.c_void_p) for name in ("projection_bias", "mask")),
-        *((name, ctypes.c_void_p * MOST_PARTS) for name in ("zone", "initial")),
+        *((name, ctypes.c_void_p * MOST_PARTS) for name in ("zoneout", "initial")),
         ("output", ctypes.c_void_p),
         ("final_state", ctypes.c_void_p * MOST_PARTS),
-        *((name, ctypes.c_void_p) for name in ("history", "kept", "before", "modulated", "normed", "deviation")),
+        *((name, ctypes.c_void_p) for name in ("history", "saved", "before", "modulated", "normed", "deviation")),
         *((name, ctypes.c_void_p) for name in ("normed_x", "deviation_x", "unprojected", "d_output")),
         ("d_final", ctypes.c_void_p * MOST_PARTS),
         *((name, ctypes.c_void_p) for name in ("d_x", "d_u")),
@@ -74,14 +79,14 @@ class CompiledCell:
     Attributes:
         forward: called with a `Call` and the address of the function that runs threads.
         backward: likewise.
-        kept: values a unit keeps for the backward pass, K.
+        saved: values that a unit saves for the backward pass, K.
         shares_gradient: whether the gradients of both projections are the same.
         mixes_units: whether a step needs a matrix product.
     """
 
     forward: dict[int, Any]
     backward: dict[int, Any]
-    kept: int
+    saved: int
     shares_gradient: bool
     mixes_units: bool
 
@@ -98,20 +103,18 @@ def instruction_sets() -> tuple[str, ...]:
 
 def vector_bytes() -> int:
     """Width in bytes of the vectors that the engine uses on this machine."""
-    return _VECTOR_BYTES[_instruction_set()]
+    return _VECTOR_BYTES[instruction_set()]
 
 
 @cache
 def parallel() -> int:
-    """Address of the function that runs threads, on torch's own OpenMP runtime where it has one."""
+    """Address of the function that runs threads, on torch's own OpenMP runtime if it has one."""
     native = _native
     assert native is not None
-    try:
-        # A name is looked up in torch's library and then in those it is linked against: its runtime, no other's.
-        linked = ctypes.CDLL(str(torch._C.__file__))
-        functions = (linked.GOMP_parallel, linked.omp_get_thread_num, linked.omp_get_num_threads)
-    except (OSError, AttributeError):
+    linked = torch_openmp()
+    if linked is None:
         return native.parallel()
+    functions = (linked.GOMP_parallel, linked.omp_get_thread_num, linked.omp_get_num_threads)
     native.use_openmp(*(ctypes.cast(function, ctypes.c_void_p).value for function in functions))
     # The runtime's threads do not survive a fork, and it would wait for them forever; plain threads serve there.
     os.register_at_fork(after_in_child=lambda: native.use_openmp(0, 0, 0))
@@ -119,12 +122,12 @@ def parallel() -> int:
 
 
 @cache
-def obstacle(cell: Cell) -> str:
-    """Why a cell has no compiled functions here; empty where it has, compiling it at first use."""
+def unsupported_reason(cell: Cell) -> str:
+    """Why a cell has no compiled functions here, or "" if it has. The first call compiles the cell."""
     if not is_installed():
         return "the C++ extension is not installed"
     try:
-        compiled_cell(cell, _instruction_set())
+        compiled_cell(cell, instruction_set())
     except (CellError, CompilerError) as error:
         return str(error)
     return ""
@@ -136,15 +139,15 @@ def compile_cell(cell: Cell) -> None:
     Layers that fell back to the reference kernel, because an earlier compilation failed, use the engine from then on.
 
     Raises:
-        CellError: where its equations cannot be compiled.
-        CompilerError: where the extension or a C++ compiler is missing, or fails.
+        CellError: if its equations cannot be compiled.
+        CompilerError: if the extension or a C++ compiler is missing, or fails.
     """
     if not isinstance(cell, Cell):
         raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
     if not is_installed():
         raise CompilerError("the C++ extension is not installed; install without RECURRA_NO_EXTENSION")
-    compiled_cell(cell, _instruction_set())
-    obstacle.cache_clear()
+    compiled_cell(cell, instruction_set())
+    unsupported_reason.cache_clear()
 
 
 @cache
@@ -152,8 +155,8 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
     """The compiled functions of a cell for an instruction set, from the package or compiled now.
 
     Raises:
-        CellError: where its equations cannot be compiled.
-        CompilerError: where there is no compiler, or it fails.
+        CellError: if its equations cannot be compiled.
+        CompilerError: if there is no compiler, or if it fails.
     """
     assert _native is not None
     if len(cell.state) > MOST_PARTS:
@@ -176,6 +179,27 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
     )
 
 
+def vendor() -> str:
+    """Who made this processor: "intel", "amd" or "other"."""
+    return "other" if _native is None else _native.processor_vendor()
+
+
+def large_product(a: Tensor, b: Tensor, bias: Tensor | None, result: Tensor) -> None:
+    """Write a b + bias into a contiguous result: (M, N) from (M, K), (K, N) with any strides, and (N,)."""
+    assert _native is not None
+    _native.large_product(
+        "baseline" if instruction_set() == "neon" else instruction_set(),
+        8 * result.element_size(),
+        torch.get_num_threads(),
+        (a.shape[0], b.shape[1], a.shape[1]),
+        (a.data_ptr(), *a.stride()),
+        (b.data_ptr(), *b.stride()),
+        0 if bias is None else bias.data_ptr(),
+        result.data_ptr(),
+        parallel(),
+    )
+
+
 def _load(path: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
@@ -185,12 +209,12 @@ def _load(path: Path) -> ctypes.CDLL:
 
 def best(cell: Cell) -> CompiledCell:
     """The compiled functions for this machine."""
-    return compiled_cell(cell, _instruction_set())
+    return compiled_cell(cell, instruction_set())
 
 
 @cache
-def _instruction_set() -> str:
-    """The widest set of this processor, or `RECURRA_INSTRUCTION_SET` where it names one of them."""
+def instruction_set() -> str:
+    """The widest set of this processor, or `RECURRA_INSTRUCTION_SET` if it is set."""
     offered = ("baseline", *instruction_sets())
     wanted = os.environ.get("RECURRA_INSTRUCTION_SET")
     if wanted is None:

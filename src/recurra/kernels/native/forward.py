@@ -5,31 +5,32 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from recurra.cells import Cell
 from recurra.kernels.native import call as calls
 from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.native.call import new_call, pointer, set_pointers, sizes
-from recurra.kernels.native.valid_steps import at_places
+from recurra.kernels.native.large_products import linear
+from recurra.kernels.native.valid_steps import pack_valid_steps
 from recurra.kernels.weights import Weights
 
-__all__ = ["Kept", "forward", "fused_weights", "fuses", "in_segments", "kept_shapes", "read", "written"]
+__all__ = ["Saved", "forward", "fused_weights", "fuses", "in_segments", "read", "saved_shapes", "written"]
 
-# The engine makes the input projection itself where both weights stay in a core's second-level cache and enough rows of
-# the batch share each reading of them, or where there are so few steps that another call would take longer.
+# The engine computes the input projection itself if both weights stay in a core's second-level cache and enough rows of
+# the batch share each reading of them, or if there are so few steps that another call would take longer.
 _FUSED_BYTES, _FUSED_ROWS, _FEW_STEPS = 2**20, 8, 8
-# Of projections made at a time, where the engine reads each once and has nothing to set up: half a second-level cache.
+# Bytes of projections made at a time, if the engine reads each once and has nothing to set up: half a second-level
+# cache.
 _SEGMENT_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What the forward pass keeps for the backward pass; N places are the true steps of all rows.
+class Saved:
+    """What the forward pass saves for the backward pass; N is the number of valid steps of all rows.
 
     Attributes:
-        projected: (N, G * H), the input projections, where they are needed again.
+        projected: (N, G * H), the input projections, or None if they are not needed again.
         others: by name of a `Call`'s field.
     """
 
@@ -40,7 +41,7 @@ class Kept:
 
 def forward(
     cell: Cell, arguments: Arguments, lengths: Tensor | None, reverse: bool, training: bool, padded: bool = False
-) -> tuple[Tensor, tuple[Tensor, ...], Kept | None]:
+) -> tuple[Tensor, tuple[Tensor, ...], Saved | None]:
     """The outputs (T, B, R), the final state by part, and what the backward pass needs.
 
     Args:
@@ -49,74 +50,74 @@ def forward(
         lengths: (B,) int64 on the CPU, contiguous, or None.
         reverse: from each row's last step to its first.
         training: whether there will be a backward pass.
-        padded: whether what is kept has a size that does not depend on the lengths, that of T * B places.
+        padded: whether saved tensors have room for T * B steps, whatever the lengths.
 
     Raises:
-        MemoryError: where there is not enough.
+        MemoryError: if there is not enough memory.
     """
     a, compiled = arguments, extension.best(cell)
-    inputs = at_places(a.inputs, lengths)
+    inputs = pack_valid_steps(a.inputs, lengths)
     call = new_call(cell, a, lengths, reverse)
     steps, batch, _ = a.inputs.shape
     fused = fuses(fused_weights(cell, compiled, a.weights), steps, batch, inputs.itemsize)
-    bias_ih = a.weights.bias_ih if a.weights.norm_ih is None else None  # else it comes after the normalisation
-    if not training and lengths is None and not compiled.mixes_units and not a.zone:
+    bias_ih = a.weights.bias_ih if a.weights.norm_ih is None else None  # else it is added after the normalisation
+    if not training and lengths is None and not compiled.mixes_units and not a.zoneout:
         return *in_segments(call, compiled, a.inputs, a.weights.weight_ih, bias_ih, a.state), None
     projected = read(call, inputs, a.weights.weight_ih, bias_ih, fused)
     output, final = written(call, a.inputs, a.state)
     others: dict[str, Tensor] = {}
     if training:
-        places = steps * batch if padded else inputs.shape[0]
-        others = {name: inputs.new_empty(shape) for name, shape in kept_shapes(cell, a, places).items()}
+        valid_steps = steps * batch if padded else inputs.shape[0]
+        others = {name: inputs.new_empty(shape) for name, shape in saved_shapes(cell, a, valid_steps).items()}
         for name, tensor in others.items():
             setattr(call, name, tensor.data_ptr())
     calls.launch(compiled.forward, call, output)
     if not training:
         return output, final, None
-    return output, final, Kept(output, None if compiled.mixes_units else projected, others)
+    return output, final, Saved(output, None if compiled.mixes_units else projected, others)
 
 
-def kept_shapes(cell: Cell, a: Arguments, places: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of `Kept.others`."""
+def saved_shapes(cell: Cell, a: Arguments, valid_steps: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of `Saved.others`."""
     compiled, (hidden, size) = extension.best(cell), sizes(cell, a)
     gates, parts = len(cell.gates), len(cell.state)
     shapes: dict[str, tuple[int, ...]] = {}
     if parts > 1:
-        shapes["history"] = (parts - 1, places, hidden)
-    if compiled.kept:
-        shapes["kept"] = (places, compiled.kept, hidden)
+        shapes["history"] = (parts - 1, valid_steps, hidden)
+    if compiled.saved:
+        shapes["saved"] = (valid_steps, compiled.saved, hidden)
     if compiled.mixes_units:
-        shapes["before"] = (places, size)
-    if cell.late_gates:
-        shapes["modulated"] = (places, hidden)
+        shapes["before"] = (valid_steps, size)
+    if cell.second_stage_gates:
+        shapes["modulated"] = (valid_steps, hidden)
     if a.weights.norm_hh is not None:
-        shapes |= {"normed": (places, gates * hidden), "deviation": (places, gates)}
+        shapes |= {"normed": (valid_steps, gates * hidden), "deviation": (valid_steps, gates)}
     if a.weights.norm_ih is not None:
-        shapes |= {"normed_x": (places, gates * hidden), "deviation_x": (places, gates)}
+        shapes |= {"normed_x": (valid_steps, gates * hidden), "deviation_x": (valid_steps, gates)}
     if a.weights.weight_hr is not None:
-        shapes["unprojected"] = (places, hidden)
+        shapes["unprojected"] = (valid_steps, hidden)
     return shapes
 
 
 def fused_weights(cell: Cell, compiled: extension.CompiledCell, weights: Weights) -> int:
-    """Numbers of both weights, if the engine can make the input projection itself; else 0."""
-    if not compiled.mixes_units or cell.late_gates:
+    """The number of elements of both weights, or 0 if the engine cannot compute the input projection."""
+    if not compiled.mixes_units or cell.second_stage_gates:
         return 0
     return weights.weight_ih.numel() + (0 if weights.weight_hh is None else weights.weight_hh.numel())
 
 
 def fuses(count: int, steps: int, batch: int, itemsize: int) -> bool:
-    """Whether the engine makes the input projection itself, with weights of `count` numbers (see `fused_weights`)."""
+    """Whether the engine computes the input projection itself; `count` is the result of `fused_weights`."""
     few = steps * batch <= _FEW_STEPS or (batch >= _FUSED_ROWS and count * itemsize <= _FUSED_BYTES)
     return count > 0 and few
 
 
 def read(call: extension.Call, inputs: Tensor, weight_ih: Tensor, bias_ih: Tensor | None, fused: bool) -> Tensor | None:
-    """Let the engine read the inputs, or the projections of all steps, which are returned."""
+    """Set what the engine reads: the inputs if `fused`, else the projections of all steps, which are returned."""
     if fused:
         call.features, call.inputs, call.weight_ih = inputs.shape[-1], inputs.data_ptr(), pointer(weight_ih)
         return None
-    # One large product for all steps: torch's is as fast as they come.
+    # One large product for all steps.
     projected = linear(inputs, weight_ih, bias_ih)
     call.x = projected.data_ptr()
     return projected
@@ -130,7 +131,7 @@ def in_segments(
     bias_ih: Tensor | None,
     state: tuple[Tensor, ...],
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Inference some steps at a time, whose projections are read before they leave the cache, and then forgotten."""
+    """Inference some steps at a time, whose projections are read before they leave the cache and are then freed."""
     steps, batch, _ = inputs.shape
     size = max(1, _SEGMENT_BYTES // (batch * weight_ih.shape[0] * inputs.itemsize))
     output = inputs.new_empty(steps, batch, state[0].shape[1])

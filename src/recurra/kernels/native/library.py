@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.kernels.native.forward import Kept
+from recurra.kernels.native.forward import Saved
 
 __all__ = ["BACKWARD", "FORWARD", "LIBRARY", "listed", "spread"]
 
@@ -17,8 +17,8 @@ LIBRARY.define(
     tags=torch.Tag.pt2_compliant_tag,
 )
 LIBRARY.define(
-    "recurrence_backward(str cell, Tensor[] tensors, bool[] present, Tensor output, Tensor[] kept, Tensor? lengths,"
-    " bool reverse, Tensor[] cotangents, bool[] given, bool[] needed, int members) -> Tensor[]",
+    "recurrence_backward(str cell, Tensor[] tensors, bool[] present, Tensor output, Tensor[] saved, Tensor? lengths,"
+    " bool reverse, Tensor[] cotangents, bool[] has_cotangent, bool[] needed, int vmap_size) -> Tensor[]",
     tags=torch.Tag.pt2_compliant_tag,
 )
 FORWARD = torch.ops.recurra.recurrence.default
@@ -26,10 +26,10 @@ BACKWARD = torch.ops.recurra.recurrence_backward.default
 
 
 def spread(tensors: Sequence[Any], present: Sequence[bool]) -> list[Any]:
-    """A None for each that is not there."""
+    """The tensors in order, with None for each that is not present."""
     rest = iter(tensors)
     return [next(rest) if there else None for there in present]
 
 
-def listed(kept: Kept) -> list[Tensor]:
-    return [*kept.others.values(), *(() if kept.projected is None else (kept.projected,))]
+def listed(saved: Saved) -> list[Tensor]:
+    return [*saved.others.values(), *(() if saved.projected is None else (saved.projected,))]

@@ -1,8 +1,8 @@
-"""The engine as torch operators: the way of torch.compile, of torch.func's transforms and of fake tensors.
+"""The engine as torch operators, for torch.compile, torch.func's transforms and fake tensors.
 
 `recurra::recurrence` runs a cell over a sequence and `recurra::recurrence_backward` gives its gradients, both on the
-engine; a derivative of these gradients, and their forward-mode derivative, is the reference's. A cell travels as a
-string, and the engine's arguments as the list of those that are there with the list of which are.
+engine; a derivative of these gradients, and their forward-mode derivative, is the reference's. A cell is
+passed as a string, and the engine's arguments as a list of the tensors present with a list of which are present.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from recurra.cells import Cell
 from recurra.kernels.native import implementations, vmap
 from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.native.cell_keys import key_of
-from recurra.kernels.native.forward import Kept
+from recurra.kernels.native.forward import Saved
 from recurra.kernels.native.library import LIBRARY, listed
-from recurra.kernels.native.operator_gradients import gradients, recurrence_backward_recorded, recurrence_recorded
+from recurra.kernels.native.operator_gradients import gradients, recurrence_autograd, recurrence_backward_autograd
 from recurra.kernels.torch_state import requires_grad
 
 __all__ = ["run", "run_backward"]
@@ -35,7 +35,7 @@ def run(cell: Cell, arguments: Arguments, lengths: Tensor | None, reverse: bool)
 def run_backward(
     cell: Cell,
     flat: Sequence[Tensor | None],
-    kept: Kept,
+    saved: Saved,
     lengths: Tensor | None,
     reverse: bool,
     cotangents: Sequence[Tensor | None],
@@ -45,17 +45,17 @@ def run_backward(
     present = [tensor is not None for tensor in flat]
     tensors = [tensor for tensor in flat if tensor is not None]
     wanted = [needs for needs, there in zip(needed, present, strict=True) if there]
-    found = iter(
-        gradients(key_of(cell), tensors, present, kept.output, listed(kept), lengths, reverse, cotangents, wanted)
+    results = iter(
+        gradients(key_of(cell), tensors, present, saved.output, listed(saved), lengths, reverse, cotangents, wanted)
     )
-    return [next(found) if there else None for there in present]
+    return [next(results) if there else None for there in present]
 
 
 torch.library.register_fake("recurra::recurrence", implementations.recurrence_fake, lib=LIBRARY)
 torch.library.register_fake("recurra::recurrence_backward", implementations.recurrence_backward_fake, lib=LIBRARY)
 LIBRARY.impl("recurrence", implementations.recurrence, "CPU")
 LIBRARY.impl("recurrence_backward", implementations.recurrence_backward, "CPU")
-LIBRARY.impl("recurrence", recurrence_recorded, "Autograd", with_keyset=True)
-LIBRARY.impl("recurrence_backward", recurrence_backward_recorded, "Autograd", with_keyset=True)
+LIBRARY.impl("recurrence", recurrence_autograd, "Autograd", with_keyset=True)
+LIBRARY.impl("recurrence_backward", recurrence_backward_autograd, "Autograd", with_keyset=True)
 torch.library.register_vmap("recurra::recurrence", vmap.forward_rule, lib=LIBRARY)
 torch.library.register_vmap("recurra::recurrence_backward", vmap.backward_rule, lib=LIBRARY)

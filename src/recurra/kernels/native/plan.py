@@ -1,4 +1,4 @@
-"""How the engine's forward pass goes about a call, to be printed and tested."""
+"""The plan of the engine's forward pass for a call, to be printed and tested."""
 
 import ctypes
 from typing import Any
@@ -21,7 +21,7 @@ def forward_plan(cell: Cell, call: extension.Call, bits: int) -> Any:
 
     Returns:
         An object with `fused`, `unpacked`, `whole_rows`, `divides_units` (bool) and `threads` (int), explained at
-        `Plan` of csrc/plan.hpp. Its `repr` says the same in words.
+        `Plan` of csrc/plan.hpp. Its `repr` is a sentence.
 
     Raises:
         ParameterError: if the cell's steps need no matrix product: the engine has one way for those.
@@ -34,4 +34,4 @@ def forward_plan(cell: Cell, call: extension.Call, bits: int) -> Any:
     import recurra._native as native  # pyright: ignore[reportMissingImports]
 
     lanes = extension.vector_bytes() * 8 // bits
-    return native.plan_forward(ctypes.addressof(call), len(cell.gates), len(cell.late_gates), lanes)
+    return native.plan_forward(ctypes.addressof(call), len(cell.gates), len(cell.second_stage_gates), lanes)

@@ -1,4 +1,4 @@
-"""Inference with what stays the same from call to call found once."""
+"""Inference that prepares once what does not change from call to call."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ __all__ = ["Prepared", "prepare", "run_prepared"]
 
 
 class Prepared(NamedTuple):
-    """Inference with weights that lie where they lie now.
+    """Inference with weights that keep their addresses.
 
     Attributes:
         call: the bytes of a `Call` with all that does not depend on the sequence.
@@ -33,7 +33,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(cell: Cell, a: Arguments, reverse: bool) -> Prepared:
-    """From arguments with any inputs and state."""
+    """A prepared call, from arguments with any inputs and state."""
     compiled = extension.best(cell)
     count = fused_weights(cell, compiled, a.weights)
     return Prepared(bytes(new_call(cell, a, None, reverse)), compiled, tuple(part.shape[1] for part in a.state), count)
@@ -45,10 +45,10 @@ def run_prepared(
     state: tuple[Tensor, ...],
     weights: Weights,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `forward` without a backward pass, with the weights that were prepared and their `per_unit` as it is now.
+    """`forward` without a backward pass, with the weights that were prepared and their present `per_unit`.
 
     Raises:
-        MemoryError: where there is not enough.
+        MemoryError: if there is not enough memory.
     """
     steps, batch, _ = inputs.shape
     inputs, state = inputs.contiguous(), tuple([part.contiguous() for part in state])
@@ -56,12 +56,12 @@ def run_prepared(
     call.steps, call.batch, call.threads = steps, batch, torch.get_num_threads()
     call.per_unit = pointer(weights.per_unit)
     weight_ih = weights.weight_ih
-    bias_ih = weights.bias_ih if weights.norm_ih is None else None  # else it comes after the normalisation
+    bias_ih = weights.bias_ih if weights.norm_ih is None else None  # else it is added after the normalisation
     set_pointers(call.initial, state)
     if not prepared.compiled.mixes_units:
         return in_segments(call, prepared.compiled, inputs, weight_ih, bias_ih, state)
     fused = fuses(prepared.fused_weights, steps, batch, inputs.itemsize)
-    # What it returns is kept here while the engine reads it.
+    # The projections must live while the engine reads them.
     projected = read(call, inputs, weight_ih, bias_ih, fused)
     output, final = written(call, inputs, state)
     calls.launch(prepared.compiled.forward, call, output)

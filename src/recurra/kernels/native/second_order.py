@@ -16,9 +16,9 @@ __all__ = ["gradients", "gradients_of_gradients", "results"]
 def results(
     cell: Cell, flat: Sequence[Tensor | None], lengths: Tensor | None, reverse: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """What the engine gives of `Arguments.flat`: the outputs and the final state by part."""
+    """The engine's results for `Arguments.flat`: the outputs and the final state by part."""
     a = Arguments.of(flat)
-    return reference.run(cell, a.inputs, a.state, a.weights, lengths, reverse, Masks(a.mask, a.zone or None))
+    return reference.run(cell, a.inputs, a.state, a.weights, lengths, reverse, Masks(a.mask, a.zoneout or None))
 
 
 def gradients(
@@ -31,11 +31,11 @@ def gradients(
 ) -> tuple[Tensor, ...]:
     """The gradients of those of `Arguments.flat` that are needed, for torch to differentiate or transform further."""
 
-    def given(*chosen: Tensor) -> tuple[Tensor, ...]:
+    def function(*chosen: Tensor) -> tuple[Tensor, ...]:
         output, final = results(cell, _replaced(flat, needed, chosen), lengths, reverse)
         return tuple(r for r, cotangent in zip((output, *final), cotangents, strict=True) if cotangent is not None)
 
-    _, pull, *_ = vjp(given, *_chosen(flat, needed))
+    _, pull, *_ = vjp(function, *_chosen(flat, needed))
     return pull(tuple(cotangent for cotangent in cotangents if cotangent is not None))
 
 
@@ -46,14 +46,14 @@ def gradients_of_gradients(
     reverse: bool,
     cotangents: Sequence[Tensor | None],
     needed: Sequence[bool],
-    members: int,
+    vmap_size: int,
     second_order: Sequence[Tensor],
     wanted: Sequence[bool],
 ) -> tuple[Tensor, ...]:
     """The gradients of `flat` and `cotangents`, those that are wanted, from those of the results of `gradients`.
 
-    The latter are `second_order`. The rows are `members` groups, each with its own gradients of the weights: there
-    `second_order` has (members, ...).
+    The latter are `second_order`. The rows are `vmap_size` groups, each with its own gradients of the weights,
+    for which `second_order` has (vmap_size, ...).
     """
     rows = Arguments.of(flat).rows()
     of_needed = [at for at, needs in zip(rows, needed, strict=True) if needs]
@@ -62,21 +62,21 @@ def gradients_of_gradients(
     def of_one(everything: Sequence[Tensor | None], lengths: Tensor | None) -> tuple[Tensor, ...]:
         return gradients(cell, everything[: len(flat)], lengths, reverse, everything[len(flat) :], needed)
 
-    def of_members(*chosen: Tensor) -> tuple[Tensor, ...]:
+    def of_batch(*chosen: Tensor) -> tuple[Tensor, ...]:
         everything = _replaced([*flat, *cotangents], wanted, chosen)
-        if members == 1:
-            found = of_one(everything, lengths)
-            return tuple(g.unsqueeze(0) if at is None else g for g, at in zip(found, of_needed, strict=True))
+        if vmap_size == 1:
+            whole = of_one(everything, lengths)
+            return tuple(g.unsqueeze(0) if at is None else g for g, at in zip(whole, of_needed, strict=True))
         apart = [
-            tensor if tensor is None or at is None else tensor.unflatten(at, (members, -1))
+            tensor if tensor is None or at is None else tensor.unflatten(at, (vmap_size, -1))
             for tensor, at in zip(everything, dimensions, strict=True)
         ]
         in_dims = [None if tensor is None else at for tensor, at in zip(apart, dimensions, strict=True)]
-        each = None if lengths is None else lengths.unflatten(0, (members, -1))
-        found = vmap(of_one, (in_dims, None if each is None else 0), tuple(at or 0 for at in of_needed))(apart, each)
-        return tuple(g if at is None else g.flatten(at, at + 1) for g, at in zip(found, of_needed, strict=True))
+        each = None if lengths is None else lengths.unflatten(0, (vmap_size, -1))
+        stacked = vmap(of_one, (in_dims, None if each is None else 0), tuple(at or 0 for at in of_needed))(apart, each)
+        return tuple(g if at is None else g.flatten(at, at + 1) for g, at in zip(stacked, of_needed, strict=True))
 
-    _, pull, *_ = vjp(of_members, *_chosen([*flat, *cotangents], wanted))
+    _, pull, *_ = vjp(of_batch, *_chosen([*flat, *cotangents], wanted))
     return pull(tuple(second_order))
 
 

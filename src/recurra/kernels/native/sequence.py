@@ -1,10 +1,11 @@
-"""A sequence on the engine: eagerly, or as operators where torch compiles or transforms."""
+"""A sequence on the engine: eagerly, or as operators if torch compiles or transforms."""
 
 import torch
 from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.kernels import torch_state
+from recurra.kernels.empty import run_empty
 from recurra.kernels.native import operators
 from recurra.kernels.native.arguments import arguments
 from recurra.kernels.native.autograd import Recurrence
@@ -27,19 +28,19 @@ def run(
     """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`.
 
     Raises:
-        ShapeError: where the tensors do not fit together, which the engine would not notice.
-        MemoryError: where there is not enough.
+        ShapeError: if the tensors do not fit together, which the engine would not notice.
+        MemoryError: if there is not enough memory.
     """
     if inputs.shape[0] == 0 or inputs.shape[1] == 0:
-        return inputs.new_zeros(*inputs.shape[:2], state[0].shape[1]), state
+        return run_empty(inputs, state, weights)
     if lengths is not None:
-        # A copy, so that a change of theirs before the backward pass does no harm.
+        # A copy: the caller may change them before the backward pass.
         lengths = check_lengths(lengths, inputs.shape[1], inputs.shape[0]).clone(memory_format=torch.contiguous_format)
-    given = arguments(cell, inputs, state, weights, masks)
-    if torch_state.are_needed(*(tensor for tensor in given.flat() if tensor is not None)):
-        return operators.run(cell, given, lengths, reverse)
-    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given.flat()):
-        output, *final = Recurrence.apply(cell, lengths, reverse, *given.flat())
+    checked = arguments(cell, inputs, state, weights, masks)
+    if torch_state.operators_are_needed(*(tensor for tensor in checked.flat() if tensor is not None)):
+        return operators.run(cell, checked, lengths, reverse)
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in checked.flat()):
+        output, *final = Recurrence.apply(cell, lengths, reverse, *checked.flat())
         return output, tuple(final)
-    output, final, _ = forward(cell, given, lengths, reverse, False)
+    output, final, _ = forward(cell, checked, lengths, reverse, False)
     return output, final

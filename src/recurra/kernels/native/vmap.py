@@ -1,9 +1,9 @@
-"""The rules by which torch.func.vmap goes through the engine's operators, and what they ask of the engine.
+"""The rules of torch.func.vmap for the engine's operators.
 
-Where all members of a vmap share the weights, their rows are rows of one larger batch: folded, one run of the engine
-serves all. What the engine keeps of that run stays folded until the backward pass, which is told how many members there
-are and gives the gradients of the weights member by member. Where the members' weights differ (an ensemble), and where
-only the cotangents do (a Jacobian), the engine runs once a member.
+If all elements of vmap's batch dimension share the weights, their rows are rows of one larger batch: folded, one run of
+the engine serves all. What that run saves stays folded until the backward pass, which takes the size of the dimension
+and returns the gradients of the weights element by element. If the weights differ between the elements (an ensemble),
+or only the cotangents do (a Jacobian), the engine runs once an element.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ from torch._C import _vmapmode_decrement_nesting, _vmapmode_increment_nesting
 from torch._C._functorch import is_legacy_batchedtensor
 
 from recurra.kernels.native.arguments import Arguments
-from recurra.kernels.native.forward import Kept
+from recurra.kernels.native.forward import Saved
 
-__all__ = ["backward_rule", "forward_rule", "is_batched", "kept_of_rows", "of_rows", "one_by_one"]
+__all__ = ["backward_rule", "forward_rule", "is_batched", "of_rows", "one_by_one", "saved_of_rows"]
 
 Dims = Sequence[int | None]
 
@@ -39,17 +39,17 @@ def forward_rule(
     if _fold(dims, rows, dim_lengths):
         folded = [_folded(tensor, dim, at, size) for tensor, dim, at in zip(tensors, dims, rows, strict=True)]
         lengths = None if lengths is None else _folded(lengths, dim_lengths, 0, size)
-        output, final, kept = run(key, folded, present, lengths, reverse, training)
-        results = output.unflatten(1, (size, -1)), [part.unflatten(0, (size, -1)) for part in final], kept
-        # What is kept is not a member's: it is all members' in one.
-        return results, (1, [0] * len(final), [None] * len(kept))
+        output, final, saved = run(key, folded, present, lengths, reverse, training)
+        results = output.unflatten(1, (size, -1)), [part.unflatten(0, (size, -1)) for part in final], saved
+        # Saved tensors belong to all elements together and have no batch dimension.
+        return results, (1, [0] * len(final), [None] * len(saved))
 
     def of_one(k: int) -> list[Any]:
         return run(key, _select(tensors, dims, k), present, _selected(lengths, dim_lengths, k), reverse, training)
 
-    output, final, kept = zip(*map(of_one, range(size)), strict=True)
-    stacked = torch.stack(output), _stack(final), _stack(kept)
-    return stacked, (0, [0] * len(final[0]), [0] * len(kept[0]))
+    output, final, saved = zip(*map(of_one, range(size)), strict=True)
+    stacked = torch.stack(output), _stack(final), _stack(saved)
+    return stacked, (0, [0] * len(final[0]), [0] * len(saved[0]))
 
 
 def backward_rule(
@@ -59,30 +59,32 @@ def backward_rule(
     tensors: list[Tensor],
     present: list[bool],
     output: Tensor,
-    kept: list[Tensor],
+    saved: list[Tensor],
     lengths: Tensor | None,
     reverse: bool,
     cotangents: list[Tensor],
-    given: list[bool],
+    has_cotangent: list[bool],
     needed: list[bool],
-    members: int,
+    vmap_size: int,
 ) -> tuple[Any, Any]:
     """The rule of `recurra::recurrence_backward`."""
     run, size = torch.ops.recurra.recurrence_backward, info.batch_size
-    _, dims, _, dim_output, dims_kept, dim_lengths, _, dims_cotangents, *_ = in_dims
+    _, dims, _, dim_output, dims_saved, dim_lengths, _, dims_cotangents, *_ = in_dims
     rows = _rows(tensors, dims, present)
     if _fold(dims, rows, dim_lengths):
         folded = [_folded(tensor, dim, at, size) for tensor, dim, at in zip(tensors, dims, rows, strict=True)]
         lengths = None if lengths is None else _folded(lengths, dim_lengths, 0, size)
         output = _folded(output, dim_output, 1, size)
-        at_cotangents = [1 if given[0] and k == 0 else 0 for k in range(len(cotangents))]
+        at_cotangents = [1 if has_cotangent[0] and k == 0 else 0 for k in range(len(cotangents))]
         cotangents = [
             _folded(tensor, dim, at, size)
             for tensor, dim, at in zip(cotangents, dims_cotangents, at_cotangents, strict=True)
         ]
-        found = run(key, folded, present, output, kept, lengths, reverse, cotangents, given, needed, size * members)
+        gradients = run(
+            key, folded, present, output, saved, lengths, reverse, cotangents, has_cotangent, needed, size * vmap_size
+        )
         at = [at or 0 for at, needs in zip(rows, needed, strict=True) if needs]
-        return [gradient.unflatten(dim, (size, -1)) for gradient, dim in zip(found, at, strict=True)], at
+        return [gradient.unflatten(dim, (size, -1)) for gradient, dim in zip(gradients, at, strict=True)], at
 
     def of_one(k: int) -> list[Tensor]:
         return run(
@@ -90,28 +92,28 @@ def backward_rule(
             _select(tensors, dims, k),
             present,
             _selected(output, dim_output, k),
-            _select(kept, dims_kept, k),
+            _select(saved, dims_saved, k),
             _selected(lengths, dim_lengths, k),
             reverse,
             _select(cotangents, dims_cotangents, k),
-            given,
+            has_cotangent,
             needed,
-            members,
+            vmap_size,
         )
 
-    found = _stack([of_one(k) for k in range(size)])
-    return found, [0] * len(found)
+    gradients = _stack([of_one(k) for k in range(size)])
+    return gradients, [0] * len(gradients)
 
 
 def is_batched(cotangents: Sequence[Tensor | None]) -> bool:
-    """Whether they are those of torch.autograd.grad(is_grads_batched=True)."""
+    """Whether the cotangents are those of torch.autograd.grad(is_grads_batched=True)."""
     return any(cotangent is not None and is_legacy_batchedtensor(cotangent) for cotangent in cotangents)
 
 
 def one_by_one(
     run: Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]], cotangents: Sequence[Tensor | None]
 ) -> Sequence[Tensor | None]:
-    """`run`, also in the vmap of torch.autograd.grad(is_grads_batched=True), which asks no rule of an operator."""
+    """`run`, also in the vmap of torch.autograd.grad(is_grads_batched=True), which uses no operator's rule."""
     if not is_batched(cotangents):
         return run(cotangents)
     batched = [cotangent for cotangent in cotangents if cotangent is not None and is_legacy_batchedtensor(cotangent)]
@@ -119,56 +121,56 @@ def one_by_one(
     _vmapmode_decrement_nesting()
     size = len(_remove_batch_dim(batched[0], level, 0, 0))
     apart = [None if c is None else _remove_batch_dim(c, level, size, 0) for c in cotangents]
-    found = [run([None if c is None else c[k] for c in apart]) for k in range(size)]
+    gradients = [run([None if c is None else c[k] for c in apart]) for k in range(size)]
     return [
         None if any(g is None for g in of_all) else _add_batch_dim(torch.stack(of_all), 0, level)
-        for of_all in zip(*found, strict=True)
+        for of_all in zip(*gradients, strict=True)
     ]
 
 
 def of_rows(tensors: Sequence[Tensor | None], at: Dims, rows: slice) -> list[Tensor | None]:
-    """Some rows of the batch only, of tensors that hold them in the dimensions `at`."""
+    """Some rows of the batch, of tensors that have the batch in the dimensions `at`."""
     return [
         tensor if tensor is None or dim is None else tensor.narrow(dim, rows.start, rows.stop - rows.start).contiguous()
         for tensor, dim in zip(tensors, at, strict=True)
     ]
 
 
-def kept_of_rows(kept: Kept, lengths: Tensor | None, rows: slice) -> Kept:
-    """What the engine has kept of some rows of the batch only."""
-    steps, batch, _ = kept.output.shape
+def saved_of_rows(saved: Saved, lengths: Tensor | None, rows: slice) -> Saved:
+    """What the engine has saved, for some rows of the batch."""
+    steps, batch, _ = saved.output.shape
 
-    def of_places(name: str, tensor: Tensor) -> Tensor:
+    def by_step(name: str, tensor: Tensor) -> Tensor:
         parts = tensor.shape[0] if name == "history" else 1
         if lengths is None:
             chosen = tensor.view(parts, steps, batch, -1)[:, :, rows]
             # Of a single row, reshape alone is a view with gaps, which the engine would read as dense.
             return chosen.reshape(parts, (rows.stop - rows.start) * steps, -1).contiguous()
-        places, start, end = (int(lengths[:row].sum()) for row in (batch, rows.start, rows.stop))
+        valid_steps, start, end = (int(lengths[:row].sum()) for row in (batch, rows.start, rows.stop))
         width = tensor.numel() // tensor.shape[1 if name == "history" else 0]
-        return tensor.view(-1)[: places * width].view(parts, places, -1)[:, start:end].contiguous()
+        return tensor.view(-1)[: valid_steps * width].view(parts, valid_steps, -1)[:, start:end].contiguous()
 
-    others = {name: of_places(name, tensor) for name, tensor in kept.others.items()}
+    others = {name: by_step(name, tensor) for name, tensor in saved.others.items()}
     others = {name: tensor if name == "history" else tensor[0] for name, tensor in others.items()}
-    projected = None if kept.projected is None else of_places("projected", kept.projected)[0]
-    return Kept(kept.output[:, rows].contiguous(), projected, others)
+    projected = None if saved.projected is None else by_step("projected", saved.projected)[0]
+    return Saved(saved.output[:, rows].contiguous(), projected, others)
 
 
 def _rows(tensors: Sequence[Tensor], dims: Dims, present: Sequence[bool]) -> list[int | None]:
-    """Where the rows of the batch are in each tensor of one member."""
+    """The dimension of the batch in each tensor of one element."""
     of_one = iter(_select(tensors, dims, 0))
     flat = [next(of_one) if there else None for there in present]
     return [at for at, there in zip(Arguments.of(flat).rows(), present, strict=True) if there]
 
 
 def _fold(dims: Dims, rows: Dims, dim_lengths: int | None) -> bool:
-    """Whether the members differ in their rows, and in nothing else."""
+    """Whether the elements differ in their rows only."""
     differ = [(dim, at) for dim, at in zip(dims, rows, strict=True) if dim is not None]
     return all(at is not None for _, at in differ) and (bool(differ) or dim_lengths is not None)
 
 
 def _folded(tensor: Tensor, dim: int | None, at: int | None, size: int) -> Tensor:
-    """With the members' rows as rows of one batch, member after member."""
+    """The tensor with the elements' rows as rows of one batch, element after element."""
     if at is None:
         return tensor
     if dim is None:

@@ -56,12 +56,12 @@ def beam_search(
         batch_dim: of the state's tensors, the dimension that holds the rows.
 
     Returns:
-        For each sentence up to `n_best` hypotheses, best first: as many as there are, where there are fewer. None where
+        For each sentence up to `n_best` hypotheses, best first: as many as there are, where there are fewer. None if
         the end has no chance at any step.
 
     Raises:
         ParameterError: for a number out of its range, or a prefix that is too long or holds the end.
-        ShapeError: where there is not one of each for each sentence.
+        ShapeError: if there is not one of each for each sentence.
     """
     check_positive("beam_size", beam_size)
     check_positive("n_best", n_best)
@@ -125,7 +125,7 @@ class _Beams:
     def begin(cls, begin: Tensor, size: int) -> "_Beams":
         batch, device = len(begin), begin.device
         scores = torch.full((batch, size), -math.inf, device=device)
-        scores[:, 0] = 0  # all of a beam are equal at first: one of them goes on
+        scores[:, 0] = 0  # all of a beam are equal at first: one of them continues
         return cls(
             size,
             torch.arange(batch, device=device),

@@ -25,7 +25,7 @@ class Constraints:
 
     Raises:
         ParameterError: for a number out of its range, or a prefix that is too long or holds the end.
-        ShapeError: where there is not one of each for each sentence.
+        ShapeError: if there is not one of each for each sentence.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Constraints:
 
 
 def _pad(prefixes: Sequence[Sequence[int]] | None, max_lengths: list[int], end: int) -> Tensor:
-    """The prefixes as (B, P), -1 where nothing is forced."""
+    """The prefixes as (B, P), -1 if nothing is forced."""
     if prefixes is None:
         return torch.full((len(max_lengths), 0), -1)
     if len(prefixes) != len(max_lengths):

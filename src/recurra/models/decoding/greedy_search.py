@@ -33,7 +33,7 @@ def greedy_search(
 
     Raises:
         ParameterError: for a number out of its range, or a prefix that is too long or holds the end.
-        ShapeError: where there is not one of each for each sentence.
+        ShapeError: if there is not one of each for each sentence.
     """
     constraints = Constraints(begin, end, max_length, no_repeat_ngram, prefixes)
     found: dict[int, Hypothesis] = {}

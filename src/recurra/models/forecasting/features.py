@@ -25,7 +25,7 @@ class DirectInputs(NamedTuple):
 
     encoder: Tensor  # (B, S, I)
     decoder: Tensor  # (B, T, J)
-    candidates: Tensor  # (B, T, M), normalised, 0 where missing
+    candidates: Tensor  # (B, T, M), normalised, 0 if missing
     available: Tensor  # (B, T, M) bool
     categories: Tensor  # (B, C) int64
     units: Normalization
@@ -100,7 +100,7 @@ def phases(steps: Tensor, seasons: tuple[int, ...]) -> Tensor:
 
 
 def _candidates(z: Tensor, shape: WindowShape) -> Tensor:
-    """The candidates for each step ahead, (B, T, M), NaN where missing; the last is the level, always there."""
+    """The candidates for each step ahead, (B, T, M), NaN if missing; the last is the level, always there."""
     history, short = z.shape[1], shape.seasons[0]
     ahead = torch.arange(shape.horizon, device=z.device)
     lags = {}

@@ -114,7 +114,7 @@ class RecursiveNetwork(nn.Module):
         return torch.cat([raw[..., :1] + centre.unsqueeze(2), raw[..., 1:]], dim=2), state
 
     def _candidates(self, values: Tensor, first: int, count: int) -> Tensor:
-        """Lags of each step (B, count, M), NaN where missing: the value before, seasons before, and the level."""
+        """Lags of each step (B, count, M), NaN if missing: the value before, seasons before, and the level."""
         at = torch.arange(first, first + count, device=values.device)
         before = _take(values, at - 1)
         lags = [_take(values, at - season * back) for season, back in seasonal_lags(self._shape)]

@@ -1,4 +1,4 @@
-"""The classifier: texts or series in, one label or several out."""
+"""The classifier: texts or series in, one label or several labels out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -40,7 +40,7 @@ def _check_odd(name: str, value: int) -> None:
 
 @task("classify")
 class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
-    """A recurrent classifier of texts or of series: one label an item, or several, with calibrated probabilities.
+    """A recurrent classifier of texts or of series: one label or several labels an item, with calibrated probabilities.
 
     Data are a file of labelled items; or texts, an array (N, T) or (N, T, C), a list of arrays (T, C) or (T,), or a
     frame or Series of pandas or polars, with labels as `y`. Predicted labels have the type of those in `y`. It follows
@@ -360,7 +360,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
             data: items as for `fit`, one of which is explained.
             text: a single text instead.
             row: which of the items, from 1.
-            label: which label; None: the likeliest.
+            label: the label; None: the likeliest.
             reading: how a file is read; None: as in training.
 
         Raises:
@@ -403,7 +403,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
             data: items as for `fit`, with labels or without.
             y: their labels, as for `fit`; None: they are not known.
             row: which item to show, from 1; None: a text of about 15 tokens, or the first series.
-            label: whose log-odds; None: of each item the likeliest.
+            label: the label whose log-odds are attributed; None: the likeliest of each item.
             reading: how a file is read; None: as in training.
             name: of the run, for the page.
 
@@ -430,8 +430,8 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         from recurra.data.labelled.items import as_items
 
         fitted = self.fitted
-        kept: Any = fitted.reading
-        return as_items(data, y, reading or kept, fitted.learned.reads_texts, labelled)
+        training_reading: Any = fitted.reading
+        return as_items(data, y, reading or training_reading, fitted.learned.reads_texts, labelled)
 
     def _one_of(self, data: Any, text: str | None) -> Any:
         if (data is None) == (text is None):
@@ -447,8 +447,8 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
 
     def _order(self) -> list[int]:
         """The indices of the labels, sorted by label."""
-        found = self._restored()
-        return sorted(range(len(found)), key=found.__getitem__)
+        labels = self._restored()
+        return sorted(range(len(labels)), key=labels.__getitem__)
 
 
 def _label_set(items: "Items") -> LabelSet:

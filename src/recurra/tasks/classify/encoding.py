@@ -30,8 +30,8 @@ class Piece(NamedTuple):
 
     Attributes:
         text: the token.
-        start: of it in the text.
-        end: after it.
+        start: its first character in the text.
+        end: the character after it.
     """
 
     text: str
@@ -45,12 +45,12 @@ def cut(text: str, split: Literal["words", "spaces", "characters"], most: int | 
     Words keep inner apostrophes and hyphens, numbers their points and commas; any other mark is a token by itself.
     """
     pattern = {"spaces": _SPACES, "characters": _CHARACTERS}.get(split) or _words()
-    found: list[Piece] = []
+    pieces: list[Piece] = []
     for match in pattern.finditer(text):
-        if most is not None and len(found) == most:
+        if most is not None and len(pieces) == most:
             break
-        found.append(Piece(match[0], match.start(), match.end()))
-    return found
+        pieces.append(Piece(match[0], match.start(), match.end()))
+    return pieces
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class TextEncoding:
-    """How texts become tokens and these numbers.
+    """How texts become tokens, and tokens ids.
 
     Attributes:
         words: the vocabularies.
@@ -85,25 +85,25 @@ class TextEncoding:
     max_length: int
 
     def tokens(self, text: str) -> list[str]:
-        """The tokens of a text; of a blank one the unknown word, as a sequence has a step."""
+        """The tokens of a text; the unknown word if it is blank, because a sequence has at least one step."""
         return [piece.text for piece in cut(text, self.split, self.max_length)] or [UNKNOWN]
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
+        """The values that `from_json` reads."""
         return {"words": self.words.to_json(), "split": self.split, "max_length": self.max_length}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TextEncoding":
-        """From what `to_json` gave."""
+        """The inverse of `to_json`."""
         return cls(WordEncoding.from_json(values["words"]), values["split"], values["max_length"])
 
 
 @dataclass(frozen=True)
 class SeriesEncoding:
-    """How series become numbers of like size.
+    """How series become features of similar size.
 
-    A value that is missing reads as 0, which is the mean but where nothing is normalised; where training has any, the
-    channels are followed by as many that say which are (1 for missing).
+    A missing value is read as 0, which is the mean if series are normalised. If training has missing values, the
+    channels are followed by as many that mark them (1: missing).
 
     Attributes:
         channels: their names.
@@ -148,18 +148,18 @@ class SeriesEncoding:
         return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
+        """The values that `from_json` reads."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "SeriesEncoding":
-        """From what `to_json` gave."""
+        """The inverse of `to_json`."""
         read: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         return cls(**read)
 
 
 class EncodedTexts:
-    """Texts laid out so that a batch of any of them is cut quickly.
+    """Texts encoded once, of which any batch is cut quickly.
 
     Args:
         encoding: of texts.
@@ -183,9 +183,7 @@ class EncodedTexts:
     ) -> None:
         words = [encoding.tokens(text) for text in texts]
         most = encoding.max_length
-        longer = sum(
-            len(found) == most and _is_longer(text, encoding) for found, text in zip(words, texts, strict=True)
-        )
+        longer = sum(len(own) == most and _is_longer(text, encoding) for own, text in zip(words, texts, strict=True))
         if longer:
             _log.warning(
                 "%s: %d of %d texts %s more than max_length = %d tokens; the rest is not read",
@@ -251,13 +249,13 @@ class EncodedSeries:
         return Steps(*collate([self._steps[index] for index in indices]))
 
     def beginnings(self, fraction: float) -> "EncodedSeries":
-        """The first `fraction` of the steps of each, at least one, as if there were no others."""
+        """The first `fraction` of the steps of each, at least one, encoded without the others."""
         beginnings = [one[: _part(len(one), fraction)] for one in self._series]
         return EncodedSeries(self._encoding, beginnings, self._source)
 
 
 def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the observed values (T, C) of each channel; 0 and 1 if there is no value."""
+    """The mean and deviation of each channel's observed values (T, C); 0 and 1 if there is no value."""
     seen = ~np.isnan(values)
     count = np.maximum(seen.sum(0), 1)
     mean = np.where(seen, values, 0).sum(0) / count
@@ -266,7 +264,7 @@ def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _part(length: int, fraction: float) -> int:
-    # Less a rounding error: a tenth of ten is one.
+    # A rounding error is subtracted: a tenth of ten is one.
     return min(length, max(1, int(np.ceil(fraction * length - 1e-9))))
 
 
@@ -276,8 +274,8 @@ def _is_longer(text: str, encoding: TextEncoding) -> bool:
 
 @cache
 def _words() -> re.Pattern[str]:
-    # Accents apart from their letters and the vowel signs of Indian scripts, which \w leaves out, stay with what they
-    # are written on; joiners that are not seen hold the parts of a word together.
+    # Combining accents and the vowel signs of Indian scripts, which \w leaves out, stay with their letters. Invisible
+    # joiners hold the parts of a word together.
     marks = "".join(chr(point) for point in range(0x300, 0x10000) if unicodedata.category(chr(point))[0] == "M")
     word = rf"\w[\w{marks}]*"
     return re.compile(rf"{word}(?:['\u2019\-.,\u200c\u200d]{word})*|[^\w\s][{marks}]*")

@@ -48,22 +48,22 @@ _RESET = "\x1b[0m"
 class Explanation(Result):
     """Contributions to the log-odds of a label, that is log p / (1 - p).
 
-    Integrated gradients (Sundararajan et al. 2017) from a text of unknown words, or a series of nothing but means (of
-    zeros if series are not normalised), of the same length: contributions add up to the difference of the log-odds,
-    but for `residual`.
+    Integrated gradients (Sundararajan et al. 2017) from a text of unknown words, or a series of means only (of zeros if
+    series are not normalised), of the same length: contributions and `residual` add up to the difference of the
+    log-odds.
 
     Attributes:
-        label: which, as text.
-        probability: of it, calibrated.
+        label: the label, as text.
+        probability: of the label, calibrated.
         item: the text; None for a series.
         pieces: its tokens.
         series: (T, C); None for a text.
         contributions: of each token (T,), or of each step and channel (T, C), in nats.
         log_odds: of the label.
-        baseline_log_odds: of the label, of what is compared with.
-        residual: what contributions leave unexplained of the difference.
+        baseline_log_odds: of the label, for the text or series that is compared with.
+        residual: the part of the difference that contributions leave unexplained.
         channels: names of the series' channels.
-        compared: what is compared with, in words.
+        compared: the text or series that is compared with, in words.
     """
 
     label: str
@@ -88,7 +88,7 @@ class Explanation(Result):
             largest = np.sort(np.argsort(-np.abs(steps), kind="stable")[:_STEPS_SHOWN])
             shown = ", ".join(f"{k + 1} ({steps[k]:+.2f})" for k in largest)
             lines.append(f"steps that add most to its log-odds, of {len(steps):,}: {shown}")
-        # Rounded before it is shown, so that there is no negative zero.
+        # Rounded before it is shown: a negative zero becomes 0.
         unexplained = round(self.residual, 2) + 0.0
         lines += [
             "",
@@ -134,11 +134,11 @@ def explain_text(model: FittedClassifier, text: str, label: str | None = None) -
         model.network.eval()
         features, baseline = model.network.features(tokens), model.network.features(unknown)
     index, probability = _label(model, features, tokens.lengths, label)
-    found = integrated_gradients(
+    attribution = integrated_gradients(
         _log_odds(model, index, tokens.lengths), [features], [baseline], points=_POINTS, tolerance=_UNEXPLAINED
     )
     pieces = tuple(cut(text, encoding.split, encoding.max_length)) or (Piece(UNKNOWN, 0, 0),)
-    return _explanation(model, index, probability, text, pieces, None, found.by_step[0], found)
+    return _explanation(model, index, probability, text, pieces, None, attribution.by_step[0], attribution)
 
 
 def explain_series(model: FittedClassifier, series: np.ndarray, label: str | None = None) -> Explanation:
@@ -147,19 +147,19 @@ def explain_series(model: FittedClassifier, series: np.ndarray, label: str | Non
     assert isinstance(steps, Steps)
     index, probability = _label(model, steps.values, steps.lengths, label)
     function = _log_odds(model, index, steps.lengths)
-    found = integrated_gradients(
+    attribution = integrated_gradients(
         function, [steps.values], [torch.zeros_like(steps.values)], points=_POINTS, tolerance=_UNEXPLAINED
     )
-    # What says that a value is missing belongs to its channel.
-    values = found.values[0][0].reshape(len(series), -1, series.shape[1]).sum(1)
-    return _explanation(model, index, probability, None, (), series, values, found)
+    # The feature that marks a missing value belongs to its channel.
+    values = attribution.values[0][0].reshape(len(series), -1, series.shape[1]).sum(1)
+    return _explanation(model, index, probability, None, (), series, values, attribution)
 
 
 def _label(model: FittedClassifier, features: Tensor, lengths: Tensor, label: str | None) -> tuple[int, float]:
     with torch.no_grad():
-        shares = model.learned.probabilities(model.network.classifier(features, lengths)[0].cpu().numpy())[0]
-    index = int(shares.argmax()) if label is None else model.learned.labels.names[label]
-    return index, float(shares[index])
+        probabilities = model.learned.probabilities(model.network.classifier(features, lengths)[0].cpu().numpy())[0]
+    index = int(probabilities.argmax()) if label is None else model.learned.labels.names[label]
+    return index, float(probabilities[index])
 
 
 def _log_odds(model: FittedClassifier, index: int, lengths: Tensor) -> Callable[[Tensor], Tensor]:
@@ -180,14 +180,14 @@ def _explanation(
     pieces: tuple[Piece, ...],
     series: np.ndarray | None,
     contributions: np.ndarray,
-    found: Attribution,
+    attribution: Attribution,
 ) -> Explanation:
     learned = model.learned
     compared, channels = "a text of unknown words", ()
     if isinstance(learned.encoding, SeriesEncoding):
         channels = learned.encoding.channels
         zeros = learned.encoding.normalization == "none"
-        compared = f"a series of nothing but {'zeros' if zeros else 'means'}"
+        compared = f"a series of {'zeros' if zeros else 'means'} only"
     return Explanation(
         learned.labels.names.symbols[index],
         probability,
@@ -195,9 +195,9 @@ def _explanation(
         pieces,
         series,
         contributions,
-        float(found.output[0]),
-        float(found.baseline_output[0]),
-        float(found.residual[0]),
+        float(attribution.output[0]),
+        float(attribution.baseline_output[0]),
+        float(attribution.residual[0]),
         channels,
         compared,
     )
@@ -217,36 +217,36 @@ def colored_text(explanation: Explanation) -> str:
 
 
 def contribution_lines(explanation: Explanation, most: int = 12) -> list[str]:
-    """The tokens that add most, for or against, a line each, in the order of the text."""
+    """The tokens that add most, for or against, one line each, in the order of the text."""
     values = explanation.contributions
-    kept = np.sort(np.argsort(-np.abs(values), kind="stable")[:most])
+    top = np.sort(np.argsort(-np.abs(values), kind="stable")[:most])
     largest = float(np.abs(values).max()) or 1.0
-    words = [shown_text(explanation.pieces[k].text) for k in kept]
+    words = [shown_text(explanation.pieces[k].text) for k in top]
     shown = [word if len(word) <= 24 else f"{word[:23]}…" for word in words]
     width = max(map(len, shown), default=0)
     lines = []
-    for word, k in zip(shown, kept, strict=True):
+    for word, k in zip(shown, top, strict=True):
         bar = round(20 * abs(float(values[k])) / largest)
         lines.append(f"  {word.ljust(width)}  {values[k]:+7.2f}  {('+' if values[k] > 0 else '-') * bar}".rstrip())
-    left = len(values) - len(kept)
+    left = len(values) - len(top)
     if left:
-        lines.append(f"  ({left:,} other tokens, together {np.delete(values, kept).sum():+.2f})")
+        lines.append(f"  ({left:,} other tokens, together {np.delete(values, top).sum():+.2f})")
     return lines
 
 
 def explanation_page(explanation: Explanation, title: str) -> str:
-    """A page with the text, each token on its colour, which a pointer reads out."""
+    """A page with the text, each token on its colour, which a pointer shows as a number."""
     largest = float(np.abs(explanation.contributions).max()) or 1.0
     body = ""
-    for text, share in _parts(explanation):
+    for text, fraction in _parts(explanation):
         escaped = html.escape(text)
-        if share == 0:
+        if fraction == 0:
             body += escaped
             continue
-        color = "31,95,168" if share > 0 else "214,104,32"
+        color = "31,95,168" if fraction > 0 else "214,104,32"
+        strength = 0.75 * abs(fraction) ** 0.8
         body += (
-            f'<span style="background:rgba({color},{0.75 * abs(share) ** 0.8:.2f})" title="{share * largest:+.2f}">'
-            f"{escaped}</span>"
+            f'<span style="background:rgba({color},{strength:.2f})" title="{fraction * largest:+.2f}">{escaped}</span>'
         )
     return _PAGE.format(
         title=html.escape(title),
@@ -260,7 +260,7 @@ def explanation_page(explanation: Explanation, title: str) -> str:
 
 
 def _parts(explanation: Explanation) -> Iterator[tuple[str, float]]:
-    """The whole text in parts, each with its contribution as a fraction of the largest; 0 for what is no token."""
+    """The whole text in parts, each with its contribution as a fraction of the largest; 0 outside of tokens."""
     text = explanation.item or ""
     largest = float(np.abs(explanation.contributions).max()) or 1.0
     done = 0
@@ -281,19 +281,19 @@ def draw_series_explanation(explanation: Explanation, path: Path) -> None:
     """Draw a series, each step of each channel on a colour of what it adds to the label, into a PNG file.
 
     Args:
-        explanation: of a series; beyond 12 channels those that add most are drawn.
+        explanation: of a series; beyond 12 channels those that add most are plotted.
         path: of the file.
     """
     assert explanation.series is not None
     contributions = explanation.contributions
-    kept = np.sort(np.argsort(-np.abs(contributions).sum(0), kind="stable")[:_MOST_CHANNELS])
+    top = np.sort(np.argsort(-np.abs(contributions).sum(0), kind="stable")[:_MOST_CHANNELS])
     largest = float(np.abs(contributions).max()) or 1.0
-    figure = Figure(figsize=(8, 1.2 + 1.1 * len(kept)), layout="constrained")
-    panels = figure.subplots(len(kept), 1, sharex=True, squeeze=False)[:, 0]
+    figure = Figure(figsize=(8, 1.2 + 1.1 * len(top)), layout="constrained")
+    panels = figure.subplots(len(top), 1, sharex=True, squeeze=False)[:, 0]
     steps = np.arange(1, len(contributions) + 1)
     image = None
-    names = shown_names([_channel_name(explanation.channels[k]) for k in kept], [f"channel {k + 1}" for k in kept])
-    for ax, channel, name in zip(panels, kept, names, strict=True):
+    names = shown_names([_channel_name(explanation.channels[k]) for k in top], [f"channel {k + 1}" for k in top])
+    for ax, channel, name in zip(panels, top, names, strict=True):
         values = explanation.series[:, channel]
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)

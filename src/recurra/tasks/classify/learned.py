@@ -30,13 +30,13 @@ _MOST_NAMED = 30
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The labels a model tells apart.
+    """The labels that a model distinguishes.
 
     Attributes:
         names: as text, by falling frequency in training.
         counts: items of training with each.
         multi_label: whether an item has any number of labels; else it has one.
-        label_type: what the labels were before they became text, and become again in predictions.
+        label_type: the type of the labels before they became text, which predictions have again.
     """
 
     names: Vocabulary
@@ -51,8 +51,8 @@ class LabelSet:
         Raises:
             DataError: there is nothing to tell apart.
         """
-        counts = Counter(label for given in labels for label in set(given))
-        multi_label = any(len(set(given)) != 1 for given in labels)
+        counts = Counter(label for item in labels for label in set(item))
+        multi_label = any(len(set(item)) != 1 for item in labels)
         if not counts:
             raise DataError(f"{source}: no item has a label.")
         if len(counts) == 1 and not multi_label:
@@ -64,10 +64,10 @@ class LabelSet:
         return len(self.names)
 
     def check(self, label: str | None) -> None:
-        """Refuse a label that training never saw; None is none.
+        """Refuse a label that training never saw; None passes.
 
         Raises:
-            ParameterError: naming those there are.
+            ParameterError: naming the labels.
         """
         if label is not None and label not in self.names:
             named = [one_line(name) for name in self.names.symbols[:_MOST_NAMED]]
@@ -75,7 +75,7 @@ class LabelSet:
             raise ParameterError("label", f"one of {', '.join(named)}{more}", label)
 
     def restore(self, name: str) -> Any:
-        """A label as it came."""
+        """A label in its original type."""
         if self.label_type == "boolean":
             return name == "true"
         return {"integer": int, "number": float, "text": str}[self.label_type](name)
@@ -87,21 +87,21 @@ class LabelSet:
         from recurra.data.batches.ignored import IGNORED
 
         if not self.multi_label:
-            numbers = [self.names[given[0]] if len(given) and given[0] in self.names else IGNORED for given in labels]
-            return torch.tensor(numbers, dtype=torch.int64)
-        found = torch.zeros(len(labels), len(self))
-        for row, given in enumerate(labels):
-            for label in given:
+            ids = [self.names[item[0]] if len(item) and item[0] in self.names else IGNORED for item in labels]
+            return torch.tensor(ids, dtype=torch.int64)
+        target = torch.zeros(len(labels), len(self))
+        for row, item in enumerate(labels):
+            for label in item:
                 if label in self.names:
-                    found[row, self.names[label]] = 1
-        return found
+                    target[row, self.names[label]] = 1
+        return target
 
     def decode(self, probabilities: "np.ndarray") -> list[tuple[str, ...]]:
         """The labels of each item from their probabilities (N, K): the likeliest, or all above a half."""
         import numpy as np
 
         if not self.multi_label:
-            return [(self.names.symbols[number],) for number in probabilities.argmax(1)]
+            return [(self.names.symbols[index],) for index in probabilities.argmax(1)]
         return [tuple(self.names.symbols[k] for k in np.flatnonzero(row > 0.5)) for row in probabilities]
 
     def probabilities(self, logits: "np.ndarray") -> "np.ndarray":
@@ -115,10 +115,10 @@ class LabelSet:
         return shifted / shifted.sum(1, keepdims=True)
 
     def weights(self, total: int) -> "Tensor":
-        """What each label counts in the loss for all to count the same, of `total` items.
+        """The weights of labels in the loss (K,) with which all count the same, for `total` items.
 
-        N / (K n_k), the mean over items being 1; of multi-label items what an item that has the label counts as against
-        one that does not, (N - n_k) / n_k.
+        N / (K n_k), whose mean over items is 1; for multi-label items the weight of an item that has the label relative
+        to one that has not, (N - n_k) / n_k.
         """
         import torch
 
@@ -128,7 +128,7 @@ class LabelSet:
         return total / (len(self) * counts)
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
+        """The values that `from_json` reads."""
         return {
             "names": self.names.symbols,
             "counts": self.counts,
@@ -138,18 +138,18 @@ class LabelSet:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "LabelSet":
-        """Make it from what `to_json` gave."""
+        """The inverse of `to_json`."""
         return cls(Vocabulary(values["names"]), tuple(values["counts"]), values["multi_label"], values["type"])
 
 
 @dataclass(frozen=True)
 class ClassifierLearned(Learned):
-    """What classifying needs beside the weights.
+    """The values that a classifier needs beside its weights.
 
     Attributes:
         encoding: of texts or series.
-        labels: that the classifier tells apart.
-        baseline: what the classifier has to beat.
+        labels: the labels that the classifier distinguishes.
+        baseline: the rule that the classifier has to beat.
         vectors: pretrained word vectors (V, P), row 0 for words without one. None: there are none.
         temperature: logits are divided by it.
         evidence: what words say of labels by counting; None: the network reads none.
@@ -187,17 +187,16 @@ class ClassifierLearned(Learned):
 
     def check_number(self, items: "Items") -> None:
         """Check that each item has one label if each had in training. Raises DataError."""
-        wrong = next((k for k, given in enumerate(items.labels or (), start=1) if len(given) != 1), None)
+        wrong = next((k for k, item in enumerate(items.labels or (), start=1) if len(item) != 1), None)
         if wrong is not None and not self.labels.multi_label:
-            raise DataError(
-                f"{items.source}: item {wrong} has another number of labels than one, as all had in training."
-            )
+            raise DataError(f"{items.source}: item {wrong} has not exactly one label, but all items of training had.")
 
     def check_validation(self, validation: "Items") -> None:
         """Warn of labels that training never sees.
 
         Raises:
-            DataError: validation data are of the other kind, or have no label that training has.
+            DataError: validation data are series for a classifier of texts, or texts for one of series, or no label is
+                one of training.
         """
         from recurra.data.labelled.texts import LabelledTexts
 
@@ -219,8 +218,8 @@ class ClassifierLearned(Learned):
 
     def unseen(self, items: "Items") -> dict[str, int]:
         """Labels that training never saw, most frequent first, and how many items have each."""
-        given = items.labels or ()
-        return dict(Counter(label for one in given for label in one if label not in self.labels.names).most_common())
+        labels = items.labels or ()
+        return dict(Counter(label for one in labels for label in one if label not in self.labels.names).most_common())
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -232,12 +231,12 @@ class ClassifierLearned(Learned):
         }
 
     def tensors(self) -> "dict[str, Tensor]":
-        found = {"baseline.weight": self.baseline.weight, "baseline.bias": self.baseline.bias}
+        tensors = {"baseline.weight": self.baseline.weight, "baseline.bias": self.baseline.bias}
         if self.vectors is not None:
-            found["vectors"] = self.vectors
+            tensors["vectors"] = self.vectors
         if self.evidence is not None:
-            found.update(self.evidence.tensors())
-        return found
+            tensors.update(self.evidence.tensors())
+        return tensors
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:

@@ -1,4 +1,4 @@
-"""The network: words embedded, or steps as they are, then many-to-one."""
+"""The network: embedded words, or the steps of a series, then many-to-one."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,7 +43,7 @@ class ClassifierNetwork(nn.Module):
 
     Args:
         embedding: of words; None: it reads series.
-        classifier: of what it gives, or of the series' steps.
+        classifier: of embedded words, or of the series' steps.
     """
 
     def __init__(self, embedding: TokenEmbedding | None, classifier: SequenceClassifier) -> None:
@@ -90,7 +90,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
             options["word_size"],
             characters,
             0 if learned.vectors is None else learned.vectors.shape[1],
-            words.unknown_shares(options["unknown_rate"]),
+            words.unknown_fractions(options["unknown_rate"]),
         )
         size = embedding.size
     else:
@@ -119,15 +119,15 @@ def logits_of(
         encoded: at least one item.
         network: one with other weights; None: the classifier's own.
     """
-    found = np.empty((len(encoded.lengths), len(fitted.learned.labels)), np.float32)
+    logits = np.empty((len(encoded.lengths), len(fitted.learned.labels)), np.float32)
     at_once = max(_STEPS_AT_ONCE, int(encoded.lengths.max()))
     buckets = Buckets(encoded.lengths, tokens=at_once, shuffle=False)
     network = fitted.network if network is None else network
     network.eval()
     for step in range(1, buckets.steps_per_epoch + 1):
         indices = buckets(step)
-        found[indices] = network(encoded.batch(indices).to(fitted.device))[0].float().cpu().numpy()
-    return found
+        logits[indices] = network(encoded.batch(indices).to(fitted.device))[0].float().cpu().numpy()
+    return logits
 
 
 def probabilities_of(fitted: FittedClassifier, encoded: EncodedTexts | EncodedSeries) -> np.ndarray:
@@ -144,19 +144,21 @@ def make_objective(
         options: of the classifier, by name.
         fitted: what is to be trained.
         training: items with labels.
-        validation: items to choose the best weights by. None: the last ones are kept.
+        validation: items to choose the best weights by. None: the last weights are used.
 
     Raises:
         ParameterError: a batch has fewer items than there are processes.
     """
-    share, labels, choose_by = processes().share, fitted.learned.labels, options["choose_by"]
-    if options["batch_size"] < share.count:
-        raise ParameterError("batch_size", f"at least the number of processes, {share.count}", options["batch_size"])
+    partition, labels, choose_by = processes().partition, fitted.learned.labels, options["choose_by"]
+    if options["batch_size"] < partition.count:
+        raise ParameterError(
+            "batch_size", f"at least the number of processes, {partition.count}", options["batch_size"]
+        )
     encoded = fitted.learned.encode(values_of(training), training.source)
     assert training.labels is not None
     targets = labels.encode(training.labels)
     weights = labels.weights(len(training)).to(fitted.device) if options["class_weights"] == "balanced" else None
-    buckets = Buckets(encoded.lengths, options["batch_size"], seed=options["seed"], share=share)
+    buckets = Buckets(encoded.lengths, options["batch_size"], seed=options["seed"], partition=partition)
 
     evidence, sampled = fitted.learned.evidence, None
     if isinstance(encoded, EncodedTexts) and evidence is not None and encoded.evidence_ids is not None:
@@ -171,7 +173,7 @@ def make_objective(
         indices = buckets(step)
         weight = float(len(indices))
         if not weight:
-            # There are more processes than items left: any item, so that all make the step.
+            # There are more processes than items left: this one takes any item, because all must make the step.
             indices = np.array([0])
         return Batch(inputs(indices, step).to(fitted.device), targets[indices].to(fitted.device), weight)
 
@@ -185,7 +187,8 @@ def make_objective(
         batch,
         lambda logits, target: classification_loss(logits, target, weights, options["label_smoothing"]),
         None if validation is None else _validation(fitted, validation, choose_by),
-        record={"batches_per_epoch": buckets.steps_per_epoch, "padding_share": round(buckets.padding_share, 4)},
+        record={"padding_fraction": round(buckets.padding_fraction, 4)},
+        steps_per_epoch=buckets.steps_per_epoch,
         unit="nats",
         measure=measure,
         words=words,
@@ -201,7 +204,7 @@ def classification_loss(
         logits: (B, K).
         target: (B,) indices, -100 for items that do not count: cross-entropy; or (B, K) of 0 and 1: the mean over
             labels of binary cross-entropies.
-        weights: of labels (K,), `LabelSet.weights`; None for 1 each.
+        weights: of labels (K,), see `LabelSet.weights`; None: 1 for each.
         label_smoothing: fraction of the probability spread over all labels.
 
     Returns:
@@ -211,7 +214,7 @@ def classification_loss(
         smoothed = target * (1 - label_smoothing) + label_smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weights)
     counted = ~is_ignored(target)
-    # The mean over items and not over their weights, so that batches of rare and of frequent labels add up.
+    # The mean over items and not over their weights: batches of rare and of frequent labels then count the same.
     losses = F.cross_entropy(logits, target, weights, reduction="none", label_smoothing=label_smoothing)
     return losses.sum() / counted.sum().clamp(min=1)
 
@@ -234,7 +237,7 @@ def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> 
         if choose_by == "loss":
             return float(classification_loss(torch.from_numpy(logits), targets))
         predicted = learned.labels.decode(learned.probabilities(logits))
-        found = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
-        return 1 - (found.macro_f1 if choose_by == "macro_f1" else found.overall.f1)
+        scores = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
+        return 1 - (scores.macro_f1 if choose_by == "macro_f1" else scores.overall.f1)
 
     return validate

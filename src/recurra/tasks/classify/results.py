@@ -41,13 +41,13 @@ _FRACTIONS = tuple(k / 10 for k in range(1, 11))
 _MOST_LABELS = 30  # in a table
 _LABELS_OF_A_TEXT = 10
 _BLUE, _GREY = "#1f5fa8", "#8a8f98"
-_MOST_DRAWN = 60
+_MOST_PLOTTED = 60
 _LONGEST_NAME = 24
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What an item is predicted to be.
+    """The prediction for an item.
 
     Attributes:
         labels: one, or any number of a multi-label item; of the type that training's labels had.
@@ -60,7 +60,7 @@ class Prediction:
     @property
     def confidence(self) -> float:
         """The probability of the label; of a multi-label item, that of the least confident decision."""
-        # Where labels exclude each other none is less confident than that of the label: its rest holds the others'.
+        # If labels exclude each other, the decision for the label itself is the least confident one.
         return min(p if name in self.labels else 1 - p for name, p in self.probabilities.items())
 
 
@@ -119,8 +119,8 @@ class Classes(Predictions[Any], Sequence[Prediction]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[k] for k in range(*index.indices(len(self)))]
-        found = map(self._label_set.restore, self._label_set.decode(self.probabilities[index][np.newaxis])[0])
-        return Prediction(tuple(found), dict(zip(self._values, self.probabilities[index].tolist(), strict=True)))
+        labels = map(self._label_set.restore, self._label_set.decode(self.probabilities[index][np.newaxis])[0])
+        return Prediction(tuple(labels), dict(zip(self._values, self.probabilities[index].tolist(), strict=True)))
 
     def text(self, color: bool = False) -> Iterator[str]:
         if not self._is_single:
@@ -137,7 +137,7 @@ class Classes(Predictions[Any], Sequence[Prediction]):
             yield f"{mark} {name.ljust(width)}  {100 * self.probabilities[0, k]:5.1f} %\n"
 
     def table(self) -> Table:
-        """A row an item: its text or id, its labels, the confidence and perhaps each label's probability."""
+        """One row for each item: its text or id, its labels, the confidence and perhaps each label's probability."""
         symbols = self._label_set.names.symbols if self._with_probabilities else ()
         columns = ("text" if self._texts else "id", "label", "confidence", *(f"p({name})" for name in symbols))
         rows = [
@@ -176,16 +176,16 @@ def predict(fitted: FittedClassifier, items: Items, separator: str | None, **opt
         options: more arguments of `Classes`.
     """
     learned, texts = fitted.learned, isinstance(items, LabelledTexts)
-    found = probabilities_of(fitted, learned.encode(values_of(items), items.source))
+    probabilities = probabilities_of(fitted, learned.encode(values_of(items), items.source))
     names = items.texts if isinstance(items, LabelledTexts) else items.ids
-    return Classes(names, learned.labels, found, texts=texts, separator=separator or "|", **options)
+    return Classes(names, learned.labels, probabilities, texts=texts, separator=separator or "|", **options)
 
 
 def evaluate(fitted: FittedClassifier, items: Items) -> Evaluation:
     """Compare predictions with known labels; see `Classifier.evaluate`.
 
     Raises:
-        DataError: an item has another number of labels than one, as all had in training.
+        DataError: an item has not exactly one label, but all items of training had.
     """
     learned = fitted.learned
     labels, values = learned.labels, values_of(items)
@@ -263,36 +263,36 @@ def confusion_table(scores: Scores) -> Table:
 
 
 def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -> None:
-    """Draw which labels are taken for which, in fractions of the true label's items, into a PNG file.
+    """Draw which labels are confused with which, in fractions of the true label's items, into a PNG file.
 
     Args:
-        labels: K; beyond 60 those most frequent are drawn; those that the font lacks by their numbers, from 1.
+        labels: K; beyond 60 the most frequent are plotted. Labels that the font lacks are shown by their index, from 1.
         confusion: (K, K), true label by predicted label.
         path: of the file.
     """
-    kept = np.sort(np.argsort(-confusion.sum(1), kind="stable")[:_MOST_DRAWN])
-    shown = confusion[np.ix_(kept, kept)]
-    names = shown_names([labels[k] for k in kept], [f"label {k + 1}" for k in kept])
-    totals = confusion[kept].sum(1, keepdims=True)
-    shares = shown / np.maximum(totals, 1)
-    size = 2.2 + 0.42 * len(kept)
+    plotted = np.sort(np.argsort(-confusion.sum(1), kind="stable")[:_MOST_PLOTTED])
+    shown = confusion[np.ix_(plotted, plotted)]
+    names = shown_names([labels[k] for k in plotted], [f"label {k + 1}" for k in plotted])
+    totals = confusion[plotted].sum(1, keepdims=True)
+    fractions = shown / np.maximum(totals, 1)
+    size = 2.2 + 0.42 * len(plotted)
     figure = Figure(figsize=(size, size), layout="constrained")
     ax = figure.subplots()
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(kept) <= 25:
+    ax.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
+    if len(plotted) <= 25:
         for row, column in zip(*np.nonzero(shown), strict=True):
-            color = "white" if shares[row, column] > 0.6 else "black"
+            color = "white" if fractions[row, column] > 0.6 else "black"
             ax.text(column, row, f"{shown[row, column]:,}", ha="center", va="center", fontsize=8, color=color)
     crowded = max(map(len, names)) > 3
     # A dollar sign would begin a formula.
     ax.set_xticks(
-        *(range(len(kept)), names),
+        *(range(len(plotted)), names),
         rotation=60 if crowded else 0,
         ha="right" if crowded else "center",
         rotation_mode="anchor",
         parse_math=False,
     )
-    ax.set_yticks(range(len(kept)), names, parse_math=False)
+    ax.set_yticks(range(len(plotted)), names, parse_math=False)
     ax.tick_params(length=0, labelsize=9)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")

@@ -1,4 +1,4 @@
-"""How right labels and their probabilities are, and the baseline that any classifier has to beat."""
+"""Scores of labels and of their probabilities, and the baseline that a classifier has to beat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ _LARGEST = 20.0  # temperature
 
 @dataclass(frozen=True)
 class Scores:
-    """How right predicted labels are.
+    """Scores of predicted labels.
 
     Attributes:
-        items: how many.
+        items: the number of items.
         accuracy: the fraction of items whose labels are all right, with no other predicted.
         macro_f1: the mean over labels of their F1; labels neither true nor predicted are left out.
         overall: over all labels together; its F1 is the micro F1, of one label an item the accuracy.
@@ -45,7 +45,7 @@ class Scores:
 def score(
     references: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], names: Sequence[str], multi_label: bool
 ) -> Scores:
-    """Compare.
+    """Compare predicted labels with the true ones.
 
     Args:
         references: the true labels of each item, of which there is at least one.
@@ -56,44 +56,44 @@ def score(
     known = set(names)
     others = sorted({label for labels in references for label in labels} - known)
     labels = (*names, *others)
-    places = {label: k for k, label in enumerate(labels)}
-    true, said = (_codes(parts, places) for parts in (references, predicted))
-    right = np.intersect1d(true, said, assume_unique=True)
-    counts = [np.bincount(codes % len(labels), minlength=len(labels)).tolist() for codes in (true, said, right)]
+    index = {label: k for k, label in enumerate(labels)}
+    true, guessed = (_pairs(parts, index) for parts in (references, predicted))
+    right = np.intersect1d(true, guessed, assume_unique=True)
+    counts = [np.bincount(pairs % len(labels), minlength=len(labels)).tolist() for pairs in (true, guessed, right)]
     by_label = {label: Counts(*of) for label, *of in zip(labels, *counts, strict=True)}
     used = [counts.f1 for counts in by_label.values() if counts.true or counts.predicted]
-    wrong = np.setxor1d(true, said, assume_unique=True) // len(labels)
+    wrong = np.setxor1d(true, guessed, assume_unique=True) // len(labels)
     confusion = None
     if not multi_label and len(labels) <= _MOST_CONFUSED:
         confusion = np.zeros((len(labels), len(labels)), int)
-        np.add.at(confusion, (true % len(labels), said % len(labels)), 1)
+        np.add.at(confusion, (true % len(labels), guessed % len(labels)), 1)
     return Scores(
         len(references),
         1 - len(np.unique(wrong)) / len(references),
         float(np.mean(used)) if used else 0.0,
-        Counts(len(true), len(said), len(right)),
+        Counts(len(true), len(guessed), len(right)),
         by_label,
         labels,
         confusion,
     )
 
 
-def _codes(parts: Sequence[Sequence[str]], places: dict[str, int]) -> np.ndarray:
-    """Item times K plus label, for every label of every item, increasing by item."""
+def _pairs(parts: Sequence[Sequence[str]], index: dict[str, int]) -> np.ndarray:
+    """The id of every pair of item and label, item * K + label, increasing by item."""
     rows = np.repeat(np.arange(len(parts)), [len(labels) for labels in parts])
-    columns = [places[label] for labels in parts for label in labels]
-    return rows * len(places) + np.array(columns, dtype=np.int64)
+    columns = [index[label] for labels in parts for label in labels]
+    return rows * len(index) + np.array(columns, dtype=np.int64)
 
 
 def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
     """The temperature T for which the probabilities of logits / T fit best (Guo et al. 2017, section 4.2).
 
-    A few items that are all told apart would leave no doubt at all: they count as if there were one more of them, of
-    which any label may be true (so Platt 1999 smooths targets). T is kept from 1/20 to 20.
+    If a few items are all classified correctly, the best fit has no doubt at all. The items therefore count as if there
+    were one more, of which any label may be true (Platt 1999 smooths targets so). T is limited to 1/20 to 20.
 
     Args:
         logits: (N, K), of items that the model was not trained on.
-        target: the numbers (N,) of their labels, or of multi-label items (N, K) of 0 and 1.
+        target: the indices of their labels (N,), or for multi-label items (N, K) of 0 and 1.
 
     Returns:
         T; 1 if there are no items.
@@ -103,18 +103,18 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
     logits = logits.astype(np.float64)
     doubt = 1 / (len(logits) + 1)
     if target.ndim == 2:
-        told = (target * (1 - doubt) + doubt / 2) * logits
+        explained = (target * (1 - doubt) + doubt / 2) * logits
     else:
-        told = (1 - doubt) * logits[np.arange(len(logits)), target] + doubt * logits.mean(1)
+        explained = (1 - doubt) * logits[np.arange(len(logits)), target] + doubt * logits.mean(1)
 
     def slope(inverse: float) -> float:
         """Of the mean loss in 1 / T, in which it is convex."""
         scaled = inverse * logits
         if target.ndim == 2:
-            return float((logits / (1 + np.exp(-np.clip(scaled, -700, 700))) - told).mean())
-        shares = np.exp(scaled - scaled.max(1, keepdims=True))
-        shares /= shares.sum(1, keepdims=True)
-        return float(((shares * logits).sum(1) - told).mean())
+            return float((logits / (1 + np.exp(-np.clip(scaled, -700, 700))) - explained).mean())
+        probabilities = np.exp(scaled - scaled.max(1, keepdims=True))
+        probabilities /= probabilities.sum(1, keepdims=True)
+        return float(((probabilities * logits).sum(1) - explained).mean())
 
     low, high = 1 / _LARGEST, _LARGEST
     if slope(low) >= 0:
@@ -137,7 +137,7 @@ class Baseline:
 
     Attributes:
         weight: (F, K).
-        bias: (K,), or of multi-label items what has to be exceeded.
+        bias: (K,); for multi-label items the threshold.
     """
 
     weight: Tensor
@@ -145,7 +145,7 @@ class Baseline:
 
     @staticmethod
     def name(texts: bool) -> str:
-        """What it is called."""
+        """The name of the baseline."""
         return "naive Bayes" if texts else "nearest mean"
 
     def predict(
@@ -160,15 +160,15 @@ class Baseline:
 
     def _scores(self, encoding: TextEncoding | SeriesEncoding, item: Any) -> np.ndarray:
         if isinstance(encoding, TextEncoding):
-            numbers = sorted(_words(encoding, item))
-            return (self.weight[numbers].sum(0) + self.bias).numpy()
+            ids = sorted(_words(encoding, item))
+            return (self.weight[ids].sum(0) + self.bias).numpy()
         return (_summary(encoding, item) @ self.weight + self.bias).numpy()
 
 
 def fit_baseline(
     encoding: TextEncoding | SeriesEncoding, labels: LabelSet, items: Sequence[Any], target: Tensor
 ) -> Baseline:
-    """Learn from training items, and the numbers of their labels (N,) or (N, K) as of `LabelSet.encode`."""
+    """Learn from training items, and their labels (N,) or (N, K), see `LabelSet.encode`."""
     if isinstance(encoding, TextEncoding):
         return _naive_bayes(encoding.words, [_words(encoding, item) for item in items], target, labels)
     return _nearest_mean(torch.stack([_summary(encoding, item) for item in items]), target, labels)
@@ -176,25 +176,25 @@ def fit_baseline(
 
 def _naive_bayes(words: WordEncoding, items: Sequence[set[int]], target: Tensor, labels: LabelSet) -> Baseline:
     size, count = len(words.words), len(labels)
-    numbers = torch.tensor([number for item in items for number in item], dtype=torch.int64)
+    ids = torch.tensor([one for item in items for one in item], dtype=torch.int64)
     owners = torch.repeat_interleave(torch.tensor([len(item) for item in items]))
     if labels.multi_label:
-        counts = torch.stack([numbers[target[owners, k] > 0].bincount(minlength=size) for k in range(count)], dim=1)
-        others = 1 + numbers.bincount(minlength=size).unsqueeze(1) - counts
+        counts = torch.stack([ids[target[owners, k] > 0].bincount(minlength=size) for k in range(count)], dim=1)
+        others = 1 + ids.bincount(minlength=size).unsqueeze(1) - counts
         prior = target.mean(0).clamp(1e-6, 1 - 1e-6)
         bias = (prior / (1 - prior)).log()
     else:
-        counts = (numbers * count + target[owners]).bincount(minlength=size * count).reshape(size, count)
+        counts = (ids * count + target[owners]).bincount(minlength=size * count).reshape(size, count)
         others = None
         bias = (target.bincount(minlength=count) / len(items)).clamp(min=1e-6).log()
-    weight = _log_shares(1 + counts)
+    weight = _log_fractions(1 + counts)
     if others is not None:
-        weight -= _log_shares(others)
+        weight -= _log_fractions(others)
     weight[0] = 0  # the unknown word says nothing
     return Baseline(weight, bias)
 
 
-def _log_shares(counts: Tensor) -> Tensor:
+def _log_fractions(counts: Tensor) -> Tensor:
     return (counts / counts.sum(0)).log()
 
 

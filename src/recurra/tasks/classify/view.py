@@ -210,7 +210,7 @@ def _inputs(model: FittedClassifier, step: str) -> str:
     if model.learned.reads_texts:
         spelling = "" if model.options["characters"] == "none" else " and what its spelling says"
         return (
-            f"a {step} is no number to take a derivative by: gradients and attributions are with respect to its "
+            f"a {step} is not a number: gradients and attributions are with respect to its "
             f"embedding{spelling}, and what is taken away becomes the mean of what was read (where `recurra explain` "
             "takes unknown words)"
         )

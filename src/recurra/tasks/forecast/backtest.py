@@ -228,8 +228,8 @@ def mean_absolute(error: np.ndarray) -> float:
 def smape(truth: np.ndarray, forecast: np.ndarray) -> float:
     """Symmetric mean absolute percentage error in percent, 0 to 200, as in the M4 competition; 0 / 0 counts as 0."""
     size = np.abs(truth) + np.abs(forecast)
-    share = np.divide(np.abs(truth - forecast), size, out=np.zeros_like(size), where=size != 0)
-    return 200 * mean_absolute(np.where(np.isfinite(truth), share, np.nan))
+    fraction = np.divide(np.abs(truth - forecast), size, out=np.zeros_like(size), where=size != 0)
+    return 200 * mean_absolute(np.where(np.isfinite(truth), fraction, np.nan))
 
 
 def seasonal_scale(history: np.ndarray, season: int) -> float:

@@ -214,7 +214,7 @@ def _values(quantiles: np.ndarray, levels: tuple[float, ...]) -> dict[str, np.nd
 
 
 def _finite(measures: dict[str, float]) -> dict[str, float]:
-    """The measures that there are: NaN is no JSON."""
+    """The measures that there are; JSON has no NaN."""
     return {name: float(value) for name, value in measures.items() if math.isfinite(value)}
 
 

@@ -124,11 +124,11 @@ def make_objective(
     model, validation = ForecastModel(fitted), plan_validation(options, fitted.learned, held)
     windows, device, context = model.windows(fitted.learned.seen()), fitted.device, model.shape.context
     validation_windows = windows if held is None else model.windows(validation.data)
-    share = processes().share
-    if options.batch_size < share.count:
-        raise ParameterError("batch_size", f"at least the number of processes, {share.count}", options.batch_size)
-    sampler = WindowSampler(windows, validation.ends, options.batch_size, options.seed, share)
-    rows, origins = share.of(validation.rows), share.of(validation.origins)
+    partition = processes().partition
+    if options.batch_size < partition.count:
+        raise ParameterError("batch_size", f"at least the number of processes, {partition.count}", options.batch_size)
+    sampler = WindowSampler(windows, validation.ends, options.batch_size, options.seed, partition)
+    rows, origins = partition.of(validation.rows), partition.of(validation.origins)
 
     def batch(window: Window) -> Batch:
         # The recursive network also learns from each step of the context.
@@ -213,7 +213,7 @@ def refitted(options: "Forecaster", data: SeriesSet, folds: int, step: int, prog
 
 
 def _validation_windows(data: SeriesSet, options: "Forecaster") -> int:
-    """Horizons of each series to validate on: if there are few series, a single window each is no steady figure."""
+    """Horizons of each series to validate on: if there are few series, one window each would give a noisy figure."""
     if options.validation_windows is not None:
         return options.validation_windows
     wanted = -(-_ENOUGH_VALIDATION_WINDOWS // len(data))

@@ -36,7 +36,7 @@ class Corpus:
     Attributes:
         source: where the texts come from.
         texts: by part: "train", "validation" and, perhaps, "test".
-        split: how they were divided, as the end of a sentence.
+        split: how they were divided, in words that end a sentence.
     """
 
     source: str
@@ -101,22 +101,22 @@ def _cut(path: Path, validation_fraction: float, test_fraction: float) -> Corpus
 
 def _files(folder: Path) -> dict[str, Path]:
     """The file of each part in a folder."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         words = [_OTHER_NAMES.get(word, word) for word in re.split(r"[^a-z]+", path.name.lower())]
         parts = [part for part in _PARTS if part in words]
         if not path.is_file() or path.name.startswith(".") or len(parts) != 1:
             continue
-        if parts[0] in found:
-            raise DataError(f"{folder}: two files for {parts[0]}, {found[parts[0]].name} and {path.name}. Remove one.")
-        found[parts[0]] = path
-    missing = [part for part in ("train", "validation") if part not in found]
+        if parts[0] in files:
+            raise DataError(f"{folder}: two files for {parts[0]}, {files[parts[0]].name} and {path.name}. Remove one.")
+        files[parts[0]] = path
+    missing = [part for part in ("train", "validation") if part not in files]
     if missing:
         raise DataError(
             f"{folder}: no file for {' and '.join(missing)}. Name the files train.txt, validation.txt and (perhaps) "
             "test.txt, or use a single file, whose last tenth is then for validation."
         )
-    return found
+    return files
 
 
 def _checked(corpus: Corpus) -> Corpus:
@@ -153,14 +153,14 @@ class LanguageLearned(Learned):
         """
         parts = {part: tokens.encode(text) for part, text in corpus.texts.items()}
         for part, text in parts.items():
-            if len(text.codes) < 2:
-                raise DataError(f"{corpus.source}: the {part} text has {len(text.codes)} tokens, expected at least 2")
+            if len(text.ids) < 2:
+                raise DataError(f"{corpus.source}: the {part} text has {len(text.ids)} tokens, expected at least 2")
         return cls(tokens, parts, cutoffs)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "tokens": self.tokens.to_json(),
-            "texts": {part: {"tokens": len(text.codes), **text.counts} for part, text in self.parts.items()},
+            "texts": {part: {"tokens": len(text.ids), **text.counts} for part, text in self.parts.items()},
             "cutoffs": list(self.cutoffs),
         }
 
@@ -169,7 +169,7 @@ class LanguageLearned(Learned):
 
         sizes = (torch.uint8, torch.int16, torch.int32)
         dtype = next(size for size in sizes if len(self.tokens) <= torch.iinfo(size).max + 1)
-        return {part: text.codes.to(dtype) for part, text in self.parts.items()}
+        return {part: text.ids.to(dtype) for part, text in self.parts.items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:

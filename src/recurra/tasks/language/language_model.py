@@ -1,4 +1,4 @@
-"""The language model: its options, and what it does with text."""
+"""The language model: its options and verbs."""
 
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.language.results import Generated, NextTokens
     from recurra.tasks.language.surprise import ScoredToken
+    from recurra.training.truncation import Truncation
 
 __all__ = ["LanguageModel"]
 
 _log = logging.getLogger("recurra.language")
 _SAMPLING = Sampling()
+_TOKENS = 6_400_000  # read in a standard training: minutes on two cores
 _PROMPT = Option(help="what the text begins with", group="text")
 _LENGTH = Option(help="tokens to generate; 0: only the prompt's surprise", at_least=0, group="text")
 _TEXT = Option(help="a text, in place of a file", group="data")
@@ -106,10 +108,10 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         help="dropout and input_dropout drop the same features at every step of a segment",
         group="regularization",
     )
-    truncation_length: int = option(
-        default=100,
+    truncation_length: int | None = option(
+        default=None,
         at_least=1,
-        help="steps back that the gradient of a loss flows at most",
+        help="steps back that the gradient of a loss flows at most; by default 35 words, or 100 tokens of other kinds",
         group="training",
         main=True,
     )
@@ -119,15 +121,12 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     batch_size: int = option(
         default=32, at_least=1, help="lanes that the text is cut into and read in parallel", group="training", main=True
     )
-    max_steps: int = option(default=2000)
     learning_rate: float = option(default=4e-3)
     validate_every: int = option(default=250)
     patience: int = option(default=5)
 
     def check(self) -> None:
-        from recurra.training.truncation import Truncation
-
-        Truncation(self.truncation_length, self.stride)
+        self._truncation()
         if self.validation_fraction + self.test_fraction >= 1:
             expected = "less than 1 together with test_fraction"
             raise ParameterError("validation_fraction", expected, self.validation_fraction)
@@ -179,22 +178,22 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     ) -> "Objective":
         from recurra.data.batches.lanes import Lanes
         from recurra.task import Objective
-        from recurra.training import Truncation, evaluate, processes
+        from recurra.training import evaluate, processes
 
-        truncation, share = Truncation(self.truncation_length, self.stride), processes().share
+        truncation, partition = self._truncation(), processes().partition
         lanes, validating = (
             Lanes.from_stream(
-                fitted.learned.parts[part].codes.to(fitted.device),
+                fitted.learned.parts[part].ids.to(fitted.device),
                 truncation.segment_length,
                 self.batch_size,
-                share=share,
+                partition=partition,
             )
             for part in ("train", "validation")
         )
 
         def validate(network: Any) -> Any:
-            # In as many lanes, each from an empty state: a little worse than in one stream, as `evaluate` reads the
-            # text, and many times as fast.
+            # The text is read in as many lanes, each from empty state. The loss is a little worse than in one stream,
+            # as in `evaluate`, and this is many times as fast.
             batches = (validating(step + 1) for step in range(validating.steps_per_epoch))
             return evaluate(network, network.loss, batches, carry=True)
 
@@ -204,8 +203,15 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
             validate,
             truncation,
             {"initialization": fitted.network.initialization},
+            steps_per_epoch=lanes.steps_per_epoch,
             unit=f"nats per {fitted.learned.tokens.unit}",
         )
+
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        a_step = self.batch_size * self._truncation().segment_length
+        # An epoch, unless that takes more than four times as long as the usual number of tokens.
+        tokens = max(_TOKENS, min(steps_per_epoch * a_step, 4 * _TOKENS))
+        return max(1, round(tokens / a_step))
 
     @verb("see what is likeliest to come next, with its probability")
     def predictions(
@@ -214,7 +220,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         *,
         top: Annotated[int, Option(help="how many tokens", at_least=1, group="text")] = 10,
     ) -> "NextTokens":
-        """What is likeliest to come next, likeliest first.
+        """The tokens that are likeliest to come next, likeliest first.
 
         Args:
             prompt: what the text begins with.
@@ -238,7 +244,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     ) -> "Generated":
         """Continue a prompt, token by token. In a terminal the colour behind each token is its surprise.
 
-        Surprise is what the model itself expected, whatever the temperature. The unknown token is never sampled. With
+        The surprise is that of the model itself, whatever the temperature. The unknown token is never sampled. With
         `--out page.html` the text and the surprise of each token become a page.
 
         Args:
@@ -262,10 +268,10 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         sampling: Sampling = _SAMPLING,
         seed: int = 0,
     ) -> Any:
-        """What `generation` generates, without the prompt, as one text; of several prompts, a list.
+        """The text that `generation` generates, without the prompt; for several prompts, a list.
 
-        The i-th of several prompts has a random generator of its own, of seed + i, and a state of its own: its text is
-        what it would be alone.
+        The i-th of several prompts has its own random generator, with seed + i, and its own state: its text is the same
+        as without the others.
         """
         if isinstance(prompt, str):
             return "".join(token.text for token in self.stream(prompt, length=length, sampling=sampling, seed=seed))
@@ -352,9 +358,15 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
         learned = self.fitted.learned
         if data is None and text is None:
-            return view(self.fitted, learned.parts["validation"].codes, "the validation text", row, name)
-        codes = learned.tokens.encode(_text_of(data, text)).codes
-        return view(self.fitted, codes, str(data or "the text"), row, name)
+            return view(self.fitted, learned.parts["validation"].ids, "the validation text", row, name)
+        ids = learned.tokens.encode(_text_of(data, text)).ids
+        return view(self.fitted, ids, str(data or "the text"), row, name)
+
+    def _truncation(self) -> "Truncation":
+        from recurra.training.truncation import Truncation
+
+        usual = 35 if self.tokens == "words" else 100
+        return Truncation(self.truncation_length or usual, self.stride)
 
     def _encode_prompt(self, text: str) -> "torch.Tensor":
         tokens = self.fitted.learned.tokens
@@ -367,7 +379,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
                     "--tokens bytes or subwords, which know every character."
                 )
             _log.warning("prompt: %r is not in the vocabulary, and is read as an unknown word", symbol)
-        return tokens.encode(text).codes
+        return tokens.encode(text).ids
 
 
 def _text_of(data: Any, text: str | None) -> str:

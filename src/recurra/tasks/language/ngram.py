@@ -1,4 +1,4 @@
-"""Interpolated Kneser-Ney n-grams: what any neural language model has to beat."""
+"""Interpolated Kneser-Ney n-grams: the baseline that a neural language model has to beat."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,24 +15,24 @@ def ngram_surprise(train: ArrayLike, text: ArrayLike, vocabulary_size: int, orde
     order, n1 / (n1 + 2 n2), interpolated at the end with the uniform distribution.
 
     Args:
-        train: codes to count, (N,).
-        text: codes to predict, (M,), each from up to `order` - 1 before it in the text.
+        train: ids to count, (N,).
+        text: ids to predict, (M,), each from up to `order` - 1 before it in the text.
         vocabulary_size: V.
         order: n, tokens of the longest n-gram.
     """
     train, text = np.asarray(train, np.int64), np.asarray(text, np.int64)
     both = np.concatenate([train, text])
     learned = len(train)
-    # The number of the k-gram that ends at each place, the same for the same k-gram; those that begin before the
-    # text (or before the training text) are none.
+    # The id of the k-gram that ends at each token: equal k-grams have equal ids. A k-gram that begins before the text
+    # (or before the training text) is not valid.
     grams = [np.zeros(len(both), np.int64)]
     valid = [np.ones(len(both), bool)]
     for length in range(1, order + 1):
         shorter = np.concatenate([[0], grams[-1][:-1]])
-        _, number = np.unique(shorter * vocabulary_size + both, return_inverse=True)
+        _, gram = np.unique(shorter * vocabulary_size + both, return_inverse=True)
         inside = np.arange(len(both)) >= length - 1
         inside[learned : learned + length - 1] = False
-        grams.append(number)
+        grams.append(gram)
         valid.append(inside)
     probability = np.full(len(both), 1 / vocabulary_size)
     for length in range(1, order + 1):
@@ -43,23 +43,23 @@ def ngram_surprise(train: ArrayLike, text: ArrayLike, vocabulary_size: int, orde
 def _interpolate(
     grams: list[np.ndarray], valid: list[np.ndarray], length: int, order: int, learned: int, shorter: np.ndarray
 ) -> np.ndarray:
-    """The probabilities by n-grams of a length, from those of the length below, at every place."""
+    """The probabilities by n-grams of a length, from those of the length below, at every token."""
     seen = valid[length][:learned]
     ends = np.flatnonzero(seen)
     distinct, first = np.unique(grams[length][:learned][seen], return_index=True)
-    first = ends[first]  # a place where each distinct n-gram ends
+    first = ends[first]  # a token at which each distinct n-gram ends
     size = int(grams[length].max()) + 1
     if length == order:
         counts = np.bincount(grams[length][:learned][seen], minlength=size)
     else:
-        # Of shorter ones it counts after how many different tokens they occur.
+        # A shorter n-gram counts once for each different token that precedes it.
         longer = valid[length + 1][:learned]
-        places = np.flatnonzero(longer)
+        tokens = np.flatnonzero(longer)
         _, at = np.unique(grams[length + 1][:learned][longer], return_index=True)
-        counts = np.bincount(grams[length][places[at]], minlength=size)
+        counts = np.bincount(grams[length][tokens[at]], minlength=size)
     context = np.concatenate([[0], grams[length - 1][:-1]])
     contexts = int(context.max()) + 1
-    # An n-gram at the very beginning has nothing before it and may count for none.
+    # No token precedes an n-gram at the beginning: it may count zero.
     held = distinct[counts[distinct] > 0]
     held_context = context[first[counts[distinct] > 0]]
     total = np.bincount(held_context, counts[held], minlength=contexts)
@@ -68,5 +68,5 @@ def _interpolate(
     discount = once / (once + 2 * twice) if once and twice else 0.5
     known = valid[length] & (total[context] > 0)
     divisor = np.where(known, total[context], 1)
-    share = np.maximum(counts[grams[length]] - discount, 0) / divisor
-    return np.where(known, share + discount * kinds[context] / divisor * shorter, shorter)
+    discounted = np.maximum(counts[grams[length]] - discount, 0) / divisor
+    return np.where(known, discounted + discount * kinds[context] / divisor * shorter, shorter)

@@ -1,4 +1,4 @@
-"""A network that reads one text token by token, its state held here and nothing computed twice."""
+"""A network that reads one text token by token, with its state held here; nothing is computed twice."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _STEPS_AT_ONCE = 4096
 
 
 class Reader:
-    """Reads a text that begins a line: the line end before it is read already.
+    """Reads a text that begins a line; it has already read the line end before it.
 
     Args:
         model: trained; its network is put into evaluation mode.
@@ -36,24 +36,24 @@ class Reader:
         """The log probability, in nats, of every token to come next: (V,) in double precision."""
         return self._network.log_probabilities(self._features).squeeze(0).double().cpu().numpy()
 
-    def read(self, code: int) -> None:
+    def read(self, token_id: int) -> None:
         """Read one token."""
-        self._features = self._advance(torch.tensor([code]))
+        self._features = self._advance(torch.tensor([token_id]))
 
     @torch.no_grad()
-    def score(self, codes: Tensor) -> np.ndarray:
-        """Read tokens (N,); the surprise, -log p in nats, of each given all before it: (N,) in double precision."""
+    def score(self, ids: Tensor) -> np.ndarray:
+        """Read tokens (N,) and return their surprise, -log p in nats given all before: (N,) in double precision."""
         steps = max(1, min(_STEPS_AT_ONCE, _LOGITS_AT_ONCE // self._network.vocabulary_size))
-        found = [np.zeros(0)]
-        for segment in codes.split(steps) if len(codes) else ():
+        surprise = [np.zeros(0)]
+        for segment in ids.split(steps) if len(ids) else ():
             features = self._advance(segment)
             before = torch.cat([self._features, features[:-1]])
             self._features = features[-1:]
-            found.append(self._network.surprise(before, segment.to(self._device)).double().cpu().numpy())
-        return np.concatenate(found)
+            surprise.append(self._network.surprise(before, segment.to(self._device)).double().cpu().numpy())
+        return np.concatenate(surprise)
 
     @torch.no_grad()
-    def _advance(self, codes: Tensor) -> Tensor:
-        """Read tokens (N,) from the state on; the features (N, F) after each."""
-        features, self._state = self._network(codes.to(self._device).unsqueeze(0), self._state)
-        return features.squeeze(0) if len(codes) > 1 else features[:, -1]
+    def _advance(self, ids: Tensor) -> Tensor:
+        """Read tokens (N,) from the present state and return the features (N, F) after each."""
+        features, self._state = self._network(ids.to(self._device).unsqueeze(0), self._state)
+        return features.squeeze(0) if len(ids) > 1 else features[:, -1]

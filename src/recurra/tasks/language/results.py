@@ -27,16 +27,16 @@ from recurra.tasks.language.surprise import (
 __all__ = ["BASELINE", "Generated", "NextTokens", "evaluate", "next_tokens", "score_tokens"]
 
 BASELINE = f"{ORDER}-gram, Kneser-Ney"
-_MOST_COUNTED = 5_000_000  # tokens, so that counting takes a minute and a gigabyte at most
+_MOST_COUNTED = 5_000_000  # tokens: counting takes at most a minute and a gigabyte
 
 
 class Generated(Result):
-    """Text that continues a prompt, generated as it is asked for.
+    """Text that continues a prompt, generated while it is read.
 
     Args:
         fitted: the model.
         prompt: what the text begins with.
-        codes: the prompt as tokens (N,).
+        ids: the prompt as tokens (N,).
         length: tokens to generate.
         sampling: how they are sampled.
         seed: of the random generator.
@@ -44,12 +44,10 @@ class Generated(Result):
 
     streams = True
 
-    def __init__(
-        self, fitted: AnyFitted, prompt: str, codes: Tensor, length: int, sampling: Sampling, seed: int
-    ) -> None:
+    def __init__(self, fitted: AnyFitted, prompt: str, ids: Tensor, length: int, sampling: Sampling, seed: int) -> None:
         self._fitted, self._prompt, self._length, self._sampling = fitted, prompt, length, sampling
         self._reader = Reader(fitted)
-        self.prompt_tokens = score_tokens(fitted, self._reader, codes)
+        self.prompt_tokens = score_tokens(fitted, self._reader, ids)
         self._random = np.random.default_rng(seed)
         self._generated: list[ScoredToken] = []
         self._fresh = self._generate()
@@ -94,16 +92,16 @@ class Generated(Result):
 
     def _generate(self) -> Iterator[ScoredToken]:
         tokens = self._fitted.learned.tokens
-        spell = tokens.speller(self.prompt_tokens[-1].code if self.prompt_tokens else None)
+        spell = tokens.speller(self.prompt_tokens[-1].id if self.prompt_tokens else None)
         for number in range(self._length):
             expected = self._reader.log_probabilities()
             allowed = expected.copy()
             if tokens.unknown is not None:
                 allowed[tokens.unknown] = -np.inf
-            code = self._sampling.draw(allowed, self._random)
-            yield ScoredToken(code, spell(code), -float(expected[code]))
+            token_id = self._sampling.draw(allowed, self._random)
+            yield ScoredToken(token_id, spell(token_id), -float(expected[token_id]))
             if number + 1 < self._length:
-                self._reader.read(code)
+                self._reader.read(token_id)
 
 
 class NextTokens(Predictions[list[ScoredToken]]):
@@ -120,7 +118,7 @@ class NextTokens(Predictions[list[ScoredToken]]):
 
     def text(self, color: bool = False) -> Iterator[str]:
         # A byte of an unfinished character has no text of its own.
-        names = [repr(token.text) if token.text else f"byte {token.code}" for token in self._values]
+        names = [repr(token.text) if token.text else f"byte {token.id}" for token in self._values]
         width = max(map(len, names))
         for name, token in zip(names, self._values, strict=True):
             yield f"{name.ljust(width)}  {100 * math.exp(-token.surprise):5.1f} %\n"
@@ -132,25 +130,26 @@ class NextTokens(Predictions[list[ScoredToken]]):
         return [target]
 
 
-def next_tokens(fitted: AnyFitted, codes: Tensor, top: int) -> NextTokens:
+def next_tokens(fitted: AnyFitted, ids: Tensor, top: int) -> NextTokens:
     """The likeliest tokens after those of a prompt (N,)."""
     reader = Reader(fitted)
-    read = score_tokens(fitted, reader, codes)
+    read = score_tokens(fitted, reader, ids)
     expected = reader.log_probabilities()
     likeliest = np.argsort(-expected, kind="stable")[:top].tolist()
     spell = fitted.learned.tokens.speller
-    previous = read[-1].code if read else None
-    return NextTokens([ScoredToken(code, spell(previous)(code), -float(expected[code])) for code in likeliest])
+    previous = read[-1].id if read else None
+    return NextTokens([ScoredToken(one, spell(previous)(one), -float(expected[one])) for one in likeliest])
 
 
-def score_tokens(fitted: AnyFitted, reader: Reader, codes: Tensor) -> list[ScoredToken]:
+def score_tokens(fitted: AnyFitted, reader: Reader, ids: Tensor) -> list[ScoredToken]:
     """Read the tokens of a text (N,) that begins a line; the surprise of each, given all before it."""
-    ids, surprise = codes.tolist(), reader.score(codes).tolist()
-    return [ScoredToken(*found) for found in zip(ids, fitted.learned.tokens.pieces(ids), surprise, strict=True)]
+    tokens, surprise = ids.tolist(), reader.score(ids).tolist()
+    pieces = fitted.learned.tokens.pieces(tokens)
+    return [ScoredToken(*token) for token in zip(tokens, pieces, surprise, strict=True)]
 
 
 def evaluate(fitted: AnyFitted, text: EncodedText, name: str) -> Evaluation:
-    """Predict each token of a text from all before it, the state carried through the whole of it.
+    """Predict each token of a text from all before it; the state is carried through the whole text.
 
     Args:
         fitted: the model. The n-gram counts the last 5 million tokens of its training text at most.
@@ -160,31 +159,31 @@ def evaluate(fitted: AnyFitted, text: EncodedText, name: str) -> Evaluation:
     Raises:
         DataError: the text has no tokens.
     """
-    if not len(text.codes):
+    if not len(text.ids):
         raise DataError(f"{name}: no tokens to predict")
     tokens, train = fitted.learned.tokens, fitted.learned.parts["train"]
-    begun = [tokens.line_end, *text.codes.tolist()]
+    begun = [tokens.line_end, *text.ids.tolist()]
     nats = {
-        "model": float(Reader(fitted).score(text.codes).sum()),
-        BASELINE: float(ngram_surprise(train.codes[-_MOST_COUNTED:], begun, len(tokens)).sum()),
+        "model": float(Reader(fitted).score(text.ids).sum()),
+        BASELINE: float(ngram_surprise(train.ids[-_MOST_COUNTED:], begun, len(tokens)).sum()),
     }
     methods = {method: _measures(value, text, tokens.unit) for method, value in nats.items()}
-    notes = [f"Only bits/byte compares models of other tokens; perplexity/{tokens.unit} is of these tokens alone."]
+    notes = [f"Only bits/byte compares models with different tokens; perplexity/{tokens.unit} depends on the tokens."]
     if text.unknown:
         notes.append(
-            f"{text.unknown:,} of {len(text.codes):,} {tokens.unit}s are not in the vocabulary: bits/byte spells each "
-            "of them out at 8 bits a byte; the other measures take each for one symbol."
+            f"{text.unknown:,} of {len(text.ids):,} {tokens.unit}s are not in the vocabulary: bits/byte counts each "
+            "of them with 8 bits a byte; the other measures count each as one symbol."
         )
     title = f"{name} text" if name in fitted.learned.parts else name
     chosen = " (it chose the weights, which flatters a little)" if name == "validation" else ""
     return Evaluation(
-        f"{title}: {len(text.codes):,} {tokens.unit}s, {text.bytes:,} bytes{chosen}",
+        f"{title}: {len(text.ids):,} {tokens.unit}s, {text.bytes:,} bytes{chosen}",
         methods,
         "bits/byte",
         formats={one: ",.2f" if one.startswith("perplexity") else ".4f" for one in methods["model"]},
         losses=frozenset(methods["model"]),
         notes=notes,
-        facts={"name": name, "unit": tokens.unit, "tokens": len(text.codes), "nats": nats, **text.counts},
+        facts={"name": name, "unit": tokens.unit, "tokens": len(text.ids), "nats": nats, **text.counts},
     )
 
 
@@ -193,7 +192,7 @@ def _measures(nats: float, text: EncodedText, unit: str) -> dict[str, float]:
 
     Bits per byte are the length of the compressed text, with 8 bits for each byte of an unknown token and for its end.
     """
-    mean = nats / len(text.codes)
+    mean = nats / len(text.ids)
     measures = {f"nats/{unit}": mean, f"bits/{unit}": mean / math.log(2)}
     measures[f"perplexity/{unit}"] = math.exp(min(mean, 700))
     if unit == "subword":

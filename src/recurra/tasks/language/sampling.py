@@ -29,7 +29,7 @@ class Sampling(Options):
     )
 
     def draw(self, log_probabilities: "np.ndarray", generator: "np.random.Generator") -> int:
-        """A token's id from log probabilities (V,); the generator gives one number, whatever is sampled."""
+        """A token's id from log probabilities (V,); the generator is advanced by one number in any case."""
         import numpy as np
 
         uniform = generator.random()
@@ -42,6 +42,6 @@ class Sampling(Options):
         weights = np.exp((scaled - scaled[0]) / self.temperature)
         summed = np.cumsum(weights)
         if self.top_p < 1:
-            kept = int(np.searchsorted(summed, self.top_p * summed[-1])) + 1
-            order, summed = order[:kept], summed[:kept]
+            count = int(np.searchsorted(summed, self.top_p * summed[-1])) + 1
+            order, summed = order[:count], summed[:count]
         return int(order[min(int(np.searchsorted(summed, uniform * summed[-1], side="right")), len(order) - 1)])

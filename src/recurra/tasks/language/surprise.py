@@ -9,7 +9,7 @@ from recurra.text_table import shown_text
 
 __all__ = ["ScoredToken", "color_scale", "colored", "html_page", "legend", "mean_surprise", "whole_characters"]
 
-# From what was expected to what was not, on a light and on a dark background: xterm's 256 colours.
+# From expected to surprising, on a light and on a dark background: xterm's 256 colours.
 _PALETTE = (230, 229, 222, 215, 209, 203, 196)
 # Bits at which a colour begins; twice as many for words and subwords, of which there are more to choose from.
 _LEVELS = (1, 2, 3, 4, 6, 8, 12)
@@ -20,12 +20,12 @@ class ScoredToken(NamedTuple):
     """A token in its text.
 
     Attributes:
-        code: its number.
-        text: as it is written there; empty for a byte whose character is not complete yet.
+        id: its index in the vocabulary.
+        text: as it is written there; "" for a byte whose character is not yet complete.
         surprise: -log p in nats, given all before it.
     """
 
-    code: int
+    id: int
     text: str
     surprise: float
 
@@ -38,7 +38,7 @@ class ScoredToken(NamedTuple):
 def whole_characters(tokens: Iterable[ScoredToken]) -> Iterator[ScoredToken]:
     """The tokens to be shown, those of an incomplete character joined to the one that completes it.
 
-    Control characters, which a model of bytes may well draw, are shown as U+FFFD: a terminal would obey them.
+    Control characters, which a model of bytes may generate, are shown as U+FFFD, because a terminal would obey them.
     """
     waiting = 0.0
     for token in tokens:
@@ -54,8 +54,8 @@ def colored(token: ScoredToken, scale: float = 1.0, bold: bool = False) -> str:
 
     Args:
         token: whose colour is chosen by its bits.
-        scale: by which the bits are divided before.
-        bold: for what was given and not generated.
+        scale: the bits are divided by it.
+        bold: for the prompt, which was not generated.
     """
     level = sum(token.bits / scale >= bound for bound in _LEVELS)
     codes = (["1"] if bold else []) + ([f"38;5;16;48;5;{_PALETTE[level - 1]}"] if level else [])
@@ -74,45 +74,45 @@ def legend(scale: float = 1.0) -> str:
     return f"surprise in bits, from {''.join(boxes)} up"
 
 
-def html_page(title: str, given: Iterable[ScoredToken], generated: Iterable[ScoredToken], unit: str) -> str:
-    """A page with the text, each token on a colour of its surprise, which a pointer reads out.
+def html_page(title: str, prompt: Iterable[ScoredToken], generated: Iterable[ScoredToken], unit: str) -> str:
+    """A page with the text, each token on a colour of its surprise, which a pointer shows as a number.
 
     Args:
         title: of the page.
-        given: the prompt, underlined.
+        prompt: underlined.
         generated: what follows it.
         unit: what a token is called.
     """
-    prompt, rest = list(given), list(generated)
+    before, rest = list(prompt), list(generated)
     scale = color_scale(unit)
-    body = "".join(_span(token, scale, "given") for token in whole_characters(prompt))
+    body = "".join(_span(token, scale, "prompt") for token in whole_characters(before))
     body += "".join(_span(token, scale, "") for token in whole_characters(rest))
-    said = mean_surprise(prompt, rest, unit).replace("given", "given (underlined)")
-    return _PAGE.format(title=html.escape(title), said=said, body=body, most=f"{_LEVELS[-1] * scale:g}")
+    mean = mean_surprise(before, rest, unit).replace("prompt", "prompt (underlined)")
+    return _PAGE.format(title=html.escape(title), mean=mean, body=body, most=f"{_LEVELS[-1] * scale:g}")
 
 
-def mean_surprise(given: Sequence[ScoredToken], generated: Sequence[ScoredToken], unit: str) -> str:
-    """How surprising a token was on average; arguments as of `html_page`."""
-    said = [
+def mean_surprise(prompt: Sequence[ScoredToken], generated: Sequence[ScoredToken], unit: str) -> str:
+    """How surprising a token was on average; for the arguments, see `html_page`."""
+    means = [
         f"{name} {sum(token.bits for token in tokens) / len(tokens):.2f} bits a {unit}"
-        for name, tokens in (("given", given), ("generated", generated))
+        for name, tokens in (("prompt", prompt), ("generated", generated))
         if tokens
     ]
-    return "on average " + ", ".join(said) if said else "no text"
+    return "on average " + ", ".join(means) if means else "no text"
 
 
 def color_scale(unit: str) -> float:
-    """By what bits are divided to choose a colour."""
+    """The number by which bits are divided to choose a colour."""
     return 1.0 if unit in ("character", "byte") else 2.0
 
 
 def _span(token: ScoredToken, scale: float, kind: str) -> str:
-    share = min(token.bits / (_LEVELS[-1] * scale), 1.0) ** 0.7
+    strength = min(token.bits / (_LEVELS[-1] * scale), 1.0) ** 0.7
     name = f' class="{kind}"' if kind else ""
-    # A line end has no width of its own to be seen or pointed at.
+    # A line end is marked, because it has no width.
     text = html.escape(token.text.replace("\n", "\u21b5\n"))
     text = text.replace("\u21b5", '<span class="end">\u21b5</span>')
-    return f'<span{name} style="background:rgba(226,88,62,{share:.2f})" title="{token.bits:.2f} bits">{text}</span>'
+    return f'<span{name} style="background:rgba(226,88,62,{strength:.2f})" title="{token.bits:.2f} bits">{text}</span>'
 
 
 _PAGE = """<!doctype html>
@@ -127,7 +127,7 @@ body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 15px/1.6 sys
 h1 {{ font-size: 1.2rem }}
 pre {{ font: 15px/1.7 ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere }}
 pre span {{ border-radius: 2px }}
-.given {{ text-decoration: underline }}
+.prompt {{ text-decoration: underline }}
 .end {{ color: #bbb }}
 .bar {{ display: inline-block; width: 12rem; height: .8rem; vertical-align: middle; border: 1px solid #ddd;
   background: linear-gradient(to right, rgba(226,88,62,0), rgba(226,88,62,.62) 50%, rgba(226,88,62,1)) }}
@@ -135,7 +135,7 @@ pre span {{ border-radius: 2px }}
 </head>
 <body>
 <h1>{title}</h1>
-<p>Surprise: 0 <span class="bar"></span> {most} bits or more. {said}.</p>
+<p>Surprise: 0 <span class="bar"></span> {most} bits or more. {mean}.</p>
 <pre>{body}</pre>
 </body>
 </html>

@@ -62,7 +62,7 @@ def _words(fitted: AnyFitted, stretches: Tensor, shown: int, source: str, name: 
         "looked at": f"{count} {'stretches' if count > 1 else 'stretch'} of {steps} {tokens.unit}s, spread over "
         f"{source}, each read from a state of zeros",
         "drawn": f"stretch {shown}: “{text}”, followed by {labels[-1]}",
-        "inputs": f"a {tokens.unit} is no number to take a derivative by: gradients and attributions are with respect "
+        "inputs": f"a {tokens.unit} is not a number: gradients and attributions are with respect "
         "to its embedding, and what is taken away becomes the mean embedding of what was read",
     }
     return Words(

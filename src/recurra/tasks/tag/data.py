@@ -18,7 +18,7 @@ Format = Literal["auto", "conllu", "columns", "text"]
 
 
 class TagReading(Options):
-    """How a file of sentences is read. What is not said is as in the training file, if that has the same form."""
+    """How a file of sentences is read. Options not set are as in the training file, if it has the same form."""
 
     format: Format = option(
         default="auto", help="auto goes by the name: .conllu, .txt for plain text with a sentence a line, else columns"
@@ -55,9 +55,9 @@ class Sentences:
 
     Attributes:
         sentences: one or more.
-        source: the path, or "the data" for sentences of no file.
-        text: the file, which can be written with other tags; None for sentences of no file.
-        layout: the form of the file; None for plain text and for sentences of no file.
+        source: the path, or "the data" if there is no file.
+        text: the file, which can be written with other tags; None: there is no file.
+        layout: the form of the file; None: it is plain text, or there is no file.
     """
 
     sentences: tuple[Sentence, ...]
@@ -91,7 +91,7 @@ def read_sentences(
 
     Raises:
         DataError: the data cannot be used.
-        ParameterError: tags are needed of plain text, which has none, or nothing says where those of a CoNLL-U file go.
+        ParameterError: tags are needed of plain text, which has none, or their column in a CoNLL-U file is not known.
     """
     if isinstance(source, Sentences):
         return source
@@ -104,16 +104,16 @@ def read_sentences(
 
 
 def with_tags(sentences: Iterable[Any], tags: Iterable[Sequence[str | None]]) -> list[Sentence]:
-    """Sentences, each a sequence of words or a text with spaces between them, with tags that stand apart from them.
+    """Sentences, each a sequence of words or a text with spaces between them, with their tags.
 
     Raises:
         DataError: there are not as many tags as words.
     """
-    words, found = list(sentences), list(tags)
-    if len(words) != len(found):
-        raise DataError(f"y: expected tags of {len(words):,} sentences, got those of {len(found):,}.")
-    pairs = zip(words, found, strict=True)
-    return [Sentence(tuple(one.split() if isinstance(one, str) else one), tuple(given)) for one, given in pairs]
+    words, own_tags = list(sentences), list(tags)
+    if len(words) != len(own_tags):
+        raise DataError(f"y: expected tags of {len(words):,} sentences, got those of {len(own_tags):,}.")
+    pairs = zip(words, own_tags, strict=True)
+    return [Sentence(tuple(one.split() if isinstance(one, str) else one), tuple(own)) for one, own in pairs]
 
 
 def _read_file(path: str | Path, reading: TagReading, like: Layout | None, labelled: bool) -> Sentences:
@@ -140,13 +140,13 @@ def _read_file(path: str | Path, reading: TagReading, like: Layout | None, label
     return Sentences(text.sentences, text.source, text, Layout(text.conllu, columns.names, text.word, text.tag))
 
 
-def _as_sentence(number: int, given: Any, labelled: bool) -> Sentence:
+def _as_sentence(number: int, value: Any, labelled: bool) -> Sentence:
     where = f"the data, sentence {number}"
-    if isinstance(given, Sentence):
-        if len(given.words) != len(given.words if given.tags is None else given.tags) or not given.words:
-            raise DataError(f"{where}: expected words and as many tags, got {given!r}.")
-        return given
-    parts: Sequence[Any] = tuple(given.split() if isinstance(given, str) else given)
+    if isinstance(value, Sentence):
+        if len(value.words) != len(value.words if value.tags is None else value.tags) or not value.words:
+            raise DataError(f"{where}: expected words and as many tags, got {value!r}.")
+        return value
+    parts: Sequence[Any] = tuple(value.split() if isinstance(value, str) else value)
     if not labelled and parts and all(isinstance(part, str) and part for part in parts):
         return Sentence(tuple(parts))
     for part in parts:
@@ -155,6 +155,6 @@ def _as_sentence(number: int, given: Any, labelled: bool) -> Sentence:
         if not isinstance(part[1], str | None):
             raise DataError(f"{where}: expected pairs of word and tag, got {part!r}.")
     if not parts:
-        raise DataError(f"{where}: expected one or more words, got {given!r}.")
+        raise DataError(f"{where}: expected one or more words, got {value!r}.")
     words, tags = zip(*parts, strict=True)
     return Sentence(words, tags)

@@ -23,24 +23,24 @@ _IGNORED = -100  # recurra.data.batches.ignored.IGNORED, which needs torch
 
 @dataclass(frozen=True)
 class TagSet:
-    """The tags a model gives, and the scheme they are written in.
+    """The tags that a model predicts, and the schemes in which they are written.
 
     Attributes:
-        tags: the model's own, in the scheme it learns.
-        scheme: of `tags`; None for tags of no entity.
-        given: the scheme of the training file, in which tags are given out; None for tags of no entity.
+        tags: those that the model learns, in its scheme.
+        scheme: of `tags`; None: tags are not of entities.
+        file_scheme: the scheme of the training file, in which tags are predicted; None: tags are not of entities.
     """
 
     tags: "Vocabulary"
     scheme: str | None
-    given: str | None
+    file_scheme: str | None
 
     @classmethod
     def of(cls, sentences: Sequence[Sentence], scheme: str, source: str) -> "TagSet":
         """The tags of a training file; those of entities in the scheme to learn.
 
         Raises:
-            DataError: where no word has a tag.
+            DataError: no word has a tag.
         """
         from recurra.data.text.tag_schemes import entity_types, recognise_scheme, scheme_tags
         from recurra.data.text.vocabulary import Vocabulary
@@ -48,10 +48,10 @@ class TagSet:
         annotated = [[tag for tag in sentence.tags or () if tag is not None] for sentence in sentences]
         if not any(annotated):
             raise DataError(f"{source}: no word has a tag. Name the tags' column (--tag-column).")
-        given = recognise_scheme(annotated)
-        if given is None:
+        file_scheme = recognise_scheme(annotated)
+        if file_scheme is None:
             return cls(Vocabulary.count(tag for tags in annotated for tag in tags), None, None)
-        return cls(Vocabulary(scheme_tags(entity_types(annotated), scheme)), scheme, given)
+        return cls(Vocabulary(scheme_tags(entity_types(annotated), scheme)), scheme, file_scheme)
 
     def encode(self, sentence: Sentence) -> list[int]:
         """The ids of a sentence's tags; -100 for words without a tag, and for tags that training never saw."""
@@ -59,41 +59,41 @@ class TagSet:
 
         tags = sentence.tags or (None,) * len(sentence.words)
         if self.scheme is not None:
-            # Of a word without a tag nothing says whether an entity continues.
+            # It is not known whether an entity continues over a word without a tag: it ends there.
             spans = spans_of([tag or "O" for tag in tags])
             own = tags_of(spans, len(tags), self.scheme)
             tags = [None if tag is None else converted for tag, converted in zip(tags, own, strict=True)]
         return [self.tags[tag] if tag is not None and tag in self.tags else _IGNORED for tag in tags]
 
-    def decode(self, numbers: Iterable[int], scheme: str | None = None) -> list[str]:
+    def decode(self, ids: Iterable[int], scheme: str | None = None) -> list[str]:
         """The tags of ids, written as in the training file, or in a scheme."""
         from recurra.data.text.tag_schemes import spans_of, tags_of
 
-        tags = self.tags.decode(numbers)
-        target = scheme or self.given
+        tags = self.tags.decode(ids)
+        target = scheme or self.file_scheme
         if self.scheme is None or target is None:
             return tags
         return tags_of(spans_of(tags), len(tags), target)
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
-        return {"tags": self.tags.to_json(), "scheme": self.scheme, "given": self.given}
+        """The values that `from_json` reads."""
+        return {"tags": self.tags.to_json(), "scheme": self.scheme, "file_scheme": self.file_scheme}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TagSet":
-        """From what `to_json` gave."""
+        """The inverse of `to_json`."""
         from recurra.data.text.vocabulary import Vocabulary
 
-        return cls(Vocabulary.from_json(values["tags"]), values["scheme"], values["given"])
+        return cls(Vocabulary.from_json(values["tags"]), values["scheme"], values["file_scheme"])
 
 
 @dataclass(frozen=True)
 class MostFrequentTags:
-    """The most frequent tag in training of each word; of a word that was not there, the most frequent of all.
+    """The most frequent tag in training of each word; for a new word, the most frequent of all.
 
     Attributes:
-        by_word: where it is not `other`.
-        other: of all other words.
+        by_word: the tag of each word, if it is not `other`.
+        other: the tag of all other words.
     """
 
     by_word: dict[str, str]
@@ -101,7 +101,7 @@ class MostFrequentTags:
 
     @classmethod
     def of(cls, sentences: Sequence[Sentence]) -> "MostFrequentTags":
-        """Count the tags of sentences, of which at least one word has one; of equally frequent tags the first."""
+        """Count the tags of sentences, of which at least one word has a tag. At a tie the first tag wins."""
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         overall = Counter[str]()
         for sentence in sentences:
@@ -110,32 +110,32 @@ class MostFrequentTags:
                     counts[word][tag] += 1
                     overall[tag] += 1
         other = overall.most_common(1)[0][0]
-        found = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
-        return cls({word: tag for word, tag in found.items() if tag != other}, other)
+        by_word = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
+        return cls({word: tag for word, tag in by_word.items() if tag != other}, other)
 
     def tag(self, words: Sequence[str]) -> list[str]:
         """A tag for each word."""
         return [self.by_word.get(word, self.other) for word in words]
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
+        """The values that `from_json` reads."""
         return {"by_word": self.by_word, "other": self.other}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "MostFrequentTags":
-        """From what `to_json` gave."""
+        """The inverse of `to_json`."""
         return cls(values["by_word"], values["other"])
 
 
 @dataclass(frozen=True)
 class TagVocabulary(Learned):
-    """What tagging needs beside the network.
+    """The values that a tagger needs beside its network.
 
     Attributes:
         encoding: of words and characters.
         tag_set: the tags, and their schemes.
         baseline: the most frequent tag of each word.
-        layout: the form of the training file; None for sentences of no file.
+        layout: the form of the training file; None: there was no file.
         vectors: pretrained (V, P), row 0 for words without one; None: no vectors are used.
         temperature: what the scores of tags are divided by, for probabilities.
     """

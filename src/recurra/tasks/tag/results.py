@@ -1,4 +1,4 @@
-"""Tags as results, and how good they are."""
+"""Tags as results, and their evaluation."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -42,8 +42,8 @@ class Tagged(Predictions[list[TaggedSentence]]):
         words = [sentence.words for sentence in data.sentences]
         indices, probabilities = tag(fitted, words)
         self._values = [
-            TaggedSentence(sentence, tuple(fitted.learned.tag_set.decode(found, scheme)), tuple(certain.tolist()))
-            for sentence, found, certain in zip(words, indices, probabilities, strict=True)
+            TaggedSentence(sentence, tuple(fitted.learned.tag_set.decode(ids, scheme)), tuple(confidence.tolist()))
+            for sentence, ids, confidence in zip(words, indices, probabilities, strict=True)
         ]
 
     @property
@@ -51,8 +51,8 @@ class Tagged(Predictions[list[TaggedSentence]]):
         return self._values
 
     def text(self, color: bool = False) -> Iterator[str]:
-        certain = [value for sentence in self._values for value in sentence.confidence]
-        mean = float(np.mean(certain)) if certain else float("nan")
+        confidence = [value for sentence in self._values for value in sentence.confidence]
+        mean = float(np.mean(confidence)) if confidence else float("nan")
         yield f"{self._data.words:,} words of {len(self._values):,} sentences, mean confidence {mean:.3f}\n"
 
     def write(self, path: str | Path) -> list[Path]:
@@ -63,10 +63,10 @@ class Tagged(Predictions[list[TaggedSentence]]):
         """
         if self._data.text is None:
             raise ParameterError("data", "the path of a file, whose format is written", "sentences")
-        certain = [sentence.confidence for sentence in self._values] if self._confidence else None
+        confidence = [sentence.confidence for sentence in self._values] if self._confidence else None
         target = Path(path)
         prepare_folder(target.parent)
-        write_text(target, self._data.text.with_tags([sentence.tags for sentence in self._values], certain))
+        write_text(target, self._data.text.with_tags([sentence.tags for sentence in self._values], confidence))
         return [target]
 
     def default_path(self, folder: Path) -> Path:
@@ -80,9 +80,9 @@ def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
     if not any(references):
         raise DataError(f"{data.source}: no word has a tag. Name the tags' column (--tag-column).")
     entities = learned.tag_set.scheme is not None
-    scheme = recognise_scheme(references) or learned.tag_set.given
+    scheme = recognise_scheme(references) or learned.tag_set.file_scheme
     indices, confidence = tag(fitted, [sentence.words for sentence in sentences])
-    predicted = [learned.tag_set.decode(found, scheme) for found in indices]
+    predicted = [learned.tag_set.decode(ids, scheme) for ids in indices]
     scores = {
         "model": score(sentences, predicted, entities),
         BASELINE: score(sentences, [learned.baseline.tag(sentence.words) for sentence in sentences], entities),
@@ -95,8 +95,8 @@ def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
         f"width, with a temperature of {learned.temperature:.2f}"
     ]
     if unknown:
-        share = percent(right / unknown)
-        notes.append(f"of {unknown:,} words that training did not see, {share} % have the right tag")
+        fraction = percent(right / unknown)
+        notes.append(f"of {unknown:,} words that training did not see, {fraction} % have the right tag")
     if unseen:
         shown = ", ".join(f"{name} ({count})" for name, count in list(unseen.items())[:5])
         notes.append(f"tags that training never saw, which count as wrong: {shown}{', ...' if len(unseen) > 5 else ''}")
@@ -121,7 +121,7 @@ def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
 
 
 def unseen_tags(tag_set: TagSet, data: Sentences) -> dict[str, int]:
-    """The tags that training never saw, of entities their types, with the number of their words."""
+    """The tags that training never saw, or the types of entities, with the number of their words."""
     seen = {_kind(one, tag_set.scheme) for one in tag_set.tags.symbols}
     tags = (one for sentence in data.sentences for one in sentence.tags or () if one is not None)
     counts = Counter(kind for kind in (_kind(one, tag_set.scheme) for one in tags) if kind not in seen)
@@ -139,8 +139,8 @@ def _reliability(
 
 
 def _kind(name: str, scheme: str | None) -> str:
-    found = split_tag(name) if scheme is not None else None
-    return name if found is None else found[1]
+    parts = split_tag(name) if scheme is not None else None
+    return name if parts is None else parts[1]
 
 
 def _measures(scores: Scores) -> dict[str, float]:
@@ -156,13 +156,13 @@ def _counted(counts: Counts) -> dict[str, float]:
 def _of_unknown_words(
     fitted: AnyFitted, sentences: Sequence[Sentence], predicted: Sequence[Sequence[str]]
 ) -> tuple[int, int]:
-    """How many words with a tag are not in the vocabulary, and how many of them have the right tag."""
+    """The number of words with a tag that are not in the vocabulary, and of those with the right tag."""
     unknown, right = 0, 0
     for sentence, tags in zip(sentences, predicted, strict=True):
-        for word, true, found in zip(sentence.words, sentence.tags or (), tags, strict=False):
+        for word, true, guess in zip(sentence.words, sentence.tags or (), tags, strict=False):
             if true is not None and not fitted.learned.encoding.word(word):
                 unknown += 1
-                right += true == found
+                right += true == guess
     return unknown, right
 
 

@@ -1,4 +1,4 @@
-"""The tagger: its options, and what it does with sentences."""
+"""The tagger: its options and verbs."""
 
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -100,7 +100,6 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         group="regularization",
     )
     batch_size: int = option(default=32, at_least=1, help="sentences in a batch", group="training", main=True)
-    max_steps: int = option(default=1000)
     learning_rate: float = option(default=4e-3)
 
     def read(self, source: Any, y: Any, reading: TagReading | None, labelled: bool) -> Sentences:
@@ -128,10 +127,10 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
 
         tag_set = TagSet.of(training.sentences, self.scheme, training.source)
         tags = f"{len(tag_set.tags):,} tags"
-        if tag_set.scheme is not None and tag_set.given is not None:
+        if tag_set.scheme is not None and tag_set.file_scheme is not None:
             types = len(entity_types([tag_set.tags.symbols]))
             noun = "type" if types == 1 else "types"
-            tags = f"entities of {types} {noun} in {tag_set.given.upper()}, learned as {tag_set.scheme.upper()}"
+            tags = f"entities of {types} {noun} in {tag_set.file_scheme.upper()}, learned as {tag_set.scheme.upper()}"
         checked = "" if validation is None else f"; validated on {len(validation.sentences):,} sentences"
         return f"{len(training.sentences):,} sentences of {training.words:,} words, {tags}{checked}"
 
@@ -172,7 +171,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             self.num_layers,
             characters,
             0 if learned.vectors is None else learned.vectors.shape[1],
-            encoding.unknown_shares(self.unknown_rate),
+            encoding.unknown_fractions(self.unknown_rate),
             self.dropout,
             self.recurrent_dropout,
         )
@@ -187,6 +186,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             tagging.training_batches(fitted, training.sentences, self.batch_size, self.seed),
             tagging.mean_loss,
             None if validation is None else tagging.validation(fitted, validation.sentences),
+            steps_per_epoch=-(-len(training.sentences) // self.batch_size),
             unit="nats per word",
             measure="accuracy" if fitted.learned.tag_set.scheme is None else "F1",
         )
@@ -203,6 +203,9 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             return fitted.learned
         return replace(fitted.learned, temperature=fit_temperature(fitted, validation.sentences))
 
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        return min(max(12 * steps_per_epoch, 1000), 5000)
+
     @verb("use a trained run")
     def predictions(
         self,
@@ -217,7 +220,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         Args:
             data: sentences, each a sequence of words or a text with spaces between them, or the path of a file
                 (CoNLL-U, columns, or plain text with a sentence a line).
-            reading: how a file is read; what it does not say is as in training, for a file of the same form.
+            reading: how a file is read; options that are not set are as in training, if the file has the same form.
             scheme: to write entities in; None: that of the file's own tags, else that of the training data.
             confidence: whether a file is written with the confidence of each tag.
 

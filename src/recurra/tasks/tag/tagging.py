@@ -1,4 +1,4 @@
-"""Tagging: the network, what trains it, and from sentences to tags and their confidence."""
+"""Tagging: the CRF, batches and validation, and from sentences to tags and their confidence."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ class TaggedSentence:
 
     Attributes:
         words: of the sentence.
-        tags: one a word, in the scheme of the training data.
+        tags: one for each word, in the scheme of the training data.
         confidence: the calibrated probability of each tag given all words of the sentence, 0 to 1.
     """
 
@@ -76,24 +76,24 @@ def mean_loss(chain: LinearChain | IndependentTags, target: Tensor) -> Tensor:
 def training_batches(
     fitted: AnyFitted, sentences: Sequence[Sentence], batch_size: int, seed: int
 ) -> Callable[[int], Batch]:
-    """The batch of each step, this process's part of it.
+    """This process's part of the batch of each step.
 
     Raises:
         ParameterError: there are more processes than sentences in a batch.
     """
-    learned, share = fitted.learned, processes().share
-    if batch_size < share.count:
-        raise ParameterError("batch_size", f"at least the number of processes, {share.count}", batch_size)
-    # A sentence without any tag has nothing to teach.
+    learned, partition = fitted.learned, processes().partition
+    if batch_size < partition.count:
+        raise ParameterError("batch_size", f"at least the number of processes, {partition.count}", batch_size)
+    # Sentences without any tag are left out: they do not count in the loss.
     annotated = _annotated(sentences)
     encoded = EncodedSentences(learned.encoding, [sentence.words for sentence in annotated], learned.vectors)
     targets = torch.tensor([index for sentence in annotated for index in learned.tag_set.encode(sentence)])
-    buckets = Buckets(encoded.lengths, batch_size, seed=seed, share=share)
+    buckets = Buckets(encoded.lengths, batch_size, seed=seed, partition=partition)
 
     def batch(step: int) -> Batch:
         indices = buckets(step)
         if not len(indices):
-            # More processes than sentences are left: any sentence, with no weight, so that all make the step.
+            # More processes than sentences are left. This one takes any sentence with weight 0: all must make the step.
             indices, weight = np.array([0]), 0.0
         else:
             weight = float(encoded.lengths[indices].sum())
@@ -104,7 +104,7 @@ def training_batches(
 
 
 def validation(fitted: AnyFitted, sentences: Sequence[Sentence]) -> Callable[[nn.Module], float]:
-    """What is to be reported, as a loss: the fraction of words with a wrong tag or, of entities, one minus F1.
+    """The validation, as a loss: the fraction of words with a wrong tag or, for entities, one minus F1.
 
     Raises:
         DataError: no word has a tag.
@@ -117,8 +117,8 @@ def validation(fitted: AnyFitted, sentences: Sequence[Sentence]) -> Callable[[nn
     def validate(network: nn.Module) -> float:
         # The averaged weights are in a network of their own.
         indices, _ = tag(fitted, words, confidence=False, network=network)
-        found = score(annotated, [tag_set.decode(one) for one in indices], tag_set.scheme is not None)
-        return 1 - (found.accuracy if found.overall is None else found.overall.f1)
+        scores = score(annotated, [tag_set.decode(one) for one in indices], tag_set.scheme is not None)
+        return 1 - (scores.accuracy if scores.overall is None else scores.overall.f1)
 
     return validate
 
@@ -148,13 +148,13 @@ def tag(
         indices = buckets(step)
         chain, _ = network(encoded.tokens(indices).to(fitted.device))
         best = chain.best()
-        found = best.cpu().numpy()
+        ids = best.cpu().numpy()
         marginals = None
         if confidence:
             tempered = chain.tempered(learned.temperature)
             marginals = tempered.marginals().gather(2, best.clamp(min=0).unsqueeze(2)).squeeze(2).cpu().numpy()
         for row, index in enumerate(indices):
-            tags[index] = found[row, : encoded.lengths[index]]
+            tags[index] = ids[row, : encoded.lengths[index]]
             if marginals is not None:
                 probabilities[index] = marginals[row, : encoded.lengths[index]]
     return tags, probabilities

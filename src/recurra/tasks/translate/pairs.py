@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.batches.batch import WHOLE, Batch, Share
+from recurra.data.batches.batch import WHOLE, Batch, Partition
 from recurra.data.batches.buckets import Buckets, collate
 from recurra.data.text.parallel import ParallelText
 from recurra.data.text.subwords import Subwords
@@ -107,9 +107,9 @@ class EncodedPairs:
         pairs = Pairs(source, source_lengths, inputs, lengths)
         return Batch(pairs.to(device), following.to(device), len(following))
 
-    def buckets(self, batch_tokens: int, seed: int, share: Share = WHOLE) -> Buckets:
+    def buckets(self, batch_tokens: int, seed: int, partition: Partition = WHOLE) -> Buckets:
         """Which pairs make the batch of a step."""
-        return Buckets(self.lengths, tokens=batch_tokens, seed=seed, share=share)
+        return Buckets(self.lengths, tokens=batch_tokens, seed=seed, partition=partition)
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,9 @@ class TrainingBatches:
         return found if len(indices) else Batch(found.inputs, found.target, 0)
 
 
-def validation_batches(pairs: EncodedPairs, size: int, device: torch.device, share: Share) -> Iterator[Batch]:
+def validation_batches(pairs: EncodedPairs, size: int, device: torch.device, partition: Partition) -> Iterator[Batch]:
     """This process's part of the pairs, the longest first, in batches of `size` pairs."""
-    mine = share.of(np.argsort(-pairs.lengths, kind="stable"))
+    mine = partition.of(np.argsort(-pairs.lengths, kind="stable"))
     return (pairs.batch(mine[start : start + size], device) for start in range(0, len(mine), size))
 
 

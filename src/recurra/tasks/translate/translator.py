@@ -105,7 +105,6 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     batch_tokens: int = option(
         default=1200, at_least=1, help="subwords of a batch at most, padding included", group="training", main=True
     )
-    max_steps: int = option(default=10_000)
     validate_every: int = option(default=500)
 
     def check(self) -> None:
@@ -169,12 +168,12 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         from recurra.tasks.translate.pairs import EncodedPairs, TrainingBatches, validation_batches
         from recurra.training import evaluate, processes
 
-        learned, device, share = fitted.learned, fitted.device, processes().share
+        learned, device, partition = fitted.learned, fitted.device, processes().partition
         encoded = EncodedPairs(training.filled(), learned.source, learned.target)
         kept = encoded.fitting(self.max_length, training.source, "trained on")
-        if len(kept) < share.count:
-            raise ParameterError("data", f"at least one pair for each of {share.count} processes", len(kept))
-        batches = TrainingBatches(kept, kept.buckets(self.batch_tokens, self.seed, share), device)
+        if len(kept) < partition.count:
+            raise ParameterError("data", f"at least one pair for each of {partition.count} processes", len(kept))
+        batches = TrainingBatches(kept, kept.buckets(self.batch_tokens, self.seed, partition), device)
         held = None
         if validation is not None and len(validation.text):
             held = EncodedPairs(validation.filled(), learned.source, learned.target)
@@ -183,19 +182,22 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         def validate(network: Any) -> Any:
             assert held is not None
             size = max(1, self.batch_tokens // (self.max_length + 1))
-            return evaluate(network, PairLoss(0, 0), validation_batches(held, 4 * size, device, share))
+            return evaluate(network, PairLoss(0, 0), validation_batches(held, 4 * size, device, partition))
 
         return Objective(
             batches,
             PairLoss(self.label_smoothing, self.coverage_penalty),
             None if held is None else validate,
             record={
-                "batches_per_epoch": batches.buckets.steps_per_epoch,
-                "padding_share": round(batches.buckets.padding_share, 4),
+                "padding_fraction": round(batches.buckets.padding_fraction, 4),
             },
+            steps_per_epoch=batches.buckets.steps_per_epoch,
             unit="nats per subword",
             words=lambda loss: f"perplexity {math.exp(min(loss, 700)):.2f} (loss {loss:.4f})",
         )
+
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        return min(max(60 * steps_per_epoch, 2000), 10_000)
 
     @verb("translate the lines of a file, or of standard input")
     def predictions(

@@ -125,7 +125,7 @@ def _words(model: AnyFitted, given: ParallelText, batch: _Chosen, name: str) -> 
         "the picture goes to both"
         if options["input_feeding"]
         else "",
-        "inputs": "a subword is no number to take a derivative by: gradients and attributions are with respect to its "
+        "inputs": "a subword is not a number: gradients and attributions are with respect to its "
         "embedding, and what is taken away becomes the mean embedding of its language; nearest are the subwords "
         "written last, then the end of the source",
     }

@@ -51,11 +51,11 @@ class SubwordTokens(Tokenization):
 
     def encode(self, text: str) -> EncodedText:
         lines = self.subwords.encode_lines(text.split(LINE_END))
-        codes = list(chain.from_iterable((*line, self.line_end) for line in lines))[:-1]
-        return encoded(torch.tensor(codes, dtype=torch.int64), text)
+        ids = list(chain.from_iterable((*line, self.line_end) for line in lines))[:-1]
+        return encoded(torch.tensor(ids, dtype=torch.int64), text)
 
-    def spell(self, code: int, previous: int) -> bytes:
-        return self.subwords.spell(code)
+    def spell(self, token_id: int, previous: int) -> bytes:
+        return self.subwords.spell(token_id)
 
     def names(self) -> list[bytes]:
         # A byte piece is spelled as the piece of the same character.

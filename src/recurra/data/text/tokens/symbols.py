@@ -27,8 +27,8 @@ class Characters(Tokenization):
         self.unknown = vocabulary[self.UNKNOWN]
         self.line_end = vocabulary[LINE_END]
         points = np.array([ord(symbol) for symbol in vocabulary.symbols])
-        self._codes = np.argsort(points)
-        self._points = points[self._codes]
+        self._ids = np.argsort(points)
+        self._points = points[self._ids]
 
     @classmethod
     def learn(cls, text: str, min_count: int = 1, max_size: int | None = None) -> Self:
@@ -43,11 +43,11 @@ class Characters(Tokenization):
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
         found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
         known = self._points[found] == points
-        codes = np.where(known, self._codes[found], self.vocabulary[self.UNKNOWN])
-        return encoded(torch.from_numpy(codes), text, (text[at] for at in np.flatnonzero(~known)))
+        ids = np.where(known, self._ids[found], self.vocabulary[self.UNKNOWN])
+        return encoded(torch.from_numpy(ids), text, (text[at] for at in np.flatnonzero(~known)))
 
-    def spell(self, code: int, previous: int) -> bytes:
-        return utf8(self.vocabulary.symbols[code])
+    def spell(self, token_id: int, previous: int) -> bytes:
+        return utf8(self.vocabulary.symbols[token_id])
 
     def find_unknown(self, text: str) -> tuple[str, int] | None:
         return next(((symbol, at) for at, symbol in enumerate(text) if symbol not in self.vocabulary), None)
@@ -74,8 +74,8 @@ class Bytes(Tokenization):
     def encode(self, text: str) -> EncodedText:
         return encoded(torch.from_numpy(np.frombuffer(utf8(text), np.uint8).astype(np.int64)), text)
 
-    def spell(self, code: int, previous: int) -> bytes:
-        return bytes([code])
+    def spell(self, token_id: int, previous: int) -> bytes:
+        return bytes([token_id])
 
     def find_unknown(self, text: str) -> tuple[str, int] | None:
         return None
@@ -120,13 +120,13 @@ class Words(Tokenization):
     def encode(self, text: str) -> EncodedText:
         lines = [line.split() for line in text.split(LINE_END)]
         words = [word for line in lines for word in (*line, LINE_END)][:-1]
-        codes = torch.tensor(self.vocabulary.encode(words), dtype=torch.int64)
+        ids = torch.tensor(self.vocabulary.encode(words), dtype=torch.int64)
         single_spaced = LINE_END.join(" ".join(line) for line in lines)
-        return encoded(codes, single_spaced, (word for word in words if word not in self.vocabulary))
+        return encoded(ids, single_spaced, (word for word in words if word not in self.vocabulary))
 
-    def spell(self, code: int, previous: int) -> bytes:
-        joined = code == self.line_end or previous == self.line_end
-        return utf8(("" if joined else " ") + self.vocabulary.symbols[code])
+    def spell(self, token_id: int, previous: int) -> bytes:
+        joined = token_id == self.line_end or previous == self.line_end
+        return utf8(("" if joined else " ") + self.vocabulary.symbols[token_id])
 
     def find_unknown(self, text: str) -> tuple[str, int] | None:
         word = next((word for word in text.split() if word not in self.vocabulary), None)

@@ -19,7 +19,7 @@ class EncodedText:
     """A text as tokens, with its sizes in units that do not depend on the tokenization.
 
     Attributes:
-        codes: the token ids (N,) int64, 0 to V - 1.
+        ids: the token ids (N,) int64, 0 to V - 1.
         characters: the number of characters of the text.
         bytes: the number of bytes of the text in UTF-8.
         words: the number of words between white space. Each line end counts as a word.
@@ -27,7 +27,7 @@ class EncodedText:
         unknown_bytes: the number of bytes of these in UTF-8.
     """
 
-    codes: Tensor
+    ids: Tensor
     characters: int
     bytes: int
     words: int
@@ -36,8 +36,8 @@ class EncodedText:
 
     @property
     def counts(self) -> dict[str, int]:
-        """All fields except the codes, by name."""
-        return {name: value for name, value in asdict(self).items() if name != "codes"}
+        """All fields except the ids, by name."""
+        return {name: value for name, value in asdict(self).items() if name != "ids"}
 
 
 class Tokenization(ABC):
@@ -64,7 +64,7 @@ class Tokenization(ABC):
         """Encode a text as token ids."""
 
     @abstractmethod
-    def spell(self, code: int, previous: int) -> bytes:
+    def spell(self, token_id: int, previous: int) -> bytes:
         """A token in UTF-8, as it is written after the token with the id `previous`."""
 
     @abstractmethod
@@ -75,19 +75,19 @@ class Tokenization(ABC):
     def to_json(self) -> dict[str, Any]:
         """The tokenization as JSON values, which `tokenization_from_json` reads."""
 
-    def decode(self, codes: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int]) -> str:
         """The text of tokens. The first token begins a line."""
-        codes = list(codes)
-        before = [self.line_end, *codes]
-        return b"".join(map(self.spell, codes, before)).decode("utf-8", "replace")
+        ids = list(ids)
+        before = [self.line_end, *ids]
+        return b"".join(map(self.spell, ids, before)).decode("utf-8", "replace")
 
-    def pieces(self, codes: Iterable[int]) -> list[str]:
+    def pieces(self, ids: Iterable[int]) -> list[str]:
         """The text of each token, as `speller` returns it. The first token begins a line."""
-        return list(map(self.speller(), codes))
+        return list(map(self.speller(), ids))
 
     def names(self) -> list[bytes]:
         """The names of all tokens (V), by id. No two tokens of a vocabulary have the same name."""
-        return [self.spell(code, self.line_end) for code in range(len(self))]
+        return [self.spell(token_id, self.line_end) for token_id in range(len(self))]
 
     def speller(self, previous: int | None = None) -> Callable[[int], str]:
         """A function that converts one token after another to text.
@@ -100,21 +100,21 @@ class Tokenization(ABC):
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         before = self.line_end if previous is None else previous
 
-        def text_of(code: int) -> str:
+        def text_of(token_id: int) -> str:
             nonlocal before
-            spelled = self.spell(code, before)
-            before = code
+            spelled = self.spell(token_id, before)
+            before = token_id
             return decode(spelled)
 
         return text_of
 
 
-def encoded(codes: Tensor, text: str, unknown: Iterable[str] = ()) -> EncodedText:
+def encoded(ids: Tensor, text: str, unknown: Iterable[str] = ()) -> EncodedText:
     """An `EncodedText` with the sizes of the text and of its unknown parts."""
     parts = list(unknown)
     words = len(text.split()) + text.count(LINE_END)
     sizes = len(text), len(utf8(text)), words, len(parts), sum(len(utf8(part)) for part in parts)
-    return EncodedText(codes.to(torch.int64), *sizes)
+    return EncodedText(ids.to(torch.int64), *sizes)
 
 
 def utf8(text: str) -> bytes:

@@ -1,0 +1,61 @@
+"""How many steps to train: what was asked for, or what the data ask for."""
+
+import math
+from typing import Protocol
+
+from recurra.errors import ParameterError
+
+__all__ = ["Budget", "check_budget", "describe_steps", "steps_of"]
+
+_QUICK, _THOROUGH = 0.25, 4.0
+
+
+class Budget(Protocol):
+    """The options that say how long to train; see `Estimator`."""
+
+    max_steps: int
+    epochs: float
+    quick: bool
+    thorough: bool
+
+
+def check_budget(budget: Budget) -> None:
+    """Refuse two answers to the same question. Raises ParameterError."""
+    answers = {
+        "max_steps": budget.max_steps > 0,
+        "epochs": budget.epochs > 0,
+        "quick": budget.quick,
+        "thorough": budget.thorough,
+    }
+    chosen = [name for name, is_set in answers.items() if is_set]
+    if len(chosen) > 1:
+        raise ParameterError(chosen[1], f"not set together with {chosen[0]}", getattr(budget, chosen[1]))
+
+
+def steps_of(budget: Budget, standard: int, steps_per_epoch: int) -> int:
+    """The optimiser steps of a training, at least 1.
+
+    Args:
+        budget: the options.
+        standard: the steps that the data ask for.
+        steps_per_epoch: in which the training data are read once; 0: a task samples them without end.
+
+    Raises:
+        ParameterError: epochs are asked for, and there are none.
+    """
+    if budget.max_steps:
+        return budget.max_steps
+    if budget.epochs:
+        if not steps_per_epoch:
+            raise ParameterError("epochs", "0, because this task samples its data without end", budget.epochs)
+        return max(1, math.ceil(budget.epochs * steps_per_epoch))
+    factor = _QUICK if budget.quick else _THOROUGH if budget.thorough else 1
+    return max(1, round(standard * factor))
+
+
+def describe_steps(steps: int, steps_per_epoch: int) -> str:
+    """One line, such as "1,032 steps: 12.0 epochs of 86 steps"."""
+    if not steps_per_epoch:
+        return f"{steps:,} steps"
+    noun = "step" if steps_per_epoch == 1 else "steps"
+    return f"{steps:,} steps: {steps / steps_per_epoch:,.1f} epochs of {steps_per_epoch:,} {noun}"
