@@ -86,7 +86,9 @@ def test_texts(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert re.search(r"^model +100\.00 +100\.00$", found, re.MULTILINE)
     assert re.search(r"^naive Bayes +\d", found, re.MULTILINE)
     assert re.search(r"^bad +100\.00 +100\.00 +100\.00 +13$", found, re.MULTILINE)
-    assert re.search(r"loss is 0\.\d+ nats\. Confidence is off by [\d.]+ points", found)
+    assert re.search(
+        r"loss is 0\.\d+ nats\. The expected calibration error, in 15 bins of equal width, is [\d.]+ points", found
+    )
     assert re.search(r"95 % of the accuracy is reached once \d+ % of each item is read", found)
     assert {path.name for path in out.iterdir()} == {
         *("evaluation.json", "by_label.csv", "confusion.csv", "confusion.png", "reliability.png"),
@@ -188,7 +190,8 @@ def test_every_option_arrives_under_its_name(folder: Path, tmp_path: Path) -> No
         "class_weights": "balanced", "label_smoothing": 0.1, "choose_by": "macro_f1", "validation_fraction": 0.3,
         "tokenization": "spaces", "lowercase": False, "min_count": 2, "unknown_rate": 0.75, "word_size": 7,
         "characters": "convolution", "character_size": 3, "character_hidden_size": 4, "max_vectors": 99,
-        "max_length": 50, "normalization": "series", "batch_size": 3, "device": "cpu", "max_steps": 2,
+        "max_length": 50, "evidence": False, "normalization": "series", "batch_size": 3, "device": "cpu",
+        "max_steps": 2,
     }  # fmt: skip
     inherited = set(Classifier.__mro__[1].settings()) | {"vectors"}  # type: ignore[attr-defined]
     assert set(given) | inherited == set(Classifier.settings())

@@ -10,6 +10,7 @@ from recurra.models.convolution import SequenceConvolution
 from recurra.models.crf import LinearChain, LinearChainCRF
 from recurra.models.decoding import Hypothesis, beam_search, ensemble, greedy_search, select_rows
 from recurra.models.encoder_decoder import EncoderDecoder
+from recurra.models.evidence import EvidenceClassifier
 from recurra.models.feedback import FeedbackDecoder
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.pooling import POOLINGS, Pooling
@@ -26,6 +27,7 @@ __all__ = [
     "DecoderState",
     "DotAttention",
     "EncoderDecoder",
+    "EvidenceClassifier",
     "FeedbackDecoder",
     "GeneralAttention",
     "Hypothesis",

@@ -71,6 +71,16 @@ class LinearChain:
             marginals = _ForwardBackward(self._scores(), self.transitions, self.lengths).marginals()
         return marginals.to(self.emissions.dtype)
 
+    def tempered(self, temperature: float) -> "LinearChain":
+        """The distribution proportional to p(y)^(1 / temperature): flatter above 1, the same best tags."""
+        return LinearChain(
+            self.emissions / temperature,
+            self.transitions / temperature,
+            self.starts / temperature,
+            self.ends / temperature,
+            self.lengths,
+        )
+
     def best(self) -> Tensor:
         """The most probable tags of each sentence (B, T) int64, by Viterbi's algorithm; -100 beyond the lengths."""
         scores = self._scores().detach().transpose(0, 1)

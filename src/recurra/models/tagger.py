@@ -40,6 +40,10 @@ class IndependentTags:
         """p(y_t = k) for each step and tag (B, T, K); zero beyond the lengths."""
         return self.emissions.softmax(2).masked_fill(~self._valid().unsqueeze(2), 0)
 
+    def tempered(self, temperature: float) -> "IndependentTags":
+        """The distribution proportional to p(y)^(1 / temperature): flatter above 1, the same best tags."""
+        return IndependentTags(self.emissions / temperature, self.lengths)
+
     def best(self) -> Tensor:
         """The most probable tags (B, T) int64; -100 beyond the lengths."""
         return self.emissions.argmax(2).masked_fill(~self._valid(), IGNORED)

@@ -197,7 +197,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             reading: how files are read; None: as the defaults of `Reading` say.
             folder: where the run is kept while it trains, so that it can be resumed; None: it stays in memory.
             resume: continue the run in `folder`; a larger budget, such as more `max_steps`, continues a finished one.
-            start_from: a run of the same task, whose weights training starts from (fine-tuning).
+            start_from: a run whose weights training starts from (fine-tuning). Of a run of another task, such as a
+                language model, the embedding of words and the recurrent layers are taken over as far as they fit.
             tensorboard: also log to TensorBoard.
             progress: show progress; None: the trainer decides by the terminal.
 
@@ -206,7 +207,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
 
         Raises:
             DataError: the data cannot be used; the message names file, line and the way out.
-            RunError: `folder` already holds a run, or none to resume.
+            RunError: `folder` already holds a run, or none to resume; no weights of `start_from` fit.
             TrainingInterruptedError: on Ctrl-C, after the current step was finished and saved.
         """
         from recurra.training import Trainer, processes
@@ -458,12 +459,20 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         return training, self.read(examples, labels, reading, True)
 
     def _start_from(self, fitted: "Fitted[LearnedT, NetworkT]", folder: Path) -> None:
+        from recurra.task.registry import load
         from recurra.task.transfer import transfer_weights
 
-        other = type(self).load(folder).fitted
-        left = transfer_weights(fitted.network, other.network.state_dict(), fitted.learned.rows(), other.learned.rows())
-        if left:
-            _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(left))
+        other = load(folder).fitted
+        weights = other.network.state_dict()
+        found = transfer_weights(fitted.network, weights, fitted.learned.rows(), other.learned.rows())
+        if not found.taken:
+            raise RunError(
+                f"{folder}: no weights fit this {self.noun}: {'; '.join(found.left)}. Start from a run whose sizes and "
+                "cell are the same, or set them as they are there."
+            )
+        _log.info("%s: %d parameters are taken over", folder, len(found.taken))
+        if found.left:
+            _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(found.left))
 
 
 def _files(data: Data) -> Any:

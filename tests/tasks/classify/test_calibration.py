@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax
 
-from recurra.tasks.classify.scores import fit_temperature, reliability
+from recurra.tasks.classify.scores import fit_temperature
 
 
 def loss(temperature: float, logits: np.ndarray, target: np.ndarray) -> float:
@@ -63,23 +63,3 @@ def test_a_few_items_that_are_all_right_leave_a_doubt(count: int) -> None:
 def test_of_nothing_it_is_one() -> None:
     assert fit_temperature(np.empty((0, 3), np.float32), np.empty(0, np.int64)) == 1
     assert fit_temperature(np.empty((0, 3), np.float32), np.empty((0, 3))) == 1
-
-
-def test_reliability_by_hand() -> None:
-    confidence = np.array([0.05, 0.15, 0.19, 0.95, 1.0, 1.0])
-    right = np.array([False, True, False, True, True, False])
-    found = reliability(confidence, right)
-    assert found.counts.tolist() == [1, 2, 3]
-    assert found.confidence == pytest.approx([0.05, 0.17, 2.95 / 3])
-    assert found.accuracy == pytest.approx([0, 1 / 2, 2 / 3])
-    expected = (1 * 0.05 + 2 * (0.5 - 0.17) + 3 * (2.95 / 3 - 2 / 3)) / 6
-    assert found.expected_calibration_error == pytest.approx(expected)
-    two = reliability(confidence, right, bins=2)
-    assert two.counts.tolist() == [3, 3]
-    assert two.expected_calibration_error == pytest.approx((3 * (1 / 3 - 0.13) + 3 * (2.95 / 3 - 2 / 3)) / 6)
-
-
-def test_reliability_of_nothing() -> None:
-    found = reliability(np.empty(0), np.empty(0, bool))
-    assert found.expected_calibration_error == 0
-    assert len(found.counts) == 0

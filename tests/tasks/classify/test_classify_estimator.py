@@ -37,7 +37,7 @@ def of_series() -> Classifier:
 
 @pytest.fixture(scope="module")
 def of_several() -> Classifier:
-    return fitted(*several(60), several(20, 1))
+    return fitted(*several(60), several(20, 1), max_steps=60)
 
 
 @pytest.fixture

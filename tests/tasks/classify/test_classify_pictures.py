@@ -6,6 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from recurra.task.reliability import reliability
 from recurra.tasks.classify import Classes, Explanation
 from recurra.tasks.classify.explanation import draw_series_explanation
 from recurra.tasks.classify.learned import LabelSet
@@ -17,7 +18,7 @@ from recurra.tasks.classify.results import (
     draw_early_decision,
     draw_reliability,
 )
-from recurra.tasks.classify.scores import Scores, reliability, score
+from recurra.tasks.classify.scores import Scores, score
 from recurra.text_table import one_line
 
 # What a label may hold: formulas, separators, other scripts, nothing a font has, and control codes.

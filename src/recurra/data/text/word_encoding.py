@@ -33,6 +33,7 @@ class Tokens:
         spellings: (B, T) int64, the row of each word in `characters`.
         vectors: (B, T, P), the pretrained vector of each word, zeros for a word without one. None: no pretrained
             vectors are used.
+        evidence: (B, T, E), what counting in training says of each word. None: nothing is counted.
     """
 
     words: Tensor
@@ -41,6 +42,7 @@ class Tokens:
     character_lengths: Tensor
     spellings: Tensor
     vectors: Tensor | None = None
+    evidence: Tensor | None = None
 
     def to(self, device: torch.device) -> "Tokens":
         """Copy the tokens to a device. Lengths stay on the CPU, where the layers read them."""
@@ -50,6 +52,7 @@ class Tokens:
             characters=self.characters.to(device),
             spellings=self.spellings.to(device),
             vectors=None if self.vectors is None else self.vectors.to(device),
+            evidence=None if self.evidence is None else self.evidence.to(device),
         )
 
 

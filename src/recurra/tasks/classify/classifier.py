@@ -83,11 +83,12 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         help="steps from one output of the convolution to the next: 4 makes a long series four times as short",
         group="network",
     )
-    dropout: float = option(
-        default=0.4,
+    dropout: float | None = option(
+        default=None,
         at_least=0,
         at_most=1,
-        help="dropout of features, on what the network reads, between its layers and on the pooled vector",
+        help="dropout of features, on what the network reads, between its layers and on the pooled vector; by default "
+        "0.5 for texts, 0.4 for series",
         group="regularization",
         main=True,
     )
@@ -131,6 +132,12 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     character_size: int = option(default=32, at_least=1, help="features of a character", group="texts")
     character_hidden_size: int = option(
         default=32, at_least=1, help="units of each direction over characters, or half of the filters", group="texts"
+    )
+    evidence: bool = option(
+        default=True,
+        help="whether the network also reads how many training items of each label have a word, a pair of words and "
+        "parts of its spelling, as naive Bayes does; of at most 32 labels",
+        group="texts",
     )
     vectors: str | None = option(
         default=None, help="file of pretrained word vectors, in the formats of word2vec or GloVe", group="texts"
@@ -198,9 +205,10 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         from recurra.data.text.word_encoding import WordEncoding, vector_table
         from recurra.data.text.word_vectors import read_word_vectors
         from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding, cut
+        from recurra.tasks.classify.evidence import MOST_LABELS, Evidence
         from recurra.tasks.classify.scores import fit_baseline
 
-        labels, table = _label_set(training), None
+        labels, table, evidence = _label_set(training), None, None
         encoding: TextEncoding | SeriesEncoding
         if isinstance(training, LabelledTexts):
             vectors = None if self.vectors is None else read_word_vectors(self.vectors, self.max_vectors)
@@ -209,13 +217,16 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
             words = WordEncoding.of(tokens, self.lowercase, self.min_count, vectors)
             table = None if vectors is None else vector_table(vectors)
             encoding = TextEncoding(words, self.tokenization, self.max_length)
+            if self.evidence and len(labels) <= MOST_LABELS:
+                assert training.labels is not None
+                evidence = Evidence.of(tokens, words, labels.encode(training.labels), len(labels))
         else:
             if self.vectors is not None:
                 raise ParameterError("vectors", "None with series, which have no words", self.vectors)
             encoding = SeriesEncoding.of(training.series, training.channels, self.normalization)
         assert training.labels is not None
         baseline = fit_baseline(encoding, labels, values_of(training), labels.encode(training.labels))
-        learned = ClassifierLearned(encoding, labels, baseline, table)
+        learned = ClassifierLearned(encoding, labels, baseline, table, evidence=evidence)
         if validation is not None:
             learned.check_validation(validation)
         return learned

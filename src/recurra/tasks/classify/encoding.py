@@ -4,7 +4,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from recurra.data.batches.buckets import collate
 from recurra.data.text.word_encoding import UNKNOWN, EncodedSentences, Tokens, WordEncoding
 from recurra.errors import DataError
+from recurra.tasks.classify.evidence import Evidence, WordCounts
 
 __all__ = ["EncodedSeries", "EncodedTexts", "Piece", "SeriesEncoding", "Steps", "TextEncoding", "cut"]
 
@@ -165,10 +166,20 @@ class EncodedTexts:
         texts: at least one.
         vectors: pretrained (V, P); None: there are none.
         source: of the texts, to name in a warning.
+        evidence: what words say of labels by counting; None: nothing is counted.
+
+    Attributes:
+        lengths: in tokens (N,).
+        evidence_ids: of each text, see `Evidence.ids`; None: nothing is counted.
     """
 
     def __init__(
-        self, encoding: TextEncoding, texts: Sequence[str], vectors: Tensor | None, source: str = "the texts"
+        self,
+        encoding: TextEncoding,
+        texts: Sequence[str],
+        vectors: Tensor | None,
+        source: str = "the texts",
+        evidence: Evidence | None = None,
     ) -> None:
         words = [encoding.tokens(text) for text in texts]
         most = encoding.max_length
@@ -178,21 +189,37 @@ class EncodedTexts:
                 "%s: %d of %d texts %s more than max_length = %d tokens; the rest is not read",
                 *(source, longer, len(texts), "has" if longer == 1 else "have", most),
             )
-        self._encoding, self._words, self._vectors = encoding, words, vectors
+        self._lay_out(encoding, words, vectors, evidence)
+
+    def _lay_out(
+        self, encoding: TextEncoding, words: list[list[str]], vectors: Tensor | None, evidence: Evidence | None
+    ) -> None:
+        self._encoding, self._words, self._vectors, self._evidence = encoding, words, vectors, evidence
         self._encoded = EncodedSentences(encoding.words, words, vectors)
         self.lengths = self._encoded.lengths
+        self.evidence_ids: list[np.ndarray] | None = None
+        if evidence is not None:
+            self.evidence_ids = evidence.ids(words, encoding.words)
+            self._flat_ids = torch.from_numpy(np.concatenate(self.evidence_ids))
 
-    def batch(self, indices: np.ndarray) -> Tokens:
-        """The batch of some texts."""
-        return self._encoded.tokens(indices)
+    def batch(self, indices: np.ndarray, counts: WordCounts | None = None) -> Tokens:
+        """The batch of some texts.
+
+        Args:
+            indices: of the texts (B,).
+            counts: what gives their evidence; None: that of all training items.
+        """
+        tokens = self._encoded.tokens(indices)
+        if self._evidence is None:
+            return tokens
+        ids = [self._encoded.padded(self._flat_ids[:, kind], indices)[0] for kind in range(self._flat_ids.shape[1])]
+        return replace(tokens, evidence=(counts or self._evidence).values(torch.stack(ids, dim=2).long()))
 
     def beginnings(self, fraction: float) -> "EncodedTexts":
         """The first `fraction` of the tokens of each, at least one."""
         shorter = object.__new__(EncodedTexts)
-        shorter._encoding, shorter._vectors = self._encoding, self._vectors
-        shorter._words = [words[: _part(len(words), fraction)] for words in self._words]
-        shorter._encoded = EncodedSentences(self._encoding.words, shorter._words, self._vectors)
-        shorter.lengths = shorter._encoded.lengths
+        words = [words[: _part(len(words), fraction)] for words in self._words]
+        shorter._lay_out(self._encoding, words, self._vectors, self._evidence)
         return shorter
 
 

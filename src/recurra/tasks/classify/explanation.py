@@ -128,6 +128,7 @@ def explain_text(model: FittedClassifier, text: str, label: str | None = None) -
         words=torch.zeros_like(tokens.words),
         character_lengths=torch.zeros_like(tokens.character_lengths),
         vectors=None if tokens.vectors is None else torch.zeros_like(tokens.vectors),
+        evidence=None if tokens.evidence is None else torch.zeros_like(tokens.evidence),
     )
     with torch.no_grad():
         model.network.eval()

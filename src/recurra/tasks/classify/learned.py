@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from recurra.data.labelled.items import Items
     from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, SeriesEncoding, TextEncoding
+    from recurra.tasks.classify.evidence import Evidence
     from recurra.tasks.classify.scores import Baseline
 
 __all__ = ["ClassifierLearned", "LabelSet"]
@@ -151,6 +152,7 @@ class ClassifierLearned(Learned):
         baseline: the rule that the classifier has to beat.
         vectors: pretrained word vectors (V, P), row 0 for words without one. None: there are none.
         temperature: logits are divided by it.
+        evidence: what words say of labels by counting; None: the network reads none.
     """
 
     encoding: "TextEncoding | SeriesEncoding"
@@ -158,6 +160,7 @@ class ClassifierLearned(Learned):
     baseline: "Baseline"
     vectors: "Tensor | None" = None
     temperature: float = 1.0
+    evidence: "Evidence | None" = None
 
     @property
     def reads_texts(self) -> bool:
@@ -175,7 +178,7 @@ class ClassifierLearned(Learned):
         from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, TextEncoding
 
         if isinstance(self.encoding, TextEncoding):
-            return EncodedTexts(self.encoding, items, self.vectors, source)
+            return EncodedTexts(self.encoding, items, self.vectors, source, self.evidence)
         return EncodedSeries(self.encoding, items, source)
 
     def probabilities(self, logits: "np.ndarray") -> "np.ndarray":
@@ -224,23 +227,31 @@ class ClassifierLearned(Learned):
             "encoding": self.encoding.to_json(),
             "labels": self.labels.to_json(),
             "temperature": self.temperature,
+            "evidence": None if self.evidence is None else self.evidence.to_json(),
         }
 
     def tensors(self) -> "dict[str, Tensor]":
         tensors = {"baseline.weight": self.baseline.weight, "baseline.bias": self.baseline.bias}
-        return tensors if self.vectors is None else {**tensors, "vectors": self.vectors}
+        if self.vectors is not None:
+            tensors["vectors"] = self.vectors
+        if self.evidence is not None:
+            tensors.update(self.evidence.tensors())
+        return tensors
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
         from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
+        from recurra.tasks.classify.evidence import Evidence
         from recurra.tasks.classify.scores import Baseline
 
+        evidence = values["evidence"]
         return cls(
             (TextEncoding if values["texts"] else SeriesEncoding).from_json(values["encoding"]),
             LabelSet.from_json(values["labels"]),
             Baseline(tensors["baseline.weight"], tensors["baseline.bias"]),
             tensors.get("vectors"),
             float(values["temperature"]),
+            None if evidence is None else Evidence.from_json(evidence, tensors),
         )
 
     def rows(self) -> dict[str, list[Any]]:

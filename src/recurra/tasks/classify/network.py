@@ -15,9 +15,10 @@ from recurra.data.batches.ignored import is_ignored
 from recurra.data.labelled.items import Items, values_of
 from recurra.data.text.word_encoding import Tokens
 from recurra.errors import ParameterError
-from recurra.models import CharacterEncoder, SequenceClassifier, TokenEmbedding
+from recurra.models import CharacterEncoder, EvidenceClassifier, SequenceClassifier, TokenEmbedding
 from recurra.task import Fitted, Objective
 from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, Steps, TextEncoding
+from recurra.tasks.classify.evidence import KINDS, SampledEvidence
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.tasks.classify.scores import score
 from recurra.training import processes
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _STEPS_AT_ONCE = 4096
+_DROPOUT_OF_TEXTS, _DROPOUT_OF_SERIES = 0.5, 0.4
 
 
 class ClassifierNetwork(nn.Module):
@@ -58,7 +60,8 @@ class ClassifierNetwork(nn.Module):
         if isinstance(batch, Steps):
             return batch.values
         assert self.embedding is not None
-        return self.embedding(batch)
+        words = self.embedding(batch)
+        return words if batch.evidence is None else torch.cat([words, batch.evidence.to(words)], dim=2)
 
 
 FittedClassifier = Fitted[ClassifierLearned, ClassifierNetwork]
@@ -92,14 +95,16 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         size = embedding.size
     else:
         size = encoding.size
-    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_size", "stride", "dropout")
-    classifier = SequenceClassifier(
-        cell,
-        size,
-        options["hidden_size"],
-        len(learned.labels),
-        **{name: options[name] for name in (*names, "recurrent_dropout")},
-    )
+    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_size", "stride", "recurrent_dropout")
+    given = {name: options[name] for name in names}
+    given["dropout"] = options["dropout"]
+    if given["dropout"] is None:
+        given["dropout"] = _DROPOUT_OF_TEXTS if embedding is not None else _DROPOUT_OF_SERIES
+    sizes = (options["hidden_size"], len(learned.labels))
+    if learned.evidence is None:
+        classifier = SequenceClassifier(cell, size, *sizes, **given)
+    else:
+        classifier = EvidenceClassifier(cell, size + learned.evidence.size, *sizes, KINDS, **given)
     return ClassifierNetwork(embedding, classifier)
 
 
@@ -155,13 +160,22 @@ def make_objective(
     weights = labels.weights(len(training)).to(fitted.device) if options["class_weights"] == "balanced" else None
     buckets = Buckets(encoded.lengths, options["batch_size"], seed=options["seed"], partition=partition)
 
+    evidence, sampled = fitted.learned.evidence, None
+    if isinstance(encoded, EncodedTexts) and evidence is not None and encoded.evidence_ids is not None:
+        sampled = SampledEvidence(evidence, encoded.evidence_ids, targets, options["seed"])
+
+    def inputs(indices: np.ndarray, step: int) -> Tokens | Steps:
+        if isinstance(encoded, EncodedTexts) and sampled is not None:
+            return encoded.batch(indices, sampled.of(indices, (step - 1) // buckets.steps_per_epoch))
+        return encoded.batch(indices)
+
     def batch(step: int) -> Batch:
         indices = buckets(step)
         weight = float(len(indices))
         if not weight:
             # There are more processes than items left: this one takes any item, because all must make the step.
             indices = np.array([0])
-        return Batch(encoded.batch(indices).to(fitted.device), targets[indices].to(fitted.device), weight)
+        return Batch(inputs(indices, step).to(fitted.device), targets[indices].to(fitted.device), weight)
 
     measure = {"accuracy": "micro F1" if labels.multi_label else "accuracy", "macro_f1": "macro F1"}.get(choose_by, "")
 

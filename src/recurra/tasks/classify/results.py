@@ -17,10 +17,11 @@ from recurra.data.labelled.texts import LabelledTexts
 from recurra.files import prepare_folder, write_atomically, write_text
 from recurra.inspection.pictures.style import drawable
 from recurra.task import Evaluation, Predictions
+from recurra.task.reliability import BINS, Reliability, reliability
 from recurra.task.results import Table
 from recurra.tasks.classify.learned import LabelSet
 from recurra.tasks.classify.network import FittedClassifier, logits_of, probabilities_of
-from recurra.tasks.classify.scores import Reliability, Scores, reliability, score
+from recurra.tasks.classify.scores import Scores, score
 from recurra.text_table import one_line, percent, text_table
 
 __all__ = [
@@ -404,8 +405,8 @@ def _notes(
 ) -> list[str]:
     with_it, without = (100 * one.expected_calibration_error for one in (after, before))
     notes = [
-        f"The loss is {loss:.4f} nats. Confidence is off by {with_it:.1f} points, and by {without:.1f} without the "
-        f"temperature of {temperature:.2f}.",
+        f"The loss is {loss:.4f} nats. The expected calibration error, in {BINS} bins of equal width, is {with_it:.1f} "
+        f"points, and {without:.1f} without the temperature of {temperature:.2f}.",
     ]
     if early:
         enough = next((fraction for fraction, value in early.items() if value >= 0.95 * early[max(early)]), 1.0)

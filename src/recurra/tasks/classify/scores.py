@@ -13,7 +13,7 @@ from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
 from recurra.tasks.classify.learned import LabelSet
 from recurra.training.counts import Counts
 
-__all__ = ["Baseline", "Reliability", "Scores", "fit_baseline", "fit_temperature", "reliability", "score"]
+__all__ = ["Baseline", "Scores", "fit_baseline", "fit_temperature", "score"]
 
 _MOST_CONFUSED = 1000
 _LARGEST = 20.0  # temperature
@@ -125,46 +125,6 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
         middle = (low * high) ** 0.5
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     return float(1 / (low * high) ** 0.5)
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Confidence and accuracy, by bins of confidence.
-
-    Attributes:
-        confidence: the mean in each bin.
-        accuracy: the fraction that came true.
-        counts: of each bin; bins without any are left out.
-    """
-
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    counts: np.ndarray
-
-    @property
-    def expected_calibration_error(self) -> float:
-        """The mean distance of confidence and accuracy (Naeini et al. 2015); 0 without any item."""
-        total = self.counts.sum()
-        return float((self.counts * np.abs(self.confidence - self.accuracy)).sum() / total) if total else 0.0
-
-
-def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> Reliability:
-    """Bins of equal width.
-
-    Args:
-        confidence: (N,), from 0 to 1.
-        right: (N,), whether it came true.
-        bins: at most.
-    """
-    bin_ids = np.minimum((confidence * bins).astype(int), bins - 1)
-    counts = np.bincount(bin_ids, minlength=bins)
-    filled = counts > 0
-    divisor = counts[filled]
-    return Reliability(
-        np.bincount(bin_ids, confidence, bins)[filled] / divisor,
-        np.bincount(bin_ids, right.astype(float), bins)[filled] / divisor,
-        divisor,
-    )
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,7 @@ class TagVocabulary(Learned):
         baseline: the most frequent tag of each word.
         layout: the form of the training file; None: there was no file.
         vectors: pretrained (V, P), row 0 for words without one; None: no vectors are used.
+        temperature: what the scores of tags are divided by, for probabilities.
     """
 
     encoding: "WordEncoding"
@@ -144,6 +145,7 @@ class TagVocabulary(Learned):
     baseline: MostFrequentTags
     layout: Layout | None
     vectors: "Tensor | None" = None
+    temperature: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -151,6 +153,7 @@ class TagVocabulary(Learned):
             "tag_set": self.tag_set.to_json(),
             "baseline": self.baseline.to_json(),
             "layout": None if self.layout is None else asdict(self.layout),
+            "temperature": self.temperature,
         }
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -167,6 +170,7 @@ class TagVocabulary(Learned):
             MostFrequentTags.from_json(values["baseline"]),
             None if layout is None else Layout(**{**layout, "names": tuple(layout["names"])}),
             tensors.get("vectors"),
+            float(values["temperature"]),
         )
 
     def rows(self) -> dict[str, list[Any]]:

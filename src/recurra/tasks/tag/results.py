@@ -11,6 +11,7 @@ from recurra.data.text.tag_schemes import recognise_scheme, split_tag
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation, Predictions
+from recurra.task.reliability import BINS, Reliability, reliability
 from recurra.task.results import Table
 from recurra.tasks.tag.data import Sentences
 from recurra.tasks.tag.learned import TagSet
@@ -80,7 +81,7 @@ def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
         raise DataError(f"{data.source}: no word has a tag. Name the tags' column (--tag-column).")
     entities = learned.tag_set.scheme is not None
     scheme = recognise_scheme(references) or learned.tag_set.file_scheme
-    indices, _ = tag(fitted, [sentence.words for sentence in sentences], confidence=False)
+    indices, confidence = tag(fitted, [sentence.words for sentence in sentences])
     predicted = [learned.tag_set.decode(ids, scheme) for ids in indices]
     scores = {
         "model": score(sentences, predicted, entities),
@@ -88,7 +89,11 @@ def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
     }
     unknown, right = _of_unknown_words(fitted, sentences, predicted)
     unseen = unseen_tags(learned.tag_set, data)
-    notes = []
+    calibration = _reliability(learned.tag_set, sentences, indices, confidence).expected_calibration_error
+    notes = [
+        f"the expected calibration error of single tags is {100 * calibration:.1f} points, in {BINS} bins of equal "
+        f"width, with a temperature of {learned.temperature:.2f}"
+    ]
     if unknown:
         fraction = percent(right / unknown)
         notes.append(f"of {unknown:,} words that training did not see, {fraction} % have the right tag")
@@ -110,6 +115,8 @@ def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
             "unknown_words": unknown,
             "unknown_accuracy": right / unknown if unknown else 0.0,
             "unseen_tags": unseen,
+            "temperature": learned.temperature,
+            "expected_calibration_error": calibration,
         },
     )
 
@@ -129,6 +136,16 @@ def unseen_tags(tag_set: TagSet, data: Sentences) -> dict[str, int]:
     tags = (one for sentence in data.sentences for one in sentence.tags or () if one is not None)
     counts = Counter(kind for kind in (_kind(one, tag_set.scheme) for one in tags) if kind not in seen)
     return dict(counts.most_common())
+
+
+def _reliability(
+    tag_set: TagSet, sentences: Sequence[Sentence], indices: Sequence[np.ndarray], confidence: Sequence[np.ndarray]
+) -> Reliability:
+    """Of the tags as they are learned; of words without a tag nothing counts, a tag training never saw is wrong."""
+    known = [[tag is not None for tag in sentence.tags or (None,) * len(sentence.words)] for sentence in sentences]
+    right = [np.array(tag_set.encode(one)) == found for one, found in zip(sentences, indices, strict=True)]
+    counted = np.concatenate([np.array(mask, bool) for mask in known])
+    return reliability(np.concatenate(confidence)[counted], np.concatenate(right)[counted])
 
 
 def _kind(name: str, scheme: str | None) -> str:

@@ -191,6 +191,18 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             measure="accuracy" if fitted.learned.tag_set.scheme is None else "F1",
         )
 
+    def finish(
+        self, fitted: "Fitted[TagVocabulary, SequenceTagger]", training: Sentences, validation: Sentences | None
+    ) -> TagVocabulary:
+        """Choose the temperature by sentences that the network was not trained on."""
+        from dataclasses import replace
+
+        from recurra.tasks.tag.tagging import fit_temperature
+
+        if validation is None:
+            return fitted.learned
+        return replace(fitted.learned, temperature=fit_temperature(fitted, validation.sentences))
+
     def standard_steps(self, steps_per_epoch: int) -> int:
         return min(max(12 * steps_per_epoch, 1000), 5000)
 

@@ -1,5 +1,6 @@
 """Tagging: the CRF, batches and validation, and from sentences to tags and their confidence."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from recurra.data.batches.batch import Batch
 from recurra.data.batches.buckets import Buckets
-from recurra.data.batches.ignored import IGNORED
+from recurra.data.batches.ignored import IGNORED, is_ignored
 from recurra.data.text.conll import Sentence
 from recurra.data.text.tag_schemes import Span, allowed_transitions, spans_of
 from recurra.data.text.word_encoding import EncodedSentences
@@ -20,11 +21,22 @@ from recurra.tasks.tag.learned import TagSet, TagVocabulary
 from recurra.tasks.tag.scores import score
 from recurra.training import processes
 
-__all__ = ["AnyFitted", "TaggedSentence", "make_crf", "mean_loss", "tag", "training_batches", "validation"]
+__all__ = [
+    "AnyFitted",
+    "TaggedSentence",
+    "fit_temperature",
+    "make_crf",
+    "mean_loss",
+    "tag",
+    "training_batches",
+    "validation",
+]
 
 AnyFitted = Fitted[TagVocabulary, SequenceTagger]
 
 _WORDS_AT_ONCE = 2048
+_LARGEST = 20.0  # temperature
+_LEAST = 1e-7  # probability that is told from 0, and from 1: marginals are float32
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class TaggedSentence:
     Attributes:
         words: of the sentence.
         tags: one for each word, in the scheme of the training data.
-        confidence: the probability of each tag given all words of the sentence, 0 to 1.
+        confidence: the calibrated probability of each tag given all words of the sentence, 0 to 1.
     """
 
     words: tuple[str, ...]
@@ -115,7 +127,7 @@ def validation(fitted: AnyFitted, sentences: Sequence[Sentence]) -> Callable[[nn
 def tag(
     fitted: AnyFitted, sentences: Sequence[Sequence[str]], confidence: bool = True, network: nn.Module | None = None
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The ids of the tags of each sentence, and the probability of each given all words.
+    """The ids of the tags of each sentence, and the calibrated probability of each given all words.
 
     Args:
         fitted: the model.
@@ -139,12 +151,75 @@ def tag(
         ids = best.cpu().numpy()
         marginals = None
         if confidence:
-            marginals = chain.marginals().gather(2, best.clamp(min=0).unsqueeze(2)).squeeze(2).cpu().numpy()
+            tempered = chain.tempered(learned.temperature)
+            marginals = tempered.marginals().gather(2, best.clamp(min=0).unsqueeze(2)).squeeze(2).cpu().numpy()
         for row, index in enumerate(indices):
             tags[index] = ids[row, : encoded.lengths[index]]
             if marginals is not None:
                 probabilities[index] = marginals[row, : encoded.lengths[index]]
     return tags, probabilities
+
+
+@torch.no_grad()
+def fit_temperature(fitted: AnyFitted, sentences: Sequence[Sentence]) -> float:
+    """The temperature of the distribution over tags by which the probabilities of single tags fit best.
+
+    It is the T that gives the true tags of words the least mean -log p, where p is the marginal of the distribution
+    with all scores divided by T (Guo et al. 2017, section 4.2, for the marginals of a CRF). A few words that are all
+    tagged right would leave no doubt at all: they count as if one more were there that is wrong in all but one of K
+    cases. T is between 1/20 and 20.
+
+    Args:
+        fitted: the model.
+        sentences: with tags, that the network was not trained on.
+
+    Returns:
+        T; 1 if no word has a tag that training knows.
+    """
+    annotated, learned = _annotated(sentences), fitted.learned
+    targets = [torch.tensor(learned.tag_set.encode(sentence)) for sentence in annotated]
+    words = sum(int((~is_ignored(target)).sum()) for target in targets)
+    if not words:
+        return 1.0
+    encoded = EncodedSentences(learned.encoding, [sentence.words for sentence in annotated], learned.vectors)
+    buckets = Buckets(encoded.lengths, tokens=max(_WORDS_AT_ONCE, int(encoded.lengths.max())), shuffle=False)
+    fitted.network.eval()
+    batches = []
+    for step in range(1, buckets.steps_per_epoch + 1):
+        indices = buckets(step)
+        chain, _ = fitted.network(encoded.tokens(indices).to(fitted.device))
+        target = nn.utils.rnn.pad_sequence([targets[k] for k in indices], batch_first=True, padding_value=IGNORED)
+        batches.append((chain, target.to(fitted.device)))
+    count = len(learned.tag_set.tags)
+    doubt = (1 - 1 / count) / (words + 1)
+
+    def loss(log_temperature: float) -> float:
+        total = 0.0
+        for chain, target in batches:
+            known = ~is_ignored(target)
+            marginals = chain.tempered(math.exp(log_temperature)).marginals()[known].double()
+            right = marginals.gather(1, target[known].unsqueeze(1)).clamp(_LEAST, 1 - _LEAST)
+            total -= float(((1 - doubt) * right.log() + doubt * (1 - right).log()).sum())
+        return total
+
+    return math.exp(_least(loss, -math.log(_LARGEST), math.log(_LARGEST)))
+
+
+def _least(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function with one valley is least, to 1 %: golden-section search (Kiefer 1953)."""
+    ratio = (math.sqrt(5) - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = function(left), function(right)
+    while high - low > 0.01:
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = function(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = function(right)
+    return (low + high) / 2
 
 
 def _annotated(sentences: Sequence[Sentence]) -> list[Sentence]:
