@@ -6,7 +6,7 @@ from recurra.models.attention_decoder import AttentionDecoder, DecoderState
 from recurra.models.bridge import Bridge
 from recurra.models.character_encoder import CharacterEncoder
 from recurra.models.classifier import SequenceClassifier
-from recurra.models.convolution import SequenceConvolution
+from recurra.models.convolution import SequenceConvolutions
 from recurra.models.crf import LinearChain, LinearChainCRF
 from recurra.models.decoding import Hypothesis, beam_search, ensemble, greedy_search, select_rows
 from recurra.models.encoder_decoder import EncoderDecoder
@@ -36,7 +36,7 @@ __all__ = [
     "Pooling",
     "RecurrentLanguageModel",
     "SequenceClassifier",
-    "SequenceConvolution",
+    "SequenceConvolutions",
     "SequenceTagger",
     "TokenEmbedding",
     "Tokens",

@@ -68,6 +68,19 @@ class Steps:
         """The same on a device; lengths stay on the CPU, where the layers read them."""
         return Steps(self.values.to(device), self.lengths)
 
+    def varied(self, jitter: float, scaling: float, generator: np.random.Generator) -> "Steps":
+        """The same with noise, as training sees it.
+
+        Args:
+            jitter: deviation of what is added to each value.
+            scaling: deviation of the factor about 1 of each feature of a series.
+            generator: the noise is sampled from.
+        """
+        batch, _, size = self.values.shape
+        factors = 1 + scaling * generator.standard_normal((batch, 1, size), np.float32)
+        noise = jitter * generator.standard_normal(self.values.shape, np.float32)
+        return Steps(self.values * torch.from_numpy(factors) + torch.from_numpy(noise), self.lengths)
+
 
 @dataclass(frozen=True)
 class TextEncoding:
@@ -110,6 +123,7 @@ class SeriesEncoding:
         mean: of each channel in training.
         deviation: standard deviation of each, 1 if it never changes.
         missing: whether training has missing values.
+        longest: steps of the longest series of training.
     """
 
     channels: tuple[str, ...]
@@ -117,6 +131,7 @@ class SeriesEncoding:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     missing: bool
+    longest: int
 
     @classmethod
     def of(
@@ -129,7 +144,8 @@ class SeriesEncoding:
         values = np.concatenate(series).astype(np.float64)
         mean, deviation = _mean_and_deviation(values)
         missing = bool(np.isnan(values).any())
-        return cls(channels, normalization, tuple(mean.tolist()), tuple(deviation.tolist()), missing)
+        longest = max(len(one) for one in series)
+        return cls(channels, normalization, tuple(mean.tolist()), tuple(deviation.tolist()), missing, longest)
 
     @property
     def size(self) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from recurra.data.labelled.items import Items
     from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, SeriesEncoding, TextEncoding
+    from recurra.tasks.classify.neighbours import Neighbours
     from recurra.tasks.classify.scores import Baseline
 
 __all__ = ["ClassifierLearned", "LabelSet"]
@@ -149,6 +150,7 @@ class ClassifierLearned(Learned):
         encoding: of texts or series.
         labels: that the classifier tells apart.
         baseline: what the classifier has to beat.
+        neighbours: what a classifier of series has to beat, too. None: it reads texts.
         vectors: pretrained word vectors (V, P), row 0 for words without one. None: there are none.
         temperature: logits are divided by it.
     """
@@ -156,6 +158,7 @@ class ClassifierLearned(Learned):
     encoding: "TextEncoding | SeriesEncoding"
     labels: LabelSet
     baseline: "Baseline"
+    neighbours: "Neighbours | None" = None
     vectors: "Tensor | None" = None
     temperature: float = 1.0
 
@@ -181,6 +184,13 @@ class ClassifierLearned(Learned):
     def probabilities(self, logits: "np.ndarray") -> "np.ndarray":
         """Calibrated probabilities of labels (N, K)."""
         return self.labels.probabilities(logits / self.temperature)
+
+    def baselines(self, items: Sequence[Any]) -> dict[str, list[tuple[str, ...]]]:
+        """The labels of items by each method that the classifier has to beat, by its name."""
+        found = {self.baseline.name(self.reads_texts): self.baseline.predict(self.encoding, self.labels, items)}
+        if self.neighbours is not None:
+            found[self.neighbours.name] = self.neighbours.predict(self.encoding, self.labels, items)
+        return found
 
     def check_number(self, items: "Items") -> None:
         """Check that each item has one label if each had in training. Raises DataError."""
@@ -225,21 +235,29 @@ class ClassifierLearned(Learned):
             "encoding": self.encoding.to_json(),
             "labels": self.labels.to_json(),
             "temperature": self.temperature,
+            "window": None if self.neighbours is None else self.neighbours.window,
         }
 
     def tensors(self) -> "dict[str, Tensor]":
         found = {"baseline.weight": self.baseline.weight, "baseline.bias": self.baseline.bias}
+        if self.neighbours is not None:
+            found |= {"neighbours.values": self.neighbours.values, "neighbours.target": self.neighbours.target}
         return found if self.vectors is None else {**found, "vectors": self.vectors}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
         from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
+        from recurra.tasks.classify.neighbours import Neighbours
         from recurra.tasks.classify.scores import Baseline
 
+        neighbours = None
+        if not values["texts"]:
+            neighbours = Neighbours(tensors["neighbours.values"], tensors["neighbours.target"], values["window"])
         return cls(
             (TextEncoding if values["texts"] else SeriesEncoding).from_json(values["encoding"]),
             LabelSet.from_json(values["labels"]),
             Baseline(tensors["baseline.weight"], tensors["baseline.bias"]),
+            neighbours,
             tensors.get("vectors"),
             float(values["temperature"]),
         )

@@ -17,10 +17,11 @@ from recurra.data.text.word_encoding import Tokens
 from recurra.errors import ParameterError
 from recurra.models import CharacterEncoder, SequenceClassifier, TokenEmbedding
 from recurra.task import Fitted, Objective
+from recurra.tasks.classify.defaults import resolved
 from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, Steps, TextEncoding
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.tasks.classify.scores import score
-from recurra.training import processes
+from recurra.training import Mean, processes
 
 __all__ = [
     "ClassifierNetwork",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _STEPS_AT_ONCE = 4096
+_SHARE_OF_LOSS = 1e-6
 
 
 class ClassifierNetwork(nn.Module):
@@ -71,6 +73,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         options: of the classifier, by name.
         learned: from the training data.
     """
+    options = resolved(options, learned)
     cell, encoding, embedding = find_cell(options["cell"]), learned.encoding, None
     if isinstance(encoding, TextEncoding):
         words, characters = encoding.words, None
@@ -92,13 +95,15 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         size = embedding.size
     else:
         size = encoding.size
-    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_size", "stride", "dropout")
+    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
     classifier = SequenceClassifier(
         cell,
         size,
         options["hidden_size"],
         len(learned.labels),
         **{name: options[name] for name in (*names, "recurrent_dropout")},
+        # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
+        input_dropout=options["dropout"] if embedding is not None else 0.0,
     )
     return ClassifierNetwork(embedding, classifier)
 
@@ -144,6 +149,7 @@ def make_objective(
     Raises:
         ParameterError: a batch has fewer items than there are processes.
     """
+    options = resolved(options, fitted.learned)
     share, labels, choose_by = processes().share, fitted.learned.labels, options["choose_by"]
     if options["batch_size"] < share.count:
         raise ParameterError("batch_size", f"at least the number of processes, {share.count}", options["batch_size"])
@@ -159,7 +165,11 @@ def make_objective(
         if not weight:
             # There are more processes than items left: any item, so that all make the step.
             indices = np.array([0])
-        return Batch(encoded.batch(indices).to(fitted.device), targets[indices].to(fitted.device), weight)
+        inputs = encoded.batch(indices)
+        if isinstance(inputs, Steps):
+            generator = np.random.default_rng((options["seed"], step, share.rank))
+            inputs = inputs.varied(options["jitter"], options["scaling"], generator)
+        return Batch(inputs.to(fitted.device), targets[indices].to(fitted.device), weight)
 
     measure = {"accuracy": "micro F1" if labels.multi_label else "accuracy", "macro_f1": "macro F1"}.get(choose_by, "")
 
@@ -209,18 +219,22 @@ def log_odds(logits: Tensor, index: Tensor, multi_label: bool) -> Tensor:
     return chosen if multi_label else chosen - logits.scatter(1, of, -torch.inf).logsumexp(1)
 
 
-def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> Callable[[nn.Module], float]:
+def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> Callable[[nn.Module], Mean]:
     learned, references = fitted.learned, validation.labels or ()
     encoded = learned.encode(values_of(validation), validation.source)
     targets = learned.labels.encode(references)
 
-    def validate(network: nn.Module) -> float:
+    def validate(network: nn.Module) -> Mean:
         # The averaged weights are in a network of their own.
         logits = logits_of(fitted, encoded, network)
+        loss = float(classification_loss(torch.from_numpy(logits), targets))
         if choose_by == "loss":
-            return float(classification_loss(torch.from_numpy(logits), targets))
+            return Mean(loss, 1.0)
         predicted = learned.labels.decode(learned.probabilities(logits))
         found = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
-        return 1 - (found.macro_f1 if choose_by == "macro_f1" else found.overall.f1)
+        wrong = 1 - (found.macro_f1 if choose_by == "macro_f1" else found.overall.f1)
+        # On a few items many weights are equally right: of these the loss chooses. Its share is less than one item's.
+        # The mean over processes, whose running means of a normalisation differ by the last batch.
+        return Mean(wrong + _SHARE_OF_LOSS * loss / (1 + loss), 1.0)
 
     return validate

@@ -15,6 +15,7 @@ from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task import View
+from recurra.tasks.classify.defaults import resolved
 from recurra.tasks.classify.encoding import TextEncoding
 from recurra.tasks.classify.network import FittedClassifier, log_odds
 from recurra.text_table import one_line
@@ -108,7 +109,7 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> Words:
-    options, encoding = model.options, model.learned.encoding
+    options, encoding = resolved(model.options, model.learned), model.learned.encoding
     texts = isinstance(encoding, TextEncoding)
     item, step = (
         ("text", "character" if options["tokenization"] == "characters" else "token") if texts else ("series", "step")
@@ -122,7 +123,7 @@ def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> W
         "pooling": _pooling(
             options["pooling"], options["bidirectional"], item, step if options["stride"] == 1 else "step"
         ),
-        "convolution": _convolution(options["filters"], options["kernel_size"], options["stride"], step),
+        "convolution": _convolution(options["filters"], options["kernel_sizes"], options["stride"], step),
         "inputs": _inputs(model, step),
     }
     loss = f"the mean binary cross-entropy of all {len(model.learned.labels)} labels"
@@ -154,7 +155,7 @@ def _tokens(encoding: Any, items: Items) -> Sequence[str]:
 
 
 def _network(model: FittedClassifier, step: str) -> str:
-    options, labels = model.options, model.learned.labels
+    options, labels = resolved(model.options, model.learned), model.learned.labels
     directions = " in each direction" if options["bidirectional"] else ""
     multi_label = ", several an item" if labels.multi_label else ""
     return (
@@ -194,10 +195,11 @@ def _pooling(kinds: Sequence[str], bidirectional: bool, item: str, step: str) ->
     )
 
 
-def _convolution(filters: int, kernel_size: int, stride: int, step: str) -> str:
+def _convolution(filters: int, kernel_sizes: Sequence[int], stride: int, step: str) -> str:
     if not filters:
         return ""
-    made = f"the recurrent layers read what {filters} filters make of {kernel_size} {step}s"
+    seen = 1 + sum(size - 1 for size in kernel_sizes)
+    made = f"the recurrent layers read what {filters} filters make of {seen} {step}s"
     if stride == 1:
         return f"{made}; the picture of the network ends there, attributions go on to the {step}s themselves"
     return (
