@@ -36,8 +36,10 @@ def test_it_learns_a_shape_at_any_place() -> None:
 
 def test_no_channel_is_dropped() -> None:
     """A series of one channel would have nothing left."""
-    classifier = Classifier(max_steps=1, dropout=1.0, filters=0, device="cpu").fit(*shapes(4), progress=False)
-    network = classifier.fitted.network.train()
+    classifier = Classifier(max_steps=1, dropout=1.0, filters=0, members=1, device="cpu").fit(
+        *shapes(4), progress=False
+    )
+    network: Any = classifier.fitted.network.train()
     seen = []
     network.classifier.recurrent.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     values = torch.randn(5, 7, 1)
@@ -52,10 +54,11 @@ def test_defaults_look_at_the_data() -> None:
 
     of_series = options(*series(6))
     assert (of_series["filters"], of_series["stride"]) == (32, 1)
+    assert of_series["members"] == 4
     assert options([np.arange(130.0) + k for k in range(4)], ["a", "b"] * 2)["stride"] == 3
     assert options([np.arange(130.0) + k for k in range(4)], ["a", "b"] * 2, filters=0)["stride"] == 1
     of_texts = options(*texts(6))
-    assert (of_texts["filters"], of_texts["stride"], of_texts["hidden_size"]) == (0, 1, 128)
+    assert (of_texts["filters"], of_texts["stride"], of_texts["hidden_size"], of_texts["members"]) == (0, 1, 128, 1)
     assert options(*series(6), hidden_size=3)["hidden_size"] == 3
 
 
@@ -73,17 +76,18 @@ def test_few_series_are_all_trained_on() -> None:
 
 
 def test_equally_right_weights_are_told_apart_by_their_loss() -> None:
-    classifier = Classifier(max_steps=2, device="cpu").fit(*series(20), progress=False)
+    classifier = Classifier(max_steps=2, members=1, device="cpu").fit(*series(20), progress=False)
     data = as_items(*series(8, 1))
     validate = classifier.objective(classifier.fitted, data, data).validate
     assert validate is not None
-    scores, found = classifier.fitted.network.classifier.scores, []
+    network: Any = classifier.fitted.network
+    scores, found = network.classifier.scores, []
     with torch.no_grad():
         scores.weight.zero_()
         for sure in (0.0, 1.0, 3.0):
             # The same label is likeliest for all items, more or less so; half have it.
             scores.bias.copy_(torch.tensor([sure + 0.1, 0.0]))
-            value, weight = validate(classifier.fitted.network)  # type: ignore[misc]
+            value, weight = validate(network)  # type: ignore[misc]
             found.append(value / weight)
     assert found == sorted(found)
     assert len(set(found)) == 3
@@ -100,3 +104,19 @@ def test_noise_is_of_training_and_of_its_step_alone() -> None:
     plain = quiet.objective(classifier.fitted, data, None).batches(3).inputs.values
     assert not torch.equal(once, plain)
     assert float((once - plain).abs().mean()) < 0.3
+
+
+def test_training_says_first_that_a_simple_method_is_better() -> None:
+    """One step learns nothing, and the nearest neighbour tells the shapes apart."""
+    validation = series(20, 1)
+    beaten = Classifier(max_steps=1, learning_rate=1e-6, device="cpu")
+    beaten.fit(*series(20), validation=validation, progress=False)
+    sentence, trained = beaten.summary().split("\n")
+    assert sentence.startswith("The model is worse than ")
+    assert "1-NN" in sentence
+    assert "on the validation data" in sentence
+    assert "Try more steps (max_steps)" in sentence
+    assert trained.startswith("trained 1 steps")
+    better = Classifier(max_steps=60, learning_rate=0.02, averaging=0.8, validate_every=20, device="cpu")
+    better.fit(*series(40), validation=validation, progress=False)
+    assert better.summary().startswith("trained ")

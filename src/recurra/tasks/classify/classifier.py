@@ -8,7 +8,7 @@ from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
-from recurra.tasks.classify.learned import ClassifierLearned, LabelSet
+from recurra.tasks.classify.learned import MOST_MEMBERS, ClassifierLearned, LabelSet
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
@@ -97,6 +97,14 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         "that the longest series of training has at most 64 steps then, and 1 for texts",
         group="network",
     )
+    members: int | None = option(
+        default=None,
+        at_least=1,
+        at_most=MOST_MEMBERS,
+        help="networks whose scores are averaged, and which share out each training batch among them; by default 4 for "
+        "fewer than 1,000 series, else 1",
+        group="network",
+    )
     dropout: float = option(
         default=0.4,
         at_least=0,
@@ -170,13 +178,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     class_weights: Literal["balanced", "none"] = option(
         default="none", help="balanced: labels count the same in the loss however rare they are", group="training"
     )
-    batch_size: int | None = option(
-        default=None,
-        at_least=1,
-        help="items a step; by default 32 texts or 16 series",
-        group="training",
-        main=True,
-    )
+    batch_size: int = option(default=32, at_least=1, help="items a step", group="training", main=True)
     validation_fraction: float | None = option(
         default=None,
         at_least=0,

@@ -124,6 +124,7 @@ class SeriesEncoding:
         deviation: standard deviation of each, 1 if it never changes.
         missing: whether training has missing values.
         longest: steps of the longest series of training.
+        count: series of training.
     """
 
     channels: tuple[str, ...]
@@ -132,6 +133,7 @@ class SeriesEncoding:
     deviation: tuple[float, ...]
     missing: bool
     longest: int
+    count: int
 
     @classmethod
     def of(
@@ -144,8 +146,8 @@ class SeriesEncoding:
         values = np.concatenate(series).astype(np.float64)
         mean, deviation = _mean_and_deviation(values)
         missing = bool(np.isnan(values).any())
-        longest = max(len(one) for one in series)
-        return cls(channels, normalization, tuple(mean.tolist()), tuple(deviation.tolist()), missing, longest)
+        scale = tuple(mean.tolist()), tuple(deviation.tolist())
+        return cls(channels, normalization, *scale, missing, max(map(len, series)), len(series))
 
     @property
     def size(self) -> int:

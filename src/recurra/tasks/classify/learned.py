@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from recurra.tasks.classify.neighbours import Neighbours
     from recurra.tasks.classify.scores import Baseline
 
-__all__ = ["ClassifierLearned", "LabelSet"]
+__all__ = ["MOST_MEMBERS", "ClassifierLearned", "LabelSet"]
+
+MOST_MEMBERS = 16
+"""Networks of an ensemble at most."""
 
 _log = logging.getLogger("recurra.classify")
 
@@ -266,7 +269,8 @@ class ClassifierLearned(Learned):
         from recurra.tasks.classify.encoding import TextEncoding
 
         labels = list(self.labels.names.symbols)
-        rows: dict[str, list[Any]] = {"classifier.scores.weight": labels, "classifier.scores.bias": labels}
+        networks = ["classifier", *(f"classifier.members.{k}" for k in range(MOST_MEMBERS))]
+        rows: dict[str, list[Any]] = {f"{one}.scores.{kind}": labels for one in networks for kind in ("weight", "bias")}
         if isinstance(self.encoding, TextEncoding):
             words = self.encoding.words
             rows["embedding.words.weight"] = list(words.words.symbols)

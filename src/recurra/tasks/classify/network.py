@@ -1,6 +1,6 @@
 """The network: words embedded, or steps as they are, then many-to-one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from recurra.data.batches.batch import Batch
 from recurra.data.batches.buckets import Buckets
 from recurra.data.batches.ignored import is_ignored
 from recurra.data.labelled.items import Items, values_of
+from recurra.data.labelled.labels import Labels
 from recurra.data.text.word_encoding import Tokens
 from recurra.errors import ParameterError
-from recurra.models import CharacterEncoder, SequenceClassifier, TokenEmbedding
+from recurra.models import CharacterEncoder, ClassifierEnsemble, SequenceClassifier, TokenEmbedding
 from recurra.task import Fitted, Objective
 from recurra.tasks.classify.defaults import resolved
 from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, Steps, TextEncoding
@@ -43,10 +44,10 @@ class ClassifierNetwork(nn.Module):
 
     Args:
         embedding: of words; None: it reads series.
-        classifier: of what it gives, or of the series' steps.
+        classifier: of what it gives, or of the series' steps; or several.
     """
 
-    def __init__(self, embedding: TokenEmbedding | None, classifier: SequenceClassifier) -> None:
+    def __init__(self, embedding: TokenEmbedding | None, classifier: SequenceClassifier | ClassifierEnsemble) -> None:
         super().__init__()
         self.embedding = embedding
         self.classifier = classifier
@@ -96,16 +97,19 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
     else:
         size = encoding.size
     names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
-    classifier = SequenceClassifier(
-        cell,
-        size,
-        options["hidden_size"],
-        len(learned.labels),
-        **{name: options[name] for name in (*names, "recurrent_dropout")},
-        # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
-        input_dropout=options["dropout"] if embedding is not None else 0.0,
-    )
-    return ClassifierNetwork(embedding, classifier)
+    members = [
+        SequenceClassifier(
+            cell,
+            size,
+            options["hidden_size"],
+            len(learned.labels),
+            **{name: options[name] for name in (*names, "recurrent_dropout")},
+            # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
+            input_dropout=options["dropout"] if embedding is not None else 0.0,
+        )
+        for _ in range(options["members"])
+    ]
+    return ClassifierNetwork(embedding, members[0] if len(members) == 1 else ClassifierEnsemble(members))
 
 
 @torch.no_grad()
@@ -149,7 +153,6 @@ def make_objective(
     Raises:
         ParameterError: a batch has fewer items than there are processes.
     """
-    options = resolved(options, fitted.learned)
     share, labels, choose_by = processes().share, fitted.learned.labels, options["choose_by"]
     if options["batch_size"] < share.count:
         raise ParameterError("batch_size", f"at least the number of processes, {share.count}", options["batch_size"])
@@ -184,6 +187,7 @@ def make_objective(
         record={"batches_per_epoch": buckets.steps_per_epoch, "padding_share": round(buckets.padding_share, 4)},
         unit="nats",
         measure=measure,
+        baselines={} if validation is None or not measure else _baselines(fitted, validation, choose_by),
         words=words,
     )
 
@@ -230,11 +234,26 @@ def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> 
         loss = float(classification_loss(torch.from_numpy(logits), targets))
         if choose_by == "loss":
             return Mean(loss, 1.0)
-        predicted = learned.labels.decode(learned.probabilities(logits))
-        found = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
-        wrong = 1 - (found.macro_f1 if choose_by == "macro_f1" else found.overall.f1)
+        wrong = _wrong(learned, references, learned.labels.decode(learned.probabilities(logits)), choose_by)
         # On a few items many weights are equally right: of these the loss chooses. Its share is less than one item's.
         # The mean over processes, whose running means of a normalisation differ by the last batch.
         return Mean(wrong + _SHARE_OF_LOSS * loss / (1 + loss), 1.0)
 
     return validate
+
+
+def _baselines(fitted: FittedClassifier, validation: Items, choose_by: str) -> dict[str, float]:
+    learned, references = fitted.learned, validation.labels or ()
+    # The share of the loss that the network's figure has is allowed for.
+    return {
+        name: _SHARE_OF_LOSS + _wrong(learned, references, predicted, choose_by)
+        for name, predicted in learned.baselines(values_of(validation)).items()
+    }
+
+
+def _wrong(
+    learned: ClassifierLearned, references: Sequence[Labels], predicted: Sequence[Labels], choose_by: str
+) -> float:
+    """One minus the F1 that chooses weights."""
+    found = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
+    return 1 - (found.macro_f1 if choose_by == "macro_f1" else found.overall.f1)

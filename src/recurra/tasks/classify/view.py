@@ -34,6 +34,7 @@ def view(model: FittedClassifier, given: Items, row: int | None, label: str | No
     """What `inspect` shows of a classifier; see `Classifier.view`."""
     learned = model.learned
     learned.labels.check(label)
+    members = resolved(model.options, learned)["members"]
     rows = _chosen(model, given, row)
     items = take(given, rows)
     encoded = learned.encode(values_of(items), items.source)
@@ -51,7 +52,7 @@ def view(model: FittedClassifier, given: Items, row: int | None, label: str | No
         loss=lambda output: _loss(output[0] / learned.temperature, target),
         output=lambda output: log_odds(output[0] / learned.temperature, index, learned.labels.multi_label),
         reads="classifier",
-        layers=["classifier.recurrent"],
+        layers=["classifier.members.0.recurrent" if members > 1 else "classifier.recurrent"],
         distances=[back.clamp(min=-1).to(model.device)],
     )
 
@@ -158,8 +159,11 @@ def _network(model: FittedClassifier, step: str) -> str:
     options, labels = resolved(model.options, model.learned), model.learned.labels
     directions = " in each direction" if options["bidirectional"] else ""
     multi_label = ", several an item" if labels.multi_label else ""
+    ensemble = (
+        f", the first of {options['members']} networks whose scores are averaged" if options["members"] > 1 else ""
+    )
     return (
-        f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units{directions}; "
+        f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units{directions}{ensemble}; "
         f"{model.network.classifier.input_size} features of a {step} are read; {len(labels)} labels{multi_label}; "
         f"temperature {model.learned.temperature:.2f}"
     )
