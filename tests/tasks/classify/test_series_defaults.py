@@ -117,6 +117,9 @@ def test_training_says_first_that_a_simple_method_is_better() -> None:
     assert "on the validation data" in sentence
     assert "Try more steps (max_steps)" in sentence
     assert trained.startswith("trained 1 steps")
+    found = beaten.evaluate(*validation)
+    assert next(iter(found.text())).startswith("The model is worse than ")
+    assert found.notes[1].startswith("The model is right no more often than the answer ")
     better = Classifier(max_steps=60, learning_rate=0.02, averaging=0.8, validate_every=20, device="cpu")
     better.fit(*series(40), validation=validation, progress=False)
     assert better.summary().startswith("trained ")

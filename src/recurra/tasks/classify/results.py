@@ -1,6 +1,7 @@
 """Predictions and evaluations of a classifier as results: text, tables, pictures."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -217,7 +218,16 @@ def evaluate(fitted: FittedClassifier, items: Items) -> Evaluation:
         {name: _measures(one, multi_label) for name, one in methods.items()},
         "accuracy",
         tables=tables,
-        notes=_notes(loss, before, after, learned.temperature, early, multi_label, unseen),
+        notes=_notes(
+            loss,
+            before,
+            after,
+            learned.temperature,
+            early,
+            multi_label,
+            unseen,
+            _chance(predicted["model"], items.labels),
+        ),
         facts={
             "source": items.source,
             "items": len(items),
@@ -354,6 +364,16 @@ def _measures(scores: Scores, multi_label: bool) -> dict[str, float]:
     return {"accuracy": scores.accuracy, **micro, "macro F1": scores.macro_f1}
 
 
+def _chance(predicted: Sequence[tuple[str, ...]], references: Sequence[tuple[str, ...]]) -> str:
+    """What is said of a model that is right no more often than one answer for all items; empty for a better one."""
+    right = sum(set(one) == set(other) for one, other in zip(predicted, references, strict=True))
+    ((answer, frequent),) = Counter(tuple(sorted(one)) for one in references).most_common(1)
+    if right > frequent or right == len(references):
+        return ""
+    shown = ", ".join(map(one_line, answer)) or "no label"
+    return f"The model is right no more often than the answer {shown} for every item: it has learned nothing."
+
+
 def _notes(
     loss: float,
     before: Reliability,
@@ -362,14 +382,15 @@ def _notes(
     early: Mapping[float, float],
     multi_label: bool,
     unseen: Mapping[str, int],
+    chance: str,
 ) -> list[str]:
     enough = next((fraction for fraction, value in early.items() if value >= 0.95 * early[max(early)]), 1.0)
+    measure = "micro F1" if multi_label else "accuracy"
     with_it, without = (100 * one.expected_calibration_error for one in (after, before))
     notes = [
         f"The loss is {loss:.4f} nats. Confidence is off by {with_it:.1f} points, and by {without:.1f} without the "
         f"temperature of {temperature:.2f}.",
-        f"95 % of the {'micro F1' if multi_label else 'accuracy'} is reached once {100 * enough:.0f} % of each item is "
-        "read.",
+        chance or f"95 % of the {measure} is reached once {100 * enough:.0f} % of each item is read.",
     ]
     if unseen:
         shown = ", ".join(f"{one_line(label)} ({count:,})" for label, count in list(unseen.items())[:5])
