@@ -74,8 +74,8 @@ def test_training_tells_what_it_does(folder: Path, tmp_path: Path, capsys: pytes
     assert "validation micro F1 " in found
     assert _train(folder / "train-series.csv", tmp_path / "series", "--max-steps=1", "--choose-by=loss") == 0
     found = capsys.readouterr().out
-    assert "54 series of 2 channels and 4 to 9 steps" in found
-    assert "2 labels: down (27), up (27)" in found
+    assert "60 series of 2 channels and 4 to 9 steps" in found
+    assert "2 labels: down (30), up (30); no validation\n" in found
 
 
 def test_texts(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +186,8 @@ def test_labels_that_training_never_saw(folder: Path, tmp_path: Path, capsys: py
 def test_every_option_arrives_under_its_name(folder: Path, tmp_path: Path) -> None:
     given = {
         "cell": "gru", "num_layers": 2, "hidden_size": 5, "bidirectional": False, "pooling": ["last", "attention"],
-        "filters": 4, "kernel_size": 5, "stride": 2, "dropout": 0.25, "recurrent_dropout": 0.05,
+        "filters": 4, "kernel_sizes": [5, 3], "stride": 2, "members": 2, "dropout": 0.25, "recurrent_dropout": 0.05,
+        "jitter": 0.1, "scaling": 0.2,
         "class_weights": "balanced", "label_smoothing": 0.1, "choose_by": "macro_f1", "validation_fraction": 0.3,
         "tokenization": "spaces", "lowercase": False, "min_count": 2, "unknown_rate": 0.75, "word_size": 7,
         "characters": "convolution", "character_size": 3, "character_hidden_size": 4, "max_vectors": 99,
@@ -195,7 +196,7 @@ def test_every_option_arrives_under_its_name(folder: Path, tmp_path: Path) -> No
     }  # fmt: skip
     inherited = set(Classifier.__mro__[1].settings()) | {"vectors"}  # type: ignore[attr-defined]
     assert set(given) | inherited == set(Classifier.settings())
-    words = {name: ",".join(v) if isinstance(v, list) else str(v) for name, v in given.items()}
+    words = {name: ",".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in given.items()}
     options = [text for name, value in words.items() for text in (f"--{name.replace('_', '-')}", value)]
     run = tmp_path / "run"
     assert main(["train", "classify", "--data", str(folder / "dev.csv"), "--out", str(run), *options]) == 0
@@ -242,7 +243,7 @@ def test_bad_data_is_one_line_and_leaves_no_run(case: str, tmp_path: Path, capsy
         (["--validation=nowhere.csv"], "nowhere.csv: no such file"),
         (["--validation=SERIES"], "expected texts, which the classifier is trained on, got series"),
         (["--resume"], "not a run"),
-        (["--hidden-size=few"], "hidden_size: expected a whole number of at least 1, got 'few'"),
+        (["--hidden-size=few"], "hidden_size: expected a whole number of at least 1, or None, got 'few'"),
     ],
 )
 def test_a_bad_option_is_one_line(

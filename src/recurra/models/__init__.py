@@ -6,7 +6,8 @@ from recurra.models.attention_decoder import AttentionDecoder, DecoderState
 from recurra.models.bridge import Bridge
 from recurra.models.character_encoder import CharacterEncoder
 from recurra.models.classifier import SequenceClassifier
-from recurra.models.convolution import SequenceConvolution
+from recurra.models.classifier_ensemble import ClassifierEnsemble
+from recurra.models.convolution import SequenceConvolutions
 from recurra.models.crf import LinearChain, LinearChainCRF
 from recurra.models.decoding import Hypothesis, beam_search, ensemble, greedy_search, select_rows
 from recurra.models.encoder_decoder import EncoderDecoder
@@ -24,6 +25,7 @@ __all__ = [
     "AttentionDecoder",
     "Bridge",
     "CharacterEncoder",
+    "ClassifierEnsemble",
     "DecoderState",
     "DotAttention",
     "EncoderDecoder",
@@ -38,7 +40,7 @@ __all__ = [
     "Pooling",
     "RecurrentLanguageModel",
     "SequenceClassifier",
-    "SequenceConvolution",
+    "SequenceConvolutions",
     "SequenceTagger",
     "TokenEmbedding",
     "Tokens",

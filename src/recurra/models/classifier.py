@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recurra.cells import Cell
 from recurra.errors import ShapeError
 from recurra.layers import Recurrent, VariationalDropout
-from recurra.models.convolution import SequenceConvolution
+from recurra.models.convolution import SequenceConvolutions
 from recurra.models.pooling import Pooling
 from recurra.shapes import check_positive, check_probability
 
@@ -17,10 +17,13 @@ __all__ = ["SequenceClassifier"]
 
 
 class SequenceClassifier(nn.Module):
-    """Scores of labels: a convolution (by option), recurrent layers, a pooling over steps, a linear map.
+    """Scores of labels: convolutions (by option), recurrent layers, a pooling over steps, a linear map.
 
-    Dropout, with the same mask at every step of a sequence (Gal and Ghahramani 2016), is on what the first layer reads,
-    and between recurrent layers; plain dropout is on the pooled vector.
+    With convolutions the linear map also reads the mean and the largest value of each of their filters over steps: what
+    has no order is told apart by these, and the recurrent layers add what has.
+
+    Dropout, with the same mask at every step of a sequence (Gal and Ghahramani 2016), is on the inputs and between
+    recurrent layers; plain dropout is on the pooled vector.
 
     Args:
         cell: the equations.
@@ -30,10 +33,12 @@ class SequenceClassifier(nn.Module):
         num_layers: L.
         bidirectional: whether the sequence is also read backward.
         pooling: one or more of `recurra.models.POOLINGS`.
-        filters: of the convolution; 0 for none.
-        kernel_size: steps a filter sees.
-        stride: steps from one output of the convolution to the next.
-        dropout: probability.
+        filters: of the convolutions, see `SequenceConvolutions`; 0 for none.
+        kernel_sizes: steps that a filter of each convolution sees.
+        stride: steps that make one step of the recurrent layers.
+        dropout: probability, between recurrent layers and on the pooled vector.
+        input_dropout: probability that a feature of a sequence's inputs is dropped, at all steps. None: `dropout`. It
+            should be 0 where a feature cannot be spared: a series of one channel would have nothing left.
         recurrent_dropout: probability, on what the recurrent weights read.
 
     Raises:
@@ -50,10 +55,11 @@ class SequenceClassifier(nn.Module):
         bidirectional: bool = True,
         pooling: str | Sequence[str] = "max",
         filters: int = 0,
-        kernel_size: int = 3,
+        kernel_sizes: Sequence[int] = (7, 5, 3),
         stride: int = 1,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        input_dropout: float | None = None,
     ) -> None:
         super().__init__()
         check_positive("num_labels", num_labels)
@@ -62,8 +68,9 @@ class SequenceClassifier(nn.Module):
         self.input_size = input_size
         self.convolution = None
         if filters:
-            self.convolution = SequenceConvolution(input_size, filters, kernel_size, stride)
-        self.input_dropout = VariationalDropout(dropout, batch_first=True)
+            self.convolution = SequenceConvolutions(input_size, filters, kernel_sizes, stride)
+            self.filter_pooling = Pooling(("mean", "max"), filters)
+        self.input_dropout = VariationalDropout(dropout if input_dropout is None else input_dropout, batch_first=True)
         self.recurrent = Recurrent(
             cell,
             filters or input_size,
@@ -77,7 +84,7 @@ class SequenceClassifier(nn.Module):
         )
         self.pooling = Pooling(pooling, self.recurrent.output_size, bidirectional)
         self.dropout = nn.Dropout(dropout)
-        self.scores = nn.Linear(self.pooling.output_size, num_labels)
+        self.scores = nn.Linear(self.pooling.output_size + 2 * filters, num_labels)
 
     def forward(self, inputs: Tensor, lengths: Tensor | Sequence[int] | None = None) -> tuple[Tensor, Any]:
         """Read sequences.
@@ -96,8 +103,10 @@ class SequenceClassifier(nn.Module):
             raise ShapeError("inputs", f"shape (B, T, I = {self.input_size})", tuple(inputs.shape))
         if lengths is None:
             lengths = torch.full((len(inputs),), inputs.shape[1])
-        inputs = self.input_dropout(inputs)
+        inputs, pooled = self.input_dropout(inputs), []
         if self.convolution is not None:
             inputs, lengths = self.convolution(inputs, lengths)
+            pooled.append(self.filter_pooling(inputs, lengths))
         output, state = self.recurrent(inputs, lengths=lengths)
-        return self.scores(self.dropout(self.pooling(output, lengths))), state
+        pooled.append(self.pooling(output, lengths))
+        return self.scores(self.dropout(torch.cat(pooled, 1))), state

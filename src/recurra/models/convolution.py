@@ -1,46 +1,52 @@
-"""A convolution over time that knows the true lengths."""
+"""Convolutions over time that know the true lengths."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recurra.errors import ParameterError, ShapeError
 from recurra.shapes import check_lengths, check_positive
 
-__all__ = ["SequenceConvolution"]
+__all__ = ["SequenceConvolutions"]
 
 
-class SequenceConvolution(nn.Module):
-    """A convolution over the steps of sequences and a relu, before recurrent layers say.
+class SequenceConvolutions(nn.Module):
+    """Convolutions over the steps of sequences, one after the other, before recurrent layers.
 
-    Around a sequence, and beyond its length, steps count as zeros, so that a sequence gets in a batch what it gets
-    alone.
+    Each is followed by a batch normalisation and a relu, as in the convolutional branch of LSTM-FCN (Karim et al.
+    2018). Around a sequence, and beyond its length, steps count as zeros, and the normalisation counts true steps only:
+    in evaluation a sequence gets in a batch what it gets alone.
 
     Args:
         input_size: I, features of a step.
-        output_size: F, filters.
-        kernel_size: steps a filter sees, an odd number.
-        stride: steps from one output to the next; with 2 there are half as many.
+        output_size: F, filters of each convolution; those between the first and the last have 2 F.
+        kernel_sizes: steps that a filter of each convolution sees, odd numbers.
+        stride: steps whose mean makes one step of the output.
 
     Raises:
         ParameterError: for a parameter out of its range.
     """
 
-    def __init__(self, input_size: int, output_size: int, kernel_size: int = 3, stride: int = 1) -> None:
+    def __init__(
+        self, input_size: int, output_size: int, kernel_sizes: Sequence[int] = (7, 5, 3), stride: int = 1
+    ) -> None:
         super().__init__()
-        for name, value in (
-            ("input_size", input_size),
-            ("output_size", output_size),
-            ("kernel_size", kernel_size),
-            ("stride", stride),
-        ):
+        for name, value in (("input_size", input_size), ("output_size", output_size), ("stride", stride)):
             check_positive(name, value)
-        if kernel_size % 2 == 0:
-            raise ParameterError("kernel_size", "an odd number", kernel_size)
+        if not kernel_sizes or any(size < 1 or size % 2 == 0 for size in kernel_sizes):
+            raise ParameterError("kernel_sizes", "one or more odd numbers", kernel_sizes)
         self.input_size = input_size
+        self.output_size = output_size
         self.stride = stride
-        self.convolution = nn.Conv1d(input_size, output_size, kernel_size, stride, kernel_size // 2)
+        last = len(kernel_sizes) - 1
+        sizes = [output_size if k in (0, last) else 2 * output_size for k in range(last + 1)]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, after, kernel_size, padding=kernel_size // 2)
+            for before, after, kernel_size in zip([input_size, *sizes[:-1]], sizes, kernel_sizes, strict=True)
+        )
+        self.normalizations = nn.ModuleList(nn.BatchNorm1d(size) for size in sizes)
 
     def forward(self, inputs: Tensor, lengths: Tensor | Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Filter.
@@ -60,12 +66,35 @@ class SequenceConvolution(nn.Module):
         batch, steps = inputs.shape[:2]
         ends = torch.full((batch,), steps) if lengths is None else check_lengths(lengths, batch, steps)
         after = -(-ends // self.stride)
-        if not steps or not batch:
-            return inputs.new_zeros(batch, -(-steps // self.stride), self.convolution.out_channels), after
-        found = self.convolution(inputs.masked_fill(_beyond(ends, steps, inputs), 0).transpose(1, 2)).transpose(1, 2)
-        return torch.relu(found).masked_fill(_beyond(after, found.shape[1], inputs), 0), after
+        if not batch or not int(ends.max()):
+            return inputs.new_zeros(batch, -(-steps // self.stride), self.output_size), after
+        inside = torch.arange(steps, device=inputs.device) < ends.to(inputs.device).unsqueeze(1)
+        found = inputs.masked_fill(~inside.unsqueeze(2), 0)
+        whole = bool((ends == steps).all())
+        for convolution, normalization in zip(self.convolutions, self.normalizations, strict=True):
+            found = convolution(found.transpose(1, 2))
+            if whole:
+                found = _normalized(normalization, found).relu().transpose(1, 2)
+            else:
+                true = _normalized(normalization, found.transpose(1, 2)[inside]).relu()
+                found = true.new_zeros(batch, steps, true.shape[1]).index_put((inside,), true)
+        return self._shortened(found, inside), after
+
+    def _shortened(self, found: Tensor, inside: Tensor) -> Tensor:
+        """Means over `stride` steps, of the true ones among them."""
+        if self.stride == 1:
+            return found
+        batch, steps, size = found.shape
+        missing = -steps % self.stride
+        found = F.pad(found, (0, 0, 0, missing))
+        counts = F.pad(inside, (0, missing)).reshape(batch, -1, self.stride).sum(2, keepdim=True)
+        return found.reshape(batch, -1, self.stride, size).sum(2) / counts.clamp(min=1)
 
 
-def _beyond(lengths: Tensor, steps: int, like: Tensor) -> Tensor:
-    """Which steps are padding, bool (B, T, 1)."""
-    return (torch.arange(steps, device=like.device) >= lengths.to(like.device).unsqueeze(1)).unsqueeze(2)
+def _normalized(normalization: nn.Module, values: Tensor) -> Tensor:
+    """Values (N, F) or (B, F, T), normalised by feature; by the running figures where a batch has no deviation."""
+    assert isinstance(normalization, nn.BatchNorm1d)
+    if normalization.training and values.numel() > values.shape[1]:
+        return normalization(values)
+    mean, variance = normalization.running_mean, normalization.running_var
+    return F.batch_norm(values, mean, variance, normalization.weight, normalization.bias, eps=normalization.eps)

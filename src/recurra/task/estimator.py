@@ -283,6 +283,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 twin=bool(objective.measure),
             )
         self._fitted = fitted
+        self._beaten = objective.beaten_by(self.training_result.best_loss) if objective.validate else ""
         return self
 
     def predict(self, *arguments: Any, **keywords: Any) -> Any:
@@ -378,7 +379,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         return self._fitted
 
     def summary(self) -> str:
-        """How training ended, in one line."""
+        """How training ended, in one line; a line before it says so if a simple method is better on validation data."""
         result = self.training_result
         if result is None:
             return f"the {self.noun} was not trained in this process"
@@ -386,7 +387,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         chosen = ""
         if result.best_loss < float("inf"):
             chosen = f", best validation {self._best} at step {result.best_step:,}"
-        return f"trained {result.steps:,} steps in {result.seconds:,.0f} s{ending}{chosen}"
+        beaten = f"{self._beaten}\n" if self._beaten else ""
+        return f"{beaten}trained {result.steps:,} steps in {result.seconds:,.0f} s{ending}{chosen}"
 
     def assemble(self, learned: LearnedT, reading: Any, data: dict[str, Any]) -> "Fitted[LearnedT, NetworkT]":
         """The fitted model before training, its weights initialised from the seed."""

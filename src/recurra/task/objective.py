@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from recurra.task.results import worse_than
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -27,6 +29,7 @@ class Objective:
         unit: of the loss, such as "nats per word".
         measure: the validation score, such as "accuracy"; empty: validation measures the loss itself.
         score: from the validation loss to the score as text; by default one minus the loss, in percent.
+        baselines: the validation loss of each simple method that the model has to beat, by its name.
         words: from the best validation loss to a phrase that names it; None: the measure and its score, or the loss.
     """
 
@@ -39,7 +42,17 @@ class Objective:
     unit: str = "loss"
     measure: str = ""
     score: Callable[[float], str] = lambda loss: f"{100 * (1 - loss):.2f} %"
+    baselines: Mapping[str, float] = field(default_factory=dict)
     words: Callable[[float], str] | None = None
+
+    def beaten_by(self, loss: float) -> str:
+        """A sentence that names the baselines better than the best validation, and what to try; empty if none is."""
+        better = [name for name, other in self.baselines.items() if other < loss]
+        if not better:
+            return ""
+        shown = self.score if self.measure else "{:.4f}".format
+        figures = [f"{name} {shown(self.baselines[name])}" for name in better]
+        return worse_than(figures, f"{self.measure or 'loss'} {shown(loss)} on the validation data")
 
     def best(self, loss: float) -> str:
         """The best validation in words."""

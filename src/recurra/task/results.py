@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from recurra.files import prepare_folder, write_text
 from recurra.text_table import text_table
 
-__all__ = ["Evaluation", "Predictions", "Result", "Table"]
+__all__ = ["Evaluation", "Predictions", "Result", "Table", "worse_than"]
 
 ValuesT = TypeVar("ValuesT")
 
@@ -167,8 +167,7 @@ class Evaluation(Result):
 
     def text(self, color: bool = False) -> Iterator[str]:
         if self.is_beaten:
-            better = " and ".join(self.is_beaten)
-            yield f"The model is worse than {better} ({self.main}): train longer, or on more data.\n\n"
+            yield f"{worse_than(self.is_beaten, self.main)}\n\n"
         if self.warnings:
             yield "".join(f"{warning}\n" for warning in self.warnings) + "\n"
         yield f"{self.title}\n\n{self.table()}\n"
@@ -209,6 +208,19 @@ class Evaluation(Result):
         if value is None:
             return ""
         return f"{100 * value:.2f}" if self._format(name) == "%" else format(value, self._format(name))
+
+
+def worse_than(baselines: Sequence[str], measured: str) -> str:
+    """What is said before anything else where a simple method does better than the model.
+
+    Args:
+        baselines: the methods that are better, at least one.
+        measured: by what, such as "accuracy".
+    """
+    return (
+        f"The model is worse than {' and '.join(baselines)} ({measured}). Try more steps (max_steps), more data, "
+        "another size (hidden_size) or less dropout, or use the simple method."
+    )
 
 
 def _csv_line(values: Sequence[Any]) -> str:

@@ -348,11 +348,15 @@ def test_a_damaged_run_is_refused(of_texts: Classifier, tmp_path: Path) -> None:
 
 def test_refusals(of_texts: Classifier) -> None:
     refused: dict[str, Any] = {
-        "pooling": "sum", "validation_fraction": 0.6, "cell": "tcn", "device": "tpu", "kernel_size": 4, "stride": 2,
+        "pooling": "sum", "validation_fraction": 0.6, "cell": "tcn", "device": "tpu", "kernel_sizes": (3, 4),
     }  # fmt: skip
     for name, value in refused.items():
         with pytest.raises(ParameterError, match=f"^{name}: "):
             Classifier(**{name: value})
+    with pytest.raises(ParameterError, match="stride: expected 1 without a convolution, got 2"):
+        Classifier(filters=0, stride=2)
+    with pytest.raises(ParameterError, match="stride: expected 1 without a convolution, got 2"):
+        fitted(*texts(6), stride=2)
     assert Classifier(pooling="last").pooling == ("last",)  # type: ignore[arg-type]
     with pytest.raises(RunError, match="the classifier is not fitted"):
         Classifier().predict(["a"])

@@ -137,7 +137,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
 def test_behind_a_convolution_with_a_stride_layers_have_steps_of_their_own(
     drawn: dict[str, tuple[Any, ...]], tmp_path: Path
 ) -> None:
-    classifier = fitted(*texts(20), filters=5, kernel_size=3, stride=2, num_layers=2, cell="gru")
+    classifier = fitted(*texts(20), filters=5, kernel_sizes=(3,), stride=2, num_layers=2, cell="gru")
     found = classifier.inspect(TEXTS[:8], row=7)
     assert found.unrolled.steps == -(-len(TEXTS[6].split()) // 2)
     assert len(found.unrolled.rows) == 4

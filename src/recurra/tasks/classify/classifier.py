@@ -8,7 +8,7 @@ from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
-from recurra.tasks.classify.learned import ClassifierLearned, LabelSet
+from recurra.tasks.classify.learned import MOST_MEMBERS, ClassifierLearned, LabelSet
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Classifier"]
 
 _LABELS_DESCRIBED = 6
+_FEWEST_TO_SPLIT = 300  # series
 _LABEL = Option(help="label whose log-odds are attributed; by default the likeliest")
 
 
@@ -33,9 +34,9 @@ def _check_pooling(name: str, value: tuple[str, ...]) -> None:
         raise ParameterError(name, f"one or more of {', '.join(POOLINGS)}, each once", value)
 
 
-def _check_odd(name: str, value: int) -> None:
-    if value % 2 == 0:
-        raise ParameterError(name, "an odd number", value)
+def _check_odd(name: str, value: tuple[int, ...]) -> None:
+    if not value or not all(size % 2 for size in value):
+        raise ParameterError(name, "one or more odd numbers", value)
 
 
 @task("classify")
@@ -61,8 +62,12 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
-    hidden_size: int = option(
-        default=128, at_least=1, help="units of each direction of a layer", group="network", main=True
+    hidden_size: int | None = option(
+        default=None,
+        at_least=1,
+        help="units of each direction of a layer; by default 128 for texts, 32 for series",
+        group="network",
+        main=True,
     )
     bidirectional: bool = option(default=True, help="whether sequences are also read backward", group="network")
     pooling: tuple[str, ...] = option(
@@ -71,16 +76,33 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         help="how all steps become one vector: one or more of last, mean, max, attention, side by side",
         group="network",
     )
-    filters: int = option(
-        default=0, at_least=0, help="filters of a convolution before the recurrence; 0: no convolution", group="network"
+    filters: int | None = option(
+        default=None,
+        at_least=0,
+        help="filters of the convolutions before the recurrence; 0: no convolution; by default 32 for series and 0 for "
+        "texts",
+        group="network",
     )
-    kernel_size: int = option(
-        default=3, at_least=1, check=_check_odd, help="steps that a filter sees, an odd number", group="network"
-    )
-    stride: int = option(
-        default=1,
+    kernel_sizes: tuple[int, ...] = option(
+        default=(7, 5, 3),
         at_least=1,
-        help="steps from one output of the convolution to the next: 4 makes a long series four times as short",
+        check=_check_odd,
+        help="a convolution for each: steps that its filters see, odd numbers",
+        group="network",
+    )
+    stride: int | None = option(
+        default=None,
+        at_least=1,
+        help="steps that the convolutions make one step of: 4 makes a long series four times as short; by default such "
+        "that the longest series of training has at most 64 steps then, and 1 for texts",
+        group="network",
+    )
+    members: int | None = option(
+        default=None,
+        at_least=1,
+        at_most=MOST_MEMBERS,
+        help="networks whose scores are averaged, and which share out each training batch among them; by default 4 for "
+        "fewer than 1,000 series, else 1",
         group="network",
     )
     dropout: float | None = option(
@@ -148,16 +170,28 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         help="series to mean 0 and deviation 1: by channel as in training, each series by itself, or none",
         group="series",
     )
+    jitter: float = option(
+        default=0.05,
+        at_least=0,
+        help="deviation of the noise that training adds to each value of a series, after normalisation",
+        group="series",
+    )
+    scaling: float = option(
+        default=0.1,
+        at_least=0,
+        help="deviation of the factor, about 1, by which training multiplies each channel of a series",
+        group="series",
+    )
     class_weights: Literal["balanced", "none"] = option(
         default="none", help="balanced: labels count the same in the loss however rare they are", group="training"
     )
     batch_size: int = option(default=32, at_least=1, help="items a step", group="training", main=True)
-    validation_fraction: float = option(
-        default=0.1,
+    validation_fraction: float | None = option(
+        default=None,
         at_least=0,
         at_most=0.5,
         help="fraction of each label's items held out to choose the best weights and to calibrate by, if there are no "
-        "validation data; 0: none",
+        "validation data; 0: none; by default 0.1, but none of fewer than 300 series, which cannot be spared",
         group="validation",
     )
     choose_by: Literal["accuracy", "macro_f1", "loss"] = option(
@@ -167,7 +201,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     )
 
     def check(self) -> None:
-        if self.stride > 1 and not self.filters:
+        if (self.stride or 1) > 1 and self.filters == 0:
             raise ParameterError("stride", "1 without a convolution", self.stride, "Give it filters (--filters 64).")
 
     def read(self, source: Any, y: Any, reading: ItemReading, labelled: bool) -> "Items":
@@ -177,8 +211,13 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
 
     def split(self, data: "Items") -> "tuple[Items, Items | None]":
         from recurra.data.labelled.items import split
+        from recurra.data.labelled.series import LabelledSeries
 
-        return split(data, self.validation_fraction, self.seed)
+        fraction = self.validation_fraction
+        if fraction is None:
+            # From a few items one could not choose, and training misses them.
+            fraction = 0.0 if isinstance(data, LabelledSeries) and len(data) < _FEWEST_TO_SPLIT else 0.1
+        return split(data, fraction, self.seed)
 
     def describe(self, training: "Items", validation: "Items | None") -> str:
         from recurra.data.labelled.texts import LabelledTexts
@@ -206,9 +245,12 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         from recurra.data.text.word_vectors import read_word_vectors
         from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding, cut
         from recurra.tasks.classify.evidence import MOST_LABELS, Evidence
+        from recurra.tasks.classify.neighbours import fit_neighbours
         from recurra.tasks.classify.scores import fit_baseline
 
-        labels, table, evidence = _label_set(training), None, None
+        assert training.labels is not None
+        labels, table, evidence, neighbours = _label_set(training), None, None, None
+        target = labels.encode(training.labels)
         encoding: TextEncoding | SeriesEncoding
         if isinstance(training, LabelledTexts):
             vectors = None if self.vectors is None else read_word_vectors(self.vectors, self.max_vectors)
@@ -224,9 +266,9 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
             if self.vectors is not None:
                 raise ParameterError("vectors", "None with series, which have no words", self.vectors)
             encoding = SeriesEncoding.of(training.series, training.channels, self.normalization)
-        assert training.labels is not None
-        baseline = fit_baseline(encoding, labels, values_of(training), labels.encode(training.labels))
-        learned = ClassifierLearned(encoding, labels, baseline, table, evidence=evidence)
+            neighbours = fit_neighbours(encoding, labels, training.series, target)
+        baseline = fit_baseline(encoding, labels, values_of(training), target)
+        learned = ClassifierLearned(encoding, labels, baseline, neighbours, table, evidence=evidence)
         if validation is not None:
             learned.check_validation(validation)
         return learned
@@ -330,7 +372,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
 
     @verb("test a trained run beside a simple baseline: accuracy, F1, confusion, calibration, early decision")
     def evaluate(self, data: Any, y: Any = None, *, reading: ItemReading | None = None) -> "Evaluation":
-        """Compare with known labels, beside naive Bayes for texts or the nearest mean for series.
+        """Compare with known labels, beside naive Bayes (texts), or the nearest mean and nearest neighbour (series).
 
         Args:
             data: items as for `fit`.

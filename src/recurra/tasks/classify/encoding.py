@@ -69,6 +69,19 @@ class Steps:
         """The same on a device; lengths stay on the CPU, where the layers read them."""
         return Steps(self.values.to(device), self.lengths)
 
+    def varied(self, jitter: float, scaling: float, generator: np.random.Generator) -> "Steps":
+        """The same with noise, as training sees it.
+
+        Args:
+            jitter: deviation of what is added to each value.
+            scaling: deviation of the factor about 1 of each feature of a series.
+            generator: the noise is sampled from.
+        """
+        batch, _, size = self.values.shape
+        factors = 1 + scaling * generator.standard_normal((batch, 1, size), np.float32)
+        noise = jitter * generator.standard_normal(self.values.shape, np.float32)
+        return Steps(self.values * torch.from_numpy(factors) + torch.from_numpy(noise), self.lengths)
+
 
 @dataclass(frozen=True)
 class TextEncoding:
@@ -111,6 +124,8 @@ class SeriesEncoding:
         mean: of each channel in training.
         deviation: standard deviation of each, 1 if it never changes.
         missing: whether training has missing values.
+        longest: steps of the longest series of training.
+        count: series of training.
     """
 
     channels: tuple[str, ...]
@@ -118,6 +133,8 @@ class SeriesEncoding:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     missing: bool
+    longest: int
+    count: int
 
     @classmethod
     def of(
@@ -130,7 +147,8 @@ class SeriesEncoding:
         values = np.concatenate(series).astype(np.float64)
         mean, deviation = _mean_and_deviation(values)
         missing = bool(np.isnan(values).any())
-        return cls(channels, normalization, tuple(mean.tolist()), tuple(deviation.tolist()), missing)
+        scale = tuple(mean.tolist()), tuple(deviation.tolist())
+        return cls(channels, normalization, *scale, missing, max(map(len, series)), len(series))
 
     @property
     def size(self) -> int:

@@ -73,7 +73,7 @@ class Evidence:
             target: the labels of the items, (N,) or (N, K); see `LabelSet.encode`.
             num_labels: K.
         """
-        codes = [_distinct(_codes(_words(tokens, encoding), len(encoding.words))) for tokens in texts]
+        codes = [_distinct(_pair_indices(_words(tokens, encoding), len(encoding.words))) for tokens in texts]
         found, counts = np.unique(np.concatenate(codes), return_counts=True)
         spelled = Counter(
             gram for tokens in texts for gram in {g for form in set(tokens) for g in _grams(form, encoding)}
@@ -129,7 +129,7 @@ class Evidence:
         return cls(pairs, Vocabulary(values), counts, items)
 
     def _pair_ids(self, words: np.ndarray, num_words: int) -> np.ndarray:
-        codes, known = _codes(words, num_words), self.pairs.numpy()
+        codes, known = _pair_indices(words, num_words), self.pairs.numpy()
         if not len(known):
             return np.zeros_like(words)
         places = np.searchsorted(known, codes).clip(max=len(known) - 1)
@@ -194,8 +194,8 @@ def _grams(form: str, encoding: WordEncoding) -> list[str]:
     return list(dict.fromkeys(marked[k : k + _GRAM] for k in range(len(marked) - _GRAM + 1)))
 
 
-def _codes(words: np.ndarray, num_words: int) -> np.ndarray:
-    """The code of each word's pair with the one before it (T,); 0 where either is unknown or there is none."""
+def _pair_indices(words: np.ndarray, num_words: int) -> np.ndarray:
+    """The index of each word's pair with the one before it (T,); 0 if either is unknown or missing."""
     before = np.concatenate([[0], words[:-1]]).astype(np.int64)
     return np.where((before > 0) & (words > 0), before * num_words + words, 0)
 

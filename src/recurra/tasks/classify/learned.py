@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from recurra.data.labelled.items import Items
     from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, SeriesEncoding, TextEncoding
     from recurra.tasks.classify.evidence import Evidence
+    from recurra.tasks.classify.neighbours import Neighbours
     from recurra.tasks.classify.scores import Baseline
 
-__all__ = ["ClassifierLearned", "LabelSet"]
+__all__ = ["MOST_MEMBERS", "ClassifierLearned", "LabelSet"]
+
+MOST_MEMBERS = 16
+"""Networks of an ensemble at most."""
 
 _log = logging.getLogger("recurra.classify")
 
@@ -150,6 +154,7 @@ class ClassifierLearned(Learned):
         encoding: of texts or series.
         labels: the labels that the classifier distinguishes.
         baseline: the rule that the classifier has to beat.
+        neighbours: what a classifier of series has to beat, too. None: it reads texts.
         vectors: pretrained word vectors (V, P), row 0 for words without one. None: there are none.
         temperature: logits are divided by it.
         evidence: what words say of labels by counting; None: the network reads none.
@@ -158,6 +163,7 @@ class ClassifierLearned(Learned):
     encoding: "TextEncoding | SeriesEncoding"
     labels: LabelSet
     baseline: "Baseline"
+    neighbours: "Neighbours | None" = None
     vectors: "Tensor | None" = None
     temperature: float = 1.0
     evidence: "Evidence | None" = None
@@ -184,6 +190,15 @@ class ClassifierLearned(Learned):
     def probabilities(self, logits: "np.ndarray") -> "np.ndarray":
         """Calibrated probabilities of labels (N, K)."""
         return self.labels.probabilities(logits / self.temperature)
+
+    def baselines(self, items: Sequence[Any]) -> dict[str, list[tuple[str, ...]]]:
+        """The labels that each method which the classifier has to beat gives to items, by its name."""
+        from recurra.tasks.classify.encoding import SeriesEncoding
+
+        predicted = {self.baseline.name(self.reads_texts): self.baseline.predict(self.encoding, self.labels, items)}
+        if self.neighbours is not None and isinstance(self.encoding, SeriesEncoding):
+            predicted[self.neighbours.name] = self.neighbours.predict(self.encoding, self.labels, items)
+        return predicted
 
     def check_number(self, items: "Items") -> None:
         """Check that each item has one label if each had in training. Raises DataError."""
@@ -228,10 +243,13 @@ class ClassifierLearned(Learned):
             "labels": self.labels.to_json(),
             "temperature": self.temperature,
             "evidence": None if self.evidence is None else self.evidence.to_json(),
+            "window": None if self.neighbours is None else self.neighbours.window,
         }
 
     def tensors(self) -> "dict[str, Tensor]":
         tensors = {"baseline.weight": self.baseline.weight, "baseline.bias": self.baseline.bias}
+        if self.neighbours is not None:
+            tensors |= {"neighbours.values": self.neighbours.values, "neighbours.target": self.neighbours.target}
         if self.vectors is not None:
             tensors["vectors"] = self.vectors
         if self.evidence is not None:
@@ -242,13 +260,17 @@ class ClassifierLearned(Learned):
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
         from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
         from recurra.tasks.classify.evidence import Evidence
+        from recurra.tasks.classify.neighbours import Neighbours
         from recurra.tasks.classify.scores import Baseline
 
-        evidence = values["evidence"]
+        evidence, neighbours = values["evidence"], None
+        if not values["texts"]:
+            neighbours = Neighbours(tensors["neighbours.values"], tensors["neighbours.target"], values["window"])
         return cls(
             (TextEncoding if values["texts"] else SeriesEncoding).from_json(values["encoding"]),
             LabelSet.from_json(values["labels"]),
             Baseline(tensors["baseline.weight"], tensors["baseline.bias"]),
+            neighbours,
             tensors.get("vectors"),
             float(values["temperature"]),
             None if evidence is None else Evidence.from_json(evidence, tensors),
@@ -258,7 +280,8 @@ class ClassifierLearned(Learned):
         from recurra.tasks.classify.encoding import TextEncoding
 
         labels = list(self.labels.names.symbols)
-        rows: dict[str, list[Any]] = {"classifier.scores.weight": labels, "classifier.scores.bias": labels}
+        networks = ["classifier", *(f"classifier.members.{k}" for k in range(MOST_MEMBERS))]
+        rows: dict[str, list[Any]] = {f"{one}.scores.{kind}": labels for one in networks for kind in ("weight", "bias")}
         if isinstance(self.encoding, TextEncoding):
             words = self.encoding.words
             rows["embedding.words.weight"] = list(words.words.symbols)

@@ -1,6 +1,6 @@
 """The network: embedded words, or the steps of a series, then many-to-one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,23 @@ from recurra.data.batches.batch import Batch
 from recurra.data.batches.buckets import Buckets
 from recurra.data.batches.ignored import is_ignored
 from recurra.data.labelled.items import Items, values_of
+from recurra.data.labelled.labels import Labels
 from recurra.data.text.word_encoding import Tokens
 from recurra.errors import ParameterError
-from recurra.models import CharacterEncoder, EvidenceClassifier, SequenceClassifier, TokenEmbedding
+from recurra.models import (
+    CharacterEncoder,
+    ClassifierEnsemble,
+    EvidenceClassifier,
+    SequenceClassifier,
+    TokenEmbedding,
+)
 from recurra.task import Fitted, Objective
+from recurra.tasks.classify.defaults import resolved
 from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, Steps, TextEncoding
 from recurra.tasks.classify.evidence import KINDS, SampledEvidence
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.tasks.classify.scores import score
-from recurra.training import processes
+from recurra.training import Mean, processes
 
 __all__ = [
     "ClassifierNetwork",
@@ -35,7 +43,7 @@ __all__ = [
 ]
 
 _STEPS_AT_ONCE = 4096
-_DROPOUT_OF_TEXTS, _DROPOUT_OF_SERIES = 0.5, 0.4
+_FRACTION_OF_LOSS = 1e-6
 
 
 class ClassifierNetwork(nn.Module):
@@ -43,10 +51,10 @@ class ClassifierNetwork(nn.Module):
 
     Args:
         embedding: of words; None: it reads series.
-        classifier: of embedded words, or of the series' steps.
+        classifier: of embedded words, or of the series' steps; or several.
     """
 
-    def __init__(self, embedding: TokenEmbedding | None, classifier: SequenceClassifier) -> None:
+    def __init__(self, embedding: TokenEmbedding | None, classifier: SequenceClassifier | ClassifierEnsemble) -> None:
         super().__init__()
         self.embedding = embedding
         self.classifier = classifier
@@ -74,6 +82,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         options: of the classifier, by name.
         learned: from the training data.
     """
+    options = resolved(options, learned)
     cell, encoding, embedding = find_cell(options["cell"]), learned.encoding, None
     if isinstance(encoding, TextEncoding):
         words, characters = encoding.words, None
@@ -95,17 +104,19 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         size = embedding.size
     else:
         size = encoding.size
-    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_size", "stride", "recurrent_dropout")
-    given = {name: options[name] for name in names}
-    given["dropout"] = options["dropout"]
-    if given["dropout"] is None:
-        given["dropout"] = _DROPOUT_OF_TEXTS if embedding is not None else _DROPOUT_OF_SERIES
+    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
+    values = {name: options[name] for name in (*names, "recurrent_dropout")}
+    # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
+    values["input_dropout"] = options["dropout"] if embedding is not None else 0.0
     sizes = (options["hidden_size"], len(learned.labels))
-    if learned.evidence is None:
-        classifier = SequenceClassifier(cell, size, *sizes, **given)
+    if learned.evidence is not None:
+        members = [
+            EvidenceClassifier(cell, size + learned.evidence.size, *sizes, KINDS, **values)
+            for _ in range(options["members"])
+        ]
     else:
-        classifier = EvidenceClassifier(cell, size + learned.evidence.size, *sizes, KINDS, **given)
-    return ClassifierNetwork(embedding, classifier)
+        members = [SequenceClassifier(cell, size, *sizes, **values) for _ in range(options["members"])]
+    return ClassifierNetwork(embedding, members[0] if len(members) == 1 else ClassifierEnsemble(members))
 
 
 @torch.no_grad()
@@ -175,7 +186,11 @@ def make_objective(
         if not weight:
             # There are more processes than items left: this one takes any item, because all must make the step.
             indices = np.array([0])
-        return Batch(inputs(indices, step).to(fitted.device), targets[indices].to(fitted.device), weight)
+        read = inputs(indices, step)
+        if isinstance(read, Steps):
+            generator = np.random.default_rng((options["seed"], step, partition.rank))
+            read = read.varied(options["jitter"], options["scaling"], generator)
+        return Batch(read.to(fitted.device), targets[indices].to(fitted.device), weight)
 
     measure = {"accuracy": "micro F1" if labels.multi_label else "accuracy", "macro_f1": "macro F1"}.get(choose_by, "")
 
@@ -191,6 +206,7 @@ def make_objective(
         steps_per_epoch=buckets.steps_per_epoch,
         unit="nats",
         measure=measure,
+        baselines={} if validation is None or not measure else _baselines(fitted, validation, choose_by),
         words=words,
     )
 
@@ -226,18 +242,37 @@ def log_odds(logits: Tensor, index: Tensor, multi_label: bool) -> Tensor:
     return chosen if multi_label else chosen - logits.scatter(1, of, -torch.inf).logsumexp(1)
 
 
-def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> Callable[[nn.Module], float]:
+def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> Callable[[nn.Module], Mean]:
     learned, references = fitted.learned, validation.labels or ()
     encoded = learned.encode(values_of(validation), validation.source)
     targets = learned.labels.encode(references)
 
-    def validate(network: nn.Module) -> float:
+    def validate(network: nn.Module) -> Mean:
         # The averaged weights are in a network of their own.
         logits = logits_of(fitted, encoded, network)
+        loss = float(classification_loss(torch.from_numpy(logits), targets))
         if choose_by == "loss":
-            return float(classification_loss(torch.from_numpy(logits), targets))
-        predicted = learned.labels.decode(learned.probabilities(logits))
-        scores = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
-        return 1 - (scores.macro_f1 if choose_by == "macro_f1" else scores.overall.f1)
+            return Mean(loss, 1.0)
+        wrong = _wrong(learned, references, learned.labels.decode(learned.probabilities(logits)), choose_by)
+        # On a few items many weights are equally right: of these the loss chooses. Its part is less than one item's.
+        # The mean over processes, whose running means of a normalisation differ by the last batch.
+        return Mean(wrong + _FRACTION_OF_LOSS * loss / (1 + loss), 1.0)
 
     return validate
+
+
+def _baselines(fitted: FittedClassifier, validation: Items, choose_by: str) -> dict[str, float]:
+    learned, references = fitted.learned, validation.labels or ()
+    # The part of the loss that the network's figure has is allowed for.
+    return {
+        name: _FRACTION_OF_LOSS + _wrong(learned, references, predicted, choose_by)
+        for name, predicted in learned.baselines(values_of(validation)).items()
+    }
+
+
+def _wrong(
+    learned: ClassifierLearned, references: Sequence[Labels], predicted: Sequence[Labels], choose_by: str
+) -> float:
+    """One minus the F1 that chooses weights."""
+    found = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
+    return 1 - (found.macro_f1 if choose_by == "macro_f1" else found.overall.f1)

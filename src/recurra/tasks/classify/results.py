@@ -205,11 +205,8 @@ def evaluate(fitted: FittedClassifier, items: Items) -> Evaluation:
     logits = logits_of(fitted, encoded)
     probabilities = learned.probabilities(logits)
     target = labels.encode(items.labels).numpy()
-    baseline = learned.baseline.name(learned.reads_texts)
-    methods = {
-        "model": score(items.labels, labels.decode(probabilities), names, multi_label),
-        baseline: score(items.labels, learned.baseline.predict(learned.encoding, labels, values), names, multi_label),
-    }
+    predicted = {"model": labels.decode(probabilities), **learned.baselines(values)}
+    methods = {name: score(items.labels, one, names, multi_label) for name, one in predicted.items()}
     loss = _mean_loss(probabilities, target)
     before, after = _reliability(labels.probabilities(logits), target), _reliability(probabilities, target)
     early = {}

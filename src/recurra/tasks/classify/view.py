@@ -15,6 +15,7 @@ from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task import View
+from recurra.tasks.classify.defaults import resolved
 from recurra.tasks.classify.encoding import TextEncoding
 from recurra.tasks.classify.network import FittedClassifier, log_odds
 from recurra.tasks.classify.results import evaluate
@@ -34,6 +35,7 @@ def view(model: FittedClassifier, given: Items, row: int | None, label: str | No
     """What `inspect` shows of a classifier; see `Classifier.view`."""
     learned = model.learned
     learned.labels.check(label)
+    members = resolved(model.options, learned)["members"]
     rows = _chosen(model, given, row)
     items = take(given, rows)
     encoded = learned.encode(values_of(items), items.source)
@@ -51,7 +53,7 @@ def view(model: FittedClassifier, given: Items, row: int | None, label: str | No
         loss=lambda output: _loss(output[0] / learned.temperature, target),
         output=lambda output: log_odds(output[0] / learned.temperature, index, learned.labels.multi_label),
         reads="classifier",
-        layers=["classifier.recurrent"],
+        layers=["classifier.members.0.recurrent" if members > 1 else "classifier.recurrent"],
         evaluate=None if given.labels is None else lambda: evaluate(model, given),
         distances=[back.clamp(min=-1).to(model.device)],
         alone=(
@@ -114,7 +116,7 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> Words:
-    options, encoding = model.options, model.learned.encoding
+    options, encoding = resolved(model.options, model.learned), model.learned.encoding
     texts = isinstance(encoding, TextEncoding)
     item, step = (
         ("text", "character" if options["tokenization"] == "characters" else "token") if texts else ("series", "step")
@@ -128,7 +130,7 @@ def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> W
         "pooling": _pooling(
             options["pooling"], options["bidirectional"], item, step if options["stride"] == 1 else "step"
         ),
-        "convolution": _convolution(options["filters"], options["kernel_size"], options["stride"], step),
+        "convolution": _convolution(options["filters"], options["kernel_sizes"], options["stride"], step),
         "inputs": _inputs(model, step),
     }
     loss = f"the mean binary cross-entropy of all {len(model.learned.labels)} labels"
@@ -160,11 +162,14 @@ def _tokens(encoding: Any, items: Items) -> Sequence[str]:
 
 
 def _network(model: FittedClassifier, step: str) -> str:
-    options, labels = model.options, model.learned.labels
+    options, labels = resolved(model.options, model.learned), model.learned.labels
     directions = " in each direction" if options["bidirectional"] else ""
     multi_label = ", several an item" if labels.multi_label else ""
+    ensemble = (
+        f", the first of {options['members']} networks whose scores are averaged" if options["members"] > 1 else ""
+    )
     return (
-        f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units{directions}; "
+        f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units{directions}{ensemble}; "
         f"{model.network.classifier.input_size} features of a {step} are read; {len(labels)} labels{multi_label}; "
         f"temperature {model.learned.temperature:.2f}"
     )
@@ -200,10 +205,11 @@ def _pooling(kinds: Sequence[str], bidirectional: bool, item: str, step: str) ->
     )
 
 
-def _convolution(filters: int, kernel_size: int, stride: int, step: str) -> str:
+def _convolution(filters: int, kernel_sizes: Sequence[int], stride: int, step: str) -> str:
     if not filters:
         return ""
-    made = f"the recurrent layers read what {filters} filters make of {kernel_size} {step}s"
+    seen = 1 + sum(size - 1 for size in kernel_sizes)
+    made = f"the recurrent layers read what {filters} filters make of {seen} {step}s"
     if stride == 1:
         return f"{made}; the picture of the network ends there, attributions go on to the {step}s themselves"
     return (

@@ -1,0 +1,119 @@
+"""The nearest neighbour of a series among those of training: what a classifier of series has to beat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.tasks.classify.encoding import SeriesEncoding
+from recurra.tasks.classify.learned import LabelSet
+
+__all__ = ["Neighbours", "distances", "fit_neighbours"]
+
+_MOST_SERIES = 500
+_MOST_CELLS = 5e8  # of all comparisons of training series with each other
+_WINDOWS = (0.0, 0.1, 1.0)
+_PAIRS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """One nearest neighbour, by the Euclidean distance or by dynamic time warping (DTW).
+
+    Series are interpolated to one length. Steps of two series may be matched if they are at most `window` of the
+    length apart: 0 is the Euclidean distance, 1 is DTW without a limit.
+
+    Attributes:
+        values: normalised training series (N, L, C).
+        target: the numbers of their labels (N,), or of multi-label items (N, K), see `LabelSet.encode`.
+        window: from 0 to 1; that of the fewest errors among the training series, each left out in turn.
+    """
+
+    values: Tensor
+    target: Tensor
+    window: float
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return "1-NN (DTW)" if self.window else "1-NN (Euclid)"
+
+    def predict(
+        self, encoding: SeriesEncoding, labels: LabelSet, series: Sequence[np.ndarray]
+    ) -> list[tuple[str, ...]]:
+        """The labels of series, each (T, C)."""
+        length = self.values.shape[1]
+        given = np.stack([_interpolated(encoding, one, length) for one in series])
+        nearest = self.target[distances(given, self.values.numpy(), self.window).argmin(1)]
+        if not labels.multi_label:
+            nearest = torch.nn.functional.one_hot(nearest, len(labels))
+        return labels.decode(nearest.numpy())
+
+
+def fit_neighbours(
+    encoding: SeriesEncoding, labels: LabelSet, series: Sequence[np.ndarray], target: Tensor
+) -> Neighbours:
+    """Learn from training series, each (T, C), and the numbers of their labels (N,) or (N, K).
+
+    Of more than 500 series as many are taken, spread over them. Their length is that of the longest, or less where
+    comparing all of them would take more than seconds.
+    """
+    rows = np.arange(len(series))
+    if len(rows) > _MOST_SERIES:
+        # In order of labels, so that each has its share.
+        ordered = np.arange(len(series)) if labels.multi_label else np.argsort(target.numpy(), kind="stable")
+        rows = ordered[np.linspace(0, len(series) - 1, _MOST_SERIES).astype(int)]
+    most = int(_MOST_CELLS**0.5 / len(rows))
+    taken = [series[row] for row in rows.tolist()]
+    length = min(max(map(len, taken)), max(most, 2))
+    values = np.stack([_interpolated(encoding, one, length) for one in taken])
+    kept = target[torch.from_numpy(rows)]
+    errors = {window: _errors(values, kept, window) for window in _WINDOWS}
+    return Neighbours(torch.from_numpy(values), kept, min(_WINDOWS, key=lambda window: errors[window]))
+
+
+def distances(queries: np.ndarray, series: np.ndarray, window: float) -> np.ndarray:
+    """Squared distances (Q, N) of queries (Q, L, C) from series (N, L, C), along the best path within the window."""
+    at_once = max(1, _PAIRS_AT_ONCE // len(series))
+    parts = [_distances(queries[k : k + at_once], series, window) for k in range(0, len(queries), at_once)]
+    return np.concatenate(parts)
+
+
+def _distances(queries: np.ndarray, series: np.ndarray, window: float) -> np.ndarray:
+    length, band = queries.shape[1], round(window * queries.shape[1])
+    squares, own = (series**2).sum(2).T, (queries**2).sum(2).T
+    steps = np.ascontiguousarray(series.transpose(1, 0, 2))
+    nowhere = np.full((len(series), len(queries)), np.inf, np.float32)
+    before = {-1: np.zeros_like(nowhere)}
+    for row in range(length):
+        columns = range(max(0, row - band), min(length, row + band + 1))
+        costs = steps[columns.start : columns.stop] @ queries[:, row].T
+        costs = squares[columns.start : columns.stop, :, np.newaxis] + own[row] - 2 * costs
+        found: dict[int, np.ndarray] = {}
+        for column, cost in zip(columns, costs, strict=True):
+            least = np.minimum(before.get(column - 1, nowhere), before.get(column, nowhere))
+            found[column] = cost + np.minimum(least, found.get(column - 1, nowhere))
+        before = found
+    return before[length - 1].T
+
+
+def _errors(values: np.ndarray, target: Tensor, window: float) -> int:
+    """How many series have another label than their nearest neighbour."""
+    if len(values) == 1:
+        return 0
+    between = distances(values, values, window)
+    np.fill_diagonal(between, np.inf)
+    nearest = target[torch.from_numpy(between.argmin(1))]
+    return int((nearest != target).reshape(len(target), -1).any(1).sum())
+
+
+def _interpolated(encoding: SeriesEncoding, series: np.ndarray, length: int) -> np.ndarray:
+    """A series as the network reads it, of `length` steps: (L, C) without what says which values are missing."""
+    steps = encoding.encode(series)[:, : len(encoding.channels)].numpy()
+    if len(steps) == length:
+        return steps
+    places = np.linspace(0, len(steps) - 1, length)
+    given = np.arange(len(steps))
+    return np.stack([np.interp(places, given, channel) for channel in steps.T], axis=1).astype(np.float32)
