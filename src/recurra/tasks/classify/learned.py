@@ -190,8 +190,10 @@ class ClassifierLearned(Learned):
 
     def baselines(self, items: Sequence[Any]) -> dict[str, list[tuple[str, ...]]]:
         """The labels of items by each method that the classifier has to beat, by its name."""
+        from recurra.tasks.classify.encoding import TextEncoding
+
         found = {self.baseline.name(self.reads_texts): self.baseline.predict(self.encoding, self.labels, items)}
-        if self.neighbours is not None:
+        if self.neighbours is not None and not isinstance(self.encoding, TextEncoding):
             found[self.neighbours.name] = self.neighbours.predict(self.encoding, self.labels, items)
         return found
 
