@@ -19,24 +19,33 @@ def test_pairs_are_the_central_intervals_widest_first():
 
 def test_margins_by_hand():
     # Intervals [0, 1] scaled by 2; scores of 9 values from -0.5 / 2 outward, of which the 8th is taken (0.8 * 10).
-    truth = np.array([[0.5, 0.4, 0.2, 1.0, 1.2, 1.4, 3.0, 5.0, 21.0]])
-    quantiles = np.tile([0.0, 0.5, 1.0], (1, 9, 1))
-    assert fit_margins(truth, quantiles, np.array([2.0]), (0.1, 0.5, 0.9)) == [pytest.approx(2.0)]
+    # Nine windows keep 9 / (9 + 3) of it.
+    truth = np.array([0.5, 0.4, 0.2, 1.0, 1.2, 1.4, 3.0, 5.0, 21.0])[:, None]
+    quantiles = np.tile([0.0, 0.5, 1.0], (9, 1, 1))
+    assert fit_margins(truth, quantiles, np.full(9, 2.0), (0.1, 0.5, 0.9)) == [pytest.approx(2.0 * 9 / 12)]
+
+
+def test_margins_grow_with_the_root_of_the_step_and_are_never_negative():
+    moved = apply_margins(np.zeros((1, 4, 3)), np.array([2.0]), (0.1, 0.5, 0.9), [0.5])
+    np.testing.assert_allclose(moved[0, :, 2], np.sqrt([1, 2, 3, 4]))
+    wide = np.tile([-9.0, 0.0, 9.0], (5, 4, 1))
+    assert fit_margins(np.zeros((5, 4)), wide, np.ones(5), (0.1, 0.5, 0.9)) == [0.0]
 
 
 def test_the_rank_is_that_of_the_level_and_not_of_its_rounding_error():
     # 0.8 - 0.2 is 0.6000000000000001; of 9 scores 0, 1, ... the sixth is 5.
-    truth = np.arange(9.0)[None]
-    assert fit_margins(truth, np.zeros((1, 9, 3)), np.ones(1), (0.2, 0.5, 0.8)) == [5.0]
+    truth = np.arange(9.0)[:, None]
+    found = fit_margins(truth, np.zeros((9, 1, 3)), np.ones(9), (0.2, 0.5, 0.8))
+    assert found == [pytest.approx(5.0 * 9 / 12)]
 
 
 def test_missing_truth_does_not_count_and_without_any_nothing_moves():
     truth, quantiles = np.array([[1.0, np.nan]]), np.zeros((1, 2, 3))
-    assert fit_margins(truth, quantiles, np.ones(1), (0.1, 0.5, 0.9)) == [1.0]
+    assert fit_margins(truth, quantiles, np.ones(1), (0.1, 0.5, 0.9)) == [pytest.approx(1 / 4)]
     assert fit_margins(truth * np.nan, quantiles, np.ones(1), (0.1, 0.5, 0.9)) == [0.0]
 
 
-@pytest.mark.parametrize("width", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize("width", [0.2, 1.0])
 def test_intervals_cover_as_they_should_on_exchangeable_windows(width):
     generator = np.random.default_rng(7)
     scales = generator.lognormal(size=800)
@@ -47,8 +56,8 @@ def test_intervals_cover_as_they_should_on_exchangeable_windows(width):
     for low, high in interval_pairs(DECILES):
         nominal = DECILES[high] - DECILES[low]
         assert coverage(truth[400:], found[..., low], found[..., high]) == pytest.approx(nominal, abs=0.05)
-    # Too narrow, they grow; far too wide, they shrink.
-    assert (np.sign(margins[0]) == -1) == (width == 5.0)
+    assert margins[0] > 0
+    assert coverage(truth[400:], quantiles[400:, :, 0], quantiles[400:, :, -1]) < 0.5
 
 
 @given(st.integers(0, 200), st.floats(-3, 3))

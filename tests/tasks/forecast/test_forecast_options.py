@@ -36,8 +36,6 @@ def test_a_bad_value_is_refused_by_the_name_of_its_option(name: str, value: Any)
 def test_options_that_exclude_each_other():
     with pytest.raises(ParameterError, match=r"output: .*model='recursive', got 'quantiles'. Leave it at 'auto'"):
         tiny(model="recursive", output="quantiles")
-    with pytest.raises(ParameterError, match="validation_windows: expected at least 1 with conformal"):
-        tiny(conformal=True, validation_windows=0)
 
 
 def test_the_horizon_has_no_default():

@@ -299,11 +299,10 @@ def test_what_is_held_out_is_not_learned_from():
     assert first.predict(other).equals(second.predict(other))
 
 
-def test_conformal_needs_windows_to_learn_from():
-    with pytest.raises(
-        DataError, match="no series is long enough to keep 5 steps for validation windows or conformal intervals"
-    ):
-        tiny(conformal=True).fit(long_frame({"a": 14}))
+def test_without_validation_windows_intervals_are_as_the_network_has_them():
+    forecaster = tiny(validation_windows=0).fit(long_frame())
+    assert forecaster.fitted.learned.margins == [0.0] * 4
+    assert forecaster.predict().equals(tiny(validation_windows=0, conformal=False).fit(long_frame()).predict())
 
 
 def test_conformal_intervals_cover_about_as_they_should():

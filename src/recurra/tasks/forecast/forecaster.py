@@ -132,8 +132,8 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         group="output",
     )
     conformal: bool = option(
-        default=False,
-        help="move the intervals so that they cover as they should on the validation windows (conformalized quantile "
+        default=True,
+        help="widen the intervals where they cover too little of the validation windows (conformalized quantile "
         "regression, Romano et al. 2019)",
         group="output",
         main=True,
@@ -168,9 +168,6 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         if self.model == "recursive" and self.output == "quantiles":
             expected = "a distribution to sample from with model='recursive'"
             raise ParameterError("output", expected, self.output, "Leave it at 'auto'.")
-        if self.conformal and self.validation_windows == 0:
-            expected = "at least 1 with conformal intervals, which are fitted there"
-            raise ParameterError("validation_windows", expected, 0)
 
     def read(self, source: Any, y: Any, reading: ForecastReading, labelled: bool) -> "SeriesSet":
         from pathlib import Path

@@ -11,7 +11,7 @@ from recurra.data.series.series_set import SeriesSet
 from recurra.data.series.stamps import stamp_text
 from recurra.data.series.windows import Window, Windows
 from recurra.errors import DataError, RunError
-from recurra.models.forecasting.conformal import apply_margins, fit_margins
+from recurra.models.forecasting.conformal import apply_margins, fit_margins, interval_pairs
 from recurra.models.forecasting.heads import make_head
 from recurra.models.forecasting.network import forecast_quantiles
 from recurra.models.forecasting.normalization import normalize
@@ -122,8 +122,11 @@ class ForecastModel:
         return held_out or 1
 
     def fit_margins(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> list[float]:
-        """Fit the margins of conformal intervals on windows that training did not see."""
+        """Fit the margins of conformal intervals on windows that training did not see; without windows they are 0."""
         self.margins = None
+        if not len(rows):
+            self.margins = [0.0] * len(interval_pairs(self.levels))
+            return self.margins
         quantiles = self.quantiles(data, rows, origins)
         window = self.windows(data).cut(rows, origins)
         self.margins = fit_margins(window.target.numpy(), quantiles, self._scale(window), self.levels)

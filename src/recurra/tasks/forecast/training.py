@@ -113,7 +113,7 @@ def plan_validation(options: "Forecaster", learned: ForecastLearned, held: Serie
         chosen = np.random.default_rng(options.seed).permutation(len(rows))[:_MOST_VALIDATION_WINDOWS]
         rows, origins = rows[np.sort(chosen)], origins[np.sort(chosen)]
     if not len(rows) and (count or held is not None):
-        _without_windows(data, kept + reserve + shape.least_origin, kept, options.conformal or held is not None)
+        _without_windows(data, kept + reserve + shape.least_origin, kept, held is not None)
     return Validation(data, rows, origins, ends)
 
 
@@ -223,11 +223,15 @@ def _validation_windows(data: SeriesSet, options: "Forecaster") -> int:
 
 def _without_windows(data: SeriesSet, needed: int, kept: int, refused: bool) -> None:
     if not refused:
-        _log.warning("%s: no series is long enough for validation windows; training stops at max_steps", data.source)
+        _log.warning(
+            "%s: no series is long enough for validation windows; training stops at max_steps, and intervals are not "
+            "widened",
+            data.source,
+        )
         return
     raise DataError(
-        f"{data.source}: no series is long enough to keep {kept} steps for validation windows or conformal intervals; "
-        f"the longest has {data.lengths.max()} steps, {needed} are needed. Shorten the horizon, or leave conformal out."
+        f"{data.source}: no series is long enough to keep {kept} steps for validation windows; the longest has "
+        f"{data.lengths.max()} steps, {needed} are needed. Shorten the horizon."
     )
 
 
