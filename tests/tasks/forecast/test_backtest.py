@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from made_series import days, long_frame, series_set, tiny, weekly_values
 
 from recurra.data.series.frame import series_from_frame
+from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import SeriesSet
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.task import Evaluation
@@ -118,6 +120,18 @@ def test_mase_of_another_season_is_scaled_by_its_changes():
     found = _backtest()
     assert found.mase(found.season)["model"] == pytest.approx(found.overall["model"]["MASE"])
     assert np.isnan(found.mase(52)["model"])
+
+
+def test_weekly_data_get_both_common_seasons_where_they_are_long_enough():
+    values = np.random.default_rng(2).normal(5, 1, size=(1, 130))
+    data = replace(series_set(*values), frequency=Frequency.parse("1w"))
+
+    def notes(length: int) -> list[str]:
+        cut = data.until(130 - length)
+        return make_evaluation(run_backtest(cut, plan_folds(cut, 2, 1, 2, 8), _flat(5, 9), 2, 1, LEVELS)).notes
+
+    assert notes(130)[0].startswith("MASE over a season of 52: model ")
+    assert notes(40) == []
 
 
 def test_files_say_what_the_backtest_says_and_nan_is_no_json(tmp_path: Path):
