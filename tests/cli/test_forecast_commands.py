@@ -65,7 +65,7 @@ def test_train_evaluate_predict(data: Path, tmp_path: Path, capsys: pytest.Captu
 
     assert main(["evaluate", str(run)]) == 0
     found = capsys.readouterr().out
-    assert "backtest: 4 forecasts of 5 steps, 2 series, season 7" in found
+    assert "backtest: 4 forecasts of 5 steps, 2 series, MASE over a season of 7" in found
     assert re.search(r"^seasonal naive +[\d.]+", found, re.MULTILINE)
     methods = json.loads((run / "evaluation" / "evaluation.json").read_text())["methods"]
     assert list(methods) == ["model", "seasonal naive", "naive"]
@@ -76,6 +76,7 @@ def test_train_evaluate_predict(data: Path, tmp_path: Path, capsys: pytest.Captu
     assert pl.read_csv(run / "evaluation" / "forecasts.csv").height == 20
     assert _is_png(run / "evaluation" / "forecasts.png")
     assert _is_png(run / "evaluation" / "error_by_step.png")
+    assert _is_png(run / "evaluation" / "coverage_by_step.png")
 
     assert main(["predict", str(run), "--picture", str(tmp_path / "new" / "p.png")]) == 0
     assert "5 steps of 2 series" in capsys.readouterr().out
@@ -306,7 +307,7 @@ def test_the_demo_replaces_its_runs_and_nothing_else(
     assert (folder / "mine.txt").exists()
     found = capsys.readouterr().out
     assert "== recurra train forecast --data air_passengers" in found
-    assert "2 forecasts of 6 steps, 1 series, season 12" in found
+    assert "2 forecasts of 6 steps, 1 series, MASE over a season of 12" in found
     assert main(["demo", "--out", str(tmp_path)]) == 0
     assert _is_png(folder / "evaluation" / "forecasts.png")
 

@@ -12,7 +12,7 @@ __all__ = ["run"]
 
 _OPTIONS = {
     "air_passengers": "--horizon=12 --folds=3 --max-steps=300 --batch-size=32",
-    "weather": "--horizon=48 --folds=7 --max-steps=400 --dropout=0.1 --conformal --past=humid,wind_speed,pressure",
+    "weather": "--horizon=48 --folds=7 --max-steps=400 --dropout=0.1 --past=humid,wind_speed,pressure",
 }
 
 

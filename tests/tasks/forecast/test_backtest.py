@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from made_series import days, long_frame, series_set, tiny, weekly_values
 
 from recurra.data.series.frame import series_from_frame
+from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import SeriesSet
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.task import Evaluation
@@ -105,6 +107,33 @@ def test_an_evaluation_shows_every_measure_of_every_method():
     assert found.notes == ["MASE leaves out 2 forecasts of series that never changed from season to season before."]
 
 
+def test_series_whose_interval_covers_far_from_nominal_are_named():
+    generator = np.random.default_rng(1)
+    data = series_set(generator.normal(5, 0.01, 40), generator.normal(5, 20, 40))
+    found = make_evaluation(run_backtest(data, plan_folds(data, 2, 6, 2, 8), _flat(5, 1), 2, 7, LEVELS))
+    (note,) = found.notes
+    assert "The 80 % interval covers far more or less than 80 % of 1 of 2 series: '1' (" in note
+    assert set(found.facts["coverage_by_step"]) == {"80"}
+
+
+def test_mase_of_another_season_is_scaled_by_its_changes():
+    found = _backtest()
+    assert found.mase(found.season)["model"] == pytest.approx(found.overall["model"]["MASE"])
+    assert np.isnan(found.mase(52)["model"])
+
+
+def test_weekly_data_get_both_common_seasons_where_they_are_long_enough():
+    values = np.random.default_rng(2).normal(5, 1, size=(1, 130))
+    data = replace(series_set(*values), frequency=Frequency.parse("1w"))
+
+    def notes(length: int) -> list[str]:
+        cut = data.until(130 - length)
+        return make_evaluation(run_backtest(cut, plan_folds(cut, 2, 1, 2, 8), _flat(5, 9), 2, 1, LEVELS)).notes
+
+    assert notes(130)[0].startswith("MASE over a season of 52: model ")
+    assert notes(40) == []
+
+
 def test_files_say_what_the_backtest_says_and_nan_is_no_json(tmp_path: Path):
     found, folder = _backtest(), tmp_path / "deep" / "er"
     make_evaluation(found).write(folder)
@@ -161,7 +190,7 @@ def test_held_out_steps_are_tested_and_short_series_named(fitted: Forecaster):
     assert _cutoffs(fitted.evaluate(folds=2, step=2)) == _stamps(a=[53, 55], b=[63, 65], c=[19, 21])
     found = fitted.evaluate(long_frame({"new": 40, "short": 15}), folds=3)
     assert found.facts["folds_of_short_series"] == {"short": 1}
-    assert found.notes == ["Too short for all 3 folds, with those they have: 'short' (1)."]
+    assert found.notes[0] == "Too short for all 3 folds, with those they have: 'short' (1)."
     assert {row[0] for row in found.tables["by_series"].rows} == {"new", "short"}
     assert fitted.score(long_frame({"new": 40})) == fitted.evaluate(long_frame({"new": 40})).score
 

@@ -130,6 +130,28 @@ class Backtest:
             )
         return found
 
+    @cached_property
+    def coverage_by_step(self) -> dict[str, np.ndarray]:
+        """The fraction of the truth in each central interval at each step of the horizon (T,), by nominal percent."""
+        return {
+            nominal_percent(self.levels, (low, high)): np.array(
+                [
+                    coverage(self.truth[:, step], self.quantiles[:, step, low], self.quantiles[:, step, high])
+                    for step in range(self.truth.shape[1])
+                ]
+            )
+            for low, high in interval_pairs(self.levels)
+        }
+
+    def mase(self, season: int) -> dict[str, float]:
+        """MASE of each method, scaled by the mean change over another season, in steps; NaN if no series has one."""
+        windows = zip(self.folds.rows, self.folds.origins, strict=True)
+        scales = [seasonal_scale(self.data.series[row].y[:origin], season) for row, origin in windows]
+        return {
+            method: _mean([mean_absolute(e) / s for e, s in zip(self.truth - points, scales, strict=True)])
+            for method, points in self.points.items()
+        }
+
     @property
     def interval_coverage(self) -> dict[str, float]:
         """The fraction of the truth in each central interval of the model, by its nominal coverage in percent."""

@@ -13,7 +13,7 @@ from recurra.files import prepare_folder, write_atomically
 from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
 from recurra.tasks.forecast.backtest import Backtest
 
-__all__ = ["plot_backtest", "plot_error_by_step", "plot_forecasts", "typical_series"]
+__all__ = ["plot_backtest", "plot_coverage_by_step", "plot_error_by_step", "plot_forecasts", "typical_series"]
 
 _BLUE, _GREY, _RED, _BLACK = "#1f5fa8", "#8a8a8a", "#c44536", "#222222"
 _HISTORY_HORIZONS = 4
@@ -88,6 +88,22 @@ def plot_error_by_step(backtest: Backtest, path: Path) -> None:
     ax.set_ylabel("mean absolute scaled error")
     ax.set_ylim(bottom=0)
     ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def plot_coverage_by_step(backtest: Backtest, path: Path) -> None:
+    """What each interval covers at each step of the horizon, beside what it should cover."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    ax = figure.subplots()
+    for nominal, covered in backtest.coverage_by_step.items():
+        (line,) = ax.plot(np.arange(1, len(covered) + 1), 100 * covered, label=f"{nominal} % interval", linewidth=1.6)
+        ax.axhline(float(nominal), color=line.get_color(), linewidth=0.9, linestyle=":")
+    ax.set_xlabel("steps ahead")
+    ax.set_ylabel("truth within the interval, % (dotted: nominal)")
+    ax.set_ylim(0, 100)
+    if backtest.coverage_by_step:
+        ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 

@@ -17,12 +17,14 @@ from recurra.data.series.read import attach_future_file
 from recurra.data.series.series_set import SeriesSet
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder, write_atomically
+from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
 from recurra.task import Evaluation, Predictions
 from recurra.task.results import Table
-from recurra.tasks.forecast.backtest import Backtest
+from recurra.tasks.forecast.backtest import Backtest, coverage
 from recurra.tasks.forecast.model import ForecastModel
 from recurra.tasks.forecast.pictures import (
     plot_backtest,
+    plot_coverage_by_step,
     plot_error_by_step,
     plot_forecasts,
     typical_series,
@@ -32,6 +34,10 @@ __all__ = ["Forecasts", "make_evaluation", "make_forecasts"]
 
 _SERIES_PLOTTED = 4
 _LARGE = 1e4
+_WEEKS_OF_A_YEAR = 52
+# A series covers far from what it should by this much, on no fewer steps.
+_FAR_OFF = 0.2
+_FEWEST_STEPS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +147,7 @@ def make_evaluation(backtest: Backtest, ids: Sequence[str] = ()) -> Evaluation:
     id_column = data.columns.id or "unique_id"
     return Evaluation(
         title=f"backtest: {len(backtest.truth):,} forecasts of {backtest.truth.shape[1]:,} steps, "
-        f"{len(backtest.by_series):,} series, season {backtest.season}",
+        f"{len(backtest.by_series):,} series, MASE over a season of {backtest.season}",
         methods=methods,
         main=next((name for name in ("MASE", "wQL") if name in methods["model"]), "MAE"),
         formats={"MAE": size, "RMSE": size, "sMAPE": ".4g", "MASE": ".4g", "wQL": ".4g"},
@@ -153,6 +159,10 @@ def make_evaluation(backtest: Backtest, ids: Sequence[str] = ()) -> Evaluation:
         notes=_notes(backtest),
         facts={
             "interval_coverage_by_nominal_percent": _finite(backtest.interval_coverage),
+            "coverage_by_step": {
+                nominal: [_json_number(value) for value in steps]
+                for nominal, steps in backtest.coverage_by_step.items()
+            },
             "season": backtest.season,
             "windows": len(backtest.truth),
             "folds_of_short_series": backtest.folds.short,
@@ -163,6 +173,7 @@ def make_evaluation(backtest: Backtest, ids: Sequence[str] = ()) -> Evaluation:
         pictures={
             "forecasts": partial(plot_backtest, backtest, ids or typical_series(backtest, _SERIES_PLOTTED)),
             "error_by_step": partial(plot_error_by_step, backtest),
+            "coverage_by_step": partial(plot_coverage_by_step, backtest),
         },
     )
 
@@ -198,7 +209,41 @@ def _notes(backtest: Backtest) -> list[str]:
         more = ", ..." if len(short) > 5 else ""
         folds = int(backtest.folds.numbers.max()) + 1
         notes.append(f"Too short for all {folds} folds, with those they have: {shown}{more}.")
-    return notes
+    return [*notes, *_weekly_mase(backtest), *_coverage_far_off(backtest)]
+
+
+def _weekly_mase(backtest: Backtest) -> list[str]:
+    """Weekly data are scored by the change over a week in some places (M4), and over a year in others."""
+    frequency = str(backtest.data.frequency)
+    other = {1: _WEEKS_OF_A_YEAR, _WEEKS_OF_A_YEAR: 1}.get(backtest.season) if frequency == "1w" else None
+    found = _finite(backtest.mase(other)) if other is not None else {}
+    if not found:
+        return []
+    return [f"MASE over a season of {other}: " + ", ".join(f"{name} {mase:.4g}" for name, mase in found.items()) + "."]
+
+
+def _coverage_far_off(backtest: Backtest) -> list[str]:
+    """Name the series whose widest interval covers far from what it should."""
+    pairs = interval_pairs(backtest.levels)
+    if not pairs:
+        return []
+    low, high = pairs[0]
+    wanted, percent = backtest.levels[high] - backtest.levels[low], nominal_percent(backtest.levels, pairs[0])
+    off = {}
+    for row in np.unique(backtest.folds.rows):
+        windows = backtest.folds.rows == row
+        truth, quantiles = backtest.truth[windows], backtest.quantiles[windows]
+        found = coverage(truth, quantiles[..., low], quantiles[..., high])
+        if np.isfinite(truth).sum() >= _FEWEST_STEPS and abs(found - wanted) > _FAR_OFF:
+            off[backtest.data.series[row].id] = found
+    if not off:
+        return []
+    worst = sorted(off, key=lambda name: off[name] - wanted)[:5]
+    shown = ", ".join(f"{name!r} ({100 * off[name]:.0f} %)" for name in worst) + (", ..." if len(off) > 5 else "")
+    return [
+        f"The {percent} % interval covers far more or less than {percent} % of {len(off):,} of "
+        f"{len(backtest.by_series):,} series: {shown}."
+    ]
 
 
 def _style(frame: pl.DataFrame) -> str:

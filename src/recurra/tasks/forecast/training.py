@@ -224,11 +224,15 @@ def _validation_windows(data: SeriesSet, options: "Forecaster") -> int:
 
 def _without_windows(data: SeriesSet, needed: int, kept: int, refused: bool) -> None:
     if not refused:
-        _log.warning("%s: no series is long enough for validation windows; training stops at max_steps", data.source)
+        _log.warning(
+            "%s: no series is long enough for validation windows; training stops at max_steps, and intervals are not "
+            "calibrated",
+            data.source,
+        )
         return
     raise DataError(
-        f"{data.source}: no series is long enough to keep {kept} steps for validation windows or conformal intervals; "
-        f"the longest has {data.lengths.max()} steps, {needed} are needed. Shorten the horizon, or leave conformal out."
+        f"{data.source}: no series is long enough to keep {kept} steps for validation windows; the longest has "
+        f"{data.lengths.max()} steps, {needed} are needed. Shorten the horizon."
     )
 
 
