@@ -195,7 +195,7 @@ def _grams(form: str, encoding: WordEncoding) -> list[str]:
 
 
 def _codes(words: np.ndarray, num_words: int) -> np.ndarray:
-    """The code of each word's pair with the one before it (T,); 0 where either is unknown or there is none."""
+    """The code of each word's pair with the one before it (T,); 0 if either is unknown or there is none."""
     before = np.concatenate([[0], words[:-1]]).astype(np.int64)
     return np.where((before > 0) & (words > 0), before * num_words + words, 0)
 
