@@ -128,7 +128,7 @@ def test_weekly_data_get_both_common_seasons_where_they_are_long_enough():
 
     def notes(length: int) -> list[str]:
         cut = data.until(130 - length)
-        return make_evaluation(run_backtest(cut, plan_folds(cut, 2, 1, 2, 8), _flat(5, 9), 2, 1, LEVELS)).notes
+        return list(make_evaluation(run_backtest(cut, plan_folds(cut, 2, 1, 2, 8), _flat(5, 9), 2, 1, LEVELS)).notes)
 
     assert notes(130)[0].startswith("MASE over a season of 52: model ")
     assert notes(40) == []
