@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recurra.data.files.csv_frame import csv_frame
+from recurra.data.files.csv_frame import csv_frame, csv_header
 from recurra.data.files.text_file import check_file, read_text
 from recurra.data.series.frame import series_from_frame
 from recurra.data.series.frequency import Frequency
@@ -50,7 +50,7 @@ def read_series(path: str | Path, columns: Columns | None = None, frequency: Fre
         _refuse_covariates(columns.past + columns.known + columns.static, path, "a wide file")
         return series_from_wide(text, frequency, str(path))
     frame = _with_numbers(csv_frame(text, str(path)), columns.static)
-    return series_from_frame(frame, columns, frequency, _lines(path))
+    return series_from_frame(frame, columns, frequency, _lines(path, text))
 
 
 def read_frame(path: str | Path) -> pl.DataFrame:
@@ -59,14 +59,12 @@ def read_frame(path: str | Path) -> pl.DataFrame:
     Raises:
         DataError: the file is missing, or is not such a table.
     """
-    if _kind(path, (*_TEXT, *_PARQUET)) in _PARQUET:
-        return _read_parquet(path)
-    return csv_frame(read_text(path), str(path))
+    return _table(path)[0]
 
 
 def attach_future_file(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     """Attach future rows from a file, see `attach_future`. Messages name its lines."""
-    return attach_future(series_set, read_frame(path), _lines(path))
+    return attach_future(series_set, *_table(path))
 
 
 def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
@@ -80,7 +78,7 @@ def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     """
     if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := read_text(path), series_set.columns.time):
         return _continued_by_wide(series_set, text, str(path))
-    return continued_by_frame(series_set, read_frame(path), _lines(path))
+    return continued_by_frame(series_set, *_table(path))
 
 
 def _refuse_covariates(named: tuple[str, ...], path: str | Path, kind: str) -> None:
@@ -117,8 +115,15 @@ def _kind(path: str | Path, allowed: tuple[str, ...] = (*_TEXT, *_TSF, *_PARQUET
     raise DataError(f"{path}: the file type is not supported, expected a name ending in {', '.join(allowed)}.")
 
 
-def _lines(path: str | Path) -> Source:
-    return Source(str(path)) if _kind(path) in _PARQUET else Source(str(path), "line", 2)
+def _table(path: str | Path) -> tuple[pl.DataFrame, Source]:
+    if _kind(path, (*_TEXT, *_PARQUET)) in _PARQUET:
+        return _read_parquet(path), Source(str(path))
+    text = read_text(path)
+    return csv_frame(text, str(path)), _lines(path, text)
+
+
+def _lines(path: str | Path, text: str) -> Source:
+    return Source(str(path), "line", 2, csv_header(text)[1])
 
 
 def _read_parquet(path: str | Path) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.frequency import Frequency
-from recurra.data.series.numeric import numeric_column
+from recurra.data.series.numeric import decimal_mark, numeric_column
 from recurra.data.series.series_set import Columns
 from recurra.data.series.stamps import parse_stamps, stamp_text
 from recurra.data.series.table import Table
@@ -96,7 +96,8 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
         raise DataError(f"{table.source.name}: all rows are empty.")
     ids, code = _series_codes(table, columns.id)
     stamps = parse_stamps(table, columns.time, frequency)
-    values = {name: numeric_column(table, name, _way_out(name, columns)) for name in numeric}
+    decimal = columns.decimal or decimal_mark(table, numeric)
+    values = {name: numeric_column(table, name, _way_out(name, columns), decimal) for name in numeric}
     order = np.lexsort((stamps, code))
     code, stamps = code[order], stamps[order]
     table = replace(table, frame=table.frame[order], index=table.index[order])

@@ -18,7 +18,7 @@ __all__ = ["Columns", "Series", "SeriesSet", "trimmed", "univariate"]
 
 @dataclass(frozen=True)
 class Columns:
-    """The column names of a long frame.
+    """How a long frame is read: the names of its columns, and the form of the numbers and dates in its text.
 
     Args:
         id: the column with the id of each row's series. None: the frame holds one series.
@@ -27,6 +27,8 @@ class Columns:
         past: covariates that are known up to the present only.
         known: covariates that are known for the future too.
         static: attributes that do not vary within a series.
+        decimal: the decimal mark of numbers in text, "." or ",". None: it is recognised.
+        date_format: the form of dates in text, as `datetime.strptime` takes it. None: it is recognised.
 
     Raises:
         ParameterError: a column has two roles.
@@ -38,6 +40,8 @@ class Columns:
     past: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
+    decimal: str | None = None
+    date_format: str | None = None
 
     def __post_init__(self) -> None:
         names = [name for name in self.all if name is not None]
@@ -53,7 +57,7 @@ class Columns:
 
     @property
     def all(self) -> tuple[str | None, ...]:
-        """All columns, in the order of the fields."""
+        """The names of all columns, in the order of the fields."""
         return (self.id, self.time, self.target, *self.past, *self.known, *self.static)
 
 

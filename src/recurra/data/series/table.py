@@ -20,11 +20,13 @@ class Source:
         name: the path of the file, or "frame".
         word: the word for a row: "row" in a frame, "line" in a file.
         first: the number of the first row: 0 in a frame, 2 in a file with a header line.
+        delimiter: between the cells of a line of a file.
     """
 
     name: str = "frame"
     word: str = "row"
     first: int = 0
+    delimiter: str = ","
 
 
 @dataclass(frozen=True)
