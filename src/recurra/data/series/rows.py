@@ -95,7 +95,7 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
     if table.frame.is_empty():
         raise DataError(f"{table.source.name}: all rows are empty.")
     ids, code = _series_codes(table, columns.id)
-    stamps = parse_stamps(table, columns.time, frequency)
+    stamps = parse_stamps(table, columns.time, frequency, columns.date_format)
     decimal = columns.decimal or decimal_mark(table, numeric)
     values = {name: numeric_column(table, name, _way_out(name, columns), decimal) for name in numeric}
     order = np.lexsort((stamps, code))
