@@ -67,7 +67,8 @@ def series_from_frame(
             )
         series.append(found)
     library = "pandas" if type(frame).__module__.partition(".")[0] == "pandas" else "polars"
-    return SeriesSet(tuple(series), frequency, columns, source.name, library)
+    integer_ids = columns.id is not None and table.frame.schema[columns.id].is_integer()
+    return SeriesSet(tuple(series), frequency, columns, source.name, library, integer_ids)
 
 
 def _frequency(rows: Rows, given: Frequency | None) -> Frequency:

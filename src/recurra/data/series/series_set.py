@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from recurra.data.series.frequency import Frequency, Stamp
 from recurra.errors import DataError, ParameterError
@@ -102,6 +103,7 @@ class SeriesSet:
         columns: the column names of the long frame that they come from, or would make.
         source: where they come from, for messages: a path, or "frame".
         library: of the frame they come from, "polars" or "pandas"; "polars" for a file.
+        integer_ids: whether the ids were integers in that frame; here they are text.
     """
 
     series: tuple[Series, ...]
@@ -109,6 +111,7 @@ class SeriesSet:
     columns: Columns
     source: str
     library: str = "polars"
+    integer_ids: bool = False
 
     def __len__(self) -> int:
         return len(self.series)
@@ -137,6 +140,11 @@ class SeriesSet:
     def ids(self) -> tuple[str, ...]:
         """The ids, in order."""
         return tuple(series.id for series in self.series)
+
+    def id_column(self, rows: np.ndarray) -> pl.Series:
+        """The ids of the series with these indices (N,) as they came: integers or text."""
+        ids = pl.Series(self.ids, dtype=pl.String).gather(rows)
+        return ids.cast(pl.Int64) if self.integer_ids else ids
 
     @property
     def lengths(self) -> np.ndarray:

@@ -61,7 +61,8 @@ class Table:
 def table_from_frame(frame: Any, time: str, source: Source) -> Table:
     """Convert a polars or pandas frame, or another eager frame that narwhals supports.
 
-    A pandas index with the time stamps (a DatetimeIndex, or one whose name is `time`) becomes the column `time`.
+    A pandas index with the time stamps (a DatetimeIndex or PeriodIndex, or one whose name is `time`) becomes the column
+    `time`. A period is its first moment.
 
     Raises:
         ParameterError: `frame` is not such a frame.
@@ -83,7 +84,7 @@ def table_from_frame(frame: Any, time: str, source: Source) -> Table:
 
 
 def _is_datetime(index: Any) -> bool:
-    return str(index.dtype).startswith("datetime64")
+    return str(index.dtype).startswith(("datetime64", "period"))
 
 
 def _polars_column(column: nw.Series[Any]) -> pl.Series:
@@ -93,4 +94,6 @@ def _polars_column(column: nw.Series[Any]) -> pl.Series:
         return pl.Series(values.astype("M8[us]") if values.dtype.kind == "M" else values)
     missing = column.is_null().to_list()
     values = [None if gone else value for gone, value in zip(missing, column.to_list(), strict=True)]
+    if str(column.to_native().dtype).startswith("period"):
+        values = [None if value is None else value.start_time.to_pydatetime() for value in values]
     return pl.Series(values, strict=False)
