@@ -172,7 +172,7 @@ ROLES = Columns(past=("p",), known=("k",), static=("s",))
             None,
             r"no column 'y'; there are 'ds', 'Y'\. Did you mean 'Y'\?.*--target-column",
         ),
-        (frame().rename({"ds": "date"}), None, r"no column 'ds'.*--time-column"),
+        (frame(), Columns(time="when"), r"no column 'when'.*--time-column"),
         (frame(), Columns(id="store"), r"no column 'store'.*--id-column"),
         (frame(p1=0), Columns(past=("p",)), r"no column 'p'; there are 'ds', 'y', 'p1'"),
         (

@@ -10,7 +10,7 @@ import polars as pl
 from recurra.data.series.table import Table
 from recurra.errors import DataError
 
-__all__ = ["MISSING", "decimal_mark", "numeric_column"]
+__all__ = ["MISSING", "decimal_mark", "is_numbers", "numeric_column"]
 
 _log = logging.getLogger("recurra.forecast")
 
@@ -61,6 +61,15 @@ def decimal_mark(table: Table, names: Iterable[str]) -> str:
         return "."
     _log.info("%s: numbers such as %s are read with %s", source, odd[0], _WORDS[marks[0]])
     return marks[0]
+
+
+def is_numbers(column: pl.Series) -> bool:
+    """Whether all values of a column are numbers, with a decimal point or comma, or missing."""
+    if column.dtype != pl.String:
+        return column.dtype.is_numeric() or column.dtype == pl.Null
+    text = column.str.strip_chars().drop_nulls()
+    text = text.filter(~text.str.to_lowercase().is_in(MISSING))
+    return any(bool(text.str.contains(form).all()) for form in _NUMBERS.values())
 
 
 def numeric_column(table: Table, name: str, way_out: str, decimal: str = ".") -> np.ndarray:

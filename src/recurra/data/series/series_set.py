@@ -30,6 +30,7 @@ class Columns:
         static: attributes that do not vary within a series.
         decimal: the decimal mark of numbers in text, "." or ",". None: it is recognised.
         date_format: the form of dates in text, as `datetime.strptime` takes it. None: it is recognised.
+        header: whether the first line of a text file has the names of the columns.
 
     Raises:
         ParameterError: a column has two roles.
@@ -43,6 +44,7 @@ class Columns:
     static: tuple[str, ...] = ()
     decimal: str | None = None
     date_format: str | None = None
+    header: bool = True
 
     def __post_init__(self) -> None:
         names = [name for name in self.all if name is not None]

@@ -60,6 +60,7 @@ class ForecastReading(Options):
     date_format: str | None = option(
         default=None, help="form of dates in text, such as %d.%m.%Y; ISO and what is not ambiguous by default"
     )
+    header: bool = option(default=True, help="whether the first line of a text file names its columns")
 
     @property
     def columns(self) -> "Columns":
@@ -75,6 +76,7 @@ class ForecastReading(Options):
             self.static,
             self.decimal,
             self.date_format,
+            self.header,
         )
 
 
@@ -220,6 +222,7 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
             frequency=str(data.frequency),
             decimal=reading.decimal,
             date_format=reading.date_format,
+            header=reading.header,
         )
 
     def describe(self, training: "SeriesSet", validation: "SeriesSet | None") -> str:
