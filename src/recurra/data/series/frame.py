@@ -28,9 +28,10 @@ def series_from_frame(
     known covariates in later rows become future rows.
 
     Args:
-        frame: a polars or pandas frame with all of `columns`. Time stamps are dates, times (those with a zone are
-            converted to UTC), ISO text or integers. They may be in a pandas DatetimeIndex. A frame without the column
-            "unique_id" holds one series, named "series". A table of dates by series is read too, see `long_table`.
+        frame: a polars or pandas frame with all of `columns`. Time stamps are dates, times (see
+            `parse_stamps` about zones), text or integers. They may be in a pandas DatetimeIndex. A frame without the
+            column "unique_id" holds one series, named "series". A table of dates by series is read too, see
+            `long_table`.
         columns: the column names. None: `Columns()`.
         frequency: the step of the grid. None: it is inferred. Integer stamps have no calendar; for them the frequency
             gives the seasons only, and if it is in months (1mo, 1q, 1y), integers such as 2024 are years.

@@ -3,6 +3,7 @@
 import logging
 import re
 import shlex
+from datetime import time
 
 import numpy as np
 import polars as pl
@@ -34,6 +35,9 @@ _SINCE_1970 = (
     (315_532_800_000, 4_102_444_799_999, "milliseconds", 1000),
 )
 _DAY_AND_MONTH = r"^(\d{1,2})([./-])(\d{1,2})[./-]\d{4}(?:[ T]\d{1,2}:\d{2}(:\d{2})?)?$"
+_OFFSET = r"[+-]\d{2}:?\d{2}$"
+_LOCAL_MIDNIGHT = r" 00:00(?::00(?:\.0+)?)?" + _OFFSET
+_DAY = 86_400_000_000
 _WAY_OUT = (
     "Write ISO stamps such as 2024-01-31, 2024-01-31 05:00 or 2024-01, or integers; give the form of the dates "
     "with --date-format, as in %d.%m.%y; or name another column with --time-column."
@@ -51,9 +55,10 @@ def stamp_text(stamp: np.datetime64 | np.integer | int) -> str:
 def parse_stamps(table: Table, name: str, frequency: Frequency | None, date_format: str | None = None) -> np.ndarray:
     """The time stamps of a column: (N,) datetime64[us], or int64 for positions.
 
-    Times with a zone are converted to UTC. Integers are positions, except dates such as 20240131 and 202401, and
-    seconds or milliseconds since 1970 from 1980 on. With a frequency in months 2024 is a date too; with the frequency
-    "step" all integers are positions. Dates such as 31.01.2024 are read if a day above 12 tells it from the month.
+    Times with a zone are converted to UTC, unless all are at local midnight: these are days of the local calendar,
+    which a change of the clock makes longer or shorter. Integers are positions, except dates such as 20240131 and
+    202401, and seconds or milliseconds since 1970 from 1980 on. With a frequency in months 2024 is a date too; with the
+    frequency "step" all integers are positions. Dates such as 31.01.2024 are read if a day above 12 tells it from the month.
 
     Raises:
         DataError: a stamp is missing, unreadable or ambiguous.
@@ -67,7 +72,10 @@ def parse_stamps(table: Table, name: str, frequency: Frequency | None, date_form
         row = int(column.is_null().arg_max() or 0)
         raise table.error(row, f"{name} (the stamp) is missing. Fill it in or remove the row.")
     if isinstance(column.dtype, pl.Datetime):
-        zoneless = column.dt.convert_time_zone("UTC") if column.dtype.time_zone else column
+        zoneless = column
+        if column.dtype.time_zone:
+            days = _may_be_days(frequency) and (column.dt.time() == time(0)).all()
+            zoneless = column if days else column.dt.convert_time_zone("UTC")
         return zoneless.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy()
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("us")).to_numpy()
@@ -80,7 +88,7 @@ def parse_stamps(table: Table, name: str, frequency: Frequency | None, date_form
         row = int((whole != column).arg_max() or 0) if whole is not None and column.dtype.is_float() else 0
         raise table.error(row, f"{name} is {column[row]!r}, expected a stamp. {_WAY_OUT}")
     form = _day_and_month(table, column)
-    return _from_text(table, name, column) if form is None else _from_form(table, name, column, form)
+    return _from_text(table, name, column, frequency) if form is None else _from_form(table, name, column, form)
 
 
 def _from_form(table: Table, name: str, column: pl.Series, form: str) -> np.ndarray:
@@ -134,9 +142,16 @@ def _from_integers(column: pl.Series, frequency: Frequency | None, source: str) 
     return column.to_numpy()
 
 
-def _from_text(table: Table, name: str, column: pl.Series) -> np.ndarray:
+def _may_be_days(frequency: Frequency | None) -> bool:
+    """Whether stamps of that frequency, if all are at midnight, may be days of the local calendar."""
+    return frequency is None or frequency.unit == "mo" or frequency.count % _DAY == 0
+
+
+def _from_text(table: Table, name: str, column: pl.Series, frequency: Frequency | None) -> np.ndarray:
     text = column.str.replace(r"^(\d{4})/(\d{1,2})", "${1}-${2}").str.replace(r"^(\d{4}-\d{1,2})/", "${1}-")
     text = text.str.replace(r"^([\d-]+)T", "${1} ").str.replace(r" ?(?:Z|UTC)$", "+00:00")
+    if _may_be_days(frequency) and text.str.contains(_LOCAL_MIDNIGHT).all():
+        text = text.str.replace(_OFFSET, "")
     for quarter, month in enumerate(("01", "04", "07", "10"), 1):
         text = text.str.replace(rf"^(\d{{4}})[- ]?[Qq]{quarter}$", f"${{1}}-{month}")
     # The parser (chrono) would read "1/2/24" as the year 1.

@@ -91,9 +91,18 @@ def _polars_column(column: nw.Series[Any]) -> pl.Series:
     # narwhals' own conversion needs pyarrow for string columns of pandas.
     if column.dtype.is_numeric() or isinstance(column.dtype, nw.Datetime):
         values = column.to_numpy()
+        if isinstance(column.dtype, nw.Datetime) and column.dtype.time_zone:
+            return _zoned(column, values, column.dtype.time_zone)
         return pl.Series(values.astype("M8[us]") if values.dtype.kind == "M" else values)
     missing = column.is_null().to_list()
     values = [None if gone else value for gone, value in zip(missing, column.to_list(), strict=True)]
     if str(column.to_native().dtype).startswith("period"):
         values = [None if value is None else value.start_time.to_pydatetime() for value in values]
     return pl.Series(values, strict=False)
+
+
+def _zoned(column: nw.Series[Any], utc: np.ndarray, zone: str) -> pl.Series:
+    try:
+        return pl.Series(utc.astype("M8[us]")).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    except pl.exceptions.ComputeError:  # an offset such as UTC+01:00, which is no zone of polars
+        return pl.Series([value.isoformat() if value == value else None for value in column.to_list()])
