@@ -58,7 +58,8 @@ def parse_stamps(table: Table, name: str, frequency: Frequency | None, date_form
     Times with a zone are converted to UTC, unless all are at local midnight: these are days of the local calendar,
     which a change of the clock makes longer or shorter. Integers are positions, except dates such as 20240131 and
     202401, and seconds or milliseconds since 1970 from 1980 on. With a frequency in months 2024 is a date too; with the
-    frequency "step" all integers are positions. Dates such as 31.01.2024 are read if a day above 12 tells it from the month.
+    frequency "step" all integers are positions. Dates such as 31.01.2024 are read if a day above 12 tells it from the
+    month.
 
     Raises:
         DataError: a stamp is missing, unreadable or ambiguous.
