@@ -72,7 +72,7 @@ def test_blank_lines_are_skipped_and_counted(tmp_path):
         ("unique_id,ds,y\n", r"data.csv: no rows, only columns"),
         ("unique_id,ds,y\n,,\n", r"data.csv: all rows are empty"),
         (LONG.replace(",2\n", ",two\n"), r"data.csv, line 3: y is 'two', expected a number"),
-        (LONG.replace(",", ";").replace(";2\n", ";2,5\n"), r"line 3: y is '2,5', .*decimal point"),
+        (LONG.replace(",", ";").replace(";2\n", ";2,5\n") + "b;2024-01-03;2.5", r"line 3: y is '2,5', .*decimal point"),
         (LONG.replace(",2\n", ",2,5\n"), r"data.csv, line 3: 4 cells, expected 3 .*decimal comma"),
         (LONG.replace("unique_id", "y"), r"data.csv, line 1: the column 'y' occurs twice"),
         (

@@ -10,6 +10,7 @@ import torch
 from made_series import days, long_frame, series_set, tiny, weekly_values
 from polars.testing import assert_frame_equal
 
+import recurra
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.tasks.forecast import Forecaster, ForecastReading
 from recurra.tasks.forecast.training import model_of
@@ -120,6 +121,16 @@ def test_pandas_in_pandas_out(fitted: Forecaster):
     np.testing.assert_array_equal(found["q0.1"].to_numpy(), expected["q0.1"].to_numpy())
     assert isinstance(fitted.predict(pandas), pd.DataFrame)
     assert isinstance(fitted.predict(polars), pl.DataFrame)
+
+
+def test_integer_ids_come_back_as_integers(tmp_path: Path):
+    frame = long_frame().with_columns(unique_id=pl.col("unique_id").replace_strict({"a": 7, "b": 9}))
+    forecaster = tiny(folds=1).fit(frame)
+    forecaster.save(tmp_path / "run")
+    found = recurra.load(tmp_path / "run").predict()
+    assert frame.join(found, on="unique_id").height
+    assert set(found["unique_id"]) == {7, 9}
+    assert {row[0] for row in forecaster.evaluate().tables["forecasts"].rows} == {7, 9}
 
 
 def test_columns_keep_their_names():

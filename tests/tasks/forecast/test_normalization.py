@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_series import series_set, untrained, weekly_values, windows_of
+from made_series import series_set, tiny, untrained, weekly_values, windows_of
 
 from recurra.cells import GRU
 from recurra.data.series.windows import Window, WindowShape
@@ -62,6 +62,26 @@ def test_forecasts_scale_with_the_data(model, factor):
     expected = model.quantiles(data, row, origin)
     found = model.quantiles(series_set(factor * y), row, origin)
     np.testing.assert_allclose(found / factor, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["direct", "recursive"])
+def test_zeros_are_forecast_as_zeros_and_trained_forecasts_scale_with_the_data(model):
+    late = np.r_[np.zeros(40), weekly_values(20)]
+    values = [weekly_values(60), np.zeros(60), late]
+    forecasts = [
+        tiny(model=model).fit(series_set(*(factor * y for y in values))).predictions().quantiles
+        for factor in (1.0, 2.0**-20, 2.0**20)
+    ]
+    for found, factor in zip(forecasts, (1.0, 2.0**-20, 2.0**20), strict=True):
+        assert (found[1] == 0).all()
+        np.testing.assert_allclose(found / factor, forecasts[0], rtol=1e-4)
+
+
+def test_small_changes_on_a_large_level_are_forecast_in_their_own_size():
+    y, rows, origins = weekly_values(60), np.array([0]), np.array([60])
+    data = series_set(y + 1e9)
+    found = untrained(data).quantiles(data, rows, origins) - 1e9
+    assert np.abs(found - y.mean()).max() < 50
 
 
 def test_a_shift_is_seen_only_in_the_size_of_the_level():

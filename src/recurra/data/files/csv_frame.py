@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,11 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_frame", "csv_header", "csv_rows"]
 
+_VALUES = re.compile(r"[\d.,:/+\- TZeE]*[;\t][\d.,:/+\- TZeE;\t]*")
+
 
 def csv_header(text: str) -> tuple[list[str], str]:
-    """The column names in the first line, and the delimiter: its most frequent one of comma, semicolon and tab."""
+    """The column names in the first line, and the delimiter: its most frequent one of comma, semicolon and tab.
+
+    In a first line of numbers and dates a comma beside semicolons or tabs is a decimal comma.
+    """
     line = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=line.count)
+    delimiter = max(";\t" if _VALUES.fullmatch(line) else ",;\t", key=line.count)
     return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))], delimiter
 
 
@@ -26,20 +32,28 @@ def csv_rows(text: str, delimiter: str) -> "_Reader":
     return csv.reader(io.StringIO(text), delimiter=delimiter)
 
 
-def csv_frame(text: str, source: str) -> pl.DataFrame:
+def csv_frame(text: str, source: str, names: list[str] | None = None) -> pl.DataFrame:
     """Read all columns as strings. Blank cells are null. Row i is line i + 2; blank lines count as rows.
+
+    Args:
+        text: the content of the file.
+        source: the name of the file in messages.
+        names: of the columns, if the file has no header. Row i is line i + 1 then. None: the first line has them.
 
     Raises:
         DataError: the header is missing or has a name twice, or a line has more cells than the header.
     """
     header, delimiter = csv_header(text)
+    header = header if names is None else names
     if not any(header):
         raise DataError(f"{source}, line 1: blank, expected the column names. Remove the lines above them.")
     twice = sorted({repr(name) for name in header if name and header.count(name) > 1})
     if twice:
         raise DataError(f"{source}, line 1: the column {', '.join(twice)} occurs twice. Rename one.")
     try:
-        frame = pl.read_csv(io.BytesIO(text.encode()), separator=delimiter, infer_schema=False)
+        frame = pl.read_csv(
+            io.BytesIO(text.encode()), separator=delimiter, infer_schema=False, has_header=names is None
+        )
     except pl.exceptions.PolarsError as error:
         raise DataError(_fault(text, delimiter, len(header), source, str(error))) from None
     # Spreadsheets write columns with blank names at the right. These keep the names that polars makes up.
@@ -53,7 +67,7 @@ def _fault(text: str, delimiter: str, columns: int, source: str, message: str) -
         if len(cells) > columns:
             hint = " A decimal comma? Write a decimal point." if delimiter == "," else ""
             return (
-                f"{source}, line {rows.line_num}: {len(cells)} cells, expected {columns} as in the header. "
+                f"{source}, line {rows.line_num}: {len(cells)} cells, expected {columns} as in the first line. "
                 f"Correct the line, or quote cells that contain {delimiter!r}.{hint}"
             )
         if any("\n" in cell for cell in cells):

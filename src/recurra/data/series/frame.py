@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recurra.data.series.columns_of_series import long_table
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.rows import Rows, found_columns, grid_positions, sorted_rows
 from recurra.data.series.series_set import Columns, Series, SeriesSet, trimmed
@@ -27,9 +28,10 @@ def series_from_frame(
     known covariates in later rows become future rows.
 
     Args:
-        frame: a polars or pandas frame with all of `columns`. Time stamps are dates, times (those with a zone are
-            converted to UTC), ISO text or integers. They may be in a pandas DatetimeIndex. A frame without the column
-            "unique_id" holds one series, named "series".
+        frame: a polars or pandas frame with all of `columns`. Time stamps are dates, times (see
+            `parse_stamps` about zones), text or integers. They may be in a pandas DatetimeIndex. A frame without the
+            column "unique_id" holds one series, named "series". A table of dates by series is read too, see
+            `long_table`.
         columns: the column names. None: `Columns()`.
         frequency: the step of the grid. None: it is inferred. Integer stamps have no calendar; for them the frequency
             gives the seasons only, and if it is in months (1mo, 1q, 1y), integers such as 2024 are years.
@@ -42,6 +44,7 @@ def series_from_frame(
     source = source if isinstance(source, Source) else Source(source)
     columns = Columns() if columns is None else columns
     table = table_from_frame(frame, columns.time, source)
+    table, columns = long_table(table, columns)
     columns = found_columns(table, columns, (columns.target, *columns.past, *columns.known, *columns.static))
     rows = sorted_rows(table, columns, (columns.target, *columns.past, *columns.known), frequency)
     inferred = frequency is None
@@ -67,7 +70,8 @@ def series_from_frame(
             )
         series.append(found)
     library = "pandas" if type(frame).__module__.partition(".")[0] == "pandas" else "polars"
-    return SeriesSet(tuple(series), frequency, columns, source.name, library)
+    integer_ids = columns.id is not None and table.frame.schema[columns.id].is_integer()
+    return SeriesSet(tuple(series), frequency, columns, source.name, library, integer_ids)
 
 
 def _frequency(rows: Rows, given: Frequency | None) -> Frequency:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.data.series.columns_of_series import long_table
 from recurra.data.series.rows import Rows, found_columns, grid_positions, sorted_rows
 from recurra.data.series.series_set import Series, SeriesSet, trimmed
 from recurra.data.series.stamps import stamp_text
@@ -95,7 +96,8 @@ def future_rows_missing(series_set: SeriesSet, horizon: int) -> list[tuple[str, 
 def _rows(series_set: SeriesSet, frame: Any, numeric: tuple[str, ...], source: str | Source) -> Rows:
     source = source if isinstance(source, Source) else Source(source)
     table = table_from_frame(frame, series_set.columns.time, source)
-    columns = found_columns(table, series_set.columns, numeric)
+    table, columns = long_table(table, series_set.columns)
+    columns = found_columns(table, columns, numeric)
     rows = sorted_rows(table, columns, numeric, series_set.frequency)
     if columns.id is None:
         # A frame without ids belongs to the only series of the set, whatever its id.

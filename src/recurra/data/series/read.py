@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recurra.data.files.csv_frame import csv_frame
+from recurra.data.files.csv_frame import csv_frame, csv_header
 from recurra.data.files.text_file import check_file, read_text
+from recurra.data.series.columns_of_series import headerless_names, is_date
 from recurra.data.series.frame import series_from_frame
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.future import attach_future, continued_by_frame
+from recurra.data.series.numeric import is_numbers
 from recurra.data.series.series_set import Columns, SeriesSet, trimmed
 from recurra.data.series.table import Source
 from recurra.data.series.tsf import series_from_tsf
@@ -46,11 +48,11 @@ def read_series(path: str | Path, columns: Columns | None = None, frequency: Fre
     if _kind(path) in _PARQUET:
         return series_from_frame(_read_parquet(path), columns, frequency, str(path))
     text = read_text(path)
-    if is_wide(text, columns.time):
+    if columns.header and is_wide(text, columns.time):
         _refuse_covariates(columns.past + columns.known + columns.static, path, "a wide file")
         return series_from_wide(text, frequency, str(path))
-    frame = _with_numbers(csv_frame(text, str(path)), columns.static)
-    return series_from_frame(frame, columns, frequency, _lines(path))
+    frame, source = _text_table(path, text, columns)
+    return series_from_frame(_with_numbers(frame, columns.static), columns, frequency, source)
 
 
 def read_frame(path: str | Path) -> pl.DataFrame:
@@ -59,14 +61,12 @@ def read_frame(path: str | Path) -> pl.DataFrame:
     Raises:
         DataError: the file is missing, or is not such a table.
     """
-    if _kind(path, (*_TEXT, *_PARQUET)) in _PARQUET:
-        return _read_parquet(path)
-    return csv_frame(read_text(path), str(path))
+    return _table(path, None)[0]
 
 
 def attach_future_file(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     """Attach future rows from a file, see `attach_future`. Messages name its lines."""
-    return attach_future(series_set, read_frame(path), _lines(path))
+    return attach_future(series_set, *_table(path, series_set.columns))
 
 
 def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
@@ -80,7 +80,7 @@ def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     """
     if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := read_text(path), series_set.columns.time):
         return _continued_by_wide(series_set, text, str(path))
-    return continued_by_frame(series_set, read_frame(path), _lines(path))
+    return continued_by_frame(series_set, *_table(path, series_set.columns))
 
 
 def _refuse_covariates(named: tuple[str, ...], path: str | Path, kind: str) -> None:
@@ -117,8 +117,34 @@ def _kind(path: str | Path, allowed: tuple[str, ...] = (*_TEXT, *_TSF, *_PARQUET
     raise DataError(f"{path}: the file type is not supported, expected a name ending in {', '.join(allowed)}.")
 
 
-def _lines(path: str | Path) -> Source:
-    return Source(str(path)) if _kind(path) in _PARQUET else Source(str(path), "line", 2)
+def _table(path: str | Path, columns: Columns | None) -> tuple[pl.DataFrame, Source]:
+    if _kind(path, (*_TEXT, *_PARQUET)) in _PARQUET:
+        return _read_parquet(path), Source(str(path))
+    return _text_table(path, read_text(path), columns)
+
+
+def _text_table(path: str | Path, text: str, columns: Columns | None) -> tuple[pl.DataFrame, Source]:
+    cells, delimiter = csv_header(text)
+    if columns is None or columns.header:
+        if columns is not None and _is_data(cells):
+            raise DataError(
+                f"{path}, line 1: {delimiter.join(cells[:3])!r} are values, expected the names of the columns. "
+                "If the file has no header, say so with --header false (header=False in ForecastReading)."
+            )
+        return csv_frame(text, str(path)), Source(str(path), "line", 2, delimiter)
+    frame = csv_frame(text, str(path), headerless_names(cells, columns))
+    if not is_date(cells[0]):
+        frame = frame.with_row_index(columns.time).with_columns(pl.col(columns.time).cast(pl.Int64))
+    return frame, Source(str(path), "line", 1, delimiter)
+
+
+def _is_data(cells: list[str]) -> bool:
+    """Whether the cells of a first line are values: numbers, but for counts such as 1, 2, 3, after a date or not."""
+    rest = cells[1:] if cells and is_date(cells[0]) else cells
+    if not rest or not all(cells) or not is_numbers(pl.Series(rest)):
+        return False
+    counts = all(cell.isdecimal() for cell in rest) and (np.diff([int(cell) for cell in rest]) == 1).all()
+    return len(rest) < len(cells) or not counts
 
 
 def _read_parquet(path: str | Path) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.frequency import Frequency
-from recurra.data.series.numeric import numeric_column
+from recurra.data.series.numeric import decimal_mark, numeric_column
 from recurra.data.series.series_set import Columns
 from recurra.data.series.stamps import parse_stamps, stamp_text
 from recurra.data.series.table import Table
@@ -16,6 +16,10 @@ from recurra.errors import DataError
 
 __all__ = ["Rows", "found_columns", "grid_positions", "sorted_rows"]
 
+# A frequency that leaves out more of the steps than this is not that of the data, if they are no fewer than this.
+_MOST_MISSING = 0.8
+_FEWEST_ROWS = 10
+_FREQUENT = 0.5
 # A series with more empty steps than this, and more steps per row than this, has a typo in a stamp.
 _MOST_EMPTY = 100_000
 _STEPS_PER_ROW = 50
@@ -95,8 +99,9 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
     if table.frame.is_empty():
         raise DataError(f"{table.source.name}: all rows are empty.")
     ids, code = _series_codes(table, columns.id)
-    stamps = parse_stamps(table, columns.time, frequency)
-    values = {name: numeric_column(table, name, _way_out(name, columns)) for name in numeric}
+    stamps = parse_stamps(table, columns.time, frequency, columns.date_format)
+    decimal = columns.decimal or decimal_mark(table, numeric)
+    values = {name: numeric_column(table, name, _way_out(name, columns), decimal) for name in numeric}
     order = np.lexsort((stamps, code))
     code, stamps = code[order], stamps[order]
     table = replace(table, frame=table.frame[order], index=table.index[order])
@@ -167,6 +172,8 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
             "resample or aggregate the data to regular steps, or give another frequency with --frequency.",
         )
     last = rows.begin[1:] - 1
+    if inferred:
+        _refuse_irregular(rows, frequency, positions)
     steps = np.where(np.diff(rows.begin) > 0, positions[last] - positions[rows.begin[:-1]] + 1, 0)
     sparse = steps > _STEPS_PER_ROW * np.diff(rows.begin)
     if steps[sparse].sum() > _MOST_EMPTY:
@@ -180,3 +187,19 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
             "nearly all missing. Correct the stamp, or give a coarser frequency with --frequency.",
         )
     return positions
+
+
+def _refuse_irregular(rows: Rows, frequency: Frequency, positions: np.ndarray) -> None:
+    """Refuse stamps of a calendar that is not a fixed step, such as the last business day of each month."""
+    gaps = np.diff(positions)[np.diff(rows.code) == 0]
+    if len(gaps) < _FEWEST_ROWS or frequency.unit == "step" or 1 - len(gaps) / gaps.sum() < _MOST_MISSING:
+        return
+    if (gaps == 1).mean() >= _FREQUENT:
+        return  # a grid with long pauses
+    middle = int(np.median(gaps))
+    raise DataError(
+        f"{rows.table.source.name}: the stamps do not follow a fixed step: at the finest one, {frequency}, "
+        f"{100 * (1 - len(gaps) / gaps.sum()):.0f} % of the steps would be missing (a gap is {middle} steps in the "
+        "middle). Give each period one regular stamp, such as the first of its month, or use integers that count the "
+        f"periods; or accept the missing steps with --frequency {frequency}."
+    )

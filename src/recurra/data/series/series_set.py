@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from recurra.data.series.frequency import Frequency, Stamp
 from recurra.errors import DataError, ParameterError
@@ -18,7 +19,7 @@ __all__ = ["Columns", "Series", "SeriesSet", "trimmed", "univariate"]
 
 @dataclass(frozen=True)
 class Columns:
-    """The column names of a long frame.
+    """How a long frame is read: the names of its columns, and the form of the numbers and dates in its text.
 
     Args:
         id: the column with the id of each row's series. None: the frame holds one series.
@@ -27,6 +28,9 @@ class Columns:
         past: covariates that are known up to the present only.
         known: covariates that are known for the future too.
         static: attributes that do not vary within a series.
+        decimal: the decimal mark of numbers in text, "." or ",". None: it is recognised.
+        date_format: the form of dates in text, as `datetime.strptime` takes it. None: it is recognised.
+        header: whether the first line of a text file has the names of the columns.
 
     Raises:
         ParameterError: a column has two roles.
@@ -38,6 +42,9 @@ class Columns:
     past: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
+    decimal: str | None = None
+    date_format: str | None = None
+    header: bool = True
 
     def __post_init__(self) -> None:
         names = [name for name in self.all if name is not None]
@@ -53,7 +60,7 @@ class Columns:
 
     @property
     def all(self) -> tuple[str | None, ...]:
-        """All columns, in the order of the fields."""
+        """The names of all columns, in the order of the fields."""
         return (self.id, self.time, self.target, *self.past, *self.known, *self.static)
 
 
@@ -98,6 +105,7 @@ class SeriesSet:
         columns: the column names of the long frame that they come from, or would make.
         source: where they come from, for messages: a path, or "frame".
         library: of the frame they come from, "polars" or "pandas"; "polars" for a file.
+        integer_ids: whether the ids were integers in that frame; here they are text.
     """
 
     series: tuple[Series, ...]
@@ -105,6 +113,7 @@ class SeriesSet:
     columns: Columns
     source: str
     library: str = "polars"
+    integer_ids: bool = False
 
     def __len__(self) -> int:
         return len(self.series)
@@ -133,6 +142,11 @@ class SeriesSet:
     def ids(self) -> tuple[str, ...]:
         """The ids, in order."""
         return tuple(series.id for series in self.series)
+
+    def id_column(self, rows: np.ndarray) -> pl.Series:
+        """The ids of the series with these indices (N,) as they came: integers or text."""
+        ids = pl.Series(self.ids, dtype=pl.String).gather(rows)
+        return ids.cast(pl.Int64) if self.integer_ids else ids
 
     @property
     def lengths(self) -> np.ndarray:

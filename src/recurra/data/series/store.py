@@ -30,6 +30,7 @@ def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndar
         "dates": all(isinstance(series.start, np.datetime64) for series in data),
         "source": data.source,
         "library": data.library,
+        "integer_ids": data.integer_ids,
     }
     return values, arrays
 
@@ -55,4 +56,4 @@ def series_from_arrays(values: Mapping[str, Any], arrays: Mapping[str, np.ndarra
         for name, start, y, past, known, static in parts
     )
     frequency, columns = Frequency.parse(values["frequency"]), Columns.from_json(values["columns"])
-    return SeriesSet(series, frequency, columns, values["source"], values["library"])
+    return SeriesSet(series, frequency, columns, values["source"], values["library"], values["integer_ids"])

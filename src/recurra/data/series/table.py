@@ -20,11 +20,13 @@ class Source:
         name: the path of the file, or "frame".
         word: the word for a row: "row" in a frame, "line" in a file.
         first: the number of the first row: 0 in a frame, 2 in a file with a header line.
+        delimiter: between the cells of a line of a file.
     """
 
     name: str = "frame"
     word: str = "row"
     first: int = 0
+    delimiter: str = ","
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Table:
 def table_from_frame(frame: Any, time: str, source: Source) -> Table:
     """Convert a polars or pandas frame, or another eager frame that narwhals supports.
 
-    A pandas index with the time stamps (a DatetimeIndex, or one whose name is `time`) becomes the column `time`.
+    A pandas index with the time stamps (a DatetimeIndex or PeriodIndex, or one whose name is `time`) becomes the column
+    `time`. A period is its first moment.
 
     Raises:
         ParameterError: `frame` is not such a frame.
@@ -81,14 +84,25 @@ def table_from_frame(frame: Any, time: str, source: Source) -> Table:
 
 
 def _is_datetime(index: Any) -> bool:
-    return str(index.dtype).startswith("datetime64")
+    return str(index.dtype).startswith(("datetime64", "period"))
 
 
 def _polars_column(column: nw.Series[Any]) -> pl.Series:
     # narwhals' own conversion needs pyarrow for string columns of pandas.
     if column.dtype.is_numeric() or isinstance(column.dtype, nw.Datetime):
         values = column.to_numpy()
+        if isinstance(column.dtype, nw.Datetime) and column.dtype.time_zone:
+            return _zoned(column, values, column.dtype.time_zone)
         return pl.Series(values.astype("M8[us]") if values.dtype.kind == "M" else values)
     missing = column.is_null().to_list()
     values = [None if gone else value for gone, value in zip(missing, column.to_list(), strict=True)]
+    if str(column.to_native().dtype).startswith("period"):
+        values = [None if value is None else value.start_time.to_pydatetime() for value in values]
     return pl.Series(values, strict=False)
+
+
+def _zoned(column: nw.Series[Any], utc: np.ndarray, zone: str) -> pl.Series:
+    try:
+        return pl.Series(utc.astype("M8[us]")).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    except pl.exceptions.ComputeError:  # an offset such as UTC+01:00, which is no zone of polars
+        return pl.Series([value.isoformat() if value == value else None for value in column.to_list()])

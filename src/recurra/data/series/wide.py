@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from recurra.data.files.csv_frame import csv_header, csv_rows
+from recurra.data.series.columns_of_series import is_date
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.numeric import MISSING
 from recurra.data.series.series_set import Columns, SeriesSet, univariate
@@ -18,10 +19,17 @@ _UNNAMED = re.compile(r"[Vv]?\d*")
 def is_wide(text: str, time: str) -> bool:
     """Whether a table is wide: its header names at most the first column (V1, V2, V3; id, 1, 2; id and blanks).
 
-    A table with the column `time` is long.
+    A table with the column `time` is long, and so is one whose first column holds dates.
     """
-    header, _ = csv_header(text)
-    return len(header) > 1 and time not in header and all(_UNNAMED.fullmatch(name) for name in header[1:])
+    header, delimiter = csv_header(text)
+    first = text.split("\n", 2)[1:2]
+    if len(header) < 2 or is_date(header[0]) or (first and is_date(first[0].split(delimiter)[0].strip('"'))):
+        return False
+    if all(name.isdecimal() for name in header) and [int(name) - int(header[0]) for name in header] != [
+        *range(len(header))
+    ]:
+        return False
+    return time not in header and all(_UNNAMED.fullmatch(name) for name in header[1:])
 
 
 def series_from_wide(text: str, frequency: Frequency | None, source: str) -> SeriesSet:

@@ -67,15 +67,17 @@ def interval_scores(
     Args:
         truth: (N, T), NaN if missing.
         quantiles: (N, T, Q).
-        scales: (N,), positive: the units of each window.
+        scales: (N,): the units of each window; 0 if it has none.
         levels: (Q,).
 
     Returns:
-        (P, N, T) for the P of `interval_pairs(levels)`, in units of the window's scale; NaN if the truth is missing.
+        (P, N, T) for the P of `interval_pairs(levels)`, in units of the window's scale; NaN if the truth is
+        missing or the window has no unit.
     """
     pairs = interval_pairs(levels)
     scores = [np.maximum(quantiles[..., low] - truth, truth - quantiles[..., high]) for low, high in pairs]
-    return np.stack(scores) / scales[:, None] if pairs else np.empty((0, *truth.shape))
+    units = np.where(scales > 0, scales, np.nan)[:, None]
+    return np.stack(scores) / units if pairs else np.empty((0, *truth.shape))
 
 
 def find_margins(calibration: Calibration, recent: np.ndarray, levels: tuple[float, ...]) -> list[float]:

@@ -9,7 +9,7 @@ from recurra.cells import Cell
 from recurra.data.series.windows import Window, WindowShape, empty_window
 from recurra.models.forecasting.direct import DirectNetwork
 from recurra.models.forecasting.heads import Head, sample_quantiles
-from recurra.models.forecasting.normalization import Normalization
+from recurra.models.forecasting.normalization import Normalization, normalize
 from recurra.models.forecasting.recursive import RecursiveNetwork
 
 __all__ = ["forecast_quantiles", "make_network", "mean_loss"]
@@ -58,11 +58,15 @@ def mean_loss(head: Head, output: tuple[Tensor, Normalization], target: Tensor) 
 def forecast_quantiles(
     network: nn.Module, head: Head, window: Window, levels: tuple[float, ...], sample_paths: int, seed: int
 ) -> Tensor:
-    """Quantiles (B, T, Q) in the data's units; those of samples are the same for the same seed and batch."""
+    """Quantiles (B, T, Q) in the data's units; those of samples are the same for the same seed and batch.
+
+    The forecast of a window of zeros, or of one without any value, is zero: it has no unit to forecast in.
+    """
+    blank = (normalize(window.history, 1).level == 0).unsqueeze(2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(network, RecursiveNetwork):
             paths = network.sample_paths(window, head, sample_paths)
-            return sample_quantiles(paths.movedim(1, -1), levels)
+            return sample_quantiles(paths.movedim(1, -1), levels).masked_fill(blank, 0.0)
         (raw, units), _ = network(window)
-        return head.quantiles(raw, levels, units, sample_paths)
+        return head.quantiles(raw, levels, units, sample_paths).masked_fill(blank, 0.0)

@@ -40,7 +40,10 @@ def _check_frequency(name: str, value: str) -> None:
 
 
 class ForecastReading(Options):
-    """The columns of a long table, and the frequency of its time stamps. Wide and .tsf files have no named columns."""
+    """The columns of a long table, the form of its numbers and dates, and the frequency of its time stamps.
+
+    Wide tables with a row a series and .tsf files have no named columns.
+    """
 
     id_column: str | None = option(default="unique_id", help="which series a row belongs to")
     time_column: str = option(default="ds", help="date, time or step")
@@ -51,13 +54,30 @@ class ForecastReading(Options):
     frequency: str | None = option(
         default=None, check=_check_frequency, help="such as 15m, 1h, 1d, 1w or 1mo; inferred by default"
     )
+    decimal: Literal[".", ","] | None = option(
+        default=None, help="decimal mark of numbers in text; recognised by default"
+    )
+    date_format: str | None = option(
+        default=None, help="form of dates in text, such as %d.%m.%Y; ISO and what is not ambiguous by default"
+    )
+    header: bool = option(default=True, help="whether the first line of a text file names its columns")
 
     @property
     def columns(self) -> "Columns":
-        """The names of the columns. Raises ParameterError if a column has two roles."""
+        """The columns and the form of their text. Raises ParameterError if a column has two roles."""
         from recurra.data.series.series_set import Columns
 
-        return Columns(self.id_column, self.time_column, self.target_column, self.past, self.known, self.static)
+        return Columns(
+            self.id_column,
+            self.time_column,
+            self.target_column,
+            self.past,
+            self.known,
+            self.static,
+            self.decimal,
+            self.date_format,
+            self.header,
+        )
 
 
 @task("forecast")
@@ -200,6 +220,9 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
             known=columns.known,
             static=columns.static,
             frequency=str(data.frequency),
+            decimal=reading.decimal,
+            date_format=reading.date_format,
+            header=reading.header,
         )
 
     def describe(self, training: "SeriesSet", validation: "SeriesSet | None") -> str:

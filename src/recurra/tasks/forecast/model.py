@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from recurra.data.series.read import continuation
 from recurra.data.series.series_set import SeriesSet
@@ -176,7 +177,8 @@ class ForecastModel:
                 )
 
     def _scale(self, window: Window) -> np.ndarray:
-        return normalize(window.history, self.shape.seasons[0]).scale.squeeze(1).numpy()
+        units = normalize(window.history, self.shape.seasons[0])
+        return torch.where(units.level > 0, units.scale, 0.0).squeeze(1).numpy()
 
     def _batches(self, count: int) -> Iterator[slice]:
         sampled = output_of(self.options["model"], self.options["output"]) != "quantiles"

@@ -59,7 +59,8 @@ class Forecasts(Predictions[Any]):
         """Id, stamp, `forecast` (the median) and a column a quantile, such as `q0.1`."""
         data, horizon = self.series, self.quantiles.shape[1]
         stamps = np.concatenate([data.stamps(series, horizon)[-horizon:] for series in data])
-        names = {data.columns.id or "unique_id": np.repeat(data.ids, horizon).tolist(), data.columns.time: stamps}
+        ids = data.id_column(np.repeat(np.arange(len(data)), horizon))
+        names = {data.columns.id or "unique_id": ids, data.columns.time: stamps}
         return pl.DataFrame({**names, **_values(self.quantiles, self.levels)})
 
     @property
@@ -185,7 +186,7 @@ def _forecast_table(backtest: Backtest) -> Table:
     windows = list(zip(folds.rows, folds.origins, strict=True))
     frame = pl.DataFrame(
         {
-            data.columns.id or "unique_id": np.repeat([data.series[row].id for row, _ in windows], horizon).tolist(),
+            data.columns.id or "unique_id": data.id_column(np.repeat(folds.rows, horizon)),
             "cutoff": np.repeat(np.stack([stamps[row][origin - 1] for row, origin in windows]), horizon),
             data.columns.time: np.concatenate([stamps[row][origin : origin + horizon] for row, origin in windows]),
             data.columns.target: pl.Series(backtest.truth.ravel()).fill_nan(None),

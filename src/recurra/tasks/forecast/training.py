@@ -14,7 +14,7 @@ from recurra.data.series.windows import Window, Windows, WindowSampler, WindowSh
 from recurra.errors import DataError, ParameterError
 from recurra.models.forecasting.conformal import Calibration
 from recurra.models.forecasting.network import mean_loss
-from recurra.models.forecasting.normalization import Normalization
+from recurra.models.forecasting.normalization import Normalization, normalize
 from recurra.task.objective import Objective
 from recurra.tasks.forecast.backtest import Backtest, plan_folds, run_backtest
 from recurra.tasks.forecast.learned import ForecastLearned
@@ -130,11 +130,15 @@ def make_objective(
         raise ParameterError("batch_size", f"at least the number of processes, {partition.count}", options.batch_size)
     sampler = WindowSampler(windows, validation.ends, options.batch_size, options.seed, partition)
     rows, origins = partition.of(validation.rows), partition.of(validation.origins)
+    counts = output_of(options.model, options.output) == "negative_binomial"
 
     def batch(window: Window) -> Batch:
         # The recursive network also learns from each step of the context.
         steps = [window.target] if options.model == "direct" else [window.history[:, -context:], window.target]
         target = torch.cat(steps, dim=1)
+        if not counts:
+            # A window of zeros has no unit to measure errors in.
+            target = target.masked_fill(normalize(window.history, 1).level == 0, torch.nan)
         observed = float((~target.isnan()).sum())
         return Batch(window.to(device), target.to(device), observed)
 

@@ -1,0 +1,73 @@
+"""Tables of dates by series: a column of dates, and a column of numbers for each series."""
+
+import logging
+import re
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from recurra.data.series.numeric import is_numbers
+from recurra.data.series.series_set import Columns
+from recurra.data.series.table import Table
+
+__all__ = ["headerless_names", "is_date", "long_table"]
+
+_log = logging.getLogger("recurra.forecast")
+_DATE = r"^\s*(?:\d{4}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})"
+
+
+def is_date(text: str) -> bool:
+    """Whether a cell begins as a date with separators does."""
+    return re.match(_DATE, text) is not None
+
+
+def long_table(table: Table, columns: Columns) -> tuple[Table, Columns]:
+    """A table of dates by series in long form, with its columns; any other table as it is.
+
+    In such a table the default names of id and target are missing, and besides the dates all columns are numbers. Its
+    dates are in the column `columns.time`, or in the first one if that has its default name. A log message says what
+    was recognised. A single column of numbers is the target.
+    """
+    there, source = table.frame.columns, table.source.name
+    has_time = columns.time in there
+    if not has_time and (columns.time != Columns.time or not there or not _holds_dates(table.frame[there[0]])):
+        return table, columns
+    time = columns.time if has_time else there[0]
+    found = columns if has_time else replace(columns, time=time)
+    if columns.target in there:
+        if not has_time:
+            _log.info("%s: the dates are in the column %r", source, time)
+        return table, found
+    others = [name for name in there if name != time]
+    if columns.target.lower() in (name.lower() for name in others):
+        return table, columns
+    plain = columns.target == Columns.target and columns.id in (Columns.id, None) and Columns.id not in there
+    if not plain or columns.past or columns.known or columns.static or not others:
+        return table, columns
+    if not all(is_numbers(table.frame[name]) for name in others):
+        return table, columns
+    if len(others) == 1:
+        _log.info("%s: the dates are in the column %r, and the target is %r", source, time, others[0])
+        return table, replace(found, target=others[0])
+    _log.info("%s: a table of dates by %d series; --target-column gives one of them", source, len(others))
+    table = table.without_blank_rows(there)
+    frame = table.frame
+    if any(frame.schema[name] == pl.String for name in others):
+        frame = frame.with_columns(pl.col(others).cast(pl.String))
+    long = frame.unpivot(others, index=time, variable_name=Columns.id, value_name=columns.target)
+    return Table(long, np.tile(table.index, len(others)), table.source), replace(found, id=Columns.id)
+
+
+def headerless_names(cells: list[str], columns: Columns) -> list[str]:
+    """Names for the columns of a file without a header, from its first row: the dates' if there are, then 1, 2, 3."""
+    dates = [columns.time] if is_date(cells[0]) else []
+    count = len(cells) - len(dates)
+    return dates + ([columns.target] if count == 1 else [str(number) for number in range(1, count + 1)])
+
+
+def _holds_dates(column: pl.Series) -> bool:
+    if column.dtype != pl.String:
+        return column.dtype.is_temporal()
+    text = column.str.strip_chars().replace("", None).drop_nulls()
+    return len(text) > 0 and bool(text.str.contains(_DATE).all())

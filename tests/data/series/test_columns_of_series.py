@@ -1,0 +1,87 @@
+"""Tables of dates by series, and files without a header."""
+
+import logging
+
+import polars as pl
+import pytest
+
+from recurra.data.series.frame import series_from_frame
+from recurra.data.series.future import continued_by_frame
+from recurra.data.series.read import continuation, read_series
+from recurra.data.series.series_set import Columns
+from recurra.errors import DataError
+
+WIDE = "date,north,south\n2024-01-01,1.5,2\n2024-01-02,3,4\n2024-01-03,,5\n"
+MATRIX = "1.5,2.5\n3.5,4.5\n5.5,6.5\n"
+
+
+def written(tmp_path, text: str, name: str = "data.csv"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_a_table_of_dates_by_series_is_several_series_and_said(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        data = read_series(written(tmp_path, WIDE))
+    assert data.ids == ("north", "south")
+    assert [series.y.tolist() for series in data] == [[1.5, 3], [2, 4, 5]]
+    assert data.columns == Columns(time="date")
+    assert any("a table of dates by 2 series; --target-column" in message for message in caplog.messages)
+
+
+def test_one_column_of_such_a_table_is_named_as_the_target(tmp_path):
+    data = read_series(written(tmp_path, WIDE), Columns(target="south"))
+    assert data.series[0].y.tolist() == [2, 4, 5]
+    assert data.columns.time == "date"
+
+
+def test_a_single_column_of_numbers_is_the_target(tmp_path):
+    data = read_series(written(tmp_path, "date;sales\n2024-01-01;1,5\n2024-01-02;2\n"))
+    assert data.columns == Columns(id=None, time="date", target="sales")
+    assert data.series[0].y.tolist() == [1.5, 2]
+
+
+def test_a_fault_is_at_its_line(tmp_path):
+    with pytest.raises(DataError, match=r"line 4: date .* missing"):
+        read_series(
+            written(tmp_path, "date,a,b\n2024-01-01,1,2\n2024-01-02,3,4\n,5,6\n").rename(tmp_path / "x.csv"),
+            Columns(time="date"),
+        )
+
+
+def test_a_table_with_text_is_not_one_of_dates_by_series(tmp_path):
+    with pytest.raises(DataError, match=r"no column 'ds'; there are 'date', 'a', 'b'"):
+        read_series(written(tmp_path, "date,a,b\n2024-01-01,1,high\n2024-01-02,2,low\n"))
+
+
+def test_later_rows_continue_every_series(tmp_path):
+    frame = pl.DataFrame({"ds": ["2024-01-01", "2024-01-02"], "a": [1, 2], "b": [3.5, 4]})
+    data = series_from_frame(frame)
+    longer = continued_by_frame(data, pl.DataFrame({"ds": ["2024-01-03"], "a": [5], "b": [6]}))
+    assert [series.y.tolist() for series in longer] == [[1, 2, 5], [3.5, 4, 6]]
+
+
+@pytest.mark.parametrize("text", [MATRIX, "5,3,8\n1,2,3\n", "2024-01-01,5\n2024-01-02,6\n", "1,5;2,5\n3,5;4,5\n"])
+def test_a_file_without_a_header_is_refused_with_the_way_out(tmp_path, text):
+    with pytest.raises(DataError, match=r"line 1: .* are values, .*--header false"):
+        read_series(written(tmp_path, text))
+
+
+def test_a_matrix_is_read_if_it_is_said_to_have_no_header(tmp_path):
+    data = read_series(written(tmp_path, MATRIX, "data.txt"), Columns(header=False))
+    assert data.ids == ("1", "2")
+    assert [series.y.tolist() for series in data] == [[1.5, 3.5, 5.5], [2.5, 4.5, 6.5]]
+    one = read_series(tmp_path / "data.txt", Columns(header=False, target="2"))
+    assert one.series[0].y.tolist() == [2.5, 4.5, 6.5]
+
+
+def test_dates_and_values_without_a_header(tmp_path):
+    columns = Columns(header=False)
+    data = read_series(written(tmp_path, "2024-01-01,5\n2024-01-02,6\n"), columns)
+    assert data.series[0].y.tolist() == [5, 6]
+    assert str(data.frequency) == "1d"
+    longer = continuation(data, written(tmp_path, "2024-01-03,7\n", "later.csv"))
+    assert longer.series[0].y.tolist() == [5, 6, 7]
+    with pytest.raises(DataError, match=r"line 2: y is 'x'"):
+        read_series(written(tmp_path, "2024-01-01,5\n2024-01-02,x\n"), columns)
