@@ -39,8 +39,8 @@ def cases_from_arff(text: str, source: str, label_column: str = "label", needs_l
 
     In a file of one channel, each numeric attribute is a step. In a file of several channels, one relational attribute
     holds them all, in quotes: one channel per line, the two characters `\\n` between lines, commas between values.
-    A sparse row `{INDEX VALUE, ...}` leaves out values that are 0, and the first class. Steps at the end of a row that are missing (`?`) in all channels are padding and are cut off, unless all steps are
-    missing.
+    Steps at the end of a row that are missing (`?`) in all channels are padding and are cut off, unless all steps are
+    missing. A sparse row, `{INDEX VALUE, ...}` with indices from 0, leaves out zeros and the first of the classes.
 
     Args:
         text: the content of the file.
@@ -64,7 +64,9 @@ def cases_from_arff(text: str, source: str, label_column: str = "label", needs_l
             row = _row(header, line, place)
             if label is not None:
                 fields.append(_class(header.attributes[label], row.pop(label), place))
-            cases.series.append(_channels(row[0], place) if relational else without_padding(numbers(row, place)[:, None]))
+            cases.series.append(
+                _channels(row[0], place) if relational else without_padding(numbers(row, place)[:, None])
+            )
             cases.places.append(place)
         elif line.lower() == "@data":
             begun = True

@@ -21,8 +21,8 @@ def cases_from_ucr(text: str, source: str, label_column: str = "label") -> Serie
     """Read a line a series of one channel, the label first. Tabs, commas, semicolons or spaces separate fields.
 
     `?` and `NaN` are missing values, and those at the end of a line are padding, which is cut off. The label `?` is
-    missing. Labels that are whole numbers are read alike in every form (1, 1.0, 1.0000000e+00). A first line that begins
-    with the name of the label column is a header and is skipped.
+    missing. Labels that are whole numbers are read alike in every form (1, 1.0, 1.0000000e+00). A first line that
+    begins with the name of the label column is a header and is skipped.
 
     Args:
         text: the content of the file.
