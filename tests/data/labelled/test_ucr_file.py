@@ -39,8 +39,8 @@ def test_the_label_comes_first_and_padding_is_cut(
         found = as_items(write(tmp_path / name, text))
     assert isinstance(found, LabelledSeries)
     assert found.labels == (("1",), ("-1",))
-    np.testing.assert_array_equal(found.series[0], np.float32([[0.5], [-1e-3]]))
-    np.testing.assert_array_equal(found.series[1], np.float32([[2], [np.nan], [3]]))
+    np.testing.assert_array_equal(found.series[0], np.array([[0.5], [-1e-3]], np.float32))
+    np.testing.assert_array_equal(found.series[1], np.array([[2], [np.nan], [3]], np.float32))
     assert "read as in the UCR archive, a line a series, its label first" in caplog.text
 
 

@@ -218,6 +218,7 @@ def test_a_very_long_sentence_and_none(tagger: Tagger, tmp_path: Path) -> None:
     (found,) = tagger.predict([["Ann", "sees"] * 3000])
     assert len(found.tags) == 6000
     assert tagger.predict([]) == []
+    assert list(tagger.predictions([]).text()) == ["0 words of 0 sentences\n"]
     empty = [sentence.words for sentence in tagger.predict(["Ann", "Bob sees"])]
     assert empty == [("Ann",), ("Bob", "sees")]
     with pytest.raises(DataError, match="sentence 2: expected one or more words, got ''"):
@@ -368,3 +369,10 @@ def test_refusals(tagger: Tagger, tmp_path: Path) -> None:
     (tmp_path / "run" / "run.json").write_text(json.dumps(values))
     with pytest.raises(RunError, match="a run of task 'forecast', expected 'tag'"):
         Tagger.load(tmp_path / "run")
+
+
+def test_a_run_trained_on_lists_asks_for_them_when_resumed(tmp_path: Path) -> None:
+    options = {**SMALL, "max_steps": 2}
+    Tagger(**options).fit(sentences(5), folder=tmp_path / "run", progress=False)
+    with pytest.raises(ParameterError, match="data: expected the examples that the run was trained on"):
+        Tagger(**options).fit(folder=tmp_path / "run", resume=True)
