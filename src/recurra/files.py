@@ -38,7 +38,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically, in UTF-8. Raises RunError, see `write_atomically`."""
-    write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def prepare_folder(path: Path) -> None:

@@ -450,6 +450,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     def _files_of(self, kept: "Fitted[Any, Any] | None", validation: Any, reading: Any) -> tuple[Any, Any, Any]:
         if kept is None:
             raise ParameterError("data", "the path of a file, or examples", None)
+        if str(kept.data["files"]).startswith("the data"):
+            raise ParameterError("data", "the examples that the run was trained on, which it does not keep", None)
         return kept.data["files"], validation or kept.data["validation"], reading or kept.reading
 
     def _examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:

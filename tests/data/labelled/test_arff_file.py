@@ -92,7 +92,13 @@ def test_a_missing_class(tmp_path: Path):
         (ONE.replace("2.5", "x"), "line 9: value 2 is 'x', expected a number"),
         (ONE.replace("2.5", "inf"), "line 9: step 2 of channel '1' is inf"),
         (ONE.replace("?,up", "?,Up"), "line 9: target is 'Up', expected .* 'side', down"),
-        (ONE.replace("1,2.5,?,up", "{0 1, 3 up}"), "line 9: sparse rows are not read"),
+        (ONE.replace("1,2.5,?,up", "{0 1, 3 up"), "line 9: a sparse row without } at its end"),
+        (ONE.replace("1,2.5,?,up", "{0 1, up}"), "line 9: 'up', expected the index of an attribute, from 0"),
+        (ONE.replace("1,2.5,?,up", "{1 1, 0 2}"), "line 9: the index 0, expected more than 1 and less than 4"),
+        (ONE.replace("1,2.5,?,up", "{4 1}"), "line 9: the index 4, expected more than -1 and less than 4"),
+        (ONE.replace("1,2.5,?,up", "{0 x, 3 up}"), "line 9: value 1 is 'x', expected a number"),
+        (ONE.replace("1,2.5,?,up", "{0 1, 3 left}"), "line 9: target is 'left', expected one of up"),
+        (SEVERAL.replace("'1,2,?\\n4,?,?',Walking", "{1 Walking}"), "line 9: the relational value is missing"),
         (ONE.replace('"down"', '"down'), "line 12: '\"down', expected .* quotes"),
         (
             ONE.replace("step_3 integer", "step 3 integer"),
@@ -145,3 +151,14 @@ def test_what_is_written_is_read(
     found = read(tmp_path_factory.getbasetemp(), text)
     assert found.labels == tuple((label,) for label in labels)
     same(found, [one.tolist() for one in series])
+
+
+def test_a_sparse_row_leaves_out_zeros_and_the_first_class(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.arff"
+    path.write_text(
+        "@relation sparse\n@attribute a numeric\n@attribute b numeric\n@attribute c numeric\n"
+        "@attribute target {up,'not up'}\n@data\n{0 1.5, 2 ?}\n{1 -2 ,3 'not up'}\n{ }\n3,4,5,up\n"
+    )
+    found = read_labelled_series(path)
+    assert found.labels == (("up",), ("not up",), ("up",), ("up",))
+    assert [one[:, 0].tolist() for one in found.series] == [[1.5, 0], [0, -2, 0], [0, 0, 0], [3, 4, 5]]

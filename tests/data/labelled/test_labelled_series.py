@@ -118,7 +118,7 @@ def test_columns_and_kinds_that_are_not_there(tmp_path: Path):
         read_labelled_series(path, time_column="when")
     with pytest.raises(ParameterError, match="three different columns"):
         read_labelled_series(path, time_column="id")
-    with pytest.raises(ParameterError, match="kind: expected auto, ts, arff, npz, csv, got 'xls'"):
+    with pytest.raises(ParameterError, match="kind: expected auto, ts, arff, npz, csv, ucr, got 'xls'"):
         read_labelled_series(path, "xls")
     with pytest.raises(ParameterError, match="label_separator"):
         read_labelled_series(path, label_separator="")

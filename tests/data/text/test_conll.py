@@ -179,3 +179,26 @@ def test_plain_text(tmp_path: Path) -> None:
     tags = [["PRON", "VERB", "PUNCT"], ["CCONJ", "ADV"]]
     assert text.with_tags(tags) == "He/PRON ran/VERB ./PUNCT\n\neither/or/CCONJ then/ADV\n"
     assert text.with_tags(tags, [[1, 0.5, 0], [1, 1]]).startswith("He/PRON/1.0000 ran/VERB/0.5000 ./PUNCT/0.0000\n\n")
+
+
+@pytest.mark.parametrize("separator", [",", "|", " ||| ", "\t"])
+def test_columns_between_other_separators(tmp_path: Path, separator: str) -> None:
+    text = "-DOCSTART-\n\nNew York/B\n, a/O\n".replace("/", separator) if separator != "," else "York,B\na,O\n"
+    if separator != ",":
+        text = text.replace("-DOCSTART-", f"-DOCSTART-{separator}O")
+    read = read_conll(write(tmp_path / "a.conll", text), ConllColumns(separator=separator))
+    assert read.sentences[0].tags == ("B", "O")
+    assert read.with_tags([["B", "O"]]) == text
+    assert read.with_tags([["B", "O"]], [[1, 1]]).count(separator) >= 4
+
+
+def test_line_ends_and_the_mark_are_kept(tmp_path: Path) -> None:
+    for head, end in (("", "\n"), ("\ufeff", "\r\n"), ("", "\r"), ("\ufeff", "\n")):
+        text = f"{head}Ann B{end}runs O{end}{end}Bob B{end}"
+        path = tmp_path / "a.conll"
+        path.write_bytes(text.encode())
+        read = read_conll(path)
+        assert read.sentences[0].words == ("Ann", "runs")
+        assert read.with_tags([["B", "O"], ["B"]]) == text
+    with pytest.raises(ParameterError, match="separator: expected at least one character"):
+        ConllColumns(separator="")

@@ -158,10 +158,67 @@ def test_a_run_reads_files_as_it_was_trained(tmp_path: Path) -> None:
     assert all(len(line.split()) == 3 for line in (tmp_path / "out").read_text().splitlines() if line)
 
 
+def test_a_text_file_with_training_s_columns_is_read_as_in_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = sentences(30)
+    path = write(tmp_path / "a.txt", columns(given))
+    tagger = Tagger(**{**SMALL, "max_steps": 5}).fit(path, validation=path, progress=False)
+    tagger.save(tmp_path / "run")
+    tagger = Tagger.load(tmp_path / "run")
+    expected = words(given)
+    assert [list(one.words) for one in tagger.predict(path)] == expected
+    assert "WARNING" not in caplog.text
+    bare = write(tmp_path / "b.txt", "".join("".join(f"{word}\n" for word in one) + "\n" for one in expected))
+    assert [list(one.words) for one in tagger.predict(bare)] == expected
+    assert "read in columns, a word a line, as the training file; if a line is a sentence, say so" in caplog.text
+    caplog.clear()
+    one = write(tmp_path / "c.txt", "Ann B-PER\nsees O\n")
+    assert [found.words for found in tagger.predict(one)] == [("Ann", "sees")]
+    assert "--format text" in caplog.text
+    assert len(tagger.predict(one, reading=TagReading(format="text"))) == 2
+    caplog.clear()
+    mixed = write(tmp_path / "d.txt", "Ann sees\nBob calls Ann\n")
+    assert [found.words for found in tagger.predict(mixed)] == [("Ann", "sees"), ("Bob", "calls", "Ann")]
+    assert "read as plain text, a sentence a line" in caplog.text
+    caplog.clear()
+    assert len(tagger.predict(write(tmp_path / "e.txt", "Ann sees Bob now\n"))) == 1
+    assert not caplog.text
+
+
+def test_other_separators_and_line_ends_come_back(tmp_path: Path) -> None:
+    given = sentences(30)
+    text = columns(given).replace(" ", "|").replace("\n", "\r\n")
+    path = tmp_path / "a.conll"
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    with pytest.raises(DataError, match=r"both in column 1. .* or what separates columns .*\(--separator\)"):
+        Tagger(**SMALL).fit(path)
+    tagger = Tagger(**SMALL).fit(path, validation=path, reading=TagReading(separator="|"), progress=False)
+    tagger.save(tmp_path / "run")
+    tagger = Tagger.load(tmp_path / "run")
+    found = tagger.predictions(path)
+    found.write(tmp_path / "out")
+    assert [list(one.words) for one in found.values] == words(given)
+    written = (tmp_path / "out").read_bytes()
+    assert written.startswith(b"\xef\xbb\xbf")
+    assert [line.count(b"|") for line in written.split(b"\r\n")] == [line.count("|") for line in text.split("\r\n")]
+    lines = tmp_path / "b.txt"
+    lines.write_bytes(b"Ann sees Bob\r\nEve runs off\r\n")
+    tagger.predictions(lines).write(tmp_path / "out")
+    assert (tmp_path / "out").read_bytes().count(b"\r\n") == 2
+
+
+def test_a_list_of_words_is_one_sentence(tagger: Tagger) -> None:
+    (found,) = tagger.predict(["Ann", "sees", "Bob"])
+    assert found.words == ("Ann", "sees", "Bob")
+    assert [one.words for one in tagger.predict(["Ann sees", "Bob"])] == [("Ann", "sees"), ("Bob",)]
+
+
 def test_a_very_long_sentence_and_none(tagger: Tagger, tmp_path: Path) -> None:
     (found,) = tagger.predict([["Ann", "sees"] * 3000])
     assert len(found.tags) == 6000
     assert tagger.predict([]) == []
+    assert list(tagger.predictions([]).text()) == ["0 words of 0 sentences\n"]
     empty = [sentence.words for sentence in tagger.predict(["Ann", "Bob sees"])]
     assert empty == [("Ann",), ("Bob", "sees")]
     with pytest.raises(DataError, match="sentence 2: expected one or more words, got ''"):
@@ -312,3 +369,10 @@ def test_refusals(tagger: Tagger, tmp_path: Path) -> None:
     (tmp_path / "run" / "run.json").write_text(json.dumps(values))
     with pytest.raises(RunError, match="a run of task 'forecast', expected 'tag'"):
         Tagger.load(tmp_path / "run")
+
+
+def test_a_run_trained_on_lists_asks_for_them_when_resumed(tmp_path: Path) -> None:
+    options = {**SMALL, "max_steps": 2}
+    Tagger(**options).fit(sentences(5), folder=tmp_path / "run", progress=False)
+    with pytest.raises(ParameterError, match="data: expected the examples that the run was trained on"):
+        Tagger(**options).fit(folder=tmp_path / "run", resume=True)

@@ -2,11 +2,29 @@
 
 import gzip
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from recurra.errors import DataError
 
-__all__ = ["check_file", "read_text"]
+__all__ = ["TextForm", "check_file", "read_text", "read_text_and_form"]
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """What `read_text` leaves out of a file.
+
+    Attributes:
+        has_mark: whether the file begins with a byte-order mark.
+        line_end: what most of its lines end with.
+    """
+
+    has_mark: bool = False
+    line_end: str = "\n"
+
+    def applied(self, text: str) -> str:
+        """A text whose lines end with newlines, in this form."""
+        return "\ufeff" * self.has_mark + text.replace("\n", self.line_end)
 
 
 def check_file(path: str | Path) -> Path:
@@ -27,6 +45,11 @@ def read_text(path: str | Path) -> str:
     Raises:
         DataError: the file is missing, unreadable, empty, binary, or not UTF-8.
     """
+    return read_text_and_form(path)[0]
+
+
+def read_text_and_form(path: str | Path) -> tuple[str, TextForm]:
+    """Read a text file, as `read_text` does, and the form that it had."""
     path = check_file(path)
     try:
         data = path.read_bytes()
@@ -45,4 +68,7 @@ def read_text(path: str | Path) -> str:
         raise DataError(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from None
     if not text.strip():
         raise DataError(f"{path}: the file is empty.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    plain = text.replace("\r\n", "\n")
+    both, single, alone = text.count("\r\n"), plain.count("\n") - text.count("\r\n"), plain.count("\r")
+    line_end = "\r\n" if both > max(single, alone) else "\r" if alone > single else "\n"
+    return plain.replace("\r", "\n"), TextForm(data.startswith(b"\xef\xbb\xbf"), line_end)

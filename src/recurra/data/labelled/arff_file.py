@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recurra.data.labelled.series_cases import SeriesCases, numbers, side_by_side
+from recurra.data.labelled.series_cases import SeriesCases, numbers, side_by_side, without_padding
 from recurra.errors import DataError
 
 __all__ = ["cases_from_arff"]
@@ -14,6 +14,7 @@ _QUOTED = r"'[^'\\]*+(?:\\.[^'\\]*+)*+'|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
 _ATTRIBUTE = re.compile(rf"@attribute\s+({_QUOTED}|[^\s{{'\"][^\s{{]*)\s*(.*)", re.IGNORECASE)
 _NOMINAL = re.compile(r"\{(.*)\}\s*(?:%.*)?")
 _FIELD = re.compile(rf"\s*(?:({_QUOTED})\s*|([^,'\"][^,]*|))(,|$)")
+_SPARSE = re.compile(rf"\s*(\d+)\s+(?:({_QUOTED})|([^,'\"\s][^,]*?))\s*(?:,|$)")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 _NUMERIC = ("numeric", "real", "integer")
@@ -39,7 +40,7 @@ def cases_from_arff(text: str, source: str, label_column: str = "label", needs_l
     In a file of one channel, each numeric attribute is a step. In a file of several channels, one relational attribute
     holds them all, in quotes: one channel per line, the two characters `\\n` between lines, commas between values.
     Steps at the end of a row that are missing (`?`) in all channels are padding and are cut off, unless all steps are
-    missing.
+    missing. A sparse row, `{INDEX VALUE, ...}` with indices from 0, leaves out zeros and the first of the classes.
 
     Args:
         text: the content of the file.
@@ -48,8 +49,7 @@ def cases_from_arff(text: str, source: str, label_column: str = "label", needs_l
         needs_labels: whether the file must have labels. If false, a file whose last attribute is numeric has no labels.
 
     Raises:
-        DataError: the file does not follow the format, or has sparse rows or attributes of other types. The message
-            names the line.
+        DataError: the file does not follow the format, or has attributes of other types. The message names the line.
     """
     header = _Header()
     cases = SeriesCases([], [], [])
@@ -64,7 +64,9 @@ def cases_from_arff(text: str, source: str, label_column: str = "label", needs_l
             row = _row(header, line, place)
             if label is not None:
                 fields.append(_class(header.attributes[label], row.pop(label), place))
-            cases.series.append(_channels(row[0], place) if relational else _cut(numbers(row, place)[:, None]))
+            cases.series.append(
+                _channels(row[0], place) if relational else without_padding(numbers(row, place)[:, None])
+            )
             cases.places.append(place)
         elif line.lower() == "@data":
             begun = True
@@ -143,11 +145,40 @@ def _class_position(header: _Header, source: str, label_column: str, needed: boo
 
 def _row(header: _Header, line: str, place: str) -> list[str | None]:
     if line.startswith("{"):
-        raise DataError(f"{place}: sparse rows are not read. Write all values (Weka: filter SparseToNonSparse).")
+        return _sparse_row(header, line, place)
     row = _fields(line, place)
     if len(row) != len(header.attributes):
         raise DataError(f"{place}: {len(row)} values, expected {len(header.attributes)}, one for each @attribute.")
     return row
+
+
+def _sparse_row(header: _Header, line: str, place: str) -> list[str | None]:
+    """The values of `{INDEX VALUE, ...}`. One that is left out is 0, or the first of the values of a class."""
+    found = [_left_out(attribute) for attribute in header.attributes]
+    if not line.endswith("}"):
+        raise DataError(f"{place}: a sparse row without }} at its end. Write each row on a line of its own.")
+    content, at, last = line[1:-1].strip(), 0, -1
+    while at < len(content):
+        match = _SPARSE.match(content, at)
+        if match is None:
+            got = content[at : at + 40].strip()
+            raise DataError(f"{place}: {got!r}, expected the index of an attribute, from 0, a space and its value.")
+        index, at = int(match[1]), match.end()
+        if not last < index < len(found):
+            raise DataError(
+                f"{place}: the index {index}, expected more than {last} and less than {len(found)}. Indices count the "
+                "attributes from 0, in order."
+            )
+        found[index] = _plain(match[2]) if match[2] else None if match[3] == "?" else match[3]
+        last = index
+    return found
+
+
+def _left_out(attribute: _Attribute) -> str | None:
+    """The value of an attribute that a sparse row does not name."""
+    if attribute.kind in _NUMERIC:
+        return "0"
+    return attribute.values[0] if attribute.values else None
 
 
 def _fields(line: str, place: str) -> list[str | None]:
@@ -184,13 +215,7 @@ def _channels(value: str | None, place: str) -> np.ndarray:
         raise DataError(f"{place}: the relational value is missing, expected a channel a line. Remove the row.")
     lines = value.removesuffix("\n").split("\n")
     channels = [numbers(line.split(","), f"{place}, channel {k}") for k, line in enumerate(lines, start=1)]
-    return _cut(side_by_side(channels, place, "channel"))
-
-
-def _cut(values: np.ndarray) -> np.ndarray:
-    """Cut the steps at the end of (T, C) that are missing in all channels, unless all steps are."""
-    held = np.flatnonzero(~np.isnan(values).all(axis=1))
-    return values[: held[-1] + 1] if len(held) else values
+    return without_padding(side_by_side(channels, place, "channel"))
 
 
 def _class(attribute: _Attribute, value: str | None, place: str) -> str | None:

@@ -13,6 +13,7 @@ from recurra.data.labelled.labels import LabelType
 from recurra.data.labelled.reading import ItemReading
 from recurra.data.labelled.series import LabelledSeries, read_labelled_series
 from recurra.data.labelled.texts import LabelledTexts, read_labelled_texts
+from recurra.data.labelled.ucr_file import is_ucr
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Items", "as_items", "label_name", "split", "take", "values_of"]
@@ -205,6 +206,8 @@ def _format_of(path: Path, reading: ItemReading, texts: bool | None) -> str:
     ending = endings[-1] if endings else ""
     if ending in _SERIES_FILES:
         return _SERIES_FILES[ending]
+    if texts is not True and ending not in _JSON and is_ucr(read_text(path)):
+        return "ucr"
     if ending in _TABLES:
         if texts is not None:
             return "text" if texts else "series"

@@ -10,10 +10,10 @@ __all__ = ["ItemReading"]
 class ItemReading(Options):
     """How a file of labelled texts or series is read."""
 
-    format: Literal["auto", "text", "ts", "arff", "npz", "series"] = option(
+    format: Literal["auto", "text", "ts", "arff", "npz", "series", "ucr"] = option(
         default="auto",
-        help="text: a table (CSV, TSV) or JSON lines of texts; series: a table with a row a step; auto: by the file's "
-        "name and columns",
+        help="text: a table (CSV, TSV) or JSON lines of texts; series: a table with a row a step; ucr: a line a "
+        "series, its label first; auto: by the file's name and columns",
     )
     text_column: str = option(default="text", help="name of the texts' column, or key in JSON lines")
     label_column: str = option(default="label", help="name of the labels' column, or key in JSON lines")

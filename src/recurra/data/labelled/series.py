@@ -15,6 +15,7 @@ from recurra.data.labelled.long_table import cases_from_long
 from recurra.data.labelled.npz_file import cases_from_npz
 from recurra.data.labelled.series_cases import SeriesCases
 from recurra.data.labelled.ts_file import cases_from_ts
+from recurra.data.labelled.ucr_file import cases_from_ucr
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["LabelledSeries", "Labels", "read_labelled_series"]
@@ -24,6 +25,7 @@ _KINDS = {
     "arff": (".arff", ".arff.gz"),
     "npz": (".npz",),
     "csv": (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq"),
+    "ucr": (),
 }
 
 
@@ -91,13 +93,14 @@ def read_labelled_series(
     arff: Weka's format, in which the same archives are published (see `cases_from_arff`).
     npz: the numpy arrays X and y (see `cases_from_npz`).
     csv: a long table with one row per step, as .csv, .tsv or .parquet (see `cases_from_long`).
+    ucr: a line a series, its label first, as the UCR archive publishes them (see `cases_from_ucr`).
 
     All formats except npz and parquet may be compressed (.gz).
 
     Args:
         path: the file.
         kind: one of the above, or "auto" to choose by the extension of the file name.
-        label_column: the column of the labels in a long table, or the class attribute of an ARFF file.
+        label_column: the column of the labels in a table, or the class attribute of an ARFF file.
         id_column: the column of a long table with the id of each row's series.
         time_column: the column of a long table by which the rows of a series are sorted.
         label_separator: the text between the labels of a series (multi-label). None: each series has one label.
@@ -120,6 +123,8 @@ def read_labelled_series(
         cases = cases_from_arff(read_text(path), str(path), label_column, needs_labels)
     elif kind == "npz":
         cases = cases_from_npz(path, needs_labels)
+    elif kind == "ucr":
+        cases = cases_from_ucr(read_text(path), str(path), label_column)
     else:
         cases = cases_from_long(path, label_column, id_column, time_column, needs_labels)
     return _labelled(cases, str(path), label_separator, needs_labels)

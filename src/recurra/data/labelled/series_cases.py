@@ -8,7 +8,7 @@ import numpy as np
 from recurra.data.labelled.labels import Labels
 from recurra.errors import DataError
 
-__all__ = ["SeriesCases", "numbers", "side_by_side"]
+__all__ = ["SeriesCases", "numbers", "side_by_side", "without_padding"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,12 @@ def side_by_side(channels: Sequence[np.ndarray], place: str, word: str) -> np.nd
                 "same number in each. Write ? for a missing value."
             )
     return np.stack(channels, axis=1)
+
+
+def without_padding(values: np.ndarray) -> np.ndarray:
+    """Cut the steps at the end of (T, C) that are missing in all channels, unless all steps are."""
+    held = np.flatnonzero(~np.isnan(values).all(axis=1))
+    return values[: held[-1] + 1] if len(held) else values
 
 
 def _is_number(field: str) -> bool:

@@ -74,8 +74,8 @@ def _read_header(header: _Header, line: str, place: str) -> None:
         raise _time_stamps(place)
     if keyword == "@targetlabel" and first == "true":
         raise DataError(
-            f"{place}: each series has a number as its target (@targetlabel), expected a class (@classLabel). "
-            "To make classes of numbers, divide their range into intervals."
+            f"{place}: each series has a number as its target (@targetlabel), expected a class (@classLabel): "
+            "regression of series is not supported. To make classes of numbers, divide their range into intervals."
         )
     if keyword == "@classlabel":
         header.labelled, header.classes = first == "true", tuple(words[1:])

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from recurra.data.files.text_file import read_text
+from recurra.data.files.text_file import TextForm, read_text_and_form
 from recurra.errors import DataError, ParameterError
 
-__all__ = ["CONLLU_COLUMNS", "ConllColumns", "ConllText", "Sentence", "is_conllu", "read_conll"]
+__all__ = ["CONLLU_COLUMNS", "ConllColumns", "ConllText", "Sentence", "column_counts", "is_conllu", "read_conll"]
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -46,16 +46,20 @@ class ConllColumns:
         names: the column names, in order. The names of CoNLL-U are built in.
         word: the column of the words. None: "form" in CoNLL-U, the first column in other files.
         tag: the column of the tags. None: "upos" in CoNLL-U, the last column in other files.
+        separator: the text between columns in other files than CoNLL-U. None: tabs in a line that has one, else spaces.
 
     Raises:
-        ParameterError: a name occurs twice.
+        ParameterError: a name occurs twice, or the separator is empty.
     """
 
     names: tuple[str, ...] = ()
     word: str | None = None
     tag: str | None = None
+    separator: str | None = None
 
     def __post_init__(self) -> None:
+        if self.separator == "":
+            raise ParameterError("separator", "at least one character, or None for tabs or spaces", "")
         names = tuple(self.names)
         if len(set(names)) < len(names):
             raise ParameterError("columns", "names, each once", ",".join(names))
@@ -93,6 +97,8 @@ class ConllText:
         count: the number of columns.
         word: the index of the words' column, from 0.
         tag: the index of the tags' column, from 0. It is `count` if the file has no tags; they are then appended.
+        separator: the text between columns; None: tabs or spaces.
+        form: of the file, in which it is written too.
     """
 
     source: str
@@ -102,6 +108,8 @@ class ConllText:
     count: int
     word: int
     tag: int
+    separator: str | None = None
+    form: TextForm = field(default_factory=TextForm)
 
     def with_tags(self, tags: Sequence[Sequence[str]], confidence: Sequence[Sequence[float]] | None = None) -> str:
         """The text with its tags replaced. Comments, other columns and blank lines do not change.
@@ -117,7 +125,7 @@ class ConllText:
             values = [None] * len(found) if confidence is None else confidence[k]
             for number, tag, value in zip(sentence.lines, found, values, strict=True):
                 lines[number - 1] = put(self.lines[number - 1], tag, value)
-        return "\n".join(lines) + "\n"
+        return self.form.applied("\n".join(lines) + "\n")
 
     def _in_conllu(self, line: str, tag: str, confidence: float | None) -> str:
         fields = line.split("\t")
@@ -128,11 +136,11 @@ class ConllText:
         return "\t".join(fields)
 
     def _in_columns(self, line: str, tag: str, confidence: float | None) -> str:
-        separator = _separator(line)
+        separator = self.separator or _separator(line)
         if self.tag == self.count:
             line = f"{line.rstrip()}{separator}{tag}"
         else:
-            start, end = _spans(line)[self.tag]
+            start, end = _spans(line, self.separator)[self.tag]
             line = line[:start] + tag + line[end:]
         return line if confidence is None else f"{line.rstrip()}{separator}{confidence:.4f}"
 
@@ -141,7 +149,23 @@ class ConllText:
         if not line.startswith("-DOCSTART-"):
             return line
         fields = ["O"] * (self.tag == self.count) + ["1"] * confidence
-        return "".join([line, *(_separator(line) + field for field in fields)])
+        return "".join([line, *((self.separator or _separator(line)) + field for field in fields)])
+
+
+def column_counts(path: str | Path, separator: str | None = None) -> tuple[set[int], bool]:
+    """The numbers of columns that lines have, if they are read as columns, and whether blank lines divide them.
+
+    Args:
+        path: the file.
+        separator: see `ConllColumns`.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    text = read_text_and_form(path)[0].strip("\n")
+    lines = [line for line in text.split("\n") if not _begins_document(line, False)]
+    counts = {len(_spans(line, separator)) for line in lines if line.strip()}
+    return counts, any(not line.strip() for line in lines)
 
 
 def is_conllu(path: str | Path) -> bool:
@@ -172,20 +196,25 @@ def read_conll(
         DataError: the file cannot be read or holds no words, a line does not fit, or a column is missing. The message
             names file and line.
     """
-    lines = read_text(path).removesuffix("\n").split("\n")
+    content, form = read_text_and_form(path)
+    lines = content.removesuffix("\n").split("\n")
     conllu = is_conllu(path) if kind == "auto" else kind == "conllu"
     columns = columns or ConllColumns()
     if conllu and not columns.names:
         columns = ConllColumns(CONLLU_COLUMNS, columns.word, columns.tag)
-    groups, count = _grouped(path, lines, conllu)
+    separator = None if conllu else columns.separator
+    groups, count = _grouped(path, lines, conllu, separator)
     word = columns.position(columns.word or ("form" if conllu else "1"), count, path)
     tag = _tag_position(path, columns, count, conllu, needs_tags)
     if tag == word:
-        raise DataError(f"{path}: words and tags are both in column {word + 1}. Name the tags' column (--tag-column).")
+        hint = ", or what separates columns if neither tabs nor spaces do (--separator)" * (count == 1)
+        raise DataError(
+            f"{path}: words and tags are both in column {word + 1}. Name the tags' column (--tag-column){hint}."
+        )
     unannotated = conllu and tag == CONLLU_COLUMNS.index("upos")
     sentences = []
     for document, members in groups:
-        fields = [_fields(lines[number - 1], conllu) for number in members]
+        fields = [_fields(lines[number - 1], conllu, separator) for number in members]
         for number, row in zip(members, fields, strict=True):
             if not row[word]:
                 raise DataError(f"{path}, line {number}: the word is empty.")
@@ -193,10 +222,12 @@ def read_conll(
         if tag < count:
             tags = tuple(None if unannotated and row[tag] == "_" else row[tag] for row in fields)
         sentences.append(Sentence(tuple(row[word] for row in fields), tags, document, tuple(members)))
-    return ConllText(str(path), conllu, tuple(lines), tuple(sentences), count, word, tag)
+    return ConllText(str(path), conllu, tuple(lines), tuple(sentences), count, word, tag, separator, form)
 
 
-def _grouped(path: object, lines: Sequence[str], conllu: bool) -> tuple[list[tuple[int, list[int]]], int]:
+def _grouped(
+    path: object, lines: Sequence[str], conllu: bool, separator: str | None
+) -> tuple[list[tuple[int, list[int]]], int]:
     """The document and the word lines of each sentence, and the number of columns."""
     groups: list[tuple[int, list[int]]] = []
     current: list[int] = []
@@ -212,7 +243,7 @@ def _grouped(path: object, lines: Sequence[str], conllu: bool) -> tuple[list[tup
             continue
         if _is_comment(line, conllu, bool(current)):
             continue
-        fields = _fields(line, conllu)
+        fields = _fields(line, conllu, separator)
         if not count:
             count = len(fields)
         if len(fields) != count:
@@ -249,20 +280,21 @@ def _is_comment(line: str, conllu: bool, within: bool) -> bool:
     return line.startswith("#end document")
 
 
-def _fields(line: str, conllu: bool) -> list[str]:
+def _fields(line: str, conllu: bool, separator: str | None = None) -> list[str]:
     if conllu:
         return line.split("\t")
-    return [line[start:end] for start, end in _spans(line)]
+    return [line[start:end] for start, end in _spans(line, separator)]
 
 
-def _spans(line: str) -> list[tuple[int, int]]:
-    """The spans of the columns of a line. Tabs separate columns if the line has tabs, else spaces do."""
-    if "\t" not in line:
+def _spans(line: str, separator: str | None) -> list[tuple[int, int]]:
+    """The spans of the columns of a line. Without a separator, tabs are if the line has tabs, else spaces."""
+    if separator is None and "\t" not in line:
         return [match.span() for match in _FIELD.finditer(line)]
+    parts = line.rstrip("\t").split("\t") if separator is None else line.split(separator)
     found, start = [], 0
-    for field in line.rstrip("\t").split("\t"):
-        found.append((start, start + len(field)))
-        start += len(field) + 1
+    for part in parts:
+        found.append((start, start + len(part)))
+        start += len(part) + len(separator or "\t")
     return found
 
 

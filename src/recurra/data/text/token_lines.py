@@ -1,10 +1,10 @@
 """Plain text for tagging: one sentence per line, with spaces between words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from recurra.data.files.text_file import read_text
+from recurra.data.files.text_file import TextForm, read_text_and_form
 from recurra.data.text.conll import Sentence
 
 __all__ = ["TokenLines", "read_token_lines"]
@@ -18,11 +18,13 @@ class TokenLines:
         source: the path of the file.
         lines: the lines of the file, blank lines included.
         sentences: the sentences of the lines that are not blank.
+        form: of the file, in which it is written too.
     """
 
     source: str
     lines: tuple[str, ...]
     sentences: tuple[Sentence, ...]
+    form: TextForm = field(default_factory=TextForm)
 
     def with_tags(self, tags: Sequence[Sequence[str]], confidence: Sequence[Sequence[float]] | None = None) -> str:
         """The text as `word/TAG`, or `word/TAG/0.9876` with confidence. Words may contain slashes; the last separate.
@@ -37,12 +39,13 @@ class TokenLines:
             if confidence is not None:
                 parts = [f"{part}/{value:.4f}" for part, value in zip(parts, confidence[k], strict=True)]
             lines[sentence.lines[0] - 1] = " ".join(parts)
-        return "\n".join(lines) + "\n"
+        return self.form.applied("\n".join(lines) + "\n")
 
 
 def read_token_lines(path: str | Path) -> TokenLines:
     """Read a file of sentences. Raises DataError if the file cannot be read or is empty."""
-    lines = tuple(read_text(path).removesuffix("\n").split("\n"))
+    text, form = read_text_and_form(path)
+    lines = tuple(text.removesuffix("\n").split("\n"))
     found = ((number, tuple(line.split())) for number, line in enumerate(lines, start=1))
     sentences = tuple(Sentence(words, lines=(number,) * len(words)) for number, words in found if words)
-    return TokenLines(str(path), lines, sentences)
+    return TokenLines(str(path), lines, sentences, form)

@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from recurra.data.text.conll import ConllColumns, ConllText, Sentence, is_conllu, read_conll
+from recurra.data.text.conll import ConllColumns, ConllText, Sentence, column_counts, is_conllu, read_conll
 from recurra.data.text.token_lines import TokenLines, read_token_lines
 from recurra.errors import DataError, ParameterError
 from recurra.options import Options, option
 
 __all__ = ["Layout", "Sentences", "TagReading", "read_sentences", "with_tags"]
+
+_log = logging.getLogger("recurra.tag")
 
 Format = Literal["auto", "conllu", "columns", "text"]
 
@@ -21,7 +24,9 @@ class TagReading(Options):
     """How a file of sentences is read. Options not set are as in the training file, if it has the same form."""
 
     format: Format = option(
-        default="auto", help="auto goes by the name: .conllu, .txt for plain text with a sentence a line, else columns"
+        default="auto",
+        help="auto goes by the name: .conllu, .txt for plain text with a sentence a line, else columns; .txt "
+        "with the columns of the training file is read as that was",
     )
     columns: tuple[str, ...] = option(default=(), help="names of the columns, in order, as word,pos,ner")
     word_column: str | None = option(
@@ -29,6 +34,9 @@ class TagReading(Options):
     )
     tag_column: str | None = option(
         default=None, help="name or number of the tags' column; upos in CoNLL-U, else -1, the last", main=True
+    )
+    separator: str | None = option(
+        default=None, help="text between columns, such as , or |; by default tabs in a line that has one, else spaces"
     )
 
 
@@ -41,12 +49,16 @@ class Layout:
         names: of its columns, if they have names.
         word: the index of the words' column, from 0.
         tag: the index of the tags' column, from 0.
+        count: how many columns it has.
+        separator: the text between them; None: tabs or spaces.
     """
 
     conllu: bool
     names: tuple[str, ...]
     word: int
     tag: int
+    count: int
+    separator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,7 @@ def read_sentences(
     Args:
         source: the path of a file, sentences, or what this function returned. A sentence is a `Sentence`, a sequence of
             pairs of word and tag, or, if tags are not needed, a sequence of words or a text with spaces between them.
+            A sequence of single words is one sentence.
         reading: how a file is read.
         like: the form of the training file.
         labelled: whether every sentence needs tags. A file without a tag column gets one if they are not needed.
@@ -97,6 +110,11 @@ def read_sentences(
         return source
     if isinstance(source, str | Path):
         return _read_file(source, reading or TagReading(), like, labelled)
+    if not labelled:
+        source = list(source)
+        if source and all(isinstance(word, str) and len(word.split()) == 1 for word in source):
+            # Words, not texts: they are one sentence.
+            source = [source]
     sentences = tuple(_as_sentence(number, one, labelled) for number, one in enumerate(source, start=1))
     if not sentences and labelled:
         raise DataError("the data: expected sentences, got none.")
@@ -119,7 +137,7 @@ def with_tags(sentences: Iterable[Any], tags: Iterable[Sequence[str | None]]) ->
 def _read_file(path: str | Path, reading: TagReading, like: Layout | None, labelled: bool) -> Sentences:
     kind = reading.format
     if kind == "auto" and not labelled and str(path).lower().removesuffix(".gz").endswith(".txt"):
-        kind = "text"
+        kind = "columns" if like is not None and _has_columns(path, reading, like) else "text"
     if kind == "text":
         if labelled:
             expected = "'auto', 'conllu' or 'columns', as plain text has no tags"
@@ -127,17 +145,45 @@ def _read_file(path: str | Path, reading: TagReading, like: Layout | None, label
         lines = read_token_lines(path)
         return Sentences(lines.sentences, lines.source, lines)
     conllu = is_conllu(path) if kind == "auto" else kind == "conllu"
-    columns = ConllColumns(reading.columns, reading.word_column, reading.tag_column)
+    columns = ConllColumns(reading.columns, reading.word_column, reading.tag_column, reading.separator)
     if like is not None and conllu == like.conllu:
         columns = ConllColumns(
-            columns.names or like.names, columns.word or str(like.word + 1), columns.tag or str(like.tag + 1)
+            columns.names or like.names,
+            columns.word or str(like.word + 1),
+            columns.tag or str(like.tag + 1),
+            columns.separator or like.separator,
         )
     if columns.tag is None and conllu and not labelled:
         expected = "the column of a CoNLL-U file that the tags go into"
         hint = "The run was not trained on CoNLL-U: name it, as in --tag-column misc."
         raise ParameterError("tag_column", expected, None, hint)
     text = read_conll(path, columns, kind, needs_tags=labelled)
-    return Sentences(text.sentences, text.source, text, Layout(text.conllu, columns.names, text.word, text.tag))
+    layout = Layout(text.conllu, columns.names, text.word, text.tag, text.count, text.separator)
+    return Sentences(text.sentences, text.source, text, layout)
+
+
+def _has_columns(path: str | Path, reading: TagReading, like: Layout) -> bool:
+    """Whether a file that may be plain text has the columns of the training file; it is said, or warned of in doubt."""
+    if like.conllu:
+        return False
+    counts, divided = column_counts(path, reading.separator or like.separator)
+    if counts == {like.count} and divided:
+        _log.info("%s: read in columns, a word a line, as the training file", path)
+        return True
+    if counts == {like.count} or (divided and like.tag == like.count - 1 and counts == {like.tag}):
+        _log.warning(
+            "%s: read in columns, a word a line, as the training file; if a line is a sentence, say so: --format text",
+            path,
+        )
+        return True
+    if like.count in counts or counts == {like.tag}:
+        _log.warning(
+            "%s: read as plain text, a sentence a line, as its lines do not all have the %d columns of the training "
+            "file; if a line is a word, say so: --format columns",
+            path,
+            like.count,
+        )
+    return False
 
 
 def _as_sentence(number: int, value: Any, labelled: bool) -> Sentence:

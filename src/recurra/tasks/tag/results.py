@@ -52,8 +52,8 @@ class Tagged(Predictions[list[TaggedSentence]]):
 
     def text(self, color: bool = False) -> Iterator[str]:
         confidence = [value for sentence in self._values for value in sentence.confidence]
-        mean = float(np.mean(confidence)) if confidence else float("nan")
-        yield f"{self._data.words:,} words of {len(self._values):,} sentences, mean confidence {mean:.3f}\n"
+        sure = f", mean confidence {np.mean(confidence):.3f}" if confidence else ""
+        yield f"{self._data.words:,} words of {len(self._values):,} sentences{sure}\n"
 
     def write(self, path: str | Path) -> list[Path]:
         """Write the file with its tags, in its own format; see `Result.write`.

@@ -116,6 +116,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             columns=layout.names,
             word_column=str(layout.word + 1),
             tag_column=str(layout.tag + 1),
+            separator=layout.separator,
         )
 
     def later_reading(self) -> TagReading:
@@ -218,8 +219,8 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         """Tag sentences; those of a file are written with their tags in the file's own format.
 
         Args:
-            data: sentences, each a sequence of words or a text with spaces between them, or the path of a file
-                (CoNLL-U, columns, or plain text with a sentence a line).
+            data: sentences, each a sequence of words or a text with spaces between them; the words of one sentence; or
+                the path of a file (CoNLL-U, columns, or plain text with a sentence a line).
             reading: how a file is read; options that are not set are as in training, if the file has the same form.
             scheme: to write entities in; None: that of the file's own tags, else that of the training data.
             confidence: whether a file is written with the confidence of each tag.
