@@ -48,7 +48,7 @@ def find(
     attribution: Attribution | None = None,
     forgotten: Forgetting | None = None,
 ) -> tuple[Finding, ...]:
-    """What is unusual, gradients first, then dynamics, units, and what the figures of the sequence drawn are worth."""
+    """What is unusual, gradients first, then dynamics, units, and what the figures of the sequence shown are worth."""
     findings: list[Finding] = []
     growth = {norms.track: norms.decay.factor for norms in jacobians}
     cells = {track.name: track.segments[0].cell for track in recording.tracks}

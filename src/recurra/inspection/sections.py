@@ -161,7 +161,7 @@ def _attributions(inspection: Inspection, folder: Path) -> Iterator[Section]:
         exact = inspection.attribution
         pictures.draw_attribution(
             *(exact, inspection.gradient_times_input, path, at, words.first_step, words.step),
-            output=words.drawn or words.output,
+            output=words.plotted or words.output,
             unit=words.unit,
             labels=words.labels,
             mean=words.mean,
