@@ -111,7 +111,7 @@ def test_inputs_that_no_longer_matter_are_told_of() -> None:
 
 
 def test_steps_go_by_their_labels(tmp_path: Path) -> None:
-    words = Words(labels=list("$5_a\u4e00"), first_step=1, drawn="the last one", mean="the mean embedding")
+    words = Words(labels=list("$5_a\u4e00"), first_step=1, plotted="the last one", mean="the mean embedding")
     found = inspect(linear(0.9 * rotation(3)), torch.randn(2, 5, 3, dtype=torch.float64), output=_last, words=words)
     said = report_inspection(found, tmp_path)
     assert str(tmp_path / "index.html") in said

@@ -114,8 +114,10 @@ def integrated_gradients(
         ShapeError: if a shape does not fit.
     """
     inputs, baselines = checked(inputs, baselines, valid)
-    found, evaluations = line_integral(partial(_gradients, function), baselines, inputs, points, tolerance, sequences)
-    values = tuple(part.double().cpu().numpy() for part in found)
+    integrals, evaluations = line_integral(
+        partial(_gradients, function), baselines, inputs, points, tolerance, sequences
+    )
+    values = tuple(part.double().cpu().numpy() for part in integrals)
     outputs = outputs_at(function, inputs), outputs_at(function, baselines)
     return Attribution("integrated gradients", values, *outputs, evaluations, _arrays(valid))
 
@@ -160,14 +162,14 @@ def checked(
     if valid is not None and [tuple(true.shape) for true in valid] != [tuple(x.shape[:2]) for x in inputs]:
         shapes = [tuple(x.shape[:2]) for x in inputs]
         raise ShapeError("valid", f"(B, T) of each input, {shapes}", [tuple(true.shape) for true in valid])
-    given = mean_baselines(inputs, valid) if baselines is None else tuple(baselines)
-    if len(given) != len(inputs):
-        raise ShapeError("baselines", f"{len(inputs)} tensors, one for each input", len(given))
+    chosen = mean_baselines(inputs, valid) if baselines is None else tuple(baselines)
+    if len(chosen) != len(inputs):
+        raise ShapeError("baselines", f"{len(inputs)} tensors, one for each input", len(chosen))
     try:
-        expanded = tuple(b.to(x).expand_as(x) for x, b in zip(inputs, given, strict=True))
+        expanded = tuple(b.to(x).expand_as(x) for x, b in zip(inputs, chosen, strict=True))
     except RuntimeError:
         shapes = [tuple(x.shape) for x in inputs]
-        raise ShapeError("baselines", f"shapes that expand to {shapes}", [tuple(b.shape) for b in given]) from None
+        raise ShapeError("baselines", f"shapes that expand to {shapes}", [tuple(b.shape) for b in chosen]) from None
     return tuple(x.detach() for x in inputs), expanded
 
 

@@ -88,5 +88,5 @@ def fit_decay(norms: np.ndarray, lags: np.ndarray | None = None) -> Decay:
 def _measured_horizon(norms: np.ndarray, lags: np.ndarray) -> int | None:
     if not len(norms) or norms.max() == 0:
         return None
-    kept = np.flatnonzero(norms >= FORGOTTEN * norms.max())
-    return int(lags[kept[-1] + 1]) if kept[-1] + 1 < len(norms) else None
+    above = np.flatnonzero(norms >= FORGOTTEN * norms.max())
+    return int(lags[above[-1] + 1]) if above[-1] + 1 < len(norms) else None

@@ -31,10 +31,10 @@ class Forgetting:
         """(K,), the mean absolute change over sequences, in the output's unit."""
         return np.abs(self.change).mean(1)
 
-    def reach(self, share: float = 0.01) -> int:
+    def reach(self, fraction: float = 0.01) -> int:
         """The least k such that replacing what is further away changes the output by no more than this share of what
         replacing everything does, for this k and all larger ones."""
-        above = np.flatnonzero(self.effect > share * self.effect[0])
+        above = np.flatnonzero(self.effect > fraction * self.effect[0])
         return int(self.lags[min(above[-1] + 1, len(self.lags) - 1)]) if len(above) else 0
 
 
@@ -76,17 +76,17 @@ def forgetting(
     for lag in lags:
         # Padding, at -1, is never replaced.
         near = [(distance < int(lag)).unsqueeze(2) for distance in distances]
-        mixed = [torch.where(kept, x, b) for kept, x, b in zip(near, inputs, baselines, strict=True)]
+        mixed = [torch.where(is_near, x, b) for is_near, x, b in zip(near, inputs, baselines, strict=True)]
         change.append(output - outputs_at(function, mixed))
     return Forgetting(lags, np.stack(change), output)
 
 
 def _from_the_end(inputs: Sequence[Tensor]) -> list[Tensor]:
     """How many steps each step (B, T) of each input is before the last of all."""
-    found = []
+    distances = []
     later = sum(x.shape[1] for x in inputs)
     for x in inputs:
         later -= x.shape[1]
         back = later + torch.arange(x.shape[1] - 1, -1, -1, device=x.device)
-        found.append(back.expand(x.shape[:2]))
-    return found
+        distances.append(back.expand(x.shape[:2]))
+    return distances

@@ -79,14 +79,14 @@ def state_gradients(
         for segment in track.segments
         for tensor in (*(p for state in segment.carried for p in state), *segment.outputs, *segment.inputs)
     ]
-    found = iter(torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True, materialize_grads=True))
+    derivatives = iter(torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True, materialize_grads=True))
     gradients = []
     for track in recording.tracks:
         carried, above, below = [], [], []
         for segment in track.segments:
-            carried += [[next(found) for _ in segment.cell.state] for _ in range(segment.steps)]
-            above += [next(found) for _ in range(segment.steps)]
-            below += [next(found) for _ in range(segment.steps)]
+            carried += [[next(derivatives) for _ in segment.cell.state] for _ in range(segment.steps)]
+            above += [next(derivatives) for _ in range(segment.steps)]
+            below += [next(derivatives) for _ in range(segment.steps)]
         through_time = tuple(torch.stack(part) for part in zip(*carried, strict=True))
         gradients.append(TrackGradients(track, through_time, torch.stack(above), tuple(below)))
     return StateGradients(float(value.detach()), tuple(gradients), None if steps is None else tuple(steps))

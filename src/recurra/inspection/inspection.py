@@ -46,12 +46,12 @@ class Words:
         facts: what was inspected, by name: the data, the network.
         loss: what L is.
         output: what the output is that is attributed.
-        drawn: what it is in the sequence drawn, where that says more.
+        plotted: what it is in the sequence plotted, where that says more.
         unit: of the output.
         first_step: the number that the first step goes by.
         step: what steps are counted from, for the axes.
-        labels: what to call the true steps of the sequence drawn, those of several modules one after the other; numbers
-            where empty.
+        labels: what to call the true steps of the sequence plotted, those of several modules one after the other; if
+            empty, they go by number.
         layer_step: what steps of the recurrent layers are counted from, where they are fewer than the inputs': these
             then go by number, and the labels are the inputs' alone.
         mean: what replaces an input that is taken away.
@@ -62,7 +62,7 @@ class Words:
     facts: Mapping[str, str] = field(default_factory=dict)
     loss: str = "the loss given"
     output: str = "the output"
-    drawn: str = ""
+    plotted: str = ""
     unit: str = ""
     first_step: int = 0
     step: str = "step"
@@ -187,7 +187,7 @@ def inspect(
         tick(stage)
         unrolled = unrolled_gradients(recording, loss, steps, sequence, follows)
         tick(stage)
-    found = find(recording, gradients, jacobians, lyapunov, gates, states, attribution, forgotten)
+    findings = find(recording, gradients, jacobians, lyapunov, gates, states, attribution, forgotten)
     return Inspection(
         words,
         unrolled,
@@ -200,7 +200,7 @@ def inspect(
         attribution,
         product,
         forgotten,
-        (*concerns, *found),
+        (*concerns, *findings),
         recording.left_out + untraced,
         standing,
     )

@@ -50,12 +50,12 @@ class LyapunovSpectrum:
         It is at least K if the exponents asked for do not shrink together.
         """
         sums = np.cumsum(self.exponents)
-        kept = int((sums >= 0).sum())
-        if kept == 0:
+        whole = int((sums >= 0).sum())
+        if whole == 0:
             return 0.0
-        if kept == len(sums):
-            return float(kept)
-        return kept + float(sums[kept - 1] / -self.exponents[kept])
+        if whole == len(sums):
+            return float(whole)
+        return whole + float(sums[whole - 1] / -self.exponents[whole])
 
 
 def lyapunov_spectrum(
@@ -82,7 +82,7 @@ def lyapunov_spectrum(
     Raises:
         ParameterError: for a warm-up as long as a sequence.
     """
-    found = []
+    spectra = []
     for segment in recording.segments:
         steps = int(segment.valid.sum(0).max())
         if steps < 2:
@@ -90,8 +90,8 @@ def lyapunov_spectrum(
         first = steps // 4 if warmup is None else warmup
         if not 0 <= first < steps:
             raise ParameterError("warmup", f"0 to {steps - 1}", warmup)
-        found.append(_spectrum(recording.name(segment), segment, first, sequences, count, tick))
-    return tuple(found)
+        spectra.append(_spectrum(recording.name(segment), segment, first, sequences, count, tick))
+    return tuple(spectra)
 
 
 @torch.no_grad()

@@ -42,13 +42,13 @@ th { vertical-align: bottom; } th:first-child, td.text { text-align: left; }
 """
 
 
-def write_inspection(found: Inspection, folder: Path) -> Path:
+def write_inspection(inspection: Inspection, folder: Path) -> Path:
     """Write `index.html`, the pictures as PNG and the tables as CSV.
 
     The page holds its pictures and needs no other file, and no network.
 
     Args:
-        found: what `inspect` returned.
+        inspection: what `inspect` returned.
         folder: where to; made where it is not there.
 
     Returns:
@@ -58,29 +58,33 @@ def write_inspection(found: Inspection, folder: Path) -> Path:
         RunError: if the folder cannot be written.
     """
     prepare_folder(folder)
-    sections, summaries, details = draw_sections(found, folder), summary_tables(found), detailed_tables(found)
+    sections, summaries, details = (
+        draw_sections(inspection, folder),
+        summary_tables(inspection),
+        detailed_tables(inspection),
+    )
     for table in (*summaries, *details):
         write_text(folder / f"{table.name}.csv", table.csv())
     page = folder / "index.html"
-    write_text(page, _page(found, sections, {table.name: table for table in summaries}, details))
+    write_text(page, _page(inspection, sections, {table.name: table for table in summaries}, details))
     return page
 
 
-def report_inspection(found: Inspection, folder: Path) -> str:
+def report_inspection(inspection: Inspection, folder: Path) -> str:
     """Write as `write_inspection` does; what to print: the findings, and where the page is."""
-    page = write_inspection(found, folder)
+    page = write_inspection(inspection, folder)
     lines = []
-    if found.standing is not None:
-        for baseline in found.standing.better:
-            lines.append(texts.BEATEN.format(baseline=baseline, score=found.standing.main))
+    if inspection.standing is not None:
+        for baseline in inspection.standing.better:
+            lines.append(texts.BEATEN.format(baseline=baseline, score=inspection.standing.main))
             lines.append(f"  {texts.TRY_TO_BEAT.format(baseline=baseline)}")
-        lines += found.standing.warnings
-    lines += [f"{finding.what}\n  {finding.advice}" for finding in found.findings]
+        lines += inspection.standing.warnings
+    lines += [f"{finding.what}\n  {finding.advice}" for finding in inspection.findings]
     return "\n".join([*lines, f"page, pictures and tables: {page}"])
 
 
-def _page(found: Inspection, sections: list[Section], summaries: dict[str, Table], details: list[Table]) -> str:
-    words = found.words
+def _page(inspection: Inspection, sections: list[Section], summaries: dict[str, Table], details: list[Table]) -> str:
+    words = inspection.words
     facts = "".join(f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in words.facts.items())
     parts = [
         "<!doctype html>",
@@ -88,11 +92,11 @@ def _page(found: Inspection, sections: list[Section], summaries: dict[str, Table
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{escape(words.title)}</h1>",
-        *_standing(found.standing),
+        *_standing(inspection.standing),
         f'<table class="facts">{facts}</table>' if facts else "",
         _contents(sections),
         '<h2 id="findings">What to look at</h2>',
-        *_findings(found),
+        *_findings(inspection),
     ]
     for number, section in enumerate(sections, start=1):
         table = summaries.get(section.table)
@@ -136,10 +140,12 @@ def _finding(what: str, advice: str) -> str:
     return f'<div class="finding"><b>{escape(what)}</b><br>{escape(advice)}</div>'
 
 
-def _findings(found: Inspection) -> list[str]:
-    parts = [_finding(finding.what, finding.advice) for finding in found.findings]
-    parts += [f'<div class="finding">{escape(texts.UNSEEN.format(reason=reason))}</div>' for reason in found.unseen]
-    doubted = found.standing is not None and (found.standing.better or found.standing.warnings)
+def _findings(inspection: Inspection) -> list[str]:
+    parts = [_finding(finding.what, finding.advice) for finding in inspection.findings]
+    parts += [
+        f'<div class="finding">{escape(texts.UNSEEN.format(reason=reason))}</div>' for reason in inspection.unseen
+    ]
+    doubted = inspection.standing is not None and (inspection.standing.better or inspection.standing.warnings)
     if not parts and doubted:
         return [f"<p>{texts.SEE_ABOVE}</p>"]
     return parts or [f'<div class="finding none">{texts.NOTHING_FOUND}</div>']

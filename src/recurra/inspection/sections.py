@@ -1,4 +1,4 @@
-"""The sections of the page: each a picture and two sentences, how to read it and what it says of this run."""
+"""The sections of the page: each a picture and a text, how to read it and what it says of this run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.inspection import pictures
+from recurra.inspection import pictures, texts
+from recurra.inspection.decay import Decay
 from recurra.inspection.inspection import Inspection, Words
-from recurra.inspection.pictures.memory import horizon_text
+from recurra.inspection.pictures.memory import steps_text
 from recurra.inspection.pictures.unrolled import columns_of
 
 __all__ = ["Section", "draw_sections"]
@@ -33,148 +34,134 @@ class Section:
     table: str = ""
 
 
-def draw_sections(found: Inspection, folder: Path) -> list[Section]:
+def draw_sections(inspection: Inspection, folder: Path) -> list[Section]:
     """Draw all pictures into a folder.
 
     Raises:
         RunError: if it cannot be written.
     """
     return [
-        *_gradients(found, folder),
-        *_dynamics(found, folder),
-        *_units(found, folder),
-        *_attributions(found, folder),
+        *_gradients(inspection, folder),
+        *_dynamics(inspection, folder),
+        *_units(inspection, folder),
+        *_attributions(inspection, folder),
     ]
 
 
-def _gradients(found: Inspection, folder: Path) -> Iterator[Section]:
-    words = found.words
+def _gradients(inspection: Inspection, folder: Path) -> Iterator[Section]:
+    words, unrolled, gradients = inspection.words, inspection.unrolled, inspection.gradients
     path = folder / "unrolled.png"
     labels = () if words.layer_step else words.labels
-    pictures.draw_unrolled(found.unrolled, path, words.first_step, words.layer_step or words.step, labels)
-    wide = columns_of(found.unrolled.steps)
-    several = (
-        f" A column stands for {wide} steps: arrows along a row show what crosses to the next column, arrows between "
-        "rows the norm over all its steps."
-        if wide > 1
-        else ""
-    )
-    later = [row.name for row in found.unrolled.rows if row.first]
-    several += (
-        f" The columns of {', '.join(later)} come after those of the layers whose outputs it reads; what flows into "
-        "these from above comes from there, through attention."
-        if later
-        else ""
-    )
+    pictures.draw_unrolled(unrolled, path, words.first_step, words.layer_step or words.step, labels)
+    how = [texts.UNROLLED]
+    if (width := columns_of(unrolled.steps)) > 1:
+        how.append(texts.UNROLLED_WIDE.format(width=width))
+    if later := [row.name for row in unrolled.rows if row.first]:
+        how.append(texts.UNROLLED_ATTENTION.format(layers=", ".join(later)))
     yield Section(
         "The network unrolled through time",
         path,
-        f"Columns are steps, rows are layers; arrows point the way the gradient flows, back from the loss, and are as "
-        f"thick as its norm (logarithmic, four decades; thin lines carry less).{several}",
-        f"The loss is {words.loss}; the picture shows sequence {found.unrolled.sequence + 1} of "
-        f"{found.gradients.sequences}, {found.unrolled.steps} steps, and its thickest arrow carries "
-        f"{found.unrolled.largest:.3g}.",
+        " ".join(how),
+        texts.UNROLLED_HERE.format(
+            loss=words.loss,
+            index=unrolled.sequence + 1,
+            count=gradients.sequences,
+            steps=unrolled.steps,
+            largest=unrolled.largest,
+        ),
     )
     path = folder / "gradient_by_lag.png"
-    pictures.draw_gradient_by_lag(found.gradients, path)
-    said = [
-        f"{c.track}: {horizon_text(c.decay)}, {_measured(c.decay.measured_horizon)}" for c in found.gradients.whole()
-    ]
-    yield Section(
-        "How far back learning reaches",
-        path,
-        "Each curve is the norm of dL/ds, the derivative of the loss with respect to a layer's state, by how many "
-        "steps the state is before the loss; a straight line is exponential decay, and the memory horizon is where the "
-        "fitted line has fallen to 1 %.",
-        f"Over {found.gradients.sequences} sequences: {'; '.join(said)}.",
-        "memory",
-    )
+    pictures.draw_gradient_by_lag(gradients, path)
+    template = texts.REACH_SEQUENCE if gradients.sequences == 1 else texts.REACH_SEQUENCES
+    here = [template.format(count=gradients.sequences)]
+    for curve in gradients.whole():
+        horizon = curve.decay.measured_horizon
+        template = texts.REACH_BEYOND if horizon is None else texts.REACH_MEASURED
+        here += [_fit(curve.track, curve.decay), template.format(track=curve.track, horizon=horizon)]
+    yield Section("How far back learning reaches", path, texts.REACH, " ".join(here), "memory")
 
 
-def _dynamics(found: Inspection, folder: Path) -> Iterator[Section]:
-    words = found.words
-    if found.jacobians:
+def _fit(track: str, decay: Decay) -> str:
+    if np.isnan(decay.factor):
+        return texts.REACH_NO_GRADIENT.format(track=track)
+    if not decay.is_fitted:
+        return texts.REACH_UNFITTED.format(track=track, r_squared=decay.r_squared)
+    if decay.factor >= 1:
+        return texts.REACH_GROWING.format(track=track, growth=decay.factor - 1)
+    horizon, constant = steps_text(decay.horizon), steps_text(decay.time_constant)
+    return texts.REACH_FITTED.format(track=track, horizon=horizon, constant=constant)
+
+
+def _dynamics(inspection: Inspection, folder: Path) -> Iterator[Section]:
+    words = inspection.words
+    if inspection.jacobians:
         path = folder / "jacobian_norms.png"
-        pictures.draw_jacobian_norms(found.jacobians, path, words.first_step, words.layer_step or words.step)
-        said = [
-            f"in {j.track} one step stretches by {np.nanmedian(j.by_step):.2g} at most (median), {j.lags[-1]} steps by "
-            f"{j.median[-1]:.2g}"
-            for j in found.jacobians
+        pictures.draw_jacobian_norms(inspection.jacobians, path, words.first_step, words.layer_step or words.step)
+        here = [
+            texts.JACOBIANS_HERE.format(
+                track=norms.track, one_step=np.nanmedian(norms.by_step), lag=norms.lags[-1], many_steps=norms.median[-1]
+            )
+            for norms in inspection.jacobians
         ]
-        yield Section(
-            "What is left of a change of the state",
-            path,
-            "The spectral norm of a Jacobian is the most by which a small change of the whole state is stretched, over "
-            "one step (left) and over k steps (right); below 1 all changes shrink, and with them gradients.",
-            f"Here {'; '.join(said)}.",
-        )
-    if found.lyapunov:
+        yield Section("What is left of a change of the state", path, texts.JACOBIANS, " ".join(here))
+    if inspection.lyapunov:
         path = folder / "lyapunov.png"
-        pictures.draw_lyapunov(found.lyapunov, path)
-        said = [f"{s.name} {s.largest:+.3f} over {s.steps} steps" for s in found.lyapunov]
-        yield Section(
-            "Lyapunov spectrum",
-            path,
-            "Each exponent is the mean logarithmic growth a step of a small change in one direction of the state, "
-            "along the states real inputs lead through: all below 0, the network forgets its beginning; one above 0, "
-            "it is chaotic; near 0, it remembers.",
-            f"The largest are {'; '.join(said)} (exponents of finite time, shading: spread over sequences).",
-            "dynamics",
-        )
-    if found.spectra:
+        pictures.draw_lyapunov(inspection.lyapunov, path)
+        here = [
+            texts.LYAPUNOV_HERE.format(layer=spectrum.name, largest=spectrum.largest, steps=spectrum.steps)
+            for spectrum in inspection.lyapunov
+        ]
+        here.append(texts.LYAPUNOV_SHADING)
+        yield Section("Lyapunov spectrum", path, texts.LYAPUNOV, " ".join(here), "dynamics")
+    if inspection.spectra:
         path = folder / "recurrent_weights.png"
-        pictures.draw_recurrent_spectra(found.spectra, path)
-        widest = max(found.spectra, key=lambda s: s.radius)
+        pictures.draw_recurrent_spectra(inspection.spectra, path)
+        widest = max(inspection.spectra, key=lambda s: s.radius)
         yield Section(
             "Recurrent weights",
             path,
-            "Eigenvalues of each gate's recurrent matrix: in a plain recurrent network those outside the dotted unit "
-            "circle make gradients grow, those far inside make them vanish; with gates they are only the raw material.",
-            f"The largest spectral radius is {widest.radius:.2f}, of gate {widest.gate} in {widest.name}.",
+            texts.SPECTRA,
+            texts.SPECTRA_HERE.format(radius=widest.radius, gate=widest.gate, layer=widest.name),
             "recurrent_weights",
         )
 
 
-def _units(found: Inspection, folder: Path) -> Iterator[Section]:
-    if found.gates:
+def _units(inspection: Inspection, folder: Path) -> Iterator[Section]:
+    if inspection.gates:
         path = folder / "gates.png"
-        pictures.draw_gates(found.gates, path)
-        fullest = max(found.gates, key=lambda g: g.saturated)
-        stuck = sum(gate.stuck for gate in found.gates)
-        units = sum(len(gate.low) for gate in found.gates)
+        pictures.draw_gates(inspection.gates, path)
+        fullest = max(inspection.gates, key=lambda g: g.saturated)
+        stuck = sum(gate.stuck for gate in inspection.gates)
+        units = sum(len(gate.low) for gate in inspection.gates)
+        template = texts.GATES_STUCK if stuck > 1 else texts.GATES_ONE_STUCK if stuck else texts.GATES_NONE_STUCK
+        here = [
+            texts.GATES_HERE.format(gate=fullest.gate, layer=fullest.name, saturated=fullest.saturated),
+            template.format(stuck=stuck, units=units),
+        ]
         yield Section(
             "Gates",
             path,
-            "Each bar is a unit: the gate's mean, and the range of eight tenths of its values over all steps; in the "
-            "shaded zones (below 0.1 and above 0.9 of a sigmoid, beyond 0.9 of tanh) it is saturated, and learns "
-            "hardly anything.",
-            f"Most saturated is gate {fullest.gate} of {fullest.name}, {fullest.saturated:.0%} of the time; {stuck} of "
-            f"{units} units of all gates are stuck at one end in at least 99 % of the steps.",
+            texts.GATES,
+            " ".join(here),
             "gate_shares",
         )
-    if found.states:
+    if inspection.states:
         path = folder / "states.png"
-        pictures.draw_states(found.states, path)
-        dead = sum(len(state.dead) for state in found.states)
-        units = sum(len(state.mean) for state in found.states)
-        yield Section(
-            "States",
-            path,
-            "Each unit's mean, standard deviation and range over all steps of all sequences; a unit is dead where its "
-            "range is under a thousandth of the layer's largest.",
-            f"{dead} of {units} units never move." if dead else f"All {units} units move.",
-            "state_ranges",
-        )
+        pictures.draw_states(inspection.states, path)
+        dead = sum(len(state.dead) for state in inspection.states)
+        units = sum(len(state.mean) for state in inspection.states)
+        template = texts.STATES_DEAD if dead > 1 else texts.STATES_ONE_DEAD if dead else texts.STATES_ALIVE
+        yield Section("States", path, texts.STATES, template.format(dead=dead, units=units), "state_ranges")
 
 
-def _attributions(found: Inspection, folder: Path) -> Iterator[Section]:
-    words, at = found.words, found.unrolled.sequence
-    if found.attribution is not None and found.gradient_times_input is not None:
+def _attributions(inspection: Inspection, folder: Path) -> Iterator[Section]:
+    words, at = inspection.words, inspection.unrolled.sequence
+    if inspection.attribution is not None and inspection.gradient_times_input is not None:
         path = folder / "attribution.png"
-        exact = found.attribution
+        exact = inspection.attribution
         pictures.draw_attribution(
-            *(exact, found.gradient_times_input, path, at, words.first_step, words.step),
-            output=words.drawn or words.output,
+            *(exact, inspection.gradient_times_input, path, at, words.first_step, words.step),
+            output=words.plotted or words.output,
             unit=words.unit,
             labels=words.labels,
             mean=words.mean,
@@ -184,36 +171,35 @@ def _attributions(found: Inspection, folder: Path) -> Iterator[Section]:
         yield Section(
             "Which steps of the input the output comes from",
             path,
-            f"A bar is what a step adds to the output beside the same step at {words.mean} (integrated "
-            "gradients); bars add up to the whole difference, and dots that lie elsewhere (gradient x input) tell of "
-            "nonlinearity.",
-            f"Step {_step(words, strongest)} counts most, {values[strongest]:+.3g}{_unit(words.unit)}; the bars miss "
-            f"{exact.residual[at]:+.2g} of {exact.output[at] - exact.baseline_output[at]:+.3g} (completeness "
-            "residual).",
+            texts.ATTRIBUTION.format(mean=words.mean),
+            texts.ATTRIBUTION_HERE.format(
+                step=_step(words, strongest),
+                value=_value(f"{values[strongest]:+.3g}", words.unit),
+                residual=exact.residual[at],
+                difference=exact.output[at] - exact.baseline_output[at],
+            ),
         )
-    if found.forgetting is not None:
+    if inspection.forgetting is not None:
         path = folder / "forgetting.png"
-        forgotten = found.forgetting
+        forgotten = inspection.forgetting
         pictures.draw_forgetting(forgotten, path, words.output, words.unit, words.nearest, words.mean)
-        whole, reach, half = forgotten.effect[0], forgotten.reach(), forgotten.reach(0.5)
         yield Section(
             "What is forgotten",
             path,
-            f"All inputs but {words.nearest} are replaced by {words.mean}, and the output is computed anew: where "
-            "the curve is at zero, inputs further away no longer matter, whatever their gradient.",
-            f"Replacing everything changes the output by {whole:.3g}{_unit(words.unit)} in the mean; all but the "
-            f"nearest {half} of {forgotten.lags[-1]} steps make at most half of that, all but {reach} at most 1 %.",
+            texts.FORGETTING.format(nearest=words.nearest, mean=words.mean),
+            texts.FORGETTING_HERE.format(
+                effect=_value(f"{forgotten.effect[0]:.3g}", words.unit),
+                half=forgotten.reach(0.5),
+                steps=forgotten.lags[-1],
+                reach=forgotten.reach(),
+            ),
         )
 
 
-def _measured(horizon: int | None) -> str:
-    return "measured beyond the sequence" if horizon is None else f"measured {horizon}"
-
-
 def _step(words: Words, t: int) -> str:
-    number = f"{words.first_step + t}"
-    return f"{number} ({words.labels[t]})" if words.labels else number
+    template = texts.LABELLED_STEP if words.labels else texts.STEP
+    return template.format(number=words.first_step + t, label=words.labels[t] if words.labels else "")
 
 
-def _unit(unit: str) -> str:
-    return f" {unit}" if unit else ""
+def _value(value: str, unit: str) -> str:
+    return (texts.VALUE_IN_UNITS if unit else texts.VALUE).format(value=value, unit=unit)

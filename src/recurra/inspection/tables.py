@@ -145,7 +145,7 @@ def summary_tables(found: Inspection) -> list[Table]:
 
 
 def detailed_tables(found: Inspection) -> list[Table]:
-    """A row a lag, step, unit or edge: what the pictures are drawn from."""
+    """A row a lag, step, unit or edge: what the pictures are plotted from."""
     tables = [
         Table(
             *("gradient_by_lag", "Norm of dL/ds_t by lag"),

@@ -1,16 +1,7 @@
-"""Sentences of the page, as templates: each is whole, and its fields are filled in."""
+"""Sentences of the page, as templates: each is whole, and its fields are filled in.
 
-__all__ = [
-    "BEATEN",
-    "NOTHING_FOUND",
-    "NO_FIT",
-    "NO_GRADIENT",
-    "SEE_ABOVE",
-    "SUBSET",
-    "TRY_TO_BEAT",
-    "UNSEEN",
-    "VALIDATION",
-]
+The name of a template begins with the section or the finding that it belongs to.
+"""
 
 BEATEN = "The model is worse than {baseline} by {score}."
 TRY_TO_BEAT = (
@@ -27,3 +18,148 @@ SEE_ABOVE = "Nothing else stands out. What was said first, of the scores, comes 
 UNSEEN = "This was not seen into: {reason}"
 NO_GRADIENT = "no gradient to fit"
 NO_FIT = "no horizon can be fitted (R² {r_squared:.2g})"
+
+UNROLLED = (
+    "Columns are steps and rows are layers. Arrows point the way the gradient flows, back from the loss. An arrow "
+    "is as thick as the norm of its gradient (logarithmic, four decades; thin lines carry less)."
+)
+UNROLLED_WIDE = (
+    "A column stands for {width} steps: arrows along a row show what crosses to the next column, and arrows between "
+    "rows show the norm over all steps of the column."
+)
+UNROLLED_ATTENTION = (
+    "The columns of {layers} come after those of the layers whose outputs are read; what flows into them from above "
+    "comes from there, through attention."
+)
+UNROLLED_HERE = (
+    "The loss is {loss}. The picture shows sequence {index} of {count} (length: {steps}), and its thickest arrow "
+    "carries {largest:.3g}."
+)
+REACH = (
+    "Each curve is the norm of dL/ds, the derivative of the loss with respect to a layer's state, by how many steps "
+    "the state is before the loss. A straight line is exponential decay. The memory horizon is where the fitted line "
+    "has fallen to 1 %."
+)
+REACH_FITTED = "The horizon fitted for {track} lies at lag {horizon}, and the gradient falls to 1/e at lag {constant}."
+REACH_GROWING = "The gradient of {track} grows by {growth:.2%} a step."
+REACH_UNFITTED = "For {track} no horizon can be fitted (R² {r_squared:.2g})."
+REACH_NO_GRADIENT = "For {track} there is no gradient to fit."
+REACH_MEASURED = "The horizon measured for {track} lies at lag {horizon}."
+REACH_BEYOND = "The horizon measured for {track} lies beyond the sequence."
+REACH_SEQUENCE = "The curve is of one sequence."
+REACH_SEQUENCES = "The curves are means over {count} sequences."
+
+JACOBIANS = (
+    "The spectral norm of a Jacobian is the most by which a small change of the whole state is stretched, over one "
+    "step (left) and over k steps (right). Below 1 all changes shrink, and gradients shrink with them."
+)
+JACOBIANS_HERE = (
+    "In {track} the median of these norms is {one_step:.2g} over one step and {many_steps:.2g} over the longest lag, "
+    "{lag}."
+)
+LYAPUNOV = (
+    "Each exponent is the mean logarithmic growth per step of a small change in one direction of the state, along the "
+    "states that real inputs lead through. If all are below 0, the network forgets its beginning; if one is above 0, "
+    "it is chaotic; near 0, it remembers."
+)
+LYAPUNOV_HERE = "The largest exponent of {layer} is {largest:+.3f}, estimated over {steps} steps."
+LYAPUNOV_SHADING = "The exponents are of finite time; the shading is their spread over sequences."
+SPECTRA = (
+    "The points are the eigenvalues of each gate's recurrent matrix. In a plain recurrent network those outside the "
+    "dotted unit circle make gradients grow, and those far inside make them vanish; with gates they are only the raw "
+    "material."
+)
+SPECTRA_HERE = "The largest spectral radius is {radius:.2f}, of gate {gate} in {layer}."
+
+GATES = (
+    "Each bar is a unit: the gate's mean, and the range of eight tenths of its values over all steps. In the shaded "
+    "zones (below 0.1 and above 0.9 of a sigmoid, beyond 0.9 of tanh) a gate is saturated and learns hardly anything."
+)
+GATES_HERE = "Gate {gate} of {layer} is saturated the most, {saturated:.0%} of the time."
+GATES_NONE_STUCK = "Of {units} units of all gates, none is stuck at one end in at least 99 % of the steps."
+GATES_ONE_STUCK = "Of {units} units of all gates, one is stuck at one end in at least 99 % of the steps."
+GATES_STUCK = "Of {units} units of all gates, {stuck} are stuck at one end in at least 99 % of the steps."
+STATES = (
+    "Each bar is a unit: its mean, standard deviation and range over all steps of all sequences. A unit is dead if its "
+    "range is under a thousandth of the layer's largest."
+)
+STATES_ALIVE = "All units move ({units} of {units})."
+STATES_ONE_DEAD = "One of {units} units never moves."
+STATES_DEAD = "{dead} of {units} units never move."
+
+ATTRIBUTION = (
+    "A bar is what a step adds to the output compared with the same step at {mean} (integrated gradients). The bars "
+    "add up to the whole difference. Dots that lie elsewhere (gradient x input) tell of nonlinearity."
+)
+ATTRIBUTION_HERE = (
+    "Step {step} counts most, {value}. The bars miss {residual:+.2g} of {difference:+.3g} (completeness residual)."
+)
+FORGETTING = (
+    "All inputs but {nearest} are replaced by {mean}, and the output is computed again. If the curve is at zero, "
+    "inputs further away no longer matter, whatever their gradient."
+)
+FORGETTING_HERE = (
+    "Replacing everything changes the output by {effect} on average. Replacing all but the nearest {half} of {steps} "
+    "steps makes at most half of that change, and replacing all but the nearest {reach} at most 1 %."
+)
+STEP = "{number}"
+LABELLED_STEP = "{number} ({label})"
+VALUE = "{value}"
+VALUE_IN_UNITS = "{value} {unit}"
+
+INCOMPLETE = "Integrated gradients miss {fraction:.0%} of the change of the output that they should add up to."
+TRY_INCOMPLETE = "Take the attributions as a rough picture: on the way from the mean to this input the output jumps."
+EXPLODING = "The gradient grows by {growth:.0%} a step back in {track}: it explodes."
+TRY_EXPLODING = (
+    "Clip gradients by norm (max_grad_norm), lower the learning rate, or start from orthogonal recurrent weights of a "
+    "smaller gain."
+)
+VANISHING = (
+    "The gradient falls to 1 % within {reach} of {steps} steps in {track}: what lies further back is hardly learned "
+    "from."
+)
+TRY_BIAS = (
+    "Let its gates keep more: chrono initialisation (Tallec and Ollivier 2018) for lags of this length, or other "
+    "biases: {biases}. If nothing further back matters, shorter sequences do as well and train faster."
+)
+LARGER_BIAS = "a larger bias of gate {gate}"
+SMALLER_BIAS = "a smaller bias of gate {gate}"
+TRY_GATED_CELL = (
+    "Take a cell with gates, such as a GRU or an LSTM. If nothing further back matters, shorter sequences do as well "
+    "and train faster."
+)
+TRY_GATED_OR_ORTHOGONAL = (
+    "Take a GRU or an LSTM, or start from orthogonal recurrent weights. If nothing further back matters, shorter "
+    "sequences do as well and train faster."
+)
+CHAOTIC = (
+    "The largest Lyapunov exponent of {layer} is {largest:+.3f} a step: the time in which small changes of its state "
+    "grow by a factor of e is {steps:.3g} steps."
+)
+TRY_CHAOTIC = (
+    "Outputs far ahead depend on rounding and noise. Smaller or orthogonal recurrent weights, weight decay, or "
+    "clipping while training bring it below zero."
+)
+STUCK_AT_ONE_END = (
+    "Gate {gate} of {layer} is stuck in {stuck} of {units} units ({count} near {end}, in 99 % of the steps)."
+)
+STUCK_AT_BOTH_ENDS = (
+    "Gate {gate} of {layer} is stuck in {stuck} of {units} units ({low} near {low_end}, {high} near {high_end}, in "
+    "99 % of the steps)."
+)
+TRY_STUCK = (
+    "Such units learn nothing through this gate. Scale the inputs, lower the learning rate, or start with smaller "
+    "biases of the gate; layer normalisation (LayerNormLSTM, LayerNormGRU) keeps gates in range."
+)
+ONE_DEAD = "One of {units} units of {part} in {layer} never moves (unit {indices})."
+DEAD = "{dead} of {units} units of {part} in {layer} never move (units {indices})."
+MANY_DEAD = "{dead} of {units} units of {part} in {layer} never move (units {indices}, ...)."
+TRY_DEAD = (
+    "Fewer units (hidden_size) would do the same. If there are many, lower the learning rate or start anew with other "
+    "initial weights."
+)
+UNUSED = (
+    "Replacing all inputs but the nearest {reach} of {steps} steps changes the output by less than 1 % of what "
+    "replacing everything does."
+)
+TRY_UNUSED = "A shorter input would do, and train faster; or the network has yet to learn to use what is further away."

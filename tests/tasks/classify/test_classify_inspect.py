@@ -88,7 +88,7 @@ def test_a_typical_text_is_drawn_with_others_that_are_not_much_longer(
     of_texts: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recurra.tasks.classify.view._LONGEST_TEXT", 6)
-    monkeypatch.setattr("recurra.tasks.classify.view._DRAWN", 4)
+    monkeypatch.setattr("recurra.tasks.classify.view._TYPICAL_LENGTH", 4)
     given = ["film " * n for n in (9, 5, 3, 12, 6, 7)]
     monkeypatch.setattr(inspection, "inspect", lambda _, batch, **given: batch.lengths.tolist())
     chosen: Any = of_texts.inspect(given)
@@ -108,7 +108,7 @@ def test_series_where_the_last_step_is_read(of_series: Classifier) -> None:
     assert found.attribution is not None
     assert found.attribution.missed(0) < 0.01
     assert found.words.facts["looked at"].startswith(
-        f"12 series, spread over the data; drawn is series 1 of {len(values[0])}"
+        f"12 series, spread over the data; plotted is series 1 of {len(values[0])}"
     )
 
 
@@ -166,7 +166,7 @@ def test_several_labels_an_item(tmp_path: Path) -> None:
     assert found.attribution is not None
     share = shares[3].probabilities["good"]
     assert found.attribution.output[0] == pytest.approx(np.log(share / (1 - share)), abs=1e-4)
-    assert "whose label is bad, good; predicted is " in found.words.facts["looked at"]
+    assert "whose labels are bad, good; predicted is " in found.words.facts["looked at"]
     sure = [max(share, 1 - share) for one in shares for share in one.probabilities.values()]
     unknown = classifier.inspect(given)
     assert unknown.gradients.loss == pytest.approx(-np.log(sure).sum() / 2, rel=1e-4)
@@ -178,14 +178,14 @@ def test_files(of_texts: Classifier, of_series: Classifier, tmp_path: Path) -> N
     steps.write_text(series_csv(5))
     assert of_texts.inspect(table).words.facts["data"] == str(table)
     found = of_series.inspect(str(steps), row=2)
-    assert "drawn is series 2 (s1) of " in found.words.facts["looked at"]
+    assert "plotted is series 2 (s1) of " in found.words.facts["looked at"]
 
 
 def test_an_item_of_one_step(of_texts: Classifier) -> None:
     found = of_texts.inspect(["great", " "])
     assert found.unrolled.steps == 1
     assert found.jacobians == ()
-    assert found.words.facts["looked at"].startswith("2 texts, spread over the data; drawn is text 1, “great”, without")
+    assert found.words.facts["looked at"].startswith("2 texts, spread over the data; plotted is text 1, “great”, without")
 
 
 def test_what_cannot_be_looked_at(of_texts: Classifier, of_series: Classifier) -> None:

@@ -42,15 +42,15 @@ def test_attributions_are_complete_and_labelled(found: Inspection) -> None:
     assert found.attribution.missed(0) < 0.01
     assert found.attribution.values[0].shape == (1, 65, 4)
     assert "".join(found.words.labels) == TEXT[:65].replace(" ", "␣").replace("\n", "⏎")
-    assert found.words.drawn == f"log-probability of {TEXT[65]}, which follows"
-    assert found.words.facts["looked at"].startswith("1 stretch of 65 characters, spread over the text")
+    assert found.words.plotted == f"log-probability of {TEXT[65]}, which follows"
+    assert found.words.facts["looked at"].startswith("1 stretch of 65 characters of the text")
     assert found.unrolled.steps == 65
     assert found.unrolled.rows[0].name == "recurrent"
 
 
 def test_stretches_of_the_validation_text_and_the_one_drawn(model: LanguageModel) -> None:
     found = model.inspect()
-    assert found.words.facts["looked at"].startswith("1 stretch of 100 characters, spread over the validation text")
+    assert found.words.facts["looked at"].startswith("1 stretch of 100 characters of the validation text")
     found = model.inspect(text=TEXT, row=3)
     count = len(TEXT) // 101
     assert found.gradients.sequences == count

@@ -70,7 +70,7 @@ def test_every_kind_of_decoder(options: dict[str, object]) -> None:
 
 def test_punctuation_is_passed_over(translator: Translator) -> None:
     found = translator.inspect((["eins zwei"], ["one two . ."]))
-    assert found.words.drawn.removeprefix("log-probability of ").strip("▁") in "two"
+    assert found.words.plotted.removeprefix("log-probability of ").strip("▁") in "two"
     assert found.gradients.sequences == 1
 
 

@@ -45,7 +45,7 @@ def draw_attribution(
         step: what the axis is called.
         output: what is attributed.
         unit: of the output.
-        labels: what to call the steps, drawn where there is room; numbers where empty.
+        labels: what to call the steps, plotted where there is room; numbers where empty.
         mean: what a step is compared with.
     """
     parts = exact.of(sequence)

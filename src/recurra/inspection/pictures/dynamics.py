@@ -10,7 +10,7 @@ from recurra.inspection.spectra import RecurrentSpectrum
 
 __all__ = ["draw_lyapunov", "draw_recurrent_spectra"]
 
-_LOWEST = -8.0  # exponents below it are drawn there: the direction is lost within a step
+_LOWEST = -8.0  # exponents below it are plotted there: the direction is lost within a step
 
 
 def draw_lyapunov(spectra: tuple[LyapunovSpectrum, ...], path: Path) -> None:

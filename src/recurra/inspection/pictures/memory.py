@@ -24,7 +24,7 @@ from recurra.inspection.pictures.style import (
 )
 from recurra.inspection.texts import NO_FIT, NO_GRADIENT
 
-__all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms", "horizon_text"]
+__all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms", "horizon_text", "steps_text"]
 
 _DEEPEST = 1e-12  # of the largest, below which a curve is cut off
 
@@ -117,10 +117,11 @@ def horizon_text(decay: Decay) -> str:
         return NO_FIT.format(r_squared=decay.r_squared)
     if decay.factor >= 1:
         return f"grows by {decay.factor - 1:.2%} a step"
-    return f"horizon {_number(decay.horizon)} steps (1/e in {_number(decay.time_constant)})"
+    return f"horizon {steps_text(decay.horizon)} steps (1/e in {steps_text(decay.time_constant)})"
 
 
-def _number(steps: float) -> str:
+def steps_text(steps: float) -> str:
+    """A number of steps, to three digits below 1,000."""
     return f"{steps:.3g}" if steps < 1000 else f"{steps:,.0f}"
 
 

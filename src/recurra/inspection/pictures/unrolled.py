@@ -19,7 +19,7 @@ from recurra.inspection.unroll import Edges, UnrolledGradients, UnrolledRow
 __all__ = ["columns_of", "draw_unrolled"]
 
 _MOST_COLUMNS = 50
-_DECADES = 4  # drawn; below it an edge is a thin line
+_DECADES = 4  # plotted; below it an edge is a thin line
 _THICKEST = 6.0
 _THICKEST_OF_TWO = 3.8  # directions, side by side
 _LONGEST_JOINED = 4  # labels of a column, in characters
@@ -44,7 +44,7 @@ def draw_unrolled(
         path: of the PNG.
         first_step: the number that the first step goes by.
         step: what the axis is called.
-        labels: what to call the steps, drawn where there is room; numbers where empty.
+        labels: what to call the steps, plotted where there is room; numbers where empty.
     """
     wide = columns_of(unrolled.steps)
     # Rows that come after the others begin with a column of their own.

@@ -25,36 +25,101 @@ __all__ = ["view"]
 
 _ITEMS = 32
 _CANDIDATES = 512
-_DRAWN = 15  # tokens
-_LONGEST_TEXT = 60  # tokens, but for the text drawn
-_LONGEST_SERIES = 200  # steps, but for the series drawn
-_MOST_SHOWN = 300  # characters of the text drawn
+_TYPICAL_LENGTH = 15  # tokens
+_LONGEST_TEXT = 60  # tokens, but for the text plotted
+_LONGEST_SERIES = 200  # steps, but for the series plotted
+_MOST_SHOWN = 300  # characters of the text plotted
+
+_LAYERS = "{num_layers} x {cell} of {hidden_size} units"
+_LAYERS_BOTH_WAYS = "{num_layers} x {cell} of {hidden_size} units in each direction"
+_ENSEMBLE = "the first of {members} networks whose scores are averaged"
+_FEATURES = "{features} features of a {step} are read"
+_ONE_LABEL = "{labels} labels"
+_MULTI_LABEL = "{labels} labels, any number of them per item"
+_TEMPERATURE = "temperature {temperature:.2f}"
+_ONE_TEXT = "1 text, spread over the data"
+_TEXTS = "{count} texts, spread over the data"
+_SERIES = "{count} series, spread over the data"
+_PLOTTED_TEXT = "plotted is text {number}, “{text}”, {labelled}"
+_PLOTTED_SERIES = "plotted is series {number} of {steps} steps, {labelled}"
+_PLOTTED_NAMED_SERIES = "plotted is series {number} ({id}) of {steps} steps, {labelled}"
+_UNLABELLED = "without a label"
+_LABELLED = "whose label is {labels}"
+_LABELLED_SEVERAL = "whose labels are {labels}"
+_LABELLED_UNSEEN = "whose label is {labels} (training never saw {unseen})"
+_LABELLED_SEVERAL_UNSEEN = "whose labels are {labels} (training never saw {unseen})"
+_PREDICTED = "predicted is {labels}"
+_NONE_PREDICTED = "predicted is none"
+_PREDICTED_LABEL = "{label} ({probability:.1%})"
+_LAST = "last: the loss reads the output at the last {step} alone"
+_LAST_BOTH_WAYS = (
+    "last: the loss reads the output at the last {step} (the first for the reverse direction, which ends there) alone"
+)
+_POOLED = (
+    "{kinds}: the loss reads the outputs at all {step}s of a {item}. Gradients therefore reach each state from above "
+    "as well as through time. By lag, counted from the last {step}, they need not decay: what is remembered is seen "
+    "from the Jacobians, and not from the horizon fitted"
+)
+_POOLED_BOTH_WAYS = (
+    "{kinds}: the loss reads the outputs at all {step}s of a {item}. Gradients therefore reach each state from above "
+    "as well as through time. By lag, counted from the last {step} (the first for the reverse direction, which ends "
+    "there), they need not decay: what is remembered is seen from the Jacobians, and not from the horizon fitted"
+)
+_CONVOLUTION = (
+    "the recurrent layers read what {filters} filters make of {seen} {step}s; the picture of the network ends there, "
+    "and attributions reach the {step}s themselves"
+)
+_STRIDED_CONVOLUTION = (
+    "the recurrent layers read what {filters} filters make of {seen} {step}s, and take a step for every {stride} "
+    "{step}s: gradients, Jacobians and exponents are by these, while attributions and what is forgotten are by {step}s"
+)
+_STRIDED_STEP = "step of the recurrent layers, one for every {stride} {step}s"
+_INPUTS_TEXTS = (
+    "a {step} is not a number: gradients and attributions are with respect to its embedding, and what is taken away "
+    "becomes the mean of what was read (where `recurra explain` takes unknown words)"
+)
+_INPUTS_SPELLED_TEXTS = (
+    "a {step} is not a number: gradients and attributions are with respect to its embedding and what its spelling "
+    "says, and what is taken away becomes the mean of what was read (where `recurra explain` takes unknown words)"
+)
+_INPUTS_RAW = (
+    "gradients and attributions are with respect to values as they are, all channels of a step together; a step that "
+    "is taken away becomes the mean of the steps of these series"
+)
+_INPUTS_NORMALIZED = (
+    "gradients and attributions are with respect to normalised values, all channels of a step together; a step that is "
+    "taken away becomes the mean of the steps of these series"
+)
+_LOSS_MULTI_LABEL = "the mean binary cross-entropy of all {labels} labels; {lags}"
+_LOSS_ONE_LABEL = "-log p of the label of each {item}, or of the one predicted if its own is not known; {lags}"
+_LAGS = "lags count from its end"
+_LAGS_BOTH_WAYS = "lags count from its end for the forward direction, and from its beginning for the reverse one"
 
 
-def view(model: FittedClassifier, given: Items, row: int | None, label: str | None, name: str) -> View:
+def view(model: FittedClassifier, data: Items, row: int | None, label: str | None, name: str) -> View:
     """What `inspect` shows of a classifier; see `Classifier.view`."""
     learned = model.learned
     learned.labels.check(label)
     members = resolved(model.options, learned)["members"]
-    rows = _chosen(model, given, row)
-    items = take(given, rows)
+    rows = _chosen(model, data, row)
+    items = take(data, rows)
     encoded = learned.encode(values_of(items), items.source)
     batch = encoded.batch(np.arange(len(rows))).to(model.device)
     with torch.no_grad():
         logits = model.network.eval()(batch)[0]
     target = _target(model, items, logits)
     index = logits.argmax(1) if label is None else torch.full_like(logits.argmax(1), learned.labels.names[label])
-    drawn = _Drawn(rows[0], int(index[0]), learned.probabilities(logits.cpu().numpy())[0], label is not None)
+    plotted = _Plotted(rows[0], int(index[0]), learned.probabilities(logits.cpu().numpy())[0], label is not None)
     lengths = torch.from_numpy(encoded.lengths).unsqueeze(1)
     back = lengths - 1 - torch.arange(int(lengths.max()))
     return View(
         (batch,),
-        _words(model, items, drawn, name),
+        _words(model, items, plotted, name),
         loss=lambda output: _loss(output[0] / learned.temperature, target),
         output=lambda output: log_odds(output[0] / learned.temperature, index, learned.labels.multi_label),
         reads="classifier",
         layers=["classifier.members.0.recurrent" if members > 1 else "classifier.recurrent"],
-        evaluate=None if given.labels is None else lambda: evaluate(model, given),
+        evaluate=None if data.labels is None else lambda: evaluate(model, data),
         distances=[back.clamp(min=-1).to(model.device)],
         alone=(
             (encoded.batch(np.arange(1)).to(model.device),),
@@ -64,8 +129,8 @@ def view(model: FittedClassifier, given: Items, row: int | None, label: str | No
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """The item to draw: its place among all, the label attributed, every label's probability, and whether the label
+class _Plotted:
+    """The item to draw: its index among all, the label attributed, every label's probability, and whether the label
     was asked for."""
 
     row: int
@@ -74,28 +139,28 @@ class _Drawn:
     asked: bool
 
 
-def _chosen(model: FittedClassifier, given: Items, row: int | None) -> list[int]:
+def _chosen(model: FittedClassifier, data: Items, row: int | None) -> list[int]:
     """The item to draw, then others that are not much longer, spread over all."""
-    if row is not None and not 1 <= row <= len(given):
-        raise ParameterError("row", f"1 to {len(given)}, the items of {given.source}", row)
-    spread = np.linspace(0, len(given) - 1, min(_CANDIDATES, len(given))).round().astype(int)
+    if row is not None and not 1 <= row <= len(data):
+        raise ParameterError("row", f"1 to {len(data)}, the items of {data.source}", row)
+    spread = np.linspace(0, len(data) - 1, min(_CANDIDATES, len(data))).round().astype(int)
     candidates = np.unique(spread if row is None else [*spread, row - 1])
-    values, encoding, longest = values_of(given), model.learned.encoding, _LONGEST_SERIES
+    values, encoding, longest = values_of(data), model.learned.encoding, _LONGEST_SERIES
     if isinstance(encoding, TextEncoding):
         longest = _LONGEST_TEXT
-        lengths = np.array([len(encoding.tokens(values[number])) for number in candidates])
-        place = int(np.abs(lengths - _DRAWN).argmin())
+        lengths = np.array([len(encoding.tokens(values[index])) for index in candidates])
+        first = int(np.abs(lengths - _TYPICAL_LENGTH).argmin())
     else:
-        lengths = np.array([len(values[number]) for number in candidates])
-        place = int((lengths <= longest).argmax() if lengths.min() <= longest else lengths.argmin())
+        lengths = np.array([len(values[index]) for index in candidates])
+        first = int((lengths <= longest).argmax() if lengths.min() <= longest else lengths.argmin())
     if row is not None:
-        place = int(np.searchsorted(candidates, row - 1))
-    drawn = int(candidates[place])
-    others = candidates[(lengths <= max(longest, lengths[place])) & (candidates != drawn)]
+        first = int(np.searchsorted(candidates, row - 1))
+    plotted = int(candidates[first])
+    others = candidates[(lengths <= max(longest, lengths[first])) & (candidates != plotted)]
     # Beside a long one fewer: what is computed grows with all steps.
-    count = min(_ITEMS * longest // max(longest, int(lengths[place])) - 1, len(others))
-    places = np.unique(np.linspace(0, len(others) - 1, max(count, 0)).round().astype(int))
-    return [drawn, *others[places].tolist()]
+    count = min(_ITEMS * longest // max(longest, int(lengths[first])) - 1, len(others))
+    spread = np.unique(np.linspace(0, len(others) - 1, max(count, 0)).round().astype(int))
+    return [plotted, *others[spread].tolist()]
 
 
 def _target(model: FittedClassifier, items: Items, logits: Tensor) -> Tensor:
@@ -103,7 +168,7 @@ def _target(model: FittedClassifier, items: Items, logits: Tensor) -> Tensor:
     multi_label = model.learned.labels.multi_label
     if items.labels is None:
         return (logits > 0).to(logits) if multi_label else logits.argmax(1)
-    known = items.labels if multi_label else [found if len(found) == 1 else () for found in items.labels]
+    known = items.labels if multi_label else [labels if len(labels) == 1 else () for labels in items.labels]
     target = model.learned.labels.encode(known).to(logits.device)
     return target if multi_label else torch.where(is_ignored(target), logits.argmax(1), target)
 
@@ -115,47 +180,43 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(logits, target, reduction="sum")
 
 
-def _words(model: FittedClassifier, items: Items, drawn: _Drawn, name: str) -> Words:
+def _words(model: FittedClassifier, items: Items, plotted: _Plotted, name: str) -> Words:
     options, encoding = resolved(model.options, model.learned), model.learned.encoding
     texts = isinstance(encoding, TextEncoding)
     item, step = (
         ("text", "character" if options["tokenization"] == "characters" else "token") if texts else ("series", "step")
     )
-    label = one_line(model.learned.labels.names.symbols[drawn.label])
+    label = one_line(model.learned.labels.names.symbols[plotted.label])
     facts = {
         "run": name,
         "data": items.source,
         "network": _network(model, step),
-        "looked at": _looked_at(model, items, drawn, item),
+        "looked at": _looked_at(model, items, plotted),
         "pooling": _pooling(
             options["pooling"], options["bidirectional"], item, step if options["stride"] == 1 else "step"
         ),
         "convolution": _convolution(options["filters"], options["kernel_sizes"], options["stride"], step),
         "inputs": _inputs(model, step),
     }
-    loss = f"the mean binary cross-entropy of all {len(model.learned.labels)} labels"
-    if not model.learned.labels.multi_label:
-        loss = f"-log p of the label of each {item}, or of the one predicted if its own is not known"
-    count = "from its end for the forward direction, from its beginning for the reverse one"
+    loss = _LOSS_MULTI_LABEL if model.learned.labels.multi_label else _LOSS_ONE_LABEL
+    lags = _LAGS_BOTH_WAYS if options["bidirectional"] else _LAGS
     return Words(
         title=f"Inspection of {name}" if name else "Inspection of a classifier",
         facts={key: value for key, value in facts.items() if value},
-        loss=f"{loss}; lags count {count if options['bidirectional'] else 'from its end'}",
-        output=f"log-odds of label {label}" if drawn.asked else "log-odds of the likeliest label",
-        drawn=f"log-odds of label {label}",
+        loss=loss.format(labels=len(model.learned.labels), item=item, lags=lags),
+        output=f"log-odds of label {label}" if plotted.asked else "log-odds of the likeliest label",
+        plotted=f"log-odds of label {label}",
         unit="nats",
         first_step=1,
         step=step,
         labels=_tokens(encoding, items),
         mean="the mean embedding" if texts else "the mean step",
-        layer_step=""
-        if options["stride"] == 1
-        else f"step of the recurrent layers, one for every {options['stride']} {step}s",
+        layer_step="" if options["stride"] == 1 else _STRIDED_STEP.format(stride=options["stride"], step=step),
     )
 
 
 def _tokens(encoding: Any, items: Items) -> Sequence[str]:
-    """The tokens of the text drawn; none of a series."""
+    """The tokens of the text plotted; none of a series."""
     if not isinstance(items, LabelledTexts):
         return ()
     return [one_line(token) for token in encoding.tokens(items.texts[0])]
@@ -163,71 +224,70 @@ def _tokens(encoding: Any, items: Items) -> Sequence[str]:
 
 def _network(model: FittedClassifier, step: str) -> str:
     options, labels = resolved(model.options, model.learned), model.learned.labels
-    directions = " in each direction" if options["bidirectional"] else ""
-    multi_label = ", several an item" if labels.multi_label else ""
-    ensemble = (
-        f", the first of {options['members']} networks whose scores are averaged" if options["members"] > 1 else ""
-    )
-    return (
-        f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units{directions}{ensemble}; "
-        f"{model.network.classifier.input_size} features of a {step} are read; {len(labels)} labels{multi_label}; "
-        f"temperature {model.learned.temperature:.2f}"
-    )
+    parts = [(_LAYERS_BOTH_WAYS if options["bidirectional"] else _LAYERS).format_map(options)]
+    if options["members"] > 1:
+        parts.append(_ENSEMBLE.format_map(options))
+    parts += [
+        _FEATURES.format(features=model.network.classifier.input_size, step=step),
+        (_MULTI_LABEL if labels.multi_label else _ONE_LABEL).format(labels=len(labels)),
+        _TEMPERATURE.format(temperature=model.learned.temperature),
+    ]
+    return "; ".join(parts)
 
 
-def _looked_at(model: FittedClassifier, items: Items, drawn: _Drawn, item: str) -> str:
+def _looked_at(model: FittedClassifier, items: Items, plotted: _Plotted) -> str:
+    count, labelled = len(values_of(items)), _labelled(model, items)
     if isinstance(items, LabelledTexts):
-        what = f"text {drawn.row + 1}, “{one_line(items.texts[0], _MOST_SHOWN)}”"
+        parts = [
+            (_ONE_TEXT if count == 1 else _TEXTS).format(count=count),
+            _PLOTTED_TEXT.format(number=plotted.row + 1, text=one_line(items.texts[0], _MOST_SHOWN), labelled=labelled),
+        ]
     else:
-        number, named = f"{drawn.row + 1}", one_line(items.ids[0])
-        what = f"series {number}{'' if named == number else f' ({named})'} of {len(items.series[0])} steps"
-    names, given = model.learned.labels.names, () if items.labels is None else items.labels[0]
-    labelled = f"whose label is {', '.join(map(one_line, given))}" if given else "without a label"
-    if unseen := [one_line(label) for label in given if label not in names]:
-        labelled += f" (training never saw {', '.join(unseen)})"
-    (predicted,) = model.learned.labels.decode(drawn.probabilities[np.newaxis])
-    said = ", ".join(f"{one_line(label)} ({drawn.probabilities[names[label]]:.1%})" for label in predicted)
-    count = len(values_of(items))
-    kind = "series" if item == "series" else f"{item}{'s' if count > 1 else ''}"
-    return f"{count} {kind}, spread over the data; drawn is {what}, {labelled}; predicted is {said or 'none'}"
+        number, named = f"{plotted.row + 1}", one_line(items.ids[0])
+        template = _PLOTTED_SERIES if named == number else _PLOTTED_NAMED_SERIES
+        parts = [
+            _SERIES.format(count=count),
+            template.format(number=number, id=named, steps=len(items.series[0]), labelled=labelled),
+        ]
+    names = model.learned.labels.names
+    (predicted,) = model.learned.labels.decode(plotted.probabilities[np.newaxis])
+    predictions = [
+        _PREDICTED_LABEL.format(label=one_line(label), probability=plotted.probabilities[names[label]])
+        for label in predicted
+    ]
+    parts.append((_PREDICTED if predictions else _NONE_PREDICTED).format(labels=", ".join(predictions)))
+    return "; ".join(parts)
+
+
+def _labelled(model: FittedClassifier, items: Items) -> str:
+    labels = () if items.labels is None else items.labels[0]
+    if not labels:
+        return _UNLABELLED
+    unseen = [one_line(label) for label in labels if label not in model.learned.labels.names]
+    if len(labels) == 1:
+        template = _LABELLED_UNSEEN if unseen else _LABELLED
+    else:
+        template = _LABELLED_SEVERAL_UNSEEN if unseen else _LABELLED_SEVERAL
+    return template.format(labels=", ".join(map(one_line, labels)), unseen=", ".join(unseen))
 
 
 def _pooling(kinds: Sequence[str], bidirectional: bool, item: str, step: str) -> str:
-    end = f"the last {step}"
-    if bidirectional:
-        end += " (the first for the reverse direction, which ends there)"
     if set(kinds) == {"last"}:
-        return f"last: the loss reads the output at {end} alone"
-    return (
-        f"{' and '.join(kinds)}: the loss reads the outputs at all {step}s of a {item}, so that gradients reach each "
-        f"state from above as well as through time. By lag, counted from {end}, they need not decay: what is "
-        "remembered is seen from the Jacobians, and not from the horizon fitted"
-    )
+        return (_LAST_BOTH_WAYS if bidirectional else _LAST).format(step=step)
+    template = _POOLED_BOTH_WAYS if bidirectional else _POOLED
+    return template.format(kinds=" and ".join(kinds), step=step, item=item)
 
 
 def _convolution(filters: int, kernel_sizes: Sequence[int], stride: int, step: str) -> str:
     if not filters:
         return ""
     seen = 1 + sum(size - 1 for size in kernel_sizes)
-    made = f"the recurrent layers read what {filters} filters make of {seen} {step}s"
-    if stride == 1:
-        return f"{made}; the picture of the network ends there, attributions go on to the {step}s themselves"
-    return (
-        f"{made}, and take a step for every {stride} {step}s: gradients, Jacobians and exponents are by these, while "
-        f"attributions and what is forgotten are by {step}s"
-    )
+    template = _CONVOLUTION if stride == 1 else _STRIDED_CONVOLUTION
+    return template.format(filters=filters, seen=seen, stride=stride, step=step)
 
 
 def _inputs(model: FittedClassifier, step: str) -> str:
     if model.learned.reads_texts:
-        spelling = "" if model.options["characters"] == "none" else " and what its spelling says"
-        return (
-            f"a {step} is not a number: gradients and attributions are with respect to its "
-            f"embedding{spelling}, and what is taken away becomes the mean of what was read (where `recurra explain` "
-            "takes unknown words)"
-        )
-    normalized = "values as they are" if model.options["normalization"] == "none" else "normalised values"
-    return (
-        f"gradients and attributions are with respect to {normalized}, all channels of a step together; a step that "
-        "is taken away becomes the mean of the steps of these series"
-    )
+        template = _INPUTS_TEXTS if model.options["characters"] == "none" else _INPUTS_SPELLED_TEXTS
+        return template.format(step=step)
+    return _INPUTS_RAW if model.options["normalization"] == "none" else _INPUTS_NORMALIZED

@@ -21,6 +21,17 @@ __all__ = ["view"]
 
 _MOST_WINDOWS = 32
 
+_NONE_LONG_ENOUGH = (
+    "{source}: no series is long enough to look at: a window needs {steps} steps and, after them, a horizon of "
+    "{horizon}"
+)
+_NOT_LONG_ENOUGH = (
+    "{source}: series {series!r} is not long enough to look at: a window needs {steps} steps and, after them, a "
+    "horizon of {horizon}"
+)
+_LOOKED_AT_ONE = "1 window; plotted is series {series!r}, with {stamp} as its last step before the forecast"
+_LOOKED_AT = "{count} windows; plotted is series {series!r}, with {stamp} as its last step before the forecast"
+
 
 def view(model: ForecastModel, data: SeriesSet, series: str | None, name: str) -> View:
     """What `inspect` shows: windows of the series, the first of which is plotted.
@@ -54,21 +65,20 @@ def view(model: ForecastModel, data: SeriesSet, series: str | None, name: str) -
 def _windows(model: ForecastModel, data: SeriesSet, name: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Series and origins of windows whose last step was observed, the one to plot first."""
     shape = model.shape
-    found: list[tuple[int, int]] = []
+    windows: list[tuple[int, int]] = []
     for row, series in enumerate(data):
         if name is not None and series.id != data[name].id:
             continue
         last = len(series) - shape.horizon
         origins = range(last, shape.least_origin - 1, -max(1, shape.horizon // 2))
-        found += [(row, origin) for origin in origins if np.isfinite(series.y[origin + shape.horizon - 1])]
-    if not found:
-        which = "no series is" if name is None else f"series {name!r} is not"
+        windows += [(row, origin) for origin in origins if np.isfinite(series.y[origin + shape.horizon - 1])]
+    if not windows:
+        template = _NONE_LONG_ENOUGH if name is None else _NOT_LONG_ENOUGH
         raise DataError(
-            f"{data.source}: {which} long enough to look at: a window needs {shape.least_origin} steps and, after "
-            f"them, a horizon of {shape.horizon}"
+            template.format(source=data.source, series=name, steps=shape.least_origin, horizon=shape.horizon)
         )
-    places = np.unique(np.linspace(0, len(found) - 1, _MOST_WINDOWS).round().astype(int))
-    chosen = np.array(found)[places]
+    spread = np.unique(np.linspace(0, len(windows) - 1, _MOST_WINDOWS).round().astype(int))
+    chosen = np.array(windows)[spread]
     return chosen[:, 0], chosen[:, 1]
 
 
@@ -93,8 +103,9 @@ def _words(
         "data": f"{data.source}, {len(data)} series, frequency {data.frequency}",
         "network": f"{options['model']}, {options['num_layers']} x {options['cell']} of {options['hidden_size']} "
         f"units; context {model.shape.context} steps, horizon {model.shape.horizon}",
-        "looked at": f"{windows} windows; plotted is series {series.id!r}, with {stamp_text(stamps[origin - 1])} as "
-        "its last step before the forecast",
+        "looked at": (_LOOKED_AT_ONE if windows == 1 else _LOOKED_AT).format(
+            count=windows, series=series.id, stamp=stamp_text(stamps[origin - 1])
+        ),
         "unit": "outputs and attributions are in normalised units, a window's mean change from season to season; in "
         f"the window plotted, {_unit_of(model, window):.4g} of the data's",
     }

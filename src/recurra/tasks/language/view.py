@@ -17,6 +17,9 @@ __all__ = ["view"]
 _STRETCHES = 32
 _STEPS = 100
 
+_LOOKED_AT_ONE = "1 stretch of {steps} {unit}s of {source}, read from a state of zeros"
+_LOOKED_AT = "{count} stretches of {steps} {unit}s, spread over {source}, each read from a state of zeros"
+
 
 def view(fitted: AnyFitted, codes: Tensor, source: str, row: int | None, name: str) -> View:
     """What `inspect` shows of a language model; see `LanguageModel.view`."""
@@ -62,9 +65,10 @@ def _words(fitted: AnyFitted, stretches: Tensor, shown: int, source: str, name: 
         "run": name,
         "network": f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units, which read "
         f"embeddings of {fitted.network.embedding.embedding_dim}; {len(tokens):,} {tokens.unit}s",
-        "looked at": f"{count} {'stretches' if count > 1 else 'stretch'} of {steps} {tokens.unit}s, spread over "
-        f"{source}, each read from a state of zeros",
-        "drawn": f"stretch {shown}: “{text}”, followed by {labels[-1]}",
+        "looked at": (_LOOKED_AT_ONE if count == 1 else _LOOKED_AT).format(
+            count=count, steps=steps, unit=tokens.unit, source=source
+        ),
+        "plotted": f"stretch {shown}: “{text}”, followed by {labels[-1]}",
         "inputs": f"a {tokens.unit} is not a number: gradients and attributions are with respect "
         "to its embedding, and what is taken away becomes the mean embedding of what was read",
     }
@@ -73,7 +77,7 @@ def _words(fitted: AnyFitted, stretches: Tensor, shown: int, source: str, name: 
         facts={key: value for key, value in facts.items() if value},
         loss=f"the surprise of the {tokens.unit} that follows",
         output=f"log-probability of the {tokens.unit} that follows",
-        drawn=f"log-probability of {labels[-1]}, which follows",
+        plotted=f"log-probability of {labels[-1]}, which follows",
         unit="nats",
         first_step=1,
         step=tokens.unit,

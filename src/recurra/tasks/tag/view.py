@@ -22,6 +22,32 @@ _SENTENCES = 32
 _LONGEST = 60  # words, but for the sentence shown
 _SHOWN = 15  # words
 
+_NETWORK = (
+    "{num_layers} x {cell} of {hidden_size} units in each direction, which read {features} features of a word; "
+    "{tags} tags ({output})"
+)
+_LOOKED_AT_ONE = "word {position} of 1 sentence; plotted is “{sentence}”, and of it “{word}”, tagged {tag}"
+_LOOKED_AT = (
+    "word {position} of {count} sentences, which have one there; plotted is “{sentence}”, and of it “{word}”, "
+    "tagged {tag}"
+)
+_INPUTS = (
+    "gradients and attributions are with respect to what the recurrent layers read of a word: its embedding; a word "
+    "that is taken away becomes the mean of all"
+)
+_INPUTS_SPELLED = (
+    "gradients and attributions are with respect to what the recurrent layers read of a word: its embedding and what "
+    "its spelling says; a word that is taken away becomes the mean of all"
+)
+_LOSS_CRF = (
+    "-log p of the tag of word {position} (here {tag}) by the CRF, which also reads the scores of the words around; "
+    "lags count from there, back for the forward direction and ahead for the reverse one"
+)
+_LOSS_SOFTMAX = (
+    "-log p of the tag of word {position} (here {tag}) by a softmax; lags count from there, back for the forward "
+    "direction and ahead for the reverse one"
+)
+
 
 def view(fitted: AnyFitted, data: Sentences, row: int | None, word: int | None, name: str) -> View:
     """What `inspect` shows of a tagger; see `Tagger.view`."""
@@ -71,10 +97,10 @@ def _index(what: str, number: int, count: int, of: str) -> int:
 
 
 def _chosen(sentences: Sequence[Sentence], shown: int, at: int) -> list[Sentence]:
-    """The sentence to show, then others that have a word at this place, spread over all."""
-    others = [number for number, found in enumerate(sentences) if number != shown and at < len(found.words) <= _LONGEST]
-    places = np.unique(np.linspace(0, len(others) - 1, min(_SENTENCES - 1, len(others))).round().astype(int))
-    return [sentences[shown], *(sentences[others[place]] for place in places)]
+    """The sentence to show, then others that have a word at this position, spread over all."""
+    others = [index for index, other in enumerate(sentences) if index != shown and at < len(other.words) <= _LONGEST]
+    spread = np.unique(np.linspace(0, len(others) - 1, min(_SENTENCES - 1, len(others))).round().astype(int))
+    return [sentences[shown], *(sentences[others[index]] for index in spread)]
 
 
 def _score(scores: Tensor, tags: Tensor) -> Tensor:
@@ -87,29 +113,23 @@ def _words(
     options, tag_set = fitted.options, fitted.learned.tag_set
     words = sentences[0].words
     learned, predicted = (tag_set.tags.symbols[tag] for tag in tags)
-    features = fitted.network.recurrent.input_size
+    network = {**options, "features": fitted.network.recurrent.input_size, "tags": len(tag_set.tags)}
+    looked_at = _LOOKED_AT_ONE if len(sentences) == 1 else _LOOKED_AT
     facts = {
         "run": name,
         "data": source,
-        "network": f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units in each direction, "
-        f"which read {features} features of a word; {len(tag_set.tags)} tags ({options['output']})",
-        "looked at": f"word {at + 1} of {len(sentences)} sentences, which have one there; drawn is "
-        f"“{' '.join(words)}”, and of it “{words[at]}”, tagged {predicted}",
-        "inputs": "gradients and attributions are with respect to what the recurrent layers read of a word: its "
-        "embedding"
-        + ("" if options["characters"] == "none" else " and what its spelling says")
-        + "; a word that is taken away becomes the mean of all",
+        "network": _NETWORK.format_map(network),
+        "looked at": looked_at.format(
+            position=at + 1, count=len(sentences), sentence=" ".join(words), word=words[at], tag=predicted
+        ),
+        "inputs": _INPUTS if options["characters"] == "none" else _INPUTS_SPELLED,
     }
-    distribution = (
-        "the CRF, which also reads the scores of the words around" if options["output"] == "crf" else "a softmax"
-    )
     return Words(
         title=f"Inspection of {name}" if name else "Inspection of a tagger",
         facts={key: value for key, value in facts.items() if value},
-        loss=f"-log p of the tag of word {at + 1} (here {learned}) by {distribution}; lags count from there, back for "
-        "the forward direction and ahead for the reverse one",
+        loss=(_LOSS_CRF if options["output"] == "crf" else _LOSS_SOFTMAX).format(position=at + 1, tag=learned),
         output=f"score of the tag predicted for word {at + 1}",
-        drawn=f"score of {predicted} for “{words[at]}”",
+        plotted=f"score of {predicted} for “{words[at]}”",
         first_step=1,
         step="word",
         labels=words,

@@ -19,7 +19,36 @@ __all__ = ["view"]
 
 _PAIRS = 32
 _CANDIDATES = 512
-_DRAWN = 15  # subwords
+_TYPICAL_LENGTH = 15  # subwords
+
+_NETWORK = (
+    "encoder of {num_layers} x {cell} with {half} units in each direction, decoder of {num_layers} x {cell} with "
+    "{hidden_size}, {attention} attention; embeddings of {embedding_size}"
+)
+_NETWORK_INPUT_FEEDING = (
+    "encoder of {num_layers} x {cell} with {half} units in each direction, decoder of {num_layers} x {cell} with "
+    "{hidden_size} and input feeding, {attention} attention; embeddings of {embedding_size}"
+)
+_LOOKED_AT_ONE = (
+    "subword {position} of 1 reference translation, which the decoder reads up to there; plotted is pair {row}, "
+    "“{source}” to “{target}”, and of it {subword}"
+)
+_LOOKED_AT = (
+    "subword {position} of {count} reference translations, each of which the decoder reads up to there; plotted is "
+    "pair {row}, “{source}” to “{target}”, and of it {subword}"
+)
+_ENCODER = (
+    "is read by the attention at every step of the decoder. Gradients therefore reach each of its steps directly: by "
+    "lag, counted from the encoder's own last step in each direction, they need not decay"
+)
+_DECODER_INPUT_FEEDING = (
+    "reads the attentional vector of the step before beside the embedding: what flows into its input in the picture "
+    "goes to both"
+)
+_INPUTS = (
+    "a subword is not a number: gradients and attributions are with respect to its embedding, and what is taken away "
+    "becomes the mean embedding of its language; nearest are the subwords written last, then the end of the source"
+)
 
 
 def view(model: AnyFitted, pairs: ParallelText, row: int | None, subword: int | None, name: str) -> View:
@@ -63,85 +92,80 @@ class _Chosen:
     row: int
 
 
-def _chosen(model: AnyFitted, given: ParallelText, row: int | None, subword: int | None) -> _Chosen:
+def _chosen(model: AnyFitted, text: ParallelText, row: int | None, subword: int | None) -> _Chosen:
     """Pairs whose translations are at least as long, up to the subword looked at, spread over all."""
-    if not len(given):
-        raise DataError(f"{given.name}: no sentence pairs are in it.")
-    if row is not None and not 1 <= row <= len(given):
-        raise ParameterError("row", f"1 to {len(given)}, those of {given.name}", row)
-    spread = np.linspace(0, len(given) - 1, min(_CANDIDATES, len(given))).round().astype(int)
+    if not len(text):
+        raise DataError(f"{text.name}: no sentence pairs are in it.")
+    if row is not None and not 1 <= row <= len(text):
+        raise ParameterError("row", f"1 to {len(text)}, those of {text.name}", row)
+    spread = np.linspace(0, len(text) - 1, min(_CANDIDATES, len(text))).round().astype(int)
     candidates = np.unique(spread if row is None else [*spread, row - 1])
-    sizes = np.array([_sizes(model, given, number) for number in candidates])
+    sizes = np.array([_sizes(model, text, index) for index in candidates])
     most = model.options["max_length"]
     fitting = (sizes.max(1) <= most) & (sizes.min(1) > 0)
     if row is None and not fitting.any():
-        raise DataError(f"{given.name}: no pair has 1 to {most} subwords in each language.")
+        raise DataError(f"{text.name}: no pair has 1 to {most} subwords in each language.")
     if row is not None and not fitting[candidates == row - 1].all():
         raise ParameterError("row", f"a pair of 1 to {most} subwords in each language", row)
-    typical = candidates[np.where(fitting, np.abs(sizes[:, 1] - _DRAWN), np.inf).argmin()]
-    drawn = int(typical) if row is None else row - 1
-    at = _place(model.learned.target, given.target[drawn], subword)
-    others = candidates[fitting & (sizes[:, 1] > at) & (candidates != drawn)]
-    places = np.unique(np.linspace(0, len(others) - 1, min(_PAIRS - 1, len(others))).round().astype(int))
-    rows = [drawn, *others[places].tolist()]
-    whole = EncodedPairs(given.take(rows), model.learned.source, model.learned.target).batch(
+    typical = candidates[np.where(fitting, np.abs(sizes[:, 1] - _TYPICAL_LENGTH), np.inf).argmin()]
+    plotted = int(typical) if row is None else row - 1
+    at = _subword_index(model.learned.target, text.target[plotted], subword)
+    others = candidates[fitting & (sizes[:, 1] > at) & (candidates != plotted)]
+    spread = np.unique(np.linspace(0, len(others) - 1, min(_PAIRS - 1, len(others))).round().astype(int))
+    rows = [plotted, *others[spread].tolist()]
+    whole = EncodedPairs(text.take(rows), model.learned.source, model.learned.target).batch(
         range(len(rows)), model.device
     )
     pairs: Pairs = whole.inputs
     read = pairs.inputs[:, : at + 1].contiguous()
     lengths = torch.full_like(pairs.lengths, at + 1)
-    return _Chosen(Pairs(pairs.source, pairs.source_lengths, read, lengths), pairs.inputs[:, at + 1], drawn)
+    return _Chosen(Pairs(pairs.source, pairs.source_lengths, read, lengths), pairs.inputs[:, at + 1], plotted)
 
 
-def _sizes(model: AnyFitted, given: ParallelText, number: int) -> tuple[int, int]:
-    return len(model.learned.source.encode(given.source[number])), len(
-        model.learned.target.encode(given.target[number])
-    )
+def _sizes(model: AnyFitted, text: ParallelText, index: int) -> tuple[int, int]:
+    return len(model.learned.source.encode(text.source[index])), len(model.learned.target.encode(text.target[index]))
 
 
-def _place(target: Subwords, line: str, subword: int | None) -> int:
+def _subword_index(target: Subwords, line: str, subword: int | None) -> int:
     """Of the subword to look at, from 0."""
-    numbers = target.encode(line)
+    ids = target.encode(line)
     if subword is None:
-        spoken = [place for place, number in enumerate(numbers) if any(map(str.isalnum, target.decode([number])))]
-        return spoken[-1] if spoken else len(numbers) - 1
-    if not 1 <= subword <= len(numbers):
-        raise ParameterError("subword", f"1 to {len(numbers)}, those of the translation", subword)
+        spoken = [index for index, subword_id in enumerate(ids) if any(map(str.isalnum, target.decode([subword_id])))]
+        return spoken[-1] if spoken else len(ids) - 1
+    if not 1 <= subword <= len(ids):
+        raise ParameterError("subword", f"1 to {len(ids)}, those of the translation", subword)
     return subword - 1
 
 
-def _words(model: AnyFitted, given: ParallelText, batch: _Chosen, name: str) -> Words:
+def _words(model: AnyFitted, text: ParallelText, batch: _Chosen, name: str) -> Words:
     options, pairs, row = model.options, batch.pairs, batch.row
     source = model.learned.source.pieces(pairs.source[0, : int(pairs.source_lengths[0]) - 1].tolist())
     written = model.learned.target.pieces(pairs.inputs[0, 1:].tolist())
     (looked_at,) = model.learned.target.pieces(batch.following[:1].tolist())
-    place = pairs.inputs.shape[1]
-    layers, hidden = f"{options['num_layers']} x {options['cell']}", options["hidden_size"]
+    position, count = pairs.inputs.shape[1], len(pairs.source)
+    network = _NETWORK_INPUT_FEEDING if options["input_feeding"] else _NETWORK
     facts = {
         "run": name,
-        "data": given.name,
-        "network": f"encoder of {layers} with {hidden // 2} units in each direction, decoder of {layers} with {hidden}"
-        f"{' and input feeding' if options['input_feeding'] else ''}, {options['attention']} attention; embeddings of "
-        f"{options['embedding_size']}",
-        "looked at": f"subword {place} of {len(pairs.source)} given translations, the decoder reading each up to "
-        f"there; drawn is pair {row + 1}, “{given.source[row].strip()}” to “{given.target[row].strip()}”, and of it "
-        f"{looked_at}",
-        "encoder": "is read by the attention at every step of the decoder, so that gradients reach each of its steps "
-        "directly: by lag, counted from the encoder's own last step in each direction, they need not decay",
-        "decoder": "reads the attentional vector of the step before beside the embedding: what flows into its input in "
-        "the picture goes to both"
-        if options["input_feeding"]
-        else "",
-        "inputs": "a subword is not a number: gradients and attributions are with respect to its "
-        "embedding, and what is taken away becomes the mean embedding of its language; nearest are the subwords "
-        "written last, then the end of the source",
+        "data": text.name,
+        "network": network.format_map({**options, "half": options["hidden_size"] // 2}),
+        "looked at": (_LOOKED_AT_ONE if count == 1 else _LOOKED_AT).format(
+            position=position,
+            count=count,
+            row=row + 1,
+            source=text.source[row].strip(),
+            target=text.target[row].strip(),
+            subword=looked_at,
+        ),
+        "encoder": _ENCODER,
+        "decoder": _DECODER_INPUT_FEEDING if options["input_feeding"] else "",
+        "inputs": _INPUTS,
     }
     return Words(
         title=f"Inspection of {name}" if name else "Inspection of a translator",
         facts={key: value for key, value in facts.items() if value},
-        loss=f"the surprise of subword {place} of the translation, here {looked_at}",
-        output=f"log-probability of subword {place} of the translation",
-        drawn=f"log-probability of {looked_at}",
+        loss=f"the surprise of subword {position} of the translation, here {looked_at}",
+        output=f"log-probability of subword {position} of the translation",
+        plotted=f"log-probability of {looked_at}",
         unit="nats",
         first_step=1,
         step="subword",
