@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments[0], arguments[1:])
     except RecurraError as error:
-        print(f"recurra{'' if rank == '0' else f', process {rank}'}: error: {error}", file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # the others of the machine see the same files and options
+            print(f"recurra{'' if rank == '0' else f', process {rank}'}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         if rank == "0":

@@ -185,7 +185,9 @@ def test_an_item_of_one_step(of_texts: Classifier) -> None:
     found = of_texts.inspect(["great", " "])
     assert found.unrolled.steps == 1
     assert found.jacobians == ()
-    assert found.words.facts["looked at"].startswith("2 texts, spread over the data; plotted is text 1, “great”, without")
+    assert found.words.facts["looked at"].startswith(
+        "2 texts, spread over the data; plotted is text 1, “great”, without"
+    )
 
 
 def test_what_cannot_be_looked_at(of_texts: Classifier, of_series: Classifier) -> None:

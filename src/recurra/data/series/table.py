@@ -104,5 +104,5 @@ def _polars_column(column: nw.Series[Any]) -> pl.Series:
 def _zoned(column: nw.Series[Any], utc: np.ndarray, zone: str) -> pl.Series:
     try:
         return pl.Series(utc.astype("M8[us]")).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-    except pl.exceptions.ComputeError:  # an offset such as UTC+01:00, which is no zone of polars
+    except pl.exceptions.ComputeError:  # an offset such as UTC+01:00, which polars does not take for a zone
         return pl.Series([value.isoformat() if value == value else None for value in column.to_list()])
