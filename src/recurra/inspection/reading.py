@@ -53,7 +53,8 @@ def function_of_inputs(
             raise ParameterError("reads", "a module that runs once", f"{name!r}, which runs {len(reader.seen)} times")
         if not reader.inputs():
             expected = "a module with positional floating-point inputs of three dimensions"
-            raise ParameterError("reads", expected, name, "Name the layer behind the embedding, say.")
+            hint = "Name one inside the network, such as its recurrent layer or the layer behind the embedding."
+            raise ParameterError("reads", expected, name or "the whole network", hint)
     counts = [len(reader.inputs()) for reader in readers]
 
     def function(*inputs: Tensor) -> Tensor:
