@@ -12,7 +12,7 @@ from known_systems import linear, rotation
 from torch import Tensor
 
 import recurra
-from recurra.errors import RunError
+from recurra.errors import ParameterError, RunError
 from recurra.inspection import Inspection, Standing, Words, inspect, report_inspection, write_inspection
 
 PICTURES = {
@@ -40,6 +40,25 @@ def folder(found: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page") / "deep" / "inspection"
     assert write_inspection(found, folder) == folder / "index.html"
     return folder
+
+
+def test_another_sequence_than_the_first_is_shown(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layer, inputs = recurra.GRU(2, 4, batch_first=True), torch.randn(3, 6, 2)
+    last = inspect(layer, inputs, output=_last, sequence=2)
+    alone = inspect(layer, inputs[2:], output=_last)
+    assert last.unrolled.sequence == 2
+    assert last.attribution is not None
+    assert alone.attribution is not None
+    assert last.attribution.output == pytest.approx(alone.attribution.output, abs=1e-5)
+    write_inspection(last, tmp_path / "page")
+    assert (tmp_path / "page" / "attribution.csv").is_file()
+
+
+@pytest.mark.parametrize("sequence", [-1, 3])
+def test_a_sequence_that_is_not_there_is_refused(sequence: int) -> None:
+    with pytest.raises(ParameterError, match="sequence: expected from 0 to 2"):
+        inspect(recurra.GRU(2, 4, batch_first=True), torch.randn(3, 6, 2), output=_last, sequence=sequence)
 
 
 def test_the_page_is_whole_in_itself(folder: Path) -> None:

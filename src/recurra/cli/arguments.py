@@ -194,6 +194,5 @@ def _metavar(setting: Setting) -> str:
 def _shown(default: Any) -> str:
     if default is dataclasses.MISSING or default is None or default == () or default == "":
         return ""
-    if isinstance(default, str) and default.isspace():
-        return repr(default)
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    return repr(shown) if shown.isspace() else shown

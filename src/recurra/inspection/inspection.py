@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from recurra.errors import ParameterError
 from recurra.inspection.attribution import (
     Attribution,
     ScalarFunction,
@@ -153,6 +154,9 @@ def inspect(
         ParameterError: the module has no recurrent layers, or an argument does not fit.
     """
     recording = record(module, *args, layers=layers, **kwargs)
+    batch = recording.segments[0].valid.shape[1]
+    if not 0 <= sequence < batch:
+        raise ParameterError("sequence", f"from 0 to {batch - 1}, of the {batch} sequences", sequence)
     if words is None:
         words = Words(title=f"Inspection of {type(module).__name__}")
     if loss is None and words.loss == Words.loss:

@@ -155,7 +155,7 @@ def _units(inspection: Inspection, folder: Path) -> Iterator[Section]:
 
 
 def _attributions(inspection: Inspection, folder: Path) -> Iterator[Section]:
-    words, at = inspection.words, inspection.unrolled.sequence
+    words, at = inspection.words, 0  # attribution holds the sequence shown alone
     if inspection.attribution is not None and inspection.gradient_times_input is not None:
         path = folder / "attribution.png"
         exact = inspection.attribution

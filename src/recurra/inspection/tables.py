@@ -218,7 +218,7 @@ def detailed_tables(found: Inspection) -> list[Table]:
 
 def _attributions(found: Inspection) -> list[Table]:
     tables = []
-    at, unit = found.unrolled.sequence, found.words.unit
+    at, unit = 0, found.words.unit  # attribution holds the sequence shown alone
     ending = f" ({unit})" if unit else ""
     if found.attribution is not None and found.gradient_times_input is not None:
         exact, quick = (np.concatenate(a.of(at)) for a in (found.attribution, found.gradient_times_input))
