@@ -24,9 +24,9 @@ def waiting() -> str:
 
 
 def wait_briefly() -> None:
-    """Have OpenMP's threads wait briefly, unless the environment says how they wait.
+    """Have OpenMP's threads wait briefly, unless `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` says how they wait.
 
-    It does with `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT`. Before `import torch` loads the library, a variable of the
+    Before `import torch` loads the library, a variable of the
     environment is enough. Afterwards, idle threads are added until the library counts more threads than processors,
     because it then spins as briefly by itself (`gomp_throttled_spin_count_var` in libgomp). They sleep until the
     process ends.
@@ -46,7 +46,10 @@ def wait_briefly() -> None:
                 "GOMP_SPINCOUNT=1000"
             )
             return
-        _add_idle_threads(library)
+        try:
+            _add_idle_threads(library)
+        except RuntimeError:  # the system has no more threads
+            return
     _waiting = "briefly"
 
 
@@ -68,8 +71,10 @@ def _add_idle_threads(library: ctypes.CDLL) -> None:
     nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)
 
     def hold() -> None:
-        library.GOMP_parallel(nothing, None, ctypes.c_uint(count), ctypes.c_uint(0))
-        started.set()
+        try:
+            library.GOMP_parallel(nothing, None, ctypes.c_uint(count), ctypes.c_uint(0))
+        finally:
+            started.set()
         threading.Event().wait()  # the threads belong to this one, and end with it
 
     threading.Thread(target=hold, name="recurra-openmp", daemon=True).start()

@@ -6,7 +6,7 @@ import pytest
 
 import recurra
 from recurra.errors import ParameterError
-from recurra.task.budget import check_budget, describe_steps, steps_of
+from recurra.task.budget import check_budget, describe_steps, steps_of, with_budget
 from recurra.tasks.tag import Tagger
 
 
@@ -40,8 +40,14 @@ def test_epochs_of_data_without_end_are_refused() -> None:
 
 @pytest.mark.parametrize("asked", [Asked(max_steps=5, epochs=1), Asked(quick=True, thorough=True)])
 def test_two_answers_are_refused(asked: Asked) -> None:
-    with pytest.raises(ParameterError, match="together with"):
+    with pytest.raises(ParameterError, match=r"expected (0|False) with "):
         check_budget(asked)
+
+
+def test_a_new_answer_takes_the_place_of_the_stored_one() -> None:
+    stored = {"max_steps": 0, "epochs": 0.0, "quick": True, "thorough": False, "hidden_size": 4}
+    assert with_budget(stored, {"max_steps": 500}) == {"hidden_size": 4, "max_steps": 500}
+    assert with_budget(stored, {"keep": 3}) == {**stored, "keep": 3}
 
 
 def test_an_estimator_refuses_two_answers() -> None:

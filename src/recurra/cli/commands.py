@@ -120,7 +120,7 @@ def verb_helps() -> dict[str, str]:
 
 
 def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str) -> int:
-    from recurra.task import Fitted
+    from recurra.task import Fitted, with_budget
     from recurra.training import TrainingInterruptedError
 
     _show_messages()
@@ -131,7 +131,7 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
     reading = None
     if resume:
         fitted = Fitted.read(folder, kind)
-        values, reading = {**fitted.options, **values}, fitted.reading
+        values, reading = with_budget(fitted.options, values), fitted.reading
     elif data is None:
         raise ParameterError("data", "a file to train on", "nothing", "As in: --data FILE")
     _check_required(kind.settings(), values)

@@ -14,7 +14,7 @@ SUBSET = (
     "the next table names."
 )
 NOTHING_FOUND = "Nothing unusual was found in the network."
-SEE_ABOVE = "Nothing else stands out. What was said first, of the scores, comes before everything below."
+SEE_ABOVE = "Nothing else stands out. Mend what the scores above show first."
 UNSEEN = "This was not seen into: {reason}"
 NO_GRADIENT = "no gradient to fit"
 NO_FIT = "no horizon can be fitted (R² {r_squared:.2g})"

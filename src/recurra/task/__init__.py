@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recurra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from recurra.task.budget import with_budget
     from recurra.task.estimator import Estimator
     from recurra.task.fitted import Fitted
     from recurra.task.learned import Learned
@@ -33,11 +34,13 @@ __all__ = [
     "task_names",
     "task_of_run",
     "verb",
+    "with_budget",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "recurra.task.budget": ("with_budget",),
         "recurra.task.estimator": ("Estimator",),
         "recurra.task.fitted": ("Fitted",),
         "recurra.task.learned": ("Learned",),

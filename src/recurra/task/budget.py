@@ -1,11 +1,15 @@
 """How many steps to train: what was asked for, or what the data ask for."""
 
 import math
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from recurra.errors import ParameterError
 
-__all__ = ["Budget", "check_budget", "describe_steps", "steps_of"]
+__all__ = ["BUDGET", "Budget", "check_budget", "describe_steps", "steps_of", "with_budget"]
+
+BUDGET = ("max_steps", "epochs", "quick", "thorough")
+"""The options that say how long to train, of which at most one is set."""
 
 _QUICK, _THOROUGH = 0.25, 4.0
 
@@ -21,15 +25,18 @@ class Budget(Protocol):
 
 def check_budget(budget: Budget) -> None:
     """Refuse two answers to the same question. Raises ParameterError."""
-    answers = {
-        "max_steps": budget.max_steps > 0,
-        "epochs": budget.epochs > 0,
-        "quick": budget.quick,
-        "thorough": budget.thorough,
+    first, *others = [name for name in BUDGET if getattr(budget, name)] or [""]
+    for name in others:
+        unset = type(getattr(budget, name))()
+        raise ParameterError(name, f"{unset} with {first} = {getattr(budget, first)}", getattr(budget, name))
+
+
+def with_budget(options: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run with changes, one of which may answer the question of the budget anew."""
+    unchanged = {
+        name: value for name, value in options.items() if name not in BUDGET or not changes.keys() & set(BUDGET)
     }
-    chosen = [name for name, is_set in answers.items() if is_set]
-    if len(chosen) > 1:
-        raise ParameterError(chosen[1], f"not set together with {chosen[0]}", getattr(budget, chosen[1]))
+    return {**unchanged, **changes}
 
 
 def steps_of(budget: Budget, standard: int, steps_per_epoch: int) -> int:

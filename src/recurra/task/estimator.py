@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVa
 from recurra.errors import MissingExtraError, ParameterError, RunError
 from recurra.files import prepare_folder
 from recurra.options import Options, option
-from recurra.task.budget import check_budget, describe_steps, steps_of
+from recurra.task.budget import BUDGET, check_budget, describe_steps, steps_of
 from recurra.task.learned import Learned
 from recurra.training.settings import TrainingSettings
 
@@ -27,7 +27,7 @@ __all__ = ["Data", "Estimator"]
 _log = logging.getLogger("recurra.task")
 
 # A run may be resumed with other values of these.
-_RESUMABLE = ("max_steps", "epochs", "quick", "thorough", "device", "keep")
+_RESUMABLE = (*BUDGET, "device", "keep")
 
 
 class Data(Protocol):
@@ -273,7 +273,6 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             fitted.data["best_validation"] = self._best
         if path is not None and group.is_first:
             fitted.write(path, type(self))
-        if path is not None and group.is_first:
             draw_training(
                 path / "log.csv",
                 path / "training.png",
@@ -450,7 +449,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     def _files_of(self, kept: "Fitted[Any, Any] | None", validation: Any, reading: Any) -> tuple[Any, Any, Any]:
         if kept is None:
             raise ParameterError("data", "the path of a file, or examples", None)
-        if str(kept.data["files"]).startswith("the data"):
+        files = str(kept.data["files"])
+        if files.startswith("the data") and not Path(files).exists():
             raise ParameterError("data", "the examples that the run was trained on, which it does not keep", None)
         return kept.data["files"], validation or kept.data["validation"], reading or kept.reading
 
@@ -474,7 +474,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 f"{folder}: no weights fit this {self.noun}: {'; '.join(found.left)}. Start from a run whose sizes and "
                 "cell are the same, or set them as they are there."
             )
-        _log.info("%s: %d parameters are taken over", folder, len(found.taken))
+        _log.info("%s: %d weights are taken over", folder, len(found.taken))
         if found.left:
             _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(found.left))
 

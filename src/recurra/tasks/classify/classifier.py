@@ -229,7 +229,8 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         else:
             lengths = [len(one) for one in training.series]
             steps = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
-            kind = f"series of {len(training.channels):,} channels and {steps} steps"
+            channels = "1 channel" if len(training.channels) == 1 else f"{len(training.channels):,} channels"
+            kind = f"series of {channels} and {steps} steps"
         counted = list(zip(labels.names.symbols, labels.counts, strict=True))[:_LABELS_DESCRIBED]
         shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in counted)
         more = ", ..." if len(labels) > _LABELS_DESCRIBED else ""
@@ -260,8 +261,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
             table = None if vectors is None else vector_table(vectors)
             encoding = TextEncoding(words, self.tokenization, self.max_length)
             if self.evidence and len(labels) <= MOST_LABELS:
-                assert training.labels is not None
-                evidence = Evidence.of(tokens, words, labels.encode(training.labels), len(labels))
+                evidence = Evidence.of(tokens, words, target, len(labels))
         else:
             if self.vectors is not None:
                 raise ParameterError("vectors", "None with series, which have no words", self.vectors)

@@ -27,7 +27,8 @@ class Neighbours:
 
     Attributes:
         values: normalised training series (N, L, C).
-        target: the numbers of their labels (N,), or of multi-label items (N, K), see `LabelSet.encode`.
+        target: the indices of their labels (N,), or which labels multi-label items have (N, K); see
+            `LabelSet.encode`.
         window: from 0 to 1; that of the fewest errors among the training series, each left out in turn.
     """
 
@@ -55,14 +56,14 @@ class Neighbours:
 def fit_neighbours(
     encoding: SeriesEncoding, labels: LabelSet, series: Sequence[np.ndarray], target: Tensor
 ) -> Neighbours:
-    """Learn from training series, each (T, C), and the numbers of their labels (N,) or (N, K).
+    """Learn from training series, each (T, C), and their labels (N,) or (N, K); see `LabelSet.encode`.
 
     Of more than 500 series as many are taken, spread over them. Their length is that of the longest, or less where
     comparing all of them would take more than seconds.
     """
     rows = np.arange(len(series))
     if len(rows) > _MOST_SERIES:
-        # In order of labels, so that each has its share.
+        # In order of labels: each is then represented.
         ordered = np.arange(len(series)) if labels.multi_label else np.argsort(target.numpy(), kind="stable")
         rows = ordered[np.linspace(0, len(series) - 1, _MOST_SERIES).astype(int)]
     most = int(_MOST_CELLS**0.5 / len(rows))

@@ -108,14 +108,10 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
     values = {name: options[name] for name in (*names, "recurrent_dropout")}
     # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
     values["input_dropout"] = options["dropout"] if embedding is not None else 0.0
-    sizes = (options["hidden_size"], len(learned.labels))
+    kind, sizes = SequenceClassifier, [size, options["hidden_size"], len(learned.labels)]
     if learned.evidence is not None:
-        members = [
-            EvidenceClassifier(cell, size + learned.evidence.size, *sizes, KINDS, **values)
-            for _ in range(options["members"])
-        ]
-    else:
-        members = [SequenceClassifier(cell, size, *sizes, **values) for _ in range(options["members"])]
+        kind, sizes = EvidenceClassifier, [size + learned.evidence.size, *sizes[1:], KINDS]
+    members = [kind(cell, *sizes, **values) for _ in range(options["members"])]
     return ClassifierNetwork(embedding, members[0] if len(members) == 1 else ClassifierEnsemble(members))
 
 

@@ -34,6 +34,7 @@ _LAYERS = "{num_layers} x {cell} of {hidden_size} units"
 _LAYERS_BOTH_WAYS = "{num_layers} x {cell} of {hidden_size} units in each direction"
 _ENSEMBLE = "the first of {members} networks whose scores are averaged"
 _FEATURES = "{features} features of a {step} are read"
+_ONE_FEATURE = "1 feature of a {step} is read"
 _ONE_LABEL = "{labels} labels"
 _MULTI_LABEL = "{labels} labels, any number of them per item"
 _TEMPERATURE = "temperature {temperature:.2f}"
@@ -224,11 +225,12 @@ def _tokens(encoding: Any, items: Items) -> Sequence[str]:
 
 def _network(model: FittedClassifier, step: str) -> str:
     options, labels = resolved(model.options, model.learned), model.learned.labels
+    features = model.network.classifier.input_size
     parts = [(_LAYERS_BOTH_WAYS if options["bidirectional"] else _LAYERS).format_map(options)]
     if options["members"] > 1:
         parts.append(_ENSEMBLE.format_map(options))
     parts += [
-        _FEATURES.format(features=model.network.classifier.input_size, step=step),
+        (_ONE_FEATURE if features == 1 else _FEATURES).format(features=features, step=step),
         (_MULTI_LABEL if labels.multi_label else _ONE_LABEL).format(labels=len(labels)),
         _TEMPERATURE.format(temperature=model.learned.temperature),
     ]
