@@ -17,10 +17,12 @@
 #include "headers.generated.hpp"
 #include "instruction_sets.hpp"
 #include "parallel.hpp"
+#include "stepper.hpp"
 
 namespace {
 
-typedef std::tuple<uintptr_t, uintptr_t, uintptr_t, uintptr_t> Addresses;
+// Forward and backward functions, float32 and then float64; update, modulate and prepare of a step; prepared values.
+typedef std::tuple<uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int> Addresses;
 
 template <class F>
 uintptr_t address(F* function) {
@@ -38,7 +40,8 @@ std::map<std::string, Addresses> entries(const std::string& instruction_set) {
   for (int k = 0; k < table.count; ++k) {
     const recurra::CellEntries& cell = table.cells[k];
     addresses[cell.digest] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
-                              address(cell.backward64)};
+                              address(cell.backward64), address(cell.update),    address(cell.modulate),
+                              address(cell.prepare),    cell.prepared};
   }
   return addresses;
 }
@@ -97,8 +100,9 @@ NB_MODULE(_native, module) {
              "The vector instruction sets that this processor offers, widest last.");
   module.def(
       "entries", &entries,
-      "Addresses of a cell's forward and backward functions (float32, then float64), by the digest of its source, "
-      "compiled for an instruction set; empty if it is not compiled.");
+      "Addresses of a cell's forward and backward functions (float32, then float64) and of its step's update, "
+      "modulate and prepare, and the number of prepared values, by the digest of its source, compiled for an "
+      "instruction set; empty if it is not compiled.");
   module.def(
       "large_product", &large_product, nanobind::call_guard<nanobind::gil_scoped_release>(),
       "Write the product of two matrices, and a bias unless its address is 0: the instruction set, the bits of a "
@@ -137,4 +141,5 @@ NB_MODULE(_native, module) {
                             reinterpret_cast<void*>(thread_count));
       },
       "Use the OpenMP runtime with these entry points (GOMP_parallel, omp_get_thread_num, omp_get_num_threads).");
+  recurra::add_stepper(module);
 }

@@ -87,4 +87,21 @@ typedef void (*Parallel)(Task task, void* context, int64_t count);
 
 typedef int (*Entry)(const Call* call, Parallel parallel);
 
+// One step of a cell for some rows, in float32; the rows of an array lie its stride apart.
+struct CellStep {
+  int64_t rows, hidden;
+  const float* x;            // (rows, G * H), the input projection; null if it is zero or part of u
+  const float* u;            // (rows, G * H), the recurrent projection; null if there is none
+  int64_t stride;            // of x and u
+  float* state[most_parts];  // (rows, H) by part, overwritten but for the first; null if the equations do not read it
+  int64_t state_stride;
+  float* output;  // (rows, H), the first part after the step
+  int64_t output_stride;
+  const float* prepared;      // (Q, H), what follows from the per-unit parameters
+  float zoneout[most_parts];  // by part: the fraction of the old value that stays
+};
+
+typedef void (*StepEntry)(const CellStep* call);
+typedef void (*PrepareEntry)(const float* per_unit, int64_t hidden, float* prepared);
+
 }  // namespace recurra

@@ -3,6 +3,7 @@
 
 #include "cells.generated.hpp"
 #include "engine.hpp"
+#include "step_cell.hpp"
 
 namespace recurra {
 namespace RECURRA_ISA {
@@ -10,7 +11,8 @@ namespace RECURRA_ISA {
 EntryTable entries() {
 #define RECURRA_ENTRY(Name, text)                                                                    \
   {text, Engine<Name, float>::forward, Engine<Name, float>::backward, Engine<Name, double>::forward, \
-   Engine<Name, double>::backward},
+   Engine<Name, double>::backward, StepCell<Name>::update, StepCell<Name>::modulate, StepCell<Name>::prepare, \
+   Name::prepared},
   static const CellEntries cells[] = {RECURRA_CELLS(RECURRA_ENTRY)};
 #undef RECURRA_ENTRY
   return {cells, static_cast<int>(sizeof(cells) / sizeof(cells[0]))};

@@ -9,6 +9,9 @@ namespace recurra {
 struct CellEntries {
   const char* digest;  // of its generated source
   Entry forward32, backward32, forward64, backward64;
+  StepEntry update, modulate;
+  PrepareEntry prepare;
+  int prepared;  // Q
 };
 
 struct EntryTable {

@@ -16,6 +16,7 @@ __all__ = [
     "RunError",
     "ShapeError",
     "StaleBuildError",
+    "StreamError",
 ]
 
 
@@ -85,6 +86,10 @@ class StaleBuildError(RecurraError, ImportError):
 
     def __init__(self, reason: str, command: str) -> None:
         super().__init__(f"recurra._native is stale: {reason}. Run: {command}")
+
+
+class StreamError(RecurraError, ValueError):
+    """A model cannot run one step at a time, or a state does not belong to it. The message says why."""
 
 
 class RunError(RecurraError, RuntimeError):

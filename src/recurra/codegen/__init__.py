@@ -5,6 +5,7 @@ from recurra.codegen.cpp import digest, write_cell
 from recurra.codegen.derive import (
     is_affine_in_state,
     mixes_units,
+    prepared,
     saved_for_backward,
     shares_gradient,
     sum_only_gates,
@@ -20,6 +21,7 @@ __all__ = [
     "digest",
     "is_affine_in_state",
     "mixes_units",
+    "prepared",
     "saved_for_backward",
     "shares_gradient",
     "sum_only_gates",

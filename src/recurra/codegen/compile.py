@@ -16,7 +16,9 @@ __all__ = ["compile_library", "find_compiler"]
 
 
 def compile_library(cell: Cell, headers: Mapping[str, str], vector_bytes: int) -> Path:
-    """A shared library with the cell's entries (`forward32`, `backward32`, `forward64`, `backward64`).
+    """A shared library with the cell's entries.
+
+    They are `forward32`, `backward32`, `forward64` and `backward64`, and of a step `update`, `modulate` and `prepare`.
 
     It is cached under `RECURRA_CACHE`, or in the user's cache folder, by a hash of all it is made from. Processes that
     compile the same cell at the same time each write their own file and rename it into place.
@@ -107,8 +109,17 @@ def _source(cell: Cell) -> str:
         for kind, bits in (("float", 32), ("double", 64))
         for direction in ("forward", "backward")
     )
+    entries += "".join(
+        f'\nextern "C" __attribute__((visibility("default"))) void {name}({parameters}) {{\n'
+        f"  recurra::user::StepCell<recurra::user::UserCell>::{name}({arguments});\n}}"
+        for name, parameters, arguments in (
+            ("update", "const recurra::CellStep* call", "call"),
+            ("modulate", "const recurra::CellStep* call", "call"),
+            ("prepare", "const float* per_unit, int64_t hidden, float* prepared", "per_unit, hidden, prepared"),
+        )
+    )
     body = write_cell(cell, "UserCell")
-    return f'#include "engine.hpp"\n\nnamespace recurra {{\nnamespace user {{\n\n{body}\n}}\n}}\n\n{entries}\n'
+    return f'#include "engine.hpp"\n#include "step_cell.hpp"\n\nnamespace recurra {{\nnamespace user {{\n\n{body}\n}}\n}}\n\n{entries}\n'
 
 
 def _cache() -> Path:

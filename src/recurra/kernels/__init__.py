@@ -5,11 +5,13 @@ from recurra.kernels.describe import describe
 from recurra.kernels.dispatch import intercepted, run
 from recurra.kernels.native.cell_keys import register
 from recurra.kernels.native.extension import compile_cell
+from recurra.kernels.projections import NORM_EPSILON
 from recurra.kernels.runner import Runner
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = [
     "BACKENDS",
+    "NORM_EPSILON",
     "Choice",
     "Masks",
     "Request",

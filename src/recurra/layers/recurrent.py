@@ -252,7 +252,7 @@ class Recurrent(NotScripted, nn.Module):
         x = in_dtype_of("input", x, self.weight_ih_l0)
         state = self._initial_state(x, x.shape[1], hx, batched)
         # One mask of weight_dropout a call, however many runs its pieces take.
-        weights = [self._weights(names) for names in self._names.values()]
+        weights = [self.weights_of(*key) for key in self._names]
         if resets is None or not resets.any():
             return self._run_stack(weights, x, state, lengths)
         return run_pieces(partial(self._run_stack, weights), x, state, lengths, resets, 2 if self.bidirectional else 1)
@@ -323,8 +323,14 @@ class Recurrent(NotScripted, nn.Module):
             parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self.register_parameter(_parameter_name(name, layer, reverse), parameter)
 
-    def _weights(self, names: list[tuple[str, str]]) -> Weights:
-        parameters = parameters_by_name(self, names)
+    def weights_of(self, layer: int, reverse: bool = False) -> Weights:
+        """The weights of one layer in one direction; a mask of `weight_dropout` is sampled while training.
+
+        Args:
+            layer: 0 to L - 1.
+            reverse: whether of the backward direction.
+        """
+        parameters = parameters_by_name(self, self._names[layer, reverse])
         if self.weight_dropout:
             parameters["weight_hh"] = nn.functional.dropout(parameters["weight_hh"], self.weight_dropout, self.training)
         return as_weights(self.cell, parameters)

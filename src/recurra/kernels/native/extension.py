@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.codegen import compile_library, digest, mixes_units, saved_for_backward, shares_gradient, trace
+from recurra.codegen import compile_library, digest, mixes_units, prepared, saved_for_backward, shares_gradient, trace
 from recurra.errors import CellError, CompilerError, ParameterError
 from recurra.kernels.native.build import check_build
 from recurra.openmp import torch_openmp
@@ -25,6 +25,7 @@ except ModuleNotFoundError:
 __all__ = [
     "Call",
     "CompiledCell",
+    "StepEntries",
     "best",
     "compile_cell",
     "compiled_cell",
@@ -72,6 +73,22 @@ if _native is not None:
     check_build(_native, Call)
 
 
+class StepEntries(NamedTuple):
+    """Addresses of a cell's functions for single steps, see `CellStep` in csrc/call.hpp.
+
+    Attributes:
+        update: the equations.
+        modulate: what the recurrent weights of the second-stage gates multiply.
+        prepare: what follows from the per-unit parameters alone.
+        prepared: the number of these values a unit, Q.
+    """
+
+    update: int
+    modulate: int
+    prepare: int
+    prepared: int
+
+
 @dataclass(frozen=True)
 class CompiledCell:
     """A cell's compiled functions, by the bits of a float: 32 or 64.
@@ -82,6 +99,7 @@ class CompiledCell:
         saved: values that a unit saves for the backward pass, K.
         shares_gradient: whether the gradients of both projections are the same.
         mixes_units: whether a step needs a matrix product.
+        step: the functions of single steps.
     """
 
     forward: dict[int, Any]
@@ -89,6 +107,7 @@ class CompiledCell:
     saved: int
     shares_gradient: bool
     mixes_units: bool
+    step: StepEntries
 
 
 def is_installed() -> bool:
@@ -166,16 +185,18 @@ def compiled_cell(cell: Cell, instruction_set: str) -> CompiledCell:
     if addresses is None:
         _log.info("compiling %r", cell)
         library = _load(compile_library(cell, _native.headers(), _VECTOR_BYTES[instruction_set]))
-        names = ("forward32", "backward32", "forward64", "backward64")
+        names = ("forward32", "backward32", "forward64", "backward64", "update", "modulate", "prepare")
         addresses = tuple(ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names)
+        addresses = (*addresses, len(prepared(traced)))
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Call), ctypes.c_void_p)
-    forward32, backward32, forward64, backward64 = (kind(address) for address in addresses)
+    forward32, backward32, forward64, backward64 = (kind(address) for address in addresses[:4])
     return CompiledCell(
         {32: forward32, 64: forward64},
         {32: backward32, 64: backward64},
         len(saved_for_backward(traced)),
         shares_gradient(traced),
         mixes_units(cell),
+        StepEntries(*addresses[4:]),
     )
 
 

@@ -1,0 +1,358 @@
+// Products of a weight with one vector, for streams: packed once, in float32, bfloat16 or int8.
+//
+// A weight (N, K) is cut into panels of up to `panel_vectors` vectors of rows; in a panel the rows of one column lie
+// side by side. A product with one vector is bound by the rate at which the weight is read: bfloat16 halves what is
+// read, and int8 quarters it.
+#pragma once
+
+#include "rows.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace recurra {
+
+enum class WeightFormat : int64_t { float32, bfloat16, int8 };
+
+namespace RECURRA_ISA {
+
+constexpr int panel_vectors = 4;
+
+typedef Vectors<float>::type StepVector;
+typedef Vectors<float>::bits StepBits;
+constexpr int step_width = Vectors<float>::width;
+
+// Calls f(N, first) for each panel of `vectors` vectors: a constant N vectors from the `first` on.
+template <class F>
+static inline void by_panel(int64_t vectors, F f) {
+  int64_t first = 0;
+  for (; first + panel_vectors <= vectors; first += panel_vectors)
+    f(std::integral_constant<int, panel_vectors>(), first);
+  if (vectors - first == 1) f(std::integral_constant<int, 1>(), first);
+  if (vectors - first == 2) f(std::integral_constant<int, 2>(), first);
+  if (vectors - first == 3) f(std::integral_constant<int, 3>(), first);
+}
+
+// A product's result: out = start + sum, for the lanes of N vectors that exist. `start` may be `out` or null.
+template <int N>
+static inline void finish(const StepVector* sum, const float* start, float* out, int64_t lanes) {
+#pragma GCC unroll 4
+  for (int n = 0; n < N; ++n) {
+    const int64_t count = lanes - n * step_width;
+    if (count >= step_width) {
+      store<StepVector>(out + n * step_width,
+                        start ? load<StepVector>(start + n * step_width) + sum[n] : sum[n]);
+    } else if (count > 0) {
+      const StepVector before = start ? load_part<StepVector>(start + n * step_width, count) : StepVector{};
+      store_part<StepVector>(out + n * step_width, before + sum[n], count);
+    }
+  }
+}
+
+// The chains of additions that are under way at once: enough to hide the latency of one.
+constexpr int chains_of(int vectors) { return vectors >= 4 ? 2 : vectors >= 2 ? 4 : 8; }
+
+// A panel [k][n][lane] of float32 times one vector.
+template <int N>
+static inline void multiply_float32(const float* panel, int64_t K, const float* from, StepVector* total) {
+  constexpr int chains = chains_of(N);
+  StepVector sum[chains][N] = {};
+  int64_t k = 0;
+  for (; k + chains <= K; k += chains)
+#pragma GCC unroll 8
+    for (int c = 0; c < chains; ++c) {
+      const StepVector value = splat<StepVector>(from[k + c]);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) sum[c][n] += value * load<StepVector>(panel + ((k + c) * N + n) * step_width);
+    }
+  for (; k < K; ++k)
+    for (int n = 0; n < N; ++n) sum[0][n] += splat<StepVector>(from[k]) * load<StepVector>(panel + (k * N + n) * step_width);
+  for (int n = 0; n < N; ++n) {
+    total[n] = sum[0][n];
+    for (int c = 1; c < chains; ++c) total[n] += sum[c][n];
+  }
+}
+
+// A panel [k / 2][n][lane][k % 2] of bfloat16 times one vector: a float whose last 16 bits are cut off.
+template <int N>
+static inline void multiply_bfloat16(const StepBits* panel, int64_t K, const float* from, StepVector* total) {
+  constexpr int chains = chains_of(N) / 2;
+  StepVector sum[chains][2][N] = {};
+  const auto add = [&](StepVector(&to)[2][N], int64_t pair, float even, float odd) {
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) {
+      StepBits both;
+      std::memcpy(&both, panel + pair * N + n, sizeof(both));
+      const StepBits low = both << 16, high = both & int32_t(0xffff0000);
+      StepVector first, second;
+      std::memcpy(&first, &low, sizeof(first));
+      std::memcpy(&second, &high, sizeof(second));
+      to[0][n] += splat<StepVector>(even) * first;
+      to[1][n] += splat<StepVector>(odd) * second;
+    }
+  };
+  int64_t pair = 0;
+  for (; 2 * (pair + chains) <= K; pair += chains)
+#pragma GCC unroll 4
+    for (int c = 0; c < chains; ++c) add(sum[c], pair + c, from[2 * (pair + c)], from[2 * (pair + c) + 1]);
+  for (; 2 * pair < K; ++pair) add(sum[0], pair, from[2 * pair], 2 * pair + 1 < K ? from[2 * pair + 1] : 0.0f);
+  for (int n = 0; n < N; ++n) {
+    total[n] = sum[0][0][n] + sum[0][1][n];
+    for (int c = 1; c < chains; ++c) total[n] += sum[c][0][n] + sum[c][1][n];
+  }
+}
+
+// Rounds a vector to int8 with the scale that it returns: q * scale is about x. `to` is padded with zeros to a multiple
+// of 4. A vector with a NaN or an infinite number has the scale NaN.
+static inline float quantise(const float* from, int64_t K, int8_t* to) {
+  StepVector largest{}, finite{};
+  by_vector<step_width>(0, K, [&](auto whole, int64_t k, int64_t count) {
+    const StepVector x = get<StepVector, whole.value>(from + k, count);
+    const StepVector magnitude = vector_absolute(x);
+    largest = magnitude > largest ? magnitude : largest;
+    finite += x * 0.0f;
+  });
+  float most = 0, invalid = 0;
+  for (int lane = 0; lane < step_width; ++lane) {
+    most = largest[lane] > most ? largest[lane] : most;
+    invalid += finite[lane];
+  }
+  // 2^-100: the inverse of anything smaller is not a number.
+  const float inverse = most > 0x1p-100f ? 127.0f / most : 0.0f;
+  typedef int8_t Bytes __attribute__((vector_size(step_width)));
+  by_vector<step_width>(0, K, [&](auto whole, int64_t k, int64_t count) {
+    const StepVector x = get<StepVector, whole.value>(from + k, count) * inverse;
+    const StepVector rounded = (x + 0x1.8p23f) - 0x1.8p23f;
+    const Bytes bytes = __builtin_convertvector(__builtin_convertvector(rounded, StepBits), Bytes);
+    std::memcpy(to + k, &bytes, count);
+  });
+  for (int64_t k = K; k % 4; ++k) to[k] = 0;
+  return most / 127.0f + invalid;
+}
+
+// A panel [k / 4][n][lane][k % 4] of int8 times one vector of int8, exactly.
+template <int N>
+static inline void multiply_int8(const int8_t* panel, int64_t quads, const int8_t* from, StepBits* total) {
+  StepBits sum[N] = {};
+  for (int64_t k = 0; k < quads; ++k) {
+    const int8_t* x = from + 4 * k;
+    const int8_t* w = panel + k * N * 4 * step_width;
+#if defined(__AVX2__)
+    // Products of pairs with |x| as unsigned bytes: at most 2 * 127 * 127, which 16 bits hold.
+    int32_t four;
+    std::memcpy(&four, x, 4);
+    const __m256i value = _mm256_set1_epi32(four), magnitude = _mm256_abs_epi8(value);
+    const __m256i ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
+    for (int n = 0; n < N * step_width / 8; ++n) {
+      const __m256i weight = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w) + n);
+      const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(weight, value));
+      __m256i* to = reinterpret_cast<__m256i*>(sum) + n;
+      *to = _mm256_add_epi32(*to, _mm256_madd_epi16(pairs, ones));
+    }
+#else
+    for (int n = 0; n < N; ++n)
+      for (int lane = 0; lane < step_width; ++lane, w += 4)
+        sum[n][lane] += int32_t(w[0]) * x[0] + int32_t(w[1]) * x[1] + int32_t(w[2]) * x[2] + int32_t(w[3]) * x[3];
+#endif
+  }
+  std::memcpy(total, sum, sizeof(sum));
+}
+
+#if defined(__AVX512F__)
+// The same with the vector neural network instructions. Their first factor is unsigned: x is moved by 128, and
+// `row_sums`, 128 times the sum of a row of the weight, is taken off.
+template <int N>
+__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512vnni"))) static void multiply_int8_vnni(
+    const int8_t* panel, int64_t quads, const int8_t* from, const int32_t* row_sums, StepBits* total) {
+  constexpr int chains = chains_of(N);
+  __m512i sum[chains][N];
+  for (int c = 0; c < chains; ++c)
+    for (int n = 0; n < N; ++n) sum[c][n] = _mm512_setzero_si512();
+  const auto* w = reinterpret_cast<const __m512i*>(panel);
+  int64_t k = 0;
+  for (; k + chains <= quads; k += chains)
+#pragma GCC unroll 8
+    for (int c = 0; c < chains; ++c) {
+      uint32_t four;
+      std::memcpy(&four, from + 4 * (k + c), 4);
+      const __m512i value = _mm512_set1_epi32(static_cast<int32_t>(four ^ 0x80808080u));
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) sum[c][n] = _mm512_dpbusd_epi32(sum[c][n], value, _mm512_loadu_si512(w + (k + c) * N + n));
+    }
+  for (; k < quads; ++k) {
+    uint32_t four;
+    std::memcpy(&four, from + 4 * k, 4);
+    const __m512i value = _mm512_set1_epi32(static_cast<int32_t>(four ^ 0x80808080u));
+    for (int n = 0; n < N; ++n) sum[0][n] = _mm512_dpbusd_epi32(sum[0][n], value, _mm512_loadu_si512(w + k * N + n));
+  }
+  for (int n = 0; n < N; ++n) {
+    for (int c = 1; c < chains; ++c) sum[0][n] = _mm512_add_epi32(sum[0][n], sum[c][n]);
+    sum[0][n] = _mm512_sub_epi32(sum[0][n], _mm512_loadu_si512(row_sums + n * step_width));
+    std::memcpy(total + n, &sum[0][n], sizeof(sum[0][n]));
+  }
+}
+#endif
+
+static inline bool has_vnni() {
+#if defined(__AVX512F__)
+  static const bool has = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
+// A weight (N, K) and a bias (N), packed.
+struct StepWeight {
+  const WeightFormat format;
+  const int64_t N, K, vectors;
+  Buffer<float> bias;         // (vectors), zero beyond N
+  Buffer<char> panels;
+  Buffer<float> scales;       // int8: by row
+  Buffer<int32_t> row_sums;   // int8: by row, 128 times its sum
+
+  StepWeight(WeightFormat format, const float* weight, const float* bias_values, int64_t N, int64_t K)
+      : format(format),
+        N(N),
+        K(K),
+        vectors((N + step_width - 1) / step_width),
+        bias(vectors * step_width),
+        panels(vectors * step_width * row_bytes()),
+        scales(format == WeightFormat::int8 ? vectors * step_width : 0),
+        row_sums(format == WeightFormat::int8 ? vectors * step_width : 0) {
+    for (int64_t j = 0; j < vectors * step_width; ++j) bias.data[j] = bias_values && j < N ? bias_values[j] : 0.0f;
+    by_panel(vectors, [&](auto n, int64_t first) { pack<n.value>(weight, first); });
+  }
+
+  int64_t bytes() const { return vectors * step_width * row_bytes(); }
+
+  // out (rows, N), `stride` apart, is the bias, or what `out` holds, plus the product with the rows of `from`. int8
+  // rounds each row of `from` into `scratch`, K + 3 bytes.
+  void multiply(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride,
+                int8_t* scratch) const {
+    if (format == WeightFormat::float32 && rows > 1) return multiply_rows(rows, from, from_stride, accumulate, out, stride);
+    for (int64_t row = 0; row < rows; ++row, from += from_stride, out += stride) {
+      const float scale = format == WeightFormat::int8 ? quantise(from, K, scratch) : 0.0f;
+      by_panel(vectors, [&](auto n, int64_t first) {
+        constexpr int count = n.value;
+        const int64_t at = first * step_width;
+        const char* panel = panels.data + at * row_bytes();
+        StepVector sum[count];
+        if (format == WeightFormat::float32) {
+          multiply_float32<count>(reinterpret_cast<const float*>(panel), K, from, sum);
+        } else if (format == WeightFormat::bfloat16) {
+          multiply_bfloat16<count>(reinterpret_cast<const StepBits*>(panel), K, from, sum);
+        } else {
+          StepBits whole[count];
+          multiply_bytes<count>(reinterpret_cast<const int8_t*>(panel), scratch, at, whole);
+          for (int v = 0; v < count; ++v)
+            sum[v] = __builtin_convertvector(whole[v], StepVector) *
+                     (load<StepVector>(scales.data + at + v * step_width) * scale);
+        }
+        finish<count>(sum, accumulate ? out + at : bias.data + at, out + at, N - at);
+      });
+    }
+  }
+
+ private:
+  int64_t row_bytes() const {
+    switch (format) {
+      case WeightFormat::float32:
+        return 4 * K;
+      case WeightFormat::bfloat16:
+        return 4 * ((K + 1) / 2);
+      case WeightFormat::int8:
+        break;
+    }
+    return 4 * ((K + 3) / 4);
+  }
+
+  template <int count>
+  void multiply_bytes(const int8_t* panel, const int8_t* from, int64_t at, StepBits* total) const {
+#if defined(__AVX512F__)
+    if (has_vnni()) return multiply_int8_vnni<count>(panel, (K + 3) / 4, from, row_sums.data + at, total);
+#endif
+    (void)at;
+    multiply_int8<count>(panel, (K + 3) / 4, from, total);
+  }
+
+  // Tiles of rows, which read a panel together.
+  void multiply_rows(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride) const {
+    constexpr int64_t group = 48;
+    const float* operands[group];
+    float part[group * panel_vectors * step_width];
+    for (int64_t first_row = 0; first_row < rows; first_row += group) {
+      const int64_t height = group < rows - first_row ? group : rows - first_row;
+      for (int64_t r = 0; r < height; ++r) operands[r] = from + (first_row + r) * from_stride;
+      float* to = out + first_row * stride;
+      by_panel(vectors, [&](auto n, int64_t first) {
+        constexpr int count = n.value;
+        const int64_t at = first * step_width, lanes = N - at;
+        const float* panel = reinterpret_cast<const float*>(panels.data + at * row_bytes());
+        if (lanes >= count * step_width)
+          return Product<float, count>::run(height, panel, K, operands, accumulate ? to + at : bias.data + at,
+                                            accumulate ? stride : 0, to + at, stride);
+        Product<float, count>::run(height, panel, K, operands, nullptr, 0, part, count * step_width);
+        for (int64_t r = 0; r < height; ++r) {
+          StepVector sum[count];
+          for (int v = 0; v < count; ++v) sum[v] = load<StepVector>(part + (r * count + v) * step_width);
+          finish<count>(sum, accumulate ? to + r * stride + at : bias.data + at, to + r * stride + at, lanes);
+        }
+      });
+    }
+  }
+
+  template <int count>
+  void pack(const float* weight, int64_t first) {
+    char* to = panels.data + first * step_width * row_bytes();
+    const auto value = [&](int64_t row, int64_t k) { return row < N && k < K ? weight[row * K + k] : 0.0f; };
+    const int64_t at = first * step_width, height = count * step_width;
+    if (format == WeightFormat::float32) {
+      for (int64_t k = 0; k < K; ++k)
+        for (int64_t j = 0; j < height; ++j, to += 4) {
+          const float x = value(at + j, k);
+          std::memcpy(to, &x, 4);
+        }
+    } else if (format == WeightFormat::bfloat16) {
+      for (int64_t k = 0; k < K; k += 2)
+        for (int64_t j = 0; j < height; ++j)
+          for (int64_t odd = 0; odd < 2; ++odd, to += 2) {
+            const uint16_t x = nearest_bfloat16(value(at + j, k + odd));
+            std::memcpy(to, &x, 2);
+          }
+    } else {
+      for (int64_t j = 0; j < height; ++j) {
+        float most = 0;
+        for (int64_t k = 0; k < K; ++k) {
+          const float magnitude = __builtin_fabsf(value(at + j, k));
+          most = magnitude > most ? magnitude : most;
+        }
+        scales.data[at + j] = most / 127.0f;
+        row_sums.data[at + j] = 0;
+      }
+      for (int64_t k = 0; k < K; k += 4)
+        for (int64_t j = 0; j < height; ++j)
+          for (int64_t q = 0; q < 4; ++q, ++to) {
+            const float scale = scales.data[at + j];
+            const int32_t x = scale > 0 ? static_cast<int32_t>(__builtin_nearbyintf(value(at + j, k + q) / scale)) : 0;
+            row_sums.data[at + j] += 128 * x;
+            *to = static_cast<char>(x);
+          }
+    }
+  }
+
+  // To the nearest, ties to even; the weights are finite.
+  static uint16_t nearest_bfloat16(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  }
+};
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

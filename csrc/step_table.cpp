@@ -1,0 +1,251 @@
+// The operations of a model's step. Compiled once for each instruction set.
+#include "step_call.hpp"
+
+#include "step_products.hpp"
+#include "subnormal.hpp"
+
+namespace recurra {
+namespace RECURRA_ISA {
+namespace {
+
+typedef StepVector V;
+constexpr int W = step_width;
+constexpr int64_t most_rows = 48;
+
+// Calls f(whole, k, count) for each vector of `size` values.
+template <class F>
+inline void by_value(int64_t size, F f) {
+  by_vector<W>(0, size, f);
+}
+
+template <class F>
+inline void map(const float* from, float* to, int64_t size, F f) {
+  by_value(size, [&](auto whole, int64_t k, int64_t count) {
+    put<V, whole.value>(to + k, f(get<V, whole.value>(from + k, count)), count);
+  });
+}
+
+template <class F>
+inline void map(const float* a, const float* b, float* to, int64_t size, F f) {
+  by_value(size, [&](auto whole, int64_t k, int64_t count) {
+    put<V, whole.value>(to + k, f(get<V, whole.value>(a + k, count), get<V, whole.value>(b + k, count)), count);
+  });
+}
+
+inline float sum_of(const float* from, int64_t size) {
+  V sum{};
+  by_value(size, [&](auto whole, int64_t k, int64_t count) { sum += get<V, whole.value>(from + k, count); });
+  return lane_sum(sum);
+}
+
+// Each of `groups` parts of `size` values: less its mean, over its deviation, times `scale`, plus `bias` if there is
+// one.
+void normalise(const StepOperation& o, const float* from, float* to) {
+  for (int64_t g = 0; g < o.groups; ++g) {
+    const float *x = from + g * o.size, *scale = o.left + g * o.size;
+    const float* bias = o.right ? o.right + g * o.size : nullptr;
+    float* y = to + g * o.size;
+    const float mean = sum_of(x, o.size) / static_cast<float>(o.size);
+    V squares{};
+    by_value(o.size, [&](auto whole, int64_t k, int64_t count) {
+      const V difference = get<V, whole.value>(x + k, count) - mean;
+      squares += whole.value ? difference * difference : first_lanes(difference * difference, count);
+    });
+    const float inverse = 1.0f / std::sqrt(lane_sum(squares) / static_cast<float>(o.size) + o.number);
+    by_value(o.size, [&](auto whole, int64_t k, int64_t count) {
+      V value = (get<V, whole.value>(x + k, count) - mean) * inverse * get<V, whole.value>(scale + k, count);
+      if (bias) value += get<V, whole.value>(bias + k, count);
+      put<V, whole.value>(y + k, value, count);
+    });
+  }
+}
+
+void softmax(const float* from, float* to, int64_t size, bool logarithm) {
+  float most = from[0];
+  for (int64_t k = 1; k < size; ++k) most = from[k] > most ? from[k] : most;
+  V sum{};
+  by_value(size, [&](auto whole, int64_t k, int64_t count) {
+    const V x = get<V, whole.value>(from + k, count) - most, e = vector_exp(x);
+    sum += whole.value ? e : first_lanes(e, count);
+    put<V, whole.value>(to + k, logarithm ? x : e, count);
+  });
+  const float total = lane_sum(sum), shift = std::log(total), factor = 1.0f / total;
+  map(to, to, size, [&](V x) { return logarithm ? x - shift : x * factor; });
+}
+
+// The mean of values weighted by the softmax of their scores, so far. The state has the largest score, the sum of the
+// weights and that of the weighted values.
+void attend(const float* value, float score, float* state, float* to, int64_t size) {
+  const float most = score > state[0] ? score : state[0];
+  const float stays = std::exp(state[0] - most), weight = std::exp(score - most);
+  state[0] = most;
+  state[1] = state[1] * stays + weight;
+  float* sums = state + 2;
+  map(sums, value, sums, size, [&](V before, V x) { return before * stays + x * weight; });
+  const float factor = 1.0f / state[1];
+  map(sums, to, size, [&](V x) { return x * factor; });
+}
+
+// The base of each space and the way from one row to the next.
+struct Memory {
+  float* base[spaces];
+  int64_t stride[spaces];
+  const int64_t* ids;
+  int64_t rows;
+  int8_t* scratch;
+
+  float* at(Place place, int64_t row = 0) const {
+    const int space = static_cast<int>(place.space);
+    return base[space] + row * stride[space] + place.offset;
+  }
+  int64_t step(Place place) const { return stride[static_cast<int>(place.space)]; }
+};
+
+CellStep cell_step(const StepOperation& o, const Memory& m) {
+  CellStep call{};
+  call.rows = m.rows;
+  call.hidden = o.size;
+  call.x = o.first.offset < 0 ? nullptr : m.at(o.first);
+  call.u = o.second.offset < 0 ? nullptr : m.at(o.second);
+  call.stride = m.stride[static_cast<int>(Space::frame)];
+  for (int64_t k = 0; k < o.part_count; ++k) {
+    call.state[k] = k || o.reads_output ? m.at(o.parts[k]) : nullptr;
+    call.zoneout[k] = o.zoneout[k];
+  }
+  call.state_stride = m.stride[static_cast<int>(Space::state)];
+  call.output = m.at(o.target);
+  call.output_stride = m.step(o.target);
+  call.prepared = o.left;
+  return call;
+}
+
+void run_row(const StepOperation& o, const Memory& m, int64_t row) {
+  const float *a = m.at(o.first, row), *b = o.second.offset < 0 ? nullptr : m.at(o.second, row);
+  float* to = m.at(o.target, row);
+  switch (o.kind) {
+    case StepKind::diagonal:
+      for (int64_t g = 0; g < o.groups; ++g)
+        by_value(o.size, [&](auto whole, int64_t k, int64_t count) {
+          constexpr bool all = whole.value;
+          V value = get<V, all>(a + k, count) * get<V, all>(o.left + g * o.size + k, count);
+          if (o.right) value += get<V, all>(o.right + g * o.size + k, count);
+          if (o.accumulate) value += get<V, all>(to + g * o.size + k, count);
+          put<V, all>(to + g * o.size + k, value, count);
+        });
+      break;
+    case StepKind::normalise:
+      normalise(o, a, to);
+      break;
+    case StepKind::embed:
+      std::memcpy(to, o.left + m.ids[row] * o.size, o.size * sizeof(float));
+      break;
+    case StepKind::tanh:
+      map(a, to, o.size, [](V x) { return vector_tanh(x); });
+      break;
+    case StepKind::sigmoid:
+      map(a, to, o.size, [](V x) { return vector_sigmoid(x); });
+      break;
+    case StepKind::relu:
+      map(a, to, o.size, [](V x) { return vector_relu(x); });
+      break;
+    case StepKind::silu:
+      map(a, to, o.size, [](V x) { return x * vector_sigmoid(x); });
+      break;
+    case StepKind::scale:
+      map(a, o.left, to, o.size, [](V x, V factor) { return x * factor; });
+      if (o.right) map(to, o.right, to, o.size, [](V x, V shift) { return x + shift; });
+      break;
+    case StepKind::add:
+      map(a, b, to, o.size, [](V x, V y) { return x + y; });
+      break;
+    case StepKind::multiply:
+      map(a, b, to, o.size, [](V x, V y) { return x * y; });
+      break;
+    case StepKind::blend:  // a fraction of the second stays
+      map(a, b, to, o.size, [&](V x, V y) { return x + o.number * (y - x); });
+      break;
+    case StepKind::softmax:
+    case StepKind::log_softmax:
+      softmax(a, to, o.size, o.kind == StepKind::log_softmax);
+      break;
+    case StepKind::copy:
+      std::memcpy(to, a, o.size * sizeof(float));
+      break;
+    case StepKind::mean: {  // the second place counts
+      float* count = m.at(o.second, row);
+      const float fraction = 1.0f / (*count += 1.0f);
+      map(a, to, to, o.size, [&](V x, V mean) { return mean + (x - mean) * fraction; });
+      break;
+    }
+    case StepKind::largest:
+      map(a, to, to, o.size, [](V x, V most) { return vector_maximum(x, most); });
+      break;
+    case StepKind::attend:
+      attend(a, *b, m.at(o.parts[0], row), to, o.size);
+      break;
+    case StepKind::delay: {  // `groups` values of `size`, the oldest first; the newest replaces it
+      const int64_t older = (o.groups - 1) * o.size;
+      std::memmove(to, to + o.size, older * sizeof(float));
+      std::memcpy(to + older, a, o.size * sizeof(float));
+      break;
+    }
+    case StepKind::dense:
+    case StepKind::modulate:
+    case StepKind::update:
+      break;  // of all rows at once
+  }
+}
+
+void run_step(const StepProgram& program, const Memory& m) {
+  for (int64_t k = 0; k < program.count; ++k) {
+    const StepOperation& o = program.operations[k];
+    if (o.kind == StepKind::dense) {
+      static_cast<const StepWeight*>(o.weight)->multiply(m.rows, m.at(o.first), m.step(o.first), o.accumulate,
+                                                         m.at(o.target), m.step(o.target), m.scratch);
+    } else if (o.kind == StepKind::update || o.kind == StepKind::modulate) {
+      const CellStep call = cell_step(o, m);
+      o.entry(&call);
+    } else {
+      for (int64_t row = 0; row < m.rows; ++row) run_row(o, m, row);
+    }
+  }
+}
+
+void run(const StepProgram& program, const StepRun& run, float* frame) {
+  const WithoutSubnormals within;
+  const int64_t in = program.input_size, out = program.output_size;
+  for (int64_t first = 0; first < run.rows; first += most_rows) {
+    Memory m;
+    m.rows = run.rows - first < most_rows ? run.rows - first : most_rows;
+    m.stride[0] = in;
+    m.stride[1] = program.frame_size;
+    m.stride[2] = program.state_size;
+    m.stride[3] = out;
+    m.base[1] = frame;
+    m.base[2] = run.state + first * program.state_size;
+    m.scratch = reinterpret_cast<int8_t*>(frame + most_rows * program.frame_size);
+    for (int64_t t = 0; t < run.steps; ++t) {
+      const int64_t at = t * run.rows + first;
+      // Operations read the input and never write it.
+      m.base[0] = program.reads_ids ? nullptr : static_cast<float*>(const_cast<void*>(run.input)) + at * in;
+      m.ids = program.reads_ids ? static_cast<const int64_t*>(run.input) + at : nullptr;
+      m.base[3] = run.output + at * out;
+      run_step(program, m);
+    }
+  }
+}
+
+void* pack(int64_t format, const float* weight, const float* bias, int64_t N, int64_t K, int64_t* bytes) {
+  auto* packed = new StepWeight(static_cast<WeightFormat>(format), weight, bias, N, K);
+  *bytes += packed->bytes();
+  return packed;
+}
+
+void release(void* weight) { delete static_cast<StepWeight*>(weight); }
+
+}  // namespace
+
+StepTable step_table() { return {pack, release, run, most_rows}; }
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

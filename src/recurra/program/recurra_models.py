@@ -1,0 +1,108 @@
+"""The operations of the package's own models."""
+
+import numpy as np
+
+from recurra.errors import StreamError
+from recurra.models.classifier import SequenceClassifier
+from recurra.models.classifier_ensemble import ClassifierEnsemble
+from recurra.models.evidence import EvidenceClassifier
+from recurra.models.language import RecurrentLanguageModel
+from recurra.models.pooling import Pooling
+from recurra.models.tagger import SequenceTagger
+from recurra.program.builder import Builder, as_array
+from recurra.program.lowering import add_module, lowers, only_value
+from recurra.program.operations import Value
+
+__all__: list[str] = []
+
+_LOWEST = float(np.finfo(np.float32).min)
+
+
+@lowers(RecurrentLanguageModel)
+def _language_model(module: RecurrentLanguageModel, builder: Builder, value: Value, name: str) -> Value:
+    """The log probability of every symbol (V,), in nats, after the symbols so far."""
+    if module.adaptive is not None:
+        raise StreamError("cutoffs: one step of an adaptive softmax is not known; train without `cutoffs` to stream")
+    value = add_module(module.embedding, builder, value, "embedding")
+    value = only_value(add_module(module.recurrent, builder, value, "recurrent"), "recurrent")
+    if module.projection is not None:
+        value = add_module(module.projection, builder, value, "projection")
+    assert module.weight is not None
+    bias = None if module.bias is None else as_array(module.bias)
+    return builder.apply("log_softmax", builder.dense(value, as_array(module.weight), bias))
+
+
+@lowers(SequenceClassifier)
+def _classifier(module: SequenceClassifier, builder: Builder, value: Value, name: str) -> Value:
+    """The scores of the labels (K,) after the steps so far."""
+    if module.convolution is not None:
+        raise StreamError(
+            "convolution: its filters see steps to come, which a stream does not have. Train with filters=0."
+        )
+    value = builder.require(value, module.input_size, name)
+    output = only_value(add_module(module.recurrent, builder, value, "recurrent"), "recurrent")
+    pooled = add_module(module.pooling, builder, output, "pooling")
+    return add_module(module.scores, builder, pooled, "scores")
+
+
+@lowers(EvidenceClassifier)
+def _evidence(module: EvidenceClassifier, builder: Builder, value: Value, name: str) -> Value:
+    value = builder.require(value, module.input_size, name)
+    scores = _classifier(module, builder, value, name)
+    kinds = len(module.evidence)
+    evidence = value.part(value.size - kinds * scores.size, kinds * scores.size)
+    sums = builder.state("evidence", evidence.size)
+    builder.emit("add", evidence, sums, second=sums)
+    for kind, weight in enumerate(as_array(module.evidence)):
+        weighted = builder.emit(
+            "scale",
+            sums.part(kind * scores.size, scores.size),
+            builder.frame(scores.size),
+            left=np.full(scores.size, weight, np.float32),
+        )
+        builder.emit("add", weighted, scores, second=scores)
+    return scores
+
+
+@lowers(ClassifierEnsemble)
+def _ensemble(module: ClassifierEnsemble, builder: Builder, value: Value, name: str) -> Value:
+    value = builder.require(value, module.input_size, name)
+    scores = [add_module(member, builder, value, f"members.{k}") for k, member in enumerate(module.members)]
+    total = scores[0]
+    for one in scores[1:]:
+        total = builder.apply("add", total, one)
+    factor = np.full(total.size, 1 / len(scores), np.float32)
+    return builder.emit("scale", total, builder.frame(total.size), left=factor)
+
+
+@lowers(Pooling)
+def _pooling(module: Pooling, builder: Builder, value: Value, name: str) -> Value:
+    """One vector from the steps so far."""
+    value = builder.require(value, module.size, name)
+    pooled = builder.frame(module.output_size)
+    for k, kind in enumerate(module.kinds):
+        target = pooled.part(k * value.size, value.size)
+        if kind == "last":
+            builder.emit("copy", value, target)
+        elif kind == "mean":
+            count, mean = builder.state(f"{name}.count", 1), builder.state(f"{name}.mean", value.size)
+            builder.emit("mean", value, mean, second=count)
+            builder.emit("copy", mean, target)
+        elif kind == "max":
+            largest = builder.state(f"{name}.max", value.size, _LOWEST)
+            builder.emit("largest", value, largest)
+            builder.emit("copy", largest, target)
+        else:
+            assert module.scores is not None
+            score = add_module(module.scores, builder, value, f"{name}.scores")
+            memory = builder.state(f"{name}.largest_score", 1, _LOWEST), builder.state(f"{name}.sums", 1 + value.size)
+            builder.emit("attend", value, target, second=score, parts=memory)
+    return pooled
+
+
+@lowers(SequenceTagger)
+def _tagger(module: SequenceTagger, builder: Builder, value: Value, name: str) -> Value:
+    raise StreamError(
+        "the tagger reads a sentence in both directions: its backward direction begins at the end, which a stream does "
+        "not have. Tag whole sentences with `predict`."
+    )
