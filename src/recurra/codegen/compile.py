@@ -119,7 +119,8 @@ def _source(cell: Cell) -> str:
         )
     )
     body = write_cell(cell, "UserCell")
-    return f'#include "engine.hpp"\n#include "step_cell.hpp"\n\nnamespace recurra {{\nnamespace user {{\n\n{body}\n}}\n}}\n\n{entries}\n'
+    includes = '#include "engine.hpp"\n#include "step_cell.hpp"\n'
+    return f"{includes}\nnamespace recurra {{\nnamespace user {{\n\n{body}\n}}\n}}\n\n{entries}\n"
 
 
 def _cache() -> Path:

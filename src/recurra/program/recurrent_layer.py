@@ -71,8 +71,10 @@ def _projections(
         return builder.dense(value, weight_ih, w["bias_ih"]), None
     summed = {*sum_only_gates(trace(cell))} == {*cell.gates} and not cell.layer_norm and not cell.second_stage_gates
     if summed:
-        biases = [bias for bias in (w["bias_ih"], w["bias_hh"]) if bias is not None]
-        both = builder.dense(value, weight_ih, np.sum(biases, axis=0, dtype=np.float32) if biases else None)
+        bias = w["bias_ih"]
+        if bias is not None and w["bias_hh"] is not None:
+            bias = bias + w["bias_hh"]
+        both = builder.dense(value, weight_ih, bias)
         _recurrent(builder, cell, weight_hh, None, state[0], both, accumulate=True)
         return None, both
     if cell.layer_norm:

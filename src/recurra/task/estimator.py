@@ -6,7 +6,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from recurra.errors import MissingExtraError, ParameterError, RunError
+from recurra.errors import MissingExtraError, ParameterError, RunError, StreamError
 from recurra.files import prepare_folder
 from recurra.options import Options, option
 from recurra.task.budget import BUDGET, check_budget, describe_steps, steps_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from recurra.inspection import Inspection
+    from recurra.streaming import ItemStream
     from recurra.task.fitted import Fitted
     from recurra.task.objective import Objective
     from recurra.task.results import Evaluation, Predictions
@@ -135,6 +136,17 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     def later_reading(self) -> Any:
         """How the files of verbs are read if nothing is said; an argument `reading` starts from it."""
         return self.fitted.reading
+
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """The trained model as a stream: it reads one item after the other and answers at each.
+
+        Args:
+            weights: how they are stored; see `recurra.Stepper`.
+
+        Raises:
+            StreamError: if this model cannot run one step at a time. The message says why, and what to train instead.
+        """
+        raise StreamError(f"a {self.noun} reads whole inputs; it does not stream")
 
     def describe(self, training: DataT, validation: DataT | None) -> str:
         """One line about the examples."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from recurra.models import RecurrentLanguageModel
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.language.results import Generated, NextTokens
     from recurra.tasks.language.surprise import ScoredToken
@@ -285,6 +286,12 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     ) -> "Iterator[ScoredToken]":
         """The tokens that `generation` generates, each as it is sampled, with its surprise."""
         return self.generation(prompt, length=length, sampling=sampling, seed=seed).tokens()
+
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """See `Estimator.open_stream`: an item is a piece of text, and the result says what is likely to come next."""
+        from recurra.tasks.language.reader import open_stream
+
+        return open_stream(self.fitted, self._encode_prompt, weights)
 
     def surprise(self, text: str) -> "list[ScoredToken]":
         """The surprise of each token of a text, given all before it.

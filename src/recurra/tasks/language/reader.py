@@ -1,19 +1,23 @@
 """A network that reads one text token by token, with its state held here; nothing is computed twice."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.errors import DataError
 from recurra.models import RecurrentLanguageModel
+from recurra.streaming import ItemStream, Stepper
 from recurra.task import Fitted
 from recurra.tasks.language.corpus import LanguageLearned
 
-__all__ = ["AnyFitted", "Reader"]
+__all__ = ["AnyFitted", "Reader", "open_stream"]
 
 AnyFitted = Fitted[LanguageLearned, RecurrentLanguageModel]
 
+_LIKELIEST = 5  # tokens that a stream names
 _LOGITS_AT_ONCE = 2**24
 _STEPS_AT_ONCE = 4096
 
@@ -57,3 +61,34 @@ class Reader:
         """Read tokens (N,) from the present state and return the features (N, F) after each."""
         features, self._state = self._network(ids.to(self._device).unsqueeze(0), self._state)
         return features.squeeze(0) if len(ids) > 1 else features[:, -1]
+
+
+def open_stream(model: AnyFitted, encode: Callable[[str], Tensor], weights: str) -> ItemStream:
+    """The model as a stream of text; see `Estimator.open_stream`.
+
+    Args:
+        model: trained.
+        encode: from text to the ids of its tokens.
+        weights: how they are stored.
+    """
+    tokens = model.learned.tokens
+
+    def read(item: Any) -> np.ndarray:
+        if not isinstance(item, str) or not item:
+            raise DataError("item: expected a text of at least one character")
+        return encode(item).numpy()
+
+    def answer(ids: np.ndarray, log_probabilities: np.ndarray) -> dict[str, Any]:
+        after = log_probabilities[-1]
+        likeliest = np.argsort(-after)[:_LIKELIEST]
+        spell = tokens.speller(int(ids[-1]))
+        # The surprise of the item's own tokens, but for the first, which the item before expected.
+        surprise = [-float(log_probabilities[k, token]) for k, token in enumerate(ids[1:])]
+        return {
+            "next": [{"text": spell(int(k)), "probability": float(np.exp(after[k]))} for k in likeliest],
+            "surprise": surprise,
+        }
+
+    # As in `Reader`, a text begins a line.
+    prefix = np.array([tokens.line_end])
+    return ItemStream(Stepper(model.network, weights), read, answer, "a piece of text", "The ", prefix)
