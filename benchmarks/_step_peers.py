@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -29,12 +30,12 @@ def onnx_session(kind: str, layer: nn.RNNBase, linear: nn.Linear) -> onnxruntime
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def session_step(session: onnxruntime.InferenceSession, x: np.ndarray, hidden: int) -> Callable[[], np.ndarray]:
+def session_step(session: onnxruntime.InferenceSession, x: np.ndarray, hidden: int) -> Callable[[], Any]:
     """A step by `run`, which takes and returns arrays; returns the output (1, O)."""
     names = [one.name for one in session.get_inputs()][1:]
-    state = {name: np.zeros((1, 1, hidden), np.float32) for name in names}
+    state: dict[str, Any] = {name: np.zeros((1, 1, hidden), np.float32) for name in names}
 
-    def step() -> np.ndarray:
+    def step() -> Any:
         y, *after = session.run(None, {"x": x, **state})
         state.update(zip(names, after, strict=True))
         return y
@@ -122,7 +123,7 @@ def _graph(kind: str, layer: nn.RNNBase, linear: nn.Linear) -> onnx.ModelProto:
         "V": linear.weight.detach().numpy(),
         "b": linear.bias.detach().numpy(),
     }
-    options = {"linear_before_reset": 1} if kind == "GRU" else {}
+    options: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
     nodes = [
         helper.make_node(
             kind,

@@ -142,7 +142,7 @@ def test_refused_parameters() -> None:
     with pytest.raises(ParameterError, match="model: expected a"):
         Stepper("runs/a")  # type: ignore[arg-type]
     with torch.no_grad():
-        layer.weight_hh_l0[0, 0] = np.nan
+        next(layer.parameters())[0, 0] = np.nan
     with pytest.raises(StreamError, match="finite"):
         Stepper(layer)
 
