@@ -8,9 +8,10 @@
 namespace recurra {
 
 // Python's enumeration of the same name (streaming/machine.py) has these names.
-#define RECURRA_STEP_KINDS(F)                                                                                   \
-  F(dense) F(diagonal) F(normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(scale) \
-  F(add) F(multiply) F(blend) F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
+#define RECURRA_STEP_KINDS(F)                                                                                \
+  F(dense)                                                                                                   \
+  F(diagonal) F(normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(scale) F(add) \
+      F(multiply) F(blend) F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
 enum class StepKind : int64_t {
 #define RECURRA_KIND(name) name,
   RECURRA_STEP_KINDS(RECURRA_KIND)
@@ -39,8 +40,8 @@ struct StepOperation {
   bool reads_output;  // the cell's equations read the first part of the state
   float zoneout[most_parts];
   StepEntry entry;
-  const void* weight;           // of a dense operation, packed
-  const float *left, *right;    // vectors of parameters, or null
+  const void* weight;         // of a dense operation, packed
+  const float *left, *right;  // vectors of parameters, or null
 };
 
 struct StepProgram {

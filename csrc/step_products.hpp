@@ -41,8 +41,7 @@ static inline void finish(const StepVector* sum, const float* start, float* out,
   for (int n = 0; n < N; ++n) {
     const int64_t count = lanes - n * step_width;
     if (count >= step_width) {
-      store<StepVector>(out + n * step_width,
-                        start ? load<StepVector>(start + n * step_width) + sum[n] : sum[n]);
+      store<StepVector>(out + n * step_width, start ? load<StepVector>(start + n * step_width) + sum[n] : sum[n]);
     } else if (count > 0) {
       const StepVector before = start ? load_part<StepVector>(start + n * step_width, count) : StepVector{};
       store_part<StepVector>(out + n * step_width, before + sum[n], count);
@@ -67,7 +66,8 @@ static inline void multiply_float32(const float* panel, int64_t K, const float* 
       for (int n = 0; n < N; ++n) sum[c][n] += value * load<StepVector>(panel + ((k + c) * N + n) * step_width);
     }
   for (; k < K; ++k)
-    for (int n = 0; n < N; ++n) sum[0][n] += splat<StepVector>(from[k]) * load<StepVector>(panel + (k * N + n) * step_width);
+    for (int n = 0; n < N; ++n)
+      sum[0][n] += splat<StepVector>(from[k]) * load<StepVector>(panel + (k * N + n) * step_width);
   for (int n = 0; n < N; ++n) {
     total[n] = sum[0][n];
     for (int c = 1; c < chains; ++c) total[n] += sum[c][n];
@@ -179,7 +179,8 @@ __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512vnni"))) static 
       std::memcpy(&four, from + 4 * (k + c), 4);
       const __m512i value = _mm512_set1_epi32(static_cast<int32_t>(four ^ 0x80808080u));
 #pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) sum[c][n] = _mm512_dpbusd_epi32(sum[c][n], value, _mm512_loadu_si512(w + (k + c) * N + n));
+      for (int n = 0; n < N; ++n)
+        sum[c][n] = _mm512_dpbusd_epi32(sum[c][n], value, _mm512_loadu_si512(w + (k + c) * N + n));
     }
   for (; k < quads; ++k) {
     uint32_t four;
@@ -211,10 +212,10 @@ static inline bool has_vnni() {
 struct StepWeight {
   const WeightFormat format;
   const int64_t N, K, vectors;
-  Buffer<float> bias;         // (vectors), zero beyond N
+  Buffer<float> bias;  // (vectors), zero beyond N
   Buffer<char> panels;
-  Buffer<float> scales;       // int8: by row
-  Buffer<int32_t> row_sums;   // int8: by row, 128 times its sum
+  Buffer<float> scales;      // int8: by row
+  Buffer<int32_t> row_sums;  // int8: by row, 128 times its sum
 
   StepWeight(WeightFormat format, const float* weight, const float* bias_values, int64_t N, int64_t K)
       : format(format),
@@ -235,7 +236,8 @@ struct StepWeight {
   // rounds each row of `from` into `scratch`, K + 3 bytes.
   void multiply(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride,
                 int8_t* scratch) const {
-    if (format == WeightFormat::float32 && rows > 1) return multiply_rows(rows, from, from_stride, accumulate, out, stride);
+    if (format == WeightFormat::float32 && rows > 1)
+      return multiply_rows(rows, from, from_stride, accumulate, out, stride);
     for (int64_t row = 0; row < rows; ++row, from += from_stride, out += stride) {
       const float scale = format == WeightFormat::int8 ? quantise(from, K, scratch) : 0.0f;
       by_panel(vectors, [&](auto n, int64_t first) {
@@ -282,7 +284,8 @@ struct StepWeight {
   }
 
   // Tiles of rows, which read a panel together.
-  void multiply_rows(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride) const {
+  void multiply_rows(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out,
+                     int64_t stride) const {
     constexpr int64_t group = 48;
     const float* operands[group];
     float part[group * panel_vectors * step_width];

@@ -228,7 +228,7 @@ struct View {
   bool has(char format, int64_t bytes) const {
     if (!held || buffer.itemsize != bytes || !buffer.format) return false;
     const char* name = buffer.format[0] == '@' || buffer.format[0] == '=' || buffer.format[0] == '<' ? buffer.format + 1
-                                                                                                    : buffer.format;
+                                                                                                     : buffer.format;
     return (name[0] == format || (format == 'q' && name[0] == 'l')) && name[1] == '\0';
   }
 };
