@@ -88,7 +88,7 @@ def test_pictures_and_tables_lie_beside_the_page(folder: Path, found: Inspection
     assert np.allclose([float(row["norm"]) for row in by_lag], found.gradients.whole()[0].norms, rtol=1e-5)
     assert len(tables["gates"]) == 16
     assert len(tables["states"]) == 8
-    assert [row["gate"] for row in tables["gate_shares"]] == ["i", "f", "g", "o"]
+    assert [row["gate"] for row in tables["gate_fractions"]] == ["i", "f", "g", "o"]
     assert found.attribution is not None
     assert [int(row["step"]) for row in tables["attribution"]] == list(range(-11, 1))
     steps = [float(row["integrated gradients (degrees)"]) for row in tables["attribution"]]

@@ -72,7 +72,7 @@ def test_first_mistakes_are_named_with_what_mends_them() -> None:
         Trainer(ManyToOne(), F.mse_loss, loader, TrainingSettings(max_steps=1))  # pyright: ignore[reportArgumentType]
     pairs = list(loader)
     trainer = Trainer(ManyToOne(), F.mse_loss, lambda n: pairs[n - 1], TrainingSettings(max_steps=1))
-    with pytest.raises(ParameterError, match=r"Batch for number 1, got 'list'\. Return Batch\(inputs, target\)"):
+    with pytest.raises(ParameterError, match=r"Batch for index 1, got 'list'\. Return Batch\(inputs, target\)"):
         trainer.fit()
     for returned, words in ((lambda y: y, "'Tensor'"), (lambda y: (y, None, None), "'tuple of 3'")):
         trainer = Trainer(

@@ -30,7 +30,7 @@ class Finding:
     """Something to worry about.
 
     Attributes:
-        what: was found, with the figures and the layer's name.
+        what: a sentence with the figures and the layer's name.
         advice: what to try.
     """
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from recurra.inspection import pictures, texts
-from recurra.inspection.decay import Decay
 from recurra.inspection.inspection import Inspection, Words
-from recurra.inspection.pictures.memory import steps_text
 from recurra.inspection.pictures.unrolled import columns_of
 
 __all__ = ["Section", "draw_sections"]
@@ -77,19 +75,8 @@ def _gradients(inspection: Inspection, folder: Path) -> Iterator[Section]:
     for curve in gradients.whole():
         horizon = curve.decay.measured_horizon
         template = texts.REACH_BEYOND if horizon is None else texts.REACH_MEASURED
-        here += [_fit(curve.track, curve.decay), template.format(track=curve.track, horizon=horizon)]
+        here += [texts.REACH_FITS.of(curve.decay, curve.track), template.format(track=curve.track, horizon=horizon)]
     yield Section("How far back learning reaches", path, texts.REACH, " ".join(here), "memory")
-
-
-def _fit(track: str, decay: Decay) -> str:
-    if np.isnan(decay.factor):
-        return texts.REACH_NO_GRADIENT.format(track=track)
-    if not decay.is_fitted:
-        return texts.REACH_UNFITTED.format(track=track, r_squared=decay.r_squared)
-    if decay.factor >= 1:
-        return texts.REACH_GROWING.format(track=track, growth=decay.factor - 1)
-    horizon, constant = steps_text(decay.horizon), steps_text(decay.time_constant)
-    return texts.REACH_FITTED.format(track=track, horizon=horizon, constant=constant)
 
 
 def _dynamics(inspection: Inspection, folder: Path) -> Iterator[Section]:
@@ -143,7 +130,7 @@ def _units(inspection: Inspection, folder: Path) -> Iterator[Section]:
             path,
             texts.GATES,
             " ".join(here),
-            "gate_shares",
+            "gate_fractions",
         )
     if inspection.states:
         path = folder / "states.png"

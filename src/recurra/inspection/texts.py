@@ -1,7 +1,107 @@
-"""Sentences of the page, as templates: each is whole, and its fields are filled in.
+"""Texts of the page, as templates: each is whole, and its fields are filled in.
 
 The name of a template begins with the section or the finding that it belongs to.
 """
+
+from typing import NamedTuple
+
+import numpy as np
+
+from recurra.inspection.decay import Decay
+
+__all__ = [
+    "ATTRIBUTION",
+    "ATTRIBUTION_HERE",
+    "BEATEN",
+    "CHAOTIC",
+    "DEAD",
+    "EXPLODING",
+    "FORGETTING",
+    "FORGETTING_HERE",
+    "GATES",
+    "GATES_HERE",
+    "GATES_NONE_STUCK",
+    "GATES_ONE_STUCK",
+    "GATES_STUCK",
+    "INCOMPLETE",
+    "JACOBIANS",
+    "JACOBIANS_HERE",
+    "LABELLED_STEP",
+    "LARGER_BIAS",
+    "LEGEND_FITS",
+    "LYAPUNOV",
+    "LYAPUNOV_HERE",
+    "LYAPUNOV_SHADING",
+    "MANY_DEAD",
+    "NOT_RECORDED",
+    "NOT_TRACED",
+    "NO_FINDINGS",
+    "ONE_DEAD",
+    "REACH",
+    "REACH_BEYOND",
+    "REACH_FITS",
+    "REACH_MEASURED",
+    "REACH_SEQUENCE",
+    "REACH_SEQUENCES",
+    "SEE_ABOVE",
+    "SMALLER_BIAS",
+    "SPECTRA",
+    "SPECTRA_HERE",
+    "STATES",
+    "STATES_ALIVE",
+    "STATES_DEAD",
+    "STATES_ONE_DEAD",
+    "STEP",
+    "STUCK_AT_BOTH_ENDS",
+    "STUCK_AT_ONE_END",
+    "SUBSET",
+    "TRY_BIAS",
+    "TRY_CHAOTIC",
+    "TRY_DEAD",
+    "TRY_EXPLODING",
+    "TRY_GATED_CELL",
+    "TRY_GATED_OR_ORTHOGONAL",
+    "TRY_INCOMPLETE",
+    "TRY_STUCK",
+    "TRY_TO_BEAT",
+    "TRY_UNUSED",
+    "UNROLLED",
+    "UNROLLED_ATTENTION",
+    "UNROLLED_HERE",
+    "UNROLLED_WIDE",
+    "UNUSED",
+    "VALIDATION",
+    "VALUE",
+    "VALUE_IN_UNITS",
+    "VANISHING",
+    "DecayTexts",
+]
+
+
+class DecayTexts(NamedTuple):
+    """A template for each case of a fitted decay."""
+
+    fitted: str
+    growing: str
+    unfitted: str
+    no_gradient: str
+
+    def of(self, decay: Decay, track: str) -> str:
+        """The text of a decay, the track being the layer that it was fitted to."""
+        if np.isnan(decay.factor):
+            return self.no_gradient.format(track=track)
+        if not decay.is_fitted:
+            return self.unfitted.format(track=track, r_squared=decay.r_squared)
+        if decay.factor >= 1:
+            return self.growing.format(track=track, growth=decay.factor - 1)
+        horizon, constant = _steps(decay.horizon), _steps(decay.time_constant)
+        return self.fitted.format(track=track, horizon=horizon, constant=constant)
+
+
+def _steps(steps: float) -> str:
+    """A number of steps, to three digits below 1,000."""
+    return f"{steps:.3g}" if steps < 1000 else f"{steps:,.0f}"
+
 
 BEATEN = "The model is worse than {baseline} by {score}."
 TRY_TO_BEAT = (
@@ -13,11 +113,12 @@ SUBSET = (
     "These scores are of all the data, as the command evaluate computes them. The sections look at the examples that "
     "the next table names."
 )
-NOTHING_FOUND = "Nothing unusual was found in the network."
+NO_FINDINGS = "Nothing unusual was found in the network."
 SEE_ABOVE = "Nothing else stands out. Mend what the scores above show first."
-UNSEEN = "This was not seen into: {reason}"
-NO_GRADIENT = "no gradient to fit"
-NO_FIT = "no horizon can be fitted (R² {r_squared:.2g})"
+NOT_RECORDED = "This page does not show {layer} ({kind}), because its steps cannot be recorded: {reason}."
+NOT_TRACED = (
+    "This page does not show the gates of {layer}, because the equations of its cell cannot be traced. {reason}"
+)
 
 UNROLLED = (
     "Columns are steps and rows are layers. Arrows point the way the gradient flows, back from the loss. An arrow "
@@ -40,10 +141,18 @@ REACH = (
     "the state is before the loss. A straight line is exponential decay. The memory horizon is where the fitted line "
     "has fallen to 1 %."
 )
-REACH_FITTED = "The horizon fitted for {track} lies at lag {horizon}, and the gradient falls to 1/e at lag {constant}."
-REACH_GROWING = "The gradient of {track} grows by {growth:.2%} a step."
-REACH_UNFITTED = "For {track} no horizon can be fitted (R² {r_squared:.2g})."
-REACH_NO_GRADIENT = "For {track} there is no gradient to fit."
+REACH_FITS = DecayTexts(
+    fitted="The horizon fitted for {track} lies at lag {horizon}, and the gradient falls to 1/e at lag {constant}.",
+    growing="The gradient of {track} grows by {growth:.2%} a step.",
+    unfitted="For {track} no horizon can be fitted (R² {r_squared:.2g}).",
+    no_gradient="For {track} there is no gradient to fit.",
+)
+LEGEND_FITS = DecayTexts(
+    fitted="fit: horizon {horizon} steps (1/e in {constant})",
+    growing="fit: grows by {growth:.2%} a step",
+    unfitted="no horizon can be fitted (R² {r_squared:.2g})",
+    no_gradient="no gradient to fit",
+)
 REACH_MEASURED = "The horizon measured for {track} lies at lag {horizon}."
 REACH_BEYOND = "The horizon measured for {track} lies beyond the sequence."
 REACH_SEQUENCE = "The curve is of one sequence."
@@ -73,7 +182,7 @@ SPECTRA_HERE = "The largest spectral radius is {radius:.2f}, of gate {gate} in {
 
 GATES = (
     "Each bar is a unit: the gate's mean, and the range of eight tenths of its values over all steps. In the shaded "
-    "zones (below 0.1 and above 0.9 of a sigmoid, beyond 0.9 of tanh) a gate is saturated and learns hardly anything."
+    "ranges (below 0.1 and above 0.9 of a sigmoid, beyond 0.9 of tanh) a gate is saturated and learns hardly anything."
 )
 GATES_HERE = "Gate {gate} of {layer} is saturated the most, {saturated:.0%} of the time."
 GATES_NONE_STUCK = "Of {units} units of all gates, none is stuck at one end in at least 99 % of the steps."

@@ -70,7 +70,7 @@ class Health:
         self._before: list[Tensor] = []
         self._means: dict[str, float] = {}
         self._looks: Counter[str] = Counter()
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     def is_due(self, step: int) -> bool:
         """Whether a step is to be looked at."""
@@ -100,12 +100,12 @@ class Health:
 
     def state_dict(self) -> dict[str, Any]:
         """What is to be saved, for JSON."""
-        return {"means": self._means, "looks": dict(self._looks), "said": sorted(self._said)}
+        return {"means": self._means, "looks": dict(self._looks), "warned": sorted(self._warned)}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self._means, self._looks = dict(values["means"]), Counter(values["looks"])
-        self._said = set(values["said"])
+        self._warned = set(values["warned"])
 
     def _warn(self, step: int) -> None:
         sizes = [norm / root for norm, root in zip(self._grad_norms, self._roots, strict=True)]
@@ -134,8 +134,8 @@ class Health:
             self._means[layer] = norm if mean is None else _SMOOTHING * mean + (1 - _SMOOTHING) * norm
 
     def _say(self, what: str, message: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
+        if what not in self._warned:
+            self._warned.add(what)
             _log.warning("%s", message)
 
 

@@ -83,7 +83,7 @@ def make_schedule(settings: TrainingSettings, optimizer: Optimizer) -> Any:
 
 
 def schedule_values(schedule: Any) -> dict[str, Any] | None:
-    """A schedule's state as JSON: what torch keeps beyond numbers, text and lists is rebuilt from the settings."""
+    """A schedule's state as JSON: what torch has beyond numbers, text and lists is rebuilt from the settings."""
     if schedule is None:
         return None
     plain = (int, float, str, bool, type(None), list)
@@ -152,7 +152,7 @@ def _spared_parameters(module: nn.Module) -> set[nn.Parameter]:
 
 
 def _warmed_up(settings: TrainingSettings) -> Any:
-    """The share of the learning rate after a number of steps: a line up, then the schedule.
+    """The fraction of the learning rate after a number of steps: a line up, then the schedule.
 
     A function of the step, where torch's SequentialLR warns of its own use of `step(epoch)` in some versions.
     """
@@ -161,12 +161,12 @@ def _warmed_up(settings: TrainingSettings) -> Any:
     def factor(done: int) -> float:
         if done < rise:
             return (done + 1) / (rise + 1)
-        share = min((done - rise) / fall, 1.0)
+        fraction = min((done - rise) / fall, 1.0)
         match settings.schedule:
             case "CosineAnnealingLR":
-                return (1 + math.cos(math.pi * share)) / 2
+                return (1 + math.cos(math.pi * fraction)) / 2
             case "LinearLR":
-                return 1 + (_LAST_FACTOR - 1) * share
+                return 1 + (_LAST_FACTOR - 1) * fraction
         return 1.0
 
     return factor

@@ -41,7 +41,7 @@ def draw_attribution(
         quick: gradient x input.
         path: of the PNG.
         sequence: which of the batch.
-        first_step: the number that the first step goes by.
+        first_step: the index of the first step.
         step: what the axis is called.
         output: what is attributed.
         unit: of the output.
