@@ -169,7 +169,7 @@ def test_scores_come_first_and_lost_ones_before_all(found: Inspection, tmp_path:
             "The model is worse than most frequent by accuracy.",
             "The model answers a to every item.",
             "<caption>test.csv: 90 items</caption>",
-            "The best validation of the run was accuracy 52.00 %.",
+            "The best validation score of the run was accuracy 52.00 %.",
             "<nav",
         )
     ]

@@ -107,7 +107,7 @@ def _page(inspection: Inspection, sections: list[Section], summaries: dict[str, 
             "" if table is None else _table(table),
         ]
     files = ", ".join(f"{table.name}.csv" for table in (*summaries.values(), *details))
-    parts.append(f'<p class="files">All figures, beside this page: {escape(files)}.</p></body></html>')
+    parts.append(f'<p class="files">The files beside this page hold all figures: {escape(files)}.</p></body></html>')
     return "\n".join(filter(None, parts)) + "\n"
 
 
