@@ -224,25 +224,25 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             data, validation, reading = self._files_of(saved, validation, reading)
         if reading is None and self.Reading is not None:
             reading = self.Reading()
-        training, held = self._examples(data, y, validation, reading)
+        training, validation_data = self._examples(data, y, validation, reading)
         facts = {
             "source": training.source,
             "files": _files(training),
             "digest": training.digest(),
-            "validation": None if validation is None or held is None else _files(held),
-            "validation_digest": None if held is None else held.digest(),
+            "validation": None if validation is None or validation_data is None else _files(validation_data),
+            "validation_digest": None if validation_data is None else validation_data.digest(),
         }
         if saved is not None and path is not None:
             _check_same_data(saved, facts, path)
-        _log.info("%s", self.describe(training, held))
+        _log.info("%s", self.describe(training, validation_data))
         if saved is None:
-            fitted = self.assemble(self.learn(training, held), self.complete(reading, training), facts)
+            fitted = self.assemble(self.learn(training, validation_data), self.complete(reading, training), facts)
             if start_from is not None:
                 self._start_from(fitted, Path(start_from))
         else:
             fitted = saved
             fitted.options = self.get_params()
-        objective = self.objective(fitted, training, held)
+        objective = self.objective(fitted, training, validation_data)
         trainer = Trainer(
             fitted.network,
             objective.loss,
@@ -266,7 +266,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 fitted.write(path, type(self))
             group.wait()
         self.training_result = trainer.fit(saved is not None)
-        fitted.learned = self.finish(fitted, training, held)
+        fitted.learned = self.finish(fitted, training, validation_data)
         # Stored as text: functions of the objective would keep the estimator from being pickled.
         self._best = objective.best(self.training_result.best_loss)
         if self.training_result.best_loss < float("inf"):
@@ -426,13 +426,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     def _run_to_resume(self, folder: Path | None, resume: bool) -> "Fitted[Any, Any] | None":
         """The run in the folder that is to be continued; None if a new one begins. Every process calls it."""
         from recurra.task.fitted import Fitted
-        from recurra.training import goes_on
+        from recurra.training import resumes_itself
 
         if folder is None:
             if resume:
                 raise ParameterError("folder", "the folder of the run to resume", None)
             return None
-        if not resume and not goes_on(folder):
+        if not resume and not resumes_itself(folder):
             _check_new(folder)
             return None
         return Fitted.read(folder, type(self))

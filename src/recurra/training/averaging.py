@@ -65,7 +65,7 @@ class Averaging:
         return tensors, {"losses": self._losses, "averages": self._average is not None, "count": self._count}
 
     def load_state_dict(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Continue from what `state_dict` returned."""
         self._losses, self._count = list(values["losses"]), values["count"]
         if values["averages"]:
             if self._average is None:

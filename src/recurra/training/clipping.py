@@ -43,7 +43,7 @@ class Clipping:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Continue from what `state_dict` returned."""
 
     def _clip(self, parameters: list[nn.Parameter], norm: Tensor) -> bool | Tensor:
         return False

@@ -40,17 +40,17 @@ def make_optimizer(settings: TrainingSettings, module: nn.Module) -> Optimizer:
     for parameter in module.parameters():
         if parameter.requires_grad:
             groups[parameter in spared].append(parameter)
-    held = [
+    param_groups = [
         {"params": parameters, "weight_decay": decay}
         for parameters, decay in zip(groups, (settings.weight_decay, 0.0), strict=True)
         if parameters
     ]
-    if not held:
+    if not param_groups:
         raise ParameterError("module", "parameters that require a gradient", type(module).__name__)
     kind = getattr(torch.optim, settings.optimizer)
     taken = inspect.signature(kind).parameters
     options = {name: getattr(settings, name) for name in ("betas", "momentum") if name in taken}
-    return kind(held, lr=settings.learning_rate, **options)
+    return kind(param_groups, lr=settings.learning_rate, **options)
 
 
 def make_schedule(settings: TrainingSettings, optimizer: Optimizer) -> Any:
@@ -131,11 +131,11 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, torch.Tensor], va
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": values["groups"]})
     # torch casts what it loads to the parameter's type, which is not always the state's: NAdam's running product.
-    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, entries in state.items():
         for key, value in entries.items():
             if isinstance(value, torch.Tensor):
-                loaded = optimizer.state[held[index]]
+                loaded = optimizer.state[parameters[index]]
                 loaded[key] = value.to(loaded[key].device)
 
 

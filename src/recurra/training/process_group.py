@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from recurra.data.batches.batch import Partition
 from recurra.errors import RecurraError, RunError
 
-__all__ = ["Processes", "agent", "goes_on", "joined", "processes", "speaking_first"]
+__all__ = ["Processes", "agent", "joined", "processes", "resumes_itself", "speaking_first"]
 
 _ADDRESS_KEY = "recurra/store"
 _PATIENCE = 300.0  # seconds, for a first process on a slow machine
@@ -163,7 +163,7 @@ def agent() -> str:
     return f"{socket.gethostname()} {os.getppid()} {os.environ.get('TORCHELASTIC_RUN_ID', '')}"
 
 
-def goes_on(folder: Path) -> bool:
+def resumes_itself(folder: Path) -> bool:
     """Whether this start resumes the run in a folder by itself: torchrun began it, and starts it again.
 
     Every process calls it, before anything is written; all get the answer of the first.

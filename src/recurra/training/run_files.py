@@ -110,7 +110,7 @@ def load_last(folder: Path, check: Callable[[Checkpoint], None] = lambda checkpo
             continue
         check(checkpoint)
         for fault in damaged:
-            _log.warning("%s; going on from the one before, of step %d", fault, step)
+            _log.warning("%s; continuing from the one before, of step %d", fault, step)
         return checkpoint
     if damaged:
         raise RunError("; ".join(damaged) + "; no whole checkpoint is left, train into another folder")

@@ -359,7 +359,7 @@ class Trainer:
         try:
             self._best_weights = files.load_best().group("model")
         except RunError as error:
-            _log.warning("%s; going on without, until a validation names new ones", error)
+            _log.warning("%s; continuing without, until a validation names new ones", error)
             self._best_step, self._best_loss, self._waiting_since = 0, math.inf, self._step
 
     def _check_settings(self, last: Checkpoint) -> None:

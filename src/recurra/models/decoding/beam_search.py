@@ -112,7 +112,7 @@ class _Ended:
 
 @dataclass
 class _Beams:
-    """The hypotheses that go on: K for each of the A sentences that are not done."""
+    """The hypotheses that continue: K for each of the A sentences that are not done."""
 
     size: int
     sentences: Tensor  # (A,)
@@ -136,12 +136,12 @@ class _Beams:
         )
 
     def extend(self, log_probs: Tensor, constraints: Constraints, ended: list[_Ended]) -> Tensor:
-        """Take the next step, and let sentences that are done go; the rows (M,) that go on, for the state."""
+        """Take the next step, and let sentences that are done go; the rows (M,) that continue, for the state."""
         size, active = self.size, len(self.sentences)
         allowed = constraints.apply(log_probs, self.written, self.sentences.repeat_interleave(size))
         symbols = allowed.shape[1]
         totals = (self.scores.view(-1, 1) + allowed).view(active, size * symbols)
-        # At most `size` of them end, so that enough are left to go on.
+        # At most `size` of them end, so that enough are left to continue.
         best, flat = totals.topk(min(2 * size, size * symbols), dim=1)
         first = torch.arange(active, device=flat.device).unsqueeze(1) * size
         parents, tokens = first + flat // symbols, flat % symbols
