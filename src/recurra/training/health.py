@@ -36,7 +36,7 @@ class ParameterHealth:
     """The figures of one parameter at one step.
 
     Attributes:
-        layer: its module's name, with the number of the layer and the direction in a recurrent stack.
+        layer: its module's name, with the index of the layer and the direction in a recurrent stack.
         parameter: its full name.
         grad_norm: of its gradient, before clipping.
         weight_norm: of its values, before the step.
