@@ -145,13 +145,13 @@ REACH_FITS = DecayTexts(
     fitted="The horizon fitted for {track} lies at lag {horizon}, and the gradient falls to 1/e at lag {constant}.",
     growing="The gradient of {track} grows by {growth:.2f} % a step.",
     unfitted="For {track} no horizon can be fitted (R² {r_squared:.2g}).",
-    no_gradient="For {track} there is no gradient to fit.",
+    no_gradient="For {track} no horizon can be fitted, because fewer than two lags have a gradient.",
 )
 LEGEND_FITS = DecayTexts(
     fitted="fit: horizon {horizon} steps (1/e in {constant})",
     growing="fit: grows by {growth:.2f} % a step",
     unfitted="no horizon can be fitted (R² {r_squared:.2g})",
-    no_gradient="no gradient to fit",
+    no_gradient="fewer than two lags have a gradient",
 )
 REACH_MEASURED = "The horizon measured for {track} lies at lag {horizon}."
 REACH_BEYOND = "The horizon measured for {track} lies beyond the sequence."
