@@ -21,7 +21,7 @@ _CONFIDENCE = "TagConfidence"
 
 @dataclass(frozen=True)
 class Sentence:
-    """The words of a sentence, with their tags and their place in a file.
+    """The words of a sentence, with their tags and their lines in a file.
 
     Attributes:
         words: one or more words.
@@ -75,9 +75,9 @@ class ConllColumns:
         if column in names and names.index(column) < count:
             return names.index(column)
         if re.fullmatch(r"-?[1-9]\d*", column):
-            number = int(column)
-            if abs(number) <= count:
-                return number - 1 if number > 0 else count + number
+            position = int(column)
+            if abs(position) <= count:
+                return position - 1 if position > 0 else count + position
         known = f" ({', '.join(names)})" if names else ""
         raise DataError(
             f"{source}: no column {column!r} among {count}{known}. Give a name (--columns names them), "
@@ -121,18 +121,18 @@ class ConllText:
         """
         put = self._in_conllu if self.conllu else self._in_columns
         lines = [line if self.conllu else self._widened(line, confidence is not None) for line in self.lines]
-        for k, (sentence, found) in enumerate(zip(self.sentences, tags, strict=True)):
-            values = [None] * len(found) if confidence is None else confidence[k]
-            for number, tag, value in zip(sentence.lines, found, values, strict=True):
-                lines[number - 1] = put(self.lines[number - 1], tag, value)
+        for k, (sentence, predicted) in enumerate(zip(self.sentences, tags, strict=True)):
+            values = [None] * len(predicted) if confidence is None else confidence[k]
+            for line_number, tag, value in zip(sentence.lines, predicted, values, strict=True):
+                lines[line_number - 1] = put(self.lines[line_number - 1], tag, value)
         return self.form.applied("\n".join(lines) + "\n")
 
     def _in_conllu(self, line: str, tag: str, confidence: float | None) -> str:
         fields = line.split("\t")
         fields[self.tag] = tag
         if confidence is not None:
-            kept = [part for part in fields[-1].split("|") if part != "_" and not part.startswith(f"{_CONFIDENCE}=")]
-            fields[-1] = "|".join([*kept, f"{_CONFIDENCE}={confidence:.4f}"])
+            others = [part for part in fields[-1].split("|") if part != "_" and not part.startswith(f"{_CONFIDENCE}=")]
+            fields[-1] = "|".join([*others, f"{_CONFIDENCE}={confidence:.4f}"])
         return "\t".join(fields)
 
     def _in_columns(self, line: str, tag: str, confidence: float | None) -> str:
@@ -213,15 +213,15 @@ def read_conll(
         )
     unannotated = conllu and tag == CONLLU_COLUMNS.index("upos")
     sentences = []
-    for document, members in groups:
-        fields = [_fields(lines[number - 1], conllu, separator) for number in members]
-        for number, row in zip(members, fields, strict=True):
+    for document, line_numbers in groups:
+        fields = [_fields(lines[line_number - 1], conllu, separator) for line_number in line_numbers]
+        for line_number, row in zip(line_numbers, fields, strict=True):
             if not row[word]:
-                raise DataError(f"{path}, line {number}: the word is empty.")
+                raise DataError(f"{path}, line {line_number}: the word is empty.")
         tags = None
         if tag < count:
             tags = tuple(None if unannotated and row[tag] == "_" else row[tag] for row in fields)
-        sentences.append(Sentence(tuple(row[word] for row in fields), tags, document, tuple(members)))
+        sentences.append(Sentence(tuple(row[word] for row in fields), tags, document, tuple(line_numbers)))
     return ConllText(str(path), conllu, tuple(lines), tuple(sentences), count, word, tag, separator, form)
 
 
@@ -232,7 +232,7 @@ def _grouped(
     groups: list[tuple[int, list[int]]] = []
     current: list[int] = []
     document, count = 0, 10 if conllu else 0
-    for number, line in enumerate([*lines, ""], start=1):
+    for line_number, line in enumerate([*lines, ""], start=1):
         boundary = _begins_document(line, conllu)
         if not line.strip() or boundary:
             if current:
@@ -248,12 +248,12 @@ def _grouped(
             count = len(fields)
         if len(fields) != count:
             what = "tab-separated columns of CoNLL-U" if conllu else "columns as in the lines before"
-            raise DataError(f"{path}, line {number}: expected {count} {what}, got {len(fields)}.")
+            raise DataError(f"{path}, line {line_number}: expected {count} {what}, got {len(fields)}.")
         if conllu and not _WHOLE_WORD.fullmatch(fields[0]):
             if _NO_WORD.fullmatch(fields[0]):
                 continue
-            raise DataError(f"{path}, line {number}: expected an ID such as 1, 1-2 or 1.1, got {fields[0]!r}.")
-        current.append(number)
+            raise DataError(f"{path}, line {line_number}: expected an ID such as 1, 1-2 or 1.1, got {fields[0]!r}.")
+        current.append(line_number)
     if not groups:
         raise DataError(f"{path}: the file holds no words.")
     return groups, count
@@ -291,11 +291,11 @@ def _spans(line: str, separator: str | None) -> list[tuple[int, int]]:
     if separator is None and "\t" not in line:
         return [match.span() for match in _FIELD.finditer(line)]
     parts = line.rstrip("\t").split("\t") if separator is None else line.split(separator)
-    found, start = [], 0
+    spans, start = [], 0
     for part in parts:
-        found.append((start, start + len(part)))
+        spans.append((start, start + len(part)))
         start += len(part) + len(separator or "\t")
-    return found
+    return spans
 
 
 def _separator(line: str) -> str:

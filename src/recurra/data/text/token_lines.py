@@ -34,8 +34,8 @@ class TokenLines:
             confidence: the confidence of each tag, 0 to 1. None: it is not written.
         """
         lines = [""] * len(self.lines)
-        for k, (sentence, found) in enumerate(zip(self.sentences, tags, strict=True)):
-            parts = [f"{word}/{tag}" for word, tag in zip(sentence.words, found, strict=True)]
+        for k, (sentence, predicted) in enumerate(zip(self.sentences, tags, strict=True)):
+            parts = [f"{word}/{tag}" for word, tag in zip(sentence.words, predicted, strict=True)]
             if confidence is not None:
                 parts = [f"{part}/{value:.4f}" for part, value in zip(parts, confidence[k], strict=True)]
             lines[sentence.lines[0] - 1] = " ".join(parts)
@@ -46,6 +46,6 @@ def read_token_lines(path: str | Path) -> TokenLines:
     """Read a file of sentences. Raises DataError if the file cannot be read or is empty."""
     text, form = read_text_and_form(path)
     lines = tuple(text.removesuffix("\n").split("\n"))
-    found = ((number, tuple(line.split())) for number, line in enumerate(lines, start=1))
-    sentences = tuple(Sentence(words, lines=(number,) * len(words)) for number, words in found if words)
+    numbered = ((line_number, tuple(line.split())) for line_number, line in enumerate(lines, start=1))
+    sentences = tuple(Sentence(words, lines=(line_number,) * len(words)) for line_number, words in numbered if words)
     return TokenLines(str(path), lines, sentences, form)

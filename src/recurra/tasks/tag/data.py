@@ -115,7 +115,7 @@ def read_sentences(
         if source and all(isinstance(word, str) and len(word.split()) == 1 for word in source):
             # Words, not texts: they are one sentence.
             source = [source]
-    sentences = tuple(_as_sentence(number, one, labelled) for number, one in enumerate(source, start=1))
+    sentences = tuple(_as_sentence(position, one, labelled) for position, one in enumerate(source, start=1))
     if not sentences and labelled:
         raise DataError("the data: expected sentences, got none.")
     return Sentences(sentences)
@@ -163,7 +163,10 @@ def _read_file(path: str | Path, reading: TagReading, like: Layout | None, label
 
 
 def _has_columns(path: str | Path, reading: TagReading, like: Layout) -> bool:
-    """Whether a file that may be plain text has the columns of the training file; it is said, or warned of in doubt."""
+    """Whether a file that may be plain text has the columns of the training file.
+
+    The log says that it is read in columns. If the form is in doubt, the log warns, with the option that decides.
+    """
     if like.conllu:
         return False
     counts, divided = column_counts(path, reading.separator or like.separator)
@@ -186,8 +189,8 @@ def _has_columns(path: str | Path, reading: TagReading, like: Layout) -> bool:
     return False
 
 
-def _as_sentence(number: int, value: Any, labelled: bool) -> Sentence:
-    where = f"the data, sentence {number}"
+def _as_sentence(position: int, value: Any, labelled: bool) -> Sentence:
+    where = f"the data, sentence {position}"
     if isinstance(value, Sentence):
         if len(value.words) != len(value.words if value.tags is None else value.tags) or not value.words:
             raise DataError(f"{where}: expected words and as many tags, got {value!r}.")

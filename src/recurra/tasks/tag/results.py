@@ -143,7 +143,7 @@ def _reliability(
 ) -> Reliability:
     """Of the tags as they are learned; of words without a tag nothing counts, a tag training never saw is wrong."""
     known = [[tag is not None for tag in sentence.tags or (None,) * len(sentence.words)] for sentence in sentences]
-    right = [np.array(tag_set.encode(one)) == found for one, found in zip(sentences, indices, strict=True)]
+    right = [np.array(tag_set.encode(one)) == predicted for one, predicted in zip(sentences, indices, strict=True)]
     counted = np.concatenate([np.array(mask, bool) for mask in known])
     return reliability(np.concatenate(confidence)[counted], np.concatenate(right)[counted])
 

@@ -170,10 +170,10 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
 
         learned, device, partition = fitted.learned, fitted.device, processes().partition
         encoded = EncodedPairs(training.filled(), learned.source, learned.target)
-        kept = encoded.fitting(self.max_length, training.source, "trained on")
-        if len(kept) < partition.count:
-            raise ParameterError("data", f"at least one pair for each of {partition.count} processes", len(kept))
-        batches = TrainingBatches(kept, kept.buckets(self.batch_tokens, self.seed, partition), device)
+        fitting = encoded.fitting(self.max_length, training.source, "trained on")
+        if len(fitting) < partition.count:
+            raise ParameterError("data", f"at least one pair for each of {partition.count} processes", len(fitting))
+        batches = TrainingBatches(fitting, fitting.buckets(self.batch_tokens, self.seed, partition), device)
         held = None
         if validation is not None and len(validation.text):
             held = EncodedPairs(validation.filled(), learned.source, learned.target)
@@ -265,10 +265,10 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         ] = None,
         name: str = "",
     ) -> "View":
-        """Inspect how one subword of a given translation is predicted, and the same subword of some others.
+        """Inspect how one subword of a reference translation is predicted, and the same subword of some others.
 
-        The encoder is shown in both directions, and the decoder, which reads the given translation up to there. The
-        loss is the surprise of the subword; the output attributed is its log-probability, attributed to the embeddings
+        The encoder is shown in both directions, and the decoder, which reads the reference up to there. The loss
+        is the surprise of the subword; the output attributed is its log-probability, attributed to the embeddings
         of the source and of the subwords of the translation before it.
 
         Args:
