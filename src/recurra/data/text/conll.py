@@ -9,7 +9,16 @@ from typing import Literal
 from recurra.data.files.text_file import TextForm, read_text_and_form
 from recurra.errors import DataError, ParameterError
 
-__all__ = ["CONLLU_COLUMNS", "ConllColumns", "ConllText", "Sentence", "column_counts", "is_conllu", "read_conll"]
+__all__ = [
+    "CONLLU_COLUMNS",
+    "ConllColumns",
+    "ConllText",
+    "Sentence",
+    "column_counts",
+    "is_conllu",
+    "parse_conll",
+    "read_conll",
+]
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -197,19 +206,37 @@ def read_conll(
             names file and line.
     """
     content, form = read_text_and_form(path)
-    lines = content.removesuffix("\n").split("\n")
     conllu = is_conllu(path) if kind == "auto" else kind == "conllu"
-    columns = columns or ConllColumns()
+    return parse_conll(content, form, str(path), columns or ConllColumns(), conllu, needs_tags)
+
+
+def parse_conll(
+    content: str, form: TextForm, source: str, columns: ConllColumns, conllu: bool, needs_tags: bool
+) -> ConllText:
+    """Sentences from the content of a file; see `read_conll`.
+
+    Args:
+        content: the text of the file, with newlines at the ends of lines.
+        form: of the file.
+        source: the name of the file in messages.
+        columns: the columns of words and tags.
+        conllu: whether it is CoNLL-U.
+        needs_tags: as in `read_conll`.
+
+    Raises:
+        DataError: as in `read_conll`.
+    """
+    lines = content.removesuffix("\n").split("\n")
     if conllu and not columns.names:
         columns = ConllColumns(CONLLU_COLUMNS, columns.word, columns.tag)
     separator = None if conllu else columns.separator
-    groups, count = _grouped(path, lines, conllu, separator)
-    word = columns.position(columns.word or ("form" if conllu else "1"), count, path)
-    tag = _tag_position(path, columns, count, conllu, needs_tags)
+    groups, count = _grouped(source, lines, conllu, separator)
+    word = columns.position(columns.word or ("form" if conllu else "1"), count, source)
+    tag = _tag_position(source, columns, count, conllu, needs_tags)
     if tag == word:
         hint = ", or what separates columns if neither tabs nor spaces do (--separator)" * (count == 1)
         raise DataError(
-            f"{path}: words and tags are both in column {word + 1}. Name the tags' column (--tag-column){hint}."
+            f"{source}: words and tags are both in column {word + 1}. Name the tags' column (--tag-column){hint}."
         )
     unannotated = conllu and tag == CONLLU_COLUMNS.index("upos")
     sentences = []
@@ -217,16 +244,16 @@ def read_conll(
         fields = [_fields(lines[line_number - 1], conllu, separator) for line_number in line_numbers]
         for line_number, row in zip(line_numbers, fields, strict=True):
             if not row[word]:
-                raise DataError(f"{path}, line {line_number}: the word is empty.")
+                raise DataError(f"{source}, line {line_number}: the word is empty.")
         tags = None
         if tag < count:
             tags = tuple(None if unannotated and row[tag] == "_" else row[tag] for row in fields)
         sentences.append(Sentence(tuple(row[word] for row in fields), tags, document, tuple(line_numbers)))
-    return ConllText(str(path), conllu, tuple(lines), tuple(sentences), count, word, tag, separator, form)
+    return ConllText(source, conllu, tuple(lines), tuple(sentences), count, word, tag, separator, form)
 
 
 def _grouped(
-    path: object, lines: Sequence[str], conllu: bool, separator: str | None
+    source: str, lines: Sequence[str], conllu: bool, separator: str | None
 ) -> tuple[list[tuple[int, list[int]]], int]:
     """The document and the word lines of each sentence, and the number of columns."""
     groups: list[tuple[int, list[int]]] = []
@@ -248,24 +275,24 @@ def _grouped(
             count = len(fields)
         if len(fields) != count:
             what = "tab-separated columns of CoNLL-U" if conllu else "columns as in the lines before"
-            raise DataError(f"{path}, line {line_number}: expected {count} {what}, got {len(fields)}.")
+            raise DataError(f"{source}, line {line_number}: expected {count} {what}, got {len(fields)}.")
         if conllu and not _WHOLE_WORD.fullmatch(fields[0]):
             if _NO_WORD.fullmatch(fields[0]):
                 continue
-            raise DataError(f"{path}, line {line_number}: expected an ID such as 1, 1-2 or 1.1, got {fields[0]!r}.")
+            raise DataError(f"{source}, line {line_number}: expected an ID such as 1, 1-2 or 1.1, got {fields[0]!r}.")
         current.append(line_number)
     if not groups:
-        raise DataError(f"{path}: the file holds no words.")
+        raise DataError(f"{source}: the file holds no words.")
     return groups, count
 
 
-def _tag_position(path: object, columns: ConllColumns, count: int, conllu: bool, needed: bool) -> int:
+def _tag_position(source: str, columns: ConllColumns, count: int, conllu: bool, needed: bool) -> int:
     if needed or conllu:
-        return columns.position(columns.tag or ("upos" if conllu else "-1"), count, path)
+        return columns.position(columns.tag or ("upos" if conllu else "-1"), count, source)
     if columns.tag is None:
         return count
     numbered = [str(count + 1)] + ([columns.names[count]] if len(columns.names) == count + 1 else [])
-    return count if columns.tag in numbered else columns.position(columns.tag, count, path)
+    return count if columns.tag in numbered else columns.position(columns.tag, count, source)
 
 
 def _begins_document(line: str, conllu: bool) -> bool:

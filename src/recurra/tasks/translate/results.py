@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from recurra.data.files.standard_input import is_standard_input, standard_input_lines
 from recurra.data.text.parallel import ParallelText, read_lines
 from recurra.errors import DataError, MissingExtraError, ParameterError
 from recurra.files import prepare_folder, write_atomically, write_text
@@ -31,7 +32,7 @@ class Translations(Predictions[list[str]]):
 
     Args:
         models: the translator, and those of an ensemble.
-        data: sentences, the path of a file, or None for standard input.
+        data: sentences, the path of a file, or "-" for standard input.
         search: how.
         prefixes: what the translation of each sentence begins with, or one for all.
         scores: whether the text has scores too.
@@ -96,11 +97,11 @@ class Translations(Predictions[list[str]]):
             yield from translations
 
     def _read(self, data: Any) -> Iterator[str]:
-        if data is None:
+        if is_standard_input(data):
             if sys.stdin.isatty():
                 self._at_once = 1
                 return _typed()
-            return decode_lines(sys.stdin.buffer, "standard input")
+            return standard_input_lines()
         if isinstance(data, str | Path):
             return iter(read_lines(data))
         lines = list(data)
@@ -201,23 +202,6 @@ def draw_attention(attentions: Sequence[tuple[list[str], list[str], np.ndarray]]
         ax.spines[:].set_visible(False)
     prepare_folder(path.parent)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
-
-
-def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines of a stream of bytes as they come, without their ends.
-
-    Args:
-        stream: such as `sys.stdin.buffer`.
-        name: of the stream, for messages.
-
-    Raises:
-        DataError: a line is not UTF-8.
-    """
-    for line_number, line in enumerate(stream, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise DataError(f"{name}, line {line_number}: the text is not UTF-8. Convert it to UTF-8.") from None
 
 
 def _typed() -> Iterator[str]:
