@@ -449,10 +449,16 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     def _files_of(self, saved: "Fitted[Any, Any] | None", validation: Any, reading: Any) -> tuple[Any, Any, Any]:
         if saved is None:
             raise ParameterError("data", "the path of a file, or examples", None)
-        files = str(saved.data["files"])
-        if files.startswith("the data") and not Path(files).exists():
-            raise ParameterError("data", "the examples that the run was trained on, which it does not hold", None)
-        return saved.data["files"], validation or saved.data["validation"], reading or saved.reading
+        files = saved.data["files"]
+        if not files:
+            expected = "the examples that the run was trained on, which it does not hold"
+            raise ParameterError("data", expected, None, "Pass them to `fit` again, in Python.")
+        if validation is None:
+            validation = saved.data["validation"]
+            if validation == []:
+                expected = "the examples that the run was validated with, which it does not hold"
+                raise ParameterError("validation", expected, None, "Pass them to `fit` again, in Python.")
+        return files, validation, reading or saved.reading
 
     def _examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:
         training = self.read(data, y, reading, True)
@@ -480,8 +486,10 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
 
 
 def _files(data: Data) -> Any:
-    """What `read` takes to read the data again: the source, or the files that it has several of."""
-    return getattr(data, "files", data.source)
+    """What `read` takes to read the data again: the source, or the files that it has several of; [] if it has none."""
+    files = getattr(data, "files", data.source)
+    paths = [files] if isinstance(files, str) else files or []
+    return files if paths and all(Path(path).exists() for path in paths) else []
 
 
 def _check_same_data(saved: "Fitted[Any, Any]", facts: dict[str, Any], folder: Path) -> None:
