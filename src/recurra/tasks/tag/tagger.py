@@ -12,6 +12,7 @@ from recurra.tasks.tag.learned import MostFrequentTags, TagSet, TagVocabulary
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
     from recurra.models import SequenceTagger
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.tag.results import Tagged
 
@@ -51,7 +52,10 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
-    num_layers: int = option(default=1, at_least=1, help="bidirectional recurrent layers", group="network")
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
+    bidirectional: bool = option(
+        default=True, help="read a sentence backward too; without it, tags can be told as words come", group="network"
+    )
     hidden_size: int = option(
         default=200, at_least=1, help="units of each direction of a layer", group="network", main=True
     )
@@ -178,6 +182,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             encoding.unknown_fractions(self.unknown_rate),
             self.dropout,
             self.recurrent_dropout,
+            self.bidirectional,
         )
 
     def objective(
@@ -209,6 +214,12 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
 
     def standard_steps(self, steps_per_epoch: int) -> int:
         return min(max(12 * steps_per_epoch, 1000), 5000)
+
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """See `Estimator.open_stream`: an item is a word, and the result its tag, given the words so far."""
+        from recurra.tasks.tag.tagging import open_stream
+
+        return open_stream(self.fitted, weights)
 
     @verb("use a trained run")
     def predictions(
