@@ -29,7 +29,7 @@ inline bool check_step_product(int64_t N, int64_t K, int64_t rows, WeightFormat 
   const std::vector<float> weight = numbers.take(N * K), bias = numbers.take(N), x = numbers.take(rows * K);
   std::vector<float> y = numbers.take(rows * N);
   const std::vector<float> before = y;
-  std::vector<int8_t> scratch(static_cast<size_t>(K + 3));
+  std::vector<int8_t> scratch(static_cast<size_t>(2 * K + 2));
   const baseline::StepWeight packed(format, weight.data(), biased ? bias.data() : nullptr, N, K);
   packed.multiply(rows, x.data(), K, accumulate, y.data(), N, scratch.data());
   // Of one product of numbers below 1, by the bits of its factors.
