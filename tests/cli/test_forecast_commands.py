@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recurra.cli.commands import parser_of
 from recurra.cli.main import main
 from recurra.tasks.forecast import Forecaster, ForecastReading
 
@@ -155,6 +156,28 @@ def test_a_configuration_file_and_the_command_line_over_it(data: Path, tmp_path:
     assert fitted.reading == ForecastReading(known=("price",), frequency="1d")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--conformal"], True),
+        (["--no-conformal"], False),
+        (["--no_conformal"], False),
+        (["--conformal", "false"], False),
+        (["--conformal=no"], False),
+        (["--no-conformal", "--conformal=true"], True),
+    ],
+)
+def test_what_is_true_or_false_is_written_in_any_common_way(arguments: list[str], expected: bool):
+    assert parser_of("train", Forecaster).parse(arguments) == {"conformal": expected}
+
+
+def test_the_help_names_how_to_turn_off_what_is_on(capsys: pytest.CaptureFixture[str]):
+    assert main(["train", "forecast", "--help-all"]) == 0
+    found = " ".join(capsys.readouterr().out.split())
+    assert "(default: true; --no-header for false)" in found
+    assert found.count("--no-header") == 1
+
+
 def test_every_option_arrives_under_its_name(data: Path, tmp_path: Path):
     """A value of its own for every option of a forecaster, written with hyphens or underscores."""
     values: dict[str, object] = {
@@ -276,9 +299,17 @@ def test_a_mistaken_command_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_form_that_cannot_be_written_is_refused_before_the_run_is_read(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())
+    assert main(["predict", str(tmp_path), "--out=f.xlsx"]) == 2
+    assert _error(capsys) == "out: expected a file ending in .csv or .parquet, got 'f.xlsx'."
+
+
 def test_a_run_that_held_nothing_out_says_what_it_needs(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert _train(data, tmp_path / "run", "--folds=0") == 0
-    capsys.readouterr()
+    assert f"next: recurra predict {tmp_path / 'run'} (nothing was held out" in capsys.readouterr().out
     assert main(["evaluate", str(tmp_path / "run")]) == 2
     assert "training held nothing out" in _error(capsys)
     assert main(["evaluate", str(tmp_path / "run"), "--refit"]) == 0

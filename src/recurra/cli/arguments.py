@@ -36,8 +36,9 @@ _OTHER_NAMES = {
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are `RecurraError`s, and whose options come from `Setting`s.
 
-    `--help` shows the main options, `--help-all` every one. `--config FILE` reads options from a YAML file; options
-    of the command line override those of the file.
+    An option that is true or false is `--name`, `--no-name`, or `--name true|false`. `--help` shows the main options,
+    `--help-all` every one. `--config FILE` reads options from a YAML file; options of the command line override those
+    of the file.
 
     Args:
         usage: the command before its options.
@@ -72,7 +73,11 @@ class Parser(argparse.ArgumentParser):
         for setting in settings:
             heading = setting.option.group or group
             self._settings[setting.name] = setting
-            action = self._group(heading).add_argument("--" + setting.name.replace("_", "-"), **_keywords(setting))
+            name = setting.name.replace("_", "-")
+            action = self._group(heading).add_argument(f"--{name}", **_keywords(setting))
+            if setting.kind is bool:
+                negation: dict[str, Any] = {"action": "store_const", "const": False, "default": argparse.SUPPRESS}
+                self.add_argument(f"--no-{name}", dest=setting.name, help=argparse.SUPPRESS, **negation)
             if not all_main and not setting.option.main:
                 self._minor.append(action)
 
@@ -178,7 +183,9 @@ def _keywords(setting: Setting) -> dict[str, Any]:
     if setting.option.words:
         keywords |= {"nargs": "+", "metavar": "FILE"}
     shown = _shown(setting.default)
-    keywords["help"] = f"{words} (default: {shown})" if shown and setting.kind is not bool else words
+    if setting.kind is bool:
+        shown = f"true; --no-{setting.name.replace('_', '-')} for false" if setting.default else ""
+    keywords["help"] = f"{words} (default: {shown})" if shown else words
     return keywords
 
 

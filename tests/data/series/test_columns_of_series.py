@@ -64,7 +64,7 @@ def test_later_rows_continue_every_series(tmp_path):
 
 @pytest.mark.parametrize("text", [MATRIX, "5,3,8\n1,2,3\n", "2024-01-01,5\n2024-01-02,6\n", "1,5;2,5\n3,5;4,5\n"])
 def test_a_file_without_a_header_is_refused_with_the_way_out(tmp_path, text):
-    with pytest.raises(DataError, match=r"line 1: .* are values, .*--header false"):
+    with pytest.raises(DataError, match=r"line 1: .* are values, .*--no-header"):
         read_series(written(tmp_path, text))
 
 

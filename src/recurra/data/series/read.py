@@ -129,7 +129,7 @@ def _text_table(path: str | Path, text: str, columns: Columns | None) -> tuple[p
         if columns is not None and _is_data(cells):
             raise DataError(
                 f"{path}, line 1: {delimiter.join(cells[:3])!r} are values, expected the names of the columns. "
-                "If the file has no header, say so with --header false (header=False in ForecastReading)."
+                "If the file has no header, say so with --no-header (header=False in ForecastReading)."
             )
         return csv_frame(text, str(path)), Source(str(path), "line", 2, delimiter)
     frame = csv_frame(text, str(path), headerless_names(cells, columns))

@@ -386,7 +386,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
 
         return evaluate(self.fitted, self._items(data, y, reading, True))
 
-    @verb("see what each token of a text, or step of a series, adds to a classification")
+    @verb("see what each token of a text, or step of a series, adds to a classification", endings=(".html", ".png"))
     def explain(
         self,
         data: Any = None,

@@ -1,6 +1,7 @@
 """The forecaster: its options, and what it does with series."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import ParameterError
@@ -191,8 +192,6 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
             raise ParameterError("output", expected, self.output, "Leave it at 'auto'.")
 
     def read(self, source: Any, y: Any, reading: ForecastReading, labelled: bool) -> "SeriesSet":
-        from pathlib import Path
-
         from recurra.data import samples
         from recurra.data.series.frame import series_from_frame
         from recurra.data.series.frequency import Frequency
@@ -281,7 +280,12 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
 
         return fit_calibration(self, fitted, validation) if self.conformal else fitted.learned
 
-    @verb("forecast the horizon after the end of each series")
+    def next_command(self, folder: Path) -> str:
+        if self.folds:
+            return super().next_command(folder)
+        return f"recurra predict {folder} (nothing was held out to evaluate on: that needs --refit, --test or --data)"
+
+    @verb("forecast the horizon after the end of each series", endings=(".csv", ".parquet"))
     def predictions(
         self,
         data: Any = None,

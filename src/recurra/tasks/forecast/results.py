@@ -15,12 +15,14 @@ import polars.selectors
 from recurra.data.series.future import attach_future, future_rows_missing
 from recurra.data.series.read import attach_future_file
 from recurra.data.series.series_set import SeriesSet
-from recurra.errors import DataError, ParameterError
+from recurra.errors import DataError
 from recurra.files import prepare_folder, write_atomically
 from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
 from recurra.task import Evaluation, Predictions
 from recurra.task.results import Table
+from recurra.task.verbs import verbs_of
 from recurra.tasks.forecast.backtest import Backtest, coverage
+from recurra.tasks.forecast.forecaster import Forecaster
 from recurra.tasks.forecast.model import ForecastModel
 from recurra.tasks.forecast.pictures import (
     plot_backtest,
@@ -78,10 +80,9 @@ class Forecasts(Predictions[Any]):
     def write(self, path: str | Path) -> list[Path]:
         """Write the frame as CSV or Parquet, by the ending of the path; see `Result.write`."""
         path = Path(path)
-        if path.suffix not in (".csv", ".parquet"):
-            raise ParameterError("out", "a file ending in .csv or .parquet", str(path))
+        verbs_of(Forecaster)["predict"].check_out(path)
         prepare_folder(path.parent)
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             write_atomically(path, lambda aside: self.frame.write_parquet(aside))
         else:
             write_atomically(path, lambda aside: self.frame.write_csv(aside, datetime_format=_style(self.frame)))
