@@ -353,7 +353,7 @@ def test_validation_data_choose_the_weights_and_fit_the_margins():
     again = tiny(conformal=True, validation_windows=4).fit(frame, validation=held.with_columns(pl.col("y") * 3))
     assert forecaster.fitted.data["validation_digest"] != again.fitted.data["validation_digest"]
     assert forecaster.fitted.learned.calibration != again.fitted.learned.calibration
-    with pytest.raises(DataError, match="no series is long enough to keep 20 steps"):
+    with pytest.raises(DataError, match="no series is long enough to leave 20 steps"):
         tiny(validation_windows=4).fit(frame, validation=held.head(20))
 
 
@@ -514,3 +514,34 @@ def test_fitting_and_loading_leave_torch_s_generator_alone_but_for_training(tmp_
     torch.manual_seed(3)
     Forecaster.load(tmp_path / "run").predict()
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_horizon_of_a_file_is_the_default(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    values = ",".join(f"{value:.3f}" for value in weekly_values(60))
+    header = "@attribute series_name string\n@attribute start_timestamp date\n@frequency daily\n@horizon 6\n@data\n"
+    (tmp_path / "demo.tsf").write_text(f"{header}T1:2024-01-01 00-00-00:{values}\n")
+    forecaster = tiny(horizon=None, folds=2).fit(tmp_path / "demo.tsf", folder=tmp_path / "run")
+    assert sum("the horizon is the file's, 6 steps; the last 12 of each" in line for line in caplog.messages) == 1
+    assert forecaster.predict().height == 6
+    loaded = Forecaster.load(tmp_path / "run")
+    assert loaded.horizon is None
+    assert loaded.predict(long_frame({"T1": 60})).height == 6
+    assert loaded.evaluate().facts["windows"] == 2
+    assert loaded.evaluate(refit=True).facts["windows"] == 2
+    assert tiny(horizon=3).fit(tmp_path / "demo.tsf").predict().height == 3
+
+
+def test_without_validation_windows_it_is_said_once_that_intervals_are_not_calibrated(
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.INFO)
+    forecaster = tiny(validation_windows=0).fit(long_frame())
+    assert sum("intervals are not calibrated" in line for line in caplog.messages) == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    model, data = model_of(forecaster), forecaster.fitted.learned.data
+    rows, origins = np.arange(2), data.lengths
+    np.testing.assert_array_equal(model.quantiles(data, rows, origins), model._uncalibrated(data, rows, origins)[0])
+    caplog.clear()
+    tiny().fit(long_frame({"a": 14}))
+    assert sum("no series is long enough for validation windows" in line for line in caplog.messages) == 1

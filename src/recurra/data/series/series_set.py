@@ -106,6 +106,7 @@ class SeriesSet:
         source: where they come from, for messages: a path, or "frame".
         library: of the frame they come from, "polars" or "pandas"; "polars" for a file.
         integer_ids: whether the ids were integers in that frame; here they are text.
+        horizon: the steps to forecast that the file states (.tsf). None: it states none.
     """
 
     series: tuple[Series, ...]
@@ -114,6 +115,7 @@ class SeriesSet:
     source: str
     library: str = "polars"
     integer_ids: bool = False
+    horizon: int | None = None
 
     def __len__(self) -> int:
         return len(self.series)

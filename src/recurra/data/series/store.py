@@ -31,6 +31,7 @@ def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndar
         "source": data.source,
         "library": data.library,
         "integer_ids": data.integer_ids,
+        "horizon": data.horizon,
     }
     return values, arrays
 
@@ -56,4 +57,5 @@ def series_from_arrays(values: Mapping[str, Any], arrays: Mapping[str, np.ndarra
         for name, start, y, past, known, static in parts
     )
     frequency, columns = Frequency.parse(values["frequency"]), Columns.from_json(values["columns"])
-    return SeriesSet(series, frequency, columns, values["source"], values["library"], values["integer_ids"])
+    names = ("source", "library", "integer_ids", "horizon")
+    return SeriesSet(series, frequency, columns, **{name: values[name] for name in names})
