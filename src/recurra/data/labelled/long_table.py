@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recurra.data.files.csv_frame import csv_frame, csv_header
+from recurra.data.files.csv_frame import csv_frame, csv_header, header_line
 from recurra.data.files.delimited import missing_column
 from recurra.data.files.text_file import read_text
 from recurra.data.labelled.series_cases import SeriesCases
@@ -73,7 +73,8 @@ def _table(path: str | Path) -> tuple[Table, list[str]]:
         return Table(frame, np.arange(frame.height), source), frame.columns
     text = read_text(path)
     frame = csv_frame(text, str(path))
-    return Table(frame, np.arange(frame.height), Source(str(path), "line", 2)), [n for n in csv_header(text)[0] if n]
+    source = Source(str(path), "line", header_line(text) + 1)
+    return Table(frame, np.arange(frame.height), source), [n for n in csv_header(text)[0] if n]
 
 
 def _codes(table: Table, name: str) -> tuple[tuple[str, ...], np.ndarray]:
