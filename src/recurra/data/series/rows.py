@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.frequency import Frequency
+from recurra.data.series.month_calendars import month_calendar
 from recurra.data.series.numeric import decimal_mark, numeric_column
 from recurra.data.series.series_set import Columns
 from recurra.data.series.stamps import parse_stamps, stamp_text
@@ -163,6 +164,8 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
     """
     positions = frequency.positions(start[rows.code], rows.stamps)
     if (positions < 0).any():
+        if inferred:
+            _refuse_month_calendar(rows)
         row = int(np.flatnonzero(positions < 0)[0])
         origin = stamp_text(start[int(rows.code[row])])
         raise rows.error(
@@ -189,10 +192,25 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
     return positions
 
 
+def _refuse_month_calendar(rows: Rows) -> None:
+    """Refuse stamps that are regular within months but not a fixed step, and name their calendar."""
+    calendar = month_calendar(rows.stamps)
+    if calendar:
+        raise DataError(
+            f"{rows.table.source.name}: the stamps are {calendar}, which is not a fixed step. Write each period with a "
+            "regular stamp, such as the first of its month, or use integers that count the periods; --frequency 1d "
+            "takes all other days as missing."
+        )
+
+
 def _refuse_irregular(rows: Rows, frequency: Frequency, positions: np.ndarray) -> None:
-    """Refuse stamps of a calendar that is not a fixed step, such as the last business day of each month."""
+    """Refuse stamps of a calendar that is not a fixed step, such as every tenth and then every eleventh day."""
     gaps = np.diff(positions)[np.diff(rows.code) == 0]
-    if len(gaps) < _FEWEST_ROWS or frequency.unit == "step" or 1 - len(gaps) / gaps.sum() < _MOST_MISSING:
+    if frequency.unit == "step":
+        return
+    if (gaps > 1).all():
+        _refuse_month_calendar(rows)
+    if len(gaps) < _FEWEST_ROWS or 1 - len(gaps) / gaps.sum() < _MOST_MISSING:
         return
     if (gaps == 1).mean() >= _FREQUENT:
         return  # a grid with long pauses
@@ -200,6 +218,6 @@ def _refuse_irregular(rows: Rows, frequency: Frequency, positions: np.ndarray) -
     raise DataError(
         f"{rows.table.source.name}: the stamps do not follow a fixed step: at the finest one, {frequency}, "
         f"{100 * (1 - len(gaps) / gaps.sum()):.0f} % of the steps would be missing (a gap is {middle} steps in the "
-        "middle). Give each period one regular stamp, such as the first of its month, or use integers that count the "
-        f"periods; or accept the missing steps with --frequency {frequency}."
+        f"middle). Write each period with a regular stamp, or use integers that count the periods; --frequency "
+        f"{frequency} takes the other steps as missing."
     )
