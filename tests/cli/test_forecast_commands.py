@@ -235,8 +235,8 @@ def test_bad_data_is_one_line_and_leaves_no_run(case: str, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--horizon=0"], "horizon: expected a whole number of at least 1, got 0"),
-        (["--horizon=two"], "horizon: expected a whole number of at least 1, got 'two'"),
+        (["--horizon=0"], "horizon: expected a whole number of at least 1, or None, got 0"),
+        (["--horizon=two"], "horizon: expected a whole number of at least 1, or None, got 'two'"),
         (["--folds=-1"], "folds: expected a whole number of at least 0, got -1"),
         (["--folds=12"], "no steps are left to learn from with 60 steps held out"),
         (["--cell=tcn"], "cell: expected one of cfc, "),

@@ -545,3 +545,45 @@ def test_without_validation_windows_it_is_said_once_that_intervals_are_not_calib
     caplog.clear()
     tiny().fit(long_frame({"a": 14}))
     assert sum("no series is long enough for validation windows" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "+05:30", "UTC", None])
+@pytest.mark.parametrize("step", ["D", "h"])
+def test_stamps_of_pandas_come_back_in_their_zone(zone: str | None, step: str, tmp_path: Path):
+    stamps = pd.date_range("2024-03-01", periods=65, freq=step, tz=zone)
+    frame = pd.DataFrame({"ds": stamps[:60], "y": weekly_values(60)})
+    forecaster = tiny(folds=1).fit(frame)
+    forecaster.save(tmp_path / "run")
+    found = recurra.load(tmp_path / "run").predict()
+    assert found["ds"].dt.tz == stamps.tz
+    assert found["ds"].to_list() == stamps[60:].to_list()
+    forecaster.predictions().write(tmp_path / "f.csv")
+    written = [line.split(",")[1] for line in (tmp_path / "f.csv").read_text().splitlines()[1:]]
+    assert [pd.Timestamp(text) for text in written] == stamps[60:].to_list()
+    table = forecaster.evaluate().tables["forecasts"]
+    assert [pd.Timestamp(row[1]) for row in table.rows] == [stamps[54]] * 5
+    assert [pd.Timestamp(row[2]) for row in table.rows] == stamps[55:60].to_list()
+
+
+@pytest.mark.parametrize(
+    ("form", "zone"), [("isoformat", "Europe/Berlin"), ("%d.%m.%Y %H:%M", None), ("%s", "UTC"), ("%Y%m%d", None)]
+)
+def test_forecasts_of_a_file_are_written_as_its_stamps_are(form: str, zone: str | None, tmp_path: Path):
+    times = pd.date_range("2024-03-01", periods=65, freq="D", tz=zone)
+    stamps = [time.isoformat() if form == "isoformat" else time.strftime(form) for time in times]
+    lines = [f"{stamp};{value}" for stamp, value in zip(stamps, weekly_values(60), strict=False)]
+    (tmp_path / "data.csv").write_text("\n".join(["ds;y", *lines]) + "\n")
+    forecaster = tiny(folds=1).fit(tmp_path / "data.csv")
+    forecaster.predictions().write(tmp_path / "f.csv")
+    assert [line.split(",")[1] for line in (tmp_path / "f.csv").read_text().splitlines()[1:]] == stamps[60:]
+    forecaster.evaluate().write(tmp_path / "evaluation")
+    rows = [line.split(",") for line in (tmp_path / "evaluation" / "forecasts.csv").read_text().splitlines()[1:]]
+    assert [row[1:3] for row in rows] == [[stamps[54], stamp] for stamp in stamps[55:60]]
+    forecaster.predictions().write(tmp_path / "f.parquet")
+    typed = pl.read_parquet(tmp_path / "f.parquet")["ds"]
+    assert (
+        [time.timestamp() for time in typed.dt.replace_time_zone(typed.dtype.time_zone or "UTC")]
+        == [  # type: ignore[attr-defined]
+            time.timestamp() for time in (times if zone else times.tz_localize("UTC"))[60:]
+        ]
+    )

@@ -102,7 +102,7 @@ def _times(table: Table, name: str) -> np.ndarray:
     if column.dtype == pl.String:
         column = column.str.strip_chars().replace("", None)
     elif not column.dtype.is_numeric():
-        return parse_stamps(table, name, None)
+        return parse_stamps(table, name, None)[0]
     if column.null_count():
         raise table.error(int(column.is_null().arg_max() or 0), f"{name} is missing. Fill it in or remove the row.")
     whole = column.cast(pl.Int64, strict=False)
@@ -112,7 +112,7 @@ def _times(table: Table, name: str) -> np.ndarray:
     if number.all():
         return column.cast(pl.Float64).to_numpy()
     if not number[0] and column.dtype == pl.String:
-        return parse_stamps(table, name, None)
+        return parse_stamps(table, name, None)[0]
     row = int((~number).arg_max() or 0)
     raise table.error(row, f"{name} is {column[row]!r}, expected a finite number, as the times in other rows are.")
 

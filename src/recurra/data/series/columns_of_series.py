@@ -56,7 +56,7 @@ def long_table(table: Table, columns: Columns) -> tuple[Table, Columns]:
     if any(frame.schema[name] == pl.String for name in others):
         frame = frame.with_columns(pl.col(others).cast(pl.String))
     long = frame.unpivot(others, index=time, variable_name=Columns.id, value_name=columns.target)
-    return Table(long, np.tile(table.index, len(others)), table.source), replace(found, id=Columns.id)
+    return replace(table, frame=long, index=np.tile(table.index, len(others))), replace(found, id=Columns.id)
 
 
 def headerless_names(cells: list[str], columns: Columns) -> list[str]:

@@ -84,7 +84,7 @@ class CovariateEncoding:
         known = [_standardize(series.known[: steps + horizon], self.known)]
         missing = steps + horizon - len(known[0])
         known[0] = np.pad(known[0], ((0, missing), (0, 0)))
-        stamps = data.frequency.stamps(series.start, steps + horizon)
+        stamps = data.form.local(data.frequency.stamps(series.start, steps + horizon))
         if self.calendar is not None:
             known.append(calendar_features(data.frequency, stamps, self.calendar)[0])
         if self.holidays:

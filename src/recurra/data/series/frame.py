@@ -71,7 +71,7 @@ def series_from_frame(
         series.append(found)
     library = "pandas" if type(frame).__module__.partition(".")[0] == "pandas" else "polars"
     integer_ids = columns.id is not None and table.frame.schema[columns.id].is_integer()
-    return SeriesSet(tuple(series), frequency, columns, source.name, library, integer_ids)
+    return SeriesSet(tuple(series), frequency, columns, source.name, library, integer_ids, form=rows.form)
 
 
 def _frequency(rows: Rows, given: Frequency | None) -> Frequency:

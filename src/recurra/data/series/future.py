@@ -9,7 +9,6 @@ import numpy as np
 from recurra.data.series.columns_of_series import long_table
 from recurra.data.series.rows import Rows, found_columns, grid_positions, sorted_rows
 from recurra.data.series.series_set import Series, SeriesSet, trimmed
-from recurra.data.series.stamps import stamp_text
 from recurra.data.series.table import Source, table_from_frame
 from recurra.errors import DataError
 
@@ -133,8 +132,8 @@ def _parts(
             following = series_set.stamps(series, 1)[-1]
             raise rows.error(
                 row,
-                f"the stamp {stamp_text(rows.stamps[row])} does not continue the series, "
-                f"whose next step is {stamp_text(following)}. Give the rows from there on, and only those.",
+                f"the stamp {rows.stamp(row)} does not continue the series, "
+                f"whose next step is {series_set.form.shown(following)}. Give the rows from there on, and only those.",
             )
         parts.append((series_id, slice(row, int(rows.begin[s + 1]))))
     return parts

@@ -11,7 +11,8 @@ from recurra.data.series.frequency import Frequency
 from recurra.data.series.month_calendars import month_calendar
 from recurra.data.series.numeric import decimal_mark, numeric_column
 from recurra.data.series.series_set import Columns
-from recurra.data.series.stamps import parse_stamps, stamp_text
+from recurra.data.series.stamp_form import StampForm
+from recurra.data.series.stamps import parse_stamps
 from recurra.data.series.table import Table
 from recurra.errors import DataError
 
@@ -39,6 +40,8 @@ class Rows:
         begin: (S + 1,) rows begin[s]:begin[s + 1] belong to series s.
         stamps: (N,) datetime64[us], or int64.
         values: (N,) float64 for each numeric column.
+        time: the column of the stamps.
+        form: in which they came.
     """
 
     table: Table
@@ -47,12 +50,19 @@ class Rows:
     begin: np.ndarray
     stamps: np.ndarray
     values: dict[str, np.ndarray]
+    time: str
+    form: StampForm
 
     def block(self, names: tuple[str, ...]) -> np.ndarray:
         """The numeric columns with these names, stacked: (N, len(names))."""
         if not names:
             return np.empty((len(self.code), 0))
         return np.stack([self.values[name] for name in names], axis=1)
+
+    def stamp(self, row: int) -> str:
+        """The stamp of one row as it stands in the source."""
+        cell = self.table.frame[self.time][row]
+        return cell.strip() if isinstance(cell, str) else self.form.shown(self.stamps[row])
 
     def error(self, row: int, text: str) -> DataError:
         """The error to raise for one row."""
@@ -100,7 +110,7 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
     if table.frame.is_empty():
         raise DataError(f"{table.source.name}: all rows are empty.")
     ids, code = _series_codes(table, columns.id)
-    stamps = parse_stamps(table, columns.time, frequency, columns.date_format)
+    stamps, form = parse_stamps(table, columns.time, frequency, columns.date_format)
     decimal = columns.decimal or decimal_mark(table, numeric)
     values = {name: numeric_column(table, name, _way_out(name, columns), decimal) for name in numeric}
     order = np.lexsort((stamps, code))
@@ -108,7 +118,7 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
     table = replace(table, frame=table.frame[order], index=table.index[order])
     begin = np.searchsorted(code, np.arange(len(ids) + 1))
     values = {name: column[order] for name, column in values.items()}
-    rows = Rows(table, ids, code, begin, stamps, values)
+    rows = Rows(table, ids, code, begin, stamps, values, columns.time, form)
     _refuse_duplicates(rows, columns)
     return rows
 
@@ -136,7 +146,7 @@ def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
     if not twice.any():
         return
     row = int(np.flatnonzero(twice)[0]) + 1
-    text = f"the stamp {stamp_text(rows.stamps[row])} is already at {rows.table.place(row - 1)}."
+    text = f"the stamp {rows.stamp(row)} is already at {rows.table.place(row - 1)}."
     if columns.id is None:
         others = [name for name in rows.table.frame.columns if name not in columns.all]
         raise rows.table.error(
@@ -167,10 +177,10 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
         if inferred:
             _refuse_month_calendar(rows)
         row = int(np.flatnonzero(positions < 0)[0])
-        origin = stamp_text(start[int(rows.code[row])])
+        origin = rows.form.shown(start[int(rows.code[row])])
         raise rows.error(
             row,
-            f"the stamp {stamp_text(rows.stamps[row])} is not on the grid of frequency {frequency}"
+            f"the stamp {rows.stamp(row)} is not on the grid of frequency {frequency}"
             f"{' (inferred)' if inferred else ''} that starts at {origin}. Correct it, "
             "resample or aggregate the data to regular steps, or give another frequency with --frequency.",
         )
@@ -186,7 +196,7 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
         raise rows.error(
             row,
             f"a gap of {positions[row] - positions[row - 1] - 1} steps of {frequency} from "
-            f"{stamp_text(rows.stamps[row - 1])} to {stamp_text(rows.stamps[row])}: the series would be "
+            f"{rows.stamp(row - 1)} to {rows.stamp(row)}: the series would be "
             "nearly all missing. Correct the stamp, or give a coarser frequency with --frequency.",
         )
     return positions

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.frequency import Frequency, Stamp
+from recurra.data.series.stamp_form import StampForm
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Columns", "Series", "SeriesSet", "trimmed", "univariate"]
@@ -107,6 +108,7 @@ class SeriesSet:
         library: of the frame they come from, "polars" or "pandas"; "polars" for a file.
         integer_ids: whether the ids were integers in that frame; here they are text.
         horizon: the steps to forecast that the file states (.tsf). None: it states none.
+        form: in which the stamps came.
     """
 
     series: tuple[Series, ...]
@@ -116,6 +118,7 @@ class SeriesSet:
     library: str = "polars"
     integer_ids: bool = False
     horizon: int | None = None
+    form: StampForm = field(default_factory=StampForm)
 
     def __len__(self) -> int:
         return len(self.series)

@@ -8,6 +8,7 @@ import numpy as np
 
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import Columns, Series, SeriesSet
+from recurra.data.series.stamp_form import StampForm
 
 __all__ = ["series_from_arrays", "series_to_arrays"]
 
@@ -32,6 +33,7 @@ def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndar
         "library": data.library,
         "integer_ids": data.integer_ids,
         "horizon": data.horizon,
+        "form": asdict(data.form),
     }
     return values, arrays
 
@@ -58,4 +60,5 @@ def series_from_arrays(values: Mapping[str, Any], arrays: Mapping[str, np.ndarra
     )
     frequency, columns = Frequency.parse(values["frequency"]), Columns.from_json(values["columns"])
     names = ("source", "library", "integer_ids", "horizon")
-    return SeriesSet(series, frequency, columns, **{name: values[name] for name in names})
+    form = StampForm(**values["form"])
+    return SeriesSet(series, frequency, columns, form=form, **{name: values[name] for name in names})

@@ -1,6 +1,6 @@
 """A frame with its source. Error messages name the row or line as the user counts it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
@@ -31,11 +31,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Table:
-    """A polars frame whose row i is row `index[i]` of its source."""
+    """A polars frame whose row i is row `index[i]` of its source.
+
+    Attributes:
+        frame: the frame.
+        index: (N,) of each row in the source.
+        source: where the frame comes from.
+        offset_columns: columns of text here that were times with an offset from UTC which polars does not know.
+    """
 
     frame: pl.DataFrame
     index: np.ndarray
     source: Source
+    offset_columns: frozenset[str] = frozenset()
 
     def place(self, row: int) -> str:
         """The row as the user counts it: "row 3", "line 5"."""
@@ -55,7 +63,7 @@ class Table:
             for name in columns
         )
         keep = ~self.frame.select(blank=blank)["blank"].to_numpy()
-        return self if keep.all() else Table(self.frame.filter(keep), self.index[keep], self.source)
+        return self if keep.all() else replace(self, frame=self.frame.filter(keep), index=self.index[keep])
 
 
 def table_from_frame(frame: Any, time: str, source: Source) -> Table:
@@ -68,6 +76,7 @@ def table_from_frame(frame: Any, time: str, source: Source) -> Table:
         ParameterError: `frame` is not such a frame.
         DataError: a column name occurs twice.
     """
+    offset_columns: frozenset[str] = frozenset()
     if not isinstance(frame, pl.DataFrame):
         try:
             eager = nw.from_native(frame, eager_only=True)
@@ -75,12 +84,17 @@ def table_from_frame(frame: Any, time: str, source: Source) -> Table:
             raise DataError(f"{source.name}: two columns have the same name. Rename one.") from None
         except TypeError:
             raise ParameterError("frame", "a polars or pandas DataFrame", type(frame).__name__) from None
-        columns = {name: _polars_column(eager[name]) for name in eager.columns}
+        columns = {name: eager[name] for name in eager.columns}
         index = nw.maybe_get_index(eager)
         if time not in columns and index is not None and (_is_datetime(index) or index.name == time):
-            columns[time] = _polars_column(nw.from_native(index.to_series(), series_only=True))
-        frame = pl.DataFrame(columns)
-    return Table(frame, np.arange(frame.height), source)
+            columns[time] = nw.from_native(index.to_series(), series_only=True)
+        frame = pl.DataFrame({name: _polars_column(column) for name, column in columns.items()})
+        offset_columns = frozenset(
+            name
+            for name, column in columns.items()
+            if isinstance(column.dtype, nw.Datetime) and frame.schema[name] == pl.String
+        )
+    return Table(frame, np.arange(frame.height), source, offset_columns)
 
 
 def _is_datetime(index: Any) -> bool:

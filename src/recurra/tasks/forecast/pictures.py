@@ -38,7 +38,7 @@ def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
         windows = np.flatnonzero(backtest.folds.rows == row)
         origins = backtest.folds.origins[windows]
         first = max(0, int(origins.min()) - _HISTORY_HORIZONS * horizon)
-        stamps = backtest.data.stamps(series)
+        stamps = backtest.data.form.local(backtest.data.stamps(series))
         ax.plot(stamps[first:], series.y[first:], color=_BLACK, linewidth=1, label="observed")
         for number, (window, origin) in enumerate(zip(windows, origins, strict=True)):
             ahead = stamps[origin : origin + horizon]
@@ -68,7 +68,7 @@ def plot_forecasts(
     rows = {series.id: row for row, series in enumerate(data)}
     for ax, name in zip(axes, ids, strict=True):
         series: Series = data.series[rows[name]]
-        stamps = data.stamps(series, horizon)
+        stamps = data.form.local(data.stamps(series, horizon))
         first = max(0, len(series.y) - _HISTORY_HORIZONS * horizon)
         ax.plot(stamps[first : len(series.y)], series.y[first:], color=_BLACK, linewidth=1, label="observed")
         _fan(ax, stamps[len(series.y) - 1 :], quantiles[rows[name]], levels, float(series.y[-1]), labelled=True)

@@ -3,18 +3,17 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import polars.selectors
 
 from recurra.data.series.future import attach_future, future_rows_missing
 from recurra.data.series.read import attach_future_file
 from recurra.data.series.series_set import SeriesSet
+from recurra.data.series.zones import zone_of_python
 from recurra.errors import DataError
 from recurra.files import prepare_folder, write_atomically
 from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
@@ -60,19 +59,24 @@ class Forecasts(Predictions[Any]):
     def frame(self) -> pl.DataFrame:
         """Id, stamp, `forecast` (the median) and a column a quantile, such as `q0.1`."""
         data, horizon = self.series, self.quantiles.shape[1]
-        stamps = np.concatenate([data.stamps(series, horizon)[-horizon:] for series in data])
         ids = data.id_column(np.repeat(np.arange(len(data)), horizon))
-        names = {data.columns.id or "unique_id": ids, data.columns.time: stamps}
+        names = {data.columns.id or "unique_id": ids, data.columns.time: data.form.column(self._stamps)}
         return pl.DataFrame({**names, **_values(self.quantiles, self.levels)})
 
     @property
     def values(self) -> Any:
-        """The frame, as pandas if the series came as pandas."""
-        if self.series.library != "pandas":
-            return self.frame
+        """The frame, as pandas if the series came as pandas. Stamps are of the kind and in the zone that came."""
+        data, frame = self.series, self.frame
+        if data.library != "pandas":
+            return frame
         import pandas as pd
 
-        return pd.DataFrame({column.name: column.to_numpy() for column in self.frame})
+        columns: dict[str, Any] = {column.name: column.to_numpy() for column in frame}
+        time = data.columns.time
+        if data.form.zone is not None and data.form.kind == "datetime":
+            utc = pd.Series(data.form.utc(self._stamps)).dt.tz_localize("UTC")
+            columns[time] = utc.dt.tz_convert(zone_of_python(data.form.zone))
+        return pd.DataFrame(columns)
 
     def text(self, color: bool = False) -> Iterator[str]:
         yield f"{self.quantiles.shape[1]:,} steps of {len(self.series):,} series\n"
@@ -85,8 +89,15 @@ class Forecasts(Predictions[Any]):
         if path.suffix.lower() == ".parquet":
             write_atomically(path, lambda aside: self.frame.write_parquet(aside))
         else:
-            write_atomically(path, lambda aside: self.frame.write_csv(aside, datetime_format=_style(self.frame)))
+            written = self.frame.with_columns(self.series.form.written(self._stamps).alias(self.series.columns.time))
+            write_atomically(path, lambda aside: written.write_csv(aside))
         return [path]
+
+    @property
+    def _stamps(self) -> np.ndarray:
+        """Those of each step of each series, as `SeriesSet.stamps`."""
+        horizon = self.quantiles.shape[1]
+        return np.concatenate([self.series.stamps(series, horizon)[-horizon:] for series in self.series])
 
     def default_path(self, folder: Path) -> Path:
         return folder / "forecast.csv"
@@ -185,17 +196,20 @@ def _forecast_table(backtest: Backtest) -> Table:
     data, folds, horizon = backtest.data, backtest.folds, backtest.truth.shape[1]
     stamps = {row: data.stamps(data.series[row]) for row in np.unique(folds.rows)}
     windows = list(zip(folds.rows, folds.origins, strict=True))
+    cutoffs = np.repeat(np.stack([stamps[row][origin - 1] for row, origin in windows]), horizon)
+    steps = np.concatenate([stamps[row][origin : origin + horizon] for row, origin in windows])
+    # Together, as one form is for both.
+    written = data.form.written(np.concatenate([cutoffs, steps]))
     frame = pl.DataFrame(
         {
             data.columns.id or "unique_id": data.id_column(np.repeat(folds.rows, horizon)),
-            "cutoff": np.repeat(np.stack([stamps[row][origin - 1] for row, origin in windows]), horizon),
-            data.columns.time: np.concatenate([stamps[row][origin : origin + horizon] for row, origin in windows]),
+            "cutoff": written[: len(cutoffs)],
+            data.columns.time: written[len(cutoffs) :],
             data.columns.target: pl.Series(backtest.truth.ravel()).fill_nan(None),
             **_values(backtest.quantiles, backtest.levels),
         }
     )
-    written = frame.with_columns(polars.selectors.datetime().dt.strftime(_style(frame)))
-    return Table(tuple(written.columns), written.rows())
+    return Table(tuple(frame.columns), frame.rows())
 
 
 def _notes(backtest: Backtest) -> list[str]:
@@ -246,13 +260,6 @@ def _coverage_far_off(backtest: Backtest) -> list[str]:
         f"The {percent} % interval covers far more or less than {percent} % of {len(off):,} of "
         f"{len(backtest.by_series):,} series: {shown}."
     ]
-
-
-def _style(frame: pl.DataFrame) -> str:
-    """How stamps are written: as dates if they are at midnight throughout."""
-    stamps = frame.select(polars.selectors.datetime())
-    daily = all((column.dt.time() == time(0)).all() for column in stamps)
-    return "%Y-%m-%d" if daily else "%Y-%m-%d %H:%M:%S"
 
 
 def _values(quantiles: np.ndarray, levels: tuple[float, ...]) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -298,7 +298,8 @@ def _check_counts(data: SeriesSet) -> None:
     for series in data:
         bad = np.flatnonzero((series.y < 0) | (series.y != np.floor(series.y)) & np.isfinite(series.y))
         if len(bad):
+            stamp: Any = data.stamps(series)[bad[0]]
             raise DataError(
-                f"{data.source}: series {series.id!r} at {data.stamps(series)[bad[0]]}: expected a count for "
+                f"{data.source}: series {series.id!r} at {data.form.shown(stamp)}: expected a count for "
                 f"output='negative_binomial', got {series.y[bad[0]]:g}. Use another output."
             )
