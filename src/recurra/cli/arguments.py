@@ -122,20 +122,20 @@ class Parser(argparse.ArgumentParser):
             raise RecurraError(f"--config: {path}: cannot be read ({error})") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            place = f", line {mark.line + 1}" if mark else ""
-            raise RecurraError(f"--config: {path}{place}: not YAML ({getattr(error, 'problem', error)})") from error
+            location = f", line {mark.line + 1}" if mark else ""
+            raise RecurraError(f"--config: {path}{location}: not YAML ({getattr(error, 'problem', error)})") from error
         if not isinstance(values, Mapping):
             raise RecurraError(f"--config: {path}: expected a line for each option, as in max-steps: 500")
         lines = {key.value: key.start_mark.line + 1 for key, _ in node.value} if node is not None else {}
         options = {}
         for written, value in values.items():
-            name, place = str(written).replace("-", "_"), f"--config: {path}, line {lines.get(str(written), 1)}"
+            name, location = str(written).replace("-", "_"), f"--config: {path}, line {lines.get(str(written), 1)}"
             if name not in self._settings:
-                raise RecurraError(f"{place}: {self._unknown('--' + name.replace('_', '-'))}")
+                raise RecurraError(f"{location}: {self._unknown('--' + name.replace('_', '-'))}")
             try:
                 options[name] = self._convert(name, value)
             except RecurraError as error:
-                raise RecurraError(f"{place}: {error}") from None
+                raise RecurraError(f"{location}: {error}") from None
         return options
 
     def _unknown(self, argument: str) -> str:

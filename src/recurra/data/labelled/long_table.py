@@ -125,7 +125,7 @@ def _refuse_duplicates(
     if len(twice):
         at = int(twice[0])
         first, second = int(order[at]), int(order[at + 1])
-        text = f"{name} {table.frame[name][second]} is already at {table.place(first)}. Keep one row for each step."
+        text = f"{name} {table.frame[name][second]} is already at {table.location(first)}. Keep one row for each step."
         raise table.error(second, text, ids[int(code[at])])
 
 
@@ -143,7 +143,8 @@ def _labels(table: Table, name: str, ids: tuple[str, ...], code: np.ndarray) -> 
         k, row, label = wrong.row(0)[:3]
         raise table.error(
             row,
-            f"{name} is {label!r}, but {found[k]!r} at {table.place(int(at[k]))}, expected one for the whole series.",
+            f"{name} is {label!r}, but {found[k]!r} at {table.location(int(at[k]))}, expected one for the whole "
+            "series.",
             ids[k],
         )
     return found

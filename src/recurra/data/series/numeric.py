@@ -131,6 +131,6 @@ def _plain(text: pl.Series, decimal: str) -> pl.Series:
     if decimal == "." and not text.cast(pl.Float64, strict=False).null_count():
         return text
     plain = text.str.replace_all(_THOUSANDS[decimal], "").str.replace(decimal, ".", literal=True)
-    # With a comma given, 1.5 is neither a number nor one with thousands: null, not 15.
+    # With a decimal comma stated, 1.5 is neither a number nor one with thousands: null, not 15.
     instead = None if decimal == "," else text
     return pl.select(pl.when(text.str.contains(_NUMBERS[decimal])).then(plain).otherwise(instead)).to_series()

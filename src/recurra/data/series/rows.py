@@ -16,7 +16,7 @@ from recurra.data.series.stamps import parse_stamps
 from recurra.data.series.table import Table
 from recurra.errors import DataError
 
-__all__ = ["Rows", "found_columns", "grid_positions", "sorted_rows"]
+__all__ = ["Rows", "existing_columns", "grid_positions", "sorted_rows"]
 
 # A frequency that leaves out more of the steps than this is not that of the data, if they are no fewer than this.
 _MOST_MISSING = 0.8
@@ -69,7 +69,7 @@ class Rows:
         return self.table.error(row, text, self.ids[int(self.code[row])])
 
 
-def found_columns(table: Table, columns: Columns, needed: Iterable[str]) -> Columns:
+def existing_columns(table: Table, columns: Columns, needed: Iterable[str]) -> Columns:
     """Check that the columns exist. `id` becomes None if it has its default name and the frame lacks it.
 
     Raises:
@@ -146,7 +146,7 @@ def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
     if not twice.any():
         return
     row = int(np.flatnonzero(twice)[0]) + 1
-    text = f"the stamp {rows.stamp(row)} is already at {rows.table.place(row - 1)}."
+    text = f"the stamp {rows.stamp(row)} is already at {rows.table.location(row - 1)}."
     if columns.id is None:
         others = [name for name in rows.table.frame.columns if name not in columns.all]
         raise rows.table.error(

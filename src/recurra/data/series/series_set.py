@@ -55,7 +55,7 @@ class Columns:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Columns":
-        """Create the object from its fields in JSON, which has lists in place of tuples."""
+        """Create the object from its fields in JSON, which has lists for tuples."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
 
@@ -172,21 +172,21 @@ class SeriesSet:
         """
         if drop < 0:
             raise ParameterError("drop", "0 or more steps", drop)
-        kept = (
+        shorter = (
             replace(series, y=series.y[: len(series) - drop], past=series.past[: len(series) - drop])
             for series in self.series
             if len(series) > drop
         )
-        return replace(self, series=tuple(kept))
+        return replace(self, series=tuple(shorter))
 
     def digest(self) -> str:
         """A checksum of ids, stamps, values, columns and frequency."""
         facts = [asdict(self.columns), str(self.frequency), [(s.id, str(s.start), s.static) for s in self.series]]
-        found = hashlib.sha256(json.dumps(facts).encode())
+        digest = hashlib.sha256(json.dumps(facts).encode())
         for series in self.series:
             for values in (series.y, series.past, series.known):
-                found.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
-        return found.hexdigest()
+                digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     def select(self, ids: Iterable[str]) -> "SeriesSet":
         """The series with these ids, in this order. Raises DataError if one is not in the set."""

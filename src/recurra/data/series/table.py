@@ -19,7 +19,7 @@ class Source:
     Args:
         name: the path of the file, or "frame".
         word: the word for a row: "row" in a frame, "line" in a file.
-        first: the number of the first row: 0 in a frame, 2 in a file with a header line.
+        first: what the first row is counted as: 0 in a frame, 2 in a file with a header line.
         delimiter: between the cells of a line of a file.
     """
 
@@ -45,14 +45,14 @@ class Table:
     source: Source
     offset_columns: frozenset[str] = frozenset()
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """The row as the user counts it: "row 3", "line 5"."""
         return f"{self.source.word} {self.source.first + int(self.index[row])}"
 
     def error(self, row: int, text: str, series: str | None = None) -> DataError:
         """The error to raise for one row."""
         of = f" (series {series!r})" if series is not None else ""
-        return DataError(f"{self.source.name}, {self.place(row)}{of}: {text}")
+        return DataError(f"{self.source.name}, {self.location(row)}{of}: {text}")
 
     def without_blank_rows(self, columns: list[str]) -> "Table":
         """The table without rows that are blank in all of `columns`, such as the empty lines of a file."""

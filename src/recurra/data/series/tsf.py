@@ -57,42 +57,42 @@ def series_from_tsf(text: str, frequency: Frequency | None, source: str) -> Seri
     header = _Header()
     series: dict[str, Series] = {}
     step: Frequency | None = None
-    for number, raw in enumerate(text.splitlines(), 1):
-        line, place = raw.strip(), f"{source}, line {number}"
+    for index, raw in enumerate(text.splitlines(), 1):
+        line, location = raw.strip(), f"{source}, line {index}"
         if not line or line.startswith("#"):
             continue
         if line.lower() == "@data":
             step = _grid_frequency(header, frequency, source)
         elif line.startswith("@"):
-            _read_header(header, line, place, frequency)
+            _read_header(header, line, location, frequency)
         elif step is None:
-            raise DataError(f"{place}: {line[:40]!r} before @data, expected a line that begins with @ or #.")
+            raise DataError(f"{location}: {line[:40]!r} before @data, expected a line that begins with @ or #.")
         else:
-            found = _read_series(line, header, step, place, len(series) + 1)
-            if found.id in series:
-                raise DataError(f"{place}: series {found.id!r} occurs twice. Rename one.")
-            series[found.id] = found
+            one = _read_series(line, header, step, location, len(series) + 1)
+            if one.id in series:
+                raise DataError(f"{location}: series {one.id!r} occurs twice. Rename one.")
+            series[one.id] = one
     if step is None or not series:
         raise DataError(f"{source}: no {'series after @data' if step else '@data section'}. Is it a .tsf file?")
     static = tuple(name for name, _ in header.attributes if name not in ("series_name", "start_timestamp"))
     return SeriesSet(tuple(series.values()), step, Columns(static=static), source, horizon=header.horizon)
 
 
-def _read_header(header: _Header, line: str, place: str, frequency: Frequency | None) -> None:
+def _read_header(header: _Header, line: str, location: str, frequency: Frequency | None) -> None:
     keyword, *words = line.split()
     keyword, value = keyword.lower(), " ".join(words)
     if keyword == "@attribute":
         if len(words) != 2 or words[1] not in ("string", "date", "numeric"):
-            raise DataError(f"{place}: {line!r}, expected @attribute NAME string, date or numeric.")
+            raise DataError(f"{location}: {line!r}, expected @attribute NAME string, date or numeric.")
         header.attributes.append((words[0], words[1]))
     elif keyword == "@horizon":
         if not value.isdecimal() or int(value) < 1:
-            raise DataError(f"{place}: the @horizon {value!r}, expected a whole number of at least 1.")
+            raise DataError(f"{location}: the @horizon {value!r}, expected a whole number of at least 1.")
         header.horizon = int(value)
     elif keyword == "@frequency":
         header.frequency = _frequency(value)
         if header.frequency is None and frequency is None:
-            raise DataError(f"{place}: the @frequency {value!r} is not known. State one, as in --frequency 1h.")
+            raise DataError(f"{location}: the @frequency {value!r} is not known. State one, as in --frequency 1h.")
 
 
 def _frequency(word: str) -> Frequency | None:
@@ -120,42 +120,44 @@ def _grid_frequency(header: _Header, frequency: Frequency | None, source: str) -
     return stated
 
 
-def _read_series(line: str, header: _Header, step: Frequency, place: str, number: int) -> Series:
+def _read_series(line: str, header: _Header, step: Frequency, location: str, index: int) -> Series:
     parts = line.split(":")
     if len(parts) != len(header.attributes) + 1:
         raise DataError(
-            f"{place}: {len(parts)} parts between colons, expected {len(header.attributes) + 1}: "
+            f"{location}: {len(parts)} parts between colons, expected {len(header.attributes) + 1}: "
             "a value for each @attribute, then the series."
         )
-    series_id, start, static = f"T{number}", np.datetime64(0, "us") if step.unit != "step" else 0, []
+    series_id, start, static = f"T{index}", np.datetime64(0, "us") if step.unit != "step" else 0, []
     for (name, kind), value in zip(header.attributes, parts, strict=False):
         if name == "series_name":
             series_id = value
         elif name == "start_timestamp":
-            start = _start(value, place) if step.unit != "step" else 0
+            start = _start(value, location) if step.unit != "step" else 0
         else:
-            static.append(_number(value, place) if kind == "numeric" else value)
-    y = np.array([np.nan if v.strip() == "?" else _number(v, place) for v in parts[-1].split(",")])
-    found = univariate(series_id, start, y, step, tuple(static))
-    if found is None:
-        raise DataError(f"{place} (series {series_id!r}): all values are missing. Remove the line.")
-    return found
+            static.append(_number(value, location) if kind == "numeric" else value)
+    y = np.array([np.nan if v.strip() == "?" else _number(v, location) for v in parts[-1].split(",")])
+    series = univariate(series_id, start, y, step, tuple(static))
+    if series is None:
+        raise DataError(f"{location} (series {series_id!r}): all values are missing. Remove the line.")
+    return series
 
 
-def _start(text: str, place: str) -> np.datetime64:
+def _start(text: str, location: str) -> np.datetime64:
     # The format writes 2012-01-01 00-00-00, because the colon separates attributes.
     day, _, time = text.strip().partition(" ")
     try:
         return np.datetime64(f"{day}T{time.replace('-', ':') or '00:00'}", "us")
     except ValueError:
-        raise DataError(f"{place}: the start_timestamp {text!r}, expected one such as 2012-01-31 00-00-00.") from None
+        raise DataError(
+            f"{location}: the start_timestamp {text!r}, expected one such as 2012-01-31 00-00-00."
+        ) from None
 
 
-def _number(text: str, place: str) -> float:
+def _number(text: str, location: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = np.inf
     if not np.isfinite(value):
-        raise DataError(f"{place}: {text.strip()[:40]!r}, expected a finite number, or ? for a missing value.")
+        raise DataError(f"{location}: {text.strip()[:40]!r}, expected a finite number, or ? for a missing value.")
     return value

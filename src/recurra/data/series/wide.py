@@ -63,7 +63,7 @@ def wide_values(text: str, source: str, decimal: str | None = None) -> dict[str,
     Args:
         text: the content of the CSV file, with a header line.
         source: the name of the file in messages.
-        decimal: the decimal mark, "." or ",". None: it is recognised, and said if it is a comma.
+        decimal: the decimal mark, "." or ",". None: it is recognised; a log message tells of a comma.
 
     Raises:
         DataError: a value is not a finite number, or an id is missing or occurs twice.

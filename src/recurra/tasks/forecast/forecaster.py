@@ -409,9 +409,9 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         from recurra.tasks.forecast.training import model_of
         from recurra.tasks.forecast.view import view
 
-        found = view(model_of(self), self._series(data, reading), series, name)
+        looked_at = view(model_of(self), self._series(data, reading), series, name)
         held_out = data is None and self.fitted.learned.held_out > 0
-        return replace(found, evaluate=self.evaluate) if held_out else found
+        return replace(looked_at, evaluate=self.evaluate) if held_out else looked_at
 
     def _series(self, data: Any, reading: ForecastReading | None) -> "SeriesSet":
         """Series for a verb. Raises DataError if frequency or covariates are others than those of training."""

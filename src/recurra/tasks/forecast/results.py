@@ -223,19 +223,19 @@ def _notes(backtest: Backtest) -> list[str]:
     if short:
         shown = ", ".join(f"{name!r} ({have})" for name, have in list(short.items())[:5])
         more = ", ..." if len(short) > 5 else ""
-        folds = int(backtest.folds.numbers.max()) + 1
+        folds = int(backtest.folds.indices.max()) + 1
         notes.append(f"Too short for all {folds} folds, with those they have: {shown}{more}.")
     return [*notes, *_weekly_mase(backtest), *_coverage_far_off(backtest)]
 
 
 def _weekly_mase(backtest: Backtest) -> list[str]:
-    """Weekly data are scored by the change over a week in some places (M4), and over a year in others."""
+    """Weekly data are scored by the change over a week by some (M4), and over a year by others."""
     frequency = str(backtest.data.frequency)
     other = {1: _WEEKS_OF_A_YEAR, _WEEKS_OF_A_YEAR: 1}.get(backtest.season) if frequency == "1w" else None
-    found = _finite(backtest.mase(other)) if other is not None else {}
-    if not found:
+    scores = _finite(backtest.mase(other)) if other is not None else {}
+    if not scores:
         return []
-    return [f"MASE over a season of {other}: " + ", ".join(f"{name} {mase:.4g}" for name, mase in found.items()) + "."]
+    return [f"MASE over a season of {other}: " + ", ".join(f"{name} {mase:.4g}" for name, mase in scores.items()) + "."]
 
 
 def _coverage_far_off(backtest: Backtest) -> list[str]:
@@ -249,9 +249,9 @@ def _coverage_far_off(backtest: Backtest) -> list[str]:
     for row in np.unique(backtest.folds.rows):
         windows = backtest.folds.rows == row
         truth, quantiles = backtest.truth[windows], backtest.quantiles[windows]
-        found = coverage(truth, quantiles[..., low], quantiles[..., high])
-        if np.isfinite(truth).sum() >= _FEWEST_STEPS and abs(found - wanted) > _FAR_OFF:
-            off[backtest.data.series[row].id] = found
+        covered = coverage(truth, quantiles[..., low], quantiles[..., high])
+        if np.isfinite(truth).sum() >= _FEWEST_STEPS and abs(covered - wanted) > _FAR_OFF:
+            off[backtest.data.series[row].id] = covered
     if not off:
         return []
     worst = sorted(off, key=lambda name: off[name] - wanted)[:5]

@@ -116,11 +116,11 @@ def plan_validation(options: "Forecaster", learned: ForecastLearned, held: Serie
     seen, shape = learned.seen(), learned.shape
     data = seen if held is None else held
     count = _validation_windows(data, options, shape.horizon)
-    kept, lengths = count * shape.horizon, data.lengths
+    validation_steps, lengths = count * shape.horizon, data.lengths
     # A training series has to keep a window to learn from before those that validate.
-    reserve = shape.horizon if held is None else 0
-    validated = lengths - kept - reserve >= shape.least_origin
-    ends = np.where(validated, lengths - kept, lengths) if held is None else seen.lengths
+    to_learn_from = shape.horizon if held is None else 0
+    validated = lengths - validation_steps - to_learn_from >= shape.least_origin
+    ends = np.where(validated, lengths - validation_steps, lengths) if held is None else seen.lengths
     back = np.arange(1, count + 1) * shape.horizon
     rows = np.repeat(np.flatnonzero(validated), len(back))
     origins = (lengths[validated][:, None] - back).ravel()
@@ -129,8 +129,9 @@ def plan_validation(options: "Forecaster", learned: ForecastLearned, held: Serie
         rows, origins = rows[np.sort(chosen)], origins[np.sort(chosen)]
     if not len(rows) and held is not None:
         raise DataError(
-            f"{data.source}: no series is long enough to leave {kept} steps for validation windows; the longest has "
-            f"{data.lengths.max()} steps, {kept + reserve + shape.least_origin} are needed. Shorten the horizon."
+            f"{data.source}: no series is long enough to leave {validation_steps} steps for validation windows; the "
+            f"longest has {data.lengths.max()} steps, {validation_steps + to_learn_from + shape.least_origin} are "
+            "needed. Shorten the horizon."
         )
     return Validation(data, rows, origins, ends)
 
@@ -227,7 +228,7 @@ def refitted(options: "Forecaster", data: SeriesSet, folds: int, step: int | Non
     def forecast(rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
         quantiles = np.empty((len(rows), horizon, len(options.quantiles)))
         for fold in range(folds):
-            windows = np.flatnonzero(plan.numbers == fold)
+            windows = np.flatnonzero(plan.indices == fold)
             if len(windows):
                 seen = data.until((folds - 1 - fold) * step + horizon)
                 trained = model_of(options.replaced(folds=0).fit(seen, progress=progress))
