@@ -265,6 +265,11 @@ def test_a_bad_option_is_one_line(
         (["predict", "run"], "data: expected data (--data FILE) or a text (--text TEXT), one of the two"),
         (["predict", "run", "--data=TEST", "--text=fine"], "one of the two, got 'both'"),
         (["predict", "run-series", "--text=fine"], "text: expected data (--data FILE) for a classifier of series"),
+        (
+            ["predict", "run", "--data=TEST", "--out=a.xlsx"],
+            "out: expected a file ending in .csv or .txt, got 'a.xlsx'",
+        ),
+        (["explain", "run", "--text=fine", "--out=a.pdf"], "out: expected a file ending in .html or .png"),
         (["predict", "run", "--data=TEST", "--out=TEST"], "out: expected another file than the data"),
         (["explain", "run"], "one of the two, got 'neither'"),
         (

@@ -582,3 +582,14 @@ def test_forecasts_of_a_file_are_written_as_its_stamps_are(form: str, zone: str 
     forecaster.predictions().write(tmp_path / "f.parquet")
     typed = pl.read_parquet(tmp_path / "f.parquet")["ds"].to_list()
     assert typed == (times if zone is not None else times.tz_localize(None))[60:].to_list()
+
+
+@pytest.mark.parametrize("frequency", ["D", "M", "Q-DEC", "h", "W-SUN"])
+def test_periods_of_pandas_come_back_as_periods(frequency: str, tmp_path: Path):
+    periods = pd.period_range("2010-01-01", periods=65, freq=frequency)
+    tiny().fit(pd.DataFrame({"ds": periods[:60], "y": weekly_values(60)})).save(tmp_path / "run")
+    found = recurra.load(tmp_path / "run").predict()["ds"]
+    assert found.dtype == periods.dtype
+    assert found.to_list() == periods[60:].to_list()
+    indexed = tiny().fit(pd.DataFrame({"y": weekly_values(60)}, index=periods[:60])).predict()["ds"]
+    assert indexed.to_list() == found.to_list()

@@ -50,7 +50,8 @@ def long_table(table: Table, columns: Columns) -> tuple[Table, Columns]:
     if len(others) == 1:
         _log.info("%s: the dates are in the column %r, and the target is %r", source, time, others[0])
         return table, replace(named, target=others[0])
-    _log.info("%s: a table of dates by %d series; --target-column gives one of them", source, len(others))
+    kind = "steps" if table.frame.schema[time].is_integer() else "dates"
+    _log.info("%s: a table of %s by %d series; --target-column gives one of them", source, kind, len(others))
     table = table.without_blank_rows(there)
     frame = table.frame
     if any(frame.schema[name] == pl.String for name in others):

@@ -38,6 +38,7 @@ class StampForm:
         unit: what integers since 1970 count; empty: they are not such.
         zone: the name of their zone, or a fixed offset such as "+05:30". None: they have none.
         is_local: whether the stamps are by the calendar of the zone; otherwise, with a zone, they are in UTC.
+        period: the frequency of pandas' periods, such as "M", whose first moments they are; empty: they were none.
         from_text_file: whether the source was a text file, whose stamps become typed in a frame.
     """
 
@@ -46,6 +47,7 @@ class StampForm:
     unit: Literal["", "seconds", "milliseconds"] = ""
     zone: str | None = None
     is_local: bool = False
+    period: str = ""
     from_text_file: bool = False
 
     def local(self, stamps: np.ndarray) -> np.ndarray:
@@ -97,7 +99,10 @@ class StampForm:
 
     def _formatted(self, local: np.ndarray, stamps: np.ndarray, text: str) -> pl.Series:
         plain = re.sub(r"%:?z$", "", text)
-        column = pl.Series(local).dt.strftime(plain)
+        times = pl.Series(local)
+        column = times.dt.strftime(plain.removesuffix("%q"))
+        if plain.endswith("%q"):
+            column = pl.select(pl.concat_str(column, times.dt.quarter())).to_series()
         if plain == text:
             return column
         offsets = offset_text(local, self.utc(stamps), colon="%:z" in text)

@@ -70,7 +70,7 @@ def parse_stamps(
         row = int(column.is_null().arg_max() or 0)
         raise table.error(row, f"{name} (the stamp) is missing. Fill it in or remove the row.")
     if isinstance(column.dtype, pl.Datetime):
-        return _from_times(column, frequency)
+        return _from_times(column, frequency, table.pandas_types.get(name, ""))
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("us")).to_numpy(), StampForm("date")
     from_text_file = table.source.word == "line"
@@ -83,7 +83,7 @@ def parse_stamps(
     if column.dtype != pl.String:
         row = int((whole != column).arg_max() or 0) if whole is not None and column.dtype.is_float() else 0
         raise table.error(row, f"{name} is {column[row]!r}, expected a stamp. {_WAY_OUT}")
-    if name in table.offset_columns:
+    if name in table.pandas_types:
         plain = replace(plain, kind="datetime")
     form = _day_and_month(table, column)
     if form is None:
@@ -91,12 +91,13 @@ def parse_stamps(
     return _from_form(table, name, column, form, plain)
 
 
-def _from_times(column: pl.Series, frequency: Frequency | None) -> tuple[np.ndarray, StampForm]:
+def _from_times(column: pl.Series, frequency: Frequency | None, pandas_type: str) -> tuple[np.ndarray, StampForm]:
     zone = getattr(column.dtype, "time_zone", None)
     days = zone is not None and _may_be_days(frequency) and bool((column.dt.time() == time(0)).all())
     times = column if zone is None or days else column.dt.convert_time_zone("UTC")
     stamps = times.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy()
-    return stamps, StampForm(zone=zone, is_local=days)
+    period = re.fullmatch(r"period\[(.+)\]", pandas_type)
+    return stamps, StampForm(zone=zone, is_local=days, period=period[1] if period else "")
 
 
 def _from_form(table: Table, name: str, column: pl.Series, form: str, plain: StampForm) -> tuple[np.ndarray, StampForm]:

@@ -1,6 +1,7 @@
 """A frame with its source. Error messages name the row or line as the user counts it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals as nw
@@ -37,13 +38,14 @@ class Table:
         frame: the frame.
         index: (N,) of each row in the source.
         source: where the frame comes from.
-        offset_columns: columns of text here that were times with an offset from UTC which polars does not know.
+        pandas_types: the types in pandas of columns that polars has no type for: times with an offset from UTC, which
+            are text here, and periods, which are their first moments.
     """
 
     frame: pl.DataFrame
     index: np.ndarray
     source: Source
-    offset_columns: frozenset[str] = frozenset()
+    pandas_types: Mapping[str, str] = field(default_factory=dict)
 
     def location(self, row: int) -> str:
         """The row as the user counts it: "row 3", "line 5"."""
@@ -76,7 +78,7 @@ def table_from_frame(frame: Any, time: str, source: Source) -> Table:
         ParameterError: `frame` is not such a frame.
         DataError: a column name occurs twice.
     """
-    offset_columns: frozenset[str] = frozenset()
+    pandas_types: dict[str, str] = {}
     if not isinstance(frame, pl.DataFrame):
         try:
             eager = nw.from_native(frame, eager_only=True)
@@ -89,16 +91,18 @@ def table_from_frame(frame: Any, time: str, source: Source) -> Table:
         if time not in columns and index is not None and (_is_datetime(index) or index.name == time):
             columns[time] = nw.from_native(index.to_series(), series_only=True)
         frame = pl.DataFrame({name: _polars_column(column) for name, column in columns.items()})
-        offset_columns = frozenset(
-            name
-            for name, column in columns.items()
-            if isinstance(column.dtype, nw.Datetime) and frame.schema[name] == pl.String
-        )
-    return Table(frame, np.arange(frame.height), source, offset_columns)
+        for name, column in columns.items():
+            if _is_period(column) or (isinstance(column.dtype, nw.Datetime) and frame.schema[name] == pl.String):
+                pandas_types[name] = str(column.to_native().dtype)
+    return Table(frame, np.arange(frame.height), source, pandas_types)
 
 
 def _is_datetime(index: Any) -> bool:
     return str(index.dtype).startswith(("datetime64", "period"))
+
+
+def _is_period(column: nw.Series[Any]) -> bool:
+    return str(column.to_native().dtype).startswith("period")
 
 
 def _polars_column(column: nw.Series[Any]) -> pl.Series:
@@ -110,7 +114,7 @@ def _polars_column(column: nw.Series[Any]) -> pl.Series:
         return pl.Series(values.astype("M8[us]") if values.dtype.kind == "M" else values)
     missing = column.is_null().to_list()
     values = [None if gone else value for gone, value in zip(missing, column.to_list(), strict=True)]
-    if str(column.to_native().dtype).startswith("period"):
+    if _is_period(column):
         values = [None if value is None else value.start_time.to_pydatetime() for value in values]
     return pl.Series(values, strict=False)
 

@@ -305,7 +305,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         logits = logits_of(fitted, learned.encode(values_of(validation), validation.source))
         return replace(learned, temperature=fit_temperature(logits[known], target[known]))
 
-    @verb("classify texts or series: a table of labels and their confidence")
+    @verb("classify texts or series: a table of labels and their confidence", endings=(".csv", ".txt"))
     def predictions(
         self,
         data: Any = None,

@@ -76,6 +76,8 @@ class Forecasts(Predictions[Any]):
         if data.form.zone is not None and data.form.kind == "datetime":
             utc = pd.Series(data.form.utc(self._stamps)).dt.tz_localize("UTC")
             columns[time] = utc.dt.tz_convert(zone_of_python(data.form.zone))
+        elif data.form.period:
+            columns[time] = pd.PeriodIndex(self._stamps, freq=data.form.period)
         return pd.DataFrame(columns)
 
     def text(self, color: bool = False) -> Iterator[str]:
@@ -158,8 +160,9 @@ def make_evaluation(backtest: Backtest, ids: Sequence[str] = ()) -> Evaluation:
         for method, measures in methods_of.items()
     ]
     id_column = data.columns.id or "unique_id"
+    windows, horizon = backtest.truth.shape
     return Evaluation(
-        title=f"backtest: {len(backtest.truth):,} forecasts of {backtest.truth.shape[1]:,} steps, "
+        title=f"backtest: {windows:,} forecast{'s' * (windows > 1)} of {horizon:,} steps, "
         f"{len(backtest.by_series):,} series, MASE over a season of {backtest.season}",
         methods=methods,
         main=next((name for name in ("MASE", "wQL") if name in methods["model"]), "MAE"),
