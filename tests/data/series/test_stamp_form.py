@@ -157,7 +157,8 @@ def test_offsets_that_change_are_those_of_a_zone_and_this_is_said_once(tmp_path,
 
 def test_offsets_of_no_zone_continue_with_the_last():
     local = np.datetime64("2024-01-01", "us") + np.arange(4) * np.timedelta64(1, "D")
-    assert zone_of_offsets(local, np.array(["+01:00", "-07:30", "+01:00", "+0230"])) == "+02:30"
+    assert zone_of_offsets(local, pl.Series(["+01:00", "-07:30", "+01:00", "+0230"]), is_local=True) == "+02:30"
+    assert zone_of_offsets(local, pl.Series(["+01:00", "+0100", "+01:00", "+01:00"]), is_local=False) == "+01:00"
 
 
 def test_a_midnight_that_the_clock_leaves_out_is_an_hour_later():
@@ -189,6 +190,15 @@ def test_a_midnight_that_the_clock_leaves_out_is_an_hour_later():
 def test_errors_quote_the_file_s_own_stamp(tmp_path, stamps, message):
     with pytest.raises(DataError, match=message):
         from_file(tmp_path, stamps)
+
+
+def test_an_hour_that_the_clock_shows_twice_is_refused_with_the_way_out(tmp_path):
+    hours = in_form("2024-10-26", 60, "h", "%Y-%m-%d %H:%M", "Europe/Berlin")
+    with pytest.raises(DataError, match=r"stamp 2024-10-27 02:00 is already at line 28\. If the clock was set back"):
+        from_file(tmp_path, hours)
+    assert len(from_file(tmp_path, in_form("2024-10-26", 60, "h", "isoformat", "Europe/Berlin")).series[0]) == 60
+    with pytest.raises(DataError, match=r"already at line 3\. If the rows"):
+        from_file(tmp_path, ["2024-10-25 01:00", "2024-10-25 02:00", "2024-10-25 02:00"])
 
 
 def test_future_rows_that_do_not_follow_are_named_as_they_stand():

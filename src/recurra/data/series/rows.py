@@ -147,6 +147,8 @@ def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
         return
     row = int(np.flatnonzero(twice)[0]) + 1
     text = f"the stamp {rows.stamp(row)} is already at {rows.table.location(row - 1)}."
+    if rows.form.zone is None and _may_be_set_back(rows.stamps[row]):
+        text += " If the clock was set back then, write all stamps with their offset from UTC, as in 02:00:00+01:00."
     if columns.id is None:
         others = [name for name in rows.table.frame.columns if name not in columns.all]
         raise rows.table.error(
@@ -155,6 +157,15 @@ def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
             f"--id-column (other columns: {', '.join(map(repr, others)) or 'none'}); otherwise remove one row.",
         )
     raise rows.error(row, f"{text} Keep one row for each stamp, or aggregate them.")
+
+
+def _may_be_set_back(stamp: np.datetime64 | np.integer) -> bool:
+    """Whether clocks are set back at such times: in the first hours of a Sunday."""
+    if not isinstance(stamp, np.datetime64):
+        return False
+    day = stamp.astype("M8[D]")
+    # 1970-01-01 was a Thursday; Monday is 0.
+    return (int(day.astype(np.int64)) + 3) % 7 == 6 and np.timedelta64(0) < stamp - day < np.timedelta64(4, "h")
 
 
 def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred: bool = False) -> np.ndarray:

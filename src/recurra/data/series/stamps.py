@@ -191,12 +191,8 @@ def _zone(table: Table, stamps: np.ndarray, column: pl.Series, offsets: pl.Serie
     """The zone of stamps in text that have offsets. A log message names it if the offsets change."""
     if bool(column.str.contains(r"(?:Z|UTC)$").all()):
         return "UTC"
-    order = np.argsort(stamps, kind="stable")
-    ordered = offsets.to_numpy()[order]
-    minutes = [int(text[0] + "1") * (60 * int(text[1:3]) + int(text[-2:])) for text in ordered.tolist()]
-    local = stamps[order] if is_local else stamps[order] + np.array(minutes).astype("m8[m]")
-    zone = zone_of_offsets(local, ordered)
-    if len(set(minutes)) > 1:
+    zone = zone_of_offsets(stamps, offsets, is_local)
+    if offsets.n_unique() > 1:
         _log.info("%s: the offsets of the stamps change; they are taken for those of %s", table.source.name, zone)
     return zone
 

@@ -54,7 +54,7 @@ def offset_text(local: np.ndarray, utc: np.ndarray, colon: bool) -> pl.Series:
     """What a clock is ahead of UTC (N,): +05:30, or +0530 without a colon."""
     minutes = ((local - utc) / np.timedelta64(1, "m")).astype(np.int64)
     values, index = np.unique(minutes, return_inverse=True)
-    texts = [f"{'-' if m < 0 else '+'}{abs(m) // 60:02}{':' if colon else ''}{abs(m) % 60:02}" for m in values.tolist()]
+    texts = [_offset_name(value, ":" if colon else "") for value in values.tolist()]
     return pl.Series(texts, dtype=pl.String).gather(index)
 
 
@@ -76,23 +76,27 @@ def zone_of_python(zone: str) -> tzinfo:
     return ZoneInfo(zone) if offset is None else timezone(timedelta(minutes=int(offset / np.timedelta64(1, "m"))))
 
 
-def zone_of_offsets(local: np.ndarray, offsets: np.ndarray) -> str:
+def zone_of_offsets(stamps: np.ndarray, offsets: pl.Series, is_local: bool) -> str:
     """The zone whose clock is ahead of UTC as stated.
 
     Args:
-        local: (N,) datetime64[us], by the clock.
+        stamps: (N,) datetime64[us].
         offsets: (N,) of "+01:00" or "+0100".
+        is_local: whether the stamps are by the clock, not in UTC.
 
     Returns:
         The offset, if there is one only; else the name of a zone whose clock changed as they do. If there is none such,
         the last offset.
     """
-    texts = [f"{text[:3]}:{text[-2:]}" for text in offsets.tolist()]
-    if len(set(texts)) == 1:
-        return texts[0]
-    minutes = np.array([_minutes(text) for text in texts])
-    seconds = (local.astype("M8[s]").astype(np.int64) - 60 * minutes).astype(np.int64)
+    texts = offsets.unique(maintain_order=True)
+    of_texts = np.array([_minutes(text) for text in texts])
+    order = np.argsort(stamps, kind="stable")
+    minutes = of_texts[offsets.cast(pl.Enum(texts)).to_physical().to_numpy()][order]
+    seconds = stamps[order].astype("M8[s]").astype(np.int64) - 60 * minutes * is_local
     changes = np.flatnonzero(np.diff(minutes))[: _MOST_PROBES // 2]
+    last = _offset_name(int(minutes[-1]), ":")
+    if not len(changes):
+        return last
     probes = np.unique(np.concatenate([[0, len(minutes) - 1], changes, changes + 1]))
     moments = [(datetime.fromtimestamp(int(seconds[k]), UTC), timedelta(minutes=int(minutes[k]))) for k in probes]
     names = available_timezones()
@@ -100,7 +104,11 @@ def zone_of_offsets(local: np.ndarray, offsets: np.ndarray) -> str:
         zone = ZoneInfo(name)
         if all(moment.astimezone(zone).utcoffset() == offset for moment, offset in moments):
             return name
-    return texts[-1]
+    return last
+
+
+def _offset_name(minutes: int, separator: str) -> str:
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{separator}{abs(minutes) % 60:02}"
 
 
 def _fixed_offset(zone: str) -> np.timedelta64 | None:
