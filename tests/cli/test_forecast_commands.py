@@ -315,6 +315,20 @@ def test_a_run_that_held_nothing_out_says_what_it_needs(data: Path, tmp_path: Pa
     assert main(["evaluate", str(tmp_path / "run"), "--refit"]) == 0
 
 
+def test_a_newer_file_is_read_in_the_form_of_the_training_file(tmp_path: Path):
+    def write(name: str, first: int, days: int) -> Path:
+        dates = [np.datetime64("2024-01-01") + day for day in range(first, first + days)]
+        rows = [f"{day.item():%d.%m.%Y};{3 + k % 7},5" for k, day in enumerate(dates)]
+        (tmp_path / name).write_text("\n".join(["ds;y", *rows]) + "\n")
+        return tmp_path / name
+
+    assert _train(write("data.csv", 0, 50), tmp_path / "run") == 0
+    # 1 to 12 March: each may be the third day of a month.
+    newer = write("newer.csv", 60, 12)
+    assert main(["predict", str(tmp_path / "run"), "--data", str(newer), "--out", str(tmp_path / "f.csv")]) == 0
+    assert pl.read_csv(tmp_path / "f.csv")["ds"].to_list() == [f"{day}.03.2024" for day in range(13, 18)]
+
+
 def test_warnings_are_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     data = _write(tmp_path / "data.csv", {"a": 50, "b": 16})
     assert _train(data, tmp_path / "run") == 0

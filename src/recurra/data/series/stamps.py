@@ -38,6 +38,7 @@ _SINCE_1970 = (
     (315_532_800_000, 4_102_444_799_999, "milliseconds", 1000),
 )
 _DAY_AND_MONTH = r"^(\d{1,2})([./-])(\d{1,2})[./-]\d{4}(?:[ T]\d{1,2}:\d{2}(:\d{2})?)?$"
+_ISO_DAY = r"^\d{4}[/-]\d{1,2}[/-]"
 _OFFSET = r"[+-]\d{2}:?\d{2}$"
 _LOCAL_MIDNIGHT = r" 00:00(?::00(?:\.0+)?)?" + _OFFSET
 _DAY = 86_400_000_000
@@ -56,7 +57,8 @@ def parse_stamps(
     which a change of the clock makes longer or shorter. Offsets in text that change are taken for those of a zone,
     which a log message names. Integers are positions, except dates such as 20240131 and 202401, and seconds or
     milliseconds since 1970 from 1980 on. With a frequency in months 2024 is a date too; with the frequency "step" all
-    integers are positions. Dates such as 31.01.2024 are read if a day above 12 tells it from the month.
+    integers are positions. Dates such as 31.01.2024 are read if a day above 12 tells it from the month. A
+    `date_format` that does not begin with the year is for text that is not ISO.
 
     Raises:
         DataError: a stamp is missing, unreadable or ambiguous.
@@ -75,7 +77,9 @@ def parse_stamps(
         return column.cast(pl.Datetime("us")).to_numpy(), StampForm("date")
     from_text_file = table.source.word == "line"
     plain = StampForm("text" if column.dtype == pl.String else "integer", from_text_file=from_text_file)
-    if date_format is not None:
+    if date_format is not None and (
+        date_format.startswith("%Y") or not column.cast(pl.String).str.contains(_ISO_DAY).all()
+    ):
         return _from_form(table, name, column.cast(pl.String), date_format, plain)
     whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() or column.dtype == pl.String else None
     if whole is not None and not whole.null_count() and not (column.dtype.is_float() and (whole != column).any()):

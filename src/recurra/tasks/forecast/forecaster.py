@@ -226,7 +226,7 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
             static=columns.static,
             frequency=str(data.frequency),
             decimal=reading.decimal,
-            date_format=reading.date_format,
+            date_format=columns.date_format,
             header=reading.header,
         )
 
