@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from recurra.data.series.series_set import Columns, SeriesSet
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.forecast.results import Forecasts
 
@@ -292,6 +293,17 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         if self.folds:
             return super().next_command(folder)
         return f"recurra predict {folder} (nothing was held out to evaluate on: that needs --refit, --test or --data)"
+
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """See `Estimator.open_stream`: an item is an observation, and the result the forecast of the horizon after it.
+
+        The network reads its window anew at each step, in float32 whatever `weights` says: the units of a window change
+        with every observation.
+        """
+        from recurra.tasks.forecast.model import open_stream
+        from recurra.tasks.forecast.training import model_of
+
+        return open_stream(model_of(self))
 
     @verb("forecast the horizon after the end of each series", endings=(".csv", ".parquet"))
     def predictions(
