@@ -11,13 +11,12 @@ from torch.nn import functional as F
 
 from recurra.data.batches.ignored import is_ignored
 from recurra.data.labelled.items import Items, take, values_of
+from recurra.data.labelled.text_encoding import TextEncoding
 from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task import View
-from recurra.tasks.classify.defaults import resolved
-from recurra.tasks.classify.encoding import TextEncoding
-from recurra.tasks.classify.network import FittedClassifier, log_odds
+from recurra.tasks.classify.network import FittedClassifier, log_odds, with_defaults
 from recurra.tasks.classify.results import evaluate
 from recurra.text_table import one_line
 
@@ -101,7 +100,7 @@ def view(model: FittedClassifier, data: Items, row: int | None, label: str | Non
     """What `inspect` shows of a classifier; see `Classifier.view`."""
     learned = model.learned
     learned.labels.check(label)
-    members = resolved(model.options, learned)["members"]
+    members = with_defaults(model.options, learned)["members"]
     rows = _chosen(model, data, row)
     items = take(data, rows)
     encoded = learned.encode(values_of(items), items.source)
@@ -182,7 +181,7 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _words(model: FittedClassifier, items: Items, plotted: _Plotted, name: str) -> Words:
-    options, encoding = resolved(model.options, model.learned), model.learned.encoding
+    options, encoding = with_defaults(model.options, model.learned), model.learned.encoding
     texts = isinstance(encoding, TextEncoding)
     item, step = (
         ("text", "character" if options["tokenization"] == "characters" else "token") if texts else ("series", "step")
@@ -224,7 +223,7 @@ def _tokens(encoding: Any, items: Items) -> Sequence[str]:
 
 
 def _network(model: FittedClassifier, step: str) -> str:
-    options, labels = resolved(model.options, model.learned), model.learned.labels
+    options, labels = with_defaults(model.options, model.learned), model.learned.labels
     features = model.network.classifier.input_size
     parts = [(_LAYERS_BOTH_WAYS if options["bidirectional"] else _LAYERS).format_map(options)]
     if options["members"] > 1:

@@ -1,4 +1,4 @@
-"""The nearest neighbour of a series among those of training: what a classifier of series has to beat."""
+"""The nearest neighbour of a series among those of training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.tasks.classify.encoding import SeriesEncoding
-from recurra.tasks.classify.learned import LabelSet
+from recurra.data.labelled.label_set import LabelSet
+from recurra.data.labelled.series_encoding import SeriesEncoding
 
-__all__ = ["Neighbours", "distances", "fit_neighbours"]
+__all__ = ["NearestNeighbour", "distances", "fit_nearest_neighbour"]
 
 _MOST_SERIES = 500
 _MOST_CELLS = 5e8  # of all comparisons of training series with each other
@@ -19,7 +19,7 @@ _PAIRS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NearestNeighbour:
     """One nearest neighbour, by the Euclidean distance or by dynamic time warping (DTW).
 
     Series are interpolated to one length. Steps of two series may be matched if they are at most `window` of the
@@ -38,7 +38,7 @@ class Neighbours:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the method."""
         return "1-NN (DTW)" if self.window else "1-NN (Euclid)"
 
     def predict(
@@ -46,20 +46,20 @@ class Neighbours:
     ) -> list[tuple[str, ...]]:
         """The labels of series, each (T, C)."""
         length = self.values.shape[1]
-        given = np.stack([_interpolated(encoding, one, length) for one in series])
-        nearest = self.target[distances(given, self.values.numpy(), self.window).argmin(1)]
+        queries = np.stack([_interpolated(encoding, one, length) for one in series])
+        nearest = self.target[distances(queries, self.values.numpy(), self.window).argmin(1)]
         if not labels.multi_label:
             nearest = torch.nn.functional.one_hot(nearest, len(labels))
         return labels.decode(nearest.numpy())
 
 
-def fit_neighbours(
+def fit_nearest_neighbour(
     encoding: SeriesEncoding, labels: LabelSet, series: Sequence[np.ndarray], target: Tensor
-) -> Neighbours:
+) -> NearestNeighbour:
     """Learn from training series, each (T, C), and their labels (N,) or (N, K); see `LabelSet.encode`.
 
-    Of more than 500 series as many are taken, spread over them. Their length is that of the longest, or less where
-    comparing all of them would take more than seconds.
+    Of more than 500 series, 500 are used, spread over all labels. Their length is that of the longest, or less if it
+    took more than seconds to compare all of them.
     """
     rows = np.arange(len(series))
     if len(rows) > _MOST_SERIES:
@@ -67,12 +67,12 @@ def fit_neighbours(
         ordered = np.arange(len(series)) if labels.multi_label else np.argsort(target.numpy(), kind="stable")
         rows = ordered[np.linspace(0, len(series) - 1, _MOST_SERIES).astype(int)]
     most = int(_MOST_CELLS**0.5 / len(rows))
-    taken = [series[row] for row in rows.tolist()]
-    length = min(max(map(len, taken)), max(most, 2))
-    values = np.stack([_interpolated(encoding, one, length) for one in taken])
-    kept = target[torch.from_numpy(rows)]
-    errors = {window: _errors(values, kept, window) for window in _WINDOWS}
-    return Neighbours(torch.from_numpy(values), kept, min(_WINDOWS, key=lambda window: errors[window]))
+    chosen = [series[row] for row in rows.tolist()]
+    length = min(max(map(len, chosen)), max(most, 2))
+    values = np.stack([_interpolated(encoding, one, length) for one in chosen])
+    target = target[torch.from_numpy(rows)]
+    errors = {window: _errors(values, target, window) for window in _WINDOWS}
+    return NearestNeighbour(torch.from_numpy(values), target, min(_WINDOWS, key=lambda window: errors[window]))
 
 
 def distances(queries: np.ndarray, series: np.ndarray, window: float) -> np.ndarray:
@@ -92,11 +92,11 @@ def _distances(queries: np.ndarray, series: np.ndarray, window: float) -> np.nda
         columns = range(max(0, row - band), min(length, row + band + 1))
         costs = steps[columns.start : columns.stop] @ queries[:, row].T
         costs = squares[columns.start : columns.stop, :, np.newaxis] + own[row] - 2 * costs
-        found: dict[int, np.ndarray] = {}
+        sums: dict[int, np.ndarray] = {}
         for column, cost in zip(columns, costs, strict=True):
             least = np.minimum(before.get(column - 1, nowhere), before.get(column, nowhere))
-            found[column] = cost + np.minimum(least, found.get(column - 1, nowhere))
-        before = found
+            sums[column] = cost + np.minimum(least, sums.get(column - 1, nowhere))
+        before = sums
     return before[length - 1].T
 
 
@@ -111,10 +111,9 @@ def _errors(values: np.ndarray, target: Tensor, window: float) -> int:
 
 
 def _interpolated(encoding: SeriesEncoding, series: np.ndarray, length: int) -> np.ndarray:
-    """A series as the network reads it, of `length` steps: (L, C) without what says which values are missing."""
+    """A series as the network reads it, of `length` steps: (L, C), without the features that mark missing values."""
     steps = encoding.encode(series)[:, : len(encoding.channels)].numpy()
     if len(steps) == length:
         return steps
-    places = np.linspace(0, len(steps) - 1, length)
-    given = np.arange(len(steps))
-    return np.stack([np.interp(places, given, channel) for channel in steps.T], axis=1).astype(np.float32)
+    positions, observed = np.linspace(0, len(steps) - 1, length), np.arange(len(steps))
+    return np.stack([np.interp(positions, observed, channel) for channel in steps.T], axis=1).astype(np.float32)
