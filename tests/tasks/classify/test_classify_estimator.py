@@ -372,3 +372,9 @@ def test_refusals(of_texts: Classifier) -> None:
         of_texts.explain(text="great", label="fair")
     with pytest.raises(ParameterError, match="one of the two, got 'neither'"):
         of_texts.predictions()
+
+
+def test_a_fraction_beside_validation_data_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"validation_fraction: expected no fraction .* got 0\.2.*--validation"):
+        fitted(*texts(20), texts(8, 1), validation_fraction=0.2)
+    fitted(*texts(20), texts(8, 1), validation_fraction=0.0, max_steps=1)

@@ -79,7 +79,7 @@ def _naive_bayes(words: WordEncoding, items: Sequence[set[int]], target: Tensor,
     weight = _log_fractions(1 + counts)
     if others is not None:
         weight -= _log_fractions(others)
-    weight[0] = 0  # the unknown word is no evidence
+    weight[0] = 0  # the unknown word counts for none
     return LinearBaseline(weight, bias)
 
 

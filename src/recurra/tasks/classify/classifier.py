@@ -355,7 +355,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         self.fitted.learned.labels.check(name)
         items = self._items(self._one_of(data, text), None, reading, False)
         if row > len(items):
-            raise ParameterError("row", f"from 1 to {len(items):,}, the items of {items.source}", row)
+            raise ParameterError("row", f"1 to {len(items):,}, the items of {items.source}", row)
         explain = explain_text if self.fitted.learned.reads_texts else explain_series
         return explain(self.fitted, values_of(items)[row - 1], name)
 
