@@ -54,7 +54,7 @@ class EncodedTexts:
         texts: at least one.
         vectors: pretrained (V, P); None: there are none.
         source: of the texts, to name in a warning.
-        evidence: what words say of labels by counting; None: nothing is counted.
+        evidence: for labels, from counts of words; None: nothing is counted.
 
     Attributes:
         lengths: in tokens (N,).
