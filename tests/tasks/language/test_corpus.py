@@ -83,8 +83,9 @@ def test_fractions_out_of_range_are_named(name: str, value: Any):
 @pytest.mark.parametrize("name", ["validation_fraction", "test_fraction"])
 def test_fractions_of_texts_with_parts_are_refused(name: str):
     texts = {"train": "abcd" * 20, "validation": "abcd"}
+    options: dict[str, Any] = {name: 0.2, "max_steps": 1, "device": "cpu"}
     with pytest.raises(ParameterError, match=f"{name}: expected no fraction of texts that are parted already, got 0.2"):
-        LanguageModel(**{name: 0.2}, max_steps=1, device="cpu").fit(texts, progress=False)
+        LanguageModel(**options).fit(texts, progress=False)
 
 
 def test_a_fraction_beside_validation_data_is_refused(tmp_path: Path):

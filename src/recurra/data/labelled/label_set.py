@@ -40,8 +40,13 @@ class LabelSet:
         """The labels of training items, which are multi-label if any has another number of labels than one.
 
         Raises:
-            DataError: there is nothing to tell apart.
+            DataError: there is nothing to tell apart, or labels are numbers to predict.
         """
+        if label_type == "target":
+            raise DataError(
+                f"{source}: each series has a number as its target (@targetLabel), expected a class (@classLabel). "
+                "Train a regressor (recurra train regress), or divide the range of the numbers into intervals."
+            )
         counts = Counter(label for item in labels for label in set(item))
         multi_label = any(len(set(item)) != 1 for item in labels)
         if not counts:
@@ -69,7 +74,8 @@ class LabelSet:
         """A label in its original type."""
         if self.label_type == "boolean":
             return name == "true"
-        return {"integer": int, "number": float, "text": str}[self.label_type](name)
+        kinds: dict[str, type] = {"integer": int, "number": float, "text": str}
+        return kinds[self.label_type](name)
 
     def encode(self, labels: Sequence[Sequence[str]]) -> "Tensor":
         """Indices (N,) int64, -100 for a label that training never saw; of multi-label items (N, K) of 0 and 1."""
@@ -86,6 +92,12 @@ class LabelSet:
                 if label in self.names:
                     target[row, self.names[label]] = 1
         return target
+
+    def one_hot(self, target: "Tensor") -> "Tensor":
+        """(N, K) of 0 and 1 from what `encode` returns, without unknown labels."""
+        import torch
+
+        return target if self.multi_label else torch.nn.functional.one_hot(target, len(self))
 
     def decode(self, probabilities: "np.ndarray") -> list[tuple[str, ...]]:
         """The labels of each item from their probabilities (N, K): the likeliest, or all above a half."""

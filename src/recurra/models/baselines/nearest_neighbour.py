@@ -1,16 +1,15 @@
 """The nearest neighbour of a series among those of training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.labelled.label_set import LabelSet
 from recurra.data.labelled.series_encoding import SeriesEncoding
 
-__all__ = ["NearestNeighbour", "distances", "fit_nearest_neighbour"]
+__all__ = ["NearestNeighbour", "distances", "fit_nearest_neighbour", "interpolated"]
 
 _MOST_SERIES = 500
 _MOST_CELLS = 5e8  # of all comparisons of training series with each other
@@ -27,9 +26,8 @@ class NearestNeighbour:
 
     Attributes:
         values: normalised training series (N, L, C).
-        target: the indices of their labels (N,), or which labels multi-label items have (N, K); see
-            `LabelSet.encode`.
-        window: from 0 to 1; that of the fewest errors among the training series, each left out in turn.
+        target: what is known of each (N, ...): the index of its label, which labels it has, or a number.
+        window: from 0 to 1; that of the least error among the training series, each left out in turn.
     """
 
     values: Tensor
@@ -41,37 +39,40 @@ class NearestNeighbour:
         """The name of the method."""
         return "1-NN (DTW)" if self.window else "1-NN (Euclid)"
 
-    def predict(
-        self, encoding: SeriesEncoding, labels: LabelSet, series: Sequence[np.ndarray]
-    ) -> list[tuple[str, ...]]:
-        """The labels of series, each (T, C)."""
-        length = self.values.shape[1]
-        queries = np.stack([_interpolated(encoding, one, length) for one in series])
-        nearest = self.target[distances(queries, self.values.numpy(), self.window).argmin(1)]
-        if not labels.multi_label:
-            nearest = torch.nn.functional.one_hot(nearest, len(labels))
-        return labels.decode(nearest.numpy())
+    def predict(self, encoding: SeriesEncoding, series: Sequence[np.ndarray]) -> Tensor:
+        """The targets (Q, ...) of the nearest neighbours of series, each (T, C)."""
+        queries = np.stack([interpolated(encoding, one, self.values.shape[1]) for one in series])
+        return self.target[distances(queries, self.values.numpy(), self.window).argmin(1)]
 
 
 def fit_nearest_neighbour(
-    encoding: SeriesEncoding, labels: LabelSet, series: Sequence[np.ndarray], target: Tensor
+    encoding: SeriesEncoding,
+    series: Sequence[np.ndarray],
+    target: Tensor,
+    error: Callable[[Tensor, Tensor], float],
 ) -> NearestNeighbour:
-    """Learn from training series, each (T, C), and their labels (N,) or (N, K); see `LabelSet.encode`.
+    """Learn from training series.
 
-    Of more than 500 series, 500 are used, spread over all labels. Their length is that of the longest, or less if it
+    Of more than 500 series, 500 are used, spread over all targets. Their length is that of the longest, or less if it
     took more than seconds to compare all of them.
+
+    Args:
+        encoding: of series.
+        series: each (T, C).
+        target: of each (N, ...); see `NearestNeighbour`.
+        error: of predicted targets (N, ...), compared with the true ones; it chooses the window.
     """
     rows = np.arange(len(series))
     if len(rows) > _MOST_SERIES:
-        # In order of labels: each is then represented.
-        ordered = np.arange(len(series)) if labels.multi_label else np.argsort(target.numpy(), kind="stable")
+        # In order of targets: each label, or size, is then represented.
+        ordered = np.argsort(target.numpy(), kind="stable") if target.dim() == 1 else rows
         rows = ordered[np.linspace(0, len(series) - 1, _MOST_SERIES).astype(int)]
     most = int(_MOST_CELLS**0.5 / len(rows))
     chosen = [series[row] for row in rows.tolist()]
     length = min(max(map(len, chosen)), max(most, 2))
-    values = np.stack([_interpolated(encoding, one, length) for one in chosen])
+    values = np.stack([interpolated(encoding, one, length) for one in chosen])
     target = target[torch.from_numpy(rows)]
-    errors = {window: _errors(values, target, window) for window in _WINDOWS}
+    errors = {window: error(_left_out(values, target, window), target) for window in _WINDOWS}
     return NearestNeighbour(torch.from_numpy(values), target, min(_WINDOWS, key=lambda window: errors[window]))
 
 
@@ -100,17 +101,15 @@ def _distances(queries: np.ndarray, series: np.ndarray, window: float) -> np.nda
     return before[length - 1].T
 
 
-def _errors(values: np.ndarray, target: Tensor, window: float) -> int:
-    """How many series have another label than their nearest neighbour."""
-    if len(values) == 1:
-        return 0
+def _left_out(values: np.ndarray, target: Tensor, window: float) -> Tensor:
+    """The target of each series' nearest neighbour among the others; of a single series, its own."""
     between = distances(values, values, window)
-    np.fill_diagonal(between, np.inf)
-    nearest = target[torch.from_numpy(between.argmin(1))]
-    return int((nearest != target).reshape(len(target), -1).any(1).sum())
+    if len(values) > 1:
+        np.fill_diagonal(between, np.inf)
+    return target[torch.from_numpy(between.argmin(1))]
 
 
-def _interpolated(encoding: SeriesEncoding, series: np.ndarray, length: int) -> np.ndarray:
+def interpolated(encoding: SeriesEncoding, series: np.ndarray, length: int) -> np.ndarray:
     """A series as the network reads it, of `length` steps: (L, C), without the features that mark missing values."""
     steps = encoding.encode(series)[:, : len(encoding.channels)].numpy()
     if len(steps) == length:

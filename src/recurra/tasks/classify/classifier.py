@@ -200,8 +200,9 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     )
 
     def check(self) -> None:
-        if (self.stride or 1) > 1 and self.filters == 0:
-            raise ParameterError("stride", "1 without a convolution", self.stride, "Give it filters (--filters 64).")
+        from recurra.models.series_network import check_stride
+
+        check_stride(self.stride, self.filters)
 
     def read(self, source: Any, y: Any, reading: ItemReading, labelled: bool) -> "Items":
         from recurra.data.labelled.items import as_items

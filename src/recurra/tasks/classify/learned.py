@@ -85,7 +85,8 @@ class ClassifierLearned(Learned):
         predicted = {self.baseline.name(self.reads_texts): self.baseline.predict(self.encoding, self.labels, items)}
         if self.nearest_neighbour is not None and isinstance(self.encoding, SeriesEncoding):
             neighbour = self.nearest_neighbour
-            predicted[neighbour.name] = neighbour.predict(self.encoding, self.labels, items)
+            nearest = neighbour.predict(self.encoding, items)
+            predicted[neighbour.name] = self.labels.decode(self.labels.one_hot(nearest).numpy())
         return predicted
 
     def check_single_labels(self, items: "Items") -> None:
@@ -245,12 +246,17 @@ def learn(options: Mapping[str, Any], training: "Items", validation: "Items | No
         if path is not None:
             raise ParameterError("vectors", "None with series, which have no words", path)
         encoding = SeriesEncoding.of(training.series, training.channels, options["normalization"])
-        neighbour = fit_nearest_neighbour(encoding, labels, training.series, target)
+        neighbour = fit_nearest_neighbour(encoding, training.series, target, _errors)
     baseline = fit_linear_baseline(encoding, labels, values_of(training), target)
     learned = ClassifierLearned(encoding, labels, baseline, neighbour, table, evidence=evidence)
     if validation is not None:
         learned.check_validation(validation)
     return learned
+
+
+def _errors(predicted: "Tensor", target: "Tensor") -> float:
+    """How many items have another label, or other labels, than predicted."""
+    return float((predicted != target).reshape(len(target), -1).any(1).sum())
 
 
 def _label_set(items: "Items") -> LabelSet:

@@ -8,12 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import find_cell
-from recurra.data.batches.buckets import Buckets
 from recurra.data.labelled.series_encoding import EncodedSeries, SeriesEncoding, Steps
 from recurra.data.labelled.text_encoding import EncodedTexts, TextEncoding
 from recurra.data.labelled.word_evidence import KINDS
 from recurra.data.text.word_encoding import Tokens
-from recurra.errors import ParameterError
 from recurra.models import (
     CharacterEncoder,
     ClassifierEnsemble,
@@ -21,8 +19,10 @@ from recurra.models import (
     SequenceClassifier,
     TokenEmbedding,
 )
+from recurra.models.series_network import check_stride, make_members, series_defaults
 from recurra.task import Fitted
 from recurra.tasks.classify.learned import ClassifierLearned
+from recurra.training.outputs import outputs_of
 
 __all__ = [
     "ClassifierNetwork",
@@ -33,10 +33,6 @@ __all__ = [
     "probabilities_of",
     "with_defaults",
 ]
-
-_STEPS_AT_ONCE = 4096
-_MANY = 1000  # series, of which a network sees enough
-_LONGEST = 64  # steps that the recurrent layers read of the longest series of training
 
 
 class ClassifierNetwork(nn.Module):
@@ -97,18 +93,14 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         size = embedding.size
     else:
         size = encoding.size
-    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
-    values = {name: options[name] for name in (*names, "recurrent_dropout")}
-    # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
-    values["input_dropout"] = options["dropout"] if embedding is not None else 0.0
-    kind, sizes = SequenceClassifier, [size, options["hidden_size"], len(learned.labels)]
+    kind, sizes = SequenceClassifier, (size, options["hidden_size"], len(learned.labels))
     if learned.evidence is not None:
-        kind, sizes = EvidenceClassifier, [size + learned.evidence.size, *sizes[1:], KINDS]
-    members = [kind(cell, *sizes, **values) for _ in range(options["members"])]
-    return ClassifierNetwork(embedding, members[0] if len(members) == 1 else ClassifierEnsemble(members))
+        kind, sizes = EvidenceClassifier, (size + learned.evidence.size, *sizes[1:], KINDS)
+    # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
+    input_dropout = 0.0 if embedding is None else options["dropout"]
+    return ClassifierNetwork(embedding, make_members(kind, cell, sizes, options, input_dropout))
 
 
-@torch.no_grad()
 def logits_of(
     fitted: FittedClassifier, encoded: EncodedTexts | EncodedSeries, network: nn.Module | None = None
 ) -> np.ndarray:
@@ -119,15 +111,7 @@ def logits_of(
         encoded: at least one item.
         network: one with other weights; None: the classifier's own.
     """
-    logits = np.empty((len(encoded.lengths), len(fitted.learned.labels)), np.float32)
-    at_once = max(_STEPS_AT_ONCE, int(encoded.lengths.max()))
-    buckets = Buckets(encoded.lengths, tokens=at_once, shuffle=False)
-    network = fitted.network if network is None else network
-    network.eval()
-    for step in range(1, buckets.steps_per_epoch + 1):
-        indices = buckets(step)
-        logits[indices] = network(encoded.batch(indices).to(fitted.device))[0].float().cpu().numpy()
-    return logits
+    return outputs_of(fitted.network if network is None else network, encoded, fitted.device)
 
 
 def probabilities_of(fitted: FittedClassifier, encoded: EncodedTexts | EncodedSeries) -> np.ndarray:
@@ -146,15 +130,11 @@ def with_defaults(options: Mapping[str, Any], learned: ClassifierLearned) -> dic
         ParameterError: a stride has no convolution.
     """
     encoding, values = learned.encoding, dict(options)
-    defaults = {"hidden_size": 128, "filters": 0, "stride": 1, "members": 1, "dropout": 0.5}
+    defaults: dict[str, Any] = {"hidden_size": 128, "filters": 0, "stride": 1, "members": 1, "dropout": 0.5}
     if isinstance(encoding, SeriesEncoding):
-        filters = 32 if options["filters"] is None else options["filters"]
-        stride = -(-encoding.longest // _LONGEST) if filters else 1
-        members = 4 if encoding.count < _MANY else 1
-        defaults = {"hidden_size": 32, "filters": filters, "stride": stride, "members": members, "dropout": 0.4}
+        defaults = series_defaults(values["filters"], encoding.longest, encoding.count)
     values |= {name: value for name, value in defaults.items() if values[name] is None}
-    if values["stride"] > 1 and not values["filters"]:
-        raise ParameterError("stride", "1 without a convolution", values["stride"], "Give it filters (--filters 64).")
+    check_stride(values["stride"], values["filters"])
     return values
 
 
