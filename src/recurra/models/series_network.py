@@ -8,7 +8,7 @@ from recurra.errors import ParameterError
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
 
-__all__ = ["check_stride", "make_members", "series_defaults"]
+__all__ = ["check_stride", "make_networks", "series_defaults"]
 
 _MANY = 1000  # series, of which a network sees enough
 _LONGEST = 64  # steps that the recurrent layers read of the longest series of training
@@ -38,7 +38,7 @@ def check_stride(stride: int | None, filters: int | None) -> None:
         raise ParameterError("stride", "1 without a convolution", stride, "Give it filters (--filters 64).")
 
 
-def make_members(
+def make_networks(
     kind: Callable[..., SequenceClassifier],
     cell: Cell,
     sizes: tuple[int, ...],
@@ -56,5 +56,5 @@ def make_members(
     """
     names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
     values = {name: options[name] for name in (*names, "recurrent_dropout")}
-    members = [kind(cell, *sizes, **values, input_dropout=input_dropout) for _ in range(options["members"])]
-    return members[0] if len(members) == 1 else ClassifierEnsemble(members)
+    networks = [kind(cell, *sizes, **values, input_dropout=input_dropout) for _ in range(options["members"])]
+    return networks[0] if len(networks) == 1 else ClassifierEnsemble(networks)

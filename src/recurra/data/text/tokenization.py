@@ -1,9 +1,9 @@
 """Texts cut into tokens."""
 
 import re
-import unicodedata
-from functools import cache
 from typing import Literal, NamedTuple
+
+from recurra.data.text.words import word_pattern
 
 __all__ = ["Piece", "Tokenization", "cut"]
 
@@ -32,19 +32,10 @@ def cut(text: str, tokenization: Tokenization, max_length: int | None = None) ->
 
     Words keep inner apostrophes and hyphens, numbers their points and commas; any other mark is a token by itself.
     """
-    pattern = {"spaces": _SPACES, "characters": _CHARACTERS}.get(tokenization) or _words()
+    pattern = {"spaces": _SPACES, "characters": _CHARACTERS}.get(tokenization) or word_pattern()
     pieces: list[Piece] = []
     for match in pattern.finditer(text):
         if max_length is not None and len(pieces) == max_length:
             break
         pieces.append(Piece(match[0], match.start(), match.end()))
     return pieces
-
-
-@cache
-def _words() -> re.Pattern[str]:
-    # Combining accents and the vowel signs of Indian scripts, which \w leaves out, stay with their letters. Invisible
-    # joiners hold the parts of a word together.
-    marks = "".join(chr(point) for point in range(0x300, 0x10000) if unicodedata.category(chr(point))[0] == "M")
-    word = rf"\w[\w{marks}]*"
-    return re.compile(rf"{word}(?:['\u2019\-.,\u200c\u200d]{word})*|[^\w\s][{marks}]*")

@@ -19,7 +19,7 @@ from recurra.models import (
     SequenceClassifier,
     TokenEmbedding,
 )
-from recurra.models.series_network import check_stride, make_members, series_defaults
+from recurra.models.series_network import check_stride, make_networks, series_defaults
 from recurra.task import Fitted
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.training.outputs import outputs_of
@@ -98,7 +98,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         kind, sizes = EvidenceClassifier, (size + learned.evidence.size, *sizes[1:], KINDS)
     # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
     input_dropout = 0.0 if embedding is None else options["dropout"]
-    return ClassifierNetwork(embedding, make_members(kind, cell, sizes, options, input_dropout))
+    return ClassifierNetwork(embedding, make_networks(kind, cell, sizes, options, input_dropout))
 
 
 def logits_of(

@@ -9,7 +9,6 @@ import torch
 
 from recurra.data.series.read import continuation
 from recurra.data.series.series_set import SeriesSet
-from recurra.data.series.stamps import stamp_text
 from recurra.data.series.windows import Window, Windows
 from recurra.errors import DataError, RunError
 from recurra.models.forecasting.conformal import apply_margins, find_margins, interval_pairs, interval_scores
@@ -171,9 +170,9 @@ class ForecastModel:
             last: Any = data.stamps(one)[origin - 1]
             if one.id in until and int(np.asarray(last).astype(np.int64)) < until[one.id]:
                 raise DataError(
-                    f"{data.source}: series {one.id!r}: a fold would forecast after {stamp_text(last)}, but training "
-                    "saw later steps, and the backtest would flatter. Hold more out in training (--folds; folds=), use "
-                    "fewer folds or newer data, or train before each fold (--refit; refit=True)."
+                    f"{data.source}: series {one.id!r}: a fold would forecast after {data.form.shown(last)}, but "
+                    "training saw later steps, and the backtest would flatter. Hold more out in training (--folds; "
+                    "folds=), use fewer folds or newer data, or train before each fold (--refit; refit=True)."
                 )
 
     def _scale(self, window: Window) -> np.ndarray:

@@ -196,7 +196,7 @@ class Regressor(Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"
 
         return make_objective(self.get_params(), fitted, training, validation)
 
-    @verb("predict a number for each series: a table of ids and predictions")
+    @verb("predict a number for each series: a table of ids and predictions", endings=(".csv", ".txt"))
     def predictions(self, data: Any, *, reading: ItemReading | None = None) -> "PredictedNumbers":
         """Predict the number of each series.
 

@@ -16,7 +16,7 @@ from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.data.labelled.targets import targets_of
 from recurra.errors import ParameterError
 from recurra.models import ClassifierEnsemble, SequenceClassifier
-from recurra.models.series_network import check_stride, make_members, series_defaults
+from recurra.models.series_network import check_stride, make_networks, series_defaults
 from recurra.task import Fitted, Objective
 from recurra.tasks.regress.learned import RegressorLearned
 from recurra.training import Mean, processes
@@ -68,7 +68,7 @@ def make_network(options: Mapping[str, Any], learned: RegressorLearned) -> Regre
     options = with_defaults(options, learned)
     sizes = (learned.encoding.size, options["hidden_size"], 1)
     # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
-    return RegressorNetwork(make_members(SequenceClassifier, find_cell(options["cell"]), sizes, options, 0.0))
+    return RegressorNetwork(make_networks(SequenceClassifier, find_cell(options["cell"]), sizes, options, 0.0))
 
 
 def predicted(fitted: FittedRegressor, encoded: EncodedSeries, network: nn.Module | None = None) -> np.ndarray:

@@ -93,7 +93,7 @@ def view(fitted: FittedRegressor, data: LabelledSeries, row: int | None, name: s
         loss=loss,
         output=prediction,
         reads="reader",
-        layers=["reader.members.0.recurrent" if options["members"] > 1 else "reader.recurrent"],
+        layers=["reader.networks.0.recurrent" if options["members"] > 1 else "reader.recurrent"],
         evaluate=(lambda: evaluate(fitted, data)) if known else None,
         distances=[back.clamp(min=-1).to(fitted.device)],
         alone=((encoded.batch(np.arange(1)).to(fitted.device),), prediction),

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
-from recurra.task.checks import check_cell
-from recurra.tasks.tag.data import Sentences, TagReading, read_sentences, with_tags
+from recurra.task.checks import check_cell, check_one_of
+from recurra.tasks.tag.data import Sentences, TagReading, plain_text, read_sentences, with_tags
 from recurra.tasks.tag.learned import MostFrequentTags, TagSet, TagVocabulary
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Tagger"]
 
 _log = logging.getLogger("recurra.tag")
+_DATA = Option(
+    help="file to read; - is standard input, which is plain text unless --format says otherwise", group="data"
+)
 _SCHEME = Option(help="scheme to write entities in; by default that of the file's own tags, else that of training")
 
 
@@ -210,27 +213,35 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     @verb("use a trained run")
     def predictions(
         self,
-        data: Any,
+        data: Annotated[Any, _DATA] = None,
         *,
+        text: Annotated[str | None, Option(help="sentence to tag at once", group="data")] = None,
         reading: TagReading | None = None,
         scheme: Annotated[Literal["iob1", "iob2", "iobes"] | None, _SCHEME] = None,
         confidence: Annotated[bool, Option(help="also write the confidence of each tag, 0 to 1")] = False,
     ) -> "Tagged":
         """Tag sentences; those of a file are written with their tags in the file's own format.
 
+        Those of a text or of standard input are printed in the format that they had.
+
         Args:
             data: sentences, each a sequence of words or a text with spaces between them; the words of one sentence; or
-                the path of a file (CoNLL-U, columns, or plain text with a sentence a line).
+                the path of a file (CoNLL-U, columns, or plain text with a sentence a line); "-": standard input, which
+                is plain text unless `reading` says otherwise.
+            text: a sentence instead, which is split into words and marks. Each line of it is a sentence.
             reading: how a file is read; options that are not set are as in training, if the file has the same form.
             scheme: to write entities in; None: that of the file's own tags, else that of the training data.
-            confidence: whether a file is written with the confidence of each tag.
+            confidence: whether a text is written with the confidence of each tag.
 
         Raises:
             DataError: the data cannot be used.
+            ParameterError: there is neither data nor a text, or there are both.
         """
         from recurra.tasks.tag.results import Tagged
 
-        return Tagged(self.fitted, self._read_like_training(data, reading, False), scheme, confidence)
+        check_one_of(data, text)
+        sentences = self._read_like_training(data, reading, False) if text is None else plain_text(text)
+        return Tagged(self.fitted, sentences, scheme, confidence)
 
     @verb("test a trained run beside simple baselines")
     def evaluate(self, data: Any, y: Any = None, *, reading: TagReading | None = None) -> "Evaluation":
