@@ -76,6 +76,8 @@ def run_checks(model: nn.Module, context: Context, form: Form, content: bytes) -
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         for batch, steps in _CASES:
             inputs = _sample(context.graph.inputs, batch, steps)
+            if context.packs:
+                inputs["lengths"] = np.sort(np.maximum(inputs["lengths"], 1))[::-1].copy()
             names = [value.name for value in context.graph.outputs]
             actual = dict(zip(names, map(np.asarray, session.run(names, inputs)), strict=True))
             expected = _expected(model, context, form, inputs)
@@ -149,8 +151,8 @@ class _Hooks:
         named: dict[str, Any] = {**dict(zip(("hx", "lengths"), args[1:], strict=False)), **kwargs}
         self._given = self._state is not None and named.get("hx") is None
         if self._state is not None and self._given:
-            parts = tuple(self._tensors[part] for part in self._state.inputs)
-            named["hx"] = parts if len(parts) > 1 else parts[0]
+            parts = [self._tensors[part] for part in self._state.inputs]
+            named["hx"] = tuple(parts) if len(parts) > 1 else parts[0]
         if self._lengths is not None:
             named["lengths"] = self._lengths
         return args[:1], named

@@ -36,6 +36,7 @@ class Context:
         with_states: whether states are inputs and outputs. Otherwise all layers begin at zeros.
         states: of the layers so far.
         runs_with_lengths: the names of the layers that run within `lengths`, though `forward` gives them none.
+        packs: whether the model packs sequences, which torch does only with lengths of at least 1.
     """
 
     graph: Graph = field(default_factory=Graph)
@@ -44,6 +45,7 @@ class Context:
     with_states: bool = True
     states: list[LayerState] = field(default_factory=list)
     runs_with_lengths: list[str] = field(default_factory=list)
+    packs: bool = False
     _called: set[str] = field(default_factory=set)
     _final: list[tuple[str, Value]] = field(default_factory=list)
 

@@ -47,7 +47,7 @@ _BINARY: dict[Any, str] = {
 _SOFTMAX = {torch.softmax: "Softmax", functional.softmax: "Softmax"}
 _SOFTMAX |= {torch.log_softmax: "LogSoftmax", functional.log_softmax: "LogSoftmax"}
 _REDUCE = {torch.mean: "ReduceMean", torch.sum: "ReduceSum", torch.amax: "ReduceMax", torch.amin: "ReduceMin"}
-_SAME = {functional.dropout, torch.dropout, "contiguous", "float", "clone"}
+_SAME = {functional.dropout, torch.dropout, "contiguous", "float", "clone", "cpu"}
 _METHODS = {
     **{name: getattr(torch, name) for name in ("tanh", "sigmoid", "relu", "exp", "log", "sqrt", "abs", "neg")},
     **{name: getattr(torch, name) for name in ("softmax", "log_softmax", "mean", "sum", "amax", "amin")},
@@ -71,6 +71,7 @@ def call_function(graph: Graph, target: Any, args: tuple[Any, ...], kwargs: dict
     Raises:
         ExportError: if the function, or one of its arguments, has no form here.
     """
+    kwargs = {name: value for name, value in kwargs.items() if name != "inplace"}
     target = _METHODS.get(target, target) if isinstance(target, str) else target
     if target is operator.getitem and not isinstance(args[0], Value):
         return args[0][args[1]]

@@ -10,6 +10,7 @@ from torch import nn
 from recurra.errors import ExportError
 from recurra.export.onnx.context import Context, ends_of, mask_of
 from recurra.export.onnx.graph import FLOAT, INT64, Graph, Value
+from recurra.export.onnx.packed import Packed
 from recurra.export.onnx.recurrent import add_cell, add_recurrent
 from recurra.layers import (
     GRU,
@@ -56,7 +57,7 @@ def add_module(context: Context, module: nn.Module, name: str, *args: Any, **kwa
     if not has_form(module):
         raise ExportError(f"{name or 'the model'}: a {type(module).__name__} has no form in ONNX here")
     for argument in args[:1]:
-        if not isinstance(argument, Value):
+        if not isinstance(argument, Value | Packed):
             raise ExportError(f"{name}: expected a tensor, got a {type(argument).__name__}")
     return _FUNCTIONS[type(module)](context, module, name, *args, **kwargs)
 
@@ -198,7 +199,7 @@ def _recurrent(
     context: Context,
     module: Any,
     name: str,
-    value: Value,
+    value: Value | Packed,
     hx: Any = None,
     lengths: Value | None = None,
     resets: Any = None,
@@ -207,7 +208,10 @@ def _recurrent(
         raise ExportError(
             f"{name or 'the model'}: resets have no form in ONNX; start a sequence anew with a state of zeros"
         )
-    return add_recurrent(context, module, name, value, hx, lengths)
+    if isinstance(value, Packed):
+        output, state = add_recurrent(context, module, name, value.value, hx, value.lengths)
+        return Packed(output, value.lengths), state
+    return add_recurrent(context, module, name, value, hx, lengths, module.batch_first)
 
 
 @_writes(*CELLS)

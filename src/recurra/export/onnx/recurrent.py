@@ -19,7 +19,13 @@ __all__ = ["add_cell", "add_recurrent"]
 
 
 def add_recurrent(
-    context: Context, layer: Any, name: str, inputs: Value, state: Any = None, lengths: Value | None = None
+    context: Context,
+    layer: Any,
+    name: str,
+    inputs: Value,
+    state: Any = None,
+    lengths: Value | None = None,
+    batch_first: bool = False,
 ) -> tuple[Value, Any]:
     """Run a layer such as `Recurrent`.
 
@@ -27,9 +33,10 @@ def add_recurrent(
         context: to whose graph the nodes are added.
         layer: with the attributes of `Recurrent`.
         name: of the module in the model.
-        inputs: (T, B, I), or (B, T, I) if the layer has `batch_first`.
+        inputs: (T, B, I), or (B, T, I) with `batch_first`.
         state: the initial state, as the layer's `forward` takes it. None: an input of the graph.
         lengths: int64 (B,). None: all are T.
+        batch_first: the layout of input and output.
 
     Returns:
         The output, in the input's layout, and the final state, as the layer's `forward` returns it.
@@ -39,7 +46,7 @@ def add_recurrent(
     """
     graph, cell = context.graph, layer.cell
     _check(inputs, 3, layer.input_size, name)
-    x = graph.op("Transpose", inputs, perm=(1, 0, 2)) if layer.batch_first else inputs
+    x = graph.op("Transpose", inputs, perm=(1, 0, 2)) if batch_first else inputs
     size, directions = layer.proj_size or layer.hidden_size, 2 if layer.bidirectional else 1
     count = layer.num_layers * directions
     shapes: list[Shape] = [(count, x.shape[1], layer.hidden_size if k else size) for k in range(len(cell.state))]
@@ -60,7 +67,7 @@ def add_recurrent(
     last = [part[0] if len(part) == 1 else graph.op("Concat", *part, axis=0) for part in zip(*finals, strict=True)]
     if state is None:
         context.final(name, last)
-    output = graph.op("Transpose", x, perm=(1, 0, 2)) if layer.batch_first else x
+    output = graph.op("Transpose", x, perm=(1, 0, 2)) if batch_first else x
     return output, tuple(last) if len(last) > 1 else last[0]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils import rnn
 
 from recurra.errors import ExportError, ParameterError
 from recurra.export.onnx.context import Context
@@ -13,6 +14,7 @@ from recurra.export.onnx.forms import Form
 from recurra.export.onnx.functions import call_function
 from recurra.export.onnx.graph import FLOAT, INT64, Value
 from recurra.export.onnx.modules import CELLS, LAYERS, add_module, has_form
+from recurra.export.onnx.packed import PACKING
 from recurra.program.builder import as_array
 
 __all__ = ["add_layer", "add_traced"]
@@ -73,13 +75,18 @@ def add_traced(context: Context, model: nn.Module, input_size: int | None) -> Fo
             values[node] = None  # torch.fx checks the arguments that have their defaults
         elif node.op == "output":
             return _form(context, args[0], reads_lengths)
+        elif node.target in PACKING:
+            values[node] = PACKING[node.target](context, *args, **kwargs)
         else:
             values[node] = call_function(context.graph, node.target, args, dict(kwargs))
     raise ExportError(f"{type(model).__name__}.forward: expected a result, got none")
 
 
 class _Tracer(fx.Tracer):
-    """Modules with a form are not traced into."""
+    """Modules with a form are not traced into, nor are the functions that pack sequences."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_modules=(rnn,), autowrap_functions=tuple(PACKING))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return has_form(m) or super().is_leaf_module(m, module_qualified_name)
