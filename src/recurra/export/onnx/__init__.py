@@ -8,7 +8,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("onnx and onnxruntime", "onnx", "an ONNX export") from error
 
-from recurra.export.onnx.check import Check
+from recurra.export.check import Check
 from recurra.export.onnx.export import OnnxExport, export_onnx
 
 __all__ = ["Check", "OnnxExport", "export_onnx"]

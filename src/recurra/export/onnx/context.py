@@ -5,24 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recurra.errors import ExportError
+from recurra.export.layer_states import LayerState
 from recurra.export.onnx.graph import BOOL, FLOAT, INT64, Graph, Value
 
-__all__ = ["Context", "LayerState", "ends_of", "mask_of"]
-
-
-@dataclass(frozen=True)
-class LayerState:
-    """The state of one recurrent layer among the inputs and outputs of the graph.
-
-    Attributes:
-        layer: the name of the module in the model, "" for the model itself.
-        inputs: by part of the state.
-        outputs: by part.
-    """
-
-    layer: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+__all__ = ["Context", "ends_of", "mask_of"]
 
 
 @dataclass

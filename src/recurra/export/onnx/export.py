@@ -1,6 +1,5 @@
 """From a model to an ONNX file."""
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ import torch
 from torch import nn
 
 from recurra.errors import ExportError, ParameterError
-from recurra.export.onnx.check import Check, run_checks
+from recurra.export.check import Check
+from recurra.export.onnx.check import run_checks
 from recurra.export.onnx.context import Context
 from recurra.export.onnx.graph import OPSET
 from recurra.export.onnx.models import MODELS, refuse_unknown
-from recurra.export.onnx.modules import CELLS, LAYERS
 from recurra.export.onnx.traced import add_layer, add_traced
+from recurra.export.recurrent_modules import CELLS, LAYERS, evaluated
 from recurra.files import write_atomically
-from recurra.layers import accelerate
 
 __all__ = ["OnnxExport", "export_onnx"]
 
@@ -89,7 +88,7 @@ def export_onnx(
     """
     if not isinstance(model, nn.Module):
         raise ParameterError("model", "a torch.nn.Module", type(model).__name__)
-    own = _evaluated(model)
+    own = evaluated(model)
     properties = _as_json(metadata or {})
     context = Context(with_lengths=lengths, with_states=states)
     with torch.no_grad():
@@ -111,13 +110,6 @@ def export_onnx(
     inputs = {one.value.name: one.value.shape for one in context.graph.inputs}
     outputs = {value.name: value.shape for value in context.graph.outputs}
     return OnnxExport(target, len(content), inputs, outputs, checks)
-
-
-def _evaluated(model: nn.Module) -> nn.Module:
-    """A copy in evaluation, in float32 on the CPU, whose recurrent layers take lengths."""
-    own = copy.deepcopy(model).cpu().float().eval()
-    accelerate(own)
-    return own
 
 
 def _states(context: Context) -> list[dict[str, Any]]:

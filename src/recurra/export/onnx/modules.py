@@ -12,32 +12,17 @@ from recurra.export.onnx.context import Context, ends_of, mask_of
 from recurra.export.onnx.graph import FLOAT, INT64, Graph, Value
 from recurra.export.onnx.packed import Packed
 from recurra.export.onnx.recurrent import add_cell, add_recurrent
-from recurra.layers import (
-    GRU,
-    LSTM,
-    RNN,
-    GRUCell,
-    LSTMCell,
-    Recurrent,
-    RecurrentCell,
-    RNNCell,
-    VariationalDropout,
-)
-from recurra.layers.accelerated import ACCELERATED
+from recurra.export.recurrent_modules import CELLS, LAYERS
+from recurra.layers import VariationalDropout
 from recurra.models.pooling import Pooling
 from recurra.program.builder import as_array
 
-__all__ = ["CELLS", "LAYERS", "add_module", "has_form", "linear"]
+__all__ = ["add_module", "has_form", "linear"]
 
 _Function = Callable[..., Any]
 _F = TypeVar("_F", bound=_Function)
 _FUNCTIONS: dict[type[nn.Module], _Function] = {}
 
-LAYERS = (Recurrent, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
-CELLS = (
-    *(RecurrentCell, LSTMCell, GRUCell, RNNCell),
-    *(ACCELERATED[kind] for kind in (nn.LSTMCell, nn.GRUCell, nn.RNNCell)),
-)
 _OF_CLASS = {nn.Tanh: "Tanh", nn.Sigmoid: "Sigmoid", nn.ReLU: "Relu", nn.Softplus: "Softplus"}
 
 

@@ -13,8 +13,9 @@ from recurra.export.onnx.context import Context
 from recurra.export.onnx.forms import Form
 from recurra.export.onnx.functions import call_function
 from recurra.export.onnx.graph import FLOAT, INT64, Value
-from recurra.export.onnx.modules import CELLS, LAYERS, add_module, has_form
+from recurra.export.onnx.modules import add_module, has_form
 from recurra.export.onnx.packed import PACKING
+from recurra.export.recurrent_modules import CELLS, LAYERS
 from recurra.program.builder import as_array
 
 __all__ = ["add_layer", "add_traced"]
