@@ -1,13 +1,17 @@
 """The states of a model's recurrent layers, given to them and caught from them while the model runs."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LayerState", "run_with_states"]
+__all__ = ["LayerState", "Run", "run_exactly", "run_with_states"]
+
+#: From a model and its inputs by name to its outputs by name.
+Run: TypeAlias = Callable[[Any, Mapping[str, Tensor]], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class LayerState:
 
 def run_with_states(
     model: nn.Module,
-    run: Callable[[], dict[str, Tensor]],
+    run: Run,
     states: Iterable[LayerState],
     tensors: Mapping[str, Tensor],
     within_lengths: Iterable[str] = (),
@@ -38,7 +42,7 @@ def run_with_states(
         model: whose layers are named in `states`.
         run: runs it.
         states: of the layers.
-        tensors: the initial states by name, and maybe "lengths".
+        tensors: the inputs by name, initial states and maybe "lengths" among them.
         within_lengths: the layers that run within the lengths, though the model gives them none.
 
     Returns:
@@ -56,11 +60,23 @@ def run_with_states(
         handles.append(modules[name].register_forward_hook(hooks.leave))
     try:
         with torch.no_grad():
-            outputs = run()
+            outputs = run(model, tensors)
     finally:
         for handle in handles:
             handle.remove()
     return outputs | finals
+
+
+def run_exactly(
+    model: nn.Module,
+    run: Run,
+    states: Iterable[LayerState],
+    tensors: Mapping[str, Tensor],
+    within_lengths: Iterable[str] = (),
+) -> dict[str, Tensor]:
+    """`run_with_states`, in float64."""
+    exact = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return run_with_states(copy.deepcopy(model).double(), run, states, exact, within_lengths)
 
 
 class _Hooks:

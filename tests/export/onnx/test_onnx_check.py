@@ -97,6 +97,16 @@ def test_a_model_that_fails_by_itself(tmp_path: Path) -> None:
         export_onnx(Fails(), tmp_path / "model.onnx")
 
 
+def test_rounding_that_a_network_amplifies_is_allowed(tmp_path: Path) -> None:
+    layer = Recurrent(cells.LayerNormLSTM(), 16, 64, 2)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(4)
+    found = export_onnx(layer, tmp_path / "layer.onnx")
+    assert max(check.allowed for check in found.checks) > 2e-5
+    assert all(check.difference < check.allowed <= 1e-2 for check in found.checks)
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot be written"):
         export_onnx(nn.GRU(3, 4), tmp_path / "nowhere" / "layer.onnx")

@@ -10,7 +10,7 @@ from torch import nn
 
 from recurra.errors import ExportError
 from recurra.export.check import Check, compare, refuse_failed
-from recurra.export.layer_states import run_with_states
+from recurra.export.layer_states import run_exactly, run_with_states
 from recurra.export.onnx.context import Context
 from recurra.export.onnx.forms import Form
 from recurra.export.onnx.graph import FLOAT, Input
@@ -58,11 +58,14 @@ def _check(model: nn.Module, context: Context, form: Form, session: Any, batch: 
     names = [value.name for value in context.graph.outputs]
     actual = dict(zip(names, map(np.asarray, session.run(names, inputs)), strict=True))
     tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-    expected = run_with_states(
-        model, lambda: form.reference(model, tensors), context.states, tensors, context.runs_with_lengths
+    expected, exact = (
+        {
+            name: tensor.numpy()
+            for name, tensor in run(model, form.reference, context.states, tensors, context.runs_with_lengths).items()
+        }
+        for run in (run_with_states, run_exactly)
     )
-    arrays = {name: tensor.numpy() for name, tensor in expected.items()}
-    return compare(batch, steps, inputs.get("lengths", ()), actual, arrays)
+    return compare(batch, steps, inputs.get("lengths", ()), actual, expected, exact)
 
 
 def _sample(inputs: list[Input], batch: int, steps: int) -> dict[str, NDArray[Any]]:

@@ -1,18 +1,12 @@
 """What a model reads and returns as a graph, and how the model itself is asked for the same."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from torch import Tensor, nn
-
-from recurra.export.onnx.context import Context
+from recurra.export.layer_states import Run
 from recurra.export.onnx.graph import Value
 
-__all__ = ["Form", "Reference"]
-
-#: From the model and the tensors by name of the graph's inputs to the tensors by name of its outputs, states excepted.
-Reference = Callable[[Any, Mapping[str, Tensor]], dict[str, Tensor]]
+__all__ = ["Form"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +19,4 @@ class Form:
     """
 
     outputs: Mapping[str, Value]
-    reference: Reference
-
-
-#: Adds a model to the graph.
-Writer = Callable[[Context, nn.Module], Form]
+    reference: Run

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from recurra.errors import ExportError, ParameterError
 from recurra.export.check import Check, compare, refuse_failed
-from recurra.export.layer_states import LayerState, run_with_states
+from recurra.export.layer_states import LayerState, run_exactly, run_with_states
 from recurra.export.recurrent_modules import CELLS, LAYERS, evaluated
 from recurra.export.torch_script.layers import Slots, replace_layers
 from recurra.export.torch_script.loop import tracing
@@ -243,9 +244,12 @@ def _check(
         script = torch.jit.load(BytesIO(content))
     with torch.no_grad():
         actual = dict(zip(names[1], script(*(tensors[name] for name in names[0])), strict=True))
-    lengths = tensors.get("lengths")
     bounded = [name for name, module in model.named_modules() if flat.within and type(module) in LAYERS]
-    given = None if flat.within else lengths
-    expected = run_with_states(model, lambda: _run(model, tensors["input"], given), slots.states, tensors, bounded)
-    arrays = [{name: tensor.numpy() for name, tensor in found.items()} for found in (actual, expected)]
+
+    def reference(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return _run(model, tensors["input"], None if flat.within else tensors.get("lengths"))
+
+    expected, exact = (run(model, reference, slots.states, tensors, bounded) for run in (run_with_states, run_exactly))
+    arrays = [{name: tensor.numpy() for name, tensor in found.items()} for found in (actual, expected, exact)]
+    lengths = tensors.get("lengths")
     return compare(batch, steps, () if lengths is None else lengths.tolist(), *arrays)
