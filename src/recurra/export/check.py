@@ -26,8 +26,8 @@ class Check:
         lengths: of the sequences, () if there are no lengths among the inputs.
         output: the output that differs most.
         difference: there, relative to the largest value of that output in the model, or to 1 if that is less.
-        allowed: the largest difference that passes: 2e-5, or thirty times what the model in float32 differs from itself in
-            float64, but at most 0.01.
+        allowed: the largest difference that passes: 2e-5, or thirty times what the model in float32 differs from itself
+            in float64, but at most 0.01.
     """
 
     batch: int

@@ -20,6 +20,7 @@ from recurra.models.classifier_ensemble import ClassifierEnsemble
 from recurra.models.crf import LinearChainCRF
 from recurra.models.evidence import EvidenceClassifier
 from recurra.models.tagger import SequenceTagger
+from recurra.models.token_embedding import TokenEmbedding
 
 LENGTHS = torch.tensor([0, 7, 1, 4, 9])
 
@@ -122,6 +123,60 @@ def test_ensembles_have_the_states_of_each_member(tmp_path: Path) -> None:
     assert_agree(*scores(model, tmp_path / "model.onnx"))
     found = export_onnx(model, tmp_path / "model.onnx")
     assert [name for name in found.inputs if name.endswith("h_0")] == [f"members.{k}.recurrent.h_0" for k in range(3)]
+
+
+class OfWords(nn.Module):
+    """As the network of a trained classifier of texts."""
+
+    def __init__(self, embedding: TokenEmbedding | None, classifier: nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.classifier = classifier
+
+    def forward(self, tokens: Tokens) -> Any:
+        assert self.embedding is not None
+        features = self.embedding(tokens)
+        if tokens.evidence is not None:
+            features = torch.cat([features, tokens.evidence], 2)
+        return self.classifier(features, tokens.lengths)
+
+
+@pytest.mark.parametrize("with_evidence", [True, False])
+def test_classifiers_of_words(with_evidence: bool, tmp_path: Path) -> None:
+    characters = CharacterEncoder("convolution", 12, 4, 3, cells.GRU())
+    embedding = TokenEmbedding(30, 5, characters, vector_size=2)
+    one = EvidenceClassifier(cells.GRU(), embedding.size + 6, 5, 3, kinds=2)
+    several = ClassifierEnsemble([SequenceClassifier(cells.GRU(), embedding.size, 5, 3) for _ in range(2)])
+    model = OfWords(embedding, one if with_evidence else several).eval()
+    found = export_onnx(model, tmp_path / "model.onnx")
+    first = "classifier.recurrent.h_0" if with_evidence else "classifier.members.0.recurrent.h_0"
+    assert first in found.inputs
+    export_onnx(model, tmp_path / "model.onnx", states=False)
+    inputs = {
+        "words": torch.randint(0, 30, (5, 9)),
+        "lengths": LENGTHS,
+        "characters": torch.randint(0, 12, (4, 6)),
+        "character_lengths": torch.tensor([6, 1, 0, 3]),
+        "spellings": torch.randint(0, 4, (5, 9)),
+        "vectors": torch.randn(5, 9, 2),
+    }
+    if with_evidence:
+        inputs["evidence"] = torch.randn(5, 9, 6)
+    with torch.no_grad():
+        expected, _ = model(Tokens(**inputs))
+    assert_agree(run_file(tmp_path / "model.onnx", inputs)["scores"], expected)
+
+
+def test_a_network_that_passes_series_on(tmp_path: Path) -> None:
+    model = OfWords(None, classifier(filters=4, stride=2)).eval()
+    found = export_onnx(model, tmp_path / "model.onnx")
+    assert list(found.inputs) == ["input", "lengths", "classifier.recurrent.h_0"]
+    assert found.outputs["scores"] == ("batch", 3)
+    export_onnx(model, tmp_path / "model.onnx", states=False)
+    inputs = {"input": torch.randn(5, 9, 4), "lengths": LENGTHS}
+    with torch.no_grad():
+        expected, _ = model.classifier(*inputs.values())
+    assert_agree(run_file(tmp_path / "model.onnx", inputs)["scores"], expected)
 
 
 def crf(tags: int) -> LinearChainCRF:

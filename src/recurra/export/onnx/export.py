@@ -15,7 +15,7 @@ from recurra.export.check import Check
 from recurra.export.onnx.check import run_checks
 from recurra.export.onnx.context import Context
 from recurra.export.onnx.graph import OPSET
-from recurra.export.onnx.models import MODELS, refuse_unknown
+from recurra.export.onnx.models import writer_of
 from recurra.export.onnx.traced import add_layer, add_traced
 from recurra.export.recurrent_modules import CELLS, LAYERS, evaluated
 from recurra.files import write_atomically
@@ -67,9 +67,9 @@ def export_onnx(
 
     Args:
         model: a recurrent layer or cell of this package or of torch.nn; a `RecurrentLanguageModel`,
-            `SequenceClassifier`, `EvidenceClassifier`, `ClassifierEnsemble` or `SequenceTagger`; or any module whose
-            `forward` combines recurrent layers with torch's other modules and functions: torch.fx traces it. It is not
-            changed.
+            `SequenceClassifier`, `EvidenceClassifier`, `ClassifierEnsemble` or `SequenceTagger`; the network of a
+            trained classifier; or any module whose `forward` combines recurrent layers with torch's other modules and
+            functions: torch.fx traces it. It is not changed.
         path: of the file.
         input_size: I, if the first module of the model does not say it.
         lengths: whether true lengths (B,) are an input, int64, from 0 to T. A module that is traced has this input only
@@ -92,12 +92,11 @@ def export_onnx(
     properties = _as_json(metadata or {})
     context = Context(with_lengths=lengths, with_states=states)
     with torch.no_grad():
-        if type(own) in MODELS:
-            form = MODELS[type(own)](context, own)
+        if write := writer_of(own):
+            form = write(context, own)
         elif type(own) in LAYERS + CELLS:
             form = add_layer(context, own, input_size)
         else:
-            refuse_unknown(own)
             form = add_traced(context, own, input_size)
     for name, value in form.outputs.items():
         context.graph.output(name, value)

@@ -6,23 +6,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.data.text.word_encoding import Tokens
+from recurra.data.batches.ignored import IGNORED
 from recurra.errors import ExportError
 from recurra.export.onnx.context import Context, ends_of, mask_of
 from recurra.export.onnx.convolutions import add_convolutions
 from recurra.export.onnx.forms import Form
-from recurra.export.onnx.graph import FLOAT, INT64, Graph, Value
+from recurra.export.onnx.graph import FLOAT, INT64, Value
 from recurra.export.onnx.modules import add_module, linear
+from recurra.export.onnx.tokens import add_tokens, tokens_of
 from recurra.export.onnx.viterbi import add_best_tags
-from recurra.models.character_encoder import CharacterEncoder
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
 from recurra.models.evidence import EvidenceClassifier
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.tagger import SequenceTagger
+from recurra.models.token_embedding import TokenEmbedding
 from recurra.program.builder import as_array
 
-__all__ = ["MODELS"]
+__all__ = ["MODELS", "writer_of"]
 
 
 def _language_model(context: Context, model: RecurrentLanguageModel) -> Form:
@@ -67,20 +68,9 @@ def _adaptive(context: Context, softmax: nn.AdaptiveLogSoftmaxWithLoss, features
     return graph.op("Concat", *parts, axis=-1)
 
 
-def _classifier(context: Context, model: SequenceClassifier) -> Form:
+def _classifier(context: Context, model: SequenceClassifier | ClassifierEnsemble) -> Form:
     """The scores of the labels (B, K): logits."""
     return Form({"scores": _scores(context, model, "", _series(context, model.input_size))}, _scores_of)
-
-
-def _ensemble(context: Context, model: ClassifierEnsemble) -> Form:
-    graph = context.graph
-    inputs = _series(context, model.input_size)
-    scores = []
-    for k, member in enumerate(model.members):
-        assert isinstance(member, SequenceClassifier)
-        scores.append(_scores(context, member, f"members.{k}.", inputs))
-    total = scores[0] if len(scores) == 1 else graph.op("Sum", *scores)
-    return Form({"scores": graph.op("Div", total, graph.number(len(scores)))}, _scores_of)
 
 
 def _scores_of(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -89,11 +79,25 @@ def _scores_of(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tens
 
 
 def _series(context: Context, features: int) -> Value:
+    """The inputs (B, T, I)."""
+    inputs = context.graph.input("input", FLOAT, ("batch", "time", features))
     context.add_lengths()
-    return context.graph.input("input", FLOAT, ("batch", "time", features))
+    return inputs
 
 
-def _scores(context: Context, model: SequenceClassifier, prefix: str, inputs: Value) -> Value:
+def _scores(context: Context, model: SequenceClassifier | ClassifierEnsemble, prefix: str, inputs: Value) -> Value:
+    """The scores of inputs (B, T, I); the states of layers have names that begin with the prefix."""
+    if isinstance(model, SequenceClassifier):
+        return _scores_of_one(context, model, prefix, inputs)
+    graph, scores = context.graph, []
+    for k, member in enumerate(model.members):
+        assert isinstance(member, SequenceClassifier)
+        scores.append(_scores_of_one(context, member, f"{prefix}members.{k}.", inputs))
+    total = scores[0] if len(scores) == 1 else graph.op("Sum", *scores)
+    return graph.op("Div", total, graph.number(len(scores)))
+
+
+def _scores_of_one(context: Context, model: SequenceClassifier, prefix: str, inputs: Value) -> Value:
     graph, lengths = context.graph, context.lengths
     read, pooled = inputs, []
     if model.convolution is not None:
@@ -112,23 +116,36 @@ def _scores(context: Context, model: SequenceClassifier, prefix: str, inputs: Va
         valid = graph.op("Unsqueeze", mask_of(graph, inputs, context.lengths), graph.integers(2))
         evidence = graph.op("Where", valid, evidence, graph.number(0.0))
     sums = graph.op("ReduceSum", evidence, graph.integers(1), keepdims=0)
-    by_kind = graph.op("Reshape", sums, graph.integers(-1, kinds, labels))
+    by_kind = graph.op("Reshape", sums, graph.integers(0, kinds, labels))
     weighted = graph.op("Mul", by_kind, graph.constant(as_array(model.evidence)[:, None]))
     return graph.op("Add", scores, graph.op("ReduceSum", weighted, graph.integers(1), keepdims=0))
 
 
+def _series_classifier(context: Context, model: Any) -> Form:
+    """A classifier of series, which `model` passes on."""
+    classifier = model.classifier
+    return Form(
+        {"scores": _scores(context, classifier, "classifier.", _series(context, classifier.input_size))},
+        lambda model, inputs: _scores_of(model.classifier, inputs),
+    )
+
+
+def _text_classifier(context: Context, model: Any) -> Form:
+    """A classifier of words, which `model` embeds."""
+    classifier = model.classifier
+    _, features = add_tokens(context, model.embedding, classifier.input_size - model.embedding.size)
+    return Form({"scores": _scores(context, classifier, "classifier.", features)}, _text_scores_of)
+
+
+def _text_scores_of(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {"scores": model(tokens_of(inputs))[0]}
+
+
 def _tagger(context: Context, model: SequenceTagger) -> Form:
     """The scores of the tags of each word (B, T, K), and the best tags (B, T), -100 beyond the lengths."""
-    graph, embedding = context.graph, model.embedding
-    words = graph.input("words", INT64, ("batch", "time"), limit=embedding.words.num_embeddings)
-    context.add_lengths()
-    parts = [add_module(context, embedding.words, "embedding.words", words)]
-    if embedding.vector_size:
-        parts.append(graph.input("vectors", FLOAT, ("batch", "time", embedding.vector_size)))
-    if embedding.characters is not None:
-        parts.append(_spelled(context, embedding.characters))
-    read = parts[0] if len(parts) == 1 else graph.op("Concat", *parts, axis=2)
-    output, _ = add_module(context, model.recurrent, "recurrent", read, lengths=context.lengths)
+    graph = context.graph
+    words, features = add_tokens(context, model.embedding)
+    output, _ = add_module(context, model.recurrent, "recurrent", features, lengths=context.lengths)
     emissions = add_module(context, model.emissions, "emissions", output)
     ends = ends_of(graph, words, context.lengths)
     valid = mask_of(graph, words, ends)
@@ -136,55 +153,11 @@ def _tagger(context: Context, model: SequenceTagger) -> Form:
         best = graph.op("ArgMax", emissions, axis=2, keepdims=0)
     else:
         best = add_best_tags(graph, model.crf, emissions, valid, ends)
-    tags = graph.op("Where", valid, best, graph.integers(-100))
-    return Form({"emissions": emissions, "tags": tags}, _tags_of)
-
-
-def _spelled(context: Context, encoder: CharacterEncoder) -> Value:
-    """The features of each word's spelling (B, T, F), from the characters of the different words."""
-    graph = context.graph
-    limit = encoder.embedding.num_embeddings
-    characters = graph.input("characters", INT64, ("words", "characters"), limit=limit)
-    lengths = graph.input("character_lengths", INT64, ("words",), limit="characters", is_length=True)
-    spellings = graph.input("spellings", INT64, ("batch", "time"), limit="words")
-    embedded = add_module(context, encoder.embedding, "embedding.characters.embedding", characters)
-    return graph.op("Gather", _encoded(context, encoder, embedded, lengths), spellings, axis=0)
-
-
-def _encoded(context: Context, encoder: CharacterEncoder, embedded: Value, lengths: Value) -> Value:
-    graph = context.graph
-    if encoder.recurrent is not None:
-        own = Context(graph, with_states=False)  # a word begins at zeros
-        _, state = add_module(own, encoder.recurrent, "characters", embedded, lengths=lengths)
-        last = state[0] if isinstance(state, tuple) else state
-        return graph.op("Reshape", graph.op("Transpose", last, perm=(1, 0, 2)), graph.integers(0, encoder.size))
-    assert encoder.convolution is not None
-    valid = graph.op("Unsqueeze", mask_of(graph, embedded, lengths), graph.integers(2))
-    inside = graph.op("Where", valid, embedded, graph.number(0.0))
-    found = add_module(context, encoder.convolution, "", graph.op("Transpose", inside, perm=(0, 2, 1)))
-    found = graph.op("Transpose", found, perm=(0, 2, 1))
-    largest = graph.op("ReduceMax", _masked(graph, valid, found, -3e38), axes=[1], keepdims=0)
-    some = graph.op("Unsqueeze", graph.op("Greater", lengths, graph.integers(0)), graph.integers(1))
-    return _masked(graph, some, largest, 0.0)
-
-
-def _masked(graph: Graph, valid: Value, value: Value, otherwise: float) -> Value:
-    return graph.op("Where", valid, value, graph.number(otherwise))
+    return Form({"emissions": emissions, "tags": graph.op("Where", valid, best, graph.integers(IGNORED))}, _tags_of)
 
 
 def _tags_of(model: SequenceTagger, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    words = inputs["words"]
-    none = words.new_zeros(0, 0)
-    lengths = inputs.get("lengths", torch.full(words.shape[:1], words.shape[1]))
-    tokens = Tokens(
-        words,
-        lengths,
-        inputs.get("characters", none),
-        inputs.get("character_lengths", words.new_zeros(0)),
-        inputs.get("spellings", words),
-        inputs.get("vectors"),
-    )
-    chain, _ = model(tokens)
+    chain, _ = model(tokens_of(inputs))
     return {"emissions": chain.emissions, "tags": chain.best()}
 
 
@@ -193,17 +166,26 @@ MODELS: dict[type[nn.Module], Callable[[Context, Any], Form]] = {
     RecurrentLanguageModel: _language_model,
     SequenceClassifier: _classifier,
     EvidenceClassifier: _classifier,
-    ClassifierEnsemble: _ensemble,
+    ClassifierEnsemble: _classifier,
     SequenceTagger: _tagger,
 }
 
 
-def refuse_unknown(model: nn.Module) -> None:
-    """Refuse a model of the package that has no form here.
+def writer_of(model: nn.Module) -> Callable[[Context, Any], Form] | None:
+    """The function for a model; None for a module that is not of the package.
 
     Raises:
-        ExportError: naming the model.
+        ExportError: naming a model of the package that has no form here.
     """
+    if type(model) in MODELS:
+        return MODELS[type(model)]
+    embedding, classifier = (getattr(model, name, None) for name in ("embedding", "classifier"))
+    if isinstance(classifier, SequenceClassifier | ClassifierEnsemble):
+        if isinstance(embedding, TokenEmbedding):
+            return _text_classifier
+        if embedding is None:
+            return _series_classifier
     if type(model).__module__.startswith("recurra.models"):
         names = ", ".join(kind.__name__ for kind in MODELS)
         raise ExportError(f"the model: a {type(model).__name__} has no form in ONNX here; {names} have")
+    return None
