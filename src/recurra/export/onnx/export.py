@@ -61,7 +61,7 @@ def export_onnx(
 ) -> OnnxExport:
     """Write a model as an ONNX graph, as it computes in evaluation, in float32.
 
-    Batch and time are dynamic. Initial states are inputs and final states outputs, in the shapes of the layers'; the
+    Batch and time are dynamic, from one step on. Initial states are inputs and final states outputs, in the shapes of the layers'; the
     metadata "recurra.states" says which belong together. The file is written only if ONNX Runtime computes from it what
     the model does, at three batch sizes and lengths.
 
