@@ -61,9 +61,9 @@ def export_onnx(
 ) -> OnnxExport:
     """Write a model as an ONNX graph, as it computes in evaluation, in float32.
 
-    Batch and time are dynamic, from one step on. Initial states are inputs and final states outputs, in the shapes of the layers'; the
-    metadata "recurra.states" says which belong together. The file is written only if ONNX Runtime computes from it what
-    the model does, at three batch sizes and lengths.
+    Batch and time are dynamic, from one step on. Initial states are inputs and final states outputs, in the shapes of
+    the layers'; the metadata "recurra.states" says which belong together. The file is written only if ONNX Runtime
+    computes from it what the model does, at three batch sizes and lengths.
 
     Args:
         model: a recurrent layer or cell of this package or of torch.nn; a `RecurrentLanguageModel`,

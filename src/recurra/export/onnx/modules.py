@@ -161,7 +161,7 @@ def _pooled(context: Context, module: Pooling, kind: str, output: Value, valid: 
         scores = add_module(context, last, "", graph.op("Tanh", scores))
         weights = graph.op("Softmax", graph.op("Where", valid, scores, lowest), axis=1)
         return _sum(graph, graph.op("Mul", graph.op("Where", valid, weights, graph.number(0.0)), output))
-    # The last valid step is the one that is valid while the one after it is not.
+    # What is left of the output without the steps before the last.
     later = graph.op("Sub", ends, graph.integers(1))
     before_last = graph.op("Unsqueeze", mask_of(graph, output, later), graph.integers(2))
     last = _sum(graph, graph.op("Where", before_last, graph.number(0.0), output))

@@ -8,7 +8,7 @@ import numpy as np
 from recurra import cells
 from recurra.cells import Cell
 from recurra.export.onnx.equations import Arrays
-from recurra.export.onnx.graph import BOOL, Graph, Value
+from recurra.export.onnx.graph import INT32, Graph, Value
 
 __all__ = ["Operator", "add_operator", "operator_of"]
 
@@ -80,14 +80,13 @@ def add_operator(
         inputs,
         *map(graph.constant, stacked),
         graph.constant(_stacked(operator, directions, biases)) if has_bias else None,
-        None if lengths is None else graph.op("Cast", lengths, to=6),
+        None if lengths is None else graph.op("Cast", lengths, to=INT32),
         *state,
         **attributes,
     )
     if lengths is not None:
         # ONNX Runtime returns zeros for a sequence of length 0, whose final state is its initial one.
         empty = graph.op("Unsqueeze", graph.op("Equal", lengths, graph.integers(0)), graph.integers(-1))
-        assert empty.type == BOOL
         final = [graph.op("Where", empty, first, last) for first, last in zip(state, final, strict=True)]
     by_step = graph.op("Transpose", output, perm=(0, 2, 1, 3))
     return graph.op("Reshape", by_step, graph.integers(0, 0, count * hidden)), final

@@ -120,9 +120,7 @@ def _input(
     users = [modules[str(one.target)] for one in node.users if one.op == "call_module"]
     if users and isinstance(users[0], nn.Embedding):
         return context.graph.input("input", INT64, leading, limit=users[0].num_embeddings)
-    known = next((size for size in map(_features, users or called) if size), None) or next(
-        (size for size in map(_features, called) if size), None
-    )
+    known = next((size for size in map(_features, [*users, *called]) if size), None)
     size = input_size or known
     if size is None:
         raise ParameterError("input_size", "the features of a step, which the model does not say", None)
