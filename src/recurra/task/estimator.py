@@ -5,13 +5,14 @@ import shutil
 from abc import abstractmethod
 from dataclasses import MISSING
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
-from recurra.errors import MissingExtraError, ParameterError, RunError, StreamError
+from recurra.errors import ExportError, MissingExtraError, ParameterError, RunError, StreamError
 from recurra.files import prepare_folder
-from recurra.options import Options, option
+from recurra.options import Option, Options, option
 from recurra.task.budget import BUDGET, check_budget, describe_steps, steps_of
 from recurra.task.learned import Learned
+from recurra.task.verbs import verb
 from recurra.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from recurra.inspection import Inspection
     from recurra.streaming import ItemStream
+    from recurra.task.export import Export
     from recurra.task.fitted import Fitted
     from recurra.task.objective import Objective
     from recurra.task.results import Evaluation, Predictions
@@ -137,6 +139,46 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     def later_reading(self) -> Any:
         """How the files of verbs are read by default; an argument `reading` starts from it."""
         return self.fitted.reading
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """The network that `export` writes, and what a program beside it has to know: labels, a vocabulary, scales.
+
+        Raises:
+            ExportError: the network reads what only this package prepares.
+        """
+        raise ExportError(f"a {self.noun} reads inputs that only Recurra prepares; its network is not exported")
+
+    @verb("write a trained network for other programs: C for a device, ONNX, or TorchScript for libtorch")
+    def export(
+        self,
+        *,
+        to: Annotated[Literal["c", "onnx", "torch"], Option(help="what to write", main=True)] = "onnx",
+        weights: Annotated[
+            Literal["float32", "int8"], Option(help="how C stores the weights of matrix products", main=True)
+        ] = "float32",
+        weights_in: Annotated[
+            Literal["source", "binary"], Option(help="whether C has its weights in its source or beside it")
+        ] = "source",
+        name: Annotated[str, Option(help="of the files, and prefix of the functions in C")] = "model",
+    ) -> "Export":
+        """Write the trained network for programs without Recurra.
+
+        What is written is run first, beside the network, and nothing is written that differs. C is one step of the
+        network, with its state in the caller's hands; ONNX and TorchScript are whole sequences.
+
+        Args:
+            to: "c", "onnx" or "torch".
+            weights: of C: "float32" or "int8".
+            weights_in: of C: "source", or "binary" for a file of their own.
+            name: of the files.
+
+        Raises:
+            ExportError: the network has no such form, or what was written differs from it.
+            StreamError: for C, the network cannot run one step at a time.
+        """
+        from recurra.task.export import Export
+
+        return Export(*self.export_network(), to, name, weights, weights_in)
 
     def open_stream(self, weights: str = "float32") -> "ItemStream":
         """The trained model as a stream: it reads one item after the other and answers at each.

@@ -122,7 +122,7 @@ def test_ensembles_have_the_states_of_each_member(tmp_path: Path) -> None:
     model = ClassifierEnsemble([classifier(filters=filters, stride=2) for filters in (0, 4, 6)])
     assert_agree(*scores(model, tmp_path / "model.onnx"))
     found = export_onnx(model, tmp_path / "model.onnx")
-    assert [name for name in found.inputs if name.endswith("h_0")] == [f"members.{k}.recurrent.h_0" for k in range(3)]
+    assert [name for name in found.inputs if name.endswith("h_0")] == [f"networks.{k}.recurrent.h_0" for k in range(3)]
 
 
 class OfWords(nn.Module):
@@ -149,7 +149,7 @@ def test_classifiers_of_words(with_evidence: bool, tmp_path: Path) -> None:
     several = ClassifierEnsemble([SequenceClassifier(cells.GRU(), embedding.size, 5, 3) for _ in range(2)])
     model = OfWords(embedding, one if with_evidence else several).eval()
     found = export_onnx(model, tmp_path / "model.onnx")
-    first = "classifier.recurrent.h_0" if with_evidence else "classifier.members.0.recurrent.h_0"
+    first = "classifier.recurrent.h_0" if with_evidence else "classifier.networks.0.recurrent.h_0"
     assert first in found.inputs
     export_onnx(model, tmp_path / "model.onnx", states=False)
     inputs = {

@@ -101,6 +101,26 @@ class SeriesEncoding:
         parts = [np.where(absent, 0, values)] + ([absent] if self.missing else [])
         return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))
 
+    def encode_step(self, item: Any) -> np.ndarray:
+        """The features (1, I) of one step: a number for each channel, None if missing, in a list or by name.
+
+        Raises:
+            DataError: the step does not fit, or a series is normalised as a whole.
+        """
+        if self.normalization == "series":
+            raise DataError("item: each series is normalised as a whole, which no single step knows")
+        if isinstance(item, dict) and item.keys() == {*self.channels}:
+            item = [item[name] for name in self.channels]
+        numbers = isinstance(item, list) and not any(
+            isinstance(one, bool) or not isinstance(one, int | float | None) for one in item
+        )
+        if not numbers or len(item) != len(self.channels):
+            raise DataError(f"item: expected {len(self.channels)} numbers, null if missing: {', '.join(self.channels)}")
+        step = np.array([[np.nan if one is None else one for one in item]], np.float64)
+        if np.isinf(step).any():
+            raise DataError("item: expected finite numbers")
+        return self.encode(step).numpy()
+
     def to_json(self) -> dict[str, Any]:
         """The values that `from_json` reads."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

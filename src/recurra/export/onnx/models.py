@@ -90,9 +90,9 @@ def _scores(context: Context, model: SequenceClassifier | ClassifierEnsemble, pr
     if isinstance(model, SequenceClassifier):
         return _scores_of_one(context, model, prefix, inputs)
     graph, scores = context.graph, []
-    for k, member in enumerate(model.members):
+    for k, member in enumerate(model.networks):
         assert isinstance(member, SequenceClassifier)
-        scores.append(_scores_of_one(context, member, f"{prefix}members.{k}.", inputs))
+        scores.append(_scores_of_one(context, member, f"{prefix}networks.{k}.", inputs))
     total = scores[0] if len(scores) == 1 else graph.op("Sum", *scores)
     return graph.op("Div", total, graph.number(len(scores)))
 

@@ -14,8 +14,10 @@ from recurra.tasks.classify.learned import MOST_MEMBERS, ClassifierLearned, desc
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
     from recurra.data.labelled.items import Items
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.classify.explanation import Explanation
     from recurra.tasks.classify.network import ClassifierNetwork
@@ -246,6 +248,20 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         from recurra.tasks.classify.training import calibrated
 
         return calibrated(fitted, validation)
+
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """See `Estimator.open_stream`: an item is a word, or a step of a series; the labels are those of all so far."""
+        from recurra.tasks.classify.network import open_stream
+
+        return open_stream(self.fitted, weights)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`. The outputs are scores; `temperature` divides them before a softmax."""
+        learned = self.fitted.learned
+        facts = {"labels": list(learned.labels.names.symbols), "temperature": learned.temperature}
+        if not learned.reads_texts:
+            facts["encoding"] = learned.encoding.to_json()
+        return self.fitted.network.classifier, facts
 
     @verb("classify texts or series: a table of labels and their confidence", endings=(".csv", ".txt"))
     def predictions(

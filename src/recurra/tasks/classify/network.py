@@ -1,6 +1,7 @@
 """The network: embedded words, or the steps of a series, then many-to-one."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from recurra.data.labelled.series_encoding import EncodedSeries, SeriesEncoding,
 from recurra.data.labelled.text_encoding import EncodedTexts, TextEncoding
 from recurra.data.labelled.word_evidence import KINDS
 from recurra.data.text.word_encoding import Tokens
+from recurra.errors import DataError, StreamError
 from recurra.models import (
     CharacterEncoder,
     ClassifierEnsemble,
@@ -20,6 +22,7 @@ from recurra.models import (
     TokenEmbedding,
 )
 from recurra.models.series_network import check_stride, make_networks, series_defaults
+from recurra.streaming import ItemStream, Stepper, StreamState
 from recurra.task import Fitted
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.training.outputs import outputs_of
@@ -30,6 +33,7 @@ __all__ = [
     "log_odds",
     "logits_of",
     "make_network",
+    "open_stream",
     "probabilities_of",
     "with_defaults",
 ]
@@ -143,3 +147,46 @@ def log_odds(logits: Tensor, index: Tensor, multi_label: bool) -> Tensor:
     of = index.unsqueeze(1)
     chosen = logits.gather(1, of).squeeze(1)
     return chosen if multi_label else chosen - logits.scatter(1, of, -torch.inf).logsumexp(1)
+
+
+_WORDS_CACHED = 10_000
+
+
+def open_stream(fitted: FittedClassifier, weights: str) -> ItemStream:
+    """The classifier as a stream of tokens, or of steps of a series; see `Estimator.open_stream`.
+
+    Raises:
+        StreamError: the classifier reads what is to come. The message says what to train instead.
+    """
+    learned, network = fitted.learned, fitted.network
+    if learned.evidence is not None:
+        raise StreamError("evidence: the classifier counts pairs of words. Train with evidence=False to stream.")
+    encoding = learned.encoding
+    if isinstance(encoding, SeriesEncoding) and encoding.normalization == "series":
+        raise StreamError("normalization: each series is normalised as a whole. Train with normalization='channel'.")
+
+    @lru_cache(_WORDS_CACHED)
+    def features(word: str) -> np.ndarray:
+        with torch.no_grad():
+            tokens = learned.encode([word]).batch(np.array([0])).to(fitted.device)
+            return network.features(tokens)[0].cpu().numpy()
+
+    def read(item: Any, state: StreamState) -> np.ndarray:
+        if isinstance(encoding, SeriesEncoding):
+            return encoding.encode_step(item)
+        if not isinstance(item, str) or len(encoding.tokens(item)) != 1 or not item.strip():
+            raise DataError("item: expected one word or mark")
+        return features(item)
+
+    names = learned.labels.names.symbols
+
+    def answer(_: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+        probabilities = learned.probabilities(logits[-1:])[0]
+        [labels] = learned.labels.decode(probabilities[None])
+        return {"labels": list(labels), "probabilities": dict(zip(names, map(float, probabilities), strict=True))}
+
+    stepper = Stepper(network.classifier, weights)
+    if isinstance(encoding, SeriesEncoding):
+        example = dict(zip(encoding.channels, encoding.mean, strict=True))
+        return ItemStream(stepper, read, answer, f"a step of a series: {', '.join(encoding.channels)}", example)
+    return ItemStream(stepper, read, answer, "a word", "good")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import torch
+    from torch import nn
 
     from recurra.models import RecurrentLanguageModel
     from recurra.streaming import ItemStream
@@ -298,6 +299,11 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         from recurra.tasks.language.reader import open_stream
 
         return open_stream(self.fitted, self._encode_prompt, weights)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`. The outputs are log probabilities of the tokens to come next."""
+        names = [name.decode("utf-8", "replace") for name in self.fitted.learned.tokens.names()]
+        return self.fitted.network, {"tokens": names}
 
     def surprise(self, text: str) -> "list[ScoredToken]":
         """The surprise of each token of a text, given all before it.

@@ -12,7 +12,10 @@ from recurra.tasks.regress.learned import RegressorLearned, learn
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    from torch import nn
+
     from recurra.data.labelled.series import LabelledSeries
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.regress.results import PredictedNumbers
     from recurra.tasks.regress.training import RegressorNetwork
@@ -195,6 +198,18 @@ class Regressor(Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"
         from recurra.tasks.regress.training import make_objective
 
         return make_objective(self.get_params(), fitted, training, validation)
+
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """See `Estimator.open_stream`: an item is a step of a series; the prediction is that of all so far."""
+        from recurra.tasks.regress.training import open_stream
+
+        return open_stream(self.fitted, weights)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`. The output is standardised: times `deviation`, plus `mean`, is the number."""
+        learned = self.fitted.learned
+        facts = {"mean": learned.mean, "deviation": learned.deviation, "encoding": learned.encoding.to_json()}
+        return self.fitted.network.reader, facts
 
     @verb("predict a number for each series: a table of ids and predictions", endings=(".csv", ".txt"))
     def predictions(self, data: Any, *, reading: ItemReading | None = None) -> "PredictedNumbers":

@@ -14,15 +14,24 @@ from recurra.data.batches.buckets import Buckets
 from recurra.data.labelled.series import LabelledSeries
 from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.data.labelled.targets import targets_of
-from recurra.errors import ParameterError
+from recurra.errors import ParameterError, StreamError
 from recurra.models import ClassifierEnsemble, SequenceClassifier
 from recurra.models.series_network import check_stride, make_networks, series_defaults
+from recurra.streaming import ItemStream, Stepper, StreamState
 from recurra.task import Fitted, Objective
 from recurra.tasks.regress.learned import RegressorLearned
 from recurra.training import Mean, processes
 from recurra.training.outputs import outputs_of
 
-__all__ = ["FittedRegressor", "RegressorNetwork", "make_network", "make_objective", "predicted", "with_defaults"]
+__all__ = [
+    "FittedRegressor",
+    "RegressorNetwork",
+    "make_network",
+    "make_objective",
+    "open_stream",
+    "predicted",
+    "with_defaults",
+]
 
 
 class RegressorNetwork(nn.Module):
@@ -80,6 +89,28 @@ def predicted(fitted: FittedRegressor, encoded: EncodedSeries, network: nn.Modul
         network: one with other weights; None: the regressor's own.
     """
     return fitted.learned.restore(outputs_of(fitted.network if network is None else network, encoded, fitted.device))
+
+
+def open_stream(fitted: FittedRegressor, weights: str) -> ItemStream:
+    """The regressor as a stream of the steps of a series; see `Estimator.open_stream`.
+
+    Raises:
+        StreamError: the regressor reads what is to come. The message says what to train instead.
+    """
+    learned = fitted.learned
+    encoding = learned.encoding
+    if encoding.normalization == "series":
+        raise StreamError("normalization: each series is normalised as a whole. Train with normalization='channel'.")
+
+    def read(item: Any, state: StreamState) -> np.ndarray:
+        return encoding.encode_step(item)
+
+    def answer(_: np.ndarray, outputs: np.ndarray) -> dict[str, Any]:
+        return {"prediction": float(learned.restore(outputs[-1])[0])}
+
+    example = dict(zip(encoding.channels, encoding.mean, strict=True))
+    words = f"a step of a series: {', '.join(encoding.channels)}"
+    return ItemStream(Stepper(fitted.network.reader, weights), read, answer, words, example)
 
 
 def make_objective(

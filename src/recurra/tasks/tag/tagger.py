@@ -11,6 +11,8 @@ from recurra.tasks.tag.learned import MostFrequentTags, TagSet, TagVocabulary
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    from torch import nn
+
     from recurra.models import SequenceTagger
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
@@ -220,6 +222,12 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         from recurra.tasks.tag.tagging import open_stream
 
         return open_stream(self.fitted, weights)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`."""
+        learned = self.fitted.learned
+        facts = {"tags": list(learned.tag_set.tags.symbols), "words": learned.encoding.to_json()}
+        return self.fitted.network, facts
 
     @verb("use a trained run")
     def predictions(

@@ -1,0 +1,70 @@
+"""A trained network on its way to other programs."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from recurra.files import prepare_folder, write_text
+from recurra.task.results import Result
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Export"]
+
+
+@dataclass(frozen=True, eq=False)
+class Export(Result):
+    """A network to be written: `write(folder)` writes and checks it.
+
+    Attributes:
+        network: of the estimator.
+        facts: what a program beside it has to know; ONNX holds them, and `NAME.json` beside C and TorchScript.
+        to: "c", "onnx" or "torch".
+        name: of the files.
+        weights: of C.
+        weights_in: of C.
+    """
+
+    network: "nn.Module"
+    facts: dict[str, Any]
+    to: Literal["c", "onnx", "torch"]
+    name: str
+    weights: str
+    weights_in: str
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        yield from ()
+
+    def default_path(self, folder: Path) -> Path:
+        return folder / "export"
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write into a folder, which is created if it is missing; see `Result.write`.
+
+        Raises:
+            ExportError: the network has no such form, or what was written differs from it.
+        """
+        folder = Path(path)
+        prepare_folder(folder)
+        if self.to == "onnx":
+            from recurra.export.onnx import export_onnx
+
+            done = export_onnx(self.network, folder / f"{self.name}.onnx", metadata=self.facts)
+            print(done)
+            return [done.path]
+        facts = folder / f"{self.name}.json"
+        if self.to == "torch":
+            from recurra.export.torch_script import export_torch
+
+            script = export_torch(self.network, folder / f"{self.name}.pt")
+            print(script)
+            files = [script.path]
+        else:
+            from recurra.export.c import export_c
+
+            files = list(export_c(self.network, folder, self.name, self.weights, self.weights_in).files)
+        write_text(facts, json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n")
+        return [*files, facts]
