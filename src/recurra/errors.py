@@ -8,6 +8,7 @@ __all__ = [
     "CellError",
     "CompilerError",
     "DataError",
+    "ExportError",
     "InPlaceError",
     "MissingExtraError",
     "ParameterError",
@@ -90,6 +91,10 @@ class StaleBuildError(RecurraError, ImportError):
 
 class StreamError(RecurraError, ValueError):
     """A model cannot run one step at a time, or a state does not belong to it. The message says why."""
+
+
+class ExportError(RecurraError, ValueError):
+    """A model has no form in the format asked for, or what was written does not agree with the model."""
 
 
 class RunError(RecurraError, RuntimeError):
