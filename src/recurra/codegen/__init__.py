@@ -1,6 +1,6 @@
 """Code generation: a cell's equations traced, differentiated, and written out as C++ and C."""
 
-from recurra.codegen.c import CFunction, literal, write_c_modulated, write_c_update
+from recurra.codegen.c import C_NAMES, CFunction, literal, write_c_modulated, write_c_update
 from recurra.codegen.c_maths import maths
 from recurra.codegen.compile import compile_library
 from recurra.codegen.cpp import digest, write_cell
@@ -17,6 +17,7 @@ from recurra.codegen.evaluate import evaluate
 from recurra.codegen.trace import Trace, trace
 
 __all__ = [
+    "C_NAMES",
     "CFunction",
     "Gradients",
     "Trace",

@@ -10,7 +10,7 @@ from torch import nn
 
 from recurra.errors import ParameterError
 from recurra.export.c.check import CCheck, check
-from recurra.export.c.harness import harness, makefile
+from recurra.export.c.harness import harness, makefile, makefile_title
 from recurra.export.c.identifiers import check_name
 from recurra.export.c.reference import make_reference
 from recurra.export.c.sources import Description, header, source
@@ -75,13 +75,14 @@ def export_c(
         steps: T of the check.
 
     Raises:
-        ParameterError: for a parameter out of its range.
+        ParameterError: for a parameter out of its range, or a folder with a Makefile of something else.
         ShapeError: for `inputs` of another shape.
         StreamError: if the model cannot run one step at a time, or has weights that are not finite.
         BackendError: if the C++ extension or a compiled cell is missing, which the check runs.
         CompilerError: if the C compiler fails.
-        ExportError: if the outputs in C differ from the model's by more than 1e-5, relative to max(1, |y|); with int8,
-            if they do in more than 5 % of the steps.
+        ExportError: if an output y in C differs from the model's by more than 1e-5 max(1, |y|), and by more than the
+            model's own outputs when its parameters are rounded otherwise; with int8, if too many steps differ so, or
+            one by more than 8 bits make.
         RunError: if the folder cannot be written.
     """
     check_name(name)
@@ -89,6 +90,8 @@ def export_c(
         if value not in allowed:
             raise ParameterError(parameter, f"one of {', '.join(allowed)}", value)
     check_positive("steps", steps)
+    folder = Path(folder)
+    _check_makefile(folder / "Makefile", name)
     title = type(model).__name__ if isinstance(model, nn.Module) else "a program"
     program = model if isinstance(model, Program) else compile_program(model, input_size)
     reference = make_reference(program, weights, inputs, steps)
@@ -106,12 +109,22 @@ def export_c(
             Path(aside, file).write_bytes(content)
         result = check(Path(aside), name, reference)
     print(f"{name}.c: {result}")
-    folder = Path(folder)
     prepare_folder(folder)
     for file, content in texts.items():
         write_atomically(folder / file, lambda path, content=content: path.write_bytes(content))
     written = tuple(folder / file for file in texts)
     return CExport(written, result, 4 * program.state_size, d.step.arrays.num_bytes, d.stack_bytes)
+
+
+def _check_makefile(path: Path, name: str) -> None:
+    """Refuse a folder whose Makefile would be replaced by that of another model."""
+    try:
+        known = path.read_text(encoding="utf-8", errors="replace").startswith(makefile_title(name))
+    except OSError:
+        return
+    if not known:
+        expected = f"a folder for the files of {name!r} alone"
+        raise ParameterError("folder", expected, str(path.parent), "It has a Makefile of something else.")
 
 
 def _title(program: Program, title: str) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from recurra.codegen import literal
 from recurra.export.c.sources import Description
 
-__all__ = ["COMPILER_FLAGS", "WARNING_FLAGS", "Recorded", "harness", "makefile"]
+__all__ = ["COMPILER_FLAGS", "WARNING_FLAGS", "Recorded", "harness", "makefile", "makefile_title"]
 
 #: A sum of products may be rounded once (-ffp-contract), and comparisons of NaN raise no signals: loops with both are
 #: vectorised. Results keep the order of additions.
@@ -170,10 +170,16 @@ _CALL_LOAD = """\
 """
 
 
+def makefile_title(name: str) -> str:
+    """The first line of the Makefile, which tells it from that of something else."""
+    return f"# The Makefile of {name}, written by Recurra."
+
+
 def makefile(d: Description) -> str:
     """The Makefile."""
     name = d.name
     return f"""\
+{makefile_title(name)}
 # make: compile and compare with recorded steps. make time: measure. make arm, make wasm: compile for a Cortex-M4, for
 # WebAssembly.
 CFLAGS ?= {" ".join(COMPILER_FLAGS)}

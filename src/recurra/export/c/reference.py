@@ -1,6 +1,6 @@
 """What a model computes, step by step: what its C is compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ class Reference:
     Attributes:
         inputs: (T, I) float32, or (T,) int32 ids.
         outputs: (T, O).
-        states: (T + 1, S), with int8: before each step, and after the last.
+        states: (T + 1, S), before each step and after the last, if each step begins with the model's own state; None
+            if the C runs alone from the first step.
         tolerance: of an output y, relative to max(1, |y|).
         rounding: with int8, the largest error that 8 bits make in a step; else 0.
         rounded_values: with int8, how many values are rounded in a step.
@@ -40,7 +41,7 @@ class Reference:
     recorded: Recorded
 
     def read_bytes(self) -> bytes:
-        """What the C reads: the inputs; with int8 the state before each."""
+        """What the C reads: the inputs, and the state before each if there are states."""
         if self.states is None:
             return self.inputs.tobytes()
         steps = len(self.inputs)
@@ -48,7 +49,7 @@ class Reference:
         return np.concatenate(rows, axis=1).tobytes()
 
     def expected(self) -> NDArray[np.float32]:
-        """What it is to write: the outputs; with int8 the state after each."""
+        """What it is to write: the outputs, and the state after each if there are states."""
         return self.outputs if self.states is None else np.concatenate([self.outputs, self.states[1:]], axis=1)
 
 
@@ -66,28 +67,27 @@ def make_reference(program: Program, weights: str, inputs: NDArray[Any] | None, 
         StreamError, BackendError: see `Stepper`.
     """
     x = _inputs(program, inputs, steps)
-    y, states = _run(Stepper(program, weights), x)
-    recorded = max(4, min(100, _RECORDED_VALUES // (program.input_size + program.output_size)))
-    tolerance, rounding, values = _TOLERANCE, 0.0, 0
-    if weights == "int8":
-        exact = Stepper(program)
-        together = exact.new_state(steps)
-        together.values[:] = states[:-1]
-        each, _ = exact(x, together)
-        rounding = float(relative_errors(y, each).max())
-        free, _ = _run(exact, x[:recorded])
-        tolerance = 2 * float(relative_errors(y[:recorded], free).max())
-        values = sum(one.weight.shape[1] for one in program.operations if one.weight is not None)
+    stepper = Stepper(program, weights)
+    y, states = _run(stepper, x)
+    count = max(4, min(100, _RECORDED_VALUES // (program.input_size + program.output_size)))
     written = x.astype(np.int32) if program.vocabulary_size else x
-    return Reference(
-        written,
-        y,
-        states if rounding else None,
-        _TOLERANCE,
-        rounding,
-        values,
-        Recorded(written[:recorded], y[:recorded], max(tolerance, _TOLERANCE)),
-    )
+    expected = np.concatenate([y, states[1:]], axis=1)
+    # What 8 bits change; or how far a sequence varies by the last bits of the parameters, however it is computed.
+    other = Stepper(program if weights == "int8" else _rounded_otherwise(program))
+    free, _ = _run(other, x)
+    varies = relative_errors(free, y)
+    if weights == "float32" and 2 * varies.max() <= _TOLERANCE:
+        return Reference(written, y, None, _TOLERANCE, 0.0, 0, Recorded(written[:count], y[:count], _TOLERANCE))
+    together = other.new_state(steps)
+    together.values[:] = states[:-1]
+    outputs, _ = other(x, together)
+    step_varies = float(relative_errors(np.concatenate([outputs, together.values], axis=1), expected).max())
+    begins_with = states if program.parts else None
+    recorded = Recorded(written[:count], y[:count], max(_TOLERANCE, 2 * float(varies[:count].max())))
+    if weights == "int8":
+        values = sum(one.weight.shape[1] for one in program.operations if one.weight is not None)
+        return Reference(written, y, begins_with, _TOLERANCE, step_varies, values, recorded)
+    return Reference(written, y, begins_with, max(_TOLERANCE, 2 * step_varies), 0.0, 0, recorded)
 
 
 def relative_errors(outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[Any]:
@@ -107,6 +107,21 @@ def _run(stepper: Stepper, x: NDArray[Any]) -> tuple[NDArray[np.float32], NDArra
         stepper(x[t : t + 1], state, outputs[t : t + 1])
     states[-1] = state.values
     return outputs, states
+
+
+def _rounded_otherwise(program: Program) -> Program:
+    """The program with parameters whose last bit is moved up or down."""
+    generator = np.random.default_rng(1)
+
+    def moved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return values * (1 + np.float32(2**-23) * generator.choice(np.array([-1, 1], np.float32), values.shape))
+
+    return replace(
+        program,
+        operations=tuple(
+            replace(one, **{name: moved(values) for name, values in one.arrays()}) for one in program.operations
+        ),
+    )
 
 
 def _inputs(program: Program, inputs: NDArray[Any] | None, steps: int) -> NDArray[Any]:
