@@ -75,8 +75,8 @@ def in_place() -> Program:
     return Program(
         (
             Operation("dense", INPUT, frame(0), 9, weight=values(9, 5), bias=values(9)),
-            Operation("dense", frame(0), frame(16), 9, weight=values(9, 9)),
-            Operation("dense", frame(16), frame(32), 9, weight=values(9, 10)[:, 1:].copy()),
+            Operation("dense", frame(0), frame(16), 9, weight=0.2 * values(9, 9)),
+            Operation("dense", frame(16), frame(32), 9, weight=0.2 * values(9, 10)[:, 1:]),
             Operation("log_softmax", frame(32), frame(32), 9),
             Operation("softmax", frame(32), frame(32), 9),
             Operation("normalise", frame(32), frame(32), 9, left=values(9), number=1.0),
