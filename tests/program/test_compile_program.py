@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import recurra
+from recurra.data.text.word_encoding import Tokens
 from recurra.errors import ParameterError, StreamError
 from recurra.kernels.native import extension
 from recurra.models import (
     ClassifierEnsemble,
     EvidenceClassifier,
+    LinearChainCRF,
     RecurrentLanguageModel,
     SequenceClassifier,
     SequenceTagger,
@@ -164,7 +166,7 @@ def test_evidence_and_ensembles() -> None:
         ),
         (SequenceClassifier(recurra.cells.LSTM(), 3, 4, 2), "recurrent: bidirectional=True"),
         (SequenceClassifier(recurra.cells.LSTM(), 3, 4, 2, bidirectional=False, filters=4), "Train with filters=0"),
-        (SequenceTagger(recurra.cells.LSTM(), 5, 4, 4, 3), "reads a sentence in both directions"),
+        (SequenceTagger(recurra.cells.LSTM(), 5, 4, 4, 3), "recurrent: bidirectional=True"),
         (RecurrentLanguageModel(recurra.cells.LSTM(), 20, 4, 16, cutoffs=[5]), "train without `cutoffs`"),
         (nn.Sequential(nn.Linear(2, 3), nn.Linear(4, 1)), "1: expected 4 features, got 3"),
         (nn.Sequential(nn.Linear(2, 3), nn.Embedding(4, 1)), "1: an embedding reads the input of the model"),
@@ -222,3 +224,26 @@ def test_the_digest_tells_models_apart() -> None:
     before = recurra.Recurrent(recurra.cells.GRUResetBefore(), 3, 4)
     before.load_state_dict(first.state_dict())
     assert compile_program(before).digest() != compile_program(first).digest()
+
+
+@pytest.mark.parametrize("crf", [True, False])
+def test_a_tagger_tells_tags_as_words_come(crf: bool) -> None:
+    """The forward algorithm: the tags of the last word of each beginning, if nothing is known of the end."""
+    tags: Any = 4
+    if crf:
+        allowed = torch.ones(4, 4, dtype=torch.bool)
+        allowed[1, 2] = False
+        tags = LinearChainCRF(4, allowed, torch.tensor([True, True, False, True]))
+        with torch.no_grad():
+            tags.transitions.normal_()
+            tags.starts.normal_()
+    model = SequenceTagger(recurra.cells.GRU(), 9, 5, 6, tags, bidirectional=False).eval()
+    words = torch.randint(0, 9, (2, 6))
+    with torch.no_grad():
+        features = model.embedding.words(words)
+        steps, _ = Stepper(model)(features.transpose(0, 1).numpy())
+        for length in range(1, 7):
+            none = torch.zeros(0, dtype=torch.int64)  # it reads no characters
+            beginning = Tokens(words[:, :length], torch.full((2,), length), none, none, none)
+            whole, _ = model(beginning)
+            assert np.abs(steps[length - 1] - whole.marginals()[:, -1].numpy()).max() < 2e-6

@@ -78,7 +78,7 @@ class Builder:
         self._frame_size += -(-size // _ALIGNMENT) * _ALIGNMENT
         return value
 
-    def state(self, name: str, size: int, initial: float = 0.0) -> Value:
+    def state(self, name: str, size: int, initial: float | tuple[float, ...] = 0.0) -> Value:
         """A part of the state."""
         value = Value(Place("state", self._state_size), size)
         self._parts.append(Part(name, self._state_size, size, initial))

@@ -67,54 +67,54 @@ def verb(help: str) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - the wor
 
 def verbs_of(kind: type) -> dict[str, Verb]:
     """The verbs of an estimator, by command."""
-    found = (getattr(getattr(kind, name), "__recurra_verb__", None) for name in dir(kind))
-    return {one.command: one for one in found if isinstance(one, Verb)}
+    marks = (getattr(getattr(kind, name), "__recurra_verb__", None) for name in dir(kind))
+    return {one.command: one for one in marks if isinstance(one, Verb)}
 
 
 @functools.cache
 def settings_of_verb(function: Callable[..., Any]) -> dict[str, Setting]:
     """The parameters of a verb that are options."""
-    found = {}
+    settings = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if get_origin(parameter.annotation) is Annotated:
             kind, facts = get_args(parameter.annotation)[:2]
             if isinstance(facts, Option):
                 default = MISSING if parameter.default is parameter.empty else parameter.default
-                found[name] = make_setting(name, kind, default, facts)
-    return found
+                settings[name] = make_setting(name, kind, default, facts)
+    return settings
 
 
 def option_groups(function: Callable[..., Any]) -> dict[str, type[Options]]:
     """The parameters of a verb that are `Options`, such as how to search."""
-    found = {}
+    groups = {}
     for name, parameter in inspect.signature(function).parameters.items():
         kinds = [parameter.annotation, *get_args(parameter.annotation)]
         kind = next((one for one in kinds if isinstance(one, type) and issubclass(one, Options)), None)
         if kind is not None:
-            found[name] = kind
-    return found
+            groups[name] = kind
+    return groups
 
 
 def command_settings(kind: "type[Estimator[Any, Any, Any]]", method: Callable[..., Any]) -> dict[str, Setting]:
     """All that a verb's command takes: its data, the fields of its option groups, its options, and where to write."""
-    found: dict[str, Setting] = {}
+    settings: dict[str, Setting] = {}
     data = inspect.signature(method).parameters.get("data")
     if data is not None:
         default = MISSING if data.default is data.empty else None
         setting = Setting("data", str, default is None, default, Option("file to read", group="data"))
         several = kind.several_sources and method.__name__ != "predictions"
-        found["data"] = _several(setting) if several else setting
+        settings["data"] = _several(setting) if several else setting
     for name, options in option_groups(method).items():
         group = "data" if name == "reading" else name
         for field, setting in options.settings().items():
-            found[field] = replace(setting, option=replace(setting.option, group=setting.option.group or group))
-    found |= settings_of_verb(inspect.unwrap(method))
+            settings[field] = replace(setting, option=replace(setting.option, group=setting.option.group or group))
+    settings |= settings_of_verb(inspect.unwrap(method))
     for name, annotation, default, words in (
         ("out", str | None, None, "where the result is written"),
         ("color", Literal["auto", "always", "never"], "auto", "colours: auto means in a terminal"),
     ):
-        found[name] = make_setting(name, annotation, default, Option(words, group="output"))
-    return found
+        settings[name] = make_setting(name, annotation, default, Option(words, group="output"))
+    return settings
 
 
 def train_settings(kind: "type[Estimator[Any, Any, Any]]") -> dict[str, Setting]:

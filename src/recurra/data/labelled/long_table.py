@@ -61,9 +61,9 @@ def cases_from_long(
         _refuse_duplicates(table, time, times[order], ids, code[order], order)
     begin = np.searchsorted(code[order], np.arange(len(ids) + 1))
     series = np.split(values[order], begin[1:-1])
-    places = [f"{table.source.name}, series {name!r}" for name in ids]
+    locations = [f"{table.source.name}, series {name!r}" for name in ids]
     fields = _labels(table, label, ids, code) if label in named else None
-    return SeriesCases(series, fields, places, tuple(channels), ids)
+    return SeriesCases(series, fields, locations, tuple(channels), ids)
 
 
 def _table(path: str | Path) -> tuple[Table, list[str]]:
@@ -107,12 +107,12 @@ def _times(table: Table, name: str) -> np.ndarray:
     whole = column.cast(pl.Int64, strict=False)
     if not column.dtype.is_float() and not whole.null_count():
         return whole.to_numpy()
-    number = column.cast(pl.Float64, strict=False).fill_null(float("nan")).is_finite()
-    if number.all():
+    finite = column.cast(pl.Float64, strict=False).fill_null(float("nan")).is_finite()
+    if finite.all():
         return column.cast(pl.Float64).to_numpy()
-    if not number[0] and column.dtype == pl.String:
+    if not finite[0] and column.dtype == pl.String:
         return parse_stamps(table, name, None)
-    row = int((~number).arg_max() or 0)
+    row = int((~finite).arg_max() or 0)
     raise table.error(row, f"{name} is {column[row]!r}, expected a finite number, as the times in other rows are.")
 
 
@@ -133,16 +133,16 @@ def _labels(table: Table, name: str, ids: tuple[str, ...], code: np.ndarray) -> 
     text = _text(table, name)
     rows = pl.DataFrame({"code": code, "row": np.arange(len(code)), "label": text}).drop_nulls()
     first = rows.unique("code", keep="first", maintain_order=True)
-    found = [""] * len(ids)
+    labels = [""] * len(ids)
     at = np.zeros(len(ids), dtype=np.int64)
     for k, row, label in first.iter_rows():
-        found[k], at[k] = label, row
+        labels[k], at[k] = label, row
     wrong = rows.join(first, on="code", suffix="_first").filter(pl.col("label") != pl.col("label_first")).sort("row")
     if wrong.height:
         k, row, label = wrong.row(0)[:3]
         raise table.error(
             row,
-            f"{name} is {label!r}, but {found[k]!r} at {table.place(int(at[k]))}, expected one for the whole series.",
+            f"{name} is {label!r}, but {labels[k]!r} at {table.place(int(at[k]))}, expected one for the whole series.",
             ids[k],
         )
-    return found
+    return labels
