@@ -10,6 +10,7 @@ from recurra.errors import (
     CellError,
     CompilerError,
     DataError,
+    ExportError,
     InPlaceError,
     MissingExtraError,
     ParameterError,
@@ -46,6 +47,7 @@ EXAMPLES = [
         "recurra._native is stale: csrc has changed. Run: make setup",
     ),
     (StreamError("the model reads backward"), ValueError, "the model reads backward"),
+    (ExportError("the output differs"), ValueError, "the output differs"),
     (RunError("runs/a: no checkpoint"), RuntimeError, "runs/a: no checkpoint"),
     (
         MissingExtraError("holidays", "forecast", "--holidays"),

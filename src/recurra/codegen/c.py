@@ -34,6 +34,8 @@ _OPERATORS = {
     **{name: (sign, 0) for name, sign in zip(COMPARISONS, ("<", "<=", ">", ">=", "==", "!="), strict=True)},
 }
 _UNARY, _ATOM = 3, 4
+# Without math.h.
+_NOT_FINITE = {"inf": "(1.0f / 0.0f)", "-inf": "(-1.0f / 0.0f)", "nan": "(0.0f / 0.0f)"}
 _LONGEST = 60  # characters of an expression that is written inside another
 
 
@@ -104,7 +106,9 @@ def write_c_modulated(cell: Cell, name: str) -> CFunction:
 def literal(value: float) -> str:
     """A float32 as C writes it, to its last bit."""
     text = str(np.float32(value))
-    return (text if any(sign in text for sign in ".en") else f"{text}.0") + "f"
+    if text in _NOT_FINITE:
+        return _NOT_FINITE[text]
+    return (text if any(sign in text for sign in ".e") else f"{text}.0") + "f"
 
 
 def _known(cell: Cell, graph: Graph, has_x: bool) -> dict[Expression, Expression]:

@@ -14,10 +14,18 @@ from torch import nn
 from recurra.cells import GRU, LSTM
 from recurra.errors import CompilerError, ExportError, ParameterError, RunError, ShapeError, StreamError
 from recurra.export.c import export, export_c
-from recurra.models import EvidenceClassifier, RecurrentLanguageModel, SequenceClassifier
+from recurra.models import (
+    EvidenceClassifier,
+    LinearChainCRF,
+    RecurrentLanguageModel,
+    SequenceClassifier,
+    SequenceTagger,
+)
 from recurra.streaming import Stepper
 
 pytestmark = [needs_extension]
+
+FIRST = torch.tensor([True, False, True])  # tags that may come first
 
 
 def run(folder: Path, *command: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -56,6 +64,8 @@ def test_make_checks_recorded_steps(tmp_path: Path, weights_in: str) -> None:
         (SequenceClassifier(GRU(), 4, 6, 3, bidirectional=False, pooling=("last", "mean", "max", "attention")), 200),
         (EvidenceClassifier(LSTM(), 10, 5, 3, 2, bidirectional=False), 200),
         (RecurrentLanguageModel(LSTM(), 30, 8, 9, num_layers=2), 200),
+        (SequenceTagger(LSTM(), 12, 4, 5, 3, bidirectional=False), 200),
+        (SequenceTagger(GRU(), 12, 4, 5, LinearChainCRF(3, starts=FIRST), bidirectional=False), 200),
         (nn.Sequential(nn.Linear(3, 2), nn.ReLU()), 200),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",

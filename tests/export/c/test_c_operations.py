@@ -10,7 +10,7 @@ from c_models import needs_compiler, needs_extension
 
 from recurra.export.c import export_c
 from recurra.program import Operation, Part, Place, Program
-from recurra.program.operations import Kind
+from recurra.program.operations import Array, Kind
 
 pytestmark = [needs_extension, needs_compiler]
 
@@ -22,8 +22,8 @@ def frame(offset: int) -> Place:
     return Place("frame", offset)
 
 
-def values(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape, dtype=np.float32)
+def values(*shape: int, scale: float = 1.0) -> Array:
+    return np.random.default_rng(sum(shape)).standard_normal(shape, dtype=np.float32) * np.float32(scale)
 
 
 def by_value(kind: Any, **options: Any) -> Program:
@@ -75,17 +75,18 @@ def in_place() -> Program:
     return Program(
         (
             Operation("dense", INPUT, frame(0), 9, weight=values(9, 5), bias=values(9)),
-            Operation("dense", frame(0), frame(16), 9, weight=0.2 * values(9, 9)),
-            Operation("dense", frame(16), frame(32), 9, weight=0.2 * values(9, 10)[:, 1:]),
-            Operation("log_softmax", frame(32), frame(32), 9),
-            Operation("softmax", frame(32), frame(32), 9),
-            Operation("normalise", frame(32), frame(32), 9, left=values(9), number=1.0),
-            Operation("copy", frame(32), OUTPUT, 9),
+            Operation("dense", frame(0), frame(16), 9, weight=values(9, 9, scale=0.2)),
+            Operation("dense", frame(16), frame(32), 9, weight=values(9, 10, scale=0.2)[:, 1:]),
+            Operation("dense", frame(32), frame(48), 9, weight=values(9, 11, scale=0.2)[:, 2:]),
+            Operation("log_softmax", frame(48), frame(48), 9),
+            Operation("softmax", frame(48), frame(48), 9),
+            Operation("normalise", frame(48), frame(48), 9, left=values(9), number=1.0),
+            Operation("copy", frame(48), OUTPUT, 9),
         ),
         5,
         0,
         9,
-        48,
+        64,
     )
 
 
@@ -107,8 +108,14 @@ def attend() -> Program:
     return Program((operation,), 7, 0, 6, 0, parts)
 
 
+def log() -> Program:
+    """Of values that are positive, and zero."""
+    operations = Operation("relu", INPUT, frame(0), 7), Operation("scale", frame(0), frame(0), 7, left=values(7) ** 2)
+    return Program((*operations, Operation("log", frame(0), OUTPUT, 7)), 7, 0, 7, 16)
+
+
 def delay() -> Program:
-    parts = (Part("other", 0, 2), Part("window", 2, 12, 0.5))
+    parts = (Part("other", 0, 2), Part("window", 2, 12, tuple(values(12).tolist())))
     window = Place("state", 2)
     operations = Operation("delay", INPUT, window, 3, groups=4), Operation("copy", window, OUTPUT, 12)
     return Program(operations, 3, 0, 12, 0, parts)
@@ -118,6 +125,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     **{
         kind: lambda kind=kind: by_value(kind) for kind in ("tanh", "sigmoid", "relu", "silu", "softmax", "log_softmax")
     },
+    "log": log,
     "scale": lambda: by_value("scale", left=values(7)),
     "scale and shift": lambda: by_value("scale", left=values(7), right=values(8)[1:].copy()),
     "add": lambda: of_two("add"),
@@ -168,3 +176,4 @@ def test_a_row_of_zeros_in_eight_bits(tmp_path: Path) -> None:
 
 def test_scratch_memory_is_used_again(tmp_path: Path) -> None:
     assert export_c(in_place(), tmp_path, "step", steps=10).stack_bytes == 4 * 2 * 9
+    assert "add_product(9, 9, dense_3_weight, v0, output);" in (tmp_path / "step.c").read_text(), "the output too"

@@ -106,7 +106,7 @@ static int compare(void)
         for (int k = 0; k < $outputs; ++k) {
             const float y = expected[t][k], magnitude = y < 0.0f ? -y : y;
             const float difference = output[k] < y ? y - output[k] : output[k] - y;
-            const float error = difference / (magnitude > 1.0f ? magnitude : 1.0f);
+            const float error = output[k] == y ? 0.0f : difference / (magnitude > 1.0f ? magnitude : 1.0f);
             is_off |= !(error <= $tolerance);
             largest = error > largest ? error : largest;
         }

@@ -51,7 +51,7 @@ class _Buffer:
     size: int
     begins: int
     ends: int
-    slot: int = -1
+    slot: int = -1  # the output
 
     @property
     def end(self) -> int:
@@ -71,7 +71,8 @@ class Memory:
         self.fields = [*zip(names, program.parts, strict=True)]
         self._offsets = [part.offset for part in program.parts]
         self._buffers = _buffers(program)
-        self.slots = _assign(self._buffers)
+        written = _last_of(program, self._buffers)
+        self.slots = _assign([one for one in self._buffers if one is not written])
 
     def at(self, place: Place) -> str:
         """The expression for a place."""
@@ -81,7 +82,8 @@ class Memory:
             name, part = self.fields[bisect_right(self._offsets, place.offset) - 1]
             return _moved(f"state->{name}", place.offset - part.offset)
         buffer = next(one for one in self._buffers if one.first <= place.offset < one.end)
-        return _moved(slot_name(buffer.slot), place.offset - buffer.first)
+        name = "output" if buffer.slot < 0 else slot_name(buffer.slot)
+        return _moved(name, place.offset - buffer.first)
 
 
 def slot_name(slot: int) -> str:
@@ -107,6 +109,17 @@ def _buffers(program: Program) -> list[_Buffer]:
                 new = _Buffer(first, max(new.end, other.end) - first, min(new.begins, other.begins), k)
             merged.append(new)
     return sorted(merged, key=lambda one: (one.begins, one.first))
+
+
+def _last_of(program: Program, buffers: list[_Buffer]) -> _Buffer | None:
+    """The buffer that the last operation copies to the output, if it can be the output itself from the first."""
+    *others, last = program.operations
+    if last.kind != "copy" or last.first.space != "frame" or last.target != Place("output", 0):
+        return None
+    if any(place.space == "output" for operation in others for place, _, _ in places(operation)):
+        return None
+    whole = (last.first.offset, last.size)
+    return next((one for one in buffers if (one.first, one.size) == whole), None)
 
 
 def _assign(buffers: list[_Buffer]) -> list[int]:

@@ -251,6 +251,7 @@ OPERATIONS: dict[str, OperationText] = {
     "apply_sigmoid": _by_value("apply_sigmoid", "sigmoid(a)", "sigmoid(a[k])", maths=("sigmoid",)),
     "apply_relu": _by_value("apply_relu", "relu(a)", "relu(a[k])", maths=("relu",)),
     "apply_silu": _by_value("apply_silu", "a * sigmoid(a)", "a[k] * sigmoid(a[k])", maths=("sigmoid",)),
+    "apply_log": _by_value("apply_log", "log(a)", "log_of(a[k])", maths=("log",)),
     "add": _by_value("add", "a + b", "a[k] + b[k]", second=True),
     "multiply": _by_value("multiply", "a * b", "a[k] * b[k]", second=True),
     "running_largest": _by_value("running_largest", "max(a, y)", "maximum(a[k], y[k])", maths=("maximum",)),

@@ -93,7 +93,9 @@ def make_reference(program: Program, weights: str, inputs: NDArray[Any] | None, 
 def relative_errors(outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[Any]:
     """By step, the largest error of an output y, relative to max(1, |y|); infinite for NaN."""
     scale = np.maximum(1, np.abs(expected.astype(np.float64)))
-    errors = np.abs(outputs.astype(np.float64) - expected) / scale
+    with np.errstate(invalid="ignore"):
+        errors = np.abs(outputs.astype(np.float64) - expected) / scale
+    errors = np.where(outputs == expected, 0, errors)  # infinite ones too
     return np.nan_to_num(errors, nan=np.inf, posinf=np.inf).max(axis=1, initial=0)
 
 

@@ -210,10 +210,15 @@ def _state_size(name: str) -> str:
 
 
 def _reset(d: Description) -> str:
-    lines = [
-        f"fill({part.size}, {literal(part.initial)}, state->{field});" for field, part in d.step.memory.fields
-    ] or ["state->nothing = 0;"]
-    body = "\n".join(f"    {line}" for line in lines)
+    constants, lines = [], []
+    for field, part in d.step.memory.fields:
+        if isinstance(part.initial, tuple):
+            values = ", ".join(map(literal, part.first_values))
+            constants.append(f"static const float {field}[{part.size}] = {{{values}}};")
+            lines.append(f"copy({part.size}, {field}, state->{field});")
+        else:
+            lines.append(f"fill({part.size}, {literal(part.initial)}, state->{field});")
+    body = "\n".join(f"    {line}" for line in [*constants, *lines] or ["state->nothing = 0;"])
     return f"void {d.name}_reset({d.name}_state *state)\n{{\n{body}\n}}\n"
 
 

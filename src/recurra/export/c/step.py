@@ -28,6 +28,7 @@ _BY_VALUE = {
     "sigmoid": "apply_sigmoid",
     "relu": "apply_relu",
     "silu": "apply_silu",
+    "log": "apply_log",
     "softmax": "softmax",
     "log_softmax": "log_softmax",
     "copy": "copy",
@@ -61,9 +62,8 @@ class Step:
         self._cells: dict[tuple[Any, ...], tuple[str, CFunction]] = {}
         for number, operation in enumerate(program.operations):
             self._add(operation, f"{operation.kind}_{number}")
-        # A reset fills the state.
-        if program.parts:
-            self._used.add("fill")
+        # A reset writes the state.
+        self._used |= {"copy" if isinstance(part.initial, tuple) else "fill" for part in program.parts}
 
     def functions(self) -> list[str]:
         """The definitions of all functions that are called, in an order that C accepts."""
@@ -113,6 +113,8 @@ class Step:
                 self._call("attend", size, a, b, *(at(part) for part in operation.parts), y)
             case "delay":
                 self._call("delay", groups, size, a, y)
+            case "copy" if a == y:
+                pass
             case _:
                 self._call(_BY_VALUE[operation.kind], size, a, y)
 
