@@ -156,10 +156,22 @@ def _function(cell: Cell, name: str, title: str, results: dict[str, Expression],
     lines = "\n".join(f"        {line}" for line in (*loads, *body.statements, *stores))
     text = (
         f"/* {title}, for each of `units` units. */\n"
-        f"static inline void {name}(int units, {', '.join(declared)})\n"
+        f"{_signature(name, ['int units', *declared])}\n"
         f"{{\n    for (int k = 0; k < units; ++k) {{\n{lines}\n    }}\n}}\n"
     )
     return CFunction(text, tuple(parameters), frozenset(node.op for node in nodes if node.op in C_NAMES))
+
+
+def _signature(name: str, parameters: list[str]) -> str:
+    """A function's name and parameters, in lines of at most 120 characters."""
+    lines = [f"static inline void {name}("]
+    indent = " " * len(lines[0])
+    for k, parameter in enumerate(parameters):
+        text = f"{parameter}, " if k + 1 < len(parameters) else f"{parameter})"
+        if len(lines[-1]) + len(text.rstrip()) > 120:
+            lines.append(indent)
+        lines[-1] += text
+    return "\n".join(line.rstrip() for line in lines)
 
 
 class _Body:

@@ -28,7 +28,7 @@ class CCheck:
     Attributes:
         compiler: the compiler's path; empty: there is none, and nothing was compared.
         steps: that were compared.
-        largest: the largest error of an output y, relative to max(1, |y|).
+        largest: the largest error of an output y, relative to the larger of 1 and y's magnitude.
         tolerance: what an error may be.
         fraction_off: of steps, those with a larger error: 0 with float32.
         rounding: with int8, the largest error that 8 bits themselves make.

@@ -80,9 +80,9 @@ def export_c(
         StreamError: if the model cannot run one step at a time, or has weights that are not finite.
         BackendError: if the C++ extension or a compiled cell is missing, which the check runs.
         CompilerError: if the C compiler fails.
-        ExportError: if an output y in C differs from the model's by more than 1e-5 max(1, |y|), and by more than the
-            model's own outputs when its parameters are rounded otherwise; with int8, if too many steps differ so, or
-            one by more than 8 bits make.
+        ExportError: if an output y in C differs from the model's by more than 1e-5, relative to the larger of 1 and y's
+            magnitude, and by more than the model's own outputs do when its parameters are rounded otherwise; with int8,
+            if too many steps differ so, or one by more than 8 bits make.
         RunError: if the folder cannot be written.
     """
     check_name(name)

@@ -1,5 +1,6 @@
 """The files of a model in C."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -191,7 +192,7 @@ def _weights_type(d: Description) -> list[str]:
 
 def _weights_check(d: Description) -> str:
     name = d.name
-    hashed = ", ".join(map(str, d.step.arrays.digest()))
+    hashed = textwrap.fill(", ".join(map(str, d.step.arrays.digest())), 108, subsequent_indent=" " * 8)
     magic = ", ".join(f"'{letter}'" for letter in "RCRWGHT1")
     return (
         f"const {name}_weights *{name}_weights_of(const void *content, size_t size)\n{{\n"
