@@ -292,6 +292,11 @@ def test_a_bad_option_is_one_line(
             ["predict", "run-series", "--data=-"],
             "data: expected a file (--data FILE) for a classifier of series, got '-'",
         ),
+        (
+            ["predict", "run", "--data=TEST", "--out=a.xlsx"],
+            "out: expected a file ending in .csv or .txt, got 'a.xlsx'",
+        ),
+        (["explain", "run", "--text=fine", "--out=a.pdf"], "out: expected a file ending in .html or .png"),
         (["predict", "run", "--data=TEST", "--out=TEST"], "out: expected another file than the data"),
         (["explain", "run"], "one of the two, got 'neither'"),
         (

@@ -151,7 +151,7 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
     assert_same(dict(module.state_dict()), seen[2])
     assert_same(weights(tmp_path), seen[2])
     assert differ(seen[2], seen[5])
-    assert load_checkpoint(tmp_path / "best.safetensors").values == {"step": 6, "loss": 3.0}
+    assert load_checkpoint(tmp_path / "best.safetensors").values == {"step": 6, "loss": 3.0, "skipped": 0}
     assert not module.training
 
 

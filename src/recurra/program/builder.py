@@ -45,6 +45,10 @@ class Builder:
         """The parts of the state from the `first` on."""
         return [Value(Place("state", part.offset), part.size) for part in self._parts[first:]]
 
+    def state_so_far(self) -> Value:
+        """All parts of the state, one after the other."""
+        return Value(Place("state", 0), self._state_size)
+
     def require(self, value: Value, size: int, name: str) -> Value:
         """The value, which must have `size` features; the input's size is learned from this.
 

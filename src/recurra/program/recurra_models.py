@@ -1,5 +1,7 @@
 """The operations of the package's own models."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -16,6 +18,7 @@ from recurra.program.operations import Value
 
 __all__: list[str] = []
 
+_LEAST = 1e-30  # probability
 _LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -112,8 +115,11 @@ def _tagger(module: SequenceTagger, builder: Builder, value: Value, name: str) -
     # The forward algorithm. The state is the logarithm of what is expected of the next tag, up to a constant; ends of
     # sentences are not known.
     chain = module.crf(torch.zeros(1, 1, len(module.crf.starts)))
-    expected = builder.state(f"{name}.crf.expected", emissions.size, tuple(chain.starts.tolist()))
+    starts = chain.starts.clamp(min=math.log(_LEAST)).tolist()
+    expected = builder.state("crf.expected", emissions.size, tuple(starts))
     probabilities = builder.apply("softmax", builder.apply("add", emissions, expected))
     factors = (chain.transitions - chain.transitions.max()).exp().t()
-    builder.emit("log", builder.dense(probabilities, as_array(factors), None), expected)
+    # A tag that cannot come next has a very small probability and not 0: the state stays finite.
+    least = np.full(len(factors), _LEAST, np.float32)
+    builder.emit("log", builder.dense(probabilities, as_array(factors), least), expected)
     return probabilities

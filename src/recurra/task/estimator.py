@@ -3,6 +3,7 @@
 import logging
 import shutil
 from abc import abstractmethod
+from dataclasses import MISSING
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -278,6 +279,9 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 fitted.write(path, type(self))
             group.wait()
         self.training_result = trainer.fit(saved is not None)
+        fitted.check_trained(
+            f"the {self.noun}" if path is None else str(path), self.training_result.steps, self.training_result.skipped
+        )
         fitted.learned = self.finish(fitted, training, validation_data)
         # Stored as text: functions of the objective would keep the estimator from being pickled.
         self._best = objective.best(self.training_result.best_loss)
@@ -400,6 +404,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             chosen = f", best validation {self._best} at step {result.best_step:,}"
         beaten = f"{self._beaten}\n" if self._beaten else ""
         return f"{beaten}trained {result.steps:,} steps in {result.seconds:,.0f} s{ending}{chosen}"
+
+    def next_command(self, folder: Path) -> str:
+        """The command that training names at its end, with which the run in the folder is used next."""
+        from recurra.task.verbs import command_settings
+
+        needs_data = command_settings(type(self), type(self).evaluate)["data"].default is MISSING
+        return f"recurra evaluate {folder}{' --data FILE' if needs_data else ''}"
 
     def assemble(self, learned: LearnedT, reading: Any, data: dict[str, Any]) -> "Fitted[LearnedT, NetworkT]":
         """The fitted model before training, its weights initialised from the seed."""

@@ -4,8 +4,10 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+from recurra.errors import ParameterError
 from recurra.options import Option, Options, Setting, make_setting
 
 __all__ = ["Verb", "command_settings", "option_groups", "settings_of_verb", "train_settings", "verb", "verbs_of"]
@@ -26,18 +28,27 @@ class Verb:
     Attributes:
         method: its name.
         help: one line.
+        endings: of the files that its result is written to, in lower case; empty: any.
     """
 
     method: str
     help: str
+    endings: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """What follows `recurra` on the command line."""
         return _COMMANDS.get(self.method, self.method)
 
+    def check_out(self, path: Path) -> None:
+        """Refuse a path that the result cannot be written to. Raises ParameterError."""
+        if self.endings and path.suffix.lower() not in self.endings:
+            *others, last = (ending for ending in self.endings if ending)
+            expected = f"a file ending in {', '.join(others)} or {last}" if others else f"a file ending in {last}"
+            raise ParameterError("out", expected, str(path))
 
-def verb(help: str) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - the word of argparse
+
+def verb(help: str, endings: tuple[str, ...] = ()) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - of argparse
     """Make a method a command.
 
     Its parameters annotated with `Annotated[kind, Option(...)]` are checked at each call and become arguments of the
@@ -46,6 +57,8 @@ def verb(help: str) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - the wor
 
     Args:
         help: one line.
+        endings: of the files that its result is written to, in lower case; empty: any. The command refuses others
+            before it begins.
     """
 
     def mark(function: FunctionT) -> FunctionT:
@@ -59,7 +72,7 @@ def verb(help: str) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - the wor
                     setting.checked(values[name])
             return function(*arguments, **keywords)
 
-        checked.__recurra_verb__ = Verb(function.__name__, help)  # type: ignore[attr-defined]
+        checked.__recurra_verb__ = Verb(function.__name__, help, endings)  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
     return mark

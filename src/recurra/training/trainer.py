@@ -301,7 +301,7 @@ class Trainer:
         if not self._files or not self._processes.is_first:
             return
         step = self._step if self._best_weights is None else self._best_step
-        checkpoint = Checkpoint(values={"step": step, "loss": _json_number(self._best_loss)})
+        checkpoint = Checkpoint(values={"step": step, "loss": _json_number(self._best_loss), "skipped": self._skipped})
         checkpoint.add_group("model", self._copy_weights() if self._best_weights is None else self._best_weights)
         self._files.save_best(checkpoint)
 

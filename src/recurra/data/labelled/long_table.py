@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recurra.data.files.csv_frame import csv_frame, csv_header
+from recurra.data.files.csv_frame import csv_frame, csv_header, header_line
 from recurra.data.files.delimited import missing_column
 from recurra.data.files.text_file import read_text
 from recurra.data.labelled.series_cases import SeriesCases
@@ -73,7 +73,8 @@ def _table(path: str | Path) -> tuple[Table, list[str]]:
         return Table(frame, np.arange(frame.height), source), frame.columns
     text = read_text(path)
     frame = csv_frame(text, str(path))
-    return Table(frame, np.arange(frame.height), Source(str(path), "line", 2)), [n for n in csv_header(text)[0] if n]
+    source = Source(str(path), "line", header_line(text) + 1)
+    return Table(frame, np.arange(frame.height), source), [n for n in csv_header(text)[0] if n]
 
 
 def _codes(table: Table, name: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -101,7 +102,7 @@ def _times(table: Table, name: str) -> np.ndarray:
     if column.dtype == pl.String:
         column = column.str.strip_chars().replace("", None)
     elif not column.dtype.is_numeric():
-        return parse_stamps(table, name, None)
+        return parse_stamps(table, name, None)[0]
     if column.null_count():
         raise table.error(int(column.is_null().arg_max() or 0), f"{name} is missing. Fill it in or remove the row.")
     whole = column.cast(pl.Int64, strict=False)
@@ -111,7 +112,7 @@ def _times(table: Table, name: str) -> np.ndarray:
     if finite.all():
         return column.cast(pl.Float64).to_numpy()
     if not finite[0] and column.dtype == pl.String:
-        return parse_stamps(table, name, None)
+        return parse_stamps(table, name, None)[0]
     row = int((~finite).arg_max() or 0)
     raise table.error(row, f"{name} is {column[row]!r}, expected a finite number, as the times in other rows are.")
 
@@ -124,7 +125,7 @@ def _refuse_duplicates(
     if len(twice):
         at = int(twice[0])
         first, second = int(order[at]), int(order[at + 1])
-        text = f"{name} {table.frame[name][second]} is already at {table.place(first)}. Keep one row for each step."
+        text = f"{name} {table.frame[name][second]} is already at {table.location(first)}. Keep one row for each step."
         raise table.error(second, text, ids[int(code[at])])
 
 
@@ -142,7 +143,8 @@ def _labels(table: Table, name: str, ids: tuple[str, ...], code: np.ndarray) -> 
         k, row, label = wrong.row(0)[:3]
         raise table.error(
             row,
-            f"{name} is {label!r}, but {labels[k]!r} at {table.place(int(at[k]))}, expected one for the whole series.",
+            f"{name} is {label!r}, but {labels[k]!r} at {table.location(int(at[k]))}, expected one for the whole "
+            "series.",
             ids[k],
         )
     return labels

@@ -307,7 +307,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         logits = logits_of(fitted, learned.encode(values_of(validation), validation.source))
         return replace(learned, temperature=fit_temperature(logits[known], target[known]))
 
-    @verb("classify texts or series: a table of labels and their confidence")
+    @verb("classify texts or series: a table of labels and their confidence", endings=(".csv", ".txt"))
     def predictions(
         self,
         data: Annotated[Any, _DATA] = None,
@@ -388,7 +388,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
 
         return evaluate(self.fitted, self._items(data, y, reading, True))
 
-    @verb("see what each token of a text, or step of a series, adds to a classification")
+    @verb("see what each token of a text, or step of a series, adds to a classification", endings=(".html", ".png"))
     def explain(
         self,
         data: Annotated[Any, _DATA] = None,

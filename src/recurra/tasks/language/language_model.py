@@ -235,7 +235,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
         return next_tokens(self.fitted, self._encode_prompt(prompt), top)
 
-    @verb("continue a prompt with a trained language model")
+    @verb("continue a prompt with a trained language model", endings=(".txt", ".html", ".htm", ""))
     def generation(
         self,
         prompt: Annotated[str, _PROMPT] = "",

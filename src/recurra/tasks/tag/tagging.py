@@ -19,7 +19,7 @@ from recurra.data.text.tag_schemes import Span, allowed_transitions, spans_of
 from recurra.data.text.word_encoding import EncodedSentences
 from recurra.errors import DataError, ParameterError
 from recurra.models import IndependentTags, LinearChain, LinearChainCRF, SequenceTagger
-from recurra.streaming import ItemStream, Stepper
+from recurra.streaming import ItemStream, Stepper, StreamState
 from recurra.task import Fitted
 from recurra.tasks.tag.learned import TagSet, TagVocabulary
 from recurra.tasks.tag.scores import score
@@ -247,7 +247,7 @@ def open_stream(fitted: AnyFitted, weights: str) -> ItemStream:
         with torch.no_grad():
             return embedding(encoded.tokens(np.array([0])).to(fitted.device))[0].cpu().numpy()
 
-    def read(item: Any) -> np.ndarray:
+    def read(item: Any, state: StreamState) -> np.ndarray:
         if not isinstance(item, str) or not item or item.split() != [item]:
             raise DataError("item: expected a word, without white space")
         return features(item)
