@@ -121,6 +121,19 @@ def delay() -> Program:
     return Program(operations, 3, 0, 12, 0, parts)
 
 
+def whole_state() -> Program:
+    """A copy over parts of the state, which are arrays of their own in C."""
+    parts = (Part("last", 0, 3), Part("window", 3, 6), Part("sum", 9, 3))
+    first, window, total = STATE, Place("state", 3), Place("state", 9)
+    operations = (
+        Operation("delay", first, window, 3, groups=2),
+        Operation("copy", INPUT, first, 3),
+        Operation("add", INPUT, total, 3, total),
+        Operation("copy", Place("state", 1), OUTPUT, 11),
+    )
+    return Program(operations, 3, 0, 11, 0, parts)
+
+
 PROGRAMS: dict[str, Callable[[], Program]] = {
     **{
         kind: lambda kind=kind: by_value(kind) for kind in ("tanh", "sigmoid", "relu", "silu", "softmax", "log_softmax")
@@ -144,6 +157,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "attend": attend,
     "delay": delay,
     "copy in place": in_place,
+    "copy of parts": whole_state,
 }
 
 

@@ -1,5 +1,6 @@
 """Where the values of a program lie in C: the fields of the state, and scratch arrays that are used again."""
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,6 +85,22 @@ class Memory:
         buffer = next(one for one in self._buffers if one.first <= place.offset < one.end)
         name = "output" if buffer.slot < 0 else slot_name(buffer.slot)
         return _moved(name, place.offset - buffer.first)
+
+    def pieces(self, operation: Operation) -> Iterator[tuple[Place, Place, int]]:
+        """A copy as copies between two places of so many values, each within one part of the state."""
+        done = 0
+        while done < operation.size:
+            first, target = (Place(place.space, place.offset + done) for place in (operation.first, operation.target))
+            size = min(operation.size - done, self._room(first), self._room(target))
+            yield first, target, size
+            done += size
+
+    def _room(self, place: Place) -> int:
+        """The values from a place to the end of its part of the state."""
+        if place.space != "state":
+            return sys.maxsize
+        part = self.fields[bisect_right(self._offsets, place.offset) - 1][1]
+        return part.offset + part.size - place.offset
 
 
 def slot_name(slot: int) -> str:

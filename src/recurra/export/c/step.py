@@ -31,7 +31,6 @@ _BY_VALUE = {
     "log": "apply_log",
     "softmax": "softmax",
     "log_softmax": "log_softmax",
-    "copy": "copy",
     "largest": "running_largest",
 }
 
@@ -113,8 +112,10 @@ class Step:
                 self._call("attend", size, a, b, *(at(part) for part in operation.parts), y)
             case "delay":
                 self._call("delay", groups, size, a, y)
-            case "copy" if a == y:
-                pass
+            case "copy":
+                for first, target, count in self.memory.pieces(operation):
+                    if at(first) != at(target):
+                        self._call("copy", count, at(first), at(target))
             case _:
                 self._call(_BY_VALUE[operation.kind], size, a, y)
 
