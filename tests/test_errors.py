@@ -41,6 +41,7 @@ EXAMPLES = [
     (CellError("Odd.update cannot be compiled"), ValueError, "Odd.update cannot be compiled"),
     (InPlaceError("Odd.update: write h = h + 1"), CellError, "Odd.update: write h = h + 1"),
     (CompilerError("no C++ compiler"), RuntimeError, "no C++ compiler"),
+    (ExportError("cumsum has no form in ONNX here"), ValueError, "cumsum has no form in ONNX here"),
     (
         StaleBuildError("csrc has changed", "make setup"),
         ImportError,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
+    from recurra.tasks.regress import Regressor
     from recurra.tasks.tag import Tagger
     from recurra.tasks.translate import Translator
 
@@ -47,6 +48,7 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "Regressor",
     "Stepper",
     "Tagger",
     "Translator",
@@ -70,6 +72,7 @@ _NAMES = {
     "ForecastReading": "recurra.tasks.forecast",
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",
+    "Regressor": "recurra.tasks.regress",
     "Tagger": "recurra.tasks.tag",
     "LanguageModel": "recurra.tasks.language",
     "compile_cell": "recurra.kernels",

@@ -102,7 +102,7 @@ class SequenceClassifier(nn.Module):
         if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
             raise ShapeError("inputs", f"shape (B, T, I = {self.input_size})", tuple(inputs.shape))
         if lengths is None:
-            lengths = torch.full((len(inputs),), inputs.shape[1])
+            lengths = torch.full(inputs.shape[:1], inputs.shape[1])
         inputs, pooled = self.input_dropout(inputs), []
         if self.convolution is not None:
             inputs, lengths = self.convolution(inputs, lengths)

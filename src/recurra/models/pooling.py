@@ -77,7 +77,7 @@ class Pooling(nn.Module):
 
     def _pooled(self, kind: str, output: Tensor, ends: Tensor, padding: Tensor) -> Tensor:
         if kind == "last":
-            rows = torch.arange(len(output), device=output.device)
+            rows = torch.arange(output.shape[0], device=output.device)
             last = output[rows, (ends - 1).clamp(min=0)]
             if not self.bidirectional:
                 return last

@@ -1,0 +1,227 @@
+"""Evidence for labels from counts of words, pairs and spellings: log-odds of naive Bayes, for a network to read.
+
+A small data set has most words a few times. A network that has to learn from scratch which of them speak for a label
+does worse than counting does; one that reads the counts learns what order makes of them, such as "not bad".
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.text.vocabulary import Vocabulary
+from recurra.data.text.word_encoding import WordEncoding
+
+__all__ = ["KINDS", "MOST_LABELS", "Evidence", "SampledEvidence", "WordCounts"]
+
+MOST_LABELS = 32
+"""With more labels the network would read more evidence than words: it then reads none."""
+
+KINDS = 3
+"""Kinds of evidence: words, pairs of a word and the one before it, and spellings."""
+
+_FEWEST = 2  # items that have a pair or a gram
+_GRAM = 5  # characters, the marks of a word's two ends included
+_MOST_GRAMS = 12  # of a word
+_OVERLAP = 4  # grams of a word that are about the same evidence
+_SMOOTHING = 2.0  # items, of labels as all have them, that each id is seen in beside those counted
+_SEED = 0x45564944  # tells these random numbers from others of the same seed
+
+
+class WordCounts(Protocol):
+    """The counts from which the ids of a batch have their evidence."""
+
+    def values(self, ids: Tensor) -> Tensor:
+        """The evidence (B, T, 3 K) float32 of ids (B, T, 14); see `Evidence`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How many training items have each word, pair of words and gram, with each label.
+
+    A gram is five characters of a word, whose ends are marked. Grams are evidence of words that training never saw.
+
+    The evidence of a word w for the label k is half of log p(w | k) / p(w | not k), smoothed (Wang and Manning 2012,
+    section 2.1, for each label against all others): of two labels the sum over the words of a text, once for each
+    label, differs by the log-odds of naive Bayes. That of its spelling is a fourth of the sum over its grams.
+
+    Attributes:
+        pairs: codes (P,) int64 of pairs that at least two items have, increasing: V times the first word plus the
+            second.
+        grams: those that at least two items have, G.
+        counts: items (V + P + G, K + 1) float32 that have the word, pair or gram: with each label, then all.
+        items: (K + 1,) float32, with each label, then all.
+    """
+
+    pairs: Tensor
+    grams: Vocabulary
+    counts: Tensor
+    items: Tensor
+
+    @classmethod
+    def of(cls, texts: Sequence[Sequence[str]], encoding: WordEncoding, target: Tensor, num_labels: int) -> "Evidence":
+        """Count.
+
+        Args:
+            texts: the tokens of each training item.
+            encoding: of words.
+            target: the labels of the items, (N,) or (N, K); see `LabelSet.encode`.
+            num_labels: K.
+        """
+        codes = [_distinct(_pair_indices(_words(tokens, encoding), len(encoding.words))) for tokens in texts]
+        pairs, counts = np.unique(np.concatenate(codes), return_counts=True)
+        spelled = Counter(
+            gram for tokens in texts for gram in {g for form in set(tokens) for g in _grams(form, encoding)}
+        )
+        grams = Vocabulary(sorted(gram for gram, count in spelled.items() if count >= _FEWEST))
+        one_hot = _one_hot(target, num_labels)
+        empty = cls(torch.from_numpy(pairs[counts >= _FEWEST]), grams, torch.empty(0), one_hot.sum(0))
+        ids = [_distinct(one) for one in empty.ids(texts, encoding)]
+        table = _count(ids, one_hot, len(encoding.words) + len(empty.pairs) + len(grams))
+        return replace(empty, counts=table)
+
+    @property
+    def size(self) -> int:
+        """Values of a step, 3 K."""
+        return KINDS * (len(self.items) - 1)
+
+    def ids(self, texts: Sequence[Sequence[str]], encoding: WordEncoding) -> list[np.ndarray]:
+        """The ids (T, 14) int32 of the tokens of each text: of the word, its pair with the one before, and its grams.
+
+        Unknown words, pairs and grams have the id 0.
+        """
+        first = len(encoding.words) + len(self.pairs)
+        spelled: dict[str, list[int]] = {}
+        ids_of_texts = []
+        for tokens in texts:
+            words = _words(tokens, encoding)
+            ids = np.zeros((len(tokens), 2 + _MOST_GRAMS), np.int32)
+            ids[:, 0], ids[:, 1] = words, self._pair_ids(words, len(encoding.words))
+            for row, form in zip(ids, tokens, strict=True):
+                if form not in spelled:
+                    known = [first + self.grams[gram] for gram in _grams(form, encoding) if gram in self.grams]
+                    spelled[form] = known[:_MOST_GRAMS]
+                row[2 : 2 + len(spelled[form])] = spelled[form]
+            ids_of_texts.append(ids)
+        return ids_of_texts
+
+    def values(self, ids: Tensor) -> Tensor:
+        """The evidence (B, T, 3 K) of ids (B, T, 14): of words for each label, then of pairs, then of spellings."""
+        return _log_odds(self.counts[ids], self.items, ids)
+
+    def to_json(self) -> list[str]:
+        """The values that `from_json` reads beside tensors."""
+        return list(self.grams.symbols)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that `from_json` reads, by name."""
+        return {"evidence.pairs": self.pairs, "evidence.counts": self.counts, "evidence.items": self.items}
+
+    @classmethod
+    def from_json(cls, values: Sequence[str], tensors: Mapping[str, Tensor]) -> "Evidence":
+        """The inverse of `to_json` and `tensors`."""
+        pairs, counts, items = (tensors[f"evidence.{name}"] for name in ("pairs", "counts", "items"))
+        return cls(pairs, Vocabulary(values), counts, items)
+
+    def _pair_ids(self, words: np.ndarray, num_words: int) -> np.ndarray:
+        codes, known = _pair_indices(words, num_words), self.pairs.numpy()
+        if not len(known):
+            return np.zeros_like(words)
+        indices = np.searchsorted(known, codes).clip(max=len(known) - 1)
+        return np.where((known[indices] == codes) & (codes > 0), num_words + indices, 0)
+
+
+class SampledEvidence:
+    """Evidence for training: that of a random half of all items, anew in each epoch, and never of the item itself.
+
+    Counts that include an item reveal its label. Counts that merely leave it out reveal the label too: a word's count
+    is then less by one for the item's own label alone. The random half hides both.
+
+    Args:
+        evidence: of all items.
+        ids: of each item, from `Evidence.ids`.
+        target: the labels of the items, (N,) or (N, K).
+        seed: of the random halves.
+    """
+
+    def __init__(self, evidence: Evidence, ids: Sequence[np.ndarray], target: Tensor, seed: int) -> None:
+        self._size = len(evidence.counts)
+        self._ids = [_distinct(one) for one in ids]
+        self._one_hot = _one_hot(target, len(evidence.items) - 1)
+        self._seed = seed
+        self._epoch = -1
+
+    def of(self, indices: np.ndarray, epoch: int) -> WordCounts:
+        """The counts for the items (B,) in an epoch, from 0: a function of the arguments and the seed."""
+        if epoch != self._epoch:
+            generator = np.random.default_rng((_SEED, self._seed, epoch))
+            self._counted = torch.from_numpy(generator.random(len(self._ids)) < 0.5)
+            counted = self._counted.nonzero().squeeze(1)
+            self._items = self._one_hot[counted].sum(0)
+            self._counts = _count([self._ids[k] for k in counted.tolist()], self._one_hot[counted], self._size)
+            self._epoch = epoch
+        rows = torch.from_numpy(indices)
+        own = self._one_hot[rows] * self._counted[rows].unsqueeze(1)
+        return _Without(self._counts, self._items, own)
+
+
+@dataclass(frozen=True)
+class _Without:
+    """Counts of which each item of a batch is left out; `own` (B, K + 1) is what it added."""
+
+    counts: Tensor
+    items: Tensor
+    own: Tensor
+
+    def values(self, ids: Tensor) -> Tensor:
+        own = self.own[:, None, None]
+        # The id 0, which is never counted, has nothing to leave out.
+        return _log_odds((self.counts[ids] - own).clamp(min=0), self.items - own, ids)
+
+
+def _words(tokens: Sequence[str], encoding: WordEncoding) -> np.ndarray:
+    return np.array([encoding.word(token) for token in tokens], np.int64)
+
+
+def _grams(form: str, encoding: WordEncoding) -> list[str]:
+    """The grams of a word, each once; none of one that is shorter."""
+    marked = f"<{form.lower() if encoding.lowercase else form}>"
+    return list(dict.fromkeys(marked[k : k + _GRAM] for k in range(len(marked) - _GRAM + 1)))
+
+
+def _pair_indices(words: np.ndarray, num_words: int) -> np.ndarray:
+    """The index of each word's pair with the one before it (T,); 0 if either is unknown or missing."""
+    before = np.concatenate([[0], words[:-1]]).astype(np.int64)
+    return np.where((before > 0) & (words > 0), before * num_words + words, 0)
+
+
+def _distinct(ids: np.ndarray) -> np.ndarray:
+    distinct = np.unique(ids)
+    return distinct[distinct > 0]
+
+
+def _one_hot(target: Tensor, num_labels: int) -> Tensor:
+    """(N, K + 1): the labels of each item, then 1."""
+    if target.dim() == 1:
+        target = torch.nn.functional.one_hot(target, num_labels)
+    return torch.cat([target.float(), torch.ones(len(target), 1)], dim=1)
+
+
+def _count(ids: Sequence[np.ndarray], one_hot: Tensor, size: int) -> Tensor:
+    owners = np.repeat(np.arange(len(ids)), [len(one) for one in ids])
+    flat = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *ids]).astype(np.int64))
+    return torch.zeros(size, one_hot.shape[1]).index_add_(0, flat, one_hot[torch.from_numpy(owners)])
+
+
+def _log_odds(counts: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+    """Evidence (B, T, 3 K) from counts (B, T, 14, K + 1), and items that broadcast with them."""
+    prior = (items[..., :-1] + 1) / (items[..., -1:] + 2)
+    with_label, without = counts[..., :-1], counts[..., -1:] - counts[..., :-1]
+    odds = (with_label + _SMOOTHING * prior) / (without + _SMOOTHING * (1 - prior)) * (1 - prior) / prior
+    values = (odds.log() / 2).masked_fill((ids == 0).unsqueeze(-1), 0)
+    return torch.cat([values[:, :, 0], values[:, :, 1], values[:, :, 2:].sum(2) / _OVERLAP], dim=2)
