@@ -48,7 +48,6 @@ EXAMPLES = [
         "recurra._native is stale: csrc has changed. Run: make setup",
     ),
     (StreamError("the model reads backward"), ValueError, "the model reads backward"),
-    (ExportError("the output differs"), ValueError, "the output differs"),
     (RunError("runs/a: no checkpoint"), RuntimeError, "runs/a: no checkpoint"),
     (
         MissingExtraError("holidays", "forecast", "--holidays"),
