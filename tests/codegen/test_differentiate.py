@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from evaluate import draw_inputs, evaluate, modulated, update
+from equations import draw_inputs, modulated, update
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -16,7 +16,7 @@ from agreement import assert_agree
 from every_cell import CELLS
 from recurra import ops
 from recurra.cells import LSTM, Cell, Gates, PerUnit, State
-from recurra.codegen import differentiate, trace
+from recurra.codegen import differentiate, evaluate, trace
 from recurra.codegen.derive import prepared
 from recurra.codegen.differentiate import differentiate_modulated, differentiate_prepared
 from recurra.codegen.expression import FUNCTIONS, reachable

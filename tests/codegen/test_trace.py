@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from evaluate import draw_inputs, evaluate, update
+from equations import draw_inputs, update
 
 from agreement import assert_agree
 from every_cell import CELLS
 from recurra import ops
 from recurra.cells import GRU, LSTM, Cell, Gates, PerUnit, State
-from recurra.codegen import trace
+from recurra.codegen import evaluate, trace
 from recurra.codegen.expression import Expression, Graph, reachable
 from recurra.errors import CellError
 

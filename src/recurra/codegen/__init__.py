@@ -1,5 +1,7 @@
-"""Code generation: a cell's equations traced, differentiated, and written out as C++."""
+"""Code generation: a cell's equations traced, differentiated, and written out as C++ and C."""
 
+from recurra.codegen.c import C_NAMES, CFunction, literal, write_c_modulated, write_c_update
+from recurra.codegen.c_maths import maths
 from recurra.codegen.compile import compile_library
 from recurra.codegen.cpp import digest, write_cell
 from recurra.codegen.derive import (
@@ -11,20 +13,28 @@ from recurra.codegen.derive import (
     sum_only_gates,
 )
 from recurra.codegen.differentiate import Gradients, differentiate
+from recurra.codegen.evaluate import evaluate
 from recurra.codegen.trace import Trace, trace
 
 __all__ = [
+    "C_NAMES",
+    "CFunction",
     "Gradients",
     "Trace",
     "compile_library",
     "differentiate",
     "digest",
+    "evaluate",
     "is_affine_in_state",
+    "literal",
+    "maths",
     "mixes_units",
     "prepared",
     "saved_for_backward",
     "shares_gradient",
     "sum_only_gates",
     "trace",
+    "write_c_modulated",
+    "write_c_update",
     "write_cell",
 ]

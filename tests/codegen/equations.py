@@ -1,42 +1,14 @@
-"""A traced graph computed on torch tensors, node by node, with the functions that cells themselves call."""
+"""Random inputs of a traced graph, and what a cell's own equations compute from them."""
 
-import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra import ops
 from recurra.cells import Cell, Gates, PerUnit, State
-from recurra.codegen.expression import Expression, reachable
 
 Inputs = Mapping[tuple[str, str], Tensor]
-
-_OPERATORS = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
-}
-
-
-def evaluate(roots: Iterable[Expression], inputs: Inputs) -> list[Tensor]:
-    """The values of nodes from the values of the inputs."""
-    roots = list(roots)
-    like = next(iter(inputs.values()))
-    found: dict[int, Tensor] = {}
-    for node in reachable(roots):
-        if node.op == "input":
-            found[node.index] = inputs[node.label]
-        elif node.is_constant:
-            found[node.index] = torch.full_like(like, node.label)
-        else:
-            function = _OPERATORS.get(node.op) or getattr(ops, node.op)
-            found[node.index] = function(*(found[argument.index] for argument in node.arguments))
-    return [found[node.index] for node in roots]
 
 
 def draw_inputs(cell: Cell, *shape: int) -> dict[tuple[str, str], Tensor]:

@@ -1,0 +1,265 @@
+"""The operations of a program in C99: a function for each, whose sizes are constants where it is called."""
+
+from typing import NamedTuple
+
+__all__ = ["OPERATIONS", "OperationText"]
+
+
+class OperationText(NamedTuple):
+    """A function in C.
+
+    Attributes:
+        text: its definition.
+        maths: the functions of `recurra.codegen.maths` that it calls.
+        needs: the operations that it calls.
+    """
+
+    text: str
+    maths: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+def _by_value(
+    name: str, comment: str, expression: str, second: bool = False, maths: tuple[str, ...] = ()
+) -> OperationText:
+    b = ", const float *b" if second else ""
+    return OperationText(
+        f"/* y = {comment}. */\n"
+        f"static inline void {name}(int size, const float *a{b}, float *y)\n"
+        f"{{\n    for (int k = 0; k < size; ++k)\n        y[k] = {expression};\n}}\n",
+        maths,
+    )
+
+
+_FILL = """\
+static inline void fill(int size, float value, float *y)
+{
+    for (int k = 0; k < size; ++k)
+        y[k] = value;
+}
+"""
+
+_COPY = """\
+static inline void copy(int size, const float *restrict a, float *restrict y)
+{
+    for (int k = 0; k < size; ++k)
+        y[k] = a[k];
+}
+"""
+
+_ADD_PRODUCT = """\
+/* y += weight a, for a weight of `rows` times `columns` that is stored column by column: the rows of a column lie side
+ * by side, and are computed together. Four columns at a time, so that y is read and written less often. */
+static inline void add_product(int rows, int columns, const float *restrict weight, const float *restrict a,
+                               float *restrict y)
+{
+    for (int k = 0; k < columns / 4; ++k, weight += 4 * rows, a += 4) {
+        const float *w1 = weight + rows, *w2 = w1 + rows, *w3 = w2 + rows;
+        for (int j = 0; j < rows; ++j)
+            y[j] += (weight[j] * a[0] + w1[j] * a[1]) + (w2[j] * a[2] + w3[j] * a[3]);
+    }
+    for (int k = 0; k < columns % 4; ++k, weight += rows)
+        for (int j = 0; j < rows; ++j)
+            y[j] += weight[j] * a[k];
+}
+"""
+
+_ROUND_TO_INT8 = """\
+/* a rounded to 8 bits, to the nearest, ties to even: rounded * scale is about a. Returns the scale, which is NaN if a
+ * has a NaN or an infinite number. The bits of magnitudes are in the order of the magnitudes; the sum with 1.5 * 2^23
+ * leaves the whole number in the lowest bits. */
+static inline float round_to_int8(int size, const float *restrict a, int8_t *restrict rounded)
+{
+    uint32_t most = 0;
+    for (int k = 0; k < size; ++k) {
+        const uint32_t magnitude = bits_of(a[k]) & 0x7fffffffu;
+        most = magnitude > most ? magnitude : most;
+    }
+    const float largest = float_of(most < 0x7f800000u ? most : 0x7fc00000u);
+    const float inverse = largest > 7.88860905e-31f ? 127.0f / largest : 0.0f;
+    for (int k = 0; k < size; ++k)
+        rounded[k] = (int8_t)(int32_t)(bits_of(a[k] * inverse + 12582912.0f) - 0x4b400000u);
+    return largest / 127.0f;
+}
+"""
+
+_ADD_ROUNDED_PRODUCT = """\
+/* y += weight a, for a weight in 8 bits with a scale by row, stored column by column. a is rounded to 8 bits too; the
+ * sums of products are exact. */
+static inline void add_rounded_product(int rows, int columns, const int8_t *restrict weight,
+                                       const float *restrict scales, const float *restrict a, float *restrict y)
+{
+    int8_t rounded[MOST_COLUMNS];
+    int32_t sums[MOST_ROWS];
+    const float scale = round_to_int8(columns, a, rounded);
+    for (int j = 0; j < rows; ++j)
+        sums[j] = 0;
+    for (int k = 0; k < columns / 2; ++k, weight += 2 * rows) {
+        const int16_t even = rounded[2 * k], odd = rounded[2 * k + 1];
+        for (int j = 0; j < rows; ++j)
+            sums[j] += (int16_t)(weight[j] * even + weight[rows + j] * odd);
+    }
+    if (columns % 2)
+        for (int j = 0; j < rows; ++j)
+            sums[j] += weight[j] * rounded[columns - 1];
+    for (int j = 0; j < rows; ++j)
+        y[j] += (float)sums[j] * (scales[j] * scale);
+}
+"""
+
+_ADD_DIAGONAL = """\
+/* y += weight * a for each of `groups` gates of `size` units. */
+static inline void add_diagonal(int groups, int size, const float *restrict weight, const float *restrict a,
+                                float *restrict y)
+{
+    for (int g = 0; g < groups; ++g)
+        for (int k = 0; k < size; ++k)
+            y[g * size + k] += weight[g * size + k] * a[k];
+}
+"""
+
+_NORMALISE = """\
+/* y = (a - mean) / sqrt(variance + epsilon) * factor + shift, for each of `groups` parts of `size` values. A null
+ * `shift` is 0. */
+static inline void normalise(int groups, int size, float epsilon, const float *factor, const float *shift,
+                             const float *a, float *y)
+{
+    for (int g = 0; g < groups; ++g) {
+        const int from = g * size;
+        float sum = 0.0f, squares = 0.0f;
+        for (int k = 0; k < size; ++k)
+            sum += a[from + k];
+        const float mean = sum / (float)size;
+        for (int k = 0; k < size; ++k)
+            squares += (a[from + k] - mean) * (a[from + k] - mean);
+        const float inverse = 1.0f / sqrt_of(squares / (float)size + epsilon);
+        for (int k = 0; k < size; ++k)
+            y[from + k] = (a[from + k] - mean) * inverse * factor[from + k] + (shift ? shift[from + k] : 0.0f);
+    }
+}
+"""
+
+_SCALE = """\
+/* y = factor * a + shift. A null `shift` is 0. */
+static inline void scale(int size, const float *factor, const float *shift, const float *a, float *y)
+{
+    for (int k = 0; k < size; ++k)
+        y[k] = a[k] * factor[k] + (shift ? shift[k] : 0.0f);
+}
+"""
+
+_BLEND = """\
+/* y = a + fraction * (b - a). */
+static inline void blend(int size, float fraction, const float *a, const float *b, float *y)
+{
+    for (int k = 0; k < size; ++k)
+        y[k] = a[k] + fraction * (b[k] - a[k]);
+}
+"""
+
+_LARGEST_OF = """\
+static inline float largest_of(int size, const float *a)
+{
+    float most = a[0];
+    for (int k = 1; k < size; ++k)
+        most = a[k] > most ? a[k] : most;
+    return most;
+}
+"""
+
+_SOFTMAX = """\
+/* y = exp(a) / sum of exp(a). */
+static inline void softmax(int size, const float *a, float *y)
+{
+    const float most = largest_of(size, a);
+    float sum = 0.0f;
+    for (int k = 0; k < size; ++k)
+        y[k] = exp_of(a[k] - most);
+    for (int k = 0; k < size; ++k)
+        sum += y[k];
+    for (int k = 0; k < size; ++k)
+        y[k] = y[k] * (1.0f / sum);
+}
+"""
+
+_LOG_SOFTMAX = """\
+/* y = a - log of the sum of exp(a). */
+static inline void log_softmax(int size, const float *a, float *y)
+{
+    const float most = largest_of(size, a);
+    float sum = 0.0f;
+    for (int k = 0; k < size; ++k)
+        y[k] = a[k] - most;
+    for (int k = 0; k < size; ++k)
+        sum += exp_of(y[k]);
+    const float shift = log_of(sum);
+    for (int k = 0; k < size; ++k)
+        y[k] -= shift;
+}
+"""
+
+_MEAN = """\
+/* y = the mean of a over the steps so far, which `count` counts. */
+static inline void running_mean(int size, const float *a, float *count, float *y)
+{
+    *count += 1.0f;
+    const float fraction = 1.0f / *count;
+    for (int k = 0; k < size; ++k)
+        y[k] = y[k] + (a[k] - y[k]) * fraction;
+}
+"""
+
+_ATTEND = """\
+/* y = the mean of a over the steps so far, weighted by the softmax of their scores. `sums` has the sum of the weights,
+ * then that of the weighted values, relative to the largest score. */
+static inline void attend(int size, const float *a, const float *score, float *largest, float *sums, float *y)
+{
+    const float most = *score > *largest ? *score : *largest;
+    const float stays = exp_of(*largest - most), weight = exp_of(*score - most);
+    *largest = most;
+    sums[0] = sums[0] * stays + weight;
+    const float inverse = 1.0f / sums[0];
+    for (int k = 0; k < size; ++k) {
+        sums[1 + k] = sums[1 + k] * stays + a[k] * weight;
+        y[k] = sums[1 + k] * inverse;
+    }
+}
+"""
+
+_DELAY = """\
+/* y has `count` vectors of `size` values: the first, the oldest, is dropped, and a becomes the last. */
+static inline void delay(int count, int size, const float *a, float *y)
+{
+    for (int k = 0; k < (count - 1) * size; ++k)
+        y[k] = y[size + k];
+    for (int k = 0; k < size; ++k)
+        y[(count - 1) * size + k] = a[k];
+}
+"""
+
+#: By the name of the function. One that is needed by others comes before them.
+OPERATIONS: dict[str, OperationText] = {
+    "fill": OperationText(_FILL),
+    "copy": OperationText(_COPY),
+    "largest_of": OperationText(_LARGEST_OF),
+    "round_to_int8": OperationText(_ROUND_TO_INT8, ("bits",)),
+    "add_product": OperationText(_ADD_PRODUCT),
+    "add_rounded_product": OperationText(_ADD_ROUNDED_PRODUCT, needs=("round_to_int8",)),
+    "add_diagonal": OperationText(_ADD_DIAGONAL),
+    "normalise": OperationText(_NORMALISE, ("sqrt",)),
+    "apply_tanh": _by_value("apply_tanh", "tanh(a)", "tanh_of(a[k])", maths=("tanh",)),
+    "apply_sigmoid": _by_value("apply_sigmoid", "sigmoid(a)", "sigmoid(a[k])", maths=("sigmoid",)),
+    "apply_relu": _by_value("apply_relu", "relu(a)", "relu(a[k])", maths=("relu",)),
+    "apply_silu": _by_value("apply_silu", "a * sigmoid(a)", "a[k] * sigmoid(a[k])", maths=("sigmoid",)),
+    "apply_log": _by_value("apply_log", "log(a)", "log_of(a[k])", maths=("log",)),
+    "add": _by_value("add", "a + b", "a[k] + b[k]", second=True),
+    "multiply": _by_value("multiply", "a * b", "a[k] * b[k]", second=True),
+    "running_largest": _by_value("running_largest", "max(a, y)", "maximum(a[k], y[k])", maths=("maximum",)),
+    "scale": OperationText(_SCALE),
+    "blend": OperationText(_BLEND),
+    "softmax": OperationText(_SOFTMAX, ("exp",), ("largest_of",)),
+    "log_softmax": OperationText(_LOG_SOFTMAX, ("exp", "log"), ("largest_of",)),
+    "running_mean": OperationText(_MEAN),
+    "attend": OperationText(_ATTEND, ("exp",)),
+    "delay": OperationText(_DELAY),
+}
