@@ -63,6 +63,11 @@ class Browser:
         """Move the mouse to a point of the window, in pixels."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
+    def tap(self, x: float, y: float) -> None:
+        """Touch a point of the window, and lift the finger."""
+        self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     def press(self, key: str) -> None:
         """Press a key and let it go."""
         for kind in ("rawKeyDown", "keyUp"):

@@ -1,15 +1,16 @@
 """What a page says where a reader points, in a browser."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from browser import Browser, browser
 from torch import Tensor
 
 import recurra
+from browser import Browser, browser
 from recurra.inspection import Inspection, Words, inspect, write_inspection
 
 PICTURES = ["unrolled", "gradient_by_lag", "jacobian_norms", "lyapunov", "recurrent_weights", "gates", "states"]
@@ -47,9 +48,7 @@ def _box(page: Browser, picture: str) -> tuple[float, float, float, float]:
 
 def _panel(page: Browser, picture: str, panel: int = 0) -> dict[str, list[float]]:
     number = PICTURES.index(picture)
-    return page.evaluate(
-        f"JSON.parse(document.querySelectorAll('.picture script')[{number}].textContent)[{panel}]"
-    )
+    return page.evaluate(f"JSON.parse(document.querySelectorAll('.picture script')[{number}].textContent)[{panel}]")
 
 
 def _said(page: Browser) -> list[str]:
@@ -134,6 +133,19 @@ def test_keys_lead_from_value_to_value_and_say_them(page: Browser, found: Inspec
     assert _said(page) == []
 
 
+def test_what_a_finger_touched_stays_until_it_touches_elsewhere(page: Browser) -> None:
+    left, top, width, height = _box(page, "forgetting")
+    page.move(1, 1)
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    try:
+        page.tap(left + 0.5 * width, top + 0.5 * height)
+        assert re.match(r"all but \d+ steps replaced", _said(page)[0])
+        page.tap(2, 2)
+        assert _said(page) == []
+    finally:
+        page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
 def test_no_other_address_is_asked_for(page: Browser) -> None:
     assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
     assert sum(url.startswith("file:") for url in page.requests) == 1
@@ -144,8 +156,7 @@ def test_values_stay_within_a_narrow_window(page: Browser) -> None:
     page.open(path, width=420, height=800)
     for x in (0.25, 0.5, 0.9):
         assert _point(page, "forgetting", x, 0.4)
-        left, right = page.evaluate(
-            "(() => { const box = document.querySelector('.values').getBoundingClientRect(); return [box.left, box.right]; })()"
-        )
+        values = "document.querySelector('.values').getBoundingClientRect()"
+        left, right = page.evaluate(f"{values}.left"), page.evaluate(f"{values}.right")
         assert 0 <= left <= right <= 420
     page.open(path)

@@ -22,7 +22,12 @@ function answer(picture, panels) {
     const { panel, index } = places[at];
     const said = panel.curves.map((curve) => `${curve.name} ${shown(curve.values[index])}`);
     slider.setAttribute("aria-valuenow", at + 1);
-    slider.setAttribute("aria-valuetext", `${panel.places[index]}: ${said.join(", ")}`);
+    slider.setAttribute("aria-valuetext", `${name()}: ${said.join(", ")}`);
+  }
+
+  function name() {
+    const { panel, index } = places[at];
+    return panel.heading + panel.places[index];
   }
 
   function hide() {
@@ -45,7 +50,7 @@ function answer(picture, panels) {
     const box = element(slider, x > 0.5 ? "values left" : "values");
     // Beside what it is of, and in the upper half of the panel where the reader looks in the lower.
     put(box, { left: x, top: panel.y && panel.y[index] < (top + bottom) / 2 ? (top + bottom) / 2 : top });
-    element(box, "place").textContent = panel.places[index];
+    element(box, "place").textContent = name();
     for (const curve of panel.curves) {
       const line = element(box, "value");
       if (curve.colour) element(line, "swatch").style.background = curve.colour;
@@ -62,7 +67,9 @@ function answer(picture, panels) {
 
   picture.addEventListener("pointermove", point);
   picture.addEventListener("pointerdown", point);
-  picture.addEventListener("pointerleave", hide);
+  // A finger leaves when it is lifted: what it pointed at stays, until another place is touched.
+  picture.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hide(); });
+  document.addEventListener("pointerdown", (event) => { if (!picture.contains(event.target)) hide(); });
 
   function point(event) {
     const frame = picture.getBoundingClientRect();
@@ -108,5 +115,7 @@ function put(child, fractions) {
 }
 
 function shown(value) {
-  return value === null ? "–" : String(value).replace("-", "−");
+  if (value === null) return "–";
+  const small = typeof value === "number" && value !== 0 && Math.abs(value) < 1e-4;
+  return (small ? value.toExponential() : String(value)).replaceAll("-", "−");
 }

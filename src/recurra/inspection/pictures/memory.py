@@ -48,10 +48,10 @@ def draw_gradient_by_lag(gradients: GradientByLag, path: Path) -> Picture:
         lags = np.arange(len(curve.norms))
         if curve.decay.is_fitted:
             curves.append(Curve("fit", curve.decay.at(lags), BLACK))
-        values[ax] = Values([f"{curve.track}: lag {lag}" for lag in lags], lags, curves)
+        values[ax] = Values([f"{lag}" for lag in lags], lags, curves, heading=f"{curve.track}: lag ")
         finish(ax, curve.track, "lag (steps before the loss)", "norm of dL/ds")
         tick_whole_numbers(ax)
-        legend_below(ax, 4)
+        legend_below(ax, 4 if len(whole) == 1 else 2)
     note = "Memory horizon (dotted): the lag at which the fitted norm has fallen to 1 %. Mean over sequences."
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#555555")
     return save(figure, path, values)

@@ -99,7 +99,7 @@ def no_panel_at(values: Sequence[float] | np.ndarray) -> bool:
     return not bool((np.isfinite(numbers) & (numbers > 0)).any())
 
 
-def legend_below(ax: Axes, columns: int = 3) -> None:
+def legend_below(ax: Axes, columns: int) -> None:
     """A legend under the label of the x axis, where no curve runs."""
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.17), borderaxespad=0, ncols=columns, frameon=False, fontsize=8)
 

@@ -55,13 +55,14 @@ def _draw_gate(ax: Axes, gate: GateSaturation) -> Values:
         for band in ((least - 0.03, least + 0.1), (0.9, 1.03)):
             ax.axhspan(*band, color="#f3d9a4", alpha=0.6, linewidth=0, zorder=0, label="saturated")
     return Values(
-        [f"{gate.name}: gate {gate.gate} of unit {unit}" for unit in order],
+        [f"{unit}" for unit in order],
         units,
         (
             Curve("mean", gate.mean[order], BLUE),
             Curve("a tenth of the steps is below", gate.tenth[order]),
             Curve("a tenth of the steps is above", gate.ninetieth[order]),
         ),
+        heading=f"{gate.name}: gate {gate.gate} of unit ",
     )
 
 
@@ -88,7 +89,7 @@ def draw_states(states: tuple[StateStatistics, ...], path: Path) -> Picture:
         ax.axhline(0, color=GREY, linewidth=0.6, linestyle=":")
         finish(ax, f"{state.name}: {state.part}", "unit, sorted by mean", "value")
         values[ax] = Values(
-            [f"{state.name}: {state.part} of unit {unit}" for unit in order],
+            [f"{unit}" for unit in order],
             units,
             (
                 Curve("mean", mean, BLUE),
@@ -96,6 +97,7 @@ def draw_states(states: tuple[StateStatistics, ...], path: Path) -> Picture:
                 Curve("least", state.least[order]),
                 Curve("greatest", state.greatest[order]),
             ),
+            heading=f"{state.name}: {state.part} of unit ",
         )
     labelled = {}
     for ax in axes:

@@ -151,7 +151,7 @@ class _Picture:
             upper, lower = edges.upper, edges.lower
             above = first + column + self._aside(lower if upper is None else upper)
             below = first + column + self._aside(upper if lower is None else lower)
-            source = "the loss" if upper is None else self._unrolled.rows[upper].name
+            source = "above" if upper is None else self._unrolled.rows[upper].name
             target = "the input" if lower is None else self._unrolled.rows[lower].name
             self._arrow(
                 (above, top if upper is None else upper),

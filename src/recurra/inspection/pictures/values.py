@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 __all__ = ["Curve", "Picture", "Values", "placed"]
 
-_MOST_PLACES = 3000  # a picture; a page has about 1,000 pixels across
+_MOST_PLACES = 2000  # a picture; a page has about 1,000 pixels across
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class Values:
         x: (N,), where they are on the axis.
         curves: what is said of each.
         y: (N,), likewise; None for places that are found by x alone.
+        heading: what the names of all places begin with.
     """
 
     places: Sequence[str]
     x: np.ndarray
     curves: Sequence[Curve]
     y: np.ndarray | None = None
+    heading: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Picture:
     Attributes:
         path: of the PNG.
         panels: JSON values, a dictionary a panel. `box` holds its left, top, right and bottom as fractions of the
-            picture. `places`, `x`, `y` and `curves` are those of `Values`; `x` and `y` are fractions of the picture
+            picture. The others are those of `Values`, `x` and `y` as fractions of the picture
             too. A curve also has its `heights`, null where nothing is drawn.
     """
 
@@ -62,27 +64,31 @@ class Picture:
 
 
 def placed(values: Mapping[Axes, Values]) -> tuple[dict[str, Any], ...]:
-    """The panels of a picture that has been drawn, with at most 3,000 places in all, evenly spaced."""
-    every = max(1, math.ceil(sum(len(said.places) for said in values.values()) / _MOST_PLACES))
-    return tuple(_panel(ax, said, every) for ax, said in values.items())
+    """The panels of a picture that has been drawn, with at most 2,000 places in all, evenly spaced."""
+    share = min(1.0, _MOST_PLACES / max(1, sum(len(said.places) for said in values.values())))
+    return tuple(_panel(ax, said, share) for ax, said in values.items())
 
 
-def _panel(ax: Axes, said: Values, every: int) -> dict[str, Any]:
+def _panel(ax: Axes, said: Values, share: float) -> dict[str, Any]:
+    """A panel with a share of its places."""
+    count = len(said.places)
+    kept = np.linspace(0, count - 1, int(share * count)).round().astype(int)
     box = ax.get_position()
-    x = np.asarray(said.x, dtype=float)[::every]
+    x = np.asarray(said.x, dtype=float)[kept]
     panel: dict[str, Any] = {
         "box": [_fraction(box.x0), _fraction(1 - box.y1), _fraction(box.x1), _fraction(1 - box.y0)],
-        "places": list(said.places[::every]),
+        "heading": said.heading,
+        "places": [said.places[place] for place in kept],
         "x": [_fraction(across) for across, _ in _fractions(ax, x, np.full(len(x), ax.get_ylim()[0]))],
         "curves": [],
     }
     if said.y is not None:
-        y = np.asarray(said.y, dtype=float)[::every]
+        y = np.asarray(said.y, dtype=float)[kept]
         panel["y"] = [_fraction(1 - up) for _, up in _fractions(ax, x, y)]
     for curve in said.curves:
-        numbers = np.full(len(said.places), np.nan)
+        numbers = np.full(count, np.nan)
         numbers[: len(curve.values)] = curve.values
-        numbers = numbers[::every]
+        numbers = numbers[kept]
         entry: dict[str, Any] = {"name": curve.name, "values": [_number(number) for number in numbers]}
         if curve.colour:
             heights = [1 - up for _, up in _fractions(ax, x, numbers)]
