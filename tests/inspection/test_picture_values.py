@@ -116,7 +116,7 @@ def test_arrows_go_by_the_steps_that_they_join(tmp_path: Path) -> None:
     said = dict(zip(panel["places"], panel["curves"][0]["values"], strict=True))
     forward = next(row for row in found.rows if not row.reverse)
     reverse = next(row for row in found.rows if row.reverse)
-    columns = "step 57 (w56) to step 58 (w57)", "step 59 (w58) to step 60 (w59)"
+    columns = "steps 57–58 (w56 … w57)", "steps 59–60 (w58 … w59)"
     arrow = said[f"{forward.name}: from {columns[1]} to {columns[0]}"]
     assert arrow == pytest.approx(forward.through_time[57], rel=1e-3)
     assert said[f"{reverse.name}: from {columns[0]} to {columns[1]}"] == pytest.approx(

@@ -89,7 +89,14 @@ def draw_unrolled(
 def _columns(bounds: Sequence[int], first_step: int, labels: Sequence[str]) -> list[str]:
     """What to call each column: its steps."""
     steps = step_names(first_step + np.arange(bounds[-1]), labels)
-    return [steps[i] if j - i == 1 else f"{steps[i]} to {steps[j - 1]}" for i, j in pairwise(bounds)]
+    names = []
+    for i, j in pairwise(bounds):
+        if j - i == 1:
+            names.append(steps[i])
+        else:
+            read = f" ({labels[i]} … {labels[j - 1]})" if labels else ""
+            names.append(f"steps {first_step + i}–{first_step + j - 1}{read}")
+    return names
 
 
 def _short(labels: Sequence[str]) -> bool:
