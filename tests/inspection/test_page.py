@@ -63,7 +63,9 @@ def test_a_sequence_that_is_not_there_is_refused(sequence: int) -> None:
 
 def test_the_page_is_whole_in_itself(folder: Path) -> None:
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert not re.search(r"""https?:|<script|<link|src="(?!data:)""", page)
+    assert not re.search(r"""https?:|<script [^>]*src|<link|@import|src="(?!data:)""", page)
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids)) == len(PICTURES) + 1
     assert page.count('src="data:image/png;base64,') == len(PICTURES)
     assert "<h1>A &lt;title&gt; &amp; more</h1>" in page
     assert "&lt;made up&gt;" in page

@@ -1,8 +1,10 @@
 """The page: one HTML file with all pictures in it, and beside it the pictures and tables as files."""
 
 import base64
+import json
 import math
 from html import escape
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +17,8 @@ from recurra.inspection.tables import Table, detailed_tables, summary_tables
 
 __all__ = ["report_inspection", "write_inspection"]
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff;
-       font: 16px/1.5 system-ui, sans-serif; }
-nav ol { columns: 2; padding-left: 1.4rem; }
-a { color: #1f5fa8; }
-caption { text-align: left; padding-bottom: 0.3rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-img { max-width: 100%; height: auto; }
-table { border-collapse: collapse; font-size: 0.85rem; margin: 1rem 0; }
-th, td { padding: 0.2rem 0.7rem; text-align: right; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; }
-th { vertical-align: bottom; } th:first-child, td.text { text-align: left; }
-.wide { overflow-x: auto; } .facts td { text-align: left; }
-.finding { border-left: 4px solid #c44536; background: #fbf1ef; padding: 0.5rem 1rem; margin: 0.7rem 0; }
-.finding.none { border-color: #009e73; background: #eef7f3; }
-.files { color: #555; font-size: 0.85rem; }
-@media (max-width: 40rem) { nav ol { columns: 1; } }
-@media (prefers-color-scheme: dark) {
-  body { color: #ddd; background: #1a1a1a; } a { color: #8ab8f0; } .files { color: #aaa; }
-  th, td { border-bottom-color: #444; }
-  .finding { background: #33211e; } .finding.none { background: #1b2b25; }
-  /* White becomes the page's own dark, and hues stay what the legends say. */
-  img { filter: invert(0.898) hue-rotate(180deg); }
-}
-"""
+_FILES = resources.files("recurra.inspection")
+_STYLE, _SCRIPT = (_FILES.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
 
 
 def write_inspection(inspection: Inspection, folder: Path) -> Path:
@@ -95,6 +74,7 @@ def _page(inspection: Inspection, sections: list[Section], summaries: dict[str, 
         *_standing(inspection.standing),
         f'<table class="facts">{facts}</table>' if facts else "",
         _contents(sections),
+        f'<p class="help" hidden>{escape(texts.HELP)}</p>',
         '<h2 id="findings">What to look at</h2>',
         *_findings(inspection),
     ]
@@ -103,11 +83,12 @@ def _page(inspection: Inspection, sections: list[Section], summaries: dict[str, 
         parts += [
             f'<h2 id="section-{index}">{escape(section.title)}</h2>',
             f"<p>{escape(section.how)} {escape(section.here)}</p>",
-            f'<img alt="{escape(f"{section.title}. {section.here}")}" src="{_inline(section.picture)}">',
+            _picture(section),
             "" if table is None else _table(table),
         ]
     files = ", ".join(f"{table.name}.csv" for table in (*summaries.values(), *details))
-    parts.append(f'<p class="files">The files beside this page hold all figures: {escape(files)}.</p></body></html>')
+    parts.append(f'<p class="files">The files beside this page hold all figures: {escape(files)}.</p>')
+    parts.append(f"<script>{_SCRIPT}</script></body></html>")
     return "\n".join(filter(None, parts)) + "\n"
 
 
@@ -166,5 +147,15 @@ def _cell(value: Any) -> str:
     return f"<td>{value}</td>"
 
 
-def _inline(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+def _picture(section: Section) -> str:
+    """The picture, and what the script says of it."""
+    image = base64.b64encode(section.picture.path.read_bytes()).decode()
+    panels = json.dumps(section.picture.panels, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Within a script element HTML looks for its end alone.
+    panels = panels.replace("<", "\\u003c")
+    label = texts.VALUES_OF.format(title=section.title)
+    return (
+        f'<div class="picture" data-label="{escape(label)}">'
+        f'<img alt="{escape(f"{section.title}. {section.here}")}" src="data:image/png;base64,{image}">'
+        f'<script type="application/json">{panels}</script></div>'
+    )

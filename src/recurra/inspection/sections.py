@@ -9,6 +9,7 @@ import numpy as np
 from recurra.inspection import pictures, texts
 from recurra.inspection.inspection import Inspection, Words
 from recurra.inspection.pictures.unrolled import columns_of
+from recurra.inspection.pictures.values import Picture
 
 __all__ = ["Section", "draw_sections"]
 
@@ -19,14 +20,14 @@ class Section:
 
     Attributes:
         title: of the section.
-        picture: the PNG.
+        picture: the file, and what it says where a reader points.
         how: how to read it.
         here: what it says of this run.
         table: the name of the summary table that belongs to it; empty if there is none.
     """
 
     title: str
-    picture: Path
+    picture: Picture
     how: str
     here: str
     table: str = ""
@@ -50,7 +51,7 @@ def _gradients(inspection: Inspection, folder: Path) -> Iterator[Section]:
     words, unrolled, gradients = inspection.words, inspection.unrolled, inspection.gradients
     path = folder / "unrolled.png"
     labels = () if words.layer_step else words.labels
-    pictures.draw_unrolled(unrolled, path, words.first_step, words.layer_step or words.step, labels)
+    picture = pictures.draw_unrolled(unrolled, path, words.first_step, words.layer_step or words.step, labels)
     how = [texts.UNROLLED]
     if (width := columns_of(unrolled.steps)) > 1:
         how.append(texts.UNROLLED_WIDE.format(width=width))
@@ -58,7 +59,7 @@ def _gradients(inspection: Inspection, folder: Path) -> Iterator[Section]:
         how.append(texts.UNROLLED_ATTENTION.format(layers=", ".join(later)))
     yield Section(
         "The network unrolled through time",
-        path,
+        picture,
         " ".join(how),
         texts.UNROLLED_HERE.format(
             loss=words.loss,
@@ -69,7 +70,7 @@ def _gradients(inspection: Inspection, folder: Path) -> Iterator[Section]:
         ),
     )
     path = folder / "gradient_by_lag.png"
-    pictures.draw_gradient_by_lag(gradients, path)
+    picture = pictures.draw_gradient_by_lag(gradients, path)
     template = texts.REACH_SEQUENCE if gradients.sequences == 1 else texts.REACH_SEQUENCES
     here = [template.format(count=gradients.sequences)]
     for curve in gradients.whole():
@@ -79,37 +80,39 @@ def _gradients(inspection: Inspection, folder: Path) -> Iterator[Section]:
             here.append(texts.REACH_MEASURED.format(track=curve.track, horizon=horizon))
         elif curve.norms.max(initial=0.0) > 0:
             here.append(texts.REACH_BEYOND.format(track=curve.track))
-    yield Section("How far back learning reaches", path, texts.REACH, " ".join(here), "memory")
+    yield Section("How far back learning reaches", picture, texts.REACH, " ".join(here), "memory")
 
 
 def _dynamics(inspection: Inspection, folder: Path) -> Iterator[Section]:
     words = inspection.words
     if inspection.jacobians:
         path = folder / "jacobian_norms.png"
-        pictures.draw_jacobian_norms(inspection.jacobians, path, words.first_step, words.layer_step or words.step)
+        picture = pictures.draw_jacobian_norms(
+            inspection.jacobians, path, words.first_step, words.layer_step or words.step
+        )
         here = [
             texts.JACOBIANS_HERE.format(
                 track=norms.track, one_step=np.nanmedian(norms.by_step), lag=norms.lags[-1], many_steps=norms.median[-1]
             )
             for norms in inspection.jacobians
         ]
-        yield Section("What is left of a change of the state", path, texts.JACOBIANS, " ".join(here))
+        yield Section("What is left of a change of the state", picture, texts.JACOBIANS, " ".join(here))
     if inspection.lyapunov:
         path = folder / "lyapunov.png"
-        pictures.draw_lyapunov(inspection.lyapunov, path)
+        picture = pictures.draw_lyapunov(inspection.lyapunov, path)
         here = [
             texts.LYAPUNOV_HERE.format(layer=spectrum.name, largest=spectrum.largest, steps=spectrum.steps)
             for spectrum in inspection.lyapunov
         ]
         here.append(texts.LYAPUNOV_SHADING)
-        yield Section("Lyapunov spectrum", path, texts.LYAPUNOV, " ".join(here), "dynamics")
+        yield Section("Lyapunov spectrum", picture, texts.LYAPUNOV, " ".join(here), "dynamics")
     if inspection.spectra:
         path = folder / "recurrent_weights.png"
-        pictures.draw_recurrent_spectra(inspection.spectra, path)
+        picture = pictures.draw_recurrent_spectra(inspection.spectra, path)
         widest = max(inspection.spectra, key=lambda s: s.radius)
         yield Section(
             "Recurrent weights",
-            path,
+            picture,
             texts.SPECTRA,
             texts.SPECTRA_HERE.format(radius=widest.radius, gate=widest.gate, layer=widest.name),
             "recurrent_weights",
@@ -119,7 +122,7 @@ def _dynamics(inspection: Inspection, folder: Path) -> Iterator[Section]:
 def _units(inspection: Inspection, folder: Path) -> Iterator[Section]:
     if inspection.gates:
         path = folder / "gates.png"
-        pictures.draw_gates(inspection.gates, path)
+        picture = pictures.draw_gates(inspection.gates, path)
         fullest = max(inspection.gates, key=lambda g: g.saturated)
         stuck = sum(gate.stuck for gate in inspection.gates)
         units = sum(len(gate.low) for gate in inspection.gates)
@@ -130,18 +133,18 @@ def _units(inspection: Inspection, folder: Path) -> Iterator[Section]:
         ]
         yield Section(
             "Gates",
-            path,
+            picture,
             texts.GATES,
             " ".join(here),
             "gate_fractions",
         )
     if inspection.states:
         path = folder / "states.png"
-        pictures.draw_states(inspection.states, path)
+        picture = pictures.draw_states(inspection.states, path)
         dead = sum(len(state.dead) for state in inspection.states)
         units = sum(len(state.mean) for state in inspection.states)
         template = texts.STATES_DEAD if dead > 1 else texts.STATES_ONE_DEAD if dead else texts.STATES_ALIVE
-        yield Section("States", path, texts.STATES, template.format(dead=dead, units=units), "state_ranges")
+        yield Section("States", picture, texts.STATES, template.format(dead=dead, units=units), "state_ranges")
 
 
 def _attributions(inspection: Inspection, folder: Path) -> Iterator[Section]:
@@ -149,7 +152,7 @@ def _attributions(inspection: Inspection, folder: Path) -> Iterator[Section]:
     if inspection.attribution is not None and inspection.gradient_times_input is not None:
         path = folder / "attribution.png"
         exact = inspection.attribution
-        pictures.draw_attribution(
+        picture = pictures.draw_attribution(
             *(exact, inspection.gradient_times_input, path, at, words.first_step, words.step),
             output=words.plotted or words.output,
             unit=words.unit,
@@ -160,7 +163,7 @@ def _attributions(inspection: Inspection, folder: Path) -> Iterator[Section]:
         strongest = int(np.abs(values).argmax())
         yield Section(
             "Which steps of the input the output comes from",
-            path,
+            picture,
             texts.ATTRIBUTION.format(mean=words.mean),
             texts.ATTRIBUTION_HERE.format(
                 step=_step(words, strongest),
@@ -172,10 +175,10 @@ def _attributions(inspection: Inspection, folder: Path) -> Iterator[Section]:
     if inspection.forgetting is not None:
         path = folder / "forgetting.png"
         forgotten = inspection.forgetting
-        pictures.draw_forgetting(forgotten, path, words.output, words.unit, words.nearest, words.mean)
+        picture = pictures.draw_forgetting(forgotten, path, words.output, words.unit, words.nearest, words.mean)
         yield Section(
             "What is forgotten",
-            path,
+            picture,
             texts.FORGETTING.format(nearest=words.nearest, mean=words.mean),
             texts.FORGETTING_HERE.format(
                 effect=_value(f"{forgotten.effect[0]:.3g}", words.unit),

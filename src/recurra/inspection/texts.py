@@ -23,6 +23,7 @@ __all__ = [
     "GATES_NONE_STUCK",
     "GATES_ONE_STUCK",
     "GATES_STUCK",
+    "HELP",
     "INCOMPLETE",
     "JACOBIANS",
     "JACOBIANS_HERE",
@@ -72,6 +73,7 @@ __all__ = [
     "UNUSED",
     "VALIDATION",
     "VALUE",
+    "VALUES_OF",
     "VALUE_IN_UNITS",
     "VANISHING",
     "DecayTexts",
@@ -215,6 +217,11 @@ FORGETTING_HERE = (
     "Replacing everything changes the output by {effect} on average. Replacing all but the nearest {half} of {steps} "
     "steps makes at most half of that change, and replacing all but the nearest {reach} at most 1 %."
 )
+HELP = (
+    "Point at a picture to read its values. With the keyboard, Tab leads to each picture, arrow keys from value "
+    "to value, Page Up and Page Down from panel to panel, Escape away."
+)
+VALUES_OF = "Values of the picture: {title}"
 STEP = "{index}"
 LABELLED_STEP = "{index} ({label})"
 VALUE = "{value}"

@@ -125,11 +125,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
     """What the pictures would be drawn of, from now on; they are empty files."""
     seen: dict[str, tuple[Any, ...]] = {}
 
-    def keep(name: str, *given: Any, **_: Any) -> None:
+    def keep(name: str, *given: Any, **_: Any) -> pictures.Picture:
         seen[name] = given
-        given[1 if isinstance(given[1], Path) else 2].write_bytes(b"")
+        path = given[1 if isinstance(given[1], Path) else 2]
+        path.write_bytes(b"")
+        return pictures.Picture(path, ())
 
-    for name in pictures.__all__:
+    for name in (name for name in pictures.__all__ if name.startswith("draw_")):
         monkeypatch.setattr(pictures, name, partial(keep, name))
     return seen
 

@@ -16,8 +16,10 @@ from recurra.inspection.pictures.style import (
     label_steps,
     panels,
     save,
+    step_names,
     tick_whole_numbers,
 )
+from recurra.inspection.pictures.values import Curve, Picture, Values
 
 __all__ = ["draw_attribution"]
 
@@ -33,7 +35,7 @@ def draw_attribution(
     unit: str = "",
     labels: Sequence[str] = (),
     mean: str = "the mean of the data",
-) -> None:
+) -> Picture:
     """What each step of the input adds to the output of a sequence: integrated gradients, and gradient x input.
 
     Args:
@@ -47,6 +49,9 @@ def draw_attribution(
         unit: of the output.
         labels: what to call the steps, plotted if there is room; if empty, steps have their index.
         mean: what a step is compared with.
+
+    Returns:
+        The picture, and what it says of each step.
     """
     parts = exact.of(sequence)
     values = np.concatenate(parts)
@@ -57,8 +62,9 @@ def draw_attribution(
         here = sign * values > 0
         if here.any():
             ax.bar(steps[here], values[here], width=0.8, color=colour, label=f"{label} (integrated gradients)")
+    product = np.concatenate(quick.of(sequence))
     ax.plot(
-        *(steps, np.concatenate(quick.of(sequence))),
+        *(steps, product),
         color=BLACK,
         linewidth=0.9,
         marker="o",
@@ -71,8 +77,10 @@ def draw_attribution(
     change = exact.output[sequence] - exact.baseline_output[sequence]
     title = f"{output}: {exact.output[sequence]:.3g}; the input instead of {mean} adds {change:+.3g}"
     finish(ax, fill(title, int(11 * width)), step, f"added to the output ({unit})" if unit else "added to the output")
-    ax.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     ax.margins(x=0.01)
     tick_whole_numbers(ax)
     label_steps(ax, steps, labels, width - 1.0)
-    save(figure, path)
+    ending = f" ({unit})" if unit else ""
+    curves = Curve(f"integrated gradients{ending}", values, BLUE), Curve(f"gradient x input{ending}", product, BLACK)
+    return save(figure, path, {ax: Values(step_names(steps, labels), steps, curves)})

@@ -16,11 +16,14 @@ from recurra.inspection.pictures.style import (
     GREY,
     RED,
     finish,
+    legend_below,
     no_panel_at,
     panels,
     save,
+    step_names,
     tick_whole_numbers,
 )
+from recurra.inspection.pictures.values import Curve, Picture, Values
 from recurra.inspection.texts import LEGEND_FITS
 
 __all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms"]
@@ -28,29 +31,40 @@ __all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms"]
 _DEEPEST = 1e-12  # of the largest, below which a curve is cut off
 
 
-def draw_gradient_by_lag(gradients: GradientByLag, path: Path) -> None:
+def draw_gradient_by_lag(gradients: GradientByLag, path: Path) -> Picture:
     """The norm of dL/ds_t by lag on a logarithmic scale, a panel a layer, with the fitted decay and the horizon."""
     whole = gradients.whole()
-    figure, axes = panels(len(whole), height=3.4)
+    figure, axes = panels(len(whole), height=3.8)
+    values = {}
     for ax, curve in zip(axes, whole, strict=True):
         parts = [c for c in gradients.curves if c.track == curve.track and c is not curve]
-        for colour, part in zip(COLOURS[1:], parts, strict=False):
-            _curve(ax, part, colour, f"part {part.part}", 1.2)
-        _curve(ax, curve, COLOURS[0], "whole state" if parts else "state", 2.0)
+        curves = [Curve("whole state" if parts else "state", curve.norms, COLOURS[0])]
+        curves += [
+            Curve(f"part {part.part}", part.norms, colour) for colour, part in zip(COLOURS[1:], parts, strict=False)
+        ]
+        for drawn in (*curves[1:], curves[0]):
+            _curve(ax, drawn, 1.2 if drawn is not curves[0] else 2.0)
         _fit(ax, curve)
+        lags = np.arange(len(curve.norms))
+        if curve.decay.is_fitted:
+            curves.append(Curve("fit", curve.decay.at(lags), BLACK))
+        values[ax] = Values([f"{lag}" for lag in lags], lags, curves, heading=f"{curve.track}: lag ")
         finish(ax, curve.track, "lag (steps before the loss)", "norm of dL/ds")
         tick_whole_numbers(ax)
-        ax.legend(frameon=False, fontsize=8)
+        legend_below(ax, 4 if len(whole) == 1 else 2)
     note = "Memory horizon (dotted): the lag at which the fitted norm has fallen to 1 %. Mean over sequences."
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#555555")
-    save(figure, path)
+    return save(figure, path, values)
 
 
 def draw_jacobian_norms(
     jacobians: tuple[JacobianNorms, ...], path: Path, first_step: int = 0, step: str = "step"
-) -> None:
+) -> Picture:
     """The norm of a step's Jacobian through time, and of the Jacobian over k steps by k."""
     figure, (left, right) = panels(2, height=3.6)
+    steps = first_step + np.arange(max(len(norms.by_step) for norms in jacobians))
+    every_lag = np.unique(np.concatenate([norms.lags for norms in jacobians]))
+    by_step, by_lag = [], []
     for colour, norms in zip(COLOURS * len(jacobians), jacobians, strict=False):
         left.plot(first_step + np.arange(len(norms.by_step)), norms.by_step, color=colour, label=norms.track)
         positive = norms.median > 0
@@ -58,6 +72,15 @@ def draw_jacobian_norms(
             lags, low = norms.lags[positive], np.maximum(norms.low[positive], norms.median[positive] * _DEEPEST)
             right.fill_between(lags, low, norms.high[positive], color=colour, alpha=0.15, linewidth=0)
             right.plot(lags, norms.median[positive], color=colour, marker="o", markersize=2.5, label=norms.track)
+        by_step.append(Curve(norms.track, norms.by_step, colour))
+        for name, numbers, shown in (
+            (f"{norms.track}, median", norms.median, colour),
+            (f"{norms.track}, least", norms.low, ""),
+            (f"{norms.track}, greatest", norms.high, ""),
+        ):
+            known = np.full(len(every_lag), np.nan)
+            known[np.searchsorted(every_lag, norms.lags)] = numbers
+            by_lag.append(Curve(name, known, shown))
     left.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
     left.set_ylim(0, 1.08 * max(1.0, *(np.nanmax(norms.by_step) for norms in jacobians)))
     finish(left, "over one step", step, "spectral norm of ds(t)/ds(t-1)")
@@ -65,10 +88,14 @@ def draw_jacobian_norms(
         right.set_yscale("log")
     right.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
     finish(right, "over k steps: median, least and greatest", "k (steps)", "spectral norm of ds(t)/ds(t-k)")
-    right.legend(frameon=False, fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     tick_whole_numbers(left)
     tick_whole_numbers(right)
-    save(figure, path)
+    values = {
+        left: Values(step_names(steps), steps, by_step),
+        right: Values([f"over {lag} steps" for lag in every_lag], every_lag, by_lag),
+    }
+    return save(figure, path, values)
 
 
 def draw_forgetting(
@@ -78,7 +105,7 @@ def draw_forgetting(
     unit: str = "",
     nearest: str = "the last k",
     mean: str = "the mean of the data",
-) -> None:
+) -> Picture:
     """The effect on the output of replacing inputs further away than k steps, by k."""
     figure, (ax,) = panels(1, width=8, height=3.4)
     effect = forgotten.effect
@@ -105,14 +132,16 @@ def draw_forgetting(
         f"mean change ({unit})" if unit else "mean change",
     )
     tick_whole_numbers(ax)
-    save(figure, path)
+    curve = Curve(f"mean change ({unit})" if unit else "mean change", effect, BLUE)
+    places = [f"all but {lag} steps replaced" for lag in forgotten.lags]
+    return save(figure, path, {ax: Values(places, forgotten.lags, (curve,))})
 
 
-def _curve(ax: Axes, curve: LagCurve, colour: str, label: str, width: float) -> None:
-    floor = curve.norms.max(initial=0.0) * _DEEPEST
-    shown = np.where(curve.norms > floor, curve.norms, np.nan)
+def _curve(ax: Axes, curve: Curve, width: float) -> None:
+    floor = curve.values.max(initial=0.0) * _DEEPEST
+    shown = np.where(curve.values > floor, curve.values, np.nan)
     marker = "o" if len(shown) < 60 else None
-    ax.plot(shown, color=colour, linewidth=width, marker=marker, markersize=2.5, label=label)
+    ax.plot(shown, color=curve.colour, linewidth=width, marker=marker, markersize=2.5, label=curve.name)
 
 
 def _fit(ax: Axes, curve: LagCurve) -> None:

@@ -1,6 +1,6 @@
 """What all pictures have in common: panels, axes, labels and files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from recurra.files import prepare_folder, write_atomically
+from recurra.inspection.pictures.values import Picture, Values, placed
+from recurra.inspection.texts import LABELLED_STEP
 
 __all__ = [
     "BLACK",
@@ -19,9 +21,11 @@ __all__ = [
     "RED",
     "finish",
     "label_steps",
+    "legend_below",
     "no_panel_at",
     "panels",
     "save",
+    "step_names",
     "tick_whole_numbers",
 ]
 
@@ -95,11 +99,32 @@ def no_panel_at(values: Sequence[float] | np.ndarray) -> bool:
     return not bool((np.isfinite(numbers) & (numbers > 0)).any())
 
 
-def save(figure: Figure, path: Path) -> None:
+def legend_below(ax: Axes, columns: int) -> None:
+    """A legend under the label of the x axis, where no curve runs."""
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.17), borderaxespad=0, ncols=columns, frameon=False, fontsize=8)
+
+
+def step_names(steps: np.ndarray, labels: Sequence[str] = ()) -> list[str]:
+    """What to call steps where a reader points at them, by their own labels if they have some."""
+    if len(labels):
+        return [f"step {LABELLED_STEP.format(index=t, label=label)}" for t, label in zip(steps, labels, strict=True)]
+    return [f"step {t}" for t in steps]
+
+
+def save(figure: Figure, path: Path, values: Mapping[Axes, Values]) -> Picture:
     """Write a PNG, whole or not at all.
+
+    Args:
+        figure: the picture.
+        path: of the PNG.
+        values: what its panels say where a reader points.
+
+    Returns:
+        The file, and where on the picture it says what.
 
     Raises:
         RunError: if the folder cannot be written.
     """
     prepare_folder(path.parent)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    return Picture(path, placed(values))

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recurra.inspection.pictures.style import BLUE, GREY, RED, finish, panels, save
+from recurra.inspection.pictures.values import Curve, Picture, Values
 from recurra.inspection.saturation import GateSaturation
 from recurra.inspection.states import StateStatistics
 
@@ -15,18 +16,19 @@ __all__ = ["draw_gates", "draw_states"]
 _ENDS = {"sigmoid": ("near 0", "near 1"), "tanh": ("near -1", "near 1"), "relu": ("at 0", "")}
 
 
-def draw_gates(gates: tuple[GateSaturation, ...], path: Path) -> None:
+def draw_gates(gates: tuple[GateSaturation, ...], path: Path) -> Picture:
     """A panel a gate, a row a layer: each unit's mean and the range of 8 of 10 values, saturated ranges shaded."""
     names = list(dict.fromkeys(gate.name for gate in gates))
     across = max(sum(gate.name == name for gate in gates) for name in names)
     figure = Figure(figsize=(max(6.0, min(14.0, 0.8 + 3.1 * across)), 0.9 + 2.4 * len(names)), layout="constrained")
     grid = figure.subplots(len(names), across, squeeze=False)
+    values = {}
     for row, name in zip(grid, names, strict=True):
         here = [gate for gate in gates if gate.name == name]
         for ax in row[len(here) :]:
             ax.set_visible(False)
         for column, (ax, gate) in enumerate(zip(row, here, strict=False)):
-            _draw_gate(ax, gate)
+            values[ax] = _draw_gate(ax, gate)
             last = name == names[-1]
             finish(ax, _gate_title(gate), "unit, sorted by mean" if last else "", "" if column else "value")
             ax.title.set_fontsize(8.5)
@@ -34,10 +36,10 @@ def draw_gates(gates: tuple[GateSaturation, ...], path: Path) -> None:
     for ax in grid.flat:
         labelled |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    save(figure, path)
+    return save(figure, path, values)
 
 
-def _draw_gate(ax: Axes, gate: GateSaturation) -> None:
+def _draw_gate(ax: Axes, gate: GateSaturation) -> Values:
     order = np.argsort(gate.mean)
     units = np.arange(1, len(order) + 1)
     stuck = np.isin(order, np.concatenate([gate.stuck_low, gate.stuck_high]))
@@ -52,6 +54,16 @@ def _draw_gate(ax: Axes, gate: GateSaturation) -> None:
         ax.set_ylim(least - 0.03, 1.03)
         for band in ((least - 0.03, least + 0.1), (0.9, 1.03)):
             ax.axhspan(*band, color="#f3d9a4", alpha=0.6, linewidth=0, zorder=0, label="saturated")
+    return Values(
+        [f"{unit}" for unit in order],
+        units,
+        (
+            Curve("mean", gate.mean[order], BLUE),
+            Curve("a tenth of the steps is below", gate.tenth[order]),
+            Curve("a tenth of the steps is above", gate.ninetieth[order]),
+        ),
+        heading=f"{gate.name}: gate {gate.gate} of unit ",
+    )
 
 
 def _gate_title(gate: GateSaturation) -> str:
@@ -60,9 +72,10 @@ def _gate_title(gate: GateSaturation) -> str:
     return f"{gate.name}: {gate.gate}, {gate.function}\n{fractions}"
 
 
-def draw_states(states: tuple[StateStatistics, ...], path: Path) -> None:
+def draw_states(states: tuple[StateStatistics, ...], path: Path) -> Picture:
     """A panel a part of a layer's state: range, mean and standard deviation of each unit; dead units in red."""
     figure, axes = panels(len(states), across=2, height=2.6)
+    values = {}
     for ax, state in zip(axes, states, strict=True):
         order = np.argsort(state.mean)
         units = np.arange(1, len(order) + 1)
@@ -75,8 +88,19 @@ def draw_states(states: tuple[StateStatistics, ...], path: Path) -> None:
             ax.scatter(units[dead], mean[dead], s=30, color=RED, marker="x", zorder=4, label="never moves")
         ax.axhline(0, color=GREY, linewidth=0.6, linestyle=":")
         finish(ax, f"{state.name}: {state.part}", "unit, sorted by mean", "value")
+        values[ax] = Values(
+            [f"{unit}" for unit in order],
+            units,
+            (
+                Curve("mean", mean, BLUE),
+                Curve("standard deviation", deviation),
+                Curve("least", state.least[order]),
+                Curve("greatest", state.greatest[order]),
+            ),
+            heading=f"{state.name}: {state.part} of unit ",
+        )
     labelled = {}
     for ax in axes:
         labelled |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    save(figure, path)
+    return save(figure, path, values)

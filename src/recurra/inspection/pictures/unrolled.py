@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
-from recurra.inspection.pictures.style import BLACK, GREY, label_steps, save
+from recurra.inspection.pictures.style import BLACK, GREY, label_steps, save, step_names
+from recurra.inspection.pictures.values import Curve, Picture, Values
 from recurra.inspection.unroll import Edges, UnrolledGradients, UnrolledRow
 
 __all__ = ["columns_of", "draw_unrolled"]
@@ -33,7 +34,7 @@ def columns_of(steps: int) -> int:
 
 def draw_unrolled(
     unrolled: UnrolledGradients, path: Path, first_step: int = 0, step: str = "step", labels: Sequence[str] = ()
-) -> None:
+) -> Picture:
     """Steps as columns, layers as rows, and arrows as thick as the gradient that flows back along them.
 
     Where there are more than 50 steps a column stands for several: arrows along a row are then the gradient that
@@ -45,6 +46,9 @@ def draw_unrolled(
         first_step: the index of the first step.
         step: what the axis is called.
         labels: what to call the steps, plotted if there is room; if empty, steps have their index.
+
+    Returns:
+        The picture, and what it says of each arrow.
     """
     wide = columns_of(unrolled.steps)
     # Rows that come after the others begin with a column of their own.
@@ -55,7 +59,7 @@ def draw_unrolled(
     inches = min(11.0, max(7.0, 2.2 + 0.33 * columns))  # wider ones are shrunk by the page
     figure = Figure(figsize=(inches, 1.9 + 0.95 * (rows + 1)), layout="constrained")
     ax = figure.subplots()
-    picture = _Picture(ax, unrolled, wide)
+    picture = _Picture(ax, unrolled, wide, _columns([*starts, unrolled.steps], first_step, labels))
     picture.draw()
     ends = "loss", *reversed([row.name for row in unrolled.rows]), "input"
     ax.set_yticks(range(rows, -2, -1), ends)
@@ -79,7 +83,20 @@ def draw_unrolled(
         title="norm of the gradient that flows along an arrow, back from the loss",
         title_fontsize=8,
     )
-    save(figure, path)
+    return save(figure, path, {ax: picture.values()})
+
+
+def _columns(bounds: Sequence[int], first_step: int, labels: Sequence[str]) -> list[str]:
+    """What to call each column: its steps."""
+    steps = step_names(first_step + np.arange(bounds[-1]), labels)
+    names = []
+    for i, j in pairwise(bounds):
+        if j - i == 1:
+            names.append(steps[i])
+        else:
+            read = f" ({labels[i]} … {labels[j - 1]})" if labels else ""
+            names.append(f"steps {first_step + i}–{first_step + j - 1}{read}")
+    return names
 
 
 def _short(labels: Sequence[str]) -> bool:
@@ -87,8 +104,10 @@ def _short(labels: Sequence[str]) -> bool:
 
 
 class _Picture:
-    def __init__(self, ax: Axes, unrolled: UnrolledGradients, wide: int) -> None:
+    def __init__(self, ax: Axes, unrolled: UnrolledGradients, wide: int, columns: Sequence[str]) -> None:
         self._ax = ax
+        self._columns = columns
+        self._arrows: list[tuple[str, float, float, float]] = []  # what it says, its middle, its norm
         self._unrolled = unrolled
         self._wide = wide
 
@@ -97,6 +116,10 @@ class _Picture:
             self._draw_row(index, row)
         for edges in self._unrolled.edges:
             self._draw_edges(edges)
+
+    def values(self) -> Values:
+        places, x, y, norms = zip(*self._arrows, strict=True) if self._arrows else ((), (), (), ())
+        return Values(places, np.array(x), (Curve("norm of the gradient", np.array(norms)),), np.array(y))
 
     def _draw_row(self, index: int, row: UnrolledRow) -> None:
         wide, aside = self._wide, self._aside(index)
@@ -110,7 +133,10 @@ class _Picture:
             # The gradient crosses from the later step into the earlier one; in the reverse direction the other way.
             norm = row.through_time[boundary if row.reverse else boundary - 1]
             left, right = (first + column + aside, index), (first + column + 1 + aside, index)
-            self._arrow(*((left, right) if row.reverse else (right, left)), float(norm))
+            earlier, later = self._columns[first + column : first + column + 2]
+            source, target = (earlier, later) if row.reverse else (later, earlier)
+            start, end = (left, right) if row.reverse else (right, left)
+            self._arrow(start, end, float(norm), f"{row.name}: from {source} to {target}")
         for start in filter(None, (first + start / wide for start in row.starts)):
             boundary = start - 0.5
             self._ax.plot(
@@ -132,7 +158,14 @@ class _Picture:
             upper, lower = edges.upper, edges.lower
             above = first + column + self._aside(lower if upper is None else upper)
             below = first + column + self._aside(upper if lower is None else lower)
-            self._arrow((above, top if upper is None else upper), (below, -1 if lower is None else lower), norm)
+            source = "above" if upper is None else self._unrolled.rows[upper].name
+            target = "the input" if lower is None else self._unrolled.rows[lower].name
+            self._arrow(
+                (above, top if upper is None else upper),
+                (below, -1 if lower is None else lower),
+                norm,
+                f"from {source} to {target}, {self._columns[first + column]}",
+            )
 
     def _first_column(self, row: UnrolledRow) -> int:
         return math.ceil(row.first / self._wide)
@@ -140,7 +173,8 @@ class _Picture:
     def _aside(self, index: int | None) -> float:
         return _ASIDE if index is not None and self._unrolled.rows[index].reverse else 0.0
 
-    def _arrow(self, start: tuple[float, float], end: tuple[float, float], norm: float) -> None:
+    def _arrow(self, start: tuple[float, float], end: tuple[float, float], norm: float, name: str) -> None:
+        self._arrows.append((name, (start[0] + end[0]) / 2, (start[1] + end[1]) / 2, norm))
         width, colour = _look(norm, self._unrolled)
         if width < 0.5:
             self._ax.plot(*zip(start, end, strict=True), color=colour, linewidth=0.4, zorder=1)
