@@ -177,3 +177,67 @@ def test_a_forecaster_that_reads_the_future_does_not_stream(daily: pl.DataFrame)
 def test_a_translator_does_not_stream() -> None:
     with pytest.raises(StreamError, match="a translator reads whole inputs; it does not stream"):
         recurra.Translator().open_stream()
+
+
+@pytest.mark.parametrize("normalization", ["channel", "none"])
+def test_a_series_is_classified_as_its_steps_arrive(normalization: Any) -> None:
+    generator = np.random.default_rng(0)
+    x = [generator.standard_normal((12, 2)) * 3 + 1 for _ in range(24)]
+    x[3][2, 1] = np.nan
+    options: Any = {
+        "filters": 0,
+        "bidirectional": False,
+        "members": 2,
+        "hidden_size": 6,
+        "normalization": normalization,
+    }
+    model = recurra.Classifier(max_steps=3, **options).fit(x, [int(one.mean() > 1) for one in x])
+    stream = model.open_stream()
+    state = stream.new_state()
+    items = [[None if np.isnan(value) else float(value) for value in row] for row in x[3]]
+    answers = [stream.step([item], [state])[0] for item in items]
+    for length in (1, 7, 12):
+        expected = dict(zip(map(str, model.classes_), model.predict_proba([x[3][:length]])[0], strict=True))
+        assert answers[length - 1]["probabilities"] == pytest.approx(expected, abs=1e-5)
+    for bad in ([1.0], [1.0, "2"], [True, 1.0], 3, {"a": 1.0}, [float("inf"), 0.0]):
+        with pytest.raises(DataError, match="item: expected"):
+            stream.step([bad], [state])
+
+
+def test_a_text_is_classified_as_its_words_arrive() -> None:
+    texts = ["good film", "bad film", "a good story", "a bad story"] * 6
+    options: Any = {"bidirectional": False, "hidden_size": 6, "word_size": 4, "evidence": False, "characters": "none"}
+    model = recurra.Classifier(max_steps=3, **options).fit(texts, ["good" if "good" in one else "bad" for one in texts])
+    stream = model.open_stream()
+    state = stream.new_state()
+    answers = [stream.step([word], [state])[0] for word in ["a", "good", "film"]]
+    expected = dict(zip(model.classes_, model.predict_proba(["a good film"])[0], strict=True))
+    assert answers[-1]["probabilities"] == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(DataError, match="one word or mark"):
+        stream.step(["two words"], [state])
+
+
+def test_a_number_is_predicted_as_steps_arrive() -> None:
+    generator = np.random.default_rng(0)
+    x = [generator.standard_normal((9, 1)) for _ in range(24)]
+    options: Any = {"filters": 0, "bidirectional": False, "members": 1, "hidden_size": 5}
+    model = recurra.Regressor(max_steps=3, **options).fit(x, [float(one.sum()) for one in x])
+    stream = model.open_stream()
+    state = stream.new_state()
+    answers = [stream.step([[float(value)]], [state])[0]["prediction"] for value in x[0][:, 0]]
+    assert answers[-1] == pytest.approx(float(model.predict([x[0]])[0]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "filters=0"),
+        ({"filters": 0}, "bidirectional=False"),
+        ({"filters": 0, "bidirectional": False, "normalization": "series"}, "normalization='channel'"),
+    ],
+)
+def test_a_classifier_that_reads_ahead_says_what_to_train(options: Any, message: str) -> None:
+    x = [np.random.default_rng(k).standard_normal((9, 1)) for k in range(24)]
+    model = recurra.Classifier(max_steps=2, members=1, hidden_size=4, **options).fit(x, [str(k % 2) for k in range(24)])
+    with pytest.raises(StreamError, match=message):
+        model.open_stream()

@@ -59,7 +59,7 @@ class Export(Result):
         if self.to == "torch":
             from recurra.export.torch_script import export_torch
 
-            script = export_torch(self.network, folder / f"{self.name}.pt")
+            script = export_torch(self.network, folder / f"{self.name}.pt", **self._torch_options())
             print(script)
             files = [script.path]
         else:
@@ -68,3 +68,15 @@ class Export(Result):
             files = list(export_c(self.network, folder, self.name, self.weights, self.weights_in).files)
         write_text(facts, json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n")
         return [*files, facts]
+
+    def _torch_options(self) -> dict[str, Any]:
+        """An example of the inputs, and whether lengths are an argument, for a network that reads features."""
+        import torch
+
+        from recurra.errors import ExportError
+        from recurra.models import SequenceTagger
+
+        if isinstance(self.network, SequenceTagger):
+            raise ExportError("a tagger reads spellings, which TorchScript does not hold. Use --to onnx.")
+        size = getattr(self.network, "input_size", None)
+        return {} if size is None else {"example": torch.zeros(2, 5, size), "lengths": True}
