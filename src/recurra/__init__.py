@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
+    from recurra.tasks.regress import Regressor
     from recurra.tasks.tag import Tagger
     from recurra.tasks.translate import Translator
 
@@ -46,6 +47,7 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "Regressor",
     "Tagger",
     "Translator",
     "__version__",
@@ -68,6 +70,7 @@ _NAMES = {
     "ForecastReading": "recurra.tasks.forecast",
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",
+    "Regressor": "recurra.tasks.regress",
     "Tagger": "recurra.tasks.tag",
     "LanguageModel": "recurra.tasks.language",
     "compile_cell": "recurra.kernels",

@@ -303,7 +303,7 @@ def test_a_bad_option_is_one_line(
             ["explain", "run-series", "--text=fine"],
             "text: expected a file (--data FILE) for a classifier of series",
         ),
-        (["explain", "run", "--data=TEST", "--row=13"], "row: expected a number from 1 to 12, the items of"),
+        (["explain", "run", "--data=TEST", "--row=13"], "row: expected 1 to 12, the items of"),
         (["explain", "run", "--text=fine", "--label=fair"], "label: expected one of bad, good, got 'fair'"),
         (["explain", "run", "--text=fine", "--out=a.png"], "out: expected a file ending in .html, got 'a.png'"),
     ],

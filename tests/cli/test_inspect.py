@@ -183,7 +183,9 @@ def test_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     assert main(["inspect", str(run), "--data", str(data), "--row", "2", "--label", "good"]) == 0
     assert main(["inspect", str(run), "--data", str(renamed), "--text-column", "review", "--out", str(tmp_path)]) == 0
     assert [folder for _, folder in seen] == [run / "inspection", tmp_path]
-    assert seen[0][0].words.facts["looked at"].startswith("5 texts, spread over the data; plotted is text 2, “")
+    assert (
+        seen[0][0].words.facts["looked at"].startswith("5 texts are shown, spread over the data. Text 2 is plotted: “")
+    )
     assert seen[0][0].words.output == "log-odds of label good"
     assert main(["inspect", str(run)]) == 2
     assert _error(capsys).startswith("data: expected a file")

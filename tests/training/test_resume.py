@@ -245,6 +245,16 @@ def test_a_disk_that_fills_up_ends_training_in_one_line_and_leaves_a_run_to_resu
     assert_same_run(folder, tmp_path / "straight")
 
 
+def test_without_validation_more_steps_end_with_the_last_weights(tmp_path: Path) -> None:
+    settings = {"schedule": "constant"}
+    make_trainer(tmp_path / "run", settings=settings, validate=None).fit()
+    more = settings | {"max_steps": 30}
+    result = make_trainer(tmp_path / "run", settings=more, validate=None).fit(resume=True)
+    assert (result.steps, result.best_step) == (30, 30)
+    make_trainer(tmp_path / "whole", settings=more, validate=None).fit()
+    assert_same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize("schedule", ["constant", "OneCycleLR", "CosineAnnealingLR", "LinearLR"])
 def test_a_finished_run_is_continued_with_more_steps(schedule: str, tmp_path: Path) -> None:
     """The learning rate is then that of a run of the new length, at the same step."""

@@ -472,6 +472,10 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         return files, validation, reading or saved.reading
 
     def _examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:
+        fraction = self.changed().get("validation_fraction")
+        if validation is not None and fraction:
+            way_out = "Leave out one of the two (--validation-fraction, --validation)."
+            raise ParameterError("validation_fraction", "no fraction together with validation data", fraction, way_out)
         training = self.read(data, y, reading, True)
         if validation is None:
             return self.split(training)

@@ -8,6 +8,7 @@ TASKS = {
     "classify": "recurra.tasks.classify.classifier:Classifier",
     "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
     "language": "recurra.tasks.language.language_model:LanguageModel",
+    "regress": "recurra.tasks.regress.regressor:Regressor",
     "tag": "recurra.tasks.tag.tagger:Tagger",
     "translate": "recurra.tasks.translate.translator:Translator",
 }

@@ -347,7 +347,8 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             fault = f"{self._files.folder}: the checkpoint of step {last.values['step']} is of another module ({error})"
             raise RunError(fault) from error
-        if self._best_step:
+        # Without a validation that named them, those saved are the last ones so far, which further steps replace.
+        if math.isfinite(self._best_loss):
             self._restore_best(self._files)
         self._processes.wait()
         if self._processes.is_first:

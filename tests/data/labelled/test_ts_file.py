@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from recurra.data.labelled.series import LabelledSeries, read_labelled_series
+from recurra.data.labelled.targets import targets_of
 from recurra.errors import DataError
+from recurra.tasks.classify import Classifier
 
 TS = """\
 #A comment with @data in it
@@ -87,7 +89,6 @@ def test_several_labels(tmp_path: Path):
         (TS.replace(": down", ": Down"), "line 12: the class 'Down' .*Did you mean 'down'"),
         (TS.replace("@timeStamps false", "@timeStamps true"), "line 3: .* stamps .* Write"),
         (TS.replace("7:8", "(0,7):(0,8)"), "line 12: .* stamps"),
-        (TS.replace("@classLabel true up down", "@targetlabel true"), "line 8: .* number .* target"),
         (TS.replace("@classLabel true up down\n", ""), "line 8: no @classLabel before @data. Write"),
         (TS.replace("@classLabel true", "@classLabel"), "line 8: .* expected @classlabel true or @classlabel false"),
         (TS.replace("@dimensions 2", "@dimensions two"), "line 6: .* expected .* number .* 1"),
@@ -100,6 +101,16 @@ def test_bad_files(tmp_path: Path, text: str, message: str):
     with pytest.raises(DataError, match=message) as error:
         read(tmp_path, text)
     assert str(tmp_path / "a.ts") in str(error.value)
+
+
+def test_targets_are_numbers_in_place_of_classes(tmp_path: Path) -> None:
+    for header in ("@targetLabel true", "@targetLabel true\n@classLabel false", "@classLabel false\n@targetLabel true"):
+        text = TS.replace("@classLabel true up down", header).replace("up", "1.5").replace(": down", ": -2e3")
+        found = read(tmp_path, text)
+        assert (found.labels, found.label_type) == ((("1.5",), ("-2e3",)), "target")
+        assert targets_of(found).tolist() == [1.5, -2000]
+    with pytest.raises(DataError, match=r"a number as its target \(@targetLabel\), expected a class .*train regress"):
+        Classifier(max_steps=1).fit(found)
 
 
 values = st.one_of(st.just(float("nan")), st.floats(width=32, allow_nan=False, allow_infinity=False))

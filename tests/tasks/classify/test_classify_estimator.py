@@ -10,9 +10,10 @@ from numpy.testing import assert_allclose
 
 from made_classes import series, series_csv, several, several_csv, texts, texts_csv
 from recurra.errors import DataError, ParameterError, RunError
-from recurra.tasks.classify import Classifier, ItemReading, Prediction
+from recurra.models.temperature import fit_temperature
+from recurra.tasks.classify import Classifier, ItemReading
 from recurra.tasks.classify.network import logits_of
-from recurra.tasks.classify.scores import fit_temperature
+from recurra.tasks.classify.results import beginning_lengths
 from recurra.training import load_last
 
 SMALL: dict[str, Any] = {
@@ -139,13 +140,16 @@ def test_the_temperature_is_fitted_to_the_validation_data() -> None:
     assert fitted(*texts(20), validation_fraction=0.0, max_steps=2).fitted.learned.temperature == 1
 
 
-def test_confidence() -> None:
-    one = Prediction(("b",), {"a": 0.25, "b": 0.75})
-    assert one.confidence == 0.75
-    assert Prediction(("b",), {"a": 0.3, "b": 0.4, "c": 0.3}).confidence == 0.4
-    assert Prediction(("a", "b"), {"a": 0.6, "b": 0.9, "c": 0.1}).confidence == 0.6
-    assert Prediction((), {"a": 0.1, "b": 0.3}).confidence == pytest.approx(0.7)
-    assert Prediction(("a",), {"a": 0.9, "b": 0.4}).confidence == pytest.approx(0.6)
+def test_a_prediction_has_the_confidence_of_its_item() -> None:
+    for made in (texts, several):
+        classes = fitted(*made(20), max_steps=2).predictions(made(6, 1)[0])
+        assert [one.confidence for one in classes] == classes.confidence.tolist()
+
+
+def test_a_beginning_has_at_least_one_step_and_no_rounding_error() -> None:
+    lengths = np.array([10, 1, 3])
+    for fraction, expected in ((0.1, [1, 1, 1]), (0.34, [4, 1, 2]), (0.3, [3, 1, 1]), (1.0, [10, 1, 3])):
+        assert beginning_lengths(lengths, fraction).tolist() == expected
 
 
 def test_extreme_logits_are_probabilities_without_a_warning(of_several: Classifier) -> None:
@@ -275,9 +279,9 @@ class StopError(Exception):
 
 def stopped(classifier: Classifier, at: int, **given: Any) -> None:
     """Fit until the loss is asked for the `at`th time."""
-    from recurra.tasks.classify import network
+    from recurra.tasks.classify import training
 
-    original, asked = network.classification_loss, iter(range(1, 1000))
+    original, asked = training.classification_loss, iter(range(1, 1000))
 
     def loss(*arguments: Any) -> torch.Tensor:
         if next(asked) == at:
@@ -285,7 +289,7 @@ def stopped(classifier: Classifier, at: int, **given: Any) -> None:
         return original(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network, "classification_loss", loss)
+        patch.setattr(training, "classification_loss", loss)
         with pytest.raises(StopError):
             classifier.fit(**given)
 
@@ -368,3 +372,9 @@ def test_refusals(of_texts: Classifier) -> None:
         of_texts.explain(text="great", label="fair")
     with pytest.raises(ParameterError, match="one of the two, got 'neither'"):
         of_texts.predictions()
+
+
+def test_a_fraction_beside_validation_data_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"validation_fraction: expected no fraction .* got 0\.2.*--validation"):
+        fitted(*texts(20), texts(8, 1), validation_fraction=0.2)
+    fitted(*texts(20), texts(8, 1), validation_fraction=0.0, max_steps=1)

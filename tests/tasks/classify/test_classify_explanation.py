@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from made_classes import WORDS, series, several, texts
+from recurra.data.text.tokenization import Piece
 from recurra.tasks.classify import Classifier, Explanation
-from recurra.tasks.classify.encoding import Piece
 from recurra.tasks.classify.explanation import colored_text, contribution_lines, explanation_page
 
 SMALL: dict[str, Any] = {

@@ -54,7 +54,7 @@ def test_the_loss_is_of_the_label_predicted_where_none_is_known(of_texts: Classi
     assert unknown.gradients.loss == pytest.approx(-np.log(certain).sum(), rel=1e-4)
     unseen = of_texts.inspect(few, ["fair"] * 6, row=1)
     assert unseen.gradients.loss == pytest.approx(unknown.gradients.loss, rel=1e-5)
-    assert "whose label is fair (training never saw fair); predicted is " in unseen.words.facts["looked at"]
+    assert "Its label is fair. Training never saw fair. The model predicts " in unseen.words.facts["looked at"]
     true = [one.probabilities[label] for one, label in zip(predicted, labels, strict=True)]
     assert of_texts.inspect(few, labels).gradients.loss == pytest.approx(-np.log(true).sum(), rel=1e-4)
 
@@ -108,7 +108,7 @@ def test_series_where_the_last_step_is_read(of_series: Classifier) -> None:
     assert found.attribution is not None
     assert found.attribution.missed(0) < 0.01
     assert found.words.facts["looked at"].startswith(
-        f"12 series, spread over the data; plotted is series 1 of {len(values[0])}"
+        f"12 series are shown, spread over the data. Series 1, of {len(values[0])} steps, is plotted. It"
     )
 
 
@@ -143,7 +143,7 @@ def test_behind_a_convolution_with_a_stride_layers_have_steps_of_their_own(
     assert len(found.unrolled.rows) == 4
     assert found.attribution is not None
     assert len(found.attribution.of(0)[0]) == len(found.words.labels) == len(TEXTS[6].split())
-    assert "a step for every 2 tokens" in write_inspection(found, tmp_path).read_text(encoding="utf-8")
+    assert "one step for every 2 tokens" in write_inspection(found, tmp_path).read_text(encoding="utf-8")
     steps = "step of the recurrent layers, one for every 2 tokens"
     assert drawn["draw_unrolled"][2:] == (1, steps, ())
     assert drawn["draw_jacobian_norms"][2:] == (1, steps)
@@ -166,7 +166,7 @@ def test_several_labels_an_item(tmp_path: Path) -> None:
     assert found.attribution is not None
     share = shares[3].probabilities["good"]
     assert found.attribution.output[0] == pytest.approx(np.log(share / (1 - share)), abs=1e-4)
-    assert "whose labels are bad, good; predicted is " in found.words.facts["looked at"]
+    assert "Its labels are bad, good. The model predicts " in found.words.facts["looked at"]
     sure = [max(share, 1 - share) for one in shares for share in one.probabilities.values()]
     unknown = classifier.inspect(given)
     assert unknown.gradients.loss == pytest.approx(-np.log(sure).sum() / 2, rel=1e-4)
@@ -178,7 +178,7 @@ def test_files(of_texts: Classifier, of_series: Classifier, tmp_path: Path) -> N
     steps.write_text(series_csv(5))
     assert of_texts.inspect(table).words.facts["data"] == str(table)
     found = of_series.inspect(str(steps), row=2)
-    assert "plotted is series 2 (s1) of " in found.words.facts["looked at"]
+    assert "Series 2 (s1), of " in found.words.facts["looked at"]
 
 
 def test_an_item_of_one_step(of_texts: Classifier) -> None:
@@ -186,7 +186,7 @@ def test_an_item_of_one_step(of_texts: Classifier) -> None:
     assert found.unrolled.steps == 1
     assert found.jacobians == ()
     assert found.words.facts["looked at"].startswith(
-        "2 texts, spread over the data; plotted is text 1, “great”, without"
+        "2 texts are shown, spread over the data. Text 1 is plotted: “great”. It has no label."
     )
 
 

@@ -6,10 +6,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from recurra.data.labelled.label_set import LabelSet
 from recurra.task.reliability import reliability
 from recurra.tasks.classify import Classes, Explanation
 from recurra.tasks.classify.explanation import draw_series_explanation
-from recurra.tasks.classify.learned import LabelSet
 from recurra.tasks.classify.results import (
     by_label_table,
     confusion_table,
@@ -18,8 +18,8 @@ from recurra.tasks.classify.results import (
     draw_early_decision,
     draw_reliability,
 )
-from recurra.tasks.classify.scores import Scores, score
 from recurra.text_table import one_line
+from recurra.training.label_scores import LabelScores, score_labels
 
 # What a label may hold: formulas, separators, other scripts, nothing a font has, and control codes.
 ODD = (
@@ -29,10 +29,10 @@ ODD = (
 )  # fmt: skip
 
 
-def scores(labels: tuple[str, ...] = ODD, multi_label: bool = False) -> Scores:
+def scores(labels: tuple[str, ...] = ODD, multi_label: bool = False) -> LabelScores:
     true = [(label,) for label in labels] * 2
     said = [(label,) for label in labels] + [(labels[0],)] * len(labels)
-    return score(true, said, labels[:-1], multi_label)
+    return score_labels(true, said, labels[:-1], multi_label)
 
 
 def drawn(path: Path) -> np.ndarray:
@@ -44,7 +44,7 @@ def drawn(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("count", [2, len(ODD)])
 def test_the_confusion_of_labels_of_any_name(count: int, tmp_path: Path) -> None:
     labels = ODD[:count]
-    found = score([(label,) for label in labels], [(labels[0],)] * count, labels, multi_label=False)
+    found = score_labels([(label,) for label in labels], [(labels[0],)] * count, labels, multi_label=False)
     assert found.confusion is not None
     draw_confusion(found.labels, found.confusion, tmp_path / "a.png")
     drawn(tmp_path / "a.png")
@@ -73,12 +73,12 @@ def test_cells_of_the_confusion_say_fractions_and_counts(tmp_path: Path, request
 )
 def test_a_model_at_chance_is_doubted(said: list[str], doubt: str) -> None:
     true = ["a"] * 10 + ["b"] * 10
-    found = doubts(score([(one,) for one in true], [(one,) for one in said], ("a", "b"), multi_label=False))
+    found = doubts(score_labels([(one,) for one in true], [(one,) for one in said], ("a", "b"), multi_label=False))
     assert [one[: len(doubt)] for one in found] == ([doubt] if doubt else [])
 
 
 def test_of_many_labels_those_most_frequent_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.tasks.classify.results._MOST_PLOTTED", 3)
+    monkeypatch.setattr("recurra.tasks.classify.pictures._MOST_PLOTTED", 3)
     confusion = np.diag([1, 9, 0, 9, 9])
     draw_confusion(tuple("abcde"), confusion, tmp_path / "a.png")
     draw_confusion(tuple("bde"), confusion[[1, 3, 4]][:, [1, 3, 4]], tmp_path / "b.png")

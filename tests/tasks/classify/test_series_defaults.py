@@ -8,9 +8,9 @@ import torch
 
 from made_classes import series, texts
 from recurra.data.labelled.items import as_items
+from recurra.data.labelled.series_encoding import Steps
 from recurra.tasks.classify import Classifier
-from recurra.tasks.classify.defaults import resolved
-from recurra.tasks.classify.encoding import Steps
+from recurra.tasks.classify.network import with_defaults
 
 
 def shapes(count: int, seed: int = 0) -> tuple[list[np.ndarray], list[str]]:
@@ -50,7 +50,7 @@ def test_no_channel_is_dropped() -> None:
 def test_defaults_look_at_the_data() -> None:
     def options(data: list[Any], labels: list[str], **given: Any) -> dict[str, Any]:
         classifier = Classifier(max_steps=1, device="cpu", **given).fit(data, labels, progress=False)
-        return resolved(classifier.get_params(), classifier.fitted.learned)
+        return with_defaults(classifier.get_params(), classifier.fitted.learned)
 
     of_series = options(*series(6))
     assert (of_series["filters"], of_series["stride"]) == (32, 1)

@@ -78,3 +78,18 @@ def test_what_is_missing_is_named(tmp_path: Path):
 def test_fractions_out_of_range_are_named(name: str, value: Any):
     with pytest.raises(ParameterError, match=name):
         LanguageModel(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["validation_fraction", "test_fraction"])
+def test_fractions_of_texts_with_parts_are_refused(name: str):
+    texts = {"train": "abcd" * 20, "validation": "abcd"}
+    options: dict[str, Any] = {name: 0.2, "max_steps": 1, "device": "cpu"}
+    with pytest.raises(ParameterError, match=f"{name}: expected no fraction of texts that are parted already, got 0.2"):
+        LanguageModel(**options).fit(texts, progress=False)
+
+
+def test_a_fraction_beside_validation_data_is_refused(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    path.write_text("abcd" * 20)
+    with pytest.raises(ParameterError, match="validation_fraction: expected no fraction together with validation data"):
+        LanguageModel(validation_fraction=0.2).fit(path, validation=path, progress=False)

@@ -9,8 +9,8 @@ __all__ = ["LabelType", "Labels", "check_separator", "item_labels"]
 
 Labels = tuple[str, ...]
 
-# What labels were before they became text.
-LabelType = Literal["text", "integer", "number", "boolean"]
+# What labels were before they became text. A target is a number to predict, not a class.
+LabelType = Literal["text", "integer", "number", "boolean", "target"]
 
 
 def check_separator(separator: str | None) -> None:

@@ -21,6 +21,7 @@ class SeriesCases:
         locations: the name of each series in messages, with the file's name.
         channels: the channel names. Empty: "1", "2" and so on.
         ids: the names of the series. Empty: "1", "2" and so on.
+        has_targets: whether the label fields are numbers to predict.
     """
 
     series: list[np.ndarray]
@@ -28,6 +29,7 @@ class SeriesCases:
     locations: list[str]
     channels: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    has_targets: bool = False
 
 
 def numbers(fields: Sequence[str | None], location: str) -> np.ndarray:

@@ -17,6 +17,7 @@ _COMMENTS = ("#", "%")
 class _Header:
     dimensions: int | None = None
     labelled: bool | None = None
+    has_targets: bool = False
     classes: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
 
@@ -25,7 +26,8 @@ def cases_from_ts(text: str, source: str, label_separator: str | None = None) ->
     """Read a .ts file. A line is `dimension 1 : dimension 2 : ... : class`, with commas between values.
 
     A dimension is a channel. `?` and `NaN` are missing values; the class `?` is missing. The header fields
-    `@dimensions`, `@univariate` and `@classLabel` are used; the data itself shows all else.
+    `@dimensions`, `@univariate`, `@classLabel` and `@targetLabel` are used; the data itself shows all else. With
+    `@targetLabel true` a number stands in place of the class.
 
     Args:
         text: the content of the file.
@@ -33,8 +35,7 @@ def cases_from_ts(text: str, source: str, label_separator: str | None = None) ->
         label_separator: the text between the classes of a series (multi-label). None: each series has one class.
 
     Raises:
-        DataError: the file does not follow the format, or has time stamps or numeric targets. The message names the
-            line.
+        DataError: the file does not follow the format, or has time stamps. The message names the line.
     """
     header = _Header()
     cases = SeriesCases([], [], [])
@@ -62,7 +63,9 @@ def cases_from_ts(text: str, source: str, label_separator: str | None = None) ->
             cases.locations.append(location)
     if not cases.series:
         raise DataError(f"{source}: no {'series after @data' if begun else '@data section'}. Is it a .ts file?")
-    return SeriesCases(cases.series, fields if header.labelled else None, cases.locations)
+    return SeriesCases(
+        cases.series, fields if header.labelled else None, cases.locations, has_targets=header.has_targets
+    )
 
 
 def _read_header(header: _Header, line: str, location: str) -> None:
@@ -73,11 +76,8 @@ def _read_header(header: _Header, line: str, location: str) -> None:
     if keyword == "@timestamps" and first == "true":
         raise _time_stamps(location)
     if keyword == "@targetlabel" and first == "true":
-        raise DataError(
-            f"{location}: each series has a number as its target (@targetlabel), expected a class (@classLabel): "
-            "regression of series is not supported. To make classes of numbers, divide their range into intervals."
-        )
-    if keyword == "@classlabel":
+        header.labelled = header.has_targets = True
+    elif keyword == "@classlabel" and not header.has_targets:
         header.labelled, header.classes = first == "true", tuple(words[1:])
         header.known = frozenset(header.classes)
     elif keyword == "@univariate" and first == "true" and header.dimensions is None:

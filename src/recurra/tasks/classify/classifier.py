@@ -9,7 +9,7 @@ from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_one_of
-from recurra.tasks.classify.learned import MOST_MEMBERS, ClassifierLearned, LabelSet
+from recurra.tasks.classify.learned import MOST_MEMBERS, ClassifierLearned, describe, learn
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier"]
 
-_LABELS_DESCRIBED = 6
 _FEWEST_TO_SPLIT = 300  # series
 _DATA = Option(help="file to read; - is standard input, each line a text", group="data")
 _LABEL = Option(help="label whose log-odds are attributed; by default the likeliest")
@@ -203,8 +202,9 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     )
 
     def check(self) -> None:
-        if (self.stride or 1) > 1 and self.filters == 0:
-            raise ParameterError("stride", "1 without a convolution", self.stride, "Give it filters (--filters 64).")
+        from recurra.models.series_network import check_stride
+
+        check_stride(self.stride, self.filters)
 
     def read(self, source: Any, y: Any, reading: ItemReading, labelled: bool) -> "Items":
         from recurra.data.labelled.items import as_items
@@ -222,58 +222,10 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         return split(data, fraction, self.seed)
 
     def describe(self, training: "Items", validation: "Items | None") -> str:
-        from recurra.data.labelled.texts import LabelledTexts
-        from recurra.text_table import one_line
-
-        labels = _label_set(training)
-        if isinstance(training, LabelledTexts):
-            kind = "texts"
-        else:
-            lengths = [len(one) for one in training.series]
-            steps = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
-            channels = "1 channel" if len(training.channels) == 1 else f"{len(training.channels):,} channels"
-            kind = f"series of {channels} and {steps} steps"
-        counted = list(zip(labels.names.symbols, labels.counts, strict=True))[:_LABELS_DESCRIBED]
-        shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in counted)
-        more = ", ..." if len(labels) > _LABELS_DESCRIBED else ""
-        multi_label = ", several an item" if labels.multi_label else ""
-        validated = "no validation" if validation is None else f"validated on {len(validation):,}"
-        what = f"{len(training):,} {kind} of {training.source}"
-        return f"{what}, {len(labels):,} labels{multi_label}: {shown}{more}; {validated}"
+        return describe(training, validation)
 
     def learn(self, training: "Items", validation: "Items | None") -> ClassifierLearned:
-        from recurra.data.labelled.items import values_of
-        from recurra.data.labelled.texts import LabelledTexts
-        from recurra.data.text.word_encoding import WordEncoding, vector_table
-        from recurra.data.text.word_vectors import read_word_vectors
-        from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding, cut
-        from recurra.tasks.classify.evidence import MOST_LABELS, Evidence
-        from recurra.tasks.classify.neighbours import fit_neighbours
-        from recurra.tasks.classify.scores import fit_baseline
-
-        assert training.labels is not None
-        labels, table, evidence, neighbours = _label_set(training), None, None, None
-        target = labels.encode(training.labels)
-        encoding: TextEncoding | SeriesEncoding
-        if isinstance(training, LabelledTexts):
-            vectors = None if self.vectors is None else read_word_vectors(self.vectors, self.max_vectors)
-            texts = (cut(text, self.tokenization, self.max_length) for text in training.texts)
-            tokens = [[piece.text for piece in pieces] for pieces in texts]
-            words = WordEncoding.of(tokens, self.lowercase, self.min_count, vectors)
-            table = None if vectors is None else vector_table(vectors)
-            encoding = TextEncoding(words, self.tokenization, self.max_length)
-            if self.evidence and len(labels) <= MOST_LABELS:
-                evidence = Evidence.of(tokens, words, target, len(labels))
-        else:
-            if self.vectors is not None:
-                raise ParameterError("vectors", "None with series, which have no words", self.vectors)
-            encoding = SeriesEncoding.of(training.series, training.channels, self.normalization)
-            neighbours = fit_neighbours(encoding, labels, training.series, target)
-        baseline = fit_baseline(encoding, labels, values_of(training), target)
-        learned = ClassifierLearned(encoding, labels, baseline, neighbours, table, evidence=evidence)
-        if validation is not None:
-            learned.check_validation(validation)
-        return learned
+        return learn(self.get_params(), training, validation)
 
     def network(self, learned: ClassifierLearned) -> "ClassifierNetwork":
         from recurra.tasks.classify.network import make_network
@@ -283,29 +235,17 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     def objective(
         self, fitted: "Fitted[ClassifierLearned, ClassifierNetwork]", training: "Items", validation: "Items | None"
     ) -> "Objective":
-        from recurra.tasks.classify.network import make_objective
+        from recurra.tasks.classify.training import make_objective
 
         return make_objective(self.get_params(), fitted, training, validation)
 
     def finish(
         self, fitted: "Fitted[ClassifierLearned, ClassifierNetwork]", training: "Items", validation: "Items | None"
     ) -> ClassifierLearned:
-        """Choose the temperature by items that the network was not trained on."""
-        from dataclasses import replace
+        """Fit the temperature to validation data."""
+        from recurra.tasks.classify.training import calibrated
 
-        import numpy as np
-
-        from recurra.data.labelled.items import values_of
-        from recurra.tasks.classify.network import logits_of
-        from recurra.tasks.classify.scores import fit_temperature
-
-        learned = fitted.learned
-        if validation is None or validation.labels is None:
-            return learned
-        target = learned.labels.encode(validation.labels).numpy()
-        known = np.ones(len(target), bool) if learned.labels.multi_label else target >= 0
-        logits = logits_of(fitted, learned.encode(values_of(validation), validation.source))
-        return replace(learned, temperature=fit_temperature(logits[known], target[known]))
+        return calibrated(fitted, validation)
 
     @verb("classify texts or series: a table of labels and their confidence", endings=(".csv", ".txt"))
     def predictions(
@@ -367,7 +307,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         from recurra.tasks.classify.results import predict
 
         items = self._items(data, y, None, True)
-        self.fitted.learned.check_number(items)
+        self.fitted.learned.check_single_labels(items)
         predicted = predict(self.fitted, items, None).names()
         right = [set(one) == set(other) for one, other in zip(predicted, items.labels or (), strict=True)]
         return sum(right) / len(right)
@@ -418,7 +358,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         self.fitted.learned.labels.check(name)
         items = self._items(self._one_of(data, text), None, reading, False)
         if row > len(items):
-            raise ParameterError("row", f"a number from 1 to {len(items):,}, the items of {items.source}", row)
+            raise ParameterError("row", f"1 to {len(items):,}, the items of {items.source}", row)
         explain = explain_text if self.fitted.learned.reads_texts else explain_series
         return explain(self.fitted, values_of(items)[row - 1], name)
 
@@ -494,8 +434,3 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         """The indices of the labels, sorted by label."""
         labels = self._restored()
         return sorted(range(len(labels)), key=labels.__getitem__)
-
-
-def _label_set(items: "Items") -> LabelSet:
-    assert items.labels is not None
-    return LabelSet.of(items.labels, items.source, items.label_type)

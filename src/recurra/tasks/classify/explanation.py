@@ -11,14 +11,16 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from recurra.data.labelled.series_encoding import SeriesEncoding, Steps
+from recurra.data.labelled.text_encoding import TextEncoding
+from recurra.data.text.tokenization import Piece, cut
 from recurra.data.text.word_encoding import UNKNOWN, Tokens
 from recurra.errors import ParameterError
 from recurra.files import prepare_folder, write_atomically, write_text
 from recurra.inspection import Attribution, integrated_gradients
 from recurra.task import Result
-from recurra.tasks.classify.encoding import Piece, SeriesEncoding, Steps, TextEncoding, cut
 from recurra.tasks.classify.network import FittedClassifier, log_odds
-from recurra.tasks.classify.results import shown_names
+from recurra.tasks.classify.pictures import shown_names
 from recurra.text_table import one_line, shown_text
 
 __all__ = [
@@ -137,7 +139,7 @@ def explain_text(model: FittedClassifier, text: str, label: str | None = None) -
     attribution = integrated_gradients(
         _log_odds(model, index, tokens.lengths), [features], [baseline], points=_POINTS, tolerance=_UNEXPLAINED
     )
-    pieces = tuple(cut(text, encoding.split, encoding.max_length)) or (Piece(UNKNOWN, 0, 0),)
+    pieces = tuple(cut(text, encoding.tokenization, encoding.max_length)) or (Piece(UNKNOWN, 0, 0),)
     return _explanation(model, index, probability, text, pieces, None, attribution.by_step[0], attribution)
 
 

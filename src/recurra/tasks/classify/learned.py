@@ -2,12 +2,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from recurra.data.labelled.labels import LabelType
-from recurra.data.text.vocabulary import Vocabulary
+from recurra.data.labelled.label_set import LabelSet
 from recurra.errors import DataError, ParameterError
 from recurra.task.learned import Learned
 from recurra.text_table import one_line
@@ -17,133 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recurra.data.labelled.items import Items
-    from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, SeriesEncoding, TextEncoding
-    from recurra.tasks.classify.evidence import Evidence
-    from recurra.tasks.classify.neighbours import Neighbours
-    from recurra.tasks.classify.scores import Baseline
+    from recurra.data.labelled.series_encoding import EncodedSeries, SeriesEncoding
+    from recurra.data.labelled.text_encoding import EncodedTexts, TextEncoding
+    from recurra.data.labelled.word_evidence import Evidence
+    from recurra.models.baselines.linear import LinearBaseline
+    from recurra.models.baselines.nearest_neighbour import NearestNeighbour
 
-__all__ = ["MOST_MEMBERS", "ClassifierLearned", "LabelSet"]
+__all__ = ["MOST_MEMBERS", "ClassifierLearned", "describe", "learn"]
 
 MOST_MEMBERS = 16
 """Networks of an ensemble at most."""
 
 _log = logging.getLogger("recurra.classify")
 
-_MOST_NAMED = 30
-
-
-@dataclass(frozen=True)
-class LabelSet:
-    """The labels that a model distinguishes.
-
-    Attributes:
-        names: as text, by falling frequency in training.
-        counts: items of training with each.
-        multi_label: whether an item has any number of labels; else it has one.
-        label_type: the type of the labels before they became text, which predictions have again.
-    """
-
-    names: Vocabulary
-    counts: tuple[int, ...]
-    multi_label: bool
-    label_type: LabelType = "text"
-
-    @classmethod
-    def of(cls, labels: Sequence[Sequence[str]], source: str, label_type: LabelType = "text") -> "LabelSet":
-        """The labels of training items, which are multi-label if any has another number of labels than one.
-
-        Raises:
-            DataError: there is nothing to tell apart.
-        """
-        counts = Counter(label for item in labels for label in set(item))
-        multi_label = any(len(set(item)) != 1 for item in labels)
-        if not counts:
-            raise DataError(f"{source}: no item has a label.")
-        if len(counts) == 1 and not multi_label:
-            raise DataError(f"{source}: every item has the label {next(iter(counts))!r}; there is nothing to learn.")
-        ordered = sorted(counts, key=lambda name: (-counts[name], name))
-        return cls(Vocabulary(ordered), tuple(counts[name] for name in ordered), multi_label, label_type)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def check(self, label: str | None) -> None:
-        """Refuse a label that training never saw; None passes.
-
-        Raises:
-            ParameterError: naming the labels.
-        """
-        if label is not None and label not in self.names:
-            named = [one_line(name) for name in self.names.symbols[:_MOST_NAMED]]
-            more = ", ..." if len(self) > _MOST_NAMED else ""
-            raise ParameterError("label", f"one of {', '.join(named)}{more}", label)
-
-    def restore(self, name: str) -> Any:
-        """A label in its original type."""
-        if self.label_type == "boolean":
-            return name == "true"
-        return {"integer": int, "number": float, "text": str}[self.label_type](name)
-
-    def encode(self, labels: Sequence[Sequence[str]]) -> "Tensor":
-        """Indices (N,) int64, -100 for a label that training never saw; of multi-label items (N, K) of 0 and 1."""
-        import torch
-
-        from recurra.data.batches.ignored import IGNORED
-
-        if not self.multi_label:
-            ids = [self.names[item[0]] if len(item) and item[0] in self.names else IGNORED for item in labels]
-            return torch.tensor(ids, dtype=torch.int64)
-        target = torch.zeros(len(labels), len(self))
-        for row, item in enumerate(labels):
-            for label in item:
-                if label in self.names:
-                    target[row, self.names[label]] = 1
-        return target
-
-    def decode(self, probabilities: "np.ndarray") -> list[tuple[str, ...]]:
-        """The labels of each item from their probabilities (N, K): the likeliest, or all above a half."""
-        import numpy as np
-
-        if not self.multi_label:
-            return [(self.names.symbols[index],) for index in probabilities.argmax(1)]
-        return [tuple(self.names.symbols[k] for k in np.flatnonzero(row > 0.5)) for row in probabilities]
-
-    def probabilities(self, logits: "np.ndarray") -> "np.ndarray":
-        """Probabilities (N, K) from logits (N, K): a softmax, or of multi-label items a sigmoid of each."""
-        import numpy as np
-
-        logits = logits.astype(np.float64)
-        if self.multi_label:
-            return 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
-        shifted = np.exp(logits - logits.max(1, keepdims=True))
-        return shifted / shifted.sum(1, keepdims=True)
-
-    def weights(self, total: int) -> "Tensor":
-        """The weights of labels in the loss (K,) with which all count the same, for `total` items.
-
-        N / (K n_k), whose mean over items is 1; for multi-label items the weight of an item that has the label relative
-        to one that has not, (N - n_k) / n_k.
-        """
-        import torch
-
-        counts = torch.tensor(self.counts, dtype=torch.float32)
-        if self.multi_label:
-            return (total - counts).clamp(min=1) / counts
-        return total / (len(self) * counts)
-
-    def to_json(self) -> dict[str, Any]:
-        """The values that `from_json` reads."""
-        return {
-            "names": self.names.symbols,
-            "counts": self.counts,
-            "multi_label": self.multi_label,
-            "type": self.label_type,
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "LabelSet":
-        """The inverse of `to_json`."""
-        return cls(Vocabulary(values["names"]), tuple(values["counts"]), values["multi_label"], values["type"])
+_LABELS_DESCRIBED = 6
 
 
 @dataclass(frozen=True)
@@ -153,17 +39,17 @@ class ClassifierLearned(Learned):
     Attributes:
         encoding: of texts or series.
         labels: the labels that the classifier distinguishes.
-        baseline: the rule that the classifier has to beat.
-        neighbours: what a classifier of series has to beat, too. None: it reads texts.
+        baseline: the linear rule that the classifier has to beat.
+        nearest_neighbour: another one that a classifier of series has to beat; None: it reads texts.
         vectors: pretrained word vectors (V, P), row 0 for words without one. None: there are none.
         temperature: logits are divided by it.
-        evidence: what words say of labels by counting; None: the network reads none.
+        evidence: for labels, from counts of words; None: the network reads none.
     """
 
     encoding: "TextEncoding | SeriesEncoding"
     labels: LabelSet
-    baseline: "Baseline"
-    neighbours: "Neighbours | None" = None
+    baseline: "LinearBaseline"
+    nearest_neighbour: "NearestNeighbour | None" = None
     vectors: "Tensor | None" = None
     temperature: float = 1.0
     evidence: "Evidence | None" = None
@@ -171,7 +57,7 @@ class ClassifierLearned(Learned):
     @property
     def reads_texts(self) -> bool:
         """Whether items are texts; else they are series."""
-        from recurra.tasks.classify.encoding import TextEncoding
+        from recurra.data.labelled.text_encoding import TextEncoding
 
         return isinstance(self.encoding, TextEncoding)
 
@@ -181,7 +67,8 @@ class ClassifierLearned(Learned):
         Raises:
             DataError: series have other channels than in training.
         """
-        from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, TextEncoding
+        from recurra.data.labelled.series_encoding import EncodedSeries
+        from recurra.data.labelled.text_encoding import EncodedTexts, TextEncoding
 
         if isinstance(self.encoding, TextEncoding):
             return EncodedTexts(self.encoding, items, self.vectors, source, self.evidence)
@@ -192,16 +79,22 @@ class ClassifierLearned(Learned):
         return self.labels.probabilities(logits / self.temperature)
 
     def baselines(self, items: Sequence[Any]) -> dict[str, list[tuple[str, ...]]]:
-        """The labels that each method which the classifier has to beat gives to items, by its name."""
-        from recurra.tasks.classify.encoding import SeriesEncoding
+        """The labels that the baselines predict for items, by the name of each."""
+        from recurra.data.labelled.series_encoding import SeriesEncoding
 
         predicted = {self.baseline.name(self.reads_texts): self.baseline.predict(self.encoding, self.labels, items)}
-        if self.neighbours is not None and isinstance(self.encoding, SeriesEncoding):
-            predicted[self.neighbours.name] = self.neighbours.predict(self.encoding, self.labels, items)
+        if self.nearest_neighbour is not None and isinstance(self.encoding, SeriesEncoding):
+            neighbour = self.nearest_neighbour
+            nearest = neighbour.predict(self.encoding, items)
+            predicted[neighbour.name] = self.labels.decode(self.labels.one_hot(nearest).numpy())
         return predicted
 
-    def check_number(self, items: "Items") -> None:
-        """Check that each item has one label if each had in training. Raises DataError."""
+    def check_single_labels(self, items: "Items") -> None:
+        """Refuse an item that has not exactly one label if training's items have one each.
+
+        Raises:
+            DataError: naming the item.
+        """
         wrong = next((k for k, item in enumerate(items.labels or (), start=1) if len(item) != 1), None)
         if wrong is not None and not self.labels.multi_label:
             raise DataError(f"{items.source}: item {wrong} has not exactly one label, but all items of training had.")
@@ -218,7 +111,7 @@ class ClassifierLearned(Learned):
         if isinstance(validation, LabelledTexts) != self.reads_texts:
             expected, got = ("texts", "series") if self.reads_texts else ("series", "texts")
             raise DataError(f"{validation.source}: expected {expected}, which the classifier is trained on, got {got}")
-        self.check_number(validation)
+        self.check_single_labels(validation)
         unseen = self.unseen(validation)
         if unseen and not any(name in self.labels.names for one in validation.labels or () for name in one):
             raise DataError(
@@ -243,13 +136,14 @@ class ClassifierLearned(Learned):
             "labels": self.labels.to_json(),
             "temperature": self.temperature,
             "evidence": None if self.evidence is None else self.evidence.to_json(),
-            "window": None if self.neighbours is None else self.neighbours.window,
+            "window": None if self.nearest_neighbour is None else self.nearest_neighbour.window,
         }
 
     def tensors(self) -> "dict[str, Tensor]":
         tensors = {"baseline.weight": self.baseline.weight, "baseline.bias": self.baseline.bias}
-        if self.neighbours is not None:
-            tensors |= {"neighbours.values": self.neighbours.values, "neighbours.target": self.neighbours.target}
+        neighbour = self.nearest_neighbour
+        if neighbour is not None:
+            tensors |= {"nearest_neighbour.values": neighbour.values, "nearest_neighbour.target": neighbour.target}
         if self.vectors is not None:
             tensors["vectors"] = self.vectors
         if self.evidence is not None:
@@ -258,26 +152,28 @@ class ClassifierLearned(Learned):
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
-        from recurra.tasks.classify.encoding import SeriesEncoding, TextEncoding
-        from recurra.tasks.classify.evidence import Evidence
-        from recurra.tasks.classify.neighbours import Neighbours
-        from recurra.tasks.classify.scores import Baseline
+        from recurra.data.labelled.series_encoding import SeriesEncoding
+        from recurra.data.labelled.text_encoding import TextEncoding
+        from recurra.data.labelled.word_evidence import Evidence
+        from recurra.models.baselines.linear import LinearBaseline
+        from recurra.models.baselines.nearest_neighbour import NearestNeighbour
 
-        evidence, neighbours = values["evidence"], None
+        evidence, neighbour = values["evidence"], None
         if not values["texts"]:
-            neighbours = Neighbours(tensors["neighbours.values"], tensors["neighbours.target"], values["window"])
+            series, target = tensors["nearest_neighbour.values"], tensors["nearest_neighbour.target"]
+            neighbour = NearestNeighbour(series, target, values["window"])
         return cls(
             (TextEncoding if values["texts"] else SeriesEncoding).from_json(values["encoding"]),
             LabelSet.from_json(values["labels"]),
-            Baseline(tensors["baseline.weight"], tensors["baseline.bias"]),
-            neighbours,
+            LinearBaseline(tensors["baseline.weight"], tensors["baseline.bias"]),
+            neighbour,
             tensors.get("vectors"),
             float(values["temperature"]),
             None if evidence is None else Evidence.from_json(evidence, tensors),
         )
 
     def rows(self) -> dict[str, list[Any]]:
-        from recurra.tasks.classify.encoding import TextEncoding
+        from recurra.data.labelled.text_encoding import TextEncoding
 
         labels = list(self.labels.names.symbols)
         networks = ["classifier", *(f"classifier.networks.{k}" for k in range(MOST_MEMBERS))]
@@ -287,3 +183,82 @@ class ClassifierLearned(Learned):
             rows["embedding.words.weight"] = list(words.words.symbols)
             rows["embedding.characters.embedding.weight"] = list(words.characters.symbols)
         return rows
+
+
+def describe(training: "Items", validation: "Items | None") -> str:
+    """One line about the items; see `Classifier.describe`."""
+    from recurra.data.labelled.texts import LabelledTexts
+
+    labels = _label_set(training)
+    if isinstance(training, LabelledTexts):
+        kind = "texts"
+    else:
+        lengths = [len(one) for one in training.series]
+        steps = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
+        channels = "1 channel" if len(training.channels) == 1 else f"{len(training.channels):,} channels"
+        kind = f"series of {channels} and {steps} steps"
+    counted = list(zip(labels.names.symbols, labels.counts, strict=True))[:_LABELS_DESCRIBED]
+    shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in counted)
+    more = ", ..." if len(labels) > _LABELS_DESCRIBED else ""
+    multi_label = ", several an item" if labels.multi_label else ""
+    validated = "no validation" if validation is None else f"validated on {len(validation):,}"
+    what = f"{len(training):,} {kind} of {training.source}"
+    return f"{what}, {len(labels):,} labels{multi_label}: {shown}{more}; {validated}"
+
+
+def learn(options: Mapping[str, Any], training: "Items", validation: "Items | None") -> ClassifierLearned:
+    """Learn from training items.
+
+    Args:
+        options: of the classifier, by name.
+        training: items with labels.
+        validation: items that are checked against those of training; None: there are none.
+
+    Raises:
+        DataError: there is nothing to learn, or validation data are of another kind.
+        ParameterError: series have no words, but there are word vectors.
+    """
+    from recurra.data.labelled.items import values_of
+    from recurra.data.labelled.series_encoding import SeriesEncoding
+    from recurra.data.labelled.text_encoding import TextEncoding
+    from recurra.data.labelled.texts import LabelledTexts
+    from recurra.data.labelled.word_evidence import MOST_LABELS, Evidence
+    from recurra.data.text.tokenization import cut
+    from recurra.data.text.word_encoding import WordEncoding, vector_table
+    from recurra.data.text.word_vectors import read_word_vectors
+    from recurra.models.baselines.linear import fit_linear_baseline
+    from recurra.models.baselines.nearest_neighbour import fit_nearest_neighbour
+
+    assert training.labels is not None
+    labels, table, evidence, neighbour = _label_set(training), None, None, None
+    target, path = labels.encode(training.labels), options["vectors"]
+    encoding: TextEncoding | SeriesEncoding
+    if isinstance(training, LabelledTexts):
+        vectors = None if path is None else read_word_vectors(path, options["max_vectors"])
+        texts = (cut(text, options["tokenization"], options["max_length"]) for text in training.texts)
+        tokens = [[piece.text for piece in pieces] for pieces in texts]
+        words = WordEncoding.of(tokens, options["lowercase"], options["min_count"], vectors)
+        table = None if vectors is None else vector_table(vectors)
+        encoding = TextEncoding(words, options["tokenization"], options["max_length"])
+        if options["evidence"] and len(labels) <= MOST_LABELS:
+            evidence = Evidence.of(tokens, words, target, len(labels))
+    else:
+        if path is not None:
+            raise ParameterError("vectors", "None with series, which have no words", path)
+        encoding = SeriesEncoding.of(training.series, training.channels, options["normalization"])
+        neighbour = fit_nearest_neighbour(encoding, training.series, target, _errors)
+    baseline = fit_linear_baseline(encoding, labels, values_of(training), target)
+    learned = ClassifierLearned(encoding, labels, baseline, neighbour, table, evidence=evidence)
+    if validation is not None:
+        learned.check_validation(validation)
+    return learned
+
+
+def _errors(predicted: "Tensor", target: "Tensor") -> float:
+    """How many items have another label, or other labels, than predicted."""
+    return float((predicted != target).reshape(len(target), -1).any(1).sum())
+
+
+def _label_set(items: "Items") -> LabelSet:
+    assert items.labels is not None
+    return LabelSet.of(items.labels, items.source, items.label_type)

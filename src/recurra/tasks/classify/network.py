@@ -1,21 +1,17 @@
 """The network: embedded words, or the steps of a series, then many-to-one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from recurra.cells import find_cell
-from recurra.data.batches.batch import Batch
-from recurra.data.batches.buckets import Buckets
-from recurra.data.batches.ignored import is_ignored
-from recurra.data.labelled.items import Items, values_of
-from recurra.data.labelled.labels import Labels
+from recurra.data.labelled.series_encoding import EncodedSeries, SeriesEncoding, Steps
+from recurra.data.labelled.text_encoding import EncodedTexts, TextEncoding
+from recurra.data.labelled.word_evidence import KINDS
 from recurra.data.text.word_encoding import Tokens
-from recurra.errors import ParameterError
 from recurra.models import (
     CharacterEncoder,
     ClassifierEnsemble,
@@ -23,27 +19,20 @@ from recurra.models import (
     SequenceClassifier,
     TokenEmbedding,
 )
-from recurra.task import Fitted, Objective
-from recurra.tasks.classify.defaults import resolved
-from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, Steps, TextEncoding
-from recurra.tasks.classify.evidence import KINDS, SampledEvidence
+from recurra.models.series_network import check_stride, make_networks, series_defaults
+from recurra.task import Fitted
 from recurra.tasks.classify.learned import ClassifierLearned
-from recurra.tasks.classify.scores import score
-from recurra.training import Mean, processes
+from recurra.training.outputs import outputs_of
 
 __all__ = [
     "ClassifierNetwork",
     "FittedClassifier",
-    "classification_loss",
     "log_odds",
     "logits_of",
     "make_network",
-    "make_objective",
     "probabilities_of",
+    "with_defaults",
 ]
-
-_STEPS_AT_ONCE = 4096
-_FRACTION_OF_LOSS = 1e-6
 
 
 class ClassifierNetwork(nn.Module):
@@ -82,7 +71,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         options: of the classifier, by name.
         learned: from the training data.
     """
-    options = resolved(options, learned)
+    options = with_defaults(options, learned)
     cell, encoding, embedding = find_cell(options["cell"]), learned.encoding, None
     if isinstance(encoding, TextEncoding):
         words, characters = encoding.words, None
@@ -104,18 +93,14 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         size = embedding.size
     else:
         size = encoding.size
-    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
-    values = {name: options[name] for name in (*names, "recurrent_dropout")}
-    # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
-    values["input_dropout"] = options["dropout"] if embedding is not None else 0.0
-    kind, sizes = SequenceClassifier, [size, options["hidden_size"], len(learned.labels)]
+    kind, sizes = SequenceClassifier, (size, options["hidden_size"], len(learned.labels))
     if learned.evidence is not None:
-        kind, sizes = EvidenceClassifier, [size + learned.evidence.size, *sizes[1:], KINDS]
-    members = [kind(cell, *sizes, **values) for _ in range(options["members"])]
-    return ClassifierNetwork(embedding, members[0] if len(members) == 1 else ClassifierEnsemble(members))
+        kind, sizes = EvidenceClassifier, (size + learned.evidence.size, *sizes[1:], KINDS)
+    # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
+    input_dropout = 0.0 if embedding is None else options["dropout"]
+    return ClassifierNetwork(embedding, make_networks(kind, cell, sizes, options, input_dropout))
 
 
-@torch.no_grad()
 def logits_of(
     fitted: FittedClassifier, encoded: EncodedTexts | EncodedSeries, network: nn.Module | None = None
 ) -> np.ndarray:
@@ -126,15 +111,7 @@ def logits_of(
         encoded: at least one item.
         network: one with other weights; None: the classifier's own.
     """
-    logits = np.empty((len(encoded.lengths), len(fitted.learned.labels)), np.float32)
-    at_once = max(_STEPS_AT_ONCE, int(encoded.lengths.max()))
-    buckets = Buckets(encoded.lengths, tokens=at_once, shuffle=False)
-    network = fitted.network if network is None else network
-    network.eval()
-    for step in range(1, buckets.steps_per_epoch + 1):
-        indices = buckets(step)
-        logits[indices] = network(encoded.batch(indices).to(fitted.device))[0].float().cpu().numpy()
-    return logits
+    return outputs_of(fitted.network if network is None else network, encoded, fitted.device)
 
 
 def probabilities_of(fitted: FittedClassifier, encoded: EncodedTexts | EncodedSeries) -> np.ndarray:
@@ -142,93 +119,23 @@ def probabilities_of(fitted: FittedClassifier, encoded: EncodedTexts | EncodedSe
     return fitted.learned.probabilities(logits_of(fitted, encoded))
 
 
-def make_objective(
-    options: Mapping[str, Any], fitted: FittedClassifier, training: Items, validation: Items | None
-) -> Objective:
-    """Batches, loss and validation.
+def with_defaults(options: Mapping[str, Any], learned: ClassifierLearned) -> dict[str, Any]:
+    """The options of a classifier, with the value that the data decide in place of each None.
 
     Args:
-        options: of the classifier, by name.
-        fitted: what is to be trained.
-        training: items with labels.
-        validation: items to choose the best weights by. None: the last weights are used.
+        options: by name.
+        learned: from the training data.
 
     Raises:
-        ParameterError: a batch has fewer items than there are processes.
+        ParameterError: a stride has no convolution.
     """
-    partition, labels, choose_by = processes().partition, fitted.learned.labels, options["choose_by"]
-    if options["batch_size"] < partition.count:
-        raise ParameterError(
-            "batch_size", f"at least the number of processes, {partition.count}", options["batch_size"]
-        )
-    encoded = fitted.learned.encode(values_of(training), training.source)
-    assert training.labels is not None
-    targets = labels.encode(training.labels)
-    weights = labels.weights(len(training)).to(fitted.device) if options["class_weights"] == "balanced" else None
-    buckets = Buckets(encoded.lengths, options["batch_size"], seed=options["seed"], partition=partition)
-
-    evidence, sampled = fitted.learned.evidence, None
-    if isinstance(encoded, EncodedTexts) and evidence is not None and encoded.evidence_ids is not None:
-        sampled = SampledEvidence(evidence, encoded.evidence_ids, targets, options["seed"])
-
-    def inputs(indices: np.ndarray, step: int) -> Tokens | Steps:
-        if isinstance(encoded, EncodedTexts) and sampled is not None:
-            return encoded.batch(indices, sampled.of(indices, (step - 1) // buckets.steps_per_epoch))
-        return encoded.batch(indices)
-
-    def batch(step: int) -> Batch:
-        indices = buckets(step)
-        weight = float(len(indices))
-        if not weight:
-            # There are more processes than items left: this one takes any item, because all must make the step.
-            indices = np.array([0])
-        read = inputs(indices, step)
-        if isinstance(read, Steps):
-            generator = np.random.default_rng((options["seed"], step, partition.rank))
-            read = read.varied(options["jitter"], options["scaling"], generator)
-        return Batch(read.to(fitted.device), targets[indices].to(fitted.device), weight)
-
-    measure = {"accuracy": "micro F1" if labels.multi_label else "accuracy", "macro_f1": "macro F1"}.get(choose_by, "")
-
-    def words(loss: float) -> str:
-        best = f"{measure} {100 * (1 - loss):.2f} %" if measure else f"loss {loss:.4f} nats"
-        return f"{best} (temperature {fitted.learned.temperature:.2f})"
-
-    return Objective(
-        batch,
-        lambda logits, target: classification_loss(logits, target, weights, options["label_smoothing"]),
-        None if validation is None else _validation(fitted, validation, choose_by),
-        record={"padding_fraction": round(buckets.padding_fraction, 4)},
-        steps_per_epoch=buckets.steps_per_epoch,
-        unit="nats",
-        measure=measure,
-        baselines={} if validation is None or not measure else _baselines(fitted, validation, choose_by),
-        words=words,
-    )
-
-
-def classification_loss(
-    logits: Tensor, target: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
-) -> Tensor:
-    """The mean loss over items.
-
-    Args:
-        logits: (B, K).
-        target: (B,) indices, -100 for items that do not count: cross-entropy; or (B, K) of 0 and 1: the mean over
-            labels of binary cross-entropies.
-        weights: of labels (K,), see `LabelSet.weights`; None: 1 for each.
-        label_smoothing: fraction of the probability spread over all labels.
-
-    Returns:
-        0-dim, in nats; 0 if nothing counts.
-    """
-    if target.is_floating_point():
-        smoothed = target * (1 - label_smoothing) + label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weights)
-    counted = ~is_ignored(target)
-    # The mean over items and not over their weights: batches of rare and of frequent labels then count the same.
-    losses = F.cross_entropy(logits, target, weights, reduction="none", label_smoothing=label_smoothing)
-    return losses.sum() / counted.sum().clamp(min=1)
+    encoding, values = learned.encoding, dict(options)
+    defaults: dict[str, Any] = {"hidden_size": 128, "filters": 0, "stride": 1, "members": 1, "dropout": 0.5}
+    if isinstance(encoding, SeriesEncoding):
+        defaults = series_defaults(values["filters"], encoding.longest, encoding.count)
+    values |= {name: value for name, value in defaults.items() if values[name] is None}
+    check_stride(values["stride"], values["filters"])
+    return values
 
 
 def log_odds(logits: Tensor, index: Tensor, multi_label: bool) -> Tensor:
@@ -236,39 +143,3 @@ def log_odds(logits: Tensor, index: Tensor, multi_label: bool) -> Tensor:
     of = index.unsqueeze(1)
     chosen = logits.gather(1, of).squeeze(1)
     return chosen if multi_label else chosen - logits.scatter(1, of, -torch.inf).logsumexp(1)
-
-
-def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> Callable[[nn.Module], Mean]:
-    learned, references = fitted.learned, validation.labels or ()
-    encoded = learned.encode(values_of(validation), validation.source)
-    targets = learned.labels.encode(references)
-
-    def validate(network: nn.Module) -> Mean:
-        # The averaged weights are in a network of their own.
-        logits = logits_of(fitted, encoded, network)
-        loss = float(classification_loss(torch.from_numpy(logits), targets))
-        if choose_by == "loss":
-            return Mean(loss, 1.0)
-        wrong = _wrong(learned, references, learned.labels.decode(learned.probabilities(logits)), choose_by)
-        # On a few items many weights are equally right: of these the loss chooses. Its part is less than one item's.
-        # The mean over processes, whose running means of a normalisation differ by the last batch.
-        return Mean(wrong + _FRACTION_OF_LOSS * loss / (1 + loss), 1.0)
-
-    return validate
-
-
-def _baselines(fitted: FittedClassifier, validation: Items, choose_by: str) -> dict[str, float]:
-    learned, references = fitted.learned, validation.labels or ()
-    # The part of the loss that the network's figure has is allowed for.
-    return {
-        name: _FRACTION_OF_LOSS + _wrong(learned, references, predicted, choose_by)
-        for name, predicted in learned.baselines(values_of(validation)).items()
-    }
-
-
-def _wrong(
-    learned: ClassifierLearned, references: Sequence[Labels], predicted: Sequence[Labels], choose_by: str
-) -> float:
-    """One minus the F1 that chooses weights."""
-    found = score(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
-    return 1 - (found.macro_f1 if choose_by == "macro_f1" else found.overall.f1)

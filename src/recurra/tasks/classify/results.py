@@ -1,4 +1,4 @@
-"""Predictions and evaluations of a classifier as results: text, tables, pictures."""
+"""Predictions and evaluations of a classifier as results: text and tables."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,33 +8,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from recurra.data.labelled.items import Items, values_of
+from recurra.data.labelled.label_set import LabelSet
 from recurra.data.labelled.texts import LabelledTexts
-from recurra.files import prepare_folder, write_atomically, write_text
-from recurra.inspection.pictures.style import drawable
+from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation, Predictions
 from recurra.task.reliability import BINS, Reliability, reliability
 from recurra.task.results import Table
-from recurra.tasks.classify.learned import LabelSet
 from recurra.tasks.classify.network import FittedClassifier, logits_of, probabilities_of
-from recurra.tasks.classify.scores import Scores, score
+from recurra.tasks.classify.pictures import draw_confusion, draw_early_decision, draw_reliability
 from recurra.text_table import one_line, percent, text_table
+from recurra.training.label_scores import LabelScores, score_labels
 
 __all__ = [
     "Classes",
     "Prediction",
+    "beginning_lengths",
     "by_label_table",
     "confusion_table",
-    "draw_confusion",
-    "draw_early_decision",
-    "draw_reliability",
     "evaluate",
     "predict",
-    "shown_names",
 ]
 
 _ONE_LABEL = (
@@ -48,10 +42,6 @@ _AT_CHANCE = (
 _FRACTIONS = tuple(k / 10 for k in range(1, 11))
 _MOST_LABELS = 30  # in a table
 _LABELS_OF_A_TEXT = 10
-_BLUE, _GREY = "#1f5fa8", "#8a8f98"
-_MOST_PLOTTED = 60
-_MOST_COUNTED = 12  # labels, up to which a cell also has its count
-_LONGEST_NAME = 24
 
 
 @dataclass(frozen=True)
@@ -61,16 +51,12 @@ class Prediction:
     Attributes:
         labels: one, or any number of a multi-label item; of the type that training's labels had.
         probabilities: of every label, calibrated.
+        confidence: see `LabelSet.confidence`.
     """
 
     labels: tuple[Any, ...]
     probabilities: Mapping[Any, float]
-
-    @property
-    def confidence(self) -> float:
-        """The probability of the label; of a multi-label item, that of the least confident decision."""
-        # If labels exclude each other, the decision for the label itself is the least confident one.
-        return min(p if name in self.labels else 1 - p for name, p in self.probabilities.items())
+    confidence: float
 
 
 class Classes(Predictions[Any], Sequence[Prediction]):
@@ -85,6 +71,10 @@ class Classes(Predictions[Any], Sequence[Prediction]):
         path: of the file that was read. None: there was none.
         with_probabilities: whether the table has the probability of every label.
         shown: what the terminal shows: how many items there are, the likeliest labels of a single item, or the table.
+
+    Attributes:
+        probabilities: calibrated (N, K), in the order of the label set.
+        confidence: in the labels of each item (N,); see `LabelSet.confidence`.
     """
 
     def __init__(
@@ -104,7 +94,7 @@ class Classes(Predictions[Any], Sequence[Prediction]):
         self._with_probabilities, self._shown = with_probabilities, shown
         self.streams = shown == "table"
         self._values = [label_set.restore(name) for name in label_set.names.symbols]
-        self.probabilities = probabilities
+        self.probabilities, self.confidence = probabilities, label_set.confidence(probabilities)
 
     @property
     def labels(self) -> list[tuple[Any, ...]]:
@@ -116,13 +106,6 @@ class Classes(Predictions[Any], Sequence[Prediction]):
         """The label of each item as an array (N,); of multi-label items a list of tuples."""
         return self.labels if self._label_set.multi_label else np.array([label for (label,) in self.labels])
 
-    @property
-    def confidence(self) -> np.ndarray:
-        """The confidence in each item's labels (N,); see `Prediction.confidence`."""
-        if self._label_set.multi_label:
-            return np.maximum(self.probabilities, 1 - self.probabilities).min(1)
-        return self.probabilities.max(1)
-
     def __len__(self) -> int:
         return len(self._names)
 
@@ -130,7 +113,8 @@ class Classes(Predictions[Any], Sequence[Prediction]):
         if isinstance(index, slice):
             return [self[k] for k in range(*index.indices(len(self)))]
         labels = map(self._label_set.restore, self._label_set.decode(self.probabilities[index][np.newaxis])[0])
-        return Prediction(tuple(labels), dict(zip(self._values, self.probabilities[index].tolist(), strict=True)))
+        probabilities = dict(zip(self._values, self.probabilities[index].tolist(), strict=True))
+        return Prediction(tuple(labels), probabilities, float(self.confidence[index]))
 
     def text(self, color: bool = False) -> Iterator[str]:
         if self._shown == "table":
@@ -203,20 +187,21 @@ def evaluate(fitted: FittedClassifier, items: Items) -> Evaluation:
     learned = fitted.learned
     labels, values = learned.labels, values_of(items)
     assert items.labels is not None
-    learned.check_number(items)
+    learned.check_single_labels(items)
     names, multi_label = labels.names.symbols, labels.multi_label
     encoded = learned.encode(values, items.source)
     logits = logits_of(fitted, encoded)
     probabilities = learned.probabilities(logits)
     target = labels.encode(items.labels).numpy()
     predicted = {"model": labels.decode(probabilities), **learned.baselines(values)}
-    methods = {name: score(items.labels, one, names, multi_label) for name, one in predicted.items()}
+    methods = {name: score_labels(items.labels, one, names, multi_label) for name, one in predicted.items()}
     loss = _mean_loss(probabilities, target)
     before, after = _reliability(labels.probabilities(logits), target), _reliability(probabilities, target)
     early = {}
     for fraction in _FRACTIONS:
-        decided = labels.decode(probabilities_of(fitted, encoded.beginnings(fraction)))
-        early[fraction] = score(items.labels, decided, names, multi_label).overall.f1
+        beginnings = encoded.beginnings(beginning_lengths(encoded.lengths, fraction))
+        decided = labels.decode(probabilities_of(fitted, beginnings))
+        early[fraction] = score_labels(items.labels, decided, names, multi_label).overall.f1
     unseen = learned.unseen(items)
     model = methods["model"]
     warnings = [] if multi_label else doubts(model)
@@ -251,7 +236,13 @@ def evaluate(fitted: FittedClassifier, items: Items) -> Evaluation:
     )
 
 
-def doubts(scores: Scores) -> list[str]:
+def beginning_lengths(lengths: np.ndarray, fraction: float) -> np.ndarray:
+    """The steps (N,) of the first `fraction` of sequences of some lengths (N,), at least one step of each."""
+    # A rounding error is subtracted: a tenth of ten is one.
+    return np.maximum(np.ceil(fraction * lengths - 1e-9).astype(int), 1)
+
+
+def doubts(scores: LabelScores) -> list[str]:
     """Sentences about a model that answers one label to everything, or that is at chance.
 
     Args:
@@ -272,7 +263,7 @@ def doubts(scores: Scores) -> list[str]:
     return []
 
 
-def by_label_table(methods: Mapping[str, Scores]) -> Table:
+def by_label_table(methods: Mapping[str, LabelScores]) -> Table:
     """Precision, recall and F1 of each label, by method; the terminal shows the model's alone."""
     columns = ("label", "method", "precision", "recall", "f1", "true", "predicted", "right")
     rows = [
@@ -288,109 +279,14 @@ def by_label_table(methods: Mapping[str, Scores]) -> Table:
     return Table(columns, rows, text_table(shown) + (f"\n(and {more:,} more labels)" if more > 0 else ""))
 
 
-def confusion_table(scores: Scores) -> Table:
+def confusion_table(scores: LabelScores) -> Table:
     """True labels by predicted labels. The scores have a confusion matrix."""
     assert scores.confusion is not None
     rows = [[name, *row] for name, row in zip(scores.labels, scores.confusion.tolist(), strict=True)]
     return Table(("true \\ predicted", *scores.labels), rows)
 
 
-def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -> None:
-    """Draw which labels are confused with which, in fractions of the true label's items, into a PNG file.
-
-    Args:
-        labels: K; beyond 60 the most frequent are plotted. Labels that the font lacks are shown by their index, from 1.
-        confusion: (K, K), true label by predicted label.
-        path: of the file.
-    """
-    plotted = np.sort(np.argsort(-confusion.sum(1), kind="stable")[:_MOST_PLOTTED])
-    shown = confusion[np.ix_(plotted, plotted)]
-    names = shown_names([labels[k] for k in plotted], [f"label {k + 1}" for k in plotted])
-    totals = confusion[plotted].sum(1, keepdims=True)
-    fractions = shown / np.maximum(totals, 1)
-    size = 2.4 + (0.6 if len(plotted) <= _MOST_COUNTED else 0.42) * len(plotted)
-    figure = Figure(figsize=(size + 1.1, size), layout="constrained")
-    ax = figure.subplots()
-    image = ax.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-    if len(plotted) <= 25:
-        for row, column in zip(*np.nonzero(shown), strict=True):
-            color = "white" if fractions[row, column] > 0.6 else "black"
-            percent = f"{100 * fractions[row, column]:.0f} %"
-            text = f"{percent}\n{shown[row, column]:,}" if len(plotted) <= _MOST_COUNTED else percent.removesuffix(" %")
-            ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=color)
-    crowded = max(map(len, names)) > 3
-    # A dollar sign would begin a formula.
-    ax.set_xticks(
-        *(range(len(plotted)), names),
-        rotation=60 if crowded else 0,
-        ha="right" if crowded else "center",
-        rotation_mode="anchor",
-        parse_math=False,
-    )
-    ax.set_yticks(range(len(plotted)), names, parse_math=False)
-    ax.tick_params(length=0, labelsize=9)
-    ax.set_xlabel("predicted label")
-    ax.set_ylabel("true label")
-    bar = figure.colorbar(image, ax=ax, shrink=0.7, label="fraction of the true label's items, %")
-    bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
-    ax.spines[:].set_visible(False)
-    _save(figure, path)
-
-
-def draw_reliability(
-    before: Reliability, after: Reliability, temperature: float, multi_label: bool, path: Path
-) -> None:
-    """Draw how often predictions came true, by their confidence, into a PNG file.
-
-    Args:
-        before: without the temperature.
-        after: with it.
-        temperature: the value.
-        multi_label: whether every label's probability is a point.
-        path: of the file.
-    """
-    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
-    ax, below = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
-    ax.plot([0, 1], [0, 1], color=_GREY, linewidth=0.9, linestyle="--", label="calibrated")
-    for curve, color, name in ((before, _GREY, "as trained"), (after, _BLUE, f"temperature {temperature:.2f}")):
-        label = f"{name}: off by {100 * curve.expected_calibration_error:.1f} points"
-        ax.plot(curve.confidence, curve.accuracy, color=color, marker="o", markersize=4, linewidth=1.5, label=label)
-    ax.set_ylabel("fraction that came true")
-    ax.set_ylim(0, 1.02)
-    ax.legend(frameon=False, loc="lower right", fontsize=9)
-    _bars(below, after, "decisions" if multi_label else "items")
-    for one in (ax, below):
-        one.spines[["top", "right"]].set_visible(False)
-    below.set_xlabel("probability predicted" if multi_label else "confidence in the label")
-    below.set_xlim(0, 1.02)
-    _save(figure, path)
-
-
-def draw_early_decision(early: Mapping[float, float], scores: Scores, multi_label: bool, path: Path) -> None:
-    """Draw how accuracy grows with the fraction of each item that was read, into a PNG file.
-
-    Args:
-        early: accuracy (micro F1 of multi-label items) by fraction.
-        scores: of the whole items.
-        multi_label: whether items have any number of labels.
-        path: of the file.
-    """
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    ax = figure.subplots()
-    percents = [100 * fraction for fraction in early]
-    ax.plot(percents, [100 * value for value in early.values()], color=_BLUE, marker="o", markersize=4)
-    if not multi_label:
-        guess = 100 * max(label.true for label in scores.by_label.values()) / scores.items
-        ax.axhline(guess, color=_GREY, linewidth=0.9, linestyle="--")
-        ax.annotate("most frequent label", (100, guess), (0, 3), textcoords="offset points", ha="right", color=_GREY)
-    ax.set_xlabel("fraction of each item read, from its beginning, %")
-    ax.set_ylabel("micro F1, %" if multi_label else "accuracy, %")
-    ax.set_xticks(percents)
-    ax.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
-
-
-def _measures(scores: Scores, multi_label: bool) -> dict[str, float]:
+def _measures(scores: LabelScores, multi_label: bool) -> dict[str, float]:
     micro = {"micro F1": scores.overall.f1} if multi_label else {}
     return {"accuracy": scores.accuracy, **micro, "macro F1": scores.macro_f1}
 
@@ -438,19 +334,3 @@ def _reliability(probabilities: np.ndarray, target: np.ndarray) -> Reliability:
 
 def _curve(curve: Reliability) -> dict[str, list[float]]:
     return {name: getattr(curve, name).tolist() for name in ("confidence", "accuracy", "counts")}
-
-
-def _bars(ax: Axes, curve: Reliability, what: str) -> None:
-    ax.bar(curve.confidence, curve.counts, width=0.06, color=_BLUE)
-    ax.set_ylabel(what)
-    ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-
-
-def shown_names(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Names as a picture can hold them, and the others for those with characters that the font lacks."""
-    shown = [one_line(name, _LONGEST_NAME) for name in names]
-    return [name if drawable([name]) else other for name, other in zip(shown, others, strict=True)]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))

@@ -11,15 +11,14 @@ from torch.nn import functional as F
 
 from recurra.data.batches.ignored import is_ignored
 from recurra.data.labelled.items import Items, take, values_of
+from recurra.data.labelled.text_encoding import TextEncoding
 from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task import View
-from recurra.tasks.classify.defaults import resolved
-from recurra.tasks.classify.encoding import TextEncoding
-from recurra.tasks.classify.network import FittedClassifier, log_odds
+from recurra.tasks.classify.network import FittedClassifier, log_odds, with_defaults
 from recurra.tasks.classify.results import evaluate
-from recurra.text_table import one_line
+from recurra.text_table import one_line, percent
 
 __all__ = ["view"]
 
@@ -30,66 +29,69 @@ _LONGEST_TEXT = 60  # tokens, but for the text plotted
 _LONGEST_SERIES = 200  # steps, but for the series plotted
 _MOST_SHOWN = 300  # characters of the text plotted
 
-_LAYERS = "{num_layers} x {cell} of {hidden_size} units"
-_LAYERS_BOTH_WAYS = "{num_layers} x {cell} of {hidden_size} units in each direction"
-_ENSEMBLE = "the first of {members} networks whose scores are averaged"
-_FEATURES = "{features} features of a {step} are read"
-_ONE_FEATURE = "1 feature of a {step} is read"
-_ONE_LABEL = "{labels} labels"
-_MULTI_LABEL = "{labels} labels, any number of them per item"
-_TEMPERATURE = "temperature {temperature:.2f}"
-_ONE_TEXT = "1 text, spread over the data"
-_TEXTS = "{count} texts, spread over the data"
-_SERIES = "{count} series, spread over the data"
-_PLOTTED_TEXT = "plotted is text {number}, “{text}”, {labelled}"
-_PLOTTED_SERIES = "plotted is series {number} of {steps} steps, {labelled}"
-_PLOTTED_NAMED_SERIES = "plotted is series {number} ({id}) of {steps} steps, {labelled}"
-_UNLABELLED = "without a label"
-_LABELLED = "whose label is {labels}"
-_LABELLED_SEVERAL = "whose labels are {labels}"
-_LABELLED_UNSEEN = "whose label is {labels} (training never saw {unseen})"
-_LABELLED_SEVERAL_UNSEEN = "whose labels are {labels} (training never saw {unseen})"
-_PREDICTED = "predicted is {labels}"
-_NONE_PREDICTED = "predicted is none"
-_PREDICTED_LABEL = "{label} ({probability:.1%})"
-_LAST = "last: the loss reads the output at the last {step} alone"
+_ONE_LAYER = "The network has 1 recurrent layer of {hidden_size} {cell} units."
+_LAYERS = "The network has {num_layers} recurrent layers of {hidden_size} {cell} units."
+_ONE_LAYER_BOTH_WAYS = "The network has 1 recurrent layer of {hidden_size} {cell} units in each direction."
+_LAYERS_BOTH_WAYS = "The network has {num_layers} recurrent layers of {hidden_size} {cell} units in each direction."
+_ENSEMBLE = "It is the first of {members} networks whose scores are averaged."
+_FEATURES = "It reads {features} features of each {step}."
+_ONE_FEATURE = "It reads 1 feature of each {step}."
+_ONE_LABEL = "It distinguishes {labels} labels, one of which each {item} has."
+_MULTI_LABEL = "It distinguishes {labels} labels, any number of which a {item} has."
+_TEMPERATURE = "The temperature is {temperature:.2f}."
+_ONE_TEXT = "1 text is shown."
+_TEXTS = "{count} texts are shown, spread over the data."
+_ONE_SERIES = "1 series is shown."
+_SERIES = "{count} series are shown, spread over the data."
+_PLOTTED_TEXT = "Text {position} is plotted: “{text}”."
+_PLOTTED_SERIES = "Series {position}, of {steps} steps, is plotted."
+_PLOTTED_NAMED_SERIES = "Series {position} ({id}), of {steps} steps, is plotted."
+_UNLABELLED = "It has no label."
+_LABELLED = "Its label is {labels}."
+_LABELLED_SEVERAL = "Its labels are {labels}."
+_UNSEEN = "Training never saw {unseen}."
+_PREDICTED = "The model predicts {labels}."
+_NONE_PREDICTED = "The model predicts no label."
+_PREDICTED_LABEL = "{label} ({probability} %)"
+_LAST = "The loss reads the output at the last {step} alone."
 _LAST_BOTH_WAYS = (
-    "last: the loss reads the output at the last {step} (the first for the reverse direction, which ends there) alone"
+    "The loss reads the output at the last {step} alone; of the reverse direction that at the first, where it ends."
 )
 _POOLED = (
-    "{kinds}: the loss reads the outputs at all {step}s of a {item}. Gradients therefore reach each state from above "
-    "as well as through time. By lag, counted from the last {step}, they need not decay: what is remembered is seen "
-    "from the Jacobians, and not from the horizon fitted"
+    "The loss reads the outputs at all {step}s of a {item}, pooled by {kinds}. Gradients therefore reach each state "
+    "from above as well as through time. By lag, counted from the last {step}, they need not decay: the Jacobians show "
+    "what is remembered, and not the horizon fitted."
 )
 _POOLED_BOTH_WAYS = (
-    "{kinds}: the loss reads the outputs at all {step}s of a {item}. Gradients therefore reach each state from above "
-    "as well as through time. By lag, counted from the last {step} (the first for the reverse direction, which ends "
-    "there), they need not decay: what is remembered is seen from the Jacobians, and not from the horizon fitted"
+    "The loss reads the outputs at all {step}s of a {item}, pooled by {kinds}. Gradients therefore reach each state "
+    "from above as well as through time. By lag, counted from the last {step} (the first for the reverse direction, "
+    "which ends there), they need not decay: the Jacobians show what is remembered, and not the horizon fitted."
 )
 _CONVOLUTION = (
-    "the recurrent layers read what {filters} filters make of {seen} {step}s; the picture of the network ends there, "
-    "and attributions reach the {step}s themselves"
+    "The recurrent layers read the outputs of {filters} filters over {seen} {step}s. The picture of the network ends "
+    "there, and attributions reach the {step}s themselves."
 )
 _STRIDED_CONVOLUTION = (
-    "the recurrent layers read what {filters} filters make of {seen} {step}s, and take a step for every {stride} "
-    "{step}s: gradients, Jacobians and exponents are by these, while attributions and what is forgotten are by {step}s"
+    "The recurrent layers read the outputs of {filters} filters over {seen} {step}s, one step for every {stride} "
+    "{step}s. Gradients, Jacobians and exponents are by these steps; attributions and forgetting are by {step}s."
 )
 _STRIDED_STEP = "step of the recurrent layers, one for every {stride} {step}s"
 _INPUTS_TEXTS = (
-    "a {step} is not a number: gradients and attributions are with respect to its embedding, and what is taken away "
-    "becomes the mean of what was read (where `recurra explain` takes unknown words)"
+    "A {step} is not a number. Gradients and attributions are with respect to its embedding, and a {step} that is "
+    "taken away becomes the mean of those read, where `recurra explain` takes unknown words."
 )
 _INPUTS_SPELLED_TEXTS = (
-    "a {step} is not a number: gradients and attributions are with respect to its embedding and what its spelling "
-    "says, and what is taken away becomes the mean of what was read (where `recurra explain` takes unknown words)"
+    "A {step} is not a number. Gradients and attributions are with respect to its embedding and the features of its "
+    "spelling, and a {step} that is taken away becomes the mean of those read, where `recurra explain` takes unknown "
+    "words."
 )
 _INPUTS_RAW = (
-    "gradients and attributions are with respect to values as they are, all channels of a step together; a step that "
-    "is taken away becomes the mean of the steps of these series"
+    "Gradients and attributions are with respect to values as they are, all channels of a step together. A step that "
+    "is taken away becomes the mean of the steps of these series."
 )
 _INPUTS_NORMALIZED = (
-    "gradients and attributions are with respect to normalised values, all channels of a step together; a step that is "
-    "taken away becomes the mean of the steps of these series"
+    "Gradients and attributions are with respect to normalised values, all channels of a step together. A step that is "
+    "taken away becomes the mean of the steps of these series."
 )
 _LOSS_MULTI_LABEL = "the mean binary cross-entropy of all {labels} labels; {lags}"
 _LOSS_ONE_LABEL = "-log p of the label of each {item}, or of the one predicted if its own is not known; {lags}"
@@ -101,7 +103,7 @@ def view(model: FittedClassifier, data: Items, row: int | None, label: str | Non
     """What `inspect` shows of a classifier; see `Classifier.view`."""
     learned = model.learned
     learned.labels.check(label)
-    members = resolved(model.options, learned)["members"]
+    members = with_defaults(model.options, learned)["members"]
     rows = _chosen(model, data, row)
     items = take(data, rows)
     encoded = learned.encode(values_of(items), items.source)
@@ -182,7 +184,7 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _words(model: FittedClassifier, items: Items, plotted: _Plotted, name: str) -> Words:
-    options, encoding = resolved(model.options, model.learned), model.learned.encoding
+    options, encoding = with_defaults(model.options, model.learned), model.learned.encoding
     texts = isinstance(encoding, TextEncoding)
     item, step = (
         ("text", "character" if options["tokenization"] == "characters" else "token") if texts else ("series", "step")
@@ -191,7 +193,7 @@ def _words(model: FittedClassifier, items: Items, plotted: _Plotted, name: str) 
     facts = {
         "run": name,
         "data": items.source,
-        "network": _network(model, step),
+        "network": _network(model, item, step),
         "looked at": _looked_at(model, items, plotted),
         "pooling": _pooling(
             options["pooling"], options["bidirectional"], item, step if options["stride"] == 1 else "step"
@@ -223,54 +225,50 @@ def _tokens(encoding: Any, items: Items) -> Sequence[str]:
     return [one_line(token) for token in encoding.tokens(items.texts[0])]
 
 
-def _network(model: FittedClassifier, step: str) -> str:
-    options, labels = resolved(model.options, model.learned), model.learned.labels
+def _network(model: FittedClassifier, item: str, step: str) -> str:
+    options, labels = with_defaults(model.options, model.learned), model.learned.labels
     features = model.network.classifier.input_size
-    parts = [(_LAYERS_BOTH_WAYS if options["bidirectional"] else _LAYERS).format_map(options)]
+    one, more = (_ONE_LAYER_BOTH_WAYS, _LAYERS_BOTH_WAYS) if options["bidirectional"] else (_ONE_LAYER, _LAYERS)
+    sentences = [(one if options["num_layers"] == 1 else more).format_map(options)]
     if options["members"] > 1:
-        parts.append(_ENSEMBLE.format_map(options))
-    parts += [
+        sentences.append(_ENSEMBLE.format_map(options))
+    sentences += [
         (_ONE_FEATURE if features == 1 else _FEATURES).format(features=features, step=step),
-        (_MULTI_LABEL if labels.multi_label else _ONE_LABEL).format(labels=len(labels)),
+        (_MULTI_LABEL if labels.multi_label else _ONE_LABEL).format(labels=len(labels), item=item),
         _TEMPERATURE.format(temperature=model.learned.temperature),
     ]
-    return "; ".join(parts)
+    return " ".join(sentences)
 
 
 def _looked_at(model: FittedClassifier, items: Items, plotted: _Plotted) -> str:
-    count, labelled = len(values_of(items)), _labelled(model, items)
+    count, position = len(values_of(items)), plotted.row + 1
     if isinstance(items, LabelledTexts):
-        parts = [
-            (_ONE_TEXT if count == 1 else _TEXTS).format(count=count),
-            _PLOTTED_TEXT.format(number=plotted.row + 1, text=one_line(items.texts[0], _MOST_SHOWN), labelled=labelled),
-        ]
+        shown = (_ONE_TEXT if count == 1 else _TEXTS).format(count=count)
+        which = _PLOTTED_TEXT.format(position=position, text=one_line(items.texts[0], _MOST_SHOWN))
     else:
-        number, named = f"{plotted.row + 1}", one_line(items.ids[0])
-        template = _PLOTTED_SERIES if named == number else _PLOTTED_NAMED_SERIES
-        parts = [
-            _SERIES.format(count=count),
-            template.format(number=number, id=named, steps=len(items.series[0]), labelled=labelled),
-        ]
+        shown = (_ONE_SERIES if count == 1 else _SERIES).format(count=count)
+        name = one_line(items.ids[0])
+        template = _PLOTTED_SERIES if name == f"{position}" else _PLOTTED_NAMED_SERIES
+        which = template.format(position=position, id=name, steps=len(items.series[0]))
     names = model.learned.labels.names
     (predicted,) = model.learned.labels.decode(plotted.probabilities[np.newaxis])
     predictions = [
-        _PREDICTED_LABEL.format(label=one_line(label), probability=plotted.probabilities[names[label]])
+        _PREDICTED_LABEL.format(label=one_line(label), probability=percent(plotted.probabilities[names[label]]))
         for label in predicted
     ]
-    parts.append((_PREDICTED if predictions else _NONE_PREDICTED).format(labels=", ".join(predictions)))
-    return "; ".join(parts)
+    prediction = (_PREDICTED if predictions else _NONE_PREDICTED).format(labels=", ".join(predictions))
+    return " ".join([shown, which, *_labelled(model, items), prediction])
 
 
-def _labelled(model: FittedClassifier, items: Items) -> str:
+def _labelled(model: FittedClassifier, items: Items) -> list[str]:
+    """Sentences about the labels of the item plotted."""
     labels = () if items.labels is None else items.labels[0]
     if not labels:
-        return _UNLABELLED
+        return [_UNLABELLED]
     unseen = [one_line(label) for label in labels if label not in model.learned.labels.names]
-    if len(labels) == 1:
-        template = _LABELLED_UNSEEN if unseen else _LABELLED
-    else:
-        template = _LABELLED_SEVERAL_UNSEEN if unseen else _LABELLED_SEVERAL
-    return template.format(labels=", ".join(map(one_line, labels)), unseen=", ".join(unseen))
+    template = _LABELLED if len(labels) == 1 else _LABELLED_SEVERAL
+    sentences = [template.format(labels=", ".join(map(one_line, labels)))]
+    return sentences + ([_UNSEEN.format(unseen=", ".join(unseen))] if unseen else [])
 
 
 def _pooling(kinds: Sequence[str], bidirectional: bool, item: str, step: str) -> str:

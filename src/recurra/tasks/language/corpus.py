@@ -37,11 +37,13 @@ class Corpus:
         source: where the texts come from.
         texts: by part: "train", "validation" and, perhaps, "test".
         split: how they were divided, in words that end a sentence.
+        is_cut: whether a single text was cut into these.
     """
 
     source: str
     texts: dict[str, str]
     split: str
+    is_cut: bool = False
 
     def digest(self) -> str:
         digest = hashlib.sha256()
@@ -96,7 +98,7 @@ def _cut(path: Path, validation_fraction: float, test_fraction: float) -> Corpus
     if test_fraction:
         texts["test"] = text[ends[1] :]
         split += f", the last {_percent(test_fraction)} to test"
-    return _checked(Corpus(str(path), texts, split))
+    return _checked(Corpus(str(path), texts, split, is_cut=True))
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -27,6 +27,7 @@ __all__ = ["LanguageModel"]
 
 _log = logging.getLogger("recurra.language")
 _SAMPLING = Sampling()
+_FRACTIONS = ("validation_fraction", "test_fraction")
 _TOKENS = 6_400_000  # read in a standard training: minutes on two cores
 _PROMPT = Option(help="what the text begins with", group="text")
 _LENGTH = Option(help="tokens to generate; 0: only the prompt's surprise", at_least=0, group="text")
@@ -145,6 +146,11 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     def learn(self, training: Corpus, validation: Corpus | None) -> LanguageLearned:
         from recurra.data.text.tokens import learn_tokens
 
+        fractions = {name: value for name, value in self.changed().items() if name in _FRACTIONS}
+        if fractions and not training.is_cut:
+            name, value = next(iter(fractions.items()))
+            way_out = f"Leave it out, or train on a single file; {training.source} has its own parts."
+            raise ParameterError(name, "no fraction of texts that are parted already", value, way_out)
         corpus = training if validation is None else training.validated_on(validation)
         tokens = learn_tokens(corpus.texts["train"], self.tokens, self.vocabulary_size, self.min_count)
         return LanguageLearned.of(tokens, corpus, self.cutoffs)

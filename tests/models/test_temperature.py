@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax
 
-from recurra.tasks.classify.scores import fit_temperature
+from recurra.models.temperature import fit_temperature
 
 
 def loss(temperature: float, logits: np.ndarray, target: np.ndarray) -> float:

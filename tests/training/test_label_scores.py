@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, multilabel_confusion_matrix
 from sklearn.metrics import precision_recall_fscore_support as per_label
 
-from recurra.tasks.classify.scores import score
 from recurra.training.counts import Counts
+from recurra.training.label_scores import score_labels
 
 NAMES = ("a", "b", "c")
 ZERO: dict[str, Any] = {"zero_division": 0}
@@ -19,7 +19,7 @@ ZERO: dict[str, Any] = {"zero_division": 0}
 def test_one_label_an_item_is_as_in_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     """x and y are in the test alone."""
     true, predicted = zip(*pairs, strict=True)
-    found = score([(label,) for label in true], [(label,) for label in predicted], NAMES, multi_label=False)
+    found = score_labels([(label,) for label in true], [(label,) for label in predicted], NAMES, multi_label=False)
     used = sorted({*true, *predicted})
     assert found.items == len(pairs)
     assert found.accuracy == pytest.approx(accuracy_score(true, predicted))
@@ -42,7 +42,7 @@ SOME = st.sets(st.sampled_from("abc")).map(lambda labels: tuple(sorted(labels)))
 @given(st.lists(st.tuples(SOME, SOME), min_size=1, max_size=10))
 def test_several_labels_an_item_are_as_in_scikit_learn(pairs) -> None:
     true, predicted = zip(*pairs, strict=True)
-    found = score(true, predicted, NAMES, multi_label=True)
+    found = score_labels(true, predicted, NAMES, multi_label=True)
     one, other = (np.array([[name in labels for name in NAMES] for labels in side], int) for side in (true, predicted))
     used = np.flatnonzero(one.any(0) | other.any(0))
     assert found.accuracy == pytest.approx(accuracy_score(one, other))
@@ -57,14 +57,14 @@ def test_several_labels_an_item_are_as_in_scikit_learn(pairs) -> None:
 
 
 def test_a_label_only_in_the_test_is_never_right() -> None:
-    found = score([("a",), ("z",)], [("a",), ("a",)], ("a", "b"), multi_label=False)
+    found = score_labels([("a",), ("z",)], [("a",), ("a",)], ("a", "b"), multi_label=False)
     assert found.labels == ("a", "b", "z")
     assert found.by_label["z"] == Counts(1, 0, 0)
     assert found.confusion is not None
     assert found.confusion.tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 0]]
     assert found.accuracy == 0.5
     assert found.macro_f1 == pytest.approx((2 / 3 + 0) / 2)
-    unseen = score([("z",), ()], [("a",), ()], ("a",), multi_label=True)
+    unseen = score_labels([("z",), ()], [("a",), ()], ("a",), multi_label=True)
     assert (unseen.accuracy, unseen.overall.f1) == (0.5, 0.0)
 
 

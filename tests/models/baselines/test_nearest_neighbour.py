@@ -5,9 +5,17 @@ from numpy.testing import assert_allclose
 from sklearn.neighbors import KNeighborsClassifier
 
 from made_classes import series
-from recurra.tasks.classify.encoding import SeriesEncoding
-from recurra.tasks.classify.learned import LabelSet
-from recurra.tasks.classify.neighbours import Neighbours, distances, fit_neighbours
+from recurra.data.labelled.label_set import LabelSet
+from recurra.data.labelled.series_encoding import SeriesEncoding
+from recurra.models.baselines.nearest_neighbour import NearestNeighbour, distances, fit_nearest_neighbour
+
+
+def errors(predicted: torch.Tensor, target: torch.Tensor) -> float:
+    return float((predicted != target).reshape(len(target), -1).any(1).sum())
+
+
+def named(labels: LabelSet, target: torch.Tensor) -> list[tuple[str, ...]]:
+    return labels.decode(labels.one_hot(target).numpy())
 
 
 def warped(one: np.ndarray, other: np.ndarray, band: int) -> float:
@@ -25,7 +33,7 @@ def warped(one: np.ndarray, other: np.ndarray, band: int) -> float:
 
 @pytest.mark.parametrize("window", [0.0, 0.25, 1.0])
 def test_distances_are_those_of_the_best_path(window: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.tasks.classify.neighbours._PAIRS_AT_ONCE", 8)
+    monkeypatch.setattr("recurra.models.baselines.nearest_neighbour._PAIRS_AT_ONCE", 8)
     generator = np.random.default_rng(0)
     queries, given = (generator.normal(size=(n, 8, 2)).astype(np.float32) for n in (5, 3))
     expected = [[warped(one, other, round(8 * window)) for other in given] for one in queries]
@@ -50,10 +58,10 @@ def test_the_window_is_that_of_the_fewest_errors_in_training(moved: bool, name: 
     given, names = waves(30, moved)
     labels = LabelSet.of(names, "here")
     encoding = SeriesEncoding.of(given, ("x",))
-    found = fit_neighbours(encoding, labels, given, labels.encode(names))
+    found = fit_nearest_neighbour(encoding, given, labels.encode(names), errors)
     assert found.name == name
     others, truth = waves(30, moved, 1)
-    predicted = found.predict(encoding, labels, others)
+    predicted = named(labels, found.predict(encoding, others))
     assert sum(one == other for one, other in zip(predicted, truth, strict=True)) >= 28
     if not moved:
         flat = [np.stack([encoding.encode(one).numpy().ravel() for one in part]) for part in (given, others)]
@@ -67,24 +75,24 @@ def test_series_of_other_lengths_missing_values_and_several_labels() -> None:
     names = [("a", "b"), ("a",), ()] * 4
     labels = LabelSet.of(names, "here")
     encoding = SeriesEncoding.of(given, ("x", "y"))
-    found = fit_neighbours(encoding, labels, given, labels.encode(names))
+    found = fit_nearest_neighbour(encoding, given, labels.encode(names), errors)
     assert found.values.shape == (12, max(map(len, given)), 2)
-    assert [set(one) for one in found.predict(encoding, labels, given)] == [set(one) for one in names]
+    assert [set(one) for one in named(labels, found.predict(encoding, given))] == [set(one) for one in names]
 
 
 def test_of_many_series_some_of_each_label_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.tasks.classify.neighbours._MOST_SERIES", 10)
-    monkeypatch.setattr("recurra.tasks.classify.neighbours._MOST_CELLS", 1600.0)
+    monkeypatch.setattr("recurra.models.baselines.nearest_neighbour._MOST_SERIES", 10)
+    monkeypatch.setattr("recurra.models.baselines.nearest_neighbour._MOST_CELLS", 1600.0)
     given, names = waves(40, False)
     labels = LabelSet.of(names, "here")
     encoding = SeriesEncoding.of(given, ("x",))
-    found = fit_neighbours(encoding, labels, given, labels.encode(names))
+    found = fit_nearest_neighbour(encoding, given, labels.encode(names), errors)
     assert found.values.shape == (10, 4, 1)
     assert found.target.bincount().tolist() == [5, 5]
 
 
 def test_one_series() -> None:
     labels = LabelSet.of([("a",), ("b",)], "here")
-    found = Neighbours(torch.zeros(1, 3, 1), torch.tensor([1]), 0.0)
+    found = NearestNeighbour(torch.zeros(1, 3, 1), torch.tensor([1]), 0.0)
     encoding = SeriesEncoding.of([np.zeros((3, 1))], ("x",))
-    assert found.predict(encoding, labels, [np.ones((5, 1))]) == [("b",)]
+    assert named(labels, found.predict(encoding, [np.ones((5, 1))])) == [("b",)]

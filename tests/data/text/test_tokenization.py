@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.tasks.classify.encoding import cut
+from recurra.data.text.tokenization import cut
 
 SPLITS: list[Literal["words", "spaces", "characters"]] = ["words", "spaces", "characters"]
 

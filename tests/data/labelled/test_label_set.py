@@ -5,11 +5,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy.special import expit, softmax
-from torch.nn import functional as F
 
+from recurra.data.labelled.label_set import LabelSet
 from recurra.errors import DataError
-from recurra.tasks.classify.learned import LabelSet
-from recurra.tasks.classify.network import classification_loss
 
 ONE = LabelSet.of([("b",), ("a",), ("c",), ("b",)], "here")
 SEVERAL = LabelSet.of([("b", "a"), (), ("b",), ("c", "b")], "here")
@@ -83,27 +81,7 @@ def test_refusals() -> None:
     assert len(LabelSet.of([("a",), ()], "here")) == 1
 
 
-def test_the_loss_of_one_label() -> None:
-    logits = torch.randn(3, 3, dtype=torch.float64)
-    target = torch.tensor([2, -100, 0])
-    logs = logits.log_softmax(1)
-    expected = -(logs[0, 2] + logs[2, 0]) / 2
-    torch.testing.assert_close(classification_loss(logits, target), expected)
-    weights = torch.tensor([2.0, 1.0, 0.5], dtype=torch.float64)
-    torch.testing.assert_close(classification_loss(logits, target, weights), -(0.5 * logs[0, 2] + 2 * logs[2, 0]) / 2)
-    smoothed = classification_loss(logits, target, label_smoothing=0.3)
-    torch.testing.assert_close(smoothed, 0.7 * expected - 0.3 * (logs[0].mean() + logs[2].mean()) / 2)
-    assert classification_loss(logits, torch.full((3,), -100)) == 0
-
-
-def test_the_loss_of_several_labels() -> None:
-    logits = torch.randn(2, 3, dtype=torch.float64)
-    target = torch.tensor([[1.0, 0, 1], [0, 0, 0]], dtype=torch.float64)
-    for_it, against = -F.logsigmoid(logits), -F.logsigmoid(-logits)
-    weights = torch.tensor([2.0, 1.0, 0.5], dtype=torch.float64)
-    expected = (target * weights * for_it + (1 - target) * against).mean()
-    torch.testing.assert_close(classification_loss(logits, target, weights), expected)
-    smoothed = 0.8 * target + 0.1
-    torch.testing.assert_close(
-        classification_loss(logits, target, label_smoothing=0.2), (smoothed * for_it + (1 - smoothed) * against).mean()
-    )
+def test_confidence_is_that_of_the_least_confident_decision() -> None:
+    assert_allclose(ONE.confidence(np.array([[0.25, 0.7, 0.05], [0.3, 0.4, 0.3]])), [0.7, 0.4])
+    probabilities = np.array([[0.9, 0.6, 0.1], [0.1, 0.3, 0.0], [0.9, 0.4, 0.0]])
+    assert_allclose(SEVERAL.confidence(probabilities), [0.6, 0.7, 0.6])

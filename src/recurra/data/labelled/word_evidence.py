@@ -1,4 +1,4 @@
-"""What words, pairs of words and spellings say of labels by counting: log-odds of naive Bayes, for a network to read.
+"""Evidence for labels from counts of words, pairs and spellings: log-odds of naive Bayes, for a network to read.
 
 A small data set has most words a few times. A network that has to learn from scratch which of them speak for a label
 does worse than counting does; one that reads the counts learns what order makes of them, such as "not bad".
@@ -27,13 +27,13 @@ KINDS = 3
 _FEWEST = 2  # items that have a pair or a gram
 _GRAM = 5  # characters, the marks of a word's two ends included
 _MOST_GRAMS = 12  # of a word
-_OVERLAP = 4  # how many grams of a word say about the same
+_OVERLAP = 4  # grams of a word that are about the same evidence
 _SMOOTHING = 2.0  # items, of labels as all have them, that each id is seen in beside those counted
 _SEED = 0x45564944  # tells these random numbers from others of the same seed
 
 
 class WordCounts(Protocol):
-    """What gives evidence for the ids of a batch."""
+    """The counts from which the ids of a batch have their evidence."""
 
     def values(self, ids: Tensor) -> Tensor:
         """The evidence (B, T, 3 K) float32 of ids (B, T, 14); see `Evidence`."""
@@ -44,7 +44,7 @@ class WordCounts(Protocol):
 class Evidence:
     """How many training items have each word, pair of words and gram, with each label.
 
-    A gram is five characters of a word, whose ends are marked. It says something of words that training never saw.
+    A gram is five characters of a word, whose ends are marked. Grams are evidence of words that training never saw.
 
     The evidence of a word w for the label k is half of log p(w | k) / p(w | not k), smoothed (Wang and Manning 2012,
     section 2.1, for each label against all others): of two labels the sum over the words of a text, once for each
@@ -74,13 +74,13 @@ class Evidence:
             num_labels: K.
         """
         codes = [_distinct(_pair_indices(_words(tokens, encoding), len(encoding.words))) for tokens in texts]
-        found, counts = np.unique(np.concatenate(codes), return_counts=True)
+        pairs, counts = np.unique(np.concatenate(codes), return_counts=True)
         spelled = Counter(
             gram for tokens in texts for gram in {g for form in set(tokens) for g in _grams(form, encoding)}
         )
         grams = Vocabulary(sorted(gram for gram, count in spelled.items() if count >= _FEWEST))
         one_hot = _one_hot(target, num_labels)
-        empty = cls(torch.from_numpy(found[counts >= _FEWEST]), grams, torch.empty(0), one_hot.sum(0))
+        empty = cls(torch.from_numpy(pairs[counts >= _FEWEST]), grams, torch.empty(0), one_hot.sum(0))
         ids = [_distinct(one) for one in empty.ids(texts, encoding)]
         table = _count(ids, one_hot, len(encoding.words) + len(empty.pairs) + len(grams))
         return replace(empty, counts=table)
@@ -93,11 +93,11 @@ class Evidence:
     def ids(self, texts: Sequence[Sequence[str]], encoding: WordEncoding) -> list[np.ndarray]:
         """The ids (T, 14) int32 of the tokens of each text: of the word, its pair with the one before, and its grams.
 
-        What is not known has the id 0.
+        Unknown words, pairs and grams have the id 0.
         """
         first = len(encoding.words) + len(self.pairs)
         spelled: dict[str, list[int]] = {}
-        found = []
+        ids_of_texts = []
         for tokens in texts:
             words = _words(tokens, encoding)
             ids = np.zeros((len(tokens), 2 + _MOST_GRAMS), np.int32)
@@ -107,24 +107,24 @@ class Evidence:
                     known = [first + self.grams[gram] for gram in _grams(form, encoding) if gram in self.grams]
                     spelled[form] = known[:_MOST_GRAMS]
                 row[2 : 2 + len(spelled[form])] = spelled[form]
-            found.append(ids)
-        return found
+            ids_of_texts.append(ids)
+        return ids_of_texts
 
     def values(self, ids: Tensor) -> Tensor:
         """The evidence (B, T, 3 K) of ids (B, T, 14): of words for each label, then of pairs, then of spellings."""
         return _log_odds(self.counts[ids], self.items, ids)
 
     def to_json(self) -> list[str]:
-        """What `from_json` reads beside tensors."""
+        """The values that `from_json` reads beside tensors."""
         return list(self.grams.symbols)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What `from_json` reads, by name."""
+        """The tensors that `from_json` reads, by name."""
         return {"evidence.pairs": self.pairs, "evidence.counts": self.counts, "evidence.items": self.items}
 
     @classmethod
     def from_json(cls, values: Sequence[str], tensors: Mapping[str, Tensor]) -> "Evidence":
-        """Make it from what `to_json` and `tensors` gave."""
+        """The inverse of `to_json` and `tensors`."""
         pairs, counts, items = (tensors[f"evidence.{name}"] for name in ("pairs", "counts", "items"))
         return cls(pairs, Vocabulary(values), counts, items)
 
@@ -132,15 +132,15 @@ class Evidence:
         codes, known = _pair_indices(words, num_words), self.pairs.numpy()
         if not len(known):
             return np.zeros_like(words)
-        places = np.searchsorted(known, codes).clip(max=len(known) - 1)
-        return np.where((known[places] == codes) & (codes > 0), num_words + places, 0)
+        indices = np.searchsorted(known, codes).clip(max=len(known) - 1)
+        return np.where((known[indices] == codes) & (codes > 0), num_words + indices, 0)
 
 
 class SampledEvidence:
     """Evidence for training: that of a random half of all items, anew in each epoch, and never of the item itself.
 
-    What an item adds to the counts would give its label away. Leaving it out alone does too, the other way round: a
-    word's counts would be less by one for just the item's own label. The random half hides that.
+    Counts that include an item reveal its label. Counts that merely leave it out reveal the label too: a word's count
+    is then less by one for the item's own label alone. The random half hides both.
 
     Args:
         evidence: of all items.
@@ -157,16 +157,16 @@ class SampledEvidence:
         self._epoch = -1
 
     def of(self, indices: np.ndarray, epoch: int) -> WordCounts:
-        """What gives evidence for the items (B,) in an epoch, from 0: a function of its arguments and the seed."""
+        """The counts for the items (B,) in an epoch, from 0: a function of the arguments and the seed."""
         if epoch != self._epoch:
             generator = np.random.default_rng((_SEED, self._seed, epoch))
             self._counted = torch.from_numpy(generator.random(len(self._ids)) < 0.5)
-            rows = self._counted.nonzero().squeeze(1)
-            self._items = self._one_hot[rows].sum(0)
-            self._counts = _count([self._ids[k] for k in rows.tolist()], self._one_hot[rows], self._size)
+            counted = self._counted.nonzero().squeeze(1)
+            self._items = self._one_hot[counted].sum(0)
+            self._counts = _count([self._ids[k] for k in counted.tolist()], self._one_hot[counted], self._size)
             self._epoch = epoch
-        places = torch.from_numpy(indices)
-        own = self._one_hot[places] * self._counted[places].unsqueeze(1)
+        rows = torch.from_numpy(indices)
+        own = self._one_hot[rows] * self._counted[rows].unsqueeze(1)
         return _Without(self._counts, self._items, own)
 
 
@@ -201,8 +201,8 @@ def _pair_indices(words: np.ndarray, num_words: int) -> np.ndarray:
 
 
 def _distinct(ids: np.ndarray) -> np.ndarray:
-    found = np.unique(ids)
-    return found[found > 0]
+    distinct = np.unique(ids)
+    return distinct[distinct > 0]
 
 
 def _one_hot(target: Tensor, num_labels: int) -> Tensor:

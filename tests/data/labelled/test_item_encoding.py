@@ -7,9 +7,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from recurra.data.labelled.series_encoding import EncodedSeries, SeriesEncoding
+from recurra.data.labelled.text_encoding import EncodedTexts, TextEncoding
 from recurra.data.text.word_encoding import UNKNOWN, WordEncoding
 from recurra.errors import DataError
-from recurra.tasks.classify.encoding import EncodedSeries, EncodedTexts, SeriesEncoding, TextEncoding
 
 NAN = np.nan
 TRAINING = [np.array([[1.0, 7], [3, 7]]), np.array([[5.0, 7], [7, 7], [NAN, 7]])]
@@ -73,8 +74,8 @@ def test_batches_and_beginnings_of_series() -> None:
     assert batch.lengths.tolist() == [3, 1]
     assert batch.values[1, 0].tolist() == [0, 1]
     assert batch.values.shape == (2, 3, 2)
-    for fraction, lengths in ((0.1, [1, 1, 1]), (0.34, [4, 1, 2]), (0.3, [3, 1, 1]), (1.0, [10, 1, 3])):
-        shorter = encoded.beginnings(fraction)
+    for lengths in ([1, 1, 1], [4, 1, 2], [10, 1, 3]):
+        shorter = encoded.beginnings(np.array(lengths))
         assert shorter.lengths.tolist() == lengths
         found = shorter.batch(np.array([0]))
         assert found.values[0].tolist() == series[0][: lengths[0]].tolist()
@@ -83,7 +84,7 @@ def test_batches_and_beginnings_of_series() -> None:
 def test_beginnings_of_series_are_normalised_by_themselves() -> None:
     series = [np.array([[0.0], [2], [40], [40]])]
     encoded = EncodedSeries(SeriesEncoding.of(series, ("x",), "series"), series)
-    assert encoded.beginnings(0.5).batch(np.array([0])).values.tolist() == [[[-1], [1]]]
+    assert encoded.beginnings(np.array([2])).batch(np.array([0])).values.tolist() == [[[-1], [1]]]
 
 
 def test_batches_and_beginnings_of_texts() -> None:
@@ -96,7 +97,7 @@ def test_batches_and_beginnings_of_texts() -> None:
     assert batch.lengths.tolist() == [4, 1]
     assert [batch.words[0].tolist(), int(batch.words[1, 0])] == [expected, 0]
     assert expected[2] == 0 < min(expected[:2])
-    shorter = encoded.beginnings(0.5)
+    shorter = encoded.beginnings(np.array([2, 1, 1]))
     assert shorter.lengths.tolist() == [2, 1, 1]
     assert shorter.batch(np.array([0])).words.tolist() == [expected[:2]]
     assert encoding.tokens(" \n") == [UNKNOWN]

@@ -1,0 +1,1 @@
+"""Models without gradients, which a network has to beat."""

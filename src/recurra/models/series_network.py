@@ -1,0 +1,60 @@
+"""Networks of series: options whose defaults look at the data, and ensembles."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recurra.cells import Cell
+from recurra.errors import ParameterError
+from recurra.models.classifier import SequenceClassifier
+from recurra.models.classifier_ensemble import ClassifierEnsemble
+
+__all__ = ["check_stride", "make_networks", "series_defaults"]
+
+_MANY = 1000  # series, of which a network sees enough
+_LONGEST = 64  # steps that the recurrent layers read of the longest series of training
+
+
+def series_defaults(filters: int | None, longest: int, count: int) -> dict[str, Any]:
+    """Defaults of options that the training series decide, by name.
+
+    Args:
+        filters: of the convolutions, if the user chose their number; None: the default.
+        longest: steps of the longest series.
+        count: how many series there are.
+    """
+    filters = 32 if filters is None else filters
+    return {
+        "hidden_size": 32,
+        "filters": filters,
+        "stride": -(-longest // _LONGEST) if filters else 1,
+        "members": 4 if count < _MANY else 1,
+        "dropout": 0.4,
+    }
+
+
+def check_stride(stride: int | None, filters: int | None) -> None:
+    """Refuse a stride without a convolution. Raises ParameterError."""
+    if (stride or 1) > 1 and filters == 0:
+        raise ParameterError("stride", "1 without a convolution", stride, "Give it filters (--filters 64).")
+
+
+def make_networks(
+    kind: Callable[..., SequenceClassifier],
+    cell: Cell,
+    sizes: tuple[int, ...],
+    options: Mapping[str, Any],
+    input_dropout: float,
+) -> SequenceClassifier | ClassifierEnsemble:
+    """A network, or an ensemble of `members`.
+
+    Args:
+        kind: of network.
+        cell: the equations.
+        sizes: the arguments of `kind` after the cell: features of a step, units, outputs.
+        options: by name: `members`, and the arguments of `SequenceClassifier`.
+        input_dropout: see `SequenceClassifier`.
+    """
+    names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
+    values = {name: options[name] for name in (*names, "recurrent_dropout")}
+    networks = [kind(cell, *sizes, **values, input_dropout=input_dropout) for _ in range(options["members"])]
+    return networks[0] if len(networks) == 1 else ClassifierEnsemble(networks)

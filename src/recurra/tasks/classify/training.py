@@ -1,0 +1,167 @@
+"""How a classifier is trained: batches, loss, validation, temperature."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.data.batches.batch import Batch
+from recurra.data.batches.buckets import Buckets
+from recurra.data.batches.ignored import is_ignored
+from recurra.data.labelled.items import Items, values_of
+from recurra.data.labelled.labels import Labels
+from recurra.data.labelled.series_encoding import Steps
+from recurra.data.labelled.text_encoding import EncodedTexts
+from recurra.data.labelled.word_evidence import SampledEvidence
+from recurra.data.text.word_encoding import Tokens
+from recurra.errors import ParameterError
+from recurra.models.temperature import fit_temperature
+from recurra.task import Objective
+from recurra.tasks.classify.learned import ClassifierLearned
+from recurra.tasks.classify.network import FittedClassifier, logits_of
+from recurra.training import Mean, processes
+from recurra.training.label_scores import score_labels
+
+__all__ = ["calibrated", "classification_loss", "make_objective"]
+
+_FRACTION_OF_LOSS = 1e-6
+
+
+def calibrated(fitted: FittedClassifier, validation: Items | None) -> ClassifierLearned:
+    """What was learned, with the temperature that fits validation data best; without validation data unchanged."""
+    learned = fitted.learned
+    if validation is None or validation.labels is None:
+        return learned
+    target = learned.labels.encode(validation.labels).numpy()
+    known = np.ones(len(target), bool) if learned.labels.multi_label else target >= 0
+    logits = logits_of(fitted, learned.encode(values_of(validation), validation.source))
+    return replace(learned, temperature=fit_temperature(logits[known], target[known]))
+
+
+def make_objective(
+    options: Mapping[str, Any], fitted: FittedClassifier, training: Items, validation: Items | None
+) -> Objective:
+    """Batches, loss and validation.
+
+    Args:
+        options: of the classifier, by name.
+        fitted: what is to be trained.
+        training: items with labels.
+        validation: items to choose the best weights by. None: the last weights are used.
+
+    Raises:
+        ParameterError: a batch has fewer items than there are processes.
+    """
+    partition, labels, choose_by = processes().partition, fitted.learned.labels, options["choose_by"]
+    if options["batch_size"] < partition.count:
+        raise ParameterError(
+            "batch_size", f"at least the number of processes, {partition.count}", options["batch_size"]
+        )
+    encoded = fitted.learned.encode(values_of(training), training.source)
+    assert training.labels is not None
+    targets = labels.encode(training.labels)
+    weights = labels.weights(len(training)).to(fitted.device) if options["class_weights"] == "balanced" else None
+    buckets = Buckets(encoded.lengths, options["batch_size"], seed=options["seed"], partition=partition)
+
+    evidence, sampled = fitted.learned.evidence, None
+    if isinstance(encoded, EncodedTexts) and evidence is not None and encoded.evidence_ids is not None:
+        sampled = SampledEvidence(evidence, encoded.evidence_ids, targets, options["seed"])
+
+    def inputs(indices: np.ndarray, step: int) -> Tokens | Steps:
+        if isinstance(encoded, EncodedTexts) and sampled is not None:
+            return encoded.batch(indices, sampled.of(indices, (step - 1) // buckets.steps_per_epoch))
+        return encoded.batch(indices)
+
+    def batch(step: int) -> Batch:
+        indices = buckets(step)
+        weight = float(len(indices))
+        if not weight:
+            # There are more processes than items left: this one takes any item, because all must make the step.
+            indices = np.array([0])
+        read = inputs(indices, step)
+        if isinstance(read, Steps):
+            generator = np.random.default_rng((options["seed"], step, partition.rank))
+            read = read.varied(options["jitter"], options["scaling"], generator)
+        return Batch(read.to(fitted.device), targets[indices].to(fitted.device), weight)
+
+    measure = {"accuracy": "micro F1" if labels.multi_label else "accuracy", "macro_f1": "macro F1"}.get(choose_by, "")
+
+    def words(loss: float) -> str:
+        best = f"{measure} {100 * (1 - loss):.2f} %" if measure else f"loss {loss:.4f} nats"
+        return f"{best} (temperature {fitted.learned.temperature:.2f})"
+
+    return Objective(
+        batch,
+        lambda logits, target: classification_loss(logits, target, weights, options["label_smoothing"]),
+        None if validation is None else _validation(fitted, validation, choose_by),
+        record={"padding_fraction": round(buckets.padding_fraction, 4)},
+        steps_per_epoch=buckets.steps_per_epoch,
+        unit="nats",
+        measure=measure,
+        baselines={} if validation is None or not measure else _baselines(fitted, validation, choose_by),
+        words=words,
+    )
+
+
+def classification_loss(
+    logits: Tensor, target: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """The mean loss over items.
+
+    Args:
+        logits: (B, K).
+        target: (B,) indices, -100 for items that do not count: cross-entropy; or (B, K) of 0 and 1: the mean over
+            labels of binary cross-entropies.
+        weights: of labels (K,), see `LabelSet.weights`; None: 1 for each.
+        label_smoothing: fraction of the probability spread over all labels.
+
+    Returns:
+        0-dim, in nats; 0 if nothing counts.
+    """
+    if target.is_floating_point():
+        smoothed = target * (1 - label_smoothing) + label_smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weights)
+    counted = ~is_ignored(target)
+    # The mean over items and not over their weights: batches of rare and of frequent labels then count the same.
+    losses = F.cross_entropy(logits, target, weights, reduction="none", label_smoothing=label_smoothing)
+    return losses.sum() / counted.sum().clamp(min=1)
+
+
+def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> Callable[[nn.Module], Mean]:
+    learned, references = fitted.learned, validation.labels or ()
+    encoded = learned.encode(values_of(validation), validation.source)
+    targets = learned.labels.encode(references)
+
+    def validate(network: nn.Module) -> Mean:
+        # The averaged weights are in a network of their own.
+        logits = logits_of(fitted, encoded, network)
+        loss = float(classification_loss(torch.from_numpy(logits), targets))
+        if choose_by == "loss":
+            return Mean(loss, 1.0)
+        wrong = _wrong(learned, references, learned.labels.decode(learned.probabilities(logits)), choose_by)
+        # On a few items many weights are equally right: of these the loss chooses. Its part is less than one item's.
+        # The mean over processes, whose running means of a normalisation differ by the last batch.
+        return Mean(wrong + _FRACTION_OF_LOSS * loss / (1 + loss), 1.0)
+
+    return validate
+
+
+def _baselines(fitted: FittedClassifier, validation: Items, choose_by: str) -> dict[str, float]:
+    learned, references = fitted.learned, validation.labels or ()
+    # The part of the loss that the network's figure has is allowed for.
+    return {
+        name: _FRACTION_OF_LOSS + _wrong(learned, references, predicted, choose_by)
+        for name, predicted in learned.baselines(values_of(validation)).items()
+    }
+
+
+def _wrong(
+    learned: ClassifierLearned, references: Sequence[Labels], predicted: Sequence[Labels], choose_by: str
+) -> float:
+    """One minus the F1 that chooses weights."""
+    scores = score_labels(references, predicted, learned.labels.names.symbols, learned.labels.multi_label)
+    return 1 - (scores.macro_f1 if choose_by == "macro_f1" else scores.overall.f1)
