@@ -1,7 +1,9 @@
 """Cells by name."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,12 @@ def test_names_are_those_promised() -> None:
     wanted = ("jordan", "gru_reset_before", "layer_norm_lstm", "layer_norm_gru", "indrnn", "mgu", "sru", "min_gru")
     assert {*wanted, "min_lstm", "rg_lru", "fast_grnn", "cfc", "lstm", "gru", "elman", "slstm"} <= {*NAMES}
     assert list(NAMES) == sorted(NAMES)
+
+
+def test_the_documentation_names_every_cell() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "layers.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|$", page, re.MULTILINE))
+    assert rows == {name: type(find_cell(name)).__name__ for name in NAMES}
 
 
 def test_names_are_known_without_torch() -> None:

@@ -2,6 +2,7 @@ import csv
 import io
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from known_systems import linear, rotation
-from torch import Tensor
+from torch import Tensor, nn
 
 import recurra
 from recurra.errors import ParameterError, RunError
@@ -141,6 +142,59 @@ def test_steps_go_by_their_labels(tmp_path: Path) -> None:
     assert [(row["step"], row["input"]) for row in rows] == list(zip("12345", words.labels, strict=True))
 
 
+@pytest.mark.parametrize("output", [_last, None])
+def test_labels_that_are_not_one_a_step_are_refused(output: Callable[..., Tensor] | None) -> None:
+    layer = linear(0.9 * rotation(3))
+    with pytest.raises(ParameterError, match=r"words\.labels: expected 5, .*, got 4\."):
+        inspect(layer, torch.randn(2, 5, 3, dtype=torch.float64), output=output, words=Words(labels="abcd"))
+
+
+@pytest.mark.parametrize("reads", ["", "inside", "inside.layer"])
+def test_the_padding_of_a_recurrent_layer_is_left_out(reads: str) -> None:
+    class Inside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = linear(0.5 * rotation(3))
+
+        def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+            return self.layer(x, lengths=lengths)[1][0]
+
+    class Outside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = Inside()
+
+        def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+            return self.inside(x, lengths)
+
+    torch.manual_seed(0)
+    network, steps = Outside(), torch.arange(6)
+    x, lengths = torch.randn(3, 6, 3, dtype=torch.float64), torch.tensor([6, 2, 4])
+    distance = torch.where(steps < lengths.unsqueeze(1), lengths.unsqueeze(1) - 1 - steps, -1)
+    words = Words(labels="abcd")
+
+    def look(distances: list[Tensor] | None) -> Inspection:
+        return inspect(
+            *(network, x, lengths),
+            loss=lambda output: output.sum(),
+            output=lambda output: output.sum(1),
+            sequence=2,
+            reads=reads,
+            distances=distances,
+            words=words,
+        )
+
+    found, told = look(None), look([distance])
+    assert found.attribution is not None
+    assert told.attribution is not None
+    assert found.forgetting is not None
+    assert told.forgetting is not None
+    assert np.allclose(found.attribution.of(0)[0], told.attribution.of(0)[0])
+    assert np.allclose(found.forgetting.change, told.forgetting.change)
+    # Each sequence is replaced from its own last step on: leaving the nearest 4 changes only the first one.
+    assert (np.abs(found.forgetting.change[4]) > 1e-6).tolist() == [True, False, False]
+
+
 def test_contents_lead_to_every_section(folder: Path) -> None:
     page = (folder / "index.html").read_text(encoding="utf-8")
     targets = re.findall(r'<a href="#([^"]+)">', page)
@@ -177,8 +231,12 @@ def test_scores_come_first_and_lost_ones_before_all(found: Inspection, tmp_path:
     ]
     assert places == sorted(places)
     assert "Nothing unusual" not in page
-    write_inspection(replace(healthy, standing=replace(standing, better=(), warnings=())), tmp_path)
-    assert "Nothing unusual" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "the next table names" in page
+    unnamed = replace(healthy, words=Words(), standing=replace(standing, better=(), warnings=()))
+    write_inspection(unnamed, tmp_path)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Nothing unusual" in page
+    assert "The sections look at 3 of their sequences." in page
 
 
 def test_a_folder_that_cannot_be_written(found: Inspection, tmp_path: Path) -> None:

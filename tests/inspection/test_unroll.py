@@ -109,3 +109,27 @@ def test_encoder_and_decoder_are_one_row() -> None:
     assert _edges(found) == {(0, None), (1, 0), (None, 1)}
     # It flows on from the decoder's first step into the encoder's last.
     assert (found.rows[1].through_time[:8] > 0).all()
+
+
+@pytest.mark.parametrize("lengths", [[6, 4], [6, 6]])
+def test_what_reads_the_final_state_is_above_it(lengths: list[int]) -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.recurrent = recurra.LSTM(3, 4, num_layers=2)
+
+        def forward(self, x: Tensor, layers: slice) -> Tensor:
+            _, (output, memory) = self.recurrent(x, lengths=torch.tensor(lengths))
+            return output[layers].sum() + memory[layers].sum()
+
+    recording = record(Last(), torch.randn(6, 2, 3), slice(1, 2))
+    found = unrolled_gradients(recording, lambda output: output, sequence=1)
+    assert _edges(found) == {(0, None), (1, 0), (None, 1)}
+    assert all(row.through_time[-1] == 0 and (row.through_time[:-1] > 0).all() for row in found.rows)
+    above = next(edges for edges in found.edges if edges.upper is None)
+    # dL/dh and dL/dc are ones, four each.
+    assert np.allclose(above.norms, [0] * (lengths[1] - 1) + [8**0.5])
+    both = unrolled_gradients(record(Last(), torch.randn(6, 2, 3), slice(2)), lambda output: output, sequence=1)
+    assert _edges(both) == {(0, None), (1, 0), (None, 1), (None, 0)}
+    lower = next(edges for edges in both.edges if (edges.upper, edges.lower) == (None, 0))
+    assert np.allclose(lower.norms, above.norms)

@@ -1,6 +1,8 @@
 """A task that the package does not know gets every verb through the registry alone."""
 
+import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +17,10 @@ from toy import Toy
 import recurra
 from recurra.cli.main import main
 from recurra.errors import ParameterError, RunError
+from recurra.task import find_task, registry
 from recurra.training import load_checkpoint, read_run
 
-ROWS = [[0.1 * k, 0.2, 0.3 * k] for k in range(8)]
+ROWS = [[*[0.2] * (k % 3), 0.1 * k, 0.3 * k] for k in range(8)]
 
 
 @pytest.fixture
@@ -45,10 +48,44 @@ def test_every_command_works_on_it(data: Path, tmp_path: Path, capsys: pytest.Ca
     assert (run / "evaluation" / "evaluation.json").is_file()
     assert main(["predict", str(run), "--data", str(data)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(ROWS)
-    assert main(["inspect", str(run), "--data", str(data)]) == 0
-    assert (run / "inspection" / "index.html").is_file()
     assert main(["train", "toy", "--help"]) == 0
-    assert "--hidden-size" in capsys.readouterr().out
+    found = capsys.readouterr().out
+    assert found.startswith("usage: recurra train toy:Toy ")
+    assert "--hidden-size" in found
+
+
+def test_the_whole_page_of_inspect_is_written(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    Toy(max_steps=3).fit(data, folder=run, progress=False)
+    assert main(["inspect", str(run), "--data", str(data), "--row", "2"]) == 0
+    assert f"page, pictures and tables: {run}" in capsys.readouterr().out
+    page = (run / "inspection" / "index.html").read_text(encoding="utf-8")
+    titles = re.findall(r'<h2 id="[^"]+">([^<]+)</h2>', page)
+    assert titles[0] == "What to look at"
+    assert {"Lyapunov spectrum", "What is forgotten", "Which steps of the input the output comes from"} < set(titles)
+    assert page.count('<img alt="') == len(titles) - 1 == 9
+    assert "row 2 of 8" in page
+    assert "<caption>" in page  # of the scores
+    with (run / "inspection" / "attribution.csv").open(encoding="utf-8", newline="") as file:
+        assert [(row["step"], row["input"]) for row in csv.DictReader(file)] == [("1", "0.2"), ("2", "0.1")]
+    with (run / "inspection" / "unrolled.csv").open(encoding="utf-8", newline="") as file:
+        loss = {row["step"]: float(row["norm"]) > 0 for row in csv.DictReader(file) if row["from"] == "output"}
+    assert loss == {"1": False, "2": True}
+    assert main(["inspect", str(run), "--data", str(data), "--row", "9"]) == 2
+    assert "row: expected 1 to 8" in capsys.readouterr().err
+
+
+def test_a_module_that_cannot_be_imported_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ParameterError, match=r"No module named 'nowhere'.* PYTHONPATH"):
+        find_task("nowhere:Toy")
+    with pytest.raises(ParameterError, match=r"no attribute 'Nothing'\)$"):
+        find_task("toy:Nothing")
+    Toy(max_steps=1).fit(data, folder=tmp_path / "run")
+    monkeypatch.delitem(registry._classes, "toy")
+    monkeypatch.delitem(sys.modules, "toy")
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(RunError, match=r"run: its task cannot be loaded .*'toy:Toy'.* PYTHONPATH"):
+        recurra.load(tmp_path / "run")
 
 
 def test_it_is_fitted_saved_and_loaded(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A task that the package does not know: the mean of numbers, learned by gradients."""
+"""A task that the package does not know: the last number of a row from those before it, in rows of any length."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data.batches.batch import Batch
-from recurra.errors import DataError
+from recurra.data.batches.buckets import collate
+from recurra.errors import DataError, ParameterError
 from recurra.files import write_text
 from recurra.inspection import Words
 from recurra.layers import RNN
@@ -58,9 +59,10 @@ class ToyNetwork(nn.Module):
         self.recurrent = RNN(1, hidden_size, batch_first=True)
         self.output = nn.Linear(hidden_size, 1)
 
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        output, state = self.recurrent(rows)
-        return self.output(output[:, -1]).squeeze(1), state
+    def forward(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        rows, lengths = inputs
+        _, state = self.recurrent(rows, lengths=lengths)
+        return self.output(state[-1]).squeeze(1), state
 
 
 @task("toy")
@@ -74,6 +76,8 @@ class Toy(Estimator[Rows, Scale, ToyNetwork]):
     max_steps: int = option(default=20)
 
     def read(self, source: Any, y: Any, reading: ToyReading, labelled: bool) -> Rows:
+        if isinstance(source, Rows):
+            return source
         if not isinstance(source, str | Path):
             return Rows("the data", tuple(map(tuple, source)))
         lines = Path(source).read_text().splitlines()
@@ -88,8 +92,8 @@ class Toy(Estimator[Rows, Scale, ToyNetwork]):
         return ToyNetwork(self.hidden_size)
 
     def objective(self, fitted: Fitted[Scale, ToyNetwork], training: Rows, validation: Rows | None) -> Objective:
-        rows = torch.tensor(training.values)
-        batch = Batch(rows[:, :-1, None], rows[:, -1], len(rows))
+        inputs, target = self._tensors(training, fitted)
+        batch = Batch(inputs, target, len(target))
         return Objective(lambda step: batch, lambda output, target: (output - target).square().mean())
 
     @verb("predict the last number of each row")
@@ -97,13 +101,13 @@ class Toy(Estimator[Rows, Scale, ToyNetwork]):
         """Predict the last number of each row."""
         rows = self.data_for(data, None, reading)
         with torch.no_grad():
-            return Sums(self.fitted.network(torch.tensor(rows.values)[:, :-1, None])[0].tolist())
+            return Sums(self.fitted.network(self._tensors(rows, self.fitted)[0])[0].tolist())
 
     @verb("test a run")
     def evaluate(self, data: Any, *, reading: ToyReading | None = None) -> Evaluation:
         """Compare with the mean."""
         rows = self.data_for(data, None, reading)
-        truth, found = torch.tensor([row[-1] for row in rows.values]), torch.tensor(self.predict(data))
+        truth, found = torch.tensor([row[-1] for row in rows.values]), torch.tensor(self.predict(rows))
         errors = {"model": found - truth, "mean": self.fitted.learned.mean - truth}
         methods = {name: {"MSE": float(error.square().mean())} for name, error in errors.items()}
         return Evaluation(rows.source, methods, "MSE", formats={"MSE": ".4f"}, losses=frozenset({"MSE"}))
@@ -112,5 +116,29 @@ class Toy(Estimator[Rows, Scale, ToyNetwork]):
     def view(self, data: Any, *, reading: ToyReading | None = None, row: Annotated[int, Option("a row, from 1")] = 1,
              name: str = "") -> View:  # fmt: skip
         """Inspect."""
-        rows = torch.tensor(self.data_for(data, None, reading).values)[:, :-1, None]
-        return View((rows,), Words(title=name or "toy"), sequence=row - 1)
+        rows = self.data_for(data, None, reading)
+        if not 1 <= row <= len(rows.values):
+            raise ParameterError("row", f"1 to {len(rows.values)}", row)
+        inputs, target = self._tensors(rows, self.fitted)
+        words = Words(
+            title=name or "toy",
+            facts={"data": rows.source, "looked at": f"row {row} of {len(target)}"},
+            loss="the squared error",
+            output="the predicted number",
+            first_step=1,
+            labels=[f"{number:g}" for number in rows.values[row - 1][:-1]],
+        )
+        return View(
+            (inputs,),
+            words,
+            loss=lambda result: (result[0] - target).square().mean(),
+            output=lambda result: result[0],
+            sequence=row - 1,
+            reads="recurrent",
+            evaluate=lambda: self.evaluate(rows),
+        )
+
+    def _tensors(self, rows: Rows, fitted: Fitted[Scale, ToyNetwork]) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        padded, lengths = collate([torch.tensor(row[:-1]).unsqueeze(1) for row in rows.values])
+        inputs = padded.to(fitted.device), lengths.to(fitted.device)
+        return inputs, torch.tensor([row[-1] for row in rows.values], device=fitted.device)

@@ -206,6 +206,12 @@ def test_a_last_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
         make_trainer(tmp_path).fit(resume=True)
 
 
+def test_fewer_steps_than_are_done_are_refused(tmp_path: Path) -> None:
+    make_trainer(tmp_path, settings={"max_steps": 8}).fit()
+    with pytest.raises(RunError, match=r"\(max_steps, of which 8 are done\)"):
+        make_trainer(tmp_path, settings={"max_steps": 6}).fit(resume=True)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_signals_stop_in_order(number: signal.Signals, tmp_path: Path) -> None:
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]

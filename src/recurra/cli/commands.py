@@ -10,12 +10,12 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
-import recurra.tasks  # noqa: F401 - registers the tasks
 from recurra.cli.arguments import Parser
 from recurra.errors import ParameterError, RunError
 from recurra.options import Setting
 from recurra.task import Estimator, Result, find_task, task_names, task_of_run
 from recurra.task.verbs import command_settings, option_groups, train_settings, verbs_of
+from recurra.tasks import TASKS
 
 __all__ = ["parser_of", "run_verb", "tasks_with", "train", "verb_helps"]
 
@@ -99,7 +99,7 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
 def parser_of(command: str, kind: type[AnyEstimator]) -> Parser:
     """The parser of a command for a task."""
     if command == "train":
-        name = kind.task if kind.task in task_names() else "TASK"
+        name = kind.task if kind.task in TASKS else f"{kind.__module__}:{kind.__qualname__}"
         parser = Parser(f"recurra train {name}", _summary(kind))
         parser.add_settings(train_settings(kind).values(), kind.noun)
     else:

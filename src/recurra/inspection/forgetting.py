@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recurra.inspection.attribution import ScalarFunction, checked, outputs_at
 
-__all__ = ["Forgetting", "forgetting"]
+__all__ = ["Forgetting", "distances_from_end", "forgetting"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def forgetting(
     valid = None if distances is None else [distance >= 0 for distance in distances]
     inputs, baselines = checked(inputs, baselines, valid)
     if distances is None:
-        distances = _from_the_end(inputs)
+        distances = distances_from_end([torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) for x in inputs])
     steps = 1 + max(int(distance.max()) for distance in distances)
     spread = np.concatenate([[0], np.geomspace(1, steps, most_lags)]).round().astype(int)
     lags = np.arange(steps + 1) if steps < most_lags else np.unique(spread)
@@ -81,12 +81,15 @@ def forgetting(
     return Forgetting(lags, np.stack(change), output)
 
 
-def _from_the_end(inputs: Sequence[Tensor]) -> list[Tensor]:
-    """How many steps each step (B, T) of each input is before the last of all."""
-    distances = []
-    later = sum(x.shape[1] for x in inputs)
-    for x in inputs:
-        later -= x.shape[1]
-        back = later + torch.arange(x.shape[1] - 1, -1, -1, device=x.device)
-        distances.append(back.expand(x.shape[:2]))
-    return distances
+def distances_from_end(valid: Sequence[Tensor]) -> list[Tensor]:
+    """How many valid steps of its sequence come after each step, the steps of several inputs as one sequence.
+
+    Args:
+        valid: of each input, (B, T) bool, false at padding.
+
+    Returns:
+        Of each input, (B, T) int64, -1 at padding.
+    """
+    joined = torch.cat(list(valid), dim=1)
+    after = joined.flip(1).cumsum(1).flip(1) - 1
+    return list(torch.where(joined, after, -1).split([part.shape[1] for part in valid], dim=1))

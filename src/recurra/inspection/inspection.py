@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from recurra.errors import ParameterError
@@ -16,13 +17,13 @@ from recurra.inspection.attribution import (
     mean_baselines,
 )
 from recurra.inspection.findings import Finding, find
-from recurra.inspection.forgetting import Forgetting, forgetting
+from recurra.inspection.forgetting import Forgetting, distances_from_end, forgetting
 from recurra.inspection.gradients import Loss
 from recurra.inspection.lag import GradientByLag, gradient_by_lag
 from recurra.inspection.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from recurra.inspection.memory import JacobianNorms, jacobian_norms
 from recurra.inspection.reading import function_of_inputs
-from recurra.inspection.record import record
+from recurra.inspection.record import Recording, record
 from recurra.inspection.saturation import GateSaturation, gate_saturation
 from recurra.inspection.spectra import RecurrentSpectrum, recurrent_spectra
 from recurra.inspection.standing import Standing
@@ -45,7 +46,7 @@ class Words:
 
     Attributes:
         title: of the page.
-        facts: what was inspected, by name: the data, the network.
+        facts: what was inspected, by name: the data, the network, the sequences looked at.
         loss: what L is.
         output: what the output is that is attributed.
         plotted: what it is in the sequence plotted, where that says more.
@@ -142,7 +143,9 @@ def inspect(
         reads: see `function_of_inputs`: the module or modules whose inputs the output is attributed to.
         layers: see `record`: the recurrent layers to see into.
         follows: see `unrolled_gradients`: modules whose steps come after those of all others.
-        distances: see `forgetting`: of the inputs attributed to, how far each step is from the output, -1 at padding.
+        distances: see `forgetting`: of the inputs attributed to, how far each step is from the output, -1 at padding;
+            None: how many steps of its sequence come after it, without those that the recurrent layer that reads it
+            takes as padding.
         alone: what to call the module with for the sequence shown alone, and `output` for that call. Attribution then
             takes hundreds of runs of one sequence rather than of the batch. None: they are runs of the batch.
         words: what to call things on the page.
@@ -177,6 +180,9 @@ def inspect(
         attribution = product = forgotten = None
         if output is not None:
             function, inputs = function_of_inputs(module, args, output, reads, kwargs)
+            if distances is None:
+                distances = distances_from_end(_valid_steps(recording, reads, inputs))
+            _check_labels(words, sum(int((distance[sequence] >= 0).sum()) for distance in distances))
             attribution, product = _attributions(
                 module, function, inputs, distances, sequence, alone, reads, dict(kwargs)
             )
@@ -191,6 +197,8 @@ def inspect(
         spectra = recurrent_spectra(recording)
         tick(stage)
         unrolled = unrolled_gradients(recording, loss, steps, sequence, follows)
+        if not words.layer_step:
+            _check_labels(words, unrolled.steps)
         tick(stage)
     findings = find(recording, gradients, jacobians, lyapunov, gates, states, attribution, forgotten)
     return Inspection(
@@ -217,18 +225,40 @@ def inspect(
     )
 
 
+def _valid_steps(recording: Recording, reads: str | Sequence[str], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """(B, T) bool of each input: the valid steps of the recurrent layer that reads it, or all if none reads it."""
+    names = [reads] if isinstance(reads, str) else list(reads)
+    steps = [torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) for x in inputs]
+    if len(names) != len(inputs):
+        return steps
+    for index, name in enumerate(names):
+        inside = (s for s in recording.segments if not name or f"{s.module}.".startswith(f"{name}."))
+        valid = next((segment.valid.T for segment in inside), None)
+        if valid is not None and valid.shape == steps[index].shape:
+            steps[index] = valid
+    return steps
+
+
+def _check_labels(words: Words, steps: int) -> None:
+    """Refuse labels that are not one for each step of the sequence plotted. Raises ParameterError."""
+    if words.labels and len(words.labels) != steps:
+        expected = f"{steps}, one for each step of the sequence plotted"
+        hint = "Padding has no label; `distances` says which steps are padding."
+        raise ParameterError("words.labels", expected, len(words.labels), hint)
+
+
 def _attributions(
     module: nn.Module,
     function: ScalarFunction,
     inputs: Sequence[Tensor],
-    distances: Sequence[Tensor] | None,
+    distances: Sequence[Tensor],
     sequence: int,
     alone: tuple[Sequence[Any], Callable[[Any], Tensor]] | None,
     reads: str | Sequence[str],
     keywords: dict[str, Any],
 ) -> tuple[Attribution, Attribution]:
     """Integrated gradients and gradient x input of one sequence, from the mean of all."""
-    valid = None if distances is None else [distance >= 0 for distance in distances]
+    valid = [distance >= 0 for distance in distances]
     baselines = mean_baselines(inputs, valid)
     if alone is None:
         exact = integrated_gradients(
@@ -237,8 +267,7 @@ def _attributions(
         return exact.only(sequence), gradient_times_input(function, inputs, baselines, valid).only(sequence)
     arguments, output = alone
     function, inputs = function_of_inputs(module, arguments, output, reads, keywords)
-    if valid is not None:
-        # Alone, a sequence has no more steps than are its own.
-        valid = [true[sequence : sequence + 1, : x.shape[1]] for true, x in zip(valid, inputs, strict=True)]
+    # Alone, a sequence has no more steps than are its own.
+    valid = [true[sequence : sequence + 1, : x.shape[1]] for true, x in zip(valid, inputs, strict=True)]
     exact = integrated_gradients(function, inputs, baselines, valid=valid, tolerance=_TOLERANCE)
     return exact, gradient_times_input(function, inputs, baselines, valid)

@@ -12,7 +12,6 @@ from recurra.files import prepare_folder, write_text
 from recurra.inspection import texts
 from recurra.inspection.inspection import Inspection
 from recurra.inspection.sections import Section, draw_sections
-from recurra.inspection.standing import Standing
 from recurra.inspection.tables import Table, detailed_tables, summary_tables
 
 __all__ = ["report_inspection", "write_inspection"]
@@ -71,7 +70,7 @@ def _page(inspection: Inspection, sections: list[Section], summaries: dict[str, 
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{escape(words.title)}</h1>",
-        *_standing(inspection.standing),
+        *_standing(inspection),
         f'<table class="facts">{facts}</table>' if facts else "",
         _contents(sections),
         f'<p class="help" hidden>{escape(texts.HELP)}</p>',
@@ -98,8 +97,9 @@ def _contents(sections: list[Section]) -> str:
     return f'<nav aria-label="Contents"><ol>{entries}</ol></nav>'
 
 
-def _standing(standing: Standing | None) -> list[str]:
+def _standing(inspection: Inspection) -> list[str]:
     """Where the model loses to a baseline, what to doubt, and its scores."""
+    standing = inspection.standing
     if standing is None:
         return []
     parts = [
@@ -111,10 +111,19 @@ def _standing(standing: Standing | None) -> list[str]:
     parts += [f'<div class="finding"><b>{escape(warning)}</b></div>' for warning in standing.warnings]
     if standing.rows:
         table = Table("scores", standing.title, tuple(standing.columns), tuple(map(tuple, standing.rows)))
-        parts += [_table(table, standing.title), f"<p>{texts.SUBSET}</p>"]
+        parts += [_table(table, standing.title), f"<p>{_subset(inspection)}</p>"]
     if standing.validation:
         parts.append(f"<p>{escape(texts.VALIDATION.format(score=standing.validation))}</p>")
     return parts
+
+
+def _subset(inspection: Inspection) -> str:
+    """How many of the examples scored the sections look at."""
+    count = inspection.gradients.sequences
+    sections = (
+        texts.SUBSET_NAMED if inspection.words.facts else texts.SUBSET_ONE if count == 1 else texts.SUBSET_COUNTED
+    )
+    return texts.SUBSET.format(sections=sections.format(count=count))
 
 
 def _finding(what: str, advice: str) -> str:

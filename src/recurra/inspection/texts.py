@@ -56,6 +56,9 @@ __all__ = [
     "STUCK_AT_BOTH_ENDS",
     "STUCK_AT_ONE_END",
     "SUBSET",
+    "SUBSET_COUNTED",
+    "SUBSET_NAMED",
+    "SUBSET_ONE",
     "TRY_BIAS",
     "TRY_CHAOTIC",
     "TRY_DEAD",
@@ -111,10 +114,10 @@ TRY_TO_BEAT = (
     "better choice, and this page describes a network that has learned little."
 )
 VALIDATION = "The best validation score of the run was {score}."
-SUBSET = (
-    "These scores are of all the data, as the command evaluate computes them. The sections look at the examples that "
-    "the next table names."
-)
+SUBSET = "These scores are of all the data, as the command evaluate computes them. {sections}"
+SUBSET_NAMED = "The sections look at the examples that the next table names."
+SUBSET_COUNTED = "The sections look at {count} of their sequences."
+SUBSET_ONE = "The sections look at one of their sequences."
 NO_FINDINGS = "Nothing unusual was found in the network."
 SEE_ABOVE = "Nothing else stands out. Mend what the scores above show first."
 NOT_RECORDED = "This page does not show {layer} ({kind}), because its steps cannot be recorded: {reason}."

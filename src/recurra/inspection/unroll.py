@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import ParameterError
-from recurra.inspection.gradients import Loss, state_gradients
+from recurra.inspection.gradients import Loss, TrackGradients, ends, state_gradients
 from recurra.inspection.record import Recording
 from recurra.inspection.segment import Segment
 
@@ -23,7 +23,8 @@ class UnrolledRow:
     Attributes:
         name: of its track.
         reverse: whether it runs from the last step to the first.
-        through_time: (T,), what flows back into the state of each step from the next step of the recurrence.
+        through_time: (T,), what flows back into the state of each step from the next step of the recurrence; 0 at the
+            last.
         starts: the step at which each of its modules begins.
         modules: their names.
         first: the step at which it begins, where it comes after other rows.
@@ -42,7 +43,8 @@ class Edges:
     """What flows back down between two rows, at each step.
 
     Attributes:
-        upper: index of the row that it comes from; None for the loss, or whatever else reads the output.
+        upper: index of the row that it comes from; None for the loss, or whatever else reads the output or the final
+            state.
         lower: index of the row that it flows into; None for the input.
         norms: (T,).
     """
@@ -118,25 +120,37 @@ def unrolled_gradients(
     read: set[int] = set()
     for index, track in enumerate(gradients.tracks):
         here = valid[index]
-        through = torch.cat([part[:, sequence] for part in track.through_time], dim=1)
+        through = np.where(_ends(track, sequence), 0, _norms(track.through_time, sequence))
         modules = tuple(segment.module for segment in track.track.segments)
         starts = tuple(int(here[:start].sum()) for start in track.track.starts)
         name, begins = track.track.name, 0 if before[index] else first
-        rows.append(UnrolledRow(name, track.track.reverse, _norms(through)[here], starts, modules, begins))
+        rows.append(UnrolledRow(name, track.track.reverse, through[here], starts, modules, begins))
         below = [gradient[sequence] for gradient in track.inputs]
         lowers = feeders[index]
         read |= {lower for lower, _ in lowers}
         for lower, columns in lowers or [(None, slice(None))]:
             edges.append(Edges(index, lower, np.array([float(g[columns].norm()) for g in below])[here]))
     for index, track in enumerate(gradients.tracks):
-        if index not in read:
-            edges.append(Edges(None, index, _norms(track.from_above[:, sequence])[valid[index]]))
+        # No step follows the last one: what reaches its state comes from whatever reads the final state.
+        if index in read:
+            norms = np.where(_ends(track, sequence), _norms(track.through_time, sequence), 0)
+        else:
+            above = _norms([track.from_above], sequence)
+            norms = np.where(_ends(track, sequence), _norms(track.total, sequence), above)
+        if index not in read or norms.any():
+            edges.append(Edges(None, index, norms[valid[index]]))
     longest = max(row.first + len(row.through_time) for row in rows)
     return UnrolledGradients(tuple(rows), tuple(edges), longest, sequence, gradients.loss)
 
 
-def _norms(gradient: Tensor) -> np.ndarray:
-    return gradient.norm(dim=1).double().cpu().numpy()
+def _ends(track: TrackGradients, sequence: int) -> np.ndarray:
+    """(T,) bool: the last step of the sequence in the track's own direction."""
+    return ends(track.track)[:, sequence].cpu().numpy()
+
+
+def _norms(parts: Sequence[Tensor], sequence: int) -> np.ndarray:
+    """(T,), of the parts (T, B, ...) together."""
+    return torch.cat([part[:, sequence] for part in parts], dim=1).norm(dim=1).double().cpu().numpy()
 
 
 def _feeders(recording: Recording) -> list[list[tuple[int, slice]]]:

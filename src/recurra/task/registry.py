@@ -65,7 +65,10 @@ def find_task(name: str) -> "type[Estimator[Any, Any, Any]]":
     except (ModuleNotFoundError, AttributeError) as error:
         if name in _import_paths:
             raise
-        raise ParameterError("task", "module:Class of an estimator that can be imported", name, f"({error})") from error
+        expected = "module:Class of an estimator that can be imported"
+        missing = isinstance(error, ModuleNotFoundError)
+        hint = " Install it, or name the folder that holds it in PYTHONPATH." if missing else ""
+        raise ParameterError("task", expected, name, f"({error}){hint}") from error
     if getattr(kind, "task", None) is None:
         raise ParameterError("task", "module:Class of a class with the decorator @task", name)
     return kind
@@ -75,16 +78,20 @@ def task_of_run(folder: str | Path) -> "type[Estimator[Any, Any, Any]]":
     """The estimator that wrote a run.
 
     Raises:
-        RunError: the folder holds no run, or it is damaged.
+        RunError: the folder holds no run, or it is damaged, or its task cannot be imported.
     """
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise RunError(f"{folder}: not a run, as it has no run.json; give the folder that `recurra train` wrote")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return find_task(values["task"] if values["task"] in task_names() else values["class"])
+        name = values["task"] if values["task"] in task_names() else values["class"]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{path}: damaged, or written by another version of Recurra ({error})") from error
+    try:
+        return find_task(name)
+    except ParameterError as error:
+        raise RunError(f"{folder}: its task cannot be loaded ({error})") from error
 
 
 def load(folder: str | Path) -> "Estimator[Any, Any, Any]":

@@ -374,6 +374,8 @@ class Trainer:
         if last.values.get("processes") != self._processes.count:
             changed.append(f"number of processes, {last.values.get('processes')}")
         if changed:
+            if "max_steps" in changed:
+                changed[changed.index("max_steps")] = f"max_steps, of which {last.values.get('step', 0):,} are done"
             raise RunError(
                 f"{self._files.folder if self._files else ''}: cannot resume with other settings "
                 f"({', '.join(changed)}); give the same ones, or train into another folder"
