@@ -1,4 +1,4 @@
-// One step of a whole model as a list of operations on places in memory, which every instruction set can run.
+// One step of a whole model as a list of operations on locations in memory, which every instruction set can run.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,12 @@
 namespace recurra {
 
 // Python's enumeration of the same name (streaming/machine.py) has these names.
-#define RECURRA_STEP_KINDS(F)                                                                                       \
-  F(dense)                                                                                                          \
-  F(diagonal)                                                                                                       \
-  F(normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(log) F(scale) F(add) F(multiply) \
-      F(blend) F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
+#define RECURRA_STEP_KINDS(F)                                                                                   \
+  F(dense)                                                                                                      \
+  F(diagonal)                                                                                                   \
+  F(normalise)                                                                                                  \
+  F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(log) F(scale) F(add) F(multiply) F(blend) \
+      F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
 enum class StepKind : int64_t {
 #define RECURRA_KIND(name) name,
   RECURRA_STEP_KINDS(RECURRA_KIND)
@@ -23,7 +24,7 @@ enum class StepKind : int64_t {
 enum class Space : int64_t { input, frame, state, output };
 constexpr int spaces = 4;
 
-struct Place {
+struct Location {
   Space space;
   int64_t offset;
 };
@@ -32,8 +33,8 @@ struct Place {
 // operations are compiled for several instruction sets, and the library's containers would be merged among them.
 struct StepOperation {
   StepKind kind;
-  Place first, second, target;  // an offset of -1: there is none
-  Place parts[most_parts];      // of a cell's state
+  Location first, second, target;  // an offset of -1: there is none
+  Location parts[most_parts];      // of a cell's state
   int64_t part_count;
   int64_t size, groups;
   float number;

@@ -94,11 +94,11 @@ struct Memory {
   int64_t rows;
   int8_t* scratch;
 
-  float* at(Place place, int64_t row = 0) const {
-    const int space = static_cast<int>(place.space);
-    return base[space] + row * stride[space] + place.offset;
+  float* at(Location location, int64_t row = 0) const {
+    const int space = static_cast<int>(location.space);
+    return base[space] + row * stride[space] + location.offset;
   }
-  int64_t step(Place place) const { return stride[static_cast<int>(place.space)]; }
+  int64_t step(Location place) const { return stride[static_cast<int>(location.space)]; }
 };
 
 CellStep cell_step(const StepOperation& o, const Memory& m) {

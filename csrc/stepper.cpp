@@ -103,15 +103,15 @@ class Program {
     for (void* weight : weights_) table_.release(weight);
   }
 
-  void add(StepKind kind, const std::vector<Pair>& places, const std::vector<Pair>& parts, int64_t size, int64_t groups,
-           float number, bool accumulate) {
+  void add(StepKind kind, const std::vector<Pair>& locations, const std::vector<Pair>& parts, int64_t size,
+           int64_t groups, float number, bool accumulate) {
     StepOperation o{};
     o.kind = kind;
-    o.first = place(places.at(0));
-    o.second = place(places.at(1));
-    o.target = place(places.at(2));
+    o.first = location(locations.at(0));
+    o.second = location(locations.at(1));
+    o.target = location(locations.at(2));
     if (parts.size() > most_parts) throw std::invalid_argument("too many parts of a state");
-    for (const Pair& part : parts) o.parts[o.part_count++] = place(part);
+    for (const Pair& part : parts) o.parts[o.part_count++] = location(part);
     o.size = size;
     o.groups = groups;
     o.number = number;
@@ -197,7 +197,7 @@ class Program {
     }
   }
 
-  static Place place(const Pair& pair) { return {static_cast<Space>(std::get<0>(pair)), std::get<1>(pair)}; }
+  static Location location(const Pair& pair) { return {static_cast<Space>(std::get<0>(pair)), std::get<1>(pair)}; }
 
   const float* copy(const float* from, size_t count) {
     vectors_.push_back(std::make_unique<Memory>(count));
@@ -343,9 +343,9 @@ void add_stepper(nb::module_& module) {
            nb::arg("instruction_set"), nb::arg("model"), nb::arg("input_size"), nb::arg("state_size"),
            nb::arg("output_size"), nb::arg("frame_size"), nb::arg("vocabulary"), nb::arg("threads"))
       .def("_add",
-           [](Program& program, int64_t kind, const std::vector<Pair>& places, const std::vector<Pair>& parts,
+           [](Program& program, int64_t kind, const std::vector<Pair>& locations, const std::vector<Pair>& parts,
               int64_t size, int64_t groups, float number, bool accumulate) {
-             program.add(static_cast<StepKind>(kind), places, parts, size, groups, number, accumulate);
+             program.add(static_cast<StepKind>(kind), locations, parts, size, groups, number, accumulate);
            })
       .def("_set_vectors", &Program::set_vectors, nb::arg("left").none(), nb::arg("right").none())
       .def("_set_weight", &Program::set_weight, nb::arg("weight"), nb::arg("bias").none(), nb::arg("format"))

@@ -99,11 +99,11 @@ inline bool check_step_program() {
   constexpr int64_t size = 19, rows = 50, steps = 3;
   Numbers numbers;
   const std::vector<float> left = numbers.take(2 * size), right = numbers.take(2 * size);
-  const Place input{Space::input, 0}, frame{Space::frame, 0}, second{Space::frame, 48}, output{Space::output, 0};
-  const Place count{Space::state, 0}, mean{Space::state, 1}, most{Space::state, 1 + size};
-  const Place attended{Space::state, 1 + 2 * size}, window{Space::state, 3 + 3 * size};
+  const Location input{Space::input, 0}, frame{Space::frame, 0}, second{Space::frame, 48}, output{Space::output, 0};
+  const Location count{Space::state, 0}, mean{Space::state, 1}, most{Space::state, 1 + size};
+  const Location attended{Space::state, 1 + 2 * size}, window{Space::state, 3 + 3 * size};
   std::vector<StepOperation> operations;
-  const auto add = [&](StepKind kind, Place a, Place b, Place y, int64_t own_size = 19, int64_t groups = 1) {
+  const auto add = [&](StepKind kind, Location a, Location b, Location y, int64_t own_size = 19, int64_t groups = 1) {
     StepOperation o{};
     o.kind = kind;
     o.first = a;
@@ -120,8 +120,8 @@ inline bool check_step_program() {
   };
   add(StepKind::diagonal, input, {Space::frame, -1}, frame, size, 2);
   add(StepKind::normalise, frame, {Space::frame, -1}, frame, size, 2);
-  for (StepKind kind : {StepKind::tanh, StepKind::sigmoid, StepKind::relu, StepKind::silu, StepKind::log, StepKind::scale,
-                        StepKind::softmax, StepKind::log_softmax, StepKind::copy})
+  for (StepKind kind : {StepKind::tanh, StepKind::sigmoid, StepKind::relu, StepKind::silu, StepKind::log,
+                        StepKind::scale, StepKind::softmax, StepKind::log_softmax, StepKind::copy})
     add(kind, frame, {Space::frame, -1}, second);
   add(StepKind::copy, input, {Space::frame, -1}, second);
   for (StepKind kind : {StepKind::add, StepKind::multiply, StepKind::blend}) add(kind, second, input, second);

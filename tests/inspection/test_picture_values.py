@@ -1,4 +1,4 @@
-"""What pictures say where a reader points: the arrays that they are drawn from, at the places where they are drawn."""
+"""What pictures say where a reader points: the arrays that they are drawn from, at the points where they are drawn."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_values_lie_where_they_are_drawn_on_either_scale(tmp_path: Path, drawn: 
     said = {ax: Values(names, x, (Curve("y", y, "#0072b2"),), heading="of ") for ax in (left, right)}
     found = save(figure, tmp_path / "a.png", said)
     for index, panel in enumerate(found.panels):
-        assert (panel["heading"], panel["places"]) == ("of ", names)
+        assert (panel["heading"], panel["points"]) == ("of ", names)
         assert panel["curves"][0]["values"] == y.tolist()
         shown = [0, 1, 3] if index else [0, 1, 2, 3]
         np.testing.assert_allclose(_pixels(panel, 0)[shown], _drawn(drawn[0], index, x[shown], y[shown]), atol=1e-4)
@@ -67,17 +67,17 @@ def test_what_json_has_no_number_for(tmp_path: Path) -> None:
     json.dumps(panel, allow_nan=False)
 
 
-@pytest.mark.parametrize(("places", "kept"), [(2000, 2000), (2001, 2000), (50_000, 2000)])
-def test_a_long_curve_is_thinned(places: int, kept: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("points", "kept"), [(2000, 2000), (2001, 2000), (50_000, 2000)])
+def test_a_long_curve_is_thinned(points: int, kept: int, tmp_path: Path) -> None:
     figure, (ax,) = panels(1)
-    x = np.arange(places)
+    x = np.arange(points)
     ax.plot(x, x)
     names = [f"step {t}" for t in x]
     (panel,) = save(figure, tmp_path / "a.png", {ax: Values(names, x, (Curve("y", x, "#0072b2"),))}).panels
-    assert len(panel["x"]) == len(panel["places"]) == len(panel["curves"][0]["values"]) == kept
+    assert len(panel["x"]) == len(panel["points"]) == len(panel["curves"][0]["values"]) == kept
     numbers = panel["curves"][0]["values"]
-    np.testing.assert_allclose(numbers, [float(name.removeprefix("step ")) for name in panel["places"]], rtol=1e-3)
-    assert (panel["places"][0], panel["places"][-1]) == (names[0], names[-1])
+    np.testing.assert_allclose(numbers, [float(name.removeprefix("step ")) for name in panel["points"]], rtol=1e-3)
+    assert (panel["points"][0], panel["points"][-1]) == (names[0], names[-1])
     assert len(json.dumps(panel)) < 120_000
 
 
@@ -95,7 +95,7 @@ def test_every_picture_says_the_arrays_that_it_draws(layer: str, tmp_path: Path)
 
     norms = jacobian_norms(recording)
     by_step, by_lag = pictures.draw_jacobian_norms(norms, tmp_path / "a.png", first_step=1).panels
-    assert by_step["places"] == [f"step {t}" for t in range(1, 10)]
+    assert by_step["points"] == [f"step {t}" for t in range(1, 10)]
     assert [curve["name"] for curve in by_step["curves"]] == ["layer 1", "layer 2"]
     np.testing.assert_allclose(by_lag["curves"][3]["values"], norms[1].median, rtol=1e-3)
 
@@ -107,13 +107,13 @@ def test_every_picture_says_the_arrays_that_it_draws(layer: str, tmp_path: Path)
     panel = pictures.draw_recurrent_spectra(spectra, tmp_path / "a.png").panels[1]
     second = np.concatenate([spectrum.eigenvalues for spectrum in spectra if spectrum.name == "layer 2"])
     np.testing.assert_allclose(panel["curves"][2]["values"], np.abs(second), rtol=1e-3)
-    assert len(panel["y"]) == len(panel["places"]) == len(second)
+    assert len(panel["y"]) == len(panel["points"]) == len(second)
 
 
 def test_arrows_go_by_the_steps_that_they_join(tmp_path: Path) -> None:
     found = unrolled_gradients(record(recurra.GRU(2, 3, bidirectional=True), torch.randn(60, 1, 2)))
     (panel,) = pictures.draw_unrolled(found, tmp_path / "a.png", 1, labels=[f"w{t}" for t in range(60)]).panels
-    said = dict(zip(panel["places"], panel["curves"][0]["values"], strict=True))
+    said = dict(zip(panel["points"], panel["curves"][0]["values"], strict=True))
     forward = next(row for row in found.rows if not row.reverse)
     reverse = next(row for row in found.rows if row.reverse)
     columns = "steps 57–58 (w56 … w57)", "steps 59–60 (w58 … w59)"
@@ -129,12 +129,12 @@ def test_units_steps_and_lags_go_by_their_names(tmp_path: Path) -> None:
     mean = np.array([0.7, 0.9, 0.2])
     gate = GateSaturation("layer 1", "f", "sigmoid", np.zeros(3), np.zeros(3), mean, mean - 0.1, mean + 0.05)
     (panel,) = pictures.draw_gates((gate,), tmp_path / "a.png").panels
-    assert (panel["heading"], panel["places"]) == ("layer 1: gate f of unit ", ["2", "0", "1"])
+    assert (panel["heading"], panel["points"]) == ("layer 1: gate f of unit ", ["2", "0", "1"])
     assert [curve["values"] for curve in panel["curves"]] == [[0.2, 0.7, 0.9], [0.1, 0.6, 0.8], [0.25, 0.75, 0.95]]
 
     state = StateStatistics("layer 1", "h", mean, mean / 10, mean - 1, mean + 1)
     (panel,) = pictures.draw_states((state,), tmp_path / "a.png").panels
-    assert panel["places"] == ["2", "0", "1"]
+    assert panel["points"] == ["2", "0", "1"]
     assert panel["curves"][3]["values"] == [1.2, 1.7, 1.9]
 
     added = np.array([[[0.5], [-0.25]]])
@@ -142,13 +142,13 @@ def test_units_steps_and_lags_go_by_their_names(tmp_path: Path) -> None:
     (panel,) = pictures.draw_attribution(
         exact, exact, tmp_path / "a.png", first_step=-1, unit="EUR", labels=["a", "<b>"]
     ).panels
-    assert panel["places"] == ["step -1 (a)", "step 0 (<b>)"]
+    assert panel["points"] == ["step -1 (a)", "step 0 (<b>)"]
     assert panel["curves"][0]["name"] == "integrated gradients (EUR)"
     assert panel["curves"][0]["values"] == [0.5, -0.25]
 
     forgotten = Forgetting(np.array([0, 3]), np.array([[4.0], [1.0]]), np.array([1.0]))
     (panel,) = pictures.draw_forgetting(forgotten, tmp_path / "a.png").panels
-    assert panel["places"] == ["all but 0 steps replaced", "all but 3 steps replaced"]
+    assert panel["points"] == ["all but 0 steps replaced", "all but 3 steps replaced"]
     assert panel["curves"][0]["values"] == [4.0, 1.0]
 
 

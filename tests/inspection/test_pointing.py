@@ -93,7 +93,7 @@ def test_a_bar_says_the_step_and_what_it_adds(page: Browser, found: Inspection) 
 
 def test_the_arrow_nearest_to_the_mouse_says_its_gradient(page: Browser, found: Inspection) -> None:
     panel = _panel(page, "unrolled")
-    arrow = panel["places"].index("layer 1: from step 5 (e) to step 4 (d)")  # type: ignore[arg-type]
+    arrow = panel["points"].index("layer 1: from step 5 (e) to step 4 (d)")  # type: ignore[arg-type]
     said = _point(page, "unrolled", panel["x"][arrow], panel["y"][arrow])
     assert said[0] == "layer 1: from step 5 (e) to step 4 (d)"
     assert _number(said[1]) == pytest.approx(found.unrolled.rows[0].through_time[3], rel=1e-3)

@@ -89,12 +89,12 @@ class _Hooks:
         self._tensors = tensors
         self._lengths = lengths
         self._finals = finals
-        self._given = False
+        self._takes_state = False
 
     def enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         named: dict[str, Any] = {**dict(zip(("hx", "lengths"), args[1:], strict=False)), **kwargs}
-        self._given = self._state is not None and named.get("hx") is None
-        if self._state is not None and self._given:
+        self._takes_state = self._state is not None and named.get("hx") is None
+        if self._state is not None and self._takes_state:
             parts = [self._tensors[part] for part in self._state.inputs]
             named["hx"] = tuple(parts) if len(parts) > 1 else parts[0]
         if self._lengths is not None:
@@ -102,6 +102,6 @@ class _Hooks:
         return args[:1], named
 
     def leave(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
-        if self._state is not None and self._given:
+        if self._state is not None and self._takes_state:
             final = result[1] if hasattr(module, "num_layers") else result
             self._finals.update(zip(self._state.outputs, final if isinstance(final, tuple) else (final,), strict=True))

@@ -3,31 +3,31 @@
 
 for (const picture of document.querySelectorAll(".picture")) {
   const panels = JSON.parse(picture.querySelector("script").textContent);
-  if (panels.some((panel) => panel.places.length)) answer(picture, panels);
+  if (panels.some((panel) => panel.points.length)) answer(picture, panels);
 }
 for (const help of document.querySelectorAll(".help")) help.hidden = false;
 
 function answer(picture, panels) {
-  const places = panels.flatMap((panel) => panel.places.map((_, index) => ({ panel, index })));
+  const points = panels.flatMap((panel) => panel.points.map((_, index) => ({ panel, index })));
   const slider = element(picture, "slider");
   slider.tabIndex = 0;
   const state = {
-    role: "slider", "aria-label": picture.dataset.label, "aria-valuemin": 1, "aria-valuemax": places.length,
+    role: "slider", "aria-label": picture.dataset.label, "aria-valuemin": 1, "aria-valuemax": points.length,
   };
   for (const [name, value] of Object.entries(state)) slider.setAttribute(name, value);
   let at = 0;
   describe();
 
   function describe() {
-    const { panel, index } = places[at];
+    const { panel, index } = points[at];
     const said = panel.curves.map((curve) => `${curve.name} ${shown(curve.values[index])}`);
     slider.setAttribute("aria-valuenow", at + 1);
     slider.setAttribute("aria-valuetext", `${name()}: ${said.join(", ")}`);
   }
 
   function name() {
-    const { panel, index } = places[at];
-    return panel.heading + panel.places[index];
+    const { panel, index } = points[at];
+    return panel.heading + panel.points[index];
   }
 
   function hide() {
@@ -38,7 +38,7 @@ function answer(picture, panels) {
     at = place;
     describe();
     hide();
-    const { panel, index } = places[at];
+    const { panel, index } = points[at];
     const [left, top, right, bottom] = panel.box;
     const x = panel.x[index];
     if (panel.y) {
@@ -76,7 +76,7 @@ function answer(picture, panels) {
     const x = (event.clientX - frame.left) / frame.width;
     const y = (event.clientY - frame.top) / frame.height;
     let [nearest, least] = [-1, Infinity];
-    places.forEach(({ panel, index }, place) => {
+    points.forEach(({ panel, index }, place) => {
       const [left, top, right, bottom] = panel.box;
       if (x < left - 0.01 || x > right + 0.01 || y < top || y > bottom) return;
       const across = (panel.x[index] - x) * frame.width;
@@ -90,16 +90,16 @@ function answer(picture, panels) {
   slider.addEventListener("focus", () => { if (slider.matches(":focus-visible")) show(at); });
   slider.addEventListener("blur", hide);
   slider.addEventListener("keydown", (event) => {
-    const panel = panels.indexOf(places[at].panel);
-    const begin = (number) => places.findIndex((place) => place.panel === panels[number]);
+    const panel = panels.indexOf(points[at].panel);
+    const begin = (number) => points.findIndex((place) => place.panel === panels[number]);
     const moves = {
-      ArrowRight: at + 1, ArrowUp: at + 1, ArrowLeft: at - 1, ArrowDown: at - 1, Home: 0, End: places.length - 1,
+      ArrowRight: at + 1, ArrowUp: at + 1, ArrowLeft: at - 1, ArrowDown: at - 1, Home: 0, End: points.length - 1,
       PageDown: begin(Math.min(panel + 1, panels.length - 1)), PageUp: begin(Math.max(panel - 1, 0)),
     };
     if (event.key === "Escape") hide();
     if (!(event.key in moves)) return;
     event.preventDefault();
-    show(Math.min(Math.max(moves[event.key], 0), places.length - 1));
+    show(Math.min(Math.max(moves[event.key], 0), points.length - 1));
   });
 }
 

@@ -2,6 +2,6 @@
 
 from recurra.program.builder import Builder
 from recurra.program.compiler import compile_program
-from recurra.program.operations import NOWHERE, Operation, Part, Place, Program, Value
+from recurra.program.operations import NOWHERE, Location, Operation, Part, Program, Value
 
-__all__ = ["NOWHERE", "Builder", "Operation", "Part", "Place", "Program", "Value", "compile_program"]
+__all__ = ["NOWHERE", "Builder", "Location", "Operation", "Part", "Program", "Value", "compile_program"]

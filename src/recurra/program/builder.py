@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from recurra.errors import StreamError
-from recurra.program.operations import NOWHERE, Array, Kind, Operation, Part, Place, Program, Value
+from recurra.program.operations import NOWHERE, Array, Kind, Location, Operation, Part, Program, Value
 
 __all__ = ["Builder", "as_array"]
 
@@ -19,7 +19,7 @@ def as_array(tensor: torch.Tensor) -> Array:
 
 
 class Builder:
-    """Collects the operations of a step, and assigns places to their values.
+    """Collects the operations of a step, and assigns locations to their values.
 
     Args:
         input_size: I, features of a step's input. None: the first operation that reads it says so.
@@ -29,7 +29,7 @@ class Builder:
     """
 
     def __init__(self, input_size: int | None = None) -> None:
-        self.input = Value(Place("input", 0), input_size or 0)
+        self.input = Value(Location("input", 0), input_size or 0)
         self._vocabulary_size = 0
         self._operations: list[Operation] = []
         self._parts: list[Part] = []
@@ -43,11 +43,11 @@ class Builder:
 
     def parts_from(self, first: int) -> list[Value]:
         """The parts of the state from the `first` on."""
-        return [Value(Place("state", part.offset), part.size) for part in self._parts[first:]]
+        return [Value(Location("state", part.offset), part.size) for part in self._parts[first:]]
 
     def state_so_far(self) -> Value:
         """All parts of the state, one after the other."""
-        return Value(Place("state", 0), self._state_size)
+        return Value(Location("state", 0), self._state_size)
 
     def require(self, value: Value, size: int, name: str) -> Value:
         """The value, which must have `size` features; the input's size is learned from this.
@@ -55,9 +55,9 @@ class Builder:
         Raises:
             StreamError: if it has another size.
         """
-        if value.place == self.input.place and not value.size:
+        if value.location == self.input.location and not value.size:
             if not self.input.size:
-                self.input = Value(value.place, size)
+                self.input = Value(value.location, size)
             value = self.input
         if value.size != size or (value == self.input and self._vocabulary_size):
             got = f"an id of {self._vocabulary_size}" if self._vocabulary_size else f"{value.size}"
@@ -71,20 +71,20 @@ class Builder:
             StreamError: if the value is not the input, or if the input is known as something else.
         """
         known = self._vocabulary_size or vocabulary_size
-        if value.place != self.input.place or self.input.size > 1 or known != vocabulary_size:
+        if value.location != self.input.location or self.input.size > 1 or known != vocabulary_size:
             raise StreamError(f"{name or 'the model'}: an embedding reads the input of the model, and alone")
-        self.input = Value(value.place, 1)
+        self.input = Value(value.location, 1)
         self._vocabulary_size = vocabulary_size
 
     def frame(self, size: int) -> Value:
         """Scratch memory for a vector."""
-        value = Value(Place("frame", self._frame_size), size)
+        value = Value(Location("frame", self._frame_size), size)
         self._frame_size += -(-size // _ALIGNMENT) * _ALIGNMENT
         return value
 
     def state(self, name: str, size: int, initial: float | tuple[float, ...] = 0.0) -> Value:
         """A part of the state."""
-        value = Value(Place("state", self._state_size), size)
+        value = Value(Location("state", self._state_size), size)
         self._parts.append(Part(name, self._state_size, size, initial))
         self._state_size += size
         return value
@@ -104,11 +104,11 @@ class Builder:
         self._operations.append(
             Operation(
                 kind,
-                NOWHERE if first is None else first.place,
-                target.place,
+                NOWHERE if first is None else first.location,
+                target.location,
                 target.size if size is None else size,
-                NOWHERE if second is None else second.place,
-                parts=tuple(part.place for part in parts),
+                NOWHERE if second is None else second.location,
+                parts=tuple(part.location for part in parts),
                 **options,
             )
         )
@@ -131,7 +131,7 @@ class Builder:
         """
         if not self.input.size:
             raise StreamError("input_size: expected the number of features of a step, which the model does not say")
-        self.emit("copy", value, Value(Place("output", 0), value.size))
+        self.emit("copy", value, Value(Location("output", 0), value.size))
         return Program(
             tuple(self._operations),
             self.input.size,

@@ -1,4 +1,4 @@
-"""One step of a model as a list of operations on places in memory."""
+"""One step of a model as a list of operations on locations in memory."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recurra.cells import Cell
 
-__all__ = ["NOWHERE", "Array", "Kind", "Operation", "Part", "Place", "Program", "Space", "Value"]
+__all__ = ["NOWHERE", "Array", "Kind", "Location", "Operation", "Part", "Program", "Space", "Value"]
 
 Array: TypeAlias = NDArray[np.float32]
 Space: TypeAlias = Literal["input", "frame", "state", "output"]
@@ -40,7 +40,7 @@ Kind: TypeAlias = Literal[
 ]
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where the values of one row begin.
 
     Attributes:
@@ -52,18 +52,18 @@ class Place(NamedTuple):
     offset: int
 
 
-NOWHERE = Place("frame", -1)
+NOWHERE = Location("frame", -1)
 
 
 class Value(NamedTuple):
     """A vector of one row: where it begins, and its size."""
 
-    place: Place
+    location: Location
     size: int
 
     def part(self, first: int, size: int) -> "Value":
         """`size` values from the `first` on."""
-        return Value(Place(self.place.space, self.place.offset + first), size)
+        return Value(Location(self.location.space, self.location.offset + first), size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +113,12 @@ class Operation:
     """
 
     kind: Kind
-    first: Place
-    target: Place
+    first: Location
+    target: Location
     size: int
-    second: Place = NOWHERE
+    second: Location = NOWHERE
     groups: int = 1
-    parts: tuple[Place, ...] = ()
+    parts: tuple[Location, ...] = ()
     number: float = 0.0
     accumulate: bool = False
     left: Array | None = None

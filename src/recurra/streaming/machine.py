@@ -5,7 +5,7 @@ from typing import Any
 from recurra.cells import Cell
 from recurra.errors import BackendError
 from recurra.kernels.native.extension import StepEntries, best, instruction_set, is_installed, unsupported_reason
-from recurra.program import Operation, Place, Program
+from recurra.program import Location, Operation, Program
 
 __all__ = ["WEIGHT_FORMATS", "engine_name", "fill", "step_entries"]
 
@@ -67,5 +67,5 @@ def _set_cell(machine: Any, operation: Operation, entries: StepEntries) -> None:
     )
 
 
-def _pair(place: Place) -> tuple[int, int]:
-    return _SPACES[place.space], place.offset
+def _pair(location: Location) -> tuple[int, int]:
+    return _SPACES[location.space], location.offset

@@ -9,17 +9,17 @@ import pytest
 from c_models import needs_compiler, needs_extension
 
 from recurra.export.c import export_c
-from recurra.program import Operation, Part, Place, Program
+from recurra.program import Location, Operation, Part, Program
 from recurra.program.operations import Array, Kind
 
 pytestmark = [needs_extension, needs_compiler]
 
-INPUT, OUTPUT, STATE = Place("input", 0), Place("output", 0), Place("state", 0)
+INPUT, OUTPUT, STATE = Location("input", 0), Location("output", 0), Location("state", 0)
 LOWEST = float(np.finfo(np.float32).min)
 
 
-def frame(offset: int) -> Place:
-    return Place("frame", offset)
+def frame(offset: int) -> Location:
+    return Location("frame", offset)
 
 
 def values(*shape: int, scale: float = 1.0) -> Array:
@@ -34,7 +34,7 @@ def by_value(kind: Any, **options: Any) -> Program:
 
 def of_two(kind: Any, **options: Any) -> Program:
     """An operation on the first 7 of 14 features and the last 7."""
-    operation = Operation(kind, INPUT, OUTPUT, 7, Place("input", 7), **options)
+    operation = Operation(kind, INPUT, OUTPUT, 7, Location("input", 7), **options)
     return Program((operation,), 14, 0, 7, 0)
 
 
@@ -67,7 +67,7 @@ def normalise(shift: bool) -> Program:
 
 
 def embed() -> Program:
-    return Program((Operation("embed", Place("frame", -1), OUTPUT, 6, left=values(54)),), 1, 9, 6, 0)
+    return Program((Operation("embed", Location("frame", -1), OUTPUT, 6, left=values(54)),), 1, 9, 6, 0)
 
 
 def in_place() -> Program:
@@ -92,8 +92,8 @@ def in_place() -> Program:
 
 def mean() -> Program:
     parts = (Part("pooling.count", 0, 1), Part("pooling.mean", 1, 7))
-    operation = Operation("mean", INPUT, Place("state", 1), 7, STATE)
-    return Program((operation, Operation("copy", Place("state", 1), OUTPUT, 7)), 7, 0, 7, 0, parts)
+    operation = Operation("mean", INPUT, Location("state", 1), 7, STATE)
+    return Program((operation, Operation("copy", Location("state", 1), OUTPUT, 7)), 7, 0, 7, 0, parts)
 
 
 def largest() -> Program:
@@ -104,7 +104,7 @@ def largest() -> Program:
 
 def attend() -> Program:
     parts = (Part("largest score", 0, 1, LOWEST), Part("sums", 1, 7))
-    operation = Operation("attend", INPUT, OUTPUT, 6, Place("input", 6), parts=(STATE, Place("state", 1)))
+    operation = Operation("attend", INPUT, OUTPUT, 6, Location("input", 6), parts=(STATE, Location("state", 1)))
     return Program((operation,), 7, 0, 6, 0, parts)
 
 
@@ -116,7 +116,7 @@ def log() -> Program:
 
 def delay() -> Program:
     parts = (Part("other", 0, 2), Part("window", 2, 12, tuple(values(12).tolist())))
-    window = Place("state", 2)
+    window = Location("state", 2)
     operations = Operation("delay", INPUT, window, 3, groups=4), Operation("copy", window, OUTPUT, 12)
     return Program(operations, 3, 0, 12, 0, parts)
 
@@ -124,12 +124,12 @@ def delay() -> Program:
 def whole_state() -> Program:
     """A copy over parts of the state, which are arrays of their own in C."""
     parts = (Part("last", 0, 3), Part("window", 3, 6), Part("sum", 9, 3))
-    first, window, total = STATE, Place("state", 3), Place("state", 9)
+    first, window, total = STATE, Location("state", 3), Location("state", 9)
     operations = (
         Operation("delay", first, window, 3, groups=2),
         Operation("copy", INPUT, first, 3),
         Operation("add", INPUT, total, 3, total),
-        Operation("copy", Place("state", 1), OUTPUT, 11),
+        Operation("copy", Location("state", 1), OUTPUT, 11),
     )
     return Program(operations, 3, 0, 11, 0, parts)
 

@@ -109,8 +109,8 @@ def _judge(name: str, compiler: str, errors: NDArray[Any], reference: Reference)
     return result
 
 
-def _run(command: list[str], folder: Path, given: bytes) -> subprocess.CompletedProcess[bytes]:
+def _run(command: list[str], folder: Path, content: bytes) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(command, cwd=folder, input=given, capture_output=True, check=False)
+        return subprocess.run(command, cwd=folder, input=content, capture_output=True, check=False)
     except OSError as error:
         raise CompilerError(f"{command[0]} cannot be run ({error}); set CC to a C compiler") from error

@@ -22,7 +22,7 @@ from recurra.shapes import check_positive
 __all__ = ["CExport", "export_c"]
 
 _FORMATS = ("float32", "int8")
-_PLACES = ("source", "binary")
+_WEIGHTS_IN = ("source", "binary")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def export_c(
         RunError: if the folder cannot be written.
     """
     check_name(name)
-    for parameter, value, allowed in (("weights", weights, _FORMATS), ("weights_in", weights_in, _PLACES)):
+    for parameter, value, allowed in (("weights", weights, _FORMATS), ("weights_in", weights_in, _WEIGHTS_IN)):
         if value not in allowed:
             raise ParameterError(parameter, f"one of {', '.join(allowed)}", value)
     check_positive("steps", steps)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recurra.export.c.identifiers import identifiers
-from recurra.program import NOWHERE, Operation, Place, Program
+from recurra.program import NOWHERE, Location, Operation, Program
 
-__all__ = ["Memory", "places"]
+__all__ = ["Memory", "locations"]
 
 
-def places(operation: Operation) -> Iterator[tuple[Place, int, bool]]:
-    """The places that an operation reads or writes, with the number of values, and whether it only reads them."""
+def locations(operation: Operation) -> Iterator[tuple[Location, int, bool]]:
+    """The locations that an operation reads or writes, with the number of values, and whether it only reads them."""
     size, groups = operation.size, operation.groups
     match operation.kind:
         case "dense":
@@ -35,13 +35,13 @@ def places(operation: Operation) -> Iterator[tuple[Place, int, bool]]:
             first, second, target = size, 0, groups * size
         case _:
             first, second, target = size, size, size
-    for place, values, read_only in (
+    for location, values, read_only in (
         (operation.first, first, True),
         (operation.second, second, operation.kind != "mean"),
         (operation.target, target, False),
     ):
-        if place != NOWHERE and values:
-            yield place, values, read_only
+        if location != NOWHERE and values:
+            yield location, values, read_only
 
 
 @dataclass
@@ -60,7 +60,7 @@ class _Buffer:
 
 
 class Memory:
-    """The names in C of a program's places.
+    """The names in C of a program's locations.
 
     Attributes:
         fields: of the state: the name in C, and the part.
@@ -75,32 +75,34 @@ class Memory:
         written = _last_of(program, self._buffers)
         self.slots = _assign([one for one in self._buffers if one is not written])
 
-    def at(self, place: Place) -> str:
-        """The expression for a place."""
-        if place.space in ("input", "output"):
-            return _moved(place.space, place.offset)
-        if place.space == "state":
-            name, part = self.fields[bisect_right(self._offsets, place.offset) - 1]
-            return _moved(f"state->{name}", place.offset - part.offset)
-        buffer = next(one for one in self._buffers if one.first <= place.offset < one.end)
+    def at(self, location: Location) -> str:
+        """The expression for a location."""
+        if location.space in ("input", "output"):
+            return _moved(location.space, location.offset)
+        if location.space == "state":
+            name, part = self.fields[bisect_right(self._offsets, location.offset) - 1]
+            return _moved(f"state->{name}", location.offset - part.offset)
+        buffer = next(one for one in self._buffers if one.first <= location.offset < one.end)
         name = "output" if buffer.slot < 0 else slot_name(buffer.slot)
-        return _moved(name, place.offset - buffer.first)
+        return _moved(name, location.offset - buffer.first)
 
-    def pieces(self, operation: Operation) -> Iterator[tuple[Place, Place, int]]:
-        """A copy as copies between two places of so many values, each within one part of the state."""
+    def pieces(self, operation: Operation) -> Iterator[tuple[Location, Location, int]]:
+        """A copy as copies between two locations of so many values, each within one part of the state."""
         done = 0
         while done < operation.size:
-            first, target = (Place(place.space, place.offset + done) for place in (operation.first, operation.target))
+            first, target = (
+                Location(location.space, location.offset + done) for location in (operation.first, operation.target)
+            )
             size = min(operation.size - done, self._room(first), self._room(target))
             yield first, target, size
             done += size
 
-    def _room(self, place: Place) -> int:
-        """The values from a place to the end of its part of the state."""
-        if place.space != "state":
+    def _room(self, location: Location) -> int:
+        """The values from a location to the end of its part of the state."""
+        if location.space != "state":
             return sys.maxsize
-        part = self.fields[bisect_right(self._offsets, place.offset) - 1][1]
-        return part.offset + part.size - place.offset
+        part = self.fields[bisect_right(self._offsets, location.offset) - 1][1]
+        return part.offset + part.size - location.offset
 
 
 def slot_name(slot: int) -> str:
@@ -116,10 +118,10 @@ def _buffers(program: Program) -> list[_Buffer]:
     """The ranges of scratch memory that are used together, in the order of their first use."""
     merged: list[_Buffer] = []
     for k, operation in enumerate(program.operations):
-        for place, size, _ in places(operation):
-            if place.space != "frame":
+        for location, size, _ in locations(operation):
+            if location.space != "frame":
                 continue
-            new = _Buffer(place.offset, size, k, k)
+            new = _Buffer(location.offset, size, k, k)
             for other in [one for one in merged if one.first < new.end and new.first < one.end]:
                 merged.remove(other)
                 first = min(new.first, other.first)
@@ -131,9 +133,9 @@ def _buffers(program: Program) -> list[_Buffer]:
 def _last_of(program: Program, buffers: list[_Buffer]) -> _Buffer | None:
     """The buffer that the last operation copies to the output, if it can be the output itself from the first."""
     *others, last = program.operations
-    if last.kind != "copy" or last.first.space != "frame" or last.target != Place("output", 0):
+    if last.kind != "copy" or last.first.space != "frame" or last.target != Location("output", 0):
         return None
-    if any(place.space == "output" for operation in others for place, _, _ in places(operation)):
+    if any(location.space == "output" for operation in others for location, _, _ in locations(operation)):
         return None
     whole = (last.first.offset, last.size)
     return next((one for one in buffers if (one.first, one.size) == whole), None)

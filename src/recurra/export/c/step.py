@@ -44,7 +44,7 @@ class Step:
         in_source: whether the arrays stand in the source.
 
     Attributes:
-        memory: the names of places.
+        memory: the names of locations.
         arrays: constants.
         statements: the calls, in order.
         most_rows: the largest number of rows of a weight.
@@ -82,7 +82,7 @@ class Step:
 
     def _add(self, operation: Operation, name: str) -> None:
         size, groups, at = operation.size, operation.groups, self.memory.at
-        a, y = (at(place) if place != NOWHERE else "" for place in (operation.first, operation.target))
+        a, y = (at(location) if location != NOWHERE else "" for location in (operation.first, operation.target))
         b = at(operation.second) if operation.second != NOWHERE else ""
         match operation.kind:
             case "dense":

@@ -23,23 +23,23 @@ def add_convolutions(
     graph = context.graph
     ends = ends_of(graph, inputs, lengths)
     valid = graph.op("Unsqueeze", mask_of(graph, inputs, ends), graph.integers(2))
-    found = graph.op("Where", valid, inputs, graph.number(0.0))
+    features = graph.op("Where", valid, inputs, graph.number(0.0))
     pairs: Iterable[tuple[nn.Module, nn.Module]] = zip(module.convolutions, module.normalizations, strict=True)
     for convolution, normalization in pairs:
-        found = add_module(context, convolution, "convolution", graph.op("Transpose", found, perm=(0, 2, 1)))
-        found = graph.op("Relu", add_module(context, normalization, "convolution", found))
-        found = graph.op("Transpose", found, perm=(0, 2, 1))
-        found = graph.op("Where", valid, found, graph.number(0.0))
+        features = add_module(context, convolution, "convolution", graph.op("Transpose", features, perm=(0, 2, 1)))
+        features = graph.op("Relu", add_module(context, normalization, "convolution", features))
+        features = graph.op("Transpose", features, perm=(0, 2, 1))
+        features = graph.op("Where", valid, features, graph.number(0.0))
     if module.stride == 1:
-        return found, ends
+        return features, ends
     stride = graph.integers(module.stride)
     after = graph.op("Div", graph.op("Add", ends, graph.integers(module.stride - 1)), stride)
-    return _shortened(graph, module, found, valid, stride), after
+    return _shortened(graph, module, features, valid, stride), after
 
 
-def _shortened(graph: Graph, module: SequenceConvolutions, found: Value, valid: Value, stride: Value) -> Value:
+def _shortened(graph: Graph, module: SequenceConvolutions, features: Value, valid: Value, stride: Value) -> Value:
     """Means over `stride` steps, of the valid ones among them."""
-    steps = graph.op("Shape", found, start=1, end=2)
+    steps = graph.op("Shape", features, start=1, end=2)
     missing = graph.op("Mod", graph.op("Neg", steps), stride)
     pads = graph.op("Concat", graph.integers(0, 0, 0, 0), missing, graph.integers(0), axis=0)
 
@@ -49,5 +49,5 @@ def _shortened(graph: Graph, module: SequenceConvolutions, found: Value, valid: 
         return graph.op("ReduceSum", grouped, graph.integers(2), keepdims=0)
 
     counts = graph.op("Max", summed(graph.op("Cast", valid, to=FLOAT)), graph.number(1.0))
-    mean = graph.op("Div", summed(found), counts)
-    return Value(mean.name, FLOAT, (found.shape[0], "time_after", found.size))
+    mean = graph.op("Div", summed(features), counts)
+    return Value(mean.name, FLOAT, (features.shape[0], "time_after", features.size))

@@ -93,7 +93,7 @@ def add_step(
         after[0] = _affine(graph, after[0], weight_hr, w["bias_hr"])
         if cell.output_nonlinearity in _OF_OUTPUT:
             after[0] = graph.op(_OF_OUTPUT[cell.output_nonlinearity], after[0])
-    return [_kept(graph, new, old, p) for new, old, p in zip(after, state, zoneout, strict=True)]
+    return [_after_zoneout(graph, new, old, p) for new, old, p in zip(after, state, zoneout, strict=True)]
 
 
 def _add_equations(graph: Graph, results: Sequence[Expression], values: Mapping[tuple[str, str], Value]) -> list[Value]:
@@ -175,7 +175,7 @@ def _split(graph: Graph, value: Value, pieces: int) -> list[Value]:
     return graph.ops("Split", pieces, value, sizes, axis=-1)
 
 
-def _kept(graph: Graph, new: Value, old: Value, probability: float) -> Value:
+def _after_zoneout(graph: Graph, new: Value, old: Value, probability: float) -> Value:
     if not probability:
         return new
     return graph.op("Add", new, graph.op("Mul", graph.op("Sub", old, new), graph.number(probability)))

@@ -148,19 +148,19 @@ def _unsqueezed(graph: Graph, value: Value, dim: int) -> Value:
 def _flattened(graph: Graph, value: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
     rank = len(value.shape)
     start, end = start_dim % rank, end_dim % rank
-    kept = [0] * start + [-1] + [int(size) if isinstance(size, int) else 0 for size in value.shape[end + 1 :]]
-    if 0 in kept[start:]:
+    sizes = [0] * start + [-1] + [int(size) if isinstance(size, int) else 0 for size in value.shape[end + 1 :]]
+    if 0 in sizes[start:]:
         raise _unknown(torch.flatten, " before a dimension whose size is not known")
-    return graph.op("Reshape", value, graph.integers(*kept))
+    return graph.op("Reshape", value, graph.integers(*sizes))
 
 
 def _item(graph: Graph, value: Value, index: Any) -> Value:
     """An index of integers, slices, ... and None."""
     items = list(index) if isinstance(index, tuple) else [index]
     if Ellipsis in items:
-        place = items.index(Ellipsis)
+        position = items.index(Ellipsis)
         missing = len(value.shape) - sum(item is not None for item in items) + 1
-        items[place : place + 1] = [slice(None)] * missing
+        items[position : position + 1] = [slice(None)] * missing
     axis, removed, added, position = 0, [], [], 0
     for item in items:
         if item is None:

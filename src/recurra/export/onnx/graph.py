@@ -170,7 +170,7 @@ class Graph:
         types = {value.name: helper.make_tensor_type_proto(value.type, value.shape) for value in inputs}
         data = {value.name: known[value.name] for value in inputs if value.name in known and value.type == INT64}
         try:
-            found = infer_node_outputs(
+            result = infer_node_outputs(
                 onnx.defs.get_schema(node.op_type, OPSET, ""),
                 node,
                 types,
@@ -181,7 +181,7 @@ class Graph:
         except onnx.shape_inference.InferenceError as error:
             shapes = ", ".join(str(value.shape) for value in inputs)
             raise ExportError(f"{node.op_type}: shapes that do not fit: {shapes} ({error})") from error
-        return {name: (one.tensor_type.elem_type, _shape(one)) for name, one in found.items()}
+        return {name: (one.tensor_type.elem_type, _shape(one)) for name, one in result.items()}
 
 
 def _shape(type: onnx.TypeProto) -> Shape:  # noqa: A002

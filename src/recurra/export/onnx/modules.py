@@ -127,10 +127,10 @@ def _conv(context: Context, module: nn.Conv1d, name: str, value: Value) -> Value
     bias = None if module.bias is None else graph.constant(as_array(module.bias))
     attributes = {"dilations": module.dilation, "strides": module.stride, "group": module.groups}
     weight = graph.constant(as_array(module.weight))
-    found = graph.op("Conv", value, weight, bias, pads=(padding, padding), **attributes)
+    result = graph.op("Conv", value, weight, bias, pads=(padding, padding), **attributes)
     same = module.stride == (1,) and 2 * padding == module.dilation[0] * (module.kernel_size[0] - 1)
     # Inference does not know that a dimension without a size stays the same.
-    return Value(found.name, found.type, (*found.shape[:2], value.shape[2])) if same else found
+    return Value(result.name, result.type, (*result.shape[:2], value.shape[2])) if same else result
 
 
 @_writes(Pooling)

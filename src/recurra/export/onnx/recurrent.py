@@ -113,13 +113,13 @@ def _initial(
 ) -> list[Value]:
     graph = context.graph
     if state is not None:
-        given = list(state) if isinstance(state, tuple | list) else [state]
-        for one, shape in zip(given, shapes, strict=False):
+        initial = list(state) if isinstance(state, tuple | list) else [state]
+        for one, shape in zip(initial, shapes, strict=False):
             if not isinstance(one, Value) or len(one.shape) != len(shape):
                 raise ExportError(f"{name}: its initial state must be tensors of {len(shape)} dimensions, got {one!r}")
-        if len(given) != len(parts):
-            raise ExportError(f"{name}: its initial state has the parts {', '.join(parts)}, got {len(given)} tensors")
-        return given
+        if len(initial) != len(parts):
+            raise ExportError(f"{name}: its initial state has the parts {', '.join(parts)}, got {len(initial)} tensors")
+        return initial
     if inputs := context.initial(name, parts, shapes):
         return inputs
     axis = len(x.shape) - 2

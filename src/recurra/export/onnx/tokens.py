@@ -76,10 +76,10 @@ def _encoded(context: Context, encoder: CharacterEncoder, embedded: Value, lengt
     assert encoder.convolution is not None
     valid = graph.op("Unsqueeze", mask_of(graph, embedded, lengths), graph.integers(2))
     inside = _masked(graph, valid, embedded, 0.0)
-    found = add_module(context, encoder.convolution, "characters", graph.op("Transpose", inside, perm=(0, 2, 1)))
-    found = graph.op("Transpose", found, perm=(0, 2, 1))
+    features = add_module(context, encoder.convolution, "characters", graph.op("Transpose", inside, perm=(0, 2, 1)))
+    features = graph.op("Transpose", features, perm=(0, 2, 1))
     lowest = float(np.finfo(np.float32).min)
-    largest = graph.op("ReduceMax", _masked(graph, valid, found, lowest), axes=[1], keepdims=0)
+    largest = graph.op("ReduceMax", _masked(graph, valid, features, lowest), axes=[1], keepdims=0)
     some = graph.op("Unsqueeze", graph.op("Greater", lengths, graph.integers(0)), graph.integers(1))
     return _masked(graph, some, largest, 0.0)
 

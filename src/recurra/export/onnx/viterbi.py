@@ -53,10 +53,10 @@ def _best_scores(graph: Graph, onward: Value, scores: Value, inside: Value) -> t
     before, began = body.input(body.name("best"), FLOAT, shape), body.input(body.name("began"), BOOL, mask)
     score, valid = body.input(body.name("score"), FLOAT, shape), body.input(body.name("valid"), BOOL, mask)
     ways = body.op("Add", body.op("Unsqueeze", before, body.integers(1)), onward)
-    found = body.op("Add", body.op("ReduceMax", ways, axes=[2], keepdims=0), score)
+    best = body.op("Add", body.op("ReduceMax", ways, axes=[2], keepdims=0), score)
     # The first step has no tag before it, even where it is beyond the length.
-    found = body.op("Where", began, body.op("Where", valid, found, before), score)
-    body.output(body.name("best_after"), Value(found.name, FLOAT, shape))
+    best = body.op("Where", began, body.op("Where", valid, best, before), score)
+    body.output(body.name("best_after"), Value(best.name, FLOAT, shape))
     body.output(body.name("began_after"), body.op("Or", began, body.op("Not", began)))
     body.output(body.name("best_before"), before)
     results = [(FLOAT, shape), (BOOL, mask), (FLOAT, scores.shape)]

@@ -127,13 +127,13 @@ class _Sample:
         """Like the example in its last dimensions; its values, or normal ones, in another order."""
         axes = [0, 1] if self.batch_first else [1, 0]
         sizes = [batch, steps] if self.has_time else [batch]
-        found = self._example
+        example = self._example
         generator = torch.Generator().manual_seed(batch)
         for axis, size in zip(axes, sizes, strict=False):
-            found = found.index_select(axis, torch.randint(0, found.shape[axis], (size,), generator=generator))
-        if found.is_floating_point():
-            found = found + torch.randn(found.shape, generator=generator)
-        return found
+            example = example.index_select(axis, torch.randint(0, example.shape[axis], (size,), generator=generator))
+        if example.is_floating_point():
+            example = example + torch.randn(example.shape, generator=generator)
+        return example
 
 
 def _example(model: Any) -> Tensor:
@@ -250,6 +250,6 @@ def _check(
         return _run(model, tensors["input"], None if flat.within else tensors.get("lengths"))
 
     expected, exact = (run(model, reference, slots.states, tensors, bounded) for run in (run_with_states, run_exactly))
-    arrays = [{name: tensor.numpy() for name, tensor in found.items()} for found in (actual, expected, exact)]
+    arrays = [{name: tensor.numpy() for name, tensor in one.items()} for one in (actual, expected, exact)]
     lengths = tensors.get("lengths")
     return compare(batch, steps, () if lengths is None else lengths.tolist(), *arrays)

@@ -59,8 +59,8 @@ def draw_recurrent_spectra(spectra: tuple[RecurrentSpectrum, ...], path: Path) -
 
 
 def _eigenvalues(spectra: list[RecurrentSpectrum]) -> Values:
-    places = [s.gate for s in spectra for _ in s.eigenvalues]
+    points = [s.gate for s in spectra for _ in s.eigenvalues]
     numbers = np.concatenate([spectrum.eigenvalues for spectrum in spectra])
     real, imaginary = np.real(numbers), np.imag(numbers)
     curves = Curve("real part", real), Curve("imaginary part", imaginary), Curve("absolute value", np.abs(numbers))
-    return Values(places, real, curves, imaginary, heading=f"{spectra[0].name}: eigenvalue of gate ")
+    return Values(points, real, curves, imaginary, heading=f"{spectra[0].name}: eigenvalue of gate ")

@@ -42,8 +42,8 @@ def draw_gradient_by_lag(gradients: GradientByLag, path: Path) -> Picture:
         curves += [
             Curve(f"part {part.part}", part.norms, colour) for colour, part in zip(COLOURS[1:], parts, strict=False)
         ]
-        for drawn in (*curves[1:], curves[0]):
-            _curve(ax, drawn, 1.2 if drawn is not curves[0] else 2.0)
+        for one in (*curves[1:], curves[0]):
+            _curve(ax, one, 1.2 if one is not curves[0] else 2.0)
         _fit(ax, curve)
         lags = np.arange(len(curve.norms))
         if curve.decay.is_fitted:
@@ -133,8 +133,8 @@ def draw_forgetting(
     )
     tick_whole_numbers(ax)
     curve = Curve(f"mean change ({unit})" if unit else "mean change", effect, BLUE)
-    places = [f"all but {lag} steps replaced" for lag in forgotten.lags]
-    return save(figure, path, {ax: Values(places, forgotten.lags, (curve,))})
+    points = [f"all but {lag} steps replaced" for lag in forgotten.lags]
+    return save(figure, path, {ax: Values(points, forgotten.lags, (curve,))})
 
 
 def _curve(ax: Axes, curve: Curve, width: float) -> None:

@@ -10,7 +10,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from recurra.files import prepare_folder, write_atomically
-from recurra.inspection.pictures.values import Picture, Values, placed
+from recurra.inspection.pictures.values import Picture, Values, locate
 from recurra.inspection.texts import LABELLED_STEP
 
 __all__ = [
@@ -127,4 +127,4 @@ def save(figure: Figure, path: Path, values: Mapping[Axes, Values]) -> Picture:
     """
     prepare_folder(path.parent)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
-    return Picture(path, placed(values))
+    return Picture(path, locate(values))

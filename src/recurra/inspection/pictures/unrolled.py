@@ -118,8 +118,8 @@ class _Picture:
             self._draw_edges(edges)
 
     def values(self) -> Values:
-        places, x, y, norms = zip(*self._arrows, strict=True) if self._arrows else ((), (), (), ())
-        return Values(places, np.array(x), (Curve("norm of the gradient", np.array(norms)),), np.array(y))
+        points, x, y, norms = zip(*self._arrows, strict=True) if self._arrows else ((), (), (), ())
+        return Values(points, np.array(x), (Curve("norm of the gradient", np.array(norms)),), np.array(y))
 
     def _draw_row(self, index: int, row: UnrolledRow) -> None:
         wide, aside = self._wide, self._aside(index)

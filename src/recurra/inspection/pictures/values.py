@@ -1,4 +1,4 @@
-"""The values that a picture says where a reader points, from the arrays that it is drawn from."""
+"""The values that a picture shows at the pointer, from the arrays that it plots."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-__all__ = ["Curve", "Picture", "Values", "placed"]
+__all__ = ["Curve", "Picture", "Values", "locate"]
 
-_MOST_PLACES = 2000  # a picture; a page has about 1,000 pixels across
+_MOST_POINTS = 2000  # a picture; a page has about 1,000 pixels across
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A value at each place of a panel.
+    """A value at each point of a panel.
 
     Attributes:
         name: with the unit, if it has one.
-        values: (N,), or fewer where it ends before the others; nan where there is none.
-        colour: that it is drawn in; empty if it is not drawn at its values.
+        values: (N,), or fewer if it ends before the others; NaN: there is no value.
+        colour: of the plot; empty if it is not drawn at its values.
     """
 
     name: str
@@ -31,17 +31,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Values:
-    """What a panel says, place by place.
+    """What a panel shows, point by point.
 
     Attributes:
-        places: (N,), what to call them.
+        points: (N,), what to call them.
         x: (N,), where they are on the axis.
-        curves: what is said of each.
-        y: (N,), likewise; None for places that are found by x alone.
-        heading: what the names of all places begin with.
+        curves: the values of each.
+        y: (N,), likewise; None if a point is the nearest by x alone.
+        heading: the beginning of the names of all points.
     """
 
-    places: Sequence[str]
+    points: Sequence[str]
     x: np.ndarray
     curves: Sequence[Curve]
     y: np.ndarray | None = None
@@ -50,45 +50,45 @@ class Values:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a file, and what its panels say.
+    """A picture as a file, and the values of its panels.
 
     Attributes:
         path: of the PNG.
         panels: JSON values, a dictionary a panel. `box` holds its left, top, right and bottom as fractions of the
             picture. The others are those of `Values`, `x` and `y` as fractions of the picture
-            too. A curve also has its `heights`, null where nothing is drawn.
+            too. A curve also has its `heights`; null: nothing is plotted there.
     """
 
     path: Path
     panels: tuple[dict[str, Any], ...]
 
 
-def placed(values: Mapping[Axes, Values]) -> tuple[dict[str, Any], ...]:
-    """The panels of a picture that has been drawn, with at most 2,000 places in all, evenly spaced."""
-    share = min(1.0, _MOST_PLACES / max(1, sum(len(said.places) for said in values.values())))
-    return tuple(_panel(ax, said, share) for ax, said in values.items())
+def locate(values: Mapping[Axes, Values]) -> tuple[dict[str, Any], ...]:
+    """The panels of a finished picture, with at most 2,000 points in all, evenly spaced."""
+    fraction = min(1.0, _MOST_POINTS / max(1, sum(len(panel_values.points) for panel_values in values.values())))
+    return tuple(_panel(ax, panel_values, fraction) for ax, panel_values in values.items())
 
 
-def _panel(ax: Axes, said: Values, share: float) -> dict[str, Any]:
-    """A panel with a share of its places."""
-    count = len(said.places)
-    kept = np.linspace(0, count - 1, int(share * count)).round().astype(int)
+def _panel(ax: Axes, panel_values: Values, fraction: float) -> dict[str, Any]:
+    """A panel with a fraction of its points."""
+    count = len(panel_values.points)
+    selected = np.linspace(0, count - 1, int(fraction * count)).round().astype(int)
     box = ax.get_position()
-    x = np.asarray(said.x, dtype=float)[kept]
+    x = np.asarray(panel_values.x, dtype=float)[selected]
     panel: dict[str, Any] = {
         "box": [_fraction(box.x0), _fraction(1 - box.y1), _fraction(box.x1), _fraction(1 - box.y0)],
-        "heading": said.heading,
-        "places": [said.places[place] for place in kept],
+        "heading": panel_values.heading,
+        "points": [panel_values.points[index] for index in selected],
         "x": [_fraction(across) for across, _ in _fractions(ax, x, np.full(len(x), ax.get_ylim()[0]))],
         "curves": [],
     }
-    if said.y is not None:
-        y = np.asarray(said.y, dtype=float)[kept]
+    if panel_values.y is not None:
+        y = np.asarray(panel_values.y, dtype=float)[selected]
         panel["y"] = [_fraction(1 - up) for _, up in _fractions(ax, x, y)]
-    for curve in said.curves:
+    for curve in panel_values.curves:
         numbers = np.full(count, np.nan)
         numbers[: len(curve.values)] = curve.values
-        numbers = numbers[kept]
+        numbers = numbers[selected]
         entry: dict[str, Any] = {"name": curve.name, "values": [_number(number) for number in numbers]}
         if curve.colour:
             heights = [1 - up for _, up in _fractions(ax, x, numbers)]
@@ -102,7 +102,7 @@ def _panel(ax: Axes, said: Values, share: float) -> dict[str, Any]:
 
 
 def _fractions(ax: Axes, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(N, 2), points of the axes as fractions of the picture from its lower left; nan where there are none."""
+    """(N, 2), points of the axes as fractions of the picture from its lower left; NaN: there is none."""
     if ax.get_yscale() == "log":
         y = np.where(y > 0, y, np.nan)
     return ax.figure.transFigure.inverted().transform(ax.transData.transform(np.column_stack([x, y])))
