@@ -98,7 +98,7 @@ struct Memory {
     const int space = static_cast<int>(location.space);
     return base[space] + row * stride[space] + location.offset;
   }
-  int64_t step(Location place) const { return stride[static_cast<int>(location.space)]; }
+  int64_t step(Location location) const { return stride[static_cast<int>(location.space)]; }
 };
 
 CellStep cell_step(const StepOperation& o, const Memory& m) {
@@ -174,7 +174,7 @@ void run_row(const StepOperation& o, const Memory& m, int64_t row) {
     case StepKind::copy:
       std::memcpy(to, a, o.size * sizeof(float));
       break;
-    case StepKind::mean: {  // the second place counts
+    case StepKind::mean: {  // the second location counts
       float* count = m.at(o.second, row);
       const float fraction = 1.0f / (*count += 1.0f);
       map(a, to, to, o.size, [&](V x, V mean) { return mean + (x - mean) * fraction; });
