@@ -58,7 +58,7 @@ def test_torch_script(run: Path, series: tuple[list[np.ndarray], list[str]], tmp
     scaled = (x - np.array(facts["encoding"]["mean"])) / np.array(facts["encoding"]["deviation"])
     state = [torch.zeros(1, 3, 8) for _ in range(2)]
     scores, *_ = script(torch.from_numpy(scaled).float(), torch.full((3,), 20), *state)
-    probabilities = (scores / facts["temperature"]).softmax(1).numpy()
+    probabilities = (scores.detach() / facts["temperature"]).softmax(1).numpy()
     order = [facts["labels"].index(name) for name in sorted(facts["labels"])]
     assert np.abs(probabilities[:, order] - model.predict_proba(list(x))).max() < 1e-5
 
