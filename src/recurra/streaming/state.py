@@ -47,7 +47,7 @@ class StreamState(_NativeState):
 
     @property
     def parts(self) -> dict[str, NDArray[np.float32]]:
-        """Views of the values by part, (B, size), under names such as "recurrent.c_l0", the cells of the first layer."""
+        """Views of the values by part, (B, size), such as "recurrent.c_l0" for the cells of the first layer."""
         return {part.name: self.values[:, part.offset : part.offset + part.size] for part in self._parts}
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
