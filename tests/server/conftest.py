@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis_server import redis_server
 from serving import Serve, Serving
 
 from recurra import LanguageModel
@@ -36,6 +37,25 @@ def serve(models: dict[str, ServedModel], tmp_path: Path) -> Iterator[Serve]:
 
         def start(**options: Any) -> Serving:
             store = options.pop("store", f"sqlite:{tmp_path / 'sessions.db'}")
-            return stack.enter_context(Serving(models, ServerOptions(store=store, port=0, **options)))
+            return stack.enter_context(Serving(models, ServerOptions(store=store, **{"port": 0, **options})))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis for all tests of a process; skips where redis-server is not installed."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'sessions.db'}"
+    import redis
+
+    url = request.getfixturevalue("redis_url")
+    redis.Redis.from_url(url).flushall()
+    return url
