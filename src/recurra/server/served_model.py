@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from recurra.errors import BackendError, ParameterError, StreamError
+from recurra.server.even_rows import EvenRows
 from recurra.streaming import ItemStream
 from recurra.task import Estimator
 from recurra.tasks import load
@@ -62,7 +63,10 @@ def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, Serv
             raise ParameterError("run", "a name of letters, digits and . _ -", name, "Name it: NAME=FOLDER.")
         estimator = load(folder)
         try:
-            found[name] = ServedModel(name, estimator, estimator.open_stream(weights))
+            stream = estimator.open_stream(weights)
+            if weights == "float32":  # the other formats compute each row by itself
+                stream = replace(stream, stepper=EvenRows(stream.stepper))
+            found[name] = ServedModel(name, estimator, stream)
         except (StreamError, BackendError) as error:
             _log.info("%s does not stream: %s", name, error)
             found[name] = ServedModel(name, estimator, None, str(error))
