@@ -5,7 +5,7 @@ import logging
 import resource
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
 import uvicorn
@@ -14,10 +14,10 @@ from recurra.errors import ParameterError
 from recurra.server.app import Application, create_app
 from recurra.server.logs import log_as_json
 from recurra.server.options import ServerOptions
-from recurra.server.served_model import load_models
+from recurra.server.served_model import ServedModel, load_models
 from recurra.server.service import open_store
 
-__all__ = ["DrainingServer", "configuration", "serve"]
+__all__ = ["DrainingServer", "configuration", "run_server", "serve"]
 
 _log = logging.getLogger("recurra.server")
 _HANDSHAKE_BYTES = 65_536
@@ -39,7 +39,11 @@ def serve(runs: Sequence[str], options: ServerOptions) -> None:
         raise ParameterError("run", "one or more folders that `recurra train` wrote", "nothing")
     log_as_json()
     options.tokens()
-    models = load_models(runs, options.weights)
+    run_server(load_models(runs, options.weights), options)
+
+
+def run_server(models: Mapping[str, ServedModel], options: ServerOptions) -> None:
+    """As `serve`, for models that are loaded."""
     store = open_store(options.store, options.idle_seconds)
     _allow_many_connections()
     config = configuration(create_app(models, store, options), options)
