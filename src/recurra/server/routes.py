@@ -171,7 +171,10 @@ def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
         501: "The server lacks a package",
         503: "Too much work, or the server is stopping; see Retry-After",
     }
-    return {status: {"model": schemas.ErrorAnswer, "description": words[status]} for status in statuses}
+    found: dict[int | str, dict[str, Any]] = {
+        status: {"model": schemas.ErrorAnswer, "description": words[status]} for status in statuses
+    }
+    return {**found, "default": {"model": schemas.ErrorAnswer, "description": "Any other refusal"}}
 
 
 def _security() -> list[Any]:
