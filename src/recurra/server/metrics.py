@@ -23,6 +23,7 @@ class Metrics:
     def __init__(self, waiting: Callable[[], dict[str, int]]) -> None:
         self._registry, self._waiting_of = CollectorRegistry(), waiting
         self._steps = self._histogram("recurra_step_seconds", "From a step's arrival to its answer", "model")
+        self._of_model: dict[str, Histogram] = {}
         self._predictions = self._histogram("recurra_predict_seconds", "Of predictions for whole inputs", "model")
         self._requests = Counter(
             "recurra_requests", "Requests answered, by route and status", ["route", "status"], registry=self._registry
@@ -37,7 +38,9 @@ class Metrics:
 
     def step(self, model: str, seconds: float) -> None:
         """A step was answered."""
-        self._steps.labels(model).observe(seconds)
+        if model not in self._of_model:
+            self._of_model[model] = self._steps.labels(model)
+        self._of_model[model].observe(seconds)
 
     def prediction(self, model: str, seconds: float) -> None:
         """A prediction for a whole input was answered."""

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from recurra.errors import StreamError
 from recurra.server.batcher import Batcher
@@ -40,6 +40,16 @@ def open_store(url: str, idle_seconds: float) -> Store:
     return RedisStore(url.removeprefix("redis:") if url.startswith("redis:redis") else url, idle_seconds)
 
 
+class Closable(Protocol):
+    """An open WebSocket; see `recurra.server.web_socket`."""
+
+    idle: bool
+
+    async def close(self) -> None:
+        """Say that the server stops."""
+        ...
+
+
 class Service:
     """What the routes call. All methods but the constructor run in the event loop.
 
@@ -50,11 +60,13 @@ class Service:
 
     Attributes:
         draining: set once the server is to stop: new work is refused, and open WebSockets close.
+        sockets: the open WebSockets.
     """
 
     def __init__(self, models: Mapping[str, ServedModel], store: Store, options: ServerOptions) -> None:
         self.models, self.options, self.rate = models, options, RateLimit(options.rate)
         self.draining = asyncio.Event()
+        self.sockets: set[Closable] = set()
         self.metrics = Metrics(lambda: {name: one.waiting for name, one in self._batchers.items()})
         self._store, self._calls, self._predictions = store, 0, dict.fromkeys(models, 0)
         self._one_at_a_time = {name: asyncio.Lock() for name in models}
@@ -83,6 +95,8 @@ class Service:
         _log.info("draining", extra={"facts": {"waiting_steps": sum(one.waiting for one in self._batchers.values())}})
         try:
             async with asyncio.timeout(self.options.drain_seconds):
+                # The others close after the answer to the step that they have in hand.
+                await asyncio.gather(*(socket.close() for socket in list(self.sockets) if socket.idle))
                 for batcher in self._batchers.values():
                     await batcher.drained()
                 while any(self._predictions.values()) or self._calls:

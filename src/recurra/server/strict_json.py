@@ -9,6 +9,10 @@ from recurra.server.refusal import Refusal
 __all__ = ["read_json", "write_json"]
 
 
+# An encoder made once: json.dumps makes one at each call that has options.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 def read_json(content: bytes | str) -> Any:
     """The value that a text of JSON holds.
 
@@ -37,7 +41,7 @@ def read_json(content: bytes | str) -> Any:
 
 def write_json(value: Any) -> str:
     """A value as a line of JSON. Raises ValueError for numbers that are not finite."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,11 +1,12 @@
 """A session over one WebSocket: a message a step, an answer each."""
 
-import asyncio
+from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI, WebSocket
 from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
+from uvicorn.protocols.utils import ClientDisconnected
 
 from recurra.server.access import PROTOCOL
 from recurra.server.refusal import Refusal
@@ -30,34 +31,45 @@ def add_socket(app: FastAPI, service: Service) -> None:
         service.check_working()
         await service.session(name, check_session_id(session), owner)
         await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
+        conversation = _Conversation(socket)
+        service.sockets.add(conversation)
         service.metrics.socket(1)
-        draining = asyncio.create_task(service.draining.wait())
         try:
-            while not draining.done():
-                text = await _next_message(socket, draining)
-                if text is not None:
-                    await socket.send_text(await _answered(service, name, session, owner, text))
-            await socket.close(_RESTARTING, "the server is stopping; connect again")
-        except (WebSocketDisconnect, RuntimeError):
-            # Whoever asked is gone; starlette raises the latter where it notices while it sends.
-            if socket.client_state is WebSocketState.CONNECTED and socket.application_state is WebSocketState.CONNECTED:
-                raise
+            while not service.draining.is_set():
+                message = await conversation.next_message()
+                await socket.send_text(await _answered(service, name, session, owner, message))
+                conversation.idle = True
+            await conversation.close()
+        except (WebSocketDisconnect, ClientDisconnected):
+            return
         finally:
-            draining.cancel()
+            service.sockets.discard(conversation)
             service.metrics.socket(-1)
 
 
-async def _next_message(socket: WebSocket, draining: "asyncio.Task[Any]") -> str | bytes | None:
-    """The next message; None once the server is draining."""
-    receiving = asyncio.ensure_future(socket.receive())
-    await asyncio.wait((receiving, draining), return_when=asyncio.FIRST_COMPLETED)
-    if not receiving.done():
-        receiving.cancel()
-        return None
-    message = receiving.result()
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", 1005))
-    return message["text"] if message.get("text") is not None else message["bytes"]
+class _Conversation:
+    """An open WebSocket.
+
+    Attributes:
+        idle: whether no step is in hand.
+    """
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket, self.idle = socket, True
+
+    async def next_message(self) -> str | bytes:
+        """The next message, after which the conversation is not idle. Raises WebSocketDisconnect."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        self.idle = False
+        return message["text"] if message.get("text") is not None else message["bytes"]
+
+    async def close(self) -> None:
+        """Say that the server stops."""
+        if self._socket.application_state is WebSocketState.CONNECTED:
+            with suppress(WebSocketDisconnect, ClientDisconnected):
+                await self._socket.close(_RESTARTING, "the server is stopping; connect again")
 
 
 async def _answered(service: Service, name: str, session: str, owner: str, message: str | bytes) -> str:
