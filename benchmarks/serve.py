@@ -105,9 +105,7 @@ def _named(name: str, pace: float) -> str:
     return f"{name}, a step each {pace:g} s" if pace else name
 
 
-def _measured(
-    server: Server, paths: list[str], options: Namespace, pace: float
-) -> tuple[tuple[float | None, ...], Load]:
+def _measured(server: Server, paths: list[str], options: Namespace, pace: float) -> tuple[list[float | None], Load]:
     memory, used = [server.memory], [0.0]
 
     def when_open() -> None:

@@ -35,7 +35,8 @@ def predict(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
         Refusal: if the task cannot read the data.
     """
     try:
-        found = estimator.predictions(_input(estimator, data))
+        with np.errstate(over="ignore"):  # of numbers beyond float32, which the tasks refuse as not finite
+            found = estimator.predictions(_input(estimator, data))
         # Predictions that are a sequence hold more of each input than their values do.
         return to_json(list(found) if isinstance(found, Sequence) else found.values)
     except MissingExtraError as error:
