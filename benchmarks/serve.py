@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +27,12 @@ from benchmarks._command import run_alone
 from benchmarks._report import Report
 from benchmarks._socket_load import Load, measure_load
 
+REDIS = shutil.which("redis-server")
+SERVERS: tuple[tuple[str, list[str]], ...] = (
+    ("recurra serve, sqlite", []),
+    ("recurra serve, sqlite, one by one", ["--max-batch=1", "--deadline-ms=0"]),
+    ("recurra serve, redis", ["--store=redis"]),
+)
 TEXT = "the quick brown fox jumps over the lazy dog. " * 400
 
 
@@ -81,10 +88,10 @@ def measure(options: Namespace, report: Report) -> None:
         run = Path(folder) / "model"
         _train(options.hidden, run)
         rates = {}
-        for name, arguments in (
-            ("recurra serve", []),
-            ("recurra serve, one by one", ["--max-batch=1", "--deadline-ms=0"]),
-        ):
+        for name, arguments in SERVERS:
+            if "redis" in name and REDIS is None:
+                print("(redis-server is not installed)")
+                continue
             for pace in (0.0, options.pace):
                 with _recurra_serve(run, Path(folder), arguments) as server:
                     paths = _open_sessions(server.port, options.sessions)
@@ -96,8 +103,8 @@ def measure(options: Namespace, report: Report) -> None:
                 row, load = _measured(server, ["/socket"] * options.sessions, options, pace)
             table.add(_named("plain FastAPI with torch.nn, nothing stored", pace), *row)
             rates["plain", pace] = load.rate
-    fastest = rates["recurra serve", 0.0]
-    print(f"\nmicro-batching over one by one: {fastest / rates['recurra serve, one by one', 0.0]:.2f} times")
+    fastest = rates["recurra serve, sqlite", 0.0]
+    print(f"\nmicro-batching over one by one: {fastest / rates['recurra serve, sqlite, one by one', 0.0]:.2f} times")
     print(f"micro-batching over plain FastAPI with torch.nn: {fastest / rates['plain', 0.0]:.2f} times")
 
 
@@ -135,18 +142,20 @@ def _train(hidden: int, folder: Path) -> None:
 @contextmanager
 def _recurra_serve(run: Path, folder: Path, arguments: list[str]) -> Iterator[Server]:
     port = _free_port()
+    command = [sys.executable, "-m", "recurra", "serve", str(run), f"--port={port}"]
+    if "--store=redis" in arguments:
+        assert REDIS is not None
+        at = _free_port()
+        # Every change is on the disk before it is answered, as with SQLite.
+        settings = [f"--port {at}", f"--dir {folder}", "--appendonly yes", "--appendfsync always"]
+        with (
+            _process([REDIS, *" ".join(settings).split(), "--save", ""], at),
+            _process([*command, f"--store=redis://127.0.0.1:{at}/0"], port) as process,
+        ):
+            yield Server(process, port, None)
+        return
     store = folder / f"sessions-{port}.db"
-    command = [
-        sys.executable,
-        "-m",
-        "recurra",
-        "serve",
-        str(run),
-        f"--port={port}",
-        f"--store=sqlite:{store}",
-        *arguments,
-    ]
-    with _process(command, port) as process:
+    with _process([*command, f"--store=sqlite:{store}", *arguments], port) as process:
         yield Server(process, port, store)
 
 
@@ -159,7 +168,9 @@ def _plain(run: Path) -> Iterator[Server]:
 
 @contextmanager
 def _process(command: list[str], port: int) -> Iterator[int]:
-    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             end = time.monotonic() + 60
             while True:

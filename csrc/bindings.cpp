@@ -39,9 +39,9 @@ std::map<std::string, Addresses> entries(const std::string& instruction_set) {
   std::map<std::string, Addresses> addresses;
   for (int k = 0; k < table.count; ++k) {
     const recurra::CellEntries& cell = table.cells[k];
-    addresses[cell.digest] = {address(cell.forward32), address(cell.backward32), address(cell.forward64),
-                              address(cell.backward64), address(cell.update),    address(cell.modulate),
-                              address(cell.prepare),    cell.prepared};
+    addresses[cell.digest] = {
+        address(cell.forward32), address(cell.backward32), address(cell.forward64), address(cell.backward64),
+        address(cell.update),    address(cell.modulate),   address(cell.prepare),   cell.prepared};
   }
   return addresses;
 }
@@ -98,11 +98,10 @@ NB_MODULE(_native, module) {
   module.doc() = "Recurra's compiled kernels.";
   module.def("instruction_sets", &recurra::instruction_sets,
              "The vector instruction sets that this processor offers, widest last.");
-  module.def(
-      "entries", &entries,
-      "Addresses of a cell's forward and backward functions (float32, then float64) and of its step's update, "
-      "modulate and prepare, and the number of prepared values, by the digest of its source, compiled for an "
-      "instruction set; empty if it is not compiled.");
+  module.def("entries", &entries,
+             "Addresses of a cell's forward and backward functions (float32, then float64) and of its step's update, "
+             "modulate and prepare, and the number of prepared values, by the digest of its source, compiled for an "
+             "instruction set; empty if it is not compiled.");
   module.def(
       "large_product", &large_product, nanobind::call_guard<nanobind::gil_scoped_release>(),
       "Write the product of two matrices, and a bias unless its address is 0: the instruction set, the bits of a "

@@ -9,9 +9,15 @@ namespace recurra {
 namespace RECURRA_ISA {
 
 EntryTable entries() {
-#define RECURRA_ENTRY(Name, text)                                                                    \
-  {text, Engine<Name, float>::forward, Engine<Name, float>::backward, Engine<Name, double>::forward, \
-   Engine<Name, double>::backward, StepCell<Name>::update, StepCell<Name>::modulate, StepCell<Name>::prepare, \
+#define RECURRA_ENTRY(Name, text)  \
+  {text,                           \
+   Engine<Name, float>::forward,   \
+   Engine<Name, float>::backward,  \
+   Engine<Name, double>::forward,  \
+   Engine<Name, double>::backward, \
+   StepCell<Name>::update,         \
+   StepCell<Name>::modulate,       \
+   StepCell<Name>::prepare,        \
    Name::prepared},
   static const CellEntries cells[] = {RECURRA_CELLS(RECURRA_ENTRY)};
 #undef RECURRA_ENTRY

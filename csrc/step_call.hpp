@@ -8,9 +8,11 @@
 namespace recurra {
 
 // Python's enumeration of the same name (streaming/machine.py) has these names.
-#define RECURRA_STEP_KINDS(F)                                                                                   \
-  F(dense) F(diagonal) F(normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(scale) \
-  F(add) F(multiply) F(blend) F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
+#define RECURRA_STEP_KINDS(F)                                                                                       \
+  F(dense)                                                                                                          \
+  F(diagonal)                                                                                                       \
+  F(normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(log) F(scale) F(add) F(multiply) \
+      F(blend) F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
 enum class StepKind : int64_t {
 #define RECURRA_KIND(name) name,
   RECURRA_STEP_KINDS(RECURRA_KIND)
@@ -39,8 +41,8 @@ struct StepOperation {
   bool reads_output;  // the cell's equations read the first part of the state
   float zoneout[most_parts];
   StepEntry entry;
-  const void* weight;           // of a dense operation, packed
-  const float *left, *right;    // vectors of parameters, or null
+  const void* weight;         // of a dense operation, packed
+  const float *left, *right;  // vectors of parameters, or null
 };
 
 struct StepProgram {
@@ -62,7 +64,8 @@ struct StepTable {
   // Packs a weight (N, K) of a format with a bias (N) or null; its bytes are added to `bytes`. Raises std::bad_alloc.
   void* (*pack)(int64_t format, const float* weight, const float* bias, int64_t N, int64_t K, int64_t* bytes);
   void (*release)(void* weight);
-  // `frame` has frame_size values for each of `rows` rows, and behind them the bytes of the widest weight's vector.
+  // `frame` has frame_size values for each of `rows` rows, and behind them two bytes for each column of the widest
+  // weight, and two more.
   void (*run)(const StepProgram& program, const StepRun& run, float* frame);
   int64_t rows;  // of a batch that run together
 };

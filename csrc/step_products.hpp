@@ -41,8 +41,7 @@ static inline void finish(const StepVector* sum, const float* start, float* out,
   for (int n = 0; n < N; ++n) {
     const int64_t count = lanes - n * step_width;
     if (count >= step_width) {
-      store<StepVector>(out + n * step_width,
-                        start ? load<StepVector>(start + n * step_width) + sum[n] : sum[n]);
+      store<StepVector>(out + n * step_width, start ? load<StepVector>(start + n * step_width) + sum[n] : sum[n]);
     } else if (count > 0) {
       const StepVector before = start ? load_part<StepVector>(start + n * step_width, count) : StepVector{};
       store_part<StepVector>(out + n * step_width, before + sum[n], count);
@@ -67,7 +66,8 @@ static inline void multiply_float32(const float* panel, int64_t K, const float* 
       for (int n = 0; n < N; ++n) sum[c][n] += value * load<StepVector>(panel + ((k + c) * N + n) * step_width);
     }
   for (; k < K; ++k)
-    for (int n = 0; n < N; ++n) sum[0][n] += splat<StepVector>(from[k]) * load<StepVector>(panel + (k * N + n) * step_width);
+    for (int n = 0; n < N; ++n)
+      sum[0][n] += splat<StepVector>(from[k]) * load<StepVector>(panel + (k * N + n) * step_width);
   for (int n = 0; n < N; ++n) {
     total[n] = sum[0][n];
     for (int c = 1; c < chains; ++c) total[n] += sum[c][n];
@@ -101,6 +101,61 @@ static inline void multiply_bfloat16(const StepBits* panel, int64_t K, const flo
     total[n] = sum[0][0][n] + sum[0][1][n];
     for (int c = 1; c < chains; ++c) total[n] += sum[c][0][n] + sum[c][1][n];
   }
+}
+
+#if defined(__AVX512F__)
+#define RECURRA_BFLOAT16 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")))
+
+// Rounds a vector to bfloat16, to the nearest; `to` is padded with a zero to a multiple of 2.
+RECURRA_BFLOAT16 static void round_to_bfloat16(const float* from, int64_t K, uint16_t* to) {
+  int64_t k = 0;
+  for (; k + step_width <= K; k += step_width) {
+    const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + k));
+    std::memcpy(to + k, &rounded, sizeof(rounded));
+  }
+  const StepVector rest = load_part<StepVector>(from + k, K - k);
+  const __m256bh rounded = _mm512_cvtneps_pbh((__m512)rest);
+  std::memcpy(to + k, &rounded, static_cast<size_t>(2 * ((K - k + 1) / 2 * 2)));
+}
+
+// The same panel by the processor's own products of pairs, for a vector that is rounded too.
+template <int N>
+RECURRA_BFLOAT16 static void multiply_bfloat16_pairs(const StepBits* panel, int64_t pairs, const uint16_t* from,
+                                                     StepVector* total) {
+  constexpr int chains = chains_of(N);
+  __m512 sum[chains][N];
+  for (int c = 0; c < chains; ++c)
+    for (int n = 0; n < N; ++n) sum[c][n] = _mm512_setzero_ps();
+  const auto add = [&](__m512(&to)[N], int64_t pair) RECURRA_BFLOAT16 {
+    int32_t two;
+    std::memcpy(&two, from + 2 * pair, 4);
+    const __m512i value = _mm512_set1_epi32(two);
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n)
+      to[n] = _mm512_dpbf16_ps(to[n], (__m512bh)_mm512_loadu_si512(panel + pair * N + n), (__m512bh)value);
+  };
+  int64_t pair = 0;
+  for (; pair + chains <= pairs; pair += chains)
+#pragma GCC unroll 8
+    for (int c = 0; c < chains; ++c) add(sum[c], pair + c);
+  for (; pair < pairs; ++pair) add(sum[0], pair);
+  for (int n = 0; n < N; ++n) {
+    for (int c = 1; c < chains; ++c) sum[0][n] = _mm512_add_ps(sum[0][n], sum[c][n]);
+    std::memcpy(total + n, &sum[0][n], sizeof(sum[0][n]));
+  }
+}
+#endif
+
+static inline bool has_bfloat16() {
+#if defined(__AVX512F__)
+  static const bool has = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw");
+  }();
+  return has;
+#else
+  return false;
+#endif
 }
 
 // Rounds a vector to int8 with the scale that it returns: q * scale is about x. `to` is padded with zeros to a multiple
@@ -179,7 +234,8 @@ __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512vnni"))) static 
       std::memcpy(&four, from + 4 * (k + c), 4);
       const __m512i value = _mm512_set1_epi32(static_cast<int32_t>(four ^ 0x80808080u));
 #pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) sum[c][n] = _mm512_dpbusd_epi32(sum[c][n], value, _mm512_loadu_si512(w + (k + c) * N + n));
+      for (int n = 0; n < N; ++n)
+        sum[c][n] = _mm512_dpbusd_epi32(sum[c][n], value, _mm512_loadu_si512(w + (k + c) * N + n));
     }
   for (; k < quads; ++k) {
     uint32_t four;
@@ -211,10 +267,10 @@ static inline bool has_vnni() {
 struct StepWeight {
   const WeightFormat format;
   const int64_t N, K, vectors;
-  Buffer<float> bias;         // (vectors), zero beyond N
+  Buffer<float> bias;  // (vectors), zero beyond N
   Buffer<char> panels;
-  Buffer<float> scales;       // int8: by row
-  Buffer<int32_t> row_sums;   // int8: by row, 128 times its sum
+  Buffer<float> scales;      // int8: by row
+  Buffer<int32_t> row_sums;  // int8: by row, 128 times its sum
 
   StepWeight(WeightFormat format, const float* weight, const float* bias_values, int64_t N, int64_t K)
       : format(format),
@@ -231,13 +287,18 @@ struct StepWeight {
 
   int64_t bytes() const { return vectors * step_width * row_bytes(); }
 
-  // out (rows, N), `stride` apart, is the bias, or what `out` holds, plus the product with the rows of `from`. int8
-  // rounds each row of `from` into `scratch`, K + 3 bytes.
+  // out (rows, N), `stride` apart, is the bias, or what `out` holds, plus the product with the rows of `from`. A row of
+  // `from` may be rounded into `scratch`, 2 K + 2 bytes.
   void multiply(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride,
                 int8_t* scratch) const {
-    if (format == WeightFormat::float32 && rows > 1) return multiply_rows(rows, from, from_stride, accumulate, out, stride);
+    if (format == WeightFormat::float32 && rows > 1)
+      return multiply_rows(rows, from, from_stride, accumulate, out, stride);
     for (int64_t row = 0; row < rows; ++row, from += from_stride, out += stride) {
       const float scale = format == WeightFormat::int8 ? quantise(from, K, scratch) : 0.0f;
+#if defined(__AVX512F__)
+      if (format == WeightFormat::bfloat16 && has_bfloat16())
+        round_to_bfloat16(from, K, reinterpret_cast<uint16_t*>(scratch));
+#endif
       by_panel(vectors, [&](auto n, int64_t first) {
         constexpr int count = n.value;
         const int64_t at = first * step_width;
@@ -246,7 +307,13 @@ struct StepWeight {
         if (format == WeightFormat::float32) {
           multiply_float32<count>(reinterpret_cast<const float*>(panel), K, from, sum);
         } else if (format == WeightFormat::bfloat16) {
-          multiply_bfloat16<count>(reinterpret_cast<const StepBits*>(panel), K, from, sum);
+#if defined(__AVX512F__)
+          if (has_bfloat16())
+            multiply_bfloat16_pairs<count>(reinterpret_cast<const StepBits*>(panel), (K + 1) / 2,
+                                           reinterpret_cast<const uint16_t*>(scratch), sum);
+          else
+#endif
+            multiply_bfloat16<count>(reinterpret_cast<const StepBits*>(panel), K, from, sum);
         } else {
           StepBits whole[count];
           multiply_bytes<count>(reinterpret_cast<const int8_t*>(panel), scratch, at, whole);
@@ -282,7 +349,8 @@ struct StepWeight {
   }
 
   // Tiles of rows, which read a panel together.
-  void multiply_rows(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride) const {
+  void multiply_rows(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out,
+                     int64_t stride) const {
     constexpr int64_t group = 48;
     const float* operands[group];
     float part[group * panel_vectors * step_width];

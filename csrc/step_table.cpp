@@ -151,6 +151,9 @@ void run_row(const StepOperation& o, const Memory& m, int64_t row) {
     case StepKind::silu:
       map(a, to, o.size, [](V x) { return x * vector_sigmoid(x); });
       break;
+    case StepKind::log:
+      map(a, to, o.size, [](V x) { return vector_log(x); });
+      break;
     case StepKind::scale:
       map(a, o.left, to, o.size, [](V x, V factor) { return x * factor; });
       if (o.right) map(to, o.right, to, o.size, [](V x, V shift) { return x + shift; });

@@ -152,7 +152,7 @@ class Program {
   }
 
   void run(const StepRun& whole) const {
-    const size_t frame = static_cast<size_t>(table_.rows * program_.frame_size + (widest_ + 67) / 64 * 16);
+    const size_t frame = static_cast<size_t>(table_.rows * program_.frame_size + (2 * widest_ + 65) / 64 * 16);
     thread_local Memory frames;
     const int64_t groups = (whole.rows + table_.rows - 1) / table_.rows, n = std::min(threads, groups);
     if (n <= 1) return table_.run(program_, whole, frames.reserve(frame));
@@ -228,7 +228,7 @@ struct View {
   bool has(char format, int64_t bytes) const {
     if (!held || buffer.itemsize != bytes || !buffer.format) return false;
     const char* name = buffer.format[0] == '@' || buffer.format[0] == '=' || buffer.format[0] == '<' ? buffer.format + 1
-                                                                                                    : buffer.format;
+                                                                                                     : buffer.format;
     return (name[0] == format || (format == 'q' && name[0] == 'l')) && name[1] == '\0';
   }
 };

@@ -18,6 +18,7 @@ from recurra.errors import (
     RunError,
     ShapeError,
     StaleBuildError,
+    StreamError,
 )
 
 EXAMPLES = [
@@ -44,6 +45,7 @@ EXAMPLES = [
         ImportError,
         "recurra._native is stale: csrc has changed. Run: make setup",
     ),
+    (StreamError("the model reads backward"), ValueError, "the model reads backward"),
     (RunError("runs/a: no checkpoint"), RuntimeError, "runs/a: no checkpoint"),
     (
         MissingExtraError("holidays", "forecast", "--holidays"),

@@ -10,6 +10,7 @@
 #include "plain.hpp"
 #include "plans.hpp"
 #include "products.hpp"
+#include "steps.hpp"
 
 namespace {
 
@@ -250,6 +251,7 @@ int main() {
   good &= check_threads<recurra::baseline::IndRNNRelu, float>("IndRNNRelu");
   good &= recurra::check_plans();
   good &= recurra::check_products();
+  good &= recurra::check_steps();
   good &= all_taken();
   std::puts(good ? "the engine agrees with the plain loop" : "the engine FAILED");
   return good ? 0 : 1;

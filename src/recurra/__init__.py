@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         from_keras,
         restore,
     )
+    from recurra.streaming import Stepper
     from recurra.tasks import load
     from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster, ForecastReading
@@ -46,6 +47,7 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "Stepper",
     "Tagger",
     "Translator",
     "__version__",
@@ -71,6 +73,7 @@ _NAMES = {
     "Tagger": "recurra.tasks.tag",
     "LanguageModel": "recurra.tasks.language",
     "compile_cell": "recurra.kernels",
+    "Stepper": "recurra.streaming",
     "load": "recurra.tasks",
     **dict.fromkeys(
         (

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from made_classes import series_csv, several_csv, texts_csv
 from recurra.cli.main import main
 from recurra.tasks.classify import Classifier
+from standard_input import StandardInput
 
 SMALL = [
     *("--hidden-size=6", "--word-size=6", "--batch-size=12", "--max-steps=40", "--validate-every=20"),
@@ -112,6 +114,27 @@ def test_texts(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"\* good +[\d.]+ %", lines[0])
     assert re.fullmatch(r"  bad  +[\d.]+ %", lines[1])
+
+
+def test_predict_reads_standard_input(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = folder / "run"
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"a great film\n\na bad, dull film\n"))
+    assert main(["predict", str(run), "--data", "-"]) == 0
+    printed = capsys.readouterr().out
+    rows = list(csv.reader(printed.splitlines()))
+    assert rows[0] == ["text", "label", "confidence"]
+    assert [row[0] for row in rows[1:]] == ["a great film", "", "a bad, dull film"]
+    assert rows[1][1] == "good"
+    assert not (run / "predictions").exists()
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"a great film\n\na bad, dull film\n"))
+    assert main(["predict", str(run), "--data", "-", "--out", str(tmp_path / "a.csv")]) == 0
+    assert (tmp_path / "a.csv").read_text() == printed
+    assert "great" not in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdin", StandardInput(b""))
+    assert main(["predict", str(run), "--data", "-"]) == 2
+    assert "no items are in it" in _error(capsys)
 
 
 def test_several_labels(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,14 +285,23 @@ def test_a_bad_option_is_one_line(
         (["evaluate", "run", "--data=nowhere.csv"], "nowhere.csv: no such file"),
         (["evaluate", "run", "--data=TEST", "--label-column=mood"], "no column 'mood'"),
         (["evaluate", "run-series", "--data=TEST"], "no column 'id'"),
-        (["predict", "run"], "data: expected data (--data FILE) or a text (--text TEXT), one of the two"),
+        (["predict", "run"], "data: expected data (--data FILE, or - for standard input) or a text"),
         (["predict", "run", "--data=TEST", "--text=fine"], "one of the two, got 'both'"),
-        (["predict", "run-series", "--text=fine"], "text: expected data (--data FILE) for a classifier of series"),
+        (["predict", "run-series", "--text=fine"], "text: expected a file (--data FILE) for a classifier of series"),
+        (
+            ["predict", "run-series", "--data=-"],
+            "data: expected a file (--data FILE) for a classifier of series, got '-'",
+        ),
+        (
+            ["predict", "run", "--data=TEST", "--out=a.xlsx"],
+            "out: expected a file ending in .csv or .txt, got 'a.xlsx'",
+        ),
+        (["explain", "run", "--text=fine", "--out=a.pdf"], "out: expected a file ending in .html or .png"),
         (["predict", "run", "--data=TEST", "--out=TEST"], "out: expected another file than the data"),
         (["explain", "run"], "one of the two, got 'neither'"),
         (
             ["explain", "run-series", "--text=fine"],
-            "text: expected data (--data FILE) for a classifier of series",
+            "text: expected a file (--data FILE) for a classifier of series",
         ),
         (["explain", "run", "--data=TEST", "--row=13"], "row: expected a number from 1 to 12, the items of"),
         (["explain", "run", "--text=fine", "--label=fair"], "label: expected one of bad, good, got 'fair'"),

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recurra.cli.commands import parser_of
 from recurra.cli.main import main
 from recurra.tasks.forecast import Forecaster, ForecastReading
 
@@ -155,6 +156,28 @@ def test_a_configuration_file_and_the_command_line_over_it(data: Path, tmp_path:
     assert fitted.reading == ForecastReading(known=("price",), frequency="1d")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--conformal"], True),
+        (["--no-conformal"], False),
+        (["--no_conformal"], False),
+        (["--conformal", "false"], False),
+        (["--conformal=no"], False),
+        (["--no-conformal", "--conformal=true"], True),
+    ],
+)
+def test_what_is_true_or_false_is_written_in_any_common_way(arguments: list[str], expected: bool):
+    assert parser_of("train", Forecaster).parse(arguments) == {"conformal": expected}
+
+
+def test_the_help_names_how_to_turn_off_what_is_on(capsys: pytest.CaptureFixture[str]):
+    assert main(["train", "forecast", "--help-all"]) == 0
+    found = " ".join(capsys.readouterr().out.split())
+    assert "(default: true; --no-header for false)" in found
+    assert found.count("--no-header") == 1
+
+
 def test_every_option_arrives_under_its_name(data: Path, tmp_path: Path):
     """A value of its own for every option of a forecaster, written with hyphens or underscores."""
     values: dict[str, object] = {
@@ -212,8 +235,8 @@ def test_bad_data_is_one_line_and_leaves_no_run(case: str, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--horizon=0"], "horizon: expected a whole number of at least 1, got 0"),
-        (["--horizon=two"], "horizon: expected a whole number of at least 1, got 'two'"),
+        (["--horizon=0"], "horizon: expected a whole number of at least 1, or None, got 0"),
+        (["--horizon=two"], "horizon: expected a whole number of at least 1, or None, got 'two'"),
         (["--folds=-1"], "folds: expected a whole number of at least 0, got -1"),
         (["--folds=12"], "no steps are left to learn from with 60 steps held out"),
         (["--cell=tcn"], "cell: expected one of cfc, "),
@@ -276,12 +299,34 @@ def test_a_mistaken_command_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_form_that_cannot_be_written_is_refused_before_the_run_is_read(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())
+    assert main(["predict", str(tmp_path), "--out=f.xlsx"]) == 2
+    assert _error(capsys) == "out: expected a file ending in .csv or .parquet, got 'f.xlsx'."
+
+
 def test_a_run_that_held_nothing_out_says_what_it_needs(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert _train(data, tmp_path / "run", "--folds=0") == 0
-    capsys.readouterr()
+    assert f"next: recurra predict {tmp_path / 'run'} (nothing was held out" in capsys.readouterr().out
     assert main(["evaluate", str(tmp_path / "run")]) == 2
     assert "training held nothing out" in _error(capsys)
     assert main(["evaluate", str(tmp_path / "run"), "--refit"]) == 0
+
+
+def test_a_newer_file_is_read_in_the_form_of_the_training_file(tmp_path: Path):
+    def write(name: str, first: int, days: int) -> Path:
+        dates = [np.datetime64("2024-01-01") + day for day in range(first, first + days)]
+        rows = [f"{day.item():%d.%m.%Y};{3 + k % 7},5" for k, day in enumerate(dates)]
+        (tmp_path / name).write_text("\n".join(["ds;y", *rows]) + "\n")
+        return tmp_path / name
+
+    assert _train(write("data.csv", 0, 50), tmp_path / "run") == 0
+    # 1 to 12 March: each may be the third day of a month.
+    newer = write("newer.csv", 60, 12)
+    assert main(["predict", str(tmp_path / "run"), "--data", str(newer), "--out", str(tmp_path / "f.csv")]) == 0
+    assert pl.read_csv(tmp_path / "f.csv")["ds"].to_list() == [f"{day}.03.2024" for day in range(13, 18)]
 
 
 def test_warnings_are_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -130,7 +130,7 @@ def test_a_language_model(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert main(["inspect", str(run), "--row", "2", "--out", str(tmp_path / "page")]) == 0
     assert main(["inspect", str(run), "--data", str(passage)]) == 0
     assert [folder for _, folder in seen] == [tmp_path / "page", run / "inspection"]
-    assert seen[0][0].words.facts["plotted"].startswith("stretch 2: ")
+    assert seen[0][0].words.facts["plotted"].startswith("Stretch 2 is ")
     assert seen[1][0].words.facts["looked at"].startswith(f"1 stretch of 13 characters of {passage}")
     assert main(["inspect", str(run), "--row", "9"]) == 2
     assert _error(capsys).startswith("row: expected 1 to 3, one of the stretches of the validation text, got 9")
@@ -144,7 +144,7 @@ def test_a_tagger(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     seen = _reported(monkeypatch)
     assert main([*command, "--row", "2", "--word", "3"]) == 0
     assert [folder for _, folder in seen] == [run / "inspection"]
-    assert seen[0][0].words.facts["looked at"].startswith("word 3 of 4 sentences, which have one there; plotted is ")
+    assert seen[0][0].words.facts["looked at"].startswith("Word 3 of 4 sentences is looked at. The pictures show ")
     assert main(["inspect", str(run)]) == 2
     assert _error(capsys).startswith("data: expected a file")
     assert main([*command, "--row", "5"]) == 2
@@ -166,7 +166,7 @@ def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     table.write_text("".join(f"{one}\t{other}\n" for one, other in zip(*pairs, strict=True)), encoding="utf-8")
     assert main(["inspect", str(run), "--data", str(table), "--row", "1", "--subword", "2", "--out", str(target)]) == 0
     assert f"page, pictures and tables: {target / 'index.html'}" in capsys.readouterr().out
-    assert "plotted is pair 1, “eins zwei” to “one two”" in (target / "index.html").read_text(encoding="utf-8")
+    assert "The pictures show pair 1, “eins zwei” to “one two”" in (target / "index.html").read_text(encoding="utf-8")
     assert len(list(target.glob("*.png"))) == 9
     assert (target / "attribution.csv").read_text(encoding="utf-8").startswith("step,input,integrated gradients")
     assert main(["inspect", str(run)]) == 2

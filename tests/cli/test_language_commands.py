@@ -101,7 +101,7 @@ def test_generate_shows_surprise(run: Path, tmp_path: Path, capsys: pytest.Captu
         (["--prompt", "Zoé"], "prompt, character 1: the model has never seen 'Z'"),
         (["--temperature=-1"], "temperature: expected a number of at least 0"),
         (["--length=many"], "length: expected a whole number of at least 0, got 'many'"),
-        (["--out", "page.pdf"], "out: expected a file ending in .txt or .html"),
+        (["--out", "page.pdf"], "out: expected a file ending in .txt, .html or .htm"),
         (["--color=red"], "color: expected one of auto, always, never"),
     ],
 )

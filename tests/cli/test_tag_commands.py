@@ -1,11 +1,13 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from made_sentences import columns, conllu, sentences
 from recurra.cli.main import main
+from standard_input import StandardInput
 
 SMALL = [
     *("--hidden-size=8", "--word-size=6", "--character-size=4", "--character-hidden-size=4", "--batch-size=8"),
@@ -64,6 +66,35 @@ def test_parts_of_speech(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     text = _write(tmp_path / "a.txt", "Ann sees Bob today\n")
     assert main(["predict", str(run), "--data", str(text), "--out", str(out), "--confidence"]) == 0
     assert re.fullmatch(r"Ann/NAME/0\.\d{4} sees/VERB/0\.\d{4} Bob/NAME/0\.\d{4} today/ADV/0\.\d{4}\n", out.read_text())
+
+
+def test_a_text_is_split_into_words_and_marks(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["predict", str(folder / "run"), "--text"]
+    assert main([*command, "Ann sees Bob today."]) == 0
+    assert re.fullmatch(r"Ann/\w+ sees/\w+ Bob/\w+ today/\w+ \./\w+\n", capsys.readouterr().out)
+    assert not (folder / "run" / "tagged").exists()
+    assert main([*command, "Ann sees\n\nBob", "--confidence"]) == 0
+    assert re.fullmatch(r"Ann/\w+/[01]\.\d{4} sees/\w+/[01]\.\d{4}\n\nBob/\w+/[01]\.\d{4}\n", capsys.readouterr().out)
+    assert main([*command, "Ann sees", "--out", str(tmp_path / "a.txt")]) == 0
+    assert re.fullmatch(r"Ann/\w+ sees/\w+\n", (tmp_path / "a.txt").read_text())
+    assert capsys.readouterr().out == f"written: {tmp_path / 'a.txt'}\n"
+
+
+def test_predict_reads_standard_input(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, test = ["predict", str(folder / "run"), "--data", "-"], folder / "test.conllu"
+    # As a file of plain text: the words are between spaces.
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"Ann sees Bob\r\n\r\nBob sees Ann,\r\n"))
+    assert main(command) == 0
+    assert re.fullmatch(r"Ann/\w+ sees/\w+ Bob/\w+\r\n\r\nBob/\w+ sees/\w+ Ann,/\w+\r\n", capsys.readouterr().out)
+    blank = re.sub("NAME|VERB|ADV", "_", test.read_text())
+    monkeypatch.setattr(sys, "stdin", StandardInput(blank.encode()))
+    assert main([*command, "--format", "conllu"]) == 0
+    assert capsys.readouterr().out == test.read_text()
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"1\tAnn\n"))
+    assert main([*command, "--format", "conllu"]) == 2
+    assert "standard input, line 1: expected 10 tab-separated columns" in _error(capsys)
 
 
 def test_named_entities(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +159,9 @@ def test_a_bad_option_is_one_line(
         (["evaluate", "RUN"], "data"),
         (["evaluate", "RUN", "--data=nowhere.conllu"], "nowhere.conllu: no such file"),
         (["evaluate", "RUN", "--data=TEST", "--tag-column=ner"], "no column 'ner' among 10"),
+        (["predict", "RUN"], "one of the two, got 'neither'"),
+        (["predict", "RUN", "--data=TEST", "--text=Ann"], "one of the two, got 'both'"),
+        (["predict", "RUN", "--text= "], "the text: expected one or more words, got ' '"),
         (["predict", "RUN", "--data=nowhere.conllu"], "nowhere.conllu: no such file"),
         (["predict", "RUN", "--data=TEST", "--scheme=bilou"], "scheme"),
     ],

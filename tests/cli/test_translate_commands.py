@@ -1,5 +1,4 @@
 import gzip
-import io
 import json
 import sys
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recurra.cli.main import main
+from standard_input import StandardInput
 
 pytest.importorskip("sentencepiece", reason="the extra `text` is not installed")
 
@@ -62,15 +62,6 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
     return found.removeprefix("recurra: error: ").strip()
 
 
-class _Stdin(io.TextIOWrapper):
-    def __init__(self, data: bytes, terminal: bool = False) -> None:
-        super().__init__(io.BytesIO(data), encoding="utf-8")
-        self._terminal = terminal
-
-    def isatty(self) -> bool:
-        return self._terminal
-
-
 def test_train_evaluate_predict(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run = tmp_path / "deep" / "run"
     assert main(["train", "translate", *_data(files), "--out", str(run), *OPTIONS]) == 0
@@ -102,15 +93,23 @@ def test_options_can_stand_in_a_file(files: Path, tmp_path: Path, capsys: pytest
 
 
 def test_predict_reads_standard_input(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr(sys, "stdin", _Stdin(b"eins zwei\n\ndrei\r\nvier"))
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"eins zwei\n\ndrei\r\nvier"))
     assert main(["predict", str(run), "--max-length", "4"]) == 0
-    lines = capsys.readouterr().out.split("\n")
+    printed = capsys.readouterr().out
+    lines = printed.split("\n")
     assert len(lines) == 5
     assert lines[1] == lines[-1] == ""
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"eins zwei\n\ndrei\r\nvier"))
+    assert main(["predict", str(run), "--data", "-", "--max-length", "4"]) == 0
+    assert capsys.readouterr().out == printed
+    assert main(["predict", str(run), "--text", "eins zwei", "--max-length", "4"]) == 0
+    assert capsys.readouterr().out == f"{lines[0]}\n"
+    assert main(["predict", str(run), "--data", "-", "--text", "eins"]) == 2
+    assert "one of the two, got 'both'" in _error(capsys)
 
 
 def test_n_best_has_numbers_and_scores(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr(sys, "stdin", _Stdin(b"eins\nzwei\n"))
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"eins\nzwei\n"))
     assert (
         main(["predict", str(run), "--n-best", "2", "--beam-size", "3", "--max-length", "3", "--ensemble", str(run)])
         == 0
@@ -118,7 +117,7 @@ def test_n_best_has_numbers_and_scores(run: Path, monkeypatch: pytest.MonkeyPatc
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows] == ["1", "1", "2", "2"]
     assert float(rows[0][1]) >= float(rows[1][1])
-    monkeypatch.setattr(sys, "stdin", _Stdin(b"eins\n"))
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"eins\n"))
     assert main(["predict", str(run), "--scores", "--prefix", "one", "--max-length", "6"]) == 0
     number, _, text = capsys.readouterr().out.rstrip("\n").split("\t")
     assert number == "1"
@@ -143,7 +142,7 @@ def test_in_a_terminal_lines_are_answered_as_they_come(
             return line
         raise EOFError
 
-    monkeypatch.setattr(sys, "stdin", _Stdin(b"", terminal=True))
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"", terminal=True))
     monkeypatch.setattr("builtins.input", type_line)
     assert main(["predict", str(run), "--max-length", "2"]) == 0
     assert answered == [0, 1]
@@ -185,7 +184,7 @@ def test_wrong_input_is_one_line(
         assert main(command) == 2
         assert message in _error(capsys)
         assert not (tmp_path / "run" / "run.json").exists()
-    monkeypatch.setattr(sys, "stdin", _Stdin(b"eins\n\xff\xfe\n"))
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"eins\n\xff\xfe\n"))
     assert main(["predict", str(run)]) == 2
     assert "standard input, line 2: the text is not UTF-8" in _error(capsys)
 

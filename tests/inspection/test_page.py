@@ -88,7 +88,7 @@ def test_pictures_and_tables_lie_beside_the_page(folder: Path, found: Inspection
     assert np.allclose([float(row["norm"]) for row in by_lag], found.gradients.whole()[0].norms, rtol=1e-5)
     assert len(tables["gates"]) == 16
     assert len(tables["states"]) == 8
-    assert [row["gate"] for row in tables["gate_shares"]] == ["i", "f", "g", "o"]
+    assert [row["gate"] for row in tables["gate_fractions"]] == ["i", "f", "g", "o"]
     assert found.attribution is not None
     assert [int(row["step"]) for row in tables["attribution"]] == list(range(-11, 1))
     steps = [float(row["integrated gradients (degrees)"]) for row in tables["attribution"]]
@@ -169,7 +169,7 @@ def test_scores_come_first_and_lost_ones_before_all(found: Inspection, tmp_path:
             "The model is worse than most frequent by accuracy.",
             "The model answers a to every item.",
             "<caption>test.csv: 90 items</caption>",
-            "The best validation of the run was accuracy 52.00 %.",
+            "The best validation score of the run was accuracy 52.00 %.",
             "<nav",
         )
     ]

@@ -84,9 +84,9 @@ def test_a_gate_with_a_huge_bias_is_stuck() -> None:
         layer.bias_ih_l0[4:6] += 50  # type: ignore[index]
         layer.bias_ih_l0[6] -= 50  # type: ignore[index]
         layer.bias_ih_l0[8] -= 50  # type: ignore[index]
-    gates, unseen = gate_saturation(record(layer, torch.randn(20, 4, 3)))
+    gates, untraced = gate_saturation(record(layer, torch.randn(20, 4, 3)))
     found = {gate.gate: gate for gate in gates}
-    assert unseen == ()
+    assert untraced == {}
     assert found["f"].stuck_high.tolist() == [0, 1]
     assert found["f"].stuck_low.tolist() == [2]
     assert found["f"].high[:2].tolist() == [1, 1]
@@ -123,10 +123,10 @@ def test_a_relu_that_never_opens() -> None:
 
 def test_a_cell_that_cannot_be_traced_is_named_with_the_reason() -> None:
     layer = recurra.Recurrent(Untraceable(), 3, 4, backend="reference")
-    gates, unseen = gate_saturation(record(layer, torch.randn(5, 2, 3)))
+    gates, untraced = gate_saturation(record(layer, torch.randn(5, 2, 3)))
     assert gates == ()
-    assert len(unseen) == 1
-    assert unseen[0].startswith("layer 1: Untraceable.update")
+    assert list(untraced) == ["layer 1"]
+    assert untraced["layer 1"].startswith("Untraceable.update")
 
 
 def test_dead_units_and_statistics() -> None:

@@ -178,3 +178,13 @@ def test_a_port_that_is_taken_is_named(serve: Serve, run: Path, tmp_path: Path, 
     lines = capsys.readouterr().err.splitlines()
     assert f"port: expected one that is free to listen at, got '127.0.0.1:{port}'" in lines[-1]
     logging.getLogger("uvicorn").handlers = []
+
+
+def test_the_extra_is_asked_for(run: Path) -> None:
+    code = (
+        "import sys; sys.modules['uvicorn'] = None; from recurra.cli.main import main; "
+        "sys.exit(main(['serve', sys.argv[1]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "recurra: error: `recurra serve` needs uvicorn: pip install 'recurra[serve]'\n"

@@ -20,14 +20,12 @@ from recurra.server.whole_sequences import predict, to_json
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "max_steps": 2, "batch_size": 8, "device": "cpu"}
 SMALL_TRANSLATOR: dict[str, Any] = {
-    **{
-        "vocabulary_size": 270,
-        "max_steps": 2,
-        "max_length": 12,
-        "hidden_size": 8,
-        "embedding_size": 8,
-        "device": "cpu",
-    },
+    "vocabulary_size": 270,
+    "max_steps": 2,
+    "max_length": 12,
+    "hidden_size": 8,
+    "embedding_size": 8,
+    "device": "cpu",
 }
 
 

@@ -36,7 +36,9 @@ def weights(folder: Path) -> dict[str, list[float]]:
 def test_every_command_works_on_it(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     assert main(["train", "toy", "--data", str(data), "--out", str(run), "--hidden-size", "3"]) == 0
-    assert "trained 20 steps" in capsys.readouterr().out
+    found = capsys.readouterr().out
+    assert "trained 20 steps" in found
+    assert f"next: recurra evaluate {run} --data FILE" in found
     assert read_run(run)["options"]["hidden_size"] == 3
     assert main(["evaluate", str(run), "--data", str(data)]) == 0
     assert "mean" in capsys.readouterr().out
@@ -134,3 +136,30 @@ def test_a_subclass_of_a_task_is_refused() -> None:
 
         class Sub(Toy):
             """A subclass."""
+
+
+def test_a_training_without_a_finite_step_is_refused_and_so_is_its_run(tmp_path: Path) -> None:
+    run, nowhere = tmp_path / "run", [[float("inf"), 1.0]] * 4
+    with pytest.raises(
+        RunError, match=r"run: .*no step .* finite .*\(5 steps\)\. Train anew with a lower learning_rate"
+    ):
+        Toy(max_steps=5).fit(nowhere, folder=run)
+    with pytest.raises(RunError, match="no step of its training had a finite loss"):
+        Toy.load(run)
+    toy = Toy(max_steps=5)
+    with pytest.raises(RunError, match="the toy: cannot be used"):
+        toy.fit(nowhere)
+    with pytest.raises(RunError, match="not fitted"):
+        toy.predict(ROWS)
+
+
+def test_weights_that_are_not_finite_are_refused_after_training_and_when_read(tmp_path: Path) -> None:
+    with pytest.raises(
+        RunError, match=r"NaN or infinity in its weights \(recurrent\..*the data, which may need scaling"
+    ):
+        Toy(max_steps=1, learning_rate=3e38, optimizer="SGD", max_grad_norm=1e9).fit([[1.0, 99.0]] * 4)
+    toy = Toy(max_steps=2).fit(ROWS)
+    toy.fitted.network.output.bias.data.fill_(float("nan"))
+    toy.save(tmp_path / "run")
+    with pytest.raises(RunError, match=r"training left NaN or infinity in its weights \(output\.bias\)"):
+        Toy.load(tmp_path / "run")

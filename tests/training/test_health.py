@@ -96,6 +96,32 @@ def test_a_layer_whose_gradient_explodes_is_named_once(caplog: pytest.LogCapture
     assert "clipping" in message
 
 
+def settled(module: nn.Module) -> Health:
+    """Gradients that were large at first, and are tiny now that the loss is near zero."""
+    health = Health(module, 1)
+    for size in (3.0, 1.0, 0.1, *[1e-3] * 100):
+        look(health, module, [size, size, size])
+    return again(health, module)
+
+
+def test_a_spike_of_a_tiny_gradient_is_not_an_explosion(caplog: pytest.LogCaptureFixture) -> None:
+    module = stack()
+    # A norm of 40 is thousands of times the running mean, but the run has begun with norms of 6.
+    look(settled(module), module, [1e-3, 1e-3, 20.0])
+    # Beside a gradient that was tiny from the beginning, a norm of 4 is large, and nevertheless harmless.
+    health = Health(module, 1)
+    look(health, module, [1e-5, 1e-5, 1e-5])
+    look(health, module, [1e-5, 1e-5, 2.0])
+    assert caplog.text == ""
+
+
+def test_an_explosion_after_the_gradient_was_tiny_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    module = stack()
+    look(settled(module), module, [1e-3, 1e-3, 50.0], step=104)
+    (message,) = caplog.messages
+    assert re.search(r"step 104: .*explodes in 2: its norm is 1\.0e\+02", message)
+
+
 def again(health: Health, module: nn.Module) -> Health:
     """The same after saving and loading."""
     restored = Health(module, 1)

@@ -104,7 +104,7 @@ def test_before_a_validation_the_weights_of_the_interruption_are_the_best(tmp_pa
     with pytest.raises(TrainingInterruptedError):
         make_trainer(tmp_path, batches=signal_at(3), settings={"averaging": 0.0}).fit()
     assert_same(weights(tmp_path), weights(tmp_path, "last"))
-    assert load_checkpoint(tmp_path / "best.safetensors").values == {"step": 3, "loss": None}
+    assert load_checkpoint(tmp_path / "best.safetensors").values == {"step": 3, "loss": None, "skipped": 0}
 
 
 def test_after_a_validation_the_best_weights_are_kept_over_an_interruption(tmp_path: Path) -> None:

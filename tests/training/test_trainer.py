@@ -72,7 +72,7 @@ def test_first_mistakes_are_named_with_what_mends_them() -> None:
         Trainer(ManyToOne(), F.mse_loss, loader, TrainingSettings(max_steps=1))  # pyright: ignore[reportArgumentType]
     pairs = list(loader)
     trainer = Trainer(ManyToOne(), F.mse_loss, lambda n: pairs[n - 1], TrainingSettings(max_steps=1))
-    with pytest.raises(ParameterError, match=r"Batch for number 1, got 'list'\. Return Batch\(inputs, target\)"):
+    with pytest.raises(ParameterError, match=r"Batch for index 1, got 'list'\. Return Batch\(inputs, target\)"):
         trainer.fit()
     for returned, words in ((lambda y: y, "'Tensor'"), (lambda y: (y, None, None), "'tuple of 3'")):
         trainer = Trainer(
@@ -151,7 +151,7 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
     assert_same(dict(module.state_dict()), seen[2])
     assert_same(weights(tmp_path), seen[2])
     assert differ(seen[2], seen[5])
-    assert load_checkpoint(tmp_path / "best.safetensors").values == {"step": 6, "loss": 3.0}
+    assert load_checkpoint(tmp_path / "best.safetensors").values == {"step": 6, "loss": 3.0, "skipped": 0}
     assert not module.training
 
 
@@ -388,8 +388,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
         make_trainer(folder, batches=signal_at(10)).fit()
     damage(folder / "checkpoint-10.safetensors")
     make_trainer(folder, module=ManyToOne(seed=5)).fit(resume=True)
-    assert "checkpoint-10.safetensors: damaged (its content does not match its checksum); going on from" in caplog.text
-    assert "the one before, of step 8" in caplog.text
+    assert "checkpoint-10.safetensors: damaged (its content does not match its checksum)" in caplog.text
+    assert "continuing from the one before, of step 8" in caplog.text
     assert_same(weights(folder), weights(tmp_path / "straight"))
     assert rows(folder) == rows(tmp_path / "straight")
 

@@ -36,8 +36,9 @@ _OTHER_NAMES = {
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are `RecurraError`s, and whose options come from `Setting`s.
 
-    `--help` shows the main options, `--help-all` every one. `--config FILE` reads options from a YAML file; options
-    of the command line override those of the file.
+    An option that is true or false is `--name`, `--no-name`, or `--name true|false`. `--help` shows the main options,
+    `--help-all` every one. `--config FILE` reads options from a YAML file; options of the command line override those
+    of the file.
 
     Args:
         usage: the command before its options.
@@ -72,7 +73,11 @@ class Parser(argparse.ArgumentParser):
         for setting in settings:
             heading = setting.option.group or group
             self._settings[setting.name] = setting
-            action = self._group(heading).add_argument("--" + setting.name.replace("_", "-"), **_keywords(setting))
+            name = setting.name.replace("_", "-")
+            action = self._group(heading).add_argument(f"--{name}", **_keywords(setting))
+            if setting.kind is bool:
+                negation: dict[str, Any] = {"action": "store_const", "const": False, "default": argparse.SUPPRESS}
+                self.add_argument(f"--no-{name}", dest=setting.name, help=argparse.SUPPRESS, **negation)
             if not all_main and not setting.option.main:
                 self._minor.append(action)
 
@@ -117,20 +122,20 @@ class Parser(argparse.ArgumentParser):
             raise RecurraError(f"--config: {path}: cannot be read ({error})") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            place = f", line {mark.line + 1}" if mark else ""
-            raise RecurraError(f"--config: {path}{place}: not YAML ({getattr(error, 'problem', error)})") from error
+            location = f", line {mark.line + 1}" if mark else ""
+            raise RecurraError(f"--config: {path}{location}: not YAML ({getattr(error, 'problem', error)})") from error
         if not isinstance(values, Mapping):
             raise RecurraError(f"--config: {path}: expected a line for each option, as in max-steps: 500")
         lines = {key.value: key.start_mark.line + 1 for key, _ in node.value} if node is not None else {}
         options = {}
         for written, value in values.items():
-            name, place = str(written).replace("-", "_"), f"--config: {path}, line {lines.get(str(written), 1)}"
+            name, location = str(written).replace("-", "_"), f"--config: {path}, line {lines.get(str(written), 1)}"
             if name not in self._settings:
-                raise RecurraError(f"{place}: {self._unknown('--' + name.replace('_', '-'))}")
+                raise RecurraError(f"{location}: {self._unknown('--' + name.replace('_', '-'))}")
             try:
                 options[name] = self._convert(name, value)
             except RecurraError as error:
-                raise RecurraError(f"{place}: {error}") from None
+                raise RecurraError(f"{location}: {error}") from None
         return options
 
     def _unknown(self, argument: str) -> str:
@@ -178,7 +183,9 @@ def _keywords(setting: Setting) -> dict[str, Any]:
     if setting.option.words:
         keywords |= {"nargs": "+", "metavar": "FILE"}
     shown = _shown(setting.default)
-    keywords["help"] = f"{words} (default: {shown})" if shown and setting.kind is not bool else words
+    if setting.kind is bool:
+        shown = f"true; --no-{setting.name.replace('_', '-')} for false" if setting.default else ""
+    keywords["help"] = f"{words} (default: {shown})" if shown else words
     return keywords
 
 

@@ -67,19 +67,22 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
     values = parser_of(command, kind).parse(rest)
     if values is None:
         return 0
-    method = verbs_of(kind)[command].method
+    verb = verbs_of(kind)[command]
+    method = verb.method
     _check_required(command_settings(kind, getattr(kind, method)), values)
+    out, color = values.pop("out", None), values.pop("color", "auto")
+    path = None if out is None else Path(out)
+    if path is not None:
+        verb.check_out(path)
+    if path is not None and path.exists() and Path(str(values.get("data"))).exists() and path.samefile(values["data"]):
+        raise ParameterError("out", "another file than the data", out)
     _show_messages()
     estimator = kind.load(folder)
-    out, color = values.pop("out", None), values.pop("color", "auto")
     for name, options in option_groups(getattr(kind, method)).items():
         named = {field: values.pop(field) for field in options.settings() if field in values}
         if named:
             base = estimator.later_reading() if name == "reading" else options()
             values[name] = (base or options()).replaced(**named)
-    path = None if out is None else Path(out)
-    if path is not None and path.exists() and Path(str(values.get("data"))).exists() and path.samefile(values["data"]):
-        raise ParameterError("out", "another file than the data", out)
     if method == "view":
         from recurra.inspection import report_inspection
 
@@ -180,7 +183,7 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
     except TrainingInterruptedError as interrupt:
         raise KeyboardInterrupt(f"{interrupt} and saved; resume with: {resume_command}") from interrupt
     print(estimator.summary())
-    print(f"the run is in {folder}; next: recurra evaluate {folder}")
+    print(f"the run is in {folder}; next: {estimator.next_command(folder)}")
     return 0
 
 

@@ -13,18 +13,20 @@ Example:
 
 from typing import TYPE_CHECKING
 
-from recurra.client.failures import ConnectionLostError, RefusedError
 from recurra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from recurra.client.address import Patience
     from recurra.client.asynchronous import AsyncClient, AsyncSession
+    from recurra.client.failures import ConnectionLostError, RefusedError
     from recurra.client.synchronous import Client, Session
 
-__all__ = ["AsyncClient", "AsyncSession", "Client", "ConnectionLostError", "RefusedError", "Session"]
+__all__ = ["AsyncClient", "AsyncSession", "Client", "ConnectionLostError", "Patience", "RefusedError", "Session"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "recurra.client.address": ("Patience",),
         "recurra.client.asynchronous": ("AsyncClient", "AsyncSession"),
         "recurra.client.failures": ("ConnectionLostError", "RefusedError"),
         "recurra.client.synchronous": ("Client", "Session"),

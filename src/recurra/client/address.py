@@ -68,14 +68,14 @@ class Address:
         try:
             connection.request(method, parts.path.rstrip("/") + path, content, headers)
             answer = connection.getresponse()
-            found, status = answer.read(), answer.status
+            received, status = answer.read(), answer.status
         except (OSError, http.client.HTTPException) as error:
             raise ConnectionLostError(f"{self.url}: cannot be reached ({error})") from error
         finally:
             connection.close()
         if status >= 400:
-            raise RefusedError.of(_error_of(status, found))
-        return json.loads(found) if found else None
+            raise RefusedError.of(_error_of(status, received))
+        return json.loads(received) if received else None
 
 
 @dataclass(frozen=True)

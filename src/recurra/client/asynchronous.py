@@ -34,8 +34,8 @@ class AsyncClient:
 
     async def predict(self, model: str, data: Any) -> Any:
         """See `Client.predict`."""
-        found = await self._request("POST", f"{self._address.model(model)}/predict", {"data": data})
-        return found["predictions"]
+        answer = await self._request("POST", f"{self._address.model(model)}/predict", {"data": data})
+        return answer["predictions"]
 
     async def open(self, model: str, state: str | None = None) -> "AsyncSession":
         """See `Client.open`."""
@@ -45,8 +45,8 @@ class AsyncClient:
 
     async def resume(self, model: str, session_id: str) -> "AsyncSession":
         """See `Client.resume`."""
-        found = await self._request("GET", self._address.session(model, session_id))
-        return AsyncSession(self._address, self._patience, model, found["session"], found["step"])
+        answer = await self._request("GET", self._address.session(model, session_id))
+        return AsyncSession(self._address, self._patience, model, answer["session"], answer["step"])
 
     async def _request(self, method: str, path: str, body: Any = None) -> Any:
         return await asyncio.to_thread(self._address.request, method, path, body)
@@ -75,8 +75,8 @@ class AsyncSession:
 
     async def state(self) -> str:
         """See `Session.state`."""
-        found = await asyncio.to_thread(self._address.request, "GET", f"{self._path}/state")
-        return found["state"]
+        answer = await asyncio.to_thread(self._address.request, "GET", f"{self._path}/state")
+        return answer["state"]
 
     async def close(self) -> None:
         """See `Session.close`."""

@@ -55,8 +55,8 @@ class Client:
 
     def resume(self, model: str, session_id: str) -> "Session":
         """A session that exists, perhaps made by another process."""
-        found = self._address.request("GET", self._address.session(model, session_id))
-        return Session(self._address, self._patience, model, found["session"], found["step"])
+        answer = self._address.request("GET", self._address.session(model, session_id))
+        return Session(self._address, self._patience, model, answer["session"], answer["step"])
 
 
 class Session:

@@ -52,7 +52,7 @@ def gate_activations(cell: Cell) -> tuple[Activation, ...]:
     """
     traced = trace(cell)
     nonlinear = frozenset(node for node in reachable(traced.results) if node.op in FUNCTIONS)
-    found = []
+    activations = []
     counts: Counter[tuple[str, str]] = Counter()
     for node in sorted(nonlinear, key=lambda node: node.index):
         if node.op not in _BOUNDED:
@@ -63,9 +63,9 @@ def gate_activations(cell: Cell) -> tuple[Activation, ...]:
             gate = "+".join(gates)
             counts[gate, node.op] += 1
             times = counts[gate, node.op]
-            found.append(Activation(gate if times == 1 else f"{gate} ({times})", node.op, node))
+            activations.append(Activation(gate if times == 1 else f"{gate} ({times})", node.op, node))
     order = {gate: k for k, gate in enumerate(cell.gates)}
-    return tuple(sorted(found, key=lambda a: order.get(a.gate, len(order))))
+    return tuple(sorted(activations, key=lambda a: order.get(a.gate, len(order))))
 
 
 @torch.no_grad()
@@ -78,8 +78,8 @@ def gate_values(segment: Segment) -> dict[Activation, Tensor]:
     activations = gate_activations(segment.cell)
     values = _inputs(segment)
     valid = segment.valid.flatten()
-    found = _evaluated([activation.node for activation in activations], values)
-    return {activation: found[activation.node.index][valid] for activation in activations}
+    by_index = _evaluated([activation.node for activation in activations], values)
+    return {activation: by_index[activation.node.index][valid] for activation in activations}
 
 
 def _inputs(segment: Segment) -> dict[tuple[str, str], Tensor]:
@@ -88,35 +88,35 @@ def _inputs(segment: Segment) -> dict[tuple[str, str], Tensor]:
     watching = _Watching(segment.cell)
     # All steps at once: each starts from the state that was recorded before it.
     reference.step(watching, segment.projected().flatten(0, 1), before, segment.weights, None)  # type: ignore[arg-type]
-    return watching.given
+    return watching.arguments
 
 
 class _Watching:
-    """A cell that notes what its `update` is given."""
+    """A cell that records the arguments of its `update`."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self.given: dict[tuple[str, str], Tensor] = {}
+        self.arguments: dict[tuple[str, str], Tensor] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cell, name)
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         for group, values in zip("xusp", (x, u, s, p), strict=True):
-            self.given |= {(group, name): value for name, value in vars(values).items()}
+            self.arguments |= {(group, name): value for name, value in vars(values).items()}
         return self._cell.update(x, u, s, p)
 
 
 def _evaluated(roots: list[Expression], values: Mapping[tuple[str, str], Tensor]) -> dict[int, Tensor]:
     """The values of nodes by index, from those of the inputs."""
     like = next(iter(values.values()))
-    found: dict[int, Tensor] = {}
+    by_index: dict[int, Tensor] = {}
     for node in reachable(roots):
         if node.op == "input":
-            found[node.index] = values[node.label]
+            by_index[node.index] = values[node.label]
         elif node.is_constant:
-            found[node.index] = torch.full_like(like, node.label)
+            by_index[node.index] = torch.full_like(like, node.label)
         else:
             function = _OPERATORS.get(node.op) or getattr(ops, node.op)
-            found[node.index] = function(*(found[argument.index] for argument in node.arguments))
-    return found
+            by_index[node.index] = function(*(by_index[argument.index] for argument in node.arguments))
+    return by_index

@@ -73,13 +73,13 @@ class Attribution:
         return self.output - self.baseline_output - self.by_step.sum(1)
 
     def missed(self, sequence: int) -> float:
-        """The residual of one sequence as a share of its `abs(f(x) - f(baseline))`; 0 if there is none."""
+        """The residual of one sequence as a fraction of its `abs(f(x) - f(baseline))`; 0 if there is none."""
         change, residual = abs(self.output - self.baseline_output)[sequence], abs(self.residual[sequence])
         return float(residual / change) if change > 0 else 0.0
 
     @property
     def relative_residual(self) -> float:
-        """The largest residual as a share of the largest `abs(f(x) - f(baseline))`; nan if the output never changes."""
+        """The largest residual as a fraction of the largest `abs(f(x) - f(baseline))`; nan if no output changes."""
         change = np.abs(self.output - self.baseline_output).max()
         return float(np.abs(self.residual).max() / change) if change > 0 else float("nan")
 

@@ -30,7 +30,7 @@ class Finding:
     """Something to worry about.
 
     Attributes:
-        what: was found, with the figures and the layer's name.
+        what: a sentence with the figures and the layer's name.
         advice: what to try.
     """
 
@@ -58,7 +58,7 @@ def find(
     findings += [_of_gate(gate) for gate in gates if gate.stuck >= _MANY * len(gate.low) and gate.function != "relu"]
     findings += [_of_dead_units(state) for state in states if len(state.dead)]
     if attribution is not None and attribution.missed(0) > _INCOMPLETE:
-        missed = texts.INCOMPLETE.format(fraction=attribution.missed(0))
+        missed = texts.INCOMPLETE.format(fraction=100 * attribution.missed(0))
         findings.append(Finding(missed, texts.TRY_INCOMPLETE))
     if forgotten is not None and forgotten.effect[0] > 0:
         findings += _of_unused_inputs(forgotten)
@@ -69,7 +69,8 @@ def _of_gradient(curve: LagCurve, cell: Cell, growth: float) -> list[Finding]:
     steps, decay = len(curve.norms), curve.decay
     # Where many steps have a loss gradients add up towards the beginning; they explode only where the recurrence grows.
     if decay.is_fitted and decay.factor > _GROWING and growth > _GROWING:
-        return [Finding(texts.EXPLODING.format(growth=decay.factor - 1, track=curve.track), texts.TRY_EXPLODING)]
+        percent = 100 * (decay.factor - 1)
+        return [Finding(texts.EXPLODING.format(growth=percent, track=curve.track), texts.TRY_EXPLODING)]
     reach = decay.measured_horizon
     if reach is None or reach > _SHORT_REACH * steps or steps < 8:
         return []
@@ -82,7 +83,7 @@ def _longer_memory(cell: Cell) -> str:
             (texts.LARGER_BIAS if sign > 0 else texts.SMALLER_BIAS).format(gate=gate)
             for gate, sign in cell.keeps.items()
         ]
-        return texts.TRY_BIAS.format(biases=", ".join(biases))
+        return texts.TRY_BIAS.format(biases=" and ".join(biases))
     return texts.TRY_GATED_CELL if cell.recurrence == "none" else texts.TRY_GATED_OR_ORTHOGONAL
 
 

@@ -32,7 +32,7 @@ class Forgetting:
         return np.abs(self.change).mean(1)
 
     def reach(self, fraction: float = 0.01) -> int:
-        """The least k such that replacing what is further away changes the output by no more than this share of what
+        """The least k such that replacing what is further away changes the output by no more than this fraction of what
         replacing everything does, for this k and all larger ones."""
         above = np.flatnonzero(self.effect > fraction * self.effect[0])
         return int(self.lags[min(above[-1] + 1, len(self.lags) - 1)]) if len(above) else 0

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from recurra.errors import ParameterError
+from recurra.inspection import texts
 from recurra.inspection.attribution import (
     Attribution,
     ScalarFunction,
@@ -49,19 +50,19 @@ class Words:
         output: what the output is that is attributed.
         plotted: what it is in the sequence plotted, where that says more.
         unit: of the output.
-        first_step: the number that the first step goes by.
+        first_step: the index of the first step on the page.
         step: what steps are counted from, for the axes.
         labels: what to call the true steps of the sequence plotted, those of several modules one after the other; if
-            empty, they go by number.
+            empty, steps have their index.
         layer_step: what steps of the recurrent layers are counted from, where they are fewer than the inputs': these
-            then go by number, and the labels are the inputs' alone.
+            then have their index, and the labels are the inputs' alone.
         mean: what replaces an input that is taken away.
         nearest: which k steps are left where the others are replaced.
     """
 
     title: str = "Inspection"
     facts: Mapping[str, str] = field(default_factory=dict)
-    loss: str = "the loss given"
+    loss: str = "the one passed to inspect"
     output: str = "the output"
     plotted: str = ""
     unit: str = ""
@@ -90,7 +91,7 @@ class Inspection:
         gradient_times_input: likewise.
         forgetting: of all sequences; None if no output was named.
         findings: what to worry about, with advice.
-        unseen: what could not be seen into, with the reason.
+        unseen: sentences that name what could not be inspected, with the reason.
         standing: how well the model does; None if it is not known.
     """
 
@@ -146,7 +147,7 @@ def inspect(
             takes hundreds of runs of one sequence rather than of the batch. None: they are runs of the batch.
         words: what to call things on the page.
         standing: how well the model does, for the page.
-        concerns: what to worry about beside what is found here.
+        concerns: findings to show before those of the inspection itself.
         progress: show progress; None: a bar in a terminal or a notebook, and lines elsewhere.
         **kwargs: what else to call the module with.
 
@@ -205,7 +206,13 @@ def inspect(
         product,
         forgotten,
         (*concerns, *findings),
-        recording.left_out + untraced,
+        (
+            *(
+                texts.NOT_RECORDED.format(layer=m.name or "the module itself", kind=m.before, reason=m.reason)
+                for m in recording.left_out
+            ),
+            *(texts.NOT_TRACED.format(layer=layer, reason=reason) for layer, reason in untraced.items()),
+        ),
         standing,
     )
 

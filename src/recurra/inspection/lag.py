@@ -74,7 +74,7 @@ def gradient_by_lag(
     Raises:
         ParameterError: see `state_gradients`.
     """
-    found: list[tuple[TrackGradients, Tensor]] = []
+    pairs: list[tuple[TrackGradients, Tensor]] = []
     total = 0.0
     for reverse in _directions_of_loss(recording, loss, steps):
         gradients = state_gradients(recording, loss if reverse is None else _final(recording, reverse), steps)
@@ -83,10 +83,10 @@ def gradient_by_lag(
         for track in gradients.tracks:
             if alone or track.track.reverse == reverse:
                 backward = track.track.reverse if reverse is None else reverse
-                found.append((track, lags_of(track.track, steps, backward)))
+                pairs.append((track, lags_of(track.track, steps, backward)))
     order = [track.name for track in recording.tracks]
-    found.sort(key=lambda pair: order.index(pair[0].track.name))
-    curves = [curve for gradients, lags in found for curve in _curves(gradients, lags)]
+    pairs.sort(key=lambda pair: order.index(pair[0].track.name))
+    curves = [curve for gradients, lags in pairs for curve in _curves(gradients, lags)]
     sequences = recording.tracks[0].valid.shape[1]
     return GradientByLag(tuple(curves), total, None if steps is None else tuple(steps), sequences)
 
@@ -96,8 +96,8 @@ def lags_of(track: Track, steps: Sequence[int] | None, reverse: bool) -> Tensor:
     on the other side, and at padding."""
     valid = track.valid
     if steps is not None:
-        places = [t % track.steps for t in steps]
-        anchor = min(places) if reverse else max(places)
+        indices = [t % track.steps for t in steps]
+        anchor = min(indices) if reverse else max(indices)
         here = torch.arange(track.steps, device=valid.device).unsqueeze(1)
         valid = valid & (here >= anchor if reverse else here <= anchor)
     counted = valid.cumsum(0) if reverse else valid.flip(0).cumsum(0).flip(0)
@@ -131,6 +131,6 @@ def _curves(gradients: TrackGradients, lags: Tensor) -> list[LagCurve]:
 def _mean_by_lag(norms: Tensor, lags: Tensor) -> np.ndarray:
     """The mean over all (T, B) of the same lag."""
     here = lags >= 0
-    found, values = lags[here].cpu().numpy(), norms[here].double().cpu().numpy()
-    count = np.bincount(found)
-    return np.bincount(found, weights=values) / np.maximum(count, 1)
+    observed, values = lags[here].cpu().numpy(), norms[here].double().cpu().numpy()
+    count = np.bincount(observed)
+    return np.bincount(observed, weights=values) / np.maximum(count, 1)

@@ -21,8 +21,8 @@ class _Part(NamedTuple):
     """A part of the way of one sequence.
 
     Attributes:
-        start: the place where it begins, 0 to 1.
-        end: where it ends.
+        start: where it begins, as a fraction of the way, 0 to 1.
+        end: where it ends, likewise.
         outputs: at both.
         values: the integral over it, by tensor (T, I).
         residual: what that misses of the change of the output.
@@ -35,9 +35,9 @@ class _Part(NamedTuple):
     residual: float
 
     @classmethod
-    def of(cls, place: tuple[float, float], outputs: tuple[float, float], values: tuple[Tensor, ...]) -> "_Part":
-        found = sum(float(part.double().sum()) for part in values)
-        return cls(*place, outputs, values, abs(outputs[1] - outputs[0] - found))
+    def of(cls, interval: tuple[float, float], outputs: tuple[float, float], values: tuple[Tensor, ...]) -> "_Part":
+        integral = sum(float(part.double().sum()) for part in values)
+        return cls(*interval, outputs, values, abs(outputs[1] - outputs[0] - integral))
 
 
 def line_integral(
@@ -59,8 +59,8 @@ def line_integral(
         begins: tensors (B, T, I).
         ends: of the same shapes.
         points: where the gradient is taken at first.
-        tolerance: what may be missed of the change of a sequence's output, as a share of it, before its way is divided,
-            up to 40 times; None never divides.
+        tolerance: what may be missed of the change of a sequence's output, as a fraction of it, before its way is
+            divided, up to 40 times; None never divides.
         sequences: of the batch, that the tolerance is for; None: all.
 
     Returns:
@@ -99,8 +99,8 @@ def line_integral(
             ways[row] = [other for other in ways[row] if other is not part]
             before, after = (part.outputs[0], between[row]), (between[row], part.outputs[1])
             bounds = ((part.start, float(middle[row])), (float(middle[row]), part.end))
-            for half, place, outputs in zip(halves, bounds, (before, after), strict=True):
-                ways[row].append(_Part.of(place, outputs, tuple(found[row] for found in half)))
+            for half, interval, outputs in zip(halves, bounds, (before, after), strict=True):
+                ways[row].append(_Part.of(interval, outputs, tuple(integral[row] for integral in half)))
     for row, way in ways.items():
         for whole, parts in zip(values, zip(*(part.values for part in way), strict=True), strict=True):
             whole[row] = torch.stack(parts).sum(0)
@@ -116,13 +116,13 @@ def _integral(
 ) -> tuple[Tensor, ...]:
     """Over the part from start to end (B,) of the way of each sequence."""
     total = [torch.zeros_like(x) for x in ends]
-    for place, weight in zip(*np.polynomial.legendre.leggauss(points), strict=True):
-        at = _between(begins, ends, start + (end - start) * float(1 + place) / 2)
-        for part, found in zip(total, gradient(at)[1], strict=True):
-            part += float(weight) / 2 * found
+    for node, weight in zip(*np.polynomial.legendre.leggauss(points), strict=True):
+        at = _between(begins, ends, start + (end - start) * float(1 + node) / 2)
+        for part, slope in zip(total, gradient(at)[1], strict=True):
+            part += float(weight) / 2 * slope
     width = (end - start).view(-1, 1, 1)
     return tuple((x - b) * width * part for x, b, part in zip(ends, begins, total, strict=True))
 
 
-def _between(begins: Sequence[Tensor], ends: Sequence[Tensor], place: Tensor) -> list[Tensor]:
-    return [b + place.view(-1, 1, 1) * (x - b) for b, x in zip(begins, ends, strict=True)]
+def _between(begins: Sequence[Tensor], ends: Sequence[Tensor], fraction: Tensor) -> list[Tensor]:
+    return [b + fraction.view(-1, 1, 1) * (x - b) for b, x in zip(begins, ends, strict=True)]

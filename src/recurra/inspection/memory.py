@@ -52,8 +52,8 @@ def jacobian_norms(
 
     s_t is the whole state of the layer, all parts; the norm is the spectral one, the most by which the recurrence can
     stretch a change (Pascanu et al. 2013). Products of the steps' Jacobians, in float64. Norms of states of more than
-    64 numbers are found by subspace iteration (Halko et al. 2011): they are never too large, and at most a few percent
-    too small.
+    64 numbers are estimated by subspace iteration (Halko et al. 2011): they are never too large, and at most a few
+    percent too small.
 
     Args:
         recording: of a module's run.
@@ -74,24 +74,24 @@ def _norms(track: Track, starts: int, sequences: int, most_lags: int, tick: Tick
     begun = set(np.linspace(0, max(steps - 2, 0), starts).round().astype(int).tolist())
     by_step = np.full(track.steps, np.nan)
     products: dict[int, tuple[Tensor, Tensor]] = {}  # by start, and the logarithm that was taken out of each
-    found: dict[int, list[float]] = {int(lag): [] for lag in lags}
-    for number, (t, jacobian) in enumerate(track_jacobians(track, chosen)):
+    norms_by_lag: dict[int, list[float]] = {int(lag): [] for lag in lags}
+    for index, (t, jacobian) in enumerate(track_jacobians(track, chosen)):
         by_step[t] = float(_spectral(jacobian).mean())
         for start, (product, logs) in products.items():
             product = jacobian @ product
             # Long products would leave the range of floating point.
             scale = product.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-300)
             products[start] = (product / scale, logs + scale.log().flatten())
-            if (lag := number - start) in found:
+            if (lag := index - start) in norms_by_lag:
                 norms = _spectral(products[start][0]) * products[start][1].exp()
-                found[lag] += norms.tolist()
-        if number in begun:
+                norms_by_lag[lag] += norms.tolist()
+        if index in begun:
             # The change begins after this step.
             identity = torch.eye(jacobian.shape[1], dtype=jacobian.dtype, device=jacobian.device)
-            products[number] = (identity.expand_as(jacobian), jacobian.new_zeros(jacobian.shape[0]))
+            products[index] = (identity.expand_as(jacobian), jacobian.new_zeros(jacobian.shape[0]))
         tick()
-    here = np.array([lag for lag in lags if found[int(lag)]], dtype=int)
-    norms = [np.array(found[int(lag)]) for lag in here]
+    here = np.array([lag for lag in lags if norms_by_lag[int(lag)]], dtype=int)
+    norms = [np.array(norms_by_lag[int(lag)]) for lag in here]
     median = np.array([np.median(n) for n in norms])
     return JacobianNorms(
         *(track.name, by_step, here, median),

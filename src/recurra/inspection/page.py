@@ -98,16 +98,16 @@ def _page(inspection: Inspection, sections: list[Section], summaries: dict[str, 
         '<h2 id="findings">What to look at</h2>',
         *_findings(inspection),
     ]
-    for number, section in enumerate(sections, start=1):
+    for index, section in enumerate(sections, start=1):
         table = summaries.get(section.table)
         parts += [
-            f'<h2 id="section-{number}">{escape(section.title)}</h2>',
+            f'<h2 id="section-{index}">{escape(section.title)}</h2>',
             f"<p>{escape(section.how)} {escape(section.here)}</p>",
             f'<img alt="{escape(f"{section.title}. {section.here}")}" src="{_inline(section.picture)}">',
             "" if table is None else _table(table),
         ]
     files = ", ".join(f"{table.name}.csv" for table in (*summaries.values(), *details))
-    parts.append(f'<p class="files">All figures, beside this page: {escape(files)}.</p></body></html>')
+    parts.append(f'<p class="files">The files beside this page hold all figures: {escape(files)}.</p></body></html>')
     return "\n".join(filter(None, parts)) + "\n"
 
 
@@ -142,13 +142,11 @@ def _finding(what: str, advice: str) -> str:
 
 def _findings(inspection: Inspection) -> list[str]:
     parts = [_finding(finding.what, finding.advice) for finding in inspection.findings]
-    parts += [
-        f'<div class="finding">{escape(texts.UNSEEN.format(reason=reason))}</div>' for reason in inspection.unseen
-    ]
+    parts += [f'<div class="finding">{escape(sentence)}</div>' for sentence in inspection.unseen]
     doubted = inspection.standing is not None and (inspection.standing.better or inspection.standing.warnings)
     if not parts and doubted:
         return [f"<p>{texts.SEE_ABOVE}</p>"]
-    return parts or [f'<div class="finding none">{texts.NOTHING_FOUND}</div>']
+    return parts or [f'<div class="finding none">{texts.NO_FINDINGS}</div>']
 
 
 def _table(table: Table, caption: str = "") -> str:

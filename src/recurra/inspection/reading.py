@@ -58,9 +58,9 @@ def function_of_inputs(
     counts = [len(reader.inputs()) for reader in readers]
 
     def function(*inputs: Tensor) -> Tensor:
-        given = iter(inputs)
+        remaining = iter(inputs)
         for reader, count in zip(readers, counts, strict=True):
-            reader.given = list(islice(given, count))
+            reader.replacements = list(islice(remaining, count))
         return output(copy(*args, **(kwargs or {})))
 
     return function, tuple(x for reader in readers for x in reader.inputs())
@@ -73,30 +73,30 @@ class _Reader:
         self._layer = isinstance(module, Recurrent | nn.RNNBase)
         self._time_first = isinstance(module, Recurrent | nn.RNNBase) and not module.batch_first
         self.seen: list[tuple[Any, ...]] = []
-        self.given: list[Tensor] = []
+        self.replacements: list[Tensor] = []
         module.register_forward_pre_hook(self._read)
 
     def inputs(self) -> list[Tensor]:
         """What it read when it first ran, each (B, T, I)."""
         first = self.seen[0]
-        return [self._turned(first[place].detach()) for place in self._places(first)]
+        return [self._turned(first[index].detach()) for index in self._indices(first)]
 
     def _read(self, _: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not self.given:
+        if not self.replacements:
             self.seen.append(arguments)
             return arguments
         replaced = list(arguments)
-        for place, x in zip(self._places(arguments), self.given, strict=True):
-            replaced[place] = self._turned(x)
+        for index, x in zip(self._indices(arguments), self.replacements, strict=True):
+            replaced[index] = self._turned(x)
         return tuple(replaced)
 
     def _turned(self, x: Tensor) -> Tensor:
         return x.transpose(0, 1) if self._time_first else x
 
-    def _places(self, arguments: Sequence[Any]) -> list[int]:
-        found = [
-            place
-            for place, value in enumerate(arguments)
+    def _indices(self, arguments: Sequence[Any]) -> list[int]:
+        indices = [
+            index
+            for index, value in enumerate(arguments)
             if isinstance(value, Tensor) and value.dim() == 3 and value.is_floating_point()
         ]
-        return found[:1] if self._layer else found
+        return indices[:1] if self._layer else indices

@@ -1,4 +1,4 @@
-"""Run a module once on the reference, and keep every state of every recurrent layer in it."""
+"""Run a module once on the reference, and record every state of every recurrent layer in it."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -14,6 +14,7 @@ from recurra.inspection.segment import Segment, Track
 from recurra.kernels import Masks, Weights, intercepted, reference
 from recurra.kernels.projections import input_projection
 from recurra.layers import Recurrent, RecurrentCell, accelerate
+from recurra.layers.accelerate import ModuleReport
 
 __all__ = ["Recording", "record"]
 
@@ -25,18 +26,18 @@ class Recording:
     Attributes:
         output: what the module returned, in the graph.
         tracks: the states of its recurrent layers through time, in the order they ran.
-        left_out: recurrent modules that could not be seen into, as text with the reason.
+        left_out: recurrent modules that could not be recorded, with the reason.
     """
 
     output: Any
     tracks: tuple[Track, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[ModuleReport, ...] = ()
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """The segments of all tracks, in the order they ran."""
-        found = [segment for track in self.tracks for segment in track.segments]
-        return tuple(sorted(found, key=lambda segment: segment.place))
+        segments = [segment for track in self.tracks for segment in track.segments]
+        return tuple(sorted(segments, key=lambda segment: segment.index))
 
     def name(self, segment: Segment) -> str:
         """What to call a segment."""
@@ -44,7 +45,7 @@ class Recording:
 
 
 def record(module: nn.Module, *args: Any, layers: Sequence[str] | None = None, **kwargs: Any) -> Recording:
-    """Run a copy of a module, in evaluation mode, with every step of its recurrent layers kept in autograd's graph.
+    """Run a copy of a module, in evaluation mode, with every step of its recurrent layers in autograd's graph.
 
     The layers are `recurra.Recurrent` (LSTM, GRU, RNN), `recurra.RecurrentCell`, and torch.nn.LSTM, GRU and RNN, which
     become Recurra's in the copy as by `recurra.accelerate`. The module itself is not touched. All run step by step on
@@ -65,22 +66,24 @@ def record(module: nn.Module, *args: Any, layers: Sequence[str] | None = None, *
     # What torch.compile made holds the module it was made from; the compiled code cannot be watched.
     copy = deepcopy(getattr(module, "_orig_mod", module)).eval()
     report = accelerate(copy, backend="reference")
-    found = {name: m for name, m in copy.named_modules() if isinstance(m, Recurrent | RecurrentCell)}
-    left_out = tuple(str(other) for other in report.modules if not other.after and other.name not in found)
-    if not found:
-        reasons = f" Left alone: {'; '.join(left_out)}." if left_out else ""
+    recurrent = {name: m for name, m in copy.named_modules() if isinstance(m, Recurrent | RecurrentCell)}
+    left_out = tuple(other for other in report.modules if not other.after and other.name not in recurrent)
+    if not recurrent:
+        reasons = "".join(
+            f" {m.name or 'The module itself'} ({m.before}) cannot be recorded: {m.reason}." for m in left_out
+        )
         raise ParameterError(
             "module",
             "a module with recurrent layers: recurra.Recurrent, or torch.nn.LSTM, GRU or RNN as they are",
             type(module),
             f"Write a recurrence of your own as a recurra.cells.Cell and run it in recurra.Recurrent.{reasons}",
         )
-    names = list(found) if layers is None else list(layers)
-    if unknown := [name for name in names if name not in found]:
-        raise ParameterError("layers", f"names of recurrent layers, of {', '.join(found)}", ", ".join(unknown))
+    names = list(recurrent) if layers is None else list(layers)
+    if unknown := [name for name in names if name not in recurrent]:
+        raise ParameterError("layers", f"names of recurrent layers, of {', '.join(recurrent)}", ", ".join(unknown))
     recorder = _Recorder(everything=layers is None)
     for name in names:
-        recorder.watch(name, found[name])
+        recorder.watch(name, recurrent[name])
     with torch.enable_grad(), intercepted(recorder.run):
         output = copy(*args, **kwargs)
     if not recorder.segments:
@@ -148,7 +151,7 @@ class _Recorder:
         module, layer = self._whose()
         segment = Segment(
             *(module, layer, reverse, cell, weights, masks, initial, fed, tuple(outputs), tuple(carried), valid),
-            place=len(self.segments),
+            index=len(self.segments),
         )
         self.segments.append(segment)
         return torch.stack(outputs), state

@@ -40,7 +40,7 @@ class GateSaturation:
 
     @property
     def saturated(self) -> float:
-        """The share of time, over all units, at either end."""
+        """The fraction of time, over all units, at either end."""
         return float((self.low + self.high).mean())
 
     @property
@@ -59,8 +59,8 @@ class GateSaturation:
         return len(self.stuck_low) + len(self.stuck_high)
 
 
-def gate_saturation(recording: Recording) -> tuple[tuple[GateSaturation, ...], tuple[str, ...]]:
-    """The share of time that each unit of each gate is saturated (Karpathy et al. 2015, section 4.2).
+def gate_saturation(recording: Recording) -> tuple[tuple[GateSaturation, ...], dict[str, str]]:
+    """The fraction of time that each unit of each gate is saturated (Karpathy et al. 2015, section 4.2).
 
     Which nonlinearity a gate passes through follows from the trace of the cell's equations; a gate that passes through
     none of sigmoid, tanh and relu is left out.
@@ -69,15 +69,16 @@ def gate_saturation(recording: Recording) -> tuple[tuple[GateSaturation, ...], t
         recording: of a module's run.
 
     Returns:
-        The gates of all layers in the order they ran, and what could not be seen into, with the reason.
+        The gates of all layers in the order they ran, and the reasons why gates are missing, by the name of the layer.
     """
-    found, unseen = [], []
+    saturations: list[GateSaturation] = []
+    untraced: dict[str, str] = {}
     for segment in recording.segments:
         name = recording.name(segment)
         try:
             values = gate_values(segment)
         except CellError as error:
-            unseen.append(f"{name}: {error}")
+            untraced[name] = str(error)
             continue
         for activation, tensor in values.items():
             value = tensor.double().cpu().numpy()
@@ -89,6 +90,6 @@ def gate_saturation(recording: Recording) -> tuple[tuple[GateSaturation, ...], t
                 least = 0.0 if activation.function == "sigmoid" else -1.0
                 low, high = value < least + _MARGIN, value > 1 - _MARGIN
             tenth, ninetieth = np.quantile(value, [0.1, 0.9], axis=0)
-            shares = low.mean(0), high.mean(0), value.mean(0)
-            found.append(GateSaturation(name, activation.gate, activation.function, *shares, tenth, ninetieth))
-    return tuple(found), tuple(unseen)
+            means = low.mean(0), high.mean(0), value.mean(0)
+            saturations.append(GateSaturation(name, activation.gate, activation.function, *means, tenth, ninetieth))
+    return tuple(saturations), untraced

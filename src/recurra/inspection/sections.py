@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from recurra.inspection import pictures, texts
-from recurra.inspection.decay import Decay
 from recurra.inspection.inspection import Inspection, Words
-from recurra.inspection.pictures.memory import steps_text
 from recurra.inspection.pictures.unrolled import columns_of
 
 __all__ = ["Section", "draw_sections"]
@@ -75,21 +73,13 @@ def _gradients(inspection: Inspection, folder: Path) -> Iterator[Section]:
     template = texts.REACH_SEQUENCE if gradients.sequences == 1 else texts.REACH_SEQUENCES
     here = [template.format(count=gradients.sequences)]
     for curve in gradients.whole():
+        here.append(texts.REACH_FITS.of(curve.decay, curve.track))
         horizon = curve.decay.measured_horizon
-        template = texts.REACH_BEYOND if horizon is None else texts.REACH_MEASURED
-        here += [_fit(curve.track, curve.decay), template.format(track=curve.track, horizon=horizon)]
+        if horizon is not None:
+            here.append(texts.REACH_MEASURED.format(track=curve.track, horizon=horizon))
+        elif curve.norms.max(initial=0.0) > 0:
+            here.append(texts.REACH_BEYOND.format(track=curve.track))
     yield Section("How far back learning reaches", path, texts.REACH, " ".join(here), "memory")
-
-
-def _fit(track: str, decay: Decay) -> str:
-    if np.isnan(decay.factor):
-        return texts.REACH_NO_GRADIENT.format(track=track)
-    if not decay.is_fitted:
-        return texts.REACH_UNFITTED.format(track=track, r_squared=decay.r_squared)
-    if decay.factor >= 1:
-        return texts.REACH_GROWING.format(track=track, growth=decay.factor - 1)
-    horizon, constant = steps_text(decay.horizon), steps_text(decay.time_constant)
-    return texts.REACH_FITTED.format(track=track, horizon=horizon, constant=constant)
 
 
 def _dynamics(inspection: Inspection, folder: Path) -> Iterator[Section]:
@@ -135,7 +125,7 @@ def _units(inspection: Inspection, folder: Path) -> Iterator[Section]:
         units = sum(len(gate.low) for gate in inspection.gates)
         template = texts.GATES_STUCK if stuck > 1 else texts.GATES_ONE_STUCK if stuck else texts.GATES_NONE_STUCK
         here = [
-            texts.GATES_HERE.format(gate=fullest.gate, layer=fullest.name, saturated=fullest.saturated),
+            texts.GATES_HERE.format(gate=fullest.gate, layer=fullest.name, saturated=100 * fullest.saturated),
             template.format(stuck=stuck, units=units),
         ]
         yield Section(
@@ -143,7 +133,7 @@ def _units(inspection: Inspection, folder: Path) -> Iterator[Section]:
             path,
             texts.GATES,
             " ".join(here),
-            "gate_shares",
+            "gate_fractions",
         )
     if inspection.states:
         path = folder / "states.png"
@@ -198,7 +188,7 @@ def _attributions(inspection: Inspection, folder: Path) -> Iterator[Section]:
 
 def _step(words: Words, t: int) -> str:
     template = texts.LABELLED_STEP if words.labels else texts.STEP
-    return template.format(number=words.first_step + t, label=words.labels[t] if words.labels else "")
+    return template.format(index=words.first_step + t, label=words.labels[t] if words.labels else "")
 
 
 def _value(value: str, unit: str) -> str:

@@ -16,13 +16,13 @@ __all__ = ["Segment", "Track"]
 class Segment:
     """One layer in one direction over one sequence. All lists are in the order of time, for the reverse direction too.
 
-    The tensors are nodes of autograd's graph, and each is used in one place only: the gradient with respect to
+    The tensors are nodes of autograd's graph, and each is used only once: the gradient with respect to
     `carried[t]` is what flows back into the state of step t from the next step of the recurrence, that with respect to
     `outputs[t]` what flows back from whatever reads the output, and their sum is dL/ds_t.
 
     Attributes:
         module: the qualified name of the module; empty if it was inspected itself.
-        layer: its place in the stack, from 0.
+        layer: its index in the stack, from 0.
         reverse: whether it runs from the last step to the first.
         cell: the equations.
         weights: of the layer in this direction.
@@ -32,7 +32,7 @@ class Segment:
         outputs: by step, (B, R), zero at padding.
         carried: by step, the state that the next step reads, by part.
         valid: (T, B) bool, false at padding.
-        place: in which order it ran, among all of a recording.
+        index: in the order in which all of a recording ran.
     """
 
     module: str
@@ -46,7 +46,7 @@ class Segment:
     outputs: tuple[Tensor, ...]
     carried: tuple[tuple[Tensor, ...], ...]
     valid: Tensor
-    place: int
+    index: int
 
     @property
     def steps(self) -> int:
@@ -74,7 +74,7 @@ class Segment:
 
     def continued_by(self, other: "Segment") -> bool:
         """Whether the other ran later, forward in time, from the state this one ended with."""
-        if self.reverse or other.reverse or self.layer != other.layer or other.place <= self.place:
+        if self.reverse or other.reverse or self.layer != other.layer or other.index <= self.index:
             return False
         if self.cell.state != other.cell.state or not any(bool(part.any()) for part in self.final):
             return False
@@ -90,7 +90,7 @@ class Segment:
             outputs=self.outputs + other.outputs,
             carried=self.carried + other.carried,
             valid=torch.cat([self.valid, other.valid]),
-            place=other.place,
+            index=other.index,
         )
 
 
@@ -110,7 +110,7 @@ class Track:
 
     @property
     def layer(self) -> int:
-        """Its place in the stack, from 0."""
+        """Its index in the stack, from 0."""
         return self.segments[0].layer
 
     @property

@@ -41,7 +41,7 @@ def recurrent_spectra(recording: Recording) -> tuple[RecurrentSpectrum, ...]:
     Where the output is projected, by W_hr, the matrix is W_hh W_hr. Scales of layer normalisation are left out, and so
     is what the gates make of the products: an LSTM with large weights may forget, and one with small ones remember.
     """
-    found = []
+    spectra = []
     seen: set[tuple[str, int, bool]] = set()
     for segment in recording.segments:
         which = (segment.module, segment.layer, segment.reverse)
@@ -52,8 +52,8 @@ def recurrent_spectra(recording: Recording) -> tuple[RecurrentSpectrum, ...]:
         for gate, matrix in _matrices(segment).items():
             eigenvalues = torch.linalg.eigvals(matrix).flatten().cpu().numpy()
             norm = float(torch.linalg.matrix_norm(matrix, ord=2).max())
-            found.append(RecurrentSpectrum(name, gate, eigenvalues, norm))
-    return tuple(found)
+            spectra.append(RecurrentSpectrum(name, gate, eigenvalues, norm))
+    return tuple(spectra)
 
 
 def _matrices(segment: Segment) -> dict[str, Tensor]:

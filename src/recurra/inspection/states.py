@@ -8,7 +8,7 @@ from recurra.inspection.record import Recording
 
 __all__ = ["StateStatistics", "state_statistics"]
 
-_LEAST_SHARE = 1e-3  # of the largest range of the layer's units
+_LEAST_FRACTION = 1e-3  # of the largest range of the layer's units
 _LEAST_RANGE = 1e-6
 
 
@@ -36,7 +36,7 @@ class StateStatistics:
     def dead(self) -> np.ndarray:
         """Indices of units that never move: whose range is under a thousandth of the layer's largest (or 1e-6)."""
         spans = self.greatest - self.least
-        return np.flatnonzero(spans <= max(_LEAST_RANGE, _LEAST_SHARE * spans.max(initial=0.0)))
+        return np.flatnonzero(spans <= max(_LEAST_RANGE, _LEAST_FRACTION * spans.max(initial=0.0)))
 
 
 def state_statistics(recording: Recording) -> tuple[StateStatistics, ...]:
@@ -48,16 +48,16 @@ def state_statistics(recording: Recording) -> tuple[StateStatistics, ...]:
     Returns:
         By layer in the order they ran, then by part.
     """
-    found = []
+    statistics = []
     for segment in recording.segments:
         valid = segment.valid
         if not valid.any():
             continue
         for part, tensor in zip(segment.cell.state, segment.after(), strict=True):
             values = tensor[valid].double().cpu().numpy()
-            found.append(
+            statistics.append(
                 StateStatistics(
                     *(recording.name(segment), part, values.mean(0), values.std(0), values.min(0), values.max(0))
                 )
             )
-    return tuple(found)
+    return tuple(statistics)

@@ -39,7 +39,7 @@ class Table:
         return text.getvalue()
 
 
-def summary_tables(found: Inspection) -> list[Table]:
+def summary_tables(inspection: Inspection) -> list[Table]:
     """A few rows a layer: what the page shows."""
     tables = [
         Table(
@@ -63,7 +63,7 @@ def summary_tables(found: Inspection) -> list[Table]:
                     c.decay.r_squared,
                     "beyond" if c.decay.measured_horizon is None else c.decay.measured_horizon,
                 )
-                for c in found.gradients.curves
+                for c in inspection.gradients.curves
             ),
         ),
         Table(
@@ -89,22 +89,22 @@ def summary_tables(found: Inspection) -> list[Table]:
                     s.steps,
                     s.sequences,
                 )
-                for s in found.lyapunov
+                for s in inspection.lyapunov
             ),
         ),
         Table(
             *("recurrent_weights", "Recurrent weights"),
             ("layer", "gate", "spectral radius", "spectral norm"),
-            tuple((s.name, s.gate, s.radius, s.norm) for s in found.spectra),
+            tuple((s.name, s.gate, s.radius, s.norm) for s in inspection.spectra),
         ),
         Table(
-            *("gate_shares", "Gates"),
+            *("gate_fractions", "Gates"),
             (
                 "layer",
                 "gate",
                 "function",
-                "near lower end (share of time)",
-                "near upper end (share of time)",
+                "near lower end (fraction of time)",
+                "near upper end (fraction of time)",
                 "stuck low (units)",
                 "stuck high (units)",
                 "units",
@@ -120,7 +120,7 @@ def summary_tables(found: Inspection) -> list[Table]:
                     len(g.stuck_high),
                     len(g.low),
                 )
-                for g in found.gates
+                for g in inspection.gates
             ),
         ),
         Table(
@@ -137,14 +137,14 @@ def summary_tables(found: Inspection) -> list[Table]:
                     len(s.dead),
                     len(s.mean),
                 )
-                for s in found.states
+                for s in inspection.states
             ),
         ),
     ]
     return [table for table in tables if table.rows]
 
 
-def detailed_tables(found: Inspection) -> list[Table]:
+def detailed_tables(inspection: Inspection) -> list[Table]:
     """A row a lag, step, unit or edge: what the pictures are plotted from."""
     tables = [
         Table(
@@ -152,32 +152,32 @@ def detailed_tables(found: Inspection) -> list[Table]:
             ("layer", "part", "lag (steps)", "norm", "fitted norm"),
             tuple(
                 (c.track, c.part, lag, float(norm), float(c.decay.at(np.array(lag))))
-                for c in found.gradients.curves
+                for c in inspection.gradients.curves
                 for lag, norm in enumerate(c.norms)
             ),
         ),
-        Table(*("unrolled", "Gradient along the edges"), ("from", "to", "step", "norm"), tuple(_edges(found))),
+        Table(*("unrolled", "Gradient along the edges"), ("from", "to", "step", "norm"), tuple(_edges(inspection))),
         Table(
             *("jacobian_by_lag", "Jacobian norms by lag"),
             ("layer", "lag (steps)", "median norm", "least norm", "greatest norm"),
             tuple(
-                (j.track, *map(_number, row))
-                for j in found.jacobians
+                (j.track, *map(_scalar, row))
+                for j in inspection.jacobians
                 for row in zip(j.lags, j.median, j.low, j.high, strict=True)
             ),
         ),
         Table(
             *("jacobian_by_step", "Jacobian norms of single steps"),
             ("layer", "step", "norm"),
-            _by_step(found, [(j.track, j.by_step) for j in found.jacobians]),
+            _by_step(inspection, [(j.track, j.by_step) for j in inspection.jacobians]),
         ),
         Table(
             *("lyapunov", "Lyapunov spectra"),
-            ("layer", "place", "exponent (1/step)", "standard deviation over sequences"),
+            ("layer", "index", "exponent (1/step)", "standard deviation over sequences"),
             tuple(
-                (s.name, place + 1, float(s.exponents[place]), float(s.spread[place]))
-                for s in found.lyapunov
-                for place in range(len(s.exponents))
+                (s.name, index + 1, float(s.exponents[index]), float(s.spread[index]))
+                for s in inspection.lyapunov
+                for index in range(len(s.exponents))
             ),
         ),
         Table(
@@ -187,13 +187,13 @@ def detailed_tables(found: Inspection) -> list[Table]:
                 "gate",
                 "function",
                 "unit",
-                "near lower end (share of time)",
-                "near upper end (share of time)",
+                "near lower end (fraction of time)",
+                "near upper end (fraction of time)",
                 "mean",
             ),
             tuple(
-                (g.name, g.gate, g.function, unit, *map(_number, (g.low[unit], g.high[unit], g.mean[unit])))
-                for g in found.gates
+                (g.name, g.gate, g.function, unit, *map(_scalar, (g.low[unit], g.high[unit], g.mean[unit])))
+                for g in inspection.gates
                 for unit in range(len(g.low))
             ),
         ),
@@ -205,24 +205,24 @@ def detailed_tables(found: Inspection) -> list[Table]:
                     s.name,
                     s.part,
                     unit,
-                    *map(_number, (s.mean[unit], s.deviation[unit], s.least[unit], s.greatest[unit])),
+                    *map(_scalar, (s.mean[unit], s.deviation[unit], s.least[unit], s.greatest[unit])),
                     int(unit in s.dead),
                 )
-                for s in found.states
+                for s in inspection.states
                 for unit in range(len(s.mean))
             ),
         ),
     ]
-    return [table for table in [*tables, *_attributions(found)] if table.rows]
+    return [table for table in [*tables, *_attributions(inspection)] if table.rows]
 
 
-def _attributions(found: Inspection) -> list[Table]:
+def _attributions(inspection: Inspection) -> list[Table]:
     tables = []
-    at, unit = 0, found.words.unit  # attribution holds the sequence shown alone
+    at, unit = 0, inspection.words.unit  # attribution holds the sequence shown alone
     ending = f" ({unit})" if unit else ""
-    if found.attribution is not None and found.gradient_times_input is not None:
-        exact, quick = (np.concatenate(a.of(at)) for a in (found.attribution, found.gradient_times_input))
-        labels = found.words.labels
+    if inspection.attribution is not None and inspection.gradient_times_input is not None:
+        exact, quick = (np.concatenate(a.of(at)) for a in (inspection.attribution, inspection.gradient_times_input))
+        labels = inspection.words.labels
         columns = (
             "step",
             *(("input",) if labels else ()),
@@ -230,28 +230,28 @@ def _attributions(found: Inspection) -> list[Table]:
             f"gradient x input{ending}",
         )
         rows = tuple(
-            (found.words.first_step + t, *labels[t : t + 1], float(a), float(b))
+            (inspection.words.first_step + t, *labels[t : t + 1], float(a), float(b))
             for t, (a, b) in enumerate(zip(exact, quick, strict=True))
         )
         tables.append(Table("attribution", "Attribution by step", columns, rows))
         features = tuple(
-            (number + 1, feature, float(total), float(size))
-            for number, part in enumerate(found.attribution.values)
+            (index + 1, feature, float(total), float(size))
+            for index, part in enumerate(inspection.attribution.values)
             for feature, (total, size) in enumerate(zip(part[at].sum(0), np.abs(part[at]).sum(0), strict=True))
         )
         columns = ("input", "feature", f"integrated gradients{ending}", f"sum of absolute values{ending}")
         tables.append(Table("attribution_by_feature", "Attribution by feature", columns, features))
-    if found.forgetting is not None:
-        lags, effect = found.forgetting.lags, found.forgetting.effect
+    if inspection.forgetting is not None:
+        lags, effect = inspection.forgetting.lags, inspection.forgetting.effect
         rows = tuple((int(lag), float(value)) for lag, value in zip(lags, effect, strict=True))
-        columns = ("steps kept", f"mean change of the output{ending}")
+        columns = ("steps not replaced", f"mean change of the output{ending}")
         tables.append(Table("forgetting", "Effect of replacing older inputs", columns, rows))
     return tables
 
 
-def _edges(found: Inspection) -> list[tuple[Any, ...]]:
+def _edges(inspection: Inspection) -> list[tuple[Any, ...]]:
     rows = []
-    first, unrolled = found.words.first_step, found.unrolled
+    first, unrolled = inspection.words.first_step, inspection.unrolled
     for row in unrolled.rows:
         rows += [(row.name, row.name, first + row.first + t, float(norm)) for t, norm in enumerate(row.through_time)]
     for edges in unrolled.edges:
@@ -262,13 +262,13 @@ def _edges(found: Inspection) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _by_step(found: Inspection, series: Sequence[tuple[str, np.ndarray]]) -> tuple[tuple[Any, ...], ...]:
+def _by_step(inspection: Inspection, series: Sequence[tuple[str, np.ndarray]]) -> tuple[tuple[Any, ...], ...]:
     return tuple(
-        (name, found.words.first_step + t, float(norm)) for name, norms in series for t, norm in enumerate(norms)
+        (name, inspection.words.first_step + t, float(norm)) for name, norms in series for t, norm in enumerate(norms)
     )
 
 
-def _number(value: Any) -> int | float:
+def _scalar(value: Any) -> int | float:
     return value.item() if isinstance(value, np.generic) else value
 
 

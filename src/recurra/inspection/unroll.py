@@ -54,9 +54,9 @@ class Edges:
     @property
     def row(self) -> int:
         """Index of the row whose steps it has."""
-        found = self.lower if self.upper is None else self.upper
-        assert found is not None
-        return found
+        index = self.lower if self.upper is None else self.upper
+        assert index is not None
+        return index
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class UnrolledGradients:
     @property
     def largest(self) -> float:
         """The largest norm of all."""
-        found = [row.through_time for row in self.rows] + [edges.norms for edges in self.edges]
-        return max(float(norms.max(initial=0.0)) for norms in found)
+        all_norms = [row.through_time for row in self.rows] + [edges.norms for edges in self.edges]
+        return max(float(norms.max(initial=0.0)) for norms in all_norms)
 
 
 def unrolled_gradients(
@@ -142,7 +142,7 @@ def _norms(gradient: Tensor) -> np.ndarray:
 def _feeders(recording: Recording) -> list[list[tuple[int, slice]]]:
     """Of each track, the tracks whose outputs are its inputs, and in which columns; empty if it reads others'."""
     tracks = recording.tracks
-    found: list[list[tuple[int, slice]]] = []
+    feeders: list[list[tuple[int, slice]]] = []
     for upper, track in enumerate(tracks):
         lowers: list[tuple[int, slice]] = []
         for group in _outputs_read_together(recording):
@@ -152,8 +152,8 @@ def _feeders(recording: Recording) -> list[list[tuple[int, slice]]]:
             if all(_reads(s, [t.segments[k] for t in below]) for k, s in enumerate(track.segments)):
                 widths = np.cumsum([0, *(t.outputs[0].shape[1] for t in below)])
                 lowers = [(index, slice(*widths[k : k + 2])) for k, index in enumerate(group)]
-        found.append(lowers)
-    return found
+        feeders.append(lowers)
+    return feeders
 
 
 def _outputs_read_together(recording: Recording) -> list[list[int]]:
@@ -169,7 +169,7 @@ def _outputs_read_together(recording: Recording) -> list[list[int]]:
 
 def _reads(segment: Segment, below: list[Segment]) -> bool:
     """Whether what a segment read is what others gave, at every step."""
-    if any(other.steps != segment.steps or other.place > segment.place for other in below):
+    if any(other.steps != segment.steps or other.index > segment.index for other in below):
         return False
     outputs = [torch.cat(parts, dim=1) for parts in zip(*(other.outputs for other in below), strict=True)]
     if outputs[0].shape != segment.inputs[0].shape:

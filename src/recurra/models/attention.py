@@ -42,7 +42,7 @@ class Memory:
 
 
 class Attended(NamedTuple):
-    """What queries found.
+    """The result of attention.
 
     Attributes:
         context: the values' mean by weight (B, T, M).
@@ -56,7 +56,7 @@ class Attended(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Attention with a softmax over scores; what scores are is said by the classes that derive from it.
+    """Attention with a softmax over scores; derived classes define the scores.
 
     Args:
         query_size: Q.
@@ -77,7 +77,7 @@ class Attention(nn.Module):
         self.coverage = coverage
 
     def prepare(self, memory: Tensor, lengths: Tensor | Sequence[int] | None = None) -> Memory:
-        """Keys and padding of what is to be attended to; computed once for any number of queries.
+        """Keys and padding of what is to be attended to; computed once for all queries.
 
         Args:
             memory: (B, S, M). What is beyond the lengths is never read.
@@ -129,7 +129,7 @@ class Attention(nn.Module):
         raise NotImplementedError
 
     def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
-        """How well queries (B, T, Q) and keys (B, S, K) match, (B, T, S), given the coverage (B, S) if there is any."""
+        """How well queries (B, T, Q) and keys (B, S, K) match, (B, T, S), with the coverage (B, S) if there is any."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:

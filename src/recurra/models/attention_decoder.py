@@ -123,13 +123,13 @@ class AttentionDecoder(nn.Module):
             return self._decode(inputs, memory, state)
         feed = inputs.new_zeros(len(inputs), self.attentional_size) if state.feed is None else state.feed
         state = DecoderState(state.recurrent, feed, state.coverage)
-        found: list[Decoded] = []
+        outputs: list[Decoded] = []
         for step in inputs.unbind(1):
             read = torch.cat([step, feed], dim=1).unsqueeze(1)
             decoded, state = self._decode(read, memory, state)
-            found.append(decoded)
+            outputs.append(decoded)
             feed = decoded.hidden.squeeze(1)
-        hidden, weights = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+        hidden, weights = (torch.cat(parts, dim=1) for parts in zip(*outputs, strict=True))
         return Decoded(hidden, weights), DecoderState(state.recurrent, feed, state.coverage)
 
     def _decode(self, read: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:

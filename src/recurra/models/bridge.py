@@ -41,19 +41,19 @@ class Bridge(nn.Module):
             raise ParameterError("decoder", "a Recurrent in one direction", "a bidirectional one")
         self.kind = kind
         self.directions = 2 if encoder.bidirectional else 1
-        self._given = encoder.cell.state
+        self._encoder_parts = encoder.cell.state
         self._layers = [min(layer, encoder.num_layers - 1) for layer in range(decoder.num_layers)]
-        given, wanted = _sizes(encoder), _sizes(decoder)
+        sizes, wanted = _sizes(encoder), _sizes(decoder)
         self._wanted = wanted
-        if kind == "copy" and {name: self.directions * size for name, size in given.items()} != wanted:
-            found = f"a state {given} in {self.directions} direction{'s' * (self.directions - 1)}"
-            raise ParameterError("encoder", f"one whose state is the decoder's, {wanted}", found, "Use kind='dense'.")
+        if kind == "copy" and {name: self.directions * size for name, size in sizes.items()} != wanted:
+            got = f"a state {sizes} in {self.directions} direction{'s' * (self.directions - 1)}"
+            raise ParameterError("encoder", f"one whose state is the decoder's, {wanted}", got, "Use kind='dense'.")
         self.maps = nn.ModuleDict()
         if kind == "dense":
-            first = next(iter(given))
+            first = next(iter(sizes))
             for part in (next(iter(wanted)), "c"):
                 if part in wanted:
-                    size = self.directions * given.get(part, given[first])
+                    size = self.directions * sizes.get(part, sizes[first])
                     self.maps[part] = nn.ModuleList(nn.Linear(size, wanted[part]) for _ in self._layers)
 
     def forward(self, state: Any) -> Any:
@@ -62,20 +62,20 @@ class Bridge(nn.Module):
         Args:
             state: the encoder's final state, by part (D * L, B, H).
         """
-        parts = dict(zip(self._given, state if isinstance(state, tuple) else (state,), strict=True))
+        parts = dict(zip(self._encoder_parts, state if isinstance(state, tuple) else (state,), strict=True))
         first = next(iter(parts.values()))
-        found = [
-            self._part(name, parts.get(name, first), bounded=number == 0) for number, name in enumerate(self._wanted)
+        initial = [
+            self._part(name, parts.get(name, first), bounded=index == 0) for index, name in enumerate(self._wanted)
         ]
-        return tuple(found) if len(found) > 1 else found[0]
+        return tuple(initial) if len(initial) > 1 else initial[0]
 
-    def _part(self, name: str, given: Tensor, bounded: bool) -> Tensor:
+    def _part(self, name: str, final: Tensor, bounded: bool) -> Tensor:
         """A part of the decoder's state (L, B, H) from the encoder's (D * L, B, H)."""
-        batch = given.shape[1]
+        batch = final.shape[1]
         if self.kind == "zeros" or (self.kind == "dense" and name not in self.maps):
-            return given.new_zeros(len(self._layers), batch, self._wanted[name])
-        joined = given.unflatten(0, (-1, self.directions)).movedim(1, 2).flatten(2)  # (L, B, D * H)
-        joined = joined[torch.tensor(self._layers, device=given.device)]
+            return final.new_zeros(len(self._layers), batch, self._wanted[name])
+        joined = final.unflatten(0, (-1, self.directions)).movedim(1, 2).flatten(2)  # (L, B, D * H)
+        joined = joined[torch.tensor(self._layers, device=final.device)]
         if self.kind == "copy":
             return joined
         maps: Any = self.maps[name]
@@ -87,4 +87,4 @@ def _sizes(recurrent: Recurrent) -> dict[str, int]:
     """The features of each part of the state."""
     names = recurrent.cell.state
     first = recurrent.proj_size or recurrent.hidden_size
-    return {name: first if number == 0 else recurrent.hidden_size for number, name in enumerate(names)}
+    return {name: first if index == 0 else recurrent.hidden_size for index, name in enumerate(names)}

@@ -18,7 +18,7 @@ class CharacterEncoder(nn.Module):
     """Features of words from their characters.
 
     "recurrent" is the final states of both directions of a recurrent layer (Ling et al. 2015, Lample et al. 2016);
-    "convolution" is the largest value of each of the filters at any place of the word (Ma and Hovy 2016).
+    "convolution" is the largest value of each filter over all positions of the word (Ma and Hovy 2016).
 
     Args:
         kind: "recurrent" or "convolution".
@@ -84,6 +84,6 @@ class CharacterEncoder(nn.Module):
         assert self.convolution is not None
         beyond = torch.arange(characters.shape[1]) >= lengths.unsqueeze(1)
         beyond = beyond.unsqueeze(2).to(embedded.device)
-        found = self.convolution(embedded.masked_fill(beyond, 0).transpose(1, 2)).transpose(1, 2)
-        largest = found.masked_fill(beyond, -math.inf).amax(1)
+        features = self.convolution(embedded.masked_fill(beyond, 0).transpose(1, 2)).transpose(1, 2)
+        largest = features.masked_fill(beyond, -math.inf).amax(1)
         return largest.masked_fill((lengths == 0).unsqueeze(1).to(largest.device), 0)

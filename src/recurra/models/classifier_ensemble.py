@@ -14,17 +14,17 @@ __all__ = ["ClassifierEnsemble"]
 class ClassifierEnsemble(nn.Module):
     """Classifiers that differ by their initial weights, and by the items that they are trained on at a step.
 
-    A training batch is shared out among the members, so that a step costs as much as that of one network; from epoch to
-    epoch an item is read by other members. In evaluation each member reads each item, and the scores are their means.
+    A training batch is split among the networks, so that a step costs as much as that of one network. From epoch to
+    epoch an item is read by other networks. In evaluation each network reads each item, and the scores are their means.
 
     Args:
-        members: of the same input size and number of labels, at least one.
+        networks: of the same input size and number of labels, at least one.
     """
 
-    def __init__(self, members: Sequence[SequenceClassifier]) -> None:
+    def __init__(self, networks: Sequence[SequenceClassifier]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
-        self.input_size = members[0].input_size
+        self.networks = nn.ModuleList(networks)
+        self.input_size = networks[0].input_size
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Any]:
         """Read sequences.
@@ -34,19 +34,19 @@ class ClassifierEnsemble(nn.Module):
             lengths: true lengths (B,), 0 to T.
 
         Returns:
-            The scores of the labels (B, K), and the final state of the first member's recurrent layers.
+            The scores of the labels (B, K), and the final state of the first network's recurrent layers.
 
         Raises:
             ShapeError: if a shape or length does not fit.
         """
-        count = len(self.members)
+        count = len(self.networks)
         if not self.training or len(inputs) < count:
-            found = [member(inputs, lengths) for member in self.members]
-            return torch.stack([scores for scores, _ in found]).mean(0), found[0][1]
+            results = [network(inputs, lengths) for network in self.networks]
+            return torch.stack([scores for scores, _ in results]).mean(0), results[0][1]
         rows = [torch.arange(k, len(inputs), count, device=inputs.device) for k in range(count)]
-        found = []
-        for member, own in zip(self.members, rows, strict=True):
+        results = []
+        for network, own in zip(self.networks, rows, strict=True):
             longest = int(lengths[own.cpu()].max())
-            found.append(member(inputs[own, :longest], lengths[own.cpu()]))
+            results.append(network(inputs[own, :longest], lengths[own.cpu()]))
         order = torch.cat(rows).argsort()
-        return torch.cat([scores for scores, _ in found])[order], found[0][1]
+        return torch.cat([scores for scores, _ in results])[order], results[0][1]

@@ -56,7 +56,7 @@ class SequenceConvolutions(nn.Module):
             lengths: true lengths (B,), 0 to T; None: all T.
 
         Returns:
-            What the filters found (B, ceil(T / stride), F), zero beyond its lengths; and these (B,), on the CPU.
+            The features (B, ceil(T / stride), F), zero beyond its lengths; and these (B,), on the CPU.
 
         Raises:
             ShapeError: if a shape or length does not fit.
@@ -69,26 +69,26 @@ class SequenceConvolutions(nn.Module):
         if not batch or not int(ends.max()):
             return inputs.new_zeros(batch, -(-steps // self.stride), self.output_size), after
         inside = torch.arange(steps, device=inputs.device) < ends.to(inputs.device).unsqueeze(1)
-        found = inputs.masked_fill(~inside.unsqueeze(2), 0)
+        features = inputs.masked_fill(~inside.unsqueeze(2), 0)
         whole = bool((ends == steps).all())
         for convolution, normalization in zip(self.convolutions, self.normalizations, strict=True):
-            found = convolution(found.transpose(1, 2))
+            features = convolution(features.transpose(1, 2))
             if whole:
-                found = _normalized(normalization, found).relu().transpose(1, 2)
+                features = _normalized(normalization, features).relu().transpose(1, 2)
             else:
-                true = _normalized(normalization, found.transpose(1, 2)[inside]).relu()
-                found = true.new_zeros(batch, steps, true.shape[1]).index_put((inside,), true)
-        return self._shortened(found, inside), after
+                true = _normalized(normalization, features.transpose(1, 2)[inside]).relu()
+                features = true.new_zeros(batch, steps, true.shape[1]).index_put((inside,), true)
+        return self._shortened(features, inside), after
 
-    def _shortened(self, found: Tensor, inside: Tensor) -> Tensor:
+    def _shortened(self, features: Tensor, inside: Tensor) -> Tensor:
         """Means over `stride` steps, of the true ones among them."""
         if self.stride == 1:
-            return found
-        batch, steps, size = found.shape
+            return features
+        batch, steps, size = features.shape
         missing = -steps % self.stride
-        found = F.pad(found, (0, 0, 0, missing))
+        features = F.pad(features, (0, 0, 0, missing))
         counts = F.pad(inside, (0, missing)).reshape(batch, -1, self.stride).sum(2, keepdim=True)
-        return found.reshape(batch, -1, self.stride, size).sum(2) / counts.clamp(min=1)
+        return features.reshape(batch, -1, self.stride, size).sum(2) / counts.clamp(min=1)
 
 
 def _normalized(normalization: nn.Module, values: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ class LinearChain:
     A score of -inf forbids. A sentence of length 0 has one sequence of tags, the empty one, with score 0.
 
     Sums run in float64 over probabilities, normalised at each step (Rabiner 1989, section V.A), so that a step is a
-    product with a (K, K) matrix: tags that are less probable than the best, given all words before, by a factor of more
-    than exp(700) count as impossible there.
+    product with a (K, K) matrix: conditioned on all words before, tags that are less probable than the best by a factor
+    of more than exp(700) count as impossible there.
 
     Args:
         emissions: (B, T, K), what is beyond the lengths is never read.
@@ -90,8 +90,8 @@ class LinearChain:
         onward = self.transitions.detach().to(scores.dtype).t().contiguous()
         best = [scores[0]]
         for t in range(1, len(scores)):
-            found = (best[-1].unsqueeze(1) + onward).amax(2) + scores[t]
-            best.append(torch.where(valid[t].unsqueeze(1), found, best[-1]))
+            extended = (best[-1].unsqueeze(1) + onward).amax(2) + scores[t]
+            best.append(torch.where(valid[t].unsqueeze(1), extended, best[-1]))
         # What came before is looked for along the best path only: of (B, K) scores, not (B, K, K).
         tags = [best[-1].argmax(1)]
         for t in range(len(scores) - 1, 0, -1):
@@ -156,12 +156,12 @@ class LinearChainCRF(nn.Module):
         self.transitions = nn.Parameter(torch.zeros(num_tags, num_tags))
         self.starts = nn.Parameter(torch.zeros(num_tags))
         self.ends = nn.Parameter(torch.zeros(num_tags))
-        for name, given, shape in (
+        for name, argument, shape in (
             ("allowed", allowed, (num_tags, num_tags)),
             ("starts", starts, (num_tags,)),
             ("ends", ends, (num_tags,)),
         ):
-            mask = torch.ones(shape, dtype=torch.bool) if given is None else given
+            mask = torch.ones(shape, dtype=torch.bool) if argument is None else argument
             check_shape(name, mask, shape, "(K, K)" if len(shape) == 2 else "(K,)")
             if mask.dtype != torch.bool:
                 raise ShapeError(name, "bool", mask.dtype)
@@ -232,13 +232,13 @@ class _ForwardBackward:
         """What each tag makes of all that follows it, up to a factor at each step (T, B, K)."""
         onward = self.step.t()
         current = torch.ones_like(self.weights[0])
-        found = [current]
+        messages = [current]
         for t in range(len(self.weights) - 1, 0, -1):
             before = (self.weights[t] * current) @ onward
             before = before / before.sum(1, keepdim=True).clamp(min=_TINY)
             current = torch.where(self.valid[t], before, current)
-            found.append(current)
-        return torch.stack(found[::-1])
+            messages.append(current)
+        return torch.stack(messages[::-1])
 
     def marginals(self) -> Tensor:
         """p(y_t = k), (B, T, K)."""
@@ -253,13 +253,13 @@ class _ForwardBackward:
         sums = joint.sum(2, keepdim=True).masked_fill(~self.valid, 1).clamp(min=_TINY)
         by_score = (joint / sums * grad.unsqueeze(1)).transpose(0, 1)
         pairs = (sums * self.totals.masked_fill(~self.valid, 1).clamp(min=_TINY))[1:]
-        shares = (grad.unsqueeze(1) / pairs).masked_fill(~self.valid[1:], 0)
-        before, after = self.probabilities[:-1] * shares, self.weights[1:] * later[1:]
+        factors = (grad.unsqueeze(1) / pairs).masked_fill(~self.valid[1:], 0)
+        before, after = self.probabilities[:-1] * factors, self.weights[1:] * later[1:]
         return by_score, (before.flatten(0, 1).t() @ after.flatten(0, 1)) * self.step
 
 
 class _LogPartition(torch.autograd.Function):
-    """log Z (B,) float64; its gradient by the forward-backward algorithm, in place of a graph of every step."""
+    """log Z (B,) float64; its gradient by the forward-backward algorithm, instead of a graph of every step."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, transitions: Tensor, lengths: Tensor) -> Tensor:
@@ -278,6 +278,6 @@ class _LogPartition(torch.autograd.Function):
 
 
 def _finite_max(values: Tensor, dim: int) -> Tensor:
-    """The maximum, its dimension kept, as a constant; 0 if all is -inf."""
-    found = values.detach().amax(dim, keepdim=True)
-    return found.masked_fill(found == -math.inf, 0)
+    """The maximum over a dimension, which stays with size 1, as a constant; 0 if all is -inf."""
+    largest = values.detach().amax(dim, keepdim=True)
+    return largest.masked_fill(largest == -math.inf, 0)

@@ -17,7 +17,7 @@ class FeedbackDecoder(nn.Module):
     """A recurrent decoder whose input at a step is the target before it, or its own prediction (Bengio et al. 2015).
 
     Steps that all sequences of a batch read from the target run as one sequence; with a ratio of 1 that is the
-    whole. Dropout that draws one mask a sequence draws it anew wherever a prediction is fed back.
+    whole. Dropout that samples one mask a sequence samples it again wherever a prediction is fed back.
 
     Args:
         decoder: in one direction, reads (B, T, J) or, without `batch_first`, (T, B, J).
@@ -46,7 +46,7 @@ class FeedbackDecoder(nn.Module):
             inputs: (B, S, J), what a step reads where it reads the target: the target of the step before, and at the
                 first step, which has no prediction to read, what begins a sequence.
             hx: the initial state, as the decoder takes it.
-            teacher_forcing_ratio: probability of reading `inputs`, drawn for each sequence and step (by torch's
+            teacher_forcing_ratio: probability of reading `inputs`, sampled for each sequence and step (by torch's
                 generator on the CPU); 1 for all, 0 for none but the first.
             steps: T, S or more, those after S on own predictions; None: S.
 
@@ -60,21 +60,21 @@ class FeedbackDecoder(nn.Module):
         check_probability("teacher_forcing_ratio", teacher_forcing_ratio)
         if inputs.dim() != 3 or not inputs.shape[1]:
             raise ShapeError("inputs", "shape (B, S, J) with S at least 1", tuple(inputs.shape))
-        given = inputs.shape[1]
+        num_inputs = inputs.shape[1]
         if steps is None:
-            steps = given
-        check_positive("steps", steps, at_least=given)
-        forced = _draw(len(inputs), given, teacher_forcing_ratio)
+            steps = num_inputs
+        check_positive("steps", steps, at_least=num_inputs)
+        forced = _draw(len(inputs), num_inputs, teacher_forcing_ratio)
         # Each of these begins a segment: the first step, and those at which a sequence reads its own prediction.
         mixed = (~forced[:, 1:].all(0)).nonzero().squeeze(1) + 1
-        starts = [0, *mixed.tolist(), *range(given, steps)]
+        starts = [0, *mixed.tolist(), *range(num_inputs, steps)]
         predictions: list[Tensor] = []
         state = hx
         for start, end in zip(starts, [*starts[1:], steps], strict=True):
             segment = inputs[:, start:end]
             if start:
                 fed = self.feed(predictions[-1][:, -1])
-                if start < given:
+                if start < num_inputs:
                     fed = torch.where(forced[:, start : start + 1].to(fed.device), inputs[:, start], fed)
                 segment = torch.cat([fed.unsqueeze(1), segment[:, 1:]], dim=1)
             output, state = self._decode(segment, state)

@@ -99,7 +99,7 @@ class RecurrentLanguageModel(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw embeddings and softmax anew: normal with variance 1 / features and bias 0; torch's for an adaptive one.
+        """Initialise embeddings and softmax: normal with variance 1 / features and bias 0; torch's for an adaptive one.
 
         The recurrent layers are left as they are.
         """
@@ -152,8 +152,8 @@ class RecurrentLanguageModel(nn.Module):
     def _embed(self, symbols: Tensor) -> Tensor:
         if not (self.training and self.embedding_dropout):
             return self.embedding(symbols)
-        kept = dropout(self.embedding.weight.new_ones(self.vocabulary_size, 1), self.embedding_dropout)
-        return embedding(symbols, self.embedding.weight * kept)
+        mask = dropout(self.embedding.weight.new_ones(self.vocabulary_size, 1), self.embedding_dropout)
+        return embedding(symbols, self.embedding.weight * mask)
 
     @staticmethod
     def _check_cutoffs(cutoffs: Sequence[int], vocabulary_size: int, hidden_size: int, tied: bool) -> None:

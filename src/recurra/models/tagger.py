@@ -1,4 +1,4 @@
-"""Tags of words: words and their characters embedded, read in both directions, scored together."""
+"""Tags of words: words and their characters embedded, read in both directions or forward, scored together."""
 
 from dataclasses import dataclass
 
@@ -73,6 +73,7 @@ class SequenceTagger(nn.Module):
         unknown: (V,), the probability that a word is read as the unknown one while training; None for never.
         dropout: probability.
         recurrent_dropout: probability, on what the recurrent weights read.
+        bidirectional: whether sentences are also read backward. Without it, tags can be told as words come.
 
     Raises:
         ParameterError: for a parameter out of its range.
@@ -92,6 +93,7 @@ class SequenceTagger(nn.Module):
         unknown: Tensor | None = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        bidirectional: bool = True,
     ) -> None:
         super().__init__()
         check_probability("dropout", dropout)
@@ -104,14 +106,14 @@ class SequenceTagger(nn.Module):
             num_layers,
             batch_first=True,
             dropout=dropout if num_layers > 1 else 0.0,
-            bidirectional=True,
+            bidirectional=bidirectional,
             recurrent_dropout=recurrent_dropout,
             variational=True,
         )
         self.crf = tags if isinstance(tags, LinearChainCRF) else None
         num_tags = len(tags.starts) if isinstance(tags, LinearChainCRF) else tags
         check_positive("num_tags", num_tags)
-        self.emissions = nn.Linear(2 * self.recurrent.hidden_size, num_tags)
+        self.emissions = nn.Linear(self.recurrent.output_size, num_tags)
 
     def forward(self, tokens: Tokens) -> tuple[LinearChain | IndependentTags, None]:
         """The distribution over the tags of each sentence; and no state, as sentences are read whole.

@@ -45,6 +45,10 @@ class Builder:
         """The parts of the state from the `first` on."""
         return [Value(Place("state", part.offset), part.size) for part in self._parts[first:]]
 
+    def state_so_far(self) -> Value:
+        """All parts of the state, one after the other."""
+        return Value(Place("state", 0), self._state_size)
+
     def require(self, value: Value, size: int, name: str) -> Value:
         """The value, which must have `size` features; the input's size is learned from this.
 
@@ -78,7 +82,7 @@ class Builder:
         self._frame_size += -(-size // _ALIGNMENT) * _ALIGNMENT
         return value
 
-    def state(self, name: str, size: int, initial: float = 0.0) -> Value:
+    def state(self, name: str, size: int, initial: float | tuple[float, ...] = 0.0) -> Value:
         """A part of the state."""
         value = Value(Place("state", self._state_size), size)
         self._parts.append(Part(name, self._state_size, size, initial))

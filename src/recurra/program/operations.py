@@ -25,6 +25,7 @@ Kind: TypeAlias = Literal[
     "sigmoid",
     "relu",
     "silu",
+    "log",
     "scale",
     "add",
     "multiply",
@@ -79,7 +80,7 @@ class Operation:
     - update: the equations of `cell`, likewise, of `size` units; y is the first part after the step, and the other
       `parts` are replaced. `zoneout` is by part.
     - embed: y = left[id].
-    - tanh, sigmoid, relu, silu: of a, value by value.
+    - tanh, sigmoid, relu, silu, log: of a, value by value.
     - scale: y = left * a + right.
     - add, multiply: of a and b.
     - blend: y = a + number * (b - a).
@@ -143,13 +144,18 @@ class Part(NamedTuple):
         name: such as "recurrent.h0": the module, the cell's part, the layer.
         offset: in the state of a row.
         size: values.
-        initial: of each of its values before the first step.
+        initial: of each of its values before the first step; one number stands for all.
     """
 
     name: str
     offset: int
     size: int
-    initial: float = 0.0
+    initial: float | tuple[float, ...] = 0.0
+
+    @property
+    def first_values(self) -> Array:
+        """The values before the first step, (size,)."""
+        return np.broadcast_to(np.array(self.initial, np.float32), self.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,9 +186,7 @@ class Program:
     @property
     def initial(self) -> Array:
         """The state before the first step, (S,)."""
-        return np.concatenate(
-            [np.zeros(0, np.float32), *(np.full(part.size, part.initial, np.float32) for part in self.parts)]
-        )
+        return np.concatenate([np.zeros(0, np.float32), *(part.first_values for part in self.parts)])
 
     @property
     def num_weights(self) -> int:

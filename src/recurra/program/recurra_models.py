@@ -1,6 +1,9 @@
 """The operations of the package's own models."""
 
+import math
+
 import numpy as np
+import torch
 
 from recurra.errors import StreamError
 from recurra.models.classifier import SequenceClassifier
@@ -15,6 +18,7 @@ from recurra.program.operations import Value
 
 __all__: list[str] = []
 
+_LEAST = 1e-30  # probability
 _LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -67,7 +71,7 @@ def _evidence(module: EvidenceClassifier, builder: Builder, value: Value, name: 
 @lowers(ClassifierEnsemble)
 def _ensemble(module: ClassifierEnsemble, builder: Builder, value: Value, name: str) -> Value:
     value = builder.require(value, module.input_size, name)
-    scores = [add_module(member, builder, value, f"members.{k}") for k, member in enumerate(module.members)]
+    scores = [add_module(member, builder, value, f"networks.{k}") for k, member in enumerate(module.networks)]
     total = scores[0]
     for one in scores[1:]:
         total = builder.apply("add", total, one)
@@ -102,7 +106,20 @@ def _pooling(module: Pooling, builder: Builder, value: Value, name: str) -> Valu
 
 @lowers(SequenceTagger)
 def _tagger(module: SequenceTagger, builder: Builder, value: Value, name: str) -> Value:
-    raise StreamError(
-        "the tagger reads a sentence in both directions: its backward direction begins at the end, which a stream does "
-        "not have. Tag whole sentences with `predict`."
-    )
+    """The probability of each tag (K,) of the present word given the words so far; it reads the embedded word."""
+    value = builder.require(value, module.embedding.size, name)
+    output = only_value(add_module(module.recurrent, builder, value, "recurrent"), "recurrent")
+    emissions = add_module(module.emissions, builder, output, "emissions")
+    if module.crf is None:
+        return builder.apply("softmax", emissions)
+    # The forward algorithm. The state is the logarithm of what is expected of the next tag, up to a constant; ends of
+    # sentences are not known.
+    chain = module.crf(torch.zeros(1, 1, len(module.crf.starts)))
+    starts = chain.starts.clamp(min=math.log(_LEAST)).tolist()
+    expected = builder.state("crf.expected", emissions.size, tuple(starts))
+    probabilities = builder.apply("softmax", builder.apply("add", emissions, expected))
+    factors = (chain.transitions - chain.transitions.max()).exp().t()
+    # A tag that cannot come next has a very small probability and not 0: the state stays finite.
+    least = np.full(len(factors), _LEAST, np.float32)
+    builder.emit("log", builder.dense(probabilities, as_array(factors), least), expected)
+    return probabilities

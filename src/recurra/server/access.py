@@ -40,14 +40,14 @@ class Access:
         if scheme.lower() != "bearer":
             offered = (name[len(BEARER_PROTOCOL) :] for name in subprotocols if name.startswith(BEARER_PROTOCOL))
             token = next(offered, "")
-        presented, found = _digest(token.strip()), ""
+        presented, known = _digest(token.strip()), ""
         # Every token is compared, in constant time.
         for digest, owner in self._owners.items():
             if hmac.compare_digest(digest, presented):
-                found = owner
-        if not found:
+                known = owner
+        if not known:
             raise Refusal(401, "unauthorized", "a bearer token is needed: Authorization: Bearer TOKEN")
-        return found
+        return known
 
 
 def _digest(token: str) -> bytes:

@@ -137,11 +137,7 @@ def _refusal_of(error: Exception) -> Refusal:
     if isinstance(error, RequestValidationError):
         return as_refusal(error.errors())
     if isinstance(error, HTTPException):
-        found = {
-            404: ("not_found", "there is nothing at this path"),
-            405: ("method_not_allowed", "not with this method"),
-        }
-        code, message = found.get(error.status_code, ("invalid", "the request cannot be read"))
+        code, message = _FAULTS_OF_HTTP.get(error.status_code, ("invalid", "the request cannot be read"))
         refusal = Refusal(error.status_code, code, message)
         refusal.headers = {**(error.headers or {})}
         return refusal

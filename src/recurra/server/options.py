@@ -75,7 +75,7 @@ class ServerOptions(Options):
         Raises:
             ParameterError: the file cannot be read, or holds a line that cannot be a token.
         """
-        found = [] if self.token is None else [self.token]
+        tokens = [] if self.token is None else [self.token]
         if self.token_file is not None:
             try:
                 lines = Path(self.token_file).read_text(encoding="utf-8").split()
@@ -85,8 +85,8 @@ class ServerOptions(Options):
             if wrong is not None or not lines:
                 got = f"another text as token {wrong}" if wrong else "an empty file"
                 raise ParameterError("token_file", f"tokens of {_TOKEN_WORDS}, one a line", got)
-            found += lines
-        return found
+            tokens += lines
+        return tokens
 
 
 def is_loopback(host: str) -> bool:

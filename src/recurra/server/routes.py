@@ -130,9 +130,9 @@ def _sessions(service: Service) -> APIRouter:
         summary="The state of a session",
     )
     async def state(name: str, session: str, request: Request) -> Response:
-        found = await service.session(name, check_session_id(session), request.state.owner)
-        content = base64.b64encode(found.state).decode()
-        return JSONResponse({"session": found.id, "step": found.step, "state": content})
+        stored = await service.session(name, check_session_id(session), request.state.owner)
+        content = base64.b64encode(stored.state).decode()
+        return JSONResponse({"session": stored.id, "step": stored.step, "state": content})
 
     @router.delete("/{session}", status_code=204, responses=_faults(401, 404, 429, 503), summary="End a session")
     async def close(name: str, session: str, request: Request) -> Response:
@@ -171,10 +171,10 @@ def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
         501: "The server lacks a package",
         503: "Too much work, or the server is stopping; see Retry-After",
     }
-    found: dict[int | str, dict[str, Any]] = {
+    answers: dict[int | str, dict[str, Any]] = {
         status: {"model": schemas.ErrorAnswer, "description": words[status]} for status in statuses
     }
-    return {**found, "default": {"model": schemas.ErrorAnswer, "description": "Any other refusal"}}
+    return {**answers, "default": {"model": schemas.ErrorAnswer, "description": "Any other refusal"}}
 
 
 def _security() -> list[Any]:

@@ -35,10 +35,10 @@ class ServedModel:
 
     def describe(self) -> dict[str, Any]:
         """The model as `GET /v1/models` lists it."""
-        found: dict[str, Any] = {"name": self.name, "task": self.estimator.task, "streams": self.stream is not None}
+        facts: dict[str, Any] = {"name": self.name, "task": self.estimator.task, "streams": self.stream is not None}
         if self.stream is None:
-            return {**found, "reason": self.reason}
-        return {**found, "item": self.stream.item, "example": self.stream.example}
+            return {**facts, "reason": self.reason}
+        return {**facts, "item": self.stream.item, "example": self.stream.example}
 
 
 def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, ServedModel]:
@@ -52,12 +52,12 @@ def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, Serv
         ParameterError: two runs have the same name, or a name does not fit into a URL.
         RunError: a folder holds no run, or it is damaged.
     """
-    found: dict[str, ServedModel] = {}
+    models: dict[str, ServedModel] = {}
     for run in runs:
         before, equals, after = run.partition("=")
         name, folder = (before, after) if equals and before and "/" not in before else ("", run)
         name = name or Path(folder).resolve().name
-        if name in found:
+        if name in models:
             raise ParameterError("run", "another name for each run", name, "Name one of them: NAME=FOLDER.")
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or not name.isascii():
             raise ParameterError("run", "a name of letters, digits and . _ -", name, "Name it: NAME=FOLDER.")
@@ -66,8 +66,8 @@ def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, Serv
             stream = estimator.open_stream(weights)
             if weights == "float32":  # the other formats compute each row by itself
                 stream = replace(stream, stepper=EvenRows(stream.stepper))
-            found[name] = ServedModel(name, estimator, stream)
+            models[name] = ServedModel(name, estimator, stream)
         except (StreamError, BackendError) as error:
             _log.info("%s does not stream: %s", name, error)
-            found[name] = ServedModel(name, estimator, None, str(error))
-    return found
+            models[name] = ServedModel(name, estimator, None, str(error))
+    return models

@@ -145,11 +145,11 @@ class Service:
         self._predictions[name] += 1
         try:
             async with self._one_at_a_time[name]:
-                found = await asyncio.to_thread(predict, model.estimator, data)
+                predictions = await asyncio.to_thread(predict, model.estimator, data)
         finally:
             self._predictions[name] -= 1
         self.metrics.prediction(name, time.perf_counter() - began)
-        return found
+        return predictions
 
     async def create(self, name: str, owner: str, state: str | None = None) -> Session:
         """A new session, at its beginning or from a state of a stream, in base64.
@@ -170,10 +170,10 @@ class Service:
     async def session(self, name: str, session_id: str, owner: str) -> Session:
         """A session as it is stored. Raises Refusal."""
         self.model(name)
-        found = (await self._in_thread(self._store.load, [session_id])).get(session_id)
-        if found is None or found.model != name or found.owner != owner:
+        session = (await self._in_thread(self._store.load, [session_id])).get(session_id)
+        if session is None or session.model != name or session.owner != owner:
             raise Refusal(404, "unknown_session", "there is no such session of this model")
-        return found
+        return session
 
     async def close(self, name: str, session_id: str, owner: str) -> None:
         """Delete a session. Raises Refusal."""
@@ -223,10 +223,10 @@ def _initial_state(model: ServedModel, state: str | None) -> bytes:
 
     try:
         content = base64.b64decode(state, validate=True)
-        found = model.stream.read_state(content)
+        initial = model.stream.read_state(content)
     except ValueError as error:
         message = str(error) if isinstance(error, StreamError) else "state: expected base64"
         raise Refusal(422, "invalid_state", message) from None
-    if found.rows != 1 or not np.isfinite(found.values).all():
+    if initial.rows != 1 or not np.isfinite(initial.values).all():
         raise Refusal(422, "invalid_state", "state: expected one sequence of finite numbers")
     return content

@@ -68,7 +68,7 @@ class SqliteStore:
         return True
 
     def load(self, ids: Sequence[str]) -> dict[str, Session]:
-        found: dict[str, Session] = {}
+        sessions: dict[str, Session] = {}
         with self._reading() as connection:
             for start in range(0, len(ids), _IDS_AT_ONCE):
                 chosen = ids[start : start + _IDS_AT_ONCE]
@@ -77,8 +77,8 @@ class SqliteStore:
                     f"SELECT {_FIELDS} FROM sessions WHERE id IN ({marks}) AND used >= ?",
                     (*chosen, self._oldest()),
                 )
-                found.update((row[0], Session(*row)) for row in rows)
-        return found
+                sessions.update((row[0], Session(*row)) for row in rows)
+        return sessions
 
     def commit(self, sessions: Sequence[Session]) -> list[bool]:
         now, oldest, replaced = self._now(), self._oldest(), []

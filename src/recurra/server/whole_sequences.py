@@ -36,9 +36,9 @@ def predict(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
     """
     try:
         with np.errstate(over="ignore"):  # of numbers beyond float32, which the tasks refuse as not finite
-            found = estimator.predictions(_input(estimator, data))
+            predictions = estimator.predictions(_input(estimator, data))
         # Predictions that are a sequence hold more of each input than their values do.
-        return to_json(list(found) if isinstance(found, Sequence) else found.values)
+        return to_json(list(predictions) if isinstance(predictions, Sequence) else predictions.values)
     except MissingExtraError as error:
         _log.error("%s", error)
         raise Refusal(501, "not_installed", "the server lacks a package that this model needs") from None

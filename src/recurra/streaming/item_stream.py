@@ -21,8 +21,8 @@ class ItemStream:
 
     Attributes:
         stepper: runs the model.
-        encode: from an item to the inputs of its steps, (T, I) or ids (T,); an item may be more than one step. It
-            raises DataError for an item that it cannot read.
+        encode: from an item, and the state before it, to the inputs of its steps, (T, I) or ids (T,); an item may be
+            more than one step. It raises DataError for an item that cannot be read, and does not change the state.
         decode: from the inputs of an item's steps, and the output after each (T, O), to its result.
         item: what an item is, in one line.
         example: an item.
@@ -30,7 +30,7 @@ class ItemStream:
     """
 
     stepper: Stepper
-    encode: Callable[[Any], NDArray[Any]]
+    encode: Callable[[Any, StreamState], NDArray[Any]]
     decode: Callable[[NDArray[Any], NDArray[np.float32]], Any]
     item: str
     example: Any
@@ -60,7 +60,8 @@ class ItemStream:
         Raises:
             DataError: if an item cannot be read; no state is changed.
         """
-        return self.advance([self.encode(item) for item in items], states)
+        inputs = [self.encode(item, state) for item, state in zip(items, states, strict=True)]
+        return self.advance(inputs, states)
 
     def advance(self, inputs: Sequence[NDArray[Any]], states: Sequence[StreamState]) -> list[Any]:
         """As `step`, of items that are encoded already."""

@@ -54,7 +54,7 @@ class StreamState(_NativeState):
         """Begin anew: all sequences, or those of these indices."""
         chosen = slice(None) if rows is None else list(rows)
         for part in self._parts:
-            self.values[chosen, part.offset : part.offset + part.size] = part.initial
+            self.values[chosen, part.offset : part.offset + part.size] = part.first_values
 
     def copy(self) -> "StreamState":
         """A state of its own with the same values."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recurra.task.fitted import Fitted
     from recurra.task.learned import Learned
     from recurra.task.objective import Objective
-    from recurra.task.registry import find_task, load, register_places, task, task_names, task_of_run
+    from recurra.task.registry import find_task, load, register_tasks, task, task_names, task_of_run
     from recurra.task.results import Evaluation, Predictions, Result
     from recurra.task.verbs import verb
     from recurra.task.view import View
@@ -29,7 +29,7 @@ __all__ = [
     "View",
     "find_task",
     "load",
-    "register_places",
+    "register_tasks",
     "task",
     "task_names",
     "task_of_run",
@@ -45,7 +45,7 @@ __getattr__, __dir__ = lazy_names(
         "recurra.task.fitted": ("Fitted",),
         "recurra.task.learned": ("Learned",),
         "recurra.task.objective": ("Objective",),
-        "recurra.task.registry": ("find_task", "load", "register_places", "task", "task_names", "task_of_run"),
+        "recurra.task.registry": ("find_task", "load", "register_tasks", "task", "task_names", "task_of_run"),
         "recurra.task.results": ("Evaluation", "Predictions", "Result"),
         "recurra.task.verbs": ("verb",),
         "recurra.task.view": ("View",),

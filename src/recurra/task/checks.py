@@ -1,6 +1,10 @@
-"""Checks of options that several tasks have."""
+"""Checks of arguments that several tasks have."""
 
-__all__ = ["check_cell"]
+from typing import Any
+
+from recurra.errors import ParameterError
+
+__all__ = ["check_cell", "check_one_of"]
 
 
 def check_cell(name: str, value: str) -> None:
@@ -8,3 +12,11 @@ def check_cell(name: str, value: str) -> None:
     from recurra.cells import find_cell
 
     find_cell(value)
+
+
+def check_one_of(data: Any, text: str | None) -> None:
+    """Refuse data beside a single text, and neither of them. Raises ParameterError."""
+    if (data is None) == (text is None):
+        got = "neither" if text is None else "both"
+        expected = "data (--data FILE, or - for standard input) or a text (--text TEXT), one of the two"
+        raise ParameterError("data", expected, got)

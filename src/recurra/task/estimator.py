@@ -3,6 +3,7 @@
 import logging
 import shutil
 from abc import abstractmethod
+from dataclasses import MISSING
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -84,7 +85,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     epochs: float = option(
         default=0.0,
         at_least=0,
-        help="times that the training data are read, in place of max-steps; 0: as many as the data ask for",
+        help="times that the training data are read, instead of max-steps; 0: as many as the data ask for",
         group="training",
     )
     quick: bool = option(
@@ -130,11 +131,11 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         return data, None
 
     def complete(self, reading: Any, data: DataT) -> Any:
-        """`reading`, completed by what the training file shows: a run keeps it, to read the file again."""
+        """`reading`, completed by what the training file shows: a run stores it, to read the file again."""
         return reading
 
     def later_reading(self) -> Any:
-        """How the files of verbs are read if nothing is said; an argument `reading` starts from it."""
+        """How the files of verbs are read by default; an argument `reading` starts from it."""
         return self.fitted.reading
 
     def open_stream(self, weights: str = "float32") -> "ItemStream":
@@ -207,7 +208,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             validation: data to choose the best weights by, in the same forms; a pair of examples and labels where `y`
                 is used. None: see `split`.
             reading: how files are read; None: as the defaults of `Reading` say.
-            folder: where the run is kept while it trains, so that it can be resumed; None: it stays in memory.
+            folder: where the run is saved while it trains, so that it can be resumed; None: it stays in memory.
             resume: continue the run in `folder`; a larger budget, such as more `max_steps`, continues a finished one.
             start_from: a run whose weights training starts from (fine-tuning). Of a run of another task, such as a
                 language model, the embedding of words and the recurrent layers are taken over as far as they fit.
@@ -229,32 +230,32 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         self.check_options()
         check_device(self.device)
         path = None if folder is None else Path(folder)
-        kept = self._kept(path, resume)
-        if kept is not None:
-            self._check_same_options(kept, path)
+        saved = self._run_to_resume(path, resume)
+        if saved is not None:
+            self._check_same_options(saved, path)
         if data is None:
-            data, validation, reading = self._files_of(kept, validation, reading)
+            data, validation, reading = self._files_of(saved, validation, reading)
         if reading is None and self.Reading is not None:
             reading = self.Reading()
-        training, held = self._examples(data, y, validation, reading)
+        training, validation_data = self._examples(data, y, validation, reading)
         facts = {
             "source": training.source,
             "files": _files(training),
             "digest": training.digest(),
-            "validation": None if validation is None or held is None else _files(held),
-            "validation_digest": None if held is None else held.digest(),
+            "validation": None if validation is None or validation_data is None else _files(validation_data),
+            "validation_digest": None if validation_data is None else validation_data.digest(),
         }
-        if kept is not None and path is not None:
-            _check_same_data(kept, facts, path)
-        _log.info("%s", self.describe(training, held))
-        if kept is None:
-            fitted = self.assemble(self.learn(training, held), self.complete(reading, training), facts)
+        if saved is not None and path is not None:
+            _check_same_data(saved, facts, path)
+        _log.info("%s", self.describe(training, validation_data))
+        if saved is None:
+            fitted = self.assemble(self.learn(training, validation_data), self.complete(reading, training), facts)
             if start_from is not None:
                 self._start_from(fitted, Path(start_from))
         else:
-            fitted = kept
+            fitted = saved
             fitted.options = self.get_params()
-        objective = self.objective(fitted, training, held)
+        objective = self.objective(fitted, training, validation_data)
         trainer = Trainer(
             fitted.network,
             objective.loss,
@@ -272,14 +273,17 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         group = processes()
         if path is not None:
             if group.is_first:
-                if kept is None:
+                if saved is None:
                     prepare_folder(path)
                     shutil.rmtree(path / "tensorboard", ignore_errors=True)
                 fitted.write(path, type(self))
             group.wait()
-        self.training_result = trainer.fit(kept is not None)
-        fitted.learned = self.finish(fitted, training, held)
-        # Kept in words: functions of the objective would keep the estimator from being pickled.
+        self.training_result = trainer.fit(saved is not None)
+        fitted.check_trained(
+            f"the {self.noun}" if path is None else str(path), self.training_result.steps, self.training_result.skipped
+        )
+        fitted.learned = self.finish(fitted, training, validation_data)
+        # Stored as text: functions of the objective would keep the estimator from being pickled.
         self._best = objective.best(self.training_result.best_loss)
         if self.training_result.best_loss < float("inf"):
             fitted.data["best_validation"] = self._best
@@ -401,6 +405,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         beaten = f"{self._beaten}\n" if self._beaten else ""
         return f"{beaten}trained {result.steps:,} steps in {result.seconds:,.0f} s{ending}{chosen}"
 
+    def next_command(self, folder: Path) -> str:
+        """The command that training names at its end, with which the run in the folder is used next."""
+        from recurra.task.verbs import command_settings
+
+        needs_data = command_settings(type(self), type(self).evaluate)["data"].default is MISSING
+        return f"recurra evaluate {folder}{' --data FILE' if needs_data else ''}"
+
     def assemble(self, learned: LearnedT, reading: Any, data: dict[str, Any]) -> "Fitted[LearnedT, NetworkT]":
         """The fitted model before training, its weights initialised from the seed."""
         import torch
@@ -435,36 +446,42 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         values: dict[str, Any] = {name: getattr(self, name) for name in TrainingSettings.settings()}
         return TrainingSettings(**{**values, "max_steps": steps})
 
-    def _kept(self, folder: Path | None, resume: bool) -> "Fitted[Any, Any] | None":
+    def _run_to_resume(self, folder: Path | None, resume: bool) -> "Fitted[Any, Any] | None":
         """The run in the folder that is to be continued; None if a new one begins. Every process calls it."""
         from recurra.task.fitted import Fitted
-        from recurra.training import goes_on
+        from recurra.training import resumes_itself
 
         if folder is None:
             if resume:
                 raise ParameterError("folder", "the folder of the run to resume", None)
             return None
-        if not resume and not goes_on(folder):
+        if not resume and not resumes_itself(folder):
             _check_new(folder)
             return None
         return Fitted.read(folder, type(self))
 
-    def _check_same_options(self, kept: "Fitted[Any, Any]", folder: Path | None) -> None:
+    def _check_same_options(self, saved: "Fitted[Any, Any]", folder: Path | None) -> None:
         now = self.get_params()
-        different = [n for n, value in now.items() if kept.options[n] != value and n not in _RESUMABLE]
+        different = [n for n, value in now.items() if saved.options[n] != value and n not in _RESUMABLE]
         if different:
             raise RunError(
                 f"{folder}: cannot resume with other {', '.join(different)}; use the same values, or train into "
                 "another folder"
             )
 
-    def _files_of(self, kept: "Fitted[Any, Any] | None", validation: Any, reading: Any) -> tuple[Any, Any, Any]:
-        if kept is None:
+    def _files_of(self, saved: "Fitted[Any, Any] | None", validation: Any, reading: Any) -> tuple[Any, Any, Any]:
+        if saved is None:
             raise ParameterError("data", "the path of a file, or examples", None)
-        files = str(kept.data["files"])
-        if files.startswith("the data") and not Path(files).exists():
-            raise ParameterError("data", "the examples that the run was trained on, which it does not keep", None)
-        return kept.data["files"], validation or kept.data["validation"], reading or kept.reading
+        files = saved.data["files"]
+        if not files:
+            expected = "the examples that the run was trained on, which it does not hold"
+            raise ParameterError("data", expected, None, "Pass them to `fit` again, in Python.")
+        if validation is None:
+            validation = saved.data["validation"]
+            if validation == []:
+                expected = "the examples that the run was validated with, which it does not hold"
+                raise ParameterError("validation", expected, None, "Pass them to `fit` again, in Python.")
+        return files, validation, reading or saved.reading
 
     def _examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:
         training = self.read(data, y, reading, True)
@@ -480,25 +497,27 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
 
         other = load(folder).fitted
         weights = other.network.state_dict()
-        found = transfer_weights(fitted.network, weights, fitted.learned.rows(), other.learned.rows())
-        if not found.taken:
+        transfer = transfer_weights(fitted.network, weights, fitted.learned.rows(), other.learned.rows())
+        if not transfer.taken:
             raise RunError(
-                f"{folder}: no weights fit this {self.noun}: {'; '.join(found.left)}. Start from a run whose sizes and "
-                "cell are the same, or set them as they are there."
+                f"{folder}: no weights fit this {self.noun}: {'; '.join(transfer.left)}. Start from a run whose sizes "
+                "and cell are the same, or set them as they are there."
             )
-        _log.info("%s: %d weights are taken over", folder, len(found.taken))
-        if found.left:
-            _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(found.left))
+        _log.info("%s: %d weights are taken over", folder, len(transfer.taken))
+        if transfer.left:
+            _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(transfer.left))
 
 
 def _files(data: Data) -> Any:
-    """What `read` takes to read the data again: the source, or the files that it has several of."""
-    return getattr(data, "files", data.source)
+    """What `read` takes to read the data again: the source, or the files that it has several of; [] if it has none."""
+    files = getattr(data, "files", data.source)
+    paths = [files] if isinstance(files, str) else files or []
+    return files if paths and all(Path(path).exists() for path in paths) else []
 
 
-def _check_same_data(kept: "Fitted[Any, Any]", facts: dict[str, Any], folder: Path) -> None:
+def _check_same_data(saved: "Fitted[Any, Any]", facts: dict[str, Any], folder: Path) -> None:
     names = {"digest": "data", "validation_digest": "validation data"}
-    different = [words for name, words in names.items() if kept.data[name] != facts[name]]
+    different = [words for name, words in names.items() if saved.data[name] != facts[name]]
     if different:
         raise RunError(
             f"{folder}: cannot resume with other {' and '.join(different)}; use the same, or train into another folder"

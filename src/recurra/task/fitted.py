@@ -78,15 +78,39 @@ class Fitted(Generic[LearnedT, NetworkT]):
         """Read the network's weights, and put it into evaluation mode.
 
         Raises:
-            RunError: the file is missing, damaged, or of another network.
+            RunError: the file is missing, damaged, or of another network; or training failed, see `check_trained`.
         """
-        weights = load_checkpoint(folder / _WEIGHTS).group("model")
+        checkpoint = load_checkpoint(folder / _WEIGHTS)
+        weights = checkpoint.group("model")
         try:
             self.network.load_state_dict(weights)
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{folder / _WEIGHTS}: not the weights of the model in run.json ({reason})") from error
+        self.check_trained(str(folder), checkpoint.values.get("step", 0), checkpoint.values.get("skipped", 0))
         self.network.eval()
+
+    def check_trained(self, source: str, steps: int, skipped: int) -> None:
+        """Refuse a network that training left without use.
+
+        Args:
+            source: of the network, for the message.
+            steps: of training, those skipped included.
+            skipped: steps whose loss or gradient was not finite.
+
+        Raises:
+            RunError: no step had a finite loss and gradient, or a weight is not finite.
+        """
+        if skipped >= steps > 0:
+            fault = f"no step of its training had a finite loss and gradient ({steps:,} steps)"
+        elif wrong := [name for name, one in self.network.named_parameters() if not bool(one.isfinite().all())]:
+            fault = f"training left NaN or infinity in its weights ({', '.join(wrong[:3])})"
+        else:
+            return
+        raise RunError(
+            f"{source}: cannot be used: {fault}. Train anew with a lower learning_rate or a smaller max_grad_norm, and "
+            "look for extreme values in the data, which may need scaling."
+        )
 
     @classmethod
     def read(cls, folder: Path, kind: "type[Estimator[Any, Any, Any]]") -> "Fitted[Any, Any]":

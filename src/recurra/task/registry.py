@@ -12,17 +12,17 @@ from recurra.options import closest
 if TYPE_CHECKING:
     from recurra.task.estimator import Estimator
 
-__all__ = ["find_task", "load", "register_places", "task", "task_names", "task_of_run"]
+__all__ = ["find_task", "load", "register_tasks", "task", "task_names", "task_of_run"]
 
-_places: dict[str, str] = {}
+_import_paths: dict[str, str] = {}
 _classes: dict[str, "type[Estimator[Any, Any, Any]]"] = {}
 
 EstimatorT = TypeVar("EstimatorT", bound="Estimator[Any, Any, Any]")
 
 
-def register_places(places: Mapping[str, str]) -> None:
-    """Register tasks by the place of their class, "module:Class"."""
-    _places.update(places)
+def register_tasks(import_paths: Mapping[str, str]) -> None:
+    """Register tasks by the import path of their class, "module:Class"."""
+    _import_paths.update(import_paths)
 
 
 def task(name: str) -> "Callable[[type[EstimatorT]], type[EstimatorT]]":
@@ -42,7 +42,7 @@ def task(name: str) -> "Callable[[type[EstimatorT]], type[EstimatorT]]":
 
 def task_names() -> list[str]:
     """The names of all registered tasks."""
-    return sorted({*_places, *_classes})
+    return sorted({*_import_paths, *_classes})
 
 
 def find_task(name: str) -> "type[Estimator[Any, Any, Any]]":
@@ -56,14 +56,14 @@ def find_task(name: str) -> "type[Estimator[Any, Any, Any]]":
     """
     if name in _classes:
         return _classes[name]
-    place = name if ":" in name else _places.get(name)
-    if place is None:
+    import_path = name if ":" in name else _import_paths.get(name)
+    if import_path is None:
         raise ParameterError("task", f"one of {', '.join(task_names())}", name, closest(name, task_names()))
-    module, _, attribute = place.partition(":")
+    module, _, attribute = import_path.partition(":")
     try:
         kind = getattr(import_module(module), attribute)
     except (ModuleNotFoundError, AttributeError) as error:
-        if name in _places:
+        if name in _import_paths:
             raise
         raise ParameterError("task", "module:Class of an estimator that can be imported", name, f"({error})") from error
     if getattr(kind, "task", None) is None:

@@ -211,7 +211,7 @@ class Evaluation(Result):
 
 
 def worse_than(baselines: Sequence[str], measured: str) -> str:
-    """What is said before anything else where a simple method does better than the model.
+    """The first lines of a report if a simple method does better than the model.
 
     Args:
         baselines: the methods that are better, at least one.

@@ -58,8 +58,8 @@ def transfer_weights(
         other = weights[source]
         if name in rows and source in source_rows and own.shape[1:] == other.shape[1:]:
             names = source_rows[source] if name == source else map(_text, source_rows[source])
-            place = {row: index for index, row in enumerate(names)}
-            pairs = [(k, place[row]) for k, row in enumerate(rows[name]) if row in place]
+            positions = {row: index for index, row in enumerate(names)}
+            pairs = [(k, positions[row]) for k, row in enumerate(rows[name]) if row in positions]
             if pairs:
                 here, there = map(list, zip(*pairs, strict=True))
                 own[here] = other[there].to(own)

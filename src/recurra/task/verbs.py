@@ -4,8 +4,10 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+from recurra.errors import ParameterError
 from recurra.options import Option, Options, Setting, make_setting
 
 __all__ = ["Verb", "command_settings", "option_groups", "settings_of_verb", "train_settings", "verb", "verbs_of"]
@@ -26,18 +28,27 @@ class Verb:
     Attributes:
         method: its name.
         help: one line.
+        endings: of the files that its result is written to, in lower case; empty: any.
     """
 
     method: str
     help: str
+    endings: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """What follows `recurra` on the command line."""
         return _COMMANDS.get(self.method, self.method)
 
+    def check_out(self, path: Path) -> None:
+        """Refuse a path that the result cannot be written to. Raises ParameterError."""
+        if self.endings and path.suffix.lower() not in self.endings:
+            *others, last = (ending for ending in self.endings if ending)
+            expected = f"a file ending in {', '.join(others)} or {last}" if others else f"a file ending in {last}"
+            raise ParameterError("out", expected, str(path))
 
-def verb(help: str) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - the word of argparse
+
+def verb(help: str, endings: tuple[str, ...] = ()) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - of argparse
     """Make a method a command.
 
     Its parameters annotated with `Annotated[kind, Option(...)]` are checked at each call and become arguments of the
@@ -46,6 +57,8 @@ def verb(help: str) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - the wor
 
     Args:
         help: one line.
+        endings: of the files that its result is written to, in lower case; empty: any. The command refuses others
+            before it begins.
     """
 
     def mark(function: FunctionT) -> FunctionT:
@@ -59,7 +72,7 @@ def verb(help: str) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - the wor
                     setting.checked(values[name])
             return function(*arguments, **keywords)
 
-        checked.__recurra_verb__ = Verb(function.__name__, help)  # type: ignore[attr-defined]
+        checked.__recurra_verb__ = Verb(function.__name__, help, endings)  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
     return mark
@@ -67,54 +80,54 @@ def verb(help: str) -> Callable[[FunctionT], FunctionT]:  # noqa: A002 - the wor
 
 def verbs_of(kind: type) -> dict[str, Verb]:
     """The verbs of an estimator, by command."""
-    found = (getattr(getattr(kind, name), "__recurra_verb__", None) for name in dir(kind))
-    return {one.command: one for one in found if isinstance(one, Verb)}
+    marks = (getattr(getattr(kind, name), "__recurra_verb__", None) for name in dir(kind))
+    return {one.command: one for one in marks if isinstance(one, Verb)}
 
 
 @functools.cache
 def settings_of_verb(function: Callable[..., Any]) -> dict[str, Setting]:
     """The parameters of a verb that are options."""
-    found = {}
+    settings = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if get_origin(parameter.annotation) is Annotated:
             kind, facts = get_args(parameter.annotation)[:2]
             if isinstance(facts, Option):
                 default = MISSING if parameter.default is parameter.empty else parameter.default
-                found[name] = make_setting(name, kind, default, facts)
-    return found
+                settings[name] = make_setting(name, kind, default, facts)
+    return settings
 
 
 def option_groups(function: Callable[..., Any]) -> dict[str, type[Options]]:
     """The parameters of a verb that are `Options`, such as how to search."""
-    found = {}
+    groups = {}
     for name, parameter in inspect.signature(function).parameters.items():
         kinds = [parameter.annotation, *get_args(parameter.annotation)]
         kind = next((one for one in kinds if isinstance(one, type) and issubclass(one, Options)), None)
         if kind is not None:
-            found[name] = kind
-    return found
+            groups[name] = kind
+    return groups
 
 
 def command_settings(kind: "type[Estimator[Any, Any, Any]]", method: Callable[..., Any]) -> dict[str, Setting]:
     """All that a verb's command takes: its data, the fields of its option groups, its options, and where to write."""
-    found: dict[str, Setting] = {}
+    settings: dict[str, Setting] = {}
     data = inspect.signature(method).parameters.get("data")
     if data is not None:
         default = MISSING if data.default is data.empty else None
         setting = Setting("data", str, default is None, default, Option("file to read", group="data"))
         several = kind.several_sources and method.__name__ != "predictions"
-        found["data"] = _several(setting) if several else setting
+        settings["data"] = _several(setting) if several else setting
     for name, options in option_groups(method).items():
         group = "data" if name == "reading" else name
         for field, setting in options.settings().items():
-            found[field] = replace(setting, option=replace(setting.option, group=setting.option.group or group))
-    found |= settings_of_verb(inspect.unwrap(method))
+            settings[field] = replace(setting, option=replace(setting.option, group=setting.option.group or group))
+    settings |= settings_of_verb(inspect.unwrap(method))
     for name, annotation, default, words in (
         ("out", str | None, None, "where the result is written"),
         ("color", Literal["auto", "always", "never"], "auto", "colours: auto means in a terminal"),
     ):
-        found[name] = make_setting(name, annotation, default, Option(words, group="output"))
-    return found
+        settings[name] = make_setting(name, annotation, default, Option(words, group="output"))
+    return settings
 
 
 def train_settings(kind: "type[Estimator[Any, Any, Any]]") -> dict[str, Setting]:

@@ -29,7 +29,7 @@ class View:
         follows: modules whose steps come after those of all others.
         distances: how far each step is from the output, -1 at padding.
         alone: what the network is called with for the sequence shown alone, and `output` for that call.
-        concerns: what to worry about, beside what is found in the network.
+        concerns: findings to show before those of the network.
         evaluate: scores the data looked at, as `evaluate` does; None: their truth is not known.
     """
 

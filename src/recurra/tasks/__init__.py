@@ -1,6 +1,6 @@
 """The tasks, a folder each; they do not import each other."""
 
-from recurra.task.registry import load, register_places
+from recurra.task.registry import load, register_tasks
 
 __all__ = ["TASKS", "load"]
 
@@ -12,4 +12,4 @@ TASKS = {
     "translate": "recurra.tasks.translate.translator:Translator",
 }
 
-register_places(TASKS)
+register_tasks(TASKS)

@@ -1,4 +1,4 @@
-"""Averages of the weights over the steps, which are then validated and kept in their place."""
+"""Averages of the weights over the steps, which are then validated and saved instead of them."""
 
 import copy
 import math
@@ -43,8 +43,8 @@ class Averaging:
         """Take the weights of a step in; buffers are those of the last."""
         if self._average is None:
             return
-        share = 1.0 if not self._count else 1 - self._decay if self._decay else 1 / (self._count + 1)
-        torch._foreach_lerp_(self._averages, self._parameters, share)  # pyright: ignore[reportPrivateImportUsage]
+        weight = 1.0 if not self._count else 1 - self._decay if self._decay else 1 / (self._count + 1)
+        torch._foreach_lerp_(self._averages, self._parameters, weight)  # pyright: ignore[reportPrivateImportUsage]
         for buffer, now in zip(self._average.buffers(), self._module.buffers(), strict=True):
             buffer.copy_(now)
         self._count += 1
@@ -65,7 +65,7 @@ class Averaging:
         return tensors, {"losses": self._losses, "averages": self._average is not None, "count": self._count}
 
     def load_state_dict(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Continue from what `state_dict` returned."""
         self._losses, self._count = list(values["losses"]), values["count"]
         if values["averages"]:
             if self._average is None:

@@ -30,22 +30,22 @@ def detach(state: Any) -> Any:
 
 def tensors_of(state: Any) -> list[Tensor]:
     """The tensors of a state, in the order of its parts; raises as `detach`."""
-    found: list[Tensor] = []
-    _change(state, lambda tensor: (found.append(tensor), tensor)[1])
-    return found
+    tensors: list[Tensor] = []
+    _change(state, lambda tensor: (tensors.append(tensor), tensor)[1])
+    return tensors
 
 
 def plain_of(state: Any) -> list[Any]:
     """What else a state holds, numbers, text and None, in the order of its parts; raises as `detach`."""
-    found: list[Any] = []
-    _change(state, lambda tensor: tensor, lambda value: (found.append(value), value)[1])
-    return found
+    values: list[Any] = []
+    _change(state, lambda tensor: tensor, lambda value: (values.append(value), value)[1])
+    return values
 
 
 def fill(state: Any, tensors: Iterable[Tensor], plain: Iterable[Any]) -> Any:
     """A state of the same types with other content, as `tensors_of` and `plain_of` gave it; raises as `detach`."""
-    given, values = iter(tensors), iter(plain)
-    return _change(state, lambda tensor: next(given).to(tensor.device), lambda value: next(values))
+    replacements, values = iter(tensors), iter(plain)
+    return _change(state, lambda tensor: next(replacements).to(tensor.device), lambda value: next(values))
 
 
 def is_finite(state: Any) -> bool:

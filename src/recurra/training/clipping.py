@@ -15,7 +15,7 @@ __all__ = ["Clipped", "Clipping", "make_clipping"]
 
 
 class Clipped(NamedTuple):
-    """What a call of a clipping found.
+    """The result of clipping.
 
     Attributes:
         norm: of all gradients together before clipping, 0-dim; NaN or infinite if a gradient is.
@@ -43,7 +43,7 @@ class Clipping:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Continue from what `state_dict` returned."""
 
     def _clip(self, parameters: list[nn.Parameter], norm: Tensor) -> bool | Tensor:
         return False
@@ -122,12 +122,12 @@ class AdaptiveClipping(Clipping):
 class PercentileClipping(Clipping):
     """AutoClip (Seetharaman et al. 2020): to a percentile of the norms so far, that of this step among them.
 
-    Of the norms the last `window` count, where the paper keeps all: those of the beginning are often far larger, and
+    Of the norms the last `window` count, where the paper takes all: those of the beginning are often far larger, and
     a checkpoint should not grow with the run. A norm of 0 does not count, as clipping to it would end training.
 
     Args:
         percentile: 0 to 100, linearly interpolated.
-        window: norms kept, at least 1.
+        window: norms in memory, at least 1.
     """
 
     def __init__(self, percentile: float, window: int = 1000) -> None:

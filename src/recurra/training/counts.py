@@ -7,12 +7,12 @@ __all__ = ["Counts"]
 
 @dataclass(frozen=True)
 class Counts:
-    """How often something was there, was said to be there, and both.
+    """How often something was true, was predicted, and both.
 
     Attributes:
-        true: in the reference.
-        predicted: said by the model.
-        right: in both.
+        true: items in the reference.
+        predicted: items that the model predicts.
+        right: items in both.
     """
 
     true: int = 0
@@ -26,7 +26,7 @@ class Counts:
 
     @property
     def recall(self) -> float:
-        """The fraction of what is true that is found; 0 if nothing is true."""
+        """The fraction of what is true that is predicted; 0 if nothing is true."""
         return self.right / self.true if self.true else 0.0
 
     @property

@@ -61,7 +61,7 @@ def call(module: nn.Module, batch: Batch, state: Any, carry: bool) -> tuple[Any,
     else:
         returned = module(batch.inputs, state, resets=batch.resets)
     if not isinstance(returned, tuple) or len(returned) != 2:
-        found = f"tuple of {len(returned)}" if isinstance(returned, tuple) else type(returned).__name__
+        got = f"tuple of {len(returned)}" if isinstance(returned, tuple) else type(returned).__name__
         hint = "Return (output, None) from a module without a state."
-        raise ParameterError("module", "a module that returns (output, state)", found, hint)
+        raise ParameterError("module", "a module that returns (output, state)", got, hint)
     return returned

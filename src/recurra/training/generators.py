@@ -1,4 +1,4 @@
-"""The states of the random generators a training may draw from: torch's, Python's and NumPy's."""
+"""The states of the random generators a training may sample from: torch's, Python's and NumPy's."""
 
 import random
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ def seed_generators(seed: int) -> None:
     """Seed torch's generators, on all devices, Python's and NumPy's global one."""
     torch.manual_seed(seed)
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 (for modules and batches that draw from it)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (for modules and batches that sample from it)
 
 
 def generator_states(device: torch.device) -> dict[str, Tensor]:
@@ -36,7 +36,7 @@ def generator_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore_generators(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Go on where `generator_states` was asked."""
+    """Continue from the states that `generator_states` returned."""
     torch.set_rng_state(states["torch"])
     gauss = states["python_gauss"].tolist()
     random.setstate((3, tuple(states["python"].tolist()), gauss[0] if gauss else None))

@@ -16,7 +16,9 @@ _log = logging.getLogger("recurra.training")
 _SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
 _PATIENCE = 5
 _VANISHED = 1e-5
-_EXPLODED = 100.0
+_EXPLODED = 100.0  # times the running mean
+_EXPLODED_OF_HIGHEST = 10.0  # times the highest running mean
+_LEAST_EXPLODED = 10.0
 _SMOOTHING = 0.9
 
 _FOR_VANISHING = (
@@ -34,7 +36,7 @@ class ParameterHealth:
     """The figures of one parameter at one step.
 
     Attributes:
-        layer: its module's name, with the number of the layer and the direction in a recurrent stack.
+        layer: its module's name, with the index of the layer and the direction in a recurrent stack.
         parameter: its full name.
         grad_norm: of its gradient, before clipping.
         weight_norm: of its values, before the step.
@@ -51,9 +53,10 @@ class ParameterHealth:
 class Health:
     """Looks at gradients and weights every so many steps, and warns of layers whose gradient vanishes or explodes.
 
-    A layer's gradient has vanished where the root mean square of each of its parameters' gradients has been below
-    1e-5 times the median over all parameters, five looks in a row; it explodes where its norm is above 1 and a hundred
-    times its own running mean. Each is said once a layer.
+    A layer's gradient has vanished if the root mean square of each of its parameters' gradients has been below
+    1e-5 times the median over all parameters, five looks in a row. It explodes if its norm is above a hundred times its
+    own running mean, above ten times the highest running mean of the run, and above 10: near a loss of zero the mean is
+    tiny, and spikes that are large beside it alone do no harm. Each warning is logged once a layer.
 
     Args:
         module: that trains.
@@ -69,8 +72,9 @@ class Health:
         self._grad_norms: list[float] = []
         self._before: list[Tensor] = []
         self._means: dict[str, float] = {}
+        self._highest: dict[str, float] = {}
         self._looks: Counter[str] = Counter()
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     def is_due(self, step: int) -> bool:
         """Whether a step is to be looked at."""
@@ -84,7 +88,7 @@ class Health:
 
     @torch.no_grad()
     def see_weights(self) -> None:
-        """Keep the weights before the optimiser's step."""
+        """Copy the weights before the optimiser's step."""
         self._before = [parameter.detach().clone() for parameter in self._parameters]
 
     @torch.no_grad()
@@ -100,12 +104,18 @@ class Health:
 
     def state_dict(self) -> dict[str, Any]:
         """What is to be saved, for JSON."""
-        return {"means": self._means, "looks": dict(self._looks), "said": sorted(self._said)}
+        return {
+            "means": self._means,
+            "highest": self._highest,
+            "looks": dict(self._looks),
+            "warned": sorted(self._warned),
+        }
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        self._means, self._looks = dict(values["means"]), Counter(values["looks"])
-        self._said = set(values["said"])
+        """Continue from what `state_dict` returned."""
+        self._means, self._highest = dict(values["means"]), dict(values["highest"])
+        self._looks = Counter(values["looks"])
+        self._warned = set(values["warned"])
 
     def _warn(self, step: int) -> None:
         sizes = [norm / root for norm, root in zip(self._grad_norms, self._roots, strict=True)]
@@ -118,24 +128,25 @@ class Health:
         for layer, size in largest.items():
             self._looks[layer] = self._looks[layer] + 1 if size < _VANISHED * middle else 0
             if self._looks[layer] == _PATIENCE:
-                self._say(
+                self._warn_once(
                     f"vanishes {layer}",
-                    f"step {step}: the gradient vanishes in {layer}: {size:.1e} a weight (root mean square), where the "
+                    f"step {step}: the gradient vanishes in {layer}: {size:.1e} a weight (root mean square), while the "
                     f"median parameter has {middle:.1e}, {_PATIENCE} looks in a row. {_FOR_VANISHING}.",
                 )
         for layer, norm in norms.items():
-            mean = self._means.get(layer)
-            if mean and norm > max(1.0, _EXPLODED * mean):
-                self._say(
+            mean, highest = self._means.get(layer), self._highest.get(layer, 0.0)
+            if mean and norm > max(_EXPLODED * mean, _EXPLODED_OF_HIGHEST * highest, _LEAST_EXPLODED):
+                self._warn_once(
                     f"explodes {layer}",
-                    f"step {step}: the gradient explodes in {layer}: its norm is {norm:.1e}, where {mean:.1e} was "
+                    f"step {step}: the gradient explodes in {layer}: its norm is {norm:.1e}, while {mean:.1e} was "
                     f"usual. {_FOR_EXPLODING}.",
                 )
             self._means[layer] = norm if mean is None else _SMOOTHING * mean + (1 - _SMOOTHING) * norm
+            self._highest[layer] = max(highest, self._means[layer])
 
-    def _say(self, what: str, message: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
+    def _warn_once(self, what: str, message: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
             _log.warning("%s", message)
 
 
@@ -149,7 +160,7 @@ def layer_of(parameter: str) -> str:
 
 @torch.no_grad()
 def not_finite(module: nn.Module) -> list[str]:
-    """The full names of the parameters whose gradient has a number that is not finite."""
+    """The full names of the parameters whose gradient has a value that is not finite."""
     graded = [(name, p.grad) for name, p in module.named_parameters() if p.grad is not None]
     return [name for name, grad in graded if not bool(torch.isfinite(grad).all())]
 

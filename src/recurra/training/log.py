@@ -74,11 +74,11 @@ class TrainingLog:
 
 class _Table:
     def __init__(self, path: Path, columns: tuple[str, ...], resume_step: int) -> None:
-        kept = [row for row in read_log(path) if int(row["step"]) <= resume_step] if resume_step else []
+        retained = [row for row in read_log(path) if int(row["step"]) <= resume_step] if resume_step else []
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(kept)
+        writer.writerows(retained)
         write_text(path, text.getvalue())
         self._path = path
         try:

@@ -40,17 +40,17 @@ def make_optimizer(settings: TrainingSettings, module: nn.Module) -> Optimizer:
     for parameter in module.parameters():
         if parameter.requires_grad:
             groups[parameter in spared].append(parameter)
-    held = [
+    param_groups = [
         {"params": parameters, "weight_decay": decay}
         for parameters, decay in zip(groups, (settings.weight_decay, 0.0), strict=True)
         if parameters
     ]
-    if not held:
+    if not param_groups:
         raise ParameterError("module", "parameters that require a gradient", type(module).__name__)
     kind = getattr(torch.optim, settings.optimizer)
     taken = inspect.signature(kind).parameters
     options = {name: getattr(settings, name) for name in ("betas", "momentum") if name in taken}
-    return kind(held, lr=settings.learning_rate, **options)
+    return kind(param_groups, lr=settings.learning_rate, **options)
 
 
 def make_schedule(settings: TrainingSettings, optimizer: Optimizer) -> Any:
@@ -83,7 +83,7 @@ def make_schedule(settings: TrainingSettings, optimizer: Optimizer) -> Any:
 
 
 def schedule_values(schedule: Any) -> dict[str, Any] | None:
-    """A schedule's state as JSON: what torch keeps beyond numbers, text and lists is rebuilt from the settings."""
+    """A schedule's state as JSON: what torch has beyond numbers, text and lists is rebuilt from the settings."""
     if schedule is None:
         return None
     plain = (int, float, str, bool, type(None), list)
@@ -131,11 +131,11 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, torch.Tensor], va
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": values["groups"]})
     # torch casts what it loads to the parameter's type, which is not always the state's: NAdam's running product.
-    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, entries in state.items():
         for key, value in entries.items():
             if isinstance(value, torch.Tensor):
-                loaded = optimizer.state[held[index]]
+                loaded = optimizer.state[parameters[index]]
                 loaded[key] = value.to(loaded[key].device)
 
 
@@ -152,7 +152,7 @@ def _spared_parameters(module: nn.Module) -> set[nn.Parameter]:
 
 
 def _warmed_up(settings: TrainingSettings) -> Any:
-    """The share of the learning rate after a number of steps: a line up, then the schedule.
+    """The fraction of the learning rate after a number of steps: a line up, then the schedule.
 
     A function of the step, where torch's SequentialLR warns of its own use of `step(epoch)` in some versions.
     """
@@ -161,12 +161,12 @@ def _warmed_up(settings: TrainingSettings) -> Any:
     def factor(done: int) -> float:
         if done < rise:
             return (done + 1) / (rise + 1)
-        share = min((done - rise) / fall, 1.0)
+        fraction = min((done - rise) / fall, 1.0)
         match settings.schedule:
             case "CosineAnnealingLR":
-                return (1 + math.cos(math.pi * share)) / 2
+                return (1 + math.cos(math.pi * fraction)) / 2
             case "LinearLR":
-                return 1 + (_LAST_FACTOR - 1) * share
+                return 1 + (_LAST_FACTOR - 1) * fraction
         return 1.0
 
     return factor

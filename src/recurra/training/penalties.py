@@ -83,8 +83,8 @@ def _by_sequence(
     layer: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any], output: Any
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The output (B, T, D * H); which steps count (B, T) and which changes (B, T - 1), None for all."""
-    given = inspect.signature(layer.forward).bind(*inputs, **options).arguments
-    lengths, resets = given.get("lengths"), given.get("resets")
+    arguments = inspect.signature(layer.forward).bind(*inputs, **options).arguments
+    lengths, resets = arguments.get("lengths"), arguments.get("resets")
     if isinstance(output, PackedSequence):
         output, lengths = pad_packed_sequence(output, batch_first=True)
     elif output.dim() == 2:
@@ -107,5 +107,5 @@ def _mean(squares: Tensor, counted: Tensor | None) -> Tensor:
     """The mean over the counted steps (B, T) of squares (B, T, F); 0 if none is counted."""
     if counted is None:
         return squares.sum() / max(squares.numel(), 1)
-    kept = squares.masked_fill(~counted.unsqueeze(2), 0)
-    return kept.sum() / (counted.sum() * squares.shape[2]).clamp(min=1)
+    masked = squares.masked_fill(~counted.unsqueeze(2), 0)
+    return masked.sum() / (counted.sum() * squares.shape[2]).clamp(min=1)

@@ -20,9 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 from recurra.data.batches.batch import Partition
 from recurra.errors import RecurraError, RunError
 
-__all__ = ["Processes", "agent", "goes_on", "joined", "processes", "speaking_first"]
+__all__ = ["Processes", "agent", "joined", "processes", "resumes_itself", "speaking_first"]
 
-_PLACE = "recurra/store"
+_ADDRESS_KEY = "recurra/store"
 _PATIENCE = 300.0  # seconds, for a first process on a slow machine
 
 
@@ -142,11 +142,11 @@ def _store() -> Store:
     if first:
         here = socket.gethostname()
         store = TCPStore(here, 0, count, is_master=True, wait_for_workers=False)
-        shared.set(_PLACE, f"{here} {store.port}")
+        shared.set(_ADDRESS_KEY, f"{here} {store.port}")
         return store
     deadline = time.monotonic() + _PATIENCE
     while True:
-        there, at = shared.get(_PLACE).decode().split()
+        there, at = shared.get(_ADDRESS_KEY).decode().split()
         try:
             return TCPStore(
                 there, int(at), count, is_master=False, timeout=timedelta(seconds=3), wait_for_workers=False
@@ -163,7 +163,7 @@ def agent() -> str:
     return f"{socket.gethostname()} {os.getppid()} {os.environ.get('TORCHELASTIC_RUN_ID', '')}"
 
 
-def goes_on(folder: Path) -> bool:
+def resumes_itself(folder: Path) -> bool:
     """Whether this start resumes the run in a folder by itself: torchrun began it, and starts it again.
 
     Every process calls it, before anything is written; all get the answer of the first.
@@ -181,5 +181,5 @@ def _agents(folder: Path) -> list[str]:
 
 
 def _was_restarted() -> bool:
-    """Whether torchrun started this process in place of one that failed."""
+    """Whether torchrun started this process to replace one that failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0

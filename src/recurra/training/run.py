@@ -1,4 +1,4 @@
-"""A run: the folder a training writes. Its `run.json` says which task, which version, and what the task keeps there."""
+"""A run: the folder a training writes. Its `run.json` holds the task, the version, and what the task stores there."""
 
 import json
 from datetime import UTC, datetime

@@ -22,7 +22,7 @@ class RunFiles:
 
     Args:
         folder: of the run.
-        keep: checkpoints kept; older ones are removed once a newer is whole.
+        keep: how many checkpoints stay; older ones are removed once a newer is whole.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -85,7 +85,7 @@ class RunFiles:
             leftover.unlink(missing_ok=True)
 
     def remove_after(self, step: int) -> None:
-        """Remove the checkpoints of later steps, which `load_last` found damaged."""
+        """Remove the checkpoints of later steps, which are damaged, as `load_last` has seen."""
         for later in _steps(self.folder):
             if later > step:
                 (self.folder / f"checkpoint-{later}.safetensors").unlink()
@@ -110,7 +110,7 @@ def load_last(folder: Path, check: Callable[[Checkpoint], None] = lambda checkpo
             continue
         check(checkpoint)
         for fault in damaged:
-            _log.warning("%s; going on from the one before, of step %d", fault, step)
+            _log.warning("%s; continuing from the one before, of step %d", fault, step)
         return checkpoint
     if damaged:
         raise RunError("; ".join(damaged) + "; no whole checkpoint is left, train into another folder")
@@ -119,5 +119,5 @@ def load_last(folder: Path, check: Callable[[Checkpoint], None] = lambda checkpo
 
 def _steps(folder: Path) -> list[int]:
     """The steps of the checkpoints in a folder, the latest first."""
-    found = (_NAME.fullmatch(path.name) for path in folder.glob("checkpoint-*.safetensors"))
-    return sorted((int(match[1]) for match in found if match), reverse=True)
+    matches = (_NAME.fullmatch(path.name) for path in folder.glob("checkpoint-*.safetensors"))
+    return sorted((int(match[1]) for match in matches if match), reverse=True)

@@ -145,9 +145,7 @@ class TrainingSettings(Options):
         help="validations without a better loss after which training stops; 0: training never stops early",
         group="validation",
     )
-    keep: int = option(
-        default=2, at_least=1, help="latest checkpoints that are kept, beside the best", group="validation"
-    )
+    keep: int = option(default=2, at_least=1, help="latest checkpoints that stay, beside the best", group="validation")
     health_every: int = option(
         default=10,
         at_least=0,

@@ -39,8 +39,8 @@ def linear(step: int, steps: int, start: float = 1.0, end: float = 0.0) -> float
     check_positive("steps", steps)
     check_probability("start", start)
     check_probability("end", end)
-    share = min((step - 1) / steps, 1.0)
-    return (1 - share) * start + share * end
+    fraction = min((step - 1) / steps, 1.0)
+    return (1 - fraction) * start + fraction * end
 
 
 def exponential(step: int, base: float) -> float:

@@ -74,7 +74,7 @@ class Trainer:
         module: called with a batch's inputs; with `truncation`, with the inputs and the state after the batch before
             (None at the first), and the keyword `resets` where the batch has them.
         loss: from the module's output and the batch's target, a scalar: a mean over what the batch's weight counts.
-        batches: the batch of a number, 1 and up. A pure function of the number: a run that is resumed sees the
+        batches: the batch of an index, from 1. A pure function of the index: a run that is resumed sees the
             batches that it would have seen. Each of several processes gives its own part, see
             `recurra.data.batches.batch.Partition`.
         settings: how to train.
@@ -109,7 +109,7 @@ class Trainer:
         record: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         if not callable(batches):
-            expected = "a function from the number of a batch, 1 and up, to a recurra.training.Batch"
+            expected = "a function from the index of a batch, from 1, to a recurra.training.Batch"
             hint = "Of a DataLoader: pairs = list(loader), then batches=lambda n: Batch(*pairs[(n - 1) % len(pairs)])."
             raise ParameterError("batches", expected, type(batches).__name__, hint)
         self._module = module
@@ -242,20 +242,20 @@ class Trainer:
         module = self._averaging.module
         module.eval()
         with torch.no_grad():
-            found = self._validate(module)
-        if isinstance(found, Mean):
-            total, weight = self._processes.sum(*found)
+            loss = self._validate(module)
+        if isinstance(loss, Mean):
+            total, weight = self._processes.sum(*loss)
             if not weight:
                 raise ParameterError("validate", "a mean over some weight", 0.0)
-            found = total / weight
-        self._update.validated(found)
-        self._averaging.validated(found)
-        if found < self._best_loss:
-            self._best_loss = found
+            loss = total / weight
+        self._update.validated(loss)
+        self._averaging.validated(loss)
+        if loss < self._best_loss:
+            self._best_loss = loss
             self._best_step = self._step
             self._best_weights = self._copy_weights()
             self._save_best()
-        return found
+        return loss
 
     def _patience_spent(self) -> bool:
         settings = self._settings
@@ -301,7 +301,7 @@ class Trainer:
         if not self._files or not self._processes.is_first:
             return
         step = self._step if self._best_weights is None else self._best_step
-        checkpoint = Checkpoint(values={"step": step, "loss": _json_number(self._best_loss)})
+        checkpoint = Checkpoint(values={"step": step, "loss": _json_number(self._best_loss), "skipped": self._skipped})
         checkpoint.add_group("model", self._copy_weights() if self._best_weights is None else self._best_weights)
         self._files.save_best(checkpoint)
 
@@ -359,7 +359,7 @@ class Trainer:
         try:
             self._best_weights = files.load_best().group("model")
         except RunError as error:
-            _log.warning("%s; going on without, until a validation names new ones", error)
+            _log.warning("%s; continuing without, until a validation names new ones", error)
             self._best_step, self._best_loss, self._waiting_since = 0, math.inf, self._step
 
     def _check_settings(self, last: Checkpoint) -> None:

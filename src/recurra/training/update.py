@@ -105,14 +105,14 @@ class Updater:
 
     def __call__(self, step: int) -> Updated:
         """Make the update of a step, 1 or more."""
-        numbers = range((step - 1) * self._count + 1, step * self._count + 1)
-        batches = {number: self._batch(number) for number in numbers}
+        indices = range((step - 1) * self._count + 1, step * self._count + 1)
+        batches = {index: self._batch(index) for index in indices}
         (total,) = self._processes.sum(math.fsum(batch.weight for batch in batches.values()))
         if not self._module.training:
             self._module.train()
         self._optimizer.zero_grad(set_to_none=True)
         before = [buffer.clone() for buffer in self._module.buffers()]
-        (summed,) = self._processes.sum(sum(self._backward(number, numbers, batches, total) for number in numbers))
+        (summed,) = self._processes.sum(sum(self._backward(index, indices, batches, total) for index in indices))
         rate = self._optimizer.param_groups[0]["lr"]
         if not total:
             return Updated(None, 0.0, False, rate)
@@ -137,7 +137,7 @@ class Updater:
         return updated
 
     def batches_of(self, step: int) -> str:
-        """The numbers of a step's batches, as 7 or 13-16."""
+        """The indices of a step's batches, as 7 or 13-16."""
         last = step * self._count
         return f"{last}" if self._count == 1 else f"{last - self._count + 1}-{last}"
 
@@ -155,7 +155,7 @@ class Updater:
         checkpoint.add_group("optimizer", tensors)
         states = self._processes.gather([part.cpu() for part in tensors_of(self._state)])
         for rank, parts in enumerate(states):
-            checkpoint.add_group(f"state.{rank}", {str(number): part for number, part in enumerate(parts)})
+            checkpoint.add_group(f"state.{rank}", {str(index): part for index, part in enumerate(parts)})
         plain = self._processes.gather(plain_of(self._state))
         checkpoint.values |= {
             "optimizer": groups,
@@ -188,32 +188,32 @@ class Updater:
         self._health.load_state_dict(values["health"])
         self._skipped, self._first = values["skipped"], values["first"]
 
-    def _batch(self, number: int) -> Batch:
-        """The batch of a number, kept as long as a window may ask for it again."""
-        if number not in self._recent:
-            self._recent = {n: batch for n, batch in self._recent.items() if n > number - self._window}
-            found = self._batches(number)
-            if not isinstance(found, Batch):
-                expected = f"a recurra.training.Batch for number {number}"
-                raise ParameterError("batches", expected, type(found).__name__, "Return Batch(inputs, target).")
-            self._recent[number] = found
-        return self._recent[number]
+    def _batch(self, index: int) -> Batch:
+        """The batch of an index, cached as long as a window may ask for it again."""
+        if index not in self._recent:
+            self._recent = {n: batch for n, batch in self._recent.items() if n > index - self._window}
+            batch = self._batches(index)
+            if not isinstance(batch, Batch):
+                expected = f"a recurra.training.Batch for index {index}"
+                raise ParameterError("batches", expected, type(batch).__name__, "Return Batch(inputs, target).")
+            self._recent[index] = batch
+        return self._recent[index]
 
-    def _backward(self, number: int, numbers: range, batches: dict[int, Batch], total: float) -> float:
+    def _backward(self, index: int, indices: range, batches: dict[int, Batch], total: float) -> float:
         """Add the gradient of one batch; its loss times its weight."""
-        batch = batches[number]
-        window = [self._batch(n) for n in range(max(self._first, number - self._window + 1), number)] + [batch]
+        batch = batches[index]
+        window = [self._batch(n) for n in range(max(self._first, index - self._window + 1), index)] + [batch]
         # Several processes go backward together or not at all.
         counts = batch.weight > 0 or (total > 0 and self._processes.count > 1)
-        with self._averaging_gradients(number == numbers[-1]), torch.set_grad_enabled(counts):
+        with self._averaging_gradients(index == indices[-1]), torch.set_grad_enabled(counts):
             with self._precision(), self._penalties if self._penalised else nullcontext():
                 output, after_first, self._after = self._unroll(window, self._state)
                 loss = self._loss(output, batch.target) if batch.weight else _nothing(output)
             if counts:
                 trained = loss + self._penalties.total() if self._penalised else loss
-                share = batch.weight * self._processes.count / total
-                self._scaler.scale(trained if share == 1 else trained * share).backward()
-        if self._carry and number - self._first + 1 >= self._window:
+                fraction = batch.weight * self._processes.count / total
+                self._scaler.scale(trained if fraction == 1 else trained * fraction).backward()
+        if self._carry and index - self._first + 1 >= self._window:
             self._state = after_first
         return float(loss.detach()) * batch.weight
 
@@ -237,10 +237,10 @@ class Updater:
             self._first = step * self._count + 1
         self._skipped += 1
         where = f"first in {layer_of(culprits[0])}, {culprits[0]}" if culprits else "all gradients are finite"
-        found = f"the loss is {updated.loss:g}, the gradient's norm {updated.grad_norm:g} ({where})"
+        figures = f"the loss is {updated.loss:g}, the gradient's norm {updated.grad_norm:g} ({where})"
         if self._processes.is_first:
             batches = self.batches_of(step)
-            _log.warning("step %d (batch%s %s) is skipped: %s", step, "es" * ("-" in batches), batches, found)
+            _log.warning("step %d (batch%s %s) is skipped: %s", step, "es" * ("-" in batches), batches, figures)
         return replace(updated, culprits=culprits)
 
     def check_skipped(self, step: int) -> None:
@@ -265,7 +265,7 @@ class Updater:
         parts = checkpoint.group(f"state.{rank}")
         self._module.eval()
         _, like, _ = Unroll(self._module, carry=True)([self._batches(1)], None)
-        return fill(like, [parts[str(number)] for number in range(len(parts))], checkpoint.values["plain"][rank])
+        return fill(like, [parts[str(index)] for index in range(len(parts))], checkpoint.values["plain"][rank])
 
 
 def _nothing(output: Any) -> Tensor:

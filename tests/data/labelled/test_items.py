@@ -158,7 +158,7 @@ def test_a_set_of_labels_is_in_the_same_order_in_every_process() -> None:
         (csr_matrix(np.eye(2)), ["a", "b"], "sparse matrices are not supported; pass what their method toarray"),
         ([[1.0], [float("inf")]], ["a", "b"], "item 2: a value is infinite"),
         ([[1.0], [[1.0, 2.0]]], ["a", "b"], "the data: series of different numbers of channels"),
-        (LabelledTexts(("x",)), None, "the texts given: no labels are in it, expected those of each item"),
+        (LabelledTexts(("x",)), None, "the texts: no labels are in it, expected those of each item"),
         (LabelledTexts(("x",), (("a",),)), ["a"], "y: expected None with LabelledTexts, which has them"),
     ],
 )

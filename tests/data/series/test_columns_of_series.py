@@ -64,13 +64,15 @@ def test_later_rows_continue_every_series(tmp_path):
 
 @pytest.mark.parametrize("text", [MATRIX, "5,3,8\n1,2,3\n", "2024-01-01,5\n2024-01-02,6\n", "1,5;2,5\n3,5;4,5\n"])
 def test_a_file_without_a_header_is_refused_with_the_way_out(tmp_path, text):
-    with pytest.raises(DataError, match=r"line 1: .* are values, .*--header false"):
+    with pytest.raises(DataError, match=r"line 1: .* are values, .*--no-header"):
         read_series(written(tmp_path, text))
 
 
-def test_a_matrix_is_read_if_it_is_said_to_have_no_header(tmp_path):
+def test_a_matrix_is_read_if_it_is_said_to_have_no_header(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     data = read_series(written(tmp_path, MATRIX, "data.txt"), Columns(header=False))
     assert data.ids == ("1", "2")
+    assert any("a table of steps by 2 series" in message for message in caplog.messages)
     assert [series.y.tolist() for series in data] == [[1.5, 3.5, 5.5], [2.5, 4.5, 6.5]]
     one = read_series(tmp_path / "data.txt", Columns(header=False, target="2"))
     assert one.series[0].y.tolist() == [2.5, 4.5, 6.5]

@@ -153,3 +153,18 @@ def test_an_option_for_the_frequency_counts(tmp_path):
     path = write(tmp_path, "ds,y\n2024-01-01,1\n2024-01-03,2\n")
     assert len(read_series(path).series[0]) == 2
     assert len(read_series(path, frequency=Frequency.parse("1d")).series[0]) == 3
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", ","])
+def test_excel_s_line_that_states_the_delimiter_is_read_and_counted(tmp_path, delimiter):
+    text = f"sep={delimiter}\n" + LONG.replace(",", delimiter)
+    assert read_series(write(tmp_path, text)).ids == ("a", "b")
+    with pytest.raises(DataError, match=r"data.csv, line 4: y is 'x'"):
+        read_series(write(tmp_path, text.replace(f"{delimiter}2\n", f"{delimiter}x\n")))
+    with pytest.raises(DataError, match=r"data.csv, line 2: the column 'y' occurs twice"):
+        read_series(write(tmp_path, text.replace("unique_id", "y")))
+    with pytest.raises(DataError, match=r"data.csv, line 4: 4 cells, expected 3"):
+        read_series(write(tmp_path, text.replace(f"{delimiter}2\n", f"{delimiter}2{delimiter}5\n")))
+    rows = f"2024-01-01{delimiter}1.5\n2024-01-02{delimiter}2.5\n"
+    data = read_series(write(tmp_path, f"sep={delimiter}\n{rows}"), Columns(header=False))
+    assert data.series[0].y.tolist() == [1.5, 2.5]

@@ -210,7 +210,7 @@ ROLES = Columns(past=("p",), known=("k",), static=("s",))
             frame(ds=["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 02:07", "2024-01-01 03:00"]),
             None,
             r"row 2 \(series 'series'\): the stamp 2024-01-01 02:07 .* grid .* 1h "
-            r"\(inferred\) that starts at 2024-01-01\. .*resample.*--freq",
+            r"\(inferred\) that starts at 2024-01-01 00:00\. .*resample.*--freq",
         ),
         (frame(ds=[0, 1, 2, 3_000_000]), None, r"row 3 .*a gap of 2999997 .* 2 to 3000000"),
         (frame()[:1], None, r"^frame: no series has two stamps.*--freq"),

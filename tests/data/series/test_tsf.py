@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,24 @@ def test_the_names_of_frequencies(name, expected):
     assert str(read(TSF.replace("half_hourly", name)).frequency) == expected
 
 
-def test_a_frequency_given_goes_before_the_file():
+def test_a_stated_frequency_replaces_that_of_the_file_and_another_one_is_said(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
     assert str(read(TSF.replace("half_hourly", "now_and_then"), Frequency.parse("1h")).frequency) == "1h"
+    assert str(read(TSF, Frequency.parse("30m")).frequency) == "30m"
+    assert not caplog.messages
+    assert str(read(TSF, Frequency.parse("1h")).frequency) == "1h"
+    assert caplog.messages == ["demo.tsf: the frequency is 1h as stated; the file's @frequency is 30m"]
+
+
+def test_dates_without_a_frequency_are_not_used_and_this_is_said(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    assert read(TSF.replace("@frequency half_hourly\n", "")).frequency == Frequency.parse("step")
+    assert caplog.messages == ["demo.tsf: without @frequency the dates are not used; --frequency states one"]
+
+
+def test_the_horizon_is_that_of_the_file():
+    assert read(TSF).horizon == 4
+    assert read(TSF.replace("@horizon 4\n", "")).horizon is None
 
 
 def test_without_start_timestamps_the_series_are_positions():
@@ -78,6 +95,9 @@ def test_without_start_timestamps_the_series_are_positions():
             TSF.replace("half_hourly", "fortnightly"),
             r"^demo.tsf, line 6: the @frequency 'fortnightly'.*--freq",
         ),
+        (TSF.replace("half_hourly", "0_hours"), r"line 6: the @frequency '0_hours' is not known"),
+        (TSF.replace("@horizon 4", "@horizon x"), r"line 7: the @horizon 'x', expected a whole number of at least 1"),
+        (TSF.replace("@horizon 4", "@horizon 0"), r"line 7: the @horizon '0', expected"),
         (TSF.replace("T2:VIC:", "T2:"), r"line 12: \d parts between colons, expected 4"),
         (TSF.replace("3535.8", "x"), r"line 12: 'x', expected a finite number, or \?"),
         (TSF.replace("3535.8", "?"), r"line 12 \(series 'T2'\): all values are missing"),

@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.read import continuation, read_series
-from recurra.data.series.series_set import SeriesSet
+from recurra.data.series.series_set import Columns, SeriesSet
 from recurra.data.series.wide import is_wide
 from recurra.errors import DataError
 
@@ -91,3 +92,27 @@ def test_a_wide_continuation(tmp_path):
     test.write_text("V1,V2,V3\nh1,4,5\nh2,5,6\n")
     with pytest.raises(DataError, match=r"test.csv: no line continues 2 series \('H1', 'H2'\); .* 'h1', 'h2'"):
         continuation(train, test)
+
+
+@pytest.mark.parametrize("first", ["", "sep=;\n", '"sep=;"\n'])
+def test_decimal_commas_and_excel_s_first_line(tmp_path, first, caplog):
+    caplog.set_level(logging.INFO)
+    text = first + "V1;V2;V3;V4\nH1;605,5;1.586,25;559\nH2;3,125;;NA\n"
+    data = read(tmp_path, text)
+    assert data["H1"].y.tolist() == [605.5, 1586.25, 559]
+    assert data["H2"].y.tolist() == [3.125]
+    assert caplog.messages == [f"{tmp_path / 'train.csv'}: numbers such as 605,5 are read with a decimal comma"]
+    (tmp_path / "test.csv").write_text(first + "V1;V2\nH2;1,5\nH1;2,5\n")
+    assert continuation(data, tmp_path / "test.csv")["H2"].y.tolist() == [3.125, 1.5]
+    line = text.split("\n").index("H1;605,5;1.586,25;559") + 1
+    with pytest.raises(DataError, match=rf"line {line}, column 3 \(series 'H1'\): 'x', expected a finite number"):
+        read(tmp_path, text.replace("1.586,25", "x"))
+
+
+def test_a_stated_decimal_mark_holds(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("V1;V2;V3\nH1;1,250;2,500\n")
+    with pytest.raises(DataError, match=r"1,250 may have a decimal comma or a comma between thousands"):
+        read_series(path)
+    assert read_series(path, Columns(decimal=",")).series[0].y.tolist() == [1.25, 2.5]
+    assert read_series(path, Columns(decimal=".")).series[0].y.tolist() == [1250, 2500]

@@ -8,6 +8,7 @@ import pytest
 
 from recurra.data.series.frame import series_from_frame
 from recurra.data.series.frequency import Frequency
+from recurra.data.series.future import continued_by_frame
 from recurra.data.series.series_set import Columns, SeriesSet
 from recurra.errors import DataError
 
@@ -50,6 +51,7 @@ def test_days_and_months_that_cannot_be_told_apart_are_refused_until_the_form_is
 
 def test_a_form_that_is_given_is_kept_to():
     assert first(read(["1 Jan 24", "2 Jan 24"], "%d %b %y")) == "2024-01-01T00:00:00.000000"
+    assert first(read(["2024-02-01", "2024-03-01"], "%Y-%d-%m")) == "2024-01-02T00:00:00.000000"
     with pytest.raises(DataError, match=r"row 1: ds is '2024-01-02', expected a date of the form %d\.%m\.%Y"):
         read(["01.01.2024", "2024-01-02"], "%d.%m.%Y")
 
@@ -78,3 +80,12 @@ def test_an_hour_of_a_day_is_not_a_second():
 def test_a_form_that_is_none_is_refused():
     with pytest.raises(DataError, match=r"row 0: .* of the form %Q"):
         read(["01.01.2024", "02.01.2024"], "%Q")
+
+
+def test_a_form_that_was_recognised_holds_for_later_rows_that_are_too_few_to_tell_it():
+    data = read(["30/1/2024", "31/1/2024", "1/2/2024"])
+    assert data.columns.date_format == "%-d/%-m/%Y"
+    later = pl.DataFrame({"ds": ["2/2/2024", "3/2/2024"], "y": [1.0, 2.0]})
+    assert len(continued_by_frame(data, later).series[0]) == 5
+    iso = later.with_columns(ds=pl.Series(["2024-02-02", "2024-02-03"]))
+    assert len(continued_by_frame(data, iso).series[0]) == 5

@@ -60,5 +60,5 @@ def test_missing_files_and_too_many(tmp_path: Path):
         read_lines(tmp_path / "nothing")
     with pytest.raises(ParameterError, match="data"):
         read_parallel(["a", "b", "c"])
-    with pytest.raises(DataError, match=r"the sentences given: 1 .* 2 target lines"):
+    with pytest.raises(DataError, match=r"the sentences: 1 .* 2 target lines"):
         ParallelText(("a",), ("b", "c"))

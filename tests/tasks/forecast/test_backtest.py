@@ -25,7 +25,7 @@ LEVELS = (0.1, 0.5, 0.9)
 def test_origins_by_hand():
     folds = plan_folds(series_set(np.arange(20.0), np.arange(11.0), np.arange(8.0)), 4, 3, 2, 5)
     # The last horizon ends with the series; the second series has no room for the first fold, the third for none.
-    assert list(zip(folds.rows.tolist(), folds.numbers.tolist(), folds.origins.tolist(), strict=True)) == [
+    assert list(zip(folds.rows.tolist(), folds.indices.tolist(), folds.origins.tolist(), strict=True)) == [
         (0, 0, 12),
         (0, 1, 14),
         (0, 2, 16),

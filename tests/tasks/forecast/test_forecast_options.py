@@ -38,9 +38,11 @@ def test_options_that_exclude_each_other():
         tiny(model="recursive", output="quantiles")
 
 
-def test_the_horizon_has_no_default():
-    with pytest.raises(TypeError, match="horizon"):
-        Forecaster()  # type: ignore[call-arg]
+def test_a_horizon_that_nothing_states_is_refused_with_the_way_out():
+    with pytest.raises(
+        ParameterError, match=r"^horizon: expected a whole number of at least 1, got 'nothing'\. Say .*horizon=24"
+    ):
+        Forecaster().fit("air_passengers")
 
 
 def test_lists_are_taken_for_tuples():

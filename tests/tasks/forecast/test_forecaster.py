@@ -353,7 +353,7 @@ def test_validation_data_choose_the_weights_and_fit_the_margins():
     again = tiny(conformal=True, validation_windows=4).fit(frame, validation=held.with_columns(pl.col("y") * 3))
     assert forecaster.fitted.data["validation_digest"] != again.fitted.data["validation_digest"]
     assert forecaster.fitted.learned.calibration != again.fitted.learned.calibration
-    with pytest.raises(DataError, match="no series is long enough to keep 20 steps"):
+    with pytest.raises(DataError, match="no series is long enough to leave 20 steps"):
         tiny(validation_windows=4).fit(frame, validation=held.head(20))
 
 
@@ -514,3 +514,82 @@ def test_fitting_and_loading_leave_torch_s_generator_alone_but_for_training(tmp_
     torch.manual_seed(3)
     Forecaster.load(tmp_path / "run").predict()
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_horizon_of_a_file_is_the_default(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    values = ",".join(f"{value:.3f}" for value in weekly_values(60))
+    header = "@attribute series_name string\n@attribute start_timestamp date\n@frequency daily\n@horizon 6\n@data\n"
+    (tmp_path / "demo.tsf").write_text(f"{header}T1:2024-01-01 00-00-00:{values}\n")
+    forecaster = tiny(horizon=None, folds=2).fit(tmp_path / "demo.tsf", folder=tmp_path / "run")
+    assert sum("the horizon is the file's, 6 steps; the last 12 of each" in line for line in caplog.messages) == 1
+    assert forecaster.predict().height == 6
+    loaded = Forecaster.load(tmp_path / "run")
+    assert loaded.horizon is None
+    assert loaded.predict(long_frame({"T1": 60})).height == 6
+    assert loaded.evaluate().facts["windows"] == 2
+    assert loaded.evaluate(refit=True).facts["windows"] == 2
+    assert tiny(horizon=3).fit(tmp_path / "demo.tsf").predict().height == 3
+
+
+def test_without_validation_windows_it_is_said_once_that_intervals_are_not_calibrated(
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.INFO)
+    forecaster = tiny(validation_windows=0).fit(long_frame())
+    assert sum("intervals are not calibrated" in line for line in caplog.messages) == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    model, data = model_of(forecaster), forecaster.fitted.learned.data
+    rows, origins = np.arange(2), data.lengths
+    np.testing.assert_array_equal(model.quantiles(data, rows, origins), model._uncalibrated(data, rows, origins)[0])
+    caplog.clear()
+    tiny().fit(long_frame({"a": 14}))
+    assert sum("no series is long enough for validation windows" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "+05:30", "UTC", None])
+@pytest.mark.parametrize("step", ["D", "h"])
+def test_stamps_of_pandas_come_back_in_their_zone(zone: str | None, step: str, tmp_path: Path):
+    stamps = pd.date_range("2024-03-01", periods=65, freq=step, tz=zone)
+    frame = pd.DataFrame({"ds": stamps[:60], "y": weekly_values(60)})
+    forecaster = tiny(folds=1).fit(frame)
+    forecaster.save(tmp_path / "run")
+    found = recurra.load(tmp_path / "run").predict()
+    assert found["ds"].dt.tz == stamps.tz
+    assert found["ds"].to_list() == stamps[60:].to_list()
+    forecaster.predictions().write(tmp_path / "f.csv")
+    written = [line.split(",")[1] for line in (tmp_path / "f.csv").read_text().splitlines()[1:]]
+    assert [pd.Timestamp(text) for text in written] == stamps[60:].to_list()
+    table = forecaster.evaluate().tables["forecasts"]
+    assert [pd.Timestamp(row[1]) for row in table.rows] == [stamps[54]] * 5
+    assert [pd.Timestamp(row[2]) for row in table.rows] == stamps[55:60].to_list()
+
+
+@pytest.mark.parametrize(
+    ("form", "zone"), [("isoformat", "Europe/Berlin"), ("%d.%m.%Y %H:%M", None), ("%s", None), ("%Y%m%d", None)]
+)
+def test_forecasts_of_a_file_are_written_as_its_stamps_are(form: str, zone: str | None, tmp_path: Path):
+    times = pd.date_range("2024-03-01", periods=65, freq="D", tz=zone)
+    stamps = [time.isoformat() if form == "isoformat" else time.strftime(form) for time in times]
+    lines = [f"{stamp};{value}" for stamp, value in zip(stamps, weekly_values(60), strict=False)]
+    (tmp_path / "data.csv").write_text("\n".join(["ds;y", *lines]) + "\n")
+    forecaster = tiny(folds=1).fit(tmp_path / "data.csv")
+    forecaster.predictions().write(tmp_path / "f.csv")
+    assert [line.split(",")[1] for line in (tmp_path / "f.csv").read_text().splitlines()[1:]] == stamps[60:]
+    forecaster.evaluate().write(tmp_path / "evaluation")
+    rows = [line.split(",") for line in (tmp_path / "evaluation" / "forecasts.csv").read_text().splitlines()[1:]]
+    assert [row[1:3] for row in rows] == [[stamps[54], stamp] for stamp in stamps[55:60]]
+    forecaster.predictions().write(tmp_path / "f.parquet")
+    typed = pl.read_parquet(tmp_path / "f.parquet")["ds"].to_list()
+    assert typed == (times if zone is not None else times.tz_localize(None))[60:].to_list()
+
+
+@pytest.mark.parametrize("frequency", ["D", "M", "Q-DEC", "h", "W-SUN"])
+def test_periods_of_pandas_come_back_as_periods(frequency: str, tmp_path: Path):
+    periods = pd.period_range("2010-01-01", periods=65, freq=frequency)
+    tiny().fit(pd.DataFrame({"ds": periods[:60], "y": weekly_values(60)})).save(tmp_path / "run")
+    found = recurra.load(tmp_path / "run").predict()["ds"]
+    assert found.dtype == periods.dtype
+    assert found.to_list() == periods[60:].to_list()
+    indexed = tiny().fit(pd.DataFrame({"y": weekly_values(60)}, index=periods[:60])).predict()["ds"]
+    assert indexed.to_list() == found.to_list()

@@ -75,7 +75,7 @@ def test_punctuation_is_passed_over(translator: Translator) -> None:
 
 
 def test_what_cannot_be_looked_at(translator: Translator) -> None:
-    with pytest.raises(ParameterError, match="row: expected 1 to 20, those of the sentences given, got 21"):
+    with pytest.raises(ParameterError, match="row: expected 1 to 20, those of the sentences, got 21"):
         translator.inspect(make_pairs(20), row=21)
     with pytest.raises(ParameterError, match=r"subword: expected 1 to \d+, those of the translation, got 99"):
         translator.inspect(make_pairs(20), subword=99)

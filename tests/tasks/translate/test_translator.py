@@ -145,6 +145,23 @@ def test_resuming_is_as_never_having_stopped(tmp_path: Path, monkeypatch: pytest
         Translator(**TINY).fit(make_pairs(seed=1), folder=cut, resume=True, progress=False)
 
 
+def test_a_run_trained_on_lists_asks_for_them_when_resumed(tmp_path: Path):
+    run, pairs, validation = tmp_path / "run", make_pairs(), make_pairs(8, seed=1)
+    Translator(**TINY).fit(pairs, folder=run, progress=False)
+    with pytest.raises(ParameterError, match="data: expected the examples that the run was trained on, which it does"):
+        Translator(**TINY).fit(folder=run, resume=True)
+    longer = Translator(**{**TINY, "max_steps": 12}).fit(pairs, folder=run, resume=True, progress=False)
+    assert longer.training_result is not None
+    assert longer.training_result.steps == 12
+
+    mixed, table = tmp_path / "mixed", tmp_path / "pairs.tsv"
+    table.write_text("".join(f"{one}\t{other}\n" for one, other in zip(*pairs, strict=True)), encoding="utf-8")
+    Translator(**TINY).fit(table, validation=validation, folder=mixed, progress=False)
+    with pytest.raises(ParameterError, match="validation: expected the examples that the run was validated with"):
+        Translator(**TINY).fit(folder=mixed, resume=True)
+    Translator(**TINY).fit(validation=validation, folder=mixed, resume=True, progress=False)
+
+
 def test_what_is_left_out_is_said(caplog: pytest.LogCaptureFixture):
     source, target = make_pairs()
     source[0], target[1], source[2] = "", " ", "eins " * 40

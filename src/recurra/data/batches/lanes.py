@@ -109,8 +109,8 @@ class Lanes:
             target: the targets of each sequence (N_i, ...). None: the next element of the same sequence; the last
                 element has no target and is left out.
             seed: the seed of the order, which differs between epochs.
-            shuffle: whether each epoch shuffles the lanes, the sequences within a lane, and the places of sequences of
-                equal length.
+            shuffle: whether each epoch shuffles the lanes, the sequences within a lane, and the positions of sequences
+                of equal length.
             partition: the part of the lanes that this process reads.
 
         Raises:
@@ -165,11 +165,11 @@ class Lanes:
         keys, pieces = self._lay(epoch)
         # The keys of all lanes form one sorted array. One search then finds the piece of every step.
         wanted = self._rows[:, None] * self._steps + at
-        found = np.searchsorted(keys, wanted, side="right") - 1
-        within = wanted - keys[found]
-        padding = within >= pieces[found, 1]
+        piece = np.searchsorted(keys, wanted, side="right") - 1
+        within = wanted - keys[piece]
+        padding = within >= pieces[piece, 1]
         resets = (within == 0) & ~padding | (at == 0)
-        index = torch.from_numpy(np.where(padding, 0, pieces[found, 0] + within))
+        index = torch.from_numpy(np.where(padding, 0, pieces[piece, 0] + within))
         return self._batch(index, torch.from_numpy(padding), torch.from_numpy(resets))
 
     def _batch(self, index: Tensor, padding: Tensor, resets: Tensor) -> Batch:
@@ -190,7 +190,7 @@ class Lanes:
             epoch = 0
         if epoch not in self._laid:
             # The previous epoch stays cached: around its end, steps of both epochs may be requested in turn.
-            self._laid = {number: laid for number, laid in self._laid.items() if number == epoch - 1}
+            self._laid = {cached_epoch: laid for cached_epoch, laid in self._laid.items() if cached_epoch == epoch - 1}
             self._laid[epoch] = self._lay_anew(epoch)
         return self._laid[epoch]
 
@@ -215,12 +215,12 @@ class Lanes:
 def _balance(lengths: np.ndarray, lanes: int) -> np.ndarray:
     """The lane of each length (longest first): always the lane with the fewest steps so far (Graham 1969)."""
     heap = [(0, lane) for lane in range(lanes)]
-    found = np.empty(len(lengths), dtype=np.int64)
+    lane_of = np.empty(len(lengths), dtype=np.int64)
     for i, length in enumerate(lengths.tolist()):
         steps, lane = heap[0]
-        found[i] = lane
+        lane_of[i] = lane
         heapq.heapreplace(heap, (steps + length, lane))
-    return found
+    return lane_of
 
 
 def _steps_with_target(name: str, inputs: Tensor, target: Tensor | None) -> int:

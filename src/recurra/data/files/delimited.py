@@ -48,11 +48,11 @@ class Delimited:
         return self.names.index(name)
 
 
-def missing_column(place: str, name: str, there: Sequence[str], option: str, hint: str = "") -> DataError:
+def missing_column(location: str, name: str, there: Sequence[str], option: str, hint: str = "") -> DataError:
     """The error to raise for a missing column.
 
     Args:
-        place: the file, and the line if one is at fault.
+        location: the file, and the line if one is at fault.
         name: the missing column.
         there: the names of the columns that exist.
         option: the command-line option that names the column.
@@ -63,7 +63,7 @@ def missing_column(place: str, name: str, there: Sequence[str], option: str, hin
     shown = [repr(other[:_LONGEST_NAME]) + "..." * (len(other) > _LONGEST_NAME) for other in there[:_MOST_NAMES]]
     listed = ", ".join(shown) + (f" and {len(there) - _MOST_NAMES} more" if len(there) > _MOST_NAMES else "")
     return DataError(
-        f"{place}: no column {name!r}; there are {listed or 'none'}."
+        f"{location}: no column {name!r}; there are {listed or 'none'}."
         + (f" Did you mean {guess!r}?" if guess else "")
         + f" Name it with {option}.{hint}"
     )
@@ -81,21 +81,21 @@ def delimited_rows(text: str, delimiter: str, source: str) -> Delimited:
     """
     if '"' not in text or (delimiter == "\t" and _is_row_a_line(text)):
         numbered = enumerate(text.removesuffix("\n").split("\n"), start=1)
-        parts = ((number, line.split(delimiter)) for number, line in numbered if line)
-        records = ((number, [_without_quotes(field) for field in row]) for number, row in parts)
+        parts = ((line_number, line.split(delimiter)) for line_number, line in numbered if line)
+        records = ((line_number, [_without_quotes(field) for field in row]) for line_number, row in parts)
     else:
         records = _quoted_records(text, delimiter, source)
     _, header = next(records)
     rows, lines = [], []
-    for number, row in records:
+    for line_number, row in records:
         if len(row) != len(header):
             what = "tabs" if delimiter == "\t" else f"{delimiter!r}"
             raise DataError(
-                f"{source}, line {number}: {len(row)} fields, expected {len(header)} as in the header. "
+                f"{source}, line {line_number}: {len(row)} fields, expected {len(header)} as in the header. "
                 f"Correct the line, or put fields that contain {what} in double quotes."
             )
         rows.append(row)
-        lines.append(number)
+        lines.append(line_number)
     return Delimited(tuple(name.strip() for name in header), rows, lines, source)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recurra.errors import DataError
 
-__all__ = ["TextForm", "check_file", "read_text", "read_text_and_form"]
+__all__ = ["TextForm", "check_file", "read_text", "read_text_and_form", "text_and_form"]
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,30 @@ def read_text_and_form(path: str | Path) -> tuple[str, TextForm]:
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}).") from None
+    return text_and_form(data, str(path))
+
+
+def text_and_form(data: bytes, source: str) -> tuple[str, TextForm]:
+    """Decode the content of a text file; see `read_text_and_form`.
+
+    Args:
+        data: the content, decompressed.
+        source: the name of the file in messages.
+
+    Raises:
+        DataError: the content is empty, binary, or not UTF-8.
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path}: the text is UTF-16, expected UTF-8. Save it as UTF-8.")
+        raise DataError(f"{source}: the text is UTF-16, expected UTF-8. Save it as UTF-8.")
     if b"\0" in data[:65536]:
-        raise DataError(f"{path}: the file is binary, expected text (plain, or compressed as .gz).")
+        raise DataError(f"{source}: the file is binary, expected text (plain, or compressed as .gz).")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from None
+        raise DataError(f"{source}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from None
     if not text.strip():
-        raise DataError(f"{path}: the file is empty.")
+        raise DataError(f"{source}: the file is empty.")
     plain = text.replace("\r\n", "\n")
     both, single, alone = text.count("\r\n"), plain.count("\n") - text.count("\r\n"), plain.count("\r")
     line_end = "\r\n" if both > max(single, alone) else "\r" if alone > single else "\n"

@@ -56,59 +56,60 @@ def cases_from_arff(text: str, source: str, label_column: str = "label", needs_l
     fields: list[str | None] = []
     label: int | None = None
     begun = relational = False
-    for number, raw in enumerate(text.split("\n"), start=1):
-        line, place = raw.strip(), f"{source}, line {number}"
+    for line_number, raw in enumerate(text.split("\n"), start=1):
+        line, location = raw.strip(), f"{source}, line {line_number}"
         if not line or line.startswith("%"):
             continue
         if begun:
-            row = _row(header, line, place)
+            row = _row(header, line, location)
             if label is not None:
-                fields.append(_class(header.attributes[label], row.pop(label), place))
+                fields.append(_class(header.attributes[label], row.pop(label), location))
             cases.series.append(
-                _channels(row[0], place) if relational else without_padding(numbers(row, place)[:, None])
+                _channels(row[0], location) if relational else without_padding(numbers(row, location)[:, None])
             )
-            cases.places.append(place)
+            cases.locations.append(location)
         elif line.lower() == "@data":
             begun = True
             label = _class_position(header, source, label_column, needs_labels)
             relational = any(attribute.kind == "relational" for attribute in header.attributes)
         else:
-            _read_header(header, line, place)
+            _read_header(header, line, location)
     if not cases.series:
         raise DataError(f"{source}: no {'rows after @data' if begun else '@data section'}. Is it an ARFF file?")
-    return SeriesCases(cases.series, None if label is None else fields, cases.places)
+    return SeriesCases(cases.series, None if label is None else fields, cases.locations)
 
 
-def _read_header(header: _Header, line: str, place: str) -> None:
+def _read_header(header: _Header, line: str, location: str) -> None:
     keyword = line.split(maxsplit=1)[0].lower()
     if keyword == "@end" and header.within is not None:
         header.within = None
     elif keyword == "@attribute":
-        found = _attribute(line, place)
+        attribute = _attribute(line, location)
         if header.within is not None:
-            if found.kind not in _NUMERIC:
+            if attribute.kind not in _NUMERIC:
                 raise DataError(
-                    f"{place}: the attribute {found.name!r} of {header.within!r} is {found.kind}, expected numeric."
+                    f"{location}: the attribute {attribute.name!r} of {header.within!r} is {attribute.kind}, expected "
+                    "numeric."
                 )
             return
-        header.attributes.append(found)
-        header.within = found.name if found.kind == "relational" else None
+        header.attributes.append(attribute)
+        header.within = attribute.name if attribute.kind == "relational" else None
     elif keyword != "@relation":
-        raise DataError(f"{place}: {line[:40]!r}, expected @relation, @attribute, @end or @data.")
+        raise DataError(f"{location}: {line[:40]!r}, expected @relation, @attribute, @end or @data.")
 
 
-def _attribute(line: str, place: str) -> _Attribute:
+def _attribute(line: str, location: str) -> _Attribute:
     match = _ATTRIBUTE.fullmatch(line)
     name, kind = (_plain(match[1]), match[2]) if match else ("", "")
     if nominal := _NOMINAL.fullmatch(kind):
-        values = _fields(nominal[1], place)
+        values = _fields(nominal[1], location)
         held = tuple(value for value in values if value is not None)
         return _Attribute(name, "nominal", held, frozenset(held))
     kind = kind.split(maxsplit=1)[0].lower() if kind else ""
     if kind not in (*_NUMERIC, "string", "date", "relational"):
         raise DataError(
-            f"{place}: {line[:60]!r}, expected @attribute NAME numeric, string, relational or {{CLASS, CLASS}}. Put a "
-            "name with spaces in quotes."
+            f"{location}: {line[:60]!r}, expected @attribute NAME numeric, string, relational or {{CLASS, CLASS}}. Put "
+            "a name with spaces in quotes."
         )
     return _Attribute(name, kind)
 
@@ -143,35 +144,35 @@ def _class_position(header: _Header, source: str, label_column: str, needed: boo
     return position
 
 
-def _row(header: _Header, line: str, place: str) -> list[str | None]:
+def _row(header: _Header, line: str, location: str) -> list[str | None]:
     if line.startswith("{"):
-        return _sparse_row(header, line, place)
-    row = _fields(line, place)
+        return _sparse_row(header, line, location)
+    row = _fields(line, location)
     if len(row) != len(header.attributes):
-        raise DataError(f"{place}: {len(row)} values, expected {len(header.attributes)}, one for each @attribute.")
+        raise DataError(f"{location}: {len(row)} values, expected {len(header.attributes)}, one for each @attribute.")
     return row
 
 
-def _sparse_row(header: _Header, line: str, place: str) -> list[str | None]:
+def _sparse_row(header: _Header, line: str, location: str) -> list[str | None]:
     """The values of `{INDEX VALUE, ...}`. One that is left out is 0, or the first of the values of a class."""
-    found = [_left_out(attribute) for attribute in header.attributes]
+    values = [_left_out(attribute) for attribute in header.attributes]
     if not line.endswith("}"):
-        raise DataError(f"{place}: a sparse row without }} at its end. Write each row on a line of its own.")
+        raise DataError(f"{location}: a sparse row without }} at its end. Write each row on a line of its own.")
     content, at, last = line[1:-1].strip(), 0, -1
     while at < len(content):
         match = _SPARSE.match(content, at)
         if match is None:
             got = content[at : at + 40].strip()
-            raise DataError(f"{place}: {got!r}, expected the index of an attribute, from 0, a space and its value.")
+            raise DataError(f"{location}: {got!r}, expected the index of an attribute, from 0, a space and its value.")
         index, at = int(match[1]), match.end()
-        if not last < index < len(found):
+        if not last < index < len(values):
             raise DataError(
-                f"{place}: the index {index}, expected more than {last} and less than {len(found)}. Indices count the "
-                "attributes from 0, in order."
+                f"{location}: the index {index}, expected more than {last} and less than {len(values)}. Indices count "
+                "the attributes from 0, in order."
             )
-        found[index] = _plain(match[2]) if match[2] else None if match[3] == "?" else match[3]
+        values[index] = _plain(match[2]) if match[2] else None if match[3] == "?" else match[3]
         last = index
-    return found
+    return values
 
 
 def _left_out(attribute: _Attribute) -> str | None:
@@ -181,21 +182,21 @@ def _left_out(attribute: _Attribute) -> str | None:
     return attribute.values[0] if attribute.values else None
 
 
-def _fields(line: str, place: str) -> list[str | None]:
+def _fields(line: str, location: str) -> list[str | None]:
     """The values between commas. Missing values are None."""
     if "'" not in line and '"' not in line:
         return [None if value == "?" else value for value in (part.strip() for part in line.split(","))]
-    found: list[str | None] = []
+    values: list[str | None] = []
     at = 0
     while True:
         match = _FIELD.match(line, at)
         if match is None:
             got = line[at : at + 40].strip()
-            raise DataError(f"{place}: {got!r}, expected a value, or one in quotes, and a comma after it.")
+            raise DataError(f"{location}: {got!r}, expected a value, or one in quotes, and a comma after it.")
         value = (match[2] or "").strip()
-        found.append(_plain(match[1]) if match[1] else None if value == "?" else value)
+        values.append(_plain(match[1]) if match[1] else None if value == "?" else value)
         if not match[3]:
-            return found
+            return values
         at = match.end()
 
 
@@ -210,16 +211,16 @@ def _escaped(code: str) -> str:
     return chr(int(code[1:], 16)) if len(code) > 1 else _ESCAPED.get(code, code)
 
 
-def _channels(value: str | None, place: str) -> np.ndarray:
+def _channels(value: str | None, location: str) -> np.ndarray:
     if value is None:
-        raise DataError(f"{place}: the relational value is missing, expected a channel a line. Remove the row.")
+        raise DataError(f"{location}: the relational value is missing, expected a channel a line. Remove the row.")
     lines = value.removesuffix("\n").split("\n")
-    channels = [numbers(line.split(","), f"{place}, channel {k}") for k, line in enumerate(lines, start=1)]
-    return without_padding(side_by_side(channels, place, "channel"))
+    channels = [numbers(line.split(","), f"{location}, channel {k}") for k, line in enumerate(lines, start=1)]
+    return without_padding(side_by_side(channels, location, "channel"))
 
 
-def _class(attribute: _Attribute, value: str | None, place: str) -> str | None:
+def _class(attribute: _Attribute, value: str | None, location: str) -> str | None:
     if value is not None and attribute.values and value not in attribute.known:
         shown = ", ".join(attribute.values[:10]) + ("..." if len(attribute.values) > 10 else "")
-        raise DataError(f"{place}: {attribute.name} is {value[:40]!r}, expected one of {shown}.")
+        raise DataError(f"{location}: {attribute.name} is {value[:40]!r}, expected one of {shown}.")
     return value

@@ -48,11 +48,11 @@ def as_items(
         DataError: the data cannot be used, or are not of the kind that they must be.
         ParameterError: a combination has no meaning.
     """
-    found = _items(data, labels, reading or ItemReading(), texts, needs_labels)
-    if texts is not None and isinstance(found, LabelledTexts) != texts:
+    items = _items(data, labels, reading or ItemReading(), texts, needs_labels)
+    if texts is not None and isinstance(items, LabelledTexts) != texts:
         expected, got = ("texts", "series") if texts else ("series", "texts")
-        raise DataError(f"{found.source}: expected {expected}, which the classifier was trained on, got {got}")
-    return found
+        raise DataError(f"{items.source}: expected {expected}, which the classifier was trained on, got {got}")
+    return items
 
 
 def label_name(label: Any) -> str:
@@ -70,12 +70,12 @@ def values_of(items: Items) -> tuple[Any, ...]:
 
 
 def take(items: Items, rows: Sequence[int]) -> Items:
-    """The items with these numbers."""
+    """The items in these rows."""
     labels = None if items.labels is None else tuple(items.labels[row] for row in rows)
     if isinstance(items, LabelledTexts):
         return replace(items, texts=tuple(items.texts[row] for row in rows), labels=labels)
-    kept = {name: tuple(getattr(items, name)[row] for row in rows) for name in ("series", "ids")}
-    return replace(items, labels=labels, **kept)
+    selected = {name: tuple(getattr(items, name)[row] for row in rows) for name in ("series", "ids")}
+    return replace(items, labels=labels, **selected)
 
 
 def split(items: Items, fraction: float, seed: int) -> tuple[Items, Items | None]:
@@ -124,10 +124,10 @@ def _items(data: Any, labels: Any, reading: ItemReading, texts: bool | None, nee
     if isinstance(values[0], str):
         if not all(isinstance(value, str) for value in values):
             raise DataError("the data: some items are texts and others are not")
-        for number, text in enumerate(values, start=1):
-            _check_unicode(number, text)
+        for position, text in enumerate(values, start=1):
+            _check_unicode(position, text)
         return LabelledTexts(tuple(values), names, "the data", label_type)
-    series = tuple(_series(number, value) for number, value in enumerate(values, start=1))
+    series = tuple(_series(position, value) for position, value in enumerate(values, start=1))
     channels = tuple(str(k + 1) for k in range(series[0].shape[1]))
     if len({one.shape[1] for one in series}) > 1:
         raise DataError("the data: series of different numbers of channels")
@@ -160,7 +160,7 @@ def _named(labels: Any) -> tuple[tuple[tuple[str, ...], ...], LabelType]:
     labels = _iterable(labels)
     listed = next((getattr(labels, name)() for name in ("tolist", "to_list") if hasattr(labels, name)), labels)
     items = [_one_or_several(label) for label in listed]
-    names = tuple(_labels(number, one) for number, one in enumerate(items, start=1))
+    names = tuple(_labels(position, one) for position, one in enumerate(items, start=1))
     kinds = {type(label) for one in items for label in (one if isinstance(one, _COLLECTIONS) else [one])}
     if kinds == {bool}:
         return names, "boolean"
@@ -217,18 +217,18 @@ def _format_of(path: Path, reading: ItemReading, texts: bool | None) -> str:
     return "auto" if texts is False and ending not in _JSON else "text"
 
 
-def _labels(number: int, given: Any) -> tuple[str, ...]:
-    several = list(given) if isinstance(given, _COLLECTIONS) else [given]
+def _labels(position: int, value: Any) -> tuple[str, ...]:
+    several = list(value) if isinstance(value, _COLLECTIONS) else [value]
     if any(label is None or hasattr(label, "__len__") != isinstance(label, str | bytes) or _is_nan(label)
            for label in several):  # fmt: skip
-        raise DataError(f"the data, item {number}: expected a label, got {given!r}.")
-    found = tuple(dict.fromkeys(label_name(label) for label in several))
-    if not all(label.strip() for label in found):
-        raise DataError(f"the data, item {number}: expected a label, got {given!r}.")
-    for label in found:
-        _check_unicode(number, label)
+        raise DataError(f"the data, item {position}: expected a label, got {value!r}.")
+    names = tuple(dict.fromkeys(label_name(label) for label in several))
+    if not all(label.strip() for label in names):
+        raise DataError(f"the data, item {position}: expected a label, got {value!r}.")
+    for label in names:
+        _check_unicode(position, label)
     # A set is in another order in another process, and the data would not be known again.
-    return tuple(sorted(found)) if isinstance(given, set | frozenset) else found
+    return tuple(sorted(names)) if isinstance(value, set | frozenset) else names
 
 
 def _is_nan(label: Any) -> bool:
@@ -236,26 +236,26 @@ def _is_nan(label: Any) -> bool:
     return isinstance(label, float | np.floating) and bool(np.isnan(label))
 
 
-def _check_unicode(number: int, text: str) -> None:
+def _check_unicode(position: int, text: str) -> None:
     """Refuse what no file can hold. Raises DataError."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise DataError(
-            f"the data, item {number}: half of a surrogate pair (\\ud800 to \\udfff) alone. Remove it."
+            f"the data, item {position}: half of a surrogate pair (\\ud800 to \\udfff) alone. Remove it."
         ) from None
 
 
-def _series(number: int, given: Any) -> np.ndarray:
-    if np.iscomplexobj(given):
-        raise DataError(f"the data, item {number}: complex numbers are not supported; pass parts as channels.")
+def _series(position: int, value: Any) -> np.ndarray:
+    if np.iscomplexobj(value):
+        raise DataError(f"the data, item {position}: complex numbers are not supported; pass parts as channels.")
     try:
-        values = np.asarray(given, dtype=np.float32)
+        values = np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError):
-        raise DataError(f"the data, item {number}: expected a text or numbers, got {type(given).__name__}.") from None
+        raise DataError(f"the data, item {position}: expected a text or numbers, got {type(value).__name__}.") from None
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or not values.size:
-        raise DataError(f"the data, item {number}: expected numbers (T, C) or (T,), got the shape {values.shape}.")
+        raise DataError(f"the data, item {position}: expected numbers (T, C) or (T,), got the shape {values.shape}.")
     if np.isinf(values).any():
-        raise DataError(f"the data, item {number}: a value is infinite; leave it out (nan) or correct it.")
+        raise DataError(f"the data, item {position}: a value is infinite; leave it out (nan) or correct it.")
     return values

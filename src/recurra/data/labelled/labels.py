@@ -20,7 +20,7 @@ def check_separator(separator: str | None) -> None:
 
 
 def item_labels(
-    fields: Sequence[str | Labels | None], separator: str | None, needed: bool, place: Callable[[int], str]
+    fields: Sequence[str | Labels | None], separator: str | None, needed: bool, location: Callable[[int], str]
 ) -> tuple[Labels, ...] | None:
     """Split the label fields of items. Spaces around labels and repeated labels are removed.
 
@@ -29,7 +29,7 @@ def item_labels(
         separator: the text between the labels of a field; a blank field is then an item without labels. None: each
             field is one label, and must not be blank.
         needed: whether every item must have its field.
-        place: a function that names item k in messages, with the file's name.
+        location: a function that names item k in messages, with the file's name.
 
     Returns:
         The labels of each item. None if a field is missing and labels are not needed.
@@ -37,17 +37,17 @@ def item_labels(
     Raises:
         DataError: a label is missing or blank.
     """
-    found: list[Labels] = []
+    labels: list[Labels] = []
     for k, field in enumerate(fields):
         parts = _parts(field, separator)
         if parts is None:
             if not needed:
                 return None
-            raise DataError(f"{place(k)}: the label is missing. Fill it in, or remove the item.")
+            raise DataError(f"{location(k)}: the label is missing. Fill it in, or remove the item.")
         if not all(parts):
-            raise DataError(f"{place(k)}: one of {len(parts)} labels is blank. Remove it.")
-        found.append(tuple(dict.fromkeys(parts)))
-    return tuple(found)
+            raise DataError(f"{location(k)}: one of {len(parts)} labels is blank. Remove it.")
+        labels.append(tuple(dict.fromkeys(parts)))
+    return tuple(labels)
 
 
 def _parts(field: str | Labels | None, separator: str | None) -> list[str] | None:

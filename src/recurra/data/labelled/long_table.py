@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recurra.data.files.csv_frame import csv_frame, csv_header
+from recurra.data.files.csv_frame import csv_frame, csv_header, header_line
 from recurra.data.files.delimited import missing_column
 from recurra.data.files.text_file import read_text
 from recurra.data.labelled.series_cases import SeriesCases
@@ -61,9 +61,9 @@ def cases_from_long(
         _refuse_duplicates(table, time, times[order], ids, code[order], order)
     begin = np.searchsorted(code[order], np.arange(len(ids) + 1))
     series = np.split(values[order], begin[1:-1])
-    places = [f"{table.source.name}, series {name!r}" for name in ids]
+    locations = [f"{table.source.name}, series {name!r}" for name in ids]
     fields = _labels(table, label, ids, code) if label in named else None
-    return SeriesCases(series, fields, places, tuple(channels), ids)
+    return SeriesCases(series, fields, locations, tuple(channels), ids)
 
 
 def _table(path: str | Path) -> tuple[Table, list[str]]:
@@ -73,7 +73,8 @@ def _table(path: str | Path) -> tuple[Table, list[str]]:
         return Table(frame, np.arange(frame.height), source), frame.columns
     text = read_text(path)
     frame = csv_frame(text, str(path))
-    return Table(frame, np.arange(frame.height), Source(str(path), "line", 2)), [n for n in csv_header(text)[0] if n]
+    source = Source(str(path), "line", header_line(text) + 1)
+    return Table(frame, np.arange(frame.height), source), [n for n in csv_header(text)[0] if n]
 
 
 def _codes(table: Table, name: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -101,18 +102,18 @@ def _times(table: Table, name: str) -> np.ndarray:
     if column.dtype == pl.String:
         column = column.str.strip_chars().replace("", None)
     elif not column.dtype.is_numeric():
-        return parse_stamps(table, name, None)
+        return parse_stamps(table, name, None)[0]
     if column.null_count():
         raise table.error(int(column.is_null().arg_max() or 0), f"{name} is missing. Fill it in or remove the row.")
     whole = column.cast(pl.Int64, strict=False)
     if not column.dtype.is_float() and not whole.null_count():
         return whole.to_numpy()
-    number = column.cast(pl.Float64, strict=False).fill_null(float("nan")).is_finite()
-    if number.all():
+    finite = column.cast(pl.Float64, strict=False).fill_null(float("nan")).is_finite()
+    if finite.all():
         return column.cast(pl.Float64).to_numpy()
-    if not number[0] and column.dtype == pl.String:
-        return parse_stamps(table, name, None)
-    row = int((~number).arg_max() or 0)
+    if not finite[0] and column.dtype == pl.String:
+        return parse_stamps(table, name, None)[0]
+    row = int((~finite).arg_max() or 0)
     raise table.error(row, f"{name} is {column[row]!r}, expected a finite number, as the times in other rows are.")
 
 
@@ -124,7 +125,7 @@ def _refuse_duplicates(
     if len(twice):
         at = int(twice[0])
         first, second = int(order[at]), int(order[at + 1])
-        text = f"{name} {table.frame[name][second]} is already at {table.place(first)}. Keep one row for each step."
+        text = f"{name} {table.frame[name][second]} is already at {table.location(first)}. Keep one row for each step."
         raise table.error(second, text, ids[int(code[at])])
 
 
@@ -133,16 +134,17 @@ def _labels(table: Table, name: str, ids: tuple[str, ...], code: np.ndarray) -> 
     text = _text(table, name)
     rows = pl.DataFrame({"code": code, "row": np.arange(len(code)), "label": text}).drop_nulls()
     first = rows.unique("code", keep="first", maintain_order=True)
-    found = [""] * len(ids)
+    labels = [""] * len(ids)
     at = np.zeros(len(ids), dtype=np.int64)
     for k, row, label in first.iter_rows():
-        found[k], at[k] = label, row
+        labels[k], at[k] = label, row
     wrong = rows.join(first, on="code", suffix="_first").filter(pl.col("label") != pl.col("label_first")).sort("row")
     if wrong.height:
         k, row, label = wrong.row(0)[:3]
         raise table.error(
             row,
-            f"{name} is {label!r}, but {found[k]!r} at {table.place(int(at[k]))}, expected one for the whole series.",
+            f"{name} is {label!r}, but {labels[k]!r} at {table.location(int(at[k]))}, expected one for the whole "
+            "series.",
             ids[k],
         )
-    return found
+    return labels

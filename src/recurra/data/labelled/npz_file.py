@@ -44,9 +44,9 @@ def cases_from_npz(path: str | Path, needs_labels: bool = True) -> SeriesCases:
     source = str(path)
     arrays = _arrays(check_file(path), source, ("X", "y") if needs_labels else ("X",))
     series = _series(arrays["X"], arrays.get("lengths"), source)
-    places = [f"{source}, series {number}" for number in range(1, len(series) + 1)]
+    locations = [f"{source}, series {position}" for position in range(1, len(series) + 1)]
     fields = _labels(arrays["y"], arrays.get("classes"), len(series), source) if "y" in arrays else None
-    return SeriesCases(series, fields, places)
+    return SeriesCases(series, fields, locations)
 
 
 def _arrays(path: Path, source: str, needed: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -49,15 +49,15 @@ class LabelledSeries:
     labels: tuple[Labels, ...] | None
     channels: tuple[str, ...]
     ids: tuple[str, ...]
-    source: str = "the series given"
+    source: str = "the series"
     label_type: LabelType = "text"
 
     def __post_init__(self) -> None:
         if not self.series:
             raise DataError(f"{self.source}: no series, expected at least one.")
-        for word, given in (("labels", self.labels), ("ids", self.ids)):
-            if given is not None and len(given) != len(self.series):
-                raise DataError(f"{self.source}: {len(self.series)} series and {len(given)} {word}, expected as many.")
+        for name, values in (("labels", self.labels), ("ids", self.ids)):
+            if values is not None and len(values) != len(self.series):
+                raise DataError(f"{self.source}: {len(self.series)} series and {len(values)} {name}, expected as many.")
         for name, values in zip(self.ids, self.series, strict=True):
             if values.ndim != 2 or len(values) < 1 or values.shape[1] != len(self.channels):
                 raise DataError(
@@ -70,12 +70,12 @@ class LabelledSeries:
 
     def digest(self) -> str:
         """A checksum of all values, labels and names, in hexadecimal."""
-        found = sha256(json.dumps([self.labels, self.channels, self.ids]).encode())
+        digest = sha256(json.dumps([self.labels, self.channels, self.ids]).encode())
         for values in self.series:
             # NaN has many bit patterns; the digest uses one.
             plain = np.where(np.isnan(values), np.float32("nan"), values).astype("<f4")
-            found.update(f"{plain.shape} ".encode() + plain.tobytes())
-        return found.hexdigest()
+            digest.update(f"{plain.shape} ".encode() + plain.tobytes())
+        return digest.hexdigest()
 
 
 def read_labelled_series(
@@ -107,7 +107,7 @@ def read_labelled_series(
         needs_labels: whether each series must have a label. If false, the labels are None if one is missing.
 
     Raises:
-        DataError: the file has a fault. The message names the place and says what to do.
+        DataError: the file has a fault. The message names the line or the series and says what to do.
         ParameterError: the kind is unknown, the separator is empty, or one column has two roles.
     """
     check_separator(label_separator)
@@ -148,30 +148,30 @@ def _labelled(cases: SeriesCases, source: str, separator: str | None, needs_labe
     count = cases.series[0].shape[1]
     channels = cases.channels or _numbered(count)
     series = []
-    for values, place in zip(cases.series, cases.places, strict=True):
+    for values, location in zip(cases.series, cases.locations, strict=True):
         if values.shape[1] != count:
-            raise DataError(f"{place}: {values.shape[1]} channels, expected {count} as in the first series.")
+            raise DataError(f"{location}: {values.shape[1]} channels, expected {count} as in the first series.")
         if len(values) == 0:
-            raise DataError(f"{place}: a series of no steps. Remove it.")
-        series.append(_finite(values, channels, place))
+            raise DataError(f"{location}: a series of no steps. Remove it.")
+        series.append(_finite(values, channels, location))
     labels = None
     if cases.fields is not None:
-        labels = item_labels(cases.fields, separator, needs_labels, cases.places.__getitem__)
+        labels = item_labels(cases.fields, separator, needs_labels, cases.locations.__getitem__)
     return LabelledSeries(tuple(series), labels, channels, cases.ids or _numbered(len(series)), source)
 
 
 def _numbered(count: int) -> tuple[str, ...]:
-    return tuple(str(number) for number in range(1, count + 1))
+    return tuple(str(position) for position in range(1, count + 1))
 
 
-def _finite(values: np.ndarray, channels: Sequence[str], place: str) -> np.ndarray:
+def _finite(values: np.ndarray, channels: Sequence[str], location: str) -> np.ndarray:
     """Convert to float32. Raises DataError if a value is infinite or overflows float32."""
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(values, dtype=np.float32)
     if np.isinf(single).any():
         step, channel = np.argwhere(np.isinf(single))[0]
         raise DataError(
-            f"{place}: step {step + 1} of channel {channels[channel]!r} is {values[step, channel]}, expected a finite "
-            "number of float32. Correct it, or leave it missing."
+            f"{location}: step {step + 1} of channel {channels[channel]!r} is {values[step, channel]}, expected a "
+            "finite number of float32. Correct it, or leave it missing."
         )
     return single

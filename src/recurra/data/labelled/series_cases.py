@@ -18,19 +18,19 @@ class SeriesCases:
     Attributes:
         series: arrays (T, C) of any numeric type. Missing values are NaN.
         fields: the label field of each series. A missing one is None. None: the file has no labels.
-        places: the name of each series in messages, with the file's name.
+        locations: the name of each series in messages, with the file's name.
         channels: the channel names. Empty: "1", "2" and so on.
         ids: the names of the series. Empty: "1", "2" and so on.
     """
 
     series: list[np.ndarray]
     fields: Sequence[str | Labels | None] | None
-    places: list[str]
+    locations: list[str]
     channels: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
 
 
-def numbers(fields: Sequence[str | None], place: str) -> np.ndarray:
+def numbers(fields: Sequence[str | None], location: str) -> np.ndarray:
     """Convert fields to (len(fields),) float64. None, "?" and "NaN" become NaN.
 
     Raises:
@@ -38,22 +38,22 @@ def numbers(fields: Sequence[str | None], place: str) -> np.ndarray:
     """
     fields = ["nan" if field is None or field.strip() == "?" else field for field in fields]
     try:
-        found = np.array([float(field) for field in fields])
+        values = np.array([float(field) for field in fields])
         if not any("_" in field for field in fields):  # Python reads 1_000 as 1000; a file does not mean it
-            return found
+            return values
         position = next(k for k, field in enumerate(fields) if "_" in field)
     except ValueError:
         position = next(k for k, field in enumerate(fields) if not _is_number(field))
     got = fields[position].strip()[:40]
-    raise DataError(f"{place}: value {position + 1} is {got!r}, expected a number, or ? for a missing value.")
+    raise DataError(f"{location}: value {position + 1} is {got!r}, expected a number, or ? for a missing value.")
 
 
-def side_by_side(channels: Sequence[np.ndarray], place: str, word: str) -> np.ndarray:
+def side_by_side(channels: Sequence[np.ndarray], location: str, word: str) -> np.ndarray:
     """Stack channels (T,) into (T, C).
 
     Args:
         channels: one or more arrays (T,).
-        place: the name of the series in the message.
+        location: the name of the series in the message.
         word: the word of the file format for a channel.
 
     Raises:
@@ -62,8 +62,8 @@ def side_by_side(channels: Sequence[np.ndarray], place: str, word: str) -> np.nd
     for k, channel in enumerate(channels):
         if len(channel) != len(channels[0]):
             raise DataError(
-                f"{place}: {word} 1 has {len(channels[0])} values and {word} {k + 1} has {len(channel)}, expected the "
-                "same number in each. Write ? for a missing value."
+                f"{location}: {word} 1 has {len(channels[0])} values and {word} {k + 1} has {len(channel)}, expected "
+                "the same number in each. Write ? for a missing value."
             )
     return np.stack(channels, axis=1)
 

@@ -33,7 +33,7 @@ class LabelledTexts:
 
     texts: tuple[str, ...]
     labels: tuple[Labels, ...] | None = None
-    source: str = "the texts given"
+    source: str = "the texts"
     label_type: LabelType = "text"
 
     def __post_init__(self) -> None:
@@ -47,11 +47,11 @@ class LabelledTexts:
 
     def digest(self) -> str:
         """A checksum of all texts and labels, in hexadecimal."""
-        found = sha256(json.dumps(self.labels).encode())
+        digest = sha256(json.dumps(self.labels).encode())
         for text in self.texts:
             data = text.encode("utf-8", "surrogatepass")
-            found.update(f"{len(data)} ".encode() + data)
-        return found.hexdigest()
+            digest.update(f"{len(data)} ".encode() + data)
+        return digest.hexdigest()
 
 
 def read_labelled_texts(
@@ -127,34 +127,34 @@ def _from_table(content: str, delimiter: str, source: str, text: str, label: str
 
 def _from_json(content: str, source: str, text: str, label: str, needs_labels: bool) -> _Columns:
     texts, fields, lines = [], [], []
-    for number, line in enumerate(content.split("\n"), start=1):
+    for line_number, line in enumerate(content.split("\n"), start=1):
         if not line.strip():
             continue
-        place = f"{source}, line {number}"
-        item = _json_object(line, place)
+        location = f"{source}, line {line_number}"
+        item = _json_object(line, location)
         for name, option, needed in ((text, "--text-column", True), (label, "--label-column", needs_labels)):
             if needed and name not in item:
-                raise missing_column(place, name, tuple(item), option)
+                raise missing_column(location, name, tuple(item), option)
         if not isinstance(item[text], str):
-            raise DataError(f"{place}: {text} is {_shown(item[text])}, expected text in quotes.")
+            raise DataError(f"{location}: {text} is {_shown(item[text])}, expected text in quotes.")
         texts.append(item[text])
-        fields.append(_json_labels(item.get(label), f"{place}: {label}"))
-        lines.append(number)
+        fields.append(_json_labels(item.get(label), f"{location}: {label}"))
+        lines.append(line_number)
     return texts, fields, lines
 
 
-def _json_object(line: str, place: str) -> dict[str, Any]:
+def _json_object(line: str, location: str) -> dict[str, Any]:
     try:
         item = json.loads(line)
         if "\\u" in line:
             # JSON's \u can write half of a surrogate pair, which UTF-8 cannot encode.
             json.dumps(item, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise DataError(f"{place}: the text has half of a surrogate pair (\\ud800 to \\udfff). Remove it.") from None
+        raise DataError(f"{location}: the text has half of a surrogate pair (\\ud800 to \\udfff). Remove it.") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not JSON ({error}), expected an object on each line.") from None
+        raise DataError(f"{location}: not JSON ({error}), expected an object on each line.") from None
     if not isinstance(item, dict):
-        raise DataError(f"{place}: {_shown(item)}, expected a JSON object on each line.")
+        raise DataError(f"{location}: {_shown(item)}, expected a JSON object on each line.")
     return item
 
 

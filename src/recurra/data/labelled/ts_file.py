@@ -40,41 +40,41 @@ def cases_from_ts(text: str, source: str, label_separator: str | None = None) ->
     cases = SeriesCases([], [], [])
     fields: list[str | None] = []
     begun = False
-    for number, raw in enumerate(text.split("\n"), start=1):
-        line, place = raw.strip(), f"{source}, line {number}"
+    for line_number, raw in enumerate(text.split("\n"), start=1):
+        line, location = raw.strip(), f"{source}, line {line_number}"
         if not line or line.startswith(_COMMENTS):
             continue
         if not begun and line.lower() == "@data":
             if header.labelled is None:
                 way_out = "Write @classLabel true and the classes, or @classLabel false if the series have none."
-                raise DataError(f"{place}: no @classLabel before @data. {way_out}")
+                raise DataError(f"{location}: no @classLabel before @data. {way_out}")
             begun = True
         elif not begun and line.startswith("@"):
-            _read_header(header, line, place)
+            _read_header(header, line, location)
         elif not begun:
-            raise DataError(f"{place}: {line[:40]!r} before @data, expected a line that begins with @ or #.")
+            raise DataError(f"{location}: {line[:40]!r} before @data, expected a line that begins with @ or #.")
         else:
-            parts = _parts(header, line, place)
+            parts = _parts(header, line, location)
             if header.labelled:
-                fields.append(_class(header, parts.pop(), label_separator, place))
-            values = [_values(part, f"{place}, dimension {k}") for k, part in enumerate(parts, start=1)]
-            cases.series.append(side_by_side(values, place, "dimension"))
-            cases.places.append(place)
+                fields.append(_class(header, parts.pop(), label_separator, location))
+            values = [_values(part, f"{location}, dimension {k}") for k, part in enumerate(parts, start=1)]
+            cases.series.append(side_by_side(values, location, "dimension"))
+            cases.locations.append(location)
     if not cases.series:
         raise DataError(f"{source}: no {'series after @data' if begun else '@data section'}. Is it a .ts file?")
-    return SeriesCases(cases.series, fields if header.labelled else None, cases.places)
+    return SeriesCases(cases.series, fields if header.labelled else None, cases.locations)
 
 
-def _read_header(header: _Header, line: str, place: str) -> None:
+def _read_header(header: _Header, line: str, location: str) -> None:
     keyword, *words = line.split()
     keyword, first = keyword.lower(), words[0].lower() if words else ""
     if keyword in ("@timestamps", "@univariate", "@classlabel", "@targetlabel") and first not in ("true", "false"):
-        raise DataError(f"{place}: {line[:40]!r}, expected {keyword} true or {keyword} false.")
+        raise DataError(f"{location}: {line[:40]!r}, expected {keyword} true or {keyword} false.")
     if keyword == "@timestamps" and first == "true":
-        raise _time_stamps(place)
+        raise _time_stamps(location)
     if keyword == "@targetlabel" and first == "true":
         raise DataError(
-            f"{place}: each series has a number as its target (@targetlabel), expected a class (@classLabel): "
+            f"{location}: each series has a number as its target (@targetlabel), expected a class (@classLabel): "
             "regression of series is not supported. To make classes of numbers, divide their range into intervals."
         )
     if keyword == "@classlabel":
@@ -84,37 +84,37 @@ def _read_header(header: _Header, line: str, place: str) -> None:
         header.dimensions = 1
     elif keyword in ("@dimensions", "@dimension"):
         if not first.isdecimal() or int(first) < 1:
-            raise DataError(f"{place}: {line[:40]!r}, expected a whole number of at least 1.")
+            raise DataError(f"{location}: {line[:40]!r}, expected a whole number of at least 1.")
         header.dimensions = int(first)
 
 
-def _time_stamps(place: str) -> DataError:
+def _time_stamps(location: str) -> DataError:
     return DataError(
-        f"{place}: values with time stamps are not read. Write the values alone (@timeStamps false), or a .csv file "
+        f"{location}: values with time stamps are not read. Write the values alone (@timeStamps false), or a .csv file "
         "with one row per step and the columns id, time, label and one for each dimension."
     )
 
 
-def _parts(header: _Header, line: str, place: str) -> list[str]:
+def _parts(header: _Header, line: str, location: str) -> list[str]:
     if line.startswith("("):
-        raise _time_stamps(place)
+        raise _time_stamps(location)
     parts = line.split(":")
     if header.dimensions is None:
         header.dimensions = max(len(parts) - bool(header.labelled), 1)
     if len(parts) != header.dimensions + bool(header.labelled):
         wanted = f"{header.dimensions} dimension{'s' * (header.dimensions > 1)}"
         raise DataError(
-            f"{place}: {len(parts)} parts between colons, expected "
+            f"{location}: {len(parts)} parts between colons, expected "
             + (f"{wanted} and the class." if header.labelled else f"{wanted}, and no class without @classLabel true.")
         )
     return parts
 
 
-def _values(part: str, place: str) -> np.ndarray:
-    return numbers(part.split(",") if part.strip() else [], place)
+def _values(part: str, location: str) -> np.ndarray:
+    return numbers(part.split(",") if part.strip() else [], location)
 
 
-def _class(header: _Header, field: str, separator: str | None, place: str) -> str | None:
+def _class(header: _Header, field: str, separator: str | None, location: str) -> str | None:
     field = field.strip()
     if field == "?":
         return None
@@ -123,7 +123,7 @@ def _class(header: _Header, field: str, separator: str | None, place: str) -> st
         if name and header.classes and name not in header.known:
             close = get_close_matches(name, header.classes, n=1)
             raise DataError(
-                f"{place}: the class {name[:40]!r} is not among those of @classLabel."
+                f"{location}: the class {name[:40]!r} is not among those of @classLabel."
                 + (f" Did you mean {close[0]!r}?" if close else "")
                 + " Correct one of them."
             )

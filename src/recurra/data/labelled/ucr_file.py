@@ -34,22 +34,22 @@ def cases_from_ucr(text: str, source: str, label_column: str = "label") -> Serie
     """
     cases = SeriesCases([], [], [])
     labels: list[str | None] = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for line_number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        place = f"{source}, line {number}"
+        location = f"{source}, line {line_number}"
         first, *values = _fields(line)
         if not labels and first.strip() == label_column:
             continue
-        labels.append(_label(first, place))
+        labels.append(_label(first, location))
         if not values:
-            raise DataError(f"{place}: a label alone, expected the values of its series after it.")
-        cases.series.append(without_padding(numbers(values, place)[:, None]))
-        cases.places.append(place)
+            raise DataError(f"{location}: a label alone, expected the values of its series after it.")
+        cases.series.append(without_padding(numbers(values, location)[:, None]))
+        cases.locations.append(location)
     if not labels:
         raise DataError(f"{source}: the file holds no series.")
     _log.info("%s: read as in the UCR archive, a line a series, its label first and then its values", source)
-    return SeriesCases(cases.series, labels, cases.places)
+    return SeriesCases(cases.series, labels, cases.locations)
 
 
 def _fields(line: str) -> Sequence[str]:
@@ -57,7 +57,7 @@ def _fields(line: str) -> Sequence[str]:
     return line.split(separator) or [""]
 
 
-def _label(field: str, place: str) -> str | None:
+def _label(field: str, location: str) -> str | None:
     field = field.strip()
     if field == "?":
         return None
@@ -68,7 +68,7 @@ def _label(field: str, place: str) -> str | None:
     if value.is_integer():
         return str(int(value))
     raise DataError(
-        f"{place}: the first field is {field}, expected a label (text or a whole number) before the values of the "
+        f"{location}: the first field is {field}, expected a label (text or a whole number) before the values of the "
         "series. Write ? where it is not known."
     )
 

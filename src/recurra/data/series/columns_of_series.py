@@ -34,11 +34,11 @@ def long_table(table: Table, columns: Columns) -> tuple[Table, Columns]:
     if not has_time and (columns.time != Columns.time or not there or not _holds_dates(table.frame[there[0]])):
         return table, columns
     time = columns.time if has_time else there[0]
-    found = columns if has_time else replace(columns, time=time)
+    named = columns if has_time else replace(columns, time=time)
     if columns.target in there:
         if not has_time:
             _log.info("%s: the dates are in the column %r", source, time)
-        return table, found
+        return table, named
     others = [name for name in there if name != time]
     if columns.target.lower() in (name.lower() for name in others):
         return table, columns
@@ -49,21 +49,22 @@ def long_table(table: Table, columns: Columns) -> tuple[Table, Columns]:
         return table, columns
     if len(others) == 1:
         _log.info("%s: the dates are in the column %r, and the target is %r", source, time, others[0])
-        return table, replace(found, target=others[0])
-    _log.info("%s: a table of dates by %d series; --target-column gives one of them", source, len(others))
+        return table, replace(named, target=others[0])
+    kind = "steps" if table.frame.schema[time].is_integer() else "dates"
+    _log.info("%s: a table of %s by %d series; --target-column gives one of them", source, kind, len(others))
     table = table.without_blank_rows(there)
     frame = table.frame
     if any(frame.schema[name] == pl.String for name in others):
         frame = frame.with_columns(pl.col(others).cast(pl.String))
     long = frame.unpivot(others, index=time, variable_name=Columns.id, value_name=columns.target)
-    return Table(long, np.tile(table.index, len(others)), table.source), replace(found, id=Columns.id)
+    return replace(table, frame=long, index=np.tile(table.index, len(others))), replace(named, id=Columns.id)
 
 
 def headerless_names(cells: list[str], columns: Columns) -> list[str]:
     """Names for the columns of a file without a header, from its first row: the dates' if there are, then 1, 2, 3."""
     dates = [columns.time] if is_date(cells[0]) else []
     count = len(cells) - len(dates)
-    return dates + ([columns.target] if count == 1 else [str(number) for number in range(1, count + 1)])
+    return dates + ([columns.target] if count == 1 else [str(index) for index in range(1, count + 1)])
 
 
 def _holds_dates(column: pl.Series) -> bool:

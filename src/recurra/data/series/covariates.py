@@ -84,7 +84,7 @@ class CovariateEncoding:
         known = [_standardize(series.known[: steps + horizon], self.known)]
         missing = steps + horizon - len(known[0])
         known[0] = np.pad(known[0], ((0, missing), (0, 0)))
-        stamps = data.frequency.stamps(series.start, steps + horizon)
+        stamps = data.form.local(data.frequency.stamps(series.start, steps + horizon))
         if self.calendar is not None:
             known.append(calendar_features(data.frequency, stamps, self.calendar)[0])
         if self.holidays:
@@ -106,7 +106,7 @@ class CovariateEncoding:
         return cls(**{**values, "columns": Columns.from_json(values["columns"])})
 
     def _static_numbers(self, data: SeriesSet, series: Series) -> np.ndarray:
-        found = []
+        numbers = []
         for name, value, moments in zip(self.columns.static, series.static, self.numbers, strict=True):
             if moments is None:
                 continue
@@ -115,15 +115,15 @@ class CovariateEncoding:
                     f"{data.source}: series {series.id!r}, static column {name!r}: expected a number, as in training, "
                     f"got {value!r}"
                 )
-            found.append((value - moments[0]) / moments[1])
-        return np.nan_to_num(np.clip(np.array(found, np.float32), -_CLIP, _CLIP))
+            numbers.append((value - moments[0]) / moments[1])
+        return np.nan_to_num(np.clip(np.array(numbers, np.float32), -_CLIP, _CLIP))
 
     def _static_categories(self, series: Series) -> np.ndarray:
-        found = []
+        indices = []
         for value, names in zip(series.static, self.categories, strict=True):
             if names is not None:
-                found.append(names.index(_category(value)) + 1 if _category(value) in names else 0)
-        return np.array(found, np.int64)
+                indices.append(names.index(_category(value)) + 1 if _category(value) in names else 0)
+        return np.array(indices, np.int64)
 
 
 def _category(value: float | str) -> str:
@@ -141,13 +141,13 @@ def _days(data: SeriesSet) -> float:
 def _moments(arrays: list[np.ndarray]) -> list[tuple[float, float]]:
     """Mean and standard deviation by column over the observed values; 0 and 1 if there are none."""
     values = np.concatenate(arrays)
-    found = []
+    moments = []
     for column in values.T:
         seen = column[np.isfinite(column)]
         mean = float(seen.mean()) if len(seen) else 0.0
         deviation = float(seen.std()) if len(seen) else 0.0
-        found.append((mean, deviation if deviation > 0 else 1.0))
-    return found
+        moments.append((mean, deviation if deviation > 0 else 1.0))
+    return moments
 
 
 def _standardize(values: np.ndarray, moments: list[tuple[float, float]]) -> np.ndarray:

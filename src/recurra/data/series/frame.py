@@ -8,12 +8,14 @@ import polars as pl
 
 from recurra.data.series.columns_of_series import long_table
 from recurra.data.series.frequency import Frequency
-from recurra.data.series.rows import Rows, found_columns, grid_positions, sorted_rows
+from recurra.data.series.rows import Rows, existing_columns, grid_positions, sorted_rows
 from recurra.data.series.series_set import Columns, Series, SeriesSet, trimmed
 from recurra.data.series.table import Source, table_from_frame
 from recurra.errors import DataError
 
 __all__ = ["series_from_frame"]
+
+_DAY_OR_MONTH = ("%d", "%-d", "%m", "%-m")
 
 
 def series_from_frame(
@@ -22,7 +24,7 @@ def series_from_frame(
     frequency: Frequency | None = None,
     source: str | Source = "frame",
 ) -> SeriesSet:
-    """Read and check every series of a long frame, and place it on its regular grid.
+    """Read and check every series of a long frame, and put it on its regular grid.
 
     Rows may be in any order. Steps without a row are missing (NaN). y is cut to its first and last observed value;
     known covariates in later rows become future rows.
@@ -45,8 +47,11 @@ def series_from_frame(
     columns = Columns() if columns is None else columns
     table = table_from_frame(frame, columns.time, source)
     table, columns = long_table(table, columns)
-    columns = found_columns(table, columns, (columns.target, *columns.past, *columns.known, *columns.static))
+    columns = existing_columns(table, columns, (columns.target, *columns.past, *columns.known, *columns.static))
     rows = sorted_rows(table, columns, (columns.target, *columns.past, *columns.known), frequency)
+    if columns.date_format is None and rows.form.text.startswith(_DAY_OR_MONTH):
+        # Later files may be too short to tell the day from the month.
+        columns = replace(columns, date_format=rows.form.text)
     inferred = frequency is None
     frequency = _frequency(rows, frequency)
     start = rows.stamps[rows.begin[:-1]]
@@ -62,30 +67,32 @@ def series_from_frame(
     for s, series_id in enumerate(rows.ids):
         grid = slice(begin[s], begin[s + 1])
         first = start[s] if frequency.unit != "step" else int(start[s])
-        found = trimmed(Series(series_id, first, y[grid], past[grid], known[grid], static[s]), frequency)
-        if found is None:
+        one = trimmed(Series(series_id, first, y[grid], past[grid], known[grid], static[s]), frequency)
+        if one is None:
             raise DataError(
                 f"{source.name}, series {series_id!r}: {columns.target} is missing in all its rows "
-                f"(first: {rows.table.place(int(rows.begin[s]))}). Remove the series."
+                f"(first: {rows.table.location(int(rows.begin[s]))}). Remove the series."
             )
-        series.append(found)
+        series.append(one)
     library = "pandas" if type(frame).__module__.partition(".")[0] == "pandas" else "polars"
     integer_ids = columns.id is not None and table.frame.schema[columns.id].is_integer()
-    return SeriesSet(tuple(series), frequency, columns, source.name, library, integer_ids)
+    return SeriesSet(tuple(series), frequency, columns, source.name, library, integer_ids, form=rows.form)
 
 
-def _frequency(rows: Rows, given: Frequency | None) -> Frequency:
+def _frequency(rows: Rows, stated: Frequency | None) -> Frequency:
     source = rows.table.source.name
     positions = rows.stamps.dtype.kind == "i"
-    if given is not None and given.unit == "step" and not positions:
-        raise DataError(f"{source}: the stamps are dates, frequency {given} needs integers. Give another, such as 1d.")
-    if given is not None and (given.unit == "step" or not positions):
-        return given
+    if stated is not None and stated.unit == "step" and not positions:
+        raise DataError(
+            f"{source}: the stamps are dates, frequency {stated} needs integers. State another, such as 1d."
+        )
+    if stated is not None and (stated.unit == "step" or not positions):
+        return stated
     try:
         inferred = Frequency.infer(np.split(rows.stamps, rows.begin[1:-1]))
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
-    return inferred if given is None else replace(inferred, cycles=given.seasons)
+    return inferred if stated is None else replace(inferred, cycles=stated.seasons)
 
 
 def _spread(values: np.ndarray, cells: np.ndarray, size: int) -> np.ndarray:

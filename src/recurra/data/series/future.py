@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from recurra.data.series.columns_of_series import long_table
-from recurra.data.series.rows import Rows, found_columns, grid_positions, sorted_rows
+from recurra.data.series.rows import Rows, existing_columns, grid_positions, sorted_rows
 from recurra.data.series.series_set import Series, SeriesSet, trimmed
-from recurra.data.series.stamps import stamp_text
 from recurra.data.series.table import Source, table_from_frame
 from recurra.errors import DataError
 
@@ -33,12 +32,12 @@ def attach_future(series_set: SeriesSet, frame: Any, source: str | Source = "fra
     rows = _rows(series_set, frame, columns.known, source)
     positions = _positions(series_set, rows)
     values = rows.block(columns.known)
-    found = dict(_parts(series_set, rows, positions, allow=lambda series: len(series.known)))
+    parts = dict(_parts(series_set, rows, positions, allow=lambda series: len(series.known)))
     return replace(
         series_set,
         series=tuple(
             replace(series, known=_overwritten(series.known, positions[part], values[part]))
-            if (part := found.get(series.id)) is not None
+            if (part := parts.get(series.id)) is not None
             else series
             for series in series_set
         ),
@@ -59,10 +58,10 @@ def continued_by_frame(series_set: SeriesSet, frame: Any, source: str | Source =
         raise DataError(f"{rows.table.source.name}: no rows that continue {_some(missing)}.")
     positions = _positions(series_set, rows)
     y, past, known = rows.values[columns.target], rows.block(columns.past), rows.block(columns.known)
-    found = dict(_parts(series_set, rows, positions, allow=len))
+    parts = dict(_parts(series_set, rows, positions, allow=len))
     continued = []
     for series in series_set:
-        part = found[series.id]
+        part = parts[series.id]
         at = positions[part]
         longer = trimmed(
             replace(
@@ -97,7 +96,7 @@ def _rows(series_set: SeriesSet, frame: Any, numeric: tuple[str, ...], source: s
     source = source if isinstance(source, Source) else Source(source)
     table = table_from_frame(frame, series_set.columns.time, source)
     table, columns = long_table(table, series_set.columns)
-    columns = found_columns(table, columns, numeric)
+    columns = existing_columns(table, columns, numeric)
     rows = sorted_rows(table, columns, numeric, series_set.frequency)
     if columns.id is None:
         # A frame without ids belongs to the only series of the set, whatever its id.
@@ -133,8 +132,8 @@ def _parts(
             following = series_set.stamps(series, 1)[-1]
             raise rows.error(
                 row,
-                f"the stamp {stamp_text(rows.stamps[row])} does not continue the series, "
-                f"whose next step is {stamp_text(following)}. Give the rows from there on, and only those.",
+                f"the stamp {rows.stamp(row)} does not continue the series, "
+                f"whose next step is {series_set.form.shown(following)}. Give the rows from there on, and only those.",
             )
         parts.append((series_id, slice(row, int(rows.begin[s + 1]))))
     return parts

@@ -10,7 +10,7 @@ import polars as pl
 from recurra.data.series.table import Table
 from recurra.errors import DataError
 
-__all__ = ["MISSING", "decimal_mark", "is_numbers", "numeric_column"]
+__all__ = ["MISSING", "decimal_mark", "is_numbers", "numeric_column", "plain_numbers"]
 
 _log = logging.getLogger("recurra.forecast")
 
@@ -115,11 +115,22 @@ def numeric_column(table: Table, name: str, way_out: str, decimal: str = ".") ->
     return numbers.fill_null(float("nan")).to_numpy()
 
 
+def plain_numbers(text: pl.Series, decimal: str) -> np.ndarray:
+    """Numbers of text (N,): float64, NaN if the text stands for a missing value, infinite if it is not a number."""
+    text = text.str.strip_chars()
+    numbers = _plain(text, decimal).cast(pl.Float64, strict=False).fill_null(float("inf"))
+    return (
+        pl.select(pl.when(text.str.to_lowercase().is_in(MISSING)).then(float("nan")).otherwise(numbers))
+        .to_series()
+        .to_numpy()
+    )
+
+
 def _plain(text: pl.Series, decimal: str) -> pl.Series:
     """Numbers without separators of thousands, and with a decimal point. Other text stays as it is."""
     if decimal == "." and not text.cast(pl.Float64, strict=False).null_count():
         return text
     plain = text.str.replace_all(_THOUSANDS[decimal], "").str.replace(decimal, ".", literal=True)
-    # With a comma given, 1.5 is neither a number nor one with thousands: null, not 15.
+    # With a decimal comma stated, 1.5 is neither a number nor one with thousands: null, not 15.
     instead = None if decimal == "," else text
     return pl.select(pl.when(text.str.contains(_NUMBERS[decimal])).then(plain).otherwise(instead)).to_series()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recurra.data.files.csv_frame import csv_frame, csv_header
+from recurra.data.files.csv_frame import csv_frame, csv_header, header_line
 from recurra.data.files.text_file import check_file, read_text
 from recurra.data.series.columns_of_series import headerless_names, is_date
 from recurra.data.series.frame import series_from_frame
@@ -50,7 +50,7 @@ def read_series(path: str | Path, columns: Columns | None = None, frequency: Fre
     text = read_text(path)
     if columns.header and is_wide(text, columns.time):
         _refuse_covariates(columns.past + columns.known + columns.static, path, "a wide file")
-        return series_from_wide(text, frequency, str(path))
+        return series_from_wide(text, frequency, str(path), columns.decimal)
     frame, source = _text_table(path, text, columns)
     return series_from_frame(_with_numbers(frame, columns.static), columns, frequency, source)
 
@@ -92,7 +92,7 @@ def _continued_by_wide(series_set: SeriesSet, text: str, source: str) -> SeriesS
     columns = series_set.columns
     if columns.past or columns.known:
         raise DataError(f"{source}: a wide file holds no covariates, but the series have some. Give a long file.")
-    values = wide_values(text, source)
+    values = wide_values(text, source, columns.decimal)
     missing = [series.id for series in series_set if series.id not in values]
     if missing:
         listed = ", ".join(map(repr, missing[:3])) + (" ..." if len(missing) > 3 else "")
@@ -125,17 +125,18 @@ def _table(path: str | Path, columns: Columns | None) -> tuple[pl.DataFrame, Sou
 
 def _text_table(path: str | Path, text: str, columns: Columns | None) -> tuple[pl.DataFrame, Source]:
     cells, delimiter = csv_header(text)
+    line = header_line(text)
     if columns is None or columns.header:
         if columns is not None and _is_data(cells):
             raise DataError(
-                f"{path}, line 1: {delimiter.join(cells[:3])!r} are values, expected the names of the columns. "
-                "If the file has no header, say so with --header false (header=False in ForecastReading)."
+                f"{path}, line {line}: {delimiter.join(cells[:3])!r} are values, expected the names of the columns. "
+                "If the file has no header, say so with --no-header (header=False in ForecastReading)."
             )
-        return csv_frame(text, str(path)), Source(str(path), "line", 2, delimiter)
+        return csv_frame(text, str(path)), Source(str(path), "line", line + 1, delimiter)
     frame = csv_frame(text, str(path), headerless_names(cells, columns))
     if not is_date(cells[0]):
         frame = frame.with_row_index(columns.time).with_columns(pl.col(columns.time).cast(pl.Int64))
-    return frame, Source(str(path), "line", 1, delimiter)
+    return frame, Source(str(path), "line", line, delimiter)
 
 
 def _is_data(cells: list[str]) -> bool:

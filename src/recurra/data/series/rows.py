@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.frequency import Frequency
+from recurra.data.series.month_calendars import month_calendar
 from recurra.data.series.numeric import decimal_mark, numeric_column
 from recurra.data.series.series_set import Columns
-from recurra.data.series.stamps import parse_stamps, stamp_text
+from recurra.data.series.stamp_form import StampForm
+from recurra.data.series.stamps import parse_stamps
 from recurra.data.series.table import Table
 from recurra.errors import DataError
 
-__all__ = ["Rows", "found_columns", "grid_positions", "sorted_rows"]
+__all__ = ["Rows", "existing_columns", "grid_positions", "sorted_rows"]
 
 # A frequency that leaves out more of the steps than this is not that of the data, if they are no fewer than this.
 _MOST_MISSING = 0.8
@@ -38,6 +40,8 @@ class Rows:
         begin: (S + 1,) rows begin[s]:begin[s + 1] belong to series s.
         stamps: (N,) datetime64[us], or int64.
         values: (N,) float64 for each numeric column.
+        time: the column of the stamps.
+        form: in which they came.
     """
 
     table: Table
@@ -46,6 +50,8 @@ class Rows:
     begin: np.ndarray
     stamps: np.ndarray
     values: dict[str, np.ndarray]
+    time: str
+    form: StampForm
 
     def block(self, names: tuple[str, ...]) -> np.ndarray:
         """The numeric columns with these names, stacked: (N, len(names))."""
@@ -53,12 +59,17 @@ class Rows:
             return np.empty((len(self.code), 0))
         return np.stack([self.values[name] for name in names], axis=1)
 
+    def stamp(self, row: int) -> str:
+        """The stamp of one row as it stands in the source."""
+        cell = self.table.frame[self.time][row]
+        return cell.strip() if isinstance(cell, str) else self.form.shown(self.stamps[row])
+
     def error(self, row: int, text: str) -> DataError:
         """The error to raise for one row."""
         return self.table.error(row, text, self.ids[int(self.code[row])])
 
 
-def found_columns(table: Table, columns: Columns, needed: Iterable[str]) -> Columns:
+def existing_columns(table: Table, columns: Columns, needed: Iterable[str]) -> Columns:
     """Check that the columns exist. `id` becomes None if it has its default name and the frame lacks it.
 
     Raises:
@@ -99,7 +110,7 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
     if table.frame.is_empty():
         raise DataError(f"{table.source.name}: all rows are empty.")
     ids, code = _series_codes(table, columns.id)
-    stamps = parse_stamps(table, columns.time, frequency, columns.date_format)
+    stamps, form = parse_stamps(table, columns.time, frequency, columns.date_format)
     decimal = columns.decimal or decimal_mark(table, numeric)
     values = {name: numeric_column(table, name, _way_out(name, columns), decimal) for name in numeric}
     order = np.lexsort((stamps, code))
@@ -107,7 +118,7 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
     table = replace(table, frame=table.frame[order], index=table.index[order])
     begin = np.searchsorted(code, np.arange(len(ids) + 1))
     values = {name: column[order] for name, column in values.items()}
-    rows = Rows(table, ids, code, begin, stamps, values)
+    rows = Rows(table, ids, code, begin, stamps, values, columns.time, form)
     _refuse_duplicates(rows, columns)
     return rows
 
@@ -135,7 +146,9 @@ def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
     if not twice.any():
         return
     row = int(np.flatnonzero(twice)[0]) + 1
-    text = f"the stamp {stamp_text(rows.stamps[row])} is already at {rows.table.place(row - 1)}."
+    text = f"the stamp {rows.stamp(row)} is already at {rows.table.location(row - 1)}."
+    if rows.form.zone is None and _may_be_set_back(rows.stamps[row]):
+        text += " If the clock was set back then, write all stamps with their offset from UTC, as in 02:00:00+01:00."
     if columns.id is None:
         others = [name for name in rows.table.frame.columns if name not in columns.all]
         raise rows.table.error(
@@ -144,6 +157,15 @@ def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
             f"--id-column (other columns: {', '.join(map(repr, others)) or 'none'}); otherwise remove one row.",
         )
     raise rows.error(row, f"{text} Keep one row for each stamp, or aggregate them.")
+
+
+def _may_be_set_back(stamp: np.datetime64 | np.integer) -> bool:
+    """Whether clocks are set back at such times: in the first hours of a Sunday."""
+    if not isinstance(stamp, np.datetime64):
+        return False
+    day = stamp.astype("M8[D]")
+    # 1970-01-01 was a Thursday; Monday is 0.
+    return (int(day.astype(np.int64)) + 3) % 7 == 6 and np.timedelta64(0) < stamp - day < np.timedelta64(4, "h")
 
 
 def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred: bool = False) -> np.ndarray:
@@ -163,11 +185,13 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
     """
     positions = frequency.positions(start[rows.code], rows.stamps)
     if (positions < 0).any():
+        if inferred:
+            _refuse_month_calendar(rows)
         row = int(np.flatnonzero(positions < 0)[0])
-        origin = stamp_text(start[int(rows.code[row])])
+        origin = rows.form.shown(start[int(rows.code[row])])
         raise rows.error(
             row,
-            f"the stamp {stamp_text(rows.stamps[row])} is not on the grid of frequency {frequency}"
+            f"the stamp {rows.stamp(row)} is not on the grid of frequency {frequency}"
             f"{' (inferred)' if inferred else ''} that starts at {origin}. Correct it, "
             "resample or aggregate the data to regular steps, or give another frequency with --frequency.",
         )
@@ -183,16 +207,31 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
         raise rows.error(
             row,
             f"a gap of {positions[row] - positions[row - 1] - 1} steps of {frequency} from "
-            f"{stamp_text(rows.stamps[row - 1])} to {stamp_text(rows.stamps[row])}: the series would be "
+            f"{rows.stamp(row - 1)} to {rows.stamp(row)}: the series would be "
             "nearly all missing. Correct the stamp, or give a coarser frequency with --frequency.",
         )
     return positions
 
 
+def _refuse_month_calendar(rows: Rows) -> None:
+    """Refuse stamps that are regular within months but not a fixed step, and name their calendar."""
+    calendar = month_calendar(rows.stamps)
+    if calendar:
+        raise DataError(
+            f"{rows.table.source.name}: the stamps are {calendar}, which is not a fixed step. Write each period with a "
+            "regular stamp, such as the first of its month, or use integers that count the periods; --frequency 1d "
+            "takes all other days as missing."
+        )
+
+
 def _refuse_irregular(rows: Rows, frequency: Frequency, positions: np.ndarray) -> None:
-    """Refuse stamps of a calendar that is not a fixed step, such as the last business day of each month."""
+    """Refuse stamps of a calendar that is not a fixed step, such as every tenth and then every eleventh day."""
     gaps = np.diff(positions)[np.diff(rows.code) == 0]
-    if len(gaps) < _FEWEST_ROWS or frequency.unit == "step" or 1 - len(gaps) / gaps.sum() < _MOST_MISSING:
+    if frequency.unit == "step":
+        return
+    if (gaps > 1).all():
+        _refuse_month_calendar(rows)
+    if len(gaps) < _FEWEST_ROWS or 1 - len(gaps) / gaps.sum() < _MOST_MISSING:
         return
     if (gaps == 1).mean() >= _FREQUENT:
         return  # a grid with long pauses
@@ -200,6 +239,6 @@ def _refuse_irregular(rows: Rows, frequency: Frequency, positions: np.ndarray) -
     raise DataError(
         f"{rows.table.source.name}: the stamps do not follow a fixed step: at the finest one, {frequency}, "
         f"{100 * (1 - len(gaps) / gaps.sum()):.0f} % of the steps would be missing (a gap is {middle} steps in the "
-        "middle). Give each period one regular stamp, such as the first of its month, or use integers that count the "
-        f"periods; or accept the missing steps with --frequency {frequency}."
+        f"middle). Write each period with a regular stamp, or use integers that count the periods; --frequency "
+        f"{frequency} takes the other steps as missing."
     )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.frequency import Frequency, Stamp
+from recurra.data.series.stamp_form import StampForm
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Columns", "Series", "SeriesSet", "trimmed", "univariate"]
@@ -54,7 +55,7 @@ class Columns:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Columns":
-        """Create the object from its fields in JSON, which has lists in place of tuples."""
+        """Create the object from its fields in JSON, which has lists for tuples."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
 
@@ -106,6 +107,8 @@ class SeriesSet:
         source: where they come from, for messages: a path, or "frame".
         library: of the frame they come from, "polars" or "pandas"; "polars" for a file.
         integer_ids: whether the ids were integers in that frame; here they are text.
+        horizon: the steps to forecast that the file states (.tsf). None: it states none.
+        form: in which the stamps came.
     """
 
     series: tuple[Series, ...]
@@ -114,6 +117,8 @@ class SeriesSet:
     source: str
     library: str = "polars"
     integer_ids: bool = False
+    horizon: int | None = None
+    form: StampForm = field(default_factory=StampForm)
 
     def __len__(self) -> int:
         return len(self.series)
@@ -167,21 +172,21 @@ class SeriesSet:
         """
         if drop < 0:
             raise ParameterError("drop", "0 or more steps", drop)
-        kept = (
+        shorter = (
             replace(series, y=series.y[: len(series) - drop], past=series.past[: len(series) - drop])
             for series in self.series
             if len(series) > drop
         )
-        return replace(self, series=tuple(kept))
+        return replace(self, series=tuple(shorter))
 
     def digest(self) -> str:
         """A checksum of ids, stamps, values, columns and frequency."""
         facts = [asdict(self.columns), str(self.frequency), [(s.id, str(s.start), s.static) for s in self.series]]
-        found = hashlib.sha256(json.dumps(facts).encode())
+        digest = hashlib.sha256(json.dumps(facts).encode())
         for series in self.series:
             for values in (series.y, series.past, series.known):
-                found.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
-        return found.hexdigest()
+                digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     def select(self, ids: Iterable[str]) -> "SeriesSet":
         """The series with these ids, in this order. Raises DataError if one is not in the set."""

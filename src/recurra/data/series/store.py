@@ -8,6 +8,7 @@ import numpy as np
 
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import Columns, Series, SeriesSet
+from recurra.data.series.stamp_form import StampForm
 
 __all__ = ["series_from_arrays", "series_to_arrays"]
 
@@ -31,6 +32,8 @@ def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndar
         "source": data.source,
         "library": data.library,
         "integer_ids": data.integer_ids,
+        "horizon": data.horizon,
+        "form": asdict(data.form),
     }
     return values, arrays
 
@@ -56,4 +59,6 @@ def series_from_arrays(values: Mapping[str, Any], arrays: Mapping[str, np.ndarra
         for name, start, y, past, known, static in parts
     )
     frequency, columns = Frequency.parse(values["frequency"]), Columns.from_json(values["columns"])
-    return SeriesSet(series, frequency, columns, values["source"], values["library"], values["integer_ids"])
+    names = ("source", "library", "integer_ids", "horizon")
+    form = StampForm(**values["form"])
+    return SeriesSet(series, frequency, columns, form=form, **{name: values[name] for name in names})

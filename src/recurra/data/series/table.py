@@ -1,6 +1,7 @@
 """A frame with its source. Error messages name the row or line as the user counts it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals as nw
@@ -19,7 +20,7 @@ class Source:
     Args:
         name: the path of the file, or "frame".
         word: the word for a row: "row" in a frame, "line" in a file.
-        first: the number of the first row: 0 in a frame, 2 in a file with a header line.
+        first: what the first row is counted as: 0 in a frame, 2 in a file with a header line.
         delimiter: between the cells of a line of a file.
     """
 
@@ -31,20 +32,29 @@ class Source:
 
 @dataclass(frozen=True)
 class Table:
-    """A polars frame whose row i is row `index[i]` of its source."""
+    """A polars frame whose row i is row `index[i]` of its source.
+
+    Attributes:
+        frame: the frame.
+        index: (N,) of each row in the source.
+        source: where the frame comes from.
+        pandas_types: the types in pandas of columns that polars has no type for: times with an offset from UTC, which
+            are text here, and periods, which are their first moments.
+    """
 
     frame: pl.DataFrame
     index: np.ndarray
     source: Source
+    pandas_types: Mapping[str, str] = field(default_factory=dict)
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """The row as the user counts it: "row 3", "line 5"."""
         return f"{self.source.word} {self.source.first + int(self.index[row])}"
 
     def error(self, row: int, text: str, series: str | None = None) -> DataError:
         """The error to raise for one row."""
         of = f" (series {series!r})" if series is not None else ""
-        return DataError(f"{self.source.name}, {self.place(row)}{of}: {text}")
+        return DataError(f"{self.source.name}, {self.location(row)}{of}: {text}")
 
     def without_blank_rows(self, columns: list[str]) -> "Table":
         """The table without rows that are blank in all of `columns`, such as the empty lines of a file."""
@@ -55,7 +65,7 @@ class Table:
             for name in columns
         )
         keep = ~self.frame.select(blank=blank)["blank"].to_numpy()
-        return self if keep.all() else Table(self.frame.filter(keep), self.index[keep], self.source)
+        return self if keep.all() else replace(self, frame=self.frame.filter(keep), index=self.index[keep])
 
 
 def table_from_frame(frame: Any, time: str, source: Source) -> Table:
@@ -68,6 +78,7 @@ def table_from_frame(frame: Any, time: str, source: Source) -> Table:
         ParameterError: `frame` is not such a frame.
         DataError: a column name occurs twice.
     """
+    pandas_types: dict[str, str] = {}
     if not isinstance(frame, pl.DataFrame):
         try:
             eager = nw.from_native(frame, eager_only=True)
@@ -75,16 +86,23 @@ def table_from_frame(frame: Any, time: str, source: Source) -> Table:
             raise DataError(f"{source.name}: two columns have the same name. Rename one.") from None
         except TypeError:
             raise ParameterError("frame", "a polars or pandas DataFrame", type(frame).__name__) from None
-        columns = {name: _polars_column(eager[name]) for name in eager.columns}
+        columns = {name: eager[name] for name in eager.columns}
         index = nw.maybe_get_index(eager)
         if time not in columns and index is not None and (_is_datetime(index) or index.name == time):
-            columns[time] = _polars_column(nw.from_native(index.to_series(), series_only=True))
-        frame = pl.DataFrame(columns)
-    return Table(frame, np.arange(frame.height), source)
+            columns[time] = nw.from_native(index.to_series(), series_only=True)
+        frame = pl.DataFrame({name: _polars_column(column) for name, column in columns.items()})
+        for name, column in columns.items():
+            if _is_period(column) or (isinstance(column.dtype, nw.Datetime) and frame.schema[name] == pl.String):
+                pandas_types[name] = str(column.to_native().dtype)
+    return Table(frame, np.arange(frame.height), source, pandas_types)
 
 
 def _is_datetime(index: Any) -> bool:
     return str(index.dtype).startswith(("datetime64", "period"))
+
+
+def _is_period(column: nw.Series[Any]) -> bool:
+    return str(column.to_native().dtype).startswith("period")
 
 
 def _polars_column(column: nw.Series[Any]) -> pl.Series:
@@ -96,7 +114,7 @@ def _polars_column(column: nw.Series[Any]) -> pl.Series:
         return pl.Series(values.astype("M8[us]") if values.dtype.kind == "M" else values)
     missing = column.is_null().to_list()
     values = [None if gone else value for gone, value in zip(missing, column.to_list(), strict=True)]
-    if str(column.to_native().dtype).startswith("period"):
+    if _is_period(column):
         values = [None if value is None else value.start_time.to_pydatetime() for value in values]
     return pl.Series(values, strict=False)
 

@@ -130,7 +130,7 @@ def input_sizes(window: Window) -> dict[str, int]:
 
 
 def empty_window(shape: WindowShape, sizes: dict[str, int]) -> Window:
-    """One window of zeros, of the sizes that `input_sizes` found."""
+    """One window of zeros, of the sizes that `input_sizes` returns."""
     return Window(
         torch.zeros(1, shape.history, dtype=torch.float64),
         torch.zeros(1, shape.horizon, dtype=torch.float64),

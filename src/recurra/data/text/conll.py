@@ -9,7 +9,16 @@ from typing import Literal
 from recurra.data.files.text_file import TextForm, read_text_and_form
 from recurra.errors import DataError, ParameterError
 
-__all__ = ["CONLLU_COLUMNS", "ConllColumns", "ConllText", "Sentence", "column_counts", "is_conllu", "read_conll"]
+__all__ = [
+    "CONLLU_COLUMNS",
+    "ConllColumns",
+    "ConllText",
+    "Sentence",
+    "column_counts",
+    "is_conllu",
+    "parse_conll",
+    "read_conll",
+]
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -21,7 +30,7 @@ _CONFIDENCE = "TagConfidence"
 
 @dataclass(frozen=True)
 class Sentence:
-    """The words of a sentence, with their tags and their place in a file.
+    """The words of a sentence, with their tags and their lines in a file.
 
     Attributes:
         words: one or more words.
@@ -75,9 +84,9 @@ class ConllColumns:
         if column in names and names.index(column) < count:
             return names.index(column)
         if re.fullmatch(r"-?[1-9]\d*", column):
-            number = int(column)
-            if abs(number) <= count:
-                return number - 1 if number > 0 else count + number
+            position = int(column)
+            if abs(position) <= count:
+                return position - 1 if position > 0 else count + position
         known = f" ({', '.join(names)})" if names else ""
         raise DataError(
             f"{source}: no column {column!r} among {count}{known}. Give a name (--columns names them), "
@@ -121,18 +130,18 @@ class ConllText:
         """
         put = self._in_conllu if self.conllu else self._in_columns
         lines = [line if self.conllu else self._widened(line, confidence is not None) for line in self.lines]
-        for k, (sentence, found) in enumerate(zip(self.sentences, tags, strict=True)):
-            values = [None] * len(found) if confidence is None else confidence[k]
-            for number, tag, value in zip(sentence.lines, found, values, strict=True):
-                lines[number - 1] = put(self.lines[number - 1], tag, value)
+        for k, (sentence, predicted) in enumerate(zip(self.sentences, tags, strict=True)):
+            values = [None] * len(predicted) if confidence is None else confidence[k]
+            for line_number, tag, value in zip(sentence.lines, predicted, values, strict=True):
+                lines[line_number - 1] = put(self.lines[line_number - 1], tag, value)
         return self.form.applied("\n".join(lines) + "\n")
 
     def _in_conllu(self, line: str, tag: str, confidence: float | None) -> str:
         fields = line.split("\t")
         fields[self.tag] = tag
         if confidence is not None:
-            kept = [part for part in fields[-1].split("|") if part != "_" and not part.startswith(f"{_CONFIDENCE}=")]
-            fields[-1] = "|".join([*kept, f"{_CONFIDENCE}={confidence:.4f}"])
+            others = [part for part in fields[-1].split("|") if part != "_" and not part.startswith(f"{_CONFIDENCE}=")]
+            fields[-1] = "|".join([*others, f"{_CONFIDENCE}={confidence:.4f}"])
         return "\t".join(fields)
 
     def _in_columns(self, line: str, tag: str, confidence: float | None) -> str:
@@ -197,42 +206,60 @@ def read_conll(
             names file and line.
     """
     content, form = read_text_and_form(path)
-    lines = content.removesuffix("\n").split("\n")
     conllu = is_conllu(path) if kind == "auto" else kind == "conllu"
-    columns = columns or ConllColumns()
+    return parse_conll(content, form, str(path), columns or ConllColumns(), conllu, needs_tags)
+
+
+def parse_conll(
+    content: str, form: TextForm, source: str, columns: ConllColumns, conllu: bool, needs_tags: bool
+) -> ConllText:
+    """Sentences from the content of a file; see `read_conll`.
+
+    Args:
+        content: the text of the file, with newlines at the ends of lines.
+        form: of the file.
+        source: the name of the file in messages.
+        columns: the columns of words and tags.
+        conllu: whether it is CoNLL-U.
+        needs_tags: as in `read_conll`.
+
+    Raises:
+        DataError: as in `read_conll`.
+    """
+    lines = content.removesuffix("\n").split("\n")
     if conllu and not columns.names:
         columns = ConllColumns(CONLLU_COLUMNS, columns.word, columns.tag)
     separator = None if conllu else columns.separator
-    groups, count = _grouped(path, lines, conllu, separator)
-    word = columns.position(columns.word or ("form" if conllu else "1"), count, path)
-    tag = _tag_position(path, columns, count, conllu, needs_tags)
+    groups, count = _grouped(source, lines, conllu, separator)
+    word = columns.position(columns.word or ("form" if conllu else "1"), count, source)
+    tag = _tag_position(source, columns, count, conllu, needs_tags)
     if tag == word:
         hint = ", or what separates columns if neither tabs nor spaces do (--separator)" * (count == 1)
         raise DataError(
-            f"{path}: words and tags are both in column {word + 1}. Name the tags' column (--tag-column){hint}."
+            f"{source}: words and tags are both in column {word + 1}. Name the tags' column (--tag-column){hint}."
         )
     unannotated = conllu and tag == CONLLU_COLUMNS.index("upos")
     sentences = []
-    for document, members in groups:
-        fields = [_fields(lines[number - 1], conllu, separator) for number in members]
-        for number, row in zip(members, fields, strict=True):
+    for document, line_numbers in groups:
+        fields = [_fields(lines[line_number - 1], conllu, separator) for line_number in line_numbers]
+        for line_number, row in zip(line_numbers, fields, strict=True):
             if not row[word]:
-                raise DataError(f"{path}, line {number}: the word is empty.")
+                raise DataError(f"{source}, line {line_number}: the word is empty.")
         tags = None
         if tag < count:
             tags = tuple(None if unannotated and row[tag] == "_" else row[tag] for row in fields)
-        sentences.append(Sentence(tuple(row[word] for row in fields), tags, document, tuple(members)))
-    return ConllText(str(path), conllu, tuple(lines), tuple(sentences), count, word, tag, separator, form)
+        sentences.append(Sentence(tuple(row[word] for row in fields), tags, document, tuple(line_numbers)))
+    return ConllText(source, conllu, tuple(lines), tuple(sentences), count, word, tag, separator, form)
 
 
 def _grouped(
-    path: object, lines: Sequence[str], conllu: bool, separator: str | None
+    source: str, lines: Sequence[str], conllu: bool, separator: str | None
 ) -> tuple[list[tuple[int, list[int]]], int]:
     """The document and the word lines of each sentence, and the number of columns."""
     groups: list[tuple[int, list[int]]] = []
     current: list[int] = []
     document, count = 0, 10 if conllu else 0
-    for number, line in enumerate([*lines, ""], start=1):
+    for line_number, line in enumerate([*lines, ""], start=1):
         boundary = _begins_document(line, conllu)
         if not line.strip() or boundary:
             if current:
@@ -248,24 +275,24 @@ def _grouped(
             count = len(fields)
         if len(fields) != count:
             what = "tab-separated columns of CoNLL-U" if conllu else "columns as in the lines before"
-            raise DataError(f"{path}, line {number}: expected {count} {what}, got {len(fields)}.")
+            raise DataError(f"{source}, line {line_number}: expected {count} {what}, got {len(fields)}.")
         if conllu and not _WHOLE_WORD.fullmatch(fields[0]):
             if _NO_WORD.fullmatch(fields[0]):
                 continue
-            raise DataError(f"{path}, line {number}: expected an ID such as 1, 1-2 or 1.1, got {fields[0]!r}.")
-        current.append(number)
+            raise DataError(f"{source}, line {line_number}: expected an ID such as 1, 1-2 or 1.1, got {fields[0]!r}.")
+        current.append(line_number)
     if not groups:
-        raise DataError(f"{path}: the file holds no words.")
+        raise DataError(f"{source}: the file holds no words.")
     return groups, count
 
 
-def _tag_position(path: object, columns: ConllColumns, count: int, conllu: bool, needed: bool) -> int:
+def _tag_position(source: str, columns: ConllColumns, count: int, conllu: bool, needed: bool) -> int:
     if needed or conllu:
-        return columns.position(columns.tag or ("upos" if conllu else "-1"), count, path)
+        return columns.position(columns.tag or ("upos" if conllu else "-1"), count, source)
     if columns.tag is None:
         return count
     numbered = [str(count + 1)] + ([columns.names[count]] if len(columns.names) == count + 1 else [])
-    return count if columns.tag in numbered else columns.position(columns.tag, count, path)
+    return count if columns.tag in numbered else columns.position(columns.tag, count, source)
 
 
 def _begins_document(line: str, conllu: bool) -> bool:
@@ -291,11 +318,11 @@ def _spans(line: str, separator: str | None) -> list[tuple[int, int]]:
     if separator is None and "\t" not in line:
         return [match.span() for match in _FIELD.finditer(line)]
     parts = line.rstrip("\t").split("\t") if separator is None else line.split(separator)
-    found, start = [], 0
+    spans, start = [], 0
     for part in parts:
-        found.append((start, start + len(part)))
+        spans.append((start, start + len(part)))
         start += len(part) + len(separator or "\t")
-    return found
+    return spans
 
 
 def _separator(line: str) -> str:

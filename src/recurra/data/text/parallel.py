@@ -26,7 +26,7 @@ class ParallelText:
 
     source: tuple[str, ...]
     target: tuple[str, ...]
-    name: str = "the sentences given"
+    name: str = "the sentences"
 
     def __post_init__(self) -> None:
         if len(self.source) != len(self.target):
@@ -49,12 +49,12 @@ class ParallelText:
 
     def digest(self) -> str:
         """A checksum of all sentences, in hexadecimal."""
-        found = sha256()
+        digest = sha256()
         for side in (self.source, self.target):
-            found.update(str(len(side)).encode())
+            digest.update(str(len(side)).encode())
             for line in side:
-                found.update(line.encode("utf-8", "surrogatepass") + b"\n")
-        return found.hexdigest()
+                digest.update(line.encode("utf-8", "surrogatepass") + b"\n")
+        return digest.hexdigest()
 
 
 def read_lines(path: str | Path) -> tuple[str, ...]:
@@ -90,12 +90,12 @@ def read_parallel(files: Sequence[str | Path]) -> ParallelText:
         expected = "a file of source lines and one of target lines, or one table of two columns"
         raise ParameterError("data", expected, [str(file) for file in files])
     pairs: list[list[str]] = []
-    for number, line in enumerate(read_lines(files[0]), start=1):
+    for line_number, line in enumerate(read_lines(files[0]), start=1):
         columns = line.split("\t")
         if len(columns) < 2:
             raise DataError(
-                f"{files[0]}, line {number}: expected source and target, separated by a tab. For two files of lines "
-                "give both."
+                f"{files[0]}, line {line_number}: expected source and target, separated by a tab. For two files of "
+                "lines, name both."
             )
         pairs.append(columns)
     return ParallelText(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs), str(files[0]))

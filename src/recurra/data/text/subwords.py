@@ -146,10 +146,10 @@ class Subwords:
         Raises:
             DataError: the model does not have this piece.
         """
-        found = self._processor.PieceToId(piece)
-        if self._processor.IsUnknown(found):
+        piece_id = self._processor.PieceToId(piece)
+        if self._processor.IsUnknown(piece_id):
             raise DataError(f"the subword model has no piece {piece!r}; train it with this symbol")
-        return found
+        return piece_id
 
     def to_bytes(self) -> bytes:
         """The serialized model, to write to a file."""

@@ -62,13 +62,13 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
     spans: list[Span] = []
     start = 0
     before, kind_before = "O", ""
-    for place, tag in enumerate([*tags, "O"]):
+    for position, tag in enumerate([*tags, "O"]):
         prefix, kind = split_tag(tag) or ("O", "")
         continues = before in "BI" and prefix in "IE" and kind == kind_before
         if before != "O" and not continues:
-            spans.append(Span(kind_before, start, place))
+            spans.append(Span(kind_before, start, position))
         if prefix != "O" and not continues:
-            start = place
+            start = position
         before, kind_before = prefix, kind
     return spans
 
@@ -89,8 +89,8 @@ def tags_of(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
     before: Span | None = None
     for span in spans:
         suffix = f"-{span.type}" if span.type else ""
-        for place in range(span.start, span.end):
-            tags[place] = f"I{suffix}"
+        for position in range(span.start, span.end):
+            tags[position] = f"I{suffix}"
         adjoins = before is not None and before.end == span.start and before.type == span.type
         if scheme != "iob1" or adjoins:
             tags[span.start] = f"B{suffix}"
@@ -110,13 +110,13 @@ def recognise_scheme(sentences: Iterable[Sequence[str]]) -> str | None:
     for tags in sentences:
         before, kind_before = "O", ""
         for tag in tags:
-            found = split_tag(tag)
-            if found is None:
+            parts = split_tag(tag)
+            if parts is None:
                 return None
-            prefix, kind = found
+            prefix, kind = parts
             prefixes.add(prefix)
             begins_inside |= prefix == "I" and (before == "O" or kind != kind_before)
-            before, kind_before = found
+            before, kind_before = parts
     if not prefixes - {"O"}:
         return None
     if prefixes & {"E", "S"}:
@@ -126,8 +126,8 @@ def recognise_scheme(sentences: Iterable[Sequence[str]]) -> str | None:
 
 def entity_types(sentences: Iterable[Sequence[str]]) -> list[str]:
     """The entity types of tags, sorted."""
-    found = (split_tag(tag) for tags in sentences for tag in tags)
-    return sorted({kind for prefix, kind in filter(None, found) if prefix != "O"})
+    split_tags = (split_tag(tag) for tags in sentences for tag in tags)
+    return sorted({kind for prefix, kind in filter(None, split_tags) if prefix != "O"})
 
 
 def scheme_tags(types: Sequence[str], scheme: str) -> list[str]:
@@ -157,10 +157,10 @@ def allowed_transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, n
     _check(scheme)
     parts = []
     for tag in tags:
-        found = split_tag(tag)
-        if found is None or found[0] not in f"O{_PREFIXES[scheme]}":
+        split = split_tag(tag)
+        if split is None or split[0] not in f"O{_PREFIXES[scheme]}":
             raise ParameterError("tags", f"tags of the scheme {scheme}", tag)
-        parts.append(found)
+        parts.append(split)
     outside = ("O", "")
     pairs = np.array([[_may_follow(one, other, scheme) for other in parts] for one in parts], dtype=bool)
     starts = np.array([_may_follow(outside, part, scheme) for part in parts], dtype=bool)

@@ -53,11 +53,11 @@ class Vocabulary:
         for symbol in special:
             counts.pop(symbol, None)
         ordered = sorted((-count, symbol) for symbol, count in counts.items() if count >= min_count)
-        kept = [symbol for _, symbol in ordered]
+        included = [symbol for _, symbol in ordered]
         if max_size is not None:
             check_positive("max_size", max_size, at_least=len(special))
-            kept = kept[: max_size - len(special)]
-        return cls([*special, *kept], unknown)
+            included = included[: max_size - len(special)]
+        return cls([*special, *included], unknown)
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -71,9 +71,9 @@ class Vocabulary:
         Raises:
             DataError: the vocabulary has neither the symbol nor an unknown one.
         """
-        found = self._ids.get(symbol)
-        if found is not None:
-            return found
+        symbol_id = self._ids.get(symbol)
+        if symbol_id is not None:
+            return symbol_id
         if self.unknown is None:
             raise DataError(
                 f"{symbol!r} is not in the vocabulary of {len(self)} symbols, which has no symbol for unknown ones"

@@ -92,11 +92,11 @@ class WordEncoding:
         for form, count in forms.items():
             words[form.lower() if lowercase else form] += count
             characters.update(form)
-        kept = [w for w, n in sorted(words.items(), key=lambda item: (-item[1], item[0])) if n >= min_count]
-        kept = [word for word in kept if word != UNKNOWN]
+        vocabulary = [w for w, n in sorted(words.items(), key=lambda item: (-item[1], item[0])) if n >= min_count]
+        vocabulary = [word for word in vocabulary if word != UNKNOWN]
         return cls(
-            Vocabulary([UNKNOWN, *kept], UNKNOWN),
-            (0, *(words[word] for word in kept)),
+            Vocabulary([UNKNOWN, *vocabulary], UNKNOWN),
+            (0, *(words[word] for word in vocabulary)),
             Vocabulary([UNKNOWN, *sorted(characters)], UNKNOWN),
             lowercase,
             None if vectors is None else Vocabulary([UNKNOWN, *(w for w in vectors.words if w != UNKNOWN)], UNKNOWN),
@@ -201,8 +201,8 @@ class EncodedSentences:
         starts = torch.from_numpy(self._ends[indices]) - lengths
         steps = torch.arange(int(lengths.max()))
         valid = steps < lengths.unsqueeze(1)
-        places = (starts.unsqueeze(1) + steps).clamp(max=len(values) - 1)
-        return values[places].masked_fill(~valid, padding), valid
+        positions = (starts.unsqueeze(1) + steps).clamp(max=len(values) - 1)
+        return values[positions].masked_fill(~valid, padding), valid
 
 
 def vector_table(vectors: WordVectors) -> Tensor:

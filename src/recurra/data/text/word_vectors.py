@@ -96,13 +96,13 @@ def _is_binary(start: bytes, size: int) -> bool:
 
 
 def _text(path: Path, start: bytes, file: BinaryIO, size: int | None, first: int) -> Iterator[tuple[str, np.ndarray]]:
-    for number, line in enumerate(_lines(start, file), start=first):
+    for line_number, line in enumerate(_lines(start, file), start=first):
         if not line.strip():
             continue
         try:
             fields = line.decode("utf-8").rstrip("\r\n ").split(" ")
         except UnicodeDecodeError:
-            raise DataError(f"{path}, line {number}: the text is not UTF-8. Save the file as UTF-8.") from None
+            raise DataError(f"{path}, line {line_number}: the text is not UTF-8. Save the file as UTF-8.") from None
         size = len(fields) - 1 if size is None else size
         # Words of some files contain spaces; the numbers are the last fields.
         word, values = " ".join(fields[:-size]), fields[-size:]
@@ -112,7 +112,7 @@ def _text(path: Path, start: bytes, file: BinaryIO, size: int | None, first: int
             row = np.empty(0, dtype=np.float32)
         if size < 1 or not word or len(row) != size or not np.isfinite(row).all():
             got = line[:40].decode("utf-8", "replace").rstrip()
-            raise DataError(f"{path}, line {number}: expected a word and {max(size, 1)} numbers, got {got!r}.")
+            raise DataError(f"{path}, line {line_number}: expected a word and {max(size, 1)} numbers, got {got!r}.")
         yield word, row
 
 
@@ -125,16 +125,16 @@ def _lines(start: bytes, file: BinaryIO) -> Iterator[bytes]:
 
 def _binary(path: Path, start: bytes, file: BinaryIO, count: int, size: int) -> Iterator[tuple[str, np.ndarray]]:
     buffer, at = start, 0
-    for number in range(1, count + 1):
+    for position in range(1, count + 1):
         while (space := buffer.find(b" ", at)) < 0 or len(buffer) < space + 1 + 4 * size:
             more = file.read(_BLOCK)
             if not more:
-                raise DataError(f"{path}: cut off in word {number} of {count}; fetch the file again.")
+                raise DataError(f"{path}: cut off in word {position} of {count}; fetch the file again.")
             buffer, at = buffer[at:] + more, 0
         # Some programs write a newline after each vector, others do not.
         word = buffer[at:space].lstrip(b"\n")
         row = np.frombuffer(buffer, dtype="<f4", count=size, offset=space + 1).astype(np.float32)
         at = space + 1 + 4 * size
         if not np.isfinite(row).all():
-            raise DataError(f"{path}, word {number} of {count}: a number is not finite; the file is damaged.")
+            raise DataError(f"{path}, word {position} of {count}: a number is not finite; the file is damaged.")
         yield word.decode("utf-8", "replace"), row

@@ -1,4 +1,4 @@
-"""Pictures of what was found, each from its figures alone, as PNG."""
+"""Pictures of the results, each from its figures alone, as PNG."""
 
 from recurra.inspection.pictures.attribution import draw_attribution
 from recurra.inspection.pictures.dynamics import draw_lyapunov, draw_recurrent_spectra

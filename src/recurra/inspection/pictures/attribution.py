@@ -41,11 +41,11 @@ def draw_attribution(
         quick: gradient x input.
         path: of the PNG.
         sequence: which of the batch.
-        first_step: the number that the first step goes by.
+        first_step: the index of the first step.
         step: what the axis is called.
         output: what is attributed.
         unit: of the output.
-        labels: what to call the steps, plotted where there is room; numbers where empty.
+        labels: what to call the steps, plotted if there is room; if empty, steps have their index.
         mean: what a step is compared with.
     """
     parts = exact.of(sequence)
@@ -69,7 +69,7 @@ def draw_attribution(
     for boundary in np.cumsum([len(part) for part in parts])[:-1]:
         ax.axvline(first_step + boundary - 0.5, color=GREY, linewidth=1, linestyle="--")
     change = exact.output[sequence] - exact.baseline_output[sequence]
-    title = f"{output}: {exact.output[sequence]:.3g}, of it {change:+.3g} from the input as it differs from {mean}"
+    title = f"{output}: {exact.output[sequence]:.3g}; the input instead of {mean} adds {change:+.3g}"
     finish(ax, fill(title, int(11 * width)), step, f"added to the output ({unit})" if unit else "added to the output")
     ax.legend(frameon=False, fontsize=8)
     ax.margins(x=0.01)

@@ -6,7 +6,6 @@ from textwrap import fill
 import numpy as np
 from matplotlib.axes import Axes
 
-from recurra.inspection.decay import Decay
 from recurra.inspection.forgetting import Forgetting
 from recurra.inspection.lag import GradientByLag, LagCurve
 from recurra.inspection.memory import JacobianNorms
@@ -22,9 +21,9 @@ from recurra.inspection.pictures.style import (
     save,
     tick_whole_numbers,
 )
-from recurra.inspection.texts import NO_FIT, NO_GRADIENT
+from recurra.inspection.texts import LEGEND_FITS
 
-__all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms", "horizon_text", "steps_text"]
+__all__ = ["draw_forgetting", "draw_gradient_by_lag", "draw_jacobian_norms"]
 
 _DEEPEST = 1e-12  # of the largest, below which a curve is cut off
 
@@ -52,15 +51,15 @@ def draw_jacobian_norms(
 ) -> None:
     """The norm of a step's Jacobian through time, and of the Jacobian over k steps by k."""
     figure, (left, right) = panels(2, height=3.6)
-    for colour, found in zip(COLOURS * len(jacobians), jacobians, strict=False):
-        left.plot(first_step + np.arange(len(found.by_step)), found.by_step, color=colour, label=found.track)
-        positive = found.median > 0
+    for colour, norms in zip(COLOURS * len(jacobians), jacobians, strict=False):
+        left.plot(first_step + np.arange(len(norms.by_step)), norms.by_step, color=colour, label=norms.track)
+        positive = norms.median > 0
         if positive.any():
-            lags, low = found.lags[positive], np.maximum(found.low[positive], found.median[positive] * _DEEPEST)
-            right.fill_between(lags, low, found.high[positive], color=colour, alpha=0.15, linewidth=0)
-            right.plot(lags, found.median[positive], color=colour, marker="o", markersize=2.5, label=found.track)
+            lags, low = norms.lags[positive], np.maximum(norms.low[positive], norms.median[positive] * _DEEPEST)
+            right.fill_between(lags, low, norms.high[positive], color=colour, alpha=0.15, linewidth=0)
+            right.plot(lags, norms.median[positive], color=colour, marker="o", markersize=2.5, label=norms.track)
     left.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
-    left.set_ylim(0, 1.08 * max(1.0, *(np.nanmax(found.by_step) for found in jacobians)))
+    left.set_ylim(0, 1.08 * max(1.0, *(np.nanmax(norms.by_step) for norms in jacobians)))
     finish(left, "over one step", step, "spectral norm of ds(t)/ds(t-1)")
     if not no_panel_at(np.concatenate([j.median for j in jacobians])):
         right.set_yscale("log")
@@ -102,27 +101,11 @@ def draw_forgetting(
     finish(
         ax,
         fill(f"change of {output} when all but {nearest} steps are replaced by {mean}", 90),
-        "k (steps kept)",
+        "k (steps not replaced)",
         f"mean change ({unit})" if unit else "mean change",
     )
     tick_whole_numbers(ax)
     save(figure, path)
-
-
-def horizon_text(decay: Decay) -> str:
-    """The memory horizon in words."""
-    if np.isnan(decay.factor):
-        return NO_GRADIENT
-    if not decay.is_fitted:
-        return NO_FIT.format(r_squared=decay.r_squared)
-    if decay.factor >= 1:
-        return f"grows by {decay.factor - 1:.2%} a step"
-    return f"horizon {steps_text(decay.horizon)} steps (1/e in {steps_text(decay.time_constant)})"
-
-
-def steps_text(steps: float) -> str:
-    """A number of steps, to three digits below 1,000."""
-    return f"{steps:.3g}" if steps < 1000 else f"{steps:,.0f}"
 
 
 def _curve(ax: Axes, curve: LagCurve, colour: str, label: str, width: float) -> None:
@@ -138,12 +121,12 @@ def _fit(ax: Axes, curve: LagCurve) -> None:
         return
     ax.set_yscale("log")
     decay, lags = curve.decay, np.arange(len(curve.norms))
+    label = LEGEND_FITS.of(decay, curve.track)
     if not decay.is_fitted:
-        ax.plot([], [], linestyle="none", label=horizon_text(decay))
+        ax.plot([], [], linestyle="none", label=label)
     elif decay.factor > 0:
         fitted = decay.at(lags)
         shown = fitted >= max(curve.norms[curve.norms > 0].min(), curve.norms.max() * _DEEPEST)
-        label = f"fit: {horizon_text(decay)}"
         ax.plot(lags[shown], fitted[shown], color=BLACK, linewidth=1, linestyle="--", label=label)
     if decay.horizon < len(curve.norms) - 1:
         ax.axvline(decay.horizon, color=GREY, linewidth=1, linestyle=":")

@@ -1,4 +1,4 @@
-"""What the pictures share."""
+"""What all pictures have in common: panels, axes, labels and files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,13 +57,13 @@ def tick_whole_numbers(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def label_steps(ax: Axes, places: np.ndarray, labels: Sequence[str], inches: float) -> bool:
+def label_steps(ax: Axes, positions: np.ndarray, labels: Sequence[str], inches: float) -> bool:
     """Call each step by its own label, where there is room for all and the font has their characters.
 
     Args:
         ax: whose x axis is labelled.
-        places: of the steps.
-        labels: one a step; none leaves the numbers as they are.
+        positions: of the steps on the axis.
+        labels: one a step; if empty, the axis stays as it is.
         inches: how wide the axis is.
 
     Returns:
@@ -78,7 +78,7 @@ def label_steps(ax: Axes, places: np.ndarray, labels: Sequence[str], inches: flo
         return False
     upright = max(map(len, shown)) * 0.65 * size <= room
     # A dollar sign would begin a formula.
-    ax.set_xticks(places, shown, fontsize=size, rotation=0 if upright else 90, parse_math=False)
+    ax.set_xticks(positions, shown, fontsize=size, rotation=0 if upright else 90, parse_math=False)
     ax.tick_params(axis="x", length=0)
     return True
 

@@ -16,7 +16,7 @@ _ENDS = {"sigmoid": ("near 0", "near 1"), "tanh": ("near -1", "near 1"), "relu":
 
 
 def draw_gates(gates: tuple[GateSaturation, ...], path: Path) -> None:
-    """A panel a gate, a row a layer: each unit's mean and the range of 8 of 10 values, saturated zones shaded."""
+    """A panel a gate, a row a layer: each unit's mean and the range of 8 of 10 values, saturated ranges shaded."""
     names = list(dict.fromkeys(gate.name for gate in gates))
     across = max(sum(gate.name == name for gate in gates) for name in names)
     figure = Figure(figsize=(max(6.0, min(14.0, 0.8 + 3.1 * across)), 0.9 + 2.4 * len(names)), layout="constrained")
@@ -25,10 +25,10 @@ def draw_gates(gates: tuple[GateSaturation, ...], path: Path) -> None:
         here = [gate for gate in gates if gate.name == name]
         for ax in row[len(here) :]:
             ax.set_visible(False)
-        for place, (ax, gate) in enumerate(zip(row, here, strict=False)):
+        for column, (ax, gate) in enumerate(zip(row, here, strict=False)):
             _draw_gate(ax, gate)
             last = name == names[-1]
-            finish(ax, _gate_title(gate), "unit, sorted by mean" if last else "", "" if place else "value")
+            finish(ax, _gate_title(gate), "unit, sorted by mean" if last else "", "" if column else "value")
             ax.title.set_fontsize(8.5)
     labelled = {}
     for ax in grid.flat:
@@ -50,14 +50,14 @@ def _draw_gate(ax: Axes, gate: GateSaturation) -> None:
     if gate.function != "relu":
         least = 0.0 if gate.function == "sigmoid" else -1.0
         ax.set_ylim(least - 0.03, 1.03)
-        for zone in ((least - 0.03, least + 0.1), (0.9, 1.03)):
-            ax.axhspan(*zone, color="#f3d9a4", alpha=0.6, linewidth=0, zorder=0, label="saturated")
+        for band in ((least - 0.03, least + 0.1), (0.9, 1.03)):
+            ax.axhspan(*band, color="#f3d9a4", alpha=0.6, linewidth=0, zorder=0, label="saturated")
 
 
 def _gate_title(gate: GateSaturation) -> str:
     ends = zip((gate.low, gate.high), _ENDS[gate.function], strict=True)
-    shares = ", ".join(f"{share.mean():.0%} {end}" for share, end in ends if end)
-    return f"{gate.name}: {gate.gate}, {gate.function}\n{shares}"
+    fractions = ", ".join(f"{fraction.mean():.0%} {end}" for fraction, end in ends if end)
+    return f"{gate.name}: {gate.gate}, {gate.function}\n{fractions}"
 
 
 def draw_states(states: tuple[StateStatistics, ...], path: Path) -> None:

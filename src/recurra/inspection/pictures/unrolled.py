@@ -42,9 +42,9 @@ def draw_unrolled(
     Args:
         unrolled: the gradients.
         path: of the PNG.
-        first_step: the number that the first step goes by.
+        first_step: the index of the first step.
         step: what the axis is called.
-        labels: what to call the steps, plotted where there is room; numbers where empty.
+        labels: what to call the steps, plotted if there is room; if empty, steps have their index.
     """
     wide = columns_of(unrolled.steps)
     # Rows that come after the others begin with a column of their own.
@@ -62,8 +62,8 @@ def draw_unrolled(
     ax.set_ylim(-1.3, rows + 0.35)
     ax.set_xlim(-0.7, columns - 1 + 0.7 + _ASIDE * any(row.reverse for row in unrolled.rows))
     every = max(1, math.ceil(columns / 12))
-    places = list(range(0, columns, every))
-    ax.set_xticks(places, [f"{first_step + starts[place]}" for place in places])
+    ticks = list(range(0, columns, every))
+    ax.set_xticks(ticks, [f"{first_step + starts[tick]}" for tick in ticks])
     joined = ["".join(labels[i:j]) for i, j in pairwise([*starts, unrolled.steps])] if labels else []
     named = (wide == 1 or _short(joined)) and label_steps(ax, np.arange(columns), joined, inches - 1.5)
     which = "" if named else ", from the number below it on"
@@ -101,8 +101,10 @@ class _Picture:
     def _draw_row(self, index: int, row: UnrolledRow) -> None:
         wide, aside = self._wide, self._aside(index)
         first, columns = self._first_column(row), math.ceil(len(row.through_time) / wide)
-        places = first + np.arange(columns)
-        self._ax.scatter(places + aside, np.full(len(places), index), s=26, color="white", edgecolor=BLACK, zorder=3)
+        positions = first + np.arange(columns)
+        self._ax.scatter(
+            positions + aside, np.full(len(positions), index), s=26, color="white", edgecolor=BLACK, zorder=3
+        )
         for column in range(columns - 1):
             boundary = (column + 1) * wide
             # The gradient crosses from the later step into the earlier one; in the reverse direction the other way.
@@ -110,8 +112,10 @@ class _Picture:
             left, right = (first + column + aside, index), (first + column + 1 + aside, index)
             self._arrow(*((left, right) if row.reverse else (right, left)), float(norm))
         for start in filter(None, (first + start / wide for start in row.starts)):
-            place = start - 0.5
-            self._ax.plot([place, place], [-1.1, len(self._unrolled.rows)], color=GREY, linewidth=1, linestyle="--")
+            boundary = start - 0.5
+            self._ax.plot(
+                [boundary, boundary], [-1.1, len(self._unrolled.rows)], color=GREY, linewidth=1, linestyle="--"
+            )
         if len(row.starts) > 1 and index == len(self._unrolled.rows) - 1:
             for start, module in zip(row.starts, row.modules, strict=True):
                 name = module.rpartition(".")[2]
@@ -162,8 +166,8 @@ def _look(norm: float, unrolled: UnrolledGradients) -> tuple[float, str]:
     """Width and colour, by the logarithm of the fraction of the largest."""
     largest = unrolled.largest
     thickest = _THICKEST_OF_TWO if any(row.reverse for row in unrolled.rows) else _THICKEST
-    share = norm / largest if largest > 0 else 0.0
-    strength = 1 + math.log10(share) / _DECADES if share > 0 else 0.0
+    fraction = norm / largest if largest > 0 else 0.0
+    strength = 1 + math.log10(fraction) / _DECADES if fraction > 0 else 0.0
     strength = max(0.0, strength)
     return thickest * strength, to_hex(colormaps["YlGnBu"](0.25 + 0.7 * strength)) if strength else "#cccccc"
 

@@ -45,7 +45,7 @@ def beam_search(
         state: before the first step, with a row a sentence; of any type `select_rows` takes, which reorders it.
         begin: the token each sentence begins with, int64 (B,).
         end: the token that ends a sequence.
-        beam_size: K, hypotheses kept.
+        beam_size: K, hypotheses in a beam.
         max_length: tokens of a sequence at most, begin and end not counted, for all or for each sentence (B,); after
             them it ends, and the probability of the end counts.
         length_penalty: alpha of Wu et al. 2016 (equation 14), 0 or more: 0 ranks by the log-probability and prefers
@@ -112,7 +112,7 @@ class _Ended:
 
 @dataclass
 class _Beams:
-    """The hypotheses that go on: K for each of the A sentences that are not done."""
+    """The hypotheses that continue: K for each of the A sentences that are not done."""
 
     size: int
     sentences: Tensor  # (A,)
@@ -136,31 +136,31 @@ class _Beams:
         )
 
     def extend(self, log_probs: Tensor, constraints: Constraints, ended: list[_Ended]) -> Tensor:
-        """Take the next step, and let sentences that are done go; the rows (M,) that go on, for the state."""
+        """Take the next step, and let sentences that are done go; the rows (M,) that continue, for the state."""
         size, active = self.size, len(self.sentences)
         allowed = constraints.apply(log_probs, self.written, self.sentences.repeat_interleave(size))
         symbols = allowed.shape[1]
         totals = (self.scores.view(-1, 1) + allowed).view(active, size * symbols)
-        # At most `size` of them end, so that enough are left to go on.
+        # At most `size` of them end, so that enough are left to continue.
         best, flat = totals.topk(min(2 * size, size * symbols), dim=1)
         first = torch.arange(active, device=flat.device).unsqueeze(1) * size
         parents, tokens = first + flat // symbols, flat % symbols
         chances = allowed.view(-1)[parents * symbols + tokens]
         ends = tokens == constraints.end
-        numbers = self.sentences.tolist()
-        for row, place in (ends & best.isfinite())[:, :size].nonzero().tolist():
-            parent = int(parents[row, place])
-            chain = [*self.passed[parent].tolist(), float(chances[row, place])]
-            ended[numbers[row]].add(self.written[parent].tolist(), chain, float(best[row, place]))
+        sentences = self.sentences.tolist()
+        for row, rank in (ends & best.isfinite())[:, :size].nonzero().tolist():
+            parent = int(parents[row, rank])
+            chain = [*self.passed[parent].tolist(), float(chances[row, rank])]
+            ended[sentences[row]].add(self.written[parent].tolist(), chain, float(best[row, rank]))
         going = ends.to(torch.int8).argsort(dim=1, stable=True)[:, :size]
         self.scores = best.masked_fill(ends, -math.inf).gather(1, going)
         tops = self.scores[:, 0].tolist()
-        left = [row for row, number in enumerate(numbers) if not ended[number].is_done(tops[row])]
-        kept = torch.tensor(left, dtype=torch.int64, device=flat.device)
-        going = going[kept]
-        rows = parents[kept].gather(1, going).view(-1)
-        self.last = tokens[kept].gather(1, going).view(-1)
-        self.passed = torch.cat([self.passed[rows], chances[kept].gather(1, going).view(-1, 1)], dim=1)
+        left = [row for row, sentence in enumerate(sentences) if not ended[sentence].is_done(tops[row])]
+        unfinished = torch.tensor(left, dtype=torch.int64, device=flat.device)
+        going = going[unfinished]
+        rows = parents[unfinished].gather(1, going).view(-1)
+        self.last = tokens[unfinished].gather(1, going).view(-1)
+        self.passed = torch.cat([self.passed[rows], chances[unfinished].gather(1, going).view(-1, 1)], dim=1)
         self.written = torch.cat([self.written[rows], self.last.unsqueeze(1)], dim=1)
-        self.scores, self.sentences = self.scores[kept], self.sentences[kept]
+        self.scores, self.sentences = self.scores[unfinished], self.sentences[unfinished]
         return rows

@@ -63,7 +63,7 @@ class Constraints:
             sentences: which sentence (of B) each row is of (N,).
         """
         length = written.shape[1]
-        given = log_probs
+        unconstrained = log_probs
         if self._n and length >= self._n:
             log_probs = self._ban_repeated(log_probs, written)
         full = self._longest[sentences] <= length
@@ -74,8 +74,8 @@ class Constraints:
         if length < self._forced.shape[1]:
             forced = self._forced[sentences, length].unsqueeze(1)
             others = torch.arange(log_probs.shape[1], device=log_probs.device) != forced
-            # As it was given: a prefix may repeat itself.
-            log_probs = torch.where(forced >= 0, given.masked_fill(others, -math.inf), log_probs)
+            # A prefix may repeat itself: the ban on repeated n-grams does not hold for it.
+            log_probs = torch.where(forced >= 0, unconstrained.masked_fill(others, -math.inf), log_probs)
         return log_probs
 
     def _ban_repeated(self, log_probs: Tensor, written: Tensor) -> Tensor:
@@ -96,10 +96,10 @@ def _pad(prefixes: Sequence[Sequence[int]] | None, max_lengths: list[int], end: 
     if len(prefixes) != len(max_lengths):
         raise ShapeError("prefixes", f"one for each of {len(max_lengths)} sentences", f"{len(prefixes)}")
     forced = torch.full((len(max_lengths), max(map(len, prefixes), default=0)), -1)
-    for number, (prefix, longest) in enumerate(zip(prefixes, max_lengths, strict=True)):
+    for index, (prefix, longest) in enumerate(zip(prefixes, max_lengths, strict=True)):
         if len(prefix) > longest:
             raise ParameterError("prefixes", f"at most max_length = {longest} tokens each", list(prefix))
         if end in prefix or any(token < 0 for token in prefix):
             raise ParameterError("prefixes", f"tokens of at least 0, without the end, {end}", list(prefix))
-        forced[number, : len(prefix)] = torch.tensor(prefix, dtype=torch.int64)
+        forced[index, : len(prefix)] = torch.tensor(prefix, dtype=torch.int64)
     return forced

@@ -36,7 +36,7 @@ def greedy_search(
         ShapeError: if there is not one of each for each sentence.
     """
     constraints = Constraints(begin, end, max_length, no_repeat_ngram, prefixes)
-    found: dict[int, Hypothesis] = {}
+    hypotheses: dict[int, Hypothesis] = {}
     sentences = torch.arange(len(begin), device=begin.device)
     tokens, written = begin, begin.new_empty(len(begin), 0)
     passed = torch.empty(len(begin), 0, device=begin.device)
@@ -48,10 +48,10 @@ def greedy_search(
         for row in ended.nonzero().squeeze(1).tolist():
             chain = tuple(passed[row].tolist())
             total = sum(chain)
-            found[int(sentences[row])] = Hypothesis(tuple(written[row].tolist()), total, total, chain)
+            hypotheses[int(sentences[row])] = Hypothesis(tuple(written[row].tolist()), total, total, chain)
         written = torch.cat([written, tokens.unsqueeze(1)], dim=1)
         if ended.any():
             rows = (~ended).nonzero().squeeze(1)
             state = select_rows(state, rows, batch_dim)
             tokens, written, passed, sentences = (part[rows] for part in (tokens, written, passed, sentences))
-    return [found[number] for number in range(len(begin))]
+    return [hypotheses[sentence] for sentence in range(len(begin))]

@@ -27,7 +27,7 @@ def select_rows(state: Any, index: Tensor, batch_dim: int = 0) -> Any:
         batch_dim: of every tensor, the dimension that holds the rows: 0, or 1 for a recurrent state (L, B, H).
 
     Returns:
-        A state of the same types; the one given is left as it was.
+        A state of the same types; the argument is left as it was.
 
     Raises:
         ParameterError: for a type in which tensors cannot be found.

@@ -128,7 +128,7 @@ def _quantile(values: np.ndarray, weights: np.ndarray, level: float) -> float:
 def apply_margins(
     quantiles: np.ndarray, scales: np.ndarray, levels: tuple[float, ...], margins: list[float]
 ) -> np.ndarray:
-    """Quantiles (N, T, Q) with each interval's ends moved; kept in order around the median."""
+    """Quantiles (N, T, Q) with each interval's ends moved, and still in order around the median."""
     moved = quantiles.copy()
     for (low, high), margin in zip(interval_pairs(levels), margins, strict=True):
         moved[..., low] -= margin * scales[:, None]

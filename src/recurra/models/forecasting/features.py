@@ -71,13 +71,13 @@ def direct_sizes(inputs: DirectInputs) -> tuple[int, int, int]:
 
 def scale_features(history: Tensor, units: Normalization, seasons: tuple[int, ...]) -> Tensor:
     """What the units hide: how large the seasonal change is beside the deviation and the level, (B, 1 + 1 + longer)."""
-    found = [torch.log(units.scale / units.deviation), torch.log10(units.scale / (units.level + units.scale))]
+    features = [torch.log(units.scale / units.deviation), torch.log10(units.scale / (units.level + units.scale))]
     for season in seasons[1:]:
         change = (history[:, season:] - history[:, :-season]).abs()
         seen = ~change.isnan()
         mean = change.nan_to_num(0.0).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)
-        found.append(torch.log((mean + 1e-3 * units.scale) / units.scale))
-    return torch.cat(found, dim=1).float()
+        features.append(torch.log((mean + 1e-3 * units.scale) / units.scale))
+    return torch.cat(features, dim=1).float()
 
 
 def phases(steps: Tensor, seasons: tuple[int, ...]) -> Tensor:

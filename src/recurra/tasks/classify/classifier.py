@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from recurra.data.files.standard_input import is_standard_input, standard_input_lines
 from recurra.data.labelled.reading import ItemReading
 from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
-from recurra.task.checks import check_cell
+from recurra.task.checks import check_cell, check_one_of
 from recurra.tasks.classify.learned import MOST_MEMBERS, ClassifierLearned, LabelSet
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
@@ -24,6 +25,7 @@ __all__ = ["Classifier"]
 
 _LABELS_DESCRIBED = 6
 _FEWEST_TO_SPLIT = 300  # series
+_DATA = Option(help="file to read; - is standard input, each line a text", group="data")
 _LABEL = Option(help="label whose log-odds are attributed; by default the likeliest")
 
 
@@ -305,10 +307,10 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         logits = logits_of(fitted, learned.encode(values_of(validation), validation.source))
         return replace(learned, temperature=fit_temperature(logits[known], target[known]))
 
-    @verb("classify texts or series: a table of labels and their confidence")
+    @verb("classify texts or series: a table of labels and their confidence", endings=(".csv", ".txt"))
     def predictions(
         self,
-        data: Any = None,
+        data: Annotated[Any, _DATA] = None,
         *,
         text: Annotated[str | None, Option(help="text to classify at once", group="data")] = None,
         probabilities: Annotated[bool, Option(help="also write the probability of every label")] = False,
@@ -317,7 +319,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         """Labels of items, with their probabilities and the confidence in them.
 
         Args:
-            data: items as for `fit`, with labels or without.
+            data: items as for `fit`, with labels or without; "-": the lines of standard input, each a text.
             text: a single text instead.
             probabilities: whether the table has the probability of every label.
             reading: how a file is read; None: as in training.
@@ -332,9 +334,9 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
             self.fitted,
             self._items(self._one_of(data, text), None, reading, False),
             (reading or self.fitted.reading or ItemReading()).label_separator,  # type: ignore[attr-defined]
-            path=Path(data) if isinstance(data, str | Path) else None,
+            path=Path(data) if isinstance(data, str | Path) and not is_standard_input(data) else None,
             with_probabilities=probabilities,
-            is_single=text is not None,
+            shown="ranking" if text is not None else "table" if is_standard_input(data) else "count",
         )
 
     def predict_proba(self, data: Any, *, reading: ItemReading | None = None) -> "np.ndarray":
@@ -386,10 +388,10 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
 
         return evaluate(self.fitted, self._items(data, y, reading, True))
 
-    @verb("see what each token of a text, or step of a series, adds to a classification")
+    @verb("see what each token of a text, or step of a series, adds to a classification", endings=(".html", ".png"))
     def explain(
         self,
-        data: Any = None,
+        data: Annotated[Any, _DATA] = None,
         *,
         text: Annotated[str | None, Option(help="text to explain", group="data")] = None,
         row: Annotated[int, Option(help="item of the data, from 1", at_least=1, group="data")] = 1,
@@ -399,7 +401,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         """Explain what each token of a text, or step of a series, adds to the log-odds of a label.
 
         Args:
-            data: items as for `fit`, one of which is explained.
+            data: items as for `fit`, one of which is explained; "-": the lines of standard input, each a text.
             text: a single text instead.
             row: which of the items, from 1.
             label: the label; None: the likeliest.
@@ -476,11 +478,12 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         return as_items(data, y, reading or training_reading, fitted.learned.reads_texts, labelled)
 
     def _one_of(self, data: Any, text: str | None) -> Any:
-        if (data is None) == (text is None):
-            got = "neither" if text is None else "both"
-            raise ParameterError("data", "data (--data FILE) or a text (--text TEXT), one of the two", got)
-        if text is not None and not self.fitted.learned.reads_texts:
-            raise ParameterError("text", "data (--data FILE) for a classifier of series", text)
+        check_one_of(data, text)
+        if not self.fitted.learned.reads_texts and (text is not None or is_standard_input(data)):
+            name, value = ("data", data) if text is None else ("text", text)
+            raise ParameterError(name, "a file (--data FILE) for a classifier of series", value)
+        if is_standard_input(data):
+            return list(standard_input_lines())
         return data if text is None else [text]
 
     def _restored(self) -> list[Any]:

@@ -2,10 +2,8 @@
 
 import logging
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from recurra.data.batches.buckets import collate
 from recurra.data.text.word_encoding import UNKNOWN, EncodedSentences, Tokens, WordEncoding
+from recurra.data.text.words import word_pattern
 from recurra.errors import DataError
 from recurra.tasks.classify.evidence import Evidence, WordCounts
 
@@ -44,7 +43,7 @@ def cut(text: str, split: Literal["words", "spaces", "characters"], most: int | 
 
     Words keep inner apostrophes and hyphens, numbers their points and commas; any other mark is a token by itself.
     """
-    pattern = {"spaces": _SPACES, "characters": _CHARACTERS}.get(split) or _words()
+    pattern = {"spaces": _SPACES, "characters": _CHARACTERS}.get(split) or word_pattern()
     pieces: list[Piece] = []
     for match in pattern.finditer(text):
         if most is not None and len(pieces) == most:
@@ -288,12 +287,3 @@ def _part(length: int, fraction: float) -> int:
 
 def _is_longer(text: str, encoding: TextEncoding) -> bool:
     return len(cut(text, encoding.split, encoding.max_length + 1)) > encoding.max_length
-
-
-@cache
-def _words() -> re.Pattern[str]:
-    # Combining accents and the vowel signs of Indian scripts, which \w leaves out, stay with their letters. Invisible
-    # joiners hold the parts of a word together.
-    marks = "".join(chr(point) for point in range(0x300, 0x10000) if unicodedata.category(chr(point))[0] == "M")
-    word = rf"\w[\w{marks}]*"
-    return re.compile(rf"{word}(?:['\u2019\-.,\u200c\u200d]{word})*|[^\w\s][{marks}]*")

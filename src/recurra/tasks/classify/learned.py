@@ -280,7 +280,7 @@ class ClassifierLearned(Learned):
         from recurra.tasks.classify.encoding import TextEncoding
 
         labels = list(self.labels.names.symbols)
-        networks = ["classifier", *(f"classifier.members.{k}" for k in range(MOST_MEMBERS))]
+        networks = ["classifier", *(f"classifier.networks.{k}" for k in range(MOST_MEMBERS))]
         rows: dict[str, list[Any]] = {f"{one}.scores.{kind}": labels for one in networks for kind in ("weight", "bias")}
         if isinstance(self.encoding, TextEncoding):
             words = self.encoding.words

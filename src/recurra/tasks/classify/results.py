@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ class Classes(Predictions[Any], Sequence[Prediction]):
         separator: text between several labels in a table.
         path: of the file that was read. None: there was none.
         with_probabilities: whether the table has the probability of every label.
-        is_single: whether the terminal shows the labels of one item instead of how many items there are.
+        shown: what the terminal shows: how many items there are, the likeliest labels of a single item, or the table.
     """
 
     def __init__(
@@ -97,11 +97,12 @@ class Classes(Predictions[Any], Sequence[Prediction]):
         separator: str = "|",
         path: Path | None = None,
         with_probabilities: bool = False,
-        is_single: bool = False,
+        shown: Literal["count", "ranking", "table"] = "count",
     ) -> None:
         self._names, self._label_set, self._texts = names, label_set, texts
         self._separator, self._path = separator, path
-        self._with_probabilities, self._is_single = with_probabilities, is_single
+        self._with_probabilities, self._shown = with_probabilities, shown
+        self.streams = shown == "table"
         self._values = [label_set.restore(name) for name in label_set.names.symbols]
         self.probabilities = probabilities
 
@@ -132,7 +133,10 @@ class Classes(Predictions[Any], Sequence[Prediction]):
         return Prediction(tuple(labels), dict(zip(self._values, self.probabilities[index].tolist(), strict=True)))
 
     def text(self, color: bool = False) -> Iterator[str]:
-        if not self._is_single:
+        if self._shown == "table":
+            yield self.table().csv()
+            return
+        if self._shown == "count":
             kind = "series" if not self._texts else "text" if len(self) == 1 else "texts"
             yield f"{len(self):,} {kind}, mean confidence {self.confidence.mean():.3f}\n"
             return

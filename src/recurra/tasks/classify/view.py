@@ -119,7 +119,7 @@ def view(model: FittedClassifier, data: Items, row: int | None, label: str | Non
         loss=lambda output: _loss(output[0] / learned.temperature, target),
         output=lambda output: log_odds(output[0] / learned.temperature, index, learned.labels.multi_label),
         reads="classifier",
-        layers=["classifier.members.0.recurrent" if members > 1 else "classifier.recurrent"],
+        layers=["classifier.networks.0.recurrent" if members > 1 else "classifier.recurrent"],
         evaluate=None if data.labels is None else lambda: evaluate(model, data),
         distances=[back.clamp(min=-1).to(model.device)],
         alone=(

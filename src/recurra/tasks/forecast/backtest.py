@@ -40,13 +40,13 @@ class Folds:
     Attributes:
         rows: series of each window, (N,).
         origins: steps before its horizon, (N,).
-        numbers: index of its fold, the earliest 0, (N,).
+        indices: index of its fold, the earliest 0, (N,).
         short: ids of series with fewer folds than asked for, and how many they have.
     """
 
     rows: np.ndarray
     origins: np.ndarray
-    numbers: np.ndarray
+    indices: np.ndarray
     short: dict[str, int]
 
 
@@ -72,9 +72,9 @@ def plan_folds(data: SeriesSet, horizon: int, folds: int, step: int, least: int)
             f"{data.source}: no series is long enough to backtest: a horizon of {horizon} after {least} steps needs "
             f"{horizon + least}, the longest has {data.lengths.max()}. Use a longer series, or a shorter horizon."
         )
-    rows, numbers = np.nonzero(fits)
+    rows, indices = np.nonzero(fits)
     short = {series.id: int(n) for series, n in zip(data, fits.sum(1), strict=True) if n < folds}
-    return Folds(rows, origins[fits], numbers, short)
+    return Folds(rows, origins[fits], indices, short)
 
 
 @dataclass(frozen=True)
@@ -109,26 +109,26 @@ class Backtest:
     @cached_property
     def by_series(self) -> dict[str, dict[str, dict[str, float]]]:
         """Measures by series, then by method."""
-        found = {}
+        measures = {}
         for row in np.unique(self.folds.rows):
             windows = np.flatnonzero(self.folds.rows == row)
-            found[self.data.series[row].id] = {method: self._measure(method, windows) for method in self.points}
-        return found
+            measures[self.data.series[row].id] = {method: self._measure(method, windows) for method in self.points}
+        return measures
 
     @cached_property
     def by_step(self) -> dict[str, np.ndarray]:
         """Mean absolute scaled error of each step of the horizon (T,), by method."""
-        found = {}
+        errors = {}
         for method, points in self.points.items():
             scaled = np.abs(self.truth - points) / self.scales[:, None]
             seen = np.isfinite(scaled)
-            found[method] = np.divide(
+            errors[method] = np.divide(
                 np.where(seen, scaled, 0).sum(0),
                 seen.sum(0),
                 out=np.full(seen.shape[1], np.nan),
                 where=seen.any(0),
             )
-        return found
+        return errors
 
     @cached_property
     def coverage_by_step(self) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """The forecaster: its options, and what it does with series."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import ParameterError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from recurra.data.series.series_set import Columns, SeriesSet
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.forecast.results import Forecasts
 
@@ -99,7 +101,13 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
     Reading = ForecastReading
     learned_class = ForecastLearned
 
-    horizon: int = option(at_least=1, help="steps to forecast", group="forecaster", main=True)
+    horizon: int | None = option(
+        default=None,
+        at_least=1,
+        help="steps to forecast; by default the @horizon of a .tsf file",
+        group="forecaster",
+        main=True,
+    )
     folds: int = option(
         default=2,
         at_least=0,
@@ -191,8 +199,6 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
             raise ParameterError("output", expected, self.output, "Leave it at 'auto'.")
 
     def read(self, source: Any, y: Any, reading: ForecastReading, labelled: bool) -> "SeriesSet":
-        from pathlib import Path
-
         from recurra.data import samples
         from recurra.data.series.frame import series_from_frame
         from recurra.data.series.frequency import Frequency
@@ -221,22 +227,24 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
             static=columns.static,
             frequency=str(data.frequency),
             decimal=reading.decimal,
-            date_format=reading.date_format,
+            date_format=columns.date_format,
             header=reading.header,
         )
 
     def describe(self, training: "SeriesSet", validation: "SeriesSet | None") -> str:
-        from recurra.tasks.forecast.training import window_shape
+        from recurra.tasks.forecast.training import horizon_of, window_shape
 
+        horizon = horizon_of(self, training)
         shortest, longest = int(training.lengths.min()), int(training.lengths.max())
         size = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
-        held = f"; the last {self.folds * self.horizon} of each are held out for evaluation" if self.folds else ""
+        held = f"; the last {self.folds * horizon} of each are held out for evaluation" if self.folds else ""
+        stated = f"; the horizon is the file's, {horizon} steps" if self.horizon is None else ""
         seasons = window_shape(self, training).seasons
         cycles = f"season{'s' if len(seasons) > 1 else ''} {', '.join(map(str, seasons))}"
         if seasons == (1,):
             cycles = "no season (--seasons gives one)"
         count = "1 series" if len(training) == 1 else f"{len(training):,} series"
-        return f"{count} of {size} steps, frequency {training.frequency}, {cycles}{held}"
+        return f"{count} of {size} steps, frequency {training.frequency}, {cycles}{stated}{held}"
 
     def learn(self, training: "SeriesSet", validation: "SeriesSet | None") -> ForecastLearned:
         from recurra.tasks.forecast.training import learn
@@ -281,7 +289,23 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
 
         return fit_calibration(self, fitted, validation) if self.conformal else fitted.learned
 
-    @verb("forecast the horizon after the end of each series")
+    def next_command(self, folder: Path) -> str:
+        if self.folds:
+            return super().next_command(folder)
+        return f"recurra predict {folder} (nothing was held out to evaluate on: that needs --refit, --test or --data)"
+
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """See `Estimator.open_stream`: an item is an observation, and the result the forecast of the horizon after it.
+
+        The network reads its window anew at each step, in float32 whatever `weights` says: the units of a window change
+        with every observation.
+        """
+        from recurra.tasks.forecast.model import open_stream
+        from recurra.tasks.forecast.training import model_of
+
+        return open_stream(model_of(self))
+
+    @verb("forecast the horizon after the end of each series", endings=(".csv", ".parquet"))
     def predictions(
         self,
         data: Any = None,
@@ -360,16 +384,16 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
             if any(value is not None for value in (data, folds, step)) or refit:
                 raise ParameterError("test", "no folds, step, refit or data beside it", str(test))
             return make_evaluation(model_of(self).continued(test), series)
-        step = self.horizon if step is None else step
         if refit:
+            options = self if self._fitted is None else self.replaced(horizon=self._fitted.learned.shape.horizon)
             if data is not None and self._fitted is None:
                 read = self.read(data, None, reading or ForecastReading(), True)
             else:
                 read = self._series(data, reading)
-            return make_evaluation(refitted(self, read, folds or self.folds or 1, step, progress), series)
+            return make_evaluation(refitted(options, read, folds or self.folds or 1, step, progress), series)
         model = model_of(self)
         folds = model.folds_to_test(folds, data is not None)
-        return make_evaluation(model.rolling(self._series(data, reading), folds, step), series)
+        return make_evaluation(model.rolling(self._series(data, reading), folds, step or model.shape.horizon), series)
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(
@@ -397,9 +421,9 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         from recurra.tasks.forecast.training import model_of
         from recurra.tasks.forecast.view import view
 
-        found = view(model_of(self), self._series(data, reading), series, name)
-        held_out = data is None and self.fitted.learned.held_out >= self.horizon
-        return replace(found, evaluate=self.evaluate) if held_out else found
+        looked_at = view(model_of(self), self._series(data, reading), series, name)
+        held_out = data is None and self.fitted.learned.held_out > 0
+        return replace(looked_at, evaluate=self.evaluate) if held_out else looked_at
 
     def _series(self, data: Any, reading: ForecastReading | None) -> "SeriesSet":
         """Series for a verb. Raises DataError if frequency or covariates are others than those of training."""

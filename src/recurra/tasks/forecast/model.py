@@ -1,21 +1,24 @@
 """A fitted forecaster as it computes: from series and origins to quantiles."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import torch
 
+from recurra.data.series.frame import series_from_frame
 from recurra.data.series.read import continuation
-from recurra.data.series.series_set import SeriesSet
-from recurra.data.series.stamps import stamp_text
+from recurra.data.series.series_set import Series, SeriesSet
 from recurra.data.series.windows import Window, Windows
-from recurra.errors import DataError, RunError
+from recurra.errors import DataError, RecurraError, RunError, StreamError
 from recurra.models.forecasting.conformal import apply_margins, find_margins, interval_pairs, interval_scores
 from recurra.models.forecasting.heads import make_head
 from recurra.models.forecasting.network import forecast_quantiles
 from recurra.models.forecasting.normalization import normalize
+from recurra.streaming import ItemStream, Observations, Stepper, StreamState
 from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from recurra.task import Fitted
     from recurra.tasks.forecast.learned import ForecastLearned
 
-__all__ = ["ForecastModel", "output_of"]
+__all__ = ["ForecastModel", "open_stream", "output_of"]
 
 _ROWS_AT_ONCE = 4096
 # Recent windows of a series by which intervals are moved, and those of all series.
@@ -171,9 +174,9 @@ class ForecastModel:
             last: Any = data.stamps(one)[origin - 1]
             if one.id in until and int(np.asarray(last).astype(np.int64)) < until[one.id]:
                 raise DataError(
-                    f"{data.source}: series {one.id!r}: a fold would forecast after {stamp_text(last)}, but training "
-                    "saw later steps, and the backtest would flatter. Hold more out in training (--folds; folds=), use "
-                    "fewer folds or newer data, or train before each fold (--refit; refit=True)."
+                    f"{data.source}: series {one.id!r}: a fold would forecast after {data.form.shown(last)}, but "
+                    "training saw later steps, and the backtest would flatter. Hold more out in training (--folds; "
+                    "folds=), use fewer folds or newer data, or train before each fold (--refit; refit=True)."
                 )
 
     def _scale(self, window: Window) -> np.ndarray:
@@ -193,3 +196,58 @@ def output_of(model: str, output: str) -> str:
     if output != "auto":
         return output
     return "quantiles" if model == "direct" else "student_t"
+
+
+def open_stream(model: ForecastModel) -> ItemStream:
+    """The forecaster as a stream of observations of one series; see `Estimator.open_stream`.
+
+    The state is the window of the latest observations, which the network reads at each step. Intervals are moved by the
+    scores of the validation windows alone: longer ago than the window nothing is remembered.
+
+    Raises:
+        StreamError: the forecaster needs covariates of the future, or attributes of the series.
+    """
+    data = model.learned.data
+    columns = data.columns
+    for role, what in (("known", "covariates of the future"), ("static", "attributes of a series")):
+        if names := getattr(columns, role):
+            raise StreamError(f"{role}: the forecaster reads {what} ({', '.join(names)}), which a stream does not have")
+    values = (columns.target, *columns.past)
+    window = Observations(data.frequency, model.shape.history, len(values))
+
+    def read(item: Any, state: StreamState) -> np.ndarray:
+        if not isinstance(item, dict) or not {columns.time, columns.target} <= item.keys() <= {columns.time, *values}:
+            raise DataError(f"item: expected an object with {columns.time}, {', '.join(values)}")
+        row = {name: item.get(name) for name in values}
+        if any(isinstance(value, bool) or not isinstance(value, int | float | None) for value in row.values()):
+            raise DataError(f"item: expected numbers, or null if missing, for {', '.join(values)}")
+        # 0 stands for the target: a series has at least one value.
+        frame = pl.DataFrame({columns.time: [item[columns.time]], **{name: [0.0] for name in values}})
+        try:
+            one = series_from_frame(frame, replace(columns, id=None), data.frequency, "item").series[0]
+        except RecurraError as error:
+            raise DataError(f"item: {error}") from None
+        own = np.array([np.nan if value is None else value for value in row.values()], np.float64)
+        return window.encode(one.start, own, state)
+
+    def answer(_: np.ndarray, outputs: np.ndarray) -> dict[str, Any]:
+        start, seen = window.read(outputs[-1])
+        observed = np.flatnonzero(~np.isnan(seen[:, 0]))
+        if len(observed) < 2:
+            return {"forecast": None}
+        first = int(observed[0])
+        steps = len(seen) - first
+        stamps = data.frequency.stamps(start, first + 1)
+        series = Series("series", stamps[first], seen[first:, 0], seen[first:, 1:], np.empty((steps, 0)), ())
+        own = replace(data, series=(series,), source="the stream")
+        [quantiles] = model.quantiles(own, np.array([0]), np.array([steps]))
+        names = [columns.time, "forecast", *(f"q{level:g}" for level in model.levels)]
+        after = own.stamps(series, model.shape.horizon)[-model.shape.horizon :]
+        middle = quantiles[:, model.levels.index(0.5)]
+        rows = zip([data.form.shown(one) for one in after], middle, *quantiles.T, strict=True)
+        return {"forecast": [dict(zip(names, (stamp, *map(float, row)), strict=True)) for stamp, *row in rows]}
+
+    last = data.series[0]
+    stamp = data.form.shown(data.frequency.stamps(last.start, len(last))[-1])
+    example = {columns.time: stamp, **dict.fromkeys(values, float(np.nanmean(last.y)))}
+    return ItemStream(Stepper(window.program), read, answer, f"an observation: {', '.join(example)}", example)

@@ -23,8 +23,8 @@ def typical_series(backtest: Backtest, count: int) -> list[str]:
     """Ids of series to show: spread evenly from the best forecast to the worst, neither chosen for its looks."""
     measures = backtest.by_series
     ranked = sorted(measures, key=lambda name: np.nan_to_num(measures[name]["model"]["MASE"], nan=np.inf))
-    places = np.linspace(0, len(ranked) - 1, count + 2)[1:-1] if len(ranked) > count else range(len(ranked))
-    return [ranked[round(place)] for place in places]
+    ranks = np.linspace(0, len(ranked) - 1, count + 2)[1:-1] if len(ranked) > count else range(len(ranked))
+    return [ranked[round(rank)] for rank in ranks]
 
 
 def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
@@ -38,20 +38,20 @@ def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
         windows = np.flatnonzero(backtest.folds.rows == row)
         origins = backtest.folds.origins[windows]
         first = max(0, int(origins.min()) - _HISTORY_HORIZONS * horizon)
-        stamps = backtest.data.stamps(series)
+        stamps = backtest.data.form.local(backtest.data.stamps(series))
         ax.plot(stamps[first:], series.y[first:], color=_BLACK, linewidth=1, label="observed")
-        for number, (window, origin) in enumerate(zip(windows, origins, strict=True)):
+        for index, (window, origin) in enumerate(zip(windows, origins, strict=True)):
             ahead = stamps[origin : origin + horizon]
             # From the last observation on, without a gap.
             joined, last = stamps[origin - 1 : origin + horizon], float(series.y[origin - 1])
-            _fan(ax, joined, backtest.quantiles[window], backtest.levels, last, labelled=number == 0)
+            _fan(ax, joined, backtest.quantiles[window], backtest.levels, last, labelled=index == 0)
             ax.plot(
                 joined,
                 np.concatenate([[last], backtest.points["seasonal naive"][window]]),
                 color=_RED,
                 linewidth=0.9,
                 linestyle=":",
-                label="seasonal naive" if number == 0 else None,
+                label="seasonal naive" if index == 0 else None,
             )
             ax.axvline(ahead[0], color=_GREY, linewidth=0.6)
         _finish(ax, name, stamps, backtest.data)
@@ -68,7 +68,7 @@ def plot_forecasts(
     rows = {series.id: row for row, series in enumerate(data)}
     for ax, name in zip(axes, ids, strict=True):
         series: Series = data.series[rows[name]]
-        stamps = data.stamps(series, horizon)
+        stamps = data.form.local(data.stamps(series, horizon))
         first = max(0, len(series.y) - _HISTORY_HORIZONS * horizon)
         ax.plot(stamps[first : len(series.y)], series.y[first:], color=_BLACK, linewidth=1, label="observed")
         _fan(ax, stamps[len(series.y) - 1 :], quantiles[rows[name]], levels, float(series.y[-1]), labelled=True)
@@ -118,13 +118,13 @@ def _fan(
 ) -> None:
     """Draw intervals and median (T, Q) over stamps (T + 1,), the first of which is that of the last observation."""
     values = np.concatenate([np.full((1, quantiles.shape[1]), last), quantiles])
-    for number, (low, high) in enumerate(interval_pairs(levels)):
+    for index, (low, high) in enumerate(interval_pairs(levels)):
         ax.fill_between(
             stamps,
             values[:, low],
             values[:, high],
             color=_BLUE,
-            alpha=min(0.6, 0.14 * (number + 1)),
+            alpha=min(0.6, 0.14 * (index + 1)),
             linewidth=0,
             label=f"{nominal_percent(levels, (low, high))} % interval" if labelled else None,
         )

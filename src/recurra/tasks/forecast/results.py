@@ -3,24 +3,25 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import polars.selectors
 
 from recurra.data.series.future import attach_future, future_rows_missing
 from recurra.data.series.read import attach_future_file
 from recurra.data.series.series_set import SeriesSet
-from recurra.errors import DataError, ParameterError
+from recurra.data.series.zones import zone_of_python
+from recurra.errors import DataError
 from recurra.files import prepare_folder, write_atomically
 from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
 from recurra.task import Evaluation, Predictions
 from recurra.task.results import Table
+from recurra.task.verbs import verbs_of
 from recurra.tasks.forecast.backtest import Backtest, coverage
+from recurra.tasks.forecast.forecaster import Forecaster
 from recurra.tasks.forecast.model import ForecastModel
 from recurra.tasks.forecast.pictures import (
     plot_backtest,
@@ -58,19 +59,26 @@ class Forecasts(Predictions[Any]):
     def frame(self) -> pl.DataFrame:
         """Id, stamp, `forecast` (the median) and a column a quantile, such as `q0.1`."""
         data, horizon = self.series, self.quantiles.shape[1]
-        stamps = np.concatenate([data.stamps(series, horizon)[-horizon:] for series in data])
         ids = data.id_column(np.repeat(np.arange(len(data)), horizon))
-        names = {data.columns.id or "unique_id": ids, data.columns.time: stamps}
+        names = {data.columns.id or "unique_id": ids, data.columns.time: data.form.column(self._stamps)}
         return pl.DataFrame({**names, **_values(self.quantiles, self.levels)})
 
     @property
     def values(self) -> Any:
-        """The frame, as pandas if the series came as pandas."""
-        if self.series.library != "pandas":
-            return self.frame
+        """The frame, as pandas if the series came as pandas. Stamps are of the kind and in the zone that came."""
+        data, frame = self.series, self.frame
+        if data.library != "pandas":
+            return frame
         import pandas as pd
 
-        return pd.DataFrame({column.name: column.to_numpy() for column in self.frame})
+        columns: dict[str, Any] = {column.name: column.to_numpy() for column in frame}
+        time = data.columns.time
+        if data.form.zone is not None and data.form.kind == "datetime":
+            utc = pd.Series(data.form.utc(self._stamps)).dt.tz_localize("UTC")
+            columns[time] = utc.dt.tz_convert(zone_of_python(data.form.zone))
+        elif data.form.period:
+            columns[time] = pd.PeriodIndex(self._stamps, freq=data.form.period)
+        return pd.DataFrame(columns)
 
     def text(self, color: bool = False) -> Iterator[str]:
         yield f"{self.quantiles.shape[1]:,} steps of {len(self.series):,} series\n"
@@ -78,14 +86,20 @@ class Forecasts(Predictions[Any]):
     def write(self, path: str | Path) -> list[Path]:
         """Write the frame as CSV or Parquet, by the ending of the path; see `Result.write`."""
         path = Path(path)
-        if path.suffix not in (".csv", ".parquet"):
-            raise ParameterError("out", "a file ending in .csv or .parquet", str(path))
+        verbs_of(Forecaster)["predict"].check_out(path)
         prepare_folder(path.parent)
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             write_atomically(path, lambda aside: self.frame.write_parquet(aside))
         else:
-            write_atomically(path, lambda aside: self.frame.write_csv(aside, datetime_format=_style(self.frame)))
+            written = self.frame.with_columns(self.series.form.written(self._stamps).alias(self.series.columns.time))
+            write_atomically(path, lambda aside: written.write_csv(aside))
         return [path]
+
+    @property
+    def _stamps(self) -> np.ndarray:
+        """Those of each step of each series, as `SeriesSet.stamps`."""
+        horizon = self.quantiles.shape[1]
+        return np.concatenate([self.series.stamps(series, horizon)[-horizon:] for series in self.series])
 
     def default_path(self, folder: Path) -> Path:
         return folder / "forecast.csv"
@@ -146,8 +160,9 @@ def make_evaluation(backtest: Backtest, ids: Sequence[str] = ()) -> Evaluation:
         for method, measures in methods_of.items()
     ]
     id_column = data.columns.id or "unique_id"
+    windows, horizon = backtest.truth.shape
     return Evaluation(
-        title=f"backtest: {len(backtest.truth):,} forecasts of {backtest.truth.shape[1]:,} steps, "
+        title=f"backtest: {windows:,} forecast{'s' * (windows > 1)} of {horizon:,} steps, "
         f"{len(backtest.by_series):,} series, MASE over a season of {backtest.season}",
         methods=methods,
         main=next((name for name in ("MASE", "wQL") if name in methods["model"]), "MAE"),
@@ -184,17 +199,20 @@ def _forecast_table(backtest: Backtest) -> Table:
     data, folds, horizon = backtest.data, backtest.folds, backtest.truth.shape[1]
     stamps = {row: data.stamps(data.series[row]) for row in np.unique(folds.rows)}
     windows = list(zip(folds.rows, folds.origins, strict=True))
+    cutoffs = np.repeat(np.stack([stamps[row][origin - 1] for row, origin in windows]), horizon)
+    steps = np.concatenate([stamps[row][origin : origin + horizon] for row, origin in windows])
+    # Together, as one form is for both.
+    written = data.form.written(np.concatenate([cutoffs, steps]))
     frame = pl.DataFrame(
         {
             data.columns.id or "unique_id": data.id_column(np.repeat(folds.rows, horizon)),
-            "cutoff": np.repeat(np.stack([stamps[row][origin - 1] for row, origin in windows]), horizon),
-            data.columns.time: np.concatenate([stamps[row][origin : origin + horizon] for row, origin in windows]),
+            "cutoff": written[: len(cutoffs)],
+            data.columns.time: written[len(cutoffs) :],
             data.columns.target: pl.Series(backtest.truth.ravel()).fill_nan(None),
             **_values(backtest.quantiles, backtest.levels),
         }
     )
-    written = frame.with_columns(polars.selectors.datetime().dt.strftime(_style(frame)))
-    return Table(tuple(written.columns), written.rows())
+    return Table(tuple(frame.columns), frame.rows())
 
 
 def _notes(backtest: Backtest) -> list[str]:
@@ -208,19 +226,19 @@ def _notes(backtest: Backtest) -> list[str]:
     if short:
         shown = ", ".join(f"{name!r} ({have})" for name, have in list(short.items())[:5])
         more = ", ..." if len(short) > 5 else ""
-        folds = int(backtest.folds.numbers.max()) + 1
+        folds = int(backtest.folds.indices.max()) + 1
         notes.append(f"Too short for all {folds} folds, with those they have: {shown}{more}.")
     return [*notes, *_weekly_mase(backtest), *_coverage_far_off(backtest)]
 
 
 def _weekly_mase(backtest: Backtest) -> list[str]:
-    """Weekly data are scored by the change over a week in some places (M4), and over a year in others."""
+    """Weekly data are scored by the change over a week by some (M4), and over a year by others."""
     frequency = str(backtest.data.frequency)
     other = {1: _WEEKS_OF_A_YEAR, _WEEKS_OF_A_YEAR: 1}.get(backtest.season) if frequency == "1w" else None
-    found = _finite(backtest.mase(other)) if other is not None else {}
-    if not found:
+    scores = _finite(backtest.mase(other)) if other is not None else {}
+    if not scores:
         return []
-    return [f"MASE over a season of {other}: " + ", ".join(f"{name} {mase:.4g}" for name, mase in found.items()) + "."]
+    return [f"MASE over a season of {other}: " + ", ".join(f"{name} {mase:.4g}" for name, mase in scores.items()) + "."]
 
 
 def _coverage_far_off(backtest: Backtest) -> list[str]:
@@ -234,9 +252,9 @@ def _coverage_far_off(backtest: Backtest) -> list[str]:
     for row in np.unique(backtest.folds.rows):
         windows = backtest.folds.rows == row
         truth, quantiles = backtest.truth[windows], backtest.quantiles[windows]
-        found = coverage(truth, quantiles[..., low], quantiles[..., high])
-        if np.isfinite(truth).sum() >= _FEWEST_STEPS and abs(found - wanted) > _FAR_OFF:
-            off[backtest.data.series[row].id] = found
+        covered = coverage(truth, quantiles[..., low], quantiles[..., high])
+        if np.isfinite(truth).sum() >= _FEWEST_STEPS and abs(covered - wanted) > _FAR_OFF:
+            off[backtest.data.series[row].id] = covered
     if not off:
         return []
     worst = sorted(off, key=lambda name: off[name] - wanted)[:5]
@@ -245,13 +263,6 @@ def _coverage_far_off(backtest: Backtest) -> list[str]:
         f"The {percent} % interval covers far more or less than {percent} % of {len(off):,} of "
         f"{len(backtest.by_series):,} series: {shown}."
     ]
-
-
-def _style(frame: pl.DataFrame) -> str:
-    """How stamps are written: as dates if they are at midnight throughout."""
-    stamps = frame.select(polars.selectors.datetime())
-    daily = all((column.dt.time() == time(0)).all() for column in stamps)
-    return "%Y-%m-%d" if daily else "%Y-%m-%d %H:%M:%S"
 
 
 def _values(quantiles: np.ndarray, levels: tuple[float, ...]) -> dict[str, np.ndarray]:

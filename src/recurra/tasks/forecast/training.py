@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Validation",
     "fit_calibration",
+    "horizon_of",
     "learn",
     "make_objective",
     "model_of",
@@ -58,15 +59,28 @@ class Validation:
     ends: np.ndarray
 
 
+def horizon_of(options: "Forecaster", data: SeriesSet) -> int:
+    """The steps to forecast: what the options say, else what the data's file says.
+
+    Raises:
+        ParameterError: neither says so.
+    """
+    horizon = options.horizon or data.horizon
+    if horizon is None:
+        way_out = "Say how many steps to forecast: Forecaster(horizon=24), or --horizon 24."
+        raise ParameterError("horizon", "a whole number of at least 1", "nothing", way_out)
+    return horizon
+
+
 def window_shape(options: "Forecaster", data: SeriesSet) -> WindowShape:
-    """The sizes of the windows: what the options say, else what follows from the frequency.
+    """The sizes of the windows: what the options say, else what follows from the frequency; see also `horizon_of`.
 
     A season longer than half of the longest series has not been seen twice, and is left out.
     """
-    longest = int(data.lengths.max())
+    longest, horizon = int(data.lengths.max()), horizon_of(options, data)
     seasons = options.seasons or tuple(s for s in data.frequency.seasons if 2 * s <= longest) or (1,)
-    context = options.context_length or max(3 * seasons[0], options.horizon, 8)
-    return WindowShape(seasons, context, options.horizon)
+    context = options.context_length or max(3 * seasons[0], horizon, 8)
+    return WindowShape(seasons, context, horizon)
 
 
 def learn(options: "Forecaster", data: SeriesSet) -> ForecastLearned:
@@ -75,7 +89,7 @@ def learn(options: "Forecaster", data: SeriesSet) -> ForecastLearned:
     Raises:
         DataError: no series is long enough, or counts are asked for and a value is not a count.
     """
-    held_out = options.folds * options.horizon
+    held_out = options.folds * horizon_of(options, data)
     _check_held_out(data, held_out, options.folds)
     seen = data.until(held_out)
     shape = window_shape(options, seen)
@@ -101,20 +115,24 @@ def plan_validation(options: "Forecaster", learned: ForecastLearned, held: Serie
     """
     seen, shape = learned.seen(), learned.shape
     data = seen if held is None else held
-    count = _validation_windows(data, options)
-    kept, lengths = count * shape.horizon, data.lengths
+    count = _validation_windows(data, options, shape.horizon)
+    validation_steps, lengths = count * shape.horizon, data.lengths
     # A training series has to keep a window to learn from before those that validate.
-    reserve = shape.horizon if held is None else 0
-    validated = lengths - kept - reserve >= shape.least_origin
-    ends = np.where(validated, lengths - kept, lengths) if held is None else seen.lengths
+    to_learn_from = shape.horizon if held is None else 0
+    validated = lengths - validation_steps - to_learn_from >= shape.least_origin
+    ends = np.where(validated, lengths - validation_steps, lengths) if held is None else seen.lengths
     back = np.arange(1, count + 1) * shape.horizon
     rows = np.repeat(np.flatnonzero(validated), len(back))
     origins = (lengths[validated][:, None] - back).ravel()
     if len(rows) > _MOST_VALIDATION_WINDOWS:
         chosen = np.random.default_rng(options.seed).permutation(len(rows))[:_MOST_VALIDATION_WINDOWS]
         rows, origins = rows[np.sort(chosen)], origins[np.sort(chosen)]
-    if not len(rows) and (count or held is not None):
-        _without_windows(data, kept + reserve + shape.least_origin, kept, held is not None)
+    if not len(rows) and held is not None:
+        raise DataError(
+            f"{data.source}: no series is long enough to leave {validation_steps} steps for validation windows; the "
+            f"longest has {data.lengths.max()} steps, {validation_steps + to_learn_from + shape.least_origin} are "
+            "needed. Shorten the horizon."
+        )
     return Validation(data, rows, origins, ends)
 
 
@@ -123,6 +141,8 @@ def make_objective(
 ) -> Objective:
     """Windows to train and validate with, and their loss."""
     model, validation = ForecastModel(fitted), plan_validation(options, fitted.learned, held)
+    if not len(validation.rows):
+        _say_without_windows(validation.data, options)
     windows, device, context = model.windows(fitted.learned.seen()), fitted.device, model.shape.context
     validation_windows = windows if held is None else model.windows(validation.data)
     partition = processes().partition
@@ -184,20 +204,21 @@ def model_of(options: "Forecaster") -> ForecastModel:
     return ForecastModel(fitted)
 
 
-def refitted(options: "Forecaster", data: SeriesSet, folds: int, step: int, progress: bool | None) -> Backtest:
+def refitted(options: "Forecaster", data: SeriesSet, folds: int, step: int | None, progress: bool | None) -> Backtest:
     """A rolling-origin backtest for which the forecaster is trained anew before each fold.
 
     Args:
         options: of the forecaster.
         data: the series.
         folds: forecasts of each series.
-        step: steps between origins.
+        step: steps between origins; None: the horizon.
         progress: show progress of each training; None: the trainer decides by the terminal.
 
     Raises:
         DataError: no series is long enough.
     """
-    horizon = options.horizon
+    horizon = horizon_of(options, data)
+    step = horizon if step is None else step
     first = data.until((folds - 1) * step + horizon)
     if not len(first):
         raise DataError(f"{data.source}: no series is long enough for {folds} folds that begin {step} steps apart")
@@ -207,7 +228,7 @@ def refitted(options: "Forecaster", data: SeriesSet, folds: int, step: int, prog
     def forecast(rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
         quantiles = np.empty((len(rows), horizon, len(options.quantiles)))
         for fold in range(folds):
-            windows = np.flatnonzero(plan.numbers == fold)
+            windows = np.flatnonzero(plan.indices == fold)
             if len(windows):
                 seen = data.until((folds - 1 - fold) * step + horizon)
                 trained = model_of(options.replaced(folds=0).fit(seen, progress=progress))
@@ -217,27 +238,21 @@ def refitted(options: "Forecaster", data: SeriesSet, folds: int, step: int, prog
     return run_backtest(data, plan, forecast, horizon, shape.seasons[0], options.quantiles)
 
 
-def _validation_windows(data: SeriesSet, options: "Forecaster") -> int:
+def _validation_windows(data: SeriesSet, options: "Forecaster", horizon: int) -> int:
     """Horizons of each series to validate on: if there are few series, one window each would give a noisy figure."""
     if options.validation_windows is not None:
         return options.validation_windows
     wanted = -(-_ENOUGH_VALIDATION_WINDOWS // len(data))
-    affordable = int(np.median(data.lengths)) // (10 * options.horizon)
+    affordable = int(np.median(data.lengths)) // (10 * horizon)
     return max(1, min(wanted, affordable))
 
 
-def _without_windows(data: SeriesSet, needed: int, kept: int, refused: bool) -> None:
-    if not refused:
-        _log.warning(
-            "%s: no series is long enough for validation windows; training stops at max_steps, and intervals are not "
-            "calibrated",
-            data.source,
-        )
-        return
-    raise DataError(
-        f"{data.source}: no series is long enough to keep {kept} steps for validation windows; the longest has "
-        f"{data.lengths.max()} steps, {needed} are needed. Shorten the horizon."
-    )
+def _say_without_windows(data: SeriesSet, options: "Forecaster") -> None:
+    consequence = "training stops at max_steps, and intervals are not calibrated"
+    if options.validation_windows == 0:
+        _log.info("without validation windows (validation_windows=0) %s", consequence)
+    else:
+        _log.warning("%s: no series is long enough for validation windows; %s", data.source, consequence)
 
 
 def _check_held_out(data: SeriesSet, held_out: int, folds: int) -> None:
@@ -284,7 +299,8 @@ def _check_counts(data: SeriesSet) -> None:
     for series in data:
         bad = np.flatnonzero((series.y < 0) | (series.y != np.floor(series.y)) & np.isfinite(series.y))
         if len(bad):
+            stamp: Any = data.stamps(series)[bad[0]]
             raise DataError(
-                f"{data.source}: series {series.id!r} at {data.stamps(series)[bad[0]]}: expected a count for "
+                f"{data.source}: series {series.id!r} at {data.form.shown(stamp)}: expected a count for "
                 f"output='negative_binomial', got {series.y[bad[0]]:g}. Use another output."
             )

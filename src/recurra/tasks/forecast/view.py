@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from recurra.data.series.series_set import SeriesSet
-from recurra.data.series.stamps import stamp_text
 from recurra.data.series.windows import Window
 from recurra.errors import DataError
 from recurra.inspection import Words
@@ -104,7 +103,7 @@ def _words(
         "network": f"{options['model']}, {options['num_layers']} x {options['cell']} of {options['hidden_size']} "
         f"units; context {model.shape.context} steps, horizon {model.shape.horizon}",
         "looked at": (_LOOKED_AT_ONE if windows == 1 else _LOOKED_AT).format(
-            count=windows, series=series.id, stamp=stamp_text(stamps[origin - 1])
+            count=windows, series=series.id, stamp=data.form.shown(stamps[origin - 1])
         ),
         "unit": "outputs and attributions are in normalised units, a window's mean change from season to season; in "
         f"the window plotted, {_unit_of(model, window):.4g} of the data's",

@@ -235,7 +235,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
         return next_tokens(self.fitted, self._encode_prompt(prompt), top)
 
-    @verb("continue a prompt with a trained language model")
+    @verb("continue a prompt with a trained language model", endings=(".txt", ".html", ".htm", ""))
     def generation(
         self,
         prompt: Annotated[str, _PROMPT] = "",
@@ -367,10 +367,10 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         learned = self.fitted.learned
         if data is None and text is None:
             encoded, source = learned.parts["validation"], "the validation text"
-            found = view(self.fitted, encoded.ids, source, row, name)
-            return replace(found, evaluate=lambda: self.evaluate(part="validation"))
-        found = view(self.fitted, learned.tokens.encode(_text_of(data, text)).ids, str(data or "the text"), row, name)
-        return replace(found, evaluate=lambda: self.evaluate(data, text=text))
+            shown = view(self.fitted, encoded.ids, source, row, name)
+            return replace(shown, evaluate=lambda: self.evaluate(part="validation"))
+        shown = view(self.fitted, learned.tokens.encode(_text_of(data, text)).ids, str(data or "the text"), row, name)
+        return replace(shown, evaluate=lambda: self.evaluate(data, text=text))
 
     def _truncation(self) -> "Truncation":
         from recurra.training.truncation import Truncation

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recurra.errors import DataError
 from recurra.models import RecurrentLanguageModel
-from recurra.streaming import ItemStream, Stepper
+from recurra.streaming import ItemStream, Stepper, StreamState
 from recurra.task import Fitted
 from recurra.tasks.language.corpus import LanguageLearned
 
@@ -73,7 +73,7 @@ def open_stream(model: AnyFitted, encode: Callable[[str], Tensor], weights: str)
     """
     tokens = model.learned.tokens
 
-    def read(item: Any) -> np.ndarray:
+    def read(item: Any, state: StreamState) -> np.ndarray:
         if not isinstance(item, str) or not item:
             raise DataError("item: expected a text of at least one character")
         return encode(item).numpy()

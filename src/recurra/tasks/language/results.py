@@ -93,14 +93,14 @@ class Generated(Result):
     def _generate(self) -> Iterator[ScoredToken]:
         tokens = self._fitted.learned.tokens
         spell = tokens.speller(self.prompt_tokens[-1].id if self.prompt_tokens else None)
-        for number in range(self._length):
+        for index in range(self._length):
             expected = self._reader.log_probabilities()
             allowed = expected.copy()
             if tokens.unknown is not None:
                 allowed[tokens.unknown] = -np.inf
             token_id = self._sampling.draw(allowed, self._random)
             yield ScoredToken(token_id, spell(token_id), -float(expected[token_id]))
-            if number + 1 < self._length:
+            if index + 1 < self._length:
                 self._reader.read(token_id)
 
 

@@ -17,8 +17,19 @@ __all__ = ["view"]
 _STRETCHES = 32
 _STEPS = 100
 
-_LOOKED_AT_ONE = "1 stretch of {steps} {unit}s of {source}, read from a state of zeros"
-_LOOKED_AT = "{count} stretches of {steps} {unit}s, spread over {source}, each read from a state of zeros"
+_NETWORK = (
+    "{num_layers} x {cell} of {hidden_size} units read embeddings of {embedding_size} features and predict one of "
+    "{tokens:,} {unit}s."
+)
+_LOOKED_AT_ONE = "1 stretch of {steps} {unit}s of {source} is looked at. It is read from a state of zeros."
+_LOOKED_AT = (
+    "{count} stretches of {steps} {unit}s, spread over {source}, are looked at. Each is read from a state of zeros."
+)
+_PLOTTED = "Stretch {row} is “{text}”. After it comes {following}."
+_INPUTS = (
+    "A {unit} is not a number. Gradients and attributions are with respect to its embedding, and a {unit} that is "
+    "taken away becomes the mean embedding of what was read."
+)
 
 
 def view(fitted: AnyFitted, codes: Tensor, source: str, row: int | None, name: str) -> View:
@@ -61,16 +72,15 @@ def _words(fitted: AnyFitted, stretches: Tensor, shown: int, source: str, name: 
     labels = [_visible(piece, tokens.unit) for piece in pieces]
     text = "".join(pieces[:-1]).strip("\n").replace("\n", " ⏎ ")
     count, steps = len(stretches), stretches.shape[1] - 1
+    size = fitted.network.embedding.embedding_dim
     facts = {
         "run": name,
-        "network": f"{options['num_layers']} x {options['cell']} of {options['hidden_size']} units, which read "
-        f"embeddings of {fitted.network.embedding.embedding_dim}; {len(tokens):,} {tokens.unit}s",
+        "network": _NETWORK.format_map({**options, "embedding_size": size, "tokens": len(tokens), "unit": tokens.unit}),
         "looked at": (_LOOKED_AT_ONE if count == 1 else _LOOKED_AT).format(
             count=count, steps=steps, unit=tokens.unit, source=source
         ),
-        "plotted": f"stretch {shown}: “{text}”, followed by {labels[-1]}",
-        "inputs": f"a {tokens.unit} is not a number: gradients and attributions are with respect "
-        "to its embedding, and what is taken away becomes the mean embedding of what was read",
+        "plotted": _PLOTTED.format(row=shown, text=text, following=labels[-1]),
+        "inputs": _INPUTS.format(unit=tokens.unit),
     }
     return Words(
         title=f"Inspection of {name}" if name else "Inspection of a language model",

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from recurra.data.text.conll import ConllColumns, ConllText, Sentence, column_counts, is_conllu, read_conll
-from recurra.data.text.token_lines import TokenLines, read_token_lines
+from recurra.data.files.standard_input import SOURCE, is_standard_input, read_standard_input
+from recurra.data.files.text_file import TextForm, read_text_and_form
+from recurra.data.text.conll import ConllColumns, ConllText, Sentence, column_counts, is_conllu, parse_conll
+from recurra.data.text.token_lines import TokenLines, parse_token_lines
+from recurra.data.text.words import split_words
 from recurra.errors import DataError, ParameterError
 from recurra.options import Options, option
 
-__all__ = ["Layout", "Sentences", "TagReading", "read_sentences", "with_tags"]
+__all__ = ["Layout", "Sentences", "TagReading", "plain_text", "read_sentences", "with_tags"]
 
 _log = logging.getLogger("recurra.tag")
 
@@ -63,19 +66,21 @@ class Layout:
 
 @dataclass(frozen=True)
 class Sentences:
-    """Sentences, and the file they come from.
+    """Sentences, and the text they come from.
 
     Attributes:
         sentences: one or more.
-        source: the path, or "the data" if there is no file.
-        text: the file, which can be written with other tags; None: there is no file.
-        layout: the form of the file; None: it is plain text, or there is no file.
+        source: the path, or the name in messages of what is not a file.
+        text: the text, which can be written with other tags; None: the sentences are from Python.
+        layout: the form of the text; None: it is plain text, or there is no text.
+        path: the file; None: there is no file.
     """
 
     sentences: tuple[Sentence, ...]
     source: str = "the data"
     text: ConllText | TokenLines | None = None
     layout: Layout | None = None
+    path: Path | None = None
 
     @property
     def words(self) -> int:
@@ -95,9 +100,9 @@ def read_sentences(
     """Read sentences.
 
     Args:
-        source: the path of a file, sentences, or what this function returned. A sentence is a `Sentence`, a sequence of
-            pairs of word and tag, or, if tags are not needed, a sequence of words or a text with spaces between them.
-            A sequence of single words is one sentence.
+        source: the path of a file, "-" for standard input, sentences, or what this function returned. A sentence is a
+            `Sentence`, a sequence of pairs of word and tag, or, if tags are not needed, a sequence of words or a text
+            with spaces between them. A sequence of single words is one sentence.
         reading: how a file is read.
         like: the form of the training file.
         labelled: whether every sentence needs tags. A file without a tag column gets one if they are not needed.
@@ -115,10 +120,18 @@ def read_sentences(
         if source and all(isinstance(word, str) and len(word.split()) == 1 for word in source):
             # Words, not texts: they are one sentence.
             source = [source]
-    sentences = tuple(_as_sentence(number, one, labelled) for number, one in enumerate(source, start=1))
+    sentences = tuple(_as_sentence(position, one, labelled) for position, one in enumerate(source, start=1))
     if not sentences and labelled:
         raise DataError("the data: expected sentences, got none.")
     return Sentences(sentences)
+
+
+def plain_text(text: str) -> Sentences:
+    """The sentences of a text, one per line, each split into words and marks. Raises DataError if it is blank."""
+    lines = parse_token_lines("\n".join(text.splitlines()), TextForm(), "the text", split_words)
+    if not lines.sentences:
+        raise DataError(f"{lines.source}: expected one or more words, got {text!r}.")
+    return Sentences(lines.sentences, lines.source, lines)
 
 
 def with_tags(sentences: Iterable[Any], tags: Iterable[Sequence[str | None]]) -> list[Sentence]:
@@ -136,14 +149,16 @@ def with_tags(sentences: Iterable[Any], tags: Iterable[Sequence[str | None]]) ->
 
 def _read_file(path: str | Path, reading: TagReading, like: Layout | None, labelled: bool) -> Sentences:
     kind = reading.format
-    if kind == "auto" and not labelled and str(path).lower().removesuffix(".gz").endswith(".txt"):
+    if kind == "auto" and is_standard_input(path):
+        kind = "text"
+    elif kind == "auto" and not labelled and str(path).lower().removesuffix(".gz").endswith(".txt"):
         kind = "columns" if like is not None and _has_columns(path, reading, like) else "text"
     if kind == "text":
         if labelled:
             expected = "'auto', 'conllu' or 'columns', as plain text has no tags"
             raise ParameterError("format", expected, reading.format)
-        lines = read_token_lines(path)
-        return Sentences(lines.sentences, lines.source, lines)
+        lines = parse_token_lines(*_content(path))
+        return Sentences(lines.sentences, lines.source, lines, path=_file(path))
     conllu = is_conllu(path) if kind == "auto" else kind == "conllu"
     columns = ConllColumns(reading.columns, reading.word_column, reading.tag_column, reading.separator)
     if like is not None and conllu == like.conllu:
@@ -157,13 +172,25 @@ def _read_file(path: str | Path, reading: TagReading, like: Layout | None, label
         expected = "the column of a CoNLL-U file that the tags go into"
         hint = "The run was not trained on CoNLL-U: name it, as in --tag-column misc."
         raise ParameterError("tag_column", expected, None, hint)
-    text = read_conll(path, columns, kind, needs_tags=labelled)
+    text = parse_conll(*_content(path), columns, conllu, needs_tags=labelled)
     layout = Layout(text.conllu, columns.names, text.word, text.tag, text.count, text.separator)
-    return Sentences(text.sentences, text.source, text, layout)
+    return Sentences(text.sentences, text.source, text, layout, _file(path))
+
+
+def _content(path: str | Path) -> tuple[str, TextForm, str]:
+    """The text of a file or of standard input, its form, and its name in messages."""
+    return (*read_standard_input(), SOURCE) if is_standard_input(path) else (*read_text_and_form(path), str(path))
+
+
+def _file(path: str | Path) -> Path | None:
+    return None if is_standard_input(path) else Path(path)
 
 
 def _has_columns(path: str | Path, reading: TagReading, like: Layout) -> bool:
-    """Whether a file that may be plain text has the columns of the training file; it is said, or warned of in doubt."""
+    """Whether a file that may be plain text has the columns of the training file.
+
+    The log says that it is read in columns. If the form is in doubt, the log warns, with the option that decides.
+    """
     if like.conllu:
         return False
     counts, divided = column_counts(path, reading.separator or like.separator)
@@ -186,8 +213,8 @@ def _has_columns(path: str | Path, reading: TagReading, like: Layout) -> bool:
     return False
 
 
-def _as_sentence(number: int, value: Any, labelled: bool) -> Sentence:
-    where = f"the data, sentence {number}"
+def _as_sentence(position: int, value: Any, labelled: bool) -> Sentence:
+    where = f"the data, sentence {position}"
     if isinstance(value, Sentence):
         if len(value.words) != len(value.words if value.tags is None else value.tags) or not value.words:
             raise DataError(f"{where}: expected words and as many tags, got {value!r}.")

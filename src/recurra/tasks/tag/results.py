@@ -26,7 +26,7 @@ BASELINE = "most frequent tag of each word"
 
 
 class Tagged(Predictions[list[TaggedSentence]]):
-    """Tagged sentences; those of a file are written in the file's own format.
+    """Tagged sentences; those of a file or of standard input are written in the format that they had.
 
     Args:
         fitted: the model.
@@ -37,6 +37,8 @@ class Tagged(Predictions[list[TaggedSentence]]):
 
     def __init__(self, fitted: AnyFitted, data: Sentences, scheme: str | None, confidence: bool) -> None:
         self._data, self._confidence = data, confidence
+        # A text that is not in a file is answered in the terminal.
+        self.streams = data.text is not None and data.path is None
         if scheme is None and data.text is not None:
             scheme = recognise_scheme([[t for t in s.tags or () if t is not None] for s in data.sentences])
         words = [sentence.words for sentence in data.sentences]
@@ -51,26 +53,33 @@ class Tagged(Predictions[list[TaggedSentence]]):
         return self._values
 
     def text(self, color: bool = False) -> Iterator[str]:
+        if self.streams:
+            yield self._with_tags()
+            return
         confidence = [value for sentence in self._values for value in sentence.confidence]
         sure = f", mean confidence {np.mean(confidence):.3f}" if confidence else ""
         yield f"{self._data.words:,} words of {len(self._values):,} sentences{sure}\n"
 
     def write(self, path: str | Path) -> list[Path]:
-        """Write the file with its tags, in its own format; see `Result.write`.
+        """Write the text with its tags, in its own format; see `Result.write`.
 
         Raises:
-            ParameterError: the sentences are of no file.
+            ParameterError: the sentences are from Python, without a text.
         """
+        content, target = self._with_tags(), Path(path)
+        prepare_folder(target.parent)
+        write_text(target, content)
+        return [target]
+
+    def default_path(self, folder: Path) -> Path | None:
+        path = self._data.path
+        return None if path is None else folder / "tagged" / path.name.removesuffix(".gz")
+
+    def _with_tags(self) -> str:
         if self._data.text is None:
             raise ParameterError("data", "the path of a file, whose format is written", "sentences")
         confidence = [sentence.confidence for sentence in self._values] if self._confidence else None
-        target = Path(path)
-        prepare_folder(target.parent)
-        write_text(target, self._data.text.with_tags([sentence.tags for sentence in self._values], confidence))
-        return [target]
-
-    def default_path(self, folder: Path) -> Path:
-        return folder / "tagged" / Path(self._data.source).name.removesuffix(".gz")
+        return self._data.text.with_tags([sentence.tags for sentence in self._values], confidence)
 
 
 def evaluate(fitted: AnyFitted, data: Sentences) -> Evaluation:
@@ -143,7 +152,7 @@ def _reliability(
 ) -> Reliability:
     """Of the tags as they are learned; of words without a tag nothing counts, a tag training never saw is wrong."""
     known = [[tag is not None for tag in sentence.tags or (None,) * len(sentence.words)] for sentence in sentences]
-    right = [np.array(tag_set.encode(one)) == found for one, found in zip(sentences, indices, strict=True)]
+    right = [np.array(tag_set.encode(one)) == predicted for one, predicted in zip(sentences, indices, strict=True)]
     counted = np.concatenate([np.array(mask, bool) for mask in known])
     return reliability(np.concatenate(confidence)[counted], np.concatenate(right)[counted])
 

@@ -5,19 +5,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
-from recurra.task.checks import check_cell
-from recurra.tasks.tag.data import Sentences, TagReading, read_sentences, with_tags
+from recurra.task.checks import check_cell, check_one_of
+from recurra.tasks.tag.data import Sentences, TagReading, plain_text, read_sentences, with_tags
 from recurra.tasks.tag.learned import MostFrequentTags, TagSet, TagVocabulary
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
     from recurra.models import SequenceTagger
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.tag.results import Tagged
 
 __all__ = ["Tagger"]
 
 _log = logging.getLogger("recurra.tag")
+_DATA = Option(
+    help="file to read; - is standard input, which is plain text unless --format says otherwise", group="data"
+)
 _SCHEME = Option(help="scheme to write entities in; by default that of the file's own tags, else that of training")
 
 
@@ -48,7 +52,10 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
-    num_layers: int = option(default=1, at_least=1, help="bidirectional recurrent layers", group="network")
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
+    bidirectional: bool = option(
+        default=True, help="read a sentence backward too; without it, tags can be told as words come", group="network"
+    )
     hidden_size: int = option(
         default=200, at_least=1, help="units of each direction of a layer", group="network", main=True
     )
@@ -175,6 +182,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             encoding.unknown_fractions(self.unknown_rate),
             self.dropout,
             self.recurrent_dropout,
+            self.bidirectional,
         )
 
     def objective(
@@ -207,30 +215,44 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     def standard_steps(self, steps_per_epoch: int) -> int:
         return min(max(12 * steps_per_epoch, 1000), 5000)
 
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """See `Estimator.open_stream`: an item is a word, and the result its tag, given the words so far."""
+        from recurra.tasks.tag.tagging import open_stream
+
+        return open_stream(self.fitted, weights)
+
     @verb("use a trained run")
     def predictions(
         self,
-        data: Any,
+        data: Annotated[Any, _DATA] = None,
         *,
+        text: Annotated[str | None, Option(help="sentence to tag at once", group="data")] = None,
         reading: TagReading | None = None,
         scheme: Annotated[Literal["iob1", "iob2", "iobes"] | None, _SCHEME] = None,
         confidence: Annotated[bool, Option(help="also write the confidence of each tag, 0 to 1")] = False,
     ) -> "Tagged":
         """Tag sentences; those of a file are written with their tags in the file's own format.
 
+        Those of a text or of standard input are printed in the format that they had.
+
         Args:
             data: sentences, each a sequence of words or a text with spaces between them; the words of one sentence; or
-                the path of a file (CoNLL-U, columns, or plain text with a sentence a line).
+                the path of a file (CoNLL-U, columns, or plain text with a sentence a line); "-": standard input, which
+                is plain text unless `reading` says otherwise.
+            text: a sentence instead, which is split into words and marks. Each line of it is a sentence.
             reading: how a file is read; options that are not set are as in training, if the file has the same form.
             scheme: to write entities in; None: that of the file's own tags, else that of the training data.
-            confidence: whether a file is written with the confidence of each tag.
+            confidence: whether a text is written with the confidence of each tag.
 
         Raises:
             DataError: the data cannot be used.
+            ParameterError: there is neither data nor a text, or there are both.
         """
         from recurra.tasks.tag.results import Tagged
 
-        return Tagged(self.fitted, self._read_like_training(data, reading, False), scheme, confidence)
+        check_one_of(data, text)
+        sentences = self._read_like_training(data, reading, False) if text is None else plain_text(text)
+        return Tagged(self.fitted, sentences, scheme, confidence)
 
     @verb("test a trained run beside simple baselines")
     def evaluate(self, data: Any, y: Any = None, *, reading: TagReading | None = None) -> "Evaluation":

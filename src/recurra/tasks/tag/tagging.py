@@ -1,8 +1,11 @@
 """Tagging: the CRF, batches and validation, and from sentences to tags and their confidence."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +19,7 @@ from recurra.data.text.tag_schemes import Span, allowed_transitions, spans_of
 from recurra.data.text.word_encoding import EncodedSentences
 from recurra.errors import DataError, ParameterError
 from recurra.models import IndependentTags, LinearChain, LinearChainCRF, SequenceTagger
+from recurra.streaming import ItemStream, Stepper, StreamState
 from recurra.task import Fitted
 from recurra.tasks.tag.learned import TagSet, TagVocabulary
 from recurra.tasks.tag.scores import score
@@ -27,6 +31,7 @@ __all__ = [
     "fit_temperature",
     "make_crf",
     "mean_loss",
+    "open_stream",
     "tag",
     "training_batches",
     "validation",
@@ -35,6 +40,7 @@ __all__ = [
 AnyFitted = Fitted[TagVocabulary, SequenceTagger]
 
 _WORDS_AT_ONCE = 2048
+_WORDS_CACHED = 10_000
 _LARGEST = 20.0  # temperature
 _LEAST = 1e-7  # probability that is told from 0, and from 1: marginals are float32
 
@@ -224,3 +230,40 @@ def _least(function: Callable[[float], float], low: float, high: float) -> float
 
 def _annotated(sentences: Sequence[Sentence]) -> list[Sentence]:
     return [sentence for sentence in sentences if any(tag is not None for tag in sentence.tags or ())]
+
+
+def open_stream(fitted: AnyFitted, weights: str) -> ItemStream:
+    """The tagger as a stream of words; see `Estimator.open_stream`.
+
+    Raises:
+        StreamError: the tagger reads sentences backward too.
+    """
+    learned, embedding = fitted.learned, fitted.network.embedding
+    names = learned.tag_set.tags.symbols
+
+    @lru_cache(_WORDS_CACHED)
+    def features(word: str) -> np.ndarray:
+        encoded = EncodedSentences(learned.encoding, [(word,)], learned.vectors)
+        with torch.no_grad():
+            return embedding(encoded.tokens(np.array([0])).to(fitted.device))[0].cpu().numpy()
+
+    def read(item: Any, state: StreamState) -> np.ndarray:
+        if not isinstance(item, str) or not item or item.split() != [item]:
+            raise DataError("item: expected a word, without white space")
+        return features(item)
+
+    def answer(_: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+        best = int(probabilities[-1].argmax())
+        return {"tag": names[best], "confidence": float(probabilities[-1, best])}
+
+    return ItemStream(Stepper(_tempered(fitted.network, learned.temperature), weights), read, answer, "a word", "The")
+
+
+def _tempered(network: SequenceTagger, temperature: float) -> SequenceTagger:
+    """A copy whose scores are divided by a temperature."""
+    network = copy.deepcopy(network).cpu()
+    with torch.no_grad():
+        for module in (network.emissions, network.crf):
+            for parameter in () if module is None else module.parameters():
+                parameter /= temperature
+    return network

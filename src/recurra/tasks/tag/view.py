@@ -23,28 +23,30 @@ _LONGEST = 60  # words, but for the sentence shown
 _SHOWN = 15  # words
 
 _NETWORK = (
-    "{num_layers} x {cell} of {hidden_size} units in each direction, which read {features} features of a word; "
-    "{tags} tags ({output})"
+    "{num_layers} x {cell} of {hidden_size} units in each direction read {features} features of a word and score "
+    "{tags} tags ({output})."
 )
-_LOOKED_AT_ONE = "word {position} of 1 sentence; plotted is “{sentence}”, and of it “{word}”, tagged {tag}"
+_LOOKED_AT_ONE = (
+    "Word {position} of 1 sentence is looked at. The pictures show “{sentence}”, whose word “{word}” is tagged {tag}."
+)
 _LOOKED_AT = (
-    "word {position} of {count} sentences, which have one there; plotted is “{sentence}”, and of it “{word}”, "
-    "tagged {tag}"
+    "Word {position} of {count} sentences is looked at. The pictures show “{sentence}”, whose word “{word}” is tagged "
+    "{tag}."
 )
 _INPUTS = (
-    "gradients and attributions are with respect to what the recurrent layers read of a word: its embedding; a word "
-    "that is taken away becomes the mean of all"
+    "Gradients and attributions are with respect to what the recurrent layers read of a word: its embedding. A word "
+    "that is taken away becomes the mean of all."
 )
 _INPUTS_SPELLED = (
-    "gradients and attributions are with respect to what the recurrent layers read of a word: its embedding and what "
-    "its spelling says; a word that is taken away becomes the mean of all"
+    "Gradients and attributions are with respect to what the recurrent layers read of a word: its embedding and what "
+    "its spelling says. A word that is taken away becomes the mean of all."
 )
 _LOSS_CRF = (
-    "-log p of the tag of word {position} (here {tag}) by the CRF, which also reads the scores of the words around; "
-    "lags count from there, back for the forward direction and ahead for the reverse one"
+    "-log p of the tag of word {position} (here {tag}) by the CRF, which also reads the scores of the words around it. "
+    "Lags count from this word, back for the forward direction and ahead for the reverse one"
 )
 _LOSS_SOFTMAX = (
-    "-log p of the tag of word {position} (here {tag}) by a softmax; lags count from there, back for the forward "
+    "-log p of the tag of word {position} (here {tag}) by a softmax. Lags count from this word, back for the forward "
     "direction and ahead for the reverse one"
 )
 
@@ -89,11 +91,11 @@ def _has_tags(sentence: Sentence) -> bool:
     return any(tag is not None for tag in sentence.tags or ())
 
 
-def _index(what: str, number: int, count: int, of: str) -> int:
-    """From 0, of a number from 1."""
-    if not 1 <= number <= count:
-        raise ParameterError(what, f"1 to {count}, those of {of}", number)
-    return number - 1
+def _index(what: str, position: int, count: int, of: str) -> int:
+    """The index, from 0, of a position, which counts from 1."""
+    if not 1 <= position <= count:
+        raise ParameterError(what, f"1 to {count}, those of {of}", position)
+    return position - 1
 
 
 def _chosen(sentences: Sequence[Sentence], shown: int, at: int) -> list[Sentence]:

@@ -47,12 +47,12 @@ class SentencePairs:
         Raises:
             DataError: there is none.
         """
-        found = self.text.filled()
-        if warn and len(found) < len(self.text):
-            _log.warning("%s: %d pairs with a blank side are left out", self.source, len(self.text) - len(found))
-        if not len(found):
+        filled = self.text.filled()
+        if warn and len(filled) < len(self.text):
+            _log.warning("%s: %d pairs with a blank side are left out", self.source, len(self.text) - len(filled))
+        if not len(filled):
             raise DataError(f"{self.source}: every pair has a blank side; there is nothing to learn from")
-        return found
+        return filled
 
 
 def read_pairs(data: Any) -> SentencePairs:

@@ -59,20 +59,20 @@ class EncodedPairs:
     def __init__(self, text: ParallelText, source: Subwords, target: Subwords) -> None:
         self._source = _Side.encode(text.source, source)
         self._target = _Side.encode(text.target, target)
-        self._kept = np.arange(len(text))
+        self._selected = np.arange(len(text))
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._selected)
 
     @property
     def lengths(self) -> np.ndarray:
         """Of the longer side, begin or end included (N,)."""
-        return 1 + np.maximum(self._source.lengths, self._target.lengths)[self._kept]
+        return 1 + np.maximum(self._source.lengths, self._target.lengths)[self._selected]
 
     def within(self, max_length: int) -> "EncodedPairs":
         """The pairs of which no side has more subwords than this."""
         fitting = copy(self)
-        fitting._kept = self._kept[self.lengths <= max_length + 1]
+        fitting._selected = self._selected[self.lengths <= max_length + 1]
         return fitting
 
     def fitting(self, max_length: int, name: str, purpose: str) -> "EncodedPairs":
@@ -86,21 +86,21 @@ class EncodedPairs:
         Raises:
             DataError: every pair is longer.
         """
-        found = self.within(max_length)
-        left_out = len(self) - len(found)
+        fitting = self.within(max_length)
+        left_out = len(self) - len(fitting)
         if left_out:
             _log.warning(
                 "%s: %d of %d pairs are longer than max_length = %d subwords and are not %s",
                 *(name, left_out, len(self), max_length, purpose),
             )
-        if left_out and not len(found):
+        if left_out and not len(fitting):
             raise DataError(f"{name}: every pair is longer than max_length = {max_length} subwords")
-        return found
+        return fitting
 
     def batch(self, indices: Sequence[int] | np.ndarray, device: torch.device) -> Batch:
         """The batch of some pairs; the target is what follows each true input (N,), and the weight is N."""
         begin, end = torch.tensor([Subwords.begin]), torch.tensor([Subwords.end])
-        rows = self._kept[np.asarray(indices)].tolist()
+        rows = self._selected[np.asarray(indices)].tolist()
         source, source_lengths = collate([torch.cat([self._source[row], end]) for row in rows], Subwords.padding)
         inputs, lengths = collate([torch.cat([begin, self._target[row]]) for row in rows], Subwords.padding)
         following = torch.cat([torch.cat([self._target[row], end]) for row in rows])
@@ -128,8 +128,8 @@ class TrainingBatches:
 
     def __call__(self, step: int) -> Batch:
         indices = self.buckets(step)
-        found = self.pairs.batch(indices if len(indices) else [0], self.device)
-        return found if len(indices) else Batch(found.inputs, found.target, 0)
+        batch = self.pairs.batch(indices if len(indices) else [0], self.device)
+        return batch if len(indices) else Batch(batch.inputs, batch.target, 0)
 
 
 def validation_batches(pairs: EncodedPairs, size: int, device: torch.device, partition: Partition) -> Iterator[Batch]:
@@ -161,9 +161,9 @@ class _Side:
 
     @classmethod
     def encode(cls, lines: Sequence[str], subwords: Subwords) -> "_Side":
-        found = [np.array(subwords.encode(line), dtype=np.int32) for line in lines]
-        starts = np.cumsum([0, *map(len, found)])
-        return cls(torch.from_numpy(np.concatenate([np.empty(0, np.int32), *found])), starts)
+        encoded = [np.array(subwords.encode(line), dtype=np.int32) for line in lines]
+        starts = np.cumsum([0, *map(len, encoded)])
+        return cls(torch.from_numpy(np.concatenate([np.empty(0, np.int32), *encoded])), starts)
 
     @property
     def lengths(self) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from recurra.data.files.standard_input import is_standard_input, standard_input_lines
 from recurra.data.text.parallel import ParallelText, read_lines
 from recurra.errors import DataError, MissingExtraError, ParameterError
 from recurra.files import prepare_folder, write_atomically, write_text
@@ -31,7 +32,7 @@ class Translations(Predictions[list[str]]):
 
     Args:
         models: the translator, and those of an ensemble.
-        data: sentences, the path of a file, or None for standard input.
+        data: sentences, the path of a file, or "-" for standard input.
         search: how.
         prefixes: what the translation of each sentence begins with, or one for all.
         scores: whether the text has scores too.
@@ -57,7 +58,7 @@ class Translations(Predictions[list[str]]):
         self._picture = None if picture is None else Path(picture)
         self._at_once = _LINES_AT_ONCE
         self._lines = self._read(data)
-        self._found: list[list[Translation]] = []
+        self._translations: list[list[Translation]] = []
 
     @property
     def values(self) -> list[str]:
@@ -69,12 +70,12 @@ class Translations(Predictions[list[str]]):
         """The `n_best` translations of each sentence, best first."""
         for _ in self._computed():
             pass
-        return self._found
+        return self._translations
 
     def text(self, color: bool = False) -> Iterator[str]:
-        for number, translations in enumerate(self._computed(), start=1):
+        for position, translations in enumerate(self._computed(), start=1):
             for one in translations:
-                yield f"{number}\t{one.score:.4f}\t{one.text}\n" if self._scores else f"{one.text}\n"
+                yield f"{position}\t{one.score:.4f}\t{one.text}\n" if self._scores else f"{one.text}\n"
 
     def write(self, path: str | Path) -> list[Path]:
         """Write a line a translation; see `Result.write`."""
@@ -84,23 +85,23 @@ class Translations(Predictions[list[str]]):
         return [target]
 
     def _computed(self) -> Iterator[list[Translation]]:
-        yield from self._found
+        yield from self._translations
         while lines := list(islice(self._lines, self._at_once)):
             prefixes = [self._prefixes] * len(lines) if isinstance(self._prefixes, str) else self._prefixes
-            found = translate(self._models, lines, self._search, prefixes if any(prefixes) else None)
-            if self._picture is not None and not self._found:
-                pairs = [(source, best[0].text) for source, best in zip(lines, found, strict=True)]
+            translations = translate(self._models, lines, self._search, prefixes if any(prefixes) else None)
+            if self._picture is not None and not self._translations:
+                pairs = [(source, best[0].text) for source, best in zip(lines, translations, strict=True)]
                 if not _draw(self._models[0], pairs, self._picture):
                     raise DataError(f"{self._picture}: no sentence of at most {_LONGEST_SHOWN} subwords to draw")
-            self._found += found
-            yield from found
+            self._translations += translations
+            yield from translations
 
     def _read(self, data: Any) -> Iterator[str]:
-        if data is None:
+        if is_standard_input(data):
             if sys.stdin.isatty():
                 self._at_once = 1
                 return _typed()
-            return decode_lines(sys.stdin.buffer, "standard input")
+            return standard_input_lines()
         if isinstance(data, str | Path):
             return iter(read_lines(data))
         lines = list(data)
@@ -114,9 +115,9 @@ def evaluate(models: Sequence[AnyFitted], pairs: ParallelText, search: Search, e
     """Translate sentences and compare with their translations; see `Translator.evaluate`."""
     copy = score(pairs.source, pairs.target)
     started = time.perf_counter()
-    found = translate(models, pairs.source, search)
+    hypotheses = translate(models, pairs.source, search)
     seconds = time.perf_counter() - started
-    translations = [best[0].text for best in found]
+    translations = [best[0].text for best in hypotheses]
     scores = score(translations, pairs.target)
     methods = {name: {"BLEU": one.bleu, "chrF2": one.chrf} for name, one in (("model", scores), ("copy", copy))}
     rows = list(zip(pairs.source, pairs.target, translations, strict=True))
@@ -164,8 +165,8 @@ def score(translations: Sequence[str], references: Sequence[str]) -> Scores:
         MissingExtraError: without sacrebleu.
     """
     bleu, chrf = _metrics()
-    found = [metric.corpus_score(list(translations), [list(references)]) for metric in (bleu, chrf)]
-    return Scores(found[0].score, found[1].score, str(bleu.get_signature()), str(chrf.get_signature()))
+    scores = [metric.corpus_score(list(translations), [list(references)]) for metric in (bleu, chrf)]
+    return Scores(scores[0].score, scores[1].score, str(bleu.get_signature()), str(chrf.get_signature()))
 
 
 def _metrics() -> tuple[Any, Any]:
@@ -203,23 +204,6 @@ def draw_attention(attentions: Sequence[tuple[list[str], list[str], np.ndarray]]
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
 
 
-def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines of a stream of bytes as they come, without their ends.
-
-    Args:
-        stream: such as `sys.stdin.buffer`.
-        name: of the stream, for messages.
-
-    Raises:
-        DataError: a line is not UTF-8.
-    """
-    for number, line in enumerate(stream, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise DataError(f"{name}, line {number}: the text is not UTF-8. Convert it to UTF-8.") from None
-
-
 def _typed() -> Iterator[str]:
     """Lines from the terminal, until its end (Ctrl-D)."""
     while True:
@@ -239,5 +223,7 @@ def _draw(model: AnyFitted, pairs: Sequence[tuple[str, str]], path: Path) -> boo
 
 
 def _readable(model: AnyFitted, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[str], list[str], np.ndarray]]:
-    found = (attention(model, source, target) for source, target in pairs if source.strip() and target)
-    return list(islice((one for one in found if max(len(one[0]), len(one[1])) <= _LONGEST_SHOWN), _SENTENCES_SHOWN))
+    attentions = (attention(model, source, target) for source, target in pairs if source.strip() and target)
+    return list(
+        islice((one for one in attentions if max(len(one[0]), len(one[1])) <= _LONGEST_SHOWN), _SENTENCES_SHOWN)
+    )

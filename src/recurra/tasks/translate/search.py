@@ -10,7 +10,7 @@ class Search(Options):
     """Beam search, and how many sentences are translated at once."""
 
     beam_size: int = option(
-        default=5, at_least=1, help="hypotheses kept for each sentence; 1: greedy search", main=True
+        default=5, at_least=1, help="hypotheses in the beam of a sentence; 1: greedy search", main=True
     )
     n_best: int = option(default=1, at_least=1, help="translations of each sentence, up to the beam size")
     length_penalty: float = option(

@@ -63,7 +63,7 @@ def translate(
     if prefixes is not None and len(prefixes) != len(lines):
         raise ParameterError("prefixes", f"one for each of {len(lines)} lines", len(prefixes))
     blank = Translation("", 0.0, 0.0, (), (0.0,))
-    found: list[list[Translation]] = [[blank] for _ in lines]
+    results: list[list[Translation]] = [[blank] for _ in lines]
     sources = [[_cut(model, line) for line in lines] for model in models]
     # Of like length together, and the longest first: what does not fit into memory says so at once.
     order = sorted((n for n, line in enumerate(lines) if line.strip()), key=lambda n: -len(sources[0][n]))
@@ -71,9 +71,9 @@ def translate(
         chosen = order[start : start + search.batch_size]
         forced = None if prefixes is None else [first.learned.target.encode(prefixes[n]) for n in chosen]
         batch = [[source[n] for n in chosen] for source in sources]
-        for number, translations in zip(chosen, _translate_batch(models, batch, search, forced), strict=True):
-            found[number] = translations
-    return found
+        for index, translations in zip(chosen, _translate_batch(models, batch, search, forced), strict=True):
+            results[index] = translations
+    return results
 
 
 @torch.no_grad()
@@ -96,7 +96,7 @@ def _translate_batch(
     search: Search,
     prefixes: list[list[int]] | None,
 ) -> list[list[Translation]]:
-    """The translations of a few sentences, given in the subwords of each model."""
+    """The translations of a few sentences, which are in the subwords of each model."""
     states = []
     for model, sentences in zip(models, sources, strict=True):
         model.network.eval()

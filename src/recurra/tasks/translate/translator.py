@@ -3,10 +3,11 @@
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from recurra.data.files.standard_input import STANDARD_INPUT
 from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
-from recurra.task.checks import check_cell
+from recurra.task.checks import check_cell, check_one_of
 from recurra.tasks.translate.data import SentencePairs, Vocabularies, read_pairs
 from recurra.tasks.translate.search import Search
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Translator"]
 
 _SEARCH = Search()
+_DATA = Option(help="file to read; - is standard input, as without data", group="data")
 _ENSEMBLE = Option(help="other runs, separated by commas, whose probabilities are averaged with this run's")
 
 
@@ -170,10 +172,10 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
 
         learned, device, partition = fitted.learned, fitted.device, processes().partition
         encoded = EncodedPairs(training.filled(), learned.source, learned.target)
-        kept = encoded.fitting(self.max_length, training.source, "trained on")
-        if len(kept) < partition.count:
-            raise ParameterError("data", f"at least one pair for each of {partition.count} processes", len(kept))
-        batches = TrainingBatches(kept, kept.buckets(self.batch_tokens, self.seed, partition), device)
+        fitting = encoded.fitting(self.max_length, training.source, "trained on")
+        if len(fitting) < partition.count:
+            raise ParameterError("data", f"at least one pair for each of {partition.count} processes", len(fitting))
+        batches = TrainingBatches(fitting, fitting.buckets(self.batch_tokens, self.seed, partition), device)
         held = None
         if validation is not None and len(validation.text):
             held = EncodedPairs(validation.filled(), learned.source, learned.target)
@@ -202,8 +204,9 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     @verb("translate the lines of a file, or of standard input")
     def predictions(
         self,
-        data: Any = None,
+        data: Annotated[Any, _DATA] = None,
         *,
+        text: Annotated[str | None, Option(help="sentence to translate at once", group="data")] = None,
         search: Search = _SEARCH,
         prefix: Annotated[str, Option(help="what every translation begins with, in whole words")] = "",
         prefixes: Any = None,
@@ -214,9 +217,10 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         """Translate sentences, as they come.
 
         Args:
-            data: sentences, or the path of a text file with a sentence a line; None: standard input. A blank sentence
-                has a blank translation; of one that is longer than `max_length` subwords the rest is left out, which
-                the log says.
+            data: sentences, or the path of a text file with a sentence a line; "-", or None without a text: standard
+                input. A blank sentence has a blank translation; of one that is longer than `max_length` subwords the
+                rest is left out, which the log says.
+            text: a sentence instead. Each line of it is a sentence.
             search: how.
             prefix: what every translation begins with, in whole words.
             prefixes: what the translation of each sentence begins with.
@@ -225,13 +229,18 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
             picture: a PNG file to draw the attention of the first sentences into.
 
         Raises:
-            ParameterError: an ensemble has different target vocabularies, or there is not one prefix a sentence.
+            ParameterError: there are both data and a text, an ensemble has different target vocabularies, or there is
+                not one prefix a sentence.
             DataError: the file cannot be used.
         """
         from recurra.tasks.translate.results import Translations
 
+        if data is None and text is None:
+            data = STANDARD_INPUT
+        check_one_of(data, text)
         models = [self.fitted, *(self._as_translator(other).fitted for other in ensemble)]
-        return Translations(models, data, search, prefixes or prefix, scores, picture)
+        source = data if text is None else text.splitlines() or [""]
+        return Translations(models, source, search, prefixes or prefix, scores, picture)
 
     @verb("test a trained run beside simple baselines")
     def evaluate(
@@ -265,10 +274,10 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         ] = None,
         name: str = "",
     ) -> "View":
-        """Inspect how one subword of a given translation is predicted, and the same subword of some others.
+        """Inspect how one subword of a reference translation is predicted, and the same subword of some others.
 
-        The encoder is shown in both directions, and the decoder, which reads the given translation up to there. The
-        loss is the surprise of the subword; the output attributed is its log-probability, attributed to the embeddings
+        The encoder is shown in both directions, and the decoder, which reads the reference up to there. The loss
+        is the surprise of the subword; the output attributed is its log-probability, attributed to the embeddings
         of the source and of the subwords of the translation before it.
 
         Args:

@@ -22,32 +22,33 @@ _CANDIDATES = 512
 _TYPICAL_LENGTH = 15  # subwords
 
 _NETWORK = (
-    "encoder of {num_layers} x {cell} with {half} units in each direction, decoder of {num_layers} x {cell} with "
-    "{hidden_size}, {attention} attention; embeddings of {embedding_size}"
+    "The encoder is {num_layers} x {cell} with {half} units in each direction. The decoder is {num_layers} x {cell} "
+    "with {hidden_size} units and {attention} attention. Embeddings have {embedding_size} features."
 )
 _NETWORK_INPUT_FEEDING = (
-    "encoder of {num_layers} x {cell} with {half} units in each direction, decoder of {num_layers} x {cell} with "
-    "{hidden_size} and input feeding, {attention} attention; embeddings of {embedding_size}"
+    "The encoder is {num_layers} x {cell} with {half} units in each direction. The decoder is {num_layers} x {cell} "
+    "with {hidden_size} units, input feeding and {attention} attention. Embeddings have {embedding_size} features."
 )
 _LOOKED_AT_ONE = (
-    "subword {position} of 1 reference translation, which the decoder reads up to there; plotted is pair {row}, "
-    "“{source}” to “{target}”, and of it {subword}"
+    "Subword {position} of 1 reference translation is looked at. The decoder reads the reference up to there. The "
+    "pictures show pair {row}, “{source}” to “{target}”, and its subword {subword}."
 )
 _LOOKED_AT = (
-    "subword {position} of {count} reference translations, each of which the decoder reads up to there; plotted is "
-    "pair {row}, “{source}” to “{target}”, and of it {subword}"
+    "Subword {position} of {count} reference translations is looked at. The decoder reads each reference up to there. "
+    "The pictures show pair {row}, “{source}” to “{target}”, and its subword {subword}."
 )
 _ENCODER = (
-    "is read by the attention at every step of the decoder. Gradients therefore reach each of its steps directly: by "
-    "lag, counted from the encoder's own last step in each direction, they need not decay"
+    "The attention reads the encoder at every step of the decoder. Gradients therefore reach each step of the encoder "
+    "directly: by lag, counted from the encoder's own last step in each direction, they need not decay."
 )
 _DECODER_INPUT_FEEDING = (
-    "reads the attentional vector of the step before beside the embedding: what flows into its input in the picture "
-    "goes to both"
+    "The decoder reads the attentional vector of the step before beside the embedding. What flows into its input in "
+    "the picture goes to both."
 )
 _INPUTS = (
-    "a subword is not a number: gradients and attributions are with respect to its embedding, and what is taken away "
-    "becomes the mean embedding of its language; nearest are the subwords written last, then the end of the source"
+    "A subword is not a number. Gradients and attributions are with respect to its embedding, and a subword that is "
+    "taken away becomes the mean embedding of its language. Nearest are the subwords written last, then the end of the "
+    "source."
 )
 
 

@@ -41,9 +41,9 @@ class Characters(Tokenization):
 
     def encode(self, text: str) -> EncodedText:
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
-        found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
-        known = self._points[found] == points
-        ids = np.where(known, self._ids[found], self.vocabulary[self.UNKNOWN])
+        nearest = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
+        known = self._points[nearest] == points
+        ids = np.where(known, self._ids[nearest], self.vocabulary[self.UNKNOWN])
         return encoded(torch.from_numpy(ids), text, (text[at] for at in np.flatnonzero(~known)))
 
     def spell(self, token_id: int, previous: int) -> bytes:
