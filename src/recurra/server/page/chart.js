@@ -1,28 +1,28 @@
 import { element, shape, short } from "./dom.js";
 
-const WIDTH = 640, HEIGHT = 240, LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 26;
+const HEIGHT = 240, LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 26;
 
 /**
  * A chart of lines and bands over one axis.
  *
  * @param lines - of {name, x, y, style, dots}; a y that is null makes a gap.
- * @param options - {label: what a screen reader says, bands: of {x, low, high}, range: [least, most] of y, ends: the
+ * @param options - {width: in pixels, label: what a screen reader says, bands: of {x, low, high}, range: [least, most] of y, ends: the
  *   texts below the first and the last x}
  */
-export function chart(lines, { label, bands = [], range, ends }) {
+export function chart(lines, { width, label, bands = [], range, ends }) {
   const xs = [...lines, ...bands].flatMap((one) => one.x);
   const [left, right] = extent(xs);
   const [low, high] = range ?? padded(extent([...lines.flatMap((one) => one.y), ...bands.flatMap((one) => [...one.low, ...one.high])]));
-  const across = (x) => LEFT + ((x - left) / (right - left || 1)) * (WIDTH - LEFT - RIGHT);
+  const across = (x) => LEFT + ((x - left) / (right - left || 1)) * (width - LEFT - RIGHT);
   const up = (y) => HEIGHT - BOTTOM - ((y - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
   const point = (x, y) => `${across(x).toFixed(1)},${up(y).toFixed(1)}`;
-  const svg = shape("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
-  for (const y of [low, (low + high) / 2, high]) {
-    svg.append(shape("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: up(y), y2: up(y) }));
+  const svg = shape("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label });
+  for (const y of ticks(low, high)) {
+    svg.append(shape("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: up(y), y2: up(y) }));
     svg.append(shape("text", { x: LEFT - 6, y: up(y) + 4, "text-anchor": "end" }, short(y)));
   }
   svg.append(shape("text", { x: LEFT, y: HEIGHT - 8 }, ends[0]));
-  svg.append(shape("text", { x: WIDTH - RIGHT, y: HEIGHT - 8, "text-anchor": "end" }, ends[1]));
+  svg.append(shape("text", { x: width - RIGHT, y: HEIGHT - 8, "text-anchor": "end" }, ends[1]));
   for (const { x, low: below, high: above } of bands) {
     const edge = [...x.map((one, k) => point(one, above[k])), ...x.map((one, k) => point(one, below[k])).reverse()];
     svg.append(shape("polygon", { class: "band", points: edge.join(" ") }));
@@ -63,6 +63,14 @@ function extent(values) {
 function padded([low, high]) {
   const margin = 0.06 * (high - low) || Math.abs(high) * 0.1 || 1;
   return [low - margin, high + margin];
+}
+
+/** Round numbers from low to high, three to six of them. */
+function ticks(low, high) {
+  const rough = (high - low) / 4, power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((one) => one * power >= rough);
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) => (first + k) * step);
 }
 
 /** The runs of indices without a gap. */

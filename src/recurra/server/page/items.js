@@ -11,6 +11,10 @@ export function formOf(model) {
 /** An item as a person would type it. */
 export const written = (item) => (typeof item === "string" ? item : JSON.stringify(item));
 
+/** The example of an item, its numbers in a few digits. */
+export const exampleOf = ({ example }) =>
+  written(JSON.parse(JSON.stringify(example), (_, value) => (typeof value === "number" ? Number(value.toPrecision(6)) : value)));
+
 /** The items in what was typed or pasted: several words, lines of CSV, or JSON a line. */
 export function typedItems(text, model) {
   const form = formOf(model);
@@ -27,6 +31,13 @@ export function typedItems(text, model) {
   if (items.every((item) => item !== undefined)) return items;
   if (form === "json" || /^\s*[[{]/u.test(text)) throw new Unreadable("This is not JSON.");
   return rowItems(rows(text), model.example);
+}
+
+/** A whole input, as a model that does not stream takes it: JSON, or a text. */
+export function wholeInput(text) {
+  if (!text.trim()) throw new Unreadable("Type an input first.");
+  const whole = json(text);
+  return whole !== null && typeof whole === "object" ? whole : [text];
 }
 
 /** The items of a file: text is cut into pieces, rows of a table are items. */

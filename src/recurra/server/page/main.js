@@ -1,9 +1,9 @@
 import { byId, element, percent, say, visible } from "./dom.js";
-import { Unreadable, fileItems, formOf, typedItems, written } from "./items.js";
+import { Unreadable, exampleOf, fileItems, formOf, typedItems, wholeInput, written } from "./items.js";
 import { Playback } from "./playback.js";
 import { Refused, Server } from "./server.js";
 import { StateView, valuesOf } from "./state.js";
-import { viewOf } from "./views.js";
+import { showWhole, viewOf } from "./views.js";
 
 const MOST_ROWS = 100; // of the table of steps
 const TRIES = 6; // of a step that the server has no time for
@@ -35,7 +35,6 @@ async function begin() {
     return;
   }
   byId("token-form").hidden = true;
-  byId("reference").hidden = Boolean(server.token); // a link cannot carry it
   byId("workplace").hidden = false;
   byId("model").replaceChildren(...models.map(({ name, task }) => new Option(`${name} (${task})`, name)));
   choose();
@@ -44,6 +43,7 @@ async function begin() {
 function askForToken(sentence) {
   say(byId("page-error"), sentence);
   byId("token-form").hidden = false;
+  byId("reference").hidden = true; // a link cannot carry the token
   byId("token").focus();
 }
 
@@ -55,16 +55,20 @@ function choose() {
   playback.load([]);
   byId("file").value = "";
   byId("drop").textContent = "Choose a file or drop it here";
-  byId("inputs").hidden = byId("outputs").hidden = !model?.streams;
+  byId("inputs").hidden = byId("outputs").hidden = !model;
+  for (const id of ["file-panel", "session-panel", "state-panel", "steps-panel", "example"]) byId(id).hidden = !model?.streams;
+  byId("item-title").textContent = model?.streams ? "One item" : "A whole input";
+  byId("step").textContent = model?.streams ? "Step" : "Predict";
+  byId("item").value = "";
   if (!model) say(byId("model-text"), "The server has no models.");
   else if (!model.streams) {
-    say(byId("model-text"), `It does not stream: ${model.reason} Whole inputs go to POST v1/models/${model.name}/predict.`);
+    say(byId("model-text"), `It reads whole inputs only. ${model.reason}`);
+    byId("item-help").textContent = "A text, or JSON: a list of inputs, or an object with a list for each column. Enter predicts.";
   } else {
     const form = formOf(model);
-    say(byId("model-text"), `It reads one item a step: ${model.item}. For example: ${visible(written(model.example))}`);
-    byId("item").value = "";
+    say(byId("model-text"), `It reads one item a step: ${model.item}. For example: ${visible(exampleOf(model))}`);
     byId("pieces-field").hidden = form !== "text";
-    const enter = "Enter steps, Shift and Enter begins a line.";
+    const enter = "Enter steps; Shift and Enter begin a new line.";
     const accepts = { text: "", words: "Several words are several steps. ", list: "Numbers with commas, or JSON; a line a step. ",
       object: `JSON, or lines of CSV: ${Object.keys(model.example ?? {}).join(", ")}. `, json: "JSON. " };
     byId("item-help").textContent = accepts[form] + enter;
@@ -77,7 +81,7 @@ function choose() {
 /** Forget what is shown. */
 function clear() {
   view = undefined;
-  byId("view").replaceChildren(element("p", { class: "help" }, "Nothing yet: step an item, or start a file."));
+  byId("view").replaceChildren(element("p", { class: "help" }, model?.streams ? "Nothing yet: step an item, or start a file." : "Nothing yet."));
   byId("confidence").hidden = true;
   byId("steps").replaceChildren();
   for (const id of ["item-error", "file-error", "session-error"]) say(byId(id));
@@ -96,6 +100,7 @@ function take(item) {
 async function stepNow(item) {
   const own = model;
   session ??= await patiently(() => server.open(own.name));
+  drawSession();
   const mine = session;
   let result;
   try {
@@ -222,12 +227,13 @@ async function readFile() {
   }
 }
 
-async function stepTyped() {
+/** Step what was typed, or predict from it. */
+async function submit() {
+  const text = byId("item").value;
   say(byId("item-error"));
-  let items;
   try {
-    items = typedItems(byId("item").value, model);
-    for (const item of items) await take(item);
+    if (model.streams) for (const item of typedItems(text, model)) await take(item);
+    else await predict(wholeInput(text));
   } catch (error) {
     byId("item").setAttribute("aria-invalid", "true");
     say(byId("item-error"), sentenceOf(error));
@@ -236,6 +242,12 @@ async function stepTyped() {
   byId("item").removeAttribute("aria-invalid");
   if (typeof model.example === "string") byId("item").value = "";
   else byId("item").select();
+}
+
+async function predict(data) {
+  const own = model;
+  const { predictions } = await server.ask("POST", `v1/models/${encodeURIComponent(own.name)}/predict`, { data });
+  if (own === model) tell(showWhole(predictions, byId("view")));
 }
 
 async function copyState() {
@@ -280,15 +292,16 @@ on("token-form", "submit", (event) => {
 on("model", "change", choose);
 on("item-form", "submit", (event) => {
   event.preventDefault();
-  stepTyped();
+  submit();
 });
+on("item", "input", () => say(byId("item-error")));
 on("item", "keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   byId("item-form").requestSubmit();
 });
 on("example", "click", () => {
-  byId("item").value = written(model.example);
+  byId("item").value = exampleOf(model);
   byId("item").focus();
 });
 on("file", "change", readFile);

@@ -31,7 +31,7 @@ export class StateView {
 
   clear() {
     this.#rows = [];
-    byId("cell-field").hidden = true;
+    byId("cell-field").hidden = byId("state-picture").hidden = true;
     byId("state-text").textContent = "The state is shown after the next step.";
     this.#draw();
   }
@@ -41,7 +41,7 @@ export class StateView {
     const before = this.#rows[0];
     this.#rows = [values, ...this.#rows.slice(0, KEPT - 1)];
     this.#cell.max = values.length - 1;
-    byId("cell-field").hidden = values.length === 0;
+    byId("cell-field").hidden = byId("state-picture").hidden = values.length === 0;
     const numbers = values.filter(Number.isFinite);
     let text = `${values.length} values`;
     if (numbers.length) text += ` from ${short(least(numbers))} to ${short(most(numbers))}`;
@@ -64,13 +64,19 @@ export class StateView {
     const size = this.#rows[0]?.length ?? 0;
     const width = Math.max(1, Math.min(size, Math.floor(this.#canvas.clientWidth * devicePixelRatio)));
     const rows = this.#rows.map((row) => thinned(row, width));
-    const scale = Math.max(...rows.map((row) => most(row.map(Math.abs).filter(Number.isFinite))), 1e-6);
+    const scale = scaleOf(rows);
     const colour = colours();
     paint(this.#canvas, width, KEPT, (x, y) => colour(rows[y]?.[x] / scale));
     paint(byId("scale"), 64, 1, (x) => colour((2 * x) / 63 - 1));
-    byId("scale-low").textContent = size ? short(-scale) : "";
-    byId("scale-high").textContent = size ? short(scale) : "";
+    byId("scale-low").textContent = size ? `${short(-scale)} or less` : "";
+    byId("scale-high").textContent = size ? `${short(scale)} or more` : "";
   }
+}
+
+/** What nearly all cells lie below: a few large ones do not make the others pale. */
+function scaleOf(rows) {
+  const sizes = Float32Array.from(rows.flatMap((row) => [...row]).filter(Number.isFinite), Math.abs).sort();
+  return sizes[Math.floor(0.97 * sizes.length)] || sizes.at(-1) || 1;
 }
 
 /** As many values as there are pixels: of several cells the one that is farthest from 0. */
@@ -95,7 +101,7 @@ function colours() {
   return (value) => {
     if (!Number.isFinite(value)) return null;
     const end = value < 0 ? low : high;
-    const share = Math.min(1, Math.abs(value));
+    const share = Math.sqrt(Math.min(1, Math.abs(value)));
     return middle.map((one, k) => one + share * (end[k] - one));
   };
 }

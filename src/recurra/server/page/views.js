@@ -2,7 +2,7 @@ import { chart, legend } from "./chart.js";
 import { element, percent, short, visible } from "./dom.js";
 
 const KEPT = 400; // steps that a view remembers
-const MOST_LINES = 6;
+const MOST_LINES = 6, MOST_BARS = 10;
 
 /**
  * The view that shows results of this form. A view has `show(item, result)`, which adds a step and returns
@@ -11,6 +11,22 @@ const MOST_LINES = 6;
 export function viewOf(result, place) {
   const View = [TokenView, TagView, ForecastView, ClassView].find((one) => one.shows(result)) ?? PlainView;
   return new View(place);
+}
+
+/** Show predictions for one whole input. Returns them in one sentence. */
+export function showWhole(predictions, place) {
+  const one = predictions.length === 1 ? predictions[0] : predictions;
+  if (Array.isArray(one.words) && Array.isArray(one.tags)) {
+    const view = new TagView(place);
+    one.words.forEach((word, k) => view.show(word, { tag: one.tags[k], confidence: one.confidence?.[k] }));
+    return one.words.map((word, k) => `${word} ${one.tags[k]}`).join(", ");
+  }
+  if (!ClassView.shows(one)) return new PlainView(place).show(null, one).sentence;
+  const bars = element("ol", { class: "bars" });
+  place.replaceChildren(bars);
+  const ranked = Object.entries(one.probabilities).sort((a, b) => b[1] - a[1]);
+  drawBars(bars, ranked.slice(0, MOST_BARS));
+  return `${ranked[0][0]} ${percent(ranked[0][1])}`;
 }
 
 /** The likeliest tokens to come, below the text so far. */
@@ -93,6 +109,7 @@ class ForecastView {
           { x: ahead, y: column("forecast"), style: 0, dots: forecast.length < 8 },
         ],
         {
+          width: this.place.clientWidth,
           label: `${target}: ${this.seen.length} observations; the forecast is ${sentence}`,
           bands: interval ? [{ x: ahead, low: column(lowest), high: column(highest) }] : [],
           ends: [stamps[0], stamps.at(-1)],
@@ -122,7 +139,7 @@ class ClassView {
 
   show(_, { probabilities, labels, label }) {
     const ranked = Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
-    drawBars(this.bars, ranked.slice(0, 10));
+    drawBars(this.bars, ranked.slice(0, MOST_BARS));
     this.steps += 1;
     this.past.push(probabilities);
     if (this.past.length > KEPT) this.past.shift();
@@ -134,7 +151,7 @@ class ClassView {
     const best = label ?? labels?.join(", ") ?? ranked[0][0];
     const sentence = `${best} ${percent(ranked[0][1])}`;
     this.course.replaceChildren(
-      chart(lines, { label: `Probabilities over ${x.length} steps, now ${sentence}`, range: [0, 1], ends: [`step ${first}`, `step ${this.steps}`] }),
+      chart(lines, { width: this.course.clientWidth, label: `Probabilities over ${x.length} steps, now ${sentence}`, range: [0, 1], ends: [`step ${first}`, `step ${this.steps}`] }),
       legend(lines),
     );
     return { sentence, confidence: ranked[0][1] };
