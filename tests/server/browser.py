@@ -159,7 +159,7 @@ def browser(folder: Path) -> Iterator[Browser]:
         try:
             yield Browser(_address(folder / "DevToolsActivePort", process))
         finally:
-            process.kill()
+            process.terminate()
 
 
 def _address(file: Path, process: "subprocess.Popen[bytes]") -> str:
