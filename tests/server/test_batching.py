@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +160,10 @@ def _stream(models: dict[str, ServedModel]) -> ItemStream:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SqliteStore:
-    return SqliteStore(tmp_path / "s.db", 1000.0)
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "s.db", 1000.0)
+    yield store
+    store.close()
 
 
 def test_batches_have_the_bits_of_single_steps(models: dict[str, ServedModel], store: SqliteStore) -> None:
@@ -202,8 +204,8 @@ class _Faulty(ItemStream):
     def advance(self, inputs: Any, states: Any) -> list[Any]:
         results = super().advance(inputs, states)
         for one, state in zip(inputs, states, strict=True):
-            if len(one) == 13:
-                raise ZeroDivisionError("13")
+            if len(one) in (13, 14):
+                raise (RuntimeError if len(one) == 13 else ZeroDivisionError)("inside")
             if len(one) == 12:
                 state.values[0, 0] = float("inf")
         return [{"value": float("nan")} if len(one) == 11 else r for one, r in zip(inputs, results, strict=True)]
@@ -212,16 +214,16 @@ class _Faulty(ItemStream):
 def test_one_item_that_fails_harms_no_other(models: dict[str, ServedModel], store: SqliteStore) -> None:
     stream = _stream(models)
     faulty = _Faulty(**{name: getattr(stream, name) for name in stream.__dataclass_fields__})
-    stepping, names = Stepping("book", faulty, store, 20), "abcdef"
+    stepping, names = Stepping("book", faulty, store, 20), "abcdefg"
     for name in names:
         store.create(Session(name, "book", "", 0, stream.new_state().to_bytes()), 100)
-    lengths = (5, 13, 12, 11, 7, 21)
+    lengths = (5, 13, 12, 11, 7, 21, 14)
     items = ["the quick brown fox jumps"[:length] for length in lengths]
     found = stepping([Step(name, "", 1, item) for name, item in zip(names, items, strict=True)])
     codes = [one.code if isinstance(one, Refusal) else "taken" for one in found]
-    assert codes == ["taken", "internal", "not_finite", "not_finite", "taken", "item_too_long"]
+    assert codes == ["taken", "internal", "not_finite", "not_finite", "taken", "item_too_long", "step_failed"]
     stored = store.load(list(names))
-    assert [stored[name].step for name in names] == [1, 0, 0, 0, 1, 0]
+    assert [stored[name].step for name in names] == [1, 0, 0, 0, 1, 0, 0]
     expected = stream.new_state()
     assert json.loads(str(found[0])) == stream.step([items[0]], [expected])[0]
     assert stored["a"].state == expected.to_bytes()
@@ -260,3 +262,4 @@ def test_a_step_that_another_server_took_first_has_its_answer(models: dict[str, 
     (refused,) = stepping([Step("a", "", 3, "the ")])
     assert isinstance(refused, Refusal)
     assert refused.code == "wrong_step"
+    store.close()

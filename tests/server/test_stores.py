@@ -2,6 +2,7 @@
 
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ def _session(step: int = 0, session_id: str = "a", state: bytes = b"\x00\xff", r
 
 
 @pytest.fixture
-def store(store_url: str) -> Store:
-    return open_store(store_url, 100.0)
+def store(store_url: str) -> Iterator[Store]:
+    store = open_store(store_url, 100.0)
+    yield store
+    store.close()
 
 
 def test_a_session_is_found_as_it_was_stored(store: Store) -> None:
@@ -95,6 +98,7 @@ def test_unused_sessions_end(tmp_path: Path) -> None:
     clock[0] = 2000.0
     assert store.expire() == 2
     assert store.expire() == 0
+    store.close()
 
 
 def test_unused_sessions_end_in_redis(redis_url: str) -> None:
@@ -115,6 +119,7 @@ def test_unused_sessions_end_in_redis(redis_url: str) -> None:
     time.sleep(0.4)
     assert store.expire() == 2
     assert store.count() == 0
+    store.close()
 
 
 def test_a_file_of_sessions_is_its_owners_alone(tmp_path: Path) -> None:

@@ -12,15 +12,20 @@ from recurra.server.session import Session, StoreError
 
 __all__ = ["SqliteStore"]
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS sessions (
-    id TEXT PRIMARY KEY, model TEXT NOT NULL, owner TEXT NOT NULL, step INTEGER NOT NULL, used REAL NOT NULL,
-    state BLOB NOT NULL, digest BLOB NOT NULL, result TEXT NOT NULL
+_PREPARATION = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA wal_autocheckpoint=8000",  # pages of 4 KiB between checkpoints
+    """
+    CREATE TABLE IF NOT EXISTS sessions (
+        id TEXT PRIMARY KEY, model TEXT NOT NULL, owner TEXT NOT NULL, step INTEGER NOT NULL, used REAL NOT NULL,
+        state BLOB NOT NULL, digest BLOB NOT NULL, result TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS sessions_used ON sessions (used)",
 )
-"""
 _FIELDS = "id, model, owner, step, state, digest, result"
 _IDS_AT_ONCE = 1000
-_PAGES_BETWEEN_CHECKPOINTS = 8000  # of 4 KiB each
 
 
 class SqliteStore:
@@ -43,16 +48,14 @@ class SqliteStore:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-            for statement in (
-                "PRAGMA journal_mode=WAL",
-                "PRAGMA synchronous=FULL",
-                f"PRAGMA wal_autocheckpoint={_PAGES_BETWEEN_CHECKPOINTS}",
-                _TABLE,
-                "CREATE INDEX IF NOT EXISTS sessions_used ON sessions (used)",
-            ):
-                self._connection.execute(statement)
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path}: cannot be opened as a store of sessions ({error})") from error
+            raise _unusable(path, error) from error
+        try:
+            for statement in _PREPARATION:
+                self._connection.execute(statement)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise _unusable(path, error) from error
 
     def create(self, session: Session, most: int) -> bool:
         with self._transaction() as connection:
@@ -132,3 +135,7 @@ class SqliteStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+
+def _unusable(path: str | Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: cannot be opened as a store of sessions ({error})")

@@ -130,7 +130,11 @@ class Stepping:
             message = f"expected step {session.step + 1}, got {step.number}"
             return Refusal(409, "wrong_step", message, expected_step=session.step + 1)
         try:
-            inputs = self._stream.encode(step.item)
+            state = self._stream.read_state(session.state)
+        except StreamError as error:
+            return Refusal(409, "another_model", str(error))
+        try:
+            inputs = self._stream.encode(step.item, state)
         except RecurraError as error:
             return Refusal(422, "invalid_item", str(error))
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
@@ -139,10 +143,7 @@ class Stepping:
         if not 0 < len(inputs) <= self._longest:
             message = f"item: expected 1 to {self._longest} steps of the model, got {len(inputs)}"
             return Refusal(413 if len(inputs) else 422, "item_too_long" if len(inputs) else "invalid_item", message)
-        try:
-            return _Begun(index, session, inputs, self._stream.read_state(session.state))
-        except StreamError as error:
-            return Refusal(409, "another_model", str(error))
+        return _Begun(index, session, inputs, state)
 
     def _advance(self, begun: list[_Begun], outcomes: list[str | Refusal | None]) -> list[_Begun]:
         """Compute steps, all together. Returns those that have a result."""
@@ -175,4 +176,9 @@ class Stepping:
         if isinstance(error, RecurraError):
             return Refusal(422, "invalid_item", str(error))
         _log.error("a step of %s failed", self._model, exc_info=error)
+        if isinstance(error, ArithmeticError | LookupError | ValueError):
+            # A state that a client made up can hold anything.
+            return Refusal(
+                422, "step_failed", "the model cannot take this step from this state; the session is unchanged"
+            )
         return Refusal(500, "internal", "the step failed; the session is unchanged")
