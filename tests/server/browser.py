@@ -75,13 +75,13 @@ class Page:
 
     def text(self, selector: str) -> str:
         """What a person reads in an element; empty if it is hidden."""
-        return self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")
+        return self.evaluate(f"{_node(selector)}.innerText")
 
     def click(self, selector: str) -> None:
         """Press the pointer on the middle of an element."""
         x, y = self.evaluate(
-            f"(node => {{ node.scrollIntoView({{block: 'center'}}); const box = node.getBoundingClientRect(); "
-            f"return [box.x + box.width / 2, box.y + box.height / 2]; }})(document.querySelector({json.dumps(selector)}))"
+            "(node => { node.scrollIntoView({block: 'center'}); const box = node.getBoundingClientRect(); "
+            f"return [box.x + box.width / 2, box.y + box.height / 2]; }})({_node(selector)})"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
@@ -98,7 +98,7 @@ class Page:
 
     def choose(self, selector: str, value: str) -> None:
         """Choose an option of a list."""
-        node = f"document.querySelector({json.dumps(selector)})"
+        node = _node(selector)
         self.evaluate(f"{node}.value = {json.dumps(value)}; {node}.dispatchEvent(new Event('change'))")
 
     def choose_file(self, selector: str, file: Path) -> None:
@@ -125,6 +125,10 @@ class Page:
             self.faults.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
         elif event["method"] == "Network.requestWillBeSent":
             self.addresses.append(parameters["request"]["url"])
+
+
+def _node(selector: str) -> str:
+    return f"document.querySelector({json.dumps(selector)})"
 
 
 class Browser:

@@ -14,7 +14,6 @@ from serving import Serve
 
 from recurra.cli.main import main
 from recurra.errors import ParameterError, RunError
-from recurra.server.app import PAGE
 from recurra.server.logs import log_as_json
 from recurra.server.served_model import load_models
 
@@ -117,14 +116,6 @@ def test_the_reference_page_needs_no_network(serve: Serve) -> None:
     for path in server.get("/openapi.json").json["paths"]:
         assert path in text
     assert "http" not in re.sub(r"<pre>.*?</pre>", "", text)
-
-
-def test_the_page_is_served_and_nothing_else_of_its_folder(serve: Serve) -> None:
-    server = serve()
-    page = server.get("/")
-    assert page.content == (PAGE / "index.html").read_bytes()
-    assert page.headers["content-security-policy"] == "default-src 'self'"
-    assert server.get("/page/none.js").status == 404
 
 
 def test_names_of_runs(run: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ export function rows(text) {
 
 function rowItems(table, example) {
   if (Array.isArray(example)) {
-    const head = table[0].some((cell) => number(cell) === undefined);
+    const head = table.length > 1 && table[0].some((cell) => number(cell) === undefined);
     return table.slice(head ? 1 : 0).map((row, k) => row.map((cell) => value(cell, 0, k + (head ? 2 : 1))));
   }
   const names = Object.keys(example);

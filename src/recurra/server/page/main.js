@@ -86,6 +86,8 @@ function clear() {
   byId("steps").replaceChildren();
   for (const id of ["item-error", "file-error", "session-error"]) say(byId(id));
   byId("copied").hidden = byId("copied-label").hidden = true;
+  clearTimeout(toHear);
+  byId("live").textContent = "";
   states.clear();
   drawSession();
 }
