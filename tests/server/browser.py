@@ -79,10 +79,7 @@ class Page:
 
     def click(self, selector: str) -> None:
         """Press the pointer on the middle of an element."""
-        x, y = self.evaluate(
-            "(node => { node.scrollIntoView({block: 'center'}); const box = node.getBoundingClientRect(); "
-            f"return [box.x + box.width / 2, box.y + box.height / 2]; }})({_node(selector)})"
-        )
+        x, y = self._middle(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -106,6 +103,13 @@ class Page:
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
 
+    def drop_file(self, selector: str, file: Path) -> None:
+        """Drag a file over an element and let it go."""
+        x, y = self._middle(selector)
+        data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
     def accessibility(self) -> list[dict[str, Any]]:
         """The nodes of the accessibility tree that are not ignored."""
         return [node for node in self.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
@@ -116,6 +120,13 @@ class Page:
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         picture = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(picture["data"]))
+
+    def _middle(self, selector: str) -> list[float]:
+        """Where the middle of an element is, after it is scrolled into view."""
+        return self.evaluate(
+            "(node => { node.scrollIntoView({block: 'center'}); const box = node.getBoundingClientRect(); "
+            f"return [box.x + box.width / 2, box.y + box.height / 2]; }})({_node(selector)})"
+        )
 
     def _note(self, event: dict[str, Any]) -> None:
         parameters = event["params"]

@@ -231,6 +231,34 @@ def test_a_file_can_be_paused_stopped_and_begun_again(page: Page, tmp_path: Path
     page.wait("document.querySelector('#progress-text').textContent.startsWith('0 of 1350')")
 
 
+def test_a_file_is_dropped_anywhere(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "dogs.txt").write_text("the lazy dog")
+    for place in ("#drop", "h1"):
+        page.choose("#model", "book")
+        page.wait("document.querySelector('#start').disabled")
+        page.drop_file(place, tmp_path / "dogs.txt")
+        page.wait("document.querySelector('#progress-text').textContent === '0 of 3 items'")
+    assert page.text("#drop").startswith("dogs.txt")
+    page.click("#start")
+    _wait_for_steps(page, 3)
+    assert page.text(".reading") == "the lazy dog"
+
+
+def test_a_model_is_changed_while_words_are_stepped(page: Page) -> None:
+    _turn_to(page, "pos")
+    page.click("#item")
+    page.type("Ann sees Bob " * 100)
+    page.press("Enter")
+    _wait_for_steps(page, 2)
+    _turn_to(page, "moves")
+    page.click("#item")
+    page.type("1, 2")
+    page.press("Enter")
+    _wait_for_steps(page, 1)
+    assert page.evaluate("document.querySelector('#steps code').textContent") == "[1,2]"
+    assert page.text("#item-error") == ""
+
+
 def test_what_the_server_refuses_stands_beside_the_item(page: Page, tmp_path: Path) -> None:
     _turn_to(page, "moves")
     page.click("#item")

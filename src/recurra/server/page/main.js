@@ -7,6 +7,7 @@ import { showWhole, viewOf } from "./views.js";
 
 const MOST_ROWS = 100; // of the table of steps
 const TRIES = 6; // of a step that the server has no time for
+const LONGEST_PAUSE = 10; // seconds that it waits before it asks again
 const MOST_FILE_BYTES = 32 * 1024 * 1024;
 const BETWEEN_SENTENCES = 1500; // milliseconds between what a screen reader is told
 
@@ -15,11 +16,13 @@ const states = new StateView();
 const playback = new Playback(stepOfFile, drawPlayback);
 let models = [];
 let model, session, view;
+let epoch = 0; // of the session: what was asked in an earlier one is dropped
 let queue = Promise.resolve(); // steps are taken one after the other
 let fetching = false; // whether a state is on its way
 let heard = 0, toHear; // when the screen reader was told last, and the timer of what it is told next
 
 const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+const ended = (sentence) => sentence.replace(/\.?$/u, ".");
 const sentenceOf = (error) => {
   if (!(error instanceof Refused || error instanceof Unreadable)) throw error;
   return error.message;
@@ -54,7 +57,7 @@ function choose() {
   model = chosen;
   playback.load([]);
   byId("file").value = "";
-  byId("drop").textContent = "Choose a file or drop it here";
+  nameFile();
   byId("inputs").hidden = byId("outputs").hidden = !model;
   for (const id of ["file-panel", "session-panel", "state-panel", "steps-panel", "example"]) byId(id).hidden = !model?.streams;
   byId("item-title").textContent = model?.streams ? "One item" : "A whole input";
@@ -94,16 +97,18 @@ function clear() {
 
 /** Take a step. Throws Refused. */
 function take(item) {
-  const taken = queue.then(() => stepNow(item));
+  const now = epoch;
+  const taken = queue.then(() => now === epoch && stepNow(item));
   queue = taken.catch(() => {});
   return taken;
 }
 
 async function stepNow(item) {
-  const own = model;
-  session ??= await patiently(() => server.open(own.name));
+  const now = epoch;
+  const mine = session ?? (await patiently(() => server.open(model.name)));
+  if (now !== epoch) return server.leave(mine.path);
+  session = mine;
   drawSession();
-  const mine = session;
   let result;
   try {
     result = await patiently(() => mine.step(item));
@@ -112,7 +117,7 @@ async function stepNow(item) {
     if (error.code === "unknown_session" && session === mine) {
       session = undefined;
       drawSession();
-      error.message += ". The next step begins a new session.";
+      error.message = `${ended(error.message)} The next step begins a new session.`;
     }
     throw error;
   }
@@ -126,9 +131,9 @@ async function patiently(ask) {
       return await ask();
     } catch (error) {
       if (error.status === 401) askForToken("The server wants another token.");
-      if (!error.retryAfter || tries === TRIES) throw error;
-      byId("session-text").textContent = `${error.message} Trying again.`;
-      await pause(Math.min(error.retryAfter, 10));
+      if (!(error.retryAfter <= LONGEST_PAUSE) || tries === TRIES) throw error;
+      byId("session-text").textContent = `${ended(error.message)} Trying again.`;
+      await pause(error.retryAfter);
     }
   }
 }
@@ -187,13 +192,13 @@ function drawSession() {
 function leave() {
   if (session) server.leave(session.path);
   session = undefined;
+  epoch += 1;
 }
 
 async function stepOfFile(item) {
-  const own = model;
   try {
     await take(item);
-    return own === model;
+    return true;
   } catch (error) {
     say(byId("file-error"), `Item ${playback.at}, ${visible(written(item))}: ${sentenceOf(error)}`);
     return false;
@@ -213,11 +218,15 @@ function drawPlayback() {
   byId("progress-text").textContent = state === "empty" ? "No file yet." : `${at} of ${items.length} items${rate}${word}`;
 }
 
+function nameFile(file) {
+  byId("drop").textContent = file ? `${file.name} (choose or drop another)` : "Choose a file or drop it here";
+}
+
 async function readFile() {
   const [file] = byId("file").files;
   say(byId("file-error"));
   if (!file) return;
-  byId("drop").textContent = file.name;
+  nameFile(file);
   playback.load([]);
   try {
     if (file.size > MOST_FILE_BYTES) throw new Unreadable("The file has more than 32 MiB.");
@@ -234,8 +243,11 @@ async function submit() {
   const text = byId("item").value;
   say(byId("item-error"));
   try {
-    if (model.streams) for (const item of typedItems(text, model)) await take(item);
-    else await predict(wholeInput(text));
+    if (!model.streams) await predict(wholeInput(text));
+    else {
+      const now = epoch;
+      for (const item of typedItems(text, model)) if (now === epoch) await take(item);
+    }
   } catch (error) {
     byId("item").setAttribute("aria-invalid", "true");
     say(byId("item-error"), sentenceOf(error));
@@ -271,6 +283,7 @@ async function closeSession() {
   const closing = session;
   playback.rewind();
   session = undefined;
+  epoch += 1;
   drawSession();
   try {
     await closing.close();
@@ -328,13 +341,16 @@ on("state-shown", "change", () => {
   if (session) showState(session);
 });
 for (const kind of ["dragover", "dragleave", "drop"]) {
-  on("file-panel", kind, (event) => {
+  // Anywhere: beside its field, a browser would leave the page for the file.
+  addEventListener(kind, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     byId("drop").classList.toggle("over", kind === "dragover");
-    if (kind !== "drop" || !event.dataTransfer.files.length) return;
+    if (kind !== "drop" || !model?.streams) return;
     byId("file").files = event.dataTransfer.files;
     readFile();
   });
 }
 addEventListener("pagehide", leave);
+addEventListener("pageshow", ({ persisted }) => persisted && choose());
 begin();
