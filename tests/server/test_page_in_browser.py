@@ -129,9 +129,9 @@ def _wait_for_steps(page: Page, count: int) -> None:
 
 
 def test_a_text_is_typed_and_stepped(page: Page) -> None:
-    assert "piece of text" in page.text("#model-text")
-    page.click("#item")
-    page.type("the quick ")
+    assert page.text("#model-text") == "It reads one item a step: a piece of text. For example: the␣"
+    page.click("#example")
+    page.type("quick ")
     page.press("Enter")
     _wait_for_steps(page, 1)
     bars = page.evaluate("[...document.querySelectorAll('.bars li')].map(one => one.innerText.split('\\n'))")
