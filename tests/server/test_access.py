@@ -46,7 +46,7 @@ def test_everything_but_health_needs_a_token(server: Serving, method: str, path:
 
 
 def test_health_and_the_page_need_none(server: Serving) -> None:
-    assert [server.get(path).status for path in ("/healthz", "/readyz", "/", "/page/index.html")] == [200] * 4
+    assert [server.get(path).status for path in ("/healthz", "/readyz", "/", "/page/main.js")] == [200] * 4
 
 
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", TOKEN, f"Bearer {TOKEN} more", "Bearer \xe9" * 9])
