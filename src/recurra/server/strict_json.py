@@ -9,7 +9,19 @@ from recurra.server.refusal import Refusal
 __all__ = ["read_json", "write_json"]
 
 
-# An encoder made once: json.dumps makes one at each call that has options.
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+# Made once: json.loads and json.dumps make one at each call that has options.
+_decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -22,7 +34,7 @@ def read_json(content: bytes | str) -> Any:
     """
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = _decode(text)
         # Half of a surrogate pair can be escaped in JSON, but is not text.
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -42,14 +54,3 @@ def read_json(content: bytes | str) -> Any:
 def write_json(value: Any) -> str:
     """A value as a line of JSON. Raises ValueError for numbers that are not finite."""
     return _encode(value)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
