@@ -195,6 +195,10 @@ def test_a_file_of_observations_is_forecast(page: Page, tmp_path: Path) -> None:
     label = page.evaluate("document.querySelector('#view svg').getAttribute('aria-label')")
     assert label.startswith("y: 20 observations; the forecast is next ")
     assert "2026-01-23" in label
+    page.click("#start")  # again, in a session of its own: stamps have to increase
+    page.wait("document.querySelector('#progress-text').textContent.includes('all stepped')")
+    assert page.text("#session-text") == "Open, 20 steps taken."
+    assert page.text("#file-error") == ""
 
 
 def test_classes_as_evidence_grows(page: Page, tmp_path: Path) -> None:

@@ -195,6 +195,11 @@ function leave() {
   epoch += 1;
 }
 
+function beginAnew() {
+  leave();
+  clear();
+}
+
 async function stepOfFile(item) {
   try {
     await take(item);
@@ -323,6 +328,7 @@ on("file", "change", readFile);
 on("pieces", "change", readFile);
 on("rate", "change", () => (playback.perSecond = Number(byId("rate").value)));
 on("start", "click", () => {
+  if (playback.repeats) beginAnew();
   say(byId("file-error"));
   playback.run();
 });
@@ -330,8 +336,7 @@ on("pause", "click", () => playback.pause());
 on("stop", "click", () => playback.rewind());
 on("anew", "click", () => {
   playback.rewind();
-  leave();
-  clear();
+  beginAnew();
   tell("A new session begins with the next step.");
 });
 on("copy", "click", copyState);

@@ -23,9 +23,14 @@ export class Playback {
   load(items) {
     this.items = items;
     this.state = items.length ? "ready" : "empty";
-    this.at = 0;
+    this.at = this.measured = 0;
     this.latest = null;
     this.changed();
+  }
+
+  /** Whether the next run begins with the first item although others were stepped. */
+  get repeats() {
+    return this.state === "ended" || (this.state === "ready" && this.measured > 0);
   }
 
   /** To the first item. */
