@@ -1,7 +1,11 @@
-"""The directives `train-options TASK` and `verb-options TASK`: tables of a task's options, read from its class."""
+"""Tables of options, read from their class.
+
+The directives are `train-options TASK`, `verb-options TASK` and `class-options MODULE:CLASS`.
+"""
 
 from collections.abc import Iterable
 from dataclasses import MISSING
+from importlib import import_module
 from typing import Any
 
 from docutils import nodes
@@ -49,6 +53,16 @@ class VerbOptions(SphinxDirective):
         return found
 
 
+class ClassOptions(SphinxDirective):
+    """The options of a class."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, name = self.arguments[0].partition(":")
+        return [_table(getattr(import_module(module), name).settings().values())]
+
+
 def _table(settings: Iterable[Setting]) -> nodes.table:
     table = nodes.table(classes=["options"])
     group = nodes.tgroup(cols=len(_HEADINGS))
@@ -90,7 +104,8 @@ def _default(value: Any) -> nodes.Node:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register both directives."""
+    """Register the directives."""
     app.add_directive("train-options", TrainOptions)
     app.add_directive("verb-options", VerbOptions)
+    app.add_directive("class-options", ClassOptions)
     return {"version": "1", "parallel_read_safe": True}

@@ -46,6 +46,15 @@ def test_language(language: recurra.LanguageModel) -> None:
     assert sum(one["probability"] for one in first["next"]) < 1.0001
 
 
+def test_the_example_is_of_characters_that_the_model_knows(language: recurra.LanguageModel) -> None:
+    digits = "12 21 1212\n" * 60
+    other = recurra.LanguageModel(max_steps=1, hidden_size=4).fit({"train": digits, "validation": digits})
+    for model, expected in ((language, "the "), (other, "1")):
+        stream = model.open_stream()
+        assert stream.example == expected
+        stream.step([stream.example], [stream.new_state()])
+
+
 def test_streams_together_are_as_alone(language: recurra.LanguageModel) -> None:
     stream = language.open_stream()
     texts = ["the ", "a dog", "ran ", "home"]

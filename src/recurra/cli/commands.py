@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from recurra.cli.arguments import Parser
-from recurra.errors import ParameterError, RunError
+from recurra.errors import MissingExtraError, ParameterError, RunError
 from recurra.options import Setting
+from recurra.server import ServerOptions
 from recurra.task import Estimator, Result, find_task, task_names, task_of_run
 from recurra.task.verbs import command_settings, option_groups, train_settings, verbs_of
 from recurra.tasks import TASKS
 
-__all__ = ["parser_of", "run_verb", "tasks_with", "train", "verb_helps"]
+__all__ = ["parser_of", "run_verb", "serve", "server_parser", "tasks_with", "train", "verb_helps"]
 
 AnyEstimator = Estimator[Any, Any, Any]
 
@@ -94,6 +95,34 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped") from None
     return 0
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Run `recurra serve RUN [RUN ...]` until it is stopped.
+
+    Raises:
+        RecurraError: there is a mistake in the input; the message is one line.
+    """
+    parser = server_parser()
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a folder that `recurra train` wrote, or NAME=FOLDER")
+    values = parser.parse(arguments)
+    if values is None:
+        return 0
+    runs, options = values.pop("runs"), ServerOptions(**values)
+    try:
+        from recurra.server import serve as answer
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve", "`recurra serve`") from error
+    answer(runs, options)
+    return 0
+
+
+def server_parser() -> Parser:
+    """The parser of `recurra serve`."""
+    parser = Parser("recurra serve RUN [RUN ...]", "Answer for trained runs over HTTP and WebSocket.")
+    parser.add_settings(ServerOptions.settings().values())
+    parser.add_config()
+    return parser
 
 
 def parser_of(command: str, kind: type[AnyEstimator]) -> Parser:

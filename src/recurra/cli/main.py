@@ -51,6 +51,8 @@ def _run(command: str, arguments: list[str]) -> int:
     match command:
         case "train":
             return commands.train(arguments)
+        case "serve":
+            return commands.serve(arguments)
         case "demo" | "info":
             return import_module(f"recurra.cli.{command}").run(arguments)
         case "completion":
@@ -64,6 +66,7 @@ def _helps() -> dict[str, str]:
         **commands.verb_helps(),
         "predict": "use a trained run",
         "evaluate": "test a trained run beside simple baselines",
+        "serve": "answer for trained runs over HTTP and WebSocket (needs the extra serve)",
         "demo": "train, evaluate and plot on the data that comes with the package",
         "info": "versions, threads and the devices of this machine",
         "completion": f"print the script with which a shell completes commands and options ({', '.join(_SHELLS)})",
@@ -104,6 +107,8 @@ def _complete(words: list[str]) -> None:
     parser: argparse.ArgumentParser = argparse.ArgumentParser(prog="recurra", add_help=False)
     if words[:1] == ["train"] and len(words) > 1 and words[1] in task_names():
         parser = commands.parser_of("train", find_task(words[1]))
+    elif words[:1] == ["serve"]:
+        parser = commands.server_parser()
     elif len(words) > 1 and words[0] in commands.verb_helps() and (Path(words[1]) / "run.json").is_file():
         parser = commands.parser_of(words[0], task_of_run(words[1]))
     parser.add_argument("command", choices=list(_helps()))
@@ -111,7 +116,7 @@ def _complete(words: list[str]) -> None:
         parser.add_argument("task", choices=task_names())
     elif words[:1] == ["completion"]:
         parser.add_argument("shell", choices=_SHELLS)
-    elif words[:1] and words[0] in commands.verb_helps():
+    elif words[:1] and words[0] in ("serve", *commands.verb_helps()):
         run = parser.add_argument("run")
         run.completer = argcomplete.DirectoriesCompleter()  # type: ignore[attr-defined]
     argcomplete.autocomplete(parser)

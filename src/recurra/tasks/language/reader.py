@@ -91,4 +91,7 @@ def open_stream(model: AnyFitted, encode: Callable[[str], Tensor], weights: str)
 
     # As in `Reader`, a text begins a line.
     prefix = np.array([tokens.line_end])
-    return ItemStream(Stepper(model.network, weights), read, answer, "a piece of text", "The ", prefix)
+    # A model of characters may know none of a text that others would read; U+FFFD is how it spells the unknown one.
+    texts = ("The ", "the ", *tokens.pieces(range(len(tokens))))
+    example = next(text for text in texts if text.strip("\ufffd \n") and tokens.find_unknown(text) is None)
+    return ItemStream(Stepper(model.network, weights), read, answer, "a piece of text", example, prefix)

@@ -1,0 +1,361 @@
+import { byId, element, percent, say, visible } from "./dom.js";
+import { Unreadable, exampleOf, fileItems, formOf, typedItems, wholeInput, written } from "./items.js";
+import { Playback } from "./playback.js";
+import { Refused, Server } from "./server.js";
+import { StateView, valuesOf } from "./state.js";
+import { showWhole, viewOf } from "./views.js";
+
+const MOST_ROWS = 100; // of the table of steps
+const TRIES = 6; // of a step that the server has no time for
+const LONGEST_PAUSE = 10; // seconds that it waits before it asks again
+const MOST_FILE_BYTES = 32 * 1024 * 1024;
+const BETWEEN_SENTENCES = 1500; // milliseconds between what a screen reader is told
+
+const server = new Server();
+const states = new StateView();
+const playback = new Playback(stepOfFile, drawPlayback);
+let models = [];
+let model, session, view;
+let epoch = 0; // of the session: what was asked in an earlier one is dropped
+let queue = Promise.resolve(); // steps are taken one after the other
+let fetching = false; // whether a state is on its way
+let heard = 0, toHear; // when the screen reader was told last, and the timer of what it is told next
+
+const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+const ended = (sentence) => sentence.replace(/\.?$/u, ".");
+const sentenceOf = (error) => {
+  if (!(error instanceof Refused || error instanceof Unreadable)) throw error;
+  return error.message;
+};
+
+async function begin() {
+  say(byId("page-error"));
+  try {
+    models = await server.models();
+  } catch (error) {
+    if (error.status === 401) askForToken(server.token ? "This is not a token of the server." : "");
+    else say(byId("page-error"), sentenceOf(error));
+    return;
+  }
+  byId("token-form").hidden = true;
+  byId("workplace").hidden = false;
+  byId("model").replaceChildren(...models.map(({ name, task }) => new Option(`${name} (${task})`, name)));
+  choose();
+}
+
+function askForToken(sentence) {
+  say(byId("page-error"), sentence);
+  byId("token-form").hidden = false;
+  byId("reference").hidden = true; // a link cannot carry the token
+  byId("token").focus();
+}
+
+/** Turn to the model that is selected. */
+function choose() {
+  const chosen = models.find(({ name }) => name === byId("model").value);
+  leave();
+  model = chosen;
+  playback.load([]);
+  byId("file").value = "";
+  nameFile();
+  byId("inputs").hidden = byId("outputs").hidden = !model;
+  for (const id of ["file-panel", "session-panel", "state-panel", "steps-panel", "example"]) byId(id).hidden = !model?.streams;
+  byId("item-title").textContent = model?.streams ? "One item" : "A whole input";
+  byId("step").textContent = model?.streams ? "Step" : "Predict";
+  byId("item").value = "";
+  if (!model) say(byId("model-text"), "The server has no models.");
+  else if (!model.streams) {
+    say(byId("model-text"), `It reads whole inputs only. ${model.reason}`);
+    byId("item-help").textContent = "A text, or JSON: a list of inputs, or an object with a list for each column. Enter predicts.";
+  } else {
+    const form = formOf(model);
+    say(byId("model-text"), `It reads one item a step: ${model.item}. For example: ${visible(exampleOf(model))}`);
+    byId("pieces-field").hidden = form !== "text";
+    const enter = "Enter steps; Shift and Enter begin a new line.";
+    const accepts = { text: "", words: "Several words are several steps. ", list: "Numbers with commas, or JSON; a line a step. ",
+      object: `JSON, or lines of CSV: ${Object.keys(model.example ?? {}).join(", ")}. `, json: "JSON. " };
+    byId("item-help").textContent = accepts[form] + enter;
+    byId("file-help").textContent = form === "text" || form === "words" ? "Text, cut into pieces." :
+      form === "object" ? `CSV with the columns ${Object.keys(model.example).join(", ")}; a row an item.` : "CSV; a row an item.";
+  }
+  clear();
+}
+
+/** Forget what is shown. */
+function clear() {
+  view = undefined;
+  byId("view").replaceChildren(element("p", { class: "help" }, model?.streams ? "Nothing yet: step an item, or start a file." : "Nothing yet."));
+  byId("confidence").hidden = true;
+  byId("steps").replaceChildren();
+  for (const id of ["item-error", "file-error", "session-error"]) say(byId(id));
+  byId("copied").hidden = byId("copied-label").hidden = true;
+  clearTimeout(toHear);
+  byId("live").textContent = "";
+  states.clear();
+  drawSession();
+}
+
+/** Take a step. Throws Refused. */
+function take(item) {
+  const now = epoch;
+  const taken = queue.then(() => now === epoch && stepNow(item));
+  queue = taken.catch(() => {});
+  return taken;
+}
+
+async function stepNow(item) {
+  const now = epoch;
+  const mine = session ?? (await patiently(() => server.open(model.name)));
+  if (now !== epoch) return server.leave(mine.path);
+  session = mine;
+  drawSession();
+  let result;
+  try {
+    result = await patiently(() => mine.step(item));
+  } catch (error) {
+    if (error.code === "wrong_step" || error.code === "another_item") mine.steps = error.expectedStep - 1;
+    if (error.code === "unknown_session" && session === mine) {
+      session = undefined;
+      drawSession();
+      error.message = `${ended(error.message)} The next step begins a new session.`;
+    }
+    throw error;
+  }
+  if (session === mine) show(item, result, mine);
+}
+
+/** Ask again while the server has no time, as long as it says. */
+async function patiently(ask) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error.status === 401) askForToken("The server wants another token.");
+      if (!(error.retryAfter <= LONGEST_PAUSE) || tries === TRIES) throw error;
+      byId("session-text").textContent = `${ended(error.message)} Trying again.`;
+      await pause(error.retryAfter);
+    }
+  }
+}
+
+function show(item, result, from) {
+  view ??= viewOf(result, byId("view"));
+  const { sentence, confidence } = view.show(item, result);
+  byId("confidence").hidden = confidence === undefined;
+  if (confidence !== undefined) {
+    byId("confidence-meter").value = confidence;
+    byId("confidence-text").textContent = percent(confidence);
+  }
+  const text = visible(written(item));
+  const cells = [element("td", {}, String(from.steps)), element("td", {}, element("code", {}, text)), element("td", {}, sentence)];
+  byId("steps").prepend(element("tr", {}, ...cells));
+  if (byId("steps").children.length > MOST_ROWS) byId("steps").lastChild.remove();
+  tell(`Step ${from.steps}, ${text}: ${sentence}`);
+  drawSession();
+  showState(from);
+}
+
+/** Tell a screen reader the latest sentence, and not more of them than it can say. */
+function tell(sentence) {
+  clearTimeout(toHear);
+  toHear = setTimeout(() => {
+    heard = performance.now();
+    byId("live").textContent = sentence;
+  }, Math.max(0, heard + BETWEEN_SENTENCES - performance.now()));
+}
+
+/** Show the state, unless an earlier one is still on its way. */
+async function showState(from) {
+  if (fetching || !byId("state-shown").checked) return;
+  fetching = true;
+  let shown;
+  try {
+    do {
+      shown = from.steps;
+      const values = valuesOf(await from.state());
+      if (session === from && byId("state-shown").checked) states.show(values);
+    } while (session === from && from.steps !== shown && playback.state !== "running");
+  } catch (error) {
+    if (session === from) byId("state-text").textContent = sentenceOf(error);
+  } finally {
+    fetching = false;
+  }
+}
+
+function drawSession() {
+  const steps = session?.steps ?? 0;
+  byId("session-text").textContent = session ? `Open, ${steps} ${steps === 1 ? "step" : "steps"} taken.` : "The first step opens one.";
+  byId("copy").disabled = byId("close").disabled = !session;
+}
+
+/** Close the session, if there is one, and wait for no answer. */
+function leave() {
+  if (session) server.leave(session.path);
+  session = undefined;
+  epoch += 1;
+}
+
+function beginAnew() {
+  leave();
+  clear();
+}
+
+async function stepOfFile(item) {
+  try {
+    await take(item);
+    return true;
+  } catch (error) {
+    say(byId("file-error"), `Item ${playback.at}, ${visible(written(item))}: ${sentenceOf(error)}`);
+    return false;
+  }
+}
+
+function drawPlayback() {
+  const { state, items, at, measured } = playback;
+  const running = state === "running";
+  byId("start").disabled = running || state === "empty";
+  byId("start").textContent = { paused: "Go on", ended: "Start again" }[state] ?? "Start";
+  byId("pause").disabled = !running;
+  byId("stop").disabled = !running && state !== "paused";
+  Object.assign(byId("progress"), { max: items.length || 1, value: at });
+  const rate = at && measured ? `, ${measured.toFixed(1)} steps a second` : "";
+  const word = { ready: "", running: "", paused: ", paused", ended: ", all stepped" }[state];
+  byId("progress-text").textContent = state === "empty" ? "No file yet." : `${at} of ${items.length} items${rate}${word}`;
+}
+
+function nameFile(file) {
+  byId("drop").textContent = file ? `${file.name} (choose or drop another)` : "Choose a file or drop it here";
+}
+
+async function readFile() {
+  const [file] = byId("file").files;
+  say(byId("file-error"));
+  if (!file) return;
+  nameFile(file);
+  playback.load([]);
+  try {
+    if (file.size > MOST_FILE_BYTES) throw new Unreadable("The file has more than 32 MiB.");
+    const text = await file.text();
+    if (text.includes("\0") || text.includes("\uFFFD")) throw new Unreadable("This is not a text file in UTF-8.");
+    playback.load(fileItems(text, model, byId("pieces").value));
+  } catch (error) {
+    say(byId("file-error"), sentenceOf(error));
+  }
+}
+
+/** Step what was typed, or predict from it. */
+async function submit() {
+  const text = byId("item").value;
+  say(byId("item-error"));
+  try {
+    if (!model.streams) await predict(wholeInput(text));
+    else {
+      const now = epoch;
+      for (const item of typedItems(text, model)) if (now === epoch) await take(item);
+    }
+  } catch (error) {
+    byId("item").setAttribute("aria-invalid", "true");
+    say(byId("item-error"), sentenceOf(error));
+    return;
+  }
+  byId("item").removeAttribute("aria-invalid");
+  if (typeof model.example === "string") byId("item").value = "";
+  else byId("item").select();
+}
+
+async function predict(data) {
+  const own = model;
+  const { predictions } = await server.ask("POST", `v1/models/${encodeURIComponent(own.name)}/predict`, { data });
+  if (own === model) tell(showWhole(predictions, byId("view")));
+}
+
+async function copyState() {
+  say(byId("session-error"));
+  try {
+    const content = await session.state();
+    const kept = await navigator.clipboard?.writeText(content).then(() => true, () => false);
+    byId("copied").value = content;
+    byId("copied").hidden = byId("copied-label").hidden = false;
+    tell(kept ? "The state is copied." : "The state is shown, to be copied.");
+    byId("copied-label").textContent = kept ? "State in base64, copied" : "State in base64, to be copied";
+    if (!kept) byId("copied").select();
+  } catch (error) {
+    say(byId("session-error"), sentenceOf(error));
+  }
+}
+
+async function closeSession() {
+  const closing = session;
+  playback.rewind();
+  session = undefined;
+  epoch += 1;
+  drawSession();
+  try {
+    await closing.close();
+    byId("session-text").textContent = "Closed. The next step opens another.";
+  } catch (error) {
+    say(byId("session-error"), sentenceOf(error));
+  }
+  view = undefined;
+  states.clear();
+}
+
+const on = (id, kind, act) => byId(id).addEventListener(kind, act);
+
+on("token-form", "submit", (event) => {
+  event.preventDefault();
+  server.token = byId("token").value.trim();
+  byId("token").value = "";
+  if (models.length) byId("token-form").hidden = true;
+  else begin();
+});
+on("model", "change", choose);
+on("item-form", "submit", (event) => {
+  event.preventDefault();
+  submit();
+});
+on("item", "input", () => say(byId("item-error")));
+on("item", "keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  byId("item-form").requestSubmit();
+});
+on("example", "click", () => {
+  byId("item").value = exampleOf(model);
+  byId("item").focus();
+});
+on("file", "change", readFile);
+on("pieces", "change", readFile);
+on("rate", "change", () => (playback.perSecond = Number(byId("rate").value)));
+on("start", "click", () => {
+  if (playback.repeats) beginAnew();
+  say(byId("file-error"));
+  playback.run();
+});
+on("pause", "click", () => playback.pause());
+on("stop", "click", () => playback.rewind());
+on("anew", "click", () => {
+  playback.rewind();
+  beginAnew();
+  tell("A new session begins with the next step.");
+});
+on("copy", "click", copyState);
+on("close", "click", closeSession);
+on("state-shown", "change", () => {
+  byId("state-view").hidden = !byId("state-shown").checked;
+  if (session) showState(session);
+});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  // Anywhere: beside its field, a browser would leave the page for the file.
+  addEventListener(kind, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    byId("drop").classList.toggle("over", kind === "dragover");
+    if (kind !== "drop" || !model?.streams) return;
+    byId("file").files = event.dataTransfer.files;
+    readFile();
+  });
+}
+addEventListener("pagehide", leave);
+addEventListener("pageshow", ({ persisted }) => persisted && choose());
+begin();

@@ -1,0 +1,137 @@
+"""The bodies of requests and answers, as the OpenAPI document shows them."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
+
+__all__ = [
+    "CreateBody",
+    "ErrorAnswer",
+    "ModelsAnswer",
+    "PredictAnswer",
+    "PredictBody",
+    "SessionAnswer",
+    "StateAnswer",
+    "StepAnswer",
+    "StepBody",
+]
+
+_SESSION = "pRvGzUzTqkXdT1hRr0a2Xw"
+
+
+def _example(*values: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(values)})
+
+
+class PredictBody(BaseModel):
+    """Whole inputs: a list of texts, of lists of words, or of series; columns; for a language model a text."""
+
+    model_config = _example({"data": ["not bad at all"]}, {"data": {"ds": ["2026-01-01"], "y": [1.5]}})
+    data: Any
+
+
+class PredictAnswer(BaseModel):
+    """What the model says of each input."""
+
+    model_config = _example({"predictions": [{"labels": ["good"], "probabilities": {"bad": 0.1, "good": 0.9}}]})
+    predictions: Any
+
+
+class CreateBody(BaseModel):
+    """Where a session begins."""
+
+    model_config = _example({}, {"state": "UkNSU1RBVEU..."})
+    state: str | None = Field(default=None, description="state of a stream of this model, in base64")
+
+
+class SessionAnswer(BaseModel):
+    """A session."""
+
+    model_config = _example({"session": _SESSION, "model": "book", "step": 0, "next_step": 1})
+    session: str
+    model: str
+    step: int = Field(description="steps acknowledged so far")
+    next_step: int = Field(description="number of the step that is expected next")
+
+
+class StepBody(BaseModel):
+    """One step of a session."""
+
+    model_config = _example({"step": 1, "item": "The "})
+    step: Annotated[StrictInt, Field(ge=1, le=2**53)] = Field(
+        description="number of the step, from 1; the last one sent again is answered and not taken twice"
+    )
+    item: Any = Field(description="an item as GET /v1/models shows one")
+
+
+class StepAnswer(BaseModel):
+    """The result of a step, which is stored."""
+
+    model_config = _example({"step": 1, "result": {"next": [{"text": "c", "probability": 0.2}], "surprise": [2.5]}})
+    step: int
+    result: Any
+
+
+class StateAnswer(BaseModel):
+    """A session's state, which serves as the beginning of another."""
+
+    model_config = _example({"session": _SESSION, "step": 12, "state": "UkNSU1RBVEU..."})
+    session: str
+    step: int
+    state: str = Field(description="bytes of the state in base64, with a hash of the model")
+
+
+class ModelAnswer(BaseModel):
+    """A model that is served."""
+
+    name: str
+    task: str
+    streams: bool = Field(description="whether it has sessions")
+    item: str = Field(default="", description="what an item of a session is")
+    example: Any = Field(default=None, description="an item")
+    reason: str = Field(default="", description="why it has no sessions")
+
+
+class ModelsAnswer(BaseModel):
+    """All models."""
+
+    model_config = _example(
+        {
+            "models": [
+                {"name": "book", "task": "language", "streams": True, "item": "a piece of text", "example": "The "},
+                {"name": "pos", "task": "tag", "streams": False, "reason": "a tagger reads whole inputs"},
+            ]
+        }
+    )
+    models: list[ModelAnswer]
+
+
+class Fault(BaseModel):
+    """Why a request is refused."""
+
+    model_config = ConfigDict(extra="allow")
+    status: int
+    code: str = Field(description="what programs compare")
+    message: str = Field(description="what people read")
+    retry_after: int | None = Field(default=None, description="seconds after which to send the request again")
+    expected_step: int | None = Field(default=None, description="with wrong_step and another_item")
+
+
+class ErrorAnswer(BaseModel):
+    """A refusal."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "error": {
+                        "status": 409,
+                        "code": "wrong_step",
+                        "message": "expected step 8, got 12",
+                        "expected_step": 8,
+                    }
+                }
+            ]
+        }
+    )
+    error: Fault

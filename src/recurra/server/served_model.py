@@ -1,0 +1,73 @@
+"""The runs that a server answers for."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import BackendError, ParameterError, StreamError
+from recurra.server.even_rows import EvenRows
+from recurra.streaming import ItemStream
+from recurra.task import Estimator
+from recurra.tasks import load
+
+__all__ = ["ServedModel", "load_models"]
+
+_log = logging.getLogger("recurra.server")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A trained run under a name.
+
+    Attributes:
+        name: in the URL.
+        estimator: fitted.
+        stream: of items; None: the model reads whole inputs only.
+        reason: why there is no stream.
+    """
+
+    name: str
+    estimator: Estimator[Any, Any, Any]
+    stream: ItemStream | None
+    reason: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """The model as `GET /v1/models` lists it."""
+        facts: dict[str, Any] = {"name": self.name, "task": self.estimator.task, "streams": self.stream is not None}
+        if self.stream is None:
+            return {**facts, "reason": self.reason}
+        return {**facts, "item": self.stream.item, "example": self.stream.example}
+
+
+def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, ServedModel]:
+    """Read runs, and open the stream of each that has one.
+
+    Args:
+        runs: folders, or NAME=FOLDER; without a name it is the folder's.
+        weights: how those of streams are stored; see `recurra.streaming.Stepper`.
+
+    Raises:
+        ParameterError: two runs have the same name, or a name does not fit into a URL.
+        RunError: a folder holds no run, or it is damaged.
+    """
+    models: dict[str, ServedModel] = {}
+    for run in runs:
+        before, equals, after = run.partition("=")
+        name, folder = (before, after) if equals and before and "/" not in before else ("", run)
+        name = name or Path(folder).resolve().name
+        if name in models:
+            raise ParameterError("run", "another name for each run", name, "Name one of them: NAME=FOLDER.")
+        if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or not name.isascii():
+            raise ParameterError("run", "a name of letters, digits and . _ -", name, "Name it: NAME=FOLDER.")
+        estimator = load(folder)
+        try:
+            stream = estimator.open_stream(weights)
+            if weights == "float32":  # the other formats compute each row by itself
+                stream = replace(stream, stepper=EvenRows(stream.stepper))
+            models[name] = ServedModel(name, estimator, stream)
+        except (StreamError, BackendError) as error:
+            _log.info("%s does not stream: %s", name, error)
+            models[name] = ServedModel(name, estimator, None, str(error))
+    return models
