@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import recurra
-from browser import Browser, browser
+from browser import Page, browser
 from recurra.inspection import Inspection, Words, inspect, write_inspection
 
 PICTURES = ["unrolled", "gradient_by_lag", "jacobian_norms", "lyapunov", "recurrent_weights", "gates", "states"]
@@ -29,14 +29,14 @@ def found() -> Inspection:
 
 
 @pytest.fixture(scope="module")
-def page(found: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def page(found: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("pointing")
-    with browser(folder / "profile") as opened:
-        opened.open(write_inspection(found, folder / "page"))
-        yield opened
+    with browser(folder / "profile") as opened, opened.page(1040) as shown:
+        shown.open(write_inspection(found, folder / "page").as_uri())
+        yield shown
 
 
-def _box(page: Browser, picture: str) -> tuple[float, float, float, float]:
+def _box(page: Page, picture: str) -> tuple[float, float, float, float]:
     """Left, top, width and height of a picture in the window, once it has been scrolled there."""
     number = PICTURES.index(picture)
     found = page.evaluate(
@@ -46,12 +46,12 @@ def _box(page: Browser, picture: str) -> tuple[float, float, float, float]:
     return tuple(found)
 
 
-def _panel(page: Browser, picture: str, panel: int = 0) -> dict[str, list[float]]:
+def _panel(page: Page, picture: str, panel: int = 0) -> dict[str, list[float]]:
     number = PICTURES.index(picture)
     return page.evaluate(f"JSON.parse(document.querySelectorAll('.picture script')[{number}].textContent)[{panel}]")
 
 
-def _said(page: Browser) -> list[str]:
+def _said(page: Page) -> list[str]:
     """The lines of the values shown: the place, then a name and a number a curve; empty if nothing is shown."""
     return page.evaluate(
         "[...document.querySelectorAll('.values .place, .values .value')].map("
@@ -60,7 +60,7 @@ def _said(page: Browser) -> list[str]:
     )
 
 
-def _point(page: Browser, picture: str, x: float, y: float) -> list[str]:
+def _point(page: Page, picture: str, x: float, y: float) -> list[str]:
     left, top, width, height = _box(page, picture)
     page.move(left + x * width, top + y * height)
     return _said(page)
@@ -70,7 +70,7 @@ def _number(line: str) -> float:
     return float(line.rpartition("|")[2].replace("−", "-"))
 
 
-def test_a_curve_says_its_values_at_the_nearest_lag(page: Browser, found: Inspection) -> None:
+def test_a_curve_says_its_values_at_the_nearest_lag(page: Page, found: Inspection) -> None:
     panel = _panel(page, "gradient_by_lag")
     step = panel["x"][4] - panel["x"][3]
     said = _point(page, "gradient_by_lag", panel["x"][3] + 0.3 * step, 0.3)
@@ -82,7 +82,7 @@ def test_a_curve_says_its_values_at_the_nearest_lag(page: Browser, found: Inspec
     assert page.evaluate("document.querySelectorAll('.dot').length") >= 3
 
 
-def test_a_bar_says_the_step_and_what_it_adds(page: Browser, found: Inspection) -> None:
+def test_a_bar_says_the_step_and_what_it_adds(page: Page, found: Inspection) -> None:
     assert found.attribution is not None
     panel = _panel(page, "attribution")
     said = _point(page, "attribution", panel["x"][11], 0.5)
@@ -91,7 +91,7 @@ def test_a_bar_says_the_step_and_what_it_adds(page: Browser, found: Inspection) 
     assert _number(said[1]) == pytest.approx(found.attribution.by_step[0, 11], rel=1e-3)
 
 
-def test_the_arrow_nearest_to_the_mouse_says_its_gradient(page: Browser, found: Inspection) -> None:
+def test_the_arrow_nearest_to_the_mouse_says_its_gradient(page: Page, found: Inspection) -> None:
     panel = _panel(page, "unrolled")
     arrow = panel["points"].index("layer 1: from step 5 (e) to step 4 (d)")  # type: ignore[arg-type]
     said = _point(page, "unrolled", panel["x"][arrow], panel["y"][arrow])
@@ -99,7 +99,7 @@ def test_the_arrow_nearest_to_the_mouse_says_its_gradient(page: Browser, found: 
     assert _number(said[1]) == pytest.approx(found.unrolled.rows[0].through_time[3], rel=1e-3)
 
 
-def test_a_unit_goes_by_its_index_and_not_by_its_rank(page: Browser, found: Inspection) -> None:
+def test_a_unit_goes_by_its_index_and_not_by_its_rank(page: Page, found: Inspection) -> None:
     panel = _panel(page, "gates", 1)
     said = _point(page, "gates", panel["x"][0], (panel["box"][1] + panel["box"][3]) / 2)
     unit = int(found.gates[1].mean.argmin())
@@ -107,12 +107,12 @@ def test_a_unit_goes_by_its_index_and_not_by_its_rank(page: Browser, found: Insp
     assert _number(said[1]) == pytest.approx(found.gates[1].mean[unit], rel=1e-3)
 
 
-def test_nothing_is_said_beside_the_panels(page: Browser) -> None:
+def test_nothing_is_said_beside_the_panels(page: Page) -> None:
     assert _point(page, "lyapunov", 0.5, 0.4)
     assert _point(page, "lyapunov", 0.01, 0.99) == []
 
 
-def test_keys_lead_from_value_to_value_and_say_them(page: Browser, found: Inspection) -> None:
+def test_keys_lead_from_value_to_value_and_say_them(page: Page, found: Inspection) -> None:
     number = PICTURES.index("states")
     slider = f"document.querySelectorAll('.slider')[{number}]"
     _box(page, "states")
@@ -133,7 +133,7 @@ def test_keys_lead_from_value_to_value_and_say_them(page: Browser, found: Inspec
     assert _said(page) == []
 
 
-def test_what_a_finger_touched_stays_until_it_touches_elsewhere(page: Browser) -> None:
+def test_what_a_finger_touched_stays_until_it_touches_elsewhere(page: Page) -> None:
     left, top, width, height = _box(page, "forgetting")
     page.move(1, 1)
     page.call("Emulation.setTouchEmulationEnabled", enabled=True)
@@ -146,12 +146,12 @@ def test_what_a_finger_touched_stays_until_it_touches_elsewhere(page: Browser) -
         page.call("Emulation.setTouchEmulationEnabled", enabled=False)
 
 
-def test_no_other_address_is_asked_for(page: Browser) -> None:
-    assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
-    assert sum(url.startswith("file:") for url in page.requests) == 1
+def test_no_other_address_is_asked_for(page: Page) -> None:
+    assert [url for url in page.addresses if not url.startswith(("file:", "data:"))] == []
+    assert sum(url.startswith("file:") for url in page.addresses) == 1
 
 
-def test_values_stay_within_a_narrow_window(page: Browser) -> None:
+def test_values_stay_within_a_narrow_window(page: Page) -> None:
     path = Path(page.evaluate("decodeURIComponent(location.pathname)"))
     page.open(path, width=420, height=800)
     for x in (0.25, 0.5, 0.9):

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from browser import Browser, Page, browser
 from serving import Serving
 from torch import nn
 
 import recurra
+from browser import Browser, Page, browser
 from made_sentences import sentences
 from recurra import Forecaster, Tagger
 from recurra.errors import DataError
