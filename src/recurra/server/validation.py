@@ -15,6 +15,6 @@ def as_refusal(errors: Sequence[Mapping[str, Any]]) -> Refusal:
         errors: of `ValidationError.errors()`, one or more.
     """
     first = errors[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "path", "query"))
+    location = ".".join(str(part) for part in first["loc"] if part not in ("body", "path", "query"))
     message = str(first["msg"]).removeprefix("Value error, ")
-    return Refusal(422, "invalid", f"{place}: {message}" if place else message)
+    return Refusal(422, "invalid", f"{location}: {message}" if location else message)
