@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,11 +151,13 @@ def test_no_other_address_is_asked_for(page: Page) -> None:
 
 
 def test_values_stay_within_a_narrow_window(page: Page) -> None:
-    path = Path(page.evaluate("decodeURIComponent(location.pathname)"))
-    page.open(path, width=420, height=800)
+    address = page.evaluate("location.href")
+    page.resize(420, 800)
+    page.open(address)
     for x in (0.25, 0.5, 0.9):
         assert _point(page, "forgetting", x, 0.4)
         values = "document.querySelector('.values').getBoundingClientRect()"
         left, right = page.evaluate(f"{values}.left"), page.evaluate(f"{values}.right")
         assert 0 <= left <= right <= 420
-    page.open(path)
+    page.resize(1040, 900)
+    page.open(address)

@@ -1,21 +1,19 @@
 """The commands on tasks and runs, derived from the tasks' options and the signatures of their verbs."""
 
 import inspect
-import logging
 import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
 from recurra.cli.arguments import Parser
-from recurra.errors import MissingExtraError, ParameterError, RunError
-from recurra.options import Setting
+from recurra.errors import ParameterError, RunError
+from recurra.messages import show_messages
 from recurra.server import ServerOptions
 from recurra.task import Estimator, Result, find_task, task_names, task_of_run
-from recurra.task.verbs import command_settings, option_groups, train_settings, verbs_of
+from recurra.task.verbs import check_required, command_settings, option_groups, train_settings, verbs_of
 from recurra.tasks import TASKS
 
 __all__ = ["parser_of", "run_verb", "serve", "server_parser", "tasks_with", "train", "verb_helps"]
@@ -69,14 +67,14 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
         return 0
     verb = verbs_of(kind)[command]
     method = verb.method
-    _check_required(command_settings(kind, getattr(kind, method)), values)
+    check_required(command_settings(kind, getattr(kind, method)), values)
     out, color = values.pop("out", None), values.pop("color", "auto")
     path = None if out is None else Path(out)
     if path is not None:
         verb.check_out(path)
     if path is not None and path.exists() and Path(str(values.get("data"))).exists() and path.samefile(values["data"]):
         raise ParameterError("out", "another file than the data", out)
-    _show_messages()
+    show_messages()
     estimator = kind.load(folder)
     for name, options in option_groups(getattr(kind, method)).items():
         named = {field: values.pop(field) for field in options.settings() if field in values}
@@ -98,21 +96,15 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
 
 
 def serve(arguments: Sequence[str]) -> int:
-    """Run `recurra serve RUN [RUN ...]` until it is stopped.
-
-    Raises:
-        RecurraError: there is a mistake in the input; the message is one line.
-    """
+    """Run `recurra serve RUN [RUN ...]` until it is stopped. Raises RecurraError, as `run_verb`."""
     parser = server_parser()
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a folder that `recurra train` wrote, or NAME=FOLDER")
     values = parser.parse(arguments)
     if values is None:
         return 0
     runs, options = values.pop("runs"), ServerOptions(**values)
-    try:
-        from recurra.server import serve as answer
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "fastapi", "serve", "`recurra serve`") from error
+    from recurra.server import serve as answer
+
     answer(runs, options)
     return 0
 
@@ -155,7 +147,7 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
     from recurra.task import Fitted, with_budget
     from recurra.training import TrainingInterruptedError
 
-    _show_messages()
+    show_messages()
     folder, resume = Path(values.pop("out", f"runs/{kind.task}")), values.pop("resume", False)
     start_from, tensorboard = values.pop("from", None), values.pop("tensorboard", False)
     data, validation = values.pop("data", None), values.pop("validation", None)
@@ -166,7 +158,7 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
         values, reading = with_budget(fitted.options, values), fitted.reading
     elif data is None:
         raise ParameterError("data", "a file to train on", "nothing", "As in: --data FILE")
-    _check_required(kind.settings(), values)
+    check_required(kind.settings(), values)
     if kind.Reading is not None:
         reading = (reading or kind.Reading()).replaced(**named)
     estimator = kind(**values)
@@ -200,13 +192,6 @@ def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
         print(f"written: {path if len(written) > 1 else written[0]}")
 
 
-def _check_required(settings: dict[str, Setting], values: dict[str, Any]) -> None:
-    for name, setting in settings.items():
-        if setting.default is MISSING and name not in values:
-            expected, value = ("a file", "FILE") if name == "data" else (setting.expected, "VALUE")
-            raise ParameterError(name, expected, "nothing", f"As in: --{name.replace('_', '-')} {value}")
-
-
 def _summary(kind: type[AnyEstimator]) -> str:
     return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
 
@@ -224,19 +209,3 @@ def _run_folder(command: str, arguments: Sequence[str]) -> tuple[Path | None, li
     rest = list(arguments)
     rest.remove(folder)
     return Path(folder), rest
-
-
-def _show_messages() -> None:
-    """Print the package's log: notes to standard output, warnings to standard error, one line each."""
-    logger = logging.getLogger("recurra")
-    warnings = logging.StreamHandler()
-    warnings.setLevel(logging.WARNING)
-    warnings.setFormatter(logging.Formatter("recurra: warning: %(message)s"))
-    logger.handlers, logger.propagate = [warnings, _Notes()], False
-    logger.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR)
-
-
-class _Notes(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.WARNING:
-            print(record.getMessage(), flush=True)

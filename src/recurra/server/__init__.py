@@ -3,8 +3,9 @@
 `recurra serve RUN` starts it. Names load on first use: the command line's help needs none of the extra `serve`.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from recurra.errors import MissingExtraError
 from recurra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerOptions", "create_app", "serve"]
 
-__getattr__, __dir__ = lazy_names(
+_get, __dir__ = lazy_names(
     __name__,
     {
         "recurra.server.app": ("create_app",),
@@ -22,3 +23,10 @@ __getattr__, __dir__ = lazy_names(
         "recurra.server.run": ("serve",),
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _get(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve", "`recurra serve`") from error

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 from recurra.errors import ParameterError
 from recurra.options import Option, Options, Setting, make_setting
 
-__all__ = ["Verb", "command_settings", "option_groups", "settings_of_verb", "train_settings", "verb", "verbs_of"]
+__all__ = [
+    "Verb",
+    "check_required",
+    "command_settings",
+    "option_groups",
+    "settings_of_verb",
+    "train_settings",
+    "verb",
+    "verbs_of",
+]
 
 if TYPE_CHECKING:
     from recurra.task.estimator import Estimator
@@ -159,3 +168,11 @@ def train_settings(kind: "type[Estimator[Any, Any, Any]]") -> dict[str, Setting]
 def _several(setting: Setting) -> Setting:
     """A setting that takes several words."""
     return replace(setting, kind=tuple[str, ...], option=replace(setting.option, words=True))
+
+
+def check_required(settings: dict[str, Setting], values: dict[str, Any]) -> None:
+    """Refuse values without one that has no default. Raises ParameterError."""
+    for name, setting in settings.items():
+        if setting.default is MISSING and name not in values:
+            expected, value = ("a file", "FILE") if name == "data" else (setting.expected, "VALUE")
+            raise ParameterError(name, expected, "nothing", f"As in: --{name.replace('_', '-')} {value}")
