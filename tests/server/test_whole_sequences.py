@@ -47,8 +47,8 @@ def estimators() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "data", "keys"),
     [
-        ("texts", ["a great film", "awful"], {"labels", "probabilities"}),
-        ("series", [[[0.0, 1.0], [1.0, 2.0]], [[0.5, 0.5]]], {"labels", "probabilities"}),
+        ("texts", ["a great film", "awful"], {"labels", "probabilities", "confidence"}),
+        ("series", [[[0.0, 1.0], [1.0, 2.0]], [[0.5, 0.5]]], {"labels", "probabilities", "confidence"}),
         ("tag", ["Ann sees Bob", "Cyd"], {"words", "tags", "confidence"}),
         ("tag", [["Ann", "sees"], ["Bob"]], {"words", "tags", "confidence"}),
     ],

@@ -36,6 +36,8 @@ def test_the_checks_of_scikit_learn() -> None:
         learning_rate=0.05,
         dropout=0,
         averaging=0,
+        filters=0,
+        members=1,
         pooling=("last",),
         validation_fraction=0,
         device="cpu",
