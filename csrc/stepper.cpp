@@ -249,11 +249,20 @@ struct Numpy {
   }
 };
 
-nb::object empty_array(const std::vector<int64_t>& shape) {
+// The shape of an output: of the input's leading sizes, and the features. No memory is allocated for it.
+struct Shape {
+  Py_ssize_t sizes[3];
+  int count;
+
+  bool fits(const Py_buffer& buffer) const {
+    return buffer.ndim == count && std::equal(sizes, sizes + count, buffer.shape);
+  }
+};
+
+nb::object empty_array(const Shape& shape) {
   const Numpy& numpy = Numpy::get();
-  nb::object sizes = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(shape.size())));
-  for (size_t k = 0; k < shape.size(); ++k)
-    PyTuple_SET_ITEM(sizes.ptr(), static_cast<Py_ssize_t>(k), PyLong_FromLongLong(shape[k]));
+  nb::object sizes = nb::steal(PyTuple_New(shape.count));
+  for (int k = 0; k < shape.count; ++k) PyTuple_SET_ITEM(sizes.ptr(), k, PyLong_FromSsize_t(shape.sizes[k]));
   PyObject* arguments[] = {sizes.ptr(), numpy.float32};
   PyObject* array = PyObject_Vectorcall(numpy.empty, arguments, 2, nullptr);
   if (!array) throw nb::python_error();
@@ -275,7 +284,7 @@ nb::object step(const Program& program, nb::handle x, nb::handle state_object, n
   if (!nb::try_cast<State*>(state_object, state) || !state) return {};
   if (state->size != program.state_size() || state->model != program.model) return {};
   int64_t steps = 1, rows = 1, id = 0;
-  std::vector<int64_t> shape;
+  Shape shape{};
   StepRun run{};
   std::optional<View> input;
   if (program.reads_ids() && PyLong_CheckExact(x.ptr())) {
@@ -289,7 +298,8 @@ nb::object step(const Program& program, nb::handle x, nb::handle state_object, n
     if (!input->has(ids ? 'q' : 'f', ids ? 8 : 4)) return {};
     const Py_buffer& b = input->buffer;
     if (!sizes_of(b.shape, b.ndim, program.input_size(), ids, steps, rows)) return {};
-    shape.assign(b.shape, b.shape + (ids ? b.ndim : b.ndim - 1));
+    shape.count = ids ? b.ndim : b.ndim - 1;
+    std::copy_n(b.shape, shape.count, shape.sizes);
     if (ids) {
       const auto* values = static_cast<const int64_t*>(b.buf);
       for (int64_t k = 0; k < steps * rows; ++k)
@@ -298,12 +308,10 @@ nb::object step(const Program& program, nb::handle x, nb::handle state_object, n
     run.input = b.buf;
   }
   if (rows != state->rows) return {};
-  shape.push_back(program.output_size());
+  shape.sizes[shape.count++] = program.output_size();
   nb::object result = out.is_none() ? empty_array(shape) : nb::borrow(out);
   const View output(result.ptr(), PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
-  if (!output.has('f', 4) || output.buffer.ndim != static_cast<int>(shape.size()) ||
-      !std::equal(shape.begin(), shape.end(), output.buffer.shape))
-    return {};
+  if (!output.has('f', 4) || !shape.fits(output.buffer)) return {};
   run.state = state->data();
   run.output = static_cast<float*>(output.buffer.buf);
   run.steps = steps;
