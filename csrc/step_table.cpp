@@ -11,6 +11,7 @@ namespace {
 typedef StepVector V;
 constexpr int W = step_width;
 constexpr int64_t most_rows = 48;
+constexpr int64_t no_id = 0;
 
 // Calls f(whole, k, count) for each vector of `size` values.
 template <class F>
@@ -120,7 +121,7 @@ CellStep cell_step(const StepOperation& o, const Memory& m) {
 }
 
 void run_row(const StepOperation& o, const Memory& m, int64_t row) {
-  const float *a = m.at(o.first, row), *b = o.second.offset < 0 ? nullptr : m.at(o.second, row);
+  const float *a = m.at(o.first, row), *b = o.second.offset < 0 ? a : m.at(o.second, row);
   float* to = m.at(o.target, row);
   switch (o.kind) {
     case StepKind::diagonal:
@@ -224,14 +225,17 @@ void run(const StepProgram& program, const StepRun& run, float* frame) {
     m.stride[1] = program.frame_size;
     m.stride[2] = program.state_size;
     m.stride[3] = out;
-    m.base[1] = frame;
+    m.ids = &no_id;
+    m.base[0] = m.base[1] = frame;
     m.base[2] = run.state + first * program.state_size;
     m.scratch = reinterpret_cast<int8_t*>(frame + most_rows * program.frame_size);
     for (int64_t t = 0; t < run.steps; ++t) {
       const int64_t at = t * run.rows + first;
       // Operations read the input and never write it.
-      m.base[0] = program.reads_ids ? nullptr : static_cast<float*>(const_cast<void*>(run.input)) + at * in;
-      m.ids = program.reads_ids ? static_cast<const int64_t*>(run.input) + at : nullptr;
+      if (program.reads_ids)
+        m.ids = static_cast<const int64_t*>(run.input) + at;
+      else
+        m.base[0] = static_cast<float*>(const_cast<void*>(run.input)) + at * in;
       m.base[3] = run.output + at * out;
       run_step(program, m);
     }
