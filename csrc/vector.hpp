@@ -32,12 +32,14 @@ struct Vectors<float> {
   static constexpr int width = RECURRA_VECTOR_BYTES / 4;
   typedef float type __attribute__((vector_size(RECURRA_VECTOR_BYTES)));
   typedef int32_t bits __attribute__((vector_size(RECURRA_VECTOR_BYTES)));
+  typedef uint32_t unsigned_bits __attribute__((vector_size(RECURRA_VECTOR_BYTES)));
 };
 template <>
 struct Vectors<double> {
   static constexpr int width = RECURRA_VECTOR_BYTES / 8;
   typedef double type __attribute__((vector_size(RECURRA_VECTOR_BYTES)));
   typedef int64_t bits __attribute__((vector_size(RECURRA_VECTOR_BYTES)));
+  typedef uint64_t unsigned_bits __attribute__((vector_size(RECURRA_VECTOR_BYTES)));
 };
 
 template <class V>
@@ -239,14 +241,16 @@ static inline V vector_log(V x) {
   typedef typename Scalar<V>::type T;
   typedef typename Vectors<T>::bits I;
   typedef ExpConstants<T> C;
-  I bits;
+  // Unsigned: the bits of a negative number, whose result is NaN, would overflow.
+  typedef typename Vectors<T>::unsigned_bits U;
+  U bits;
   std::memcpy(&bits, &x, sizeof(V));
   // The exponent that leaves a mantissa of 2/3 to 4/3.
   const T third = T(2) / 3;
-  typename std::remove_reference<decltype(std::declval<I&>()[0])>::type lowest;
+  typename std::remove_reference<decltype(std::declval<U&>()[0])>::type lowest;
   std::memcpy(&lowest, &third, sizeof(T));
-  const I exponent = (bits - lowest) >> C::mantissa;
-  bits -= exponent << C::mantissa;
+  const I exponent = (I)(bits - lowest) >> C::mantissa;
+  bits -= (U)exponent << C::mantissa;
   V m;
   std::memcpy(&m, &bits, sizeof(V));
   const V n = __builtin_convertvector(exponent, V);
