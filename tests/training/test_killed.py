@@ -6,6 +6,7 @@ import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import pytest
 import torch
 from several import context
 from small_task import assert_same, weights
@@ -61,6 +62,7 @@ def has_checkpoint(folder: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_killed_at_fifty_random_moments(tmp_path: Path) -> None:
     straight, folder = tmp_path / "straight", tmp_path / "run"
     live(straight)

@@ -84,6 +84,7 @@ def test_steps_and_channels_of_a_series(of_series: Classifier) -> None:
     complete(of_series.explain([values]))
 
 
+@pytest.mark.slow
 def test_it_does_not_depend_on_what_was_done_before() -> None:
     """Right after training there is no dropout."""
     classifier = Classifier(**{**SMALL, "max_steps": 2}).fit(*series(8), progress=False)
