@@ -12,6 +12,7 @@ from recurra.errors import (
     DataError,
     ExportError,
     InPlaceError,
+    LostContactError,
     MissingExtraError,
     ParameterError,
     ParameterTypeError,
@@ -48,6 +49,7 @@ EXAMPLES = [
         "recurra._native is stale: csrc has changed. Run: make setup",
     ),
     (StreamError("the model reads backward"), ValueError, "the model reads backward"),
+    (LostContactError("contact is lost"), RunError, "contact is lost"),
     (RunError("runs/a: no checkpoint"), RuntimeError, "runs/a: no checkpoint"),
     (
         MissingExtraError("holidays", "forecast", "--holidays"),

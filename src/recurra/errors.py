@@ -10,6 +10,7 @@ __all__ = [
     "DataError",
     "ExportError",
     "InPlaceError",
+    "LostContactError",
     "MissingExtraError",
     "ParameterError",
     "ParameterTypeError",
@@ -99,6 +100,10 @@ class ExportError(RecurraError, ValueError):
 
 class RunError(RecurraError, RuntimeError):
     """A run folder is missing, damaged, or of the wrong kind for the command."""
+
+
+class LostContactError(RunError):
+    """A process of a distributed run no longer reaches another one. Only the processes that are left can say so."""
 
 
 class MissingExtraError(RecurraError, ImportError):

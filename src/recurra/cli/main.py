@@ -9,7 +9,7 @@ from pathlib import Path
 
 import recurra
 from recurra.cli import commands
-from recurra.errors import ParameterError, RecurraError
+from recurra.errors import LostContactError, ParameterError, RecurraError
 from recurra.options import closest
 from recurra.task import find_task, task_names, task_of_run
 
@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments[0], arguments[1:])
     except RecurraError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # the others of the machine see the same files and options
+        # The first process of a machine speaks for those that see the same files and options; it may be the lost one.
+        if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LostContactError):
             print(f"recurra{'' if rank == '0' else f', process {rank}'}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:

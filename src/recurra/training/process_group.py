@@ -18,7 +18,7 @@ from torch.distributed import Store, TCPStore  # pyright: ignore[reportPrivateIm
 from torch.nn.parallel import DistributedDataParallel
 
 from recurra.data.batches.batch import Partition
-from recurra.errors import RecurraError, RunError
+from recurra.errors import LostContactError, RecurraError
 
 __all__ = ["Processes", "agent", "joined", "processes", "resumes_itself", "speaking_first"]
 
@@ -106,7 +106,7 @@ def speaking_first() -> Iterator[None]:
     """Join the processes that torchrun started, of which only the first prints; alone, nothing changes.
 
     Raises:
-        RunError: contact with another process is lost.
+        LostContactError: contact with another process is lost.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -122,7 +122,7 @@ def speaking_first() -> Iterator[None]:
         # torch has no class of its own for it.
         if isinstance(error, RecurraError) or not any(name in str(error).lower() for name in ("gloo", "nccl")):
             raise
-        raise RunError(
+        raise LostContactError(
             "contact with another process is lost; torchrun starts all of them again, from the last checkpoint, as "
             f"often as --max-restarts says ({str(error).splitlines()[0]})"
         ) from error

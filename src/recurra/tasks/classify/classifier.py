@@ -8,8 +8,9 @@ from recurra.data.labelled.reading import ItemReading
 from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
-from recurra.task.checks import check_cell, check_one_of
-from recurra.tasks.classify.learned import MOST_MEMBERS, ClassifierLearned, describe, learn
+from recurra.task.checks import check_one_of
+from recurra.task.series_network_options import FEWEST_TO_SPLIT, SeriesNetworkOptions
+from recurra.tasks.classify.learned import ClassifierLearned, describe, learn
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
@@ -25,25 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier"]
 
-_FEWEST_TO_SPLIT = 300  # series
 _DATA = Option(help="file to read; - is standard input, each line a text", group="data")
 _LABEL = Option(help="label whose log-odds are attributed; by default the likeliest")
 
 
-def _check_pooling(name: str, value: tuple[str, ...]) -> None:
-    from recurra.models import POOLINGS
-
-    if not value or len(set(value)) < len(value) or not set(value) <= set(POOLINGS):
-        raise ParameterError(name, f"one or more of {', '.join(POOLINGS)}, each once", value)
-
-
-def _check_odd(name: str, value: tuple[int, ...]) -> None:
-    if not value or not all(size % 2 for size in value):
-        raise ParameterError(name, "one or more odd numbers", value)
-
-
 @task("classify")
-class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
+class Classifier(SeriesNetworkOptions, Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     """A recurrent classifier of texts or of series: one label or several labels an item, with calibrated probabilities.
 
     Data are a file of labelled items; or texts, an array (N, T) or (N, T, C), a list of arrays (T, C) or (T,), or a
@@ -61,68 +49,29 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     Reading = ItemReading
     learned_class = ClassifierLearned
 
-    cell: str = option(
-        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
-    )
-    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
     hidden_size: int | None = option(
         default=None,
-        at_least=1,
         help="units of each direction of a layer; by default 128 for texts, 32 for series",
-        group="network",
-        main=True,
-    )
-    bidirectional: bool = option(default=True, help="whether sequences are also read backward", group="network")
-    pooling: tuple[str, ...] = option(
-        default=("mean", "max"),
-        check=_check_pooling,
-        help="how all steps become one vector: one or more of last, mean, max, attention, side by side",
-        group="network",
     )
     filters: int | None = option(
         default=None,
-        at_least=0,
         help="filters of the convolutions before the recurrence; 0: no convolution; by default 32 for series and 0 for "
         "texts",
-        group="network",
-    )
-    kernel_sizes: tuple[int, ...] = option(
-        default=(7, 5, 3),
-        at_least=1,
-        check=_check_odd,
-        help="a convolution for each: steps that its filters see, odd numbers",
-        group="network",
     )
     stride: int | None = option(
         default=None,
-        at_least=1,
         help="steps that the convolutions make one step of: 4 makes a long series four times as short; by default such "
         "that the longest series of training has at most 64 steps then, and 1 for texts",
-        group="network",
     )
     members: int | None = option(
         default=None,
-        at_least=1,
-        at_most=MOST_MEMBERS,
         help="networks whose scores are averaged, and which share out each training batch among them; by default 4 for "
         "fewer than 1,000 series, else 1",
-        group="network",
     )
     dropout: float | None = option(
         default=None,
-        at_least=0,
-        at_most=1,
         help="dropout of features, on what the network reads, between its layers and on the pooled vector; by default "
         "0.5 for texts, 0.4 for series",
-        group="regularization",
-        main=True,
-    )
-    recurrent_dropout: float = option(
-        default=0.0,
-        at_least=0,
-        at_most=1,
-        help="dropout on what the recurrent weights read, the same at every step of a sequence",
-        group="regularization",
     )
     label_smoothing: float = option(
         default=0.0,
@@ -168,23 +117,6 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         default=None, help="file of pretrained word vectors, in the formats of word2vec or GloVe", group="texts"
     )
     max_vectors: int = option(default=200_000, at_least=1, help="words that are taken from it at most", group="texts")
-    normalization: Literal["channel", "series", "none"] = option(
-        default="channel",
-        help="series to mean 0 and deviation 1: by channel as in training, each series by itself, or none",
-        group="series",
-    )
-    jitter: float = option(
-        default=0.05,
-        at_least=0,
-        help="deviation of the noise that training adds to each value of a series, after normalisation",
-        group="series",
-    )
-    scaling: float = option(
-        default=0.1,
-        at_least=0,
-        help="deviation of the factor, about 1, by which training multiplies each channel of a series",
-        group="series",
-    )
     class_weights: Literal["balanced", "none"] = option(
         default="none", help="balanced: labels count the same in the loss however rare they are", group="training"
     )
@@ -203,11 +135,6 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
         group="validation",
     )
 
-    def check(self) -> None:
-        from recurra.models.series_network import check_stride
-
-        check_stride(self.stride, self.filters)
-
     def read(self, source: Any, y: Any, reading: ItemReading, labelled: bool) -> "Items":
         from recurra.data.labelled.items import as_items
 
@@ -219,8 +146,7 @@ class Classifier(Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
 
         fraction = self.validation_fraction
         if fraction is None:
-            # From a few items one could not choose, and training misses them.
-            fraction = 0.0 if isinstance(data, LabelledSeries) and len(data) < _FEWEST_TO_SPLIT else 0.1
+            fraction = 0.0 if isinstance(data, LabelledSeries) and len(data) < FEWEST_TO_SPLIT else 0.1
         return split(data, fraction, self.seed)
 
     def describe(self, training: "Items", validation: "Items | None") -> str:

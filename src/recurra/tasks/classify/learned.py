@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from recurra.data.labelled.label_set import LabelSet
 from recurra.errors import DataError, ParameterError
 from recurra.task.learned import Learned
+from recurra.task.series_network_options import MOST_MEMBERS
 from recurra.text_table import one_line
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from recurra.models.baselines.linear import LinearBaseline
     from recurra.models.baselines.nearest_neighbour import NearestNeighbour
 
-__all__ = ["MOST_MEMBERS", "ClassifierLearned", "describe", "learn"]
+__all__ = ["ClassifierLearned", "describe", "learn"]
 
-MOST_MEMBERS = 16
 """Networks of an ensemble at most."""
 
 _log = logging.getLogger("recurra.classify")

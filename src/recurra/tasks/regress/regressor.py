@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.data.labelled.reading import ItemReading
-from recurra.errors import ParameterError
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
-from recurra.task.checks import check_cell
+from recurra.task.series_network_options import FEWEST_TO_SPLIT, SeriesNetworkOptions
 from recurra.tasks.regress.learned import RegressorLearned, learn
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
@@ -22,24 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Regressor"]
 
-_FEWEST_TO_SPLIT = 300  # series
-_MOST_MEMBERS = 16
-
-
-def _check_pooling(name: str, value: tuple[str, ...]) -> None:
-    from recurra.models import POOLINGS
-
-    if not value or len(set(value)) < len(value) or not set(value) <= set(POOLINGS):
-        raise ParameterError(name, f"one or more of {', '.join(POOLINGS)}, each once", value)
-
-
-def _check_odd(name: str, value: tuple[int, ...]) -> None:
-    if not value or not all(size % 2 for size in value):
-        raise ParameterError(name, "one or more odd numbers", value)
-
 
 @task("regress")
-class Regressor(Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"]):
+class Regressor(SeriesNetworkOptions, Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"]):
     """A recurrent regressor of series: a number for each, such as the oxygen that a patient takes up.
 
     Data are a file of series with a number for each, `.ts` with @targetLabel among them; or an array (N, T) or
@@ -57,84 +41,6 @@ class Regressor(Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"
     Reading = ItemReading
     learned_class = RegressorLearned
 
-    cell: str = option(
-        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
-    )
-    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
-    hidden_size: int | None = option(
-        default=None,
-        at_least=1,
-        help="units of each direction of a layer; by default 32",
-        group="network",
-        main=True,
-    )
-    bidirectional: bool = option(default=True, help="whether sequences are also read backward", group="network")
-    pooling: tuple[str, ...] = option(
-        default=("mean", "max"),
-        check=_check_pooling,
-        help="how all steps become one vector: one or more of last, mean, max, attention, side by side",
-        group="network",
-    )
-    filters: int | None = option(
-        default=None,
-        at_least=0,
-        help="filters of the convolutions before the recurrence; 0: no convolution; by default 32",
-        group="network",
-    )
-    kernel_sizes: tuple[int, ...] = option(
-        default=(7, 5, 3),
-        at_least=1,
-        check=_check_odd,
-        help="a convolution for each: steps that its filters see, odd numbers",
-        group="network",
-    )
-    stride: int | None = option(
-        default=None,
-        at_least=1,
-        help="steps that the convolutions make one step of: 4 makes a long series four times as short; by default such "
-        "that the longest series of training has at most 64 steps then",
-        group="network",
-    )
-    members: int | None = option(
-        default=None,
-        at_least=1,
-        at_most=_MOST_MEMBERS,
-        help="networks whose predictions are averaged, and which share out each training batch among them; by default "
-        "4 for fewer than 1,000 series, else 1",
-        group="network",
-    )
-    dropout: float | None = option(
-        default=None,
-        at_least=0,
-        at_most=1,
-        help="dropout of features, between the layers and on the pooled vector; by default 0.4",
-        group="regularization",
-        main=True,
-    )
-    recurrent_dropout: float = option(
-        default=0.0,
-        at_least=0,
-        at_most=1,
-        help="dropout on what the recurrent weights read, the same at every step of a sequence",
-        group="regularization",
-    )
-    normalization: Literal["channel", "series", "none"] = option(
-        default="channel",
-        help="series to mean 0 and deviation 1: by channel as in training, each series by itself, or none",
-        group="series",
-    )
-    jitter: float = option(
-        default=0.05,
-        at_least=0,
-        help="deviation of the noise that training adds to each value of a series, after normalisation",
-        group="series",
-    )
-    scaling: float = option(
-        default=0.1,
-        at_least=0,
-        help="deviation of the factor, about 1, by which training multiplies each channel of a series",
-        group="series",
-    )
     loss: Literal["squared", "huber"] = option(
         default="squared",
         help="of the standardised target: the squared error, or Huber's, which grows linearly beyond a deviation",
@@ -150,11 +56,6 @@ class Regressor(Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"
         group="validation",
     )
 
-    def check(self) -> None:
-        from recurra.models.series_network import check_stride
-
-        check_stride(self.stride, self.filters)
-
     def read(self, source: Any, y: Any, reading: ItemReading, labelled: bool) -> "LabelledSeries":
         from recurra.data.labelled.targets import as_series
 
@@ -165,8 +66,7 @@ class Regressor(Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"
 
         fraction = self.validation_fraction
         if fraction is None:
-            # From a few series one could not choose, and training misses them.
-            fraction = 0.0 if len(data) < _FEWEST_TO_SPLIT else 0.1
+            fraction = 0.0 if len(data) < FEWEST_TO_SPLIT else 0.1
         return split(data, fraction, self.seed)
 
     def describe(self, training: "LabelledSeries", validation: "LabelledSeries | None") -> str:
