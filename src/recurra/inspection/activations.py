@@ -1,16 +1,14 @@
 """The nonlinearities that a cell's gates pass through, and their values over a recording."""
 
-import operator
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra import ops
 from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.codegen.evaluate import evaluate
 from recurra.codegen.expression import FUNCTIONS, Expression, reachable
 from recurra.codegen.trace import trace
 from recurra.inspection.segment import Segment
@@ -19,14 +17,6 @@ from recurra.kernels import reference
 __all__ = ["Activation", "gate_activations", "gate_values"]
 
 _BOUNDED = ("sigmoid", "tanh", "relu")
-_OPERATORS: dict[str, Any] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
-}
 
 
 @dataclass(frozen=True)
@@ -78,8 +68,8 @@ def gate_values(segment: Segment) -> dict[Activation, Tensor]:
     activations = gate_activations(segment.cell)
     values = _inputs(segment)
     valid = segment.valid.flatten()
-    by_index = _evaluated([activation.node for activation in activations], values)
-    return {activation: by_index[activation.node.index][valid] for activation in activations}
+    computed = evaluate([activation.node for activation in activations], values)
+    return {activation: tensor[valid] for activation, tensor in zip(activations, computed, strict=True)}
 
 
 def _inputs(segment: Segment) -> dict[tuple[str, str], Tensor]:
@@ -105,18 +95,3 @@ class _Watching:
         for group, values in zip("xusp", (x, u, s, p), strict=True):
             self.arguments |= {(group, name): value for name, value in vars(values).items()}
         return self._cell.update(x, u, s, p)
-
-
-def _evaluated(roots: list[Expression], values: Mapping[tuple[str, str], Tensor]) -> dict[int, Tensor]:
-    """The values of nodes by index, from those of the inputs."""
-    like = next(iter(values.values()))
-    by_index: dict[int, Tensor] = {}
-    for node in reachable(roots):
-        if node.op == "input":
-            by_index[node.index] = values[node.label]
-        elif node.is_constant:
-            by_index[node.index] = torch.full_like(like, node.label)
-        else:
-            function = _OPERATORS.get(node.op) or getattr(ops, node.op)
-            by_index[node.index] = function(*(by_index[argument.index] for argument in node.arguments))
-    return by_index

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from recurra.files import prepare_folder, write_text
 from recurra.text_table import text_table
 
-__all__ = ["Evaluation", "Predictions", "Result", "Table", "worse_than"]
+__all__ = ["Evaluation", "Predictions", "Result", "Table", "TablePredictions", "worse_than"]
 
 ValuesT = TypeVar("ValuesT")
 
@@ -71,6 +71,33 @@ class Predictions(Result, Generic[ValuesT]):
     @abstractmethod
     def values(self) -> ValuesT:
         """What `predict` returns."""
+
+
+class TablePredictions(Predictions[ValuesT]):
+    """Predictions that are written as a table, one row for each item.
+
+    Attributes:
+        read_from: the file of the items; None: there was none, and the table is not written unasked.
+    """
+
+    read_from: Path | None = None
+
+    @abstractmethod
+    def table(self) -> "Table":
+        """One row for each item."""
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the table as CSV; see `Result.write`."""
+        target = Path(path)
+        prepare_folder(target.parent)
+        write_text(target, self.table().csv())
+        return [target]
+
+    def default_path(self, folder: Path) -> Path | None:
+        if self.read_from is None:
+            return None
+        name = self.read_from.name.removesuffix(".gz")
+        return folder / "predictions" / f"{name.rpartition('.')[0] or name}.csv"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ import numpy as np
 from recurra.data.labelled.items import Items, values_of
 from recurra.data.labelled.label_set import LabelSet
 from recurra.data.labelled.texts import LabelledTexts
-from recurra.files import prepare_folder, write_text
-from recurra.task import Evaluation, Predictions
+from recurra.task import Evaluation
 from recurra.task.reliability import BINS, Reliability, reliability
-from recurra.task.results import Table
+from recurra.task.results import Table, TablePredictions
 from recurra.tasks.classify.network import FittedClassifier, logits_of, probabilities_of
 from recurra.tasks.classify.pictures import draw_confusion, draw_early_decision, draw_reliability
 from recurra.text_table import one_line, percent, text_table
@@ -59,7 +58,7 @@ class Prediction:
     confidence: float
 
 
-class Classes(Predictions[Any], Sequence[Prediction]):
+class Classes(TablePredictions[Any], Sequence[Prediction]):
     """Predicted labels: a sequence with a `Prediction` for each item.
 
     Args:
@@ -90,7 +89,7 @@ class Classes(Predictions[Any], Sequence[Prediction]):
         shown: Literal["count", "ranking", "table"] = "count",
     ) -> None:
         self._names, self._label_set, self._texts = names, label_set, texts
-        self._separator, self._path = separator, path
+        self._separator, self.read_from = separator, path
         self._with_probabilities, self._shown = with_probabilities, shown
         self.streams = shown == "table"
         self._values = [label_set.restore(name) for name in label_set.names.symbols]
@@ -144,19 +143,6 @@ class Classes(Predictions[Any], Sequence[Prediction]):
             )
         ]
         return Table(columns, rows)
-
-    def write(self, path: str | Path) -> list[Path]:
-        """Write the table as CSV; see `Result.write`."""
-        target = Path(path)
-        prepare_folder(target.parent)
-        write_text(target, self.table().csv())
-        return [target]
-
-    def default_path(self, folder: Path) -> Path | None:
-        if self._path is None:
-            return None
-        name = self._path.name.removesuffix(".gz")
-        return folder / "predictions" / f"{name.rpartition('.')[0] or name}.csv"
 
     def names(self) -> list[tuple[str, ...]]:
         """The labels of each item as text."""

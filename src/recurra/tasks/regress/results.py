@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from recurra.data.labelled.series import LabelledSeries
 from recurra.data.labelled.targets import targets_of
-from recurra.files import prepare_folder, write_atomically, write_text
-from recurra.task import Evaluation, Predictions
-from recurra.task.results import Table
+from recurra.files import write_atomically
+from recurra.task import Evaluation
+from recurra.task.results import Table, TablePredictions
 from recurra.tasks.regress.training import FittedRegressor, predicted
 
 __all__ = ["PredictedNumbers", "evaluate", "scores"]
@@ -19,7 +19,7 @@ __all__ = ["PredictedNumbers", "evaluate", "scores"]
 _BLUE, _GREY = "#1f5fa8", "#8a8f98"
 
 
-class PredictedNumbers(Predictions[np.ndarray]):
+class PredictedNumbers(TablePredictions[np.ndarray]):
     """A number for each series.
 
     Args:
@@ -29,7 +29,7 @@ class PredictedNumbers(Predictions[np.ndarray]):
     """
 
     def __init__(self, ids: Sequence[str], values: np.ndarray, path: Path | None = None) -> None:
-        self._ids, self._values, self._path = ids, values, path
+        self._ids, self._values, self.read_from = ids, values, path
 
     @property
     def values(self) -> np.ndarray:
@@ -42,19 +42,6 @@ class PredictedNumbers(Predictions[np.ndarray]):
     def table(self) -> Table:
         """One row for each series: its id and the prediction."""
         return Table(("id", "prediction"), list(zip(self._ids, map(float, self._values), strict=True)))
-
-    def write(self, path: str | Path) -> list[Path]:
-        """Write the table as CSV; see `Result.write`."""
-        target = Path(path)
-        prepare_folder(target.parent)
-        write_text(target, self.table().csv())
-        return [target]
-
-    def default_path(self, folder: Path) -> Path | None:
-        if self._path is None:
-            return None
-        name = self._path.name.removesuffix(".gz")
-        return folder / "predictions" / f"{name.rpartition('.')[0] or name}.csv"
 
 
 def scores(predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
