@@ -11,8 +11,8 @@ __all__ = ["Gradient", "line_integral"]
 
 Gradient = Callable[[Sequence[Tensor]], tuple[Tensor, tuple[Tensor, ...]]]
 
-_DIVISIONS = 40
-_POINTS = 8  # of a part of the way
+_DIVISIONS = 80
+_POINTS = 4  # of a part of the way
 _SHORTEST = 1e-6
 _LEAST_CHANGE = 0.05  # of the largest of all sequences, that a residual is compared with
 
@@ -60,7 +60,7 @@ def line_integral(
         ends: of the same shapes.
         points: where the gradient is taken at first.
         tolerance: what may be missed of the change of a sequence's output, as a fraction of it, before its way is
-            divided, up to 40 times; None never divides.
+            divided, up to 80 times; None never divides.
         sequences: of the batch, that the tolerance is for; None: all.
 
     Returns:
