@@ -1,0 +1,197 @@
+"""Thresholds by extreme value theory: what exceeds a high level is generalised Pareto (SPOT and DSPOT)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from recurra.detection.tail import excess_of, fit_tail, survival
+from recurra.detection.threshold import Threshold
+from recurra.errors import ParameterError
+
+__all__ = ["PeaksOverThreshold"]
+
+# Quantiles of calibration scores, for the probabilities of scores below the level.
+_QUANTILES = np.linspace(0, 1, 65)
+# The tail is at least this much larger than the part of it that is an alarm.
+_TAIL_TO_ALARMS = 4
+
+
+@dataclass
+class _State:
+    """Of N series, with C excesses and a window of W scores.
+
+    Attributes:
+        steps: (N,) scores counted, calibration included.
+        level: (N,) above which the tail begins.
+        quantiles: (N, 65) of the calibration scores.
+        excesses: (N, C) over the level, a ring.
+        stamps: (N, C) the count of steps at each excess.
+        beyond: (N, C) whether the excess is a lower bound, that of an alarm.
+        count: (N,) excesses in the ring.
+        fresh: (N,) excesses since the last fit.
+        rate: (N,) the probability of a score above the level.
+        shape: (N,) of the tail.
+        scale: (N,) of the tail.
+        height: (N,) of the threshold over the level.
+        log_factor: (N,) of the adaptive probability over the stated one, its logarithm.
+        window: (N, W) recent scores that were no alarms, a ring.
+        pushed: (N,) scores pushed into the window.
+    """
+
+    steps: np.ndarray
+    level: np.ndarray
+    quantiles: np.ndarray
+    excesses: np.ndarray
+    stamps: np.ndarray
+    beyond: np.ndarray
+    count: np.ndarray
+    fresh: np.ndarray
+    rate: np.ndarray
+    shape: np.ndarray
+    scale: np.ndarray
+    height: np.ndarray
+    log_factor: np.ndarray
+    window: np.ndarray
+    pushed: np.ndarray
+
+
+@dataclass
+class PeaksOverThreshold(Threshold):
+    """Streaming peaks over threshold (Siffer et al., KDD 2017): SPOT, or with a `window` DSPOT for scores that drift.
+
+    The level is a quantile of the calibration scores. The excesses over it are fitted by `fit_tail`, from which follow
+    tail probabilities and threshold far beyond what was seen. The size of an alarm does not enter the tail. So that
+    leaving alarms out does not lower the threshold step by step, an alarm counts as an excess that is at least its
+    threshold, and all alarms together count no more than clean scores would: `probability` times the steps.
+
+    Args:
+        window: scores in the moving mean that is subtracted first, alarms left out. 0: none is.
+        tail_fraction: of calibration scores above the level; at least 4 times `probability` are.
+        capacity: recent excesses that are remembered.
+        refit_every: new excesses between fits.
+
+    Raises:
+        ParameterError: an argument is out of its range.
+    """
+
+    state_class: ClassVar[type] = _State
+
+    window: int = 0
+    tail_fraction: float = 0.05
+    capacity: int = 1000
+    refit_every: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.tail_fraction <= 1:
+            raise ParameterError("tail_fraction", "above 0 and at most 1", self.tail_fraction)
+        for name, least in (("window", 0), ("capacity", 10), ("refit_every", 1)):
+            if getattr(self, name) < least:
+                raise ParameterError(name, f"at least {least}", getattr(self, name))
+
+    def _fewest(self) -> int:
+        # As many residuals again as scores in the window, and a few of them above the level.
+        return 2 * self.window + 20
+
+    def _calibrate(self, scores: list[np.ndarray]) -> None:
+        series = len(scores)
+
+        def zeros(*shape: int, dtype: type = float) -> np.ndarray:
+            return np.zeros((series, *shape), dtype)
+
+        counts = {name: zeros(dtype=np.int64) for name in ("steps", "count", "fresh", "pushed")}
+        floats = {name: zeros() for name in ("level", "rate", "shape", "scale", "height", "log_factor")}
+        self._state = state = _State(
+            **counts,
+            **floats,
+            quantiles=zeros(len(_QUANTILES)),
+            excesses=zeros(self.capacity),
+            stamps=zeros(self.capacity, dtype=np.int64),
+            beyond=zeros(self.capacity, dtype=bool),
+            window=zeros(self.window),
+        )
+        fraction = max(self.tail_fraction, _TAIL_TO_ALARMS * self.probability)
+        for i, values in enumerate(scores):
+            residuals = values
+            if self.window:
+                sums = np.concatenate([[0.0], np.cumsum(values)])
+                residuals = values[self.window :] - (sums[self.window : -1] - sums[: -self.window - 1]) / self.window
+                state.window[i] = values[-self.window :]
+            state.steps[i] = len(residuals)
+            state.quantiles[i] = np.quantile(residuals, _QUANTILES)
+            state.level[i] = np.quantile(residuals, 1 - fraction)
+            for at in np.flatnonzero(residuals > state.level[i]).tolist():
+                self._remember(i, residuals[at] - state.level[i], at + 1)
+            self._fit(i)
+
+    def _centre(self) -> np.ndarray | float:
+        return self._state.window.mean(axis=1) if self.window else 0.0
+
+    def _threshold(self) -> np.ndarray:
+        return self._centre() + self._state.level + self._state.height
+
+    def _probability(self, scores: np.ndarray) -> np.ndarray:
+        state = self._state
+        excess = scores - self._centre() - state.level
+        below = (state.quantiles < (excess + state.level)[:, None]).mean(axis=1)
+        probability = np.maximum(state.rate, 1 - below)
+        in_tail = excess > 0
+        if in_tail.any():  # seldom
+            tail = state.rate * survival(excess, state.shape, state.scale)
+            probability = np.where(in_tail, tail, probability)
+        return probability
+
+    def _learn(self, scores: np.ndarray, alarm: np.ndarray) -> None:
+        state = self._state
+        learned = np.isfinite(scores)
+        excess = scores - self._centre() - state.level
+        beyond = state.beyond.sum(axis=1) if alarm.any() else np.zeros(len(scores))
+        learned &= ~alarm | (beyond < self.probability * state.steps + 1)
+        state.steps += learned
+        for i in np.flatnonzero(learned & (excess > 0)).tolist():
+            self._remember(i, state.height[i] if alarm[i] else excess[i], state.steps[i], bool(alarm[i]))
+            if state.fresh[i] >= self.refit_every:
+                self._fit(i)
+        if self.window:
+            rows = np.flatnonzero(learned & ~alarm)
+            state.window[rows, state.pushed[rows] % self.window] = scores[rows]
+            state.pushed[rows] += 1
+
+    def _observe(self, observed: np.ndarray, alarm: np.ndarray) -> None:
+        super()._observe(observed, alarm)
+        if self.adaptation:
+            self._state.height = self._heights()
+
+    def _refresh(self) -> None:
+        for i in np.flatnonzero(self._state.fresh).tolist():
+            self._fit(i)
+
+    def _remember(self, i: int, excess: float, stamp: int, beyond: bool = False) -> None:
+        state = self._state
+        slot = state.count[i]
+        if slot == self.capacity:
+            slot = state.stamps[i].argmin()
+        else:
+            state.count[i] += 1
+        state.excesses[i, slot], state.stamps[i, slot], state.beyond[i, slot] = excess, stamp, beyond
+        state.fresh[i] += 1
+
+    def _fit(self, i: int) -> None:
+        state = self._state
+        count = state.count[i]
+        excesses, beyond = state.excesses[i, :count], state.beyond[i, :count]
+        # Of a full ring the oldest excess only says where the span begins.
+        is_full = count == self.capacity
+        span = state.steps[i] - (state.stamps[i].min() if is_full else 0)
+        weight = min(1.0, self.probability * span / max(1, beyond.sum()))
+        tail = fit_tail(excesses[~beyond], excesses[beyond], weight)
+        state.shape[i], state.scale[i] = tail
+        state.rate[i] = min(1.0, (count - is_full - (1 - weight) * beyond.sum()) / span)
+        state.height[i] = self._heights()[i]
+        state.fresh[i] = 0
+
+    def _heights(self) -> np.ndarray:
+        state = self._state
+        probability = self.probability * np.exp(state.log_factor)
+        return excess_of(probability / np.maximum(state.rate, probability), state.shape, state.scale)
