@@ -111,6 +111,7 @@ OTHERS = (
     "training",
     "task",
     "data",
+    "detection",
     "tasks",
     "program",
     "streaming",

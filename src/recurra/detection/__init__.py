@@ -1,0 +1,1 @@
+"""Scores, thresholds, events and metrics of anomaly detection, with NumPy alone."""
