@@ -12,6 +12,7 @@ from recurra.data.series.columns_of_series import headerless_names, is_date
 from recurra.data.series.frame import series_from_frame
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.future import attach_future, continued_by_frame
+from recurra.data.series.labels import Labels, labelled_series_from_frame
 from recurra.data.series.numeric import is_numbers
 from recurra.data.series.series_set import Columns, SeriesSet, trimmed
 from recurra.data.series.table import Source
@@ -19,7 +20,7 @@ from recurra.data.series.tsf import series_from_tsf
 from recurra.data.series.wide import is_wide, series_from_wide, wide_values
 from recurra.errors import DataError
 
-__all__ = ["attach_future_file", "continuation", "read_frame", "read_series"]
+__all__ = ["attach_future_file", "continuation", "read_frame", "read_labelled_series", "read_series"]
 
 _TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 _TSF = (".tsf", ".tsf.gz")
@@ -53,6 +54,31 @@ def read_series(path: str | Path, columns: Columns | None = None, frequency: Fre
         return series_from_wide(text, frequency, str(path), columns.decimal)
     frame, source = _text_table(path, text, columns)
     return series_from_frame(_with_numbers(frame, columns.static), columns, frequency, source)
+
+
+def read_labelled_series(
+    path: str | Path, label: str, columns: Columns | None = None, frequency: Frequency | None = None
+) -> tuple[SeriesSet, Labels]:
+    """Read the series of a long file, and the labels of anomalies in one of its columns, which is not a series' value.
+
+    Args:
+        path: the file.
+        label: the column of labels, see `labelled_series_from_frame`.
+        columns: the column names. None: `Columns()`.
+        frequency: see `series_from_frame`.
+
+    Raises:
+        DataError: the file has a fault, has no such column, or is wide or a .tsf file.
+        ParameterError: the column of labels has another role in `columns`.
+    """
+    columns = Columns() if columns is None else columns
+    kind = _kind(path, (*_TEXT, *_TSF, *_PARQUET))
+    if kind in _TSF or (kind in _TEXT and columns.header and is_wide(read_text(path), columns.time)):
+        raise DataError(f"{path}: such a file has no column {label!r} of labels. Give a long file, or windows.")
+    frame, source = _table(path, columns)
+    if kind in _TEXT:
+        frame = _with_numbers(frame, columns.static)
+    return labelled_series_from_frame(frame, label, columns, frequency, source)
 
 
 def read_frame(path: str | Path) -> pl.DataFrame:

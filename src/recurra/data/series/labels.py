@@ -1,0 +1,238 @@
+"""Labels of anomalies: which steps of each series are anomalous, from a column or from windows."""
+
+import json
+import re
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path, PurePath
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+
+from recurra.data.files.csv_frame import csv_frame, csv_header, header_line
+from recurra.data.files.text_file import read_text
+from recurra.data.series.frame import series_from_frame
+from recurra.data.series.frequency import Frequency
+from recurra.data.series.numeric import MISSING
+from recurra.data.series.rows import existing_columns, sorted_rows
+from recurra.data.series.series_set import Columns, Series, SeriesSet
+from recurra.data.series.stamps import parse_stamps
+from recurra.data.series.table import Source, Table, table_from_frame
+from recurra.data.series.zones import from_local, to_local
+from recurra.errors import DataError, ParameterError
+
+__all__ = ["Labels", "labelled_series_from_frame", "read_labels"]
+
+# By the id of the series, whether each of its T steps is anomalous: (T,) bool.
+Labels = dict[str, np.ndarray]
+
+_TRUTH = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0} | dict.fromkeys(MISSING, 0.0)
+
+
+def labelled_series_from_frame(
+    frame: Any,
+    label: str,
+    columns: Columns | None = None,
+    frequency: Frequency | None = None,
+    source: str | Source = "frame",
+) -> tuple[SeriesSet, Labels]:
+    """The series of a long frame, without one of its columns, and the labels that this column holds.
+
+    Args:
+        frame: as `series_from_frame` takes it. In a table of dates by series the labels are those of every series.
+        label: the column of labels: 0 or 1, true or false. A blank cell, and a step without a row, is not an anomaly.
+        columns: the column names. None: `Columns()`.
+        frequency: see `series_from_frame`.
+        source: the name of the frame in messages.
+
+    Raises:
+        DataError: the frame lacks the column, a cell of it is another value, or the frame has a fault.
+        ParameterError: `frame` is not a frame, or the column of labels has another role in `columns`.
+    """
+    source = source if isinstance(source, Source) else Source(source)
+    columns = Columns() if columns is None else columns
+    if label in columns.all:
+        raise ParameterError("label", "a column without another role", label, "Name the column of labels.")
+    table = table_from_frame(frame, columns.time, source)
+    if label not in table.frame.columns:
+        existing_columns(table, columns, (label,))
+    data = series_from_frame(nw.from_native(frame, eager_only=True).drop(label).to_native(), columns, frequency, source)
+    of_labels = replace(
+        data.columns, id=columns.id if columns.id in table.frame.columns else None, past=(), known=(), static=()
+    )
+    table = replace(table, frame=table.frame.with_columns(_truth(table, label)))
+    rows = sorted_rows(table, of_labels, (label,), data.frequency)
+    labels = {}
+    for series in data:
+        s = 0 if of_labels.id is None else rows.ids.index(series.id)
+        part = slice(rows.begin[s], rows.begin[s + 1])
+        at = data.frequency.positions(series.start, rows.stamps[part])
+        # Rows before the first and after the last observed value are no steps of the series.
+        inside = (at >= 0) & (at < len(series))
+        labels[series.id] = np.zeros(len(series), bool)
+        labels[series.id][at[inside]] = rows.values[label][part][inside] == 1
+    return data, labels
+
+
+def read_labels(path: str | Path, data: SeriesSet, name: str | None = None) -> Labels:
+    """Read windows of anomalies from a file, and tell which steps of each series lie in one.
+
+    A .json file is NAB's: {"folder/file.csv": [["start", "end"], ...]}. Any other is a CSV file with the columns start,
+    end and perhaps series; a window without a series is one of every series, and one without an end is its start alone.
+    Both ends belong to a window. They are stamps in a form that the data could have; a time without a zone is by the
+    clock of the data's. Integers in data with dates are indices of steps, 0 for the first of the series. A window
+    between two steps is the earlier one.
+
+    Args:
+        path: the file; it may be gzipped.
+        data: the series.
+        name: the file of the data in NAB's file. None: `data.source`, whose folders may be more than NAB's file names.
+
+    Raises:
+        DataError: the file has a fault, does not know the data's file, or has windows of which all lie outside of the
+            series. The message names the line.
+    """
+    text = read_text(path)
+    is_json = PurePath(str(path).lower().removesuffix(".gz")).suffix == ".json"
+    table = _of_nab(text, str(path), data.source if name is None else name) if is_json else _of_csv(text, str(path))
+    table = table.without_blank_rows(["start", "end"])
+    labels = {series.id: np.zeros(len(series), bool) for series in data}
+    if table.frame.is_empty():
+        return labels
+    start = _stamps(table, "start", data)
+    table = replace(table, frame=table.frame.with_columns(end=pl.coalesce(_blank_as_null("end"), "start")))
+    end = _stamps(table, "end", data)
+    if start.dtype.kind != end.dtype.kind:
+        raise table.error(0, "one end of the window is an index and the other a stamp. Write both in one form.")
+    if (start > end).any():
+        row = int(np.flatnonzero(start > end)[0])
+        frame = table.frame
+        raise table.error(row, f"the window ends at {frame['end'][row]}, before its start at {frame['start'][row]}.")
+    names = _series_of_windows(table, data)
+    for k, series_id in enumerate(names):
+        for series in data if series_id is None else [data[series_id]]:
+            _mark(labels[series.id], start[k], end[k], series, data)
+    if not any(flags.any() for flags in labels.values()):
+        series = data.series[0]
+        first, last = (data.form.shown(stamp) for stamp in data.stamps(series)[[0, -1]])
+        raise table.error(
+            0,
+            f"this window, and all others of the file, lie outside of the series in {data.source} (series "
+            f"{series.id!r}: {first} to {last}). Correct the stamps, or name the right file.",
+        )
+    return labels
+
+
+def _truth(table: Table, name: str) -> pl.Series:
+    text = table.frame[name].cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("")
+    truth = text.replace_strict(_TRUTH, default=None, return_dtype=pl.Float64)
+    if truth.null_count():
+        row = int(truth.is_null().arg_max() or 0)
+        got = table.frame[name][row]
+        raise table.error(row, f"{name} is {got!r}, expected a label: 0 or 1, true or false, or an empty cell.")
+    return truth.alias(name)
+
+
+def _of_csv(text: str, source: str) -> Table:
+    frame = csv_frame(text, source)
+    for name in ("start", "end"):
+        if name not in frame.columns:
+            there = ", ".join(map(repr, frame.columns))
+            raise DataError(
+                f"{source}, line {header_line(text)}: no column {name!r}; there are {there}. Write windows of "
+                "anomalies under the header start,end or start,end,series."
+            )
+    return Table(frame, np.arange(frame.height), Source(source, "line", header_line(text) + 1, csv_header(text)[1]))
+
+
+def _of_nab(text: str, source: str, name: str) -> Table:
+    """The windows of one file. Each row's index is the line of its start."""
+    try:
+        by_file = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{source}, line {error.lineno}: not JSON ({error.msg}). Correct it.") from None
+    if not isinstance(by_file, dict):
+        raise DataError(f'{source}, line 1: expected {{"folder/file.csv": [["start", "end"], ...]}}, NAB\'s form.')
+    key = _key(name, list(by_file), source)
+    at = text.find(json.dumps(key))
+    at = text.find(key) if at < 0 else at
+    lines, cells = [], []
+    windows = by_file[key]
+    for window in windows if isinstance(windows, list) else [windows]:
+        if not (isinstance(window, list) and len(window) == 2 and all(isinstance(end, str | int) for end in window)):
+            line = text.count("\n", 0, at) + 1
+            raise DataError(f'{source}, line {line}: {key!r} has {window!r}, expected a window ["start", "end"].')
+        at = max(at, text.find(json.dumps(window[0]), at + len(key) if not lines else at + 1))
+        lines.append(text.count("\n", 0, at) + 1)
+        cells.append([str(end) for end in window])
+    frame = pl.DataFrame(cells, schema={"start": pl.String, "end": pl.String}, orient="row")
+    return Table(frame, np.array(lines, np.int64), Source(source, "line", 0))
+
+
+def _key(name: str, keys: list[str], source: str) -> str:
+    """The key that ends the name's path, or is the only one with its file name."""
+    parts = _parts(name)
+    ending = [key for key in keys if parts[-len(_parts(key)) :] == _parts(key)]
+    alike = [key for key in keys if _parts(key)[-1] == parts[-1]]
+    if ending:
+        return max(ending, key=len)
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        raise DataError(
+            f"{source}: several files are named {parts[-1]!r}: {', '.join(alike)}. Say which, with its folder."
+        )
+    close = get_close_matches(name, keys, n=1, cutoff=0.4)
+    hint = f"; did you mean {close[0]!r}?" if close else f" among {len(keys)}."
+    raise DataError(f"{source}: no windows for a file {'/'.join(parts[-2:])}{hint}")
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return PurePath(name.removesuffix(".gz")).parts or ("",)
+
+
+def _blank_as_null(name: str) -> pl.Expr:
+    return pl.col(name).str.strip_chars().replace("", None)
+
+
+def _stamps(table: Table, name: str, data: SeriesSet) -> np.ndarray:
+    """One end of the windows (N,): in the form of the data's stamps, or as indices."""
+    date_format = data.columns.date_format
+    if date_format and re.search(r"[^%A-Za-z]", date_format) and table.frame[name].str.contains(r"^\s*\d+\s*$").all():
+        date_format = None  # indices, beside dates such as 31.01.2024
+    stamps, form = parse_stamps(table, name, data.frequency, date_format)
+    zone = data.form.zone
+    if stamps.dtype.kind != "M":
+        return stamps
+    if data.frequency.unit == "step":
+        raise table.error(0, f"{name} is a date, but the stamps of {data.source} are integers. Write such integers.")
+    if form.zone is not None and zone is None:
+        raise table.error(0, f"{name} has a zone, but the stamps of {data.source} have none. Leave the zone out.")
+    if zone is None:
+        return stamps
+    utc = form.utc(stamps) if form.zone is not None else from_local(stamps.astype("M8[us]"), zone)
+    return to_local(utc, zone) if data.form.is_local else utc
+
+
+def _series_of_windows(table: Table, data: SeriesSet) -> list[str | None]:
+    if "series" not in table.frame.columns:
+        return [None] * table.frame.height
+    names = table.frame.select(_blank_as_null("series"))["series"].to_list()
+    for row, name in enumerate(names):
+        if name is not None and name not in data:
+            close = get_close_matches(name, data.ids, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(repr, data.ids[:3]))} ..."
+            raise table.error(row, f"no series {name!r} in {data.source}; {hint}")
+    return names
+
+
+def _mark(flags: np.ndarray, start: Any, end: Any, series: Series, data: SeriesSet) -> None:
+    """Set the steps of one window in the labels (T,) of a series."""
+    of_steps = data.frequency.unit == "step" or start.dtype.kind == "M"
+    stamps = data.stamps(series) if of_steps else np.arange(len(series))
+    begin, stop = np.searchsorted(stamps, start, "left"), np.searchsorted(stamps, end, "right")
+    if begin == stop and 0 < begin < len(stamps):
+        begin -= 1
+    flags[begin:stop] = True
