@@ -1,27 +1,22 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from recurra.data.series.frame import series_from_frame
-from recurra.data.series.frequency import Frequency
-from recurra.data.series.labels import labelled_series_from_frame, read_labels
-from recurra.data.series.read import read_labelled_series, read_series
-from recurra.data.series.series_set import Columns, SeriesSet
-from recurra.errors import DataError, ParameterError
+from recurra.data.series.channels import ChannelSet, read_channels
+from recurra.data.series.labels import read_labels
+from recurra.errors import DataError
 
 HOURS = np.datetime64("2024-03-01", "us") + np.arange(12) * np.timedelta64(1, "h")
 
 
-def hourly(ids: tuple[str, ...] = ("a", "b")) -> SeriesSet:
+def hourly(ids: tuple[str, ...] = ("a", "b")) -> ChannelSet:
     frames = [pl.DataFrame({"unique_id": [name] * 12, "ds": HOURS, "y": np.arange(12.0)}) for name in ids]
-    return series_from_frame(pl.concat(frames), source="folder/hourly.csv")
+    return replace(read_channels(pl.concat(frames)), source="folder/hourly.csv")
 
 
 def steps(labels: np.ndarray) -> list[int]:
@@ -35,87 +30,10 @@ def windows(tmp_path: Path, *lines: str, header: str = "start,end") -> Path:
     return path
 
 
-def message(path: Path, data: SeriesSet, name: str | None = None) -> str:
+def message(path: Path, data: ChannelSet, name: str | None = None) -> str:
     with pytest.raises(DataError) as caught:
         read_labels(path, data, name)
     return str(caught.value)
-
-
-# A column of labels
-
-
-@pytest.mark.parametrize(
-    ("column", "expected"),
-    [
-        (["0", "1", "1", "0"], [1, 2]),
-        (["False", "TRUE", " true", ""], [1, 2]),
-        ([0, 1, 1, None], [1, 2]),
-        ([0.0, 1.0, 1.0, 0.0], [1, 2]),
-        ([False, True, True, False], [1, 2]),
-    ],
-)
-def test_a_column_of_labels_is_no_value_of_the_series(column, expected):
-    frame = pl.DataFrame({"ds": ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"], "a": 1.0, "b": 2.0})
-    data, labels = labelled_series_from_frame(frame.with_columns(anomaly=pl.Series(column)), "anomaly")
-    assert data.ids == ("a", "b")
-    assert steps(labels["a"]) == steps(labels["b"]) == expected
-
-
-@given(st.permutations(range(6)), st.sets(st.integers(0, 5), min_size=2), st.sets(st.integers(0, 5)))
-def test_labels_lie_on_the_grid_of_each_series(order, there, anomalous):
-    rows = [row for row in order if row in there]
-    frame = pl.DataFrame(
-        {
-            "unique_id": ["a"] * len(rows) + ["b"] * 6,
-            "ds": HOURS[[*rows, *range(6)]],
-            "y": [1.0] * len(rows) + [None, 1.0, 1.0, None, 1.0, None],
-            "bad": [*(row in anomalous for row in rows), *(row in anomalous for row in range(6))],
-        }
-    )
-    data, labels = labelled_series_from_frame(frame, "bad", frequency=Frequency.parse("1h"))
-    first = min(there)
-    assert len(labels["a"]) == len(data["a"])
-    assert steps(labels["a"]) == sorted(row - first for row in anomalous & there)
-    # The series b begins at its first observed value and ends at its last.
-    assert steps(labels["b"]) == sorted(row - 1 for row in anomalous & {1, 2, 3, 4})
-
-
-def test_a_pandas_index_of_stamps_remains_one():
-    frame = pd.DataFrame({"y": np.arange(12.0), "bad": np.arange(12) == 3}, index=pd.DatetimeIndex(HOURS))
-    data, labels = labelled_series_from_frame(frame, "bad")
-    assert data.library == "pandas"
-    assert steps(labels["series"]) == [3]
-
-
-def test_labels_of_a_file_with_covariates_and_semicolons(tmp_path):
-    path = tmp_path / "valve.csv"
-    lines = [f"2024-03-01 0{k}:00;{k},5;{k},25;{int(k > 4)}.0" for k in range(8)]
-    path.write_text("\n".join(["datetime;flow;pressure;anomaly", *lines]), encoding="utf-8")
-    columns = Columns(time="datetime", target="flow", past=("pressure",))
-    data, labels = read_labelled_series(path, "anomaly", columns)
-    assert data.series[0].y[:2].tolist() == [0.5, 1.5]
-    assert data.series[0].past.shape == (8, 1)
-    assert steps(labels["series"]) == [5, 6, 7]
-
-
-def test_a_wrong_label_is_named_by_its_line(tmp_path):
-    path = tmp_path / "data.csv"
-    path.write_text("ds,y,bad\n2024-01-01,1,0\n2024-01-02,1,yes\n2024-01-03,1,0\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"data\.csv, line 3: bad is 'yes'.* 0 or 1"):
-        read_labelled_series(path, "bad")
-    with pytest.raises(DataError, match=r"no column 'bat'.*'bad'"):
-        read_labelled_series(path, "bat")
-    with pytest.raises(ParameterError, match="label"):
-        read_labelled_series(path, "y")
-    with pytest.raises(DataError, match="3"):
-        labelled_series_from_frame(pl.DataFrame({"ds": [1, 2], "y": [1.0, 1.0], "bad": [0, 3]}), "bad")
-
-
-def test_a_wide_file_has_no_column_of_labels(tmp_path):
-    path = tmp_path / "wide.csv"
-    path.write_text("V1,V2,V3\na,1,2\nb,1,2\n", encoding="utf-8")
-    with pytest.raises(DataError, match="windows"):
-        read_labelled_series(path, "bad")
 
 
 # Windows in a CSV file
@@ -148,23 +66,23 @@ def test_windows_of_one_series_are_not_those_of_the_others(tmp_path):
 
 
 def test_integers_are_stamps_in_data_without_dates(tmp_path):
-    data = series_from_frame(pl.DataFrame({"ds": np.arange(10, 30, 2), "y": np.arange(10.0)}))
+    data = read_channels(pl.DataFrame({"ds": np.arange(10, 30, 2), "y": np.arange(10.0)}))
     assert steps(read_labels(windows(tmp_path, "14,18"), data)["series"]) == [2, 3, 4]
     assert "integers" in message(windows(tmp_path, "2024-01-01,2024-01-02"), data)
 
 
 def test_windows_follow_the_form_and_zone_of_the_data(tmp_path):
     german = pl.DataFrame({"ds": [f"{day:02}.03.2024" for day in range(1, 20)], "y": 1.0})
-    data = series_from_frame(german)
+    data = read_channels(german)
     assert steps(read_labels(windows(tmp_path, "02.03.2024,03.03.2024"), data)["series"]) == [1, 2]
     assert steps(read_labels(windows(tmp_path, "2024-03-02,2024-03-03"), data)["series"]) == [1, 2]
     assert steps(read_labels(windows(tmp_path, "1,2"), data)["series"]) == [1, 2]
     zoned = pl.DataFrame({"ds": [f"2024-03-01T{hour:02}:00:00+02:00" for hour in range(12)], "y": 1.0})
-    data = series_from_frame(zoned)
+    data = read_channels(zoned)
     for line in ("2024-03-01 03:00,2024-03-01 04:00", "2024-03-01T01:00:00Z,2024-03-01T02:00:00Z"):
         assert steps(read_labels(windows(tmp_path, line), data)["series"]) == [3, 4]
     days = pl.DataFrame({"ds": [f"2024-03-{day:02} 00:00+02:00" for day in range(1, 9)], "y": 1.0})
-    data = series_from_frame(days)
+    data = read_channels(days)
     for line in ("2024-03-03,2024-03-04", "2024-03-03T00:00:00+02:00,2024-03-03T22:00:00Z"):
         assert steps(read_labels(windows(tmp_path, line), data)["series"]) == [2, 3]
 
@@ -240,10 +158,10 @@ def test_the_windows_of_nab_cover_its_files():
         "realTweets/Twitter_volume_AAPL.csv",
     ):
         path = next(path for path in (folder / "data" / name, folder / "data" / f"{name}.gz") if path.exists())
-        data = read_series(path, Columns(time="timestamp", target="value"))
+        data = read_channels(path)
         flags = read_labels(folder / "combined_windows.json", data)["series"]
         stated = json.loads((folder / "combined_windows.json").read_text(encoding="utf-8"))[name]
-        stamps = data.stamps(data.series[0])
+        stamps = data.series[0].stamps
         inside = [(stamps >= np.datetime64(start)) & (stamps <= np.datetime64(end)) for start, end in stated]
         np.testing.assert_array_equal(flags, np.any(inside, axis=0) if inside else np.zeros(len(stamps), bool))
         assert flags.any() == bool(stated)

@@ -11,7 +11,7 @@ from recurra.data.series.numeric import is_numbers
 from recurra.data.series.series_set import Columns
 from recurra.data.series.table import Table
 
-__all__ = ["headerless_names", "is_date", "long_table"]
+__all__ = ["headerless_names", "holds_dates", "is_date", "long_table"]
 
 _log = logging.getLogger("recurra.forecast")
 _DATE = r"^\s*(?:\d{4}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})"
@@ -31,7 +31,7 @@ def long_table(table: Table, columns: Columns) -> tuple[Table, Columns]:
     """
     there, source = table.frame.columns, table.source.name
     has_time = columns.time in there
-    if not has_time and (columns.time != Columns.time or not there or not _holds_dates(table.frame[there[0]])):
+    if not has_time and (columns.time != Columns.time or not there or not holds_dates(table.frame[there[0]])):
         return table, columns
     time = columns.time if has_time else there[0]
     named = columns if has_time else replace(columns, time=time)
@@ -67,7 +67,8 @@ def headerless_names(cells: list[str], columns: Columns) -> list[str]:
     return dates + ([columns.target] if count == 1 else [str(index) for index in range(1, count + 1)])
 
 
-def _holds_dates(column: pl.Series) -> bool:
+def holds_dates(column: pl.Series) -> bool:
+    """Whether a column holds times, or text that begins as dates do."""
     if column.dtype != pl.String:
         return column.dtype.is_temporal()
     text = column.str.strip_chars().replace("", None).drop_nulls()

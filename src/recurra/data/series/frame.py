@@ -15,8 +15,6 @@ from recurra.errors import DataError
 
 __all__ = ["series_from_frame"]
 
-_DAY_OR_MONTH = ("%d", "%-d", "%m", "%-m")
-
 
 def series_from_frame(
     frame: Any,
@@ -49,9 +47,7 @@ def series_from_frame(
     table, columns = long_table(table, columns)
     columns = existing_columns(table, columns, (columns.target, *columns.past, *columns.known, *columns.static))
     rows = sorted_rows(table, columns, (columns.target, *columns.past, *columns.known), frequency)
-    if columns.date_format is None and rows.form.text.startswith(_DAY_OR_MONTH):
-        # Later files may be too short to tell the day from the month.
-        columns = replace(columns, date_format=rows.form.text)
+    columns = replace(columns, date_format=columns.date_format or rows.form.ambiguous_text)
     inferred = frequency is None
     frequency = _frequency(rows, frequency)
     start = rows.stamps[rows.begin[:-1]]

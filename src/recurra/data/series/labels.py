@@ -1,4 +1,4 @@
-"""Labels of anomalies: which steps of each series are anomalous, from a column or from windows."""
+"""Labels of anomalies from windows: which rows of each series are anomalous."""
 
 import json
 import re
@@ -7,76 +7,25 @@ from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import polars as pl
 
 from recurra.data.files.csv_frame import csv_frame, csv_header, header_line
 from recurra.data.files.text_file import read_text
-from recurra.data.series.frame import series_from_frame
+from recurra.data.series.channels import ChannelSeries, ChannelSet
 from recurra.data.series.frequency import Frequency
-from recurra.data.series.numeric import MISSING
-from recurra.data.series.rows import existing_columns, sorted_rows
-from recurra.data.series.series_set import Columns, Series, SeriesSet
 from recurra.data.series.stamps import parse_stamps
-from recurra.data.series.table import Source, Table, table_from_frame
+from recurra.data.series.table import Source, Table
 from recurra.data.series.zones import from_local, to_local
-from recurra.errors import DataError, ParameterError
+from recurra.errors import DataError
 
-__all__ = ["Labels", "labelled_series_from_frame", "read_labels"]
+__all__ = ["Labels", "read_labels"]
 
 # By the id of the series, whether each of its T steps is anomalous: (T,) bool.
 Labels = dict[str, np.ndarray]
 
-_TRUTH = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0} | dict.fromkeys(MISSING, 0.0)
 
-
-def labelled_series_from_frame(
-    frame: Any,
-    label: str,
-    columns: Columns | None = None,
-    frequency: Frequency | None = None,
-    source: str | Source = "frame",
-) -> tuple[SeriesSet, Labels]:
-    """The series of a long frame, without one of its columns, and the labels that this column holds.
-
-    Args:
-        frame: as `series_from_frame` takes it. In a table of dates by series the labels are those of every series.
-        label: the column of labels: 0 or 1, true or false. A blank cell, and a step without a row, is not an anomaly.
-        columns: the column names. None: `Columns()`.
-        frequency: see `series_from_frame`.
-        source: the name of the frame in messages.
-
-    Raises:
-        DataError: the frame lacks the column, a cell of it is another value, or the frame has a fault.
-        ParameterError: `frame` is not a frame, or the column of labels has another role in `columns`.
-    """
-    source = source if isinstance(source, Source) else Source(source)
-    columns = Columns() if columns is None else columns
-    if label in columns.all:
-        raise ParameterError("label", "a column without another role", label, "Name the column of labels.")
-    table = table_from_frame(frame, columns.time, source)
-    if label not in table.frame.columns:
-        existing_columns(table, columns, (label,))
-    data = series_from_frame(nw.from_native(frame, eager_only=True).drop(label).to_native(), columns, frequency, source)
-    of_labels = replace(
-        data.columns, id=columns.id if columns.id in table.frame.columns else None, past=(), known=(), static=()
-    )
-    table = replace(table, frame=table.frame.with_columns(_truth(table, label)))
-    rows = sorted_rows(table, of_labels, (label,), data.frequency)
-    labels = {}
-    for series in data:
-        s = 0 if of_labels.id is None else rows.ids.index(series.id)
-        part = slice(rows.begin[s], rows.begin[s + 1])
-        at = data.frequency.positions(series.start, rows.stamps[part])
-        # Rows before the first and after the last observed value are no steps of the series.
-        inside = (at >= 0) & (at < len(series))
-        labels[series.id] = np.zeros(len(series), bool)
-        labels[series.id][at[inside]] = rows.values[label][part][inside] == 1
-    return data, labels
-
-
-def read_labels(path: str | Path, data: SeriesSet, name: str | None = None) -> Labels:
+def read_labels(path: str | Path, data: ChannelSet, name: str | None = None) -> Labels:
     """Read windows of anomalies from a file, and tell which steps of each series lie in one.
 
     A .json file is NAB's: {"folder/file.csv": [["start", "end"], ...]}. Any other is a CSV file with the columns start,
@@ -116,23 +65,13 @@ def read_labels(path: str | Path, data: SeriesSet, name: str | None = None) -> L
             _mark(labels[series.id], start[k], end[k], series, data)
     if not any(flags.any() for flags in labels.values()):
         series = data.series[0]
-        first, last = (data.form.shown(stamp) for stamp in data.stamps(series)[[0, -1]])
+        first, last = (data.form.shown(stamp) for stamp in series.stamps[[0, -1]])
         raise table.error(
             0,
             f"this window, and all others of the file, lie outside of the series in {data.source} (series "
             f"{series.id!r}: {first} to {last}). Correct the stamps, or name the right file.",
         )
     return labels
-
-
-def _truth(table: Table, name: str) -> pl.Series:
-    text = table.frame[name].cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("")
-    truth = text.replace_strict(_TRUTH, default=None, return_dtype=pl.Float64)
-    if truth.null_count():
-        row = int(truth.is_null().arg_max() or 0)
-        got = table.frame[name][row]
-        raise table.error(row, f"{name} is {got!r}, expected a label: 0 or 1, true or false, or an empty cell.")
-    return truth.alias(name)
 
 
 def _of_csv(text: str, source: str) -> Table:
@@ -197,16 +136,16 @@ def _blank_as_null(name: str) -> pl.Expr:
     return pl.col(name).str.strip_chars().replace("", None)
 
 
-def _stamps(table: Table, name: str, data: SeriesSet) -> np.ndarray:
+def _stamps(table: Table, name: str, data: ChannelSet) -> np.ndarray:
     """One end of the windows (N,): in the form of the data's stamps, or as indices."""
     date_format = data.columns.date_format
     if date_format and re.search(r"[^%A-Za-z]", date_format) and table.frame[name].str.contains(r"^\s*\d+\s*$").all():
         date_format = None  # indices, beside dates such as 31.01.2024
-    stamps, form = parse_stamps(table, name, data.frequency, date_format)
+    stamps, form = parse_stamps(table, name, None if data.has_times else Frequency(1, "step"), date_format)
     zone = data.form.zone
     if stamps.dtype.kind != "M":
         return stamps
-    if data.frequency.unit == "step":
+    if not data.has_times:
         raise table.error(0, f"{name} is a date, but the stamps of {data.source} are integers. Write such integers.")
     if form.zone is not None and zone is None:
         raise table.error(0, f"{name} has a zone, but the stamps of {data.source} have none. Leave the zone out.")
@@ -216,7 +155,7 @@ def _stamps(table: Table, name: str, data: SeriesSet) -> np.ndarray:
     return to_local(utc, zone) if data.form.is_local else utc
 
 
-def _series_of_windows(table: Table, data: SeriesSet) -> list[str | None]:
+def _series_of_windows(table: Table, data: ChannelSet) -> list[str | None]:
     if "series" not in table.frame.columns:
         return [None] * table.frame.height
     names = table.frame.select(_blank_as_null("series"))["series"].to_list()
@@ -228,10 +167,10 @@ def _series_of_windows(table: Table, data: SeriesSet) -> list[str | None]:
     return names
 
 
-def _mark(flags: np.ndarray, start: Any, end: Any, series: Series, data: SeriesSet) -> None:
+def _mark(flags: np.ndarray, start: Any, end: Any, series: ChannelSeries, data: ChannelSet) -> None:
     """Set the steps of one window in the labels (T,) of a series."""
-    of_steps = data.frequency.unit == "step" or start.dtype.kind == "M"
-    stamps = data.stamps(series) if of_steps else np.arange(len(series))
+    of_steps = not data.has_times or start.dtype.kind == "M"
+    stamps = series.stamps if of_steps else np.arange(len(series))
     begin, stop = np.searchsorted(stamps, start, "left"), np.searchsorted(stamps, end, "right")
     if begin == stop and 0 < begin < len(stamps):
         begin -= 1

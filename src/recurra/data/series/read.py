@@ -12,7 +12,6 @@ from recurra.data.series.columns_of_series import headerless_names, is_date
 from recurra.data.series.frame import series_from_frame
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.future import attach_future, continued_by_frame
-from recurra.data.series.labels import Labels, labelled_series_from_frame
 from recurra.data.series.numeric import is_numbers
 from recurra.data.series.series_set import Columns, SeriesSet, trimmed
 from recurra.data.series.table import Source
@@ -20,7 +19,7 @@ from recurra.data.series.tsf import series_from_tsf
 from recurra.data.series.wide import is_wide, series_from_wide, wide_values
 from recurra.errors import DataError
 
-__all__ = ["attach_future_file", "continuation", "read_frame", "read_labelled_series", "read_series"]
+__all__ = ["attach_future_file", "continuation", "read_frame", "read_series", "read_table"]
 
 _TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 _TSF = (".tsf", ".tsf.gz")
@@ -56,43 +55,18 @@ def read_series(path: str | Path, columns: Columns | None = None, frequency: Fre
     return series_from_frame(_with_numbers(frame, columns.static), columns, frequency, source)
 
 
-def read_labelled_series(
-    path: str | Path, label: str, columns: Columns | None = None, frequency: Frequency | None = None
-) -> tuple[SeriesSet, Labels]:
-    """Read the series of a long file, and the labels of anomalies in one of its columns, which is not a series' value.
-
-    Args:
-        path: the file.
-        label: the column of labels, see `labelled_series_from_frame`.
-        columns: the column names. None: `Columns()`.
-        frequency: see `series_from_frame`.
-
-    Raises:
-        DataError: the file has a fault, has no such column, or is wide or a .tsf file.
-        ParameterError: the column of labels has another role in `columns`.
-    """
-    columns = Columns() if columns is None else columns
-    kind = _kind(path, (*_TEXT, *_TSF, *_PARQUET))
-    if kind in _TSF or (kind in _TEXT and columns.header and is_wide(read_text(path), columns.time)):
-        raise DataError(f"{path}: such a file has no column {label!r} of labels. Give a long file, or windows.")
-    frame, source = _table(path, columns)
-    if kind in _TEXT:
-        frame = _with_numbers(frame, columns.static)
-    return labelled_series_from_frame(frame, label, columns, frequency, source)
-
-
 def read_frame(path: str | Path) -> pl.DataFrame:
     """Read a table: .parquet with its types, .csv and .tsv (also .gz) with all columns as text.
 
     Raises:
         DataError: the file is missing, or is not such a table.
     """
-    return _table(path, None)[0]
+    return read_table(path, None)[0]
 
 
 def attach_future_file(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     """Attach future rows from a file, see `attach_future`. Messages name its lines."""
-    return attach_future(series_set, *_table(path, series_set.columns))
+    return attach_future(series_set, *read_table(path, series_set.columns))
 
 
 def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
@@ -106,7 +80,7 @@ def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     """
     if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := read_text(path), series_set.columns.time):
         return _continued_by_wide(series_set, text, str(path))
-    return continued_by_frame(series_set, *_table(path, series_set.columns))
+    return continued_by_frame(series_set, *read_table(path, series_set.columns))
 
 
 def _refuse_covariates(named: tuple[str, ...], path: str | Path, kind: str) -> None:
@@ -143,7 +117,16 @@ def _kind(path: str | Path, allowed: tuple[str, ...] = (*_TEXT, *_TSF, *_PARQUET
     raise DataError(f"{path}: the file type is not supported, expected a name ending in {', '.join(allowed)}.")
 
 
-def _table(path: str | Path, columns: Columns | None) -> tuple[pl.DataFrame, Source]:
+def read_table(path: str | Path, columns: Columns | None) -> tuple[pl.DataFrame, Source]:
+    """Read a table as `read_frame` does, and say where it comes from, for messages.
+
+    Args:
+        path: the file.
+        columns: how a long table is read. None: its first line names the columns, whatever they hold.
+
+    Raises:
+        DataError: see `read_frame`.
+    """
     if _kind(path, (*_TEXT, *_PARQUET)) in _PARQUET:
         return _read_parquet(path), Source(str(path))
     return _text_table(path, read_text(path), columns)

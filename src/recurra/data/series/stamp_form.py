@@ -50,6 +50,11 @@ class StampForm:
     period: str = ""
     from_text_file: bool = False
 
+    @property
+    def ambiguous_text(self) -> str | None:
+        """The form in which later files are to be read: they may be too short to tell the day from the month."""
+        return self.text if self.text.startswith(("%d", "%-d", "%m", "%-m")) else None
+
     def local(self, stamps: np.ndarray) -> np.ndarray:
         """The stamps (N,) by the clock of their zone."""
         if self.zone is None or self.is_local or stamps.dtype.kind != "M":

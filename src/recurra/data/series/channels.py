@@ -1,0 +1,301 @@
+"""Rows of measurements: series of several channels, as they came, on no grid."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recurra.data.series.columns_of_series import holds_dates
+from recurra.data.series.numeric import MISSING, decimal_mark, is_numbers
+from recurra.data.series.read import read_table
+from recurra.data.series.rows import existing_columns, sorted_rows
+from recurra.data.series.series_set import Columns
+from recurra.data.series.stamp_form import StampForm
+from recurra.data.series.table import Source, Table, table_from_frame
+from recurra.errors import DataError, ParameterError
+
+__all__ = ["ChannelColumns", "ChannelSeries", "ChannelSet", "channels_from_arrays", "read_channels"]
+
+_log = logging.getLogger("recurra.data")
+_TIMES = ("ds", "timestamp", "datetime", "date", "time")
+_LABELS = ("label", "labels", "anomaly", "is_anomaly", "outlier", "is_outlier")
+_STEP = "step"
+_TRUTH = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0} | dict.fromkeys(MISSING, 0.0)
+
+
+@dataclass(frozen=True)
+class ChannelColumns:
+    """How a table of measurements is read.
+
+    Args:
+        id: the column with the id of each row's series. A table without "unique_id" holds one series.
+        time: the column with the time stamps. None: one called ds, timestamp, datetime, date or time, else the first
+            one if it holds dates; if there is none, rows are counted.
+        channels: the columns of measurements. Empty: all others that hold numbers.
+        ignore: columns that are left out.
+        label: the column that says which rows are anomalous. None: one called label, anomaly, outlier, is_anomaly or
+            is_outlier that holds 0 and 1 alone.
+        decimal: the decimal mark of numbers in text, "." or ",". None: it is recognised.
+        date_format: the form of dates in text, as `datetime.strptime` takes it. None: it is recognised.
+    """
+
+    id: str | None = Columns.id
+    time: str | None = None
+    channels: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    label: str | None = None
+    decimal: str | None = None
+    date_format: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelSeries:
+    """One series of T rows in the order of their stamps, of C channels.
+
+    Args:
+        id: the name of the series.
+        stamps: (T,) datetime64[us], or int64.
+        values: (T, C) float64, NaN if missing.
+        labels: (T,) bool, whether each row is anomalous. None: that is not known.
+    """
+
+    id: str
+    stamps: np.ndarray
+    values: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelSet:
+    """Series of the same channels, from one source, with unique ids.
+
+    Args:
+        series: at least one.
+        channels: the names of the C channels.
+        source: where they come from, for messages: a path, or "the data".
+        columns: how a table of the same kind is read.
+        form: in which the stamps came.
+    """
+
+    series: tuple[ChannelSeries, ...]
+    channels: tuple[str, ...]
+    source: str
+    columns: ChannelColumns = field(default_factory=ChannelColumns)
+    form: StampForm = field(default_factory=StampForm)
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def __iter__(self) -> Iterator[ChannelSeries]:
+        return iter(self.series)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.ids
+
+    def __getitem__(self, name: str) -> ChannelSeries:
+        """The series with this id. Raises DataError if the set does not have it."""
+        if name not in self:
+            close = get_close_matches(name, self.ids, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f" among its {len(self)}."
+            raise DataError(f"{self.source}: no series {name!r}{hint}")
+        return self.series[self.ids.index(name)]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids, in order."""
+        return tuple(one.id for one in self.series)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the stamps are times, and not integers."""
+        return self.series[0].stamps.dtype.kind == "M"
+
+    @property
+    def rows(self) -> int:
+        """The rows of all series."""
+        return sum(map(len, self.series))
+
+    @property
+    def step_seconds(self) -> float | None:
+        """The time between two rows, the median. None: the stamps are no times, or there is one row a series."""
+        gaps = [np.diff(one.stamps) for one in self.series if one.stamps.dtype.kind == "M"]
+        joined = np.concatenate(gaps) if gaps else np.empty(0, "m8[us]")
+        return float(np.median(joined.astype("m8[us]").astype(np.float64))) / 1e6 if len(joined) else None
+
+    def digest(self) -> str:
+        """A checksum of ids, stamps, values and names."""
+        digest = hashlib.sha256(repr((self.channels, [one.id for one in self.series])).encode())
+        for one in self.series:
+            digest.update(str(one.values.shape).encode() + np.ascontiguousarray(one.values).tobytes())
+            digest.update(one.stamps.astype(np.int64).tobytes())
+        return digest.hexdigest()
+
+    def describe_time(self) -> str:
+        """The step and its irregularities in words; empty if there are no times."""
+        step = self.step_seconds
+        if step is None:
+            return ""
+        gaps = np.concatenate([np.diff(one.stamps).astype("m8[us]").astype(np.float64) / 1e6 for one in self.series])
+        long, off = gaps > 1.5 * step, abs(gaps - step) > 0.01 * step
+        words = f"a row every {duration(step)}"
+        if long.any():
+            count = int(long.sum())
+            words += f", {count:,} gap{'s' if count > 1 else ''}, the longest of {duration(float(gaps.max()))}"
+        elif off.any():
+            words += f", {100 * off.mean():.0f} % of the rows earlier or later"
+        return words
+
+
+def duration(seconds: float) -> str:
+    """A time in words, such as "5 minutes"."""
+    for name, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {name}{'' if seconds == size else 's'}"
+    return f"{seconds:.3g} second{'' if seconds == 1 else 's'}"
+
+
+def channels_from_arrays(
+    arrays: Sequence[Any] | np.ndarray, names: Sequence[str] = (), labels: Any = None
+) -> ChannelSet:
+    """Series from arrays: one (T,) or (T, C), or a list of them.
+
+    Args:
+        arrays: of numbers, NaN if missing.
+        names: of the channels; empty: "y" for one, else 1, 2, 3.
+        labels: (T,) of 0 and 1, or a list of them, one for each array. None: they are not known.
+
+    Raises:
+        DataError: an array has another shape, no rows, or an infinite value; or labels do not fit.
+    """
+    single = not isinstance(arrays, list | tuple) or not len(arrays) or np.ndim(arrays[0]) == 0
+    listed = [arrays] if single else list(arrays)
+    listed_labels = [None] * len(listed) if labels is None else [labels] if single else list(labels)
+    if len(listed_labels) != len(listed):
+        raise ParameterError("y", f"{len(listed)} lists of labels, one for each series", len(listed_labels))
+    series = []
+    for index, (values, own) in enumerate(zip(listed, listed_labels, strict=True)):
+        table = np.asarray(values, np.float64)
+        table = table[:, None] if table.ndim == 1 else table
+        if table.ndim != 2 or not table.size or np.isinf(table).any():
+            raise DataError(f"series {index}: expected finite numbers (T,) or (T, C), got {np.shape(values)}")
+        flags = None if own is None else np.asarray(own).astype(bool).reshape(-1)
+        if flags is not None and len(flags) != len(table):
+            raise DataError(f"series {index}: expected {len(table)} labels, one for each row, got {len(flags)}")
+        name = "series" if len(listed) == 1 else str(index)
+        series.append(ChannelSeries(name, np.arange(len(table)), table, flags))
+    width = series[0].values.shape[1]
+    if any(one.values.shape[1] != width for one in series):
+        raise DataError(f"expected as many channels in every series as in the first, {width}")
+    named = tuple(names) or (("y",) if width == 1 else tuple(map(str, range(1, width + 1))))
+    if len(named) != width:
+        raise ParameterError("names", f"{width} names, one for each channel", named)
+    return ChannelSet(tuple(series), named, "the data")
+
+
+def read_channels(source: Any, columns: ChannelColumns | None = None) -> ChannelSet:
+    """Read the rows of a table: a row for each stamp and series, a column for each channel.
+
+    Args:
+        source: a polars or pandas frame, or the path of a file (.csv, .tsv, .parquet; also .gz).
+        columns: which columns are what. None: `ChannelColumns()`.
+
+    Raises:
+        DataError: the table has a fault. The message names the row and says what to do.
+        ParameterError: `source` is neither.
+    """
+    columns = ChannelColumns() if columns is None else columns
+    frame, origin = read_table(source, None) if isinstance(source, str | Path) else (source, Source("the data"))
+    table = table_from_frame(frame, columns.time or Columns.time, origin)
+    time = _time(table, columns)
+    label = _label(table, columns)
+    if time is None:
+        counted = pl.int_range(table.frame.height, eager=True).alias(_STEP)
+        table = replace(table, frame=table.frame.drop(_STEP, strict=False).with_columns(counted))
+    channels = _channels(table, columns, time, label)
+    of_rows = existing_columns(
+        table,
+        Columns(columns.id, time or _STEP, channels[0], channels[1:], (), (), columns.decimal, columns.date_format),
+        channels,
+    )
+    if label is not None:
+        table = replace(table, frame=table.frame.with_columns(_truth(table, label)))
+    rows = sorted_rows(table, of_rows, (*channels, *([label] if label else [])), None)
+    values, stamps = rows.block(channels), rows.stamps
+    for name, channel in zip(channels, values.T, strict=True):
+        if np.isnan(channel).all():
+            raise DataError(f"{origin.name}: {name} has no value in any row. Leave it out: --ignore {name}.")
+    flags = None if label is None else rows.values[label] == 1
+    series = tuple(
+        ChannelSeries(name, stamps[a:b], values[a:b], None if flags is None else flags[a:b])
+        for name, a, b in zip(rows.ids, rows.begin[:-1].tolist(), rows.begin[1:].tolist(), strict=True)
+    )
+    date_format = columns.date_format or rows.form.ambiguous_text
+    read = replace(columns, time=time, channels=channels, label=label, date_format=date_format)
+    return ChannelSet(series, channels, origin.name, read, rows.form)
+
+
+def _time(table: Table, columns: ChannelColumns) -> str | None:
+    there = table.frame.columns
+    if columns.time is not None:
+        if columns.time not in there:
+            existing_columns(table, Columns(columns.id, columns.time, ""), ())
+        return columns.time
+    named = [name for name in there if name.strip().lower() in _TIMES]
+    if named:
+        return named[0]
+    return there[0] if there and holds_dates(table.frame[there[0]]) else None
+
+
+def _label(table: Table, columns: ChannelColumns) -> str | None:
+    there = table.frame.columns
+    if columns.label is not None:
+        if columns.label in columns.channels:
+            raise ParameterError("label", "a column that is no channel", columns.label)
+        return columns.label if columns.label in there else None
+    for name in there:
+        plain = name.strip().lower() in _LABELS and name not in (*columns.channels, *columns.ignore)
+        if plain and set(table.frame[name].cast(pl.String).str.strip_chars().unique()) <= {"0", "1", "0.0", "1.0"}:
+            _log.info("%s: the column %r is taken for labels, and not for a channel", table.source.name, name)
+            return name
+    return None
+
+
+def _channels(table: Table, columns: ChannelColumns, time: str | None, label: str | None) -> tuple[str, ...]:
+    frame, source = table.frame, table.source.name
+    missing = [name for name in (*columns.channels, *columns.ignore) if name not in frame.columns]
+    if missing and (set(missing) & set(columns.channels)):
+        existing_columns(table, Columns(None, frame.columns[0], ""), (missing[0],))
+    if columns.channels:
+        return columns.channels
+    rest = [n for n in frame.columns if n not in (columns.id, time, label, _STEP if time is None else "")]
+    rest = [name for name in rest if name not in columns.ignore]
+    decimal_mark(table, [name for name in rest if is_numbers(frame[name])])
+    numbers = [name for name in rest if is_numbers(frame[name]) and frame[name].null_count() < frame.height]
+    text = [name for name in rest if name not in numbers]
+    if text and numbers:
+        shown = ", ".join(map(repr, text[:5]))
+        _log.warning("%s: not read as channels, for they hold no numbers: %s", source, shown)
+    if not numbers:
+        listed = ", ".join(map(repr, frame.columns)) or "none"
+        raise DataError(f"{source}: no column of numbers to watch; there are {listed}. Name them with --channels.")
+    return tuple(numbers)
+
+
+def _truth(table: Table, name: str) -> pl.Series:
+    """A column of labels as 0 and 1. Raises DataError for another value."""
+    text = table.frame[name].cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("")
+    flags = text.replace_strict(_TRUTH, default=None, return_dtype=pl.Float64)
+    if flags.null_count():
+        row = int(flags.is_null().arg_max() or 0)
+        got = table.frame[name][row]
+        raise table.error(row, f"{name} is {got!r}, expected a label: 0 or 1, true or false, or an empty cell.")
+    return flags.alias(name)
