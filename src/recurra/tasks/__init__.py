@@ -5,6 +5,7 @@ from recurra.task.registry import load, register_tasks
 __all__ = ["TASKS", "load"]
 
 TASKS = {
+    "anomaly": "recurra.tasks.anomaly.detector:AnomalyDetector",
     "classify": "recurra.tasks.classify.classifier:Classifier",
     "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
     "language": "recurra.tasks.language.language_model:LanguageModel",

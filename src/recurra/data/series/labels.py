@@ -19,7 +19,7 @@ from recurra.data.series.table import Source, Table
 from recurra.data.series.zones import from_local, to_local
 from recurra.errors import DataError
 
-__all__ = ["Labels", "read_labels"]
+__all__ = ["Labels", "read_labels", "with_windows"]
 
 # By the id of the series, whether each of its T steps is anomalous: (T,) bool.
 Labels = dict[str, np.ndarray]
@@ -72,6 +72,12 @@ def read_labels(path: str | Path, data: ChannelSet, name: str | None = None) -> 
             f"{series.id!r}: {first} to {last}). Correct the stamps, or name the right file.",
         )
     return labels
+
+
+def with_windows(data: ChannelSet, path: str | Path) -> ChannelSet:
+    """The series, labelled by the windows of a file; see `read_labels`."""
+    labels = read_labels(path, data)
+    return replace(data, series=tuple(replace(one, labels=labels[one.id]) for one in data))
 
 
 def _of_csv(text: str, source: str) -> Table:

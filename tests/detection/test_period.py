@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recurra.detection.metrics.period import DEFAULT_PERIOD, period_of
+from recurra.detection.period import DEFAULT_PERIOD, period_of
 from recurra.errors import ParameterError, ShapeError
 
 

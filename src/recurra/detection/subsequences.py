@@ -1,0 +1,75 @@
+"""Subsequences that the main directions of normal ones do not explain."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Subsequences"]
+
+_MOST_WINDOWS = 1000  # to learn from, spread over all
+_MOST_VALUES = 600  # of a window
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Subsequences:
+    """A principal-component model of the windows of normal series.
+
+    The score of a window is its squared distance from the plane through the mean that explains 80 % of the variance of
+    normal windows. The step's score is that of the window that ends with it, or, in hindsight, the mean over all
+    windows that hold it.
+
+    Attributes:
+        length: W, steps of a window.
+        mean: (W * C,) of the windows.
+        directions: (R, W * C), orthonormal.
+    """
+
+    length: int
+    mean: NDArray[np.float64]
+    directions: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, series: list[NDArray[np.float64]], length: int, explained: float = 0.8) -> Self:
+        """Learn from standardised series (T, C) without missing values.
+
+        Args:
+            series: at least one has two steps.
+            length: of a window at most; a shorter one is taken for short series and for many channels.
+            explained: the fraction of the variance that the plane explains.
+        """
+        channels, longest = series[0].shape[1], max(map(len, series))
+        length = max(1, min(length, longest // 3, _MOST_VALUES // channels))
+        windows = np.concatenate([_windows(one, length) for one in series if len(one) >= length])
+        chosen = windows[:: max(1, len(windows) // _MOST_WINDOWS)]
+        mean = chosen.mean(axis=0)
+        _, sizes, directions = np.linalg.svd(chosen - mean, full_matrices=False)
+        total = np.cumsum(sizes**2)
+        kept = int(np.searchsorted(total, explained * total[-1])) + 1
+        return cls(length, mean, directions[:kept])
+
+    def scores(self, values: NDArray[np.float64], hindsight: bool = False) -> NDArray[np.float64]:
+        """The scores (T,) of a standardised series (T, C) without missing values."""
+        if len(values) < self.length:
+            return np.zeros(len(values))
+        windows = _windows(values, self.length)
+        errors = np.concatenate([self._errors(windows[a : a + _CHUNK]) for a in range(0, len(windows), _CHUNK)])
+        ends = np.concatenate([np.full(self.length - 1, errors[0]), errors])
+        if not hindsight:
+            return ends
+        padded = np.concatenate([ends, np.full(self.length - 1, ends[-1])])
+        sums = np.cumsum(np.concatenate([[0.0], padded]))
+        return (sums[self.length :] - sums[: -self.length]) / self.length
+
+    def _errors(self, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+        deviations = windows - self.mean
+        rest = deviations - deviations @ self.directions.T @ self.directions
+        return (rest**2).mean(axis=1)
+
+
+def _windows(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """All windows of a series (T, C): (T - W + 1, C * W)."""
+    views = np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
+    return views.reshape(len(views), -1)

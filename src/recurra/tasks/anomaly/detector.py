@@ -1,0 +1,330 @@
+"""The detector: its options, and what it does with rows of measurements."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from recurra.errors import ParameterError
+from recurra.options import Option, Options, option
+from recurra.task import Estimator, task, verb
+from recurra.task.checks import check_cell
+from recurra.tasks.anomaly.learned import AnomalyLearned
+
+# Modules that need torch, numpy or polars are imported inside the hooks: the command line's help does without.
+if TYPE_CHECKING:
+    from recurra.data.series.channels import ChannelColumns, ChannelSet
+    from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.anomaly.network import ChannelForecaster
+    from recurra.tasks.anomaly.results import Detections
+
+__all__ = ["AnomalyDetector", "AnomalyReading"]
+
+_FEWEST_STEPS, _MOST_STEPS, _EPOCHS = 300, 5000, 20
+
+
+def _check_budget(name: str, value: str) -> None:
+    from recurra.detection.budget import probability_of_budget
+
+    # The time of a step is known with the data alone: any that is short enough for every budget.
+    probability_of_budget(value, 1e-9)
+
+
+class AnomalyReading(Options):
+    """The columns of a table of measurements, and the form of its numbers and dates."""
+
+    id_column: str | None = option(default="unique_id", help="which series a row belongs to")
+    time_column: str | None = option(
+        default=None, help="date, time or step; one called ds, timestamp, datetime, date or time by default"
+    )
+    channels: tuple[str, ...] = option(
+        default=(), help="columns to watch; all others that hold numbers by default", main=True
+    )
+    ignore: tuple[str, ...] = option(default=(), help="columns that are left out", main=True)
+    label_column: str | None = option(
+        default=None,
+        help="column that is 1 for anomalous rows and 0 for others, for evaluation; one called label, anomaly or "
+        "outlier by default",
+        main=True,
+    )
+    decimal: Literal[".", ","] | None = option(
+        default=None, help="decimal mark of numbers in text; recognised by default"
+    )
+    date_format: str | None = option(
+        default=None, help="form of dates in text, such as %d.%m.%Y; ISO and what is not ambiguous by default"
+    )
+
+    @property
+    def columns(self) -> "ChannelColumns":
+        """The columns and the form of their text."""
+        from recurra.data.series.channels import ChannelColumns
+
+        return ChannelColumns(
+            self.id_column,
+            self.time_column,
+            self.channels,
+            self.ignore,
+            self.label_column,
+            self.decimal,
+            self.date_format,
+        )
+
+
+@task("anomaly")
+class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster"]):
+    """A recurrent detector of anomalies in series of one or many channels (LSTM-AD, Malhotra et al. 2015).
+
+    The network forecasts the next steps of every channel. A Gaussian over the errors of all these forecasts together
+    says how unlikely a row is; the distance is smoothed over the period of the data. The score of a row uses nothing
+    after it. The tail of the scores of normal rows, generalised Pareto, gives the probability of a score, and the
+    threshold that keeps false alarms within a budget.
+
+    Data are a long frame (polars or pandas), the path of a file (CSV, TSV, Parquet) with a row for each stamp, an array
+    (T,) or (T, C), or a list of arrays, one a series. Labels are used by `evaluate` alone.
+
+    Example:
+        >>> detector = AnomalyDetector(budget="1 a week").fit("pump.csv")
+        >>> detector.predict("today.csv")
+    """
+
+    noun = "detector"
+    Reading = AnomalyReading
+    learned_class = AnomalyLearned
+
+    budget: str = option(
+        default="1 in 2000",
+        check=_check_budget,
+        help="false alarms that are accepted, such as '1 a week', '2 per day' or '1 in 10000' rows",
+        group="detector",
+        main=True,
+    )
+    contamination: float = option(
+        default=0.0,
+        at_least=0,
+        below=0.5,
+        help="fraction of the training rows that may be anomalous; the least likely are set aside",
+        group="detector",
+        main=True,
+    )
+    horizon: int = option(default=4, at_least=1, help="steps ahead that are forecast at every step", group="detector")
+    cell: str = option(
+        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
+    )
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
+    hidden_size: int = option(default=48, at_least=1, help="units of each layer", group="network", main=True)
+    dropout: float = option(
+        default=0.0,
+        at_least=0,
+        at_most=1,
+        help="dropout between recurrent layers",
+        group="regularization",
+        main=True,
+    )
+    validation_fraction: float = option(
+        default=0.1,
+        at_least=0,
+        below=0.9,
+        help="last rows of each series to validate with, and to calibrate the threshold with if they are enough",
+        group="validation",
+    )
+    batch_size: int = option(default=16, at_least=1, help="windows of a step", group="training")
+    learning_rate: float = option(default=1e-2)
+    validate_every: int = option(default=50)
+
+    def read(self, source: Any, y: Any, reading: AnomalyReading, labelled: bool) -> "ChannelSet":
+        import numpy as np
+
+        from recurra.data.series.channels import ChannelSet, channels_from_arrays, read_channels
+
+        if isinstance(source, ChannelSet):
+            return source
+        if isinstance(source, list | tuple | np.ndarray):
+            return channels_from_arrays(source, reading.channels, y)
+        if y is not None:
+            raise ParameterError("y", "None, as labels are a column of the data", type(y).__name__)
+        return read_channels(source, reading.columns)
+
+    def complete(self, reading: AnomalyReading, data: "ChannelSet") -> AnomalyReading:
+        columns = data.columns
+        return reading.replaced(
+            time_column=columns.time,
+            channels=data.channels,
+            label_column=columns.label,
+            date_format=columns.date_format,
+        )
+
+    def describe(self, training: "ChannelSet", validation: "ChannelSet | None") -> str:
+        series = "1 series" if len(training) == 1 else f"{len(training):,} series"
+        count = len(training.channels)
+        channels = f"channel {training.channels[0]}" if count == 1 else f"{count} channels"
+        time = training.describe_time()
+        return f"{series} of {training.rows:,} rows, {channels}{f'; {time}' if time else ''}"
+
+    def learn(self, training: "ChannelSet", validation: "ChannelSet | None") -> AnomalyLearned:
+        from recurra.tasks.anomaly.training import learn
+
+        # Refuses a budget that the data cannot keep before the training, and not after it.
+        self._probability(training.step_seconds)
+        return learn(training)
+
+    def network(self, learned: AnomalyLearned) -> "ChannelForecaster":
+        from recurra.cells import find_cell
+        from recurra.tasks.anomaly.network import ChannelForecaster
+
+        return ChannelForecaster(
+            find_cell(self.cell),
+            learned.input_size,
+            len(learned.channels),
+            self.horizon,
+            self.hidden_size,
+            self.num_layers,
+            self.dropout,
+        )
+
+    def objective(
+        self,
+        fitted: "Fitted[AnomalyLearned, ChannelForecaster]",
+        training: "ChannelSet",
+        validation: "ChannelSet | None",
+    ) -> "Objective":
+        from recurra.tasks.anomaly.training import make_objective
+
+        return make_objective(self, fitted, training, validation)
+
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        return min(max(_FEWEST_STEPS, _EPOCHS * steps_per_epoch), _MOST_STEPS)
+
+    def finish(
+        self,
+        fitted: "Fitted[AnomalyLearned, ChannelForecaster]",
+        training: "ChannelSet",
+        validation: "ChannelSet | None",
+    ) -> AnomalyLearned:
+        from recurra.tasks.anomaly.training import fit_errors
+
+        return fit_errors(self, fitted, training)
+
+    def next_command(self, folder: Path) -> str:
+        return f"recurra predict {folder} --data FILE"
+
+    @verb("score rows, and say which are anomalous, in which channel, and what was expected", endings=(".csv",))
+    def predictions(
+        self,
+        data: Any,
+        *,
+        reading: AnomalyReading | None = None,
+        budget: Annotated[
+            str | None, Option(help="false alarms that are accepted; that of training by default", main=True)
+        ] = None,
+        hindsight: Annotated[
+            bool, Option(help="smooth scores in both directions, for data that are complete", main=True)
+        ] = False,
+        picture: Annotated[Any, Option(help="PNG file that shows series, scores and alarms")] = None,
+    ) -> "Detections":
+        """Score rows, and find the events among them.
+
+        `predict` returns a polars frame with a row for each that came: the id if there are several series, the stamp,
+        `score` (about 1 for normal rows), `probability` (that a normal row has such a score), `alarm`, `event` (from 1;
+        0 outside), and of the channel that adds most to the score its name, `value` and what was `expected`.
+
+        Args:
+            data: anything that `fit` takes, with the channels of training.
+            reading: how a file or frame is read; None: as in training.
+            budget: false alarms that are accepted; None: that of training.
+            hindsight: smooth scores in both directions: better, but only for data that are complete, as the score of a
+                row then uses what comes after it.
+            picture: a PNG file to plot the series, their scores and the alarms into.
+
+        Raises:
+            DataError: the data do not fit.
+            ParameterError: the budget needs the time of a step, which the data do not have.
+        """
+        from recurra.tasks.anomaly.results import make_detections
+
+        rows = self.data_for(data, None, reading)
+        detections = make_detections(self.trained(), rows, self._probability(rows.step_seconds, budget), hindsight)
+        if picture is not None:
+            detections.plot(picture)
+        return detections
+
+    @verb("test a run on labelled rows, beside simple detectors")
+    def evaluate(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        reading: AnomalyReading | None = None,
+        windows: Annotated[
+            Any, Option(help="file of anomalies: a CSV of start,end or NAB's JSON; else the label column", main=True)
+        ] = None,
+        hindsight: Annotated[
+            bool, Option(help="smooth scores in both directions, for data that are complete", main=True)
+        ] = False,
+    ) -> "Evaluation":
+        """Compare scores and alarms with labels, beside simple detectors; point adjustment is never used.
+
+        VUS-PR and AUC-PR are means over the series with anomalies, and need no threshold. Events are counted over all
+        series: an event of the labels is found if an alarm overlaps it, and an alarm that overlaps none is false.
+
+        Args:
+            data: anything that `fit` takes, with the channels of training.
+            y: labels of arrays: (T,), or a list of them.
+            reading: how a file or frame is read; None: as in training.
+            windows: a file of anomalies, a CSV of start and end or NAB's JSON, instead of a column of labels.
+            hindsight: see `predictions`.
+
+        Raises:
+            DataError: the data do not fit, or have no labels.
+        """
+        from recurra.data.series.labels import with_windows
+        from recurra.tasks.anomaly.results import evaluate
+
+        rows = self.data_for(data, y, reading)
+        if windows is not None:
+            rows = with_windows(rows, windows)
+        return evaluate(self.trained(), rows, self._probability(rows.step_seconds), hindsight)
+
+    @verb("see inside a trained run: gradients through time, gates, memory, as one page")
+    def view(
+        self,
+        data: Any,
+        *,
+        reading: AnomalyReading | None = None,
+        row: Annotated[
+            int | None, Option(help="row to look at, from 1; the least likely by default", at_least=1)
+        ] = None,
+        name: str = "",
+    ) -> "View":
+        """Inspect the network on the rows up to one, that of the first series with the highest score by default.
+
+        Args:
+            data: anything that `fit` takes, with the channels of training.
+            reading: how a file or frame is read; None: as in training.
+            row: of the first series, from 1; None: the least likely.
+            name: of the run, for the page.
+
+        Raises:
+            DataError: the data do not fit.
+            ParameterError: there is no such row, or none before it.
+        """
+        from recurra.tasks.anomaly.view import view
+
+        rows = self.data_for(data, None, reading)
+        looked_at = view(self.trained(), rows, row, name)
+        labelled = any(one.labels is not None and one.labels.any() for one in rows)
+        return replace(looked_at, evaluate=lambda: self.evaluate(rows)) if labelled else looked_at
+
+    def trained(self) -> "Fitted[AnomalyLearned, ChannelForecaster]":
+        """The fitted model, whose errors are known. Raises RunError if training was interrupted before that."""
+        from recurra.errors import RunError
+
+        if self.fitted.learned.errors is None:
+            raise RunError(
+                "the detector was interrupted before the errors of normal rows were measured; resume its training "
+                "(--resume)"
+            )
+        return self.fitted
+
+    def _probability(self, step_seconds: float | None, budget: str | None = None) -> float:
+        from recurra.detection.budget import probability_of_budget
+
+        return probability_of_budget(self.budget if budget is None else budget, step_seconds)

@@ -1,0 +1,119 @@
+"""What a detector learns without gradients."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from recurra.task.learned import Learned
+
+# The command line's help imports this module: it does without numpy and torch.
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from recurra.detection.subsequences import Subsequences
+
+__all__ = ["AnomalyLearned", "ErrorModel"]
+
+_CLIP = 10.0
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """The forecast errors of normal rows, and the scores that follow from them.
+
+    Attributes:
+        mean: (N * C,) of the errors, the next step's first.
+        precision: (N * C, N * C), the inverse of their covariance.
+        scores: (S,) smoothed scores of rows that were not learned from, if there are enough of these.
+        hindsight_scores: (S,) of the same rows, smoothed in both directions.
+    """
+
+    mean: "np.ndarray"
+    precision: "np.ndarray"
+    scores: "np.ndarray"
+    hindsight_scores: "np.ndarray"
+
+
+@dataclass(frozen=True)
+class AnomalyLearned(Learned):
+    """Channels and their scales, the period, and models of what is normal.
+
+    Attributes:
+        channels: the names of the C channels.
+        centre: of each.
+        scale: of each, above 0.
+        marks_missing: whether the network also reads which values are missing.
+        period: steps.
+        step_seconds: the time between rows; None: the rows have no times.
+        subsequences: the model of windows, a baseline.
+        errors: None: training has not ended.
+    """
+
+    channels: tuple[str, ...]
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    marks_missing: bool
+    period: int
+    step_seconds: float | None
+    subsequences: "Subsequences"
+    errors: ErrorModel | None = None
+
+    @property
+    def input_size(self) -> int:
+        """The features of a step that the network reads."""
+        return len(self.channels) * (1 + self.marks_missing)
+
+    def standardize(self, values: "np.ndarray") -> "np.ndarray":
+        """Values (T, C) in units of their channel, within 10 of its centre; missing ones stay NaN."""
+        import numpy as np
+
+        return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
+
+    def restore(self, standard: "np.ndarray") -> "np.ndarray":
+        """The values (..., C) of which these are the standardised ones."""
+        import numpy as np
+
+        return standard * np.array(self.scale) + np.array(self.centre)
+
+    def inputs(self, standard: "np.ndarray") -> "np.ndarray":
+        """What the network reads (T, I) of standardised values (T, C): a missing one is the last that came before."""
+        import numpy as np
+
+        present = np.isfinite(standard)
+        at = np.where(present, np.arange(len(standard))[:, None], 0)
+        last = np.maximum.accumulate(at, axis=0)
+        filled = np.nan_to_num(np.take_along_axis(standard, last, axis=0))
+        return np.concatenate([filled, ~present], axis=1) if self.marks_missing else filled
+
+    def with_errors(self, errors: ErrorModel) -> Self:
+        """The same, with a model of forecast errors."""
+        return replace(self, errors=errors)
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("channels", "centre", "scale", "marks_missing", "period", "step_seconds")
+        return {name: getattr(self, name) for name in names} | {"length": self.subsequences.length}
+
+    def tensors(self) -> "dict[str, Tensor]":
+        import torch
+
+        arrays = {f"subsequences.{name}": getattr(self.subsequences, name) for name in ("mean", "directions")}
+        if self.errors is not None:
+            arrays |= {f"errors.{name}": value for name, value in vars(self.errors).items()}
+        return {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
+        from recurra.detection.subsequences import Subsequences
+
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        parts = {k.removeprefix("errors."): value for k, value in arrays.items() if k.startswith("errors.")}
+        return cls(
+            tuple(values["channels"]),
+            tuple(values["centre"]),
+            tuple(values["scale"]),
+            values["marks_missing"],
+            values["period"],
+            values["step_seconds"],
+            Subsequences(values["length"], arrays["subsequences.mean"], arrays["subsequences.directions"]),
+            ErrorModel(**parts) if parts else None,
+        )

@@ -1,0 +1,302 @@
+"""What a detector says, as results: rows, events, and scores beside simple detectors."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
+from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
+from recurra.detection.metrics.curves import average_precision
+from recurra.detection.metrics.events import event_scores
+from recurra.detection.metrics.vus import volumes_under_surface
+from recurra.detection.peaks_over_threshold import PeaksOverThreshold
+from recurra.detection.period import period_of
+from recurra.errors import DataError
+from recurra.files import prepare_folder, write_text
+from recurra.task import Evaluation
+from recurra.task.results import Table, TablePredictions
+from recurra.tasks.anomaly.learned import AnomalyLearned
+from recurra.tasks.anomaly.pictures import plot_detections
+from recurra.tasks.anomaly.scoring import Scored, score
+from recurra.tasks.anomaly.training import FittedDetector, check_like
+from recurra.text_table import text_table
+
+__all__ = ["Detections", "evaluate", "make_detections"]
+
+_SHOWN = 10
+_MOST_CHANNELS = 3
+_LEAST_SHARE = 0.1
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Detections(TablePredictions[pl.DataFrame]):
+    """Scores, alarms and events of series.
+
+    Attributes:
+        data: the series.
+        scored: what the detector says of each.
+    """
+
+    data: ChannelSet
+    scored: tuple[Scored, ...]
+
+    @property
+    def read_from(self) -> Path | None:  # type: ignore[override]
+        """The file of the rows. None: there was none."""
+        path = Path(self.data.source)
+        return path if path.is_file() else None
+
+    @property
+    def values(self) -> pl.DataFrame:
+        """A row for each that came; see `AnomalyDetector.predictions`."""
+        return pl.concat([self._rows(one, scored) for one, scored in zip(self.data, self.scored, strict=True)])
+
+    @cached_property
+    def events(self) -> pl.DataFrame:
+        """A row for each event: series, event, start, end (its last row), peak, rows, score, probability, channels."""
+        rows = []
+        for series, scored in zip(self.data, self.scored, strict=True):
+            stamps = self.data.form.column(series.stamps)
+            for number, event in enumerate(scored.events, 1):
+                rows.append(
+                    {
+                        "series": series.id,
+                        "event": number,
+                        "start": stamps[event.start],
+                        "end": stamps[event.end - 1],
+                        "peak": stamps[event.peak],
+                        "rows": event.end - event.start,
+                        "score": event.score,
+                        "probability": float(scored.probability[event.peak]),
+                        "channels": self._channels(scored, event.start, event.end),
+                        "value": self._shown(series, scored, event.peak, "value"),
+                        "expected": self._shown(series, scored, event.peak, "expected"),
+                    }
+                )
+        columns = ("series", "event", "start", "end", "peak", "rows", "score", "probability", "channels")
+        names = (*columns, "value", "expected")
+        return pl.DataFrame(rows) if rows else pl.DataFrame({name: [] for name in names})
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        count = len(self.events)
+        number = "no events" if not count else "1 event" if count == 1 else f"{count:,} events"
+        yield f"{self.data.source}: {self.data.rows:,} rows, {number}\n"
+        if count:
+            worst = self.events.sort("score", descending=True).head(_SHOWN).sort("series", "event")
+            names = [
+                name
+                for name in worst.columns
+                if name not in ("event", "peak") and (name, len(self.data)) != ("series", 1)
+            ]
+            lines = [[_cell(value) for value in row] for row in worst.select(names).rows()]
+            more = f"\nThe {_SHOWN} with the highest scores are shown.\n" if count > _SHOWN else "\n"
+            yield f"\n{text_table([list(names), *lines])}{more}"
+
+    def table(self) -> Table:
+        """The rows, with stamps as they stand in the file."""
+        frame = self.values
+        if self.data.columns.time is not None and self.data.columns.time in frame.columns:
+            stamps = np.concatenate([one.stamps for one in self.data])
+            frame = frame.with_columns(self.data.form.written(stamps).alias(self.data.columns.time))
+        return Table(tuple(frame.columns), [[_plain(value) for value in row] for row in frame.rows()])
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the rows as CSV, and the events beside them in `NAME.events.csv`; see `Result.write`."""
+        target = Path(path)
+        prepare_folder(target.parent)
+        beside = target.with_name(f"{target.name.removesuffix('.csv')}.events.csv")
+        events = Table(tuple(self.events.columns), [[_plain(value) for value in row] for row in self.events.rows()])
+        write_text(beside, events.csv())
+        write_text(target, self.table().csv())
+        return [target, beside]
+
+    def plot(self, path: str | Path) -> None:
+        """Plot the first series, its scores and events into a PNG file."""
+        plot_detections(self.data, 0, self.scored[0], Path(path))
+
+    def _rows(self, series: ChannelSeries, scored: Scored) -> pl.DataFrame:
+        columns: dict[str, Any] = {}
+        if len(self.data) > 1 and self.data.columns.id:
+            columns[self.data.columns.id] = [series.id] * len(series)
+        if self.data.columns.time is not None:
+            columns[self.data.columns.time] = self.data.form.column(series.stamps)
+        numbers = np.zeros(len(series), np.int64)
+        for number, event in enumerate(scored.events, 1):
+            numbers[event.start : event.end] = number
+        top = scored.parts.argmax(axis=1)
+        at = np.arange(len(series))
+        return pl.DataFrame(
+            columns
+            | {
+                "score": scored.scores,
+                "probability": scored.probability,
+                "alarm": (numbers > 0).astype(np.int64),
+                "event": numbers,
+                "channel": np.array(self.data.channels)[top],
+                "value": pl.Series(series.values[at, top]).fill_nan(None),
+                "expected": pl.Series(scored.expected[at, top]).fill_nan(None),
+            }
+        )
+
+    def _channels(self, scored: Scored, start: int, end: int) -> str:
+        """The channels that add most to the scores of some rows, with their shares."""
+        parts = np.maximum(scored.parts[start:end].sum(axis=0), 0)
+        shares = parts / max(parts.sum(), 1e-300)
+        order = np.argsort(-shares)[:_MOST_CHANNELS]
+        chosen = [k for k in order if shares[k] >= _LEAST_SHARE] or order[:1].tolist()
+        return ", ".join(f"{self.data.channels[k]} {100 * shares[k]:.0f} %" for k in chosen)
+
+    def _shown(self, series: ChannelSeries, scored: Scored, row: int, what: str) -> float:
+        top = int(scored.parts[row].argmax())
+        return float((series.values if what == "value" else scored.expected)[row, top])
+
+
+def make_detections(
+    fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool = False
+) -> Detections:
+    """Score every series.
+
+    Args:
+        fitted: a detector whose training has ended.
+        data: with the channels of training.
+        probability: of a false alarm, a row.
+        hindsight: see `AnomalyDetector.predictions`.
+
+    Raises:
+        DataError: the channels are others.
+    """
+    check_like(fitted.learned, data)
+    return Detections(data, tuple(score(fitted, one.values, probability, hindsight) for one in data))
+
+
+def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool) -> Evaluation:
+    """Compare with labels; see `AnomalyDetector.evaluate`."""
+    if any(one.labels is None for one in data):
+        way_out = "Name the column of labels (--label-column), or a file of windows (--windows)."
+        raise DataError(f"{data.source}: the anomalies are not known. {way_out}")
+    if not any(one.labels is not None and one.labels.any() for one in data):
+        raise DataError(f"{data.source}: no row is labelled as an anomaly, so that there is nothing to compare with.")
+    detections = make_detections(fitted, data, probability, hindsight)
+    learned = fitted.learned
+    own = [one.scores for one in detections.scored]
+    alarms = [one.alarms for one in detections.scored]
+    methods = {"model": _scores(data, own, alarms)}
+    for name, detect in _baselines(learned, hindsight, int(fitted.options["seed"])).items():
+        scores = [detect(one) for one in data]
+        methods[name] = _scores(data, scores, [_alarms(one, probability) for one in scores])
+    main = methods["model"]
+    events = sum(event_scores(_labels(one), found).events for one, found in zip(data, alarms, strict=True))
+    return Evaluation(
+        f"{data.source}: {data.rows:,} rows, {events} labelled event{'' if events == 1 else 's'}",
+        methods,
+        "VUS-PR",
+        formats={"delay, rows": ".1f", "false alarms a day": ".2f", "false alarms per 1000 rows": ".2f"},
+        losses=frozenset({"delay, rows", "false alarms a day", "false alarms per 1000 rows"}),
+        tables={"rows": detections.table(), "events": _event_table(detections)},
+        notes=_notes(learned, probability, hindsight, main),
+        facts={"source": data.source, "rows": data.rows, "events": events, "hindsight": hindsight},
+        pictures={"detections": partial(plot_detections, data, 0, detections.scored[0])},
+    )
+
+
+def _baselines(
+    learned: AnomalyLearned, hindsight: bool, seed: int
+) -> dict[str, Callable[[ChannelSeries], NDArray[np.float64]]]:
+    size = len(learned.channels)
+
+    def windows(one: ChannelSeries) -> NDArray[np.float64]:
+        return learned.subsequences.scores(learned.inputs(learned.standardize(one.values))[:, :size], hindsight)
+
+    return {
+        "moving deviation": lambda one: moving_deviation(one.values, learned.period),
+        "seasonal change": lambda one: seasonal_change(one.values, learned.period),
+        "windows (PCA)": windows,
+        "random": lambda one: random_scores(len(one), seed),
+    }
+
+
+def _alarms(scores: NDArray[np.float64], probability: float) -> NDArray[np.bool_]:
+    """Alarms of a simple detector at the same budget, by the tail of its own first fifth."""
+    start = max(len(scores) // 5, min(len(scores), 20))
+    if len(scores) < 40:
+        return np.zeros(len(scores), bool)
+    _, threshold = PeaksOverThreshold(probability).calibrate(scores[:start]).run(scores)
+    return scores > threshold
+
+
+def _scores(
+    data: ChannelSet, scores: Sequence[NDArray[np.float64]], alarms: Sequence[NDArray[np.bool_]]
+) -> dict[str, float]:
+    by_series = [
+        (
+            volumes_under_surface(one.labels, score, period_of(np.nan_to_num(one.values[:, 0]))).pr,
+            average_precision(one.labels, score),
+        )
+        for one, score in zip(data, scores, strict=True)
+        if one.labels is not None and one.labels.any()
+    ]
+    events = [
+        event_scores(one.labels, found) for one, found in zip(data, alarms, strict=True) if one.labels is not None
+    ]
+    total, found = sum(one.events for one in events), sum(len(one.delays) for one in events)
+    raised, false = sum(one.alarms for one in events), sum(one.false_alarms for one in events)
+    recall = found / total if total else 0.0
+    precision = (raised - false) / raised if raised else 0.0
+    delays = [delay for one in events for delay in one.delays]
+    step = data.step_seconds
+    rate = ("false alarms a day", _DAY / step) if step else ("false alarms per 1000 rows", 1000.0)
+    vus, area = np.mean(by_series, axis=0)
+    result = {
+        "VUS-PR": float(vus),
+        "AUC-PR": float(area),
+        "event precision": precision,
+        "event recall": recall,
+        "event F1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+        rate[0]: false * rate[1] / data.rows,
+    }
+    return result | ({"delay, rows": float(np.mean(delays))} if delays else {})
+
+
+def _labels(series: ChannelSeries) -> NDArray[np.bool_]:
+    """The labels (T,), which `evaluate` has made sure of."""
+    assert series.labels is not None
+    return series.labels
+
+
+def _areas(labels: NDArray[np.bool_], scores: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
+    """VUS-PR, with the period of the first channel as its widest window as in TSB-AD, and AUC-PR."""
+    window = period_of(np.nan_to_num(values[:, 0]))
+    return volumes_under_surface(labels, scores, window).pr, average_precision(labels, scores)
+
+
+def _event_table(detections: Detections) -> Table:
+    events = detections.events
+    return Table(tuple(events.columns), [[_plain(value) for value in row] for row in events.rows()])
+
+
+def _notes(learned: AnomalyLearned, probability: float, hindsight: bool, scores: dict[str, float]) -> list[str]:
+    every = 1 / probability
+    time = f" ({duration(every * learned.step_seconds)})" if learned.step_seconds else ""
+    notes = [f"The budget is a false alarm in {every:,.0f} rows{time}; alarms in a row count as one."]
+    if hindsight:
+        notes.append("Scores are smoothed in both directions: they use rows that come later.")
+    if "delay, rows" in scores and learned.step_seconds:
+        notes.append(f"The mean delay is {duration(scores['delay, rows'] * learned.step_seconds)}.")
+    return notes
+
+
+def _plain(value: Any) -> Any:
+    return "" if value is None or (isinstance(value, float) and np.isnan(value)) else value
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value).removesuffix(" 00:00:00").removesuffix(".000000")

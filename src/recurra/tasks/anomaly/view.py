@@ -1,0 +1,87 @@
+"""What `inspect` shows of a detector."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.series.channels import ChannelSet
+from recurra.errors import DataError, ParameterError
+from recurra.inspection import Words
+from recurra.task import View
+from recurra.tasks.anomaly.scoring import contributions, forecast_errors
+from recurra.tasks.anomaly.training import FittedDetector, check_like, loss
+
+__all__ = ["view"]
+
+_STEPS = 100
+_SPREAD = 16  # windows, of which one is plotted
+
+_NETWORK = "{num_layers} x {cell} of {hidden_size} units; {horizon} steps of {channels} channels are forecast"
+_LOOKED_AT = "{count} windows of {steps} rows; plotted is series {series}, up to row {row} ({stamp})"
+
+
+def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -> View:
+    """What `inspect` shows: windows of rows, of which the plotted one ends before the row looked at.
+
+    Args:
+        fitted: a detector whose training has ended.
+        data: with the channels of training.
+        row: of the first series, from 1; None: that with the largest errors.
+        name: of the run, for the page.
+
+    Raises:
+        DataError: the channels are others, or there are too few rows.
+        ParameterError: there is no such row, or no row before it.
+    """
+    learned = fitted.learned
+    check_like(learned, data)
+    assert learned.errors is not None
+    series = data.series[0]
+    if len(series) < 3:
+        raise DataError(f"{data.source}: the first series has {len(series)} rows, expected at least 3 to look at")
+    if row is not None and not 2 <= row <= len(series):
+        raise ParameterError("row", f"2 to {len(series)}, the rows of the first series with one before it", row)
+    standard = learned.standardize(series.values)
+    errors = forecast_errors(fitted, standard)[0].reshape(len(standard), -1)
+    parts = contributions(errors, learned.errors.mean, learned.errors.precision, len(learned.channels))
+    end = int(parts[1:].sum(axis=1).argmax()) + 1 if row is None else row - 1
+    steps = min(_STEPS, end)
+    ends = np.unique(np.linspace(steps, len(standard) - 1, _SPREAD).round().astype(int))
+    ends = np.array([end, *ends[ends != end]])
+    inputs = torch.from_numpy(learned.inputs(standard)).float()
+    batch = torch.stack([inputs[at - steps : at] for at in ends.tolist()]).to(fitted.device)
+    count, channel = len(learned.channels), int(parts[end].argmax())
+    target = torch.from_numpy(standard[ends]).float().to(fitted.device)
+
+    def next_row(result: tuple[Tensor, Any]) -> Tensor:
+        return loss(result[0][:, -1, :count], target)
+
+    def forecast(result: tuple[Tensor, Any]) -> Tensor:
+        return result[0][:, -1, channel]
+
+    facts = {
+        "run": name,
+        "data": f"{data.source}, {data.rows:,} rows of {len(data)} series",
+        "network": _NETWORK.format(channels=count, **fitted.options),
+        "looked at": _LOOKED_AT.format(
+            count=len(ends), steps=steps, series=series.id, row=end + 1, stamp=data.form.shown(series.stamps[end])
+        ),
+        "channel": f"the output is the forecast of {learned.channels[channel]}, which adds most to the score there",
+    }
+    return View(
+        (batch,),
+        Words(
+            title=f"Inspection of {name}" if name else "Inspection of a detector",
+            facts={key: value for key, value in facts.items() if value},
+            loss="that of training, at the row looked at",
+            output=f"forecast of {learned.channels[channel]}",
+            unit="standard deviations of the channel",
+            first_step=end - steps + 1,
+        ),
+        loss=next_row,
+        output=forecast,
+        reads="recurrent",
+        alone=((batch[:1],), forecast),
+    )
