@@ -5,14 +5,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from recurra.errors import ParameterError, ShapeError
 
-__all__ = ["DEFAULT_PERIOD", "period_of"]
+__all__ = ["DEFAULT_PERIOD", "period"]
 
 # What TSB-AD takes for a series without a clear period.
 DEFAULT_PERIOD = 125
 _STEPS, _LAGS, _FIRST_LAG, _LAST_LAG = 20_000, 400, 3, 303
 
 
-def period_of(values: ArrayLike) -> int:
+def period(values: ArrayLike) -> int:
     """The lag of the highest peak of the autocorrelation, from 6 to 303 steps; 125 if there is no such peak.
 
     This is TSB-AD's `find_length_rank` with rank 1: it reads the first 20,000 steps and the lags 3 to 400. Of several
