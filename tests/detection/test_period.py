@@ -11,8 +11,8 @@ from recurra.errors import ParameterError, ShapeError
 # TSB_AD.utils.slidingWindows, for these series in turn. The last two have no period and an autocorrelation of noise.
 def test_the_period_is_that_of_the_benchmark() -> None:
     steps, rng = np.arange(3000), np.random.default_rng(5)
-    for period, expected in ((24, 24), (37.5, 38), (350, 125), (2.5, 125)):
-        assert period_of(np.sin(2 * np.pi * steps / period) + 0.3 * rng.standard_normal(3000)) == expected
+    for length, expected in ((24, 24), (37.5, 38), (350, 125), (2.5, 125)):
+        assert period_of(np.sin(2 * np.pi * steps / length) + 0.3 * rng.standard_normal(3000)) == expected
     assert period_of(rng.standard_normal(30)) == 13
     assert period_of(rng.standard_normal(1000).round()) == 250
 

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recurra.errors import ParameterError, ShapeError
 
-__all__ = ["check_alarms", "check_both_labels", "check_flags", "check_scores"]
+__all__ = ["check_alarms", "check_both_labels", "check_flags", "check_scores", "check_values"]
 
 
 def check_flags(name: str, flags: ArrayLike) -> NDArray[np.bool_]:
@@ -42,21 +42,37 @@ def check_alarms(labels: ArrayLike, alarms: ArrayLike) -> tuple[NDArray[np.bool_
     return true, raised
 
 
+def check_values(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """The scores of a series as a float64 array (T,). A score may be infinite, and is never NaN.
+
+    Args:
+        name: what the message calls them.
+        values: (T,) float.
+
+    Raises:
+        ShapeError: the scores are not one-dimensional, or there are none.
+        ParameterError: a score is NaN.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not array.size:
+        raise ShapeError(name, "shape (T,) with at least one step", array.shape, "Pass the scores of one series.")
+    missing = np.isnan(array)
+    if missing.any():
+        hint = "Leave out steps without a score, in the labels too."
+        raise ParameterError(name, "a number at each step", f"NaN at step {int(missing.argmax())}", hint)
+    return array
+
+
 def check_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Labels as a bool array (T,) and scores as a float64 array (T,). A score may be infinite, and is never NaN.
+    """Labels as a bool array (T,), with an anomalous step, and scores as a float64 array (T,).
 
     Raises:
         ShapeError: one of them is not one-dimensional, or their lengths differ.
         ParameterError: a label is neither 0 nor 1, no label is 1, or a score is NaN.
     """
-    true = check_flags("labels", labels)
-    values = np.asarray(scores, dtype=np.float64)
-    if values.shape != true.shape:
+    true, values = check_flags("labels", labels), check_values("scores", scores)
+    if len(true) != len(values):
         raise ShapeError("scores", f"shape (T,) = ({len(true)},), as the labels have", values.shape)
-    missing = np.isnan(values)
-    if missing.any():
-        hint = "Leave out steps without a score, in the labels too."
-        raise ParameterError("scores", "a number at each step", f"NaN at step {int(missing.argmax())}", hint)
     if not true.any():
         raise ParameterError("labels", "at least one anomalous step", "none", "Score labelled series only.")
     return true, values
