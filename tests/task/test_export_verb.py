@@ -71,5 +71,5 @@ def test_what_has_no_such_form_says_so(series: tuple[list[np.ndarray], list[str]
     tagger = recurra.Tagger(max_steps=2, hidden_size=4, word_size=4).fit(sentences)
     with pytest.raises(ExportError, match="Use --to onnx"):
         tagger.export(to="torch").write(tmp_path)
-    with pytest.raises(ExportError, match="a translator reads inputs that only Recurra prepares"):
-        recurra.Translator().export()
+    with pytest.raises(ExportError, match=r"--to torch: a translator reads .* Use --to onnx"):
+        recurra.Translator().export(to="torch")
