@@ -88,10 +88,5 @@ class Export(Result):
         """An example of the inputs, and whether lengths are an argument, for a network that reads features."""
         import torch
 
-        from recurra.errors import ExportError
-        from recurra.models import SequenceTagger
-
-        if isinstance(self.network, SequenceTagger):
-            raise ExportError("a tagger reads spellings, which TorchScript does not hold. Use --to onnx.")
         size = getattr(self.network, "input_size", None)
         return {} if size is None else {"example": torch.zeros(2, 5, size), "lengths": True}

@@ -13,8 +13,9 @@ from recurra.export.onnx.convolutions import add_convolutions
 from recurra.export.onnx.forms import Form
 from recurra.export.onnx.graph import FLOAT, INT64, Value
 from recurra.export.onnx.modules import add_module, linear
-from recurra.export.onnx.tokens import add_tokens, tokens_of
+from recurra.export.onnx.tokens import add_tokens
 from recurra.export.onnx.viterbi import add_best_tags
+from recurra.export.tokens import tokens_of
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
 from recurra.models.evidence import EvidenceClassifier
