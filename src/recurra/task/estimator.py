@@ -169,7 +169,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         """Write the trained network for programs without Recurra.
 
         What is written is run first, beside the network, and nothing is written that differs. C is one step of the
-        network, with its state in the caller's hands; ONNX and TorchScript are whole sequences.
+        network, with its state in the caller's hands; ONNX and TorchScript are whole sequences, but a translator's
+        ONNX is its encoder and a step of its decoder.
 
         Args:
             to: "c", "onnx" or "torch".

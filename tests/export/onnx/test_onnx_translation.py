@@ -51,7 +51,7 @@ def search(folder: Path, source: Tensor, lengths: Tensor, most: int) -> list[lis
         "input_feeding": [False, True],
         "bridge": ["dense", "copy", "zeros"],
         "num_layers": [1, 2],
-        "tied_embeddings": ["target", "none"],
+        "tied_embeddings": ["output", "none"],
     }
 )
 def test_a_greedy_search(

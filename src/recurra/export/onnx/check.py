@@ -17,10 +17,8 @@ from recurra.export.onnx.context import Context
 from recurra.export.onnx.forms import Form
 from recurra.export.onnx.graph import FLOAT, Input
 
-__all__ = ["CASES", "open_session", "run_checks", "running"]
+__all__ = ["open_session", "run_checks", "running"]
 
-#: Sequences and steps of the comparisons.
-CASES = ((1, 7), (5, 11), (2, 1))
 _FIRST_LENGTHS = (0, 1)  # among those of several sequences
 _OTHER_SIZE = 6  # of dimensions that are neither the batch nor time
 
@@ -42,7 +40,7 @@ def run_checks(model: nn.Module, context: Context, form: Form, content: bytes) -
     """
     with running():
         session = open_session(content)
-        checks = tuple(_check(model, context, form, session, *sizes) for sizes in CASES)
+        checks = tuple(_check(model, context, form, session, *sizes) for sizes in form.cases)
     refuse_failed(checks, "ONNX Runtime")
     return checks
 

@@ -34,9 +34,9 @@ def export_onnx(
 
     Args:
         model: a recurrent layer or cell of this package or of torch.nn; a `RecurrentLanguageModel`,
-            `SequenceClassifier`, `EvidenceClassifier`, `ClassifierEnsemble` or `SequenceTagger`; the network of a
-            trained classifier; or any module whose `forward` combines recurrent layers with torch's other modules and
-            functions: torch.fx traces it. It is not changed.
+            `SequenceClassifier`, `EvidenceClassifier`, `ClassifierEnsemble`, `SequenceTagger` or `ForecastPipeline`;
+            the network of a trained classifier; or any module whose `forward` combines recurrent layers with torch's
+            other modules and functions: torch.fx traces it. It is not changed.
         path: of the file.
         input_size: I, if the first module of the model does not say it.
         lengths: whether true lengths (B,) are an input, int64, from 0 to T. A module that is traced has this input only

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from recurra.data.text.subwords import Subwords
 from recurra.export.check import Check, compare, largest_gap, refuse_failed
 from recurra.export.onnx.attention import add_attended, add_keys
-from recurra.export.onnx.check import CASES, open_session, running
+from recurra.export.onnx.check import open_session, running
 from recurra.export.onnx.context import Context
-from recurra.export.onnx.forms import Form
+from recurra.export.onnx.forms import CASES, Form
 from recurra.export.onnx.graph import FLOAT, INT64, Value
 from recurra.export.onnx.modules import add_module
 from recurra.export.onnx.prepared import OnnxExport, Prepared, prepare
@@ -221,8 +221,9 @@ def _stepped(model: Any, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _search(model: Any, encoder: Prepared, decoder: Prepared, batch: int, steps: int) -> Check:
     """Compare the log-probabilities along the model's greedy search, the graphs passing on their own states.
 
-    Where these agree at every step, a greedy search by the graphs chooses what the model's chooses. The comparison ends
-    with the search, or where rounding alone has led the model away from itself in float64.
+    Where these agree at every step, a greedy search by the graphs chooses what the model's chooses. The search
+    continues where a sentence would end, because a trained network ends many a random sentence at once. The comparison
+    ends where rounding alone has led the model away from itself in float64.
     """
     generator = torch.Generator().manual_seed(batch)
     source = torch.randint(0, model.source_embedding.num_embeddings, (batch, steps), generator=generator)
@@ -235,8 +236,8 @@ def _search(model: Any, encoder: Prepared, decoder: Prepared, batch: int, steps:
     made: dict[str, list[np.ndarray]] = {"graph": [], "model": [], "exact": []}
     with torch.no_grad():
         states = {"model": model.begin(source, lengths), "exact": exact.begin(source, lengths)}
-        tokens, ended = torch.full((batch,), Subwords.begin), torch.zeros(batch, dtype=torch.bool)
-        while not ended.all() and len(made["graph"]) < 2 * steps + 10:
+        tokens = torch.full((batch,), Subwords.begin)
+        for _ in range(2 * steps + 10):
             logs: dict[str, np.ndarray] = {}
             for key, one in (("model", model), ("exact", exact)):
                 now, states[key] = one.step(tokens, states[key])
@@ -249,8 +250,9 @@ def _search(model: Any, encoder: Prepared, decoder: Prepared, batch: int, steps:
             graph |= {name: outputs[_after(name)] for name in _initial_names(model)}
             for key, values in made.items():
                 values.append(logs[key])
-            tokens = torch.from_numpy(logs["model"].argmax(1))
-            ended |= tokens == Subwords.end
+            choices = torch.from_numpy(logs["model"]).clone()
+            choices[:, Subwords.end] = -torch.inf
+            tokens = choices.argmax(1)
     name = f"{_LOG_PROBABILITIES} over {len(made['graph'])} steps"
     actual, expected, precise = ({name: np.stack(logs)} for logs in made.values())
     return compare(batch, steps, lengths.tolist(), actual, expected, precise)
