@@ -20,7 +20,14 @@ from recurra import LSTM, Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ExportError, ParameterError
 from recurra.export.torch_script import export_torch
-from recurra.models import RecurrentLanguageModel, SequenceClassifier
+from recurra.models import (
+    CharacterEncoder,
+    LinearChainCRF,
+    RecurrentLanguageModel,
+    SequenceClassifier,
+    SequenceTagger,
+    Tokens,
+)
 
 # torch.jit.load says that it is deprecated; C++ has no other way to load a model whose length varies.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")
@@ -177,6 +184,48 @@ def test_classifiers(pooling: Any, with_lengths: bool, filters: int, tmp_path: P
     with torch.no_grad():
         expected, final = model(x, *lengths)
     assert_agree(run_file(tmp_path / "model.pt", x, *lengths, zeros), [expected, final])
+
+
+@covering.parametrize(
+    {
+        "cell": [cells.LSTM(), cells.MGU()],
+        "kind": ["recurrent", "convolution", None],
+        "vectors": [0, 3],
+        "joint": [True, False],
+        "bidirectional": [True, False],
+        "num_layers": [1, 2],
+    }
+)
+def test_taggers(
+    cell: Cell, kind: Any, vectors: int, joint: bool, bidirectional: bool, num_layers: int, tmp_path: Path
+) -> None:
+    characters = None if kind is None else CharacterEncoder(kind, 12, 4, 3, cell)
+    tags = LinearChainCRF(5, ~torch.eye(5, dtype=torch.bool)) if joint else 5
+    model = SequenceTagger(cell, 30, 5, 6, tags, num_layers, characters, vectors, bidirectional=bidirectional).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    made = export_torch(model, tmp_path / "tagger.pt")
+    script = load(tmp_path / "tagger.pt")
+    directions = num_layers * (1 + bidirectional)
+    for batch, steps, words in ((5, 9, 4), (1, 2, 1), (3, 1, 7)):
+        ids = torch.randint(0, 30, (batch, steps))
+        inputs = {"words": ids, "lengths": torch.tensor([steps, 0, 1, steps // 2, steps])[:batch]}
+        if vectors:
+            inputs["vectors"] = torch.randn(batch, steps, vectors)
+        if kind is not None:
+            inputs["characters"] = torch.randint(0, 12, (words, 6))
+            inputs["character_lengths"] = torch.tensor([6, 1, 0, 3, 6, 2, 4])[:words]
+            inputs["spellings"] = torch.randint(0, words, (batch, steps))
+        states = tuple(f"recurrent.{part}_0" for part in cell.state)
+        assert made.inputs == (*inputs, *states)
+        assert made.outputs == ("emissions", "tags", *(name.replace("_0", "_n") for name in states))
+        zeros = [torch.zeros(directions, batch, 6) for _ in states]
+        others = {"characters": ids[:0], "character_lengths": ids[0, :0], "spellings": ids}
+        with torch.no_grad():
+            emissions, tags, *_ = script(*inputs.values(), *zeros)
+            chain, _ = model(Tokens(**{**others, **inputs}))
+        assert_agree(emissions, chain.emissions)
+        assert tags.tolist() == chain.best().tolist()
 
 
 class TwoLayers(nn.Module):

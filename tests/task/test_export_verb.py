@@ -63,13 +63,35 @@ def test_torch_script(run: Path, series: tuple[list[np.ndarray], list[str]], tmp
     assert np.abs(probabilities[:, order] - model.predict_proba(list(x))).max() < 1e-5
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_tagger_as_torch_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sentences = [[("the", "D"), ("cat", "N")], [("a", "D"), ("dog", "N"), ("runs", "V")]] * 20
+    model = recurra.Tagger(max_steps=30, hidden_size=8, word_size=4).fit(sentences, validation=sentences[:4])
+    model.export(to="torch").write(tmp_path)
+    printed = capsys.readouterr().out
+    assert printed.count("  checked: ") == 3
+    assert "forward(words, lengths, characters, character_lengths, spellings, recurrent.h_0" in printed
+    facts = json.loads((tmp_path / "model.json").read_text())
+    script = torch.jit.load(tmp_path / "model.pt")
+    # As a program without Recurra does: its own look-ups, by the vocabularies of model.json.
+    lines = [["the", "dog", "runs"], ["cat"]]
+    rows = {name: row for row, name in enumerate(facts["words"]["words"])}
+    letters = {name: row for row, name in enumerate(facts["words"]["characters"])}
+    forms = sorted({form for line in lines for form in line})
+    padded = [[*line, *[""] * (3 - len(line))] for line in lines]
+    words = torch.tensor([[rows.get(form, 0) for form in line] for line in padded])
+    spelled = torch.tensor([[letters.get(one, 0) for one in form.ljust(5)] for form in forms])
+    spellings = torch.tensor([[forms.index(form) if form else 0 for form in line] for line in padded])
+    ends = torch.tensor([len(form) for form in forms])
+    state = [torch.zeros(2, 2, 8) for _ in range(2)]
+    _, tags, *_ = script(words, torch.tensor([3, 1]), spelled, ends, spellings, *state)
+    names = [[facts["tags"][tag] for tag in line if tag != -100] for line in tags.tolist()]
+    assert names == [[*one.tags] for one in model.predict(lines)]
+
+
 def test_what_has_no_such_form_says_so(series: tuple[list[np.ndarray], list[str]], tmp_path: Path) -> None:
     both_ways = recurra.Classifier(max_steps=2, members=1, hidden_size=4).fit(*series)
     with pytest.raises(StreamError, match="Train with filters=0"):
         both_ways.export(to="c").write(tmp_path)
-    sentences = [[("the", "D"), ("cat", "N")]] * 4
-    tagger = recurra.Tagger(max_steps=2, hidden_size=4, word_size=4).fit(sentences)
-    with pytest.raises(ExportError, match="Use --to onnx"):
-        tagger.export(to="torch").write(tmp_path)
-    with pytest.raises(ExportError, match="a translator reads inputs that only Recurra prepares"):
-        recurra.Translator().export()
+    with pytest.raises(ExportError, match=r"--to torch: a translator reads .* Use --to onnx"):
+        recurra.Translator().export(to="torch")

@@ -2,7 +2,7 @@
 
 from recurra.data.text.word_encoding import Tokens
 from recurra.models.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention, Memory, coverage_loss
-from recurra.models.attention_decoder import AttentionDecoder, DecoderState
+from recurra.models.attention_decoder import AttentionDecoder, DecoderState, SearchState
 from recurra.models.bridge import Bridge
 from recurra.models.character_encoder import CharacterEncoder
 from recurra.models.classifier import SequenceClassifier
@@ -39,6 +39,7 @@ __all__ = [
     "Memory",
     "Pooling",
     "RecurrentLanguageModel",
+    "SearchState",
     "SequenceClassifier",
     "SequenceConvolutions",
     "SequenceTagger",

@@ -1,5 +1,6 @@
 """A recurrent decoder that attends to what an encoder read."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from recurra.models.attention import Attention, Memory
 from recurra.models.decoding import select_rows
 from recurra.shapes import check_positive, check_probability
 
-__all__ = ["AttentionDecoder", "Decoded", "DecoderState"]
+__all__ = ["AttentionDecoder", "Decoded", "DecoderState", "SearchState"]
 
 
 class Decoded(NamedTuple):
@@ -47,6 +48,27 @@ class DecoderState(NamedTuple):
             select_rows(self.feed, index),
             select_rows(self.coverage, index),
         )
+
+
+@dataclass
+class SearchState:
+    """What a search carries from step to step.
+
+    Attributes:
+        memory: of each row's sentence.
+        sentences: which sentence each row is of (N,).
+        decoder: its state.
+    """
+
+    memory: Memory
+    sentences: Tensor
+    decoder: DecoderState
+
+    def select(self, index: Tensor) -> "SearchState":
+        """The rows that `index` names; the memory is copied only where rows go to another sentence."""
+        sentences = self.sentences[index]
+        same = torch.equal(sentences, self.sentences)
+        return SearchState(self.memory if same else self.memory.select(index), sentences, self.decoder.select(index))
 
 
 class AttentionDecoder(nn.Module):

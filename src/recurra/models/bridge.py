@@ -28,6 +28,12 @@ class Bridge(nn.Module):
         decoder: in one direction.
         kind: "dense", "copy" or "zeros".
 
+    Attributes:
+        directions: of the encoder.
+        encoder_parts: the names of its state's parts.
+        layers: for each layer of the decoder the layer of the encoder that it starts from.
+        wanted: the features of each part of the decoder's state.
+
     Raises:
         ParameterError: for an unknown kind, a bidirectional decoder, or a "copy" between states that differ in size
             or parts.
@@ -41,10 +47,10 @@ class Bridge(nn.Module):
             raise ParameterError("decoder", "a Recurrent in one direction", "a bidirectional one")
         self.kind = kind
         self.directions = 2 if encoder.bidirectional else 1
-        self._encoder_parts = encoder.cell.state
-        self._layers = [min(layer, encoder.num_layers - 1) for layer in range(decoder.num_layers)]
+        self.encoder_parts = encoder.cell.state
+        self.layers = [min(layer, encoder.num_layers - 1) for layer in range(decoder.num_layers)]
         sizes, wanted = _sizes(encoder), _sizes(decoder)
-        self._wanted = wanted
+        self.wanted = wanted
         if kind == "copy" and {name: self.directions * size for name, size in sizes.items()} != wanted:
             got = f"a state {sizes} in {self.directions} direction{'s' * (self.directions - 1)}"
             raise ParameterError("encoder", f"one whose state is the decoder's, {wanted}", got, "Use kind='dense'.")
@@ -54,7 +60,7 @@ class Bridge(nn.Module):
             for part in (next(iter(wanted)), "c"):
                 if part in wanted:
                     size = self.directions * sizes.get(part, sizes[first])
-                    self.maps[part] = nn.ModuleList(nn.Linear(size, wanted[part]) for _ in self._layers)
+                    self.maps[part] = nn.ModuleList(nn.Linear(size, wanted[part]) for _ in self.layers)
 
     def forward(self, state: Any) -> Any:
         """The decoder's first state (L, B, H), a tuple of these where its cell's state has several parts.
@@ -62,10 +68,10 @@ class Bridge(nn.Module):
         Args:
             state: the encoder's final state, by part (D * L, B, H).
         """
-        parts = dict(zip(self._encoder_parts, state if isinstance(state, tuple) else (state,), strict=True))
+        parts = dict(zip(self.encoder_parts, state if isinstance(state, tuple) else (state,), strict=True))
         first = next(iter(parts.values()))
         initial = [
-            self._part(name, parts.get(name, first), bounded=index == 0) for index, name in enumerate(self._wanted)
+            self._part(name, parts.get(name, first), bounded=index == 0) for index, name in enumerate(self.wanted)
         ]
         return tuple(initial) if len(initial) > 1 else initial[0]
 
@@ -73,9 +79,9 @@ class Bridge(nn.Module):
         """A part of the decoder's state (L, B, H) from the encoder's (D * L, B, H)."""
         batch = final.shape[1]
         if self.kind == "zeros" or (self.kind == "dense" and name not in self.maps):
-            return final.new_zeros(len(self._layers), batch, self._wanted[name])
+            return final.new_zeros(len(self.layers), batch, self.wanted[name])
         joined = final.unflatten(0, (-1, self.directions)).movedim(1, 2).flatten(2)  # (L, B, D * H)
-        joined = joined[torch.tensor(self._layers, device=final.device)]
+        joined = joined[torch.tensor(self.layers, device=final.device)]
         if self.kind == "copy":
             return joined
         maps: Any = self.maps[name]

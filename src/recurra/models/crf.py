@@ -1,6 +1,7 @@
 """A linear-chain conditional random field: the probability of all tags of a sentence at once."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from recurra.data.batches.ignored import IGNORED
 from recurra.errors import ShapeError
 from recurra.shapes import check_lengths, check_positive, check_shape
 
-__all__ = ["LinearChain", "LinearChainCRF"]
+__all__ = ["LinearChain", "LinearChainCRF", "best_path"]
 
 
 @dataclass(frozen=True)
@@ -81,23 +82,19 @@ class LinearChain:
             self.lengths,
         )
 
-    def best(self) -> Tensor:
-        """The most probable tags of each sentence (B, T) int64, by Viterbi's algorithm; -100 beyond the lengths."""
+    def best(self, search: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None) -> Tensor:
+        """The most probable tags of each sentence (B, T) int64, by Viterbi's algorithm; -100 beyond the lengths.
+
+        Args:
+            search: `best_path`, compiled; None: as it is.
+        """
+        search = best_path if search is None else search
         scores = self._scores().detach().transpose(0, 1)
         if not len(scores):
             return scores.new_empty(scores.shape[1], 0, dtype=torch.int64)
-        valid = self._valid().t()
+        valid = self._valid()
         onward = self.transitions.detach().to(scores.dtype).t().contiguous()
-        best = [scores[0]]
-        for t in range(1, len(scores)):
-            extended = (best[-1].unsqueeze(1) + onward).amax(2) + scores[t]
-            best.append(torch.where(valid[t].unsqueeze(1), extended, best[-1]))
-        # What came before is looked for along the best path only: of (B, K) scores, not (B, K, K).
-        tags = [best[-1].argmax(1)]
-        for t in range(len(scores) - 1, 0, -1):
-            before = (best[t - 1] + onward[tags[-1]]).argmax(1)
-            tags.append(torch.where(valid[t], before, tags[-1]))
-        return torch.stack(tags[::-1], dim=1).masked_fill(~valid.t(), IGNORED)
+        return search(scores, onward, valid.t()).t().masked_fill(~valid, IGNORED)
 
     def _valid(self) -> Tensor:
         steps = torch.arange(self.emissions.shape[1], device=self.emissions.device)
@@ -124,6 +121,28 @@ class LinearChain:
         if not scores.shape[1]:
             return scores.new_zeros(len(scores), dtype=torch.float64)
         return _LogPartition.apply(scores, self.transitions, self.lengths)
+
+
+def best_path(scores: Tensor, onward: Tensor, valid: Tensor) -> Tensor:
+    """The best tag at each step (T, B) int64, by Viterbi's algorithm. TorchScript compiles it as it stands.
+
+    Args:
+        scores: (T, B, K) with T at least 1, those of starting and ending included.
+        onward: the transitions (K, K), from column to row.
+        valid: bool (T, B), which steps are within the lengths; the others are never read.
+    """
+    best = [scores[0]]
+    for t in range(1, scores.size(0)):
+        extended = (best[-1].unsqueeze(1) + onward).amax(2) + scores[t]
+        best.append(torch.where(valid[t].unsqueeze(1), extended, best[-1]))
+    # What came before is looked for along the best path only: of (B, K) scores, not (B, K, K).
+    tags = [best[-1].argmax(1)]
+    for k in range(1, len(best)):
+        t = len(best) - k
+        before = (best[t - 1] + onward[tags[-1]]).argmax(1)
+        tags.append(torch.where(valid[t], before, tags[-1]))
+    tags.reverse()
+    return torch.stack(tags)
 
 
 class LinearChainCRF(nn.Module):

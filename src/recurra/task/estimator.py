@@ -82,6 +82,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     Reading: ClassVar[type[Options] | None] = None
     learned_class: ClassVar[type[Learned]] = Learned
     several_sources: ClassVar[bool] = False
+    not_exported: ClassVar[dict[str, str]] = {}  # a form that `export` has not for this task, and why
 
     max_steps: int = option(default=0, at_least=0, help="optimiser steps at most; 0: as many as the data ask for")
     epochs: float = option(
@@ -148,6 +149,10 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         """
         raise ExportError(f"a {self.noun} reads inputs that only Recurra prepares; its network is not exported")
 
+    def export_files(self) -> dict[str, bytes]:
+        """What else a program beside the network needs, such as a subword model, by the end of the file's name."""
+        return {}
+
     @verb("write a trained network for other programs: C for a device, ONNX, or TorchScript for libtorch")
     def export(
         self,
@@ -164,7 +169,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         """Write the trained network for programs without Recurra.
 
         What is written is run first, beside the network, and nothing is written that differs. C is one step of the
-        network, with its state in the caller's hands; ONNX and TorchScript are whole sequences.
+        network, with its state in the caller's hands; ONNX and TorchScript are whole sequences, but a translator's
+        ONNX is its encoder and a step of its decoder.
 
         Args:
             to: "c", "onnx" or "torch".
@@ -178,7 +184,9 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         """
         from recurra.task.export import Export
 
-        return Export(*self.export_network(), to, name, weights, weights_in)
+        if reason := self.not_exported.get(to):
+            raise ExportError(f"--to {to}: {reason}")
+        return Export(*self.export_network(), to, name, weights, weights_in, self.export_files())
 
     def open_stream(self, weights: str = "float32") -> "ItemStream":
         """The trained model as a stream: it reads one item after the other and answers at each.

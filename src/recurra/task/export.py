@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from recurra.files import prepare_folder, write_text
+from recurra.files import prepare_folder, write_atomically, write_text
 from recurra.task.results import Result
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Export(Result):
         name: of the files.
         weights: of C.
         weights_in: of C.
+        files: what else a program needs, such as a subword model, by the end of the file's name.
     """
 
     network: "nn.Module"
@@ -34,6 +35,7 @@ class Export(Result):
     name: str
     weights: str
     weights_in: str
+    files: dict[str, bytes] = field(default_factory=dict)
 
     def text(self, color: bool = False) -> Iterator[str]:
         yield from ()
@@ -49,12 +51,25 @@ class Export(Result):
         """
         folder = Path(path)
         prepare_folder(folder)
-        if self.to == "onnx":
-            from recurra.export.onnx import export_onnx
+        written = self._write_onnx(folder) if self.to == "onnx" else self._write_with_facts(folder)
+        for ending, content in self.files.items():
+            path = folder / f"{self.name}{ending}"
+            write_atomically(path, lambda aside, content=content: aside.write_bytes(content))
+            written.append(path)
+        return written
 
-            done = export_onnx(self.network, folder / f"{self.name}.onnx", metadata=self.facts)
-            print(done)
-            return [done.path]
+    def _write_onnx(self, folder: Path) -> list[Path]:
+        from recurra.export.onnx import export_onnx, export_translation, translates
+
+        if translates(self.network):
+            both = export_translation(self.network, folder, self.name, self.facts)
+            print(both)
+            return [both.encoder.path, both.decoder.path]
+        done = export_onnx(self.network, folder / f"{self.name}.onnx", metadata=self.facts)
+        print(done)
+        return [done.path]
+
+    def _write_with_facts(self, folder: Path) -> list[Path]:
         facts = folder / f"{self.name}.json"
         if self.to == "torch":
             from recurra.export.torch_script import export_torch
@@ -73,10 +88,5 @@ class Export(Result):
         """An example of the inputs, and whether lengths are an argument, for a network that reads features."""
         import torch
 
-        from recurra.errors import ExportError
-        from recurra.models import SequenceTagger
-
-        if isinstance(self.network, SequenceTagger):
-            raise ExportError("a tagger reads spellings, which TorchScript does not hold. Use --to onnx.")
         size = getattr(self.network, "input_size", None)
         return {} if size is None else {"example": torch.zeros(2, 5, size), "lengths": True}

@@ -31,6 +31,13 @@ def test_units_by_hand():
         assert part.item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 7.0])
+def test_a_constant_window_is_one_whatever_rounding_says_of_its_mean(value):
+    history = torch.full((1, 31), value, dtype=torch.float64)
+    history[0, 5] = value * (1 + 4e-16)
+    assert normalize(history, 7).scale.item() == pytest.approx(1e-3 * value)
+
+
 @given(st.floats(1e-6, 1e6), st.integers(0, 50))
 def test_units_scale_with_the_data_and_normalised_values_do_not(factor, seed):
     history = torch.from_numpy(np.random.default_rng(seed).normal(3, 1, size=(2, 30)))

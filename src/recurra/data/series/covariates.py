@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from recurra.data.series.calendar import calendar_features, holiday_feature
+from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import Columns, Series, SeriesSet
 from recurra.errors import DataError
 
-__all__ = ["CovariateEncoding", "Encoded"]
+__all__ = ["CLIP", "CovariateEncoding", "Encoded", "standardize"]
 
-# A standardised covariate beyond this is clipped: it only tells that it is extreme.
-_CLIP = 10.0
+#: A standardised covariate beyond this is clipped: it only tells that it is extreme.
+CLIP = 10.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,13 @@ class CovariateEncoding:
         """Categories by static category column, the unseen one included."""
         return [len(names) + 1 for names in self.categories if names is not None]
 
+    def calendar_names(self, frequency: Frequency) -> tuple[str, ...]:
+        """The features of known covariates that come from the stamps, in the order in which they stand after these."""
+        names: tuple[str, ...] = ()
+        if self.calendar is not None:
+            names = calendar_features(frequency, np.empty(0, "M8[us]"), self.calendar)[1]
+        return (*names, "holiday") if self.holidays else names
+
     def encode(self, data: SeriesSet, series: Series, horizon: int) -> Encoded:
         """One series, its known covariates and calendar reaching at most `horizon` steps beyond its end.
 
@@ -81,7 +89,7 @@ class CovariateEncoding:
             DataError: a static value is not a number and the column was numeric in training.
         """
         steps = len(series.y)
-        known = [_standardize(series.known[: steps + horizon], self.known)]
+        known = [standardize(series.known[: steps + horizon], self.known)]
         missing = steps + horizon - len(known[0])
         known[0] = np.pad(known[0], ((0, missing), (0, 0)))
         stamps = data.form.local(data.frequency.stamps(series.start, steps + horizon))
@@ -90,7 +98,7 @@ class CovariateEncoding:
         if self.holidays:
             known.append(holiday_feature(self.holidays, stamps))
         return Encoded(
-            _standardize(series.past, self.past),
+            standardize(series.past, self.past),
             np.concatenate(known, axis=1).astype(np.float32),
             self._static_numbers(data, series),
             self._static_categories(series),
@@ -116,7 +124,7 @@ class CovariateEncoding:
                     f"got {value!r}"
                 )
             numbers.append((value - moments[0]) / moments[1])
-        return np.nan_to_num(np.clip(np.array(numbers, np.float32), -_CLIP, _CLIP))
+        return np.nan_to_num(np.clip(np.array(numbers, np.float32), -CLIP, CLIP))
 
     def _static_categories(self, series: Series) -> np.ndarray:
         indices = []
@@ -150,9 +158,9 @@ def _moments(arrays: list[np.ndarray]) -> list[tuple[float, float]]:
     return moments
 
 
-def _standardize(values: np.ndarray, moments: list[tuple[float, float]]) -> np.ndarray:
-    """Columns standardised and clipped, missing as 0, each followed by a flag that says whether it is there."""
+def standardize(values: np.ndarray, moments: list[tuple[float, float]]) -> np.ndarray:
+    """Columns (..., K) standardised and clipped, missing as 0, and after them K flags that say what is there."""
     mean, deviation = np.array(moments).reshape(-1, 2).T
     present = np.isfinite(values)
-    standard = np.clip((np.where(present, values, mean) - mean) / deviation, -_CLIP, _CLIP)
-    return np.concatenate([standard, present], axis=1).astype(np.float32)
+    standard = np.clip((np.where(present, values, mean) - mean) / deviation, -CLIP, CLIP)
+    return np.concatenate([standard, present], axis=-1).astype(np.float32)

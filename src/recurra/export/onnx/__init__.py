@@ -9,6 +9,16 @@ except ImportError as error:
     raise MissingExtraError("onnx and onnxruntime", "onnx", "an ONNX export") from error
 
 from recurra.export.check import Check
-from recurra.export.onnx.export import OnnxExport, export_onnx
+from recurra.export.onnx.export import export_onnx
+from recurra.export.onnx.prepared import OnnxExport
+from recurra.export.onnx.translation import Translating, TranslationExport, export_translation, translates
 
-__all__ = ["Check", "OnnxExport", "export_onnx"]
+__all__ = [
+    "Check",
+    "OnnxExport",
+    "Translating",
+    "TranslationExport",
+    "export_onnx",
+    "export_translation",
+    "translates",
+]

@@ -1,5 +1,7 @@
 """The graph in ONNX Runtime against the model, on inputs of sizes that nothing was written for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,8 @@ from recurra.export.onnx.context import Context
 from recurra.export.onnx.forms import Form
 from recurra.export.onnx.graph import FLOAT, Input
 
-__all__ = ["run_checks"]
+__all__ = ["open_session", "run_checks", "running"]
 
-_CASES = ((1, 7), (5, 11), (2, 1))  # sequences, steps
 _FIRST_LENGTHS = (0, 1)  # among those of several sequences
 _OTHER_SIZE = 6  # of dimensions that are neither the batch nor time
 
@@ -37,22 +38,34 @@ def run_checks(model: nn.Module, context: Context, form: Form, content: bytes) -
     Raises:
         ExportError: if ONNX Runtime does not run the graph, or if they differ by more than is allowed.
     """
-    try:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 4  # what fails is raised
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        checks = tuple(_check(model, context, form, session, *sizes) for sizes in _CASES)
-    except ExportError:
-        raise
-    except Exception as error:
-        raise ExportError(f"the check: {type(error).__name__}: {error}; nothing is written") from error
+    with running():
+        session = open_session(content)
+        checks = tuple(_check(model, context, form, session, *sizes) for sizes in form.cases)
     refuse_failed(checks, "ONNX Runtime")
     return checks
 
 
+def open_session(content: bytes) -> Any:
+    """A file in ONNX Runtime, on one thread of the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4  # what fails is raised
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Whatever fails within is an ExportError."""
+    try:
+        yield
+    except ExportError:
+        raise
+    except Exception as error:
+        raise ExportError(f"the check: {type(error).__name__}: {error}; nothing is written") from error
+
+
 def _check(model: nn.Module, context: Context, form: Form, session: Any, batch: int, steps: int) -> Check:
-    inputs = _sample(context.graph.inputs, batch, steps)
+    inputs = form.sample(batch, steps) if form.sample else _sample(context.graph.inputs, batch, steps)
     if context.packs:
         inputs["lengths"] = np.sort(np.maximum(inputs["lengths"], 1))[::-1].copy()
     names = [value.name for value in context.graph.outputs]

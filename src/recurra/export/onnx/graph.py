@@ -14,14 +14,15 @@ from onnx.shape_inference import infer_node_outputs
 
 from recurra.errors import ExportError
 
-__all__ = ["BOOL", "FLOAT", "INT32", "INT64", "OPSET", "Graph", "Input", "Shape", "Value"]
+__all__ = ["BOOL", "DOUBLE", "FLOAT", "INT32", "INT64", "OPSET", "Graph", "Input", "Shape", "Value"]
 
 #: The version of the operators. 17 is the lowest that has LayerNormalization; ONNX Runtime runs it since 1.12 (2022).
 OPSET = 17
 _IR_VERSION = 8  # of the file format, the one that came with opset 17
 _LARGEST = 2**31 - 1  # bytes in one file of protocol buffers
 
-BOOL, FLOAT, INT32, INT64 = TensorProto.BOOL, TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64
+BOOL, DOUBLE, FLOAT = TensorProto.BOOL, TensorProto.DOUBLE, TensorProto.FLOAT
+INT32, INT64 = TensorProto.INT32, TensorProto.INT64
 
 #: A dimension is a size, or the name of one that is known when the graph runs.
 Shape: TypeAlias = tuple[int | str, ...]

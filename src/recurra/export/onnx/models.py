@@ -10,14 +10,17 @@ from recurra.data.batches.ignored import IGNORED
 from recurra.errors import ExportError
 from recurra.export.onnx.context import Context, ends_of, mask_of
 from recurra.export.onnx.convolutions import add_convolutions
+from recurra.export.onnx.forecasting import add_forecast
 from recurra.export.onnx.forms import Form
 from recurra.export.onnx.graph import FLOAT, INT64, Value
 from recurra.export.onnx.modules import add_module, linear
-from recurra.export.onnx.tokens import add_tokens, tokens_of
+from recurra.export.onnx.tokens import add_tokens
 from recurra.export.onnx.viterbi import add_best_tags
+from recurra.export.tokens import tokens_of
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
 from recurra.models.evidence import EvidenceClassifier
+from recurra.models.forecasting.pipeline import ForecastPipeline
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.tagger import SequenceTagger
 from recurra.models.token_embedding import TokenEmbedding
@@ -168,6 +171,7 @@ MODELS: dict[type[nn.Module], Callable[[Context, Any], Form]] = {
     EvidenceClassifier: _classifier,
     ClassifierEnsemble: _classifier,
     SequenceTagger: _tagger,
+    ForecastPipeline: add_forecast,
 }
 
 

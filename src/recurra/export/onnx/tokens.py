@@ -1,19 +1,14 @@
 """Words as ONNX: what `TokenEmbedding` makes of their ids, vectors and spellings."""
 
-from collections.abc import Mapping
-
 import numpy as np
-import torch
-from torch import Tensor
 
-from recurra.data.text.word_encoding import Tokens
 from recurra.export.onnx.context import Context, mask_of
 from recurra.export.onnx.graph import FLOAT, INT64, Graph, Value
 from recurra.export.onnx.modules import add_module
 from recurra.models.character_encoder import CharacterEncoder
 from recurra.models.token_embedding import TokenEmbedding
 
-__all__ = ["add_tokens", "tokens_of"]
+__all__ = ["add_tokens"]
 
 
 def add_tokens(context: Context, embedding: TokenEmbedding, evidence: int = 0) -> tuple[Value, Value]:
@@ -38,21 +33,6 @@ def add_tokens(context: Context, embedding: TokenEmbedding, evidence: int = 0) -
     if evidence:
         parts.append(graph.input("evidence", FLOAT, ("batch", "time", evidence)))
     return words, parts[0] if len(parts) == 1 else graph.op("Concat", *parts, axis=2)
-
-
-def tokens_of(inputs: Mapping[str, Tensor]) -> Tokens:
-    """The batch that the inputs of a graph stand for."""
-    words = inputs["words"]
-    none = words.new_zeros(0, 0)
-    return Tokens(
-        words,
-        inputs.get("lengths", torch.full(words.shape[:1], words.shape[1])),
-        inputs.get("characters", none),
-        inputs.get("character_lengths", words.new_zeros(0)),
-        inputs.get("spellings", words),
-        inputs.get("vectors"),
-        inputs.get("evidence"),
-    )
 
 
 def _spelled(context: Context, encoder: CharacterEncoder) -> Value:

@@ -35,12 +35,14 @@ class Slots:
         initial: the initial states by name of the input.
         final: the final states by name of the output.
         states: of the layers that began at an initial state, in the order in which they ran.
+        from_zeros: the names of layers that begin at zeros, and have no states among the inputs and outputs.
     """
 
     lengths: Tensor | None = None
     initial: dict[str, Tensor] = field(default_factory=dict)
     final: dict[str, Tensor] = field(default_factory=dict)
     states: list[LayerState] = field(default_factory=list)
+    from_zeros: tuple[str, ...] = ()
 
 
 class _Stateful(nn.Module):
@@ -50,6 +52,7 @@ class _Stateful(nn.Module):
         super().__init__()
         prefix = f"{name}." if name else ""
         parts = module.cell.state
+        self._from_zeros = name in slots.from_zeros
         self._state = LayerState(
             name, tuple(f"{prefix}{part}_0" for part in parts), tuple(f"{prefix}{part}_n" for part in parts)
         )
@@ -60,6 +63,8 @@ class _Stateful(nn.Module):
         """The initial state by part; if there is none, zeros (..., 1) are widened to it."""
         if hx is not None:
             return hx if isinstance(hx, tuple) else (hx,)
+        if self._from_zeros:
+            return self._widened(zeros)
         if self._state in self._slots.states:
             raise ExportError(
                 f"{self._state.layer}: it runs twice from an initial state of its own, and there is one input for "
@@ -69,10 +74,13 @@ class _Stateful(nn.Module):
         initial = self._slots.initial
         if all(name in initial for name in self._state.inputs):
             return [initial[name] for name in self._state.inputs]
+        return self._widened(zeros)
+
+    def _widened(self, zeros: Tensor) -> list[Tensor]:
         return [zeros.expand([-1] * (zeros.dim() - 1) + [size]) for size in self._sizes]
 
     def _leave(self, hx: Any, final: Sequence[Tensor]) -> Any:
-        if hx is None:
+        if hx is None and not self._from_zeros:
             self._slots.final |= zip(self._state.outputs, final, strict=True)
         return tuple(final) if len(final) > 1 else final[0]
 

@@ -52,7 +52,7 @@ class DirectNetwork(nn.Module):
 
     def forward(self, window: Window) -> tuple[tuple[Tensor, Normalization], None]:
         """Raw outputs of each step of the horizon (B, T, size), the first centred on the baseline; and the units."""
-        inputs = direct_inputs(window, self._shape)
+        inputs = direct_inputs(window, self._shape).to(self.baseline.weights.weight.dtype)
         encoder = self.embedding.append(inputs.encoder, inputs.categories)
         decoder = self.embedding.append(inputs.decoder, inputs.categories)
         hidden, _ = self.recurrent(encoder, decoder)

@@ -30,6 +30,11 @@ class DirectInputs(NamedTuple):
     categories: Tensor  # (B, C) int64
     units: Normalization
 
+    def to(self, dtype: torch.dtype) -> "DirectInputs":
+        """The same, what is float32 in another type."""
+        encoder, decoder, candidates = (part.to(dtype) for part in self[:3])
+        return DirectInputs(encoder, decoder, candidates, *self[3:])
+
 
 def seasonal_lags(shape: WindowShape) -> list[tuple[int, int]]:
     """The lags used, as (season, how many seasons back); a window's history holds them all."""

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Normalization", "normalize"]
+__all__ = ["CONSTANT_FRACTION", "LEAST_FRACTION", "LEAST_OF_LEVEL", "Normalization", "normalize"]
 
-# The scale is at least this fraction of the mean absolute deviation, so that a perfectly regular window has one.
-_LEAST_FRACTION = 1e-2
-# And at least this fraction of the level: smaller changes are rounding errors of the data.
-_LEAST_OF_LEVEL = 1e-9
-# A constant window has no scale of its own; a change of this fraction of its level then counts as one.
-_CONSTANT_FRACTION = 1e-3
+#: The scale is at least this fraction of the mean absolute deviation, so that a perfectly regular window has one.
+LEAST_FRACTION = 1e-2
+#: And at least this fraction of the level: smaller changes are rounding errors of the data.
+LEAST_OF_LEVEL = 1e-9
+#: A constant window has no scale of its own; a change of this fraction of its level then counts as one.
+CONSTANT_FRACTION = 1e-3
 
 
 class Normalization(NamedTuple):
@@ -58,10 +58,11 @@ def normalize(history: Tensor, season: int) -> Normalization:
     deviation = _mean((history - location).abs()).nan_to_num(0.0)
     change = _mean((history[:, season:] - history[:, :-season]).abs())
     change = torch.where(change.isnan(), deviation, change)
-    least = torch.maximum(_LEAST_FRACTION * deviation, _LEAST_OF_LEVEL * level)
-    scale = torch.maximum(change, torch.where(deviation > 0, least, _CONSTANT_FRACTION * level))
+    least = torch.maximum(LEAST_FRACTION * deviation, LEAST_OF_LEVEL * level)
+    # A constant window deviates from its mean by rounding errors.
+    scale = torch.maximum(change, torch.where(deviation > LEAST_OF_LEVEL * level, least, CONSTANT_FRACTION * level))
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-    return Normalization(location, scale, torch.maximum(deviation, scale * _LEAST_FRACTION), level)
+    return Normalization(location, scale, torch.maximum(deviation, scale * LEAST_FRACTION), level)
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from recurra.errors import ParameterError
 from recurra.options import Option, Options, option
@@ -100,6 +100,11 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
     noun = "forecaster"
     Reading = ForecastReading
     learned_class = ForecastLearned
+    not_exported: ClassVar[dict[str, str]] = {
+        "c": "the units of a window, its level and its seasonal change, change with every observation, so that a "
+        "forecaster reads its window anew each time and has no step. Use --to onnx.",
+        "torch": "the features of a window are written for ONNX only. Use --to onnx.",
+    }
 
     horizon: int | None = option(
         default=None,
@@ -304,6 +309,16 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         from recurra.tasks.forecast.training import model_of
 
         return open_stream(model_of(self))
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`: raw values in, quantiles in the units of the series out.
+
+        Intervals are moved by the scores of the validation windows alone, as in a stream.
+        """
+        from recurra.tasks.forecast.model import export_network
+        from recurra.tasks.forecast.training import model_of
+
+        return export_network(model_of(self))
 
     @verb("forecast the horizon after the end of each series", endings=(".csv", ".parquet"))
     def predictions(

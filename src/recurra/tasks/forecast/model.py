@@ -13,11 +13,12 @@ from recurra.data.series.frame import series_from_frame
 from recurra.data.series.read import continuation
 from recurra.data.series.series_set import Series, SeriesSet
 from recurra.data.series.windows import Window, Windows
-from recurra.errors import DataError, RecurraError, RunError, StreamError
+from recurra.errors import DataError, ExportError, RecurraError, RunError, StreamError
 from recurra.models.forecasting.conformal import apply_margins, find_margins, interval_pairs, interval_scores
 from recurra.models.forecasting.heads import make_head
 from recurra.models.forecasting.network import forecast_quantiles
 from recurra.models.forecasting.normalization import normalize
+from recurra.models.forecasting.pipeline import ForecastPipeline
 from recurra.streaming import ItemStream, Observations, Stepper, StreamState
 from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from recurra.task import Fitted
     from recurra.tasks.forecast.learned import ForecastLearned
 
-__all__ = ["ForecastModel", "open_stream", "output_of"]
+__all__ = ["ForecastModel", "export_network", "open_stream", "output_of"]
 
 _ROWS_AT_ONCE = 4096
 # Recent windows of a series by which intervals are moved, and those of all series.
@@ -196,6 +197,52 @@ def output_of(model: str, output: str) -> str:
     if output != "auto":
         return output
     return "quantiles" if model == "direct" else "student_t"
+
+
+def export_network(model: ForecastModel) -> "tuple[nn.Module, dict[str, Any]]":
+    """The network from raw values to quantiles, and what a program has to know; see `Estimator.export_network`.
+
+    Raises:
+        ExportError: its forecasts are samples.
+    """
+    options, learned, levels = model.options, model.learned, model.levels
+    output = output_of(options["model"], options["output"])
+    if options["model"] == "recursive" or output not in ("quantiles", "normal"):
+        raise ExportError(
+            f"model={options['model']!r} with output={output!r}: its quantiles are taken from samples, which a graph "
+            "does not have. Train with model='direct' and output='quantiles' or 'normal'."
+        )
+    encoding, columns, frequency = learned.encoding, learned.data.columns, learned.data.frequency
+    margins = None
+    if model.calibration is not None:
+        none = np.empty((len(interval_pairs(levels)), 0, model.shape.horizon))
+        margins = find_margins(model.calibration, none, levels)
+    calendar = encoding.calendar_names(frequency)
+    whole = ForecastPipeline(
+        model.network,
+        model.head,
+        levels,
+        encoding,
+        model.shape,
+        calendar=len(calendar),
+        margins=margins,
+        nonnegative=options["nonnegative"],
+    )
+    static = list(zip(columns.static, encoding.numbers, encoding.categories, strict=True))
+    facts = {
+        "target": columns.target,
+        "frequency": str(frequency),
+        "window": model.shape.history,
+        "horizon": model.shape.horizon,
+        "seasons": list(model.shape.seasons),
+        "quantiles": list(levels),
+        "past": list(columns.past),
+        "known": list(columns.known),
+        "calendar": list(calendar),
+        "numbers": [name for name, moments, _ in static if moments is not None],
+        "categories": {name: [None, *names] for name, _, names in static if names is not None},
+    }
+    return whole, facts
 
 
 def open_stream(model: ForecastModel) -> ItemStream:

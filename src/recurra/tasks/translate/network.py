@@ -20,11 +20,12 @@ from recurra.models import (
     DotAttention,
     GeneralAttention,
     Memory,
+    SearchState,
     coverage_loss,
 )
 from recurra.tasks.translate.pairs import Pairs
 
-__all__ = ["Output", "PairLoss", "SearchState", "TranslationNetwork"]
+__all__ = ["Output", "PairLoss", "TranslationNetwork"]
 
 
 class Output(NamedTuple):
@@ -41,27 +42,6 @@ class Output(NamedTuple):
     weights: Tensor
 
 
-@dataclass
-class SearchState:
-    """What a search carries from step to step.
-
-    Attributes:
-        memory: of each row's sentence.
-        sentences: which sentence each row is of (N,).
-        decoder: its state.
-    """
-
-    memory: Memory
-    sentences: Tensor
-    decoder: DecoderState
-
-    def select(self, index: Tensor) -> "SearchState":
-        """The rows that `index` names; the memory is copied only where rows go to another sentence."""
-        sentences = self.sentences[index]
-        same = torch.equal(sentences, self.sentences)
-        return SearchState(self.memory if same else self.memory.select(index), sentences, self.decoder.select(index))
-
-
 class TranslationNetwork(nn.Module):
     """Reads source subwords and predicts those of the target (Luong et al. 2015).
 
@@ -70,7 +50,13 @@ class TranslationNetwork(nn.Module):
         target_size: V, subwords of the target vocabulary.
         cell: of encoder and decoder.
         num_layers: see `Translator`, and so the others.
+
+    Attributes:
+        scale: by which embeddings are multiplied where they are read.
+        never_written: ids that are not subwords, the end excepted.
     """
+
+    never_written = (Subwords.padding, Subwords.unknown, Subwords.begin)
 
     def __init__(
         self,
@@ -112,7 +98,7 @@ class TranslationNetwork(nn.Module):
             self.readout.weight = self.target_embedding.weight
         # Embeddings of a variance of 1 / E serve as softmax weights, those of a variance of 1 as inputs (Vaswani et
         # al. 2017, section 3.4).
-        self._scale = math.sqrt(embedding_size)
+        self.scale = math.sqrt(embedding_size)
 
     def forward(self, pairs: Pairs) -> tuple[Output, Any]:
         """Read the source, predict each subword of the target from those before.
@@ -146,11 +132,11 @@ class TranslationNetwork(nn.Module):
         decoded, decoder = self.decoder(inputs, state.memory, state.decoder)
         log_probs = self.readout(decoded.hidden.squeeze(1)).log_softmax(1)
         # Nothing but subwords and the end is ever written.
-        log_probs[:, [Subwords.padding, Subwords.unknown, Subwords.begin]] = -math.inf
+        log_probs[:, list(self.never_written)] = -math.inf
         return log_probs, SearchState(state.memory, state.sentences, decoder)
 
     def _embed(self, embedding: nn.Embedding, tokens: Tensor) -> Tensor:
-        return self.dropout(embedding(tokens) * self._scale)
+        return self.dropout(embedding(tokens) * self.scale)
 
 
 @dataclass(frozen=True)

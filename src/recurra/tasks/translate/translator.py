@@ -1,7 +1,7 @@
 """The translator: an encoder-decoder with attention."""
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from recurra.data.files.standard_input import STANDARD_INPUT
 from recurra.errors import ParameterError
@@ -14,6 +14,7 @@ from recurra.tasks.translate.search import Search
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.translate.network import TranslationNetwork
@@ -42,6 +43,11 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     noun = "translator"
     learned_class = Vocabularies
     several_sources = True
+    not_exported: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("c", "torch"),
+        "a translator reads a sentence to its end before it writes, and a search is the caller's; ONNX has "
+        "its encoder and a step of its decoder. Use --to onnx.",
+    )
 
     vocabulary_size: int = option(default=8000, at_least=1, help="subwords at most", group="vocabulary", main=True)
     subwords: Literal["bpe", "unigram"] = option(
@@ -200,6 +206,22 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
 
     def standard_steps(self, steps_per_epoch: int) -> int:
         return min(max(60 * steps_per_epoch, 2000), 10_000)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`. A source ends with `end`, a search begins with `begin` and ends at `end`."""
+        from recurra.data.text.subwords import Subwords
+
+        learned = self.fitted.learned
+        pieces = {
+            name: one.pieces(range(len(one))) for name, one in (("source", learned.source), ("target", learned.target))
+        }
+        ids = {"padding": Subwords.padding, "begin": Subwords.begin, "end": Subwords.end}
+        return self.fitted.network, {**pieces, **ids, "max_length": self.max_length}
+
+    def export_files(self) -> dict[str, bytes]:
+        """See `Estimator.export_files`: the models that sentencepiece cuts sources and joins targets with."""
+        learned = self.fitted.learned
+        return {".source.model": learned.source.to_bytes(), ".target.model": learned.target.to_bytes()}
 
     @verb("translate the lines of a file, or of standard input")
     def predictions(
