@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,7 +109,7 @@ def test_a_label_is_no_channel():
         (lambda: [np.zeros((5, 3)), np.zeros((4, 3))], [(5, 3), (4, 3)]),
     ],
 )
-def test_arrays(make: Callable[[], object], shapes):
+def test_arrays(make: Callable[[], Any], shapes):
     data = channels_from_arrays(make())
     assert [one.values.shape for one in data] == shapes
     assert len(data.channels) == shapes[0][1]
