@@ -69,6 +69,13 @@ def test_parameters_that_require_gradients_come_back_without(tmp_path: Path) -> 
     assert not loaded.requires_grad
 
 
+def test_an_empty_tensor_of_any_strides_comes_back(tmp_path: Path) -> None:
+    """NumPy's empty selections have a stride of 0."""
+    empty = torch.empty_strided((0,), (0,), dtype=torch.int64)
+    save_checkpoint(Checkpoint({"pairs": empty}), tmp_path / "a.safetensors")
+    assert_same(load_checkpoint(tmp_path / "a.safetensors").tensors, {"pairs": empty})
+
+
 def test_a_group_ends_at_the_dot() -> None:
     checkpoint = Checkpoint()
     checkpoint.add_group("model", {"a.b": torch.ones(1)})

@@ -39,6 +39,16 @@ def assert_same_run(folder: Path, straight: Path) -> None:
     assert not [file.name for file in folder.iterdir() if file.name.startswith(".")]
 
 
+def test_layers_are_freed_at_the_same_steps(tmp_path: Path) -> None:
+    """Stopped while one parameter is frozen still, and another is freed already."""
+    frozen = {"encoder.weight_hh_l0": 12, "encoder.weight_ih_l0": 6}
+    make_trainer(tmp_path / "straight", frozen=frozen).fit()
+    with pytest.raises(TrainingInterruptedError):
+        make_trainer(tmp_path / "resumed", batches=signal_at(9), frozen=frozen).fit()
+    make_trainer(tmp_path / "resumed", frozen=frozen).fit(resume=True)
+    assert_same_run(tmp_path / "resumed", tmp_path / "straight")
+
+
 # Of each optimizer and schedule test_optimization.py tests the pairs.
 @covering.parametrize({"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "averaging": [0.0, 0.9]}, strength=1)
 def test_ten_and_ten_steps_are_twenty(optimizer: str, schedule: str, averaging: float, tmp_path: Path) -> None:

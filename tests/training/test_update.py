@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_task import ManyToOne, assert_same, batches, make_trainer, rows
+from small_task import ManyToOne, assert_same, batches, differ, make_trainer, rows
 from torch import nn
 from torch.nn import functional as F
 
@@ -52,6 +52,28 @@ def test_a_part_of_no_weight_changes_nothing() -> None:
         return batch if step % 2 else Batch(batch.inputs * 2, batch.target - 9, 0.0)
 
     assert_same(trained(batches=with_nothing, settings={"accumulation": 2}), trained())
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
+def test_frozen_weights_stay_until_their_step(optimizer: str) -> None:
+    settings = {"optimizer": optimizer, "weight_decay": 0.1, "max_steps": 6, "clipping": "norm", "max_grad_norm": 1e-3}
+    start = dict(ManyToOne(dropout=0.0).state_dict())
+    frozen = {"encoder.weight_hh_l0": 5, "encoder.bias_ih_l0": 6}
+    # A module of its own for each length: its weights after 5 and after 6 steps.
+    after_five, after_six = (trained(settings={**settings, "max_steps": steps}, frozen=frozen) for steps in (5, 6))
+    assert torch.equal(after_five["encoder.weight_hh_l0"], start["encoder.weight_hh_l0"])
+    assert not torch.equal(after_six["encoder.weight_hh_l0"], start["encoder.weight_hh_l0"])
+    assert torch.equal(after_six["encoder.bias_ih_l0"], start["encoder.bias_ih_l0"])
+    assert not torch.equal(after_five["encoder.weight_ih_l0"], start["encoder.weight_ih_l0"])
+    # The limit of the norm is spent on what trains.
+    assert differ(
+        {"x": after_five["head.weight"]}, {"x": trained(settings={**settings, "max_steps": 5})["head.weight"]}
+    )
+
+
+def test_a_name_that_no_parameter_has_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"frozen: .*'encoder\.weight'"):
+        make_trainer(frozen={"encoder.weight": 3})
 
 
 def test_an_update_of_no_weight_is_none(tmp_path: Path) -> None:

@@ -1,23 +1,18 @@
 """The page: one HTML file with all pictures in it, and beside it the pictures and tables as files."""
 
-import base64
-import json
 import math
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from recurra.files import prepare_folder, write_text
 from recurra.inspection import texts
+from recurra.inspection.document import document, help_element, picture_element
 from recurra.inspection.inspection import Inspection
 from recurra.inspection.sections import Section, draw_sections
 from recurra.inspection.tables import Table, detailed_tables, summary_tables
 
 __all__ = ["report_inspection", "write_inspection"]
-
-_FILES = resources.files("recurra.inspection")
-_STYLE, _SCRIPT = (_FILES.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
 
 
 def write_inspection(inspection: Inspection, folder: Path) -> Path:
@@ -65,15 +60,10 @@ def _page(inspection: Inspection, sections: list[Section], summaries: dict[str, 
     words = inspection.words
     facts = "".join(f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in words.facts.items())
     parts = [
-        "<!doctype html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(words.title)}</title>',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<style>{_STYLE}</style></head><body>",
-        f"<h1>{escape(words.title)}</h1>",
         *_standing(inspection),
         f'<table class="facts">{facts}</table>' if facts else "",
         _contents(sections),
-        f'<p class="help" hidden>{escape(texts.HELP)}</p>',
+        help_element(),
         '<h2 id="findings">What to look at</h2>',
         *_findings(inspection),
     ]
@@ -82,13 +72,12 @@ def _page(inspection: Inspection, sections: list[Section], summaries: dict[str, 
         parts += [
             f'<h2 id="section-{index}">{escape(section.title)}</h2>',
             f"<p>{escape(section.how)} {escape(section.here)}</p>",
-            _picture(section),
+            picture_element(section.picture, section.title, section.here),
             "" if table is None else _table(table),
         ]
     files = ", ".join(f"{table.name}.csv" for table in (*summaries.values(), *details))
     parts.append(f'<p class="files">The files beside this page hold all figures: {escape(files)}.</p>')
-    parts.append(f"<script>{_SCRIPT}</script></body></html>")
-    return "\n".join(filter(None, parts)) + "\n"
+    return document(words.title, parts)
 
 
 def _contents(sections: list[Section]) -> str:
@@ -154,17 +143,3 @@ def _cell(value: Any) -> str:
             return f"<td>{'-' if value < 0 else ''}&infin;</td>"
         return f"<td>{'-' if math.isnan(value) else f'{value:.4g}'}</td>"
     return f"<td>{value}</td>"
-
-
-def _picture(section: Section) -> str:
-    """The picture, and what the script says of it."""
-    image = base64.b64encode(section.picture.path.read_bytes()).decode()
-    panels = json.dumps(section.picture.panels, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # Within a script element HTML looks for its end alone.
-    panels = panels.replace("<", "\\u003c")
-    label = texts.VALUES_OF.format(title=section.title)
-    return (
-        f'<div class="picture" data-label="{escape(label)}">'
-        f'<img alt="{escape(f"{section.title}. {section.here}")}" src="data:image/png;base64,{image}">'
-        f'<script type="application/json">{panels}</script></div>'
-    )

@@ -1,5 +1,6 @@
 """The latest observations of one series as the state of a stream, for models that read a window of them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class Observations:
 
     def _at(self, start: int, position: int) -> Any:
         """The stamp at a position of the grid."""
-        step = Frequency(self._frequency.count * max(position, 1), self._frequency.unit)
+        step = replace(self._frequency, count=self._frequency.count * max(position, 1))
         return step.stamps(self._stamp(start), 2)[1 if position else 0]
 
     def _stamp(self, whole: int) -> Any:

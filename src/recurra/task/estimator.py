@@ -97,6 +97,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     thorough: bool = option(
         default=False, help="train four times the steps that the data ask for", group="training", main=True
     )
+    unfreeze_steps: int = option(
+        default=0,
+        at_least=0,
+        help="steps after which the next layer that another run's weights were taken over to is trained too, from the "
+        "last layer to the first (gradual unfreezing, Howard and Ruder 2018); 0: all from the first step",
+        group="training",
+    )
     device: str = option(
         default="auto", check=_check_device, help="cpu, cuda, or auto for CUDA where available", group="training"
     )
@@ -271,8 +278,10 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         Raises:
             DataError: the data cannot be used; the message names file, line and the way out.
             RunError: `folder` already holds a run, or none to resume; no weights of `start_from` fit.
+            ParameterError: an option asks for what cannot be, such as `unfreeze_steps` without `start_from`.
             TrainingInterruptedError: on Ctrl-C, after the current step was finished and saved.
         """
+        from recurra.task.transfer import check_unfreezing, take_over
         from recurra.training import Trainer, processes
         from recurra.training.device import check_device
         from recurra.training.picture import draw_training
@@ -300,23 +309,25 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         _log.info("%s", self.describe(training, validation_data))
         if saved is None:
             fitted = self.assemble(self.learn(training, validation_data), self.complete(reading, training), facts)
-            if start_from is not None:
-                self._start_from(fitted, Path(start_from))
+            take_over(fitted, start_from, self.noun, self.unfreeze_steps)
         else:
             fitted = saved
             fitted.options = self.get_params()
         objective = self.objective(fitted, training, validation_data)
+        settings, frozen = self._training_settings(objective.steps_per_epoch), fitted.data.get("frozen", {})
+        check_unfreezing(frozen, settings.max_steps)
         trainer = Trainer(
             fitted.network,
             objective.loss,
             objective.batches,
-            self._training_settings(objective.steps_per_epoch),
+            settings,
             objective.validate,
             path,
             tensorboard,
             progress=progress,
             truncation=objective.truncation,
             record=objective.record,
+            frozen=frozen,
         )
         # The trainer comes ready made: torch takes seconds to make its first optimiser, in which the folder would hold
         # a run without a checkpoint.
@@ -544,22 +555,6 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         paired = y is not None and isinstance(validation, tuple) and len(validation) == 2
         examples, labels = validation if paired else (validation, None)
         return training, self.read(examples, labels, reading, True)
-
-    def _start_from(self, fitted: "Fitted[LearnedT, NetworkT]", folder: Path) -> None:
-        from recurra.task.registry import load
-        from recurra.task.transfer import transfer_weights
-
-        other = load(folder).fitted
-        weights = other.network.state_dict()
-        transfer = transfer_weights(fitted.network, weights, fitted.learned.rows(), other.learned.rows())
-        if not transfer.taken:
-            raise RunError(
-                f"{folder}: no weights fit this {self.noun}: {'; '.join(transfer.left)}. Start from a run whose sizes "
-                "and cell are the same, or set them as they are there."
-            )
-        _log.info("%s: %d weights are taken over", folder, len(transfer.taken))
-        if transfer.left:
-            _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(transfer.left))
 
 
 def _files(data: Data) -> Any:

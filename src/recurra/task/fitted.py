@@ -39,7 +39,8 @@ class Fitted(Generic[LearnedT, NetworkT]):
         learned: see `Estimator.learn`.
         network: on `device`.
         device: of the network.
-        data: facts about the training data: `source`, `validation`, and a `digest` of each.
+        data: facts about the training data: `source`, `validation`, and a `digest` of each; `frozen`, for how many
+            steps of training which weights stay as they are, if some do.
     """
 
     options: dict[str, Any]

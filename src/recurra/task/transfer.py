@@ -1,20 +1,29 @@
 """Weights taken over from another run, for fine-tuning."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Transfer", "transfer_weights"]
+from recurra.errors import ParameterError, RunError
+from recurra.task.fitted import Fitted
+from recurra.task.registry import load
+
+__all__ = ["Transfer", "check_unfreezing", "take_over", "transfer_weights", "unfreezing"]
+
+_log = logging.getLogger("recurra.task")
 
 # Networks of different tasks have an embedding of words and recurrent layers in common, under names of their own.
 _ROLES = (
     (re.compile(r"embedding(?:\.words)?\.weight"), "embedding of words"),
     (re.compile(r"(?:classifier\.)?recurrent\.(.+)"), r"recurrent layers, \1"),
 )
+_LAYER = re.compile(r"_l(\d+)(?:_reverse)?(?:\.|$)")
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,39 @@ class Transfer:
 
     taken: tuple[str, ...]
     left: tuple[str, ...]
+
+
+def take_over(fitted: Fitted[Any, Any], folder: str | Path | None, noun: str, unfreeze_steps: int) -> None:
+    """Replace the weights of a network before training by those of the run in a folder, as far as they fit.
+
+    Args:
+        fitted: the network; of `frozen` in its data a run that is resumed reads for how long which weights stay.
+        folder: of the other run; None: there is none.
+        noun: what messages call the model.
+        unfreeze_steps: between two layers, see `unfreezing`; 0: all train from the first step.
+
+    Raises:
+        RunError: the folder holds no run, or none of its weights fit.
+        ParameterError: layers are to be freed, and none is taken over.
+    """
+    if folder is None:
+        if unfreeze_steps:
+            expected, way_out = "0 without a run to start from", "Name the run: start_from, or --from RUN."
+            raise ParameterError("unfreeze_steps", expected, unfreeze_steps, way_out)
+        return
+    other = load(folder).fitted
+    weights = other.network.state_dict()
+    transfer = transfer_weights(fitted.network, weights, fitted.learned.rows(), other.learned.rows())
+    if not transfer.taken:
+        raise RunError(
+            f"{folder}: no weights fit this {noun}: {'; '.join(transfer.left)}. Start from a run whose sizes "
+            "and cell are the same, or set them as they are there."
+        )
+    _log.info("%s: %d weights are taken over", folder, len(transfer.taken))
+    if transfer.left:
+        _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(transfer.left))
+    if unfreeze_steps:
+        fitted.data["frozen"] = unfreezing(fitted.network, transfer.taken, unfreeze_steps)
 
 
 @torch.no_grad()
@@ -76,6 +118,61 @@ def transfer_weights(
         else:
             left.append(f"{name} ({tuple(other.shape)} there, {tuple(own.shape)} here)")
     return Transfer(tuple(taken), tuple(left))
+
+
+def unfreezing(network: nn.Module, taken: Sequence[str], steps: int) -> dict[str, int]:
+    """For how many steps each parameter that was taken over stays as it is: gradual unfreezing.
+
+    Parameters that are new train from the first step. Of the others the last layer is freed after `steps` steps, and
+    after as many again the one before it, until the first (Howard and Ruder 2018, section 3.3, where `steps` is an
+    epoch). If no parameter is new, the last layer trains from the first step. Layers are in the order in which the
+    network names them; a recurrent layer is one, in both directions.
+
+    Args:
+        network: that trains.
+        taken: names of the parameters taken over, at least in part.
+        steps: between two layers, 1 or more.
+
+    Returns:
+        The number of steps by name of the parameter, without those that train from the first.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    layers: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        if name in taken:
+            layers.setdefault(_layer(name), []).append(name)
+    first = 1 if any(name not in taken for name in names) else 0
+    last_to_first = enumerate(reversed(list(layers.values())), start=first)
+    return {name: stage * steps for stage, layer in last_to_first for name in layer if stage}
+
+
+def check_unfreezing(frozen: Mapping[str, int], max_steps: int) -> None:
+    """Refuse to end before every layer has been freed.
+
+    Args:
+        frozen: what `unfreezing` returned.
+        max_steps: of the training.
+
+    Raises:
+        ParameterError: a layer would be trained by no step.
+    """
+    if not frozen or max(frozen.values()) < max_steps:
+        return
+    between, last = min(frozen.values()), max(frozen.values())
+    layers = last // between
+    raise ParameterError(
+        "unfreeze_steps",
+        f"at most {(max_steps - 1) // layers:,}, because {max_steps:,} steps free {layers} layers after one another",
+        between,
+        "Or train for more steps (max_steps).",
+    )
+
+
+def _layer(name: str) -> tuple[str, str]:
+    """The module of a parameter, and the index of the layer in a recurrent stack."""
+    match = _LAYER.search(name)
+    module = name[: match.start()].rpartition(".")[0] if match else name.rpartition(".")[0]
+    return module, match[1] if match else ""
 
 
 def _has_more_columns(own: Tensor, other: Tensor) -> bool:

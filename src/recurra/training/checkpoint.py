@@ -51,7 +51,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         RunError: if it cannot be written; the file before it is untouched.
     """
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
+    # Cloned in this format, an empty tensor too has strides by which its bytes can be read.
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in checkpoint.tensors.items()
+    }
     values = json.dumps(checkpoint.values)
     # Under one name, as safetensors writes several in any order: the same checkpoint is the same bytes.
     header = {"format": _FORMAT, "checksum": _checksum(tensors, values), "values": values}

@@ -88,10 +88,12 @@ class Trainer:
         truncation: truncated backpropagation through time: batches are segments of streams, and the state is carried
             from one to the next. None if each batch is whole.
         record: what else `training.json` in the folder should say, such as how weights were initialised.
+        frozen: for how many steps a parameter stays as it is, by name; those without a name train from the first step.
 
     Raises:
         ParameterError: for a precision the device does not have, a module without parameters, batches that are not a
-            function, such as a DataLoader, or whose `segment_length` is not the truncation's.
+            function, such as a DataLoader, or whose `segment_length` is not the truncation's, a name in `frozen` that
+            is not a parameter's.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Trainer:
         progress: bool | None = None,
         truncation: Truncation | None = None,
         record: Mapping[str, Any] = MappingProxyType({}),
+        frozen: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         if not callable(batches):
             expected = "a function from the index of a batch, from 1, to a recurra.training.Batch"
@@ -126,7 +129,7 @@ class Trainer:
         if truncation and segment_length not in (None, truncation.segment_length):
             expected = f"batches of its segment_length = {truncation.segment_length} steps"
             raise ParameterError("truncation", expected, segment_length)
-        self._update = Updater(module, loss, batches, settings, truncation, self._processes)
+        self._update = Updater(module, loss, batches, settings, truncation, self._processes, frozen)
         self._averaging = Averaging(module, settings)
         self._step = 0
         self._seconds = 0.0

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -62,7 +62,7 @@ class Updater:
     """Makes the updates; for the arguments see `Trainer`.
 
     Raises:
-        ParameterError: for a precision the device does not have.
+        ParameterError: for a precision the device does not have, or a name in `frozen` that is not a parameter's.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Updater:
         settings: TrainingSettings,
         truncation: Truncation | None,
         processes: Processes,
+        frozen: Mapping[str, int],
     ) -> None:
         self._module = module
         self._loss = loss
@@ -85,6 +86,7 @@ class Updater:
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         if not self._parameters:
             raise ParameterError("module", "a module with parameters to train", type(module).__name__)
+        self._frozen = _frozen_parameters(module, frozen)
         self.device = self._parameters[0].device
         runner: Any = torch.compile(module) if settings.compile else module
         self._unroll = processes.wrap(Unroll(runner, self._carry))
@@ -121,6 +123,10 @@ class Updater:
         due = self._health.is_due(step)
         if due:
             self._health.see_gradients()
+        for parameter, steps in self._frozen:
+            if step <= steps:
+                # Optimisers leave a parameter without a gradient as it is, and weight decay does too.
+                parameter.grad = None
         norm, clipped = self._clipping(self._parameters)
         updated = Updated(loss, float(norm), bool(clipped), rate)
         if not (math.isfinite(loss) and math.isfinite(updated.grad_norm)):
@@ -271,6 +277,14 @@ class Updater:
 def _nothing(output: Any) -> Tensor:
     """A loss of 0 that all of the output is part of."""
     return torch.stack([tensor.nan_to_num().sum() * 0 for tensor in tensors_of(output)]).sum()
+
+
+def _frozen_parameters(module: nn.Module, frozen: Mapping[str, int]) -> list[tuple[nn.Parameter, int]]:
+    parameters = dict(module.named_parameters())
+    for name in frozen:
+        if name not in parameters:
+            raise ParameterError("frozen", f"names of parameters of {type(module).__name__}", name)
+    return [(parameters[name], steps) for name, steps in frozen.items()]
 
 
 def _precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from recurra.data.labelled.series import LabelledSeries, read_labelled_series
-from recurra.data.labelled.targets import targets_of
+from recurra.data.labelled.targets import as_series, targets_of
 from recurra.errors import DataError
 from recurra.tasks.classify import Classifier
 
@@ -109,8 +109,16 @@ def test_targets_are_numbers_in_place_of_classes(tmp_path: Path) -> None:
         found = read(tmp_path, text)
         assert (found.labels, found.label_type) == ((("1.5",), ("-2e3",)), "target")
         assert targets_of(found).tolist() == [1.5, -2000]
-    with pytest.raises(DataError, match=r"a number as its target \(@targetLabel\), expected a class .*train regress"):
+    with pytest.raises(DataError, match=r"holds a regression problem.*@targetLabel.*recurra train regress --data"):
         Classifier(max_steps=1).fit(found)
+
+
+def test_classes_that_are_numbers_are_no_targets(tmp_path: Path) -> None:
+    text = TS.replace("@classLabel true up down", "@classLabel true 1 2").replace("up", "1").replace(": down", ": 2")
+    found = read(tmp_path, text)
+    assert (found.labels, found.label_type) == ((("1",), ("2",)), "class")
+    with pytest.raises(DataError, match=r"holds a classification problem.*@classLabel.*recurra train classify --data"):
+        as_series(found)
 
 
 values = st.one_of(st.just(float("nan")), st.floats(width=32, allow_nan=False, allow_infinity=False))

@@ -40,6 +40,12 @@ def stamps(*texts: str) -> np.ndarray:
         ("Y", "1y", ()),
         ("A-DEC", "1y", ()),
         ("2y", "2y", ()),
+        ("BME", "1BME", (12,)),
+        ("BM", "1BME", (12,)),
+        ("3BMS", "1BQS", (4,)),
+        ("BQE-DEC", "1BQE", (4,)),
+        ("BYE", "1BYE", ()),
+        ("BAS-JAN", "1BYS", ()),
         ("step", "step", ()),
         ("10step", "10step", ()),
         ("step(24,168)", "step(24,168)", (24, 168)),
@@ -80,6 +86,7 @@ def test_a_late_day_is_clipped_to_february_and_comes_back():
 
 
 FREQUENCIES = st.sampled_from(["1s", "7m", "15m", "1h", "1d", "1w", "1mo", "1q", "1y"])
+BUSINESS = st.sampled_from(["1BME", "2BME", "1BQE", "1BYE", "1BMS", "1BQS"])
 STARTS = st.datetimes().filter(lambda start: 1900 <= start.year <= 2100)
 
 
@@ -90,6 +97,18 @@ def test_positions_invert_stamps(text, start, n):
     assert grid.dtype == "M8[us]"
     assert frequency.positions(np.datetime64(start), grid).tolist() == list(range(n))
     assert (frequency.positions(np.datetime64(start), grid + 1) == -1).all()
+
+
+@given(BUSINESS, STARTS, st.integers(1, 60))
+def test_stamps_on_business_days_are_from_monday_to_friday(text, start, n):
+    frequency = Frequency.parse(text)
+    grid = frequency.stamps(np.datetime64(start), n)
+    assert np.is_busday(grid.astype("M8[D]")).all()
+    assert frequency.positions(grid[0], grid).tolist() == list(range(n))
+    assert (frequency.positions(grid[0], grid + 1) == -1).all()
+    days, months = grid.astype("M8[D]"), grid.astype("M8[M]")
+    beyond = np.busday_offset(days, 1 if frequency.business_day == "last" else -1)
+    assert (beyond.astype("M8[M]") != months).all()
 
 
 @given(FREQUENCIES, STARTS, st.sets(st.integers(0, 40), min_size=1).map(sorted))

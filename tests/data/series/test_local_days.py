@@ -1,5 +1,7 @@
 """Days of a local calendar, and calendars that are not a fixed step."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -50,10 +52,6 @@ def test_hours_stay_in_utc():
 @pytest.mark.parametrize(
     ("ds", "message"),
     [
-        (pd.date_range("2020-01-01", periods=48, freq="BME"), "the last business day of the month"),
-        (pd.date_range("2020-01-01", periods=5, freq="BME"), "the last business day of the month"),
-        (pd.date_range("2020-01-01", periods=48, freq="BQE"), "the last business day of the month"),
-        (pd.date_range("2020-01-01", periods=48, freq="BMS"), "the first business day of the month"),
         (pd.date_range("2020-01-01", periods=48, freq="WOM-3FRI"), "the third Friday of the month"),
         (pd.date_range("2020-01-01", periods=48, freq="LWOM-FRI"), "the last Friday of the month"),
         (pd.date_range("2020-01-01", periods=48, freq="SMS"), "twice a month, on days 1 and 15"),
@@ -70,11 +68,59 @@ def test_a_calendar_of_months_that_is_not_a_fixed_step_is_refused_by_its_name(ds
     assert str(series_from_frame(table, frequency=Frequency.parse("1d")).frequency) == "1d"
 
 
-def test_the_last_trading_day_is_the_last_business_day_but_for_holidays():
-    ds = pd.date_range("2016-01-01", periods=48, freq="BME").to_list()
-    ds[26] = pd.Timestamp("2018-03-29")  # before Good Friday
-    with pytest.raises(DataError, match="the stamps are the last business day of the month"):
-        series_from_frame(pd.DataFrame({"ds": ds, "y": range(48)}))
+@pytest.mark.parametrize("periods", [5, 48])
+@pytest.mark.parametrize("freq", ["BME", "BMS", "2BME", "BQE", "BQE-OCT", "BQS", "BYE", "BYS"])
+def test_business_days_at_either_end_of_months_are_a_calendar(freq, periods):
+    # An end of a period on a weekend is among the first five.
+    ds = pd.date_range("2017-02-01", periods=periods + 7, freq=freq)
+    data = series_from_frame(pd.DataFrame({"ds": ds[:periods], "y": range(periods)}))
+    assert data.frequency == Frequency.parse(freq)
+    assert data.stamps(data.series[0], 7).tolist() == ds.to_pydatetime().tolist()
+    assert len(data.series[0]) == periods
+
+
+def test_ends_of_months_that_are_all_business_days_are_ends_of_months():
+    ds = ["2024-01-31", "2024-02-29", "2024-04-30", "2024-05-31", "2024-07-31"]
+    data = series_from_frame(pd.DataFrame({"ds": ds, "y": range(5)}))
+    assert str(data.frequency) == "1mo"
+    stated = series_from_frame(pd.DataFrame({"ds": ds, "y": range(5)}), frequency=Frequency.parse("BME"))
+    assert str(stated.stamps(stated.series[0], 1)[-1]) == "2024-08-30T00:00:00.000000"
+
+
+def test_the_last_trading_day_is_the_last_business_day_but_for_holidays(caplog):
+    ds = pd.date_range("2016-01-29 16:00", periods=48, freq="BME").to_list()
+    ds[26] = pd.Timestamp("2018-03-29 16:00")  # before Good Friday
+    with caplog.at_level(logging.INFO, "recurra"):
+        data = series_from_frame(pd.DataFrame({"ds": ds, "y": range(48)}))
+    assert "1 of 48, such as 2018-03-29" in caplog.text
+    assert str(data.frequency) == "1BME"
+    assert np.array_equal(data.series[0].y, np.arange(48))
+    assert str(data.stamps(data.series[0], 1)[-1]) == "2020-01-31T16:00:00.000000"
+
+
+@pytest.mark.parametrize(
+    ("at", "stamp", "message"),
+    [
+        (5, "2020-06-11", r"row 5 .*2020-06-11 is not on the grid of frequency 1BME"),
+        (5, "2020-06-30 01:00", r"row 5 .*06-30 01:00 is not on the grid of frequency 1BME"),
+        (6, "2020-06-29", r"2020-06-29 .* 2020-06-30 .* both read as the last business day .* Keep one row"),
+    ],
+)
+def test_a_stamp_that_no_holiday_explains_is_named(at, stamp, message):
+    ds = pd.date_range("2020-01-01", periods=24, freq="BME").to_list()
+    ds[at] = pd.Timestamp(stamp)
+    with pytest.raises(DataError, match=message):
+        series_from_frame(pd.DataFrame({"ds": ds, "y": range(24)}), frequency=Frequency.parse("BME"))
+
+
+def test_series_whose_holidays_differ_share_a_calendar():
+    ds = pd.date_range("2016-01-01", periods=30, freq="BMS")
+    other = ds.to_list()
+    other[12] = pd.Timestamp("2017-01-03")
+    table = pd.DataFrame({"unique_id": ["a"] * 30 + ["b"] * 30, "ds": [*ds, *other], "y": range(60)})
+    data = series_from_frame(table)
+    assert str(data.frequency) == "1BMS"
+    assert [len(series) for series in data] == [30, 30]
 
 
 def test_another_calendar_that_is_not_a_fixed_step_is_refused_with_the_reason():

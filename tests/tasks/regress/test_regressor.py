@@ -90,6 +90,40 @@ def test_resumed_is_as_undisturbed(tmp_path: Path) -> None:
         resumed.fit(*bumps(30, 5), folder=tmp_path / "run", resume=True, progress=False)
 
 
+@pytest.mark.parametrize("command", ["train", "validate", "evaluate", "predict", "inspect", "explain"])
+@pytest.mark.parametrize("task", ["classify", "regress"])
+def test_a_file_of_the_other_problem_is_refused_by_every_command(
+    task: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if (task, command) == ("regress", "explain"):
+        pytest.skip("regressors have no such command")
+    numbers, classes = tmp_path / "numbers.ts", tmp_path / "classes.ts"
+    values, _ = bumps(8)
+    numbers.write_text(ts(values, [1.0, 2.0] * 4))
+    classes.write_text(numbers.read_text().replace("@targetLabel true\n@classLabel false", "@classLabel true 1.0 2.0"))
+    own, other = (classes, numbers) if task == "classify" else (numbers, classes)
+    small = [
+        "--max-steps=1",
+        "--hidden-size=2",
+        "--filters=2",
+        "--members=1",
+        "--device=cpu",
+        f"--out={tmp_path / 'run'}",
+    ]
+    if command == "train":
+        found = main(["train", task, "--data", str(other), *small])
+    elif command == "validate":
+        found = main(["train", task, "--data", str(own), "--validation", str(other), *small])
+    else:
+        assert main(["train", task, "--data", str(own), *small]) == 0
+        found = main([command, str(tmp_path / "run"), "--data", str(other)])
+    assert found == 2
+    problem, way_out = ("regression", "regress") if task == "classify" else ("classification", "classify")
+    error = capsys.readouterr().err
+    assert f"{other}: this file holds a {problem} problem" in error
+    assert f"recurra train {way_out} --data {other}" in error
+
+
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train, test, bare, run = (tmp_path / name for name in ("train.ts", "test.ts", "bare.ts", "run"))
     train.write_text(ts(*bumps(30)))

@@ -32,6 +32,7 @@ def as_items(
     reading: ItemReading | None = None,
     texts: bool | None = None,
     needs_labels: bool = True,
+    targets: bool = False,
 ) -> Items:
     """Texts or series.
 
@@ -43,12 +44,25 @@ def as_items(
         reading: how a file is read.
         texts: whether they must be texts or series; None for either.
         needs_labels: whether items without labels are refused.
+        targets: whether labels are numbers to predict; else they are classes.
 
     Raises:
         DataError: the data cannot be used, or are not of the kind that they must be.
         ParameterError: a combination has no meaning.
     """
     items = _items(data, labels, reading or ItemReading(), texts, needs_labels)
+    if items.label_type == "target" and not targets:
+        raise DataError(
+            f"{items.source}: this file holds a regression problem, with a number as the target of each series "
+            f"(@targetLabel): recurra train regress --data {items.source}. To classify instead, divide the range of "
+            "the numbers into classes (@classLabel)."
+        )
+    if items.label_type == "class" and targets:
+        raise DataError(
+            f"{items.source}: this file holds a classification problem, with a class of each series (@classLabel): "
+            f"recurra train classify --data {items.source}. If its classes are numbers to predict, write @targetLabel "
+            "true in place of @classLabel."
+        )
     if texts is not None and isinstance(items, LabelledTexts) != texts:
         expected, got = ("texts", "series") if texts else ("series", "texts")
         raise DataError(f"{items.source}: expected {expected}, which the classifier was trained on, got {got}")

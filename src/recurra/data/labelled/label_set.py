@@ -40,13 +40,8 @@ class LabelSet:
         """The labels of training items, which are multi-label if any has another number of labels than one.
 
         Raises:
-            DataError: there is nothing to tell apart, or labels are numbers to predict.
+            DataError: there is nothing to tell apart.
         """
-        if label_type == "target":
-            raise DataError(
-                f"{source}: each series has a number as its target (@targetLabel), expected a class (@classLabel). "
-                "Train a regressor (recurra train regress), or divide the range of the numbers into intervals."
-            )
         counts = Counter(label for item in labels for label in set(item))
         multi_label = any(len(set(item)) != 1 for item in labels)
         if not counts:
@@ -54,6 +49,7 @@ class LabelSet:
         if len(counts) == 1 and not multi_label:
             raise DataError(f"{source}: every item has the label {next(iter(counts))!r}; there is nothing to learn.")
         ordered = sorted(counts, key=lambda name: (-counts[name], name))
+        label_type = "text" if label_type == "class" else label_type
         return cls(Vocabulary(ordered), tuple(counts[name] for name in ordered), multi_label, label_type)
 
     def __len__(self) -> int:

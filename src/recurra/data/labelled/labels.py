@@ -9,8 +9,9 @@ __all__ = ["LabelType", "Labels", "check_separator", "item_labels"]
 
 Labels = tuple[str, ...]
 
-# What labels were before they became text. A target is a number to predict, not a class.
-LabelType = Literal["text", "integer", "number", "boolean", "target"]
+# What labels were before they became text. Of a file that declares it, a target is a number to predict, and a class is
+# not one, though its name may be a number.
+LabelType = Literal["text", "integer", "number", "boolean", "target", "class"]
 
 
 def check_separator(separator: str | None) -> None:

@@ -157,8 +157,8 @@ def _labelled(cases: SeriesCases, source: str, separator: str | None, needs_labe
     labels = None
     if cases.fields is not None:
         labels = item_labels(cases.fields, separator, needs_labels, cases.locations.__getitem__)
-    ids, label_type = cases.ids or _numbered(len(series)), "target" if cases.has_targets else "text"
-    return LabelledSeries(tuple(series), labels, channels, ids, source, label_type)
+    ids = cases.ids or _numbered(len(series))
+    return LabelledSeries(tuple(series), labels, channels, ids, source, cases.label_type)
 
 
 def _numbered(count: int) -> tuple[str, ...]:

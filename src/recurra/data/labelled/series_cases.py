@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recurra.data.labelled.labels import Labels
+from recurra.data.labelled.labels import Labels, LabelType
 from recurra.errors import DataError
 
 __all__ = ["SeriesCases", "numbers", "side_by_side", "without_padding"]
@@ -21,7 +21,7 @@ class SeriesCases:
         locations: the name of each series in messages, with the file's name.
         channels: the channel names. Empty: "1", "2" and so on.
         ids: the names of the series. Empty: "1", "2" and so on.
-        has_targets: whether the label fields are numbers to predict.
+        label_type: what the label fields are: "target" or "class" if the file declares it.
     """
 
     series: list[np.ndarray]
@@ -29,7 +29,7 @@ class SeriesCases:
     locations: list[str]
     channels: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
-    has_targets: bool = False
+    label_type: LabelType = "text"
 
 
 def numbers(fields: Sequence[str | None], location: str) -> np.ndarray:

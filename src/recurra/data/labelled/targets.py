@@ -22,7 +22,7 @@ def as_series(
         DataError: the data cannot be used, are texts, or a target is not a finite number.
         ParameterError: a combination has no meaning.
     """
-    items = as_items(data, targets, reading, None, needs_targets)
+    items = as_items(data, targets, reading, None, needs_targets, targets=True)
     if isinstance(items, LabelledTexts):
         raise DataError(f"{items.source}: expected series, got texts.")
     if items.labels is not None:

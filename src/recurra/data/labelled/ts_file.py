@@ -38,7 +38,7 @@ def cases_from_ts(text: str, source: str, label_separator: str | None = None) ->
         DataError: the file does not follow the format, or has time stamps. The message names the line.
     """
     header = _Header()
-    cases = SeriesCases([], [], [])
+    cases = SeriesCases([], None, [])
     fields: list[str | None] = []
     begun = False
     for line_number, raw in enumerate(text.split("\n"), start=1):
@@ -63,9 +63,10 @@ def cases_from_ts(text: str, source: str, label_separator: str | None = None) ->
             cases.locations.append(location)
     if not cases.series:
         raise DataError(f"{source}: no {'series after @data' if begun else '@data section'}. Is it a .ts file?")
-    return SeriesCases(
-        cases.series, fields if header.labelled else None, cases.locations, has_targets=header.has_targets
-    )
+    if not header.labelled:
+        return cases
+    label_type = "target" if header.has_targets else "class"
+    return SeriesCases(cases.series, fields, cases.locations, label_type=label_type)
 
 
 def _read_header(header: _Header, line: str, location: str) -> None:

@@ -7,6 +7,12 @@ from typing import Literal
 
 import numpy as np
 
+from recurra.data.series.month_calendars import (
+    BusinessDay,
+    business_calendar,
+    business_days,
+    within_business_calendar,
+)
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Frequency", "Stamp"]
@@ -22,6 +28,10 @@ _WEEK = 7 * _DAY
 # The largest unit comes first: the string form uses the largest unit that divides the step.
 _FIXED_UNITS = {"w": _WEEK, "d": _DAY, "h": _HOUR, "m": _MINUTE, "s": _SECOND, "ms": 1000, "us": 1}
 _MONTH_UNITS = {"y": 12, "q": 3, "mo": 1}
+_BUSINESS_UNITS: dict[BusinessDay | None, dict[str, int]] = {
+    "last": {"BYE": 12, "BQE": 3, "BME": 1},
+    "first": {"BYS": 12, "BQS": 3, "BMS": 1},
+}
 
 _FIXED_ALIASES = {
     **_FIXED_UNITS,
@@ -39,8 +49,16 @@ _MONTH_ALIASES = {
     **dict.fromkeys(("Q", "QE", "QS"), 3),
     **dict.fromkeys(("Y", "YE", "YS", "A", "AS"), 12),
 }
+_BUSINESS_ALIASES: dict[str, tuple[int, BusinessDay | None]] = {
+    **{name: (months, which) for which, units in _BUSINESS_UNITS.items() for name, months in units.items()},
+    "BM": (1, "last"),
+    "BQ": (3, "last"),
+    "BY": (12, "last"),
+    "BA": (12, "last"),
+    "BAS": (12, "first"),
+}
 
-_EXAMPLES = "such as '15m', '1h', '1d', '1w', '1mo', '1q', '1y' or 'step'"
+_EXAMPLES = "such as '15m', '1h', '1d', '1w', '1mo', '1q', '1y', 'BME' or 'step'"
 _STEP = re.compile(r"(\d*)step(?:\((\d+(?:,\d+)*)\))?")
 _ALIAS = re.compile(r"(\d*)([A-Za-z]+)(?:-[A-Za-z]+)?")
 
@@ -59,14 +77,17 @@ class Frequency:
         count: the length of the step in units of `unit`, at least 1.
         unit: "us" (microseconds, a fixed duration), "mo" (calendar months) or "step" (integer positions).
         cycles: the season lengths in steps, shortest first. Only "step" takes them; other units have a calendar.
+        business_day: of months, "last": each stamp is the last day of its month from Monday to Friday, or, because of
+            a holiday, a day before it; "first": the first such day, or one after it. None: months are on a fixed day.
 
     Raises:
-        ParameterError: the count is below 1, the unit is unknown, or `cycles` comes with a calendar unit.
+        ParameterError: the count is below 1, the unit is unknown, or `cycles` or `business_day` does not fit the unit.
     """
 
     count: int
     unit: Literal["us", "mo", "step"]
     cycles: tuple[int, ...] = ()
+    business_day: BusinessDay | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -75,10 +96,12 @@ class Frequency:
             raise ParameterError("frequency", "the unit 'us', 'mo' or 'step'", self.unit)
         if self.cycles and (self.unit != "step" or min(self.cycles) < 1):
             raise ParameterError("cycles", "positive season lengths, and the unit 'step'", self.cycles)
+        if self.business_day is not None and (self.unit != "mo" or self.business_day not in _BUSINESS_UNITS):
+            raise ParameterError("business_day", "'first' or 'last', and the unit 'mo'", self.business_day)
 
     @classmethod
     def parse(cls, text: str) -> "Frequency":
-        """Read a polars-style ("15m", "1h", "1mo") or pandas-style ("15min", "H", "W-SUN", "ME") alias.
+        """Read a polars-style ("15m", "1h", "1mo") or pandas-style ("15min", "H", "W-SUN", "ME", "BME") alias.
 
         "m" means minutes and "M" months. An anchor ("-SUN") is ignored: the first stamp of a series anchors its grid.
 
@@ -94,12 +117,18 @@ class Frequency:
             return cls(count * _FIXED_ALIASES[alias], "us")
         if alias in _MONTH_ALIASES:
             return cls(count * _MONTH_ALIASES[alias], "mo")
+        if alias in _BUSINESS_ALIASES:
+            months, business_day = _BUSINESS_ALIASES[alias]
+            return cls(count * months, "mo", business_day=business_day)
         hint = "For business days give '1d'; the weekends become gaps." if alias == "B" else ""
         raise ParameterError("frequency", _EXAMPLES, text, hint)
 
     @classmethod
     def infer(cls, stamps_per_series: Iterable[np.ndarray]) -> "Frequency":
         """Infer the largest step that divides all gaps between stamps. Months are tried before fixed durations.
+
+        Stamps that are on no fixed day of their months, but nine in ten on the last or the first business day, follow
+        that calendar.
 
         If nearly all gaps agree on a larger step, that step is the result. The other gaps are faults in the data, which
         `positions` detects.
@@ -124,6 +153,11 @@ class Frequency:
         before = np.concatenate([stamps[:-1] for stamps in long]).astype("M8[us]")
         after = np.concatenate([stamps[1:] for stamps in long]).astype("M8[us]")
         first = np.repeat([stamps[0] for stamps in long], [len(stamps) - 1 for stamps in long]).astype("M8[us]")
+        gaps, since_first = _months_between(before, after), _months_between(first, after)
+        if (gaps > 0).all() and (add_months(first, since_first) != after).any():
+            business_day = business_calendar(np.concatenate(long))
+            if business_day is not None:
+                return cls(int(np.gcd.reduce(gaps)), "mo", business_day=business_day)
         months = _common_months(before, after, first)
         return cls(months, "mo") if months else cls(_common_gap((after - before).astype(np.int64)), "us")
 
@@ -131,7 +165,7 @@ class Frequency:
         if self.unit == "step":
             cycles = f"({','.join(map(str, self.cycles))})" if self.cycles else ""
             return f"{self.count if self.count > 1 else ''}step{cycles}"
-        units = _FIXED_UNITS if self.unit == "us" else _MONTH_UNITS
+        units = _FIXED_UNITS if self.unit == "us" else _BUSINESS_UNITS.get(self.business_day, _MONTH_UNITS)
         name, size = next((name, size) for name, size in units.items() if self.count % size == 0)
         return f"{self.count // size}{name}"
 
@@ -165,12 +199,16 @@ class Frequency:
         """The first n stamps of the grid that begins at `start`: (n,) datetime64[us], or int64 for "step".
 
         If `start` is the last day of a month, every stamp is a month-end (Jan 31, Feb 28, Mar 31). Otherwise a day that
-        a month does not have becomes its last day (Jan 30, Feb 28, Mar 30).
+        a month does not have becomes its last day (Jan 30, Feb 28, Mar 30). With `business_day`, stamps are on that day
+        of their months, also if `start` is not: holidays are not known.
         """
         steps = np.arange(n, dtype=np.int64) * self.count
         if self.unit == "step":
             return np.int64(start) + steps
         anchor = np.asarray(start, dtype="M8[us]")
+        if self.business_day is not None:
+            time_of_day = anchor - anchor.astype("M8[D]")
+            return business_days(anchor.astype("M8[M]") + steps, self.business_day) + time_of_day
         return add_months(anchor, steps) if self.unit == "mo" else anchor + steps
 
     def positions(self, start: Stamp | np.ndarray, stamps: np.ndarray) -> np.ndarray:
@@ -190,7 +228,12 @@ class Frequency:
             anchor, stamps = np.asarray(start, dtype="M8[us]"), np.asarray(stamps, dtype="M8[us]")
             if self.unit == "mo":
                 gaps = _months_between(anchor, stamps)
-                on_grid = add_months(anchor, gaps) == stamps
+                if self.business_day is None:
+                    on_grid = add_months(anchor, gaps) == stamps
+                else:
+                    day = stamps.astype("M8[D]")
+                    on_grid = stamps - day == anchor - anchor.astype("M8[D]")
+                    on_grid = on_grid & within_business_calendar(day, self.business_day)
             else:
                 gaps = (stamps - anchor).astype(np.int64)
                 on_grid = np.ones(gaps.shape, dtype=bool)

@@ -1,20 +1,69 @@
-"""Calendars of stamps that are regular within months, but not a fixed step."""
+"""Calendars of stamps that are regular within months, but on no fixed day of them."""
+
+from typing import Literal
 
 import numpy as np
 
-__all__ = ["month_calendar"]
+__all__ = ["BusinessDay", "business_calendar", "business_days", "month_calendar", "within_business_calendar"]
+
+BusinessDay = Literal["first", "last"]
 
 _FEWEST_STAMPS = 4
 # Exchanges close on holidays too: so many of the stamps fall on the last business day by weekdays alone.
 _MOST = 0.9
+# The others are so much earlier, or later than the first business day: the longest holidays are a week and its ends.
+_LONGEST_HOLIDAY = np.timedelta64(10, "D")
 # Some months of a calendar of two days a month may be missing one.
 _TWICE = 1.5
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
+def business_days(months: np.ndarray, which: BusinessDay) -> np.ndarray:
+    """The first or last of the days from Monday to Friday of months: (n,) datetime64[M] -> (n,) datetime64[D]."""
+    if which == "first":
+        return np.busday_offset(months.astype("M8[D]"), 0, roll="forward")
+    return np.busday_offset((months + 1).astype("M8[D]") - 1, 0, roll="backward")
+
+
+def business_calendar(stamps: np.ndarray) -> BusinessDay | None:
+    """The business day of their months on which at least nine in ten stamps fall.
+
+    Args:
+        stamps: (N,) datetime64, at most one a month of each series.
+
+    Returns:
+        "first", "last", or None if it is neither, or the stamps are of fewer than four days.
+    """
+    days = stamps.astype("M8[D]")
+    if len(np.unique(days)) < _FEWEST_STAMPS:
+        return None
+    for which in ("last", "first"):
+        if (days == business_days(days.astype("M8[M]"), which)).mean() >= _MOST:
+            return which
+    return None
+
+
+def within_business_calendar(days: np.ndarray, which: BusinessDay) -> np.ndarray:
+    """Whether days are the business day of their month, or the nearest one within the month that is not a holiday.
+
+    Holidays are not known here: any day up to ten days before the last business day may be the last, and any up to ten
+    days after the first may be the first.
+
+    Args:
+        days: (n,) datetime64[D].
+        which: "first" or "last".
+
+    Returns:
+        (n,) bool.
+    """
+    expected = business_days(days.astype("M8[M]"), which)
+    early = expected - days if which == "last" else days - expected
+    return (early >= np.timedelta64(0, "D")) & (early <= _LONGEST_HOLIDAY)
+
+
 def month_calendar(stamps: np.ndarray) -> str:
-    """The calendar that stamps follow in words, such as "the last business day of the month".
+    """The calendar that stamps follow in words, such as "the third Friday of the month".
 
     Args:
         stamps: (N,) datetime64, of one series or of several.
@@ -30,12 +79,6 @@ def month_calendar(stamps: np.ndarray) -> str:
         return ""
     per_month = len(months) / len(np.unique(months))
     first, last = months.astype("M8[D]"), (months + 1).astype("M8[D]") - 1
-    for words, business_day in (
-        ("the last business day of the month", np.busday_offset(last, 0, roll="backward")),
-        ("the first business day of the month", np.busday_offset(first, 0, roll="forward")),
-    ):
-        if per_month == 1 and (days == business_day).mean() >= _MOST:
-            return words
     # 1970-01-01 was a Thursday; Monday is 0.
     weekdays = np.unique((days.astype(np.int64) + 3) % 7)
     day_of_month = (days - first).astype(np.int64) + 1

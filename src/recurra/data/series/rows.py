@@ -1,5 +1,6 @@
 """The rows of a long frame: columns are checked, values converted, rows sorted by series and time stamp."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -8,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.frequency import Frequency
-from recurra.data.series.month_calendars import month_calendar
+from recurra.data.series.month_calendars import BusinessDay, business_days, month_calendar
 from recurra.data.series.numeric import decimal_mark, numeric_column
 from recurra.data.series.series_set import Columns
 from recurra.data.series.stamp_form import StampForm
@@ -17,6 +18,8 @@ from recurra.data.series.table import Table
 from recurra.errors import DataError
 
 __all__ = ["Rows", "existing_columns", "grid_positions", "sorted_rows"]
+
+_log = logging.getLogger("recurra.forecast")
 
 # A frequency that leaves out more of the steps than this is not that of the data, if they are no fewer than this.
 _MOST_MISSING = 0.8
@@ -195,6 +198,8 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
             f"{' (inferred)' if inferred else ''} that starts at {origin}. Correct it, "
             "resample or aggregate the data to regular steps, or give another frequency with --frequency.",
         )
+    if frequency.business_day is not None:
+        _check_business_days(rows, frequency.business_day, positions)
     last = rows.begin[1:] - 1
     if inferred:
         _refuse_irregular(rows, frequency, positions)
@@ -211,6 +216,25 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
             "nearly all missing. Correct the stamp, or give a coarser frequency with --frequency.",
         )
     return positions
+
+
+def _check_business_days(rows: Rows, which: BusinessDay, positions: np.ndarray) -> None:
+    """Say which stamps are beside the business day of their months; refuse two stamps of one month."""
+    twice = (positions[1:] == positions[:-1]) & (rows.code[1:] == rows.code[:-1])
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0]) + 1
+        raise rows.error(
+            row,
+            f"the stamps {rows.stamp(row - 1)} and {rows.stamp(row)} are both read as the {which} business day of "
+            "their month. Keep one row for each month, or aggregate them.",
+        )
+    beside = np.flatnonzero(rows.stamps.astype("M8[D]") != business_days(rows.stamps.astype("M8[M]"), which))
+    if len(beside):
+        _log.info(
+            "%s: stamps that are not the %s day of their month from Monday to Friday are read as it, as if because of "
+            "holidays: %d of %d, such as %s",
+            *(rows.table.source.name, which, len(beside), len(rows.stamps), rows.stamp(int(beside[0]))),
+        )
 
 
 def _refuse_month_calendar(rows: Rows) -> None:

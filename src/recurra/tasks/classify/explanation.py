@@ -16,8 +16,11 @@ from recurra.data.labelled.text_encoding import TextEncoding
 from recurra.data.text.tokenization import Piece, cut
 from recurra.data.text.word_encoding import UNKNOWN, Tokens
 from recurra.errors import ParameterError
-from recurra.files import prepare_folder, write_atomically, write_text
+from recurra.files import prepare_folder, write_text
 from recurra.inspection import Attribution, integrated_gradients
+from recurra.inspection.document import document, help_element, picture_element
+from recurra.inspection.pictures.style import BLACK, save
+from recurra.inspection.pictures.values import Curve, Picture, Values
 from recurra.task import Result
 from recurra.tasks.classify.network import FittedClassifier, log_odds
 from recurra.tasks.classify.pictures import shown_names
@@ -44,6 +47,15 @@ _AGAINST = (230, 223, 216, 209)
 # Fractions of the largest contribution at which a colour begins.
 _LEVELS = (0.1, 0.25, 0.5, 0.75)
 _RESET = "\x1b[0m"
+_STYLE = """
+.text { max-width: 46rem; font-size: 1.15rem; line-height: 2; white-space: pre-wrap; overflow-wrap: anywhere; }
+.text span { border-radius: 3px; padding: .1em 0; }
+.key span { border-radius: 3px; padding: .1em .4em; }
+"""
+_KEY = (
+    '<span class="key"><span style="background:rgba(31,95,168,.6)">for</span> '
+    '<span style="background:rgba(214,104,32,.6)">against</span></span>'
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,33 +102,35 @@ class Explanation(Result):
             largest = np.sort(np.argsort(-np.abs(steps), kind="stable")[:_STEPS_SHOWN])
             shown = ", ".join(f"{k + 1} ({steps[k]:+.2f})" for k in largest)
             lines.append(f"steps that add most to its log-odds, of {len(steps):,}: {shown}")
-        # Rounded before it is shown: a negative zero becomes 0.
-        unexplained = round(self.residual, 2) + 0.0
         lines += [
             "",
             f"log-odds {self.log_odds:+.2f}, of {self.compared} {self.baseline_log_odds:+.2f}; "
-            f"unexplained {unexplained:+.2f}",
+            f"unexplained {self.unexplained:+.2f}",
         ]
         yield "\n".join(lines) + "\n"
 
     def write(self, path: str | Path) -> list[Path]:
-        """Write the page (.html) of a text, or the picture (.png) of a series; see `Result.write`."""
+        """Write a page (.html), of a series also the picture on it (.png), beside the page; see `Result.write`."""
         target = Path(path)
-        if target.suffix != self._ending:
-            raise ParameterError("out", f"a file ending in {self._ending}", str(target))
+        endings = (".html",) if self.series is None else (".html", ".png")
+        if target.suffix not in endings:
+            raise ParameterError("out", f"a file ending in {' or '.join(endings)}", str(target))
         prepare_folder(target.parent)
-        if self.item is None:
-            draw_series_explanation(self, target)
-        else:
-            write_text(target, explanation_page(self, " ".join(self.item.split())[:60]))
-        return [target]
+        page = target.with_suffix(".html")
+        if self.item is not None:
+            write_text(page, explanation_page(self, " ".join(self.item.split())[:60]))
+            return [page]
+        picture = draw_series_explanation(self, target.with_suffix(".png"))
+        write_text(page, explanation_page(self, f"A series of {len(self.contributions):,} steps", picture))
+        return [page, picture.path]
 
     def default_path(self, folder: Path) -> Path:
-        return folder / f"explanation{self._ending}"
+        return folder / "explanation.html"
 
     @property
-    def _ending(self) -> str:
-        return ".png" if self.item is None else ".html"
+    def unexplained(self) -> float:
+        """The residual, rounded before it is shown: a negative zero becomes 0."""
+        return round(self.residual, 2) + 0.0
 
 
 def explain_text(model: FittedClassifier, text: str, label: str | None = None) -> Explanation:
@@ -236,8 +250,34 @@ def contribution_lines(explanation: Explanation, most: int = 12) -> list[str]:
     return lines
 
 
-def explanation_page(explanation: Explanation, title: str) -> str:
-    """A page with the text, each token on its colour, which a pointer shows as a number."""
+def explanation_page(explanation: Explanation, title: str, picture: Picture | None = None) -> str:
+    """A page with the text, each token on its colour, or with the picture of a series; a pointer reads the numbers.
+
+    Args:
+        explanation: what is shown.
+        title: of the page, as text.
+        picture: of a series; None: a text is explained.
+    """
+    text = picture is None
+    compared = "a text of as many unknown words" if text else explanation.compared
+    parts = [
+        f"<p><b>{html.escape(explanation.label)}</b>, probability {100 * explanation.probability:.1f} %. The colour "
+        f"of each {'token' if text else 'step'} is what it adds to the log-odds of this label: {_KEY}. Together they "
+        f"lead from {explanation.baseline_log_odds:+.2f}, {compared}, to {explanation.log_odds:+.2f} "
+        f"(unexplained: {explanation.unexplained:+.2f}).</p>"
+    ]
+    if picture is None:
+        parts.append(f'<p class="text">{_colored_html(explanation)}</p>')
+    else:
+        left = len(explanation.channels) - _MOST_CHANNELS
+        if left > 0:
+            parts.append(f"<p>The {_MOST_CHANNELS} channels that add most are shown, and {left:,} are not.</p>")
+        described = "Each channel over its steps, on the colours of what the steps add to the log-odds."
+        parts += [help_element(), picture_element(picture, title, described)]
+    return document(title, parts, _STYLE, pictures=not text)
+
+
+def _colored_html(explanation: Explanation) -> str:
     largest = float(np.abs(explanation.contributions).max()) or 1.0
     body = ""
     for text, fraction in _parts(explanation):
@@ -250,15 +290,7 @@ def explanation_page(explanation: Explanation, title: str) -> str:
         body += (
             f'<span style="background:rgba({color},{strength:.2f})" title="{fraction * largest:+.2f}">{escaped}</span>'
         )
-    return _PAGE.format(
-        title=html.escape(title),
-        label=html.escape(explanation.label),
-        probability=f"{100 * explanation.probability:.1f}",
-        before=f"{explanation.baseline_log_odds:+.2f}",
-        after=f"{explanation.log_odds:+.2f}",
-        residual=f"{explanation.residual:+.2f}",
-        body=body,
-    )
+    return body
 
 
 def _parts(explanation: Explanation) -> Iterator[tuple[str, float]]:
@@ -279,12 +311,15 @@ def _parts(explanation: Explanation) -> Iterator[tuple[str, float]]:
         yield rest, 0.0
 
 
-def draw_series_explanation(explanation: Explanation, path: Path) -> None:
+def draw_series_explanation(explanation: Explanation, path: Path) -> Picture:
     """Draw a series, each step of each channel on a colour of what it adds to the label, into a PNG file.
 
     Args:
         explanation: of a series; beyond 12 channels those that add most are plotted.
         path: of the file.
+
+    Returns:
+        The picture, and what it says of each step of each channel.
     """
     assert explanation.series is not None
     contributions = explanation.contributions
@@ -293,7 +328,8 @@ def draw_series_explanation(explanation: Explanation, path: Path) -> None:
     figure = Figure(figsize=(8, 1.2 + 1.1 * len(top)), layout="constrained")
     panels = figure.subplots(len(top), 1, sharex=True, squeeze=False)[:, 0]
     steps = np.arange(1, len(contributions) + 1)
-    image = None
+    image, points = None, [f"step {step}" for step in steps]
+    readings = {}
     names = shown_names([_channel_name(explanation.channels[k]) for k in top], [f"channel {k + 1}" for k in top])
     for ax, channel, name in zip(panels, top, names, strict=True):
         values = explanation.series[:, channel]
@@ -310,45 +346,22 @@ def draw_series_explanation(explanation: Explanation, path: Path) -> None:
             interpolation="nearest",
         )
         marker = "." if len(steps) <= 60 else None
-        ax.plot(steps, values, color="#222222", linewidth=1.1, marker=marker, markersize=4)
+        ax.plot(steps, values, color=BLACK, linewidth=1.1, marker=marker, markersize=4)
         ax.set_ylabel(name, rotation=0, ha="right", va="center", parse_math=False)
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
+        curves = Curve("value", values, BLACK), Curve("adds to the log-odds", contributions[:, channel])
+        readings[ax] = Values(
+            points, steps, curves, heading=f"{one_line(_channel_name(explanation.channels[channel]))}: "
+        )
     panels[-1].set_xlabel("step")
     (label,) = shown_names([explanation.label], ["the label"])
     title = f"{label}, probability {100 * explanation.probability:.1f} %"
     panels[0].set_title(title, loc="left", fontsize=10, parse_math=False)
     assert image is not None
     figure.colorbar(image, ax=list(panels), label="adds to the log-odds (for: above 0)", aspect=40, pad=0.01)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    return save(figure, path, readings)
 
 
 def _channel_name(name: str) -> str:
     return f"channel {name}" if name.isdigit() else name
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.6 system-ui, sans-serif;
-  color: #222; background: #fff }}
-h1 {{ font-size: 1.2rem }}
-.text {{ font-size: 1.15rem; line-height: 2; white-space: pre-wrap; overflow-wrap: anywhere }}
-.text span {{ border-radius: 3px; padding: .1em 0 }}
-.key span {{ border-radius: 3px; padding: .1em .4em }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p><b>{label}</b>, probability {probability} %. Each token's colour is what it adds to the log-odds of this label:
-<span class="key"><span style="background:rgba(31,95,168,.6)">for</span>
-<span style="background:rgba(214,104,32,.6)">against</span></span>. Together they lead from {before}, a text of as many
-unknown words, to {after} (unexplained: {residual}).</p>
-<p class="text">{body}</p>
-</body>
-</html>
-"""

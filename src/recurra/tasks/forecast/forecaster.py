@@ -54,7 +54,9 @@ class ForecastReading(Options):
     known: tuple[str, ...] = option(default=(), help="covariates that are known for the future too", main=True)
     static: tuple[str, ...] = option(default=(), help="attributes that do not vary within a series")
     frequency: str | None = option(
-        default=None, check=_check_frequency, help="such as 15m, 1h, 1d, 1w or 1mo; inferred by default"
+        default=None,
+        check=_check_frequency,
+        help="such as 15m, 1h, 1d, 1w, 1mo or BME (pandas' business month end); inferred by default",
     )
     decimal: Literal[".", ","] | None = option(
         default=None, help="decimal mark of numbers in text; recognised by default"
