@@ -16,7 +16,7 @@ def moving_deviation(values: NDArray[np.float64], window: int) -> NDArray[np.flo
         window: steps before each that are looked at.
 
     Returns:
-        (T,): 0 where there are fewer than two steps before.
+        (T,); 0 if fewer than two steps come before.
     """
     filled = np.nan_to_num(values - np.nanmean(values, axis=0))
     sums = np.cumsum(np.pad(filled, ((1, 0), (0, 0))), axis=0)

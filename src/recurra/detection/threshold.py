@@ -86,13 +86,19 @@ class Threshold(ABC):
             that the scores were compared with, both of the shape of `scores`. A score above its threshold is an alarm.
         """
         scores = np.asarray(scores, float)
-        values = self._vector(scores)
-        threshold = self._threshold()
-        probability = np.where(np.isnan(values), np.nan, self._probability(values))
-        alarm = values > threshold
+        probability, threshold = self.judge(scores)
+        values = scores.reshape(-1)
+        alarm = values > threshold.reshape(-1)
         self._learn(values, alarm)
         self._observe(~np.isnan(values), alarm)
-        return probability.reshape(scores.shape), threshold.reshape(scores.shape)
+        return probability, threshold
+
+    def judge(self, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """As `step`, but learn nothing from the scores."""
+        scores = np.asarray(scores, float)
+        values = self._vector(scores)
+        probability = np.where(np.isnan(values), np.nan, self._probability(values))
+        return probability.reshape(scores.shape), self._threshold().reshape(scores.shape)
 
     def run(self, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Call `step` for each of the scores (T,) or (T, N). Both results have that shape."""

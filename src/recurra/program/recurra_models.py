@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from recurra.errors import StreamError
+from recurra.models.channel_forecaster import ErrorScores
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
 from recurra.models.evidence import EvidenceClassifier
@@ -14,7 +15,7 @@ from recurra.models.pooling import Pooling
 from recurra.models.tagger import SequenceTagger
 from recurra.program.builder import Builder, as_array
 from recurra.program.lowering import add_module, lowers, only_value
-from recurra.program.operations import Value
+from recurra.program.operations import Array, Value
 
 __all__: list[str] = []
 
@@ -123,3 +124,51 @@ def _tagger(module: SequenceTagger, builder: Builder, value: Value, name: str) -
     least = np.full(len(factors), _LEAST, np.float32)
     builder.emit("log", builder.dense(probabilities, as_array(factors), least), expected)
     return probabilities
+
+
+@lowers(ErrorScores)
+def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str) -> Value:
+    network, channels, horizon = module.network, module.network.channels, module.network.horizon
+    value = builder.require(value, 2 * channels, name)
+    present = value.part(channels, channels)
+    missing = _affine(builder, present, -1, 1)
+    last = builder.state("last", channels)
+    builder.emit("multiply", missing, last, second=last)
+    builder.emit("add", builder.apply("multiply", present, value.part(0, channels)), last, second=last)
+    read = builder.frame(network.recurrent.input_size)
+    builder.emit("copy", last, read.part(0, channels))
+    if module.marks_missing:
+        builder.emit("copy", missing, read.part(channels, channels))
+    output = add_module(network.recurrent, builder, read, "network.recurrent")
+    ahead = only_value(add_module(network.output, builder, only_value(output, name), "network.output"), name)
+    # The vectors before this step, the oldest first; what step n ahead said of this one is in the n-th from the end.
+    past = builder.state("forecasts", horizon * ahead.size)
+    known = builder.state("known", horizon * channels)
+    errors = builder.frame(ahead.size)
+    mean = as_array(module.mean)
+    for step in range(horizon):
+        own = slice(step * channels, (step + 1) * channels)
+        back = (horizon - 1 - step) * ahead.size
+        minus = _affine(builder, past.part(back + step * channels, channels), -1, -mean[own])
+        error = builder.apply("multiply", present, builder.apply("add", minus, last))
+        there = known.part((horizon - 1 - step) * channels, channels)
+        builder.emit("multiply", error, errors.part(step * channels, channels), second=there)
+    terms = builder.apply("multiply", errors, builder.dense(errors, as_array(module.precision / ahead.size), None))
+    total = terms.part(0, channels)
+    for step in range(1, horizon):
+        total = builder.apply("add", total, terms.part(step * channels, channels))
+    smooth = builder.state("scores", channels)
+    builder.emit("blend", smooth, smooth, second=total, number=1 - module.keep)
+    result = builder.frame(2 * channels)
+    builder.emit("copy", smooth, result.part(0, channels))
+    builder.emit("copy", past.part((horizon - 1) * ahead.size, channels), result.part(channels, channels))
+    builder.emit("delay", ahead, past, size=ahead.size, groups=horizon)
+    builder.emit("delay", _affine(builder, present, 0, 1), known, size=channels, groups=horizon)
+    return result
+
+
+def _affine(builder: Builder, value: Value, factor: float, term: float | Array) -> Value:
+    """factor * value + term."""
+    left = np.full(value.size, factor, np.float32)
+    right = np.broadcast_to(np.asarray(term, np.float32), value.size).copy()
+    return builder.emit("scale", value, builder.frame(value.size), left=left, right=right)

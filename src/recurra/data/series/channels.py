@@ -259,7 +259,7 @@ def _label(table: Table, columns: ChannelColumns) -> str | None:
     there = table.frame.columns
     if columns.label is not None:
         if columns.label in columns.channels:
-            raise ParameterError("label", "a column that is no channel", columns.label)
+            raise ParameterError("label", "a column that is not a channel", columns.label)
         return columns.label if columns.label in there else None
     for name in there:
         plain = name.strip().lower() in _LABELS and name not in (*columns.channels, *columns.ignore)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from recurra.errors import ParameterError
 from recurra.options import Option, Options, option
@@ -12,9 +12,12 @@ from recurra.tasks.anomaly.learned import AnomalyLearned
 
 # Modules that need torch, numpy or polars are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    from torch import nn
+
     from recurra.data.series.channels import ChannelColumns, ChannelSet
+    from recurra.models.channel_forecaster import ChannelForecaster
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
-    from recurra.tasks.anomaly.network import ChannelForecaster
     from recurra.tasks.anomaly.results import Detections
 
 __all__ = ["AnomalyDetector", "AnomalyReading"]
@@ -89,6 +92,10 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
     noun = "detector"
     Reading = AnomalyReading
     learned_class = AnomalyLearned
+    not_exported: ClassVar[dict[str, str]] = {
+        "onnx": "the scores are written step by step, as C. Use --to c.",
+        "torch": "the scores are written step by step, as C. Use --to c.",
+    }
 
     budget: str = option(
         default="1 in 2000",
@@ -168,7 +175,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
 
     def network(self, learned: AnomalyLearned) -> "ChannelForecaster":
         from recurra.cells import find_cell
-        from recurra.tasks.anomaly.network import ChannelForecaster
+        from recurra.models.channel_forecaster import ChannelForecaster
 
         return ChannelForecaster(
             find_cell(self.cell),
@@ -205,6 +212,29 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
 
     def next_command(self, folder: Path) -> str:
         return f"recurra predict {folder} --data FILE"
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        from recurra.tasks.anomaly.scoring import error_scores
+
+        learned = self.trained().learned
+        facts = {
+            "inputs": "by channel the standardised value, (value - centre) / scale within -10 and 10, or 0 if it is "
+            "missing; then by channel 1, or 0 if it is missing",
+            "outputs": "by channel what it adds to the score; then by channel the standardised value expected",
+            **{name: list(getattr(learned, name)) for name in ("channels", "centre", "scale")},
+        }
+        return error_scores(self.fitted), facts
+
+    def open_stream(self, weights: str = "float32") -> "ItemStream":
+        """See `Estimator.open_stream`: an item is a row, and the result its score, probability and alarm.
+
+        Scores are those of `predictions` within rounding. Their tail is that of training: unlike `predictions`, a
+        stream does not adapt it.
+        """
+        from recurra.tasks.anomaly.scoring import open_stream
+
+        fitted = self.trained()
+        return open_stream(fitted, self._probability(fitted.learned.step_seconds), weights)
 
     @verb("score rows, and say which are anomalous, in which channel, and what was expected", endings=(".csv",))
     def predictions(

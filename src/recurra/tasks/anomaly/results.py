@@ -31,11 +31,11 @@ __all__ = ["Detections", "evaluate", "make_detections"]
 
 _SHOWN = 10
 _MOST_CHANNELS = 3
-_LEAST_SHARE = 0.1
+_LEAST_FRACTION = 0.1
 _DAY = 86_400.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Detections(TablePredictions[pl.DataFrame]):
     """Scores, alarms and events of series.
 
@@ -121,6 +121,9 @@ class Detections(TablePredictions[pl.DataFrame]):
         """Plot the first series, its scores and events into a PNG file."""
         plot_detections(self.data, 0, self.scored[0], Path(path))
 
+    def __repr__(self) -> str:
+        return f"Detections({self.data.source}: {self.data.rows:,} rows, {len(self.events):,} events)"
+
     def _rows(self, series: ChannelSeries, scored: Scored) -> pl.DataFrame:
         columns: dict[str, Any] = {}
         if len(self.data) > 1 and self.data.columns.id:
@@ -146,12 +149,12 @@ class Detections(TablePredictions[pl.DataFrame]):
         )
 
     def _channels(self, scored: Scored, start: int, end: int) -> str:
-        """The channels that add most to the scores of some rows, with their shares."""
+        """The channels that add most to the scores of some rows, with their parts of it."""
         parts = np.maximum(scored.parts[start:end].sum(axis=0), 0)
-        shares = parts / max(parts.sum(), 1e-300)
-        order = np.argsort(-shares)[:_MOST_CHANNELS]
-        chosen = [k for k in order if shares[k] >= _LEAST_SHARE] or order[:1].tolist()
-        return ", ".join(f"{self.data.channels[k]} {100 * shares[k]:.0f} %" for k in chosen)
+        fractions = parts / max(parts.sum(), 1e-300)
+        order = np.argsort(-fractions)[:_MOST_CHANNELS]
+        chosen = [k for k in order if fractions[k] >= _LEAST_FRACTION] or order[:1].tolist()
+        return ", ".join(f"{self.data.channels[k]} {100 * fractions[k]:.0f} %" for k in chosen)
 
     def _shown(self, series: ChannelSeries, scored: Scored, row: int, what: str) -> float:
         top = int(scored.parts[row].argmax())
@@ -192,7 +195,7 @@ def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hinds
         scores = [detect(one) for one in data]
         methods[name] = _scores(data, scores, [_alarms(one, probability) for one in scores])
     main = methods["model"]
-    events = sum(event_scores(_labels(one), found).events for one, found in zip(data, alarms, strict=True))
+    events = sum(event_scores(_labels(one), flags).events for one, flags in zip(data, alarms, strict=True))
     return Evaluation(
         f"{data.source}: {data.rows:,} rows, {events} labelled event{'' if events == 1 else 's'}",
         methods,
@@ -243,11 +246,11 @@ def _scores(
         if one.labels is not None and one.labels.any()
     ]
     events = [
-        event_scores(one.labels, found) for one, found in zip(data, alarms, strict=True) if one.labels is not None
+        event_scores(one.labels, found) for one, flags in zip(data, alarms, strict=True) if one.labels is not None
     ]
-    total, found = sum(one.events for one in events), sum(len(one.delays) for one in events)
+    total, detected = sum(one.events for one in events), sum(len(one.delays) for one in events)
     raised, false = sum(one.alarms for one in events), sum(one.false_alarms for one in events)
-    recall = found / total if total else 0.0
+    recall = detected / total if total else 0.0
     precision = (raised - false) / raised if raised else 0.0
     delays = [delay for one in events for delay in one.delays]
     step = data.step_seconds

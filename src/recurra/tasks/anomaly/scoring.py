@@ -1,7 +1,8 @@
 """From rows to scores: forecasts, their errors, and how unlikely these are."""
 
+import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 from recurra.detection.alarms import AlarmRules, Event, find_events
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.smoothing import smoothed
+from recurra.errors import DataError
+from recurra.models.channel_forecaster import ErrorScores
+from recurra.streaming import ItemStream, Stepper, StreamState
 from recurra.tasks.anomaly.learned import AnomalyLearned
 
 if TYPE_CHECKING:
     from recurra.tasks.anomaly.training import FittedDetector
 
-__all__ = ["Scored", "contributions", "forecast_errors", "score", "smoothed_scores"]
+__all__ = ["Scored", "contributions", "error_scores", "forecast_errors", "open_stream", "score", "smoothed_scores"]
 
 _CHUNK = 4096
 _ADAPTATION = 0.1
@@ -69,7 +73,7 @@ def forecast_errors(fitted: "FittedDetector", standard: Array) -> tuple[Array, A
         standard: (T, C), NaN if missing.
 
     Returns:
-        Errors (T, N, C), NaN where a value or its forecast is missing; and expectations (T, C).
+        Errors (T, N, C), NaN if a value or its forecast is missing; and expectations (T, C).
     """
     rows = torch.from_numpy(fitted.learned.inputs(standard)).float()
     steps, channels = standard.shape
@@ -128,3 +132,53 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     return Scored(
         parts, learned.restore(expected), np.sqrt(variance) * np.array(learned.scale), tail, threshold, events
     )
+
+
+def error_scores(fitted: "FittedDetector") -> ErrorScores:
+    """The network with the scores of its errors, as one module that runs step by step."""
+    model = fitted.learned.errors
+    assert model is not None
+    mean, precision = torch.from_numpy(model.mean), torch.from_numpy(model.precision)
+    return ErrorScores(copy.deepcopy(fitted.network).cpu(), mean, precision, fitted.learned.period)
+
+
+def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> ItemStream:
+    """The detector as a stream of rows; see `AnomalyDetector.open_stream`."""
+    learned = fitted.learned
+    assert learned.errors is not None
+    channels, size = learned.channels, len(learned.channels)
+    limits = PeaksOverThreshold(probability).calibrate(learned.errors.scores)
+
+    def read(item: Any, state: StreamState) -> NDArray[np.float32]:
+        row = item if isinstance(item, dict) else dict(zip(channels, item, strict=False)) if _is_row(item, size) else {}
+        if not row or not row.keys() <= set(channels):
+            raise DataError(f"item: expected an object with numbers for {', '.join(channels)}")
+        if any(isinstance(value, bool) or not isinstance(value, int | float | None) for value in row.values()):
+            raise DataError(f"item: expected numbers, or null if missing, for {', '.join(channels)}")
+        values = np.array([[np.nan if row.get(name) is None else row[name] for name in channels]], np.float64)
+        if np.isinf(values).any():
+            raise DataError("item: expected finite numbers")
+        standard = learned.standardize(values)
+        return np.concatenate([np.nan_to_num(standard), np.isfinite(standard)], axis=1).astype(np.float32)
+
+    def answer(_: NDArray[Any], outputs: NDArray[np.float32]) -> dict[str, Any]:
+        parts = outputs[-1, :size].astype(np.float64)
+        expected = learned.restore(outputs[-1, size:].astype(np.float64))
+        score = float(parts.sum())
+        tail, threshold = limits.judge(score)
+        top = int(parts.argmax())
+        return {
+            "score": score,
+            "probability": float(tail),
+            "alarm": bool(score > threshold),
+            "channel": channels[top],
+            "parts": dict(zip(channels, parts.tolist(), strict=True)),
+            "expected": dict(zip(channels, expected.tolist(), strict=True)),
+        }
+
+    example = dict(zip(channels, learned.centre, strict=True))
+    return ItemStream(Stepper(error_scores(fitted), weights), read, answer, f"a row: {', '.join(channels)}", example)
+
+
+def _is_row(item: Any, size: int) -> bool:
+    return isinstance(item, list | tuple) and len(item) == size

@@ -13,9 +13,9 @@ from recurra.data.series.channels import ChannelSet
 from recurra.detection.period import period_of
 from recurra.detection.subsequences import Subsequences
 from recurra.errors import DataError
+from recurra.models.channel_forecaster import ChannelForecaster
 from recurra.task import Fitted, Objective
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
-from recurra.tasks.anomaly.network import ChannelForecaster
 from recurra.tasks.anomaly.scoring import contributions, forecast_errors, smoothed_scores
 from recurra.training import Mean, evaluate, processes
 
@@ -131,16 +131,16 @@ def fit_errors(options: "AnomalyDetector", fitted: FittedDetector, data: Channel
     standard = [learned.standardize(one.values) for one in data]
     errors = [forecast_errors(fitted, one)[0].reshape(len(one), -1) for one in standard]
     rows = [np.arange(len(one)) >= horizon for one in errors]
-    model = _gaussian(np.concatenate([e[kept] for e, kept in zip(errors, rows, strict=True)]))
+    model = _gaussian(np.concatenate([e[chosen] for e, chosen in zip(errors, rows, strict=True)]))
     if options.contamination:
         raw = [contributions(one, *model, len(learned.channels)).sum(axis=1) for one in errors]
         limit = np.quantile(np.concatenate(raw), 1 - options.contamination)
-        rows = [kept & (one <= limit) for kept, one in zip(rows, raw, strict=True)]
-        model = _gaussian(np.concatenate([e[kept] for e, kept in zip(errors, rows, strict=True)]))
+        rows = [chosen & (one <= limit) for chosen, one in zip(rows, raw, strict=True)]
+        model = _gaussian(np.concatenate([e[chosen] for e, chosen in zip(errors, rows, strict=True)]))
     held, every = [], []
-    for one, kept in zip(errors, rows, strict=True):
+    for one, chosen in zip(errors, rows, strict=True):
         both = [smoothed_scores(one, *model, learned, hindsight).sum(axis=1) for hindsight in (False, True)]
-        scores = np.where(kept, both, np.nan)
+        scores = np.where(chosen, both, np.nan)
         every.append(scores[:, min(learned.period, len(one) // 2) :])
         held.append(scores[:, _training_rows(len(one), options.validation_fraction) :])
     enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)

@@ -1,0 +1,119 @@
+"""Forecasts of the next values of every channel, and scores of their errors."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import Cell
+from recurra.layers import Recurrent
+
+__all__ = ["ChannelForecaster", "ErrorScores"]
+
+
+class ChannelForecaster(nn.Module):
+    """Recurrent layers, and at each step a linear forecast of the next steps of every channel (Malhotra et al. 2015).
+
+    Args:
+        cell: the equations.
+        input_size: I, features of a step.
+        channels: C.
+        horizon: N, steps forecast.
+        hidden_size: H.
+        num_layers: L.
+        dropout: probability, on the output of each layer but the last, while training.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        channels: int,
+        horizon: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.channels, self.horizon = channels, horizon
+        self.recurrent = Recurrent(cell, input_size, hidden_size, num_layers, batch_first=True, dropout=dropout)
+        self.output = nn.Linear(self.recurrent.output_size, horizon * channels)
+
+    def forward(self, steps: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Forecast.
+
+        Args:
+            steps: (B, T, I).
+            state: after the step before; None: zeros.
+
+        Returns:
+            After each step, the forecasts (B, T, N * C) of the next one, then of the one after it, and so on; and the
+            state.
+        """
+        output, state = self.recurrent(steps, state)
+        return self.output(output), state
+
+
+class ErrorScores(nn.Module):
+    """How unlikely each step is: the squared Mahalanobis distance of the errors of all its forecasts, smoothed.
+
+    Args:
+        network: with an input of C values, or of C values and C flags, 1 for a missing value.
+        mean: (N * C,) of the errors of normal steps, the next step's first.
+        precision: (N * C, N * C), the inverse of their covariance.
+        time_constant: of the exponential mean of the scores, in steps.
+    """
+
+    mean: Tensor
+    precision: Tensor
+
+    def __init__(self, network: ChannelForecaster, mean: Tensor, precision: Tensor, time_constant: float) -> None:
+        super().__init__()
+        self.network = network
+        self.marks_missing = network.recurrent.input_size > network.channels
+        self.keep = math.exp(-1 / time_constant)
+        self.register_buffer("mean", mean.float())
+        self.register_buffer("precision", precision.float())
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """Score whole sequences.
+
+        Args:
+            steps: (B, T, 2 * C), values, 0 if missing, then flags, 1 if present.
+
+        Returns:
+            (B, T, 2 * C): what each channel adds to the score of the step, smoothed, then what was expected of it, 0 at
+            the first step.
+        """
+        channels, horizon = self.network.channels, self.network.horizon
+        filled, present = _filled(steps[..., :channels], steps[..., channels:]), steps[..., channels:]
+        ahead, _ = self.network(torch.cat([filled, 1 - present], -1) if self.marks_missing else filled)
+        errors = []
+        for step in range(horizon):
+            forecast = _later(ahead[..., step * channels : (step + 1) * channels], step + 1)
+            known = _later(torch.ones_like(present), step + 1)
+            own = self.mean[step * channels : (step + 1) * channels]
+            errors.append(present * known * (filled - forecast - own))
+        joined = torch.cat(errors, -1)
+        terms = joined * (joined @ self.precision) / joined.shape[-1]
+        parts = terms.unflatten(-1, (horizon, channels)).sum(-2)
+        smooth, means = torch.zeros_like(parts[:, 0]), []
+        for part in parts.unbind(1):
+            smooth = self.keep * smooth + (1 - self.keep) * part
+            means.append(smooth)
+        return torch.cat([torch.stack(means, 1), _later(ahead[..., :channels], 1)], -1)
+
+
+def _filled(values: Tensor, present: Tensor) -> Tensor:
+    """Values (B, T, C) in which a missing one is the last that came before, 0 if there is none."""
+    last, steps = torch.zeros_like(values[:, 0]), []
+    for value, here in zip(values.unbind(1), present.unbind(1), strict=True):
+        last = here * value + (1 - here) * last
+        steps.append(last)
+    return torch.stack(steps, 1)
+
+
+def _later(values: Tensor, steps: int) -> Tensor:
+    """Values (B, T, ...) that come so many steps later, 0 before."""
+    return torch.cat([torch.zeros_like(values[:, :steps]), values[:, :-steps]], 1)[:, : values.shape[1]]
