@@ -245,9 +245,7 @@ def _scores(
         for one, score in zip(data, scores, strict=True)
         if one.labels is not None and one.labels.any()
     ]
-    events = [
-        event_scores(one.labels, found) for one, flags in zip(data, alarms, strict=True) if one.labels is not None
-    ]
+    events = [event_scores(_labels(one), flags) for one, flags in zip(data, alarms, strict=True)]
     total, detected = sum(one.events for one in events), sum(len(one.delays) for one in events)
     raised, false = sum(one.alarms for one in events), sum(one.false_alarms for one in events)
     recall = detected / total if total else 0.0
