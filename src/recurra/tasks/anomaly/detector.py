@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recurra.models.channel_forecaster import ChannelForecaster
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
-    from recurra.tasks.anomaly.results import Detections
+    from recurra.tasks.anomaly.results import Detections, LiveDetections
 
 __all__ = ["AnomalyDetector", "AnomalyReading"]
 
@@ -249,7 +249,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             bool, Option(help="smooth scores in both directions, for data that are complete", main=True)
         ] = False,
         picture: Annotated[Any, Option(help="PNG file that shows series, scores and alarms")] = None,
-    ) -> "Detections":
+    ) -> "Detections | LiveDetections":
         """Score rows, and find the events among them.
 
         `predict` returns a polars frame with a row for each that came: the id if there are several series, the stamp,
@@ -257,7 +257,8 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         0 outside), and of the channel that adds most to the score its name, `value` and what was `expected`.
 
         Args:
-            data: anything that `fit` takes, with the channels of training.
+            data: anything that `fit` takes, with the channels of training; "-": rows of CSV from standard input, judged
+                as they come, with an alarm for each row and no events.
             reading: how a file or frame is read; None: as in training.
             budget: false alarms that are accepted; None: that of training.
             hindsight: smooth scores in both directions: better, but only for data that are complete, as the score of a
@@ -268,8 +269,15 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             DataError: the data do not fit.
             ParameterError: the budget needs the time of a step, which the data do not have.
         """
-        from recurra.tasks.anomaly.results import make_detections
+        from recurra.data.files.standard_input import is_standard_input
+        from recurra.tasks.anomaly.results import LiveDetections, make_detections
 
+        if is_standard_input(data):
+            if hindsight or picture is not None:
+                raise ParameterError("data", "a file with hindsight or a picture, which need all rows", data)
+            read = reading or self.later_reading()
+            seconds = self.fitted.learned.step_seconds
+            return LiveDetections(self.trained(), self._probability(seconds, budget), read.time_column, read.decimal)
         rows = self.data_for(data, None, reading)
         detections = make_detections(self.trained(), rows, self._probability(rows.step_seconds, budget), hindsight)
         if picture is not None:

@@ -1,5 +1,6 @@
 """What a detector says, as results: rows, events, and scores beside simple detectors."""
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -10,7 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recurra.data.files.standard_input import SOURCE, standard_input_lines
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
+from recurra.data.series.numeric import plain_numbers
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.metrics.curves import average_precision
 from recurra.detection.metrics.events import event_scores
@@ -20,14 +23,14 @@ from recurra.detection.period import period_of
 from recurra.errors import DataError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
-from recurra.task.results import Table, TablePredictions
+from recurra.task.results import Predictions, Table, TablePredictions
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
-from recurra.tasks.anomaly.scoring import Scored, score
+from recurra.tasks.anomaly.scoring import ADAPTATION, Scored, open_stream, score
 from recurra.tasks.anomaly.training import FittedDetector, check_like
 from recurra.text_table import text_table
 
-__all__ = ["Detections", "evaluate", "make_detections"]
+__all__ = ["Detections", "LiveDetections", "evaluate", "make_detections"]
 
 _SHOWN = 10
 _MOST_CHANNELS = 3
@@ -159,6 +162,78 @@ class Detections(TablePredictions[pl.DataFrame]):
     def _shown(self, series: ChannelSeries, scored: Scored, row: int, what: str) -> float:
         top = int(scored.parts[row].argmax())
         return float((series.values if what == "value" else scored.expected)[row, top])
+
+
+class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
+    """Rows of CSV from standard input, judged as they come. The first line names the columns.
+
+    The rows are those of one series. A threshold that was calibrated in training adapts, as `Detections` does.
+
+    Args:
+        fitted: a detector whose training has ended.
+        probability: of a false alarm, a row.
+        time: the column of the stamps, which are written as they came; None: there is none.
+        decimal: the decimal mark; None: ".".
+    """
+
+    streams = True
+
+    def __init__(self, fitted: FittedDetector, probability: float, time: str | None, decimal: str | None) -> None:
+        assert fitted.learned.errors is not None
+        self._learned, self._time, self._decimal = fitted.learned, time, decimal or "."
+        self._stream = open_stream(fitted, probability, "float32")
+        self._limits = PeaksOverThreshold(probability, ADAPTATION).calibrate(fitted.learned.errors.scores)
+
+    @property
+    def values(self) -> Iterator[dict[str, Any]]:
+        """A dictionary for each row: stamp, score, probability, alarm, channel, value and what was expected."""
+        state, channels = self._stream.new_state(), self._learned.channels
+        lines = standard_input_lines()
+        header = next(lines, "")
+        delimiter = next((mark for mark in ("\t", ";") if mark in header), ",")
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+        if missing := [name for name in channels if name not in names]:
+            raise DataError(
+                f"{SOURCE}, line 1: expected the names of the columns, with {', '.join(channels)} among them; missing: "
+                f"{', '.join(missing)}."
+            )
+        for number, line in enumerate(lines, 2):
+            if not line.strip():
+                continue
+            cells = dict(zip(names, next(csv.reader([line], delimiter=delimiter)), strict=False))
+            row = {name: self._number(cells.get(name, ""), name, number) for name in channels}
+            [result] = self._stream.step([row], [state])
+            tail, threshold = self._limits.step(result["score"])
+            stamp = {} if self._time is None else {self._time: cells.get(self._time, "")}
+            channel = result["channel"]
+            yield stamp | {
+                "score": result["score"],
+                "probability": float(tail),
+                "alarm": int(result["score"] > threshold),
+                "channel": channel,
+                "value": row[channel],
+                "expected": result["expected"][channel],
+            }
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        for number, row in enumerate(self.values):
+            table = Table(tuple(row), [[_plain(value) for value in row.values()]]).csv()
+            yield table if not number else table.partition("\n")[2]
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the rows of the whole input as CSV; see `Result.write`."""
+        target = Path(path)
+        prepare_folder(target.parent)
+        write_text(target, "".join(self.text()))
+        return [target]
+
+    def _number(self, cell: str, name: str, line: int) -> float | None:
+        [number] = plain_numbers(pl.Series([cell]), self._decimal)
+        if np.isinf(number):
+            raise DataError(
+                f"{SOURCE}, line {line}: {name} is {cell!r}, expected a number, or nothing if it is missing."
+            )
+        return None if np.isnan(number) else float(number)
 
 
 def make_detections(

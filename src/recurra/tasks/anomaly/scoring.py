@@ -19,10 +19,21 @@ from recurra.tasks.anomaly.learned import AnomalyLearned
 if TYPE_CHECKING:
     from recurra.tasks.anomaly.training import FittedDetector
 
-__all__ = ["Scored", "contributions", "error_scores", "forecast_errors", "open_stream", "score", "smoothed_scores"]
+__all__ = [
+    "ADAPTATION",
+    "Scored",
+    "contributions",
+    "error_scores",
+    "forecast_errors",
+    "open_stream",
+    "score",
+    "smoothed_scores",
+]
+
+#: Of the thresholds of `predict`; see `recurra.detection.threshold`.
+ADAPTATION = 0.1
 
 _CHUNK = 4096
-_ADAPTATION = 0.1
 _LOWER = 0.8  # of the threshold: an event lasts until the score is below it
 
 Array = NDArray[np.float64]
@@ -123,7 +134,7 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     flat = errors.reshape(len(errors), -1)
     parts = smoothed_scores(flat, model.mean, model.precision, learned, hindsight)
     clean = model.hindsight_scores if hindsight else model.scores
-    limits = PeaksOverThreshold(probability, adaptation=_ADAPTATION).calibrate(clean)
+    limits = PeaksOverThreshold(probability, adaptation=ADAPTATION).calibrate(clean)
     scores = parts.sum(axis=1)
     tail, threshold = limits.run(scores)
     events = find_events(scores, threshold, _LOWER * threshold, AlarmRules(merge_gap=learned.period // 2))
