@@ -208,7 +208,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
     ) -> AnomalyLearned:
         from recurra.tasks.anomaly.training import fit_errors
 
-        return fit_errors(self, fitted, training)
+        return fit_errors(self, fitted, training, validation)
 
     def next_command(self, folder: Path) -> str:
         return f"recurra predict {folder} --data FILE"

@@ -78,7 +78,8 @@ def make_objective(
     standard = [learned.standardize(one.values) for one in data]
     inputs = [torch.from_numpy(learned.inputs(one)).float() for one in standard]
     targets = [_targets(one, horizon) for one in standard]
-    ends = [_training_rows(len(one), options.validation_fraction) for one in standard]
+    fraction = options.validation_fraction if validation_data is None else 0.0
+    ends = [_training_rows(len(one), fraction) for one in standard]
     window = max(1, min(_WINDOW, max(ends) - horizon))
     usable = np.array([max(0, end - horizon - window + 1) for end in ends])
     owners, first = np.repeat(np.arange(len(usable)), usable), np.concatenate([[0], np.cumsum(usable)])
@@ -92,8 +93,12 @@ def make_objective(
         return Batch(rows.to(device), wanted.to(device), float((~wanted.isnan()).sum()))
 
     def held_out() -> list[Batch]:
-        batches = []
-        for rows, wanted, end in zip(inputs, targets, ends, strict=True):
+        batches, series = [], zip(inputs, targets, ends, strict=True)
+        if validation_data is not None:
+            check_like(learned, validation_data)
+            own = [learned.standardize(one.values) for one in validation_data]
+            series = [(torch.from_numpy(learned.inputs(one)).float(), _targets(one, horizon), 0) for one in own]
+        for rows, wanted, end in series:
             begin = max(0, end - _WARM_UP)
             scored = wanted[begin:].clone()
             scored[: end - begin] = torch.nan
@@ -102,7 +107,7 @@ def make_objective(
                 batches.append(Batch(rows[begin:].unsqueeze(0).to(device), scored.unsqueeze(0).to(device), weight))
         return [batches[index] for index in partition.of(np.arange(len(batches)))]
 
-    validation = held_out() if options.validation_fraction else []
+    validation = held_out() if fraction or validation_data is not None else []
 
     def validate(network: nn.Module) -> Mean:
         return evaluate(network, loss, validation)
@@ -122,9 +127,12 @@ def loss(forecasts: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.smooth_l1_loss(forecasts[came], targets[came])
 
 
-def fit_errors(options: "AnomalyDetector", fitted: FittedDetector, data: ChannelSet) -> AnomalyLearned:
+def fit_errors(
+    options: "AnomalyDetector", fitted: FittedDetector, data: ChannelSet, validation_data: ChannelSet | None
+) -> AnomalyLearned:
     """What was learned, with the Gaussian of the forecast errors, and the scores that calibrate the threshold.
 
+    These are the scores of validation data, or of the last rows of each series, or of all if the last ones are few.
     With a `contamination` this is done twice, the second time without that fraction of the rows, the least likely.
     """
     learned, horizon = fitted.learned, options.horizon
@@ -139,14 +147,23 @@ def fit_errors(options: "AnomalyDetector", fitted: FittedDetector, data: Channel
         model = _gaussian(np.concatenate([e[chosen] for e, chosen in zip(errors, rows, strict=True)]))
     held, every = [], []
     for one, chosen in zip(errors, rows, strict=True):
-        both = [smoothed_scores(one, *model, learned, hindsight).sum(axis=1) for hindsight in (False, True)]
-        scores = np.where(chosen, both, np.nan)
+        scores = np.where(chosen, _both_scores(one, model, learned), np.nan)
         every.append(scores[:, min(learned.period, len(one) // 2) :])
         held.append(scores[:, _training_rows(len(one), options.validation_fraction) :])
     enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
+    if validation_data is not None:
+        own = [forecast_errors(fitted, learned.standardize(one.values))[0] for one in validation_data]
+        held = [_both_scores(one.reshape(len(one), -1), model, learned)[:, horizon:] for one in own]
     joined = np.concatenate(held if sum(one.shape[1] for one in held) >= enough else every, axis=1)
     joined = joined[:, np.isfinite(joined).all(axis=0)]
     return learned.with_errors(ErrorModel(*model, *joined))
+
+
+def _both_scores(
+    errors: NDArray[np.float64], model: tuple[NDArray[np.float64], NDArray[np.float64]], learned: AnomalyLearned
+) -> NDArray[np.float64]:
+    """The smoothed scores (2, T) of errors (T, N * C): causal, and in hindsight."""
+    return np.stack([smoothed_scores(errors, *model, learned, after).sum(axis=1) for after in (False, True)])
 
 
 def _scale(values: NDArray[np.float64]) -> tuple[float, float]:
