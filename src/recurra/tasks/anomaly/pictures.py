@@ -15,11 +15,12 @@ __all__ = ["plot_detections"]
 
 _BLUE, _GREY, _RED, _BLACK, _GREEN = "#1f5fa8", "#8a8a8a", "#c44536", "#222222", "#3c8d5a"
 _MOST_CHANNELS = 5
+_LEAST_FRACTION = 0.05  # of the scores of alarms, of a channel that is plotted
 _BAND = 2  # deviations
 
 
 def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) -> None:
-    """Plot one series: the channels that add most to its alarms, then the score with its threshold.
+    """Plot one series: the channels that add most to its alarms, at least one, then the score with its threshold.
 
     Args:
         data: the series.
@@ -30,7 +31,9 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     series = data.series[index]
     stamps = data.form.local(series.stamps)
     rows = scored.alarms if scored.events else np.ones(len(series), bool)
-    chosen = np.sort(np.argsort(-scored.parts[rows].sum(axis=0))[:_MOST_CHANNELS])
+    added = np.maximum(scored.parts[rows].sum(axis=0), 0)
+    order = np.argsort(-added)[:_MOST_CHANNELS]
+    chosen = np.sort(order[added[order] >= _LEAST_FRACTION * added.sum()])
     figure = Figure(figsize=(10, 1.2 + 1.7 * (len(chosen) + 1)), layout="constrained")
     axes = list(figure.subplots(len(chosen) + 1, 1, sharex=True, squeeze=False)[:, 0])
     for ax, channel in zip(axes, chosen.tolist(), strict=False):
@@ -40,7 +43,9 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
         ax.plot(stamps, series.values[:, channel], color=_BLACK, linewidth=0.8, label="observed")
         ax.set_ylabel(data.channels[channel], parse_math=False)
     score = axes[-1]
-    score.plot(stamps, np.maximum(scored.scores, 1e-3), color=_BLUE, linewidth=0.9, label="score")
+    # The first rows, of which nothing was forecast, would take most of a logarithmic axis.
+    lowest = max(float(np.quantile(scored.scores, 0.05)) / 2, 1e-3)
+    score.plot(stamps, np.maximum(scored.scores, lowest), color=_BLUE, linewidth=0.9, label="score")
     score.plot(stamps, scored.threshold, color=_RED, linewidth=0.9, linestyle="--", label="threshold")
     score.set_yscale("log")
     score.set_ylabel("score")
@@ -49,7 +54,7 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
         _mark_events(ax, stamps, scored, series.labels)
         ax.spines[["top", "right"]].set_visible(False)
         ax.margins(x=0.01)
-    axes[0].set_title(series.id if len(data) > 1 else data.source, loc="left", fontsize=10, parse_math=False)
+    axes[0].set_title(series.id if len(data) > 1 else Path(data.source).name, loc="left", fontsize=10, parse_math=False)
     if stamps.dtype.kind == "M":
         locator = AutoDateLocator()
         score.xaxis.set_major_locator(locator)
