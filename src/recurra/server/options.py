@@ -34,6 +34,10 @@ class ServerOptions(Options):
     weights: Literal["float32", "bfloat16", "int8"] = option(
         default="float32", help="how weights of streams are stored"
     )
+    web_assembly: Literal["auto", "always", "never"] = option(
+        default="auto",
+        help="whether clients may get runs as WebAssembly, with all their weights; auto: if no token is set",
+    )
     deadline_ms: float = option(
         default=2.0,
         at_least=0,
@@ -68,6 +72,13 @@ class ServerOptions(Options):
                 self.host,
                 "Beyond loopback anyone could use the models: set --token-file FILE.",
             )
+
+    @property
+    def gives_modules(self) -> bool:
+        """Whether clients may get runs as WebAssembly."""
+        if self.web_assembly == "auto":
+            return self.token is None and self.token_file is None
+        return self.web_assembly == "always"
 
     def tokens(self) -> list[str]:
         """All tokens; none: whoever reaches the server may use it.
