@@ -97,7 +97,7 @@ def test_what_has_no_module_says_why(server: Serving, made: dict[str, ServedMode
 
 
 @pytest.mark.parametrize(
-    ("options", "given"),
+    ("options", "allowed"),
     [
         ({}, True),
         ({"web_assembly": "never"}, False),
@@ -106,17 +106,17 @@ def test_what_has_no_module_says_why(server: Serving, made: dict[str, ServedMode
     ],
 )
 def test_weights_are_given_to_those_alone_that_may_have_them(
-    made: dict[str, ServedModel], options: dict[str, Any], given: bool, tmp_path: Path
+    made: dict[str, ServedModel], options: dict[str, Any], allowed: bool, tmp_path: Path
 ) -> None:
     token = options.get("token", "")
     with Serving(made, ServerOptions(port=0, store=f"sqlite:{tmp_path / 's.db'}", **options)) as server:
         answers = [server.get(f"/v1/models/regress/{path}", token=token) for path in ("module", "module.bin")]
-        assert {answer.status for answer in answers} == {200 if given else 403}
+        assert {answer.status for answer in answers} == {200 if allowed else 403}
         inputs = server.post("/v1/models/regress/inputs", {"item": [1, 2]}, token=token)
-        assert inputs.status == (200 if given else 403)
+        assert inputs.status == (200 if allowed else 403)
         listed = server.get("/v1/models", token=token).json["models"]
         reasons = {model["server_only"] for model in listed if model["name"] != "forecast"}
-        assert (reasons == {""}) is given
+        assert (reasons == {""}) is allowed
         if token:
             assert server.get("/v1/models/regress/module.bin").status == 401
 

@@ -56,6 +56,15 @@ class ServerOptions(Options):
         default=86_400.0, above=0, help="seconds after which an unused session is deleted", main=True
     )
     rate: float = option(default=0.0, at_least=0, help="requests a second of one token; 0: no limit", main=True)
+    max_connections: int = option(
+        default=16_384, at_least=1, help="connections open at once, WebSockets too; more are refused with 503"
+    )
+    receive_seconds: float = option(
+        default=20.0, above=0, help="seconds in which a request has to arrive as a whole; slower ones get 408"
+    )
+    keep_alive_seconds: int = option(
+        default=75, at_least=1, help="seconds that a connection without a request stays open, more than a proxy's"
+    )
     drain_seconds: float = option(
         default=20.0, at_least=0, help="seconds that SIGTERM gives the steps in hand before the server stops"
     )

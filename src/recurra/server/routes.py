@@ -91,12 +91,12 @@ def _models(service: Service) -> APIRouter:
     async def predict(name: str, body: schemas.PredictBody) -> Response:
         return JSONResponse({"predictions": await service.predict(name, body.data)})
 
-    not_given = _faults(401, 403, 404, 409, 413, 415, 422, 429, 501, 503)
+    refusals = _faults(401, 403, 404, 409, 413, 415, 422, 429, 501, 503)
 
     @router.get(
         "/{name}/module",
         response_model=schemas.ModuleAnswer,
-        responses=not_given,
+        responses=refusals,
         summary="What surrounds the steps of a model in WebAssembly",
     )
     async def module(name: str) -> Response:
@@ -105,7 +105,7 @@ def _models(service: Service) -> APIRouter:
     @router.get(
         "/{name}/module.wasm",
         response_class=Response,
-        responses={200: _file(_WEB_ASSEMBLY), **not_given},
+        responses={200: _file(_WEB_ASSEMBLY), **refusals},
         summary="The steps of a model as WebAssembly",
     )
     async def module_code(name: str) -> Response:
@@ -114,7 +114,7 @@ def _models(service: Service) -> APIRouter:
     @router.get(
         "/{name}/module.bin",
         response_class=Response,
-        responses={200: _file(_BYTES), **not_given},
+        responses={200: _file(_BYTES), **refusals},
         summary="The weights that the WebAssembly takes",
     )
     async def module_weights(name: str) -> Response:
@@ -123,7 +123,7 @@ def _models(service: Service) -> APIRouter:
     @router.post(
         "/{name}/inputs",
         response_model=schemas.InputsAnswer,
-        responses={**_faults(400), **not_given},
+        responses={**_faults(400), **refusals},
         summary="An item as inputs for the WebAssembly",
     )
     async def inputs(name: str, body: schemas.InputsBody) -> Response:

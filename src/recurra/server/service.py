@@ -165,7 +165,7 @@ class Service:
 
     async def module(self, name: str) -> Module:
         """What a client runs the steps of a model with; it is compiled at the first call. Raises Refusal."""
-        model = self._given(name)
+        model = self._movable(name)
         async with self._compiling:
             if name not in self._modules:
                 assert model.stream is not None
@@ -176,7 +176,7 @@ class Service:
 
     async def inputs(self, name: str, item: Any) -> list[Any]:
         """An item as inputs for the steps of a module, as JSON. Raises Refusal."""
-        model = self._given(name)
+        model = self._movable(name)
         assert model.stream is not None
         async with self._one_at_a_time[name]:
             inputs = await self._in_thread(encode_item, model.stream, item)
@@ -185,7 +185,7 @@ class Service:
             raise Refusal(413 if inputs else 422, "item_too_long" if inputs else "invalid_item", message)
         return inputs
 
-    def _given(self, name: str) -> ServedModel:
+    def _movable(self, name: str) -> ServedModel:
         """A model whose steps clients may run. Raises Refusal."""
         model = self.model(name)
         self.check_working()
