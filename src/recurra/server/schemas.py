@@ -113,6 +113,22 @@ class ModelsAnswer(BaseModel):
 class ModuleAnswer(BaseModel):
     """How a client runs the steps of a model; its C is that of `recurra export RUN --to c --weights-in binary`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "prefix": "model",
+                    "inputs": 4,
+                    "symbols": 0,
+                    "outputs": 1,
+                    "state": "AAAAAA==",
+                    "weight_bytes": 4096,
+                    "served_weights": "float32",
+                    "facts": {"mean": 12.5, "deviation": 3.0},
+                }
+            ]
+        }
+    )
     prefix: str = Field(description="of the functions that the WebAssembly exports")
     inputs: int = Field(description="numbers that a step reads; 0: it reads a symbol")
     symbols: int = Field(description="how many symbols there are; 0: it reads numbers")
