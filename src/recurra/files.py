@@ -5,9 +5,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from recurra.errors import RunError
+from recurra.errors import CompilerError, RunError
 
-__all__ = ["prepare_folder", "write_atomically", "write_text"]
+__all__ = ["compiled_folder", "prepare_folder", "write_atomically", "write_text"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -39,6 +39,20 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically, in UTF-8. Raises RunError, see `write_atomically`."""
     write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def compiled_folder(kind: str) -> Path:
+    """Where what was compiled is cached: `RECURRA_CACHE`, or a folder of this kind in the user's cache folder.
+
+    Raises:
+        CompilerError: the user has no home folder.
+    """
+    if folder := os.environ.get("RECURRA_CACHE"):
+        return Path(folder)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra" / kind
+    except RuntimeError as error:
+        raise CompilerError("there is no home folder for what is compiled; set RECURRA_CACHE to a folder") from error
 
 
 def prepare_folder(path: Path) -> None:

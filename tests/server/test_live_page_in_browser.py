@@ -43,7 +43,7 @@ def _classes() -> ServedModel:
 
     stream = ItemStream(Stepper(network), read, answer, "a row of 2 numbers", [0.5, -1.25])
     estimator: Any = SimpleNamespace(task="classify")
-    return ServedModel("moves", estimator, stream)
+    return ServedModel("moves", estimator, stream, server_only="it was made in a test")
 
 
 @pytest.fixture(scope="module")

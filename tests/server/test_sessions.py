@@ -29,7 +29,14 @@ def _socket(server: Serving, session: str, **more: Any) -> Any:
 
 def test_models_are_listed_with_what_they_read(serve: Serve) -> None:
     (model,) = serve().get("/v1/models").json["models"]
-    assert model == {"name": "book", "task": "language", "streams": True, "item": "a piece of text", "example": "the "}
+    assert model == {
+        "name": "book",
+        "task": "language",
+        "streams": True,
+        "item": "a piece of text",
+        "example": "the ",
+        "server_only": "",
+    }
 
 
 def test_steps_have_the_results_of_the_stream_itself(serve: Serve, models: dict[str, ServedModel]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from recurra.cells import Cell
 from recurra.codegen.cpp import write_cell
 from recurra.errors import CompilerError
+from recurra.files import compiled_folder
 
 __all__ = ["compile_library", "find_compiler"]
 
@@ -48,7 +49,7 @@ def compile_library(cell: Cell, headers: Mapping[str, str], vector_bytes: int) -
     flags += ["-DRECURRA_ISA=user", f"-DRECURRA_VECTOR_BYTES={vector_bytes}"]
     parts = [source, *headers.values(), " ".join(flags), compiler, _processor()]
     name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    library = _cache() / f"{name}.so"
+    library = compiled_folder("cells") / f"{name}.so"
     if _is_whole(library):
         return library
     try:
@@ -121,15 +122,6 @@ def _source(cell: Cell) -> str:
     body = write_cell(cell, "UserCell")
     includes = '#include "engine.hpp"\n#include "step_cell.hpp"\n'
     return f"{includes}\nnamespace recurra {{\nnamespace user {{\n\n{body}\n}}\n}}\n\n{entries}\n"
-
-
-def _cache() -> Path:
-    if folder := os.environ.get("RECURRA_CACHE"):
-        return Path(folder)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra" / "cells"
-    except RuntimeError as error:
-        raise CompilerError("there is no home folder for compiled cells; set RECURRA_CACHE to a folder") from error
 
 
 def _processor() -> str:

@@ -27,9 +27,10 @@ __all__ = ["Application", "create_app"]
 
 PAGE = Path(__file__).parent / "page"
 _PAGE_HEADERS = {
-    # No inline script or style, nothing from elsewhere, and no frame of another site around it.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    # No inline script or style, nothing from elsewhere, and no frame of another site around it. Scripts may
+    # compile WebAssembly, which they get from this server.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",

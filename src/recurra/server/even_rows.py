@@ -24,7 +24,7 @@ class EvenRows:
 
     def __init__(self, stepper: Stepper) -> None:
         self._stepper = stepper
-        self.new_state, self.read_state = stepper.new_state, stepper.read_state
+        self.new_state, self.read_state, self.program = stepper.new_state, stepper.read_state, stepper.program
 
     def __call__(self, x: NDArray[Any], state: StreamState) -> tuple[NDArray[np.float32], StreamState]:
         """As the stepper, of inputs (T, B, I) or ids (T, B)."""

@@ -34,6 +34,10 @@ class ServerOptions(Options):
     weights: Literal["float32", "bfloat16", "int8"] = option(
         default="float32", help="how weights of streams are stored"
     )
+    web_assembly: Literal["auto", "always", "never"] = option(
+        default="auto",
+        help="whether clients may get runs as WebAssembly, with all their weights; auto: if no token is set",
+    )
     deadline_ms: float = option(
         default=2.0,
         at_least=0,
@@ -52,6 +56,15 @@ class ServerOptions(Options):
         default=86_400.0, above=0, help="seconds after which an unused session is deleted", main=True
     )
     rate: float = option(default=0.0, at_least=0, help="requests a second of one token; 0: no limit", main=True)
+    max_connections: int = option(
+        default=16_384, at_least=1, help="connections open at once, WebSockets too; more are refused with 503"
+    )
+    receive_seconds: float = option(
+        default=20.0, above=0, help="seconds in which a request has to arrive as a whole; slower ones get 408"
+    )
+    keep_alive_seconds: int = option(
+        default=75, at_least=1, help="seconds that a connection without a request stays open, more than a proxy's"
+    )
     drain_seconds: float = option(
         default=20.0, at_least=0, help="seconds that SIGTERM gives the steps in hand before the server stops"
     )
@@ -68,6 +81,13 @@ class ServerOptions(Options):
                 self.host,
                 "Beyond loopback anyone could use the models: set --token-file FILE.",
             )
+
+    @property
+    def gives_modules(self) -> bool:
+        """Whether clients may get runs as WebAssembly."""
+        if self.web_assembly == "auto":
+            return self.token is None and self.token_file is None
+        return self.web_assembly == "always"
 
     def tokens(self) -> list[str]:
         """All tokens; none: whoever reaches the server may use it.

@@ -20,6 +20,7 @@ from recurra.server.strict_json import read_json, write_json
 
 __all__ = ["add_routes", "answer", "check_session_id"]
 
+_WEB_ASSEMBLY, _BYTES = "application/wasm", "application/octet-stream"
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -79,7 +80,7 @@ def _models(service: Service) -> APIRouter:
 
     @router.get("", response_model=schemas.ModelsAnswer, responses=_faults(401), summary="All models")
     async def models() -> Response:
-        return JSONResponse({"models": [model.describe() for model in service.models.values()]})
+        return JSONResponse({"models": service.describe()})
 
     @router.post(
         "/{name}/predict",
@@ -89,6 +90,44 @@ def _models(service: Service) -> APIRouter:
     )
     async def predict(name: str, body: schemas.PredictBody) -> Response:
         return JSONResponse({"predictions": await service.predict(name, body.data)})
+
+    refusals = _faults(401, 403, 404, 409, 413, 415, 422, 429, 501, 503)
+
+    @router.get(
+        "/{name}/module",
+        response_model=schemas.ModuleAnswer,
+        responses=refusals,
+        summary="What surrounds the steps of a model in WebAssembly",
+    )
+    async def module(name: str) -> Response:
+        return JSONResponse((await service.module(name)).facts)
+
+    @router.get(
+        "/{name}/module.wasm",
+        response_class=Response,
+        responses={200: _file(_WEB_ASSEMBLY), **refusals},
+        summary="The steps of a model as WebAssembly",
+    )
+    async def module_code(name: str) -> Response:
+        return Response((await service.module(name)).code, media_type=_WEB_ASSEMBLY)
+
+    @router.get(
+        "/{name}/module.bin",
+        response_class=Response,
+        responses={200: _file(_BYTES), **refusals},
+        summary="The weights that the WebAssembly takes",
+    )
+    async def module_weights(name: str) -> Response:
+        return Response((await service.module(name)).weights, media_type=_BYTES)
+
+    @router.post(
+        "/{name}/inputs",
+        response_model=schemas.InputsAnswer,
+        responses={**_faults(400), **refusals},
+        summary="An item as inputs for the WebAssembly",
+    )
+    async def inputs(name: str, body: schemas.InputsBody) -> Response:
+        return JSONResponse({"inputs": await service.inputs(name, body.item)})
 
     return router
 
@@ -158,12 +197,18 @@ def _described(session: Session) -> dict[str, Any]:
     return {"session": session.id, "model": session.model, "step": session.step, "next_step": session.step + 1}
 
 
+def _file(media_type: str) -> dict[str, Any]:
+    """The answer whose body is a file. The refusals beside it are JSON."""
+    return {"description": "The file", "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+
+
 def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     words = {
         400: "The body is not JSON",
         401: "There is no valid token",
+        403: "The server does not hand out the model",
         404: "There is no such model or session",
-        409: "The session expects another step, or the model has no sessions",
+        409: "The session expects another step, or the model has no sessions or no module",
         413: "The body or the item is too large",
         415: "The body is of another media type",
         422: "The body has another form, or the item cannot be read",

@@ -13,6 +13,7 @@ import uvicorn
 
 from recurra.errors import ParameterError
 from recurra.server.app import Application, create_app
+from recurra.server.connections import protocol_of
 from recurra.server.logs import log_as_json
 from recurra.server.options import ServerOptions
 from recurra.server.served_model import ServedModel, load_models
@@ -65,8 +66,9 @@ def configuration(app: Application, options: ServerOptions) -> uvicorn.Config:
         app,
         host=options.host,
         port=options.port,
-        http="h11",  # which limits the size of headers
+        http=protocol_of(options),
         h11_max_incomplete_event_size=_HANDSHAKE_BYTES,
+        timeout_keep_alive=options.keep_alive_seconds,
         ws="websockets-sansio",
         ws_max_size=options.max_message_bytes,
         ws_per_message_deflate=False,  # it takes more memory than the session itself

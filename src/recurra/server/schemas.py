@@ -7,7 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 __all__ = [
     "CreateBody",
     "ErrorAnswer",
+    "InputsAnswer",
+    "InputsBody",
     "ModelsAnswer",
+    "ModuleAnswer",
     "PredictAnswer",
     "PredictBody",
     "SessionAnswer",
@@ -90,6 +93,7 @@ class ModelAnswer(BaseModel):
     item: str = Field(default="", description="what an item of a session is")
     example: Any = Field(default=None, description="an item")
     reason: str = Field(default="", description="why it has no sessions")
+    server_only: str = Field(default="", description="why clients cannot run its steps themselves; empty: they can")
 
 
 class ModelsAnswer(BaseModel):
@@ -104,6 +108,49 @@ class ModelsAnswer(BaseModel):
         }
     )
     models: list[ModelAnswer]
+
+
+class ModuleAnswer(BaseModel):
+    """How a client runs the steps of a model; its C is that of `recurra export RUN --to c --weights-in binary`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "prefix": "model",
+                    "inputs": 4,
+                    "symbols": 0,
+                    "outputs": 1,
+                    "state": "AAAAAA==",
+                    "weight_bytes": 4096,
+                    "served_weights": "float32",
+                    "facts": {"mean": 12.5, "deviation": 3.0},
+                }
+            ]
+        }
+    )
+    prefix: str = Field(description="of the functions that the WebAssembly exports")
+    inputs: int = Field(description="numbers that a step reads; 0: it reads a symbol")
+    symbols: int = Field(description="how many symbols there are; 0: it reads numbers")
+    outputs: int = Field(description="numbers that a step writes")
+    state: str = Field(description="little-endian float32 numbers of the first state, in base64")
+    weight_bytes: int = Field(description="of the weights; 0: the functions take none")
+    served_weights: str = Field(description="how the server's own stream stores its weights; the module's are float32")
+    facts: dict[str, Any] = Field(description="what the task knows: labels, tokens, scales")
+
+
+class InputsBody(BaseModel):
+    """An item to be read."""
+
+    model_config = _example({"item": "good"})
+    item: Any = Field(description="an item as GET /v1/models shows one")
+
+
+class InputsAnswer(BaseModel):
+    """The inputs of an item's steps."""
+
+    model_config = _example({"inputs": [[0.5, -1.25, 0.0]]}, {"inputs": [17, 3]})
+    inputs: list[int] | list[list[float]]
 
 
 class Fault(BaseModel):

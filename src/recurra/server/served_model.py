@@ -8,6 +8,7 @@ from typing import Any
 
 from recurra.errors import BackendError, ParameterError, StreamError
 from recurra.server.even_rows import EvenRows
+from recurra.server.module import reason_for_server
 from recurra.streaming import ItemStream
 from recurra.task import Estimator
 from recurra.tasks import load
@@ -26,19 +27,21 @@ class ServedModel:
         estimator: fitted.
         stream: of items; None: the model reads whole inputs only.
         reason: why there is no stream.
+        server_only: why clients cannot run its steps themselves; empty: they can, see `recurra.server.module`.
     """
 
     name: str
     estimator: Estimator[Any, Any, Any]
     stream: ItemStream | None
     reason: str = ""
+    server_only: str = ""
 
     def describe(self) -> dict[str, Any]:
         """The model as `GET /v1/models` lists it."""
         facts: dict[str, Any] = {"name": self.name, "task": self.estimator.task, "streams": self.stream is not None}
         if self.stream is None:
             return {**facts, "reason": self.reason}
-        return {**facts, "item": self.stream.item, "example": self.stream.example}
+        return {**facts, "item": self.stream.item, "example": self.stream.example, "server_only": self.server_only}
 
 
 def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, ServedModel]:
@@ -64,9 +67,10 @@ def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, Serv
         estimator = load(folder)
         try:
             stream = estimator.open_stream(weights)
+            server_only = reason_for_server(estimator, stream.stepper)
             if weights == "float32":  # the other formats compute each row by itself
                 stream = replace(stream, stepper=EvenRows(stream.stepper))
-            models[name] = ServedModel(name, estimator, stream)
+            models[name] = ServedModel(name, estimator, stream, server_only=server_only)
         except (StreamError, BackendError) as error:
             _log.info("%s does not stream: %s", name, error)
             models[name] = ServedModel(name, estimator, None, str(error))

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from recurra.errors import StreamError
 from recurra.server.batcher import Batcher
 from recurra.server.metrics import Metrics
+from recurra.server.module import Module, encode_item, make_module
 from recurra.server.options import ServerOptions
 from recurra.server.rate import RateLimit
 from recurra.server.refusal import Refusal
@@ -81,6 +82,8 @@ class Service:
             for name, model in models.items()
             if model.stream is not None
         }
+        self._modules: dict[str, Module] = {}
+        self._compiling = asyncio.Lock()
         self._cleaning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -150,6 +153,49 @@ class Service:
             self._predictions[name] -= 1
         self.metrics.prediction(name, time.perf_counter() - began)
         return predictions
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The models as `GET /v1/models` lists them."""
+        described = [model.describe() for model in self.models.values()]
+        if not self.options.gives_modules:
+            for facts in described:
+                if facts.get("server_only") == "":
+                    facts["server_only"] = "the server hands out no weights; --web-assembly always changes that"
+        return described
+
+    async def module(self, name: str) -> Module:
+        """What a client runs the steps of a model with; it is compiled at the first call. Raises Refusal."""
+        model = self._movable(name)
+        async with self._compiling:
+            if name not in self._modules:
+                assert model.stream is not None
+                self._modules[name] = await self._in_thread(
+                    make_module, model.estimator, model.stream, self.options.weights
+                )
+        return self._modules[name]
+
+    async def inputs(self, name: str, item: Any) -> list[Any]:
+        """An item as inputs for the steps of a module, as JSON. Raises Refusal."""
+        model = self._movable(name)
+        assert model.stream is not None
+        async with self._one_at_a_time[name]:
+            inputs = await self._in_thread(encode_item, model.stream, item)
+        if not 0 < len(inputs) <= self.options.max_item_steps:
+            message = f"item: expected 1 to {self.options.max_item_steps} steps of the model, got {len(inputs)}"
+            raise Refusal(413 if inputs else 422, "item_too_long" if inputs else "invalid_item", message)
+        return inputs
+
+    def _movable(self, name: str) -> ServedModel:
+        """A model whose steps clients may run. Raises Refusal."""
+        model = self.model(name)
+        self.check_working()
+        if model.stream is None:
+            raise Refusal(409, "does_not_stream", model.reason)
+        if model.server_only:
+            raise Refusal(409, "server_only", model.server_only)
+        if not self.options.gives_modules:
+            raise Refusal(403, "forbidden", "the server hands out no weights; --web-assembly always changes that")
+        return model
 
     async def create(self, name: str, owner: str, state: str | None = None) -> Session:
         """A new session, at its beginning or from a state of a stream, in base64.

@@ -19,7 +19,7 @@ from recurra.files import prepare_folder, write_atomically
 from recurra.program import Program, compile_program
 from recurra.shapes import check_positive
 
-__all__ = ["CExport", "export_c"]
+__all__ = ["CExport", "describe", "export_c"]
 
 _FORMATS = ("float32", "int8")
 _WEIGHTS_IN = ("source", "binary")
@@ -85,17 +85,13 @@ def export_c(
             if too many steps differ so, or one by more than 8 bits make.
         RunError: if the folder cannot be written.
     """
-    check_name(name)
-    for parameter, value, allowed in (("weights", weights, _FORMATS), ("weights_in", weights_in, _WEIGHTS_IN)):
-        if value not in allowed:
-            raise ParameterError(parameter, f"one of {', '.join(allowed)}", value)
     check_positive("steps", steps)
+    check_name(name)
     folder = Path(folder)
     _check_makefile(folder / "Makefile", name)
-    title = type(model).__name__ if isinstance(model, nn.Module) else "a program"
-    program = model if isinstance(model, Program) else compile_program(model, input_size)
+    d = describe(model, name, weights, weights_in, input_size)
+    program = d.program
     reference = make_reference(program, weights, inputs, steps)
-    d = Description(name, program, Step(program, weights, weights_in == "source"), weights, _title(program, title))
     texts = {
         f"{name}.h": header(d).encode(),
         f"{name}.c": source(d).encode(),
@@ -114,6 +110,28 @@ def export_c(
         write_atomically(folder / file, lambda path, content=content: path.write_bytes(content))
     written = tuple(folder / file for file in texts)
     return CExport(written, result, 4 * program.state_size, d.step.arrays.num_bytes, d.stack_bytes)
+
+
+def describe(
+    model: nn.Module | Program,
+    name: str,
+    weights: str = "float32",
+    weights_in: str = "source",
+    input_size: int | None = None,
+) -> Description:
+    """What the files of a model are written from; for the arguments see `export_c`.
+
+    Raises:
+        ParameterError: for a parameter out of its range.
+        StreamError: if the model cannot run one step at a time.
+    """
+    check_name(name)
+    for parameter, value, allowed in (("weights", weights, _FORMATS), ("weights_in", weights_in, _WEIGHTS_IN)):
+        if value not in allowed:
+            raise ParameterError(parameter, f"one of {', '.join(allowed)}", value)
+    title = type(model).__name__ if isinstance(model, nn.Module) else "a program"
+    program = model if isinstance(model, Program) else compile_program(model, input_size)
+    return Description(name, program, Step(program, weights, weights_in == "source"), weights, _title(program, title))
 
 
 def _check_makefile(path: Path, name: str) -> None:

@@ -9,12 +9,21 @@ from numpy.typing import NDArray
 from recurra.codegen import literal
 from recurra.export.c.sources import Description
 
-__all__ = ["COMPILER_FLAGS", "WARNING_FLAGS", "Recorded", "harness", "makefile", "makefile_title"]
+__all__ = [
+    "COMPILER_FLAGS",
+    "WARNING_FLAGS",
+    "Recorded",
+    "harness",
+    "makefile",
+    "makefile_title",
+    "web_assembly_flags",
+]
 
 #: A sum of products may be rounded once (-ffp-contract), and comparisons of NaN raise no signals: loops with both are
 #: vectorised. Results keep the order of additions.
 COMPILER_FLAGS = ("-std=c99", "-O3", "-march=native", "-ffp-contract=fast", "-fno-trapping-math")
 WARNING_FLAGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
+_PAGE_BYTES = 65_536  # of WebAssembly's memory
 
 
 class Recorded(NamedTuple):
@@ -175,6 +184,18 @@ def makefile_title(name: str) -> str:
     return f"# The Makefile of {name}, written by Recurra."
 
 
+def web_assembly_flags(d: Description) -> list[str]:
+    """The flags with which clang makes a module of WebAssembly that exports the functions and its memory.
+
+    The stack stands first in the memory, and has a page more than the scratch memory of a step: a step that needed
+    more would stop, and not overwrite the constants.
+    """
+    stack = (1 + -(-d.stack_bytes // _PAGE_BYTES)) * _PAGE_BYTES
+    linked = f"--no-entry --export-dynamic --export=__heap_base --stack-first -z stack-size={stack}".split()
+    flags = "--target=wasm32 -std=c99 -O3 -msimd128 -mbulk-memory -nostdlib -fvisibility=default"
+    return [*flags.split(), f"-Wl,{','.join(linked)}"]
+
+
 def makefile(d: Description) -> str:
     """The Makefile."""
     name = d.name
@@ -200,8 +221,8 @@ arm: {name}.c {name}.h
 \tarm-none-eabi-size {name}_arm.o
 
 wasm: {name}.c {name}.h
-\tclang --target=wasm32 -std=c99 -O3 -msimd128 -mbulk-memory -nostdlib $(WARNINGS) \\
-\t\t-Wl,--no-entry -Wl,--export-dynamic -Wl,--export=__heap_base -fvisibility=default {name}.c -o {name}.wasm
+\tclang {" ".join(web_assembly_flags(d))} \\
+\t\t$(WARNINGS) {name}.c -o {name}.wasm
 
 clean:
 \trm -f {name}_check {name}_arm.o {name}.wasm

@@ -97,9 +97,10 @@ function rowItems(table, example) {
   }
   const names = Object.keys(example);
   const head = table[0].map((name) => name.trim());
-  const named = names.filter((name) => head.includes(name));
-  if (!named.length && table.every((row) => row.length === names.length)) return table.map((row, k) => joined(names, row, k + 1));
   const missing = names.filter((name) => !head.includes(name));
+  const areNumbers = head.every((cell) => number(cell) !== undefined); // of channels "1" and "2" they may be names too
+  const isRow = missing.length === names.length || (areNumbers && (missing.length || table.length === 1));
+  if (isRow && table.every((row) => row.length === names.length)) return table.map((row, k) => joined(names, row, k + 1));
   if (missing.length) throw new Unreadable(`The table has no column ${missing.join(", ")}; its columns are ${head.join(", ")}.`);
   return table.slice(1).map((row, k) => joined(names, names.map((name) => row[head.indexOf(name)] ?? ""), k + 2));
 

@@ -1,8 +1,10 @@
-import { byId, element, percent, say, visible } from "./dom.js";
+import { byId, element, percent, say, short, visible } from "./dom.js";
+import { hasForm } from "./forms.js";
 import { Unreadable, exampleOf, fileItems, formOf, typedItems, wholeInput, written } from "./items.js";
+import { LocalSession, Module } from "./module.js";
 import { Playback } from "./playback.js";
 import { Refused, Server } from "./server.js";
-import { StateView, valuesOf } from "./state.js";
+import { StateView } from "./state.js";
 import { showWhole, viewOf } from "./views.js";
 
 const MOST_ROWS = 100; // of the table of steps
@@ -16,6 +18,7 @@ const states = new StateView();
 const playback = new Playback(stepOfFile, drawPlayback);
 let models = [];
 let model, session, view;
+let module; // of the model, if its steps are taken in this browser
 let epoch = 0; // of the session: what was asked in an earlier one is dropped
 let queue = Promise.resolve(); // steps are taken one after the other
 let fetching = false; // whether a state is on its way
@@ -78,7 +81,75 @@ function choose() {
     byId("file-help").textContent = form === "text" || form === "words" ? "Text, cut into pieces." :
       form === "object" ? `CSV with the columns ${Object.keys(model.example).join(", ")}; a row an item.` : "CSV; a row an item.";
   }
-  clear();
+  byId("place").hidden = !model?.streams;
+  byId("on-server").checked = true;
+  turnTo();
+}
+
+/** Why the steps of the model cannot be taken in this browser, in a sentence; empty: they can. */
+function reasonForServer() {
+  if (model.server_only) return `Only the server can run it: ${ended(model.server_only)}`;
+  return hasForm(model.task) ? "" : `Only the server can run it: this page does not know the results of the task ${model.task}.`;
+}
+
+/** Take the next steps where the radio buttons say, in a new session. */
+function turnTo() {
+  playback.rewind();
+  beginAnew();
+  module = undefined;
+  say(byId("place-error"));
+  const own = model, now = epoch;
+  byId("in-browser").disabled = !model?.streams || reasonForServer() !== "";
+  if (byId("in-browser").checked) queue = queue.then(() => loadModule(own, now)); // steps wait for it
+  drawPlace();
+}
+
+async function loadModule(own, now) {
+  if (now !== epoch) return;
+  let loaded;
+  try {
+    loaded = await patiently(() => Module.load(server, own));
+  } catch (error) {
+    if (now !== epoch) return;
+    say(byId("place-error"), sentenceOf(error));
+    byId("on-server").checked = true;
+  }
+  if (now === epoch) module = loaded;
+  drawPlace();
+}
+
+function drawPlace() {
+  const here = byId("in-browser").checked;
+  byId("compare-field").hidden = !module;
+  byId("copy").hidden = byId("close").hidden = here;
+  say(byId("measured"), module && session ? measured() : "");
+  if (!here) return say(byId("place-text"), model?.streams ? reasonForServer() : "");
+  if (!module) return say(byId("place-text"), "The server compiles the model, which takes a while the first time.");
+  const compared = byId("compare").checked ? "Items go to the server too, to compare." : "Items stay in this browser.";
+  const items = module.readsHere ? compared : "The server turns items into the network's inputs; the network itself runs here.";
+  say(byId("place-text"), `WebAssembly with its weights: ${size(module.bytes)}. ${items}`);
+}
+
+/** The time of a step in this browser, and how its results compare with the server's. */
+function measured() {
+  const { steps, microseconds, isCompared, largest, others } = session;
+  if (!steps) return "";
+  const sentences = [`A step takes ${short(Number(microseconds.toPrecision(2)))} µs.`];
+  if (isCompared) {
+    const difference = largest ? largest.toPrecision(2).replace("-", "−") : "0";
+    const say = others ? `; ${others} of them say something else` : "";
+    sentences.push(`Largest difference from the server's results in ${steps} ${steps === 1 ? "step" : "steps"}: ${difference}${say}.`);
+    if (module.servedWeights !== "float32") sentences.push(`The server's weights are ${module.servedWeights}, those here float32.`);
+  }
+  return sentences.join(" ");
+}
+
+const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+/** A new session where steps are taken. */
+async function open() {
+  if (!module) return server.open(model.name);
+  return new LocalSession(module, byId("compare").checked ? await server.open(model.name) : undefined);
 }
 
 /** Forget what is shown. */
@@ -105,15 +176,14 @@ function take(item) {
 
 async function stepNow(item) {
   const now = epoch;
-  const mine = session ?? (await patiently(() => server.open(model.name)));
-  if (now !== epoch) return server.leave(mine.path);
+  const mine = session ?? (await patiently(open));
+  if (now !== epoch) return mine.leave();
   session = mine;
   drawSession();
   let result;
   try {
     result = await patiently(() => mine.step(item));
   } catch (error) {
-    if (error.code === "wrong_step" || error.code === "another_item") mine.steps = error.expectedStep - 1;
     if (error.code === "unknown_session" && session === mine) {
       session = undefined;
       drawSession();
@@ -172,7 +242,7 @@ async function showState(from) {
   try {
     do {
       shown = from.steps;
-      const values = valuesOf(await from.state());
+      const values = await from.values();
       if (session === from && byId("state-shown").checked) states.show(values);
     } while (session === from && from.steps !== shown && playback.state !== "running");
   } catch (error) {
@@ -184,13 +254,15 @@ async function showState(from) {
 
 function drawSession() {
   const steps = session?.steps ?? 0;
-  byId("session-text").textContent = session ? `Open, ${steps} ${steps === 1 ? "step" : "steps"} taken.` : "The first step opens one.";
+  const where = module ? "In this browser" : "Open";
+  byId("session-text").textContent = session ? `${where}, ${steps} ${steps === 1 ? "step" : "steps"} taken.` : "The first step opens one.";
   byId("copy").disabled = byId("close").disabled = !session;
+  drawPlace();
 }
 
 /** Close the session, if there is one, and wait for no answer. */
 function leave() {
-  if (session) server.leave(session.path);
+  session?.leave();
   session = undefined;
   epoch += 1;
 }
@@ -310,6 +382,11 @@ on("token-form", "submit", (event) => {
   else begin();
 });
 on("model", "change", choose);
+for (const id of ["on-server", "in-browser"]) on(id, "change", turnTo);
+on("compare", "change", () => {
+  playback.rewind();
+  beginAnew();
+});
 on("item-form", "submit", (event) => {
   event.preventDefault();
   submit();

@@ -1,3 +1,5 @@
+const HEADER = 92; // bytes of a state before its values; the size of a row stands at byte 20, as 64 bits
+
 /** Why the server did not do what it was asked: its own sentence. */
 export class Refused extends Error {
   constructor(fault) {
@@ -28,6 +30,19 @@ export class Server {
 
   /** The JSON of an answer. Throws Refused. */
   async ask(method, path, body) {
+    const answer = await this.#answer(method, path, body);
+    if (answer.status === 204) return null;
+    const values = await answer.json().catch(() => null);
+    if (values !== null) return values;
+    throw new Refused({ status: answer.status, message: "The server's answer was cut short.", retry_after: 1 });
+  }
+
+  /** The bytes of a file. Throws Refused. */
+  async bytes(path) {
+    return (await this.#answer("GET", path)).arrayBuffer();
+  }
+
+  async #answer(method, path, body) {
     const headers = this.#headers();
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let answer;
@@ -36,9 +51,8 @@ export class Server {
     } catch {
       throw new Refused({ status: 0, code: "unreachable", message: "The server does not answer.", retry_after: 1 });
     }
-    if (answer.status === 204) return null;
+    if (answer.ok) return answer;
     const values = await answer.json().catch(() => null);
-    if (answer.ok && values !== null) return values;
     throw new Refused(values?.error ?? { status: answer.status, message: `The server answered ${answer.status}.` });
   }
 
@@ -57,13 +71,31 @@ export class Session {
 
   /** Read an item. A step whose answer was lost may be sent again with the same item: it is not taken twice. */
   async step(item) {
-    const { result } = await this.server.ask("POST", `${this.path}/step`, { step: this.steps + 1, item });
-    this.steps += 1;
-    return result;
+    try {
+      const { result } = await this.server.ask("POST", `${this.path}/step`, { step: this.steps + 1, item });
+      this.steps += 1;
+      return result;
+    } catch (error) {
+      if (error.code === "wrong_step" || error.code === "another_item") this.steps = error.expectedStep - 1;
+      throw error;
+    }
   }
 
   async state() {
     return (await this.server.ask("GET", `${this.path}/state`)).state;
+  }
+
+  /** The values of the state: one Float32Array. */
+  async values() {
+    const bytes = Uint8Array.from(atob(await this.state()), (one) => one.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    const size = Number(view.getBigUint64(20, true));
+    return Float32Array.from({ length: size }, (_, k) => view.getFloat32(HEADER + 4 * k, true));
+  }
+
+  /** Close it although the page goes away, and wait for no answer. */
+  leave() {
+    this.server.leave(this.path);
   }
 
   async close() {

@@ -1,15 +1,6 @@
 import { byId, short } from "./dom.js";
 
-const HEADER = 92; // bytes before the values; the size of a row stands at byte 20, as 64 bits
 const KEPT = 48; // steps in the picture
-
-/** The values of a state in base64: one Float32Array. */
-export function valuesOf(base64) {
-  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
-  const size = Number(view.getBigUint64(20, true));
-  return Float32Array.from({ length: size }, (_, k) => view.getFloat32(HEADER + 4 * k, true));
-}
 
 /** The state of a session as a strip of cells, above those of the steps before. */
 export class StateView {

@@ -166,8 +166,9 @@ class PlainView {
   }
 
   show(_, result) {
-    this.text.textContent = JSON.stringify(result, null, 1);
-    return { sentence: JSON.stringify(result).slice(0, 200), confidence: result?.confidence };
+    const rounded = JSON.parse(JSON.stringify(result), (_, value) => (typeof value === "number" ? Number(value.toPrecision(6)) : value));
+    this.text.textContent = JSON.stringify(rounded, null, 1);
+    return { sentence: JSON.stringify(rounded).slice(0, 200), confidence: result?.confidence };
   }
 }
 

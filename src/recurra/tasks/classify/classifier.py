@@ -182,9 +182,17 @@ class Classifier(SeriesNetworkOptions, Estimator["Items", ClassifierLearned, "Cl
         return open_stream(self.fitted, weights)
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
-        """See `Estimator.export_network`. The outputs are scores; `temperature` divides them before a softmax."""
+        """See `Estimator.export_network`. The outputs are scores.
+
+        Divided by `temperature`, they give probabilities by a softmax, or of `multi_label` by a sigmoid of each.
+        """
         learned = self.fitted.learned
-        facts = {"labels": list(learned.labels.names.symbols), "temperature": learned.temperature}
+        labels = learned.labels
+        facts = {
+            "labels": list(labels.names.symbols),
+            "multi_label": labels.multi_label,
+            "temperature": learned.temperature,
+        }
         if not learned.reads_texts:
             facts["encoding"] = learned.encoding.to_json()
         return self.fitted.network.classifier, facts

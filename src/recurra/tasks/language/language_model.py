@@ -302,8 +302,10 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
         """See `Estimator.export_network`. The outputs are log probabilities of the tokens to come next."""
-        names = [name.decode("utf-8", "replace") for name in self.fitted.learned.tokens.names()]
-        return self.fitted.network, {"tokens": names}
+        tokens = self.fitted.learned.tokens
+        names = [name.decode("utf-8", "replace") for name in tokens.names()]
+        facts = {"tokens": names, "kind": tokens.name, "line_end": tokens.line_end, "unknown": tokens.unknown}
+        return self.fitted.network, facts
 
     def surprise(self, text: str) -> "list[ScoredToken]":
         """The surprise of each token of a text, given all before it.

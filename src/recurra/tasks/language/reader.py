@@ -81,11 +81,11 @@ def open_stream(model: AnyFitted, encode: Callable[[str], Tensor], weights: str)
     def answer(ids: np.ndarray, log_probabilities: np.ndarray) -> dict[str, Any]:
         after = log_probabilities[-1]
         likeliest = np.argsort(-after)[:_LIKELIEST]
-        spell = tokens.speller(int(ids[-1]))
+        last = int(ids[-1])
         # The surprise of the item's own tokens, but for the first, which the item before expected.
         surprise = [-float(log_probabilities[k, token]) for k, token in enumerate(ids[1:])]
         return {
-            "next": [{"text": spell(int(k)), "probability": float(np.exp(after[k]))} for k in likeliest],
+            "next": [{"text": tokens.speller(last)(int(k)), "probability": float(np.exp(after[k]))} for k in likeliest],
             "surprise": surprise,
         }
 

@@ -224,10 +224,12 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         return open_stream(self.fitted, weights)
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
-        """See `Estimator.export_network`."""
+        """See `Estimator.export_network`. Scores are divided by the temperature that calibrates the confidence."""
+        from recurra.tasks.tag.tagging import tempered
+
         learned = self.fitted.learned
         facts = {"tags": list(learned.tag_set.tags.symbols), "words": learned.encoding.to_json()}
-        return self.fitted.network, facts
+        return tempered(self.fitted.network, learned.temperature), facts
 
     @verb("use a trained run")
     def predictions(

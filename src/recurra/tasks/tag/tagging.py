@@ -33,6 +33,7 @@ __all__ = [
     "mean_loss",
     "open_stream",
     "tag",
+    "tempered",
     "training_batches",
     "validation",
 ]
@@ -256,10 +257,10 @@ def open_stream(fitted: AnyFitted, weights: str) -> ItemStream:
         best = int(probabilities[-1].argmax())
         return {"tag": names[best], "confidence": float(probabilities[-1, best])}
 
-    return ItemStream(Stepper(_tempered(fitted.network, learned.temperature), weights), read, answer, "a word", "The")
+    return ItemStream(Stepper(tempered(fitted.network, learned.temperature), weights), read, answer, "a word", "The")
 
 
-def _tempered(network: SequenceTagger, temperature: float) -> SequenceTagger:
+def tempered(network: SequenceTagger, temperature: float) -> SequenceTagger:
     """A copy whose scores are divided by a temperature."""
     network = copy.deepcopy(network).cpu()
     with torch.no_grad():

@@ -1,0 +1,57 @@
+"""Small runs of every task that streams, made in a moment, with items for a session of each."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from made_sentences import sentences
+from recurra import Classifier, Forecaster, LanguageModel, Regressor, Tagger
+
+__all__ = ["made_run"]
+
+TEXT = "the quick brown fox jumps over the lazy dog.\nthe lazy fox. " * 40
+
+
+def _run(estimator: Any, data: Any, folder: Path, truth: Any = None) -> str:
+    estimator.fit(data, *(() if truth is None else (truth,)), progress=False).save(folder)
+    return str(folder)
+
+
+def _observations(count: int) -> list[dict[str, Any]]:
+    days = [datetime.datetime(2026, 1, 1) + datetime.timedelta(days=k) for k in range(count)]
+    return [{"ds": day.isoformat(), "y": float(np.sin(k) + 2)} for k, day in enumerate(days)]
+
+
+def made_run(kind: str, folder: Path) -> tuple[str, list[Any]]:
+    """A run of a small model, and items for a session of it."""
+    small: dict[str, Any] = {"hidden_size": 4, "max_steps": 2, "device": "cpu"}
+    one_way: dict[str, Any] = {**small, "bidirectional": False, "batch_size": 8}
+    if kind.startswith("language"):
+        tokens: Any = kind.split()[1]
+        size: dict[str, Any] = {"vocabulary_size": 300} if tokens == "subwords" else {}
+        model = LanguageModel(tokens=tokens, truncation_length=20, batch_size=4, **small, **size)
+        return _run(model, {"train": TEXT, "validation": TEXT[:400]}, folder), ["the quick brown", " fox", "lazy"]
+    if kind == "tag":
+        return _run(Tagger(**one_way), sentences(12), folder), ["Ann", "sees", "Bob", "unheard-of"]
+    if kind == "forecast":
+        rows = _observations(60)
+        frame = pl.DataFrame(rows).with_columns(pl.col("ds").str.to_datetime())
+        return _run(Forecaster(horizon=2, **small), frame, folder), [*rows[:12], rows[14], {**rows[15], "y": None}]
+    if kind in ("classify texts", "classify labels of texts"):
+        texts = ["not bad at all", "bad indeed", "all good", "good and bad", "not at all good"] * 4
+        labels = [[one for one in ("good", "bad") if one in text] for text in texts]
+        classifier = Classifier(evidence=False, **one_way)
+        truth = labels if "labels" in kind else [one[0] for one in labels]
+        return _run(classifier, texts, folder, truth), ["not", "bad", "unheard-of", "!"]
+    generator = np.random.default_rng(0)
+    series = [generator.standard_normal((9, 2)) for _ in range(20)]
+    series[3][2, 1] = np.nan
+    items = [[0.5, -1], {"2": 2.0, "1": -0.25}, [None, 1.5], [1e6, 0]]
+    if kind == "classify series":
+        labels = ["up" if np.nanmean(one) > 0 else "down" for one in series]
+        return _run(Classifier(filters=0, normalization="channel", **one_way), series, folder, labels), items
+    numbers = [float(np.nanmean(one)) for one in series]
+    return _run(Regressor(filters=0, normalization="channel", **one_way), series, folder, numbers), items
