@@ -35,7 +35,7 @@ struct Backward : Rows {
         unit_blocks(call.hidden, 1, panel_width(call.hidden)),
         divides_units(false),
         prepared(call),
-        panels(read_blocks.count * E * (H / call.heads) * read_blocks.width),
+        panels(call.weight ? read_blocks.count * E * (H / call.heads) * read_blocks.width : 0),
         second_stage_panels(L ? read_blocks.count * L * H * read_blocks.width : 0),
         output_panels(c.projection ? unit_blocks.count * R * unit_blocks.width : 0),
         d_second_stage(L ? B * H : 0),
@@ -44,7 +44,7 @@ struct Backward : Rows {
   // The k-th of n partitions of the packing.
   void pack(int64_t k, int64_t n) {
     const int64_t count = read_blocks.count, begin = count * k / n, end = count * (k + 1) / n;
-    pack_columns(in(c.weight), columns, H, E, read_blocks, begin, end, panels.data);
+    if (c.weight) pack_columns(in(c.weight), columns, H, E, read_blocks, begin, end, panels.data);
     if (L)
       pack_columns(in(c.weight) + E * H * columns, columns, H, L, read_blocks, begin, end, second_stage_panels.data);
     if (c.projection)
@@ -263,6 +263,7 @@ struct Backward : Rows {
         if (c.norm || c.norm_x) denormalise(rows[a], begin + a, j, sum);
       }
       if constexpr (L > 0) unmodulate(rows, active, begin, sum);
+      if (!c.weight) continue;
       // All of this step's gradients are needed. One barrier is enough: the next step's are in other memory.
       if (split) barrier.wait(n, round);
       multiply_back(
@@ -278,11 +279,12 @@ struct Backward : Rows {
   int64_t heads_depth() const { return c.heads > 1 ? H / c.heads : E * H; }
 
   int64_t threads() {
-    const double work = 2.0 * G * H * columns * B * steps;
+    const int64_t reads = c.weight ? columns : reads_of_an_update;
+    const double work = 2.0 * G * H * reads * B * steps;
     const int64_t worthwhile = static_cast<int64_t>(work / 1e6) + 1;
     const int64_t n = c.threads < worthwhile ? c.threads : worthwhile;
     divides_units = B < 2 * n && !c.norm && !c.norm_x && L == 0 && !c.projection && !c.mask && read_blocks.count >= n &&
-                    2.0 * G * H * columns * B > 5e4;
+                    2.0 * G * H * reads * B > 5e4;
     return at_least_one(divides_units || n < B ? n : B);
   }
 

@@ -17,6 +17,7 @@
 #include "headers.generated.hpp"
 #include "instruction_sets.hpp"
 #include "parallel.hpp"
+#include "single_step.hpp"
 #include "stepper.hpp"
 
 namespace {
@@ -46,14 +47,6 @@ std::map<std::string, Addresses> entries(const std::string& instruction_set) {
   return addresses;
 }
 
-recurra::LargeProductEntries large_products(const std::string& instruction_set) {
-#if defined(__x86_64__)
-  if (instruction_set == "avx2") return recurra::avx2::large_products();
-  if (instruction_set == "avx512") return recurra::avx512::large_products();
-#endif
-  return recurra::baseline::large_products();
-}
-
 typedef std::tuple<uintptr_t, int64_t, int64_t> Strided;
 
 // C = A B + bias at these addresses; raises MemoryError.
@@ -65,7 +58,7 @@ void large_product(const std::string& instruction_set, int bits, int64_t threads
       std::get<0>(sizes),      std::get<1>(sizes), std::get<2>(sizes), threads,
       pointer(std::get<0>(a)), std::get<1>(a),     std::get<2>(a),     pointer(std::get<0>(b)),
       std::get<1>(b),          std::get<2>(b),     pointer(bias),      pointer(c)};
-  const recurra::LargeProductEntries entries = large_products(instruction_set);
+  const recurra::LargeProductEntries entries = recurra::large_products(instruction_set);
   if ((bits == 64 ? entries.of64 : entries.of32)(&call, reinterpret_cast<recurra::Parallel>(parallel)) != 0)
     throw std::bad_alloc();
 }
@@ -140,5 +133,6 @@ NB_MODULE(_native, module) {
                             reinterpret_cast<void*>(thread_count));
       },
       "Use the OpenMP runtime with these entry points (GOMP_parallel, omp_get_thread_num, omp_get_num_threads).");
+  recurra::add_single_step(module);
   recurra::add_stepper(module);
 }

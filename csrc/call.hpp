@@ -31,7 +31,9 @@ struct Call {
   const void* weight_ih;            // (G * H, I)
   const void* bias_ih;              // (G * H), with inputs or norm_x
   const void* x;                    // (N, G * H): the input projection, bias included but for norm_x
-  const void* weight;               // (G * H, R), by heads (G * H, H / heads), diagonal (G * H)
+  const void* u;                    // (N, G * H) of one step: the recurrent projection, bias included but for norm
+  const void* weight;               // (G * H, R), by heads (G * H, H / heads), diagonal (G * H); null with u, and if
+                                    // d_initial[0] is to lack what comes through it (one step, dense)
   const void* bias;                 // (G * H) of the recurrent projection
   const void* norm;                 // (G * H), the scale of the normalised recurrent projection
   const void* norm_x;               // likewise of the input projection
@@ -71,12 +73,12 @@ struct Call {
 // clang-format off
 // Its fields in order, for the comparison with Python's declaration.
 #define RECURRA_CALL_FIELDS(F)                                                                                    \
-  F(steps) F(batch) F(hidden) F(size) F(features) F(heads) F(reverse) F(threads) F(nonlinearity) F(zoneout_step)  \
-  F(zoneout_row) F(epsilon) F(lengths) F(inputs) F(weight_ih) F(bias_ih) F(x) F(weight) F(bias) F(norm) F(norm_x) \
-  F(per_unit) F(projection) F(projection_bias) F(mask) F(zoneout) F(initial) F(output) F(final_state) F(history)  \
-  F(saved) F(before) F(modulated) F(normed) F(deviation) F(normed_x) F(deviation_x) F(unprojected) F(d_output)    \
-  F(d_final) F(d_x) F(d_u) F(d_initial) F(d_bias_x) F(d_bias) F(d_norm) F(d_norm_x) F(d_per_unit) F(d_projected)  \
-  F(d_weight)
+  F(steps) F(batch) F(hidden) F(size) F(features) F(heads) F(reverse) F(threads) F(nonlinearity)                  \
+  F(zoneout_step) F(zoneout_row) F(epsilon) F(lengths) F(inputs) F(weight_ih) F(bias_ih) F(x) F(u) F(weight)      \
+  F(bias) F(norm) F(norm_x) F(per_unit) F(projection) F(projection_bias) F(mask) F(zoneout) F(initial)            \
+  F(output) F(final_state) F(history) F(saved) F(before) F(modulated) F(normed) F(deviation) F(normed_x)          \
+  F(deviation_x) F(unprojected) F(d_output) F(d_final) F(d_x) F(d_u) F(d_initial) F(d_bias_x) F(d_bias)           \
+  F(d_norm) F(d_norm_x) F(d_per_unit) F(d_projected) F(d_weight)
 // clang-format on
 
 // One partition of the work: k of n that run at the same time. Its memory is allocated before the launch, because an

@@ -93,13 +93,14 @@ struct Forward : Rows {
 
   // The addresses that one row's step reads and writes.
   struct Row {
-    const T *x, *inputs, *fed, *prev[S], *zoneout[S];
+    const T *x, *u, *inputs, *fed, *prev[S], *zoneout[S];
     T *next[S], *history[S], *saved, *modulated, *normed, *deviation, *normed_x, *deviation_x;
   };
 
   void prepare(Row& row, int64_t rank, int64_t j) const {
     const int64_t b = order.data[rank], t = time(rank, j), now = step_index(rank, t);
     row.x = c.x ? in(c.x) + now * G * H : nullptr;
+    row.u = c.u ? in(c.u) + now * G * H : nullptr;
     row.inputs = plan.fused ? in(c.inputs) + now * I : nullptr;
     row.prev[0] = j ? in(c.output) + padded(rank, time(rank, j - 1)) * R : in(c.initial[0]) + b * R;
     row.next[0] = !c.projection   ? out(c.output) + padded(rank, t) * R
@@ -168,12 +169,14 @@ struct Forward : Rows {
       if (row.inputs)
         multiply_unpacked(in(c.weight_ih) + first * I, I, end - begin, row.inputs,
                           c.bias_ih && !c.norm_x ? in(c.bias_ih) + first : nullptr, x + first);
-      multiply_unpacked(in(c.weight) + first * R, R, end - begin, row.fed,
-                        c.bias && !c.norm ? in(c.bias) + first : nullptr, u + first);
+      if (!row.u)
+        multiply_unpacked(in(c.weight) + first * R, R, end - begin, row.fed,
+                          c.bias && !c.norm ? in(c.bias) + first : nullptr, u + first);
     }
-    if (plan.whole_rows) return update_normalised(row, {row.inputs ? x : row.x, H, false}, {u, H, false});
+    const T *xs = row.inputs ? x : row.x, *us = row.u ? row.u : u;
+    if (plan.whole_rows) return update_normalised(row, {xs, H, false}, {us, H, false});
     by_vector<W>(begin, end, [&](auto whole, int64_t unit, int64_t count) {
-      update<whole.value>(row, (row.inputs ? x : row.x) + unit, H, u + unit, H, unit, count);
+      update<whole.value>(row, xs + unit, H, us + unit, H, unit, count);
     });
   }
 
@@ -311,7 +314,7 @@ struct Forward : Rows {
           whole_x(f.plan.whole_rows && f.plan.fused ? f.B * f.blocks.count * N * W : 0),
           whole_u(f.plan.whole_rows ? f.B * f.blocks.count * N * W : 0),
           unpacked_x(f.plan.unpacked && f.plan.fused ? n * G * f.H : 0),
-          unpacked_u(f.plan.unpacked ? n * G * f.H : 0) {}
+          unpacked_u(f.plan.unpacked && !f.c.u ? n * G * f.H : 0) {}
   };
 
   void run(int64_t k, int64_t n, const Scratch& scratch) {
@@ -332,7 +335,7 @@ struct Forward : Rows {
     const int64_t whole = plan.whole_rows ? begin * blocks.count * N * W : 0, alone = plan.unpacked ? k * G * H : 0;
     T *const whole_x = scratch.whole_x.data + (plan.fused ? whole : 0), *const whole_u = scratch.whole_u.data + whole;
     T* const unpacked_x = scratch.unpacked_x.data + (plan.fused ? alone : 0);
-    T* const unpacked_u = scratch.unpacked_u.data + alone;
+    T* const unpacked_u = scratch.unpacked_u.data + (c.u ? 0 : alone);
     const int64_t longest = begin < end ? length.data[begin] : 0;
     int64_t active = end - begin, round = 0;
     pack(k, n);

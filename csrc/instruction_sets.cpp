@@ -25,4 +25,12 @@ std::string processor_vendor() {
   return "other";
 }
 
+LargeProductEntries large_products(const std::string& instruction_set) {
+#if defined(__x86_64__)
+  if (instruction_set == "avx2") return avx2::large_products();
+  if (instruction_set == "avx512") return avx512::large_products();
+#endif
+  return baseline::large_products();
+}
+
 }  // namespace recurra

@@ -18,9 +18,12 @@ struct CellSizes {
 // Vectors of units in a block: a cell of one gate has two, which keep more sums under way.
 constexpr int vectors_of_block(int gates) { return gates == 1 ? 2 : 1; }
 
+// The update of a unit takes about as long as the products of so many values with the weights of its gates.
+constexpr int64_t reads_of_an_update = 24;
+
 struct Plan {
   bool fused;          // the engine computes the input projection itself
-  bool unpacked;       // the weights are read as they are: there are so few steps that packing would take longer
+  bool unpacked;       // the weights are read as they are, if at all: with so few steps packing would take longer
   bool whole_rows;     // the update waits for the products of all units, which then lie in rows of their own
   bool divides_units;  // the threads divide the units, with a barrier at each step, and not the rows
   int64_t threads;     // at most
@@ -32,9 +35,10 @@ static inline Plan plan_forward(const CellSizes& cell, const Call& c) {
   constexpr double operations_of_a_thread = 1e6, operations_of_a_barrier = 5e4;
   Plan plan{};
   plan.fused = c.inputs != nullptr;
-  plan.unpacked = c.steps * c.batch <= 8 && c.heads == 1 && cell.second_stage == 0 && !c.projection && !c.mask;
+  plan.unpacked = c.u || (c.steps * c.batch <= 8 && c.heads == 1 && cell.second_stage == 0 && !c.projection && !c.mask);
   plan.whole_rows = c.norm || c.norm_x || cell.second_stage > 0;
-  const int64_t reads = (c.heads > 1 ? c.hidden / c.heads : c.size) + (plan.fused ? c.features : 0);
+  const int64_t recurrent = c.u ? reads_of_an_update : c.heads > 1 ? c.hidden / c.heads : c.size;
+  const int64_t reads = recurrent + (plan.fused ? c.features : 0);
   const double step = 2.0 * static_cast<double>(cell.gates * c.hidden * reads) * static_cast<double>(c.batch);
   const int64_t worthwhile = static_cast<int64_t>(step * static_cast<double>(c.steps) / operations_of_a_thread) + 1;
   const int64_t n = c.threads < worthwhile ? c.threads : worthwhile;

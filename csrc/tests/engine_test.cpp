@@ -25,8 +25,8 @@ using recurra::Zoneout;
 // How often each way was taken, so that none is missed unseen.
 struct Ways {
   int64_t unpacked = 0, by_units = 0, by_units_back = 0, by_rows = 0, alone = 0, elementwise = 0, fused = 0;
-  int64_t norm = 0, norm_x = 0, norm_fused = 0, norm_unpacked = 0, second_stage = 0, heads = 0, projected = 0,
-          masked = 0, zoneout = 0;
+  int64_t apart = 0, norm = 0, norm_x = 0, norm_fused = 0, norm_unpacked = 0, second_stage = 0, heads = 0,
+          projected = 0, masked = 0, zoneout = 0;
 } ways;
 
 template <class Cell, class T>
@@ -35,7 +35,8 @@ void count_ways(const Call& call) {
   ways.zoneout += call.zoneout[0] != nullptr;
   if constexpr (Cell::mixes_units) {
     const recurra::baseline::Plan plan = recurra::baseline::Forward<Cell, T>(call).plan;
-    ways.unpacked += plan.unpacked;
+    ways.unpacked += plan.unpacked && !call.u;
+    ways.apart += call.u != nullptr;
     ways.by_units += plan.divides_units && plan.threads > 1;
     ways.by_rows += !plan.divides_units && plan.threads > 1;
     ways.alone += plan.threads == 1;
@@ -75,6 +76,7 @@ bool check(const char* name, const Options& o) {
   Problem<Cell, T> p(o);
   const Plain<Cell, T> expected(p);
   bool good = true;
+  p.project_state();
   // First inference, which saves nothing.
   for (bool training : {false, true}) {
     const Call call = p.call(training);
@@ -87,6 +89,7 @@ bool check(const char* name, const Options& o) {
   count_ways<Cell, T>(call);
   good &= Engine::forward(&call, recurra::run_parallel) == 0;
   good &= Engine::backward(&call, recurra::run_parallel) == 0;
+  p.project_back();
   good &= close("gradient of x", p.d_x, expected.d_x) && close("gradient of u", p.d_u, expected.d_u);
   good &= close("gradient of b_ih", p.d_bias_x, expected.d_bias_x) && close("gradient of b", p.d_bias, expected.d_bias);
   good &= close("gradient of the scales", p.d_norm, expected.d_norm);
@@ -100,10 +103,10 @@ bool check(const char* name, const Options& o) {
       std::printf("plan: %s\n", recurra::baseline::describe(recurra::baseline::Forward<Cell, T>(call).plan).c_str());
     std::printf(
         "  in %s, %zu bytes, T %ld, B %ld, H %ld, %ld threads, I %ld, %ld heads, R %ld, nonlinearity %ld, "
-        "zoneout %d, norm %d%s%s%s%s\n",
+        "zoneout %d, norm %d%s%s%s%s%s\n",
         name, sizeof(T), long(o.steps), long(o.batch), long(o.hidden), long(o.threads), long(o.features), long(o.heads),
         long(o.size), long(o.nonlinearity), int(o.zoneout), int(o.norm), o.ragged ? ", ragged" : "",
-        o.reverse ? ", reverse" : "", o.mask ? ", mask" : "", o.bias ? "" : ", no bias");
+        o.reverse ? ", reverse" : "", o.mask ? ", mask" : "", o.bias ? "" : ", no bias", o.apart ? ", apart" : "");
   }
   return good;
 }
@@ -129,6 +132,11 @@ std::vector<Options> varied(const Options& o) {
   with([](Options& v) { v.norm = Normalised::both, v.features = 5; });
   with([](Options& v) { v.norm = Normalised::input, v.features = 5, v.bias = false; });
   with([](Options& v) { v.norm = Normalised::both, v.mask = true, v.zoneout = Zoneout::each_step, v.bias = false; });
+  if (o.steps == 1 && !o.ragged) {
+    with([](Options& v) { v.apart = true; });
+    with([](Options& v) { v.apart = true, v.features = 5, v.mask = true, v.bias = false; });
+    with([](Options& v) { v.apart = true, v.norm = Normalised::both, v.zoneout = Zoneout::each_step; });
+  }
   for (int64_t heads : {2, 3}) {
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads; });
     with([heads](Options& v) { v.heads = heads, v.hidden *= heads, v.mask = true, v.features = 2; });
@@ -164,6 +172,7 @@ bool check_all(const char* name) {
       const std::vector<int64_t> sizes = everything ? std::vector<int64_t>{1, 3, 4, 9} : std::vector<int64_t>{1, 9};
       for (int64_t hidden : sizes) run(recurra::plain_options(4, 3, hidden, 2));
       // Few steps: nothing is packed.
+      run(recurra::plain_options(1, 5, 19, 2));
       run(recurra::plain_options(2, 3, 5, 2));
       run(recurra::plain_options(3, 15, 17, 1));
     }
@@ -190,6 +199,9 @@ bool check_threads(const char* name) {
         o.zoneout = Zoneout::each_step;
         run(o, false);
         if (!Cell::mixes_units || Cell::second_stage) continue;
+        Options apart = recurra::plain_options(1, 70 + batch, 150, 2);
+        apart.apart = true;
+        good &= check<Cell, T>(name, apart);
         o.features = 7;
         run(o, false);
         o.zoneout = Zoneout::nothing, o.heads = 2, o.hidden *= 2;
@@ -202,10 +214,10 @@ bool check_threads(const char* name) {
 }
 
 bool all_taken() {
-  const int64_t counts[] = {ways.unpacked, ways.by_units,    ways.by_units_back, ways.by_rows,
-                            ways.alone,    ways.elementwise, ways.fused,         ways.norm,
-                            ways.norm_x,   ways.norm_fused,  ways.norm_unpacked, ways.second_stage,
-                            ways.heads,    ways.projected,   ways.masked,        ways.zoneout};
+  const int64_t counts[] = {ways.unpacked,      ways.by_units,     ways.by_units_back, ways.by_rows,   ways.alone,
+                            ways.elementwise,   ways.fused,        ways.norm,          ways.norm_x,    ways.norm_fused,
+                            ways.norm_unpacked, ways.second_stage, ways.heads,         ways.projected, ways.masked,
+                            ways.zoneout,       ways.apart};
   const char* names[] = {"unpacked",
                          "by units",
                          "by units, backward",
@@ -221,7 +233,8 @@ bool all_taken() {
                          "heads",
                          "projected",
                          "masked",
-                         "zoneout"};
+                         "zoneout",
+                         "products apart"};
   bool good = true;
   for (size_t k = 0; k < sizeof(counts) / sizeof(counts[0]); ++k) {
     std::printf("%s %ld%s", names[k], long(counts[k]), k + 1 < sizeof(counts) / sizeof(counts[0]) ? ", " : "\n");

@@ -37,6 +37,10 @@ inline bool check_plans() {
   expect("projected before, packed, block by block, 2 threads by rows", gru, 10, 6, 64, as_it_is);
   expect("fused, packed, block by block, 3 threads by rows", gru, 10, 6, 64, fused);
   expect("projected before, packed, block by block, 4 threads by rows", gru, 100, 32, 64, as_it_is);
+  // The update alone: threads pay where there are many rows.
+  auto projected = [&](Call& c) { c.u = &there; };
+  expect("projected before, unpacked, block by block, 1 threads by rows", gru, 1, 32, 128, projected);
+  expect("projected before, unpacked, block by block, 4 threads by rows", gru, 1, 64, 512, projected);
   // Few rows: the units are divided, if a step is worth a barrier, and if the update waits for nothing.
   expect("projected before, packed, block by block, 4 threads by units", gru, 100, 2, 256, as_it_is);
   expect("projected before, unpacked, block by block, 4 threads by units", gru, 8, 1, 512, as_it_is);

@@ -24,11 +24,12 @@ struct Options {
   Normalised norm;
   bool mask, bias;
   Zoneout zoneout;
+  bool apart;  // a single step whose products with the recurrent weights are the caller's
 };
 
 inline Options plain_options(int64_t steps, int64_t batch, int64_t hidden, int64_t threads) {
-  return {steps, batch, hidden,          threads, false, false, 0, 1, 0, Nonlinearity::identity, Normalised::nothing,
-          false, true,  Zoneout::nothing};
+  return {steps, batch, hidden,           threads, false, false, 0, 1, 0, Nonlinearity::identity, Normalised::nothing,
+          false, true,  Zoneout::nothing, false};
 }
 
 template <class Cell, class T>
@@ -40,7 +41,7 @@ struct Problem {
   const int64_t H, R, columns;
   std::vector<int64_t> lengths;
   int64_t valid_steps;
-  Values inputs, weight_ih, bias_ih, x, weight, bias, norm, norm_x, per_unit, projection, projection_bias, mask;
+  Values inputs, weight_ih, bias_ih, x, u, weight, bias, norm, norm_x, per_unit, projection, projection_bias, mask;
   Values zoneout[most_parts], initial[most_parts], d_output, d_final[most_parts];
   // Written by the engine; NaN before.
   Values output, final_state[most_parts], history, saved, before, modulated, normed, deviation, normed_x, deviation_x,
@@ -74,6 +75,7 @@ struct Problem {
     if (o.bias && (o.features || norms_x())) bias_ih = draw(G * H, 0.5);
     weight = draw(G * H * columns, small);
     if (o.bias && columns) bias = draw(G * H, 0.5);
+    if (o.apart) u = nothing(o.batch * G * H);
     if (norms_u()) norm = draw(G * H, 0.3, 1);
     if (norms_x()) norm_x = draw(G * H, 0.3, 1);
     per_unit = draw(P * H, 0.5);
@@ -125,6 +127,24 @@ struct Problem {
     return t;
   }
 
+  // The products that are the caller's: of the state, and of the gradients, into that of the state.
+  void project_state() {
+    for (int64_t b = 0; o.apart && b < o.batch; ++b)
+      for (int64_t k = 0; k < G * H; ++k) {
+        T sum = o.bias && !norms_u() ? bias[k] : T(0);
+        for (int64_t r = 0; r < R; ++r)
+          sum += weight[k * R + r] * initial[0][b * R + r] * (o.mask ? mask[b * R + r] : T(1));
+        u[b * G * H + k] = sum;
+      }
+  }
+  void project_back() {
+    const Values& gradient = separate() ? d_u : d_x;
+    for (int64_t b = 0; o.apart && b < o.batch; ++b)
+      for (int64_t k = 0; k < G * H; ++k)
+        for (int64_t r = 0; r < R; ++r)
+          d_initial[0][b * R + r] += weight[k * R + r] * gradient[b * G * H + k] * (o.mask ? mask[b * R + r] : T(1));
+  }
+
   // The call of the engine. Without `training` nothing is saved for the backward pass.
   Call call(bool training) {
     Call c{};
@@ -134,7 +154,8 @@ struct Problem {
     c.epsilon = 1e-5;
     c.lengths = o.ragged ? lengths.data() : nullptr;
     c.inputs = at(inputs), c.weight_ih = at(weight_ih), c.bias_ih = at(bias_ih), c.x = at(x);
-    c.weight = at(weight), c.bias = at(bias), c.norm = at(norm), c.norm_x = at(norm_x), c.per_unit = at(per_unit);
+    c.u = at(u), c.weight = o.apart ? nullptr : at(weight), c.bias = at(bias), c.norm = at(norm), c.norm_x = at(norm_x),
+    c.per_unit = at(per_unit);
     c.projection = at(projection), c.projection_bias = at(projection_bias), c.mask = at(mask);
     for (int64_t k = 0; k < S; ++k) {
       c.zoneout[k] = at(zoneout[k]), c.initial[k] = at(initial[k]), c.final_state[k] = at(final_state[k]);

@@ -374,7 +374,7 @@ def test_memory_that_cannot_be_had(cell: Cell) -> None:
     functions = extension.best(cell)
     like = torch.zeros(1)
     # The packed weights alone would need petabytes, and are asked for before anything is read.
-    filled = extension.Call(9, 1, 1 << 25, 1 << 25, heads=1)
+    filled = extension.Call(9, 1, 1 << 25, 1 << 25, heads=1, weight=like.data_ptr())
     for direction in (functions.forward, functions.backward):
         with pytest.raises(MemoryError, match="native kernel could not allocate"):
             call.launch(direction, filled, like)

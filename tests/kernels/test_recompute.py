@@ -95,8 +95,8 @@ class Held:
         self.most = 0
         forward: Callable[..., Any] = autograd.forward
 
-        def spy(cell: Cell, arguments: Any, *others: Any) -> Any:
-            result = forward(cell, arguments, *others)
+        def spy(prepared: Any, arguments: Any, *others: Any) -> Any:
+            result = forward(prepared, arguments, *others)
             saved = result[2]
             self.steps.append(arguments.inputs.shape[0])
             if saved is not None:

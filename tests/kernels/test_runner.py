@@ -14,10 +14,12 @@ from torch.nn.utils import prune as prune_weights
 from torch.utils._pytree import tree_map
 
 import recurra
-from every_cell import KINDS
+from agreement import tensors
+from every_cell import KINDS, serving
 from recurra import cells
 from recurra.errors import BackendError, ShapeError
-from recurra.kernels.native import extension, prepared
+from recurra.kernels import runner
+from recurra.kernels.native import extension
 
 pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="needs the C++ extension")
 
@@ -28,13 +30,12 @@ STEPS, BATCH, INPUTS, HIDDEN = 5, 2, 3, 4
 def remembered(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A list that grows with each call that uses what was found before."""
     calls: list[Any] = []
-    run = prepared.run_prepared
 
-    def counted(*arguments: Any) -> Any:
-        calls.append(arguments)
-        return run(*arguments)
+    def counted(run: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: (calls.append(arguments), run(*arguments))[1]
 
-    monkeypatch.setattr(prepared, "run_prepared", counted)
+    monkeypatch.setattr(runner, "run_prepared", counted(runner.run_prepared))
+    monkeypatch.setattr(runner.SingleStep, "run", counted(runner.SingleStep.run))
     return calls
 
 
@@ -66,6 +67,41 @@ def test_every_cell_again_and_again(cell: cells.Cell, steps: int, batch: int, da
             expected, expected_final = reference(x)
             torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(final, expected_final, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", KINDS, ids=str)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_training_again_and_again(cell: cells.Cell, steps: int, remembered: list[Any]) -> None:
+    layer = recurra.Recurrent(cell, 3, 5 * cell.heads, dtype=torch.float64)
+    reference = copy.deepcopy(layer)
+    reference.backend = "reference"
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (layer, reference)]
+    for batch in (2, 5, 2):
+        x = torch.randn(steps, batch, 3, dtype=torch.float64, requires_grad=True)
+        results = []
+        for each, optimizer in zip((layer, reference), optimizers, strict=True):
+            optimizer.zero_grad()
+            output, final = each(x)
+            torch.stack([part.square().sum() for part in tensors((output, final))]).sum().backward()
+            results.append([*tensors((output, final)), x.grad, *(p.grad for p in each.parameters())])
+            x.grad = None
+            optimizer.step()
+        torch.testing.assert_close(results[0], results[1], rtol=1e-8, atol=1e-9)
+    assert len(remembered) == (3 if "native" in serving(cell) else 0)
+
+
+def test_training_sees_weights_that_change(remembered: list[Any]) -> None:
+    layer: Any = recurra.GRU(INPUTS, HIDDEN)
+    x = torch.randn(STEPS, BATCH, INPUTS)
+    for change in (lambda _: None, replace, set_data, transpose, change_in_place, parametrise):
+        change(layer)
+        results = []
+        for backend in ("auto", "reference"):
+            layer.backend = backend
+            output, _ = layer(x)
+            results.append([output, *torch.autograd.grad(output.square().sum(), list(layer.parameters()))])
+        torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
+    assert remembered
 
 
 def replace(layer: Any) -> None:
@@ -183,8 +219,8 @@ def test_a_copy_remembers_nothing_of_the_original(remembered: list[Any]) -> None
     check(layer)
 
 
-def test_gradients_and_autocast_take_the_general_way(remembered: list[Any]) -> None:
-    layer = recurra.GRU(INPUTS, HIDDEN)
+def test_recomputing_and_autocast_take_the_general_way(remembered: list[Any]) -> None:
+    layer = recurra.GRU(INPUTS, HIDDEN, recompute=True)
     x = torch.randn(STEPS, BATCH, INPUTS)
     output, _ = layer(x)
     output.sum().backward()

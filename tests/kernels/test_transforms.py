@@ -207,7 +207,7 @@ def test_the_graph_goes_through_a_vmap(check: Callable[..., None]) -> None:
 def test_no_memory_is_kept_where_no_gradient_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
     run = forward.forward
-    monkeypatch.setattr(forward, "forward", lambda *a, **o: asked.append(a[4]) or run(*a, **o))
+    monkeypatch.setattr(forward, "forward", lambda *a, **o: asked.append(a[3]) or run(*a, **o))
     loss, parameters = setting(cells.GRU())
     x = normal(MEMBERS, STEPS, BATCH, INPUTS)
     vmap(loss, (None, 0))(parameters, x)

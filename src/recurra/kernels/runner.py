@@ -9,23 +9,25 @@ from recurra.cells import Cell
 from recurra.kernels import dispatch, torch_state
 from recurra.kernels.choose import choose
 from recurra.kernels.describe import describe, is_large
-from recurra.kernels.native import prepared as prepared_calls
-from recurra.kernels.native.arguments import arguments
-from recurra.kernels.native.prepared import Prepared
+from recurra.kernels.native.arguments import Arguments, arguments
+from recurra.kernels.native.prepared import Prepared, prepare
+from recurra.kernels.native.sequence import run_prepared
+from recurra.kernels.native.single_step import SingleStep, single_step
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["Runner"]
 
 
 class _Cached(NamedTuple):
-    """The prepared call of a key, or None if the engine does not serve."""
+    """The prepared layer of a key, and its single step; None if the engine does not serve, or has no such step."""
 
     key: tuple[Any, ...]
     prepared: Prepared | None
+    single: SingleStep | None
 
 
 class Runner:
-    """Runs a layer in one direction as `run` does, and caches its preparations in inference.
+    """Runs a layer in one direction as `run` does, and caches its preparations.
 
     A step of a stream takes the engine a few microseconds. To choose a kernel, check the weights and tell the engine
     where they lie takes Python ten times as long, so it is done again only if one of them has changed its
@@ -52,32 +54,38 @@ class Runner:
         recompute: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run a sequence. For the arguments, results and errors, see `recurra.kernels.run`."""
-        if lengths is None and masks is None and _is_plain(inputs, weights):
-            prepared = self._prepared(backend, cell, inputs, weights, reverse)
+        again = recompute and torch.is_grad_enabled()
+        if lengths is None and masks is None and not again and _is_plain(inputs, state, weights):
+            _, prepared, single = self._prepared(backend, cell, inputs, weights, reverse)
             if prepared is not None and _fits(prepared, inputs, state):
-                return prepared_calls.run_prepared(prepared, inputs, state, weights)
+                # Made contiguous here, where autograd sees it.
+                inputs, initial = inputs.contiguous(), tuple([part.contiguous() for part in state])
+                if single is not None and single.serves(inputs):
+                    return single.run(inputs, initial, weights)
+                return run_prepared(prepared, Arguments(inputs, weights, None, (), initial))
         return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
 
-    def _prepared(self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> Prepared | None:
+    def _prepared(self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> _Cached:
         # The key tells which weights there are: one bias may become the other. Per-unit parameters are stacked anew.
         layouts = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in weights[:-1]]
         per_unit = None if weights.per_unit is None else (weights.per_unit.shape, weights.per_unit.dtype)
         key = backend, cell, reverse, inputs.shape[2], inputs.dtype, layouts, per_unit
         cached = self._cached
         if cached is None or cached.key != key:
-            cached = self._cached = _Cached(key, _prepare(backend, cell, inputs, weights, reverse))
-        return cached.prepared
+            prepared = _prepare(backend, cell, inputs, weights, reverse)
+            single = None if prepared is None else single_step(prepared, weights)
+            cached = self._cached = _Cached(key, prepared, single)
+        return cached
 
 
 def _tensors(weights: Weights) -> list[Tensor]:
     return [tensor for tensor in weights if tensor is not None]
 
 
-def _is_plain(inputs: Tensor, weights: Weights) -> bool:
-    """Whether it is inference over some steps, outside of tracing and of transforms."""
+def _is_plain(inputs: Tensor, state: tuple[Tensor, ...], weights: Weights) -> bool:
+    """Whether there are steps to run, outside of tracing and of transforms."""
     watched = (
-        torch.is_grad_enabled()
-        or torch_state.operators_are_needed(inputs, *_tensors(weights))
+        torch_state.operators_are_needed(inputs, *state, *_tensors(weights))
         or torch_state.traced()
         or torch_state.forward_mode()
         or torch_state.autocasts()
@@ -99,12 +107,13 @@ def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse
     hidden = weights.weight_ih.shape[0] // len(cell.gates)
     size = hidden if weights.weight_hr is None else weights.weight_hr.shape[0]
     state = tuple(inputs.new_empty(1, hidden if k else size) for k in range(len(cell.state)))
-    return prepared_calls.prepare(cell, arguments(cell, inputs[:1, :1], state, weights, None), reverse)
+    checked = arguments(cell, inputs[:1, :1], state, weights, None)
+    return prepare(cell, checked.weights, checked.state, reverse)
 
 
 def _fits(prepared: Prepared, inputs: Tensor, state: tuple[Tensor, ...]) -> bool:
     """Whether the state is as the engine takes it, and the call no larger than those that are better off elsewhere."""
-    if not inputs.is_cpu or is_large(state[0]):
+    if not inputs.is_cpu or (is_large(state[0]) and not torch.is_grad_enabled()):
         return False
     batch = inputs.shape[1]
     for part, size in zip(state, prepared.sizes, strict=True):

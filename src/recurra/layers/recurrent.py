@@ -249,10 +249,10 @@ class Recurrent(NotScripted, nn.Module):
         if x.shape[2] != self.input_size:
             words = f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[2]}"
             raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}", words)
-        x = in_dtype_of("input", x, self.weight_ih_l0)
-        state = self._initial_state(x, x.shape[1], hx, batched)
         # One mask of weight_dropout a call, however many runs its pieces take.
         weights = [self.weights_of(*key) for key in self._names]
+        x = in_dtype_of("input", x, weights[0].weight_ih)
+        state = self._initial_state(x, x.shape[1], hx, batched)
         if resets is None or not resets.any():
             return self._run_stack(weights, x, state, lengths)
         return run_pieces(partial(self._run_stack, weights), x, state, lengths, resets, 2 if self.bidirectional else 1)
@@ -298,14 +298,13 @@ class Recurrent(NotScripted, nn.Module):
         if len(parts) != len(sizes):
             names = ", ".join(self.cell.state)
             raise ShapeError("hx", f"{len(sizes)} tensors ({names})", f"{len(parts)}")
-        dtype = self.weight_ih_l0.dtype
         for k, (part, size) in enumerate(zip(parts, sizes, strict=True)):
             expected = (count, batch, size) if batched else (count, size)
-            if part.shape != expected or part.dtype != dtype:
+            if part.shape != expected or part.dtype != x.dtype:
                 name = f"hx ({self.cell.state[k]})"
                 letters, words = "(D * L, B, H)" if batched else "(D * L, H)", hidden_of_layer(part, expected, batched)
                 check_shape(name, part, expected, letters, words)
-                parts[k] = in_dtype_of(name, part, self.weight_ih_l0)
+                parts[k] = in_dtype_of(name, part, x)
         return parts if batched else [part.unsqueeze(1) for part in parts]
 
     def _pack_state(self, parts: list[Tensor]) -> Any:

@@ -34,6 +34,7 @@ __all__ = [
     "is_installed",
     "large_product",
     "parallel",
+    "single_step",
     "unsupported_reason",
     "vector_bytes",
     "vendor",
@@ -51,8 +52,8 @@ class Call(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "size", "features", "heads", "reverse")),
         *((name, ctypes.c_int64) for name in ("threads", "nonlinearity", "zoneout_step", "zoneout_row")),
         ("epsilon", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("lengths", "inputs", "weight_ih", "bias_ih", "x", "weight", "bias")),
-        *((name, ctypes.c_void_p) for name in ("norm", "norm_x", "per_unit", "projection")),
+        *((name, ctypes.c_void_p) for name in ("lengths", "inputs", "weight_ih", "bias_ih", "x", "u", "weight")),
+        *((name, ctypes.c_void_p) for name in ("bias", "norm", "norm_x", "per_unit", "projection")),
         *((name, ctypes.c_void_p) for name in ("projection_bias", "mask")),
         *((name, ctypes.c_void_p * MOST_PARTS) for name in ("zoneout", "initial")),
         ("output", ctypes.c_void_p),
@@ -219,6 +220,15 @@ def large_product(a: Tensor, b: Tensor, bias: Tensor | None, result: Tensor) -> 
         result.data_ptr(),
         parallel(),
     )
+
+
+def single_step(call: bytes, compiled: CompiledCell, gates: int, features: int, weight_ih: Tensor) -> Any:
+    """The engine's `SingleStep` for a layer, see csrc/single_step.cpp."""
+    assert _native is not None
+    bits = 8 * weight_ih.element_size()
+    entries = (ctypes.cast(each[bits], ctypes.c_void_p).value for each in (compiled.forward, compiled.backward))
+    chosen = "baseline" if instruction_set() == "neon" else instruction_set()
+    return _native.SingleStep(call, gates, features, weight_ih.data_ptr(), *entries, chosen, bits, parallel())
 
 
 def _load(path: Path) -> ctypes.CDLL:

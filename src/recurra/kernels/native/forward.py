@@ -1,6 +1,5 @@
 """The engine's forward function on tensors, without autograd."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,16 +9,19 @@ from recurra.cells import Cell
 from recurra.kernels.native import call as calls
 from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import Arguments
-from recurra.kernels.native.call import new_call, pointer, set_pointers, sizes
+from recurra.kernels.native.call import set_pointers, sizes
 from recurra.kernels.native.large_products import linear
+from recurra.kernels.native.prepared import Prepared, new_call
 from recurra.kernels.native.valid_steps import pack_valid_steps
-from recurra.kernels.weights import Weights
 
-__all__ = ["Saved", "forward", "fused_weights", "fuses", "in_segments", "read", "saved_shapes", "written"]
+__all__ = ["Saved", "forward", "saved_shapes"]
 
 # The engine computes the input projection itself if both weights stay in a core's second-level cache and enough rows of
 # the batch share each reading of them, or if there are so few steps that another call would take longer.
 _FUSED_BYTES, _FUSED_ROWS, _FEW_STEPS = 2**20, 8, 8
+# torch makes both products of a single step of so many rows: the engine would pack the weights, or read them for each
+# row, for one use.
+_PRODUCT_ROWS = 4
 # Bytes of projections made at a time, if the engine reads each once and has nothing to set up: half a second-level
 # cache.
 _SEGMENT_BYTES = 2**20
@@ -40,46 +42,67 @@ class Saved:
 
 
 def forward(
-    cell: Cell, arguments: Arguments, lengths: Tensor | None, reverse: bool, training: bool, padded: bool = False
+    prepared: Prepared,
+    arguments: Arguments,
+    lengths: Tensor | None,
+    training: bool,
+    padded: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...], Saved | None]:
     """The outputs (T, B, R), the final state by part, and what the backward pass needs.
 
     Args:
-        cell: the equations.
+        prepared: the layer.
         arguments: the tensors.
         lengths: (B,) int64 on the CPU, contiguous, or None.
-        reverse: from each row's last step to its first.
         training: whether there will be a backward pass.
         padded: whether saved tensors have room for T * B steps, whatever the lengths.
 
     Raises:
         MemoryError: if there is not enough memory.
     """
-    a, compiled = arguments, extension.best(cell)
-    inputs = pack_valid_steps(a.inputs, lengths)
-    call = new_call(cell, a, lengths, reverse)
+    a, compiled, weights = arguments, prepared.compiled, arguments.weights
+    call = new_call(prepared, a, lengths)
     steps, batch, _ = a.inputs.shape
-    fused = fuses(fused_weights(cell, compiled, a.weights), steps, batch, inputs.itemsize)
-    bias_ih = a.weights.bias_ih if a.weights.norm_ih is None else None  # else it is added after the normalisation
+    bias_ih = weights.bias_ih if weights.norm_ih is None else None  # else it is added after the normalisation
     if not training and lengths is None and not compiled.mixes_units and not a.zoneout:
-        return *in_segments(call, compiled, a.inputs, a.weights.weight_ih, bias_ih, a.state), None
-    projected = read(call, inputs, a.weights.weight_ih, bias_ih, fused)
-    output, final = written(call, a.inputs, a.state)
+        return *_in_segments(call, compiled, a.inputs, weights.weight_ih, bias_ih, a.state), None
+    inputs = pack_valid_steps(a.inputs, lengths)
+    # Named: projections must live until the engine has run.
+    projected = projected_state = None
+    products = _makes_products(prepared, a, lengths)
+    if products and weights.weight_hh is not None:
+        bias_hh = weights.bias_hh if weights.norm_hh is None else None
+        projected_state = linear(a.state[0], weights.weight_hh, bias_hh)
+        call.u, call.weight = projected_state.data_ptr(), None
+    if not products and _fuses(prepared.fused_weights, steps, batch, inputs.itemsize):
+        call.features, call.inputs = inputs.shape[1], inputs.data_ptr()
+        call.weight_ih = weights.weight_ih.data_ptr()
+    else:
+        # One large product for all steps.
+        projected = linear(inputs, weights.weight_ih, bias_ih)
+        call.x = projected.data_ptr()
+    output = inputs.new_empty(steps, batch, prepared.sizes[0])
+    final = tuple([torch.empty_like(part) for part in a.state])
+    call.output = output.data_ptr()
+    set_pointers(call.final_state, final)
     others: dict[str, Tensor] = {}
     if training:
         valid_steps = steps * batch if padded else inputs.shape[0]
-        others = {name: inputs.new_empty(shape) for name, shape in saved_shapes(cell, a, valid_steps).items()}
-        for name, tensor in others.items():
+        for name, shape in saved_shapes(prepared.cell, compiled, a, valid_steps).items():
+            others[name] = tensor = inputs.new_empty(shape)
             setattr(call, name, tensor.data_ptr())
     calls.launch(compiled.forward, call, output)
+    del projected_state
     if not training:
         return output, final, None
     return output, final, Saved(output, None if compiled.mixes_units else projected, others)
 
 
-def saved_shapes(cell: Cell, a: Arguments, valid_steps: int) -> dict[str, tuple[int, ...]]:
+def saved_shapes(
+    cell: Cell, compiled: extension.CompiledCell, a: Arguments, valid_steps: int
+) -> dict[str, tuple[int, ...]]:
     """The shapes of `Saved.others`."""
-    compiled, (hidden, size) = extension.best(cell), sizes(cell, a)
+    hidden, size = sizes(a.weights, a.state[0])
     gates, parts = len(cell.gates), len(cell.state)
     shapes: dict[str, tuple[int, ...]] = {}
     if parts > 1:
@@ -99,31 +122,19 @@ def saved_shapes(cell: Cell, a: Arguments, valid_steps: int) -> dict[str, tuple[
     return shapes
 
 
-def fused_weights(cell: Cell, compiled: extension.CompiledCell, weights: Weights) -> int:
-    """The number of elements of both weights, or 0 if the engine cannot compute the input projection."""
-    if not compiled.mixes_units or cell.second_stage_gates:
-        return 0
-    return weights.weight_ih.numel() + (0 if weights.weight_hh is None else weights.weight_hh.numel())
+def _makes_products(prepared: Prepared, a: Arguments, lengths: Tensor | None) -> bool:
+    """Whether torch makes the products with both weights, and the engine the update only."""
+    steps, batch, _ = a.inputs.shape
+    return steps == 1 and batch >= _PRODUCT_ROWS and prepared.plain_product and lengths is None and a.mask is None
 
 
-def fuses(count: int, steps: int, batch: int, itemsize: int) -> bool:
-    """Whether the engine computes the input projection itself; `count` is the result of `fused_weights`."""
+def _fuses(count: int, steps: int, batch: int, itemsize: int) -> bool:
+    """Whether the engine computes the input projection itself; `count` is `Prepared.fused_weights`."""
     few = steps * batch <= _FEW_STEPS or (batch >= _FUSED_ROWS and count * itemsize <= _FUSED_BYTES)
     return count > 0 and few
 
 
-def read(call: extension.Call, inputs: Tensor, weight_ih: Tensor, bias_ih: Tensor | None, fused: bool) -> Tensor | None:
-    """Set what the engine reads: the inputs if `fused`, else the projections of all steps, which are returned."""
-    if fused:
-        call.features, call.inputs, call.weight_ih = inputs.shape[-1], inputs.data_ptr(), pointer(weight_ih)
-        return None
-    # One large product for all steps.
-    projected = linear(inputs, weight_ih, bias_ih)
-    call.x = projected.data_ptr()
-    return projected
-
-
-def in_segments(
+def _in_segments(
     call: extension.Call,
     compiled: extension.CompiledCell,
     inputs: Tensor,
@@ -146,12 +157,3 @@ def in_segments(
         calls.launch(compiled.forward, call, output)
         state = final
     return output, state
-
-
-def written(call: extension.Call, inputs: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The output and the final state, for the engine to write."""
-    output = inputs.new_empty(*inputs.shape[:2], state[0].shape[1])
-    final = tuple([torch.empty_like(part) for part in state])
-    call.output = output.data_ptr()
-    set_pointers(call.final_state, final)
-    return output, final

@@ -10,6 +10,7 @@ from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.native.cell_keys import known
 from recurra.kernels.native.forward import Saved
 from recurra.kernels.native.library import listed, spread
+from recurra.kernels.native.prepared import prepare
 from recurra.kernels.native.vmap import of_rows, saved_of_rows
 from recurra.shapes import check_lengths
 
@@ -22,7 +23,8 @@ def recurrence(
     if lengths is not None:
         # The engine trusts them, and torch.compile saw no values.
         lengths = check_lengths(lengths, batch, steps).contiguous()
-    output, final, saved = forwards.forward(cell, a, lengths, reverse, training, padded=True)
+    prepared = prepare(cell, a.weights, a.state, reverse)
+    output, final, saved = forwards.forward(prepared, a, lengths, training, padded=True)
     if saved is None:
         return output, list(final), []
     tensors_saved = listed(saved)
@@ -42,8 +44,9 @@ def recurrence_fake(
     steps, batch, _ = a.inputs.shape
     new, shapes = a.inputs.new_empty, []
     if training:
-        shapes += forwards.saved_shapes(cell, a, steps * batch).values()
-        if not extension.best(cell).mixes_units:
+        compiled = extension.best(cell)
+        shapes += forwards.saved_shapes(cell, compiled, a, steps * batch).values()
+        if not compiled.mixes_units:
             shapes.append((steps * batch, a.weights.weight_ih.shape[0]))
     output, final = new(steps, batch, a.state[0].shape[1]), [new(part.shape) for part in a.state]
     return output, final, [new(shape) for shape in shapes]
@@ -65,13 +68,15 @@ def recurrence_backward(
     cell, flat = known(key), spread([tensor.contiguous() for tensor in tensors], present)
     lengths = None if lengths is None else lengths.long().contiguous()
     a, d_results = Arguments.of(flat), spread(cotangents, has_cotangent)
-    names, values = forwards.saved_shapes(cell, a, 0), [tensor.contiguous() for tensor in saved]
+    names = forwards.saved_shapes(cell, extension.best(cell), a, 0)
+    values = [tensor.contiguous() for tensor in saved]
     projected = values[len(names)] if len(values) > len(names) else None
     run = Saved(output.contiguous(), projected, dict(zip(names, values, strict=False)))
     flat_needed = [bool(needs) for needs in spread(needed, present)]
     at = [dimension for dimension, needs in zip(a.rows(), flat_needed, strict=True) if needs]
     groups = vmap_size if None in at else 1  # only gradients of weights differ between elements of vmap
     launches = groups if groups > 1 and backwards.sums_over_rows(cell, a) else 1
+    prepared = prepare(cell, a.weights, a.state, reverse)
     results: list[list[Tensor]] = []
     for k in range(launches):
         part_a, part_run, part_lengths, part_results = a, run, lengths, d_results
@@ -84,7 +89,7 @@ def recurrence_backward(
             part_results = of_rows(d_results, [1, *(0 for _ in a.state)], rows)
         d_output, *d_final = part_results
         of_flat = backwards.backward(
-            cell, part_a, part_run, part_lengths, reverse, d_output, d_final, flat_needed, groups // launches
+            prepared, part_a, part_run, part_lengths, d_output, d_final, flat_needed, groups // launches
         )
         results.append([g for g, needs in zip(of_flat, flat_needed, strict=True) if needs and g is not None])
     if launches < groups:  # one launch gave the gradients of all elements

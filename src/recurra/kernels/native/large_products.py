@@ -13,12 +13,14 @@ __all__ = ["linear", "product", "runs_here"]
 
 # Below either, torch's own call takes less time than ours.
 _LEAST_SIZE, _LEAST_OPERATIONS = 24, 2**20
+# A weight is read by columns and packed: below so many rows that takes longer than it saves.
+_LEAST_ROWS = 256
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """weight x + bias: (..., M) from (..., K) and (M, K)."""
     rows = inputs.flatten(0, -2)
-    if not _is_large(rows, weight.shape[0]):
+    if rows.shape[0] < _LEAST_ROWS or not _is_large(rows, weight.shape[0]):
         return functional.linear(inputs, weight, bias)
     return _run(rows, weight.T, bias).view(*inputs.shape[:-1], -1)
 

@@ -1,69 +1,76 @@
-"""Inference that prepares once what does not change from call to call."""
+"""What does not change from call to call of a layer in one direction."""
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.kernels.native import call as calls
 from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import Arguments
-from recurra.kernels.native.call import new_call, pointer, set_pointers
-from recurra.kernels.native.forward import fused_weights, fuses, in_segments, read, written
+from recurra.kernels.native.call import call_of_layer, set_sequence, set_weights, sizes
 from recurra.kernels.weights import Weights
 
-__all__ = ["Prepared", "prepare", "run_prepared"]
+__all__ = ["Prepared", "new_call", "prepare"]
 
 
 class Prepared(NamedTuple):
-    """Inference with weights that keep their addresses.
+    """A layer in one direction, with weights that keep their addresses.
 
     Attributes:
+        cell: the equations.
+        reverse: from each row's last step to its first.
         call: the bytes of a `Call` with all that does not depend on the sequence.
         compiled: the cell's functions.
+        hidden: H.
         sizes: of each part of the state.
-        fused_weights: see `recurra.kernels.native.forward.fused_weights`.
+        fused_weights: elements of both weights, or 0 if the engine cannot compute the input projection.
+        plain_product: whether the recurrent projection of a step is one product of all weights and the last output,
+            which nothing projects: torch can make it in place of the engine.
     """
 
+    cell: Cell
+    reverse: bool
     call: bytes
     compiled: extension.CompiledCell
+    hidden: int
     sizes: tuple[int, ...]
     fused_weights: int
+    plain_product: bool
 
 
-def prepare(cell: Cell, a: Arguments, reverse: bool) -> Prepared:
-    """A prepared call, from arguments with any inputs and state."""
+def prepare(cell: Cell, weights: Weights, state: tuple[Tensor, ...], reverse: bool) -> Prepared:
+    """A prepared layer; of the state only the sizes count."""
     compiled = extension.best(cell)
-    count = fused_weights(cell, compiled, a.weights)
-    return Prepared(bytes(new_call(cell, a, None, reverse)), compiled, tuple(part.shape[1] for part in a.state), count)
+    hidden, size = sizes(weights, state[0])
+    first_stage = compiled.mixes_units and not cell.second_stage_gates
+    count = 0
+    if first_stage:
+        count = weights.weight_ih.numel() + (0 if weights.weight_hh is None else weights.weight_hh.numel())
+    return Prepared(
+        cell,
+        reverse,
+        bytes(call_of_layer(cell, weights, hidden, size, reverse)),
+        compiled,
+        hidden,
+        tuple([part.shape[1] for part in state]),
+        count,
+        first_stage and cell.recurrence == "dense" and weights.weight_hr is None,
+    )
 
 
-def run_prepared(
-    prepared: Prepared,
-    inputs: Tensor,
-    state: tuple[Tensor, ...],
-    weights: Weights,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """`forward` without a backward pass, with the weights that were prepared and their present `per_unit`.
+def new_call(prepared: Prepared, a: Arguments, lengths: Tensor | None, moved: bool = False) -> extension.Call:
+    """A call for a sequence.
 
-    Raises:
-        MemoryError: if there is not enough memory.
+    Args:
+        prepared: the layer.
+        a: the tensors.
+        lengths: (B,), or None.
+        moved: whether the weights are not where they were when the layer was prepared.
     """
-    steps, batch, _ = inputs.shape
-    inputs, state = inputs.contiguous(), tuple([part.contiguous() for part in state])
     call = extension.Call.from_buffer_copy(prepared.call)
-    call.steps, call.batch, call.threads = steps, batch, torch.get_num_threads()
-    call.per_unit = pointer(weights.per_unit)
-    weight_ih = weights.weight_ih
-    bias_ih = weights.bias_ih if weights.norm_ih is None else None  # else it is added after the normalisation
-    set_pointers(call.initial, state)
-    if not prepared.compiled.mixes_units:
-        return in_segments(call, prepared.compiled, inputs, weight_ih, bias_ih, state)
-    fused = fuses(prepared.fused_weights, steps, batch, inputs.itemsize)
-    # The projections must live while the engine reads them.
-    projected = read(call, inputs, weight_ih, bias_ih, fused)
-    output, final = written(call, inputs, state)
-    calls.launch(prepared.compiled.forward, call, output)
-    del projected
-    return output, final
+    if moved:
+        set_weights(call, a.weights)
+    elif a.weights.per_unit is not None:  # stacked anew at each call
+        call.per_unit = a.weights.per_unit.data_ptr()
+    set_sequence(call, a, lengths)
+    return call

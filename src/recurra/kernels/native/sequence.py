@@ -7,13 +7,14 @@ from recurra.cells import Cell
 from recurra.kernels import torch_state
 from recurra.kernels.empty import run_empty
 from recurra.kernels.native import operators
-from recurra.kernels.native.arguments import arguments
+from recurra.kernels.native.arguments import Arguments, arguments
 from recurra.kernels.native.autograd import Recurrence
 from recurra.kernels.native.forward import forward
+from recurra.kernels.native.prepared import Prepared, prepare
 from recurra.kernels.weights import Masks, Weights
 from recurra.shapes import check_lengths
 
-__all__ = ["run"]
+__all__ = ["run", "run_prepared"]
 
 
 def run(
@@ -39,8 +40,21 @@ def run(
     checked = arguments(cell, inputs, state, weights, masks)
     if torch_state.operators_are_needed(*(tensor for tensor in checked.flat() if tensor is not None)):
         return operators.run(cell, checked, lengths, reverse)
-    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in checked.flat()):
-        output, *final = Recurrence.apply(cell, lengths, reverse, *checked.flat())
-        return output, tuple(final)
-    output, final, _ = forward(cell, checked, lengths, reverse, False)
+    return run_prepared(prepare(cell, checked.weights, checked.state, reverse), checked, lengths)
+
+
+def run_prepared(
+    prepared: Prepared, arguments: Arguments, lengths: Tensor | None = None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a prepared layer eagerly; the outputs and the final state by part.
+
+    Raises:
+        MemoryError: if there is not enough memory.
+    """
+    if torch.is_grad_enabled():
+        flat = arguments.flat()
+        if any(tensor is not None and tensor.requires_grad for tensor in flat):
+            output, *final = Recurrence.apply(prepared, lengths, *flat)
+            return output, tuple(final)
+    output, final, _ = forward(prepared, arguments, lengths, False)
     return output, final
