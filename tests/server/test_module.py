@@ -88,7 +88,7 @@ def test_items_that_cannot_be_read_are_refused(server: Serving) -> None:
 def test_what_has_no_module_says_why(server: Serving, made: dict[str, ServedModel]) -> None:
     listed = {model["name"]: model["server_only"] for model in server.get("/v1/models").json["models"]}
     assert [name for name, reason in listed.items() if not reason] == ["tag", "regress", "language"]
-    assert "only Recurra prepares" in listed["forecast"]
+    assert "a forecaster reads its window anew" in listed["forecast"]
     for path in ("module", "module.wasm", "module.bin"):
         refused = server.get(f"/v1/models/forecast/{path}")
         assert (_refused(refused), refused.json["error"]["message"]) == ((409, "server_only"), listed["forecast"])

@@ -43,6 +43,8 @@ def reason_for_server(estimator: Estimator[Any, Any, Any], stepper: Stepper) -> 
         estimator: fitted.
         stepper: of its stream.
     """
+    if reason := estimator.not_exported.get("c"):
+        return reason
     try:
         network, _ = estimator.export_network()
         program = compile_program(network)
