@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 __all__ = ["moving_deviation", "random_scores", "seasonal_change"]
 
 _LEAST = 1e-9
+_MOST = 1e100  # beyond, squares are infinite
 
 
 def moving_deviation(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
@@ -16,9 +17,9 @@ def moving_deviation(values: NDArray[np.float64], window: int) -> NDArray[np.flo
         window: steps before each that are looked at.
 
     Returns:
-        (T,): 0 where there are fewer than two steps before.
+        (T,): 0 if there are fewer than two steps before.
     """
-    filled = np.nan_to_num(values - np.nanmean(values, axis=0))
+    filled = _centred(values)
     sums = np.cumsum(np.pad(filled, ((1, 0), (0, 0))), axis=0)
     squares = np.cumsum(np.pad(filled**2, ((1, 0), (0, 0))), axis=0)
     at = np.arange(len(values))
@@ -41,13 +42,22 @@ def seasonal_change(values: NDArray[np.float64], period: int) -> NDArray[np.floa
     Returns:
         (T,): 0 in the first period.
     """
-    deviation = np.sqrt(np.maximum(np.nanvar(values, axis=0), _LEAST))
+    variance = (_centred(values) ** 2).sum(axis=0) / np.maximum(np.isfinite(values).sum(axis=0), 1)
     scores = np.zeros(len(values))
     if len(values) > period:
-        scores[period:] = (abs(np.nan_to_num(values[period:] - values[:-period])) / deviation).mean(axis=1)
+        limited = np.clip(values, -_MOST, _MOST)
+        changes = abs(np.nan_to_num(limited[period:] - limited[:-period]))
+        scores[period:] = (changes / np.sqrt(np.maximum(variance, _LEAST))).mean(axis=1)
     return scores
 
 
 def random_scores(steps: int, seed: int) -> NDArray[np.float64]:
     """Scores (T,) that know nothing, uniform from 0 to 1."""
     return np.random.default_rng(seed).random(steps)
+
+
+def _centred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Differences (T, C) from the mean of each channel, and 0 for missing values."""
+    limited, came = np.clip(values, -_MOST, _MOST), np.isfinite(values)
+    mean = np.where(came, limited, 0.0).sum(axis=0) / np.maximum(came.sum(axis=0), 1)
+    return np.where(came, limited - mean, 0.0)

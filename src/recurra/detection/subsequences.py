@@ -47,8 +47,8 @@ class Subsequences:
         mean = chosen.mean(axis=0)
         _, sizes, directions = np.linalg.svd(chosen - mean, full_matrices=False)
         total = np.cumsum(sizes**2)
-        kept = int(np.searchsorted(total, explained * total[-1])) + 1
-        return cls(length, mean, directions[:kept])
+        count = int(np.searchsorted(total, explained * total[-1])) + 1
+        return cls(length, mean, directions[:count])
 
     def scores(self, values: NDArray[np.float64], hindsight: bool = False) -> NDArray[np.float64]:
         """The scores (T,) of a standardised series (T, C) without missing values."""

@@ -164,7 +164,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
 
         # Refuses a budget that the data cannot keep before the training, and not after it.
         self._probability(training.step_seconds)
-        return learn(training)
+        return learn(self, training)
 
     def network(self, learned: AnomalyLearned) -> "ChannelForecaster":
         from recurra.cells import find_cell
@@ -224,7 +224,8 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
 
         `predict` returns a polars frame with a row for each that came: the id if there are several series, the stamp,
         `score` (about 1 for normal rows), `probability` (that a normal row has such a score), `alarm`, `event` (from 1;
-        0 outside), and of the channel that adds most to the score its name, `value` and what was `expected`.
+        0 outside), and of the channel that adds most to the score its name, `value` and what was `expected`. If the
+        column of ids or stamps has one of these names, an underscore follows here.
 
         Args:
             data: anything that `fit` takes, with the channels of training.

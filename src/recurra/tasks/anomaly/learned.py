@@ -67,7 +67,8 @@ class AnomalyLearned(Learned):
         """Values (T, C) in units of their channel, within 10 of its centre; missing ones stay NaN."""
         import numpy as np
 
-        return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
+        with np.errstate(over="ignore"):  # infinite, and clipped as well
+            return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
 
     def restore(self, standard: "np.ndarray") -> "np.ndarray":
         """The values (..., C) of which these are the standardised ones."""

@@ -31,8 +31,9 @@ __all__ = ["Detections", "evaluate", "make_detections"]
 
 _SHOWN = 10
 _MOST_CHANNELS = 3
-_LEAST_SHARE = 0.1
+_LEAST_FRACTION = 0.1
 _DAY = 86_400.0
+_MOST = 1e100  # beyond, squares are infinite
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Detections(TablePredictions[pl.DataFrame]):
     def text(self, color: bool = False) -> Iterator[str]:
         count = len(self.events)
         number = "no events" if not count else "1 event" if count == 1 else f"{count:,} events"
-        yield f"{self.data.source}: {self.data.rows:,} rows, {number}\n"
+        yield f"{self.data.source}: {_count(self.data)}, {number}\n"
         if count:
             worst = self.events.sort("score", descending=True).head(_SHOWN).sort("series", "event")
             names = [
@@ -132,26 +133,24 @@ class Detections(TablePredictions[pl.DataFrame]):
             numbers[event.start : event.end] = number
         top = scored.parts.argmax(axis=1)
         at = np.arange(len(series))
-        return pl.DataFrame(
-            columns
-            | {
-                "score": scored.scores,
-                "probability": scored.probability,
-                "alarm": (numbers > 0).astype(np.int64),
-                "event": numbers,
-                "channel": np.array(self.data.channels)[top],
-                "value": pl.Series(series.values[at, top]).fill_nan(None),
-                "expected": pl.Series(scored.expected[at, top]).fill_nan(None),
-            }
-        )
+        own = {
+            "score": scored.scores,
+            "probability": scored.probability,
+            "alarm": (numbers > 0).astype(np.int64),
+            "event": numbers,
+            "channel": np.array(self.data.channels)[top],
+            "value": pl.Series(series.values[at, top]).fill_nan(None),
+            "expected": pl.Series(scored.expected[at, top]).fill_nan(None),
+        }
+        return pl.DataFrame(columns | {f"{name}_" if name in columns else name: own[name] for name in own})
 
     def _channels(self, scored: Scored, start: int, end: int) -> str:
-        """The channels that add most to the scores of some rows, with their shares."""
+        """The channels that add most to the scores of some rows, in percent of them."""
         parts = np.maximum(scored.parts[start:end].sum(axis=0), 0)
-        shares = parts / max(parts.sum(), 1e-300)
-        order = np.argsort(-shares)[:_MOST_CHANNELS]
-        chosen = [k for k in order if shares[k] >= _LEAST_SHARE] or order[:1].tolist()
-        return ", ".join(f"{self.data.channels[k]} {100 * shares[k]:.0f} %" for k in chosen)
+        fractions = parts / max(parts.sum(), 1e-300)
+        order = np.argsort(-fractions)[:_MOST_CHANNELS]
+        chosen = [k for k in order if fractions[k] >= _LEAST_FRACTION] or order[:1].tolist()
+        return ", ".join(f"{self.data.channels[k]} {100 * fractions[k]:.0f} %" for k in chosen)
 
     def _shown(self, series: ChannelSeries, scored: Scored, row: int, what: str) -> float:
         top = int(scored.parts[row].argmax())
@@ -179,10 +178,16 @@ def make_detections(
 def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool) -> Evaluation:
     """Compare with labels; see `AnomalyDetector.evaluate`."""
     if any(one.labels is None for one in data):
+        named = data.columns.label
+        lacking = f"there is no column {named!r} of labels" if named else "the anomalies are not known"
         way_out = "Name the column of labels (--label-column), or a file of windows (--windows)."
-        raise DataError(f"{data.source}: the anomalies are not known. {way_out}")
+        raise DataError(f"{data.source}: {lacking}. {way_out}")
     if not any(one.labels is not None and one.labels.any() for one in data):
-        raise DataError(f"{data.source}: no row is labelled as an anomaly, so that there is nothing to compare with.")
+        raise DataError(f"{data.source}: no row is labelled as an anomaly. Evaluate on rows with an anomaly.")
+    if all(one.labels is None or one.labels.all() or not one.labels.any() for one in data):
+        raise DataError(
+            f"{data.source}: no series has both anomalous and other rows. Label the anomalous rows alone, or give more."
+        )
     detections = make_detections(fitted, data, probability, hindsight)
     learned = fitted.learned
     own = [one.scores for one in detections.scored]
@@ -192,9 +197,9 @@ def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hinds
         scores = [detect(one) for one in data]
         methods[name] = _scores(data, scores, [_alarms(one, probability) for one in scores])
     main = methods["model"]
-    events = sum(event_scores(_labels(one), found).events for one, found in zip(data, alarms, strict=True))
+    events = sum(event_scores(_labels(one), flags).events for one, flags in zip(data, alarms, strict=True))
     return Evaluation(
-        f"{data.source}: {data.rows:,} rows, {events} labelled event{'' if events == 1 else 's'}",
+        f"{data.source}: {_count(data)}, {events} labelled event{'' if events == 1 else 's'}",
         methods,
         "VUS-PR",
         formats={"delay, rows": ".1f", "false alarms a day": ".2f", "false alarms per 1000 rows": ".2f"},
@@ -235,19 +240,16 @@ def _scores(
     data: ChannelSet, scores: Sequence[NDArray[np.float64]], alarms: Sequence[NDArray[np.bool_]]
 ) -> dict[str, float]:
     by_series = [
-        (
-            volumes_under_surface(one.labels, score, period_of(np.nan_to_num(one.values[:, 0]))).pr,
-            average_precision(one.labels, score),
-        )
+        _areas(one.labels, score, one.values)
         for one, score in zip(data, scores, strict=True)
-        if one.labels is not None and one.labels.any()
+        if one.labels is not None and one.labels.any() and not one.labels.all()
     ]
     events = [
-        event_scores(one.labels, found) for one, found in zip(data, alarms, strict=True) if one.labels is not None
+        event_scores(one.labels, flags) for one, flags in zip(data, alarms, strict=True) if one.labels is not None
     ]
-    total, found = sum(one.events for one in events), sum(len(one.delays) for one in events)
+    total, detected = sum(one.events for one in events), sum(len(one.delays) for one in events)
     raised, false = sum(one.alarms for one in events), sum(one.false_alarms for one in events)
-    recall = found / total if total else 0.0
+    recall = detected / total if total else 0.0
     precision = (raised - false) / raised if raised else 0.0
     delays = [delay for one in events for delay in one.delays]
     step = data.step_seconds
@@ -272,7 +274,7 @@ def _labels(series: ChannelSeries) -> NDArray[np.bool_]:
 
 def _areas(labels: NDArray[np.bool_], scores: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
     """VUS-PR, with the period of the first channel as its widest window as in TSB-AD, and AUC-PR."""
-    window = period_of(np.nan_to_num(values[:, 0]))
+    window = period_of(np.clip(np.nan_to_num(values[:, 0]), -_MOST, _MOST))
     return volumes_under_surface(labels, scores, window).pr, average_precision(labels, scores)
 
 
@@ -290,6 +292,10 @@ def _notes(learned: AnomalyLearned, probability: float, hindsight: bool, scores:
     if "delay, rows" in scores and learned.step_seconds:
         notes.append(f"The mean delay is {duration(scores['delay, rows'] * learned.step_seconds)}.")
     return notes
+
+
+def _count(data: ChannelSet) -> str:
+    return f"{data.rows:,} row{'' if data.rows == 1 else 's'}"
 
 
 def _plain(value: Any) -> Any:

@@ -69,7 +69,7 @@ def forecast_errors(fitted: "FittedDetector", standard: Array) -> tuple[Array, A
         standard: (T, C), NaN if missing.
 
     Returns:
-        Errors (T, N, C), NaN where a value or its forecast is missing; and expectations (T, C).
+        Errors (T, N, C), NaN if a value or its forecast is missing; and expectations (T, C).
     """
     rows = torch.from_numpy(fitted.learned.inputs(standard)).float()
     steps, channels = standard.shape
@@ -90,11 +90,27 @@ def forecast_errors(fitted: "FittedDetector", standard: Array) -> tuple[Array, A
 def contributions(errors: Array, mean: Array, precision: Array, channels: int) -> Array:
     """What each channel adds to the squared Mahalanobis distance of errors (T, N * C), over their number: (T, C).
 
-    Missing errors are taken for the mean.
+    The distance is that of the errors that are there: a missing one is what the others make of it, and adds nothing.
     """
-    deviations = np.where(np.isnan(errors), 0.0, errors - mean)
+    deviations = _completed(errors - mean, precision)
     terms = deviations * (deviations @ precision) / len(mean)
     return terms.reshape(len(errors), -1, channels).sum(axis=1)
+
+
+def _completed(deviations: Array, precision: Array) -> Array:
+    """Deviations (T, E) with their conditional means in place of missing ones.
+
+    Row by row, and not all rows with the same ones missing in one product, which rounds by their number: a row would
+    depend on later ones in its last bit.
+    """
+    completed, missing = deviations.copy(), np.isnan(deviations)
+    incomplete = np.flatnonzero(missing.any(axis=1))
+    patterns, of_row = np.unique(missing[incomplete], axis=0, return_inverse=True)
+    for index, absent in enumerate(patterns):
+        regression = np.linalg.solve(precision[np.ix_(absent, absent)], -precision[np.ix_(absent, ~absent)])
+        for row in incomplete[of_row.reshape(-1) == index].tolist():
+            completed[row, absent] = regression @ deviations[row, ~absent]
+    return completed
 
 
 def smoothed_scores(errors: Array, mean: Array, precision: Array, learned: AnomalyLearned, hindsight: bool) -> Array:

@@ -35,20 +35,30 @@ _RIDGE = 1e-3  # in units of the squared scale of a channel
 _TAILS = 0.005  # of the values of a channel on each side, that its scale is not measured by
 _CALIBRATION_ROWS = 500
 _CALIBRATION_PERIODS = 5
+_FEWEST_SCORES = 20  # that a tail is fitted to
 
 
-def learn(data: ChannelSet) -> AnomalyLearned:
+def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
     """Scales, the period, and the model of subsequences.
 
     Raises:
-        DataError: the rows are too few.
+        DataError: the rows are too few, or a channel has no value.
     """
-    if max(map(len, data)) < _FEWEST_ROWS:
+    rows, fewest = max(map(len, data)), _FEWEST_ROWS + options.horizon
+    if rows < fewest:
         raise DataError(
-            f"{data.source}: the longest series has {max(map(len, data))} rows, expected at least {_FEWEST_ROWS} to "
-            "learn from. Give more rows."
+            f"{data.source}: expected a series of at least {fewest} rows to learn from, {_FEWEST_ROWS} and the "
+            f"horizon; the longest has {rows}. Give more rows, or a smaller horizon."
+        )
+    if _training_rows(rows, options.validation_fraction) <= options.horizon:
+        raise DataError(
+            f"{data.source}: of the {rows} rows of the longest series too few are left to train with. Set a smaller "
+            "validation_fraction or horizon."
         )
     joined = np.concatenate([one.values for one in data])
+    for name, column in zip(data.channels, joined.T, strict=True):
+        if np.isnan(column).all():
+            raise DataError(f"{data.source}: {name} has no value in any row. Leave it out, as with --ignore {name}.")
     scales = [_scale(column[np.isfinite(column)]) for column in joined.T]
     centre, scale = (tuple(column) for column in zip(*scales, strict=True))
     longest = max(data, key=len)
@@ -131,33 +141,43 @@ def fit_errors(options: "AnomalyDetector", fitted: FittedDetector, data: Channel
     standard = [learned.standardize(one.values) for one in data]
     errors = [forecast_errors(fitted, one)[0].reshape(len(one), -1) for one in standard]
     rows = [np.arange(len(one)) >= horizon for one in errors]
-    model = _gaussian(np.concatenate([e[kept] for e, kept in zip(errors, rows, strict=True)]))
+    model = _gaussian(np.concatenate([e[normal] for e, normal in zip(errors, rows, strict=True)]))
     if options.contamination:
         raw = [contributions(one, *model, len(learned.channels)).sum(axis=1) for one in errors]
         limit = np.quantile(np.concatenate(raw), 1 - options.contamination)
-        rows = [kept & (one <= limit) for kept, one in zip(rows, raw, strict=True)]
-        model = _gaussian(np.concatenate([e[kept] for e, kept in zip(errors, rows, strict=True)]))
-    held, every = [], []
-    for one, kept in zip(errors, rows, strict=True):
+        rows = [normal & (one <= limit) for normal, one in zip(rows, raw, strict=True)]
+        model = _gaussian(np.concatenate([e[normal] for e, normal in zip(errors, rows, strict=True)]))
+    held, settled, every = [], [], []
+    for one, normal in zip(errors, rows, strict=True):
         both = [smoothed_scores(one, *model, learned, hindsight).sum(axis=1) for hindsight in (False, True)]
-        scores = np.where(kept, both, np.nan)
-        every.append(scores[:, min(learned.period, len(one) // 2) :])
+        scores = np.where(normal, both, np.nan)
+        every.append(scores)
+        settled.append(scores[:, min(learned.period, len(one) // 2) :])
         held.append(scores[:, _training_rows(len(one), options.validation_fraction) :])
     enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
-    joined = np.concatenate(held if sum(one.shape[1] for one in held) >= enough else every, axis=1)
-    joined = joined[:, np.isfinite(joined).all(axis=0)]
-    return learned.with_errors(ErrorModel(*model, *joined))
+    clean = _clean(held if sum(one.shape[1] for one in held) >= enough else settled)
+    if clean.shape[1] < _FEWEST_SCORES:
+        clean = _clean(every)
+    return learned.with_errors(ErrorModel(*model, *clean))
+
+
+def _clean(scores: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Scores of several series, both kinds (2, T) of each, of the rows that are learned from."""
+    joined = np.concatenate(scores, axis=1)
+    return joined[:, np.isfinite(joined).all(axis=0)]
 
 
 def _scale(values: NDArray[np.float64]) -> tuple[float, float]:
     """The mean and the standard deviation of a channel, without its most extreme values."""
+    unit = float(abs(values).max()) or 1.0
+    values = values / unit  # the squares of huge values are infinite
     low, high = np.quantile(values, [_TAILS, 1 - _TAILS])
     middle = values[(values >= low) & (values <= high)]
     centre, deviation = float(middle.mean()), float(middle.std())
-    if deviation <= 1e-9 * max(1.0, abs(centre)):
+    if deviation <= 1e-9:
         # Constant but for rare values: in these, or in the level itself, a change is measured.
         deviation = float(values.std()) or abs(centre) or 1.0
-    return centre, deviation
+    return centre * unit, deviation * unit
 
 
 def _training_rows(rows: int, validation_fraction: float) -> int:
