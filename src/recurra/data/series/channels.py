@@ -198,7 +198,8 @@ def channels_from_arrays(
         raise DataError(f"expected as many channels in every series as in the first, {width}")
     named = tuple(names) or (("y",) if width == 1 else tuple(map(str, range(1, width + 1))))
     if len(named) != width:
-        raise ParameterError("names", f"{width} names, one for each channel", named)
+        listed_names = ", ".join(named)
+        raise DataError(f"expected a column for each of {len(named)} channels ({listed_names}), got {width}")
     return ChannelSet(tuple(series), named, "the data")
 
 

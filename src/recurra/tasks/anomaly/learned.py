@@ -24,12 +24,15 @@ class ErrorModel:
     Attributes:
         mean: (N * C,) of the errors, the next step's first.
         precision: (N * C, N * C), the inverse of their covariance.
+        cold_start: (W,) how many times larger the distances of the first rows are, at least 1: the network begins
+            without a past.
         scores: (S,) smoothed scores of rows that were not learned from, if there are enough of these.
         hindsight_scores: (S,) of the same rows, smoothed in both directions.
     """
 
     mean: "np.ndarray"
     precision: "np.ndarray"
+    cold_start: "np.ndarray"
     scores: "np.ndarray"
     hindsight_scores: "np.ndarray"
 

@@ -131,12 +131,13 @@ class Detections(TablePredictions[pl.DataFrame]):
         numbers = np.zeros(len(series), np.int64)
         for number, event in enumerate(scored.events, 1):
             numbers[event.start : event.end] = number
+        numbers *= scored.alarms
         top = scored.parts.argmax(axis=1)
         at = np.arange(len(series))
         own = {
             "score": scored.scores,
             "probability": scored.probability,
-            "alarm": (numbers > 0).astype(np.int64),
+            "alarm": scored.alarms.astype(np.int64),
             "event": numbers,
             "channel": np.array(self.data.channels)[top],
             "value": pl.Series(series.values[at, top]).fill_nan(None),
@@ -191,7 +192,7 @@ def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hinds
     detections = make_detections(fitted, data, probability, hindsight)
     learned = fitted.learned
     own = [one.scores for one in detections.scored]
-    alarms = [one.alarms for one in detections.scored]
+    alarms = [one.in_events for one in detections.scored]
     methods = {"model": _scores(data, own, alarms)}
     for name, detect in _baselines(learned, hindsight, int(fitted.options["seed"])).items():
         scores = [detect(one) for one in data]

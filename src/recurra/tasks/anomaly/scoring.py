@@ -34,7 +34,8 @@ class Scored:
         deviation: (C,) of the forecasts of the next row, in the same units.
         probability: (T,), that a normal row has such a score or a higher one.
         threshold: (T,) that the score was compared with.
-        events: in order.
+        alarms: (T,): whether each row raises or continues an alarm, which later rows do not change.
+        events: in order. Alarms with short gaps between them are one.
     """
 
     parts: Array
@@ -42,6 +43,7 @@ class Scored:
     deviation: Array
     probability: Array
     threshold: Array
+    alarms: NDArray[np.bool_]
     events: list[Event]
 
     @property
@@ -50,12 +52,9 @@ class Scored:
         return self.parts.sum(axis=1)
 
     @property
-    def alarms(self) -> NDArray[np.bool_]:
-        """(T,): whether each row belongs to an event."""
-        flags = np.zeros(len(self.parts), bool)
-        for event in self.events:
-            flags[event.start : event.end] = True
-        return flags
+    def in_events(self) -> NDArray[np.bool_]:
+        """(T,): whether each row belongs to an event. A row in a gap does so only with the alarm after the gap."""
+        return _rows_of(self.events, len(self.parts))
 
 
 @torch.no_grad()
@@ -113,9 +112,14 @@ def _completed(deviations: Array, precision: Array) -> Array:
     return completed
 
 
-def smoothed_scores(errors: Array, mean: Array, precision: Array, learned: AnomalyLearned, hindsight: bool) -> Array:
-    """The contributions (T, C), smoothed over the period."""
-    return smoothed(contributions(errors, mean, precision, len(learned.channels)), learned.period, hindsight)
+def smoothed_scores(
+    errors: Array, mean: Array, precision: Array, cold_start: Array, learned: AnomalyLearned, hindsight: bool
+) -> Array:
+    """The contributions (T, C), those of the first rows divided by what is usual there, smoothed over the period."""
+    parts = contributions(errors, mean, precision, len(learned.channels))
+    first = min(len(parts), len(cold_start))
+    parts[:first] /= cold_start[:first, None]
+    return smoothed(parts, learned.period, hindsight)
 
 
 def score(fitted: "FittedDetector", values: Array, probability: float, hindsight: bool = False) -> Scored:
@@ -133,14 +137,22 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     standard = learned.standardize(values)
     errors, expected = forecast_errors(fitted, standard)
     flat = errors.reshape(len(errors), -1)
-    parts = smoothed_scores(flat, model.mean, model.precision, learned, hindsight)
+    parts = smoothed_scores(flat, model.mean, model.precision, model.cold_start, learned, hindsight)
     clean = model.hindsight_scores if hindsight else model.scores
     limits = PeaksOverThreshold(probability, adaptation=_ADAPTATION).calibrate(clean)
     scores = parts.sum(axis=1)
     tail, threshold = limits.run(scores)
-    events = find_events(scores, threshold, _LOWER * threshold, AlarmRules(merge_gap=learned.period // 2))
+    lower = _LOWER * threshold
+    alarms = _rows_of(find_events(scores, threshold, lower), len(scores))
+    events = find_events(scores, threshold, lower, AlarmRules(merge_gap=learned.period // 2))
     size = len(learned.channels)
     variance = np.diag(np.linalg.inv(model.precision))[:size]
-    return Scored(
-        parts, learned.restore(expected), np.sqrt(variance) * np.array(learned.scale), tail, threshold, events
-    )
+    deviation = np.sqrt(variance) * np.array(learned.scale)
+    return Scored(parts, learned.restore(expected), deviation, tail, threshold, alarms, events)
+
+
+def _rows_of(events: list[Event], steps: int) -> NDArray[np.bool_]:
+    flags = np.zeros(steps, bool)
+    for event in events:
+        flags[event.start : event.end] = True
+    return flags

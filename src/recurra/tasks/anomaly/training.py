@@ -36,6 +36,8 @@ _TAILS = 0.005  # of the values of a channel on each side, that its scale is not
 _CALIBRATION_ROWS = 500
 _CALIBRATION_PERIODS = 5
 _FEWEST_SCORES = 20  # that a tail is fitted to
+_COLD_STARTS = 100  # windows
+_HIGH = 0.9  # the quantile of distances that are compared: the mean is that of a few anomalies
 
 
 def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
@@ -147,9 +149,10 @@ def fit_errors(options: "AnomalyDetector", fitted: FittedDetector, data: Channel
         limit = np.quantile(np.concatenate(raw), 1 - options.contamination)
         rows = [normal & (one <= limit) for normal, one in zip(rows, raw, strict=True)]
         model = _gaussian(np.concatenate([e[normal] for e, normal in zip(errors, rows, strict=True)]))
+    cold_start = _cold_start(fitted, standard, model, np.concatenate(errors))
     held, settled, every = [], [], []
     for one, normal in zip(errors, rows, strict=True):
-        both = [smoothed_scores(one, *model, learned, hindsight).sum(axis=1) for hindsight in (False, True)]
+        both = [smoothed_scores(one, *model, cold_start, learned, hindsight).sum(axis=1) for hindsight in (False, True)]
         scores = np.where(normal, both, np.nan)
         every.append(scores)
         settled.append(scores[:, min(learned.period, len(one) // 2) :])
@@ -158,7 +161,26 @@ def fit_errors(options: "AnomalyDetector", fitted: FittedDetector, data: Channel
     clean = _clean(held if sum(one.shape[1] for one in held) >= enough else settled)
     if clean.shape[1] < _FEWEST_SCORES:
         clean = _clean(every)
-    return learned.with_errors(ErrorModel(*model, *clean))
+    return learned.with_errors(ErrorModel(*model, cold_start, *clean))
+
+
+def _cold_start(
+    fitted: FittedDetector,
+    standard: list[NDArray[np.float64]],
+    model: tuple[NDArray[np.float64], NDArray[np.float64]],
+    errors: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """How many times larger than others the distances of the first rows are, from windows of the training rows."""
+    channels = standard[0].shape[1]
+    steps = min(_WINDOW, max(map(len, standard)) // 2)
+    starts = [(one, at) for one in standard for at in range(len(one) - steps + 1)]
+    chosen = starts[:: max(1, len(starts) // _COLD_STARTS)]
+    cold = []
+    for one, at in chosen:
+        own = forecast_errors(fitted, one[at : at + steps])[0].reshape(steps, -1)
+        cold.append(contributions(own, *model, channels).sum(axis=1))
+    usual = np.quantile(contributions(errors, *model, channels).sum(axis=1), _HIGH)
+    return np.maximum(np.quantile(cold, _HIGH, axis=0) / max(usual, 1e-300), 1.0)
 
 
 def _clean(scores: list[NDArray[np.float64]]) -> NDArray[np.float64]:
