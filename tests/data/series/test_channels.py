@@ -51,7 +51,7 @@ def test_rows_are_sorted_by_series_and_stamp(order):
     by_id = {one.id: one for one in data}
     assert by_id["a"].values[:, 0].tolist() == [0, 2, 4, 6]
     assert by_id["b"].values[:, 0].tolist() == [1, 3, 5, 7]
-    assert np.array_equal(by_id["b"].labels, [False, True, False, False])
+    assert np.array_equal(np.asarray(by_id["b"].labels), [False, True, False, False])
 
 
 def test_gaps_are_said():
@@ -74,7 +74,7 @@ def test_labels_in_every_form(column, expected):
     frame = pl.DataFrame({"value": [1.0] * 4, "state": pl.Series(column)})
     data = read_channels(frame, ChannelColumns(label="state"))
     assert data.channels == ("value",)
-    assert np.array_equal(data.series[0].labels, [row in expected for row in range(4)])
+    assert np.array_equal(np.asarray(data.series[0].labels), [row in expected for row in range(4)])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_is_left_out_or_taken_for_a_channel_is_said(caplog):
 def test_a_column_of_labels_is_recognised(column):
     data = read_channels(pl.DataFrame({"a": [1.0, 2.0], "Label": pl.Series(column)}))
     assert data.channels == ("a",)
-    assert np.array_equal(data.series[0].labels, [False, True])
+    assert np.array_equal(np.asarray(data.series[0].labels), [False, True])
 
 
 def test_labels_may_be_missing_from_rows_to_score():
