@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from recurra.streaming import Stepper
     from recurra.tasks import load
+    from recurra.tasks.anomaly import AnomalyDetector, AnomalyReading
     from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
@@ -39,6 +40,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AnomalyDetector",
+    "AnomalyReading",
     "Classifier",
     "ForecastReading",
     "Forecaster",
@@ -68,6 +71,8 @@ __all__ = [
 ]
 
 _NAMES = {
+    "AnomalyDetector": "recurra.tasks.anomaly",
+    "AnomalyReading": "recurra.tasks.anomaly",
     "Classifier": "recurra.tasks.classify",
     "ForecastReading": "recurra.tasks.forecast",
     "Forecaster": "recurra.tasks.forecast",

@@ -15,15 +15,16 @@ def test_scores_step_by_step_are_those_of_the_sequence(channels, horizon, marks_
     ).eval()
     size = channels * horizon
     root = torch.randn(size, size)
-    scores = ErrorScores(network, 0.1 * torch.randn(size), root @ root.T / size, 5.0)
+    scores = ErrorScores(network, 0.1 * torch.randn(size), root @ root.T / size, 5.0, 3)
     values, present = torch.randn(2, 30, channels), (torch.rand(2, 30, channels) > 0.2).float()
-    steps = torch.cat([values * present, present], -1)
+    assumed = torch.randn(2, 30, size) * (1 - present).repeat(1, 1, horizon)
+    steps = torch.cat([values * present, present, assumed], -1)
     with torch.no_grad():
         whole = scores(steps)
     streamed, _ = Stepper(scores)(steps.transpose(0, 1).contiguous())
     assert torch.allclose(streamed.transpose(0, 1), whole, rtol=1e-4, atol=1e-5)
-    # The first step has no forecast, and what is missing has no error.
-    assert not whole[:, 0, :channels].any()
+    assert not whole[:, :3, :channels].any()
+    assert whole[:, 3, :channels].all()
     changed = steps.clone()
     changed[:, 20:] += 1
     with torch.no_grad():

@@ -11,6 +11,7 @@ from made_sentences import conllu, sentences
 from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
 from recurra.task import Estimator
+from recurra.tasks.anomaly import AnomalyDetector
 from recurra.tasks.classify import Classifier
 from recurra.tasks.forecast import Forecaster
 from recurra.tasks.language import LanguageModel
@@ -36,6 +37,7 @@ def _frame() -> pl.DataFrame:
         (Forecaster, {"horizon": 7, "context_length": 14}, _frame()),
         (LanguageModel, {}, {"train": "to be or not to be " * 20, "validation": "that is the question " * 5}),
         (Tagger, {}, sentences(8)),
+        (AnomalyDetector, {}, _frame()),
     ],
 )
 def test_resuming_asks_for_the_examples(

@@ -22,7 +22,7 @@ _NUMBER = r"(?:[1-9]\d{0,2}(?:[,_]\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+"
 _BUDGET = re.compile(
     rf"(?P<count>{_NUMBER}|once|one|twice|an?)(?: (?:false )?(?:alarms?|times?))?"
     rf"(?P<way> ?/ ?| (?:an?|per|each|every|in|of|out of) )(?:(?P<size>{_NUMBER}) ?)?"
-    r"(?P<unit>[a-z]+?)?s?(?: steps?)?"
+    r"(?P<unit>[a-z]+?)?s?(?: steps?| rows?)?"
 )
 _EXAMPLES = "a budget of false alarms such as '1 a week', '2 per day', '1 every 3 months', '1 in 10000' or '0.0001'"
 _MOST = 0.25
@@ -57,7 +57,7 @@ def probability_of_budget(text: str | float, step: float | None = None) -> float
     if size <= 0:
         raise ParameterError("budget", _EXAMPLES, text, "The time or the number of steps is 0.")
     count = _number(match["count"])
-    if unit in ("", "step") and (match["size"] or unit):
+    if unit in ("", "step", "row") and (match["size"] or unit):
         return _checked(count / size, text, "Allow fewer alarms, or more steps for them.")
     if unit not in _SECONDS:
         units = ", ".join(_SECONDS)

@@ -98,10 +98,6 @@ class ConformalTail(Threshold):
         for i in np.flatnonzero(np.isfinite(scores) & ~(alarm & state.in_alarm)).tolist():
             self._remember(i, scores[i])
 
-    def _observe(self, observed: np.ndarray, alarm: np.ndarray) -> None:
-        super()._observe(observed, alarm)
-        self._state.in_alarm = np.where(observed, alarm, self._state.in_alarm)
-
     def _remember(self, i: int, score: float) -> None:
         state = self._state
         slot = state.steps[i] % self.capacity

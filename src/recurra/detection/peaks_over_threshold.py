@@ -34,6 +34,7 @@ class _State:
         shape: (N,) of the tail.
         scale: (N,) of the tail.
         height: (N,) of the threshold over the level.
+        in_alarm: (N,) whether the last score was an alarm.
         log_factor: (N,) of the adaptive probability over the stated one, its logarithm.
         window: (N, W) recent scores that were no alarms, a ring.
         pushed: (N,) scores pushed into the window.
@@ -51,6 +52,7 @@ class _State:
     shape: np.ndarray
     scale: np.ndarray
     height: np.ndarray
+    in_alarm: np.ndarray
     log_factor: np.ndarray
     window: np.ndarray
     pushed: np.ndarray
@@ -109,6 +111,7 @@ class PeaksOverThreshold(Threshold):
             excesses=zeros(self.capacity),
             stamps=zeros(self.capacity, dtype=np.int64),
             beyond=zeros(self.capacity, dtype=bool),
+            in_alarm=zeros(dtype=bool),
             window=zeros(self.window),
         )
         fraction = max(self.tail_fraction, _TAIL_TO_ALARMS * self.probability)

@@ -19,7 +19,7 @@ class Subsequences:
 
     The score of a window is its squared distance from the plane through the mean that explains 80 % of the variance of
     normal windows. The step's score is that of the window that ends with it, or, in hindsight, the mean over all
-    windows that hold it.
+    windows that hold it. Steps before the end of the first window have the score 0.
 
     Attributes:
         length: W, steps of a window.
@@ -42,21 +42,22 @@ class Subsequences:
         """
         channels, longest = series[0].shape[1], max(map(len, series))
         length = max(1, min(length, longest // 3, _MOST_VALUES // channels))
-        windows = np.concatenate([_windows(one, length) for one in series if len(one) >= length])
-        chosen = windows[:: max(1, len(windows) // _MOST_WINDOWS)]
+        views = [_windows(one, length) for one in series if len(one) >= length]
+        every = max(1, sum(map(len, views)) // _MOST_WINDOWS)
+        chosen = np.concatenate([_flat(view[::every]) for view in views])
         mean = chosen.mean(axis=0)
         _, sizes, directions = np.linalg.svd(chosen - mean, full_matrices=False)
         total = np.cumsum(sizes**2)
-        rank = int(np.searchsorted(total, explained * total[-1])) + 1
-        return cls(length, mean, directions[:rank])
+        count = int(np.searchsorted(total, explained * total[-1])) + 1
+        return cls(length, mean, directions[:count])
 
     def scores(self, values: NDArray[np.float64], hindsight: bool = False) -> NDArray[np.float64]:
         """The scores (T,) of a standardised series (T, C) without missing values."""
         if len(values) < self.length:
             return np.zeros(len(values))
         windows = _windows(values, self.length)
-        errors = np.concatenate([self._errors(windows[a : a + _CHUNK]) for a in range(0, len(windows), _CHUNK)])
-        ends = np.concatenate([np.full(self.length - 1, errors[0]), errors])
+        errors = np.concatenate([self._errors(_flat(windows[a : a + _CHUNK])) for a in range(0, len(windows), _CHUNK)])
+        ends = np.concatenate([np.zeros(self.length - 1), errors])
         if not hindsight:
             return ends
         padded = np.concatenate([ends, np.full(self.length - 1, ends[-1])])
@@ -70,6 +71,10 @@ class Subsequences:
 
 
 def _windows(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """All windows of a series (T, C): (T - W + 1, C * W)."""
-    views = np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
-    return views.reshape(len(views), -1)
+    """A view of all windows of a series (T, C): (T - W + 1, C, W)."""
+    return np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
+
+
+def _flat(windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A copy of windows, each as one vector (C * W,)."""
+    return windows.reshape(len(windows), -1)

@@ -27,7 +27,7 @@ class Threshold(ABC):
     With `adaptation` each quiet step raises the probability that sets the threshold, and each alarm lowers it (Gibbs
     and Candes, NeurIPS 2021; here its logarithm, within a factor of 10). The rate of alarms then keeps to the stated
     probability although the distribution drifts: any number of steps has at most log(10) / adaptation alarms too many
-    or too few, unless that factor is reached.
+    or too few, unless that factor is reached. Alarms at consecutive steps are one.
 
     Args:
         probability: of a clean score above the threshold, a step; see `recurra.detection.budget`.
@@ -146,10 +146,13 @@ class Threshold(ABC):
 
     def _observe(self, observed: np.ndarray, alarm: np.ndarray) -> None:
         """Adapt to alarms (N,) of a step at which some series were observed (N,)."""
+        state = self._state
         if self.adaptation:
             limit = np.log(_MOST_ADAPTED)
-            change = self.adaptation * (self.probability - alarm) * observed
-            self._state.log_factor = np.clip(self._state.log_factor + change, -limit, limit)
+            begins = alarm & ~state.in_alarm
+            change = self.adaptation * (self.probability - begins) * observed
+            state.log_factor = np.clip(state.log_factor + change, -limit, limit)
+        state.in_alarm = np.where(observed, alarm, state.in_alarm)
 
     @abstractmethod
     def _fewest(self) -> int:

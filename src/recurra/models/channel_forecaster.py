@@ -63,15 +63,19 @@ class ErrorScores(nn.Module):
         mean: (N * C,) of the errors of normal steps, the next step's first.
         precision: (N * C, N * C), the inverse of their covariance.
         time_constant: of the exponential mean of the scores, in steps.
+        warm_up: first steps, which have the score 0: the network has no past yet.
     """
 
     mean: Tensor
     precision: Tensor
 
-    def __init__(self, network: ChannelForecaster, mean: Tensor, precision: Tensor, time_constant: float) -> None:
+    def __init__(
+        self, network: ChannelForecaster, mean: Tensor, precision: Tensor, time_constant: float, warm_up: int
+    ) -> None:
         super().__init__()
         self.network = network
         self.marks_missing = network.recurrent.input_size > network.channels
+        self.warm_up = warm_up
         self.keep = math.exp(-1 / time_constant)
         self.register_buffer("mean", mean.float())
         self.register_buffer("precision", precision.float())
@@ -80,24 +84,28 @@ class ErrorScores(nn.Module):
         """Score whole sequences.
 
         Args:
-            steps: (B, T, 2 * C), values, 0 if missing, then flags, 1 if present.
+            steps: (B, T, 2 * C + N * C), values, 0 if missing; then flags, 1 if present; then for missing values what
+                their errors are taken for, less the mean.
 
         Returns:
             (B, T, 2 * C): what each channel adds to the score of the step, smoothed, then what was expected of it, 0 at
             the first step.
         """
         channels, horizon = self.network.channels, self.network.horizon
-        filled, present = _filled(steps[..., :channels], steps[..., channels:]), steps[..., channels:]
+        values, present, instead = steps.split([channels, channels, channels * horizon], -1)
+        filled = _filled(values, present)
         ahead, _ = self.network(torch.cat([filled, 1 - present], -1) if self.marks_missing else filled)
         errors = []
         for step in range(horizon):
             forecast = _later(ahead[..., step * channels : (step + 1) * channels], step + 1)
             known = _later(torch.ones_like(present), step + 1)
             own = self.mean[step * channels : (step + 1) * channels]
-            errors.append(present * known * (filled - forecast - own))
+            assumed = instead[..., step * channels : (step + 1) * channels]
+            errors.append(known * (present * (filled - forecast - own) + (1 - present) * assumed))
         joined = torch.cat(errors, -1)
         terms = joined * (joined @ self.precision) / joined.shape[-1]
         parts = terms.unflatten(-1, (horizon, channels)).sum(-2)
+        parts[:, : self.warm_up] = 0
         smooth, means = torch.zeros_like(parts[:, 0]), []
         for part in parts.unbind(1):
             smooth = self.keep * smooth + (1 - self.keep) * part

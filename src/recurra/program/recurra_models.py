@@ -129,8 +129,8 @@ def _tagger(module: SequenceTagger, builder: Builder, value: Value, name: str) -
 @lowers(ErrorScores)
 def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str) -> Value:
     network, channels, horizon = module.network, module.network.channels, module.network.horizon
-    value = builder.require(value, 2 * channels, name)
-    present = value.part(channels, channels)
+    value = builder.require(value, (2 + horizon) * channels, name)
+    present, instead = value.part(channels, channels), value.part(2 * channels, horizon * channels)
     missing = _affine(builder, present, -1, 1)
     last = builder.state("last", channels)
     builder.emit("multiply", missing, last, second=last)
@@ -151,12 +151,21 @@ def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str
         back = (horizon - 1 - step) * ahead.size
         minus = _affine(builder, past.part(back + step * channels, channels), -1, -mean[own])
         error = builder.apply("multiply", present, builder.apply("add", minus, last))
+        assumed = builder.apply("multiply", missing, instead.part(step * channels, channels))
+        error = builder.apply("add", error, assumed)
         there = known.part((horizon - 1 - step) * channels, channels)
         builder.emit("multiply", error, errors.part(step * channels, channels), second=there)
     terms = builder.apply("multiply", errors, builder.dense(errors, as_array(module.precision / ahead.size), None))
     total = terms.part(0, channels)
     for step in range(1, horizon):
         total = builder.apply("add", total, terms.part(step * channels, channels))
+    # 1 after the warm-up, else 0, from the count of the steps before this one.
+    count = builder.state("count", 1)
+    after = builder.apply("relu", _affine(builder, count, 1, 1 - module.warm_up))
+    more = builder.apply("relu", _affine(builder, count, 1, -module.warm_up))
+    judged = builder.apply("add", after, _affine(builder, more, -1, 0))
+    builder.emit("scale", count, count, left=np.ones(1, np.float32), right=np.ones(1, np.float32))
+    total = builder.apply("multiply", total, builder.dense(judged, np.ones((channels, 1), np.float32), None))
     smooth = builder.state("scores", channels)
     builder.emit("blend", smooth, smooth, second=total, number=1 - module.keep)
     result = builder.frame(2 * channels)

@@ -51,8 +51,7 @@ def test_rows_are_sorted_by_series_and_stamp(order):
     by_id = {one.id: one for one in data}
     assert by_id["a"].values[:, 0].tolist() == [0, 2, 4, 6]
     assert by_id["b"].values[:, 0].tolist() == [1, 3, 5, 7]
-    assert by_id["b"].labels is not None
-    assert by_id["b"].labels.tolist() == [False, True, False, False]
+    assert np.array_equal(np.asarray(by_id["b"].labels), [False, True, False, False])
 
 
 def test_gaps_are_said():
@@ -75,8 +74,7 @@ def test_labels_in_every_form(column, expected):
     frame = pl.DataFrame({"value": [1.0] * 4, "state": pl.Series(column)})
     data = read_channels(frame, ChannelColumns(label="state"))
     assert data.channels == ("value",)
-    assert data.series[0].labels is not None
-    assert np.flatnonzero(data.series[0].labels).tolist() == expected
+    assert np.array_equal(np.asarray(data.series[0].labels), [row in expected for row in range(4)])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +86,10 @@ def test_labels_in_every_form(column, expected):
         ({"a": [1.0, 2.0], "l": ["0", "maybe"]}, {"label": "l"}, ("row 1", "'maybe'", "0 or 1")),
         ({"time": ["2024-01-01", "2024-01-01"], "a": [1.0, 2.0]}, {}, ("row 1", "2024-01-01", "already")),
         ({"a": [1.0, 2.0], "b": ["1", "two"]}, {"channels": ("a", "b")}, ("row 1", "'two'", "number")),
-        ({"a": [1.0, 2.0], "b": ["", "NA"]}, {"channels": ("a", "b")}, ("b has no value", "--ignore b")),
+        ({"a": ["1", "2", "bad"]}, {}, ("row 2", "'bad'", "--ignore a")),
+        ({"a": ["1", "2", "inf"]}, {}, ("row 2", "infinite")),
+        ({"time": [0.0, 0.5], "a": [1.0, 2.0]}, {}, ("row 1", "0.5", "--ignore time")),
+        ({"a": pl.Series([], dtype=pl.Float64)}, {}, ("no rows",)),
     ],
 )
 def test_faults_name_row_and_column(frame, columns, words):
@@ -97,9 +98,45 @@ def test_faults_name_row_and_column(frame, columns, words):
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-def test_a_label_is_no_channel():
-    with pytest.raises(ParameterError, match="label"):
-        read_channels(pl.DataFrame({"a": [1.0]}), ChannelColumns(channels=("a",), label="a"))
+@pytest.mark.parametrize("role", [{"label": "a"}, {"ignore": ("a",)}])
+def test_a_column_has_one_role(role):
+    with pytest.raises(ParameterError, match=f"{next(iter(role))}: .*'a'"):
+        read_channels(pl.DataFrame({"a": [1.0]}), ChannelColumns(channels=("a",), **role))
+
+
+def test_what_is_left_out_or_taken_for_a_channel_is_said(caplog):
+    frame = pl.DataFrame({"a": [1.0, 2.0], "label": ["good", "bad"], "state": ["on", "off"], "step": [3, 4]})
+    data = read_channels(frame, ChannelColumns(ignore=("b",)))
+    assert data.channels == ("a", "step")
+    for words in (
+        "'label' is not taken for labels, as it holds 'good'",
+        "no numbers: 'label', 'state'",
+        "no column 'b'",
+    ):
+        assert words in caplog.text
+    caplog.clear()
+    assert read_channels(frame, data.columns).channels == data.channels
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("column", [[0, 1], ["0", "1.0"], ["False", "true"], [False, True]])
+def test_a_column_of_labels_is_recognised(column):
+    data = read_channels(pl.DataFrame({"a": [1.0, 2.0], "Label": pl.Series(column)}))
+    assert data.channels == ("a",)
+    assert np.array_equal(np.asarray(data.series[0].labels), [False, True])
+
+
+def test_labels_may_be_missing_from_rows_to_score():
+    columns = read_channels(pl.DataFrame({"a": [1.0, 2.0], "bad": [0, 1]}), ChannelColumns(label="bad")).columns
+    data = read_channels(pl.DataFrame({"a": [1.0, 2.0]}), columns)
+    assert data.series[0].labels is None
+    assert data.columns.label == "bad"
+
+
+def test_a_column_that_is_ignored_is_not_the_time():
+    data = read_channels(pl.DataFrame({"time": [0.0, 0.5], "a": [1.0, 2.0]}), ChannelColumns(ignore=("time",)))
+    assert data.columns.time is None
+    assert data.channels == ("a",)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.columns_of_series import holds_dates
-from recurra.data.series.numeric import MISSING, decimal_mark, is_numbers
+from recurra.data.series.numeric import MISSING, decimal_mark, is_numbers, numeric_column
 from recurra.data.series.read import read_table
 from recurra.data.series.rows import existing_columns, sorted_rows
 from recurra.data.series.series_set import Columns
@@ -25,8 +25,9 @@ __all__ = ["ChannelColumns", "ChannelSeries", "ChannelSet", "channels_from_array
 _log = logging.getLogger("recurra.data")
 _TIMES = ("ds", "timestamp", "datetime", "date", "time")
 _LABELS = ("label", "labels", "anomaly", "is_anomaly", "outlier", "is_outlier")
-_STEP = "step"
-_TRUTH = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0} | dict.fromkeys(MISSING, 0.0)
+_COUNTED = "count of the rows"  # the column of stamps of a table without times
+_FLAGS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
+_TRUTH = _FLAGS | dict.fromkeys(MISSING, 0.0)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ChannelColumns:
         channels: the columns of measurements. Empty: all others that hold numbers.
         ignore: columns that are left out.
         label: the column that says which rows are anomalous. None: one called label, anomaly, outlier, is_anomaly or
-            is_outlier that holds 0 and 1 alone.
+            is_outlier that holds 0 and 1, or true and false, alone.
         decimal: the decimal mark of numbers in text, "." or ",". None: it is recognised.
         date_format: the form of dates in text, as `datetime.strptime` takes it. None: it is recognised.
     """
@@ -157,10 +158,10 @@ class ChannelSet:
 
 def duration(seconds: float) -> str:
     """A time in words, such as "5 minutes"."""
-    for name, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {name}{'' if seconds == size else 's'}"
-    return f"{seconds:.3g} second{'' if seconds == 1 else 's'}"
+    units = (("year", 31_557_600), ("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+    name, size = next((unit for unit in units if seconds >= 0.995 * unit[1]), units[-1])
+    shown = f"{seconds / size:.3g}" if seconds < 999 * size else f"{seconds / size:,.0f}"
+    return f"{shown} {name}{'' if shown == '1' else 's'}"
 
 
 def channels_from_arrays(
@@ -197,7 +198,8 @@ def channels_from_arrays(
         raise DataError(f"expected as many channels in every series as in the first, {width}")
     named = tuple(names) or (("y",) if width == 1 else tuple(map(str, range(1, width + 1))))
     if len(named) != width:
-        raise ParameterError("names", f"{width} names, one for each channel", named)
+        listed_names = ", ".join(named)
+        raise DataError(f"expected a column for each of {len(named)} channels ({listed_names}), got {width}")
     return ChannelSet(tuple(series), named, "the data")
 
 
@@ -215,31 +217,32 @@ def read_channels(source: Any, columns: ChannelColumns | None = None) -> Channel
     columns = ChannelColumns() if columns is None else columns
     frame, origin = read_table(source, None) if isinstance(source, str | Path) else (source, Source("the data"))
     table = table_from_frame(frame, columns.time or Columns.time, origin)
+    if table.frame.columns:
+        existing_columns(table, Columns(None, table.frame.columns[0], ""), ())
+    if both := set(columns.channels) & set(columns.ignore):
+        raise ParameterError("ignore", "columns that are not channels", min(both))
     time = _time(table, columns)
     label = _label(table, columns)
     if time is None:
-        counted = pl.int_range(table.frame.height, eager=True).alias(_STEP)
-        table = replace(table, frame=table.frame.drop(_STEP, strict=False).with_columns(counted))
+        counted = pl.int_range(table.frame.height, eager=True).alias(_COUNTED)
+        table = replace(table, frame=table.frame.with_columns(counted))
     channels = _channels(table, columns, time, label)
     of_rows = existing_columns(
         table,
-        Columns(columns.id, time or _STEP, channels[0], channels[1:], (), (), columns.decimal, columns.date_format),
+        Columns(columns.id, time or _COUNTED, channels[0], channels[1:], (), (), columns.decimal, columns.date_format),
         channels,
     )
     if label is not None:
         table = replace(table, frame=table.frame.with_columns(_truth(table, label)))
-    rows = sorted_rows(table, of_rows, (*channels, *([label] if label else [])), None)
+    rows = sorted_rows(table, of_rows, (*channels, *([label] if label else [])), None, _way_out)
     values, stamps = rows.block(channels), rows.stamps
-    for name, channel in zip(channels, values.T, strict=True):
-        if np.isnan(channel).all():
-            raise DataError(f"{origin.name}: {name} has no value in any row. Leave it out: --ignore {name}.")
     flags = None if label is None else rows.values[label] == 1
     series = tuple(
         ChannelSeries(name, stamps[a:b], values[a:b], None if flags is None else flags[a:b])
         for name, a, b in zip(rows.ids, rows.begin[:-1].tolist(), rows.begin[1:].tolist(), strict=True)
     )
     date_format = columns.date_format or rows.form.ambiguous_text
-    read = replace(columns, time=time, channels=channels, label=label, date_format=date_format)
+    read = replace(columns, time=time, channels=channels, label=label or columns.label, date_format=date_format)
     return ChannelSet(series, channels, origin.name, read, rows.form)
 
 
@@ -249,10 +252,24 @@ def _time(table: Table, columns: ChannelColumns) -> str | None:
         if columns.time not in there:
             existing_columns(table, Columns(columns.id, columns.time, ""), ())
         return columns.time
-    named = [name for name in there if name.strip().lower() in _TIMES]
+    named = [name for name in there if name.strip().lower() in _TIMES and name not in columns.ignore]
     if named:
+        _refuse_fractions(table, named[0])
         return named[0]
-    return there[0] if there and holds_dates(table.frame[there[0]]) else None
+    return there[0] if there and there[0] not in columns.ignore and holds_dates(table.frame[there[0]]) else None
+
+
+def _refuse_fractions(table: Table, name: str) -> None:
+    """Raise DataError if a column that has the name of one with times holds numbers that are not whole."""
+    column = table.frame[name]
+    if column.dtype != pl.String and not column.dtype.is_float():
+        return
+    numbers = column.cast(pl.Float64, strict=False)
+    fractions = (numbers % 1 != 0).fill_null(False)
+    if not numbers.null_count() and fractions.any():
+        row = int(fractions.arg_max() or 0)
+        way_out = f"Leave the column out, and rows are counted: --ignore {name}."
+        raise table.error(row, f"{name} is {column[row]!r}, a number with a fraction, expected a stamp. {way_out}")
 
 
 def _label(table: Table, columns: ChannelColumns) -> str | None:
@@ -262,10 +279,18 @@ def _label(table: Table, columns: ChannelColumns) -> str | None:
             raise ParameterError("label", "a column that is not a channel", columns.label)
         return columns.label if columns.label in there else None
     for name in there:
-        plain = name.strip().lower() in _LABELS and name not in (*columns.channels, *columns.ignore)
-        if plain and set(table.frame[name].cast(pl.String).str.strip_chars().unique()) <= {"0", "1", "0.0", "1.0"}:
+        if name.strip().lower() not in _LABELS or name in (*columns.channels, *columns.ignore):
+            continue
+        text = table.frame[name].cast(pl.String).str.strip_chars().str.to_lowercase()
+        others = text.filter(~text.fill_null("").is_in(list(_FLAGS)))
+        if others.is_empty():
             _log.info("%s: the column %r is taken for labels, and not for a channel", table.source.name, name)
             return name
+        if not columns.channels:
+            message = (
+                "%s: the column %r is not taken for labels, as it holds %r; --label-column or --ignore says what it is"
+            )
+            _log.warning(message, table.source.name, name, others[0])
     return None
 
 
@@ -273,21 +298,39 @@ def _channels(table: Table, columns: ChannelColumns, time: str | None, label: st
     frame, source = table.frame, table.source.name
     missing = [name for name in (*columns.channels, *columns.ignore) if name not in frame.columns]
     if missing and (set(missing) & set(columns.channels)):
-        existing_columns(table, Columns(None, frame.columns[0], ""), (missing[0],))
+        there = replace(table, frame=frame.drop(_COUNTED, strict=False))
+        existing_columns(there, Columns(None, frame.columns[0], ""), [n for n in missing if n in columns.channels])
     if columns.channels:
         return columns.channels
-    rest = [n for n in frame.columns if n not in (columns.id, time, label, _STEP if time is None else "")]
-    rest = [name for name in rest if name not in columns.ignore]
+    if missing:
+        _log.warning("%s: no column %r, which is to be left out", source, missing[0])
+    rest = [name for name in frame.columns if name not in (columns.id, time, label, _COUNTED, *columns.ignore)]
     decimal_mark(table, [name for name in rest if is_numbers(frame[name])])
     numbers = [name for name in rest if is_numbers(frame[name]) and frame[name].null_count() < frame.height]
     text = [name for name in rest if name not in numbers]
+    for name in text:
+        if _mostly_numbers(frame[name]):
+            numeric_column(table, name, _way_out(name))  # raises an error that names the cell
     if text and numbers:
         shown = ", ".join(map(repr, text[:5]))
         _log.warning("%s: not read as channels, for they hold no numbers: %s", source, shown)
     if not numbers:
-        listed = ", ".join(map(repr, frame.columns)) or "none"
+        listed = ", ".join(repr(name) for name in frame.columns if name != _COUNTED) or "none"
         raise DataError(f"{source}: no column of numbers to watch; there are {listed}. Name them with --channels.")
     return tuple(numbers)
+
+
+def _mostly_numbers(column: pl.Series) -> bool:
+    """Whether a column of text holds more numbers than other text."""
+    if column.dtype != pl.String:
+        return False
+    text = column.str.strip_chars().str.to_lowercase().drop_nulls()
+    numbers = text.filter(~text.is_in(MISSING)).cast(pl.Float64, strict=False)
+    return len(numbers) > 2 * numbers.null_count()
+
+
+def _way_out(name: str) -> str:
+    return f"Correct it, or leave the column out: --ignore {name}."
 
 
 def _truth(table: Table, name: str) -> pl.Series:

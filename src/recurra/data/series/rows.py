@@ -1,7 +1,7 @@
 """The rows of a long frame: columns are checked, values converted, rows sorted by series and time stamp."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -96,7 +96,13 @@ def existing_columns(table: Table, columns: Columns, needed: Iterable[str]) -> C
     return columns
 
 
-def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], frequency: Frequency | None) -> Rows:
+def sorted_rows(
+    table: Table,
+    columns: Columns,
+    numeric: tuple[str, ...],
+    frequency: Frequency | None,
+    way_out: Callable[[str], str] | None = None,
+) -> Rows:
     """Read, check and sort the rows.
 
     Args:
@@ -104,6 +110,8 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
         columns: the column names.
         numeric: the columns to read as numbers.
         frequency: it decides how integer stamps are read, see `parse_stamps`. None: it is unknown.
+        way_out: a sentence for the message that says what to do about the column of this name if it holds text. None:
+            that of a target and its covariates.
 
     Raises:
         DataError: an id is missing, a stamp or value is unreadable, or a stamp occurs twice in a series.
@@ -115,7 +123,8 @@ def sorted_rows(table: Table, columns: Columns, numeric: tuple[str, ...], freque
     ids, code = _series_codes(table, columns.id)
     stamps, form = parse_stamps(table, columns.time, frequency, columns.date_format)
     decimal = columns.decimal or decimal_mark(table, numeric)
-    values = {name: numeric_column(table, name, _way_out(name, columns), decimal) for name in numeric}
+    ways = {name: _way_out(name, columns) if way_out is None else way_out(name) for name in numeric}
+    values = {name: numeric_column(table, name, ways[name], decimal) for name in numeric}
     order = np.lexsort((stamps, code))
     code, stamps = code[order], stamps[order]
     table = replace(table, frame=table.frame[order], index=table.index[order])

@@ -171,7 +171,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
 
         # Refuses a budget that the data cannot keep before the training, and not after it.
         self._probability(training.step_seconds)
-        return learn(training)
+        return learn(self, training)
 
     def network(self, learned: AnomalyLearned) -> "ChannelForecaster":
         from recurra.cells import find_cell
@@ -214,13 +214,15 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         return f"recurra predict {folder} --data FILE"
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
-        from recurra.tasks.anomaly.scoring import error_scores
+        from recurra.tasks.anomaly.scoring import error_scores, fixed_limits
 
         learned = self.trained().learned
         facts = {
             "inputs": "by channel the standardised value, (value - centre) / scale within -10 and 10, or 0 if it is "
-            "missing; then by channel 1, or 0 if it is missing",
-            "outputs": "by channel what it adds to the score; then by channel the standardised value expected",
+            "missing; then by channel 1, or 0 if it is missing; then zeros",
+            "outputs": "by channel what it adds to the score, which is an alarm above the threshold; then by channel the "
+            "standardised value expected",
+            "threshold": float(fixed_limits(self.fitted, self._probability(learned.step_seconds)).judge(0.0)[1]),
             **{name: list(getattr(learned, name)) for name in ("channels", "centre", "scale")},
         }
         return error_scores(self.fitted), facts
@@ -253,8 +255,9 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         """Score rows, and find the events among them.
 
         `predict` returns a polars frame with a row for each that came: the id if there are several series, the stamp,
-        `score` (about 1 for normal rows), `probability` (that a normal row has such a score), `alarm`, `event` (from 1;
-        0 outside), and of the channel that adds most to the score its name, `value` and what was `expected`.
+        `score` (about 1 for normal rows), `probability` (that a normal row has such a score), `alarm`, `event` (that
+        the alarm belongs to, from 1; else 0), and of the channel that adds most to the score its name, `value` and what
+        was `expected`. If the column of ids or stamps has one of these names, an underscore follows here.
 
         Args:
             data: anything that `fit` takes, with the channels of training; "-": rows of CSV from standard input, judged
@@ -279,7 +282,12 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             seconds = self.fitted.learned.step_seconds
             return LiveDetections(self.trained(), self._probability(seconds, budget), read.time_column, read.decimal)
         rows = self.data_for(data, None, reading)
-        detections = make_detections(self.trained(), rows, self._probability(rows.step_seconds, budget), hindsight)
+        detections = make_detections(
+            self.trained(),
+            rows,
+            self._probability(rows.step_seconds or self.fitted.learned.step_seconds, budget),
+            hindsight,
+        )
         if picture is not None:
             detections.plot(picture)
         return detections
@@ -319,7 +327,9 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         rows = self.data_for(data, y, reading)
         if windows is not None:
             rows = with_windows(rows, windows)
-        return evaluate(self.trained(), rows, self._probability(rows.step_seconds), hindsight)
+        return evaluate(
+            self.trained(), rows, self._probability(rows.step_seconds or self.fitted.learned.step_seconds), hindsight
+        )
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(

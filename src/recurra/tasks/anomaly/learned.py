@@ -24,14 +24,18 @@ class ErrorModel:
     Attributes:
         mean: (N * C,) of the errors, the next step's first.
         precision: (N * C, N * C), the inverse of their covariance.
-        scores: (S,) smoothed scores of rows that were not learned from, if there are enough of these.
+        scores: (S,) smoothed scores of rows that the network was not trained on, or of all if these are few.
         hindsight_scores: (S,) of the same rows, smoothed in both directions.
+        warm_up: first rows of a series that are not judged, because the network has no past yet; an int64 scalar.
+        baselines: (2, M, S) what simple detectors say of the training rows, causal and in hindsight.
     """
 
     mean: "np.ndarray"
     precision: "np.ndarray"
     scores: "np.ndarray"
     hindsight_scores: "np.ndarray"
+    warm_up: "np.ndarray"
+    baselines: "np.ndarray"
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class AnomalyLearned(Learned):
         """Values (T, C) in units of their channel, within 10 of its centre; missing ones stay NaN."""
         import numpy as np
 
-        return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
+        with np.errstate(over="ignore"):  # infinite, and clipped as well
+            return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
 
     def restore(self, standard: "np.ndarray") -> "np.ndarray":
         """The values (..., C) of which these are the standardised ones."""
@@ -76,14 +81,19 @@ class AnomalyLearned(Learned):
         return standard * np.array(self.scale) + np.array(self.centre)
 
     def inputs(self, standard: "np.ndarray") -> "np.ndarray":
-        """What the network reads (T, I) of standardised values (T, C): a missing one is the last that came before."""
+        """What the network reads (T, I) of standardised values (T, C); see `filled`."""
         import numpy as np
 
-        present = np.isfinite(standard)
-        at = np.where(present, np.arange(len(standard))[:, None], 0)
+        filled = self.filled(standard)
+        return np.concatenate([filled, np.isnan(standard)], axis=1) if self.marks_missing else filled
+
+    def filled(self, standard: "np.ndarray") -> "np.ndarray":
+        """Standardised values (T, C), in which a missing one is the last that came before, 0 if there is none."""
+        import numpy as np
+
+        at = np.where(np.isfinite(standard), np.arange(len(standard))[:, None], 0)
         last = np.maximum.accumulate(at, axis=0)
-        filled = np.nan_to_num(np.take_along_axis(standard, last, axis=0))
-        return np.concatenate([filled, ~present], axis=1) if self.marks_missing else filled
+        return np.nan_to_num(np.take_along_axis(standard, last, axis=0))
 
     def with_errors(self, errors: ErrorModel) -> Self:
         """The same, with a model of forecast errors."""

@@ -25,7 +25,7 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     Args:
         data: the series.
         index: of the series.
-        scored: what the detector says of it.
+        scored: its scores.
         path: of the PNG file.
     """
     series = data.series[index]
@@ -33,7 +33,8 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     rows = scored.alarms if scored.events else np.ones(len(series), bool)
     added = np.maximum(scored.parts[rows].sum(axis=0), 0)
     order = np.argsort(-added)[:_MOST_CHANNELS]
-    chosen = np.sort(order[added[order] >= _LEAST_FRACTION * added.sum()])
+    large = order[added[order] >= _LEAST_FRACTION * added.sum()]
+    chosen = np.sort(large if len(large) else order[:1])
     figure = Figure(figsize=(10, 1.2 + 1.7 * (len(chosen) + 1)), layout="constrained")
     axes = list(figure.subplots(len(chosen) + 1, 1, sharex=True, squeeze=False)[:, 0])
     for ax, channel in zip(axes, chosen.tolist(), strict=False):

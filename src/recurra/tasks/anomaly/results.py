@@ -1,7 +1,7 @@
-"""What a detector says, as results: rows, events, and scores beside simple detectors."""
+"""Results of a detector: rows, events, and scores beside simple detectors."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from recurra.data.files.standard_input import SOURCE, standard_input_lines
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.data.series.numeric import plain_numbers
-from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.metrics.curves import average_precision
 from recurra.detection.metrics.events import event_scores
 from recurra.detection.metrics.vus import volumes_under_surface
@@ -26,7 +25,7 @@ from recurra.task import Evaluation
 from recurra.task.results import Predictions, Table, TablePredictions
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
-from recurra.tasks.anomaly.scoring import ADAPTATION, Scored, open_stream, score
+from recurra.tasks.anomaly.scoring import ADAPTATION, Scored, baseline_scores, judge, open_stream, score
 from recurra.tasks.anomaly.training import FittedDetector, check_like
 from recurra.text_table import text_table
 
@@ -36,6 +35,7 @@ _SHOWN = 10
 _MOST_CHANNELS = 3
 _LEAST_FRACTION = 0.1
 _DAY = 86_400.0
+_MOST = 1e100  # beyond, squares are infinite
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,7 +44,7 @@ class Detections(TablePredictions[pl.DataFrame]):
 
     Attributes:
         data: the series.
-        scored: what the detector says of each.
+        scored: the scores of each.
     """
 
     data: ChannelSet
@@ -90,7 +90,7 @@ class Detections(TablePredictions[pl.DataFrame]):
     def text(self, color: bool = False) -> Iterator[str]:
         count = len(self.events)
         number = "no events" if not count else "1 event" if count == 1 else f"{count:,} events"
-        yield f"{self.data.source}: {self.data.rows:,} rows, {number}\n"
+        yield f"{self.data.source}: {_count(self.data)}, {number}\n"
         if count:
             worst = self.events.sort("score", descending=True).head(_SHOWN).sort("series", "event")
             names = [
@@ -115,8 +115,7 @@ class Detections(TablePredictions[pl.DataFrame]):
         target = Path(path)
         prepare_folder(target.parent)
         beside = target.with_name(f"{target.name.removesuffix('.csv')}.events.csv")
-        events = Table(tuple(self.events.columns), [[_plain(value) for value in row] for row in self.events.rows()])
-        write_text(beside, events.csv())
+        write_text(beside, _event_table(self).csv())
         write_text(target, self.table().csv())
         return [target, beside]
 
@@ -136,23 +135,22 @@ class Detections(TablePredictions[pl.DataFrame]):
         numbers = np.zeros(len(series), np.int64)
         for number, event in enumerate(scored.events, 1):
             numbers[event.start : event.end] = number
+        numbers *= scored.alarms
         top = scored.parts.argmax(axis=1)
         at = np.arange(len(series))
-        return pl.DataFrame(
-            columns
-            | {
-                "score": scored.scores,
-                "probability": scored.probability,
-                "alarm": (numbers > 0).astype(np.int64),
-                "event": numbers,
-                "channel": np.array(self.data.channels)[top],
-                "value": pl.Series(series.values[at, top]).fill_nan(None),
-                "expected": pl.Series(scored.expected[at, top]).fill_nan(None),
-            }
-        )
+        own = {
+            "score": scored.scores,
+            "probability": scored.probability,
+            "alarm": scored.alarms.astype(np.int64),
+            "event": numbers,
+            "channel": np.array(self.data.channels)[top],
+            "value": pl.Series(series.values[at, top]).fill_nan(None),
+            "expected": pl.Series(scored.expected[at, top]).fill_nan(None),
+        }
+        return pl.DataFrame(columns | {f"{name}_" if name in columns else name: own[name] for name in own})
 
     def _channels(self, scored: Scored, start: int, end: int) -> str:
-        """The channels that add most to the scores of some rows, with their parts of it."""
+        """The channels that add most to the scores of some rows, in percent of them."""
         parts = np.maximum(scored.parts[start:end].sum(axis=0), 0)
         fractions = parts / max(parts.sum(), 1e-300)
         order = np.argsort(-fractions)[:_MOST_CHANNELS]
@@ -200,8 +198,13 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         for number, line in enumerate(lines, 2):
             if not line.strip():
                 continue
-            cells = dict(zip(names, next(csv.reader([line], delimiter=delimiter)), strict=False))
-            row = {name: self._number(cells.get(name, ""), name, number) for name in channels}
+            values = next(csv.reader([line], delimiter=delimiter))
+            if len(values) != len(names):
+                raise DataError(
+                    f"{SOURCE}, line {number}: expected {len(names)} cells, as in line 1, got {len(values)}"
+                )
+            cells = dict(zip(names, values, strict=True))
+            row = {name: self._number(cells[name], name, number) for name in channels}
             [result] = self._stream.step([row], [state])
             tail, threshold = self._limits.step(result["score"])
             stamp = {} if self._time is None else {self._time: cells.get(self._time, "")}
@@ -257,22 +260,32 @@ def make_detections(
 def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool) -> Evaluation:
     """Compare with labels; see `AnomalyDetector.evaluate`."""
     if any(one.labels is None for one in data):
+        named = data.columns.label
+        lacking = f"there is no column {named!r} of labels" if named else "the anomalies are not known"
         way_out = "Name the column of labels (--label-column), or a file of windows (--windows)."
-        raise DataError(f"{data.source}: the anomalies are not known. {way_out}")
+        raise DataError(f"{data.source}: {lacking}. {way_out}")
     if not any(one.labels is not None and one.labels.any() for one in data):
-        raise DataError(f"{data.source}: no row is labelled as an anomaly, so that there is nothing to compare with.")
+        raise DataError(f"{data.source}: no row is labelled as an anomaly. Evaluate on rows with an anomaly.")
+    if all(one.labels is None or one.labels.all() or not one.labels.any() for one in data):
+        raise DataError(
+            f"{data.source}: no series has both anomalous and other rows. Label the anomalous rows alone, or give more."
+        )
     detections = make_detections(fitted, data, probability, hindsight)
     learned = fitted.learned
+    assert learned.errors is not None
     own = [one.scores for one in detections.scored]
     alarms = [one.alarms for one in detections.scored]
-    methods = {"model": _scores(data, own, alarms)}
-    for name, detect in _baselines(learned, hindsight, int(fitted.options["seed"])).items():
-        scores = [detect(one) for one in data]
-        methods[name] = _scores(data, scores, [_alarms(one, probability) for one in scores])
+    standard = [learned.standardize(one.values) for one in data]
+    windows = [period_of(learned.filled(one)[:, 0]) for one in standard]
+    methods = {"model": _scores(data, own, alarms, windows)}
+    simple = [baseline_scores(learned, one, hindsight, int(fitted.options["seed"])) for one in standard]
+    for name, clean in zip(simple[0], learned.errors.baselines[int(hindsight)], strict=True):
+        scores = [one[name] for one in simple]
+        methods[name] = _scores(data, scores, [judge(one, clean, probability)[2] for one in scores], windows)
     main = methods["model"]
     events = sum(event_scores(_labels(one), flags).events for one, flags in zip(data, alarms, strict=True))
     return Evaluation(
-        f"{data.source}: {data.rows:,} rows, {events} labelled event{'' if events == 1 else 's'}",
+        f"{data.source}: {_count(data)}, {events} labelled event{'' if events == 1 else 's'}",
         methods,
         "VUS-PR",
         formats={"delay, rows": ".1f", "false alarms a day": ".2f", "false alarms per 1000 rows": ".2f"},
@@ -284,41 +297,17 @@ def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hinds
     )
 
 
-def _baselines(
-    learned: AnomalyLearned, hindsight: bool, seed: int
-) -> dict[str, Callable[[ChannelSeries], NDArray[np.float64]]]:
-    size = len(learned.channels)
-
-    def windows(one: ChannelSeries) -> NDArray[np.float64]:
-        return learned.subsequences.scores(learned.inputs(learned.standardize(one.values))[:, :size], hindsight)
-
-    return {
-        "moving deviation": lambda one: moving_deviation(one.values, learned.period),
-        "seasonal change": lambda one: seasonal_change(one.values, learned.period),
-        "windows (PCA)": windows,
-        "random": lambda one: random_scores(len(one), seed),
-    }
-
-
-def _alarms(scores: NDArray[np.float64], probability: float) -> NDArray[np.bool_]:
-    """Alarms of a simple detector at the same budget, by the tail of its own first fifth."""
-    start = max(len(scores) // 5, min(len(scores), 20))
-    if len(scores) < 40:
-        return np.zeros(len(scores), bool)
-    _, threshold = PeaksOverThreshold(probability).calibrate(scores[:start]).run(scores)
-    return scores > threshold
-
-
 def _scores(
-    data: ChannelSet, scores: Sequence[NDArray[np.float64]], alarms: Sequence[NDArray[np.bool_]]
+    data: ChannelSet,
+    scores: Sequence[NDArray[np.float64]],
+    alarms: Sequence[NDArray[np.bool_]],
+    windows: Sequence[int],
 ) -> dict[str, float]:
+    # The widest window of VUS-PR is the period of the first channel, as in TSB-AD.
     by_series = [
-        (
-            volumes_under_surface(one.labels, score, period_of(np.nan_to_num(one.values[:, 0]))).pr,
-            average_precision(one.labels, score),
-        )
-        for one, score in zip(data, scores, strict=True)
-        if one.labels is not None and one.labels.any()
+        (volumes_under_surface(one.labels, score, window).pr, average_precision(one.labels, score))
+        for one, score, window in zip(data, scores, windows, strict=True)
+        if one.labels is not None and one.labels.any() and not one.labels.all()
     ]
     events = [event_scores(_labels(one), flags) for one, flags in zip(data, alarms, strict=True)]
     total, detected = sum(one.events for one in events), sum(len(one.delays) for one in events)
@@ -346,12 +335,6 @@ def _labels(series: ChannelSeries) -> NDArray[np.bool_]:
     return series.labels
 
 
-def _areas(labels: NDArray[np.bool_], scores: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
-    """VUS-PR, with the period of the first channel as its widest window as in TSB-AD, and AUC-PR."""
-    window = period_of(np.nan_to_num(values[:, 0]))
-    return volumes_under_surface(labels, scores, window).pr, average_precision(labels, scores)
-
-
 def _event_table(detections: Detections) -> Table:
     events = detections.events
     return Table(tuple(events.columns), [[_plain(value) for value in row] for row in events.rows()])
@@ -366,6 +349,10 @@ def _notes(learned: AnomalyLearned, probability: float, hindsight: bool, scores:
     if "delay, rows" in scores and learned.step_seconds:
         notes.append(f"The mean delay is {duration(scores['delay, rows'] * learned.step_seconds)}.")
     return notes
+
+
+def _count(data: ChannelSet) -> str:
+    return f"{data.rows:,} row{'' if data.rows == 1 else 's'}"
 
 
 def _plain(value: Any) -> Any:

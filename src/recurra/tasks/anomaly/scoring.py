@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from recurra.detection.alarms import AlarmRules, Event, find_events
+from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.smoothing import smoothed
 from recurra.errors import DataError
 from recurra.models.channel_forecaster import ErrorScores
 from recurra.streaming import ItemStream, Stepper, StreamState
-from recurra.tasks.anomaly.learned import AnomalyLearned
+from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
 
 if TYPE_CHECKING:
     from recurra.tasks.anomaly.training import FittedDetector
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ADAPTATION",
     "Scored",
+    "baseline_scores",
     "contributions",
     "error_scores",
+    "fixed_limits",
     "forecast_errors",
+    "judge",
     "open_stream",
     "score",
     "smoothed_scores",
@@ -41,15 +46,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scored:
-    """What a detector says of one series of T rows.
+    """The scores of one series of T rows, and what follows from them.
 
     Attributes:
         parts: (T, C), what each channel adds to the score.
-        expected: (T, C) in the units of the channels; NaN in the first row.
+        expected: (T, C) in the units of the channels, NaN in the first row.
         deviation: (C,) of the forecasts of the next row, in the same units.
         probability: (T,), that a normal row has such a score or a higher one.
         threshold: (T,) that the score was compared with.
-        events: in order.
+        alarms: (T,): whether each row raises or continues an alarm; later rows do not change that.
+        events: in order. Alarms with short gaps between them are one.
     """
 
     parts: Array
@@ -57,6 +63,7 @@ class Scored:
     deviation: Array
     probability: Array
     threshold: Array
+    alarms: NDArray[np.bool_]
     events: list[Event]
 
     @property
@@ -65,12 +72,9 @@ class Scored:
         return self.parts.sum(axis=1)
 
     @property
-    def alarms(self) -> NDArray[np.bool_]:
-        """(T,): whether each row belongs to an event."""
-        flags = np.zeros(len(self.parts), bool)
-        for event in self.events:
-            flags[event.start : event.end] = True
-        return flags
+    def in_events(self) -> NDArray[np.bool_]:
+        """(T,): whether each row belongs to an event. A row in a gap does so only with the alarm after the gap."""
+        return _rows_of(self.events, len(self.parts))
 
 
 @torch.no_grad()
@@ -105,16 +109,59 @@ def forecast_errors(fitted: "FittedDetector", standard: Array) -> tuple[Array, A
 def contributions(errors: Array, mean: Array, precision: Array, channels: int) -> Array:
     """What each channel adds to the squared Mahalanobis distance of errors (T, N * C), over their number: (T, C).
 
-    Missing errors are taken for the mean.
+    The distance is that of the errors that are there: a missing one is what the others make of it, and adds nothing.
     """
-    deviations = np.where(np.isnan(errors), 0.0, errors - mean)
+    deviations = _completed(errors - mean, precision)
     terms = deviations * (deviations @ precision) / len(mean)
     return terms.reshape(len(errors), -1, channels).sum(axis=1)
 
 
-def smoothed_scores(errors: Array, mean: Array, precision: Array, learned: AnomalyLearned, hindsight: bool) -> Array:
-    """The contributions (T, C), smoothed over the period."""
-    return smoothed(contributions(errors, mean, precision, len(learned.channels)), learned.period, hindsight)
+def _completed(deviations: Array, precision: Array) -> Array:
+    """Deviations (T, E) with their conditional means in place of missing ones.
+
+    Row by row, and not all rows with the same ones missing in one product, which rounds by their number: a row would
+    depend on later ones in its last bit.
+    """
+    completed, missing = deviations.copy(), np.isnan(deviations)
+    incomplete = np.flatnonzero(missing.any(axis=1))
+    patterns, of_row = np.unique(missing[incomplete], axis=0, return_inverse=True)
+    for index, absent in enumerate(patterns):
+        regression = np.linalg.solve(precision[np.ix_(absent, absent)], -precision[np.ix_(absent, ~absent)])
+        for row in incomplete[of_row.reshape(-1) == index].tolist():
+            completed[row, absent] = regression @ deviations[row, ~absent]
+    return completed
+
+
+def smoothed_scores(
+    errors: Array, mean: Array, precision: Array, warm_up: int, learned: AnomalyLearned, hindsight: bool
+) -> Array:
+    """The contributions (T, C), 0 for the rows of the warm-up, smoothed over the period."""
+    parts = contributions(errors, mean, precision, len(learned.channels))
+    parts[:warm_up] = 0.0
+    return smoothed(parts, learned.period, hindsight)
+
+
+def baseline_scores(learned: AnomalyLearned, standard: Array, hindsight: bool, seed: int) -> dict[str, Array]:
+    """The scores (T,) of simple detectors for standardised values (T, C), by their names."""
+    filled = learned.filled(standard)
+    return {
+        "moving deviation": moving_deviation(filled, learned.period),
+        "seasonal change": seasonal_change(filled, learned.period),
+        "windows (PCA)": learned.subsequences.scores(filled, hindsight),
+        "random": random_scores(len(filled), seed),
+    }
+
+
+def judge(scores: Array, clean: Array, probability: float) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Tail probabilities, thresholds and alarms, each (T,), by the scores of normal rows.
+
+    Args:
+        scores: (T,), 0 or less for rows that are not judged.
+        clean: (S,).
+        probability: of a false alarm, a row.
+    """
+    tail, threshold = PeaksOverThreshold(probability, adaptation=ADAPTATION).calibrate(clean).run(scores)
+    return tail, threshold, _rows_of(find_events(scores, threshold, _LOWER * threshold), len(scores))
 
 
 def score(fitted: "FittedDetector", values: Array, probability: float, hindsight: bool = False) -> Scored:
@@ -132,17 +179,21 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     standard = learned.standardize(values)
     errors, expected = forecast_errors(fitted, standard)
     flat = errors.reshape(len(errors), -1)
-    parts = smoothed_scores(flat, model.mean, model.precision, learned, hindsight)
-    clean = model.hindsight_scores if hindsight else model.scores
-    limits = PeaksOverThreshold(probability, adaptation=ADAPTATION).calibrate(clean)
+    parts = smoothed_scores(flat, model.mean, model.precision, int(model.warm_up), learned, hindsight)
     scores = parts.sum(axis=1)
-    tail, threshold = limits.run(scores)
-    events = find_events(scores, threshold, _LOWER * threshold, AlarmRules(merge_gap=learned.period // 2))
+    tail, threshold, alarms = judge(scores, model.hindsight_scores if hindsight else model.scores, probability)
+    lower = _LOWER * threshold
+    events = find_events(scores, threshold, lower, AlarmRules(merge_gap=learned.period // 2))
     size = len(learned.channels)
     variance = np.diag(np.linalg.inv(model.precision))[:size]
-    return Scored(
-        parts, learned.restore(expected), np.sqrt(variance) * np.array(learned.scale), tail, threshold, events
-    )
+    deviation = np.sqrt(variance) * np.array(learned.scale)
+    return Scored(parts, learned.restore(expected), deviation, tail, threshold, alarms, events)
+
+
+def fixed_limits(fitted: "FittedDetector", probability: float) -> PeaksOverThreshold:
+    """The threshold that training set, for `judge`."""
+    assert fitted.learned.errors is not None
+    return PeaksOverThreshold(probability).calibrate(fitted.learned.errors.scores)
 
 
 def error_scores(fitted: "FittedDetector") -> ErrorScores:
@@ -150,31 +201,40 @@ def error_scores(fitted: "FittedDetector") -> ErrorScores:
     model = fitted.learned.errors
     assert model is not None
     mean, precision = torch.from_numpy(model.mean), torch.from_numpy(model.precision)
-    return ErrorScores(copy.deepcopy(fitted.network).cpu(), mean, precision, fitted.learned.period)
+    network = copy.deepcopy(fitted.network).cpu()
+    return ErrorScores(network, mean, precision, fitted.learned.period, int(model.warm_up))
 
 
 def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> ItemStream:
     """The detector as a stream of rows; see `AnomalyDetector.open_stream`."""
     learned = fitted.learned
     assert learned.errors is not None
-    channels, size = learned.channels, len(learned.channels)
-    limits = PeaksOverThreshold(probability).calibrate(learned.errors.scores)
+    channels, size, model = learned.channels, len(learned.channels), learned.errors
+    limits = fixed_limits(fitted, probability)
 
     def read(item: Any, state: StreamState) -> NDArray[np.float32]:
         row = item if isinstance(item, dict) else dict(zip(channels, item, strict=False)) if _is_row(item, size) else {}
         if not row or not row.keys() <= set(channels):
             raise DataError(f"item: expected an object with numbers for {', '.join(channels)}")
-        if any(isinstance(value, bool) or not isinstance(value, int | float | None) for value in row.values()):
+        if any(isinstance(value, bool) or not (value is None or isinstance(value, Real)) for value in row.values()):
             raise DataError(f"item: expected numbers, or null if missing, for {', '.join(channels)}")
-        values = np.array([[np.nan if row.get(name) is None else row[name] for name in channels]], np.float64)
+        try:
+            values = np.array([[np.nan if row.get(name) is None else row[name] for name in channels]], np.float64)
+        except OverflowError:
+            raise DataError("item: expected numbers of double precision") from None
         if np.isinf(values).any():
             raise DataError("item: expected finite numbers")
         standard = learned.standardize(values)
-        return np.concatenate([np.nan_to_num(standard), np.isfinite(standard)], axis=1).astype(np.float32)
+        present = np.isfinite(standard)
+        instead = np.zeros((1, len(model.mean)))
+        if not present.all():
+            instead = _assumed(standard, state.parts["forecasts"][0], model)
+        return np.concatenate([np.nan_to_num(standard), present, instead], axis=1).astype(np.float32)
 
     def answer(_: NDArray[Any], outputs: NDArray[np.float32]) -> dict[str, Any]:
         parts = outputs[-1, :size].astype(np.float64)
-        expected = learned.restore(outputs[-1, size:].astype(np.float64))
+        # 0 before the first forecast, and hardly ever after it.
+        expected = learned.restore(outputs[-1, size:].astype(np.float64)).tolist() if outputs[-1, size:].any() else None
         score = float(parts.sum())
         tail, threshold = limits.judge(score)
         top = int(parts.argmax())
@@ -184,12 +244,35 @@ def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> I
             "alarm": bool(score > threshold),
             "channel": channels[top],
             "parts": dict(zip(channels, parts.tolist(), strict=True)),
-            "expected": dict(zip(channels, expected.tolist(), strict=True)),
+            "expected": dict(zip(channels, expected or [None] * size, strict=True)),
         }
 
     example = dict(zip(channels, learned.centre, strict=True))
     return ItemStream(Stepper(error_scores(fitted), weights), read, answer, f"a row: {', '.join(channels)}", example)
 
 
+def _assumed(standard: Array, forecasts: NDArray[np.float32], model: ErrorModel) -> Array:
+    """What the errors of the missing values of a row (1, C) are taken for, less their mean: (1, N * C).
+
+    Args:
+        standard: the row.
+        forecasts: (N * N * C,), what the last N steps forecast, the oldest first.
+        model: of the errors.
+    """
+    channels = standard.shape[1]
+    horizon = len(model.mean) // channels
+    ahead = forecasts.astype(np.float64).reshape(horizon, horizon, channels)
+    # What was said n steps before of this row is the n-th forecast of the n-th step from the end.
+    said = np.stack([ahead[horizon - 1 - step, step] for step in range(horizon)])
+    return _completed((standard - said).reshape(1, -1) - model.mean, model.precision)
+
+
 def _is_row(item: Any, size: int) -> bool:
     return isinstance(item, list | tuple) and len(item) == size
+
+
+def _rows_of(events: list[Event], steps: int) -> NDArray[np.bool_]:
+    flags = np.zeros(steps, bool)
+    for event in events:
+        flags[event.start : event.end] = True
+    return flags

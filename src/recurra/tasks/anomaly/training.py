@@ -16,7 +16,7 @@ from recurra.errors import DataError
 from recurra.models.channel_forecaster import ChannelForecaster
 from recurra.task import Fitted, Objective
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
-from recurra.tasks.anomaly.scoring import contributions, forecast_errors, smoothed_scores
+from recurra.tasks.anomaly.scoring import baseline_scores, contributions, forecast_errors, smoothed_scores
 from recurra.training import Mean, evaluate, processes
 
 if TYPE_CHECKING:
@@ -35,20 +35,34 @@ _RIDGE = 1e-3  # in units of the squared scale of a channel
 _TAILS = 0.005  # of the values of a channel on each side, that its scale is not measured by
 _CALIBRATION_ROWS = 500
 _CALIBRATION_PERIODS = 5
+_FEWEST_SCORES = 20  # that a tail is fitted to
+_COLD_STARTS = 100  # windows
+_UNUSUAL = 1.5  # times the usual distance: the network has no past yet
+_SETTLED = 3  # periods after which the exponential mean of the scores has forgotten the start
+_HIGH = 0.9  # the quantile of distances that are compared: the mean is that of a few anomalies
 
 
-def learn(data: ChannelSet) -> AnomalyLearned:
+def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
     """Scales, the period, and the model of subsequences.
 
     Raises:
-        DataError: the rows are too few.
+        DataError: the rows are too few, or a channel has no value.
     """
-    if max(map(len, data)) < _FEWEST_ROWS:
+    rows, fewest = max(map(len, data)), _FEWEST_ROWS + options.horizon
+    if rows < fewest:
         raise DataError(
-            f"{data.source}: the longest series has {max(map(len, data))} rows, expected at least {_FEWEST_ROWS} to "
-            "learn from. Give more rows."
+            f"{data.source}: expected a series of at least {fewest} rows to learn from, {_FEWEST_ROWS} and the "
+            f"horizon; the longest has {rows}. Give more rows, or a smaller horizon."
+        )
+    if _training_rows(rows, options.validation_fraction) <= options.horizon:
+        raise DataError(
+            f"{data.source}: of the {rows} rows of the longest series too few are left to train with. Set a smaller "
+            "validation_fraction or horizon."
         )
     joined = np.concatenate([one.values for one in data])
+    for name, column in zip(data.channels, joined.T, strict=True):
+        if np.isnan(column).all():
+            raise DataError(f"{data.source}: {name} has no value in any row. Leave it out, as with --ignore {name}.")
     scales = [_scale(column[np.isfinite(column)]) for column in joined.T]
     centre, scale = (tuple(column) for column in zip(*scales, strict=True))
     longest = max(data, key=len)
@@ -92,7 +106,7 @@ def make_objective(
         wanted = torch.stack([targets[s][at : at + window] for s, at in spans])
         return Batch(rows.to(device), wanted.to(device), float((~wanted.isnan()).sum()))
 
-    def held_out() -> list[Batch]:
+    def validation_batches() -> list[Batch]:
         batches, series = [], zip(inputs, targets, ends, strict=True)
         if validation_data is not None:
             check_like(learned, validation_data)
@@ -107,7 +121,7 @@ def make_objective(
                 batches.append(Batch(rows[begin:].unsqueeze(0).to(device), scored.unsqueeze(0).to(device), weight))
         return [batches[index] for index in partition.of(np.arange(len(batches)))]
 
-    validation = held_out() if fraction or validation_data is not None else []
+    validation = validation_batches() if fraction or validation_data is not None else []
 
     def validate(network: nn.Module) -> Mean:
         return evaluate(network, loss, validation)
@@ -132,49 +146,94 @@ def fit_errors(
 ) -> AnomalyLearned:
     """What was learned, with the Gaussian of the forecast errors, and the scores that calibrate the threshold.
 
-    These are the scores of validation data, or of the last rows of each series, or of all if the last ones are few.
-    With a `contamination` this is done twice, the second time without that fraction of the rows, the least likely.
+    The Gaussian is that of the rows that the network was trained on. The scores are those of validation data, or of the
+    last rows of each series; if these are few, a message says so, and they are those of all rows. With a
+    `contamination` the Gaussian is fitted twice, the second time without that fraction of the rows, the least likely,
+    which do not calibrate the threshold either.
+
+    Raises:
+        DataError: too few rows are left to calibrate the threshold with.
     """
-    learned, horizon = fitted.learned, options.horizon
+    learned, horizon, size = fitted.learned, options.horizon, len(fitted.learned.channels)
     standard = [learned.standardize(one.values) for one in data]
     errors = [forecast_errors(fitted, one)[0].reshape(len(one), -1) for one in standard]
-    rows = [np.arange(len(one)) >= horizon for one in errors]
-    model = _gaussian(np.concatenate([e[chosen] for e, chosen in zip(errors, rows, strict=True)]))
+    fraction = options.validation_fraction if validation_data is None else 0.0
+    trained = [_training_rows(len(one), fraction) for one in errors]
+    model = _gaussian(np.concatenate([one[horizon:end] for one, end in zip(errors, trained, strict=True)]))
     if options.contamination:
-        raw = [contributions(one, *model, len(learned.channels)).sum(axis=1) for one in errors]
+        raw = [contributions(one, *model, size).sum(axis=1) for one in errors]
         limit = np.quantile(np.concatenate(raw), 1 - options.contamination)
-        rows = [chosen & (one <= limit) for chosen, one in zip(rows, raw, strict=True)]
-        model = _gaussian(np.concatenate([e[chosen] for e, chosen in zip(errors, rows, strict=True)]))
-    held, every = [], []
-    for one, chosen in zip(errors, rows, strict=True):
-        scores = np.where(chosen, _both_scores(one, model, learned), np.nan)
-        every.append(scores[:, min(learned.period, len(one) // 2) :])
-        held.append(scores[:, _training_rows(len(one), options.validation_fraction) :])
-    enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
+        errors = [np.where((one > limit)[:, None], np.nan, own) for one, own in zip(raw, errors, strict=True)]
+        left = np.concatenate([one[horizon:end] for one, end in zip(errors, trained, strict=True)])
+        model = _gaussian(left[~np.isnan(left).all(axis=1)])
+    warm_up = _warm_up(fitted, standard, model, np.concatenate(errors))
+    settled = warm_up + _SETTLED * learned.period
+    scores = [_both_scores(one, model, warm_up, learned) for one in errors]
+    last = [one[:, max(end, settled) :] for one, end in zip(scores, trained, strict=True)]
     if validation_data is not None:
         own = [forecast_errors(fitted, learned.standardize(one.values))[0] for one in validation_data]
-        held = [_both_scores(one.reshape(len(one), -1), model, learned)[:, horizon:] for one in own]
-    joined = np.concatenate(held if sum(one.shape[1] for one in held) >= enough else every, axis=1)
-    joined = joined[:, np.isfinite(joined).all(axis=0)]
-    return learned.with_errors(ErrorModel(*model, *joined))
+        last = [_both_scores(one.reshape(len(one), -1), model, warm_up, learned)[:, settled:] for one in own]
+    enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
+    clean = np.concatenate(last, axis=1)
+    if clean.shape[1] < enough:
+        _log.info("the last %d rows are too few to set the threshold by; all rows set it", clean.shape[1])
+        begin = min(settled, max(map(len, errors)) // 2)
+        clean = np.concatenate([one[:, begin:] for one in scores], axis=1)
+    if clean.shape[1] < _FEWEST_SCORES:
+        raise DataError(
+            f"{data.source}: {clean.shape[1]} rows are left to set the threshold by, after the first {begin} that the "
+            f"network and the period of {learned.period} rows need; expected at least {_FEWEST_SCORES}. Give more rows."
+        )
+    simple = [
+        np.stack([list(baseline_scores(learned, one, after, options.seed).values()) for after in (False, True)])
+        for one in standard
+    ]
+    baselines = np.concatenate([one[..., min(2 * learned.period, one.shape[-1] // 2) :] for one in simple], axis=-1)
+    return learned.with_errors(ErrorModel(*model, *clean, np.array(warm_up), baselines))
+
+
+def _warm_up(
+    fitted: FittedDetector,
+    standard: list[NDArray[np.float64]],
+    model: tuple[NDArray[np.float64], NDArray[np.float64]],
+    errors: NDArray[np.float64],
+) -> int:
+    """After how many first rows distances are as small as usual, measured on windows of the training rows."""
+    channels = standard[0].shape[1]
+    steps = min(_WINDOW, max(map(len, standard)) // 3)
+    starts = [(one, at) for one in standard for at in range(len(one) - steps + 1)]
+    chosen = starts[:: max(1, len(starts) // _COLD_STARTS)]
+    cold = []
+    for one, at in chosen:
+        own = forecast_errors(fitted, one[at : at + steps])[0].reshape(steps, -1)
+        cold.append(contributions(own, *model, channels).sum(axis=1))
+    usual = np.quantile(contributions(errors, *model, channels).sum(axis=1), _HIGH)
+    above = np.flatnonzero(np.quantile(cold, _HIGH, axis=0) > _UNUSUAL * usual)
+    least = len(model[0]) // channels + 1
+    return max(least, int(above[-1]) + 1 if len(above) else 0)
 
 
 def _both_scores(
-    errors: NDArray[np.float64], model: tuple[NDArray[np.float64], NDArray[np.float64]], learned: AnomalyLearned
+    errors: NDArray[np.float64],
+    model: tuple[NDArray[np.float64], NDArray[np.float64]],
+    warm_up: int,
+    learned: AnomalyLearned,
 ) -> NDArray[np.float64]:
     """The smoothed scores (2, T) of errors (T, N * C): causal, and in hindsight."""
-    return np.stack([smoothed_scores(errors, *model, learned, after).sum(axis=1) for after in (False, True)])
+    return np.stack([smoothed_scores(errors, *model, warm_up, learned, after).sum(axis=1) for after in (False, True)])
 
 
 def _scale(values: NDArray[np.float64]) -> tuple[float, float]:
     """The mean and the standard deviation of a channel, without its most extreme values."""
+    unit = float(abs(values).max()) or 1.0
+    values = values / unit  # the squares of huge values are infinite
     low, high = np.quantile(values, [_TAILS, 1 - _TAILS])
     middle = values[(values >= low) & (values <= high)]
     centre, deviation = float(middle.mean()), float(middle.std())
-    if deviation <= 1e-9 * max(1.0, abs(centre)):
+    if deviation <= 1e-9:
         # Constant but for rare values: in these, or in the level itself, a change is measured.
         deviation = float(values.std()) or abs(centre) or 1.0
-    return centre, deviation
+    return centre * unit, deviation * unit
 
 
 def _training_rows(rows: int, validation_fraction: float) -> int:
