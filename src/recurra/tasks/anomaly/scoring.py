@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from recurra.detection.alarms import AlarmRules, Event, find_events
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.smoothing import smoothed
-from recurra.tasks.anomaly.learned import AnomalyLearned
 
 if TYPE_CHECKING:
     from recurra.tasks.anomaly.training import FittedDetector
 
-__all__ = ["Scored", "contributions", "forecast_errors", "score", "smoothed_scores"]
+__all__ = ["Scored", "contributions", "forecast_errors", "score", "warmed"]
 
 _CHUNK = 4096
 _ADAPTATION = 0.1
@@ -112,14 +111,10 @@ def _completed(deviations: Array, precision: Array) -> Array:
     return completed
 
 
-def smoothed_scores(
-    errors: Array, mean: Array, precision: Array, cold_start: Array, learned: AnomalyLearned, hindsight: bool
-) -> Array:
-    """The contributions (T, C), those of the first rows divided by what is usual there, smoothed over the period."""
-    parts = contributions(errors, mean, precision, len(learned.channels))
+def warmed(parts: Array, cold_start: Array) -> Array:
+    """Contributions (T, C), those of the first rows divided by what is usual there (W,)."""
     first = min(len(parts), len(cold_start))
-    parts[:first] /= cold_start[:first, None]
-    return smoothed(parts, learned.period, hindsight)
+    return np.concatenate([parts[:first] / cold_start[:first, None], parts[first:]])
 
 
 def score(fitted: "FittedDetector", values: Array, probability: float, hindsight: bool = False) -> Scored:
@@ -137,7 +132,8 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     standard = learned.standardize(values)
     errors, expected = forecast_errors(fitted, standard)
     flat = errors.reshape(len(errors), -1)
-    parts = smoothed_scores(flat, model.mean, model.precision, model.cold_start, learned, hindsight)
+    parts = warmed(contributions(flat, model.mean, model.precision, len(learned.channels)), model.cold_start)
+    parts = smoothed(parts, learned.period, hindsight)
     clean = model.hindsight_scores if hindsight else model.scores
     limits = PeaksOverThreshold(probability, adaptation=_ADAPTATION).calibrate(clean)
     scores = parts.sum(axis=1)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from recurra.data.batches.batch import Batch
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.period import period_of
+from recurra.detection.smoothing import smoothed
 from recurra.detection.subsequences import Subsequences
 from recurra.errors import DataError
 from recurra.task import Fitted, Objective
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
 from recurra.tasks.anomaly.network import ChannelForecaster
-from recurra.tasks.anomaly.scoring import contributions, forecast_errors, smoothed_scores
+from recurra.tasks.anomaly.scoring import contributions, forecast_errors, warmed
 from recurra.training import Mean, evaluate, processes
 
 if TYPE_CHECKING:
@@ -152,7 +153,11 @@ def fit_errors(options: "AnomalyDetector", fitted: FittedDetector, data: Channel
     cold_start = _cold_start(fitted, standard, model, np.concatenate(errors))
     held, settled, every = [], [], []
     for one, normal in zip(errors, rows, strict=True):
-        both = [smoothed_scores(one, *model, cold_start, learned, hindsight).sum(axis=1) for hindsight in (False, True)]
+        parts = warmed(contributions(one, *model, len(learned.channels)), cold_start)
+        if normal.any():
+            # What is set aside does not raise the scores of the rows after it either.
+            parts[~normal] = parts[normal].mean(axis=0)
+        both = [smoothed(parts, learned.period, hindsight).sum(axis=1) for hindsight in (False, True)]
         scores = np.where(normal, both, np.nan)
         every.append(scores)
         settled.append(scores[:, min(learned.period, len(one) // 2) :])
