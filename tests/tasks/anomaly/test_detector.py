@@ -201,6 +201,7 @@ def test_contamination_sets_the_least_likely_rows_aside() -> None:
     errors = robust.fitted.learned.errors
     assert errors is not None
     assert robust.predict(frame(values))["alarm"].sum() > 0
+    assert errors.scores.max() < score[1].max() / 10
     few = tiny(contamination=0.49).fit(frame(machine(52)), progress=False)
     assert few.predict(frame(machine(52))).height == 52
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recurra.data.batches.batch import Batch
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.period import period_of
+from recurra.detection.smoothing import smoothed
 from recurra.detection.subsequences import Subsequences
 from recurra.errors import DataError
 from recurra.models.channel_forecaster import ChannelForecaster
