@@ -57,4 +57,4 @@ def test_many_channels_make_windows_short() -> None:
 def test_constant_series_explain_themselves_alone() -> None:
     model = Subsequences.fit([np.zeros((60, 2))], 10)
     assert not model.scores(np.zeros((30, 2))).any()
-    assert model.scores(np.ones((30, 2))).all()
+    assert model.scores(np.ones((30, 2)))[9:].all()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recurra.tasks.anomaly import AnomalyDetector
+from recurra.tasks.anomaly import AnomalyDetector, Detections
 
 # A network that trains in a moment; what it detects is of no matter.
 TINY: dict[str, Any] = {"hidden_size": 4, "max_steps": 3, "batch_size": 4, "device": "cpu", "horizon": 2}
@@ -40,3 +40,10 @@ def frame(values: np.ndarray | None = None, labels: Any = None) -> pl.DataFrame:
 def csv(path: Path, values: np.ndarray | None = None, labels: Any = None) -> Path:
     frame(values, labels).write_csv(path, datetime_format="%Y-%m-%d %H:%M:%S")
     return path
+
+
+def detections_of(detector: AnomalyDetector, data: Any, **options: Any) -> Detections:
+    """What `predictions` returns for data that are not standard input."""
+    result = detector.predictions(data, **options)
+    assert isinstance(result, Detections)
+    return result

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from made_machines import CHANNELS, frame, machine
+from made_machines import CHANNELS, detections_of, frame, machine
 from numpy.testing import assert_allclose
 
 from recurra.tasks.anomaly import AnomalyDetector, Detections
@@ -47,7 +47,7 @@ def test_a_fault_is_one_event_of_its_channel(
 ) -> None:
     values = machine(600, 3)
     fault(values)
-    found = detector.predictions(frame(values))
+    found = detections_of(detector, frame(values))
     assert found.events.height == 1
     event = found.events.row(0, named=True)
     assert event["channels"].startswith(f"{channel} ")
@@ -61,7 +61,7 @@ def test_a_fault_is_one_event_of_its_channel(
 
 
 def test_normal_rows_raise_no_alarm_from_their_first_on(detector: AnomalyDetector) -> None:
-    found = detector.predictions(frame(machine(1500, 12)))
+    found = detections_of(detector, frame(machine(1500, 12)))
     assert found.events.is_empty()
     scores = found.values["score"].to_numpy()
     assert scores[:100].max() < 1.5 * scores[100:].max()
@@ -102,7 +102,7 @@ def test_later_values_change_nothing_before_them(detector: AnomalyDetector, row:
         changed[row:, 0] = np.nan
     else:
         changed[row:] += 1
-    plain, other = (detector.predictions(frame(one)) for one in (values, changed))
+    plain, other = (detections_of(detector, frame(one)) for one in (values, changed))
     assert _same_before(plain, other, row)
     assert not _same_before(plain, other, 300)
 
@@ -126,7 +126,7 @@ def test_hindsight_uses_later_values(detector: AnomalyDetector) -> None:
 def test_hindsight_centres_a_fault(detector: AnomalyDetector) -> None:
     values = machine(600, 3)
     frozen(values)
-    found = detector.predictions(frame(values), hindsight=True).events.row(0, named=True)
+    found = detections_of(detector, frame(values), hindsight=True).events.row(0, named=True)
     assert found["channels"].startswith("speed ")
     assert START <= int((found["peak"] - frame(values)["time"][0]).total_seconds() / 3600) < END
 
@@ -134,7 +134,7 @@ def test_hindsight_centres_a_fault(detector: AnomalyDetector) -> None:
 def test_rows_of_a_channel_that_is_missing_add_nothing_to_it(detector: AnomalyDetector) -> None:
     values = machine(400, 5)
     values[200:, 2] = np.nan
-    found = detector.predictions(frame(values))
+    found = detections_of(detector, frame(values))
     assert found.events.is_empty()
     (scored,) = found.scored
     assert abs(scored.parts[390:, 2]).max() < 1e-3 * scored.parts[390:, 0].max()
@@ -169,7 +169,7 @@ def test_names_are_the_channels(detector: AnomalyDetector) -> None:
 def test_an_alarm_after_a_short_gap_continues_the_event_and_not_the_gap(detector: AnomalyDetector) -> None:
     values = machine(600, 3)
     values[[300, 360], 1] += 4
-    found = detector.predictions(frame(values))
+    found = detections_of(detector, frame(values))
     (scored,) = found.scored
     gaps = scored.in_events & ~scored.alarms
     assert gaps.any()

@@ -220,9 +220,9 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         facts = {
             "inputs": "by channel the standardised value, (value - centre) / scale within -10 and 10, or 0 if it is "
             "missing; then by channel 1, or 0 if it is missing; then zeros",
-            "outputs": "by channel what it adds to the score, which is an alarm above the threshold; then by channel the "
+            "outputs": "by channel what it adds to the score, an alarm above the threshold; then by channel the "
             "standardised value expected",
-            "threshold": float(fixed_limits(self.fitted, self._probability(learned.step_seconds)).judge(0.0)[1]),
+            "threshold": float(fixed_limits(self.fitted, self._allowed(None)).judge(0.0)[1]),
             **{name: list(getattr(learned, name)) for name in ("channels", "centre", "scale")},
         }
         return error_scores(self.fitted), facts
@@ -236,7 +236,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         from recurra.tasks.anomaly.scoring import open_stream
 
         fitted = self.trained()
-        return open_stream(fitted, self._probability(fitted.learned.step_seconds), weights)
+        return open_stream(fitted, self._allowed(None), weights)
 
     @verb("score rows, and say which are anomalous, in which channel, and what was expected", endings=(".csv",))
     def predictions(
@@ -279,15 +279,9 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             if hindsight or picture is not None:
                 raise ParameterError("data", "a file with hindsight or a picture, which need all rows", data)
             read = reading or self.later_reading()
-            seconds = self.fitted.learned.step_seconds
-            return LiveDetections(self.trained(), self._probability(seconds, budget), read.time_column, read.decimal)
+            return LiveDetections(self.trained(), self._allowed(None, budget), read.time_column, read.decimal)
         rows = self.data_for(data, None, reading)
-        detections = make_detections(
-            self.trained(),
-            rows,
-            self._probability(rows.step_seconds or self.fitted.learned.step_seconds, budget),
-            hindsight,
-        )
+        detections = make_detections(self.trained(), rows, self._allowed(rows, budget), hindsight)
         if picture is not None:
             detections.plot(picture)
         return detections
@@ -327,9 +321,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         rows = self.data_for(data, y, reading)
         if windows is not None:
             rows = with_windows(rows, windows)
-        return evaluate(
-            self.trained(), rows, self._probability(rows.step_seconds or self.fitted.learned.step_seconds), hindsight
-        )
+        return evaluate(self.trained(), rows, self._allowed(rows), hindsight)
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(
@@ -371,6 +363,11 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
                 "(--resume)"
             )
         return self.fitted
+
+    def _allowed(self, rows: "ChannelSet | None", budget: str | None = None) -> float:
+        """The probability of a false alarm, a row: the step is that of these rows, or that of training."""
+        seconds = None if rows is None else rows.step_seconds
+        return self._probability(seconds or self.trained().learned.step_seconds, budget)
 
     def _probability(self, step_seconds: float | None, budget: str | None = None) -> float:
         from recurra.detection.budget import probability_of_budget

@@ -262,9 +262,9 @@ def _assumed(standard: Array, forecasts: NDArray[np.float32], model: ErrorModel)
     channels = standard.shape[1]
     horizon = len(model.mean) // channels
     ahead = forecasts.astype(np.float64).reshape(horizon, horizon, channels)
-    # What was said n steps before of this row is the n-th forecast of the n-th step from the end.
-    said = np.stack([ahead[horizon - 1 - step, step] for step in range(horizon)])
-    return _completed((standard - said).reshape(1, -1) - model.mean, model.precision)
+    # What the network forecast of this row n steps before is the n-th forecast of the n-th step from the end.
+    forecast = np.stack([ahead[horizon - 1 - step, step] for step in range(horizon)])
+    return _completed((standard - forecast).reshape(1, -1) - model.mean, model.precision)
 
 
 def _is_row(item: Any, size: int) -> bool:

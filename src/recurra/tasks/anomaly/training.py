@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from recurra.data.batches.batch import Batch
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.period import period_of
-from recurra.detection.smoothing import smoothed
 from recurra.detection.subsequences import Subsequences
 from recurra.errors import DataError
 from recurra.models.channel_forecaster import ChannelForecaster
@@ -175,7 +174,7 @@ def fit_errors(
         own = [forecast_errors(fitted, learned.standardize(one.values))[0] for one in validation_data]
         last = [_both_scores(one.reshape(len(one), -1), model, warm_up, learned)[:, settled:] for one in own]
     enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
-    clean = np.concatenate(last, axis=1)
+    clean, begin = np.concatenate(last, axis=1), settled
     if clean.shape[1] < enough:
         _log.info("the last %d rows are too few to set the threshold by; all rows set it", clean.shape[1])
         begin = min(settled, max(map(len, errors)) // 2)
@@ -190,7 +189,7 @@ def fit_errors(
         for one in standard
     ]
     baselines = np.concatenate([one[..., min(2 * learned.period, one.shape[-1] // 2) :] for one in simple], axis=-1)
-    return learned.with_errors(ErrorModel(*model, *clean, np.array(warm_up), baselines))
+    return learned.with_errors(ErrorModel(*model, clean[0], clean[1], np.array(warm_up), baselines))
 
 
 def _warm_up(
