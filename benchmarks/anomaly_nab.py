@@ -2,7 +2,8 @@
 
 The detector is trained on the probationary rows of each series, the first 15 % and at most 750, with its default
 options; the score of each later row uses the rows up to it alone. As NAB has it, one threshold for all series is chosen
-with the labels. What is fed to it is the negative logarithm of the probability that a normal row has such a score.
+with the labels. What is fed to it is the negative logarithm of the probability that a normal row has such a score, or
+of the Gaussian tail of the size of its forecast error among all so far, as Numenta's own detector squashes its scores.
 "Once" feeds a row only if it is less likely than all of the rows before it, a third as many as were trained on: NAB
 pays for the first alarm of a window, and takes from the score for each row of a long false alarm.
 """
@@ -24,15 +25,11 @@ from numpy.typing import NDArray
 from benchmarks._report import Report
 from recurra.detection.alarms import severity
 from recurra.detection.metrics.nab import NAB_PROFILES, NabSeries, nab_score
-from recurra.detection.peaks_over_threshold import PeaksOverThreshold
-from recurra.detection.smoothing import smoothed
 from recurra.tasks.anomaly import AnomalyDetector
-from recurra.tasks.anomaly.scoring import contributions, forecast_errors
-from recurra.tasks.anomaly.training import FittedDetector
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "nab"
 PROBATION, LONGEST_PROBATION = 0.15, 750
-SMOOTHED_OVER, PROBABILITY = 10, 1e-4
+SMALLEST = 1e-9
 # Of the standard profile, from NAB's own table.
 PUBLISHED = {"ARTime": 74.9, "Numenta HTM": 70.5, "KNN CAD": 58.0, "windowed Gaussian": 39.6, "random": 11.0}
 
@@ -68,12 +65,14 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
         times, values = read(name)
         trained_on = min(int(PROBATION * len(values)), LONGEST_PROBATION)
         detector = AnomalyDetector(seed=seed).fit(values[:trained_on], progress=False)
-        own = severity(detector.predictions(values).scored[0].probability)
-        sharp = severity(tail_of_errors(detector.trained(), values, trained_on))
+        scored = detector.predictions(values).scored[0]
+        own = severity(scored.probability)
+        errors = rarity((values - scored.expected[:, 0]) / detector.fitted.learned.scale[0])
         for fed, scores in (
             ("probability", own),
             ("probability, once", once(own, trained_on // 3)),
-            (f"smoothed over {SMOOTHED_OVER} rows, once", once(sharp, trained_on // 3)),
+            ("error of the next row", errors),
+            ("error of the next row, once", once(errors, trained_on // 3)),
         ):
             corpus[fed].append(NabSeries(scores, marked, times))
     results = {
@@ -92,14 +91,13 @@ def read(name: str) -> tuple[NDArray[np.datetime64], Array]:
     return np.array(times, dtype="datetime64[s]"), frame["value"].cast(pl.Float64).to_numpy()
 
 
-def tail_of_errors(fitted: FittedDetector, values: Array, trained_on: int) -> Array:
-    """The probabilities (T,) of the forecast errors, smoothed over few rows and not over the period."""
-    learned = fitted.learned
-    assert learned.errors is not None
-    errors = forecast_errors(fitted, learned.standardize(values[:, None]))[0].reshape(len(values), -1)
-    distances = contributions(errors, learned.errors.mean, learned.errors.precision, 1)[:, 0]
-    scores = smoothed(distances, SMOOTHED_OVER)
-    return PeaksOverThreshold(PROBABILITY).calibrate(scores[:trained_on]).run(scores)[0]
+def rarity(errors: Array) -> Array:
+    """-log of the Gaussian tail of the size of each error among all so far (T,); the first has none."""
+    sizes = np.nan_to_num(abs(errors))
+    count = np.arange(1, len(sizes) + 1)
+    means = sizes.cumsum() / count
+    deviations = np.sqrt(np.maximum((sizes**2).cumsum() / count - means**2, SMALLEST))
+    return -torch.special.log_ndtr(torch.from_numpy((means - sizes) / deviations)).numpy()
 
 
 def once(scores: Array, rows: int) -> Array:
