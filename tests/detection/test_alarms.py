@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.detection.alarms import AlarmRules, AlarmTracker, Event, find_events, severity
+from recurra.detection.alarms import AlarmRules, AlarmSwitch, AlarmTracker, Event, find_events, runs_of, severity
 from recurra.errors import ParameterError, ShapeError
 
 SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0, 4.0, np.nan, np.inf]), max_size=40)
@@ -116,3 +116,22 @@ def test_wrong_arguments_are_refused():
         find_events(np.zeros(3), np.zeros(2))
     with pytest.raises(ShapeError, match="scores"):
         find_events(np.zeros((3, 1)), 0.0)
+
+
+def test_an_alarm_ends_with_the_anomaly_and_not_with_the_slow_score() -> None:
+    raw = np.ones(200)
+    raw[50:60] = 20
+    raw[120:125] = 30
+    slow, short = np.zeros(200), np.zeros(200)
+    for step in range(1, 200):
+        slow[step] = slow[step - 1] + (raw[step] - slow[step - 1]) / 40
+        short[step] = short[step - 1] + (raw[step] - short[step - 1]) / 3
+    switch = AlarmSwitch(usual=1.5, patience=3)
+    alarms = np.array([switch.step(*row) for row in zip(slow, np.full(200, 1.3), short, strict=True)])
+    events = runs_of(alarms, slow)
+    assert [(event.start, event.peak) for event in events] == [(51, 59), (120, 124)]
+    assert [event.end < start + 25 for event, start in zip(events, (50, 120), strict=True)] == [True, True]
+    assert (slow[events[0].end : 119] > 1.3).all()
+    (merged,) = runs_of(alarms, slow, merge_gap=100)
+    assert (merged.start, merged.end) == (51, events[1].end)
+    assert runs_of(np.zeros(5, bool), np.zeros(5)) == []

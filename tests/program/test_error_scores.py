@@ -15,7 +15,7 @@ def test_scores_step_by_step_are_those_of_the_sequence(channels, horizon, marks_
     ).eval()
     size = channels * horizon
     root = torch.randn(size, size)
-    scores = ErrorScores(network, 0.1 * torch.randn(size), root @ root.T / size, 5.0, 3)
+    scores = ErrorScores(network, 0.1 * torch.randn(size), root @ root.T / size, 5.0, 2.0, 3)
     values, present = torch.randn(2, 30, channels), (torch.rand(2, 30, channels) > 0.2).float()
     assumed = torch.randn(2, 30, size) * (1 - present).repeat(1, 1, horizon)
     steps = torch.cat([values * present, present, assumed], -1)

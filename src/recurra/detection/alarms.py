@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.errors import ParameterError, ShapeError
 
-__all__ = ["AlarmRules", "AlarmTracker", "Event", "find_events", "severity"]
+__all__ = ["AlarmRules", "AlarmSwitch", "AlarmTracker", "Event", "find_events", "runs_of", "severity"]
 
 _SMALLEST = 1e-300
 
@@ -164,3 +164,50 @@ def find_events(
     tracker = AlarmTracker(rules)
     events = [tracker.step(*row) for row in zip(scores.tolist(), *both, strict=True)]
     return [event for event in (*events, tracker.finish()) if event is not None]
+
+
+class AlarmSwitch:
+    """Alarms of one series by a slow score that detects and a short mean that tells when the anomaly is over.
+
+    A smoothed score falls long after an anomaly. An alarm starts above the threshold, and ends below a part of it, or
+    when the short mean was usual for some steps. Then the score has to fall below the threshold, or to rise again,
+    before there is another alarm.
+
+    Args:
+        usual: the short mean of normal steps is hardly ever above it.
+        patience: steps in a row of usual short means after which an alarm ends.
+        lower: part of the threshold below which an alarm ends.
+        rise: factor by which a score that is still above the threshold has to rise.
+    """
+
+    def __init__(self, usual: float, patience: int, lower: float = 0.8, rise: float = 1.1) -> None:
+        self._usual, self._patience, self._lower, self._rise = usual, patience, lower, rise
+        self._quiet = 0
+        self._lowest = 0.0  # score since the last alarm, while it is above the threshold
+        self.in_alarm = False
+
+    def step(self, score: float, threshold: float, short: float) -> bool:
+        """Whether the step is in alarm."""
+        if self.in_alarm:
+            self._quiet = 0 if short > self._usual else self._quiet + 1
+            if self._quiet >= self._patience or score < self._lower * threshold:
+                self.in_alarm, self._lowest = False, score
+        elif score <= threshold:
+            self._lowest = 0.0
+        elif score > self._rise * self._lowest and short > self._usual:
+            self.in_alarm, self._quiet = True, 0
+        else:
+            self._lowest = min(self._lowest, score)
+        return self.in_alarm
+
+
+def runs_of(flags: np.ndarray, scores: np.ndarray, merge_gap: int = 0) -> list[Event]:
+    """Runs of flagged steps (T,) as events; those with a gap of at most `merge_gap` steps between them are one."""
+    at = np.flatnonzero(flags)
+    if not len(at):
+        return []
+    breaks = np.flatnonzero(np.diff(at) > merge_gap + 1)
+    starts, ends = at[np.concatenate([[0], breaks + 1])], at[np.concatenate([breaks, [-1]])] + 1
+    peaks = [start + int(scores[start:end].argmax()) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    bounds = zip(starts.tolist(), ends.tolist(), peaks, strict=True)
+    return [Event(start, end, peak, float(scores[peak])) for start, end, peak in bounds]

@@ -63,6 +63,7 @@ class ErrorScores(nn.Module):
         mean: (N * C,) of the errors of normal steps, the next step's first.
         precision: (N * C, N * C), the inverse of their covariance.
         time_constant: of the exponential mean of the scores, in steps.
+        short: of another mean, that follows the end of an anomaly sooner.
         warm_up: first steps, which have the score 0: the network has no past yet.
     """
 
@@ -70,13 +71,19 @@ class ErrorScores(nn.Module):
     precision: Tensor
 
     def __init__(
-        self, network: ChannelForecaster, mean: Tensor, precision: Tensor, time_constant: float, warm_up: int
+        self,
+        network: ChannelForecaster,
+        mean: Tensor,
+        precision: Tensor,
+        time_constant: float,
+        short: float,
+        warm_up: int,
     ) -> None:
         super().__init__()
         self.network = network
         self.marks_missing = network.recurrent.input_size > network.channels
         self.warm_up = warm_up
-        self.keep = math.exp(-1 / time_constant)
+        self.keep, self.short_keep = math.exp(-1 / time_constant), math.exp(-1 / short)
         self.register_buffer("mean", mean.float())
         self.register_buffer("precision", precision.float())
 
@@ -88,8 +95,8 @@ class ErrorScores(nn.Module):
                 their errors are taken for, less the mean.
 
         Returns:
-            (B, T, 2 * C): what each channel adds to the score of the step, smoothed, then what was expected of it, 0 at
-            the first step.
+            (B, T, 2 * C + 1): what each channel adds to the score of the step, smoothed; then what was expected of it,
+            0 at the first step; then the sum of the channels, smoothed over the short time.
         """
         channels, horizon = self.network.channels, self.network.horizon
         values, present, instead = steps.split([channels, channels, channels * horizon], -1)
@@ -106,11 +113,17 @@ class ErrorScores(nn.Module):
         terms = joined * (joined @ self.precision) / joined.shape[-1]
         parts = terms.unflatten(-1, (horizon, channels)).sum(-2)
         parts[:, : self.warm_up] = 0
-        smooth, means = torch.zeros_like(parts[:, 0]), []
-        for part in parts.unbind(1):
-            smooth = self.keep * smooth + (1 - self.keep) * part
-            means.append(smooth)
-        return torch.cat([torch.stack(means, 1), _later(ahead[..., :channels], 1)], -1)
+        means, short = _means(parts, self.keep), _means(parts.sum(-1, keepdim=True), self.short_keep)
+        return torch.cat([means, _later(ahead[..., :channels], 1), short], -1)
+
+
+def _means(values: Tensor, keep: float) -> Tensor:
+    """The exponential means of values (B, T, F)."""
+    mean, means = torch.zeros_like(values[:, 0]), []
+    for value in values.unbind(1):
+        mean = keep * mean + (1 - keep) * value
+        means.append(mean)
+    return torch.stack(means, 1)
 
 
 def _filled(values: Tensor, present: Tensor) -> Tensor:

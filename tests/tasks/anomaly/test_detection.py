@@ -168,7 +168,7 @@ def test_names_are_the_channels(detector: AnomalyDetector) -> None:
 
 def test_an_alarm_after_a_short_gap_continues_the_event_and_not_the_gap(detector: AnomalyDetector) -> None:
     values = machine(600, 3)
-    values[[300, 360], 1] += 4
+    values[[300, 324], 1] += 6
     found = detections_of(detector, frame(values))
     (scored,) = found.scored
     gaps = scored.in_events & ~scored.alarms

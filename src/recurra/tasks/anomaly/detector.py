@@ -217,11 +217,14 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         from recurra.tasks.anomaly.scoring import error_scores, fixed_limits
 
         learned = self.trained().learned
+        errors = learned.errors
+        assert errors is not None
         facts = {
             "inputs": "by channel the standardised value, (value - centre) / scale within -10 and 10, or 0 if it is "
             "missing; then by channel 1, or 0 if it is missing; then zeros",
-            "outputs": "by channel what it adds to the score, an alarm above the threshold; then by channel the "
-            "standardised value expected",
+            "outputs": "by channel what it adds to the score; then by channel the standardised value expected; then "
+            "the short mean. It is an alarm if the score is above the threshold and the short mean above usual",
+            "usual": float(errors.usual),
             "threshold": float(fixed_limits(self.fitted, self._allowed(None)).judge(0.0)[1]),
             **{name: list(getattr(learned, name)) for name in ("channels", "centre", "scale")},
         }

@@ -27,6 +27,7 @@ class ErrorModel:
         scores: (S,) smoothed scores of rows that the network was not trained on, or of all if these are few.
         hindsight_scores: (S,) of the same rows, smoothed in both directions.
         warm_up: first rows of a series that are not judged, because the network has no past yet; an int64 scalar.
+        usual: a float64 scalar, which nine of ten short means of normal rows are below; an alarm ends below it.
         baselines: (2, M, S) what simple detectors say of the training rows, causal and in hindsight.
     """
 
@@ -35,6 +36,7 @@ class ErrorModel:
     scores: "np.ndarray"
     hindsight_scores: "np.ndarray"
     warm_up: "np.ndarray"
+    usual: "np.ndarray"
     baselines: "np.ndarray"
 
 
@@ -61,6 +63,11 @@ class AnomalyLearned(Learned):
     step_seconds: float | None
     subsequences: "Subsequences"
     errors: ErrorModel | None = None
+
+    @property
+    def short(self) -> float:
+        """The time constant of the mean that tells when an alarm ends, in steps."""
+        return max(1.0, self.period / 8)
 
     @property
     def input_size(self) -> int:

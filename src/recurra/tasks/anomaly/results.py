@@ -25,7 +25,7 @@ from recurra.task import Evaluation
 from recurra.task.results import Predictions, Table, TablePredictions
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
-from recurra.tasks.anomaly.scoring import ADAPTATION, Scored, baseline_scores, judge, open_stream, score
+from recurra.tasks.anomaly.scoring import ADAPTATION, Scored, alarm_switch, baseline_scores, judge, open_stream, score
 from recurra.tasks.anomaly.training import FittedDetector, check_like
 from recurra.text_table import text_table
 
@@ -186,6 +186,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
     def values(self) -> Iterator[dict[str, Any]]:
         """A dictionary for each row: stamp, score, probability, alarm, channel, value and what was expected."""
         state, channels = self._stream.new_state(), self._learned.channels
+        switch = alarm_switch(self._learned)
         lines = standard_input_lines()
         header = next(lines, "")
         delimiter = next((mark for mark in ("\t", ";") if mark in header), ",")
@@ -212,7 +213,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
             yield stamp | {
                 "score": result["score"],
                 "probability": float(tail),
-                "alarm": int(result["score"] > threshold),
+                "alarm": int(switch.step(result["score"], float(threshold), result["short"])),
                 "channel": channel,
                 "value": row[channel],
                 "expected": result["expected"][channel],

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recurra.detection.alarms import AlarmRules, Event, find_events
+from recurra.detection.alarms import AlarmSwitch, Event, find_events, runs_of
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.smoothing import smoothed
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADAPTATION",
     "Scored",
+    "alarm_switch",
     "baseline_scores",
     "contributions",
     "error_scores",
@@ -32,6 +33,7 @@ __all__ = [
     "judge",
     "open_stream",
     "score",
+    "short_means",
     "smoothed_scores",
 ]
 
@@ -39,7 +41,7 @@ __all__ = [
 ADAPTATION = 0.1
 
 _CHUNK = 4096
-_LOWER = 0.8  # of the threshold: an event lasts until the score is below it
+_LOWER = 0.8  # of the threshold: an alarm lasts until the score is below it
 
 Array = NDArray[np.float64]
 
@@ -141,6 +143,19 @@ def smoothed_scores(
     return smoothed(parts, learned.period, hindsight)
 
 
+def alarm_switch(learned: AnomalyLearned) -> AlarmSwitch:
+    """What turns the scores of one series into alarms."""
+    assert learned.errors is not None
+    return AlarmSwitch(float(learned.errors.usual), max(1, round(learned.short)))
+
+
+def short_means(errors: Array, mean: Array, precision: Array, warm_up: int, learned: AnomalyLearned) -> Array:
+    """The distances (T,), smoothed over the short time."""
+    distances = contributions(errors, mean, precision, len(learned.channels)).sum(axis=1)
+    distances[:warm_up] = 0.0
+    return smoothed(distances, learned.short)
+
+
 def baseline_scores(learned: AnomalyLearned, standard: Array, hindsight: bool, seed: int) -> dict[str, Array]:
     """The scores (T,) of simple detectors for standardised values (T, C), by their names."""
     filled = learned.filled(standard)
@@ -182,8 +197,11 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     parts = smoothed_scores(flat, model.mean, model.precision, int(model.warm_up), learned, hindsight)
     scores = parts.sum(axis=1)
     tail, threshold, alarms = judge(scores, model.hindsight_scores if hindsight else model.scores, probability)
-    lower = _LOWER * threshold
-    events = find_events(scores, threshold, lower, AlarmRules(merge_gap=learned.period // 2))
+    if not hindsight:  # in which scores fall as they rose
+        short = short_means(flat, model.mean, model.precision, int(model.warm_up), learned)
+        switch = alarm_switch(learned)
+        alarms = np.array([switch.step(*row) for row in zip(scores, threshold, short, strict=True)])
+    events = runs_of(alarms, scores, learned.period // 2)
     size = len(learned.channels)
     variance = np.diag(np.linalg.inv(model.precision))[:size]
     deviation = np.sqrt(variance) * np.array(learned.scale)
@@ -202,7 +220,7 @@ def error_scores(fitted: "FittedDetector") -> ErrorScores:
     assert model is not None
     mean, precision = torch.from_numpy(model.mean), torch.from_numpy(model.precision)
     network = copy.deepcopy(fitted.network).cpu()
-    return ErrorScores(network, mean, precision, fitted.learned.period, int(model.warm_up))
+    return ErrorScores(network, mean, precision, fitted.learned.period, fitted.learned.short, int(model.warm_up))
 
 
 def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> ItemStream:
@@ -234,14 +252,16 @@ def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> I
     def answer(_: NDArray[Any], outputs: NDArray[np.float32]) -> dict[str, Any]:
         parts = outputs[-1, :size].astype(np.float64)
         # 0 before the first forecast, and hardly ever after it.
-        expected = learned.restore(outputs[-1, size:].astype(np.float64)).tolist() if outputs[-1, size:].any() else None
+        forecasts, short = outputs[-1, size : 2 * size].astype(np.float64), float(outputs[-1, -1])
+        expected = learned.restore(forecasts).tolist() if forecasts.any() else None
         score = float(parts.sum())
         tail, threshold = limits.judge(score)
         top = int(parts.argmax())
         return {
             "score": score,
             "probability": float(tail),
-            "alarm": bool(score > threshold),
+            "alarm": bool(score > threshold and short > model.usual),
+            "short": short,
             "channel": channels[top],
             "parts": dict(zip(channels, parts.tolist(), strict=True)),
             "expected": dict(zip(channels, expected or [None] * size, strict=True)),

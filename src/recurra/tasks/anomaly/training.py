@@ -16,7 +16,7 @@ from recurra.errors import DataError
 from recurra.models.channel_forecaster import ChannelForecaster
 from recurra.task import Fitted, Objective
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
-from recurra.tasks.anomaly.scoring import baseline_scores, contributions, forecast_errors, smoothed_scores
+from recurra.tasks.anomaly.scoring import baseline_scores, contributions, forecast_errors, short_means, smoothed_scores
 from recurra.training import Mean, evaluate, processes
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _CALIBRATION_ROWS = 500
 _CALIBRATION_PERIODS = 5
 _FEWEST_SCORES = 20  # that a tail is fitted to
 _COLD_STARTS = 100  # windows
+_USUAL = 0.9  # the quantile of the short means, below which an alarm ends
 _UNUSUAL = 1.5  # times the usual distance: the network has no past yet
 _SETTLED = 3  # periods after which the exponential mean of the scores has forgotten the start
 _HIGH = 0.9  # the quantile of distances that are compared: the mean is that of a few anomalies
@@ -184,12 +185,14 @@ def fit_errors(
             f"{data.source}: {clean.shape[1]} rows are left to set the threshold by, after the first {begin} that the "
             f"network and the period of {learned.period} rows need; expected at least {_FEWEST_SCORES}. Give more rows."
         )
+    short = [short_means(one, *model, warm_up, learned) for one in errors]
+    usual = np.quantile(np.concatenate([one[warm_up:] for one in short]), _USUAL)
     simple = [
         np.stack([list(baseline_scores(learned, one, after, options.seed).values()) for after in (False, True)])
         for one in standard
     ]
     baselines = np.concatenate([one[..., min(2 * learned.period, one.shape[-1] // 2) :] for one in simple], axis=-1)
-    return learned.with_errors(ErrorModel(*model, clean[0], clean[1], np.array(warm_up), baselines))
+    return learned.with_errors(ErrorModel(*model, clean[0], clean[1], np.array(warm_up), np.array(usual), baselines))
 
 
 def _warm_up(
