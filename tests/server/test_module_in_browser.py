@@ -150,7 +150,7 @@ def test_a_difference_is_seen(chromium: Browser, runs: dict[str, tuple[str, list
 def test_what_only_the_server_can_run_says_why(page: Page) -> None:
     page.choose("#model", "forecast")
     assert page.evaluate("document.querySelector('#in-browser').disabled")
-    assert page.text("#place-text").startswith("Only the server can run it: a forecaster reads")
+    assert page.text("#place-text").startswith("Only the server can run it: the units of a window")
     page.choose("#model", "regress")
     assert not page.evaluate("document.querySelector('#in-browser').disabled")
     assert page.text("#place-text") == ""

@@ -71,7 +71,7 @@ def test_steps_follow_the_size_of_the_data() -> None:
 def test_words_are_read_in_short_segments_at_the_same_cost() -> None:
     words, characters = recurra.LanguageModel(tokens="words"), recurra.LanguageModel(tokens="characters")
     assert words.standard_steps(290) * 35 == pytest.approx(characters.standard_steps(290) * 100, rel=0.01)
-    assert recurra.LanguageModel(truncation_length=50).standard_steps(1) == 4000
+    assert recurra.LanguageModel(truncation_length=50).standard_steps(1) == 5000
 
 
 def test_epochs_train_as_many_steps() -> None:

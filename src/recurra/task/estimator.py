@@ -192,7 +192,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         from recurra.task.export import Export
 
         if reason := self.not_exported.get(to):
-            raise ExportError(f"--to {to}: {reason}")
+            forms = " or ".join(f"--to {form}" for form in ("c", "onnx", "torch") if form not in self.not_exported)
+            raise ExportError(f"--to {to}: {reason} Use {forms}.")
         return Export(*self.export_network(), to, name, weights, weights_in, self.export_files())
 
     def open_stream(self, weights: str = "float32") -> "ItemStream":

@@ -93,8 +93,8 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
     Reading = AnomalyReading
     learned_class = AnomalyLearned
     not_exported: ClassVar[dict[str, str]] = {
-        "onnx": "the scores are written step by step, as C. Use --to c.",
-        "torch": "the scores are written step by step, as C. Use --to c.",
+        "onnx": "the scores are written step by step, as C.",
+        "torch": "the scores are written step by step, as C.",
     }
 
     budget: str = option(

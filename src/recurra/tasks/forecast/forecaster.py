@@ -104,8 +104,8 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
     learned_class = ForecastLearned
     not_exported: ClassVar[dict[str, str]] = {
         "c": "the units of a window, its level and its seasonal change, change with every observation, so that a "
-        "forecaster reads its window anew each time and has no step. Use --to onnx.",
-        "torch": "the features of a window are written for ONNX only. Use --to onnx.",
+        "forecaster reads its window anew each time and has no step.",
+        "torch": "the features of a window are written for ONNX only.",
     }
 
     horizon: int | None = option(

@@ -46,7 +46,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     not_exported: ClassVar[dict[str, str]] = dict.fromkeys(
         ("c", "torch"),
         "a translator reads a sentence to its end before it writes, and a search is the caller's; ONNX has "
-        "its encoder and a step of its decoder. Use --to onnx.",
+        "its encoder and a step of its decoder.",
     )
 
     vocabulary_size: int = option(default=8000, at_least=1, help="subwords at most", group="vocabulary", main=True)
