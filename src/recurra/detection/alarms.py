@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from recurra.detection.segments import segments_of
 from recurra.errors import ParameterError, ShapeError
 
 __all__ = ["AlarmRules", "AlarmSwitch", "AlarmTracker", "Event", "find_events", "runs_of", "severity"]
@@ -203,11 +204,13 @@ class AlarmSwitch:
 
 def runs_of(flags: np.ndarray, scores: np.ndarray, merge_gap: int = 0) -> list[Event]:
     """Runs of flagged steps (T,) as events; those with a gap of at most `merge_gap` steps between them are one."""
-    at = np.flatnonzero(flags)
-    if not len(at):
-        return []
-    breaks = np.flatnonzero(np.diff(at) > merge_gap + 1)
-    starts, ends = at[np.concatenate([[0], breaks + 1])], at[np.concatenate([breaks, [-1]])] + 1
-    peaks = [start + int(scores[start:end].argmax()) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    bounds = zip(starts.tolist(), ends.tolist(), peaks, strict=True)
-    return [Event(start, end, peak, float(scores[peak])) for start, end, peak in bounds]
+    starts, ends = segments_of(np.asarray(flags, bool))
+    apart = starts[1:] - ends[:-1] - 1 > merge_gap
+    bounds = zip(
+        starts[np.append(True, apart)[: len(starts)]], ends[np.append(apart, True)[: len(ends)]] + 1, strict=True
+    )
+    events = []
+    for start, end in bounds:
+        peak = int(start) + int(scores[start:end].argmax())
+        events.append(Event(int(start), int(end), peak, float(scores[peak])))
+    return events

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recurra.detection.metrics.events import event_scores, point_adjusted
 from recurra.detection.metrics.points import point_scores
-from recurra.detection.metrics.segments import segments_of
+from recurra.detection.segments import segments_of
 from recurra.errors import ShapeError
 
 flags = st.lists(st.booleans(), min_size=1, max_size=30)

@@ -1,6 +1,7 @@
 """The command line, from files to files, and its errors in one line."""
 
 import gzip
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from made_machines import CHANNELS, csv, hours, machine
+from made_machines import CHANNELS, csv, hours, machine, tiny
 from numpy.testing import assert_allclose
 
 from recurra import load
@@ -216,3 +217,35 @@ def test_the_picture_shows_the_channels_of_the_alarms(run: Path, tmp_path: Path,
     (legend,) = figure.legends
     shown = {text.get_text() for text in legend.get_texts()}
     assert shown >= {"observed", "expected, 2 deviations", "score", "threshold", "labelled anomaly"}
+
+
+def test_rows_from_standard_input_are_judged_as_in_a_file(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = machine(300, 4)
+    values[200:204, 1] += 20
+    values[50, 2] = np.nan
+    path = csv(tmp_path / "today.csv", values)
+    expected = load(run).predict(path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    assert main(["predict", str(run), "--data", "-"]) == 0
+    live = pl.read_csv(io.StringIO(capsys.readouterr().out))
+    assert live["alarm"].to_list() == expected["alarm"].to_list()
+    assert sum(live["alarm"]) > 0
+    assert_allclose(live["score"].to_numpy(), expected["score"].to_numpy(), rtol=1e-3, atol=1e-4)
+    # Its numbers have the decimal mark of the training file.
+    lines = path.read_text(encoding="utf-8").replace(",", ";").replace(".", ",").encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert main(["predict", str(run), "--data", "-", "--decimal", ","]) == 0
+    assert pl.read_csv(io.StringIO(capsys.readouterr().out))["alarm"].to_list() == expected["alarm"].to_list()
+    for content, words in ((b"", "line 1"), (lines[:200] + b"\n1;2\n", "cells")):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert main(["predict", str(run), "--data", "-", "--decimal", ","]) != 0
+        assert words in capsys.readouterr().err
+
+
+def test_decimal_commas_of_training_are_those_of_standard_input(tmp_path: Path) -> None:
+    path = csv(tmp_path / "german.csv", machine())
+    path.write_text(path.read_text(encoding="utf-8").replace(",", ";").replace(".", ","), encoding="utf-8")
+    detector = tiny().fit(path, progress=False)
+    assert detector.fitted.learned.decimal == ","

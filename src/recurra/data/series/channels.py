@@ -125,6 +125,10 @@ class ChannelSet:
         """The rows of all series."""
         return sum(map(len, self.series))
 
+    def count_in_words(self) -> str:
+        """The number of rows, such as "1 row"."""
+        return f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
+
     @property
     def step_seconds(self) -> float | None:
         """The time between two rows, the median. None: the stamps are no times, or there is one row a series."""
@@ -227,9 +231,10 @@ def read_channels(source: Any, columns: ChannelColumns | None = None) -> Channel
         counted = pl.int_range(table.frame.height, eager=True).alias(_COUNTED)
         table = replace(table, frame=table.frame.with_columns(counted))
     channels = _channels(table, columns, time, label)
+    decimal = columns.decimal or decimal_mark(table, [name for name in channels if name in table.frame.columns])
     of_rows = existing_columns(
         table,
-        Columns(columns.id, time or _COUNTED, channels[0], channels[1:], (), (), columns.decimal, columns.date_format),
+        Columns(columns.id, time or _COUNTED, channels[0], channels[1:], (), (), decimal, columns.date_format),
         channels,
     )
     if label is not None:
@@ -243,6 +248,7 @@ def read_channels(source: Any, columns: ChannelColumns | None = None) -> Channel
     )
     date_format = columns.date_format or rows.form.ambiguous_text
     read = replace(columns, time=time, channels=channels, label=label or columns.label, date_format=date_format)
+    read = replace(read, decimal=decimal)
     return ChannelSet(series, channels, origin.name, read, rows.form)
 
 
@@ -305,7 +311,6 @@ def _channels(table: Table, columns: ChannelColumns, time: str | None, label: st
     if missing:
         _log.warning("%s: no column %r, which is to be left out", source, missing[0])
     rest = [name for name in frame.columns if name not in (columns.id, time, label, _COUNTED, *columns.ignore)]
-    decimal_mark(table, [name for name in rest if is_numbers(frame[name])])
     numbers = [name for name in rest if is_numbers(frame[name]) and frame[name].null_count() < frame.height]
     text = [name for name in rest if name not in numbers]
     for name in text:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recurra.detection.metrics.arguments import check_alarms
 from recurra.detection.metrics.precision_recall import PrecisionRecall, fraction
-from recurra.detection.metrics.segments import segments_of
+from recurra.detection.segments import segments_of
 
 __all__ = ["EventScores", "event_scores", "point_adjusted"]
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recurra.detection.metrics.arguments import check_alarms
 from recurra.detection.metrics.precision_recall import PrecisionRecall
-from recurra.detection.metrics.segments import segments_of
+from recurra.detection.segments import segments_of
 from recurra.errors import ParameterError
 from recurra.shapes import check_probability
 

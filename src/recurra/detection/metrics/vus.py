@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recurra.detection.metrics.arguments import check_both_labels, check_scores
-from recurra.detection.metrics.segments import segments_of
+from recurra.detection.segments import segments_of
 from recurra.errors import ParameterError
 
 __all__ = ["Volumes", "volumes_under_surface"]

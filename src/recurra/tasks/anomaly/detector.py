@@ -164,7 +164,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         count = len(training.channels)
         channels = f"channel {training.channels[0]}" if count == 1 else f"{count} channels"
         time = training.describe_time()
-        return f"{series} of {training.rows:,} rows, {channels}{f'; {time}' if time else ''}"
+        return f"{series} of {training.count_in_words()}, {channels}{f'; {time}' if time else ''}"
 
     def learn(self, training: "ChannelSet", validation: "ChannelSet | None") -> AnomalyLearned:
         from recurra.tasks.anomaly.training import learn
@@ -306,7 +306,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         """Compare scores and alarms with labels, beside simple detectors; point adjustment is never used.
 
         VUS-PR and AUC-PR are means over the series with anomalies, and need no threshold. Events are counted over all
-        series: an event of the labels is found if an alarm overlaps it, and an alarm that overlaps none is false.
+        series: an event of the labels is detected if an alarm overlaps it, and an alarm that overlaps none is false.
 
         Args:
             data: anything that `fit` takes, with the channels of training.
@@ -337,7 +337,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         ] = None,
         name: str = "",
     ) -> "View":
-        """Inspect the network on the rows up to one, that of the first series with the highest score by default.
+        """Inspect the network on the rows up to one, by default that of the first series with the largest errors.
 
         Args:
             data: anything that `fit` takes, with the channels of training.

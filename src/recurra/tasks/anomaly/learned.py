@@ -51,6 +51,7 @@ class AnomalyLearned(Learned):
         marks_missing: whether the network also reads which values are missing.
         period: steps.
         step_seconds: the time between rows; None: the rows have no times.
+        decimal: the decimal mark of the training file.
         subsequences: the model of windows, a baseline.
         errors: None: training has not ended.
     """
@@ -61,6 +62,7 @@ class AnomalyLearned(Learned):
     marks_missing: bool
     period: int
     step_seconds: float | None
+    decimal: str
     subsequences: "Subsequences"
     errors: ErrorModel | None = None
 
@@ -107,7 +109,7 @@ class AnomalyLearned(Learned):
         return replace(self, errors=errors)
 
     def to_json(self) -> dict[str, Any]:
-        names = ("channels", "centre", "scale", "marks_missing", "period", "step_seconds")
+        names = ("channels", "centre", "scale", "marks_missing", "period", "step_seconds", "decimal")
         return {name: getattr(self, name) for name in names} | {"length": self.subsequences.length}
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -131,6 +133,7 @@ class AnomalyLearned(Learned):
             values["marks_missing"],
             values["period"],
             values["step_seconds"],
+            values["decimal"],
             Subsequences(values["length"], arrays["subsequences.mean"], arrays["subsequences.directions"]),
             ErrorModel(**parts) if parts else None,
         )

@@ -17,7 +17,6 @@ from recurra.data.series.numeric import plain_numbers
 from recurra.detection.metrics.curves import average_precision
 from recurra.detection.metrics.events import event_scores
 from recurra.detection.metrics.vus import volumes_under_surface
-from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.period import period_of
 from recurra.errors import DataError
 from recurra.files import prepare_folder, write_text
@@ -25,7 +24,15 @@ from recurra.task import Evaluation
 from recurra.task.results import Predictions, Table, TablePredictions
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
-from recurra.tasks.anomaly.scoring import ADAPTATION, Scored, alarm_switch, baseline_scores, judge, open_stream, score
+from recurra.tasks.anomaly.scoring import (
+    Scored,
+    adaptive_limits,
+    alarm_switch,
+    baseline_scores,
+    open_stream,
+    rows_in_alarm,
+    score,
+)
 from recurra.tasks.anomaly.training import FittedDetector, check_like
 from recurra.text_table import text_table
 
@@ -35,7 +42,6 @@ _SHOWN = 10
 _MOST_CHANNELS = 3
 _LEAST_FRACTION = 0.1
 _DAY = 86_400.0
-_MOST = 1e100  # beyond, squares are infinite
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,7 +96,7 @@ class Detections(TablePredictions[pl.DataFrame]):
     def text(self, color: bool = False) -> Iterator[str]:
         count = len(self.events)
         number = "no events" if not count else "1 event" if count == 1 else f"{count:,} events"
-        yield f"{self.data.source}: {_count(self.data)}, {number}\n"
+        yield f"{self.data.source}: {self.data.count_in_words()}, {number}\n"
         if count:
             worst = self.events.sort("score", descending=True).head(_SHOWN).sort("series", "event")
             names = [
@@ -171,16 +177,16 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         fitted: a detector whose training has ended.
         probability: of a false alarm, a row.
         time: the column of the stamps, which are written as they came; None: there is none.
-        decimal: the decimal mark; None: ".".
+        decimal: the decimal mark; None: that of the training file.
     """
 
     streams = True
 
     def __init__(self, fitted: FittedDetector, probability: float, time: str | None, decimal: str | None) -> None:
         assert fitted.learned.errors is not None
-        self._learned, self._time, self._decimal = fitted.learned, time, decimal or "."
+        self._learned, self._time, self._decimal = fitted.learned, time, decimal or fitted.learned.decimal
         self._stream = open_stream(fitted, probability, "float32")
-        self._limits = PeaksOverThreshold(probability, ADAPTATION).calibrate(fitted.learned.errors.scores)
+        self._limits = adaptive_limits(fitted.learned.errors.scores, probability)
 
     @property
     def values(self) -> Iterator[dict[str, Any]]:
@@ -235,7 +241,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         [number] = plain_numbers(pl.Series([cell]), self._decimal)
         if np.isinf(number):
             raise DataError(
-                f"{SOURCE}, line {line}: {name} is {cell!r}, expected a number, or nothing if it is missing."
+                f"{SOURCE}, line {line}: {name} is {cell!r}, expected a number, or an empty cell for a missing value."
             )
         return None if np.isnan(number) else float(number)
 
@@ -282,11 +288,12 @@ def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hinds
     simple = [baseline_scores(learned, one, hindsight, int(fitted.options["seed"])) for one in standard]
     for name, clean in zip(simple[0], learned.errors.baselines[int(hindsight)], strict=True):
         scores = [one[name] for one in simple]
-        methods[name] = _scores(data, scores, [judge(one, clean, probability)[2] for one in scores], windows)
+        thresholds = [adaptive_limits(clean, probability).run(one)[1] for one in scores]
+        methods[name] = _scores(data, scores, list(map(rows_in_alarm, scores, thresholds)), windows)
     main = methods["model"]
     events = sum(event_scores(_labels(one), flags).events for one, flags in zip(data, alarms, strict=True))
     return Evaluation(
-        f"{data.source}: {_count(data)}, {events} labelled event{'' if events == 1 else 's'}",
+        f"{data.source}: {data.count_in_words()}, {events} labelled event{'' if events == 1 else 's'}",
         methods,
         "VUS-PR",
         formats={"delay, rows": ".1f", "false alarms a day": ".2f", "false alarms per 1000 rows": ".2f"},
@@ -350,10 +357,6 @@ def _notes(learned: AnomalyLearned, probability: float, hindsight: bool, scores:
     if "delay, rows" in scores and learned.step_seconds:
         notes.append(f"The mean delay is {duration(scores['delay, rows'] * learned.step_seconds)}.")
     return notes
-
-
-def _count(data: ChannelSet) -> str:
-    return f"{data.rows:,} row{'' if data.rows == 1 else 's'}"
 
 
 def _plain(value: Any) -> Any:

@@ -22,25 +22,22 @@ if TYPE_CHECKING:
     from recurra.tasks.anomaly.training import FittedDetector
 
 __all__ = [
-    "ADAPTATION",
     "Scored",
+    "adaptive_limits",
+    "after_warm_up",
     "alarm_switch",
     "baseline_scores",
     "contributions",
     "error_scores",
     "fixed_limits",
     "forecast_errors",
-    "judge",
     "open_stream",
+    "rows_in_alarm",
     "score",
-    "short_means",
-    "smoothed_scores",
 ]
 
-#: Of the thresholds of `predict`; see `recurra.detection.threshold`.
-ADAPTATION = 0.1
-
 _CHUNK = 4096
+_ADAPTATION = 0.1  # of the thresholds of `predict`; see `recurra.detection.threshold`
 _LOWER = 0.8  # of the threshold: an alarm lasts until the score is below it
 
 Array = NDArray[np.float64]
@@ -72,11 +69,6 @@ class Scored:
     def scores(self) -> Array:
         """(T,), about 1 for normal rows."""
         return self.parts.sum(axis=1)
-
-    @property
-    def in_events(self) -> NDArray[np.bool_]:
-        """(T,): whether each row belongs to an event. A row in a gap does so only with the alarm after the gap."""
-        return _rows_of(self.events, len(self.parts))
 
 
 @torch.no_grad()
@@ -134,26 +126,15 @@ def _completed(deviations: Array, precision: Array) -> Array:
     return completed
 
 
-def smoothed_scores(
-    errors: Array, mean: Array, precision: Array, warm_up: int, learned: AnomalyLearned, hindsight: bool
-) -> Array:
-    """The contributions (T, C), 0 for the rows of the warm-up, smoothed over the period."""
-    parts = contributions(errors, mean, precision, len(learned.channels))
-    parts[:warm_up] = 0.0
-    return smoothed(parts, learned.period, hindsight)
+def after_warm_up(parts: Array, warm_up: int) -> Array:
+    """The contributions (T, C), 0 for the first rows, which are not judged."""
+    return np.concatenate([np.zeros_like(parts[:warm_up]), parts[warm_up:]])
 
 
 def alarm_switch(learned: AnomalyLearned) -> AlarmSwitch:
     """What turns the scores of one series into alarms."""
     assert learned.errors is not None
     return AlarmSwitch(float(learned.errors.usual), max(1, round(learned.short)))
-
-
-def short_means(errors: Array, mean: Array, precision: Array, warm_up: int, learned: AnomalyLearned) -> Array:
-    """The distances (T,), smoothed over the short time."""
-    distances = contributions(errors, mean, precision, len(learned.channels)).sum(axis=1)
-    distances[:warm_up] = 0.0
-    return smoothed(distances, learned.short)
 
 
 def baseline_scores(learned: AnomalyLearned, standard: Array, hindsight: bool, seed: int) -> dict[str, Array]:
@@ -167,16 +148,22 @@ def baseline_scores(learned: AnomalyLearned, standard: Array, hindsight: bool, s
     }
 
 
-def judge(scores: Array, clean: Array, probability: float) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Tail probabilities, thresholds and alarms, each (T,), by the scores of normal rows.
+def adaptive_limits(clean: Array, probability: float) -> PeaksOverThreshold:
+    """The threshold that the scores of normal rows (S,) set, and that follows the scores that come.
 
     Args:
-        scores: (T,), 0 or less for rows that are not judged.
-        clean: (S,).
+        clean: the scores.
         probability: of a false alarm, a row.
     """
-    tail, threshold = PeaksOverThreshold(probability, adaptation=ADAPTATION).calibrate(clean).run(scores)
-    return tail, threshold, _rows_of(find_events(scores, threshold, _LOWER * threshold), len(scores))
+    return PeaksOverThreshold(probability, adaptation=_ADAPTATION).calibrate(clean)
+
+
+def rows_in_alarm(scores: Array, threshold: Array) -> NDArray[np.bool_]:
+    """Whether each of the rows (T,) is in alarm: from above its threshold until the score is well below it."""
+    flags = np.zeros(len(scores), bool)
+    for event in find_events(scores, threshold, _LOWER * threshold):
+        flags[event.start : event.end] = True
+    return flags
 
 
 def score(fitted: "FittedDetector", values: Array, probability: float, hindsight: bool = False) -> Scored:
@@ -194,12 +181,14 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     standard = learned.standardize(values)
     errors, expected = forecast_errors(fitted, standard)
     flat = errors.reshape(len(errors), -1)
-    parts = smoothed_scores(flat, model.mean, model.precision, int(model.warm_up), learned, hindsight)
+    raw = after_warm_up(contributions(flat, model.mean, model.precision, len(learned.channels)), int(model.warm_up))
+    parts = smoothed(raw, learned.period, hindsight)
     scores = parts.sum(axis=1)
-    tail, threshold, alarms = judge(scores, model.hindsight_scores if hindsight else model.scores, probability)
-    if not hindsight:  # in which scores fall as they rose
-        short = short_means(flat, model.mean, model.precision, int(model.warm_up), learned)
-        switch = alarm_switch(learned)
+    tail, threshold = adaptive_limits(model.hindsight_scores if hindsight else model.scores, probability).run(scores)
+    if hindsight:  # in which scores fall as they rose
+        alarms = rows_in_alarm(scores, threshold)
+    else:
+        short, switch = smoothed(raw.sum(axis=1), learned.short), alarm_switch(learned)
         alarms = np.array([switch.step(*row) for row in zip(scores, threshold, short, strict=True)])
     events = runs_of(alarms, scores, learned.period // 2)
     size = len(learned.channels)
@@ -209,7 +198,7 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
 
 
 def fixed_limits(fitted: "FittedDetector", probability: float) -> PeaksOverThreshold:
-    """The threshold that training set, for `judge`."""
+    """The threshold that training set, which does not follow the scores that come."""
     assert fitted.learned.errors is not None
     return PeaksOverThreshold(probability).calibrate(fitted.learned.errors.scores)
 
@@ -289,10 +278,3 @@ def _assumed(standard: Array, forecasts: NDArray[np.float32], model: ErrorModel)
 
 def _is_row(item: Any, size: int) -> bool:
     return isinstance(item, list | tuple) and len(item) == size
-
-
-def _rows_of(events: list[Event], steps: int) -> NDArray[np.bool_]:
-    flags = np.zeros(steps, bool)
-    for event in events:
-        flags[event.start : event.end] = True
-    return flags

@@ -1,6 +1,7 @@
 """What a detector learns: scales and a period, then a network that forecasts, then the errors that are normal."""
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,13 @@ from torch import Tensor, nn
 from recurra.data.batches.batch import Batch
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.period import period_of
+from recurra.detection.smoothing import smoothed
 from recurra.detection.subsequences import Subsequences
 from recurra.errors import DataError
 from recurra.models.channel_forecaster import ChannelForecaster
 from recurra.task import Fitted, Objective
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
-from recurra.tasks.anomaly.scoring import baseline_scores, contributions, forecast_errors, short_means, smoothed_scores
+from recurra.tasks.anomaly.scoring import after_warm_up, baseline_scores, contributions, forecast_errors
 from recurra.training import Mean, evaluate, processes
 
 if TYPE_CHECKING:
@@ -68,12 +70,11 @@ def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
     centre, scale = (tuple(column) for column in zip(*scales, strict=True))
     longest = max(data, key=len)
     missing = bool(np.isnan(joined).any())
-    none = Subsequences(1, np.zeros(1), np.zeros((1, 1)))
-    learned = AnomalyLearned(data.channels, centre, scale, missing, 1, data.step_seconds, none)
-    filled = [learned.inputs(learned.standardize(one.values))[:, : len(data.channels)] for one in data]
+    none, mark = Subsequences(1, np.zeros(1), np.zeros((1, 1))), data.columns.decimal or "."
+    learned = AnomalyLearned(data.channels, centre, scale, missing, 1, data.step_seconds, mark, none)
+    filled = [learned.filled(learned.standardize(one.values)) for one in data]
     period = period_of(filled[data.series.index(longest)][:, 0])
-    subsequences = Subsequences.fit(filled, 2 * period)
-    return AnomalyLearned(data.channels, centre, scale, missing, period, data.step_seconds, subsequences)
+    return replace(learned, period=period, subsequences=Subsequences.fit(filled, 2 * period))
 
 
 def check_like(learned: AnomalyLearned, data: ChannelSet) -> None:
@@ -169,11 +170,13 @@ def fit_errors(
         model = _gaussian(left[~np.isnan(left).all(axis=1)])
     warm_up = _warm_up(fitted, standard, model, np.concatenate(errors))
     settled = warm_up + _SETTLED * learned.period
-    scores = [_both_scores(one, model, warm_up, learned) for one in errors]
+    parts = [after_warm_up(contributions(one, *model, size), warm_up) for one in errors]
+    scores = [_both_scores(one, learned) for one in parts]
     last = [one[:, max(end, settled) :] for one, end in zip(scores, trained, strict=True)]
     if validation_data is not None:
         own = [forecast_errors(fitted, learned.standardize(one.values))[0] for one in validation_data]
-        last = [_both_scores(one.reshape(len(one), -1), model, warm_up, learned)[:, settled:] for one in own]
+        raw = [contributions(one.reshape(len(one), -1), *model, size) for one in own]
+        last = [_both_scores(after_warm_up(one, warm_up), learned)[:, settled:] for one in raw]
     enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
     clean, begin = np.concatenate(last, axis=1), settled
     if clean.shape[1] < enough:
@@ -185,7 +188,7 @@ def fit_errors(
             f"{data.source}: {clean.shape[1]} rows are left to set the threshold by, after the first {begin} that the "
             f"network and the period of {learned.period} rows need; expected at least {_FEWEST_SCORES}. Give more rows."
         )
-    short = [short_means(one, *model, warm_up, learned) for one in errors]
+    short = [smoothed(one.sum(axis=1), learned.short) for one in parts]
     usual = np.quantile(np.concatenate([one[warm_up:] for one in short]), _USUAL)
     simple = [
         np.stack([list(baseline_scores(learned, one, after, options.seed).values()) for after in (False, True)])
@@ -216,14 +219,10 @@ def _warm_up(
     return max(least, int(above[-1]) + 1 if len(above) else 0)
 
 
-def _both_scores(
-    errors: NDArray[np.float64],
-    model: tuple[NDArray[np.float64], NDArray[np.float64]],
-    warm_up: int,
-    learned: AnomalyLearned,
-) -> NDArray[np.float64]:
-    """The smoothed scores (2, T) of errors (T, N * C): causal, and in hindsight."""
-    return np.stack([smoothed_scores(errors, *model, warm_up, learned, after).sum(axis=1) for after in (False, True)])
+def _both_scores(parts: NDArray[np.float64], learned: AnomalyLearned) -> NDArray[np.float64]:
+    """The smoothed scores (2, T) of contributions (T, C): causal, and in hindsight."""
+    distances = parts.sum(axis=1)
+    return np.stack([smoothed(distances, learned.period, after) for after in (False, True)])
 
 
 def _scale(values: NDArray[np.float64]) -> tuple[float, float]:

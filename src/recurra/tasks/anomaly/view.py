@@ -10,7 +10,7 @@ from recurra.data.series.channels import ChannelSet
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
 from recurra.task import View
-from recurra.tasks.anomaly.scoring import contributions, forecast_errors
+from recurra.tasks.anomaly.scoring import after_warm_up, contributions, forecast_errors
 from recurra.tasks.anomaly.training import FittedDetector, check_like, loss
 
 __all__ = ["view"]
@@ -46,6 +46,7 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
     standard = learned.standardize(series.values)
     errors = forecast_errors(fitted, standard)[0].reshape(len(standard), -1)
     parts = contributions(errors, learned.errors.mean, learned.errors.precision, len(learned.channels))
+    parts = after_warm_up(parts, min(int(learned.errors.warm_up), len(parts) - 1))
     end = int(parts[1:].sum(axis=1).argmax()) + 1 if row is None else row - 1
     steps = min(_STEPS, end)
     ends = np.unique(np.linspace(steps, len(standard) - 1, _SPREAD).round().astype(int))
