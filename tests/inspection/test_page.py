@@ -232,6 +232,7 @@ def test_scores_come_first_and_lost_ones_before_all(found: Inspection, tmp_path:
     assert places == sorted(places)
     assert "Nothing unusual" not in page
     assert "the next table names" in page
+    assert '<td class="text">model</td><td>50.00</td>' in page  # figures stand to the right, as their heading
     unnamed = replace(healthy, words=Words(), standing=replace(standing, better=(), warnings=()))
     write_inspection(unnamed, tmp_path)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")

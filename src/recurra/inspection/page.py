@@ -137,7 +137,9 @@ def _table(table: Table, caption: str = "") -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return f'<td class="text">{escape(value)}</td>'
+        # Scores come as text, with as many digits as they deserve.
+        is_number = value.replace(".", "", 1).removeprefix("-").isdecimal()
+        return f"<td>{value}</td>" if is_number else f'<td class="text">{escape(value)}</td>'
     if isinstance(value, float):
         if math.isinf(value):
             return f"<td>{'-' if value < 0 else ''}&infin;</td>"
