@@ -100,8 +100,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     unfreeze_steps: int = option(
         default=0,
         at_least=0,
-        help="steps after which the next layer that another run's weights were taken over to is trained too, from the "
-        "last layer to the first (gradual unfreezing, Howard and Ruder 2018); 0: all from the first step",
+        help="steps between freeing one layer with another run's weights and the next, from the last to the first "
+        "(gradual unfreezing, Howard and Ruder 2018); 0: all layers train from the first step",
         group="training",
     )
     device: str = option(

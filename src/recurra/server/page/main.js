@@ -243,7 +243,7 @@ async function showState(from) {
     do {
       shown = from.steps;
       const values = await from.values();
-      if (session === from && byId("state-shown").checked) states.show(values);
+      if (session === from && byId("state-shown").checked) states.show(values, shown);
     } while (session === from && from.steps !== shown && playback.state !== "running");
   } catch (error) {
     if (session === from) byId("state-text").textContent = sentenceOf(error);

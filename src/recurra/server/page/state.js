@@ -24,11 +24,13 @@ export class StateView {
     this.#rows = [];
     byId("cell-field").hidden = byId("state-picture").hidden = true;
     byId("state-text").textContent = "The state is shown after the next step.";
+    delete byId("state-text").dataset.steps;
     this.#draw();
   }
 
   /** Add the values after a step. */
-  show(values) {
+  show(values, steps) {
+    byId("state-text").dataset.steps = steps;
     const before = this.#rows[0];
     this.#rows = [values, ...this.#rows.slice(0, KEPT - 1)];
     this.#cell.max = values.length - 1;
