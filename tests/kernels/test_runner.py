@@ -232,6 +232,20 @@ def test_recomputing_and_autocast_take_the_general_way(remembered: list[Any]) ->
     assert not remembered
 
 
+@pytest.mark.parametrize("steps", [1, STEPS])
+def test_lengths_that_are_full_take_the_prepared_way(steps: int, remembered: list[Any]) -> None:
+    layer = recurra.GRU(INPUTS, HIDDEN)
+    x = torch.randn(steps, BATCH, INPUTS, requires_grad=True)
+    results = []
+    for lengths in (None, torch.full((BATCH,), steps)):
+        output, final = layer(x, lengths=lengths)
+        results.append((output, final, *torch.autograd.grad(output.sum() + final.sum(), [x, *layer.parameters()])))
+    torch.testing.assert_close(results[0], results[1])
+    assert len(remembered) == 2
+    layer(x, lengths=[steps, 0])
+    assert len(remembered) == 2
+
+
 def test_what_does_not_fit_is_refused_after_calls_that_did() -> None:
     layer, step = recurra.GRU(INPUTS, HIDDEN), recurra.GRUCell(INPUTS, HIDDEN)
     with torch.no_grad():

@@ -55,7 +55,7 @@ class Runner:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run a sequence. For the arguments, results and errors, see `recurra.kernels.run`."""
         again = recompute and torch.is_grad_enabled()
-        if lengths is None and masks is None and not again and _is_plain(inputs, state, weights):
+        if masks is None and not again and _is_plain(inputs, state, weights, lengths) and _is_full(lengths, inputs):
             _, prepared, single = self._prepared(backend, cell, inputs, weights, reverse)
             if prepared is not None and _fits(prepared, inputs, state):
                 # Made contiguous here, where autograd sees it.
@@ -82,16 +82,22 @@ def _tensors(weights: Weights) -> list[Tensor]:
     return [tensor for tensor in weights if tensor is not None]
 
 
-def _is_plain(inputs: Tensor, state: tuple[Tensor, ...], weights: Weights) -> bool:
+def _is_plain(inputs: Tensor, state: tuple[Tensor, ...], weights: Weights, lengths: Tensor | None) -> bool:
     """Whether there are steps to run, outside of tracing and of transforms."""
+    tensors = _tensors(weights) if lengths is None else [lengths, *_tensors(weights)]
     watched = (
-        torch_state.operators_are_needed(inputs, *state, *_tensors(weights))
+        torch_state.operators_are_needed(inputs, *state, *tensors)
         or torch_state.traced()
         or torch_state.forward_mode()
         or torch_state.autocasts()
         or dispatch.is_intercepted()
     )
     return not watched and inputs.numel() > 0
+
+
+def _is_full(lengths: Tensor | None, inputs: Tensor) -> bool:
+    """Whether every step of (T, B, I) is valid, so that lengths (B,) say nothing."""
+    return lengths is None or bool(lengths.min() >= inputs.shape[0])
 
 
 def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> Prepared | None:
