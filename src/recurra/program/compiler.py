@@ -10,14 +10,14 @@ from torch import fx, nn
 from torch.nn import functional
 
 from recurra.errors import ParameterError, StreamError
-from recurra.program import recurra_models, torch_modules
+from recurra.program import acoustic_models, recurra_models, torch_modules
 from recurra.program.builder import Builder
 from recurra.program.lowering import Lowered, add_module, has_lowering, only_value
 from recurra.program.operations import Kind, Program, Value
 
 __all__ = ["compile_program"]
 
-_REGISTERED = (recurra_models, torch_modules)  # importing them registers their functions
+_REGISTERED = (acoustic_models, recurra_models, torch_modules)  # importing them registers their functions
 _UNARY: dict[Any, Kind] = {
     torch.tanh: "tanh",
     torch.sigmoid: "sigmoid",

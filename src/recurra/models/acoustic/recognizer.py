@@ -1,0 +1,139 @@
+"""From frames to scores of units: convolutions, recurrent layers, a linear layer."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.cells import Cell
+from recurra.errors import ParameterError
+from recurra.layers import Recurrent, VariationalDropout
+from recurra.models.acoustic.look_ahead import LookAhead
+from recurra.models.acoustic.subsampling import Subsampling
+from recurra.shapes import check_lengths, check_positive, check_probability
+
+__all__ = ["CTCRecognizer", "Frames", "Scores"]
+
+
+class Frames(NamedTuple):
+    """A batch of recordings.
+
+    Attributes:
+        features: (B, T, F).
+        lengths: true lengths (B,), on the CPU.
+    """
+
+    features: Tensor
+    lengths: Tensor
+
+
+class Scores(NamedTuple):
+    """What a recogniser says of a batch.
+
+    Attributes:
+        logits: of the units, (B, S, V). Unit 0 is the blank.
+        lengths: steps of each recording (B,), on the CPU.
+    """
+
+    logits: Tensor
+    lengths: Tensor
+
+
+class CTCRecognizer(nn.Module):
+    """Convolutions that subsample, recurrent layers of any cell, and scores of units at each step (Graves et al. 2006).
+
+    The layers read in both directions, or forward only; then the network streams, and a `LookAhead` after each layer
+    lets it hear a few steps more before it answers. One dropout, with the same mask at every step (Gal and Ghahramani
+    2016), is on what the layers put out.
+
+    Args:
+        cell: the equations.
+        input_size: F, bins of a frame.
+        num_units: V, with the blank.
+        hidden_size: H, of each direction of a layer.
+        num_layers: L.
+        bidirectional: whether recordings are also read backward.
+        look_ahead: steps that the whole network looks ahead, spread over the layers. With `bidirectional` 0.
+        channels: of the convolutions.
+        subsampling: frames of a step; see `Subsampling`.
+        dropout: probability, on the outputs of the layers.
+        input_dropout: probability, on the output of the convolutions.
+        weight_dropout: probability, on the recurrent weights; see `Recurrent`.
+
+    Attributes:
+        delay: steps by which the outputs of the layers come late, `look_ahead`. `forward` takes it out again.
+
+    Raises:
+        ParameterError: for a parameter out of its range.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        num_units: int,
+        hidden_size: int = 256,
+        num_layers: int = 3,
+        bidirectional: bool = True,
+        look_ahead: int = 0,
+        *,
+        channels: int = 32,
+        subsampling: int = 4,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_positive("num_layers", num_layers)
+        check_positive("num_units", num_units, at_least=2)
+        check_positive("look_ahead", look_ahead, at_least=0)
+        check_probability("dropout", dropout)
+        check_probability("input_dropout", input_dropout)
+        if bidirectional and look_ahead:
+            raise ParameterError("look_ahead", "0 with bidirectional=True, which reads to the end", look_ahead)
+        self.delay = look_ahead
+        self.subsampling = Subsampling(input_size, channels, subsampling)
+        self.input_dropout = VariationalDropout(input_dropout, batch_first=True)
+        self.dropout = VariationalDropout(dropout, batch_first=True)
+        self.layers, self.look_aheads = nn.ModuleList(), nn.ModuleList()
+        size = self.subsampling.output_size
+        for k in range(num_layers):
+            layer = Recurrent(
+                cell, size, hidden_size, batch_first=True, bidirectional=bidirectional, weight_dropout=weight_dropout
+            )
+            size = layer.output_size
+            # The first layers get one step more where the steps do not divide evenly.
+            steps = look_ahead // num_layers + (k < look_ahead % num_layers)
+            self.layers.append(layer)
+            self.look_aheads.append(LookAhead(size, steps) if steps else nn.Identity())
+        self.scores = nn.Linear(size, num_units)
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the network streams: no layer reads backward."""
+        return not any(layer.bidirectional for layer in self.layers)
+
+    def forward(self, frames: Frames) -> tuple[Scores, None]:
+        """The scores of the units at each step; and no state, as recordings are read whole.
+
+        Raises:
+            ShapeError: if a shape or length does not fit.
+        """
+        lengths = check_lengths(frames.lengths, *frames.features.shape[:2])
+        steps, lengths = self.encode(frames.features, lengths)
+        return Scores(self.scores(steps), lengths), None
+
+    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What the last layer puts out (B, S, size), of features (B, T, F); and the lengths (B,)."""
+        late = self.delay * self.subsampling.factor
+        if late:
+            # The layers run on over the steps by which they are late: these frames are silent.
+            beyond = torch.arange(features.shape[1], device=features.device) >= lengths.to(features.device)[:, None]
+            features = F.pad(features.masked_fill(beyond.unsqueeze(2), 0), (0, 0, 0, late))
+        steps, whole = self.subsampling(features, lengths + late)
+        steps = self.input_dropout(steps)
+        for layer, look_ahead in zip(self.layers, self.look_aheads, strict=True):
+            steps, _ = layer(steps, lengths=whole)
+            steps = self.dropout(look_ahead(steps))
+        return steps[:, self.delay :], whole - self.delay
