@@ -17,6 +17,7 @@
 #include "headers.generated.hpp"
 #include "instruction_sets.hpp"
 #include "parallel.hpp"
+#include "sequence_losses.hpp"
 #include "single_step.hpp"
 #include "stepper.hpp"
 
@@ -135,4 +136,5 @@ NB_MODULE(_native, module) {
       "Use the OpenMP runtime with these entry points (GOMP_parallel, omp_get_thread_num, omp_get_num_threads).");
   recurra::add_single_step(module);
   recurra::add_stepper(module);
+  recurra::add_sequence_losses(module);
 }

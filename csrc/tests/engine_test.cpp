@@ -11,6 +11,7 @@
 #include "plans.hpp"
 #include "products.hpp"
 #include "steps.hpp"
+#include "transducers.hpp"
 
 namespace {
 
@@ -265,6 +266,7 @@ int main() {
   good &= recurra::check_plans();
   good &= recurra::check_products();
   good &= recurra::check_steps();
+  good &= recurra::check_transducers();
   good &= all_taken();
   std::puts(good ? "the engine agrees with the plain loop" : "the engine FAILED");
   return good ? 0 : 1;

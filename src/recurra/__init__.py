@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         from_keras,
         restore,
     )
+    from recurra.models.transducer import joined_transducer_loss, transducer_loss
     from recurra.streaming import Stepper
     from recurra.tasks import load
     from recurra.tasks.anomaly import AnomalyDetector, AnomalyReading
@@ -63,11 +64,13 @@ __all__ = [
     "errors",
     "from_keras",
     "inspection",
+    "joined_transducer_loss",
     "load",
     "models",
     "ops",
     "restore",
     "training",
+    "transducer_loss",
 ]
 
 _NAMES = {
@@ -81,6 +84,8 @@ _NAMES = {
     "Tagger": "recurra.tasks.tag",
     "LanguageModel": "recurra.tasks.language",
     "compile_cell": "recurra.kernels",
+    "joined_transducer_loss": "recurra.models.transducer",
+    "transducer_loss": "recurra.models.transducer",
     "Stepper": "recurra.streaming",
     "load": "recurra.tasks",
     **dict.fromkeys(

@@ -49,8 +49,10 @@ def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor", hint: str = ""
         raise ShapeError(name, f"the parameters' dtype {parameter.dtype}", tensor.dtype, hint)
 
 
-def check_lengths(lengths: "Tensor | Sequence[int]", batch: int, steps: int) -> "Tensor":
-    """The true lengths as an int64 tensor (B,) on the CPU.
+def check_lengths(
+    lengths: "Tensor | Sequence[int]", batch: int, steps: int, name: str = "lengths", letter: str = "T"
+) -> "Tensor":
+    """The true lengths as an int64 tensor (B,) on the CPU; the message calls them and their maximum by these names.
 
     torch.compile sees no values: the native kernel checks them when it runs, and other kernels take values outside the
     range for 0 or T.
@@ -65,15 +67,15 @@ def check_lengths(lengths: "Tensor | Sequence[int]", batch: int, steps: int) -> 
     if tensor.numel() == 0:
         tensor = tensor.long()  # an empty list has no type of its own
     if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
-        raise ShapeError("lengths", "integers", tensor.dtype)
-    check_shape("lengths", tensor, (batch,), "(B,)")
+        raise ShapeError(name, "integers", tensor.dtype)
+    check_shape(name, tensor, (batch,), "(B,)")
     if batch and not torch.compiler.is_compiling():
         values = tensor
         while is_functorch_wrapped_tensor(values):
             values = get_unwrapped(values)  # those of vmap's whole batch dimension
         if values.min() < 0 or values.max() > steps:
             actual = f"{int(values.min())} to {int(values.max())}"
-            raise ShapeError("lengths", f"values from 0 to T = {steps}", actual)
+            raise ShapeError(name, f"values from 0 to {letter} = {steps}", actual)
     return tensor.long()
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "instruction_sets",
     "is_installed",
     "large_product",
+    "loaded",
     "parallel",
     "single_step",
     "unsupported_reason",
@@ -116,6 +117,17 @@ def is_installed() -> bool:
     return _native is not None
 
 
+def loaded() -> Any:
+    """The extension module.
+
+    Raises:
+        CompilerError: if the package was built without it.
+    """
+    if _native is None:
+        raise CompilerError("the C++ extension is not installed; install without RECURRA_NO_EXTENSION")
+    return _native
+
+
 def instruction_sets() -> tuple[str, ...]:
     """The vector instruction sets that this processor offers, widest last; empty without the extension."""
     return () if _native is None else tuple(_native.instruction_sets())
@@ -164,8 +176,7 @@ def compile_cell(cell: Cell) -> None:
     """
     if not isinstance(cell, Cell):
         raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
-    if not is_installed():
-        raise CompilerError("the C++ extension is not installed; install without RECURRA_NO_EXTENSION")
+    loaded()
     compiled_cell(cell, instruction_set())
     unsupported_reason.cache_clear()
 
