@@ -89,7 +89,7 @@ def existing_columns(table: Table, columns: Columns, needed: Iterable[str]) -> C
             raise DataError(
                 f"{source}: no column {name!r}; there are {', '.join(map(repr, there)) or 'none'}."
                 + (f" Did you mean {guess!r}?" if guess else "")
-                + (f" Name it with --{options[name]}-column." if name in options else "")
+                + (f" Name it with --{options[name]}-column ({options[name]}_column=)." if name in options else "")
             )
     if table.frame.is_empty():
         raise DataError(f"{source}: no rows, only columns. Give a table with at least one row for each series.")
