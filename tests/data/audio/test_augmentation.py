@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from made_sounds import tone, write_sound
-from recurra.data.audio.augmentation import AugmentationOptions, Noise, louder, masked, speed_changed
+from recurra.data.audio.augmentation import Noise, louder, masked, speed_changed, warped
+from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.sound import Sound
 from recurra.errors import DataError, ParameterError
@@ -87,3 +88,13 @@ def test_a_folder_of_noise_without_noise_is_refused(tmp_path: Path) -> None:
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ParameterError, match=next(iter(options))):
         AugmentationOptions(**options)
+
+
+def test_a_longer_vocal_tract_lowers_what_is_heard():
+    log_mel = LogMel(sample_rate=16000, bins=40)
+    seconds = np.arange(8000) / 16000
+    high, low = (log_mel(np.sin(2 * np.pi * hertz * seconds).astype(np.float32)) for hertz in (1200, 1000))
+    moved = warped(high, 1.2, log_mel)
+    assert moved.shape == high.shape
+    assert moved.mean(axis=0).argmax() == low.mean(axis=0).argmax() != high.mean(axis=0).argmax()
+    np.testing.assert_allclose(warped(high, 1.0, log_mel), high, atol=1e-4)

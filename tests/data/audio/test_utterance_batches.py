@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from made_sounds import tone, write_sound
-from recurra.data.audio.augmentation import AugmentationOptions, speed_changed
+from recurra.data.audio.augmentation import speed_changed
+from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics

@@ -1,73 +1,19 @@
-"""Augmentation of recordings and of their features, as options. All of it is a pure function of a generator."""
+"""Augmentation of recordings and of their features. All of it is a pure function of a generator."""
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.folders import ENDINGS
 from recurra.data.audio.libraries import soxr
+from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.sound import Sound, read_sound
-from recurra.errors import DataError, ParameterError
-from recurra.options import Options, option
+from recurra.errors import DataError
 
-__all__ = ["AugmentationOptions", "Noise", "louder", "masked", "speed_changed"]
-
-
-def _check_speeds(name: str, value: tuple[float, ...]) -> None:
-    if not value or not all(0.5 <= speed <= 2 for speed in value) or len(set(value)) < len(value):
-        raise ParameterError(name, "one or more factors from 0.5 to 2, each once", value)
-
-
-class AugmentationOptions(Options):
-    """How training varies recordings: speed and volume (Ko et al. 2015), noise, and masks (SpecAugment, Park et al.
-    2019)."""
-
-    speeds: tuple[float, ...] = option(
-        default=(0.9, 1.0, 1.1),
-        check=_check_speeds,
-        help="speeds of which training samples one for each recording of an epoch; pitch changes with them",
-        group="augmentation",
-    )
-    volume_db: float = option(
-        default=6.0,
-        at_least=0,
-        at_most=60,
-        help="decibels by which training makes a recording louder or softer at most",
-        group="augmentation",
-    )
-    noise: str | None = option(
-        default=None, help="folder of recordings of noise, which training adds", group="augmentation"
-    )
-    noise_fraction: float = option(
-        default=0.5, at_least=0, at_most=1, help="fraction of recordings that noise is added to", group="augmentation"
-    )
-    noise_snr: tuple[float, float] = option(
-        default=(5.0, 25.0),
-        help="least and greatest signal-to-noise ratio, in decibels",
-        group="augmentation",
-    )
-    frequency_masks: int = option(
-        default=2, at_least=0, help="bands that are masked in the features of each recording", group="augmentation"
-    )
-    frequency_mask_width: float = option(
-        default=0.2, above=0, at_most=1, help="width of a band at most, of all features", group="augmentation"
-    )
-    time_masks: int = option(
-        default=2, at_least=0, help="spans of frames that are masked in each recording", group="augmentation"
-    )
-    time_mask_width: int = option(default=50, at_least=1, help="frames of such a span at most", group="augmentation")
-    time_mask_fraction: float = option(
-        default=0.1,
-        above=0,
-        at_most=1,
-        help="fraction of a recording that such a span masks at most",
-        group="augmentation",
-    )
-
-    def check(self) -> None:
-        if self.noise_snr[0] > self.noise_snr[1]:
-            raise ParameterError("noise_snr", "the least ratio first", self.noise_snr)
+__all__ = ["Noise", "louder", "masked", "speed_changed", "warped"]
 
 
 def speed_changed(sound: Sound, speed: float) -> Sound:
@@ -86,6 +32,28 @@ def louder(features: np.ndarray, decibels: float) -> np.ndarray:
     return np.maximum(features + np.float32(decibels * math.log(10) / 10), np.float32(smallest))
 
 
+def warped(features: np.ndarray, factor: float, log_mel: LogMel) -> np.ndarray:
+    """Log-mel features (T, F) as of a speaker whose vocal tract is longer by a factor (Jaitly and Hinton 2013).
+
+    A band then has the energy of the band at `factor` times its frequency, interpolated between the bands around it;
+    beyond the highest band, that of the highest.
+
+    Args:
+        features: not normalized.
+        factor: above 1, formants become lower, as of a longer vocal tract; below 1, higher.
+        log_mel: how they were computed.
+    """
+    low, high = _mel(log_mel.low_hz), _mel(log_mel.high_hz or log_mel.sample_rate / 2)
+    size = features.shape[1]
+    spacing = (high - low) / (size + 1)
+    centres = low + spacing * np.arange(1, size + 1)
+    hertz = 700 * (np.exp(centres / 1127) - 1) * factor
+    position = np.clip((_mel(hertz) - centres[0]) / spacing, 0, size - 1)
+    below = np.minimum(position.astype(int), size - 2)
+    weight = (position - below).astype(np.float32)
+    return features[:, below] * (1 - weight) + features[:, below + 1] * weight
+
+
 def masked(features: np.ndarray, options: AugmentationOptions, generator: np.random.Generator) -> np.ndarray:
     """A copy of normalized features (T, F) in which bands and spans of frames are 0, their mean (Park et al. 2019).
 
@@ -102,6 +70,10 @@ def masked(features: np.ndarray, options: AugmentationOptions, generator: np.ran
         begin, end = _span(frames, longest, generator)
         features[begin:end] = 0
     return features
+
+
+def _mel(hertz: Any) -> Any:
+    return 1127 * np.log1p(hertz / 700)
 
 
 def _span(length: int, longest: int, generator: np.random.Generator) -> tuple[int, int]:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from recurra.data.audio.augmentation import AugmentationOptions, Noise, louder, masked, speed_changed
+from recurra.data.audio.augmentation import Noise, louder, masked, speed_changed, warped
+from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.sound import Sound
 from recurra.data.audio.utterances import Utterances
@@ -88,6 +89,8 @@ class FeatureSource:
                 samples = self._noise.added(samples, float(generator.uniform(*options.noise_snr)), generator)
             features = self._log_mel(samples)
         features = louder(features, decibels)
+        if options.warp:
+            features = warped(features, float(generator.uniform(1 - options.warp, 1 + options.warp)), self._log_mel)
         return masked(features if self._normalization is None else self._normalization(features), options, generator)
 
     def lengths(self, seconds: Sequence[float]) -> np.ndarray:

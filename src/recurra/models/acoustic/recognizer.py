@@ -114,14 +114,14 @@ class CTCRecognizer(nn.Module):
         """Whether the network streams: no layer reads backward."""
         return not any(layer.bidirectional for layer in self.layers)
 
-    def forward(self, frames: Frames) -> tuple[Scores, None]:
+    def forward(self, frames: Frames | tuple[Tensor, Tensor]) -> tuple[Scores, None]:
         """The scores of the units at each step; and no state, as recordings are read whole.
 
         Raises:
             ShapeError: if a shape or length does not fit.
         """
-        lengths = check_lengths(frames.lengths, *frames.features.shape[:2])
-        steps, lengths = self.encode(frames.features, lengths)
+        features, lengths = frames
+        steps, lengths = self.encode(features, check_lengths(lengths, *features.shape[:2]))
         return Scores(self.scores(steps), lengths), None
 
     def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
