@@ -35,10 +35,10 @@ def test_nemo_manifests(tmp_path: Path) -> None:
     path = write(tmp_path / "train.jsonl", *map(json.dumps, rows), "")
     assert read_utterances(path).form == "JSON lines"
     assert facts(read_utterances(str(path)), tmp_path) == [
-        ("clips/a.wav", "clips/a.wav", "yes", 0.0, 1.25, None),
+        ("clips/a.wav", "clips/a.wav", "yes", None, 1.25, None),
         ("long.flac@3.5", "long.flac", "no", 3.5, 2.0, "7"),
         ("third", "long.flac", "", 9.0, None, None),
-        ("b.wav", "b.wav", "stop", 0.0, None, None),
+        ("b.wav", "b.wav", "stop", None, None, None),
     ]
 
 
@@ -64,13 +64,13 @@ def test_common_voice_and_plain_tables(tmp_path: Path) -> None:
         tmp_path / "train.tsv", "client_id\tpath\tsentence\tage", 'x1\ta.mp3\tHe said "no".\t', "x2\tb.mp3\tSo\t"
     )
     assert facts(read_utterances(path), tmp_path) == [
-        ("a.mp3", "clips/a.mp3", 'He said "no".', 0.0, None, "x1"),
-        ("b.mp3", "clips/b.mp3", "So", 0.0, None, "x2"),
+        ("a.mp3", "clips/a.mp3", 'He said "no".', None, None, "x1"),
+        ("b.mp3", "clips/b.mp3", "So", None, None, "x2"),
     ]
     path = write(tmp_path / "an4.tsv", "file\tspeaker\tseconds\ttext", "a/1.opus\tfash\t1.00\tyes")
-    assert facts(read_utterances(path), tmp_path) == [("a/1.opus", "a/1.opus", "yes", 0.0, 1.0, "fash")]
+    assert facts(read_utterances(path), tmp_path) == [("a/1.opus", "a/1.opus", "yes", None, 1.0, "fash")]
     path = write(tmp_path / "plain.csv", "file,text", 'b.wav,"one, two"')
-    assert facts(read_utterances(path), tmp_path) == [("b.wav", "b.wav", "one, two", 0.0, None, None)]
+    assert facts(read_utterances(path), tmp_path) == [("b.wav", "b.wav", "one, two", None, None, None)]
     path = write(tmp_path / "unlabelled.csv", "path", "b.wav")
     assert read_utterances(path)[0].text is None
 
@@ -79,8 +79,8 @@ def test_ljspeech(tmp_path: Path) -> None:
     write_sound(tmp_path / "wavs" / "LJ1-2.flac", tone(0.1))
     path = write(tmp_path / "metadata.csv", "LJ1-1|Dr. No|Doctor No", "LJ1-2|Yes")
     expected = [
-        ("LJ1-1", "wavs/LJ1-1.wav", "Doctor No", 0.0, None, None),
-        ("LJ1-2", "wavs/LJ1-2.flac", "Yes", 0.0, None, None),
+        ("LJ1-1", "wavs/LJ1-1.wav", "Doctor No", None, None, None),
+        ("LJ1-2", "wavs/LJ1-2.flac", "Yes", None, None, None),
     ]
     assert facts(read_utterances(path), tmp_path) == facts(read_utterances(tmp_path), tmp_path) == expected
 
@@ -91,8 +91,8 @@ def test_folders(tmp_path: Path) -> None:
         write_sound(tmp_path / name, tone(0.1))
     write(tmp_path / "texts" / "a.txt", "hello  there", "")
     assert facts(read_utterances(tmp_path / "texts"), tmp_path / "texts") == [
-        ("a", "a.wav", "hello there", 0.0, None, None),
-        ("deep/b", "deep/b.wav", None, 0.0, None, None),
+        ("a", "a.wav", "hello there", None, None, None),
+        ("deep/b", "deep/b.wav", None, None, None, None),
     ]
     classes = read_utterances(tmp_path / "classes")
     assert [(u.id, u.text) for u in classes] == [("no/1", "no"), ("yes/1", "yes")]

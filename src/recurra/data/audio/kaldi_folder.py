@@ -55,11 +55,11 @@ def read_kaldi_folder(folder: Path) -> Utterances:
 
 def _segments(
     folder: Path, recordings: dict[str, tuple[str, str]]
-) -> Iterator[tuple[str, str, float, float | None, str]]:
+) -> Iterator[tuple[str, str, float | None, float | None, str]]:
     """The utterance, its recording, offset and duration, and its line."""
     path = folder / "segments"
     if not path.is_file():
-        yield from ((one, one, 0.0, None, where) for one, (where, _) in recordings.items())
+        yield from ((one, one, None, None, where) for one, (where, _) in recordings.items())
         return
     for one, (where, value) in _table(path, "an utterance, its recording, begin and end").items():
         fields = value.split()

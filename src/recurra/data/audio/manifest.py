@@ -67,7 +67,7 @@ def _utterances(
         if not isinstance(file, str):
             raise DataError(f"{where}: no recording is named; expected audio_filepath, path or file.")
         has_text = any(name in row for name in _NAMES["text"])
-        offset = _number(values["offset"], "offset", where) or 0.0
+        offset = _number(values["offset"], "offset", where)
         duration = _number(values["duration"], "duration", where)
         name = str(values["id"]) if values["id"] is not None else f"{file}@{offset:g}" if offset else file
         text = _text(values["text"], where) if values["text"] is not None else "" if has_text else None

@@ -23,7 +23,7 @@ class Utterance:
         id: its name in results and messages, unique within a manifest.
         audio: the file, or the sound itself.
         text: the transcript, or the label of a sound. None: it is not known.
-        offset: where the segment begins, in seconds.
+        offset: where the segment begins, in seconds. None: it is the whole recording.
         duration: the duration in seconds, if the manifest states it. None: to the end of the recording.
         speaker: who speaks. None: it is not known.
         where: the manifest and its line, for messages.
@@ -32,7 +32,7 @@ class Utterance:
     id: str
     audio: Path | Sound
     text: str | None = None
-    offset: float = 0.0
+    offset: float | None = None
     duration: float | None = None
     speaker: str | None = None
     where: str = ""
@@ -42,6 +42,8 @@ class Utterance:
         if isinstance(self.audio, Sound):
             return resampled(self.audio, sample_rate)
         try:
+            if self.offset is None:
+                return read_sound(self.audio, sample_rate, channel=channel)
             return read_sound(
                 self.audio, sample_rate, offset=self.offset, duration=self.duration or None, channel=channel
             )

@@ -1,0 +1,317 @@
+"""Checks of utterances before training: what cannot be used is named in one line each."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from recurra.data.audio.alphabet import Alphabet
+from recurra.data.audio.sound import Sound, SoundHeader, read_header
+from recurra.data.audio.utterances import Utterance, Utterances
+from recurra.errors import DataError, RecurraError
+from recurra.files import write_text
+from recurra.progress import Tick, no_tick
+
+__all__ = ["CheckedUtterances", "Problem", "Requirements", "check_utterances", "least_frames"]
+
+_log = logging.getLogger("recurra.audio")
+
+# A recording is silent if no sample reaches this: ten steps of 16 bits.
+_SILENT_PEAK = 10 / 32768
+# A recording is clipped if this fraction of its samples is at full scale.
+_FULL_SCALE = 0.999
+_CLIPPED_FRACTION = 0.005
+# A stated duration may differ by this many seconds and by this fraction.
+_SECONDS, _FRACTION = 0.1, 0.02
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with an utterance.
+
+    Attributes:
+        where: the manifest and the line, or "".
+        name: the file, or the utterance's id.
+        reason: what is wrong, and what to do.
+        usable: whether the utterance can be used in spite of it.
+    """
+
+    where: str
+    name: str
+    reason: str
+    usable: bool = False
+
+    def __str__(self) -> str:
+        reason = self.reason.removeprefix(f"{self.name}: ")
+        return ": ".join(part for part in (self.where, self.name, reason) if part)
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What utterances have to be.
+
+    Attributes:
+        frames: from the seconds of a recording to the steps T that its labels are aligned with, those of the network's
+            output. None: a recording can be as short as it likes.
+        alphabet: the symbols that texts may have. None: any.
+        text: whether each utterance needs a text.
+        aligned: whether each label needs a step of its own, and two equal labels one between them, as CTC has it.
+        hours_decoded: the samples are read too if there are at most as many hours; else the headers alone.
+    """
+
+    frames: Callable[[float], int] | None = None
+    alphabet: Alphabet | None = None
+    text: bool = True
+    aligned: bool = True
+    hours_decoded: float = 20.0
+
+
+@dataclass(frozen=True)
+class CheckedUtterances:
+    """The utterances that can be used, and what is wrong with others.
+
+    Attributes:
+        utterances: what can be used.
+        seconds: the duration of each (N,).
+        problems: those of all rows, in their order; then those of all rows together.
+        rows: the number of rows that were checked.
+    """
+
+    utterances: Utterances
+    seconds: np.ndarray
+    problems: tuple[Problem, ...]
+    rows: int
+
+    @property
+    def unusable(self) -> int:
+        """The number of rows that cannot be used."""
+        return self.rows - len(self.utterances)
+
+    def write(self, path: Path) -> None:
+        """Write a table of the problems: use, where, file, reason. Raises RunError: it cannot be written."""
+        lines = [
+            "\t".join(["used" if one.usable else "left out", one.where, one.name, " ".join(one.reason.split())])
+            for one in self.problems
+        ]
+        write_text(path, "\n".join(["use\twhere\tfile\treason", *lines]) + "\n")
+
+
+def least_frames(labels: list[int]) -> int:
+    """The steps that CTC needs for labels: one each, and a blank between two that are equal (Graves et al. 2006)."""
+    return len(labels) + sum(one == other for one, other in pairwise(labels))
+
+
+def check_utterances(
+    utterances: Utterances,
+    requirements: Requirements,
+    *,
+    most_unusable: float = 0.05,
+    report: Path | None = None,
+    tick: Tick = no_tick,
+) -> CheckedUtterances:
+    """Check utterances, in several threads, and log a summary.
+
+    Args:
+        utterances: what is checked.
+        requirements: what they have to be.
+        most_unusable: the fraction of rows that may be unusable.
+        report: the file that all problems are written to, if there are any. None: they are only logged.
+        tick: called after each row is checked, which is once or, if samples are read, twice.
+
+    Raises:
+        DataError: no row can be used, or more than `most_unusable` of them cannot. The message names the first.
+        MissingExtraError: the extra `audio` is not installed.
+    """
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        rows = list(utterances)
+
+        def ticked(check: Callable[[Utterance], "_Row"]) -> list[_Row]:
+            checked = []
+            for one in pool.map(check, rows):
+                checked.append(one)
+                tick()
+            return checked
+
+        checked = ticked(lambda one: _check_header(one, requirements))
+        if sum(row.seconds for row in checked) <= 3600 * requirements.hours_decoded:
+            decoded = ticked(_check_samples)
+            checked = [
+                row if row.fatal else row.with_problems(samples.problems)
+                for row, samples in zip(checked, decoded, strict=True)
+            ]
+    _check_ids(rows, checked)
+    problems = [problem for row in checked for problem in row.problems]
+    problems += _rate_problems(rows, checked)
+    good = [k for k, row in enumerate(checked) if not row.fatal]
+    if not good or len(rows) - len(good) > most_unusable * len(rows):
+        _refuse(utterances, problems, len(rows) - len(good), most_unusable, report)
+    seconds = np.array([checked[k].seconds for k in good])
+    usable = replace(
+        utterances, items=tuple(replace(rows[k], duration=rows[k].duration or checked[k].seconds) for k in good)
+    )
+    result = CheckedUtterances(usable, seconds, tuple(problems), len(rows))
+    if problems:
+        if report is not None:
+            result.write(report)
+        _summarize(utterances.source, result, report)
+    return result
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row as it is checked."""
+
+    seconds: float = 0.0
+    header: SoundHeader | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def fatal(self) -> bool:
+        return any(not problem.usable for problem in self.problems)
+
+    def with_problems(self, problems: tuple[Problem, ...]) -> "_Row":
+        return replace(self, problems=self.problems + problems)
+
+
+def _check_header(one: Utterance, requirements: Requirements) -> _Row:
+    """Text, header, durations: all that needs no samples."""
+
+    def problem(reason: str, usable: bool = False) -> Problem:
+        return Problem(one.where, one.name, reason, usable)
+
+    problems = [problem(reason) for reason in _text_reasons(one, requirements)]
+    try:
+        header = _header(one)
+    except RecurraError as error:
+        if not isinstance(error, DataError):
+            raise
+        return _Row(problems=(*problems, problem(str(error))))
+    whole = header.seconds
+    seconds = whole
+    if not header.samples:
+        problems.append(problem("the recording holds no samples."))
+        return _Row(0.0, header, tuple(problems))
+    allowed = max(_SECONDS, _FRACTION * whole)
+    if one.offset is not None:
+        end = whole if one.duration is None else one.offset + one.duration
+        seconds = max(min(end, whole) - one.offset, 0.0)
+        if one.offset >= whole:
+            problems.append(problem(f"the segment begins at {one.offset:.2f} s, and the recording has {whole:.2f} s."))
+        elif end > whole + allowed:
+            problems.append(problem(f"the segment ends at {end:.2f} s, and the recording at {whole:.2f} s."))
+    elif one.duration is not None and abs(one.duration - whole) > allowed:
+        stated = f"the manifest states {one.duration:.2f} s, and the recording has {whole:.2f} s"
+        cut = one.duration > whole
+        problems.append(problem(f"{stated}: it is cut off." if cut else f"{stated}.", usable=not cut))
+    if requirements.frames is not None and seconds > 0:
+        problems += [problem(reason) for reason in _length_reasons(one, seconds, requirements)]
+    return _Row(seconds, header, tuple(problems))
+
+
+def _header(one: Utterance) -> SoundHeader:
+    if isinstance(one.audio, Sound):
+        return SoundHeader(one.audio.sample_rate, len(one.audio.samples), 1)
+    return read_header(one.audio)
+
+
+def _text_reasons(one: Utterance, requirements: Requirements) -> Iterator[str]:
+    if not requirements.text:
+        return
+    if one.text is None:
+        yield "there is no text."
+    elif not one.text.strip():
+        yield "the text is empty."
+    elif requirements.alphabet is not None:
+        unknown = requirements.alphabet.unknown(one.text)
+        if unknown:
+            shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+            yield f"{shown} in {one.text[:60]!r}: not in the alphabet of training."
+
+
+def _length_reasons(one: Utterance, seconds: float, requirements: Requirements) -> Iterator[str]:
+    assert requirements.frames is not None
+    frames, needed = requirements.frames(seconds), 1
+    alphabet = requirements.alphabet
+    if alphabet is not None and requirements.text and one.text and not alphabet.unknown(one.text):
+        labels = alphabet.encode(one.text)
+        needed = max(least_frames(labels) if requirements.aligned else 1, 1)
+        if frames < needed:
+            yield (
+                f"too short for its text: {seconds:.2f} s have {frames} steps, and its {len(labels)} labels need "
+                f"{needed}."
+            )
+    elif frames < needed:
+        yield f"too short: {seconds:.2f} s have no step."
+
+
+def _check_samples(one: Utterance) -> _Row:
+    """Silence, clipping, damage."""
+    try:
+        rate = one.audio.sample_rate if isinstance(one.audio, Sound) else read_header(one.audio).sample_rate
+        samples = np.abs(one.read(rate).samples)
+    except DataError as error:
+        reason = str(error).removeprefix(f"{one.where}: ")
+        return _Row(problems=(Problem(one.where, one.name, reason),))
+    peak = float(samples.max(initial=0.0))
+    if peak < _SILENT_PEAK:
+        return _Row(problems=(Problem(one.where, one.name, "the recording is silent."),))
+    clipped = float(np.mean(samples >= _FULL_SCALE))
+    if clipped > _CLIPPED_FRACTION:
+        reason = f"clipped: {100 * clipped:.1f} % of its samples are at full scale."
+        return _Row(problems=(Problem(one.where, one.name, reason, usable=True),))
+    return _Row()
+
+
+def _check_ids(rows: list[Utterance], checked: list[_Row]) -> None:
+    """Add a problem to each row whose id an earlier row has."""
+    first: dict[str, Utterance] = {}
+    for k, one in enumerate(rows):
+        earlier = first.setdefault(one.id, one)
+        if earlier is not one:
+            where = f" ({earlier.where})" if earlier.where else ""
+            reason = f"the id {one.id!r} is that of an earlier row{where}."
+            checked[k] = checked[k].with_problems((Problem(one.where, one.name, reason),))
+
+
+def _rate_problems(rows: list[Utterance], checked: list[_Row]) -> list[Problem]:
+    rates = [row.header.sample_rate if row.header is not None else 0 for row in checked]
+    counts = Counter(rate for rate in rates if rate).most_common()
+    if len(counts) < 2:
+        return []
+    one = rows[rates.index(counts[-1][0])]
+    shown = ", ".join(f"{rate:,} ({count:,} recordings)" for rate, count in counts)
+    return [Problem(one.where, one.name, f"several sample rates, all of which are resampled: {shown}.", usable=True)]
+
+
+def _refuse(
+    utterances: Utterances, problems: list[Problem], unusable: int, most_unusable: float, report: Path | None
+) -> None:
+    """Raise the error of too many unusable rows, after all of them are written."""
+    fatal = [problem for problem in problems if not problem.usable]
+    if report is not None:
+        CheckedUtterances(utterances, np.zeros(0), tuple(problems), len(utterances)).write(report)
+    listed = " ".join(map(str, fatal[:_NAMED]))
+    more = f" All are in {report}." if report is not None else ""
+    raise DataError(
+        f"{utterances.source}: {unusable:,} of {len(utterances):,} utterances cannot be used, more than the "
+        f"{100 * most_unusable:g} % that are allowed. {listed}{more}"
+    )
+
+
+def _summarize(source: str, result: CheckedUtterances, report: Path | None) -> None:
+    """Log the problems: all of a few, and of many the first and how many there are."""
+    for usable, what in ((False, "cannot be used and are left out"), (True, "are used in spite of a problem")):
+        problems = [problem for problem in result.problems if problem.usable == usable]
+        if not problems:
+            continue
+        more = f" ... in {report}" if report is not None and len(problems) > _NAMED else ""
+        listed = "; ".join(map(str, problems[:_NAMED]))
+        count = result.unusable if not usable else len({(one.where, one.name) for one in problems})
+        _log.warning("%s: %d of %d utterances %s: %s%s", source, count, result.rows, what, listed, more)
