@@ -18,13 +18,15 @@ def test_scores_step_by_step_are_those_of_the_sequence(channels, horizon, marks_
     scores = ErrorScores(network, 0.1 * torch.randn(size), root @ root.T / size, 5.0, 2.0, 3)
     values, present = torch.randn(2, 30, channels), (torch.rand(2, 30, channels) > 0.2).float()
     assumed = torch.randn(2, 30, size) * (1 - present).repeat(1, 1, horizon)
-    steps = torch.cat([values * present, present, assumed], -1)
+    beyond = 20 * torch.randn(2, 30, channels).relu() * present
+    steps = torch.cat([values * present, present, beyond, assumed], -1)
     with torch.no_grad():
         whole = scores(steps)
     streamed, _ = Stepper(scores)(steps.transpose(0, 1).contiguous())
     assert torch.allclose(streamed.transpose(0, 1), whole, rtol=1e-4, atol=1e-5)
-    assert not whole[:, :3, :channels].any()
-    assert whole[:, 3, :channels].all()
+    for first in (0, 2 * channels):
+        assert not whole[:, :3, first : first + channels].any()
+        assert whole[:, 3, first : first + channels].all()
     changed = steps.clone()
     changed[:, 20:] += 1
     with torch.no_grad():

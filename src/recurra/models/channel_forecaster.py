@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recurra.cells import Cell
 from recurra.layers import Recurrent
 
-__all__ = ["ChannelForecaster", "ErrorScores"]
+__all__ = ["ChannelForecaster", "ErrorScores", "next_precision"]
 
 
 class ChannelForecaster(nn.Module):
@@ -56,7 +56,10 @@ class ChannelForecaster(nn.Module):
 
 
 class ErrorScores(nn.Module):
-    """How unlikely each step is: the squared Mahalanobis distance of the errors of all its forecasts, smoothed.
+    """How unlikely each step is, on two scales.
+
+    Slow: the squared Mahalanobis distance of the errors of all its forecasts, smoothed. Fast: the distance of the
+    errors of the forecasts one step ahead, not smoothed, in which values beyond what the network reads have their size.
 
     Args:
         network: with an input of C values, or of C values and C flags, 1 for a missing value.
@@ -69,6 +72,7 @@ class ErrorScores(nn.Module):
 
     mean: Tensor
     precision: Tensor
+    next_precision: Tensor
 
     def __init__(
         self,
@@ -86,20 +90,23 @@ class ErrorScores(nn.Module):
         self.keep, self.short_keep = math.exp(-1 / time_constant), math.exp(-1 / short)
         self.register_buffer("mean", mean.float())
         self.register_buffer("precision", precision.float())
+        self.register_buffer("next_precision", next_precision(precision, network.channels).float())
 
     def forward(self, steps: Tensor) -> Tensor:
         """Score whole sequences.
 
         Args:
-            steps: (B, T, 2 * C + N * C), values, 0 if missing; then flags, 1 if present; then for missing values what
-                their errors are taken for, less the mean.
+            steps: (B, T, 3 * C + N * C), values within what the network reads, 0 if missing; then flags, 1 if present;
+                then how far a value lies beyond that, else 0; then for missing values what their errors are taken for,
+                less the mean.
 
         Returns:
-            (B, T, 2 * C + 1): what each channel adds to the score of the step, smoothed; then what was expected of it,
-            0 at the first step; then the sum of the channels, smoothed over the short time.
+            (B, T, 3 * C + 1): what each channel adds to the slow score of the step; then what was expected of it, 0 at
+            the first step; then what each channel adds to the fast distance; then the sum of the channels, smoothed
+            over the short time.
         """
         channels, horizon = self.network.channels, self.network.horizon
-        values, present, instead = steps.split([channels, channels, channels * horizon], -1)
+        values, present, beyond, instead = steps.split([channels, channels, channels, channels * horizon], -1)
         filled = _filled(values, present)
         ahead, _ = self.network(torch.cat([filled, 1 - present], -1) if self.marks_missing else filled)
         errors = []
@@ -112,9 +119,16 @@ class ErrorScores(nn.Module):
         joined = torch.cat(errors, -1)
         terms = joined * (joined @ self.precision) / joined.shape[-1]
         parts = terms.unflatten(-1, (horizon, channels)).sum(-2)
-        parts[:, : self.warm_up] = 0
+        following = joined[..., :channels] + beyond
+        fast = following * (following @ self.next_precision) / channels
+        parts[:, : self.warm_up] = fast[:, : self.warm_up] = 0
         means, short = _means(parts, self.keep), _means(parts.sum(-1, keepdim=True), self.short_keep)
-        return torch.cat([means, _later(ahead[..., :channels], 1), short], -1)
+        return torch.cat([means, _later(ahead[..., :channels], 1), fast, short], -1)
+
+
+def next_precision(precision: Tensor, channels: int) -> Tensor:
+    """The precision (C, C) of the errors of the next step alone, of that of all errors (N * C, N * C)."""
+    return torch.linalg.inv(torch.linalg.inv(precision.double())[:channels, :channels])
 
 
 def _means(values: Tensor, keep: float) -> Tensor:

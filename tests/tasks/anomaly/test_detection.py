@@ -161,6 +161,23 @@ def test_contributions_are_the_distance_of_what_came() -> None:
     assert contributions(errors, mean, precision, 2)[0, 0] == pytest.approx(0, abs=1e-12)
 
 
+def test_short_spikes_are_found_although_the_period_is_long() -> None:
+    t, generator = np.arange(4000), np.random.default_rng(0)
+    values = np.sin(2 * np.pi * t / 250)[:, None] + 0.05 * generator.normal(size=(4000, 1))
+    options = {"hidden_size": 16, "max_steps": 300, "seed": 1, "device": "cpu"}
+    detector = AnomalyDetector(budget="1 in 5000", **options).fit(values[:3000], progress=False)
+    assert detector.fitted.learned.period > 200
+    for size in (0.3, 1000.0):
+        later = values[3000:].copy()
+        later[[500, 800]] += size * np.array([[1], [1.2]])
+        found = detector.predict(later)
+        assert found["alarm"][500] == found["alarm"][800] == 1
+        # Beyond what the network reads, a spike that is larger still has a higher score.
+        assert found["score"][800] > 1.1 * found["score"][500]
+        # Alarms of single rows end with them. Only a huge spike is seen in the smoothed score as well.
+        assert (found["alarm"].sum() < 20) == (size < 1)
+
+
 def test_names_are_the_channels(detector: AnomalyDetector) -> None:
     assert detector.fitted.learned.channels == CHANNELS
     assert 20 <= detector.fitted.learned.period <= 30

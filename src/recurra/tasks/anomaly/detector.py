@@ -214,18 +214,22 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         return f"recurra predict {folder} --data FILE"
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
-        from recurra.tasks.anomaly.scoring import error_scores, fixed_limits
+        from recurra.tasks.anomaly.scoring import error_scores, two_scales
 
         learned = self.trained().learned
         errors = learned.errors
         assert errors is not None
+        thresholds = two_scales(errors, self._allowed(None), adapts=False).thresholds
         facts = {
             "inputs": "by channel the standardised value, (value - centre) / scale within -10 and 10, or 0 if it is "
-            "missing; then by channel 1, or 0 if it is missing; then zeros",
-            "outputs": "by channel what it adds to the score; then by channel the standardised value expected; then "
-            "the short mean. It is an alarm if the score is above the threshold and the short mean above usual",
+            "missing; then by channel 1, or 0 if it is missing; then by channel what was cut off beyond -10 and 10; "
+            "then zeros",
+            "outputs": "by channel what it adds to the slow score; then by channel the standardised value expected; "
+            "then by channel what it adds to the square of the fast score; then the short mean. It is an alarm if the "
+            "slow score is above its threshold and the short mean above usual, or if the fast score is above its own",
             "usual": float(errors.usual),
-            "threshold": float(fixed_limits(self.fitted, self._allowed(None)).judge(0.0)[1]),
+            "threshold": thresholds[0],
+            "fast_threshold": thresholds[1],
             **{name: list(getattr(learned, name)) for name in ("channels", "centre", "scale")},
         }
         return error_scores(self.fitted), facts

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["AnomalyLearned", "ErrorModel"]
 
 _CLIP = 10.0
+_FARTHEST = 1e6  # the squares of huge deviations are infinite in single precision
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ErrorModel:
         precision: (N * C, N * C), the inverse of their covariance.
         scores: (S,) smoothed scores of rows that the network was not trained on, or of all if these are few.
         hindsight_scores: (S,) of the same rows, smoothed in both directions.
+        fast_scores: (S,) of the same rows, not smoothed.
         warm_up: first rows of a series that are not judged, because the network has no past yet; an int64 scalar.
         usual: a float64 scalar, which nine of ten short means of normal rows are below; an alarm ends below it.
         baselines: (2, M, S) what simple detectors say of the training rows, causal and in hindsight.
@@ -35,6 +37,7 @@ class ErrorModel:
     precision: "np.ndarray"
     scores: "np.ndarray"
     hindsight_scores: "np.ndarray"
+    fast_scores: "np.ndarray"
     warm_up: "np.ndarray"
     usual: "np.ndarray"
     baselines: "np.ndarray"
@@ -82,6 +85,14 @@ class AnomalyLearned(Learned):
 
         with np.errstate(over="ignore"):  # infinite, and clipped as well
             return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
+
+    def beyond(self, values: "np.ndarray") -> "np.ndarray":
+        """How far values (T, C) lie beyond what `standardize` leaves of them, in its units; 0 for missing ones."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            standard = (values - np.array(self.centre)) / np.array(self.scale)
+        return np.nan_to_num(np.clip(standard, -_FARTHEST, _FARTHEST) - np.clip(standard, -_CLIP, _CLIP))
 
     def restore(self, standard: "np.ndarray") -> "np.ndarray":
         """The values (..., C) of which these are the standardised ones."""

@@ -32,6 +32,7 @@ from recurra.tasks.anomaly.scoring import (
     open_stream,
     rows_in_alarm,
     score,
+    two_scales,
 )
 from recurra.tasks.anomaly.training import FittedDetector, check_like
 from recurra.text_table import text_table
@@ -186,7 +187,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         assert fitted.learned.errors is not None
         self._learned, self._time, self._decimal = fitted.learned, time, decimal or fitted.learned.decimal
         self._stream = open_stream(fitted, probability, "float32")
-        self._limits = adaptive_limits(fitted.learned.errors.scores, probability)
+        self._scales = two_scales(fitted.learned.errors, probability)
 
     @property
     def values(self) -> Iterator[dict[str, Any]]:
@@ -213,13 +214,14 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
             cells = dict(zip(names, values, strict=True))
             row = {name: self._number(cells[name], name, number) for name in channels}
             [result] = self._stream.step([row], [state])
-            tail, threshold = self._limits.step(result["score"])
+            judged = self._scales.step(result["slow"], result["fast"])
+            in_alarm = switch.step(result["slow"], float(judged.slow_threshold), result["short"])
             stamp = {} if self._time is None else {self._time: cells.get(self._time, "")}
             channel = result["channel"]
             yield stamp | {
                 "score": result["score"],
-                "probability": float(tail),
-                "alarm": int(switch.step(result["score"], float(threshold), result["short"])),
+                "probability": float(judged.probability),
+                "alarm": int(in_alarm or judged.fast_alarm),
                 "channel": channel,
                 "value": row[channel],
                 "expected": result["expected"][channel],

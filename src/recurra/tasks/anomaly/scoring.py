@@ -13,8 +13,9 @@ from recurra.detection.alarms import AlarmSwitch, Event, find_events, runs_of
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.smoothing import smoothed
+from recurra.detection.two_scales import Judgement, TwoScales
 from recurra.errors import DataError
-from recurra.models.channel_forecaster import ErrorScores
+from recurra.models.channel_forecaster import ErrorScores, next_precision
 from recurra.streaming import ItemStream, Stepper, StreamState
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
 
@@ -29,11 +30,14 @@ __all__ = [
     "baseline_scores",
     "contributions",
     "error_scores",
-    "fixed_limits",
+    "fast_distance",
+    "fast_parts",
     "forecast_errors",
     "open_stream",
     "rows_in_alarm",
     "score",
+    "scores_of",
+    "two_scales",
 ]
 
 _CHUNK = 4096
@@ -48,7 +52,7 @@ class Scored:
     """The scores of one series of T rows, and what follows from them.
 
     Attributes:
-        parts: (T, C), what each channel adds to the score.
+        parts: (T, C), what each channel adds to the score, which is the slow or the fast one.
         expected: (T, C) in the units of the channels, NaN in the first row.
         deviation: (C,) of the forecasts of the next row, in the same units.
         probability: (T,), that a normal row has such a score or a higher one.
@@ -69,6 +73,11 @@ class Scored:
     def scores(self) -> Array:
         """(T,), about 1 for normal rows."""
         return self.parts.sum(axis=1)
+
+
+def fast_distance(parts: Array) -> Array:
+    """The fast scores (...) of contributions (..., C): the distance, where the slow score is a squared one."""
+    return np.sqrt(np.maximum(parts.sum(axis=-1), 0))
 
 
 @torch.no_grad()
@@ -108,6 +117,28 @@ def contributions(errors: Array, mean: Array, precision: Array, channels: int) -
     deviations = _completed(errors - mean, precision)
     terms = deviations * (deviations @ precision) / len(mean)
     return terms.reshape(len(errors), -1, channels).sum(axis=1)
+
+
+def fast_parts(errors: Array, beyond: Array, mean: Array, precision: Array) -> Array:
+    """What each channel adds to the squared distance of the errors of the next step alone, over their number: (T, C).
+
+    Args:
+        errors: (T, N * C), NaN if missing.
+        beyond: (T, C), how far the values lie beyond what the network reads.
+        mean: (N * C,) of the errors of normal rows.
+        precision: (N * C, N * C), the inverse of their covariance.
+    """
+    channels = beyond.shape[1]
+    deviations = _completed(errors - mean, precision)[:, :channels] + beyond
+    weights = next_precision(torch.from_numpy(precision), channels).numpy()
+    return deviations * (deviations @ weights) / channels
+
+
+def scores_of(parts: Array, fast: Array, judged: Judgement, gain: float) -> Array:
+    """What each channel adds to the score (T, C): of the slow score, or where it is the fast one, of that."""
+    distance = fast_distance(fast)
+    fraction = fast / np.maximum(fast.sum(axis=-1), 1e-300)[..., None]
+    return np.where(judged.is_fast[..., None], gain * distance[..., None] * fraction, parts)
 
 
 def _completed(deviations: Array, precision: Array) -> Array:
@@ -158,6 +189,12 @@ def adaptive_limits(clean: Array, probability: float) -> PeaksOverThreshold:
     return PeaksOverThreshold(probability, adaptation=_ADAPTATION).calibrate(clean)
 
 
+def two_scales(model: ErrorModel, probability: float, hindsight: bool = False, adapts: bool = True) -> TwoScales:
+    """The thresholds of the scores of rows, which follow the scores that come if they adapt."""
+    slow = model.hindsight_scores if hindsight else model.scores
+    return TwoScales(slow, model.fast_scores, probability, _ADAPTATION if adapts else 0.0)
+
+
 def rows_in_alarm(scores: Array, threshold: Array) -> NDArray[np.bool_]:
     """Whether each of the rows (T,) is in alarm: from above its threshold until the score is well below it."""
     flags = np.zeros(len(scores), bool)
@@ -181,26 +218,25 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     standard = learned.standardize(values)
     errors, expected = forecast_errors(fitted, standard)
     flat = errors.reshape(len(errors), -1)
-    raw = after_warm_up(contributions(flat, model.mean, model.precision, len(learned.channels)), int(model.warm_up))
+    warm_up = int(model.warm_up)
+    raw = after_warm_up(contributions(flat, model.mean, model.precision, len(learned.channels)), warm_up)
+    fast = after_warm_up(fast_parts(flat, learned.beyond(values), model.mean, model.precision), warm_up)
     parts = smoothed(raw, learned.period, hindsight)
-    scores = parts.sum(axis=1)
-    tail, threshold = adaptive_limits(model.hindsight_scores if hindsight else model.scores, probability).run(scores)
+    slow, scales = parts.sum(axis=1), two_scales(model, probability, hindsight)
+    judged = scales.run(slow, fast_distance(fast))
     if hindsight:  # in which scores fall as they rose
-        alarms = rows_in_alarm(scores, threshold)
+        alarms = rows_in_alarm(slow, judged.slow_threshold)
     else:
         short, switch = smoothed(raw.sum(axis=1), learned.short), alarm_switch(learned)
-        alarms = np.array([switch.step(*row) for row in zip(scores, threshold, short, strict=True)])
-    events = runs_of(alarms, scores, learned.period // 2)
+        alarms = np.array([switch.step(*row) for row in zip(slow, judged.slow_threshold, short, strict=True)])
+    alarms = alarms | judged.fast_alarm
+    parts = scores_of(parts, fast, judged, scales.gain)
+    events = runs_of(alarms, parts.sum(axis=1), learned.period // 2)
     size = len(learned.channels)
     variance = np.diag(np.linalg.inv(model.precision))[:size]
     deviation = np.sqrt(variance) * np.array(learned.scale)
-    return Scored(parts, learned.restore(expected), deviation, tail, threshold, alarms, events)
-
-
-def fixed_limits(fitted: "FittedDetector", probability: float) -> PeaksOverThreshold:
-    """The threshold that training set, which does not follow the scores that come."""
-    assert fitted.learned.errors is not None
-    return PeaksOverThreshold(probability).calibrate(fitted.learned.errors.scores)
+    expected = learned.restore(expected)
+    return Scored(parts, expected, deviation, judged.probability, judged.threshold, alarms, events)
 
 
 def error_scores(fitted: "FittedDetector") -> ErrorScores:
@@ -217,7 +253,7 @@ def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> I
     learned = fitted.learned
     assert learned.errors is not None
     channels, size, model = learned.channels, len(learned.channels), learned.errors
-    limits = fixed_limits(fitted, probability)
+    scales = two_scales(model, probability, adapts=False)
 
     def read(item: Any, state: StreamState) -> NDArray[np.float32]:
         row = item if isinstance(item, dict) else dict(zip(channels, item, strict=False)) if _is_row(item, size) else {}
@@ -236,20 +272,24 @@ def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> I
         instead = np.zeros((1, len(model.mean)))
         if not present.all():
             instead = _assumed(standard, state.parts["forecasts"][0], model)
-        return np.concatenate([np.nan_to_num(standard), present, instead], axis=1).astype(np.float32)
+        beyond = learned.beyond(values)
+        return np.concatenate([np.nan_to_num(standard), present, beyond, instead], axis=1).astype(np.float32)
 
     def answer(_: NDArray[Any], outputs: NDArray[np.float32]) -> dict[str, Any]:
-        parts = outputs[-1, :size].astype(np.float64)
+        parts, fast = (outputs[-1, at : at + size].astype(np.float64) for at in (0, 2 * size))
         # 0 before the first forecast, and hardly ever after it.
         forecasts, short = outputs[-1, size : 2 * size].astype(np.float64), float(outputs[-1, -1])
         expected = learned.restore(forecasts).tolist() if forecasts.any() else None
-        score = float(parts.sum())
-        tail, threshold = limits.judge(score)
+        slow, distance = float(parts.sum()), float(fast_distance(fast))
+        judged = scales.judge(slow, distance)
+        parts = scores_of(parts, fast, judged, scales.gain)
         top = int(parts.argmax())
         return {
-            "score": score,
-            "probability": float(tail),
-            "alarm": bool(score > threshold and short > model.usual),
+            "score": float(judged.score),
+            "probability": float(judged.probability),
+            "alarm": bool((slow > judged.slow_threshold and short > model.usual) or judged.fast_alarm),
+            "slow": slow,
+            "fast": distance,
             "short": short,
             "channel": channels[top],
             "parts": dict(zip(channels, parts.tolist(), strict=True)),

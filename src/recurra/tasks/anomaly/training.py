@@ -18,7 +18,14 @@ from recurra.errors import DataError
 from recurra.models.channel_forecaster import ChannelForecaster
 from recurra.task import Fitted, Objective
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
-from recurra.tasks.anomaly.scoring import after_warm_up, baseline_scores, contributions, forecast_errors
+from recurra.tasks.anomaly.scoring import (
+    after_warm_up,
+    baseline_scores,
+    contributions,
+    fast_distance,
+    fast_parts,
+    forecast_errors,
+)
 from recurra.training import Mean, evaluate, processes
 
 if TYPE_CHECKING:
@@ -159,24 +166,26 @@ def fit_errors(
     learned, horizon, size = fitted.learned, options.horizon, len(fitted.learned.channels)
     standard = [learned.standardize(one.values) for one in data]
     errors = [forecast_errors(fitted, one)[0].reshape(len(one), -1) for one in standard]
+    beyond = [learned.beyond(one.values) for one in data]
     fraction = options.validation_fraction if validation_data is None else 0.0
     trained = [_training_rows(len(one), fraction) for one in errors]
     model = _gaussian(np.concatenate([one[horizon:end] for one, end in zip(errors, trained, strict=True)]))
     if options.contamination:
         raw = [contributions(one, *model, size).sum(axis=1) for one in errors]
         limit = np.quantile(np.concatenate(raw), 1 - options.contamination)
-        errors = [np.where((one > limit)[:, None], np.nan, own) for one, own in zip(raw, errors, strict=True)]
+        aside = [(one > limit)[:, None] for one in raw]
+        errors = [np.where(rows, np.nan, own) for rows, own in zip(aside, errors, strict=True)]
+        beyond = [np.where(rows, 0.0, own) for rows, own in zip(aside, beyond, strict=True)]
         left = np.concatenate([one[horizon:end] for one, end in zip(errors, trained, strict=True)])
         model = _gaussian(left[~np.isnan(left).all(axis=1)])
     warm_up = _warm_up(fitted, standard, model, np.concatenate(errors))
     settled = warm_up + _SETTLED * learned.period
     parts = [after_warm_up(contributions(one, *model, size), warm_up) for one in errors]
-    scores = [_both_scores(one, learned) for one in parts]
+    fast = [after_warm_up(fast_parts(*pair, *model), warm_up) for pair in zip(errors, beyond, strict=True)]
+    scores = [_all_scores(*pair, learned) for pair in zip(parts, fast, strict=True)]
     last = [one[:, max(end, settled) :] for one, end in zip(scores, trained, strict=True)]
     if validation_data is not None:
-        own = [forecast_errors(fitted, learned.standardize(one.values))[0] for one in validation_data]
-        raw = [contributions(one.reshape(len(one), -1), *model, size) for one in own]
-        last = [_both_scores(after_warm_up(one, warm_up), learned)[:, settled:] for one in raw]
+        last = [_scores_of(fitted, one.values, model, warm_up)[:, settled:] for one in validation_data]
     enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
     clean, begin = np.concatenate(last, axis=1), settled
     if clean.shape[1] < enough:
@@ -195,7 +204,8 @@ def fit_errors(
         for one in standard
     ]
     baselines = np.concatenate([one[..., min(2 * learned.period, one.shape[-1] // 2) :] for one in simple], axis=-1)
-    return learned.with_errors(ErrorModel(*model, clean[0], clean[1], np.array(warm_up), np.array(usual), baselines))
+    slow, hindsight, own = clean
+    return learned.with_errors(ErrorModel(*model, slow, hindsight, own, np.array(warm_up), np.array(usual), baselines))
 
 
 def _warm_up(
@@ -219,10 +229,25 @@ def _warm_up(
     return max(least, int(above[-1]) + 1 if len(above) else 0)
 
 
-def _both_scores(parts: NDArray[np.float64], learned: AnomalyLearned) -> NDArray[np.float64]:
-    """The smoothed scores (2, T) of contributions (T, C): causal, and in hindsight."""
+def _scores_of(
+    fitted: FittedDetector,
+    values: NDArray[np.float64],
+    model: tuple[NDArray[np.float64], NDArray[np.float64]],
+    warm_up: int,
+) -> NDArray[np.float64]:
+    """The scores (3, T) of values (T, C); see `_all_scores`."""
+    learned = fitted.learned
+    errors = forecast_errors(fitted, learned.standardize(values))[0].reshape(len(values), -1)
+    parts = contributions(errors, *model, values.shape[1])
+    fast = fast_parts(errors, learned.beyond(values), *model)
+    return _all_scores(after_warm_up(parts, warm_up), after_warm_up(fast, warm_up), learned)
+
+
+def _all_scores(parts: NDArray[np.float64], fast: NDArray[np.float64], learned: AnomalyLearned) -> NDArray[np.float64]:
+    """The scores (3, T) of contributions (T, C): slow ones, causal and in hindsight; and fast ones."""
     distances = parts.sum(axis=1)
-    return np.stack([smoothed(distances, learned.period, after) for after in (False, True)])
+    slow = [smoothed(distances, learned.period, after) for after in (False, True)]
+    return np.stack([*slow, fast_distance(fast)])
 
 
 def _scale(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,0 +1,90 @@
+"""Thresholds for two scores: a slow one that sees stretches, and a fast one that sees single steps."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.detection.peaks_over_threshold import PeaksOverThreshold
+
+__all__ = ["Judgement", "TwoScales"]
+
+_REFERENCE = 1e-4  # the tail probability at which one score is worth as much as the other
+_SCALES = 2
+
+
+class Judgement(NamedTuple):
+    """What two scores say of steps; arrays (T,), or of shape () for one step.
+
+    Attributes:
+        score: the slow score, or the fast one in its units, whichever is larger.
+        probability: that a normal step has such a score on either scale, corrected for looking twice (Bonferroni).
+        threshold: of the scale that the score is from, in the units of the slow score.
+        is_fast: whether the score is the fast one.
+        slow_threshold: of the slow score.
+        fast_alarm: whether the fast score is beyond its threshold.
+    """
+
+    score: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    is_fast: NDArray[np.bool_]
+    slow_threshold: NDArray[np.float64]
+    fast_alarm: NDArray[np.bool_]
+
+
+class TwoScales:
+    """Thresholds for two scores of one series, each with half of the false alarms that are accepted.
+
+    Args:
+        slow: (S,) smoothed scores of normal steps.
+        fast: (S,) scores of normal steps, not smoothed.
+        probability: of a false alarm, a step.
+        adaptation: see `recurra.detection.threshold`.
+
+    Attributes:
+        gain: the units of the slow score in one of the fast score.
+    """
+
+    def __init__(
+        self, slow: NDArray[np.float64], fast: NDArray[np.float64], probability: float, adaptation: float = 0.0
+    ) -> None:
+        clean = np.stack([slow, fast], axis=1)
+        [of_slow, of_fast] = PeaksOverThreshold(_REFERENCE).calibrate(clean).judge(np.zeros(_SCALES))[1]
+        self.gain = float(of_slow / of_fast) if of_fast > 0 else 0.0
+        self._limits = PeaksOverThreshold(probability / _SCALES, adaptation).calibrate(clean)
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """What the next slow and the next fast score are compared with."""
+        slow, fast = self._limits.judge(np.zeros(_SCALES))[1].tolist()
+        return slow, fast
+
+    def run(self, slow: NDArray[np.float64], fast: NDArray[np.float64]) -> Judgement:
+        """Judge steps (T,) one by one, and let the thresholds follow them."""
+        scores = np.stack([slow, fast], axis=1)
+        return self._judgement(scores, *self._limits.run(scores))
+
+    def step(self, slow: float, fast: float) -> Judgement:
+        """Judge a step, and let the thresholds follow it."""
+        scores = np.array([slow, fast])
+        return self._judgement(scores, *self._limits.step(scores))
+
+    def judge(self, slow: float, fast: float) -> Judgement:
+        """Judge a step, and learn nothing from it."""
+        scores = np.array([slow, fast])
+        return self._judgement(scores, *self._limits.judge(scores))
+
+    def _judgement(
+        self, scores: NDArray[np.float64], probabilities: NDArray[np.float64], thresholds: NDArray[np.float64]
+    ) -> Judgement:
+        slow, fast = scores[..., 0], scores[..., 1]
+        is_fast = self.gain * fast > slow
+        return Judgement(
+            np.where(is_fast, self.gain * fast, slow),
+            np.minimum(_SCALES * probabilities.min(axis=-1), 1.0),
+            np.where(is_fast, self.gain * thresholds[..., 1], thresholds[..., 0]),
+            is_fast,
+            thresholds[..., 0],
+            fast > thresholds[..., 1],
+        )
