@@ -57,6 +57,7 @@ def test_from_training_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert_allclose(rows["score"].to_numpy(), expected["score"].to_numpy(), rtol=1e-4)
     assert pl.read_csv(run / "predictions" / "today.events.csv").columns[:4] == ["series", "event", "start", "end"]
     assert (tmp_path / "new" / "p.png").stat().st_size > 1000
+    assert "Events in today.csv" in (run / "predictions" / "today.events.html").read_text(encoding="utf-8")
 
     assert main(["evaluate", str(run), "--data", str(today)]) == 0
     assert "1 labelled event" in capsys.readouterr().out

@@ -196,3 +196,16 @@ def test_an_alarm_after_a_short_gap_continues_the_event_and_not_the_gap(detector
     assert set(found.values["event"].to_numpy()[gaps]) == {0}
     assert np.array_equal(found.values["event"].to_numpy() > 0, scored.alarms)
     assert found.events.height < 1 + np.count_nonzero(np.diff(scored.alarms.astype(int)) == 1)
+
+
+def test_an_event_names_the_most_similar_earlier_one(detector: AnomalyDetector) -> None:
+    values = machine(1500, 3)
+    for start in (300, 900):
+        values[start : start + 60, 2] += 9
+    values[600:602, 1] += 10
+    found = detections_of(detector, frame(values))
+    by_start = found.events.sort("start").to_dicts()
+    assert len(by_start) == 3
+    first, spiked, again = by_start
+    assert (first["similar"], spiked["similar"]) == (None, None)
+    assert again["similar"].startswith(str(first["start"])[:10])

@@ -258,6 +258,9 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             bool, Option(help="smooth scores in both directions, for data that are complete", main=True)
         ] = False,
         picture: Annotated[Any, Option(help="PNG file that shows series, scores and alarms")] = None,
+        page: Annotated[
+            Any, Option(help="HTML file to look through the events; NAME.events.html beside the rows by default")
+        ] = None,
     ) -> "Detections | LiveDetections":
         """Score rows, and find the events among them.
 
@@ -274,6 +277,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             hindsight: smooth scores in both directions: better, but only for data that are complete, as the score of a
                 row then uses what comes after it.
             picture: a PNG file to plot the series, their scores and the alarms into.
+            page: an HTML file to look through the events; see `Detections.write_page`.
 
         Raises:
             DataError: the data do not fit.
@@ -283,14 +287,16 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         from recurra.tasks.anomaly.results import LiveDetections, make_detections
 
         if is_standard_input(data):
-            if hindsight or picture is not None:
-                raise ParameterError("data", "a file with hindsight or a picture, which need all rows", data)
+            if hindsight or picture is not None or page is not None:
+                raise ParameterError("data", "a file with hindsight, a picture or a page, which need all rows", data)
             read = reading or self.later_reading()
             return LiveDetections(self.trained(), self._allowed(None, budget), read.time_column, read.decimal)
         rows = self.data_for(data, None, reading)
         detections = make_detections(self.trained(), rows, self._allowed(rows, budget), hindsight)
         if picture is not None:
             detections.plot(picture)
+        if page is not None:
+            detections.write_page(page)
         return detections
 
     @verb("test a run on labelled rows, beside simple detectors")

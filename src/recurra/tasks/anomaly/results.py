@@ -22,6 +22,7 @@ from recurra.errors import DataError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Table, TablePredictions
+from recurra.tasks.anomaly.events import Alike, alike_events, page_of_events
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
 from recurra.tasks.anomaly.scoring import (
@@ -52,10 +53,16 @@ class Detections(TablePredictions[pl.DataFrame]):
     Attributes:
         data: the series.
         scored: the scores of each.
+        learned: of the detector.
+        probability: of a false alarm, a row.
+        run: the folder of the detector. None: it is in memory.
     """
 
     data: ChannelSet
     scored: tuple[Scored, ...]
+    learned: AnomalyLearned
+    probability: float
+    run: Path | None = None
 
     @property
     def read_from(self) -> Path | None:  # type: ignore[override]
@@ -70,9 +77,14 @@ class Detections(TablePredictions[pl.DataFrame]):
 
     @cached_property
     def events(self) -> pl.DataFrame:
-        """A row for each event: series, event, start, end (its last row), peak, rows, score, probability, channels."""
+        """A row for each event.
+
+        series, event, start, end (its last row), peak, rows, score, probability, channels, value and expected (of the
+        first channel at the peak), and the most similar earlier event with its distance in brackets; null if none is
+        similar.
+        """
         rows = []
-        for series, scored in zip(self.data, self.scored, strict=True):
+        for series, scored, alike in zip(self.data, self.scored, self.alike, strict=True):
             stamps = self.data.form.column(series.stamps)
             for number, event in enumerate(scored.events, 1):
                 rows.append(
@@ -88,11 +100,17 @@ class Detections(TablePredictions[pl.DataFrame]):
                         "channels": self._channels(scored, event.start, event.end),
                         "value": self._shown(series, scored, event.peak, "value"),
                         "expected": self._shown(series, scored, event.peak, "expected"),
+                        "similar": None if (like := alike[number - 1]) is None else like.text,
                     }
                 )
         columns = ("series", "event", "start", "end", "peak", "rows", "score", "probability", "channels")
-        names = (*columns, "value", "expected")
-        return pl.DataFrame(rows) if rows else pl.DataFrame({name: [] for name in names})
+        names = (*columns, "value", "expected", "similar")
+        return pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame({name: [] for name in names})
+
+    @cached_property
+    def alike(self) -> list[list[Alike | None]]:
+        """Of each event of each series the most similar earlier one."""
+        return alike_events(self.learned, self.data, self.scored)
 
     def text(self, color: bool = False) -> Iterator[str]:
         count = len(self.events)
@@ -100,11 +118,9 @@ class Detections(TablePredictions[pl.DataFrame]):
         yield f"{self.data.source}: {self.data.count_in_words()}, {number}\n"
         if count:
             worst = self.events.sort("score", descending=True).head(_SHOWN).sort("series", "event")
-            names = [
-                name
-                for name in worst.columns
-                if name not in ("event", "peak") and (name, len(self.data)) != ("series", 1)
-            ]
+            left_out = {"event", "peak"} | ({"series"} if len(self.data) == 1 else set())
+            left_out |= set() if worst["similar"].count() else {"similar"}
+            names = [name for name in worst.columns if name not in left_out]
             lines = [[_cell(value) for value in row] for row in worst.select(names).rows()]
             more = f"\nThe {_SHOWN} with the highest scores are shown.\n" if count > _SHOWN else "\n"
             yield f"\n{text_table([list(names), *lines])}{more}"
@@ -118,13 +134,25 @@ class Detections(TablePredictions[pl.DataFrame]):
         return Table(tuple(frame.columns), [[_plain(value) for value in row] for row in frame.rows()])
 
     def write(self, path: str | Path) -> list[Path]:
-        """Write the rows as CSV, and the events beside them in `NAME.events.csv`; see `Result.write`."""
+        """Write the rows as CSV; beside them the events, `NAME.events.csv`, and their page, `NAME.events.html`.
+
+        See `Result.write`.
+        """
         target = Path(path)
         prepare_folder(target.parent)
-        beside = target.with_name(f"{target.name.removesuffix('.csv')}.events.csv")
+        name = target.name.removesuffix(".csv")
+        beside, page = (target.with_name(f"{name}.events.{ending}") for ending in ("csv", "html"))
         write_text(beside, _event_table(self).csv())
+        self.write_page(page)
         write_text(target, self.table().csv())
-        return [target, beside]
+        return [target, beside, page]
+
+    def write_page(self, path: str | Path) -> None:
+        """Write an HTML file to look through the events. It needs no other file and no network."""
+        target = Path(path)
+        prepare_folder(target.parent)
+        facts = {"budget": _budget(self.learned, self.probability)}
+        write_text(target, page_of_events(self.learned, self.data, self.scored, self.probability, facts, []))
 
     def plot(self, path: str | Path) -> None:
         """Plot the first series, its scores and events into a PNG file."""
@@ -263,7 +291,8 @@ def make_detections(
         DataError: the channels are others.
     """
     check_like(fitted.learned, data)
-    return Detections(data, tuple(score(fitted, one.values, probability, hindsight) for one in data))
+    scored = tuple(score(fitted, one.values, probability, hindsight) for one in data)
+    return Detections(data, scored, fitted.learned, probability)
 
 
 def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool) -> Evaluation:
@@ -351,9 +380,7 @@ def _event_table(detections: Detections) -> Table:
 
 
 def _notes(learned: AnomalyLearned, probability: float, hindsight: bool, scores: dict[str, float]) -> list[str]:
-    every = 1 / probability
-    time = f" ({duration(every * learned.step_seconds)})" if learned.step_seconds else ""
-    notes = [f"The budget is a false alarm in {every:,.0f} rows{time}; alarms in a row count as one."]
+    notes = [f"The budget is {_budget(learned, probability)}; alarms in a row count as one."]
     if hindsight:
         notes.append("Scores are smoothed in both directions: they use rows that come later.")
     if "delay, rows" in scores and learned.step_seconds:
@@ -361,11 +388,19 @@ def _notes(learned: AnomalyLearned, probability: float, hindsight: bool, scores:
     return notes
 
 
+def _budget(learned: AnomalyLearned, probability: float) -> str:
+    every = 1 / probability
+    time = f" ({duration(every * learned.step_seconds)})" if learned.step_seconds else ""
+    return f"a false alarm in {every:,.0f} rows{time}"
+
+
 def _plain(value: Any) -> Any:
     return "" if value is None or (isinstance(value, float) and np.isnan(value)) else value
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, float):
         return f"{value:.3g}"
     return str(value).removesuffix(" 00:00:00").removesuffix(".000000")

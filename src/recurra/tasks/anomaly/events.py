@@ -1,0 +1,230 @@
+"""Events as a person looks through them: how rare, which earlier one is alike, and the page that shows them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
+from recurra.detection.alarms import Event
+from recurra.detection.similar import SIMILAR, EventPattern, event_distance, event_pattern
+from recurra.inspection.events import Curve, EventPage, Overview, ShownEvent, Similar, event_page
+from recurra.tasks.anomaly.learned import AnomalyLearned
+from recurra.tasks.anomaly.scoring import Scored
+
+__all__ = ["Alike", "alike_events", "page_of_events", "rarity"]
+
+_MOST_EVENTS = 100  # on the page
+_MOST_SERIES = 20  # whose scores the page shows as a whole
+_MOST_POINTS = 500  # of a chart
+_MOST_PARTS = 800  # of an overview
+_MOST_CHANNELS = 6
+_LEAST_FRACTION = 0.03
+_AROUND = (24, 2.0)  # rows before and after an event, at least, and times its length
+_BAND = 2  # deviations
+_FURTHEST = 100  # times as many rows as the scores that a tail is fitted to: it says nothing of what is rarer
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The nearest earlier event.
+
+    Attributes:
+        where: in words.
+        distance: from 0 to 1; see `recurra.detection.similar`.
+        position: the indices of its series and of its event there. None: it is one that the run has stored.
+    """
+
+    where: str
+    distance: float
+    position: tuple[int, int] | None
+
+    @property
+    def text(self) -> str:
+        """What a table says."""
+        return f"{self.where} ({self.distance:.2f})"
+
+
+@dataclass(frozen=True)
+class _Odds:
+    """In how many normal rows there is one with such a score: `rows`, or more than so many."""
+
+    rows: float
+    more: bool
+
+    @classmethod
+    def of(cls, learned: AnomalyLearned, probability: float, budget: float) -> "_Odds":
+        assert learned.errors is not None
+        most = max(float(_FURTHEST * len(learned.errors.scores)), 1 / budget)
+        rows = min(1 / max(probability, 0.5 / most), most)
+        return cls(float(f"{rows:.3g}"), probability * most < 1)
+
+
+def rarity(learned: AnomalyLearned, probability: float, budget: float, step_seconds: float | None) -> str:
+    """How rare a score is among those of normal rows, in words.
+
+    Args:
+        learned: of the detector.
+        probability: that a normal row has such a score or a higher one.
+        budget: the probability of a false alarm, a row.
+        step_seconds: between rows. None: they have no times.
+    """
+    odds = _Odds.of(learned, probability, budget)
+    time = f" ({duration(odds.rows * step_seconds)})" if step_seconds else ""
+    return f"{'rarer than' if odds.more else 'as rare as'} one in {odds.rows:,.0f} rows{time}"
+
+
+def alike_events(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored, ...]) -> list[list[Alike | None]]:
+    """Of each event of each series the nearest earlier one, of these data or of those that the run has stored.
+
+    An earlier event of these data has begun sooner, in any series. None: there is none, or none within
+    `recurra.detection.similar.SIMILAR`.
+    """
+    own: list[tuple[Any, str, EventPattern, tuple[int, int]]] = []
+    for index, (series, one) in enumerate(zip(data, scored, strict=True)):
+        deviations = (series.values - one.expected) / one.deviation
+        for number, event in enumerate(one.events):
+            begin = series.stamps[event.start]
+            where = f"{series.id}, {data.form.shown(begin)}" if len(data) > 1 else data.form.shown(begin)
+            pattern = event_pattern(one.parts, deviations, event.start, event.end)
+            own.append((begin, where, pattern, (index, number)))
+    alike: list[list[Alike | None]] = [[None] * len(one.events) for one in scored]
+    for start, _, pattern, (index, number) in own:
+        earlier = [
+            Alike(where, event_distance(pattern, other), position)
+            for begin, where, other, position in own
+            if begin < start
+        ]
+        nearest = min(earlier, key=lambda one: one.distance, default=None)
+        alike[index][number] = nearest if nearest is not None and nearest.distance <= SIMILAR else None
+    return alike
+
+
+def page_of_events(
+    learned: AnomalyLearned,
+    data: ChannelSet,
+    scored: tuple[Scored, ...],
+    budget: float,
+    facts: dict[str, str],
+    notes: list[str],
+) -> str:
+    """The page of the events with the highest scores, as HTML.
+
+    Args:
+        learned: of the detector.
+        data: the series.
+        scored: the scores of each.
+        budget: the probability of a false alarm, a row.
+        facts: what else is listed above the events, by name.
+        notes: sentences that come first.
+    """
+    positions = [(index, number) for index, one in enumerate(scored) for number in range(len(one.events))]
+    highest = sorted(positions, key=lambda position: -scored[position[0]].events[position[1]].score)[:_MOST_EVENTS]
+    chosen = [position for position in positions if position in set(highest)]
+    on_page = {position: index for index, position in enumerate(chosen)}
+    alike = alike_events(learned, data, scored)
+    notes = list(notes)
+    if len(positions) > len(chosen):
+        notes.append(f"The {len(chosen)} events with the highest scores are here, of {len(positions):,}.")
+    shown = [
+        _shown(learned, data, (index, number), scored[index], budget, alike[index][number], on_page)
+        for index, number in chosen
+    ]
+    with_events = [index for index, one in enumerate(scored) if one.events] or [0]
+    if len(with_events) > _MOST_SERIES:
+        notes.append(f"Whole scores are here of {_MOST_SERIES} series with events, of {len(with_events)}.")
+    overviews = [_overview(data, index, scored[index], on_page) for index in with_events[:_MOST_SERIES]]
+    title = f"Events in {Path(data.source).name if data.source != 'the data' else data.source}"
+    counted = {"rows": f"{data.rows:,}", "events": f"{len(positions):,}"}
+    return event_page(EventPage(title, counted | facts, overviews, shown, notes))
+
+
+def _shown(
+    learned: AnomalyLearned,
+    data: ChannelSet,
+    position: tuple[int, int],
+    scored: Scored,
+    budget: float,
+    alike: Alike | None,
+    on_page: dict[tuple[int, int], int],
+) -> ShownEvent:
+    series, event = data.series[position[0]], scored.events[position[1]]
+    length = event.end - event.start
+    around = int(max(_AROUND[0], _AROUND[1] * length))
+    rows = _thinned(scored.scores, max(0, event.start - around), min(len(series), event.end + around), event.peak)
+    first, last = np.searchsorted(rows, [event.start, event.end])
+    if alike is None:
+        similar = Similar("No earlier event is similar.")
+    else:
+        at = None if alike.position is None else on_page.get(alike.position)
+        similar = Similar(f"Most like the event of {alike.where} (distance {alike.distance:.2f} of 1).", at)
+    ends = _stamps(data, series.stamps[[event.start, event.end - 1, event.peak]])
+    peak = float(scored.probability[event.peak])
+    odds = _Odds.of(learned, peak, budget)
+    return ShownEvent(
+        series.id if len(data) > 1 else "",
+        *ends,
+        rows=length,
+        score=event.score,
+        rarity=rarity(learned, peak, budget, data.step_seconds or learned.step_seconds),
+        odds=f"{'over ' * odds.more}{odds.rows:,.0f}",
+        similar=similar,
+        stamps=_stamps(data, series.stamps[rows]),
+        inside=(int(first), max(int(first), int(last) - 1)),
+        top=int(np.searchsorted(rows, event.peak)),
+        scores=scored.scores[rows],
+        thresholds=scored.threshold[rows],
+        curves=_curves(data, series, scored, event, rows),
+    )
+
+
+def _curves(data: ChannelSet, series: ChannelSeries, scored: Scored, event: Event, rows: np.ndarray) -> list[Curve]:
+    added = np.maximum(scored.parts[event.start : event.end].sum(axis=0), 0)
+    fractions = added / max(float(added.sum()), 1e-300)
+    order = np.argsort(-fractions, kind="stable")[:_MOST_CHANNELS]
+    chosen = [k for k in order.tolist() if fractions[k] >= _LEAST_FRACTION] or order[:1].tolist()
+    return [
+        Curve(
+            data.channels[k],
+            float(fractions[k]),
+            series.values[rows, k],
+            scored.expected[rows, k],
+            _BAND * float(scored.deviation[k]),
+        )
+        for k in chosen
+    ]
+
+
+def _thinned(scores: np.ndarray, begin: int, end: int, peak: int) -> np.ndarray:
+    """Rows from begin to end, at most a few hundred: of each part the one with the highest score; and the peak."""
+    size = -(-(end - begin) // _MOST_POINTS)
+    rows = [at + int(scores[at : min(at + size, end)].argmax()) for at in range(begin, end, size)]
+    return np.unique([*rows, peak])
+
+
+def _overview(data: ChannelSet, index: int, scored: Scored, on_page: dict[tuple[int, int], int]) -> Overview:
+    series = data.series[index]
+    size = -(-len(series) // _MOST_PARTS)
+    rows = np.array([at + int(scored.scores[at : at + size].argmax()) for at in range(0, len(series), size)])
+    events = [
+        (on_page[index, number], event.start // size, (event.end - 1) // size)
+        for number, event in enumerate(scored.events)
+        if (index, number) in on_page
+    ]
+    return Overview(
+        series.id if len(data) > 1 else "",
+        _stamps(data, series.stamps[rows]),
+        scored.scores[rows],
+        scored.threshold[rows],
+        events,
+    )
+
+
+def _stamps(data: ChannelSet, stamps: np.ndarray) -> list[str]:
+    """Stamps (N,) as they are read: in the form of the source, but ISO without "T" and without zeros at its end."""
+    written = [str(stamp) for stamp in data.form.written(stamps)]
+    short = [re.sub(r"^(\d{4}-\d\d-\d\d)T", r"\1 ", re.sub(r"\.0+$", "", stamp)) for stamp in written]
+    to_minutes = all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:00", stamp) for stamp in short)
+    return [stamp[:-3] for stamp in short] if to_minutes else short
