@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SIMILAR", "EventPattern", "event_distance", "event_pattern", "most_similar"]
+__all__ = ["SIMILAR", "EventPattern", "event_distance", "event_distances", "event_pattern", "most_similar"]
 
 # Events at most this far apart are called similar.
 SIMILAR = 0.4
@@ -53,26 +53,34 @@ def event_pattern(parts: Array, deviations: Array, start: int, end: int) -> Even
 
 
 def event_distance(one: EventPattern, other: EventPattern) -> float:
-    """How unlike two events of the same channels are, from 0 to 1.
+    """How unlike two events of the same channels are, from 0 to 1; see `event_distances`."""
+    return float(event_distances(one, [other])[0])
+
+
+def event_distances(one: EventPattern, others: Sequence[EventPattern]) -> Array:
+    """How unlike an event is to each of K others of the same channels, (K,), from 0 to 1.
 
     The root of the mean square of three distances, each from 0 to 1: Hellinger's between the fractions of the
     channels; 1 less the cosine between the shapes, at the best of a few shifts; and 1 less the root of the ratio of
     their rows.
     """
-    channels = np.sqrt(0.5 * ((np.sqrt(one.fractions) - np.sqrt(other.fractions)) ** 2).sum())
-    cosine = max(float((one.shape * _shifted(other.shape, shift)).sum()) for shift in _SHIFTS)
-    shape = 1 - min(max(cosine, 0.0), 1.0)
-    rows = 1 - np.sqrt(min(one.rows, other.rows) / max(one.rows, other.rows))
-    return float(np.sqrt((channels**2 + shape**2 + rows**2) / 3))
+    fractions = np.stack([other.fractions for other in others])
+    shapes = np.stack([other.shape for other in others])
+    lengths = np.array([other.rows for other in others])
+    channels = np.sqrt(0.5 * ((np.sqrt(one.fractions) - np.sqrt(fractions)) ** 2).sum(axis=1))
+    cosines = np.max([(shapes * _shifted(one.shape, shift)).sum(axis=(1, 2)) for shift in _SHIFTS], axis=0)
+    shape = 1 - np.clip(cosines, 0, 1)
+    rows = 1 - np.sqrt(np.minimum(one.rows, lengths) / np.maximum(one.rows, lengths))
+    return np.sqrt((channels**2 + shape**2 + rows**2) / 3)
 
 
 def most_similar(pattern: EventPattern, past: Sequence[EventPattern]) -> tuple[int, float] | None:
     """The index of the nearest of some events, the first of several, and its distance. None: there are no others."""
     if not past:
         return None
-    distances = [event_distance(pattern, one) for one in past]
+    distances = event_distances(pattern, past)
     nearest = int(np.argmin(distances))
-    return nearest, distances[nearest]
+    return nearest, float(distances[nearest])
 
 
 def _shifted(shape: Array, points: int) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.detection.alarms import Event
-from recurra.detection.similar import SIMILAR, EventPattern, event_distance, event_pattern
+from recurra.detection.similar import SIMILAR, EventPattern, event_pattern, most_similar
 from recurra.inspection.events import Curve, EventPage, Overview, ShownEvent, Similar, event_page
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.scoring import Scored
@@ -92,13 +92,11 @@ def alike_events(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored
             own.append((begin, where, pattern, (index, number)))
     alike: list[list[Alike | None]] = [[None] * len(one.events) for one in scored]
     for start, _, pattern, (index, number) in own:
-        earlier = [
-            Alike(where, event_distance(pattern, other), position)
-            for begin, where, other, position in own
-            if begin < start
-        ]
-        nearest = min(earlier, key=lambda one: one.distance, default=None)
-        alike[index][number] = nearest if nearest is not None and nearest.distance <= SIMILAR else None
+        earlier = [one for one in own if one[0] < start]
+        nearest = most_similar(pattern, [other for _, _, other, _ in earlier])
+        if nearest is not None and nearest[1] <= SIMILAR:
+            _, where, _, position = earlier[nearest[0]]
+            alike[index][number] = Alike(where, nearest[1], position)
     return alike
 
 
