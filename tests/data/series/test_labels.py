@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recurra.data.series.channels import ChannelSet, read_channels
+from recurra.data.series.channels import ChannelSet, channels_from_arrays, read_channels
 from recurra.data.series.labels import read_labels
 from recurra.errors import DataError
 
@@ -165,3 +165,14 @@ def test_the_windows_of_nab_cover_its_files():
         inside = [(stamps >= np.datetime64(start)) & (stamps <= np.datetime64(end)) for start, end in stated]
         np.testing.assert_array_equal(flags, np.any(inside, axis=0) if inside else np.zeros(len(stamps), bool))
         assert flags.any() == bool(stated)
+
+
+def test_a_stamp_that_cannot_be_read_asks_for_the_form_of_the_data(tmp_path: Path) -> None:
+    data = channels_from_arrays(np.zeros(20))
+    path = tmp_path / "windows.csv"
+    path.write_text("start,end\nsoon,later\n")
+    with pytest.raises(
+        DataError, match=r"windows\.csv, line 2: start is 'soon'.* Write stamps as in the data"
+    ) as error:
+        read_labels(path, data)
+    assert "--" not in str(error.value)

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ def test_from_training_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["evaluate", str(run), "--data", str(today)]) == 0
     assert "1 labelled event" in capsys.readouterr().out
     written = json.loads((run / "evaluation" / "evaluation.json").read_text())
-    assert list(written["methods"]) == ["model", "moving deviation", "seasonal change", "windows (PCA)", "random"]
+    simple = ["moving deviation", "seasonal change", "windows (PCA)", "random", "isolation forest"]
+    assert list(written["methods"]) == ["model", *simple]
+    assert {"range F1", "NAB", "NAB, few false", "NAB, few missed"} <= written["ranges"]["model"].keys()
     assert pl.read_csv(run / "evaluation" / "rows.csv").height == 200
     assert (run / "evaluation" / "detections.png").stat().st_size > 1000
 
@@ -86,6 +89,21 @@ def test_windows_of_anomalies(run: Path, tmp_path: Path) -> None:
         assert main(["evaluate", str(run), "--data", str(name), "--out", str(out), *places]) == 0
         methods.append(json.loads((out / "evaluation.json").read_text())["methods"])
     assert methods[0] == methods[1] == methods[2]
+
+
+def test_point_adjustment_is_labelled_as_inflated(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)  # the forest is left out with a line that says so
+    labelled = csv(tmp_path / "labelled.csv", labels=LABELS)
+    for more in ([], ["--point-adjustment"]):
+        assert main(["evaluate", str(run), "--data", str(labelled), "--out", str(tmp_path / "out"), *more]) == 0
+        printed = capsys.readouterr().out
+        assert ("point-adjusted F1" in printed) == ("inflates" in printed) == bool(more)
+        assert "pip install 'recurra[anomaly]'" in printed
+    written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert "point-adjusted F1" in written["point_adjusted_and_inflated"]["model"]
+    assert "isolation forest" not in written["methods"]
 
 
 def test_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,7 +141,7 @@ def test_arrays(detector: AnomalyDetector) -> None:
     assert several["unique_id"].to_list() == ["0"] * 70 + ["1"] * 3
     labels = np.arange(200) == 120
     assert set(one.evaluate(values[:, 0], labels).methods) == {
-        *("model", "moving deviation", "seasonal change", "windows (PCA)", "random")
+        *("model", "moving deviation", "seasonal change", "windows (PCA)", "random", "isolation forest")
     }
     assert one.score(values[:, 0], labels) == one.evaluate(values[:, 0], labels).scores["VUS-PR"]
     named = tiny().fit(values, reading=AnomalyReading(channels=CHANNELS), progress=False)

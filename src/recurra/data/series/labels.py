@@ -147,7 +147,13 @@ def _stamps(table: Table, name: str, data: ChannelSet) -> np.ndarray:
     date_format = data.columns.date_format
     if date_format and re.search(r"[^%A-Za-z]", date_format) and table.frame[name].str.contains(r"^\s*\d+\s*$").all():
         date_format = None  # indices, beside dates such as 31.01.2024
-    stamps, form = parse_stamps(table, name, None if data.has_times else Frequency(1, "step"), date_format)
+    try:
+        stamps, form = parse_stamps(table, name, None if data.has_times else Frequency(1, "step"), date_format)
+    except DataError as error:
+        # The rest is advice on tables of series. Here the columns are fixed, and the form is that of the data.
+        fault, example = str(error).partition(". ")[0], data.form.shown(data.series[0].stamps[0])
+        way_out = f"Write stamps as in {data.source}, such as {example}, or indices of rows, 0 for the first."
+        raise DataError(f"{fault}. {way_out}") from None
     zone = data.form.zone
     if stamps.dtype.kind != "M":
         return stamps

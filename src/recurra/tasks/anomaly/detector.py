@@ -312,11 +312,15 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         hindsight: Annotated[
             bool, Option(help="smooth scores in both directions, for data that are complete", main=True)
         ] = False,
+        point_adjustment: Annotated[
+            bool, Option(help="also F1 after point adjustment, which inflates it, to compare with figures published so")
+        ] = False,
     ) -> "Evaluation":
-        """Compare scores and alarms with labels, beside simple detectors; point adjustment is never used.
+        """Compare scores and alarms with labels, beside simple detectors.
 
         VUS-PR and AUC-PR are means over the series with anomalies, and need no threshold. Events are counted over all
         series: an event of the labels is detected if an alarm overlaps it, and an alarm that overlaps none is false.
+        A second table has range-based precision and recall, and NAB's score with its three profiles.
 
         Args:
             data: anything that `fit` takes, with the channels of training.
@@ -324,6 +328,8 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             reading: how a file or frame is read; None: as in training.
             windows: a file of anomalies, a CSV of start and end or NAB's JSON, instead of a column of labels.
             hindsight: see `predictions`.
+            point_adjustment: also scores after point adjustment, which inflates them; see
+                `recurra.detection.metrics.events.point_adjusted`.
 
         Raises:
             DataError: the data do not fit, or have no labels.
@@ -334,7 +340,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         rows = self.data_for(data, y, reading)
         if windows is not None:
             rows = with_windows(rows, windows)
-        return evaluate(self.trained(), rows, self._allowed(rows), hindsight)
+        return evaluate(self.trained(), rows, self._allowed(rows), hindsight, point_adjustment)
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(

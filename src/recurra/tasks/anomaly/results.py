@@ -1,7 +1,7 @@
 """Results of a detector: rows, events, and scores beside simple detectors."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,11 +14,18 @@ from numpy.typing import NDArray
 from recurra.data.files.standard_input import SOURCE, standard_input_lines
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.data.series.numeric import plain_numbers
-from recurra.detection.metrics.curves import average_precision
-from recurra.detection.metrics.events import event_scores
-from recurra.detection.metrics.vus import volumes_under_surface
+from recurra.detection.isolation import isolation_scores
+from recurra.detection.metrics.summary import (
+    Detector,
+    area_scores,
+    early_scores,
+    event_summary,
+    point_adjusted_scores,
+    range_summary,
+)
 from recurra.detection.period import period_of
-from recurra.errors import DataError
+from recurra.detection.segments import segments_of
+from recurra.errors import DataError, MissingExtraError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Table, TablePredictions
@@ -43,7 +50,6 @@ __all__ = ["Detections", "LiveDetections", "evaluate", "make_detections"]
 _SHOWN = 10
 _MOST_CHANNELS = 3
 _LEAST_FRACTION = 0.1
-_DAY = 86_400.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -295,7 +301,9 @@ def make_detections(
     return Detections(data, scored, fitted.learned, probability)
 
 
-def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool) -> Evaluation:
+def evaluate(
+    fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool, point_adjustment: bool
+) -> Evaluation:
     """Compare with labels; see `AnomalyDetector.evaluate`."""
     if any(one.labels is None for one in data):
         named = data.columns.label
@@ -309,63 +317,77 @@ def evaluate(fitted: FittedDetector, data: ChannelSet, probability: float, hinds
             f"{data.source}: no series has both anomalous and other rows. Label the anomalous rows alone, or give more."
         )
     detections = make_detections(fitted, data, probability, hindsight)
-    learned = fitted.learned
+    learned, labels = fitted.learned, [_labels(one) for one in data]
     assert learned.errors is not None
-    own = [one.scores for one in detections.scored]
     alarms = [one.alarms for one in detections.scored]
     standard = [learned.standardize(one.values) for one in data]
-    windows = [period_of(learned.filled(one)[:, 0]) for one in standard]
-    methods = {"model": _scores(data, own, alarms, windows)}
-    simple = [baseline_scores(learned, one, hindsight, int(fitted.options["seed"])) for one in standard]
+    filled = [learned.filled(one) for one in standard]
+    detectors = {"model": Detector(labels, [one.scores for one in detections.scored], alarms)}
+    seed = int(fitted.options["seed"])
+    simple = [baseline_scores(learned, one, hindsight, seed) for one in standard]
     for name, clean in zip(simple[0], learned.errors.baselines[int(hindsight)], strict=True):
         scores = [one[name] for one in simple]
         thresholds = [adaptive_limits(clean, probability).run(one)[1] for one in scores]
-        methods[name] = _scores(data, scores, list(map(rows_in_alarm, scores, thresholds)), windows)
+        detectors[name] = Detector(labels, scores, list(map(rows_in_alarm, scores, thresholds)))
+    notes = _notes(learned, probability, hindsight)
+    try:
+        isolated = isolation_scores(filled, 2 * learned.period, seed, hindsight)
+        detectors["isolation forest"] = Detector(labels, isolated)
+        notes.append("The isolation forest is grown from the evaluated rows, without their labels; it has no alarms.")
+    except MissingExtraError as error:
+        notes.append(f"The isolation forest is left out: {error}")
+    # The widest window of VUS-PR is the period of the first channel, as in TSB-AD.
+    windows = [period_of(one[:, 0]) for one in filled]
+    methods = {name: area_scores(one, windows) for name, one in detectors.items()}
+    ranges = {name: early_scores(one) for name, one in detectors.items()}
+    adjusted = {}
+    for name, one in detectors.items():
+        if one.alarms is not None:
+            methods[name] |= event_summary(one, data.step_seconds)
+            ranges[name] = range_summary(one) | ranges[name]
+            adjusted[name] = point_adjusted_scores(one) if point_adjustment else {}
     main = methods["model"]
-    events = sum(event_scores(_labels(one), flags).events for one, flags in zip(data, alarms, strict=True))
+    if "delay, rows" in main and learned.step_seconds:
+        notes.append(f"The mean delay is {duration(main['delay, rows'] * learned.step_seconds)}.")
+    events = sum(len(segments_of(one)[0]) for one in labels)
+    tables = {"rows": detections.table(), "events": _event_table(detections), "ranges": _method_table(ranges)}
+    if point_adjustment:
+        tables["point_adjusted"] = _method_table(adjusted)
+        notes.append(
+            "Point adjustment inflates scores: an event counts as detected at each of its rows if it is at one, and "
+            "random scores then exceed published detectors (Kim et al. 2022). Compare with figures published so alone."
+        )
     return Evaluation(
         f"{data.source}: {data.count_in_words()}, {events} labelled event{'' if events == 1 else 's'}",
         methods,
         "VUS-PR",
         formats={"delay, rows": ".1f", "false alarms a day": ".2f", "false alarms per 1000 rows": ".2f"},
         losses=frozenset({"delay, rows", "false alarms a day", "false alarms per 1000 rows"}),
-        tables={"rows": detections.table(), "events": _event_table(detections)},
-        notes=_notes(learned, probability, hindsight, main),
-        facts={"source": data.source, "rows": data.rows, "events": events, "hindsight": hindsight},
+        tables=tables,
+        notes=notes,
+        facts={
+            "source": data.source,
+            "rows": data.rows,
+            "events": events,
+            "hindsight": hindsight,
+            "ranges": ranges,
+            **({"point_adjusted_and_inflated": adjusted} if point_adjustment else {}),
+        },
         pictures={"detections": partial(plot_detections, data, 0, detections.scored[0])},
     )
 
 
-def _scores(
-    data: ChannelSet,
-    scores: Sequence[NDArray[np.float64]],
-    alarms: Sequence[NDArray[np.bool_]],
-    windows: Sequence[int],
-) -> dict[str, float]:
-    # The widest window of VUS-PR is the period of the first channel, as in TSB-AD.
-    by_series = [
-        (volumes_under_surface(one.labels, score, window).pr, average_precision(one.labels, score))
-        for one, score, window in zip(data, scores, windows, strict=True)
-        if one.labels is not None and one.labels.any() and not one.labels.all()
-    ]
-    events = [event_scores(_labels(one), flags) for one, flags in zip(data, alarms, strict=True)]
-    total, detected = sum(one.events for one in events), sum(len(one.delays) for one in events)
-    raised, false = sum(one.alarms for one in events), sum(one.false_alarms for one in events)
-    recall = detected / total if total else 0.0
-    precision = (raised - false) / raised if raised else 0.0
-    delays = [delay for one in events for delay in one.delays]
-    step = data.step_seconds
-    rate = ("false alarms a day", _DAY / step) if step else ("false alarms per 1000 rows", 1000.0)
-    vus, area = np.mean(by_series, axis=0)
-    result = {
-        "VUS-PR": float(vus),
-        "AUC-PR": float(area),
-        "event precision": precision,
-        "event recall": recall,
-        "event F1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
-        rate[0]: false * rate[1] / data.rows,
-    }
-    return result | ({"delay, rows": float(np.mean(delays))} if delays else {})
+def _method_table(methods: dict[str, dict[str, float]]) -> Table:
+    """Scores by method, which the terminal shows too: NAB's as they are, others in percent."""
+    names = list(dict.fromkeys(name for scores in methods.values() for name in scores))
+    heads = ["", *(name if name.startswith("NAB") else f"{name}, %" for name in names)]
+    lines = []
+    for method, scores in methods.items():
+        factors = [1 if name.startswith("NAB") else 100 for name in names]
+        cells = [f"{scores[name] * by:.2f}" if name in scores else "" for name, by in zip(names, factors, strict=True)]
+        lines.append([method, *cells])
+    rows = [[method, *(scores.get(name, "") for name in names)] for method, scores in methods.items()]
+    return Table(("method", *names), rows, text_table([heads, *lines]))
 
 
 def _labels(series: ChannelSeries) -> NDArray[np.bool_]:
@@ -379,12 +401,13 @@ def _event_table(detections: Detections) -> Table:
     return Table(tuple(events.columns), [[_plain(value) for value in row] for row in events.rows()])
 
 
-def _notes(learned: AnomalyLearned, probability: float, hindsight: bool, scores: dict[str, float]) -> list[str]:
+def _notes(learned: AnomalyLearned, probability: float, hindsight: bool) -> list[str]:
     notes = [f"The budget is {_budget(learned, probability)}; alarms in a row count as one."]
     if hindsight:
         notes.append("Scores are smoothed in both directions: they use rows that come later.")
-    if "delay, rows" in scores and learned.step_seconds:
-        notes.append(f"The mean delay is {duration(scores['delay, rows'] * learned.step_seconds)}.")
+    notes.append(
+        "NAB's scores are at the threshold that is best for them, as NAB has it; other figures are at the budget."
+    )
     return notes
 
 
