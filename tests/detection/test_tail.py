@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recurra.detection.tail import Tail, fit_tail
+from recurra.detection.tail import Tail, fit_tail, predictive_tail
 
 
 @pytest.mark.parametrize("shape", [-0.3, 0.0, 0.2, 0.5])
@@ -54,3 +54,44 @@ def test_excesses_cut_off_at_a_bound_tell_the_same_tail():
     assert abs(whole.shape) < 0.06 < -cut.shape
     assert abs(whole.scale - 1) < 0.06
     assert fit_tail(excesses[~beyond], np.full(beyond.sum(), 2.0), weight=0) == pytest.approx(cut, abs=0.02)
+
+
+@pytest.mark.parametrize("count", [8, 25, 80])
+def test_a_predictive_tail_keeps_to_a_probability_that_the_likely_one_exceeds(count):
+    generator, probability = np.random.default_rng(2), 0.002
+    draws = [generator.exponential(size=count) for _ in range(60)]
+
+    def exceeded(tails):
+        return np.mean([np.exp(-tail.excess(np.array(probability))) for tail in tails]) / probability
+
+    assert exceeded([predictive_tail(one, count, probability) for one in draws]) < 1.5
+    assert exceeded([fit_tail(one) for one in draws]) > 1.5
+
+
+def test_a_predictive_tail_of_many_excesses_is_the_likely_one():
+    excesses = np.random.default_rng(3).exponential(size=5000)
+    found, likely = predictive_tail(excesses, 5000, 0.002), fit_tail(excesses)
+    for probability in (0.5, 0.1, 0.01):
+        at = np.array(probability)
+        assert found.excess(at) == pytest.approx(likely.excess(at), rel=0.1)
+
+
+def test_excesses_that_tell_less_have_a_heavier_tail():
+    excesses = np.random.default_rng(4).exponential(size=100)
+    far = [float(predictive_tail(excesses, n, 0.002).excess(np.array(0.002))) for n in (100, 30, 10, 3)]
+    assert far == sorted(far)
+    assert far[-1] > 2 * far[0]
+    scaled = predictive_tail(1000 * excesses, 10, 0.002).excess(np.array(0.002))
+    assert scaled == pytest.approx(1000 * far[2], rel=1e-3)
+
+
+@given(
+    hnp.arrays(float, st.integers(0, 40), elements=st.floats(1e-6, 1e6) | st.just(np.inf) | st.just(np.nan)),
+    st.floats(0, 50),
+    st.floats(1e-6, 0.25),
+)
+def test_any_excesses_have_a_finite_predictive_tail(excesses, effective, probability):
+    tail = predictive_tail(excesses, effective, probability)
+    assert np.isfinite(tail.shape)
+    assert np.isfinite(tail.scale)
+    assert (tail.scale > 0) == np.isfinite(excesses).any()

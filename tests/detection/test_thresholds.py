@@ -5,6 +5,7 @@ import pytest
 
 from recurra.detection.conformal_tail import ConformalTail
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
+from recurra.detection.smoothing import smoothed
 from recurra.errors import ParameterError, ShapeError
 
 PROBABILITY = 0.01
@@ -248,3 +249,13 @@ def test_wrong_shapes_are_refused():
         SPOT().calibrate(np.zeros((30, 2, 2)))
     with pytest.raises(ShapeError, match=r"\(2,\)"):
         SPOT().calibrate(np.zeros((30, 2))).step(np.zeros(3))
+
+
+def test_a_budget_is_kept_by_few_scores_that_are_alike_for_long() -> None:
+    steps, series = 3000, 24
+    noise = np.random.default_rng(5).normal(size=(steps + 4000, series)) ** 2
+    values = smoothed(noise, 30)[1000:]
+    _, limits = PeaksOverThreshold(1 / 1000).calibrate(values[:steps]).run(values[steps:])
+    alarms = values[steps:] > limits
+    events = (alarms & ~np.vstack([np.zeros((1, series), bool), alarms[:-1]])).sum()
+    assert 0 < events < 1.5 * alarms.size / 1000

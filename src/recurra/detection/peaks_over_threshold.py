@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from recurra.detection.tail import excess_of, fit_tail, survival
+from recurra.detection.tail import excess_of, predictive_tail, survival
 from recurra.detection.threshold import Threshold
 from recurra.errors import ParameterError
 
@@ -15,6 +15,10 @@ __all__ = ["PeaksOverThreshold"]
 _QUANTILES = np.linspace(0, 1, 65)
 # The tail is at least this much larger than the part of it that is an alarm.
 _TAIL_TO_ALARMS = 4
+# What is known of a tail before there are any excesses, as if from so many: without it the first clusters of a smoothed
+# score, of which training rows often hold two or three, would set a threshold that nothing exceeds.
+_CLUSTERS_BEFORE = 10
+_INDEPENDENT = 1 / np.e  # an autocorrelation
 
 
 @dataclass
@@ -24,6 +28,7 @@ class _State:
     Attributes:
         steps: (N,) scores counted, calibration included.
         level: (N,) above which the tail begins.
+        apart: (N,) steps, beyond which scores tell of each other no more.
         quantiles: (N, 65) of the calibration scores.
         excesses: (N, C) over the level, a ring.
         stamps: (N, C) the count of steps at each excess.
@@ -42,6 +47,7 @@ class _State:
 
     steps: np.ndarray
     level: np.ndarray
+    apart: np.ndarray
     quantiles: np.ndarray
     excesses: np.ndarray
     stamps: np.ndarray
@@ -62,9 +68,10 @@ class _State:
 class PeaksOverThreshold(Threshold):
     """Streaming peaks over threshold (Siffer et al., KDD 2017): SPOT, or with a `window` DSPOT for scores that drift.
 
-    The level is a quantile of the calibration scores. The excesses over it are fitted by `fit_tail`, from which follow
-    tail probabilities and threshold far beyond what was seen. The size of an alarm does not enter the tail. So that
-    leaving alarms out does not lower the threshold step by step, an alarm counts as an excess that is at least its
+    The level is a quantile of the calibration scores. The excesses over it are fitted by `predictive_tail`, from which
+    follow tail probabilities and threshold far beyond what was seen: few excesses, and those of scores that are alike
+    for long, make a threshold that is higher for what they leave open. The size of an alarm does not enter the tail. So
+    that leaving alarms out does not lower the threshold step by step, an alarm counts as an excess that is at least its
     threshold, and all alarms together count no more than clean scores would: `probability` times the steps.
 
     Args:
@@ -102,7 +109,7 @@ class PeaksOverThreshold(Threshold):
         def zeros(*shape: int, dtype: type = float) -> np.ndarray:
             return np.zeros((series, *shape), dtype)
 
-        counts = {name: zeros(dtype=np.int64) for name in ("steps", "count", "fresh", "pushed")}
+        counts = {name: zeros(dtype=np.int64) for name in ("steps", "apart", "count", "fresh", "pushed")}
         floats = {name: zeros() for name in ("level", "rate", "shape", "scale", "height", "log_factor")}
         self._state = state = _State(
             **counts,
@@ -122,6 +129,7 @@ class PeaksOverThreshold(Threshold):
                 residuals = values[self.window :] - (sums[self.window : -1] - sums[: -self.window - 1]) / self.window
                 state.window[i] = values[-self.window :]
             state.steps[i] = len(residuals)
+            state.apart[i] = _correlated_steps(residuals)
             state.quantiles[i] = np.quantile(residuals, _QUANTILES)
             state.level[i] = np.quantile(residuals, 1 - fraction)
             for at in np.flatnonzero(residuals > state.level[i]).tolist():
@@ -188,9 +196,12 @@ class PeaksOverThreshold(Threshold):
         is_full = count == self.capacity
         span = state.steps[i] - (state.stamps[i].min() if is_full else 0)
         weight = min(1.0, self.probability * span / max(1, beyond.sum()))
-        tail = fit_tail(excesses[~beyond], excesses[beyond], weight)
-        state.shape[i], state.scale[i] = tail
         state.rate[i] = min(1.0, (count - is_full - (1 - weight) * beyond.sum()) / span)
+        clusters = 1 + int((np.diff(np.sort(state.stamps[i, :count])) > state.apart[i]).sum())
+        ratio = min(0.25, self.probability / max(state.rate[i], self.probability))
+        known = clusters + _CLUSTERS_BEFORE
+        tail = predictive_tail(excesses[~beyond], known, ratio, excesses[beyond], weight)
+        state.shape[i], state.scale[i] = tail
         state.height[i] = self._heights()[i]
         state.fresh[i] = 0
 
@@ -198,3 +209,15 @@ class PeaksOverThreshold(Threshold):
         state = self._state
         probability = self.probability * np.exp(state.log_factor)
         return excess_of(probability / np.maximum(state.rate, probability), state.shape, state.scale)
+
+
+def _correlated_steps(scores: np.ndarray) -> int:
+    """The first lag at which the autocorrelation of scores (S,) is below 1 / e, at most a quarter of them."""
+    deviations = scores - np.median(scores)
+    # Single huge scores must not hide that all others are alike.
+    deviations = np.clip(deviations, *np.quantile(deviations, [0.01, 0.99]))
+    deviations -= deviations.mean()
+    spectrum = np.fft.rfft(deviations, 2 * len(scores))
+    covariances = np.fft.irfft(np.abs(spectrum) ** 2)[: max(1, len(scores) // 4)]
+    below = np.flatnonzero(covariances < _INDEPENDENT * covariances[0])
+    return int(below[0]) if len(below) else len(covariances)

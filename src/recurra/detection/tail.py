@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Tail", "fit_tail"]
+__all__ = ["Tail", "fit_tail", "predictive_tail"]
 
 # A shape beyond these is not told from few excesses: a lower one has an end, an upper one has no mean.
 _SHAPES = (-0.5, 0.9)
@@ -12,6 +12,14 @@ _SHAPES = (-0.5, 0.9)
 _PRIOR = 10
 _FEWEST = 5
 _NEARLY_ZERO = 1e-9
+# The grid of a predictive tail: shapes, with a normal prior about 0 as strong as `_PRIOR` excesses, and logarithms of
+# scales over the likely one, in standard errors of it.
+_GRID_SHAPES = np.linspace(-0.5, 0.9, 15)[:, None]
+_GRID_SCALES = np.linspace(-4, 4, 17)
+_WIDEST = 3.0
+_MATCHED = np.linspace(0.0, 12.0, 200)  # -log of the probabilities between which a mixture is inverted
+_HEAVIEST = 3.0
+_MOST = 200  # excesses whose likelihood is computed one by one; of more, as many quantiles stand for all
 
 
 class Tail(NamedTuple):
@@ -86,6 +94,63 @@ def fit_tail(excesses: np.ndarray, beyond: np.ndarray | None = None, weight: flo
         middle = Tail(shape, scale).excess(half)
         scale = float(middle / Tail(limited, 1.0).excess(half))
     return Tail(limited, scale)
+
+
+def predictive_tail(
+    excesses: np.ndarray, effective: float, probability: float, beyond: np.ndarray | None = None, weight: float = 1.0
+) -> Tail:
+    """The tail of the next excess, when shape and scale are only known as well as so many excesses tell them.
+
+    The generalised Pareto distributions of a grid are averaged by their likelihood and a prior: the predictive
+    distribution (Coles, An Introduction to Statistical Modeling of Extreme Values 2001, section 9.1.2). Its tail is
+    heavier than the likeliest one: a threshold of that is exceeded too often, the more so the fewer excesses there
+    are. Excesses of neighbouring steps are alike, so that the likelihood is raised to the power of `effective` over
+    their number. The tail returned has the median of the average, and the excess of one probability.
+
+    Args:
+        excesses: see `fit_tail`.
+        effective: as how many independent ones the excesses tell, at least 1.
+        probability: at which the average is met exactly, below 1/2.
+        beyond: see `fit_tail`.
+        weight: see `fit_tail`.
+    """
+    likely = fit_tail(excesses, beyond, weight)
+    x = excesses[np.isfinite(excesses) & (excesses > 0)]
+    if not len(x) or not likely.scale > 0:
+        return likely
+    bounds = np.empty(0) if beyond is None else beyond
+    effective = min(max(effective, 1.0), len(x) + weight * len(bounds))
+    repeated = max(1.0, len(x) / _MOST)
+    width = min(1 / np.sqrt(effective), _WIDEST / _GRID_SCALES[-1])
+    mean = float(x.mean() + weight * bounds.sum() / len(x))
+    total = len(x) + weight * len(bounds)
+    if repeated > 1:
+        x = np.quantile(x, (np.arange(_MOST) + 0.5) / _MOST)
+    shapes, scales = np.broadcast_arrays(
+        _GRID_SHAPES, mean * np.maximum(1 - _GRID_SHAPES, 0.3) * np.exp(width * _GRID_SCALES)
+    )
+    shapes, scales = shapes.reshape(-1, 1), scales.reshape(-1, 1)
+    with np.errstate(divide="ignore"):  # beyond the end of a tail
+        densities = np.log(survival(x, shapes, scales)) * (1 + shapes) - np.log(scales)
+        log = repeated * densities.sum(axis=1) + weight * np.log(survival(bounds, shapes, scales)).sum(axis=1)
+    log = log * effective / total - _PRIOR * shapes[:, 0] ** 2 / 2
+    weights = np.exp(log - log.max())
+    weights /= weights.sum()
+    # Inverted on a grid of excesses: those of the likely tail, far enough for the heavier one.
+    grid = mean * np.expm1(_MATCHED)
+    logs = -np.log(np.maximum(weights @ survival(grid, shapes, scales), 1e-300))
+    middle, far = (mean * np.expm1(np.interp(-np.log(p), logs, _MATCHED)) for p in (0.5, probability))
+    return _through(float(middle), float(far), probability)
+
+
+def _through(middle: float, far: float, probability: float) -> Tail:
+    """The tail with this median and this excess of a probability."""
+    candidates = np.linspace(_SHAPES[0], _HEAVIEST, 351)
+    candidates = candidates[np.abs(candidates) > _NEARLY_ZERO]
+    ones = np.ones_like(candidates)
+    ratios = excess_of(probability * ones, candidates, ones) / excess_of(0.5 * ones, candidates, ones)
+    shape = float(np.interp(far / middle, ratios, candidates))
+    return Tail(shape, middle / float(Tail(shape, 1.0).excess(np.array(0.5))))
 
 
 def _ratio(x: np.ndarray, bounds: np.ndarray, weight: float) -> float:
