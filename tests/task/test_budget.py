@@ -74,6 +74,14 @@ def test_words_are_read_in_short_segments_at_the_same_cost() -> None:
     assert recurra.LanguageModel(truncation_length=50).standard_steps(1) == 5000
 
 
+def test_a_translator_reads_as_many_subwords_whatever_its_batches() -> None:
+    translator = recurra.Translator()
+    assert translator.standard_steps(400) == translator.standard_steps(1) == 2000
+    assert translator.standard_steps(3000) == 3000
+    assert translator.standard_steps(100_000) == 8000
+    assert recurra.Translator(batch_tokens=4800).standard_steps(100) == 500
+
+
 def test_epochs_train_as_many_steps() -> None:
     sentences = [[("a", "A"), ("b", "B")]] * 12
     tagger = recurra.Tagger(epochs=2, batch_size=4, hidden_size=4, word_size=4, validate_every=100)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Translator"]
 
 _SEARCH = Search()
+_SUBWORDS = 2_400_000  # of batches, padding included, in a standard training: minutes on two cores
 _DATA = Option(help="file to read; - is standard input, as without data", group="data")
 _ENSEMBLE = Option(help="other runs, separated by commas, whose probabilities are averaged with this run's")
 
@@ -35,7 +36,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     Without validation data a twentieth of the pairs, up to 1,000, chooses the best weights.
 
     Example:
-        >>> translator = Translator(max_steps=5000).fit(("train.de.gz", "train.en.gz"))
+        >>> translator = Translator().fit(("train.de.gz", "train.en.gz"))
         >>> translator.predict(["Ein Hund rennt."])
         >>> translator.save("runs/de-en")
     """
@@ -49,7 +50,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         "its encoder and a step of its decoder.",
     )
 
-    vocabulary_size: int = option(default=8000, at_least=1, help="subwords at most", group="vocabulary", main=True)
+    vocabulary_size: int = option(default=4000, at_least=1, help="subwords at most", group="vocabulary", main=True)
     subwords: Literal["bpe", "unigram"] = option(
         default="bpe", help="how subwords are learned: byte-pair encoding or a unigram model", group="vocabulary"
     )
@@ -59,22 +60,22 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     )
     num_layers: int = option(default=1, at_least=1, help="layers of encoder and decoder", group="network", main=True)
     hidden_size: int = option(
-        default=512,
+        default=256,
         at_least=2,
         help="units of each layer of the decoder; the encoder has half in each direction",
         group="network",
         main=True,
     )
-    embedding_size: int = option(default=256, at_least=1, help="features of a subword", group="network")
+    embedding_size: int = option(default=128, at_least=1, help="features of a subword", group="network")
     attention: Literal["additive", "dot", "general"] = option(
-        default="additive", help="score: additive (Bahdanau et al. 2015), dot or general (Luong et al. 2015)",
+        default="dot", help="score: additive (Bahdanau et al. 2015), dot or general (Luong et al. 2015)",
         group="network",
     )  # fmt: skip
     coverage: bool = option(
         default=False, help="attention reads what was attended to before (See et al. 2017)", group="network"
     )
     input_feeding: bool = option(
-        default=True,
+        default=False,
         help="the decoder reads the previous attentional vector at each step; without it training is faster",
         group="network",
     )
@@ -87,7 +88,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         group="network",
     )
     dropout: float = option(
-        default=0.3,
+        default=0.2,
         at_least=0,
         at_most=1,
         help="dropout of embeddings, between layers and of attentional vectors",
@@ -113,6 +114,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     batch_tokens: int = option(
         default=1200, at_least=1, help="subwords of a batch at most, padding included", group="training", main=True
     )
+    learning_rate: float = option(default=4e-3)
     validate_every: int = option(default=500)
 
     def check(self) -> None:
@@ -205,7 +207,9 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         )
 
     def standard_steps(self, steps_per_epoch: int) -> int:
-        return min(max(60 * steps_per_epoch, 2000), 10_000)
+        # An epoch, unless that takes more than four times as long as the usual number of subwords.
+        subwords = max(_SUBWORDS, min(steps_per_epoch * self.batch_tokens, 4 * _SUBWORDS))
+        return max(1, round(subwords / self.batch_tokens))
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
         """See `Estimator.export_network`. A source ends with `end`, a search begins with `begin` and ends at `end`."""
