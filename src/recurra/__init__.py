@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.regress import Regressor
+    from recurra.tasks.speech import SpeechRecognizer
     from recurra.tasks.tag import Tagger
     from recurra.tasks.translate import Translator
 
@@ -53,6 +54,7 @@ __all__ = [
     "Recurrent",
     "RecurrentCell",
     "Regressor",
+    "SpeechRecognizer",
     "Stepper",
     "Tagger",
     "Translator",
@@ -81,6 +83,7 @@ _NAMES = {
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",
     "Regressor": "recurra.tasks.regress",
+    "SpeechRecognizer": "recurra.tasks.speech",
     "Tagger": "recurra.tasks.tag",
     "LanguageModel": "recurra.tasks.language",
     "compile_cell": "recurra.kernels",

@@ -81,6 +81,11 @@ class Parser(argparse.ArgumentParser):
             if not all_main and not setting.option.main:
                 self._minor.append(action)
 
+    def add_data(self) -> None:
+        """Let the data stand without `--data` before them."""
+        several = self._settings["data"].option.words
+        self.add_argument("data", nargs="*" if several else "?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
     def add_config(self) -> None:
         """Add `--config`."""
         self._group("run").add_argument("--config", metavar="FILE", help="YAML file of these options")

@@ -128,6 +128,8 @@ def parser_of(command: str, kind: type[AnyEstimator]) -> Parser:
         parser = Parser(f"recurra {command} RUN", (inspect.getdoc(method) or "").partition("\n\nArgs:")[0])
         settings = command_settings(kind, method)
         parser.add_settings(settings.values(), all_main=len(settings) < 16)
+        if "data" in settings:
+            parser.add_data()
     parser.add_config()
     return parser
 

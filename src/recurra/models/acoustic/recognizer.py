@@ -121,7 +121,7 @@ class CTCRecognizer(nn.Module):
             ShapeError: if a shape or length does not fit.
         """
         features, lengths = frames
-        steps, lengths = self.encode(features, check_lengths(lengths, *features.shape[:2]))
+        steps, lengths = self.encode(features, check_lengths(lengths, features.shape[0], features.shape[1]))
         return Scores(self.scores(steps), lengths), None
 
     def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,151 @@
+"""Transcripts: words with their times and confidence, and the forms in which they are written."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+__all__ = ["Segment", "Word", "ctm", "json_lines", "srt", "vtt"]
+
+_LINE = 42  # characters of a line of subtitles, as broadcasters recommend
+_SUBTITLE = 6.0  # seconds that a subtitle covers at most
+_SHORTEST = 0.7  # seconds that a subtitle stays
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word.
+
+    Attributes:
+        text: of the word.
+        begin: in seconds from the beginning of the recording.
+        end: likewise.
+        confidence: the probability that the network gives the word's units, 0 to 1.
+    """
+
+    text: str
+    begin: float
+    end: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What is said between two pauses.
+
+    Attributes:
+        words: in order; there may be none.
+    """
+
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        """The words with spaces between them."""
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def begin(self) -> float:
+        """Where the first word begins, in seconds; 0 without words."""
+        return self.words[0].begin if self.words else 0.0
+
+    @property
+    def end(self) -> float:
+        """Where the last word ends, in seconds; 0 without words."""
+        return self.words[-1].end if self.words else 0.0
+
+    @property
+    def confidence(self) -> float:
+        """The mean confidence of the words; 1 without words."""
+        return sum(word.confidence for word in self.words) / len(self.words) if self.words else 1.0
+
+    def later(self, seconds: float) -> "Segment":
+        """The same words later."""
+        moved = (replace(word, begin=word.begin + seconds, end=word.end + seconds) for word in self.words)
+        return Segment(tuple(moved))
+
+    def to_json(self) -> dict[str, Any]:
+        """The segment as JSON values; times with three decimals."""
+        return {
+            "begin": round(self.begin, 3),
+            "end": round(self.end, 3),
+            "text": self.text,
+            "confidence": round(self.confidence, 4),
+            "words": [
+                {
+                    "word": word.text,
+                    "begin": round(word.begin, 3),
+                    "end": round(word.end, 3),
+                    "confidence": round(word.confidence, 4),
+                }
+                for word in self.words
+            ],
+        }
+
+
+def json_lines(name: str, segments: Sequence[Segment]) -> str:
+    """A line of JSON a segment, with the name of the recording."""
+    rows = ({"recording": name, **segment.to_json()} for segment in segments)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def ctm(name: str, segments: Sequence[Segment]) -> str:
+    """NIST's CTM: recording, channel, begin, duration, word and confidence, a line a word."""
+    name = "_".join(name.split()) or "recording"
+    return "".join(
+        f"{name} 1 {word.begin:.2f} {word.end - word.begin:.2f} {word.text} {word.confidence:.3f}\n"
+        for segment in segments
+        for word in segment.words
+    )
+
+
+def srt(segments: Sequence[Segment]) -> str:
+    """SubRip subtitles."""
+    blocks = (
+        f"{number}\n{_clock(begin, ',')} --> {_clock(end, ',')}\n{text}\n"
+        for number, (begin, end, text) in enumerate(_subtitles(segments), start=1)
+    )
+    return "\n".join(blocks)
+
+
+def vtt(segments: Sequence[Segment]) -> str:
+    """WebVTT subtitles."""
+    blocks = (f"{_clock(begin, '.')} --> {_clock(end, '.')}\n{text}\n" for begin, end, text in _subtitles(segments))
+    return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _subtitles(segments: Sequence[Segment]) -> list[tuple[float, float, str]]:
+    """Begin, end and text of each subtitle: at most two lines, and at most `_SUBTITLE` seconds where words allow it."""
+    subtitles: list[tuple[float, float, str]] = []
+    for segment in segments:
+        group: list[Word] = []
+        for word in segment.words:
+            length = sum(len(one.text) + 1 for one in group) + len(word.text)
+            if group and (length > 2 * _LINE or word.end - group[0].begin > _SUBTITLE):
+                subtitles.append((group[0].begin, group[-1].end, _lines(group)))
+                group = []
+            group.append(word)
+        if group:
+            subtitles.append((group[0].begin, group[-1].end, _lines(group)))
+    # A short one stays a little, but not over the next.
+    following = [*(begin for begin, _, _ in subtitles), float("inf")][1:]
+    return [
+        (begin, max(end, min(begin + _SHORTEST, after)), text)
+        for (begin, end, text), after in zip(subtitles, following, strict=True)
+    ]
+
+
+def _lines(words: Sequence[Word]) -> str:
+    """The words on one line, or on two of similar length."""
+    text = " ".join(word.text for word in words)
+    spaces = [k for k, character in enumerate(text) if character == " "]
+    if len(text) <= _LINE or not spaces:
+        return text
+    middle = min(spaces, key=lambda k: abs(2 * k - len(text)))
+    return f"{text[:middle]}\n{text[middle + 1 :]}"
+
+
+def _clock(seconds: float, point: str) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{point}{rest % 1000:03d}"

@@ -1,0 +1,283 @@
+"""The recogniser of speech: its options and verbs."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from recurra.data.audio.augmentation_options import AugmentationOptions
+from recurra.data.audio.transcripts import TranscriptForm
+from recurra.data.files.standard_input import is_standard_input
+from recurra.errors import ParameterError
+from recurra.options import Option, option
+from recurra.task import Estimator, task, verb
+from recurra.task.checks import check_cell
+from recurra.tasks.speech.learned import SpeechLearned
+
+# Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recurra.data.audio.utterances import Utterances
+    from recurra.models.acoustic import CTCRecognizer
+    from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.speech.results import Transcripts, Written
+
+__all__ = ["SpeechRecognizer"]
+
+_SUBSAMPLINGS = (2, 4, 8)
+_DATA = Option(help="recording, list of recordings or folder; - is samples from standard input", group="data")
+_FORM = Option(help="how the transcript is written; by default as text", main=True)
+
+
+def _check_subsampling(name: str, value: int) -> None:
+    if value not in _SUBSAMPLINGS:
+        raise ParameterError(name, f"one of {', '.join(map(str, _SUBSAMPLINGS))}", value)
+
+
+@task("speech")
+class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearned, "CTCRecognizer"]):
+    """A recogniser of speech: convolutions, recurrent layers and CTC (Graves et al. 2006), for recordings or live.
+
+    Data are a list of recordings with their texts: JSON lines (NeMo), a Kaldi folder, Common Voice's TSV, LJSpeech's
+    metadata.csv, a table, a folder of recordings with a .txt beside each; or a list of paths or arrays of samples, with
+    texts as `y`. A network without `bidirectional` transcribes live, as samples come.
+
+    Example:
+        >>> recognizer = SpeechRecognizer(epochs=60).fit("train.jsonl", validation="dev.jsonl")
+        >>> recognizer.predict(["meeting.wav"])
+        >>> recognizer.evaluate("test.jsonl").scores["WER"]
+        >>> recognizer.save("runs/asr")
+    """
+
+    noun = "recogniser"
+    Reading = TranscriptForm
+    learned_class = SpeechLearned
+    several_sources = False
+
+    units: Literal["characters", "subwords", "words"] = option(
+        default="characters", help="what the network writes", group="network", main=True
+    )
+    vocabulary_size: int = option(default=300, at_least=1, help="subwords at most", group="network")
+    cell: str = option(
+        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
+    )
+    num_layers: int = option(default=3, at_least=1, help="recurrent layers", group="network", main=True)
+    hidden_size: int = option(
+        default=256, at_least=1, help="units of each direction of a layer", group="network", main=True
+    )
+    bidirectional: bool = option(
+        default=True,
+        help="whether recordings are also read backward; without it, the network transcribes live",
+        group="network",
+        main=True,
+    )
+    look_ahead: float = option(
+        default=0.0,
+        at_least=0,
+        help="seconds that a network without bidirectional looks ahead at most, before it writes",
+        group="network",
+    )
+    channels: int = option(default=32, at_least=1, help="filters of each convolution", group="network")
+    subsampling: int = option(
+        default=4,
+        check=_check_subsampling,
+        help="frames of 10 milliseconds that the convolutions make one step of: 2, 4 or 8",
+        group="network",
+    )
+    sample_rate: int = option(
+        default=16000, at_least=1000, help="samples a second; recordings are resampled to it", group="features"
+    )
+    bins: int | None = option(
+        default=None,
+        at_least=3,
+        help="bands of the mel scale; by default 80 for at least 16,000 samples a second, 60 for at least 8,000, else "
+        "30",
+        group="features",
+    )
+    normalization: Literal["utterance", "sliding", "training"] | None = option(
+        default=None,
+        help="whose mean is taken from features: that of the utterance, of the last 3 seconds, or of training; by "
+        "default of the utterance with bidirectional, else of training",
+        group="features",
+    )
+    dropout: float = option(
+        default=0.3,
+        at_least=0,
+        at_most=1,
+        help="dropout of what the layers put out, the same at every step of a recording",
+        group="regularization",
+        main=True,
+    )
+    input_dropout: float = option(
+        default=0.1, at_least=0, at_most=1, help="dropout of what the convolutions put out", group="regularization"
+    )
+    weight_dropout: float = option(
+        default=0.0, at_least=0, at_most=1, help="dropout of the recurrent weights", group="regularization"
+    )
+    batch_seconds: float = option(
+        default=45.0,
+        above=0,
+        help="seconds of the recordings of a batch at most, padding included",
+        group="training",
+        main=True,
+    )
+    validation_fraction: float | None = option(
+        default=None,
+        at_least=0,
+        at_most=0.5,
+        help="fraction of the recordings held out to choose the best weights by, those of other speakers where these "
+        "are known, if there are no validation data; by default 0.1, but none of fewer than 50",
+        group="validation",
+    )
+
+    def check(self) -> None:
+        if self.bidirectional and self.look_ahead:
+            expected = "0 with bidirectional, which reads to the end"
+            raise ParameterError("look_ahead", expected, self.look_ahead, "Or use --no-bidirectional.")
+        if not self.bidirectional and self.normalization == "utterance":
+            expected = "training or sliding without bidirectional, as a stream does not know its mean"
+            raise ParameterError("normalization", expected, self.normalization)
+
+    def read(self, source: Any, y: Any, reading: TranscriptForm | None, labelled: bool) -> "Utterances":
+        from recurra.data.audio.read import read_utterances
+        from recurra.tasks.speech.training import checked
+
+        utterances = read_utterances(source, y, sample_rate=self.sample_rate)
+        if labelled:
+            utterances = checked(utterances, (reading or TranscriptForm()).normalized)
+        return utterances
+
+    def split(self, data: "Utterances") -> "tuple[Utterances, Utterances | None]":
+        from recurra.tasks.speech.training import split_by_speaker
+
+        return split_by_speaker(data, self.validation_fraction, self.seed)
+
+    def describe(self, training: "Utterances", validation: "Utterances | None") -> str:
+        from recurra.tasks.speech.training import seconds_of
+
+        minutes = sum(map(seconds_of, training)) / 60
+        speakers = len({*training.speakers} - {None})
+        by = f" of {speakers:,} speakers" if speakers else ""
+        validated = "" if validation is None else f"; validated on {len(validation):,}"
+        return f"{len(training):,} recordings{by}, {minutes:,.1f} minutes, of {training.source}{validated}"
+
+    def learn(self, training: "Utterances", validation: "Utterances | None") -> SpeechLearned:
+        from recurra.tasks.speech.training import learn
+
+        return learn(self.get_params(), training)
+
+    def network(self, learned: SpeechLearned) -> "CTCRecognizer":
+        from recurra.tasks.speech.training import make_network
+
+        return make_network(self.get_params(), learned)
+
+    def objective(
+        self,
+        fitted: "Fitted[SpeechLearned, CTCRecognizer]",
+        training: "Utterances",
+        validation: "Utterances | None",
+    ) -> "Objective":
+        from recurra.tasks.speech.training import make_objective
+
+        return make_objective(self.get_params(), self, fitted, training, validation)
+
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        return min(max(100 * steps_per_epoch, 1000), 20_000)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`: log-mel features in, scores of units out."""
+        learned = self.fitted.learned
+        return self.fitted.network, {
+            "symbols": list(learned.alphabet.symbols),
+            "statistics": learned.statistics.to_json(),
+            "log_mel": learned.log_mel.get_params(),
+        }
+
+    @verb("use a trained run", endings=(".csv", ".txt"))
+    def predictions(self, data: Annotated[Any, _DATA], *, reading: TranscriptForm | None = None) -> "Transcripts":
+        """The text of recordings, with its confidence.
+
+        Args:
+            data: as for `fit`, with texts or without, or a recording.
+            reading: not used; the texts of the data are not read.
+
+        Raises:
+            DataError: a recording cannot be used.
+        """
+        from recurra.tasks.speech.results import Transcripts
+
+        return Transcripts(self.fitted, self.read(data, None, reading, False))
+
+    @verb("test a trained run beside a simple baseline: word and character error rates, by speaker")
+    def evaluate(self, data: Any, y: Any = None, *, reading: TranscriptForm | None = None) -> "Evaluation":
+        """Word and character error rates, beside the commonest text of training.
+
+        Args:
+            data: as for `fit`.
+            y: texts, as for `fit`.
+            reading: how texts are normalized before they are compared; None: as in training.
+
+        Raises:
+            DataError: the data cannot be used.
+        """
+        from recurra.tasks.speech.results import evaluate
+
+        return evaluate(self.fitted, self.data_for(data, y, reading, labelled=True))
+
+    @verb("write recordings as text, subtitles or words with times; - transcribes samples as they come")
+    def transcribe(
+        self,
+        data: Annotated[Any, _DATA],
+        *,
+        form: Annotated[Literal["text", "srt", "vtt", "json", "ctm"] | None, _FORM] = None,
+        srt: Annotated[bool, Option(help="write SubRip subtitles, as --form srt", main=True)] = False,
+        pause: Annotated[float, Option(help="seconds of silence that end an utterance, live", above=0)] = 0.8,
+        longest: Annotated[float, Option(help="seconds of an utterance at most, live", above=0)] = 20.0,
+        rate: Annotated[int | None, Option(help="samples a second of raw standard input", at_least=1000)] = None,
+        partial: Annotated[bool, Option(help="show words before their utterance ends, live in a terminal")] = True,
+    ) -> "Written":
+        """Transcribe recordings, or samples from standard input as they come.
+
+        Args:
+            data: a recording, a list or folder of them; "-": raw 16-bit samples of one channel, or a WAV stream.
+            form: "text", "srt", "vtt", "json" (a line an utterance, with the times and the confidence of words) or
+                "ctm". None: text, with the time of each utterance if samples come live.
+            srt: the same as "srt".
+            pause: seconds of silence that end an utterance. For networks that transcribe live.
+            longest: seconds of an utterance at most. For these too.
+            rate: samples a second of raw standard input. None: those of the network.
+            partial: whether a terminal shows words before their utterance ends.
+
+        Raises:
+            DataError: a recording cannot be used.
+            ParameterError: both `form` and `srt` are set.
+            StreamError: samples come live, and the network reads backward.
+        """
+        from recurra.tasks.speech.results import Written
+
+        if srt and form not in (None, "srt"):
+            raise ParameterError("form", "srt or nothing beside --srt", form)
+        live = is_standard_input(data)
+        utterances = None if live else self.read(data, None, None, False)
+        return Written(self.fitted, utterances, "srt" if srt else form, pause, longest, rate, partial)
+
+    @verb("see inside a trained run: gradients through time, gates, memory, as one page")
+    def view(
+        self,
+        data: Any,
+        *,
+        row: Annotated[int | None, Option(help="recording to show, from 1; by default one of about 2 seconds")] = None,
+        name: str = "",
+    ) -> "View":
+        """Inspect how one recording is read, and where its units are written.
+
+        Args:
+            data: recordings, as for `fit`.
+            row: the recording to show, from 1; None: one of about two seconds.
+            name: of the run, for the page.
+
+        Raises:
+            DataError: the data cannot be used.
+            ParameterError: there is no such recording.
+        """
+        from recurra.tasks.speech.view import view
+
+        return view(self.fitted, self.data_for(data), row, name)

@@ -1,0 +1,291 @@
+"""What a recogniser's verbs return: transcripts, and how many errors they have."""
+
+import io
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recurra.data.audio import timed_words
+from recurra.data.audio.pcm import pcm_chunks
+from recurra.data.audio.timed_words import Segment
+from recurra.data.audio.utterances import Utterances
+from recurra.files import prepare_folder, write_text
+from recurra.task import Evaluation
+from recurra.task.results import Predictions, Table, TablePredictions
+from recurra.tasks.speech.live import LiveTranscriber
+from recurra.tasks.speech.transcription import AnyFitted, Transcriber
+from recurra.tasks.speech.view import draw_recording, typical_row
+
+__all__ = ["Errors", "Transcripts", "Written", "character_errors", "evaluate", "word_errors"]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The edits from a reference to a hypothesis, of which there are as few as possible.
+
+    Attributes:
+        substitutions: units that are another one.
+        insertions: units that the reference does not have.
+        deletions: units that the hypothesis does not have.
+        length: units of the reference.
+    """
+
+    substitutions: int = 0
+    insertions: int = 0
+    deletions: int = 0
+    length: int = 0
+
+    @property
+    def total(self) -> int:
+        """All edits."""
+        return self.substitutions + self.insertions + self.deletions
+
+    @property
+    def rate(self) -> float:
+        """The edits divided by the length of the reference; without a reference, their number."""
+        return self.total / max(self.length, 1)
+
+    def __add__(self, other: "Errors") -> "Errors":
+        return Errors(
+            self.substitutions + other.substitutions,
+            self.insertions + other.insertions,
+            self.deletions + other.deletions,
+            self.length + other.length,
+        )
+
+
+def word_errors(reference: str, hypothesis: str) -> Errors:
+    """The errors in words."""
+    return _errors(reference.split(), hypothesis.split())
+
+
+def character_errors(reference: str, hypothesis: str) -> Errors:
+    """The errors in characters, spaces included."""
+    return _errors(reference, hypothesis)
+
+
+def _errors(reference: Sequence[str], hypothesis: Sequence[str]) -> Errors:
+    # By length of the hypothesis: edits in all, then substitutions, insertions and deletions.
+    row = [(k, 0, k, 0) for k in range(len(hypothesis) + 1)]
+    for k, one in enumerate(reference, start=1):
+        diagonal, row[0] = row[0], (k, 0, 0, k)
+        for j, other in enumerate(hypothesis, start=1):
+            above, left = row[j], row[j - 1]
+            row[j], diagonal = (
+                min(
+                    diagonal if one == other else (diagonal[0] + 1, diagonal[1] + 1, diagonal[2], diagonal[3]),
+                    (above[0] + 1, above[1], above[2], above[3] + 1),
+                    (left[0] + 1, left[1], left[2] + 1, left[3]),
+                    key=lambda cell: cell[0],
+                ),
+                above,
+            )
+    _, substitutions, insertions, deletions = row[-1]
+    return Errors(substitutions, insertions, deletions, len(reference))
+
+
+def evaluate(fitted: AnyFitted, utterances: Utterances) -> Evaluation:
+    """Transcribe recordings and compare with their texts; see `SpeechRecognizer.evaluate`."""
+    transcriber, texts = Transcriber(fitted), utterances.texts
+    started = time.perf_counter()
+    features = [transcriber.features(one) for one in utterances]
+    hypotheses = [segment.text for segment in transcriber.segments(features)]
+    seconds = time.perf_counter() - started
+    duration = sum(map(len, features)) * fitted.learned.log_mel.frame_seconds
+    baseline = [fitted.learned.commonest] * len(texts)
+    words = [word_errors(*pair) for pair in zip(texts, hypotheses, strict=True)]
+    total = sum(words, Errors())
+    rows = [
+        (one.id, one.speaker or "", text, hypothesis, errors.total, errors.length)
+        for one, text, hypothesis, errors in zip(utterances, texts, hypotheses, words, strict=True)
+    ]
+    return Evaluation(
+        f"{len(texts):,} recordings of {utterances.source}, {total.length:,} words, {duration / 60:.1f} minutes",
+        {"model": _scores(texts, hypotheses), "the commonest text": _scores(texts, baseline)},
+        "WER",
+        losses=frozenset({"WER", "CER"}),
+        tables={"transcripts": Table(("id", "speaker", "reference", "hypothesis", "errors", "words"), rows)}
+        | _by_speaker(utterances, words),
+        notes=[
+            f"{total.total:,} word errors: {total.substitutions:,} substitutions, {total.insertions:,} insertions, "
+            f"{total.deletions:,} deletions",
+            f"{seconds:.1f} s, {seconds / max(duration, 1e-9):.3f} of the recordings' duration",
+        ],
+        facts={
+            "data": utterances.source,
+            "substitutions": total.substitutions,
+            "insertions": total.insertions,
+            "deletions": total.deletions,
+            "words": total.length,
+            "seconds": round(seconds, 2),
+        },
+        pictures={
+            "recording": lambda path: draw_recording(fitted, utterances, typical_row(transcriber, utterances), path)
+        },
+    )
+
+
+def _scores(texts: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
+    pairs = list(zip(texts, hypotheses, strict=True))
+    return {
+        "WER": sum((word_errors(*pair) for pair in pairs), Errors()).rate,
+        "CER": sum((character_errors(*pair) for pair in pairs), Errors()).rate,
+        "recordings right": sum(text == hypothesis for text, hypothesis in pairs) / len(pairs),
+    }
+
+
+def _by_speaker(utterances: Utterances, errors: Sequence[Errors]) -> dict[str, Table]:
+    by_speaker: dict[str, Errors] = {}
+    for speaker, one in zip(utterances.speakers, errors, strict=True):
+        if speaker is not None:
+            by_speaker[speaker] = by_speaker.get(speaker, Errors()) + one
+    if len(by_speaker) < 2:
+        return {}
+    ordered = sorted(by_speaker.items(), key=lambda pair: -pair[1].rate)
+    rows = [
+        (speaker, one.rate, one.substitutions, one.insertions, one.deletions, one.length) for speaker, one in ordered
+    ]
+    width = max(len("speaker"), *(len(speaker) for speaker in by_speaker))
+    lines = [f"{'speaker':{width}}  WER, %  words"]
+    lines += [f"{speaker:{width}}  {100 * one.rate:6.2f}  {one.length:5}" for speaker, one in ordered]
+    columns = ("speaker", "WER", "substitutions", "insertions", "deletions", "words")
+    return {"speakers": Table(columns, rows, "\n".join(lines))}
+
+
+class Transcripts(TablePredictions[list[str]]):
+    """The texts of recordings."""
+
+    def __init__(self, fitted: AnyFitted, utterances: Utterances) -> None:
+        self._fitted, self._utterances = fitted, utterances
+        path = Path(utterances.source)
+        self.read_from = path if path.exists() else None
+
+    @cached_property
+    def segments(self) -> list[list[Segment]]:
+        """The segments of each recording, with times."""
+        return Transcriber(self._fitted).transcribe(self._utterances.items)
+
+    @property
+    def values(self) -> list[str]:
+        """The text of each recording."""
+        return [" ".join(segment.text for segment in segments) for segments in self.segments]
+
+    def table(self) -> Table:
+        """A recording a row."""
+        rows = []
+        for utterance, text, segments in zip(self._utterances, self.values, self.segments, strict=True):
+            words = [word for segment in segments for word in segment.words]
+            confidence = sum(word.confidence for word in words) / len(words) if words else 1.0
+            rows.append((utterance.id, text, confidence))
+        return Table(("id", "text", "confidence"), rows)
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        for utterance, text in zip(self._utterances, self.values, strict=True):
+            yield f"{utterance.id}\t{text}\n" if len(self._utterances) > 1 else f"{text}\n"
+
+
+class Written(Predictions[list[list[Segment]]]):
+    """Transcripts in a form, of recordings or of samples as they come.
+
+    Args:
+        fitted: the recogniser.
+        utterances: recordings; None: standard input.
+        form: see `SpeechRecognizer.transcribe`.
+        pause: see `LiveTranscriber`.
+        longest: see `LiveTranscriber`.
+        rate: samples a second of raw standard input; None: those of the network.
+        partial: whether a terminal shows words before their utterance ends.
+    """
+
+    streams = True
+
+    def __init__(
+        self,
+        fitted: AnyFitted,
+        utterances: Utterances | None,
+        form: str | None,
+        pause: float,
+        longest: float,
+        rate: int | None,
+        partial: bool,
+    ) -> None:
+        self._fitted, self._utterances, self._form = fitted, utterances, form
+        self._pause, self._longest, self._rate, self._partial = pause, longest, rate, partial
+        # It says at once if the network cannot transcribe live.
+        self._live = LiveTranscriber(fitted, pause, longest) if utterances is None else None
+
+    @property
+    def values(self) -> list[list[Segment]]:
+        """The segments of each recording."""
+        return self._segments
+
+    @cached_property
+    def _segments(self) -> list[list[Segment]]:
+        if self._utterances is None:
+            return [list(self._spoken())]
+        if self._fitted.options["bidirectional"]:
+            return Transcriber(self._fitted).transcribe(self._utterances.items)
+        return [[*LiveTranscriber(self._fitted, self._pause, self._longest).whole(one)] for one in self._utterances]
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        if self._utterances is not None:
+            names = [utterance.id for utterance in self._utterances]
+            for name, segments in zip(names, self.values, strict=True):
+                yield _written(self._form, name, segments, len(names) > 1)
+            return
+        if self._form in ("srt", "vtt"):
+            yield _written(self._form, "-", list(self._spoken()), False)
+            return
+        for segment in self._spoken():
+            if self._form is None:
+                yield f"{segment.begin:8.2f}  {segment.text}\n"
+            else:
+                yield _written(self._form, "-", [segment], False)
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the transcript: into one file, or for several recordings into a folder, a file each."""
+        target = Path(path)
+        if self._utterances is None or len(self._utterances) == 1:
+            prepare_folder(target.parent)
+            write_text(target, "".join(self.text()))
+            return [target]
+        prepare_folder(target)
+        written = []
+        for utterance, segments in zip(self._utterances, self.values, strict=True):
+            stem = Path(utterance.id).with_suffix("").as_posix().replace("/", "_")
+            written.append(target / f"{stem}.{self._form or 'txt'}")
+            write_text(written[-1], _written(self._form, utterance.id, segments, False))
+        return written
+
+    def _spoken(self) -> Iterator[Segment]:
+        """The utterances on standard input, as they end."""
+        live, shown = self._live, ""
+        assert live is not None
+        terminal: Any = sys.stderr if self._partial and sys.stderr.isatty() else io.StringIO()
+        for samples in pcm_chunks(self._fitted.learned.log_mel.sample_rate, source_rate=self._rate):
+            for segment in live.accept(samples):
+                terminal.write("\r\x1b[K")
+                yield segment
+            if live.partial.text != shown:
+                shown = live.partial.text
+                terminal.write(f"\r\x1b[K{shown[-70:]}")
+                terminal.flush()
+        terminal.write("\r\x1b[K")
+        yield from live.finish()
+
+
+def _written(form: str | None, name: str, segments: Sequence[Segment], named: bool) -> str:
+    if form == "srt":
+        return timed_words.srt(segments)
+    if form == "vtt":
+        return timed_words.vtt(segments)
+    if form == "json":
+        return timed_words.json_lines(name, segments)
+    if form == "ctm":
+        return timed_words.ctm(name, segments)
+    text = " ".join(segment.text for segment in segments)
+    return f"{name}\t{text}\n" if named else f"{text}\n"

@@ -1,0 +1,222 @@
+"""How a recogniser is trained: what it learns of its data, batches, the loss of CTC, validation."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.cells import find_cell
+from recurra.data.audio.alphabet import Alphabet
+from recurra.data.audio.checks import Requirements, check_utterances, least_frames
+from recurra.data.audio.feature_source import FeatureSource
+from recurra.data.audio.log_mel import LogMel
+from recurra.data.audio.normalization import FeatureStatistics
+from recurra.data.audio.sound import read_header
+from recurra.data.audio.utterance_batches import UtteranceBatches
+from recurra.data.audio.utterances import Utterance, Utterances
+from recurra.errors import DataError
+from recurra.models.acoustic import CTCRecognizer
+from recurra.models.acoustic.recognizer import Scores
+from recurra.task import Objective
+from recurra.tasks.speech.learned import SpeechLearned
+from recurra.tasks.speech.search import GreedySearch
+from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of
+from recurra.training import Mean, processes
+
+__all__ = ["checked", "ctc_loss", "learn", "make_network", "make_objective", "seconds_of", "split_by_speaker"]
+
+_log = logging.getLogger("recurra.speech")
+_FOR_STATISTICS = 2000  # recordings
+_FRACTION_OF_LOSS = 1e-6
+_FEWEST_TO_SPLIT = 50
+
+
+def seconds_of(utterance: Utterance) -> float:
+    """The duration, from the manifest or from the header of the recording. Raises DataError."""
+    if utterance.duration:
+        return utterance.duration
+    return read_header(utterance.audio).seconds - utterance.offset  # type: ignore[arg-type]
+
+
+def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tuple[Utterances, Utterances | None]:
+    """Examples to train on, and those to validate with: other speakers where they are known, else other recordings.
+
+    Args:
+        data: all.
+        fraction: of the recordings to validate with; None: a tenth, but none of fewer than 50 recordings.
+        seed: of the choice.
+    """
+    fraction = (0.1 if len(data) >= _FEWEST_TO_SPLIT else 0.0) if fraction is None else fraction
+    if not fraction:
+        return data, None
+    generator = np.random.default_rng(seed)
+    by_speaker: dict[str, list[int]] = {}
+    for row, speaker in enumerate(data.speakers):
+        by_speaker.setdefault(speaker or f"of recording {row}", []).append(row)
+    if len(by_speaker) < 2:
+        by_speaker = {str(row): [row] for row in range(len(data))}
+    wanted, chosen = max(1, round(fraction * len(data))), []
+    for name in generator.permutation(sorted(by_speaker)):
+        # The last speaker stays in training, however large the fraction.
+        if len(chosen) >= wanted or len(chosen) + len(by_speaker[name]) >= len(data):
+            break
+        chosen += by_speaker[name]
+    if not chosen:
+        return data, None
+    rest = sorted({*range(len(data))} - {*chosen})
+    return data.take(rest), data.take(sorted(chosen))
+
+
+def checked(utterances: Utterances, normalized: Callable[[str], str]) -> Utterances:
+    """The utterances that can be used, with normalized texts; the log says which cannot.
+
+    Raises:
+        DataError: one has no text, or more than a twentieth cannot be used.
+    """
+    texts = utterances.texts
+    items = (replace(item, text=normalized(text)) for item, text in zip(utterances, texts, strict=True))
+    return check_utterances(replace(utterances, items=tuple(items)), Requirements(aligned=False)).utterances
+
+
+def learn(options: Mapping[str, Any], training: Utterances) -> SpeechLearned:
+    """The alphabet, and the statistics of the features of up to 2,000 recordings. Raises DataError."""
+    log_mel = LogMel(sample_rate=options["sample_rate"], bins=options["bins"])
+    rows = np.linspace(0, len(training) - 1, min(len(training), _FOR_STATISTICS)).round().astype(int)
+    statistics = FeatureStatistics.of(log_mel(training[row].read(log_mel.sample_rate).samples) for row in rows)
+    texts = training.texts
+    alphabet = Alphabet.learn(texts, options["units"], options["vocabulary_size"])
+    return SpeechLearned(alphabet, log_mel, statistics, Counter(texts).most_common(1)[0][0])
+
+
+def make_network(options: Mapping[str, Any], learned: SpeechLearned) -> CTCRecognizer:
+    """The network of these options."""
+    step_seconds = options["subsampling"] * learned.log_mel.frame_seconds
+    return CTCRecognizer(
+        find_cell(options["cell"]),
+        learned.log_mel.feature_size,
+        len(learned.alphabet),
+        options["hidden_size"],
+        options["num_layers"],
+        options["bidirectional"],
+        int(options["look_ahead"] / step_seconds + 1e-6),
+        channels=options["channels"],
+        subsampling=options["subsampling"],
+        dropout=options["dropout"],
+        input_dropout=options["input_dropout"],
+        weight_dropout=options["weight_dropout"],
+    )
+
+
+def make_objective(
+    options: Mapping[str, Any],
+    augmentation: Any,
+    fitted: AnyFitted,
+    training: Utterances,
+    validation: Utterances | None,
+) -> Objective:
+    """Batches, loss and validation.
+
+    Args:
+        options: of the recogniser, by name.
+        augmentation: how training varies recordings.
+        fitted: what is to be trained.
+        training: recordings to train on.
+        validation: recordings to choose the best weights by. None: the last weights are used.
+
+    Raises:
+        DataError: no recording is long enough for its text.
+    """
+    learned, partition = fitted.learned, processes().partition
+    labels = [learned.alphabet.encode(text) for text in training.texts]
+    seconds = [seconds_of(one) for one in training]
+    rows = [
+        row
+        for row, (one, ids) in enumerate(zip(seconds, labels, strict=True))
+        if -(-learned.log_mel.frames(int(one * learned.log_mel.sample_rate)) // options["subsampling"])
+        >= max(1, least_frames(ids))
+    ]
+    left_out = len(labels) - len(rows)
+    if left_out:
+        _log.warning(
+            "%s: %d of %d recordings are too short for their text at %d frames a step and are not trained on",
+            *(training.source, left_out, len(labels), options["subsampling"]),
+        )
+    if not rows:
+        raise DataError(
+            f"{training.source}: every recording is too short for its text at {options['subsampling']} frames a step; "
+            "use fewer (--subsampling 2), or longer units (--units words)."
+        )
+    longest = 1.05 * max(seconds[row] for row in rows) / min(*augmentation.speeds, 1.0) + 0.1
+    batches = UtteranceBatches(
+        FeatureSource(
+            training.take(rows),
+            learned.log_mel,
+            normalization_of(fitted),
+            augmentation=augmentation,
+            seed=options["seed"],
+        ),
+        [labels[row] for row in rows],
+        [seconds[row] for row in rows],
+        seconds_per_batch=max(options["batch_seconds"], longest),
+        seed=options["seed"],
+        partition=partition,
+        device=fitted.device,
+    )
+    return Objective(
+        batches,
+        ctc_loss,
+        None if validation is None else _validation(fitted, validation),
+        record={"padding_fraction": round(batches.padding_fraction, 4)},
+        steps_per_epoch=batches.steps_per_epoch,
+        unit="nats per unit",
+        measure="word accuracy",
+        words=lambda loss: f"WER {100 * loss:.2f} %",
+    )
+
+
+def ctc_loss(scores: Scores, target: tuple[Tensor, Tensor]) -> Tensor:
+    """The loss of CTC (Graves et al. 2006): -log p of the units, in nats, divided by the number of all units.
+
+    Args:
+        scores: of the network.
+        target: units (B, U) and their numbers (B,).
+    """
+    units, lengths = target
+    # A recording that a change of speed made too short for its text does not count.
+    total = F.ctc_loss(
+        scores.logits.float().log_softmax(-1).transpose(0, 1),
+        units,
+        scores.lengths,
+        lengths,
+        reduction="sum",
+        zero_infinity=True,
+    )
+    return total / lengths.sum().clamp(min=1)
+
+
+def _validation(fitted: AnyFitted, utterances: Utterances) -> Callable[[nn.Module], Mean]:
+    from recurra.tasks.speech.results import word_errors
+
+    transcriber, texts = Transcriber(fitted), utterances.texts
+    features = [transcriber.features(one) for one in utterances]
+    words = sum(len(text.split()) for text in texts)
+    if not words:
+        raise DataError(f"{utterances.source}: no text to validate with")
+
+    def validate(network: nn.Module) -> Mean:
+        errors = blanks = 0.0
+        for row, log_probs in transcriber.log_probs(features, network):
+            search = GreedySearch()
+            search.accept(log_probs)
+            hypothesis = fitted.learned.alphabet.decode([emission.unit for emission in search.emissions])
+            errors += word_errors(texts[row], hypothesis).total
+            blanks += not hypothesis
+        # While the network writes nothing, weights that write something are better.
+        return Mean(errors / words + _FRACTION_OF_LOSS * blanks / len(texts), 1.0)
+
+    return validate

@@ -1,0 +1,138 @@
+"""Recordings to transcripts: whole ones in batches, and long ones in pieces cut where they are quiet."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from recurra.data.audio.normalization import FeatureStatistics, SlidingMean
+from recurra.data.audio.timed_words import Segment
+from recurra.data.audio.utterance_batches import padded_features
+from recurra.data.audio.utterances import Utterance
+from recurra.models.acoustic import Frames
+from recurra.tasks.speech.search import GreedySearch, words_of
+
+if TYPE_CHECKING:
+    from recurra.models.acoustic import CTCRecognizer
+    from recurra.task.fitted import Fitted
+    from recurra.tasks.speech.learned import SpeechLearned
+
+    AnyFitted = Fitted[SpeechLearned, CTCRecognizer]
+else:
+    AnyFitted = Any
+
+__all__ = ["AnyFitted", "Transcriber", "UtteranceMean", "normalization_of", "pieces_of"]
+
+_BATCH_SECONDS = 120.0
+_LONGEST = 30.0  # seconds of a piece of a long recording
+
+
+class UtteranceMean:
+    """Subtracts the mean of a recording, and divides by the deviation of training."""
+
+    def __init__(self, statistics: FeatureStatistics) -> None:
+        self.statistics = statistics
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """The normalized features (T, F) float32."""
+        mean = features.mean(axis=0, keepdims=True) if len(features) else 0
+        return ((features - mean) / self.statistics.deviation).astype(np.float32)
+
+
+def normalization_of(fitted: AnyFitted) -> Any:
+    """How features are normalized; a function of features (T, F)."""
+    statistics, kind = fitted.learned.statistics, fitted.options["normalization"]
+    if kind == "sliding":
+        return SlidingMean(statistics)
+    if kind == "training" or (kind is None and not fitted.options["bidirectional"]):
+        return statistics
+    return UtteranceMean(statistics)
+
+
+class Transcriber:
+    """A trained recogniser, for whole recordings.
+
+    Args:
+        fitted: the recogniser.
+
+    Attributes:
+        factor: frames of a step of the network.
+        step_seconds: the duration of a step.
+    """
+
+    def __init__(self, fitted: AnyFitted) -> None:
+        self._fitted = fitted
+        self._log_mel = fitted.learned.log_mel
+        self._normalization = normalization_of(fitted)
+        self.factor: int = fitted.options["subsampling"]
+        self.step_seconds = self.factor * self._log_mel.frame_seconds
+
+    def features(self, utterance: Utterance) -> np.ndarray:
+        """The normalized features (T, F) of an utterance. Raises DataError."""
+        return self._normalization(self._log_mel(utterance.read(self._log_mel.sample_rate).samples))
+
+    def log_probs(
+        self, features: Sequence[np.ndarray], network: nn.Module | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The row and the log probabilities of units (S, V) of each of the features (T, F), the longest first.
+
+        Args:
+            features: of recordings.
+            network: to use; None: the trained one.
+        """
+        network = self._fitted.network if network is None else network
+        network.eval()
+        order = sorted(range(len(features)), key=lambda row: -len(features[row]))
+        start = 0
+        while start < len(order):
+            longest = max(1, len(features[order[start]]))
+            count = max(1, int(_BATCH_SECONDS / self._log_mel.frame_seconds) // longest)
+            rows = order[start : start + count]
+            padded, lengths = padded_features([features[row] for row in rows])
+            with torch.no_grad():
+                scores, _ = network(Frames(padded.to(self._fitted.device), lengths))
+                log_probs = scores.logits.float().log_softmax(-1).cpu().numpy()
+            for k, row in enumerate(rows):
+                yield row, log_probs[k, : int(scores.lengths[k])]
+            start += count
+
+    def segments(self, features: Sequence[np.ndarray]) -> list[Segment]:
+        """The segments of each of the features (T, F)."""
+        segments: list[Segment] = [Segment(())] * len(features)
+        for row, log_probs in self.log_probs(features):
+            search = GreedySearch()
+            search.accept(log_probs)
+            segments[row] = words_of(search.emissions, self._fitted.learned.alphabet, self.step_seconds)
+        return segments
+
+    def transcribe(self, utterances: Sequence[Utterance]) -> list[list[Segment]]:
+        """The segments of each utterance; a long one is cut into pieces where it is quiet. Raises DataError."""
+        pieces: list[np.ndarray] = []
+        starts: list[list[tuple[int, float]]] = []
+        frame_seconds, quiet = self._log_mel.frame_seconds, round(_LONGEST / self._log_mel.frame_seconds)
+        for utterance in utterances:
+            features = self._log_mel(utterance.read(self._log_mel.sample_rate).samples)
+            cuts = pieces_of(features, quiet)
+            starts.append([(len(pieces) + k, begin * frame_seconds) for k, (begin, _) in enumerate(cuts)])
+            pieces += [self._normalization(features[begin:end]) for begin, end in cuts]
+        segments = self.segments(pieces)
+        return [[segments[k].later(seconds) for k, seconds in own if segments[k].words] for own in starts]
+
+
+def pieces_of(features: np.ndarray, longest: int) -> list[tuple[int, int]]:
+    """Begin and end of pieces of at most `longest` frames, cut where the sound is quietest.
+
+    Args:
+        features: log-mel (T, F), not normalized.
+        longest: frames.
+    """
+    cuts, energy = [0], features.mean(axis=1) if len(features) else np.zeros(0)
+    window = 20
+    while len(features) - cuts[-1] > longest:
+        # In the second half of what a piece may have, the quietest fifth of a second.
+        begin, end = cuts[-1] + longest // 2, cuts[-1] + longest
+        smooth = np.convolve(energy[begin:end], np.ones(window) / window, mode="valid")
+        cuts.append(begin + int(smooth.argmin()) + window // 2)
+    return [*zip(cuts, [*cuts[1:], len(features)], strict=True)]

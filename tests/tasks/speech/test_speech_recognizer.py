@@ -1,0 +1,190 @@
+"""A recogniser from recordings to transcripts: training, evaluation, transcription whole and live."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from spoken_tones import RATE, sentences, spoken, write_manifest
+
+from recurra.data.audio.utterances import utterances_of
+from recurra.errors import DataError, ParameterError, StreamError
+from recurra.kernels.native import extension
+from recurra.tasks.speech import SpeechRecognizer
+from recurra.tasks.speech.live import LiveTranscriber
+
+needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
+
+
+def options(**values: Any) -> dict[str, Any]:
+    small: dict[str, Any] = {"sample_rate": RATE, "bins": 16, "hidden_size": 24, "num_layers": 1, "channels": 4}
+    trained = {"batch_seconds": 12.0, "max_steps": 250, "learning_rate": 0.01, "dropout": 0.1, "input_dropout": 0.0}
+    still = {"speeds": (1.0,), "time_masks": 0, "frequency_masks": 0, "averaging": 0.9, "validate_every": 50}
+    return {**small, **trained, **still, **values}
+
+
+@pytest.fixture(scope="module")
+def causal() -> SpeechRecognizer:
+    texts = sentences(60)
+    sounds = [spoken(text, seed) for seed, text in enumerate(texts)]
+    recognizer = SpeechRecognizer(
+        **options(bidirectional=False, look_ahead=0.1, hidden_size=48, max_steps=400, validation_fraction=0.0)
+    )
+    return recognizer.fit(sounds, texts, progress=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("speech")
+    train = write_manifest(folder, sentences(60))
+    recognizer = SpeechRecognizer(**options(validation_fraction=0.2))
+    recognizer.fit(train, folder=folder / "run", progress=False)
+    return folder / "run"
+
+
+def test_it_learns_to_write_what_it_hears(run: Path, tmp_path: Path) -> None:
+    test = write_manifest(tmp_path, sentences(20, seed=9), "test.jsonl", seed=1000)
+    recognizer = SpeechRecognizer.load(run)
+    evaluation = recognizer.evaluate(test)
+    assert evaluation.scores["WER"] < 0.1
+    assert evaluation.scores["CER"] <= evaluation.scores["WER"]
+    assert evaluation.baselines["the commonest text"]["WER"] > 0.5
+    assert {"transcripts", "speakers"} <= set(evaluation.tables)
+    assert recognizer.predict(test) == [row[3] for row in evaluation.tables["transcripts"].rows]
+    written = evaluation.write(tmp_path / "evaluation")
+    assert (tmp_path / "evaluation" / "recording.png") in written
+
+
+def test_words_have_times_and_confidence(run: Path) -> None:
+    recognizer = SpeechRecognizer.load(run)
+    ((segment,),) = recognizer.transcribe([spoken("ab c ba", 5)]).values
+    assert segment.text == "ab c ba"
+    # Tones begin at 0.1 s; a word of two letters is 0.24 s, and a pause 0.12 s.
+    expected = [(0.1, 0.34), (0.46, 0.58), (0.7, 0.94)]
+    for word, (begin, end) in zip(segment.words, expected, strict=True):
+        assert begin - 0.15 < word.begin < word.end < end + 0.15
+        assert 0.3 < word.confidence <= 1
+
+
+def test_forms_of_transcripts(run: Path, tmp_path: Path) -> None:
+    recognizer = SpeechRecognizer.load(run)
+    sound = [spoken("ab c", 5)]
+    text = {form: "".join(recognizer.transcribe(sound, form=form).text()) for form in ("text", "srt", "vtt", "ctm")}
+    assert text["text"] == "ab c\n"
+    assert text["srt"].startswith("1\n00:00:00,")
+    assert text["srt"].endswith("\nab c\n")
+    assert text["vtt"].startswith("WEBVTT\n\n00:00:00.")
+    assert [line.split()[4] for line in text["ctm"].splitlines()] == ["ab", "c"]
+    (row,) = map(json.loads, "".join(recognizer.transcribe(sound, form="json").text()).splitlines())
+    assert [word["word"] for word in row["words"]] == ["ab", "c"]
+    assert "".join(recognizer.transcribe(sound, srt=True).text()) == text["srt"]
+    assert recognizer.transcribe(sound, srt=True).write(tmp_path / "a.srt") == [tmp_path / "a.srt"]
+    with pytest.raises(ParameterError, match="form"):
+        recognizer.transcribe(sound, form="vtt", srt=True)
+
+
+@needs_extension
+def test_chunks_of_any_size_give_the_same_transcript(causal: SpeechRecognizer) -> None:
+    # Pauses of two seconds end utterances, and a long utterance ends by its length.
+    pause = spoken("", 8, seconds_before=2.0).samples
+    spans = [spoken("ab cab", 1), spoken("c ba ab c cab ba", 2), spoken("ba", 3)]
+    samples = np.concatenate([part for sound in spans for part in (sound.samples, pause)])
+    whole = causal.transcribe(utterances_of([samples], sample_rate=RATE), longest=1.5).values[0]
+    assert len(whole) > 3
+    assert " ".join(segment.text for segment in whole) == "ab cab c ba ab c cab ba ba"
+    for size in (37, 400, 1111, 16000, len(samples)):
+        live = LiveTranscriber(causal.fitted, longest=1.5)
+        chunks = [samples[start : start + size] for start in range(0, len(samples), size)]
+        segments = [segment for chunk in chunks for segment in live.accept(chunk)] + live.finish()
+        assert segments == whole
+
+
+@needs_extension
+def test_a_stream_writes_what_the_whole_network_writes(causal: SpeechRecognizer) -> None:
+    texts = sentences(8, seed=4)
+    sounds = [spoken(text, 500 + k) for k, text in enumerate(texts)]
+    live = ["".join(segment.text for segment in segments) for segments in causal.transcribe(sounds).values]
+    assert live == causal.predict(sounds) == texts
+
+
+@needs_extension
+def test_partial_words_do_not_change_before_their_utterance_ends(causal: SpeechRecognizer) -> None:
+    samples = spoken("ab c ba cab", 7).samples
+    live, before = LiveTranscriber(causal.fitted), ""
+    for start in range(0, len(samples), 160):
+        assert not live.accept(samples[start : start + 160])
+        assert live.partial.text.startswith(before)
+        before = live.partial.text
+    assert before
+    assert live.finish()[0].text == "ab c ba cab"
+
+
+@needs_extension
+def test_standard_input_is_transcribed_as_it_comes(causal: SpeechRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pause = spoken("", 8, seconds_before=2.0).samples
+    samples = np.concatenate([spoken("ab", 1).samples, pause, spoken("cab c", 2).samples])
+    data = (samples * 32767).astype("<i2").tobytes()
+    monkeypatch.setattr("sys.stdin", type("Input", (), {"buffer": io.BytesIO(data)})())
+    lines = "".join(causal.transcribe("-").text()).splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines] == ["ab", "cab c"]
+    assert float(lines[1].split()[0]) == pytest.approx(2.66, abs=0.3)
+
+
+def test_a_network_that_reads_backward_does_not_transcribe_live(run: Path) -> None:
+    with pytest.raises(StreamError, match="--no-bidirectional"):
+        SpeechRecognizer.load(run).transcribe("-")
+
+
+@pytest.mark.parametrize("units", ["words", "characters"])
+def test_a_resumed_training_equals_a_whole_one(tmp_path: Path, units: str) -> None:
+    train = write_manifest(tmp_path, sentences(12))
+
+    def trained(**values: Any) -> SpeechRecognizer:
+        constant = {"validation_fraction": 0.0, "schedule": "constant", "units": units, "max_steps": 8}
+        return SpeechRecognizer(**options(**constant, **values))
+
+    short = trained().set_params(max_steps=4)
+    short.fit(train, folder=tmp_path / "run", progress=False)
+    resumed = trained().fit(folder=tmp_path / "run", resume=True, progress=False)
+    whole = trained().fit(train, progress=False)
+    for name, weights in whole.fitted.network.state_dict().items():
+        np.testing.assert_allclose(weights.numpy(), resumed.fitted.network.state_dict()[name].numpy(), atol=1e-6)
+
+
+def test_a_long_recording_is_cut_where_it_is_quiet(run: Path) -> None:
+    texts = sentences(30, seed=3)
+    samples = np.concatenate([spoken(text, k, gap=0.3).samples for k, text in enumerate(texts)])
+    assert len(samples) > 31 * RATE
+    (segments,) = SpeechRecognizer.load(run).transcribe(utterances_of([samples], sample_rate=RATE)).values
+    assert len(segments) > 1
+    words = [word for segment in segments for word in segment.words]
+    assert [word.begin for word in words] == sorted(word.begin for word in words)
+    assert abs(len(words) - len(" ".join(texts).split())) <= 15
+
+
+def test_what_cannot_be_is_refused(run: Path) -> None:
+    with pytest.raises(ParameterError, match="look_ahead"):
+        SpeechRecognizer(look_ahead=0.2)
+    with pytest.raises(ParameterError, match="normalization"):
+        SpeechRecognizer(bidirectional=False, normalization="utterance")
+    with pytest.raises(ParameterError, match="subsampling"):
+        SpeechRecognizer(subsampling=3)
+    with pytest.raises(DataError, match="too short for its text"):
+        SpeechRecognizer(**options(subsampling=8)).fit([spoken("c", 0)], ["abcabcabcabcabcabcabc"], progress=False)
+    with pytest.raises(DataError, match="there is no text"):
+        SpeechRecognizer(**options()).fit([spoken("c", 0)], progress=False)
+    with pytest.raises(ParameterError, match="row"):
+        SpeechRecognizer.load(run).view([spoken("c", 0)], row=2)
+
+
+def test_an_inspection_shows_a_recording(run: Path) -> None:
+    inspection = SpeechRecognizer.load(run).inspect([spoken("ab c", 5)], progress=False)
+    assert inspection.attribution is not None
+    assert "ab c" in inspection.words.facts["looked at"]
+
+
+def test_texts_are_normalized_when_they_are_read() -> None:
+    read = SpeechRecognizer(**options()).read([spoken("ab", 0)], ["  AB,  b "], None, True)
+    assert read.texts == ("ab b",)
