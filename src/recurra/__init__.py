@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.regress import Regressor
+    from recurra.tasks.sound import SoundClassifier
     from recurra.tasks.speech import SpeechRecognizer
     from recurra.tasks.tag import Tagger
     from recurra.tasks.translate import Translator
@@ -54,6 +55,7 @@ __all__ = [
     "Recurrent",
     "RecurrentCell",
     "Regressor",
+    "SoundClassifier",
     "SpeechRecognizer",
     "Stepper",
     "Tagger",
@@ -83,6 +85,7 @@ _NAMES = {
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",
     "Regressor": "recurra.tasks.regress",
+    "SoundClassifier": "recurra.tasks.sound",
     "SpeechRecognizer": "recurra.tasks.speech",
     "Tagger": "recurra.tasks.tag",
     "LanguageModel": "recurra.tasks.language",

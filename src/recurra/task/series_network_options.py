@@ -6,7 +6,7 @@ from recurra.errors import ParameterError
 from recurra.options import Options, option
 from recurra.task.checks import check_cell
 
-__all__ = ["FEWEST_TO_SPLIT", "MOST_MEMBERS", "SeriesNetworkOptions"]
+__all__ = ["FEWEST_TO_SPLIT", "MOST_MEMBERS", "SequenceNetworkOptions", "SeriesNetworkOptions"]
 
 FEWEST_TO_SPLIT = 300
 """Series. Of fewer none are held out by default: too few to choose weights by, and training would miss them."""
@@ -25,8 +25,8 @@ def _check_odd(name: str, value: tuple[int, ...]) -> None:
         raise ParameterError(name, "one or more odd numbers", value)
 
 
-class SeriesNetworkOptions(Options):
-    """What `recurra.models.series_network` makes a network of, and how series are prepared for it."""
+class SequenceNetworkOptions(Options):
+    """What `recurra.models.series_network` makes a network of."""
 
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
@@ -89,6 +89,16 @@ class SeriesNetworkOptions(Options):
         help="dropout on what the recurrent weights read, the same at every step of a sequence",
         group="regularization",
     )
+
+    def check(self) -> None:
+        from recurra.models.series_network import check_stride
+
+        check_stride(self.stride, self.filters)
+
+
+class SeriesNetworkOptions(SequenceNetworkOptions):
+    """The network, and how series are prepared for it."""
+
     normalization: Literal["channel", "series", "none"] = option(
         default="channel",
         help="series to mean 0 and deviation 1: by channel as in training, each series by itself, or none",
@@ -106,8 +116,3 @@ class SeriesNetworkOptions(Options):
         help="deviation of the factor, about 1, by which training multiplies each channel of a series",
         group="series",
     )
-
-    def check(self) -> None:
-        from recurra.models.series_network import check_stride
-
-        check_stride(self.stride, self.filters)

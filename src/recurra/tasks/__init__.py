@@ -10,6 +10,7 @@ TASKS = {
     "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
     "language": "recurra.tasks.language.language_model:LanguageModel",
     "regress": "recurra.tasks.regress.regressor:Regressor",
+    "sound": "recurra.tasks.sound.sound_classifier:SoundClassifier",
     "speech": "recurra.tasks.speech.recognizer:SpeechRecognizer",
     "tag": "recurra.tasks.tag.tagger:Tagger",
     "translate": "recurra.tasks.translate.translator:Translator",

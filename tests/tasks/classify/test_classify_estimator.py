@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose
 from made_classes import series, series_csv, several, several_csv, texts, texts_csv
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.models.temperature import fit_temperature
+from recurra.task.label_evaluation import beginning_lengths
 from recurra.tasks.classify import Classifier, ItemReading
 from recurra.tasks.classify.network import logits_of
-from recurra.tasks.classify.results import beginning_lengths
 from recurra.training import load_last
 
 SMALL: dict[str, Any] = {

@@ -7,17 +7,11 @@ import numpy as np
 import pytest
 
 from recurra.data.labelled.label_set import LabelSet
+from recurra.task.label_evaluation import by_label_table, confusion_table, doubts
+from recurra.task.label_pictures import draw_confusion, draw_early_decision, draw_reliability
 from recurra.task.reliability import reliability
 from recurra.tasks.classify import Classes, Explanation
 from recurra.tasks.classify.explanation import draw_series_explanation
-from recurra.tasks.classify.results import (
-    by_label_table,
-    confusion_table,
-    doubts,
-    draw_confusion,
-    draw_early_decision,
-    draw_reliability,
-)
 from recurra.text_table import one_line
 from recurra.training.label_scores import LabelScores, score_labels
 
@@ -78,7 +72,7 @@ def test_a_model_at_chance_is_doubted(said: list[str], doubt: str) -> None:
 
 
 def test_of_many_labels_those_most_frequent_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recurra.tasks.classify.pictures._MOST_PLOTTED", 3)
+    monkeypatch.setattr("recurra.task.label_pictures._MOST_PLOTTED", 3)
     confusion = np.diag([1, 9, 0, 9, 9])
     draw_confusion(tuple("abcde"), confusion, tmp_path / "a.png")
     draw_confusion(tuple("bde"), confusion[[1, 3, 4]][:, [1, 3, 4]], tmp_path / "b.png")
@@ -152,7 +146,7 @@ def test_predictions_as_a_table() -> None:
         ["one\r", "a,b|c", "0.625000", "0.750000", "0.625000"],
         ['two "x"\n', "", "0.750000", "0.250000", "0.125000"],
     ]
-    plain = Classes(["x"], labels, shares[:1], texts=False, separator=" ")
+    plain = Classes(["x"], labels, shares[:1], kind="series", separator=" ")
     assert plain.table().csv() == 'id,label,confidence\nx,"a,b c",0.625000\n'
     assert plain.values == [("a,b", "c")]
     assert plain[-1].probabilities == {"a,b": 0.75, "c": 0.625}

@@ -63,6 +63,7 @@ class Requirements:
         alphabet: the symbols that texts may have. None: any.
         text: whether each utterance needs a text.
         aligned: whether each label needs a step of its own, and two equal labels one between them, as CTC has it.
+        silence: whether a silent recording can be used.
         hours_decoded: the samples are read too if there are at most as many hours; else the headers alone.
     """
 
@@ -70,6 +71,7 @@ class Requirements:
     alphabet: Alphabet | None = None
     text: bool = True
     aligned: bool = True
+    silence: bool = False
     hours_decoded: float = 20.0
 
 
@@ -141,7 +143,7 @@ def check_utterances(
 
         checked = ticked(lambda one: _check_header(one, requirements))
         if sum(row.seconds for row in checked) <= 3600 * requirements.hours_decoded:
-            decoded = ticked(_check_samples)
+            decoded = ticked(lambda one: _check_samples(one, requirements))
             checked = [
                 row if row.fatal else row.with_problems(samples.problems)
                 for row, samples in zip(checked, decoded, strict=True)
@@ -153,9 +155,7 @@ def check_utterances(
     if not good or len(rows) - len(good) > most_unusable * len(rows):
         _refuse(utterances, problems, len(rows) - len(good), most_unusable, report)
     seconds = np.array([checked[k].seconds for k in good])
-    usable = replace(
-        utterances, items=tuple(replace(rows[k], duration=rows[k].duration or checked[k].seconds) for k in good)
-    )
+    usable = replace(utterances, items=tuple(replace(rows[k], duration=checked[k].seconds) for k in good))
     result = CheckedUtterances(usable, seconds, tuple(problems), len(rows))
     if problems:
         if report is not None:
@@ -251,7 +251,7 @@ def _length_reasons(one: Utterance, seconds: float, requirements: Requirements) 
         yield f"too short: {seconds:.2f} s have no step."
 
 
-def _check_samples(one: Utterance) -> _Row:
+def _check_samples(one: Utterance, requirements: Requirements) -> _Row:
     """Silence, clipping, damage."""
     try:
         rate = one.audio.sample_rate if isinstance(one.audio, Sound) else read_header(one.audio).sample_rate
@@ -261,7 +261,7 @@ def _check_samples(one: Utterance) -> _Row:
         return _Row(problems=(Problem(one.where, one.name, reason),))
     peak = float(samples.max(initial=0.0))
     if peak < _SILENT_PEAK:
-        return _Row(problems=(Problem(one.where, one.name, "the recording is silent."),))
+        return _Row(problems=(Problem(one.where, one.name, "the recording is silent.", usable=requirements.silence),))
     clipped = float(np.mean(samples >= _FULL_SCALE))
     if clipped > _CLIPPED_FRACTION:
         reason = f"clipped: {100 * clipped:.1f} % of its samples are at full scale."

@@ -16,7 +16,7 @@ from recurra.data.labelled.texts import LabelledTexts, read_labelled_texts
 from recurra.data.labelled.ucr_file import is_ucr
 from recurra.errors import DataError, ParameterError
 
-__all__ = ["Items", "as_items", "label_name", "split", "take", "values_of"]
+__all__ = ["Items", "as_items", "label_name", "split", "split_rows", "take", "values_of"]
 
 Items = LabelledTexts | LabelledSeries
 
@@ -99,20 +99,23 @@ def split(items: Items, fraction: float, seed: int) -> tuple[Items, Items | None
     but some of another number of labels than one stay, by which training tells that items are multi-label.
     """
     assert items.labels is not None
+    rest, held = split_rows(items.labels, fraction, seed)
+    return (take(items, rest), take(items, held)) if held else (items, None)
+
+
+def split_rows(labels: Sequence[tuple[str, ...]], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """The rows to train on and to validate with, in order; see `split`."""
     generator = np.random.default_rng(seed)
     groups: dict[tuple[str, ...] | bool, list[int]] = {}
-    multi_label = any(len(labels) != 1 for labels in items.labels)
-    for row, labels in enumerate(items.labels):
-        groups.setdefault(len(labels) == 1 if multi_label else labels, []).append(row)
+    multi_label = any(len(one) != 1 for one in labels)
+    for row, one in enumerate(labels):
+        groups.setdefault(len(one) == 1 if multi_label else one, []).append(row)
     held = [
         int(row)
         for rows in groups.values()
         for row in generator.permutation(rows)[: min(round(fraction * len(rows)), len(rows) - 1)]
     ]
-    if not held:
-        return items, None
-    rest = sorted(set(range(len(items))) - set(held))
-    return take(items, rest), take(items, sorted(held))
+    return sorted(set(range(len(labels))) - set(held)), sorted(held)
 
 
 def _items(data: Any, labels: Any, reading: ItemReading, texts: bool | None, needs_labels: bool) -> Items:

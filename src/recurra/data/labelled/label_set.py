@@ -89,6 +89,10 @@ class LabelSet:
                     target[row, self.names[label]] = 1
         return target
 
+    def unseen(self, labels: Sequence[Sequence[str]]) -> dict[str, int]:
+        """Labels that are none of these, most frequent first, and how many items have each."""
+        return dict(Counter(label for one in labels for label in one if label not in self.names).most_common())
+
     def one_hot(self, target: "Tensor") -> "Tensor":
         """(N, K) of 0 and 1 from what `encode` returns, without unknown labels."""
         import torch

@@ -9,9 +9,9 @@ from recurra.data.labelled.reading import ItemReading
 from recurra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from recurra.task.classes import Classes, Prediction
     from recurra.tasks.classify.classifier import Classifier
     from recurra.tasks.classify.explanation import Explanation
-    from recurra.tasks.classify.results import Classes, Prediction
 
 __all__ = ["Classes", "Classifier", "Explanation", "ItemReading", "Prediction"]
 
@@ -20,6 +20,6 @@ __getattr__, __dir__ = lazy_names(
     {
         "recurra.tasks.classify.classifier": ("Classifier",),
         "recurra.tasks.classify.explanation": ("Explanation",),
-        "recurra.tasks.classify.results": ("Classes", "Prediction"),
+        "recurra.task.classes": ("Classes", "Prediction"),
     },
 )

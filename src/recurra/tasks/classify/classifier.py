@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from recurra.data.labelled.items import Items
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.task.classes import Classes
     from recurra.tasks.classify.explanation import Explanation
     from recurra.tasks.classify.network import ClassifierNetwork
-    from recurra.tasks.classify.results import Classes
 
 __all__ = ["Classifier"]
 

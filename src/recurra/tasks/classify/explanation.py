@@ -22,8 +22,8 @@ from recurra.inspection.document import document, help_element, picture_element
 from recurra.inspection.pictures.style import BLACK, save
 from recurra.inspection.pictures.values import Curve, Picture, Values
 from recurra.task import Result
+from recurra.task.label_pictures import shown_names
 from recurra.tasks.classify.network import FittedClassifier, log_odds
-from recurra.tasks.classify.pictures import shown_names
 from recurra.text_table import one_line, shown_text
 
 __all__ = [

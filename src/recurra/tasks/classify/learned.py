@@ -1,7 +1,6 @@
 """What a classifier learns from its training data without gradients."""
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -126,8 +125,7 @@ class ClassifierLearned(Learned):
 
     def unseen(self, items: "Items") -> dict[str, int]:
         """Labels that training never saw, most frequent first, and how many items have each."""
-        labels = items.labels or ()
-        return dict(Counter(label for one in labels for label in one if label not in self.labels.names).most_common())
+        return self.labels.unseen(items.labels or ())
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,105 @@
+"""The network of a classifier of sounds, and the classifier as a stream."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from recurra.cells import find_cell
+from recurra.data.labelled.series_encoding import EncodedSeries, Steps
+from recurra.errors import DataError
+from recurra.models import ClassifierEnsemble, SequenceClassifier
+from recurra.models.series_network import check_stride, make_networks
+from recurra.streaming import ItemStream, Stepper, StreamState
+from recurra.task import Fitted
+from recurra.tasks.sound.learned import SoundLearned
+from recurra.training.outputs import outputs_of
+
+__all__ = ["FittedSound", "SoundNetwork", "logits_of", "make_network", "open_stream", "with_defaults"]
+
+_STRIDE = 4
+
+
+class SoundNetwork(nn.Module):
+    """Reads a batch of normalized features and scores labels.
+
+    Args:
+        classifier: of the frames; or several.
+    """
+
+    def __init__(self, classifier: SequenceClassifier | ClassifierEnsemble) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, batch: Steps) -> tuple[Tensor, Any]:
+        """Logits (B, K), and the final state of the recurrent layers."""
+        return self.classifier(batch.values, batch.lengths)
+
+
+FittedSound = Fitted[SoundLearned, SoundNetwork]
+
+
+def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a classifier of sounds, with a value in place of None. Raises ParameterError."""
+    values = dict(options)
+    if values["stride"] is None:
+        values["stride"] = _STRIDE if values["filters"] else 1
+    check_stride(values["stride"], values["filters"])
+    return values
+
+
+def make_network(options: Mapping[str, Any], learned: SoundLearned) -> SoundNetwork:
+    """The network, its weights sampled from torch's generator.
+
+    Args:
+        options: of the classifier, by name.
+        learned: from the training data.
+    """
+    sizes = (learned.encoding.size, options["hidden_size"], len(learned.labels))
+    cell = find_cell(options["cell"])
+    # Masks of the augmentation hide features already.
+    return SoundNetwork(make_networks(SequenceClassifier, cell, sizes, with_defaults(options), 0.0))
+
+
+def logits_of(fitted: FittedSound, encoded: EncodedSeries, network: nn.Module | None = None) -> np.ndarray:
+    """Scores of labels (N, K), without the temperature.
+
+    Args:
+        fitted: a classifier.
+        encoded: at least one recording.
+        network: one with other weights; None: the classifier's own.
+    """
+    return outputs_of(fitted.network if network is None else network, encoded, fitted.device)
+
+
+def open_stream(fitted: FittedSound, weights: str) -> ItemStream:
+    """The classifier as a stream of windows of samples; see `Estimator.open_stream`.
+
+    Raises:
+        StreamError: the classifier reads what is to come. The message says what to train instead.
+    """
+    learned = fitted.learned
+    log_mel, names = learned.log_mel, learned.labels.names.symbols
+
+    def read(item: Any, state: StreamState) -> np.ndarray:
+        samples = np.asarray(item if isinstance(item, list) else [], dtype=object)
+        numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in samples.ravel())
+        if samples.shape != (log_mel.window,) or not numbers:
+            raise DataError(f"item: expected {log_mel.window} samples, numbers from -1 to 1")
+        window = samples.astype(np.float32)
+        if not np.isfinite(window).all():
+            raise DataError("item: expected finite numbers")
+        return learned.normalize(log_mel(window))
+
+    def answer(_: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+        probabilities = learned.probabilities(logits[-1:])[0]
+        label = names[int(probabilities.argmax())]
+        return {"label": label, "probabilities": dict(zip(names, map(float, probabilities), strict=True))}
+
+    words = (
+        f"{log_mel.window} samples at {log_mel.sample_rate:,} a second, from -1 to 1; the next item begins "
+        f"{log_mel.shift} samples later"
+    )
+    stepper = Stepper(fitted.network.classifier, weights)
+    return ItemStream(stepper, read, answer, words, [0.0] * log_mel.window)
