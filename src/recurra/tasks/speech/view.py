@@ -119,10 +119,10 @@ def draw_recording(fitted: AnyFitted, data: Utterances, row: int, path: Path) ->
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 1.2))
     above.imshow(features.T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, features.shape[1]))
     above.set_ylabel("mel band")
-    above.set_title(f"{data[row].id}: {segment.text or 'nothing is written'}".replace("$", r"\$"), fontsize=10)
+    above.set_title(f"{Path(data[row].id).name}: {segment.text or 'nothing is written'}".replace("$", r"\$"), fontsize=10)
     times = (np.arange(len(log_probs)) + 0.5) * transcriber.step_seconds
     probabilities = np.exp(log_probs)
-    below.plot(times, probabilities[:, 0], color="0.75", label="blank")
+    below.plot(times, probabilities[:, 0], color="0.75")
     for unit in np.flatnonzero(probabilities[:, 1:].max(axis=0, initial=0) > _LEAST_SHOWN) + 1:
         below.plot(times, probabilities[:, unit], linewidth=1.3)
     for word in segment.words:
@@ -131,10 +131,9 @@ def draw_recording(fitted: AnyFitted, data: Utterances, row: int, path: Path) ->
         below.text(middle, 1.04, word.text.replace("$", r"\$"), ha="center", va="bottom", fontsize=9, rotation=45)
     below.set_ylim(0, 1.45)
     below.set_yticks([0, 0.5, 1])
-    below.set_ylabel("probability")
+    below.set_ylabel("probability (grey: blank)")
     below.set_xlabel("seconds")
     below.set_xlim(0, max(seconds, transcriber.step_seconds))
-    below.legend(loc="lower right", fontsize=8)
     for ax in (above, below):
         ax.spines[["top", "right"]].set_visible(False)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
