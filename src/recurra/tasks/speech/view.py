@@ -119,7 +119,8 @@ def draw_recording(fitted: AnyFitted, data: Utterances, row: int, path: Path) ->
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 1.2))
     above.imshow(features.T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, features.shape[1]))
     above.set_ylabel("mel band")
-    above.set_title(f"{Path(data[row].id).name}: {segment.text or 'nothing is written'}".replace("$", r"\$"), fontsize=10)
+    title = f"{Path(data[row].id).name}: {segment.text or 'nothing is written'}"
+    above.set_title(title.replace("$", r"\$"), fontsize=10)
     times = (np.arange(len(log_probs)) + 0.5) * transcriber.step_seconds
     probabilities = np.exp(log_probs)
     below.plot(times, probabilities[:, 0], color="0.75")
