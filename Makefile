@@ -40,7 +40,7 @@ CPP := $(filter-out %.generated.hpp,$(wildcard csrc/*.hpp csrc/*.cpp csrc/tests/
 
 lint-cpp:
 	clang-format --dry-run --Werror $(CPP)
-	clang-tidy --quiet csrc/tests/engine_test.cpp csrc/step_table.cpp csrc/transducer.cpp csrc/parallel.cpp csrc/instruction_sets.cpp \
+	clang-tidy --quiet csrc/tests/engine_test.cpp csrc/step_table.cpp csrc/transducer.cpp csrc/prefix_beam.cpp csrc/parallel.cpp csrc/instruction_sets.cpp \
 		-- -std=c++17 -Wno-psabi -DRECURRA_SELECTED
 
 format-cpp:
@@ -55,7 +55,7 @@ bench: setup
 
 # The engine's own test under the address, undefined-behaviour and thread sanitizers; new memory is full of NaN. All of it
 # takes about ten minutes of processor time, the selection that .ci/run makes one.
-ENGINE_TEST := -std=c++17 -O1 -g1 -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized csrc/tests/engine_test.cpp csrc/step_table.cpp csrc/transducer.cpp csrc/parallel.cpp -pthread
+ENGINE_TEST := -std=c++17 -O1 -g1 -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized csrc/tests/engine_test.cpp csrc/step_table.cpp csrc/transducer.cpp csrc/prefix_beam.cpp csrc/parallel.cpp -pthread
 ADDRESS := -fsanitize=address,undefined -fno-sanitize-recover=all
 FILLED := ASAN_OPTIONS=max_malloc_fill_size=1000000000:malloc_fill_byte=255
 

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "decoding.hpp"
 #include "describe.hpp"
 #include "entries.hpp"
 #include "headers.generated.hpp"
@@ -137,4 +138,5 @@ NB_MODULE(_native, module) {
   recurra::add_single_step(module);
   recurra::add_stepper(module);
   recurra::add_sequence_losses(module);
+  recurra::add_decoding(module);
 }

@@ -12,14 +12,13 @@
 #include <new>
 #include <vector>
 
+#include "infinity.hpp"
 #include "subnormal.hpp"
 #include "vector.hpp"
 
 namespace recurra {
 namespace RECURRA_ISA {
 namespace {
-
-constexpr double infinity = __builtin_inf();
 
 template <class T>
 struct Rows {

@@ -7,6 +7,7 @@
 #include "../cells.generated.hpp"
 #include "../engine.hpp"
 #include "../parallel.hpp"
+#include "decodings.hpp"
 #include "plain.hpp"
 #include "plans.hpp"
 #include "products.hpp"
@@ -267,6 +268,7 @@ int main() {
   good &= recurra::check_products();
   good &= recurra::check_steps();
   good &= recurra::check_transducers();
+  good &= recurra::check_decodings();
   good &= all_taken();
   std::puts(good ? "the engine agrees with the plain loop" : "the engine FAILED");
   return good ? 0 : 1;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "../infinity.hpp"
 #include "../parallel.hpp"
 #include "../transducer.hpp"
 
@@ -13,13 +14,13 @@ namespace recurra {
 
 inline double plain_log_add(double a, double b) {
   const double high = a > b ? a : b, low = a > b ? b : a;
-  return low == -INFINITY ? high : high + std::log1p(std::exp(low - high));
+  return low == -infinity ? high : high + std::log1p(std::exp(low - high));
 }
 
 // -log p of one utterance from the log-probabilities of its cells.
 inline double plain_loss(const double* pairs, int64_t T, int64_t U) {
-  if (T == 0) return U == 0 ? 0 : INFINITY;
-  std::vector<double> alpha(static_cast<size_t>(T * (U + 1)), -INFINITY);
+  if (T == 0) return U == 0 ? 0 : infinity;
+  std::vector<double> alpha(static_cast<size_t>(T * (U + 1)), -infinity);
   alpha[0] = 0;
   for (int64_t t = 0; t < T; ++t)
     for (int64_t u = 0; u <= U; ++u) {

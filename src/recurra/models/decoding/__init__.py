@@ -1,9 +1,31 @@
-"""Decoding: from a function that gives the next symbol's probabilities to whole sequences."""
+"""Decoding: from a function that gives the next symbol's probabilities, or from those of frames, to whole sequences."""
 
 from recurra.models.decoding.beam_search import beam_search
+from recurra.models.decoding.ctc_alignment import forced_align
+from recurra.models.decoding.ctc_beam_search import CTCBeamSearch, CTCBeamStream
 from recurra.models.decoding.ensemble import ensemble
 from recurra.models.decoding.greedy_search import greedy_search
 from recurra.models.decoding.hypothesis import Hypothesis
-from recurra.models.decoding.rows import Step, select_rows
+from recurra.models.decoding.rows import Step, concatenate_rows, select_rows
+from recurra.models.decoding.timed import TimedHypothesis, TimedToken, TimedWord, Tokens
+from recurra.models.decoding.transducer_search import Transducer, TransducerSearch, TransducerStream
 
-__all__ = ["Hypothesis", "Step", "beam_search", "ensemble", "greedy_search", "select_rows"]
+__all__ = [
+    "CTCBeamSearch",
+    "CTCBeamStream",
+    "Hypothesis",
+    "Step",
+    "TimedHypothesis",
+    "TimedToken",
+    "TimedWord",
+    "Tokens",
+    "Transducer",
+    "TransducerSearch",
+    "TransducerStream",
+    "beam_search",
+    "concatenate_rows",
+    "ensemble",
+    "forced_align",
+    "greedy_search",
+    "select_rows",
+]

@@ -2,14 +2,15 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from recurra.errors import ParameterError
 
-__all__ = ["Step", "select_rows"]
+__all__ = ["Step", "concatenate_rows", "select_rows"]
 
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 """From the last tokens (N,) and a state the log-probabilities (N, V) of the next ones, and the state after."""
@@ -56,3 +57,39 @@ def select_rows(state: Any, index: Tensor, batch_dim: int = 0) -> Any:
         # A frozen dataclass allows no other way; the copy is ours.
         object.__setattr__(chosen, name, select_rows(getattr(state, name), index, batch_dim))
     return chosen
+
+
+def concatenate_rows(states: Sequence[Any], batch_dim: int = 0) -> Any:
+    """The rows of several states as one, in their order.
+
+    Args:
+        states: one or more of the same type: tensors in tuples, named tuples, lists, dicts or dataclasses, nested as
+            they may be. Numbers, strings and None are those of the first.
+        batch_dim: of every tensor, the dimension that holds the rows.
+
+    Returns:
+        A state of the same type.
+
+    Raises:
+        ParameterError: for a type in which tensors cannot be found.
+    """
+    first = states[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(states), batch_dim)
+    if isinstance(first, _PLAIN):
+        return first
+    if isinstance(first, tuple | list):
+        parts = [concatenate_rows(each, batch_dim) for each in zip(*states, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    joined = copy.copy(first)
+    if isinstance(first, Mapping):
+        for key in first:
+            joined[key] = concatenate_rows([state[key] for state in states], batch_dim)
+        return joined
+    if not dataclasses.is_dataclass(first):
+        raise ParameterError("state", "tensors in tuples, lists, dicts or dataclasses", type(first).__name__)
+    for field in dataclasses.fields(first):
+        values = [getattr(state, field.name) for state in states]
+        # A frozen dataclass allows no other way; the copy is ours.
+        object.__setattr__(joined, field.name, concatenate_rows(values, batch_dim))
+    return joined

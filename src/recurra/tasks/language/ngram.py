@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from recurra.data.text.kneser_ney import absolute_discount
+
 __all__ = ["ORDER", "ngram_surprise"]
 
 ORDER = 6
@@ -64,8 +66,7 @@ def _interpolate(
     held_context = context[first[counts[distinct] > 0]]
     total = np.bincount(held_context, counts[held], minlength=contexts)
     kinds = np.bincount(held_context, minlength=contexts)
-    once, twice = (counts[held] == 1).sum(), (counts[held] == 2).sum()
-    discount = once / (once + 2 * twice) if once and twice else 0.5
+    discount = absolute_discount(counts[held])
     known = valid[length] & (total[context] > 0)
     divisor = np.where(known, total[context], 1)
     discounted = np.maximum(counts[grams[length]] - discount, 0) / divisor
