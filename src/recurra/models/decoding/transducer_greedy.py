@@ -38,6 +38,7 @@ class TransducerGreedy:
             self._output, self._state = self._model.predict(begin, None)
         rows = active
         for emitted in range(self._max_symbols + 1):
+            assert self._output is not None
             log_probs = self._model.join(frames[rows], self._output[rows])
             best, labels = log_probs.max(1)
             if emitted == self._max_symbols:
