@@ -123,6 +123,14 @@ def test_a_segment_is_read_alone(tmp_path: Path) -> None:
         Utterance("a", path, offset=9.0, where="train.tsv, line 2").read(16000)
 
 
+def test_the_duration_is_that_of_the_manifest_or_of_the_recording(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "long.flac", tone(3.0))
+    assert Utterance("a", path).seconds == 3.0
+    assert Utterance("a", path, offset=1.0).seconds == 2.0
+    assert Utterance("a", path, offset=1.0, duration=0.5).seconds == 0.5
+    assert Utterance("a", Sound(tone(0.5), 16000)).seconds == 0.5
+
+
 def test_the_digest_tells_data_apart(tmp_path: Path) -> None:
     def digest(*utterances: Utterance) -> str:
         return Utterances(utterances).digest()

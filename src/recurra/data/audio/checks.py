@@ -16,7 +16,7 @@ from recurra.data.audio.sound import Sound, SoundHeader, read_header
 from recurra.data.audio.utterances import Utterance, Utterances
 from recurra.errors import DataError, RecurraError
 from recurra.files import write_text
-from recurra.progress import Tick, no_tick
+from recurra.progress import Progress
 
 __all__ = ["CheckedUtterances", "Problem", "Requirements", "check_utterances", "least_frames"]
 
@@ -30,6 +30,7 @@ _CLIPPED_FRACTION = 0.005
 # A stated duration may differ by this many seconds and by this fraction.
 _SECONDS, _FRACTION = 0.1, 0.02
 _NAMED = 3
+_MANY = 500
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,14 @@ def check_utterances(
     *,
     most_unusable: float = 0.05,
     report: Path | None = None,
-    tick: Tick = no_tick,
 ) -> CheckedUtterances:
-    """Check utterances, in several threads, and log a summary.
+    """Check utterances, in several threads, and log a summary. Progress is shown of 500 rows or more.
 
     Args:
         utterances: what is checked.
         requirements: what they have to be.
         most_unusable: the fraction of rows that may be unusable.
         report: the file that all problems are written to, if there are any. None: they are only logged.
-        tick: called after each row is checked, which is once or, if samples are read, twice.
 
     Raises:
         DataError: no row can be used, or more than `most_unusable` of them cannot. The message names the first.
@@ -134,16 +133,17 @@ def check_utterances(
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
         rows = list(utterances)
 
-        def ticked(check: Callable[[Utterance], "_Row"]) -> list[_Row]:
+        def each(task: str, check: Callable[[Utterance], "_Row"]) -> list[_Row]:
             checked = []
-            for one in pool.map(check, rows):
-                checked.append(one)
-                tick()
+            with Progress(len(rows), task=task, show=None if len(rows) >= _MANY else False) as progress:
+                for one in pool.map(check, rows):
+                    checked.append(one)
+                    progress.update({})
             return checked
 
-        checked = ticked(lambda one: _check_header(one, requirements))
+        checked = each("reading headers", lambda one: _check_header(one, requirements))
         if sum(row.seconds for row in checked) <= 3600 * requirements.hours_decoded:
-            decoded = ticked(lambda one: _check_samples(one, requirements))
+            decoded = each("checking samples", lambda one: _check_samples(one, requirements))
             checked = [
                 row if row.fatal else row.with_problems(samples.problems)
                 for row, samples in zip(checked, decoded, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.audio.sound import Sound, read_sound, resampled
+from recurra.data.audio.sound import Sound, read_header, read_sound, resampled
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Utterance", "Utterances", "utterances_of"]
@@ -49,6 +49,15 @@ class Utterance:
             )
         except DataError as error:
             raise DataError(f"{self.where}: {error}" if self.where else str(error)) from None
+
+    @property
+    def seconds(self) -> float:
+        """The duration: that of the manifest, or else of the recording by its header. Raises DataError."""
+        if isinstance(self.audio, Sound):
+            return self.audio.seconds
+        if self.duration is not None:
+            return self.duration
+        return max(read_header(self.audio).seconds - (self.offset or 0.0), 0.0)
 
     @property
     def name(self) -> str:

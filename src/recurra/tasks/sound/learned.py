@@ -114,7 +114,7 @@ class SoundLearned(Learned):
 def describe(training: "Utterances", validation: "Utterances | None") -> str:
     """One line about the recordings; see `SoundClassifier.describe`."""
     labels = _label_set(training)
-    minutes = sum(one.duration or 0.0 for one in training) / 60
+    minutes = sum(one.seconds for one in training) / 60
     counted = list(zip(labels.names.symbols, labels.counts, strict=True))[:_LABELS_DESCRIBED]
     shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in counted)
     more = ", ..." if len(labels) > _LABELS_DESCRIBED else ""
@@ -144,9 +144,7 @@ def learn(options: Mapping[str, Any], training: "Utterances", validation: "Utter
     features = [log_mel(one.read(log_mel.sample_rate, options["channel"]).samples) for one in training]
     short = next((one for one, frames in zip(training, features, strict=True) if not len(frames)), None)
     if short is not None:
-        raise DataError(
-            f"{short.name}: too short: {short.duration or 0:.3f} s have no frame of {log_mel.window_ms:g} ms."
-        )
+        raise DataError(f"{short.name}: too short: {short.seconds:.3f} s have no frame of {log_mel.window_ms:g} ms.")
     statistics = FeatureStatistics.of(features)
     encoding = SeriesEncoding(
         tuple(f"band {k + 1}" for k in range(log_mel.feature_size)),

@@ -76,7 +76,7 @@ def make_objective(
     batches = UtteranceBatches(
         source,
         [[one] for one in ids],
-        [one.duration or 0.0 for one in training],
+        [one.seconds for one in training],
         classifier.batch_size,
         seed=classifier.seed,
         partition=partition,

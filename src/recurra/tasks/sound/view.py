@@ -80,8 +80,8 @@ def _chosen(data: Utterances, row: int) -> list[int]:
     """The recording to draw, then others that are not much longer, spread over all."""
     if row > len(data):
         raise ParameterError("row", f"1 to {len(data)}, the recordings of {data.source}", row)
-    longest = max(_SECONDS, data[row - 1].duration or 0.0)
-    others = [k for k, one in enumerate(data) if k != row - 1 and (one.duration or 0.0) <= longest]
+    longest = max(_SECONDS, data[row - 1].seconds)
+    others = [k for k, one in enumerate(data) if k != row - 1 and one.seconds <= longest]
     spread = np.unique(np.linspace(0, len(others) - 1, min(_MOST - 1, len(others))).round().astype(int))
     return [row - 1, *(others[k] for k in spread)]
 
@@ -113,7 +113,7 @@ def _words(
     truth = f" Its label is {one_line(one.text)}." if one.text else ""
     looked_at = (
         f"{len(shown):,} of {len(data):,} recordings are shown. Recording {row} ({one_line(one.id)}), of "
-        f"{one.duration or 0.0:.2f} s, is plotted.{truth} The model predicts {label} "
+        f"{one.seconds:.2f} s, is plotted.{truth} The model predicts {label} "
         f"({percent(float(probabilities.max()))} %)."
     )
     facts = {

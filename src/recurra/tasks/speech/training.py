@@ -16,7 +16,6 @@ from recurra.data.audio.checks import Requirements, check_utterances, least_fram
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
-from recurra.data.audio.sound import read_header
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterance, Utterances
 from recurra.errors import DataError
@@ -38,9 +37,7 @@ _FEWEST_TO_SPLIT = 50
 
 def seconds_of(utterance: Utterance) -> float:
     """The duration, from the manifest or from the header of the recording. Raises DataError."""
-    if utterance.duration:
-        return utterance.duration
-    return read_header(utterance.audio).seconds - utterance.offset  # type: ignore[arg-type]
+    return utterance.seconds
 
 
 def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tuple[Utterances, Utterances | None]:
