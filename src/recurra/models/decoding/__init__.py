@@ -8,6 +8,7 @@ from recurra.models.decoding.greedy_search import greedy_search
 from recurra.models.decoding.hypothesis import Hypothesis
 from recurra.models.decoding.rows import Step, concatenate_rows, select_rows
 from recurra.models.decoding.timed import TimedHypothesis, TimedToken, TimedWord, Tokens
+from recurra.models.decoding.token_fusion import TokenFusion
 from recurra.models.decoding.transducer_search import Transducer, TransducerSearch, TransducerStream
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "TimedHypothesis",
     "TimedToken",
     "TimedWord",
+    "TokenFusion",
     "Tokens",
     "Transducer",
     "TransducerSearch",

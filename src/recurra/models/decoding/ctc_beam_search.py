@@ -12,6 +12,7 @@ from recurra.data.text.ngram_model import BEGIN, END, NgramModel
 from recurra.errors import ParameterError, ShapeError
 from recurra.kernels.native import extension
 from recurra.models.decoding.timed import TimedHypothesis, TimedToken, Tokens
+from recurra.models.decoding.token_fusion import FusionStates, TokenFusion
 from recurra.shapes import check_positive
 
 __all__ = ["CTCBeamSearch", "CTCBeamStream"]
@@ -39,6 +40,7 @@ class CTCBeamSearch:
         bonus: for each word, or token if the model is over tokens, in nats; it counts without a model too.
         lexicon: the only words that may be; None: any.
         unknown_log_prob: log p of a word that is not in the model, if the model has no word for those, in nats.
+        fusion: a model over tokens that has states, such as a recurrent one; None: none.
 
     Raises:
         ParameterError: for a number out of its range, or an empty lexicon.
@@ -60,6 +62,7 @@ class CTCBeamSearch:
         bonus: float = 0.0,
         lexicon: Iterable[str] | None = None,
         unknown_log_prob: float = -16.0,
+        fusion: TokenFusion | None = None,
     ) -> None:
         if isinstance(blank, bool) or not isinstance(blank, int) or not 0 <= blank < len(tokens):
             raise ParameterError("blank", f"a symbol from 0 to V - 1 = {len(tokens) - 1}", blank)
@@ -85,6 +88,15 @@ class CTCBeamSearch:
             if not words:
                 raise ParameterError("lexicon", "words, or None for any word", words)
             self._rules.set_lexicon([(word, index) for index, word in enumerate(words)])
+        self._fusion = fusion
+        if fusion is not None:
+            if len(fusion.columns) != len(tokens) or any(
+                one < 0 for index, one in enumerate(fusion.columns) if index != blank
+            ):
+                expected = f"a token of the model for each of the {len(tokens)} symbols but the blank"
+                raise ParameterError("fusion.columns", expected, list(fusion.columns)[:8])
+            _check_number("fusion.weight", fusion.weight, "a number above 0", 0 < fusion.weight < math.inf)
+            self._rules.fusion_weight = fusion.weight
 
     def __call__(
         self, log_probs: Tensor, n_best: int = 1, hot_words: Mapping[str, float] | None = None
@@ -116,7 +128,7 @@ class CTCBeamSearch:
                 raise ParameterError("hot_words", "words with finite weights", {phrase: weight})
         self._rules.set_phrases(list(phrases.items()))
         beam = extension.loaded().PrefixBeam(self._rules, *self._options)
-        return CTCBeamStream(beam, self.tokens)
+        return CTCBeamStream(beam, self.tokens, self._fusion)
 
     def _set_model(self, model: NgramModel, names: Sequence[str] | None, blank: int, unknown_log_prob: float) -> None:
         scorer = ngram_scorer(model)
@@ -135,8 +147,11 @@ class CTCBeamSearch:
 class CTCBeamStream:
     """A prefix beam search between chunks of frames, see `CTCBeamSearch.stream`."""
 
-    def __init__(self, beam: Any, tokens: Tokens) -> None:
+    def __init__(self, beam: Any, tokens: Tokens, fusion: TokenFusion | None = None) -> None:
         self._beam, self._tokens = beam, tokens
+        self._states = None if fusion is None else FusionStates(fusion, beam)
+        if self._states is not None:
+            self._states.supply()
 
     def advance(self, log_probs: Tensor) -> None:
         """Read the next frames (T, V) of log-probabilities.
@@ -150,7 +165,14 @@ class CTCBeamStream:
         values = log_probs.detach().cpu().float().contiguous()
         if not (values < torch.inf).all():
             raise ShapeError("log_probs", "numbers below infinity", "a value that is not")
-        self._beam.advance(values, symbols)
+        read = self._beam.advance(values, symbols)
+        if self._states is None:
+            return
+        # The search stops at a frame that makes new prefixes, until it has their scores.
+        self._states.supply()
+        while read < len(values):
+            read += self._beam.advance(values[read:], symbols)
+            self._states.supply()
 
     @property
     def agreed(self) -> int:
