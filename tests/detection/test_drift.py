@@ -48,6 +48,7 @@ def test_a_change_is_noticed_with_its_begin(calibrated: int) -> None:
     assert watch.is_drift(look)
     assert 500 <= look.steps <= 700
     assert 1.2 < look.ratio < 1.7
+    assert not look.or_earlier
     assert not watch.is_drift(watch.run(stream[:1000]))
 
 
@@ -71,6 +72,7 @@ def test_missing_scores_count_for_nothing_and_the_state_is_an_array() -> None:
     assert whole is not None
     assert looks[-1] is not None
     assert looks[-1].steps == whole.steps == 32 * 50
+    assert whole.or_earlier
     assert looks[-1].ratio == pytest.approx(whole.ratio, rel=1e-5)
 
 

@@ -12,6 +12,7 @@ _LENGTHS = (4, 8, 16, 32)  # blocks that are compared with those of calibration
 _FEWEST_BLOCKS = 5  # of calibration
 _FEWEST_STEPS = 10  # of a block
 _CAP = 0.9  # the quantile of calibration that logarithms end at: a few anomalies are no drift
+_LEAST_RATIO = 1.2  # a smaller change, such as from rows of training to others, makes no difference to a person
 _FLOOR = 0.01  # the quantile that they begin at
 _SUM, _COUNT, _BLOCKS, _HEADER = 0, 1, 2, 3
 
@@ -25,11 +26,13 @@ class Drift(NamedTuple):
         probability: of such a look if nothing has changed, corrected for the lengths that were compared.
         steps: since the change, by the most likely of the remembered blocks.
         ratio: of the typical score since then to that of calibration.
+        or_earlier: whether all remembered blocks are since then.
     """
 
     probability: float
     steps: int
     ratio: float
+    or_earlier: bool
 
 
 class DriftWatch:
@@ -53,10 +56,10 @@ class DriftWatch:
         clean = clean[np.isfinite(clean) & (clean > 0)]
         self.block = max(_FEWEST_STEPS, min(block, len(clean) // _FEWEST_BLOCKS))
         self.level = level
-        self._limits = (1.0, 1.0)
+        self._low, self._high = 1.0, 1.0
         self._normal = np.zeros(0)
         if len(clean) >= _FEWEST_BLOCKS * self.block:
-            self._limits = tuple(np.quantile(clean, [_FLOOR, _CAP]).tolist())
+            self._low, self._high = np.quantile(clean, [_FLOOR, _CAP]).tolist()
             blocks = self._logs(clean)[: len(clean) // self.block * self.block].reshape(-1, self.block)
             self._normal = blocks.mean(axis=1)
 
@@ -100,11 +103,11 @@ class DriftWatch:
         return last
 
     def is_drift(self, look: Drift | None) -> bool:
-        """Whether a look notices a drift."""
-        return look is not None and look.probability <= self.level
+        """Whether a look notices a drift, of scores that are at least a fifth higher."""
+        return look is not None and look.probability <= self.level and look.ratio >= _LEAST_RATIO
 
     def _logs(self, scores: Array) -> Array:
-        return np.log(np.clip(scores, *self._limits))
+        return np.log(np.clip(scores, self._low, self._high))
 
     def _look(self, state: NDArray[np.floating]) -> Drift | None:
         count = int(state[_BLOCKS])
@@ -115,10 +118,13 @@ class DriftWatch:
         if not lengths:
             return None
         probability = min(1.0, len(lengths) * min(_tail(recent[:length], self._normal) for length in lengths))
-        # The change lies where blocks since then differ most, in units of what such a mean varies by.
-        means = np.cumsum(recent) / np.arange(1, size + 1) - self._normal.mean()
-        since = int((means * np.sqrt(np.arange(1, size + 1))).argmax()) + 1
-        return Drift(probability, since * self.block, float(np.exp(means[since - 1])))
+        # The change lies where blocks since then differ most from all others, in units of what such a mean varies by.
+        sums, sizes = np.cumsum(recent), np.arange(1, size + 1)
+        others = len(self._normal) + size - sizes
+        differences = sums / sizes - (self._normal.sum() + sums[-1] - sums) / others
+        since = int((differences * np.sqrt(sizes * others / (sizes + others))).argmax()) + 1
+        ratio = math.exp(sums[since - 1] / since - self._normal.mean())
+        return Drift(probability, since * self.block, ratio, since == _LENGTHS[-1])
 
 
 def _tail(sample: Array, normal: Array) -> float:
@@ -133,4 +139,4 @@ def _tail(sample: Array, normal: Array) -> float:
     angles = np.linspace(math.atan(difference / error / math.sqrt(degrees)), math.pi / 2, 2001)
     density = np.cos(angles) ** (degrees - 1)
     whole = math.sqrt(math.pi) * math.exp(math.lgamma(degrees / 2) - math.lgamma((degrees + 1) / 2))
-    return float(np.trapezoid(density, angles) / whole)
+    return float((density[1:] + density[:-1]).sum() / 2 * (angles[1] - angles[0]) / whole)

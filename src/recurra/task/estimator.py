@@ -110,6 +110,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
 
     training_result = None
     _fitted = None
+    _folder = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         for base in cls.__mro__[1:]:
@@ -359,7 +360,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 validation=f"validation: 1 - {objective.measure}" if objective.measure else "validation",
                 twin=bool(objective.measure),
             )
-        self._fitted = fitted
+        self._fitted, self._folder = fitted, path
         self._beaten = objective.beaten_by(self.training_result.best_loss) if objective.validate else ""
         return self
 
@@ -427,6 +428,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         prepare_folder(path)
         fitted.save_weights(path)
         fitted.write(path, type(self))
+        self._folder = path
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -442,6 +444,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         fitted.load_weights(Path(folder))
         estimator = cls(**fitted.options)
         estimator._fitted = fitted
+        estimator._folder = Path(folder)
         return estimator
 
     @property
@@ -454,6 +457,11 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         if self._fitted is None:
             raise RunError(f"the {self.noun} is not fitted; call fit first, or load a run")
         return self._fitted
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run was loaded from, or saved to. None: it is in memory alone."""
+        return self._folder
 
     def summary(self) -> str:
         """How training ended, in one line; a line before it says so if a simple method is better on validation data."""

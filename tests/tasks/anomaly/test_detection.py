@@ -209,3 +209,15 @@ def test_an_event_names_the_most_similar_earlier_one(detector: AnomalyDetector) 
     first, spiked, again = by_start
     assert (first["similar"], spiked["similar"]) == (None, None)
     assert again["similar"].startswith(str(first["start"])[:10])
+
+
+def test_drift_is_said_with_its_channel_and_the_command_that_retrains(detector: AnomalyDetector) -> None:
+    values = machine(1500, 12)
+    assert not list(detections_of(detector, frame(values)).remarks())
+    values[900:, 1] += 0.5 * np.random.default_rng(0).normal(size=600)
+    fact, advice = detections_of(detector, frame(values)).remarks()
+    assert "most in current" in fact
+    assert "2024-04-0" in fact  # row 900 is 37 days after the first of March
+    assert "recurra train anomaly --data 'the data' --out runs/anomaly-retrained" in advice
+    assert "--budget '1 in 20000'" in advice
+    assert "--hidden-size 16" in advice

@@ -290,9 +290,11 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             if hindsight or picture is not None or page is not None:
                 raise ParameterError("data", "a file with hindsight, a picture or a page, which need all rows", data)
             read = reading or self.later_reading()
-            return LiveDetections(self.trained(), self._allowed(None, budget), read.time_column, read.decimal)
+            retrain = self.retrain_command("FILE")
+            return LiveDetections(self.trained(), self._allowed(None, budget), read.time_column, read.decimal, retrain)
         rows = self.data_for(data, None, reading)
-        detections = make_detections(self.trained(), rows, self._allowed(rows, budget), hindsight)
+        retrain = self.retrain_command(rows.source)
+        detections = make_detections(self.trained(), rows, self._allowed(rows, budget), hindsight, retrain)
         if picture is not None:
             detections.plot(picture)
         if page is not None:
@@ -382,6 +384,33 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
                 "(--resume)"
             )
         return self.fitted
+
+    def retrain_command(self, data: str) -> str:
+        """The command that trains a detector with the options of this one, and as its files were read, on other data.
+
+        Args:
+            data: the path of a file.
+        """
+        import shlex
+
+        reading = self.fitted.reading
+        options = self.changed() | ({} if reading is None else reading.changed())
+        words = [
+            "recurra",
+            "train",
+            self.task,
+            "--data",
+            data,
+            "--out",
+            f"{self.folder or f'runs/{self.task}'}-retrained",
+        ]
+        for name, value in options.items():
+            flag = f"--{name.replace('_', '-')}"
+            if isinstance(value, bool):
+                words.append(flag if value else f"--no-{flag[2:]}")
+            elif value is not None:
+                words += [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
+        return shlex.join(words)
 
     def _allowed(self, rows: "ChannelSet | None", budget: str | None = None) -> float:
         """The probability of a false alarm, a row: the step is that of these rows, or that of training."""

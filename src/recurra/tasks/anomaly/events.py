@@ -12,9 +12,9 @@ from recurra.detection.alarms import Event
 from recurra.detection.similar import SIMILAR, EventPattern, event_pattern, most_similar
 from recurra.inspection.events import Curve, EventPage, Overview, ShownEvent, Similar, event_page
 from recurra.tasks.anomaly.learned import AnomalyLearned
-from recurra.tasks.anomaly.scoring import Scored
+from recurra.tasks.anomaly.scoring import Scored, drift_watch
 
-__all__ = ["Alike", "alike_events", "page_of_events", "rarity"]
+__all__ = ["Alike", "alike_events", "drifts", "page_of_events", "rarity"]
 
 _MOST_EVENTS = 100  # on the page
 _MOST_SERIES = 20  # whose scores the page shows as a whole
@@ -23,6 +23,7 @@ _MOST_PARTS = 800  # of an overview
 _MOST_CHANNELS = 6
 _LEAST_FRACTION = 0.03
 _AROUND = (24, 2.0)  # rows before and after an event, at least, and times its length
+_MOST_DRIFTING = 3  # channels that are named
 _BAND = 2  # deviations
 _FURTHEST = 100  # times as many rows as the scores that a tail is fitted to: it says nothing of what is rarer
 
@@ -98,6 +99,43 @@ def alike_events(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored
             _, where, _, position = earlier[nearest[0]]
             alike[index][number] = Alike(where, nearest[1], position)
     return alike
+
+
+def drifts(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored, ...], retrain: str) -> list[str]:
+    """Of each series whose errors have become larger as a whole, until its end, since when and in which channels.
+
+    Args:
+        learned: of the detector.
+        data: the series.
+        scored: the scores of each.
+        retrain: the command that trains on these data.
+    """
+    watch, sentences = drift_watch(learned), []
+    for series, one in zip(data, scored, strict=True):
+        look = watch.run(one.distances)
+        if look is None or not watch.is_drift(look):
+            continue
+        judged = np.flatnonzero(one.distances > 0)
+        begin = int(judged[len(judged) // watch.block * watch.block - look.steps])
+        name = f"{data.source}, {series.id}" if len(data) > 1 else data.source
+        earlier = " or earlier" if look.or_earlier else ""
+        since = f"{data.form.shown(series.stamps[begin])}{earlier} ({len(series) - begin:,} rows)"
+        most = drifting_channels(data.channels, one.parts[begin:].mean(axis=0))
+        sentences.append(
+            f"{name}: errors are {look.ratio:.2g} times those of training since {since}, most in {most}: normal may "
+            "have changed, and thresholds no longer mean what they say"
+        )
+    if sentences:
+        sentences.append(f"if these rows are normal, retrain on them: {retrain}")
+    return sentences
+
+
+def drifting_channels(channels: tuple[str, ...], parts: np.ndarray) -> str:
+    """The channels that add more to the score than in training, by their mean parts (C,) of late; at most three."""
+    more = parts * len(channels)  # each channel adds as much as any other in training, 1 in all
+    order = np.argsort(-more, kind="stable")[:_MOST_DRIFTING]
+    chosen = [k for k in order.tolist() if more[k] >= 0.5 * more[order[0]]]
+    return ", ".join(channels[k] for k in chosen)
 
 
 def page_of_events(

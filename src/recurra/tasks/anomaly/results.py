@@ -1,6 +1,7 @@
 """Results of a detector: rows, events, and scores beside simple detectors."""
 
 import csv
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from recurra.data.files.standard_input import SOURCE, standard_input_lines
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.data.series.numeric import plain_numbers
+from recurra.detection.drift import Drift
 from recurra.detection.isolation import isolation_scores
 from recurra.detection.metrics.summary import (
     Detector,
@@ -29,7 +31,7 @@ from recurra.errors import DataError, MissingExtraError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Table, TablePredictions
-from recurra.tasks.anomaly.events import Alike, alike_events, page_of_events
+from recurra.tasks.anomaly.events import Alike, alike_events, drifting_channels, drifts, page_of_events
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
 from recurra.tasks.anomaly.scoring import (
@@ -37,6 +39,7 @@ from recurra.tasks.anomaly.scoring import (
     adaptive_limits,
     alarm_switch,
     baseline_scores,
+    drift_watch,
     open_stream,
     rows_in_alarm,
     score,
@@ -46,6 +49,8 @@ from recurra.tasks.anomaly.training import FittedDetector, check_like
 from recurra.text_table import text_table
 
 __all__ = ["Detections", "LiveDetections", "evaluate", "make_detections"]
+
+_log = logging.getLogger("recurra.anomaly")
 
 _SHOWN = 10
 _MOST_CHANNELS = 3
@@ -61,14 +66,14 @@ class Detections(TablePredictions[pl.DataFrame]):
         scored: the scores of each.
         learned: of the detector.
         probability: of a false alarm, a row.
-        run: the folder of the detector. None: it is in memory.
+        retrain: the command that trains a detector like this one on these data.
     """
 
     data: ChannelSet
     scored: tuple[Scored, ...]
     learned: AnomalyLearned
     probability: float
-    run: Path | None = None
+    retrain: str = ""
 
     @property
     def read_from(self) -> Path | None:  # type: ignore[override]
@@ -131,6 +136,14 @@ class Detections(TablePredictions[pl.DataFrame]):
             more = f"\nThe {_SHOWN} with the highest scores are shown.\n" if count > _SHOWN else "\n"
             yield f"\n{text_table([list(names), *lines])}{more}"
 
+    def remarks(self, color: bool = False) -> Iterator[str]:
+        yield from self.drifts
+
+    @cached_property
+    def drifts(self) -> list[str]:
+        """What is to be said of series whose errors have become larger as a whole; see `recurra.detection.drift`."""
+        return drifts(self.learned, self.data, self.scored, self.retrain)
+
     def table(self) -> Table:
         """The rows, with stamps as they stand in the file."""
         frame = self.values
@@ -158,7 +171,7 @@ class Detections(TablePredictions[pl.DataFrame]):
         target = Path(path)
         prepare_folder(target.parent)
         facts = {"budget": _budget(self.learned, self.probability)}
-        write_text(target, page_of_events(self.learned, self.data, self.scored, self.probability, facts, []))
+        write_text(target, page_of_events(self.learned, self.data, self.scored, self.probability, facts, self.drifts))
 
     def plot(self, path: str | Path) -> None:
         """Plot the first series, its scores and events into a PNG file."""
@@ -213,11 +226,15 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         probability: of a false alarm, a row.
         time: the column of the stamps, which are written as they came; None: there is none.
         decimal: the decimal mark; None: that of the training file.
+        retrain: the command that trains a detector like this one anew.
     """
 
     streams = True
 
-    def __init__(self, fitted: FittedDetector, probability: float, time: str | None, decimal: str | None) -> None:
+    def __init__(
+        self, fitted: FittedDetector, probability: float, time: str | None, decimal: str | None, retrain: str
+    ) -> None:
+        self._watch, self._retrain = drift_watch(fitted.learned), retrain
         assert fitted.learned.errors is not None
         self._learned, self._time, self._decimal = fitted.learned, time, decimal or fitted.learned.decimal
         self._stream = open_stream(fitted, probability, "float32")
@@ -227,7 +244,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
     def values(self) -> Iterator[dict[str, Any]]:
         """A dictionary for each row: stamp, score, probability, alarm, channel, value and what was expected."""
         state, channels = self._stream.new_state(), self._learned.channels
-        switch = alarm_switch(self._learned)
+        switch, drift, is_drifting = alarm_switch(self._learned), self._watch.new_state(), False
         lines = standard_input_lines()
         header = next(lines, "")
         delimiter = next((mark for mark in ("\t", ";") if mark in header), ",")
@@ -251,6 +268,10 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
             judged = self._scales.step(result["slow"], result["fast"])
             in_alarm = switch.step(result["slow"], float(judged.slow_threshold), result["short"])
             stamp = {} if self._time is None else {self._time: cells.get(self._time, "")}
+            look = self._watch.step(drift, result["fast"])
+            if look is not None and is_drifting != self._watch.is_drift(look):
+                is_drifting = not is_drifting
+                self._say_drift(look if is_drifting else None, number, stamp, result["parts"])
             channel = result["channel"]
             yield stamp | {
                 "score": result["score"],
@@ -273,6 +294,18 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         write_text(target, "".join(self.text()))
         return [target]
 
+    def _say_drift(self, look: Drift | None, line: int, stamp: dict[str, Any], parts: dict[str, float]) -> None:
+        """Say once that a drift has begun, or that it is over."""
+        at = f"{SOURCE}, line {line}{''.join(f', {one}' for one in stamp.values())}"
+        if look is None:
+            _log.info("%s: errors are again as in training", at)
+            return
+        message = (
+            "%s: errors are %.2g times those of training for %d rows, most in %s; if these are normal, retrain: %s"
+        )
+        channels = drifting_channels(self._learned.channels, np.array(list(parts.values())))
+        _log.warning(message, at, look.ratio, look.steps, channels, self._retrain)
+
     def _number(self, cell: str, name: str, line: int) -> float | None:
         [number] = plain_numbers(pl.Series([cell]), self._decimal)
         if np.isinf(number):
@@ -283,7 +316,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
 
 
 def make_detections(
-    fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool = False
+    fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool = False, retrain: str = ""
 ) -> Detections:
     """Score every series.
 
@@ -292,13 +325,14 @@ def make_detections(
         data: with the channels of training.
         probability: of a false alarm, a row.
         hindsight: see `AnomalyDetector.predictions`.
+        retrain: the command that trains a detector like this one on these data.
 
     Raises:
         DataError: the channels are others.
     """
     check_like(fitted.learned, data)
     scored = tuple(score(fitted, one.values, probability, hindsight) for one in data)
-    return Detections(data, scored, fitted.learned, probability)
+    return Detections(data, scored, fitted.learned, probability, retrain)
 
 
 def evaluate(

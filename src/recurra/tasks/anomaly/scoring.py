@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recurra.detection.alarms import AlarmSwitch, Event, find_events, runs_of
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
+from recurra.detection.drift import DriftWatch
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.smoothing import smoothed
 from recurra.detection.two_scales import Judgement, TwoScales
@@ -29,6 +30,7 @@ __all__ = [
     "alarm_switch",
     "baseline_scores",
     "contributions",
+    "drift_watch",
     "error_scores",
     "fast_distance",
     "fast_parts",
@@ -57,6 +59,7 @@ class Scored:
         deviation: (C,) of the forecasts of the next row, in the same units.
         probability: (T,), that a normal row has such a score or a higher one.
         threshold: (T,) that the score was compared with.
+        distances: (T,), the fast scores; 0 for rows that are not judged.
         alarms: (T,): whether each row raises or continues an alarm; later rows do not change that.
         events: in order. Alarms with short gaps between them are one.
     """
@@ -66,6 +69,7 @@ class Scored:
     deviation: Array
     probability: Array
     threshold: Array
+    distances: Array
     alarms: NDArray[np.bool_]
     events: list[Event]
 
@@ -195,6 +199,12 @@ def two_scales(model: ErrorModel, probability: float, hindsight: bool = False, a
     return TwoScales(slow, model.fast_scores, probability, _ADAPTATION if adapts else 0.0)
 
 
+def drift_watch(learned: AnomalyLearned) -> DriftWatch:
+    """What notices that errors as a whole have become larger than in calibration."""
+    assert learned.errors is not None
+    return DriftWatch(learned.errors.fast_scores, learned.period)
+
+
 def rows_in_alarm(scores: Array, threshold: Array) -> NDArray[np.bool_]:
     """Whether each of the rows (T,) is in alarm: from above its threshold until the score is well below it."""
     flags = np.zeros(len(scores), bool)
@@ -236,7 +246,7 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     variance = np.diag(np.linalg.inv(model.precision))[:size]
     deviation = np.sqrt(variance) * np.array(learned.scale)
     expected = learned.restore(expected)
-    return Scored(parts, expected, deviation, judged.probability, judged.threshold, alarms, events)
+    return Scored(parts, expected, deviation, judged.probability, judged.threshold, fast_distance(fast), alarms, events)
 
 
 def error_scores(fitted: "FittedDetector") -> ErrorScores:
