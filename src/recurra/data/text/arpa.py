@@ -21,7 +21,7 @@ _SECTION = re.compile(r"\\(\d+)-grams:$", re.IGNORECASE)
 def read_arpa(path: str | Path) -> NgramModel:
     r"""Read a language model.
 
-    What stands before the line `\data\` is skipped. Fields are separated by tabs or spaces.
+    What stands before the line ``\data\`` is skipped. Fields are separated by tabs or spaces.
 
     Args:
         path: of the file; compressed by gzip if it ends in .gz.
