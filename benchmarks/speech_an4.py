@@ -14,8 +14,8 @@ from typing import Any
 
 from recurra.data.audio.read import read_utterances
 from recurra.data.audio.utterances import Utterances
+from recurra.data.text.edit_distance import ErrorCounts, word_errors
 from recurra.tasks.speech import SpeechRecognizer
-from recurra.tasks.speech.results import Errors, word_errors
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "an4"
 VALIDATION = ("fjmd", "fkai", "flmm2", "fmjd", "fwxs", "mjdr", "mkdb", "mmap")
@@ -81,7 +81,7 @@ def streamed(recognizer: SpeechRecognizer) -> float:
     """The word error rate on the test set of what is written live."""
     test = recognizer.read(DATA / "test.tsv", None, None, True)
     written = [" ".join(segment.text for segment in segments) for segments in recognizer.transcribe(test).values]
-    return sum((word_errors(*pair) for pair in zip(test.texts, written, strict=True)), Errors()).rate
+    return sum((word_errors(*pair) for pair in zip(test.texts, written, strict=True)), ErrorCounts()).rate
 
 
 def show(name: str, values: list[float]) -> None:

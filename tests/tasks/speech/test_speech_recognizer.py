@@ -14,6 +14,7 @@ from recurra.errors import DataError, ParameterError, StreamError
 from recurra.kernels.native import extension
 from recurra.tasks.speech import SpeechRecognizer
 from recurra.tasks.speech.live import LiveTranscriber
+from recurra.tasks.speech.recognizer import Search
 
 needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
 
@@ -107,6 +108,23 @@ def test_a_stream_writes_what_the_whole_network_writes(causal: SpeechRecognizer)
     sounds = [spoken(text, 500 + k) for k, text in enumerate(texts)]
     live = ["".join(segment.text for segment in segments) for segments in causal.transcribe(sounds).values]
     assert live == causal.predict(sounds) == texts
+
+
+@needs_extension
+def test_a_beam_is_searched_in_a_stream_too(causal: SpeechRecognizer) -> None:
+    pause = spoken("", 8, seconds_before=4.0).samples
+    samples = np.concatenate([pause, spoken("ab cab", 1).samples, pause, spoken("c ba", 2).samples])
+    search = Search(beam_size=10)
+    whole = LiveTranscriber(causal.fitted, search=search)
+    segments = whole.accept(samples) + whole.finish()
+    assert [segment.text for segment in segments] == ["ab cab", "c ba"]
+    begin = (len(samples) - len(spoken("c ba", 2).samples)) / RATE + 0.1
+    assert segments[1].begin == pytest.approx(begin, abs=0.2)
+    live = LiveTranscriber(causal.fitted, search=search)
+    chunks = [samples[start : start + 777] for start in range(0, len(samples), 777)]
+    assert [segment for chunk in chunks for segment in live.accept(chunk)] + live.finish() == segments
+    words = causal.evaluate([spoken("ab c", 5)], ["ab c"], search=search)
+    assert words.scores["WER"] == 0
 
 
 @needs_extension

@@ -1,6 +1,7 @@
-"""From scores of units to words, and how errors are counted."""
+"""From scores of units to words."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurra.data.audio.alphabet import BLANK, Alphabet
-from recurra.tasks.speech.results import Errors, character_errors, word_errors
-from recurra.tasks.speech.search import GreedySearch, words_of
+from recurra.errors import ParameterError
+from recurra.kernels.native import extension
+from recurra.tasks.speech.recognizer import Search
+from recurra.tasks.speech.search import Decoder, GreedySearch, words_of
 from recurra.tasks.speech.transcription import pieces_of
 
+needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a beam needs the C++ extension")
 CHARACTERS = Alphabet("characters", [BLANK, " ", "a", "b"])
 
 
@@ -55,25 +59,6 @@ def test_words_and_spaces_alone() -> None:
     assert words_of(spaces.emissions, CHARACTERS, 0.1).words == ()
 
 
-@given(st.lists(st.sampled_from("abc"), max_size=7), st.lists(st.sampled_from("abc"), max_size=7))
-def test_errors_equal_those_of_jiwer(reference: list[str], hypothesis: list[str]) -> None:
-    jiwer = pytest.importorskip("jiwer")
-    errors = word_errors(" ".join(reference), " ".join(hypothesis))
-    if not reference:
-        assert errors == Errors(0, len(hypothesis), 0, 0)
-        return
-    expected = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
-    assert errors.total == expected.substitutions + expected.insertions + expected.deletions
-    assert errors.rate == pytest.approx(expected.wer)
-    assert errors.insertions - errors.deletions == len(hypothesis) - len(reference)
-
-
-def test_errors_by_hand() -> None:
-    assert word_errors("one two three", "one too three four") == Errors(1, 1, 0, 3)
-    assert character_errors("abc", "ac") == Errors(0, 0, 1, 3)
-    assert word_errors("a b", "a b").rate == 0
-
-
 def test_a_long_recording_is_cut_at_its_quietest() -> None:
     features = np.zeros((250, 2), np.float32)
     features[70:90] = -5
@@ -84,3 +69,45 @@ def test_a_long_recording_is_cut_at_its_quietest() -> None:
     assert all(0 < end - begin <= 100 for begin, end in pieces)
     assert pieces_of(features[:100], 100) == [(0, 100)]
     assert pieces_of(features[:0], 100) == [(0, 0)]
+
+
+def write_model(path: Path) -> Path:
+    """A unigram model that has "ab" much more often than "ba"."""
+    path.write_text(
+        "\\data\\\nngram 1=5\n\n\\1-grams:\n-99\t<s>\n-1\t</s>\n-0.1\tab\n-4\tba\n-4\t<unk>\n\n\\end\\\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+@needs_extension
+def test_a_beam_equals_the_best_units_where_these_are_probable() -> None:
+    values = log_probs(0, 2, 2, 0, 3, 1, 3, 0)
+    beam = Decoder(CHARACTERS, Search(beam_size=20), 0.1)(values)
+    greedy = Decoder(CHARACTERS, None, 0.1)(values)
+    assert beam.text == greedy.text == "ab b"
+
+
+@needs_extension
+def test_a_language_model_and_hot_words_change_what_is_written(tmp_path: Path) -> None:
+    # The second letter may be either, a little more likely "b" for "bb", which the model does not have.
+    values = np.log(np.array([[0.02, 0.01, 0.5, 0.47], [0.9, 0.02, 0.04, 0.04], [0.02, 0.01, 0.5, 0.47]]))
+    values = values.astype(np.float32)
+    assert Decoder(CHARACTERS, None, 0.1)(values).text == "aa"
+    model = str(write_model(tmp_path / "words.arpa"))
+    assert Decoder(CHARACTERS, Search(lm=model, lm_weight=1.0, closed=True), 0.1)(values).text == "ab"
+    assert Decoder(CHARACTERS, Search(hot_words=("ba",)), 0.1)(values).text == "ba"
+
+
+@needs_extension
+def test_a_beam_over_whole_words_has_spaces_between_them() -> None:
+    alphabet = Alphabet("words", [BLANK, "yes", "no"])
+    segment = Decoder(alphabet, Search(beam_size=5), 0.08)(log_probs(1, 0, 2, 0, 2, size=3))
+    assert segment.text == "yes no no"
+
+
+def test_a_search_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ParameterError, match="closed"):
+        Search(closed=True)
+    with pytest.raises(ParameterError, match="beam_size"):
+        Search(beam_size=1, hot_words=("ab",))

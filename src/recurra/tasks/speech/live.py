@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +11,11 @@ from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterances import Utterance
 from recurra.errors import StreamError
 from recurra.streaming import Stepper
-from recurra.tasks.speech.search import GreedySearch, begins_word, words_of
+from recurra.tasks.speech.search import Decoder, GreedySearch, begins_word, words_of
 from recurra.tasks.speech.transcription import AnyFitted, normalization_of
+
+if TYPE_CHECKING:
+    from recurra.tasks.speech.recognizer import Search
 
 __all__ = ["LiveTranscriber"]
 
@@ -29,6 +33,7 @@ class LiveTranscriber:
         fitted: a recogniser without `bidirectional`.
         pause: seconds without a unit that end an utterance.
         longest: seconds of an utterance at most.
+        search: how the text of an utterance is searched for when it ends; None: the best unit at each step.
         stepper: the network's, to share among streams; None: a new one.
 
     Raises:
@@ -36,7 +41,12 @@ class LiveTranscriber:
     """
 
     def __init__(
-        self, fitted: AnyFitted, pause: float = 0.8, longest: float = 20.0, stepper: Stepper | None = None
+        self,
+        fitted: AnyFitted,
+        pause: float = 0.8,
+        longest: float = 20.0,
+        search: "Search | None" = None,
+        stepper: Stepper | None = None,
     ) -> None:
         if fitted.options["bidirectional"]:
             raise StreamError(
@@ -59,6 +69,12 @@ class LiveTranscriber:
         self._recent: deque[np.ndarray] = deque(maxlen=self._delay + _HEARD_AGAIN)
         self._skipped = self._delay
         self._search = GreedySearch()
+        # With a beam, the log probabilities of the utterance, from a step on.
+        self._decoder = (
+            None if search is None or search.is_greedy else Decoder(self._alphabet, search, self._step_seconds)
+        )
+        self._scores: list[np.ndarray] = []
+        self._scores_begin = self._ended_at = 0
 
     @property
     def partial(self) -> Segment:
@@ -103,6 +119,10 @@ class LiveTranscriber:
         early = min(self._skipped, len(outputs))
         self._skipped -= early
         self._search.accept(outputs[early:, 0])
+        if self._decoder is not None:
+            self._scores.append(outputs[early:, 0])
+            if not self._search.emissions:
+                self._forget_silence()
 
     def _steps_to_endpoint(self) -> int:
         """Steps until the utterance can end."""
@@ -124,9 +144,27 @@ class LiveTranscriber:
 
     def _ended(self, count: int) -> list[Segment]:
         """The segment of the first emissions, which are then forgotten."""
-        segment = words_of(self._search.emissions[:count], self._alphabet, self._step_seconds)
-        del self._search.emissions[:count]
+        emissions = self._search.emissions
+        if not emissions:
+            return []
+        if self._decoder is None:
+            segment = words_of(emissions[:count], self._alphabet, self._step_seconds)
+        else:
+            # From a pause before the first unit on, however the samples came.
+            begin = max(self._ended_at, emissions[0].first - self._pause)
+            self._ended_at = emissions[count].first if count < len(emissions) else self._search.step
+            scores = np.concatenate(self._scores)
+            first, last = begin - self._scores_begin, self._ended_at - self._scores_begin
+            segment = self._decoder(scores[first:last]).later(begin * self._step_seconds)
+            self._scores, self._scores_begin = [scores[last:]], self._ended_at
+        del emissions[:count]
         return [segment] if segment.words else []
+
+    def _forget_silence(self) -> None:
+        """Drop all but the last seconds before an utterance: memory does not grow in silence."""
+        scores = np.concatenate(self._scores)
+        begin = max(0, len(scores) - self._pause)
+        self._scores, self._scores_begin = [scores[begin:]], self._scores_begin + begin
 
     def _start_anew(self) -> None:
         """Begin with the first state, and read the last steps again: a word may have begun in them."""

@@ -6,7 +6,7 @@ from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.transcripts import TranscriptForm
 from recurra.data.files.standard_input import is_standard_input
 from recurra.errors import ParameterError
-from recurra.options import Option, option
+from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
 from recurra.tasks.speech.learned import SpeechLearned
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.speech.results import Transcripts, Written
 
-__all__ = ["SpeechRecognizer"]
+__all__ = ["Search", "SpeechRecognizer"]
 
 _SUBSAMPLINGS = (2, 4, 8)
 _DATA = Option(help="recording, list of recordings or folder; - is samples from standard input", group="data")
@@ -30,6 +30,36 @@ _FORM = Option(help="how the transcript is written; by default as text", main=Tr
 def _check_subsampling(name: str, value: int) -> None:
     if value not in _SUBSAMPLINGS:
         raise ParameterError(name, f"one of {', '.join(map(str, _SUBSAMPLINGS))}", value)
+
+
+class Search(Options):
+    """How the text is searched for: the best unit at each step, or a beam with a language model and hot words."""
+
+    beam_size: int | None = option(
+        default=None,
+        at_least=1,
+        help="texts in the beam; 1: the best unit at each step; by default 1, or 50 with a language model or hot words",
+    )
+    lm: str | None = option(default=None, help="n-gram language model of words, a file in ARPA's format", main=True)
+    lm_weight: float = option(default=0.5, at_least=0, help="weight of the model's log-probability")
+    word_bonus: float = option(default=0.0, help="what each word adds to a text's score, in nats")
+    closed: bool = option(default=False, help="write words of the language model only")
+    hot_words: tuple[str, ...] = option(default=(), help="words or phrases to expect, separated by commas", main=True)
+    hot_weight: float = option(default=4.0, help="what each hot word adds to a text's score, in nats")
+
+    def check(self) -> None:
+        if self.closed and self.lm is None:
+            raise ParameterError("closed", "false without a language model (--lm FILE)", True)
+        if self.beam_size == 1 and (self.lm is not None or self.hot_words):
+            raise ParameterError("beam_size", "at least 2 with a language model or hot words", 1)
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the best unit at each step is taken."""
+        return self.beam_size == 1 or (self.beam_size is None and self.lm is None and not self.hot_words)
+
+
+_SEARCH = Search()
 
 
 @task("speech")
@@ -192,41 +222,45 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         }
 
     @verb("use a trained run", endings=(".csv", ".txt"))
-    def predictions(self, data: Annotated[Any, _DATA], *, reading: TranscriptForm | None = None) -> "Transcripts":
+    def predictions(self, data: Annotated[Any, _DATA], *, search: Search = _SEARCH) -> "Transcripts":
         """The text of recordings, with its confidence.
 
         Args:
             data: as for `fit`, with texts or without, or a recording.
-            reading: not used; the texts of the data are not read.
+            search: how.
 
         Raises:
             DataError: a recording cannot be used.
         """
         from recurra.tasks.speech.results import Transcripts
 
-        return Transcripts(self.fitted, self.read(data, None, reading, False))
+        return Transcripts(self.fitted, self.read(data, None, None, False), search)
 
     @verb("test a trained run beside a simple baseline: word and character error rates, by speaker")
-    def evaluate(self, data: Any, y: Any = None, *, reading: TranscriptForm | None = None) -> "Evaluation":
+    def evaluate(
+        self, data: Any, y: Any = None, *, reading: TranscriptForm | None = None, search: Search = _SEARCH
+    ) -> "Evaluation":
         """Word and character error rates, beside the commonest text of training.
 
         Args:
             data: as for `fit`.
             y: texts, as for `fit`.
             reading: how texts are normalized before they are compared; None: as in training.
+            search: how.
 
         Raises:
             DataError: the data cannot be used.
         """
         from recurra.tasks.speech.results import evaluate
 
-        return evaluate(self.fitted, self.data_for(data, y, reading, labelled=True))
+        return evaluate(self.fitted, self.data_for(data, y, reading, labelled=True), search)
 
     @verb("write recordings as text, subtitles or words with times; - transcribes samples as they come")
     def transcribe(
         self,
         data: Annotated[Any, _DATA],
         *,
+        search: Search = _SEARCH,
         form: Annotated[Literal["text", "srt", "vtt", "json", "ctm"] | None, _FORM] = None,
         srt: Annotated[bool, Option(help="write SubRip subtitles, as --form srt", main=True)] = False,
         pause: Annotated[float, Option(help="seconds of silence that end an utterance, live", above=0)] = 0.8,
@@ -238,6 +272,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
 
         Args:
             data: a recording, a list or folder of them; "-": raw 16-bit samples of one channel, or a WAV stream.
+            search: how. Live, a beam is searched when an utterance ends; until then the best units are shown.
             form: "text", "srt", "vtt", "json" (a line an utterance, with the times and the confidence of words) or
                 "ctm". None: text, with the time of each utterance if samples come live.
             srt: the same as "srt".
@@ -257,7 +292,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
             raise ParameterError("form", "srt or nothing beside --srt", form)
         live = is_standard_input(data)
         utterances = None if live else self.read(data, None, None, False)
-        return Written(self.fitted, utterances, "srt" if srt else form, pause, longest, rate, partial)
+        return Written(self.fitted, utterances, search, "srt" if srt else form, pause, longest, rate, partial)
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(

@@ -4,15 +4,15 @@ import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recurra.data.audio import timed_words
 from recurra.data.audio.pcm import pcm_chunks
 from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterances import Utterances
+from recurra.data.text.edit_distance import ErrorCounts, character_errors, word_errors
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Table, TablePredictions
@@ -20,77 +20,15 @@ from recurra.tasks.speech.live import LiveTranscriber
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber
 from recurra.tasks.speech.view import draw_recording, typical_row
 
-__all__ = ["Errors", "Transcripts", "Written", "character_errors", "evaluate", "word_errors"]
+if TYPE_CHECKING:
+    from recurra.tasks.speech.recognizer import Search
+
+__all__ = ["Transcripts", "Written", "evaluate"]
 
 
-@dataclass(frozen=True)
-class Errors:
-    """The edits from a reference to a hypothesis, of which there are as few as possible.
-
-    Attributes:
-        substitutions: units that are another one.
-        insertions: units that the reference does not have.
-        deletions: units that the hypothesis does not have.
-        length: units of the reference.
-    """
-
-    substitutions: int = 0
-    insertions: int = 0
-    deletions: int = 0
-    length: int = 0
-
-    @property
-    def total(self) -> int:
-        """All edits."""
-        return self.substitutions + self.insertions + self.deletions
-
-    @property
-    def rate(self) -> float:
-        """The edits divided by the length of the reference; without a reference, their number."""
-        return self.total / max(self.length, 1)
-
-    def __add__(self, other: "Errors") -> "Errors":
-        return Errors(
-            self.substitutions + other.substitutions,
-            self.insertions + other.insertions,
-            self.deletions + other.deletions,
-            self.length + other.length,
-        )
-
-
-def word_errors(reference: str, hypothesis: str) -> Errors:
-    """The errors in words."""
-    return _errors(reference.split(), hypothesis.split())
-
-
-def character_errors(reference: str, hypothesis: str) -> Errors:
-    """The errors in characters, spaces included."""
-    return _errors(reference, hypothesis)
-
-
-def _errors(reference: Sequence[str], hypothesis: Sequence[str]) -> Errors:
-    # By length of the hypothesis: edits in all, then substitutions, insertions and deletions.
-    row = [(k, 0, k, 0) for k in range(len(hypothesis) + 1)]
-    for k, one in enumerate(reference, start=1):
-        diagonal, row[0] = row[0], (k, 0, 0, k)
-        for j, other in enumerate(hypothesis, start=1):
-            above, left = row[j], row[j - 1]
-            row[j], diagonal = (
-                min(
-                    diagonal if one == other else (diagonal[0] + 1, diagonal[1] + 1, diagonal[2], diagonal[3]),
-                    (above[0] + 1, above[1], above[2], above[3] + 1),
-                    (left[0] + 1, left[1], left[2] + 1, left[3]),
-                    key=lambda cell: cell[0],
-                ),
-                above,
-            )
-    _, substitutions, insertions, deletions = row[-1]
-    return Errors(substitutions, insertions, deletions, len(reference))
-
-
-def evaluate(fitted: AnyFitted, utterances: Utterances) -> Evaluation:
+def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Evaluation:
     """Transcribe recordings and compare with their texts; see `SpeechRecognizer.evaluate`."""
-    transcriber, texts = Transcriber(fitted), utterances.texts
+    transcriber, texts = Transcriber(fitted, search), utterances.texts
     started = time.perf_counter()
     features = [transcriber.features(one) for one in utterances]
     hypotheses = [segment.text for segment in transcriber.segments(features)]
@@ -98,9 +36,9 @@ def evaluate(fitted: AnyFitted, utterances: Utterances) -> Evaluation:
     duration = sum(map(len, features)) * fitted.learned.log_mel.frame_seconds
     baseline = [fitted.learned.commonest] * len(texts)
     words = [word_errors(*pair) for pair in zip(texts, hypotheses, strict=True)]
-    total = sum(words, Errors())
+    total = sum(words, ErrorCounts())
     rows = [
-        (one.id, one.speaker or "", text, hypothesis, errors.total, errors.length)
+        (one.id, one.speaker or "", text, hypothesis, errors.errors, errors.length)
         for one, text, hypothesis, errors in zip(utterances, texts, hypotheses, words, strict=True)
     ]
     return Evaluation(
@@ -111,7 +49,7 @@ def evaluate(fitted: AnyFitted, utterances: Utterances) -> Evaluation:
         tables={"transcripts": Table(("id", "speaker", "reference", "hypothesis", "errors", "words"), rows)}
         | _by_speaker(utterances, words),
         notes=[
-            f"{total.total:,} word errors: {total.substitutions:,} substitutions, {total.insertions:,} insertions, "
+            f"{total.errors:,} word errors: {total.substitutions:,} substitutions, {total.insertions:,} insertions, "
             f"{total.deletions:,} deletions",
             f"{seconds:.1f} s, {seconds / max(duration, 1e-9):.3f} of the recordings' duration",
         ],
@@ -121,6 +59,7 @@ def evaluate(fitted: AnyFitted, utterances: Utterances) -> Evaluation:
             "insertions": total.insertions,
             "deletions": total.deletions,
             "words": total.length,
+            "search": search.get_params(),
             "seconds": round(seconds, 2),
         },
         pictures={
@@ -132,17 +71,17 @@ def evaluate(fitted: AnyFitted, utterances: Utterances) -> Evaluation:
 def _scores(texts: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
     pairs = list(zip(texts, hypotheses, strict=True))
     return {
-        "WER": sum((word_errors(*pair) for pair in pairs), Errors()).rate,
-        "CER": sum((character_errors(*pair) for pair in pairs), Errors()).rate,
+        "WER": sum((word_errors(*pair) for pair in pairs), ErrorCounts()).rate,
+        "CER": sum((character_errors(*pair) for pair in pairs), ErrorCounts()).rate,
         "recordings right": sum(text == hypothesis for text, hypothesis in pairs) / len(pairs),
     }
 
 
-def _by_speaker(utterances: Utterances, errors: Sequence[Errors]) -> dict[str, Table]:
-    by_speaker: dict[str, Errors] = {}
+def _by_speaker(utterances: Utterances, errors: Sequence[ErrorCounts]) -> dict[str, Table]:
+    by_speaker: dict[str, ErrorCounts] = {}
     for speaker, one in zip(utterances.speakers, errors, strict=True):
         if speaker is not None:
-            by_speaker[speaker] = by_speaker.get(speaker, Errors()) + one
+            by_speaker[speaker] = by_speaker.get(speaker, ErrorCounts()) + one
     if len(by_speaker) < 2:
         return {}
     ordered = sorted(by_speaker.items(), key=lambda pair: -pair[1].rate)
@@ -159,15 +98,15 @@ def _by_speaker(utterances: Utterances, errors: Sequence[Errors]) -> dict[str, T
 class Transcripts(TablePredictions[list[str]]):
     """The texts of recordings."""
 
-    def __init__(self, fitted: AnyFitted, utterances: Utterances) -> None:
-        self._fitted, self._utterances = fitted, utterances
+    def __init__(self, fitted: AnyFitted, utterances: Utterances, search: "Search") -> None:
+        self._transcriber, self._utterances = Transcriber(fitted, search), utterances
         path = Path(utterances.source)
         self.read_from = path if path.exists() else None
 
     @cached_property
     def segments(self) -> list[list[Segment]]:
         """The segments of each recording, with times."""
-        return Transcriber(self._fitted).transcribe(self._utterances.items)
+        return self._transcriber.transcribe(self._utterances.items)
 
     @property
     def values(self) -> list[str]:
@@ -194,6 +133,7 @@ class Written(Predictions[list[list[Segment]]]):
     Args:
         fitted: the recogniser.
         utterances: recordings; None: standard input.
+        search: how texts are searched for.
         form: see `SpeechRecognizer.transcribe`.
         pause: see `LiveTranscriber`.
         longest: see `LiveTranscriber`.
@@ -207,16 +147,17 @@ class Written(Predictions[list[list[Segment]]]):
         self,
         fitted: AnyFitted,
         utterances: Utterances | None,
+        search: "Search",
         form: str | None,
         pause: float,
         longest: float,
         rate: int | None,
         partial: bool,
     ) -> None:
-        self._fitted, self._utterances, self._form = fitted, utterances, form
+        self._fitted, self._utterances, self._search, self._form = fitted, utterances, search, form
         self._pause, self._longest, self._rate, self._partial = pause, longest, rate, partial
         # It says at once if the network cannot transcribe live.
-        self._live = LiveTranscriber(fitted, pause, longest) if utterances is None else None
+        self._live = LiveTranscriber(fitted, pause, longest, search) if utterances is None else None
 
     @property
     def values(self) -> list[list[Segment]]:
@@ -228,8 +169,11 @@ class Written(Predictions[list[list[Segment]]]):
         if self._utterances is None:
             return [list(self._spoken())]
         if self._fitted.options["bidirectional"]:
-            return Transcriber(self._fitted).transcribe(self._utterances.items)
-        return [[*LiveTranscriber(self._fitted, self._pause, self._longest).whole(one)] for one in self._utterances]
+            return Transcriber(self._fitted, self._search).transcribe(self._utterances.items)
+        return [
+            [*LiveTranscriber(self._fitted, self._pause, self._longest, self._search).whole(one)]
+            for one in self._utterances
+        ]
 
     def text(self, color: bool = False) -> Iterator[str]:
         if self._utterances is not None:

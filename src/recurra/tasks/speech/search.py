@@ -1,16 +1,25 @@
-"""From the scores of units to words, step by step: the best unit at each step, as CTC reads it."""
+"""From the scores of units to words: the best unit at each step, or a beam with a language model."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from recurra.data.audio.alphabet import Alphabet
 from recurra.data.audio.timed_words import Segment, Word
+from recurra.data.text.arpa import read_arpa
+from recurra.data.text.ngram_model import BEGIN, END
+from recurra.models.decoding import CTCBeamSearch
 
-__all__ = ["Emission", "GreedySearch", "begins_word", "words_of"]
+if TYPE_CHECKING:
+    from recurra.tasks.speech.recognizer import Search
 
+__all__ = ["Decoder", "Emission", "GreedySearch", "begins_word", "words_of"]
+
+_BEAM = 50
 _SPACES = (" ", "\u2581")
 
 
@@ -87,3 +96,53 @@ def words_of(emissions: Sequence[Emission], alphabet: Alphabet, step_seconds: fl
         begin, end = spoken[0].first * step_seconds, (spoken[-1].last + 1) * step_seconds
         words.append(Word(text, begin, end, math.exp(min(mean, 0.0))))
     return Segment(tuple(words))
+
+
+class Decoder:
+    """From log probabilities (S, V) of an utterance to its words, as a `Search` asks.
+
+    Args:
+        alphabet: of the network.
+        search: how; None: the best unit at each step.
+        step_seconds: the duration of a step.
+
+    Raises:
+        DataError: the language model cannot be read.
+    """
+
+    def __init__(self, alphabet: Alphabet, search: "Search | None", step_seconds: float) -> None:
+        self._alphabet, self._step_seconds = alphabet, step_seconds
+        self._beam = None if search is None or search.is_greedy else _beam(alphabet, search)
+        self._hot_words = {} if search is None else dict.fromkeys(search.hot_words, search.hot_weight)
+
+    def __call__(self, log_probs: np.ndarray) -> Segment:
+        """The best words."""
+        if self._beam is None:
+            search = GreedySearch()
+            search.accept(log_probs)
+            return words_of(search.emissions, self._alphabet, self._step_seconds)
+        hypotheses = self._beam(torch.from_numpy(np.ascontiguousarray(log_probs)), hot_words=self._hot_words)
+        if not hypotheses:
+            return Segment(())
+        words = (
+            Word(word.text, word.start * self._step_seconds, word.end * self._step_seconds, min(word.confidence, 1.0))
+            for word in hypotheses[0].words
+        )
+        return Segment(tuple(words))
+
+
+def _beam(alphabet: Alphabet, search: "Search") -> CTCBeamSearch:
+    model = None if search.lm is None else read_arpa(search.lm)
+    lexicon = None
+    if model is not None and search.closed:
+        special = {BEGIN, END, model.unknown}
+        lexicon = [word for word in model.ids if word not in special]
+    symbols = alphabet.symbols
+    return CTCBeamSearch(
+        [symbols[0], *(f"\u2581{word}" for word in symbols[1:])] if alphabet.units == "words" else symbols,
+        beam_size=search.beam_size or _BEAM,
+        language_model=model,
+        weight=search.lm_weight,
+        bonus=search.word_bonus,
+        lexicon=lexicon,
+    )

@@ -18,12 +18,12 @@ from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterance, Utterances
+from recurra.data.text.edit_distance import word_errors
 from recurra.errors import DataError
 from recurra.models.acoustic import CTCRecognizer
 from recurra.models.acoustic.recognizer import Scores
 from recurra.task import Objective
 from recurra.tasks.speech.learned import SpeechLearned
-from recurra.tasks.speech.search import GreedySearch
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of
 from recurra.training import Mean, processes
 
@@ -197,8 +197,6 @@ def ctc_loss(scores: Scores, target: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _validation(fitted: AnyFitted, utterances: Utterances) -> Callable[[nn.Module], Mean]:
-    from recurra.tasks.speech.results import word_errors
-
     transcriber, texts = Transcriber(fitted), utterances.texts
     features = [transcriber.features(one) for one in utterances]
     words = sum(len(text.split()) for text in texts)
@@ -208,10 +206,8 @@ def _validation(fitted: AnyFitted, utterances: Utterances) -> Callable[[nn.Modul
     def validate(network: nn.Module) -> Mean:
         errors = blanks = 0.0
         for row, log_probs in transcriber.log_probs(features, network):
-            search = GreedySearch()
-            search.accept(log_probs)
-            hypothesis = fitted.learned.alphabet.decode([emission.unit for emission in search.emissions])
-            errors += word_errors(texts[row], hypothesis).total
+            hypothesis = transcriber.decoder(log_probs).text
+            errors += word_errors(texts[row], hypothesis).errors
             blanks += not hypothesis
         # While the network writes nothing, weights that write something are better.
         return Mean(errors / words + _FRACTION_OF_LOSS * blanks / len(texts), 1.0)

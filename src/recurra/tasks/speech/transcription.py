@@ -12,12 +12,13 @@ from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterance_batches import padded_features
 from recurra.data.audio.utterances import Utterance
 from recurra.models.acoustic import Frames
-from recurra.tasks.speech.search import GreedySearch, words_of
+from recurra.tasks.speech.search import Decoder
 
 if TYPE_CHECKING:
     from recurra.models.acoustic import CTCRecognizer
     from recurra.task.fitted import Fitted
     from recurra.tasks.speech.learned import SpeechLearned
+    from recurra.tasks.speech.recognizer import Search
 
     AnyFitted = Fitted[SpeechLearned, CTCRecognizer]
 else:
@@ -56,18 +57,21 @@ class Transcriber:
 
     Args:
         fitted: the recogniser.
+        search: how texts are searched for; None: the best unit at each step.
 
     Attributes:
         factor: frames of a step of the network.
         step_seconds: the duration of a step.
+        decoder: from the log probabilities of an utterance to its words.
     """
 
-    def __init__(self, fitted: AnyFitted) -> None:
+    def __init__(self, fitted: AnyFitted, search: "Search | None" = None) -> None:
         self._fitted = fitted
         self._log_mel = fitted.learned.log_mel
         self._normalization = normalization_of(fitted)
         self.factor: int = fitted.options["subsampling"]
         self.step_seconds = self.factor * self._log_mel.frame_seconds
+        self.decoder = Decoder(fitted.learned.alphabet, search, self.step_seconds)
 
     def features(self, utterance: Utterance) -> np.ndarray:
         """The normalized features (T, F) of an utterance. Raises DataError."""
@@ -102,9 +106,7 @@ class Transcriber:
         """The segments of each of the features (T, F)."""
         segments: list[Segment] = [Segment(())] * len(features)
         for row, log_probs in self.log_probs(features):
-            search = GreedySearch()
-            search.accept(log_probs)
-            segments[row] = words_of(search.emissions, self._fitted.learned.alphabet, self.step_seconds)
+            segments[row] = self.decoder(log_probs)
         return segments
 
     def transcribe(self, utterances: Sequence[Utterance]) -> list[list[Segment]]:
