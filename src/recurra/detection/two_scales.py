@@ -41,14 +41,22 @@ class TwoScales:
         fast: (S,) scores of normal steps, not smoothed.
         probability: of a false alarm, a step.
         adaptation: see `recurra.detection.threshold`.
+        floors: (2,), the lowest thresholds of the slow and the fast score, above scores that a person called normal. A
+            score below its floor raises none, and thresholds do not follow it if they would call it one.
 
     Attributes:
         gain: the units of the slow score in one of the fast score.
     """
 
     def __init__(
-        self, slow: NDArray[np.float64], fast: NDArray[np.float64], probability: float, adaptation: float = 0.0
+        self,
+        slow: NDArray[np.float64],
+        fast: NDArray[np.float64],
+        probability: float,
+        adaptation: float = 0.0,
+        floors: NDArray[np.float64] | None = None,
     ) -> None:
+        self._floors = np.zeros(_SCALES) if floors is None else floors
         clean = np.stack([slow, fast], axis=1)
         [of_slow, of_fast] = PeaksOverThreshold(_REFERENCE).calibrate(clean).judge(np.zeros(_SCALES))[1]
         self.gain = float(of_slow / of_fast) if of_fast > 0 else 0.0
@@ -57,28 +65,38 @@ class TwoScales:
     @property
     def thresholds(self) -> tuple[float, float]:
         """What the next slow and the next fast score are compared with."""
-        slow, fast = self._limits.judge(np.zeros(_SCALES))[1].tolist()
+        slow, fast = np.maximum(self._limits.judge(np.zeros(_SCALES))[1], self._floors).tolist()
         return slow, fast
 
     def run(self, slow: NDArray[np.float64], fast: NDArray[np.float64]) -> Judgement:
         """Judge steps (T,) one by one, and let the thresholds follow them."""
         scores = np.stack([slow, fast], axis=1)
-        return self._judgement(scores, *self._limits.run(scores))
+        if not self._floors.any():
+            return self._judgement(scores, *self._limits.run(scores))
+        steps = [self._step(row) for row in scores]
+        return self._judgement(scores, *(np.stack(column) for column in zip(*steps, strict=True)))
 
     def step(self, slow: float, fast: float) -> Judgement:
         """Judge a step, and let the thresholds follow it."""
         scores = np.array([slow, fast])
-        return self._judgement(scores, *self._limits.step(scores))
+        return self._judgement(scores, *self._step(scores))
 
     def judge(self, slow: float, fast: float) -> Judgement:
         """Judge a step, and learn nothing from it."""
         scores = np.array([slow, fast])
         return self._judgement(scores, *self._limits.judge(scores))
 
+    def _step(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Tail probabilities and thresholds of the scores (2,) of a step, before thresholds follow them."""
+        judged = self._limits.judge(scores)
+        called_normal = (scores > judged[1]) & (scores <= self._floors)
+        self._limits.step(np.where(called_normal, np.nan, scores))
+        return judged
+
     def _judgement(
         self, scores: NDArray[np.float64], probabilities: NDArray[np.float64], thresholds: NDArray[np.float64]
     ) -> Judgement:
-        slow, fast = scores[..., 0], scores[..., 1]
+        slow, fast, thresholds = scores[..., 0], scores[..., 1], np.maximum(thresholds, self._floors)
         is_fast = self.gain * fast > slow
         return Judgement(
             np.where(is_fast, self.gain * fast, slow),

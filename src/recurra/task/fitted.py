@@ -56,7 +56,7 @@ class Fitted(Generic[LearnedT, NetworkT]):
         Raises:
             RunError: the folder cannot be written.
         """
-        write_text(folder / _LEARNED, json.dumps(self.learned.to_json(), ensure_ascii=False) + "\n")
+        self.write_learned(folder)
         tensors = self.learned.tensors()
         if tensors:
             save_checkpoint(Checkpoint(tensors), folder / _TENSORS)
@@ -68,6 +68,14 @@ class Fitted(Generic[LearnedT, NetworkT]):
             "tensors": bool(tensors),
         }
         write_run(folder, kind.task, values)
+
+    def write_learned(self, folder: Path) -> None:
+        """Write anew what was learned, without its tensors, into the folder of a run: one file, replaced atomically.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        write_text(folder / _LEARNED, json.dumps(self.learned.to_json(), ensure_ascii=False) + "\n")
 
     def save_weights(self, folder: Path) -> None:
         """Write the network's weights. Raises RunError."""

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ from recurra.data.series.table import Source, Table
 from recurra.data.series.zones import from_local, to_local
 from recurra.errors import DataError
 
-__all__ = ["Labels", "read_labels", "with_windows"]
+__all__ = ["Labels", "Verdict", "read_labels", "read_verdicts", "with_windows"]
 
 # By the id of the series, whether each of its T steps is anomalous: (T,) bool.
 Labels = dict[str, np.ndarray]
@@ -72,6 +72,62 @@ def read_labels(path: str | Path, data: ChannelSet, name: str | None = None) -> 
             f"{series.id!r}: {first} to {last}). Correct the stamps, or name the right file.",
         )
     return labels
+
+
+class Verdict(NamedTuple):
+    """Rows of a series that a person has judged.
+
+    Attributes:
+        series: its index.
+        start: the first.
+        end: the row after the last.
+        is_normal: whether they are called normal; else an anomaly.
+    """
+
+    series: int
+    start: int
+    end: int
+    is_normal: bool
+
+
+def read_verdicts(path: str | Path, data: ChannelSet) -> list[Verdict]:
+    """Read verdicts on windows: a CSV file with the columns start, end, verdict, and perhaps series and others.
+
+    A verdict is "normal" or "anomaly"; rows without one are left out. Windows are as in `read_labels`.
+
+    Args:
+        path: the file.
+        data: the series.
+
+    Raises:
+        DataError: the file has a fault, no verdicts, or a window without any row of the series.
+    """
+    table = _of_csv(read_text(path), str(path)).without_blank_rows(["start", "end"])
+    columns = table.frame.columns
+    if "verdict" not in columns:
+        raise DataError(f"{path}: no column 'verdict'; there are {', '.join(columns)}. Write normal or anomaly there.")
+    judged = table.frame["verdict"].cast(pl.String).str.strip_chars().fill_null("") != ""
+    table = replace(table, frame=table.frame.filter(judged), index=table.index[judged.to_numpy()])
+    if table.frame.is_empty():
+        raise DataError(f"{path}: no verdicts. Write normal or anomaly in the column 'verdict'.")
+    start = _stamps(table, "start", data)
+    table = replace(table, frame=table.frame.with_columns(end=pl.coalesce(_blank_as_null("end"), "start")))
+    end, names = _stamps(table, "end", data), _series_of_windows(table, data)
+    verdicts = []
+    for row, (name, text) in enumerate(zip(names, table.frame["verdict"].str.strip_chars(), strict=True)):
+        if text not in ("normal", "anomaly"):
+            raise table.error(row, f"verdict is {text!r}, expected normal or anomaly, or an empty cell.")
+        before = len(verdicts)
+        for index, series in enumerate(data):
+            flags = np.zeros(len(series), bool)
+            if name is None or name == series.id:
+                _mark(flags, start[row], end[row], series, data)
+            rows = np.flatnonzero(flags)
+            if len(rows):
+                verdicts.append(Verdict(index, int(rows[0]), int(rows[-1]) + 1, text == "normal"))
+        if len(verdicts) == before:
+            raise table.error(row, f"no row of {data.source} lies in this window. Give the data that it was found in.")
+    return verdicts
 
 
 def with_windows(data: ChannelSet, path: str | Path) -> ChannelSet:

@@ -1,5 +1,6 @@
 """The detector: its options, and what it does with rows of measurements."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from recurra.models.channel_forecaster import ChannelForecaster
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
-    from recurra.tasks.anomaly.results import Detections, LiveDetections
+    from recurra.tasks.anomaly.results import Detections, LiveDetections, Taught
 
 __all__ = ["AnomalyDetector", "AnomalyReading"]
 
@@ -219,7 +220,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         learned = self.trained().learned
         errors = learned.errors
         assert errors is not None
-        thresholds = two_scales(errors, self._allowed(None), adapts=False).thresholds
+        thresholds = two_scales(learned, self._allowed(None), adapts=False).thresholds
         facts = {
             "inputs": "by channel the standardised value, (value - centre) / scale within -10 and 10, or 0 if it is "
             "missing; then by channel 1, or 0 if it is missing; then by channel what was cut off beyond -10 and 10; "
@@ -295,6 +296,9 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         rows = self.data_for(data, None, reading)
         retrain = self.retrain_command(rows.source)
         detections = make_detections(self.trained(), rows, self._allowed(rows, budget), hindsight, retrain)
+        if self.folder is not None and detections.read_from is not None:
+            words = ["recurra", "feedback", str(self.folder), "--data", rows.source, "--events", "verdicts.csv"]
+            detections = replace(detections, feedback=shlex.join(words))
         if picture is not None:
             detections.plot(picture)
         if page is not None:
@@ -344,6 +348,66 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             rows = with_windows(rows, windows)
         return evaluate(self.trained(), rows, self._allowed(rows), hindsight, point_adjustment)
 
+    @verb("teach a run which events were normal, and which were anomalies")
+    def feedback(
+        self,
+        data: Any = None,
+        *,
+        reading: AnomalyReading | None = None,
+        events: Annotated[
+            Any, Option(help="CSV file with start, end and verdict (normal or anomaly), such as an event page saves")
+        ] = None,
+        undo: Annotated[bool, Option(help="forget all verdicts: thresholds are those of training")] = False,
+    ) -> "Taught":
+        """Take a person's verdicts on events, so that harmless ones raise no alarm again.
+
+        The thresholds rise to a fifth above the highest scores of what was called normal, and no further. If something
+        that was called an anomaly then raises no alarm, a line says so. Scores, tail and calibration stay those of
+        training: `undo` brings its thresholds back, and `--out` leaves the run as it is and writes another.
+
+        Args:
+            data: that the events were in: anything that `fit` takes, with the channels of training.
+            reading: how a file or frame is read; None: as in training.
+            events: the file of verdicts.
+            undo: forget all verdicts.
+
+        Raises:
+            DataError: the data do not fit, or the file of verdicts has a fault.
+            ParameterError: data or events are missing.
+        """
+        from recurra.detection.feedback import Feedback
+        from recurra.tasks.anomaly.results import Taught, make_stretches
+        from recurra.tasks.anomaly.scoring import SCALES, two_scales
+
+        fitted, probability = self.trained(), self._allowed(None)
+        if undo:
+            if events is not None:
+                raise ParameterError("undo", "no events beside it", events)
+            fitted.learned = replace(fitted.learned, feedback=None)
+            return Taught(self, ["all verdicts are forgotten: the thresholds are those of training"])
+        for name, value in (("data", data), ("events", events)):
+            if value is None:
+                raise ParameterError(name, "a file", "nothing", f"As in: --{name} FILE")
+        rows = self.data_for(data, None, reading)
+        before = two_scales(fitted.learned, probability, adapts=False).thresholds
+        stretches = make_stretches(fitted, rows, events, self._allowed(rows))
+        joined = (fitted.learned.feedback or Feedback()).with_stretches(stretches)
+        fitted.learned = replace(fitted.learned, feedback=joined)
+        after = two_scales(fitted.learned, probability, adapts=False).thresholds
+        count = sum(one.is_normal for one in stretches)
+        sentences = [
+            f"{count} called normal, {len(stretches) - count} called an anomaly; {len(joined.stretches)} in all"
+        ]
+        for scale, old, new in zip(("smoothed", "single rows'"), before, after, strict=True):
+            changed = f"{new:.3g}, as before" if new == old else f"{new:.3g}, before {old:.3g}"
+            sentences.append(f"threshold of {scale} scores: {changed}")
+        sentences += [
+            f"warning: the event of {one.where} was called an anomaly, and no longer raises an alarm: its scores are "
+            "below those of what was called normal"
+            for one in joined.silenced(after, SCALES)
+        ]
+        return Taught(self, sentences)
+
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(
         self,
@@ -391,8 +455,6 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         Args:
             data: the path of a file.
         """
-        import shlex
-
         reading = self.fitted.reading
         options = self.changed() | ({} if reading is None else reading.changed())
         words = [

@@ -91,12 +91,16 @@ def alike_events(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored
             where = f"{series.id}, {data.form.shown(begin)}" if len(data) > 1 else data.form.shown(begin)
             pattern = event_pattern(one.parts, deviations, event.start, event.end)
             own.append((begin, where, pattern, (index, number)))
+    stored = []
+    if learned.feedback is not None:
+        stored = [(one.start, f"{one.where}, called {one.verdict}", one.pattern) for one in learned.feedback.stretches]
     alike: list[list[Alike | None]] = [[None] * len(one.events) for one in scored]
     for start, _, pattern, (index, number) in own:
-        earlier = [one for one in own if one[0] < start]
-        nearest = most_similar(pattern, [other for _, _, other, _ in earlier])
+        earlier = [(where, other, position) for begin, where, other, position in own if begin < start]
+        earlier += [(where, other, None) for begin, where, other in stored if begin < start.astype(np.int64)]
+        nearest = most_similar(pattern, [other for _, other, _ in earlier])
         if nearest is not None and nearest[1] <= SIMILAR:
-            _, where, _, position = earlier[nearest[0]]
+            where, _, position = earlier[nearest[0]]
             alike[index][number] = Alike(where, nearest[1], position)
     return alike
 
@@ -145,6 +149,7 @@ def page_of_events(
     budget: float,
     facts: dict[str, str],
     notes: list[str],
+    feedback: str,
 ) -> str:
     """The page of the events with the highest scores, as HTML.
 
@@ -155,6 +160,7 @@ def page_of_events(
         budget: the probability of a false alarm, a row.
         facts: what else is listed above the events, by name.
         notes: sentences that come first.
+        feedback: the command that takes verdicts on the events; empty: there is none.
     """
     positions = [(index, number) for index, one in enumerate(scored) for number in range(len(one.events))]
     highest = sorted(positions, key=lambda position: -scored[position[0]].events[position[1]].score)[:_MOST_EVENTS]
@@ -174,7 +180,7 @@ def page_of_events(
     overviews = [_overview(data, index, scored[index], on_page) for index in with_events[:_MOST_SERIES]]
     title = f"Events in {Path(data.source).name if data.source != 'the data' else data.source}"
     counted = {"rows": f"{data.rows:,}", "events": f"{len(positions):,}"}
-    return event_page(EventPage(title, counted | facts, overviews, shown, notes))
+    return event_page(EventPage(title, counted | facts, overviews, shown, notes, feedback))
 
 
 def _shown(
@@ -213,7 +219,16 @@ def _shown(
         scores=scored.scores[rows],
         thresholds=scored.threshold[rows],
         curves=_curves(data, series, scored, event, rows),
+        verdict=_verdict(learned, series, event),
     )
+
+
+def _verdict(learned: AnomalyLearned, series: ChannelSeries, event: Event) -> str:
+    """What a person said of rows of the event before; empty: nothing."""
+    first, last = series.stamps[[event.start, event.end - 1]].astype(np.int64).tolist()
+    stretches = () if learned.feedback is None else learned.feedback.stretches
+    own = (one for one in stretches if one.series == series.id and one.start <= last and first <= one.end)
+    return next((one.verdict for one in own), "")
 
 
 def _curves(data: ChannelSet, series: ChannelSeries, scored: Scored, event: Event, rows: np.ndarray) -> list[Curve]:

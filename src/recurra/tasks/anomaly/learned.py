@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from recurra.detection.feedback import Feedback
     from recurra.detection.subsequences import Subsequences
 
 __all__ = ["AnomalyLearned", "ErrorModel"]
@@ -57,6 +58,7 @@ class AnomalyLearned(Learned):
         decimal: the decimal mark of the training file.
         subsequences: the model of windows, a baseline.
         errors: None: training has not ended.
+        feedback: what a person said of events. None: nothing.
     """
 
     channels: tuple[str, ...]
@@ -68,6 +70,7 @@ class AnomalyLearned(Learned):
     decimal: str
     subsequences: "Subsequences"
     errors: ErrorModel | None = None
+    feedback: "Feedback | None" = None
 
     @property
     def short(self) -> float:
@@ -121,7 +124,8 @@ class AnomalyLearned(Learned):
 
     def to_json(self) -> dict[str, Any]:
         names = ("channels", "centre", "scale", "marks_missing", "period", "step_seconds", "decimal")
-        return {name: getattr(self, name) for name in names} | {"length": self.subsequences.length}
+        values = {name: getattr(self, name) for name in names} | {"length": self.subsequences.length}
+        return values | ({} if self.feedback is None else {"feedback": self.feedback.to_json()})
 
     def tensors(self) -> "dict[str, Tensor]":
         import torch
@@ -133,6 +137,7 @@ class AnomalyLearned(Learned):
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
+        from recurra.detection.feedback import Feedback
         from recurra.detection.subsequences import Subsequences
 
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -147,4 +152,5 @@ class AnomalyLearned(Learned):
             values["decimal"],
             Subsequences(values["length"], arrays["subsequences.mean"], arrays["subsequences.directions"]),
             ErrorModel(**parts) if parts else None,
+            Feedback.from_json(values["feedback"]) if "feedback" in values else None,
         )

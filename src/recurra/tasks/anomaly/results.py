@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from recurra.data.files.standard_input import SOURCE, standard_input_lines
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
+from recurra.data.series.labels import read_verdicts
 from recurra.data.series.numeric import plain_numbers
 from recurra.detection.drift import Drift
+from recurra.detection.feedback import Stretch
 from recurra.detection.isolation import isolation_scores
 from recurra.detection.metrics.summary import (
     Detector,
@@ -27,10 +29,11 @@ from recurra.detection.metrics.summary import (
 )
 from recurra.detection.period import period_of
 from recurra.detection.segments import segments_of
+from recurra.detection.similar import event_pattern
 from recurra.errors import DataError, MissingExtraError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
-from recurra.task.results import Predictions, Table, TablePredictions
+from recurra.task.results import Predictions, Result, Table, TablePredictions
 from recurra.tasks.anomaly.events import Alike, alike_events, drifting_channels, drifts, page_of_events
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
@@ -45,10 +48,13 @@ from recurra.tasks.anomaly.scoring import (
     score,
     two_scales,
 )
-from recurra.tasks.anomaly.training import FittedDetector, check_like
+from recurra.tasks.anomaly.training import FittedDetector, check_like, row_scores
 from recurra.text_table import text_table
 
-__all__ = ["Detections", "LiveDetections", "evaluate", "make_detections"]
+if TYPE_CHECKING:
+    from recurra.tasks.anomaly.detector import AnomalyDetector
+
+__all__ = ["Detections", "LiveDetections", "Taught", "evaluate", "make_detections", "make_stretches"]
 
 _log = logging.getLogger("recurra.anomaly")
 
@@ -67,6 +73,7 @@ class Detections(TablePredictions[pl.DataFrame]):
         learned: of the detector.
         probability: of a false alarm, a row.
         retrain: the command that trains a detector like this one on these data.
+        feedback: the command that takes verdicts on the events; empty: there is none.
     """
 
     data: ChannelSet
@@ -74,6 +81,7 @@ class Detections(TablePredictions[pl.DataFrame]):
     learned: AnomalyLearned
     probability: float
     retrain: str = ""
+    feedback: str = ""
 
     @property
     def read_from(self) -> Path | None:  # type: ignore[override]
@@ -171,7 +179,10 @@ class Detections(TablePredictions[pl.DataFrame]):
         target = Path(path)
         prepare_folder(target.parent)
         facts = {"budget": _budget(self.learned, self.probability)}
-        write_text(target, page_of_events(self.learned, self.data, self.scored, self.probability, facts, self.drifts))
+        write_text(
+            target,
+            page_of_events(self.learned, self.data, self.scored, self.probability, facts, self.drifts, self.feedback),
+        )
 
     def plot(self, path: str | Path) -> None:
         """Plot the first series, its scores and events into a PNG file."""
@@ -238,7 +249,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         assert fitted.learned.errors is not None
         self._learned, self._time, self._decimal = fitted.learned, time, decimal or fitted.learned.decimal
         self._stream = open_stream(fitted, probability, "float32")
-        self._scales = two_scales(fitted.learned.errors, probability)
+        self._scales = two_scales(fitted.learned, probability)
 
     @property
     def values(self) -> Iterator[dict[str, Any]]:
@@ -313,6 +324,65 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
                 f"{SOURCE}, line {line}: {name} is {cell!r}, expected a number, or an empty cell for a missing value."
             )
         return None if np.isnan(number) else float(number)
+
+
+class Taught(Result):
+    """A detector with the verdicts of a person, before its run is written anew.
+
+    Args:
+        detector: with the feedback in what it has learned.
+        sentences: what has changed, one a line.
+    """
+
+    def __init__(self, detector: "AnomalyDetector", sentences: list[str]) -> None:
+        self.detector, self._sentences = detector, sentences
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        yield "".join(f"{sentence}\n" for sentence in self._sentences)
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the run anew, with one file that is replaced atomically; or into another folder as a run of its own."""
+        folder = Path(path)
+        if self.detector.folder is not None and folder.resolve() == self.detector.folder.resolve():
+            self.detector.fitted.write_learned(folder)
+        else:
+            self.detector.save(folder)
+        return [folder]
+
+    def default_path(self, folder: Path) -> Path:
+        return folder
+
+
+def make_stretches(fitted: FittedDetector, data: ChannelSet, path: str | Path, probability: float) -> list[Stretch]:
+    """The rows that a file of verdicts judges, with their scores and their pattern.
+
+    Args:
+        fitted: a detector whose training has ended.
+        data: that the verdicts are on.
+        path: of the file; see `recurra.data.series.labels.read_verdicts`.
+        probability: of a false alarm, a row.
+
+    Raises:
+        DataError: the file has a fault, or the channels are others.
+    """
+    check_like(fitted.learned, data)
+    model = fitted.learned.errors
+    assert model is not None
+    stretches, scores = [], {}
+    for verdict in read_verdicts(path, data):
+        series = data.series[verdict.series]
+        if verdict.series not in scores:
+            own = row_scores(fitted, series.values, (model.mean, model.precision), int(model.warm_up))
+            scores[verdict.series] = own, score(fitted, series.values, probability)
+        own, scored = scores[verdict.series]
+        rows = slice(verdict.start, verdict.end)
+        deviations = (series.values - scored.expected) / scored.deviation
+        first, last = series.stamps[[verdict.start, verdict.end - 1]]
+        pattern = event_pattern(scored.parts, deviations, verdict.start, verdict.end)
+        where = data.form.shown(first)
+        stamps = (int(first.astype(np.int64)), int(last.astype(np.int64)))
+        stretches.append(Stretch(series.id, *stamps, where, verdict.is_normal, own[:, rows], pattern))
+    return stretches
 
 
 def make_detections(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from recurra.tasks.anomaly.training import FittedDetector
 
 __all__ = [
+    "HINDSIGHT_SCALES",
+    "SCALES",
     "Scored",
     "adaptive_limits",
     "after_warm_up",
@@ -45,6 +47,9 @@ __all__ = [
 _CHUNK = 4096
 _ADAPTATION = 0.1  # of the thresholds of `predict`; see `recurra.detection.threshold`
 _LOWER = 0.8  # of the threshold: an alarm lasts until the score is below it
+
+# The scores of a row: slow, slow in hindsight, and fast. These are the two that are judged.
+SCALES, HINDSIGHT_SCALES = (0, 2), (1, 2)
 
 Array = NDArray[np.float64]
 
@@ -193,10 +198,13 @@ def adaptive_limits(clean: Array, probability: float) -> PeaksOverThreshold:
     return PeaksOverThreshold(probability, adaptation=_ADAPTATION).calibrate(clean)
 
 
-def two_scales(model: ErrorModel, probability: float, hindsight: bool = False, adapts: bool = True) -> TwoScales:
+def two_scales(learned: AnomalyLearned, probability: float, hindsight: bool = False, adapts: bool = True) -> TwoScales:
     """The thresholds of the scores of rows, which follow the scores that come if they adapt."""
+    assert learned.errors is not None
+    model = learned.errors
     slow = model.hindsight_scores if hindsight else model.scores
-    return TwoScales(slow, model.fast_scores, probability, _ADAPTATION if adapts else 0.0)
+    floors = None if learned.feedback is None else learned.feedback.floors(HINDSIGHT_SCALES if hindsight else SCALES)
+    return TwoScales(slow, model.fast_scores, probability, _ADAPTATION if adapts else 0.0, floors)
 
 
 def drift_watch(learned: AnomalyLearned) -> DriftWatch:
@@ -232,7 +240,7 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     raw = after_warm_up(contributions(flat, model.mean, model.precision, len(learned.channels)), warm_up)
     fast = after_warm_up(fast_parts(flat, learned.beyond(values), model.mean, model.precision), warm_up)
     parts = smoothed(raw, learned.period, hindsight)
-    slow, scales = parts.sum(axis=1), two_scales(model, probability, hindsight)
+    slow, scales = parts.sum(axis=1), two_scales(learned, probability, hindsight)
     judged = scales.run(slow, fast_distance(fast))
     if hindsight:  # in which scores fall as they rose
         alarms = rows_in_alarm(slow, judged.slow_threshold)
@@ -263,7 +271,7 @@ def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> I
     learned = fitted.learned
     assert learned.errors is not None
     channels, size, model = learned.channels, len(learned.channels), learned.errors
-    scales = two_scales(model, probability, adapts=False)
+    scales = two_scales(learned, probability, adapts=False)
 
     def read(item: Any, state: StreamState) -> NDArray[np.float32]:
         row = item if isinstance(item, dict) else dict(zip(channels, item, strict=False)) if _is_row(item, size) else {}

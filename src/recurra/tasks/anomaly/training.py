@@ -31,7 +31,7 @@ from recurra.training import Mean, evaluate, processes
 if TYPE_CHECKING:
     from recurra.tasks.anomaly.detector import AnomalyDetector
 
-__all__ = ["FittedDetector", "check_like", "fit_errors", "learn", "make_objective"]
+__all__ = ["FittedDetector", "check_like", "fit_errors", "learn", "make_objective", "row_scores"]
 
 _log = logging.getLogger("recurra.anomaly")
 
@@ -185,7 +185,7 @@ def fit_errors(
     scores = [_all_scores(*pair, learned) for pair in zip(parts, fast, strict=True)]
     last = [one[:, max(end, settled) :] for one, end in zip(scores, trained, strict=True)]
     if validation_data is not None:
-        last = [_scores_of(fitted, one.values, model, warm_up)[:, settled:] for one in validation_data]
+        last = [row_scores(fitted, one.values, model, warm_up)[:, settled:] for one in validation_data]
     enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
     clean, begin = np.concatenate(last, axis=1), settled
     if clean.shape[1] < enough:
@@ -229,13 +229,20 @@ def _warm_up(
     return max(least, int(above[-1]) + 1 if len(above) else 0)
 
 
-def _scores_of(
+def row_scores(
     fitted: FittedDetector,
     values: NDArray[np.float64],
     model: tuple[NDArray[np.float64], NDArray[np.float64]],
     warm_up: int,
 ) -> NDArray[np.float64]:
-    """The scores (3, T) of values (T, C); see `_all_scores`."""
+    """The scores (3, T) of values (T, C): slow ones, causal and in hindsight; and fast ones.
+
+    Args:
+        fitted: a detector.
+        values: NaN if missing.
+        model: the mean and the precision of the errors of normal rows.
+        warm_up: first rows, which are not judged.
+    """
     learned = fitted.learned
     errors = forecast_errors(fitted, learned.standardize(values))[0].reshape(len(values), -1)
     parts = contributions(errors, *model, values.shape[1])
