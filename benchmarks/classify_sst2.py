@@ -1,4 +1,4 @@
-"""Stanford Sentiment Treebank, binary: accuracy of the classifier without pretrained vectors, three seeds.
+"""Stanford Sentiment Treebank, binary: accuracy of the classifier, three seeds, by default without pretrained vectors.
 
 Trained on the 6,920 sentences of `train.txt` (no phrases), the best weights and the temperature chosen on `dev.txt`;
 `test.txt` is read only after training. The settings are the defaults of `recurra train classify`.
@@ -22,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--vectors", help="file of pretrained word vectors, as word2vec or GloVe write them")
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds sst2\n")
@@ -30,7 +31,8 @@ def main() -> None:
     rows = []
     for seed in options.seeds:
         started = time.perf_counter()
-        classifier = Classifier(seed=seed).fit(*read("train"), validation=read("dev"), progress=False)
+        classifier = Classifier(seed=seed, vectors=options.vectors)
+        classifier.fit(*read("train"), validation=read("dev"), progress=False)
         seconds = time.perf_counter() - started
         assert classifier.training_result is not None
         found = classifier.evaluate(*read("test"))

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from numpy.testing import assert_allclose
 
@@ -21,7 +24,8 @@ def test_counts_by_hand() -> None:
     grams = [[3, 1, 4], [1, 1, 2], [2, 1, 3], [1, 1, 2], [1, 1, 2], [1, 1, 2]]
     assert evidence.counts.tolist() == [*words, [2, 0, 2], *grams]
     assert evidence.items.tolist() == [3, 1, 4]
-    assert evidence.size == 6
+    assert evidence.size == 8
+    assert not evidence.shifts.any()  # every word is rare
     (ids,) = evidence.ids([["A", "Film", "filmic", "film"]], ENCODING)
     assert ids[:, :4].tolist() == [[2, 0, 0, 0], [1, 5, 6, 8], [0, 0, 6, 0], [1, 0, 6, 8]]
     assert not ids[:, 4:].any()
@@ -34,7 +38,8 @@ def test_a_pair_needs_both_words_known() -> None:
 
 
 def test_evidence_by_hand() -> None:
-    evidence = Evidence.of(TEXTS, ENCODING, LABELS, 2)
+    shifts = torch.tensor([0.0, 0.5, -1.5, 0.0, 0.0])  # of film and of a
+    evidence = replace(Evidence.of(TEXTS, ENCODING, LABELS, 2), shifts=shifts)
     (ids,) = evidence.ids([["a", "film", "films"]], ENCODING)
     values = evidence.values(torch.from_numpy(ids).long().unsqueeze(0))
     prior = 4 / 6  # of label 0
@@ -44,9 +49,9 @@ def test_evidence_by_hand() -> None:
         return 0.5 * np.log(odds * (1 - prior) / prior)
 
     rows = [
-        [half(2, 0), 0, 0],
-        [half(2, 1), half(2, 0), (half(3, 1) + half(2, 1)) / 4],
-        [0, 0, half(3, 1) / 4],
+        [half(2, 0), 0, 0, 0],
+        [half(2, 1), half(2, 0), (half(3, 1) + half(2, 1)) / 4, -1.5 * half(2, 1)],
+        [0, 0, half(3, 1) / 4, 0],
     ]
     expected = [[value for one in row for value in (one, -one)] for row in rows]
     assert_allclose(values[0], expected, rtol=1e-4, atol=1e-6)
@@ -54,10 +59,10 @@ def test_evidence_by_hand() -> None:
 
 def test_what_no_item_has_says_nothing_whatever_the_labels_frequencies() -> None:
     items = torch.tensor([90.0, 10.0, 100.0])
-    evidence = Evidence(torch.empty(0, dtype=torch.int64), Vocabulary([]), torch.zeros(3, 3), items)
+    evidence = Evidence(torch.empty(0, dtype=torch.int64), Vocabulary([]), torch.zeros(3, 3), items, torch.ones(3))
     ids = torch.zeros(1, 2, 14, dtype=torch.int64)
     ids[0, :, 0] = torch.tensor([1, 2])
-    assert_allclose(evidence.values(ids), torch.zeros(1, 2, 6), atol=1e-6)
+    assert_allclose(evidence.values(ids), torch.zeros(1, 2, 8), atol=1e-6)
 
 
 def test_an_item_is_not_evidence_for_itself() -> None:
@@ -84,3 +89,32 @@ def test_multi_label_counts() -> None:
     evidence = Evidence.of(TEXTS, ENCODING, target, 2)
     assert evidence.items.tolist() == [2, 2, 4]
     assert evidence.counts[2].tolist() == [2, 1, 2]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_word_that_inverts_others_inverts_one_that_never_came_after_it(multi_label: bool) -> None:
+    generator = np.random.default_rng(0)
+    # Short words have no grams in common, which would say what words say.
+    good, bad, others = (tuple(f"{kind}{k}" for k in range(6)) for kind in ("g", "b", "o"))
+    texts, labels = [], []
+    for _ in range(500):
+        is_good, inverted = generator.random() < 0.5, generator.random() < 0.25
+        word = str(generator.choice(good if is_good else bad))
+        # No item inverts the last word of each kind.
+        inverted = inverted and word not in ("g5", "b5")
+        before, between = generator.choice(others, 3), generator.choice(others, generator.integers(3))
+        texts.append([*before, *["not"] * inverted, *between, word])
+        labels.append(int(is_good != inverted))
+    encoding = WordEncoding.of(texts, lowercase=True, min_count=1)
+    target = torch.tensor(labels)
+    evidence = Evidence.of(texts, encoding, torch.nn.functional.one_hot(target).float() if multi_label else target, 2)
+    shifts = {word: float(evidence.shifts[encoding.word(word)]) for word in ("not", *others)}
+    assert shifts.pop("not") < -1.2
+    assert min(shifts.values()) > -0.3
+    again = Evidence.from_json(evidence.to_json(), evidence.tensors())
+    ids = again.ids([["not", "b5"], ["not", "g5"], ["b5", "x"]], encoding)
+    sums = again.values(torch.from_numpy(np.stack(ids)).long()).unflatten(2, (4, 2)).sum(1)
+    positive = sums[:, 0, 1] + sums[:, 3, 1]  # of words, and what is before them
+    assert positive[0] > 0.1
+    assert positive[1] < -0.1
+    assert positive[2] < -0.1
