@@ -15,7 +15,7 @@ DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--max-steps", type=int, default=900)
+    parser.add_argument("--max-steps", type=int, default=2000)
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds yesno\n")
