@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         restore,
     )
     from recurra.models.transducer import joined_transducer_loss, transducer_loss
-    from recurra.streaming import Stepper
+    from recurra.streaming import ChunkStepper, Stepper
     from recurra.tasks import load
     from recurra.tasks.anomaly import AnomalyDetector, AnomalyReading
     from recurra.tasks.classify import Classifier
@@ -45,6 +45,7 @@ __all__ = [
     "RNN",
     "AnomalyDetector",
     "AnomalyReading",
+    "ChunkStepper",
     "Classifier",
     "ForecastReading",
     "Forecaster",
@@ -92,6 +93,7 @@ _NAMES = {
     "compile_cell": "recurra.kernels",
     "joined_transducer_loss": "recurra.models.transducer",
     "transducer_loss": "recurra.models.transducer",
+    "ChunkStepper": "recurra.streaming",
     "Stepper": "recurra.streaming",
     "load": "recurra.tasks",
     **dict.fromkeys(

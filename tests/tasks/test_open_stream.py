@@ -94,8 +94,61 @@ def test_tags(output: Any) -> None:
 
 
 def test_a_tagger_that_reads_backward_says_what_to_do() -> None:
-    with pytest.raises(StreamError, match="Train with bidirectional=False"):
+    with pytest.raises(
+        StreamError, match=r"open_stream\(look_ahead=8\).*--look-ahead 8.*train with bidirectional=False"
+    ):
         tagger().open_stream()
+
+
+def test_a_tagger_that_reads_backward_looks_ahead() -> None:
+    model = tagger(output="softmax")
+    stream = model.open_stream(look_ahead=2)
+    state = stream.new_state()
+    sentences = [["the", "cat", "sees", "unheard-of", "dog"], ["a", "dog"], ["cat"]]
+    for words in sentences:
+        results = [stream.step([word], [state])[0] for word in [*words, None]]
+        assert [len(one) for one in results] == [*[0, 0, 1, 1, 1][: len(words)], min(2, len(words))]
+        answers = [answer for one in results for answer in one]
+        assert [answer["index"] for answer in answers] == list(range(len(words)))
+        whole = model.predict([words])[0]
+        # The last words have all that comes behind them.
+        for answer, tag, confidence in list(zip(answers, whole.tags, whole.confidence, strict=True))[-3:]:
+            assert (answer["tag"], answer["confidence"]) == (tag, pytest.approx(confidence, abs=1e-5))
+        assert state == stream.new_state()
+    with pytest.raises(DataError, match="item: expected a word, without white space"):
+        stream.step(["two words"], [state])
+
+
+def test_a_tagger_that_looks_far_enough_ahead_has_the_confidence_of_the_whole_sentence() -> None:
+    model, words = tagger(num_layers=2), ["the", "cat", "sees", "unheard-of", "dog"]
+    stream = model.open_stream(look_ahead=9)
+    state = stream.new_state()
+    assert not any(stream.step([word], [state])[0] for word in words)
+    [answers] = stream.step([None], [state])
+    whole = model.predict([words])[0]
+    assert [answer["confidence"] for answer in answers] == pytest.approx(list(whole.confidence), abs=1e-5)
+
+
+def test_streams_that_look_ahead_are_together_as_alone() -> None:
+    stream = tagger().open_stream(look_ahead=1)
+    texts: list[list[Any]] = [["the", "cat", None, "a"], ["a", "dog", "sees", None], ["dog", None, None, "the"]]
+    alone = [stream.new_state() for _ in texts]
+    expected = [[stream.step([word], [state])[0] for word in text] for text, state in zip(texts, alone, strict=True)]
+    together = [stream.new_state() for _ in texts]
+    for step in range(4):
+        results = stream.step([text[step] for text in texts], together)
+        for one, other in zip(results, expected, strict=True):
+            assert [answer["index"] for answer in one] == [answer["index"] for answer in other[step]]
+            assert [a["confidence"] for a in one] == pytest.approx([a["confidence"] for a in other[step]], abs=1e-5)
+    assert all(np.abs(one.values - other.values).max() < 1e-5 for one, other in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("look_ahead", [0, 4])
+def test_models_that_only_read_forward_refuse_to_look_ahead(language: recurra.LanguageModel, look_ahead: int) -> None:
+    with pytest.raises(StreamError, match="look_ahead: a language model reads forward only"):
+        language.open_stream(look_ahead=look_ahead)
+    with pytest.raises(StreamError, match="reads whole inputs"):
+        recurra.Translator().open_stream(look_ahead=look_ahead)
 
 
 def test_a_run_streams_as_the_model_that_wrote_it(language: recurra.LanguageModel, tmp_path: Path) -> None:
@@ -235,6 +288,33 @@ def test_a_number_is_predicted_as_steps_arrive() -> None:
     state = stream.new_state()
     answers = [stream.step([[float(value)]], [state])[0]["prediction"] for value in x[0][:, 0]]
     assert answers[-1] == pytest.approx(float(model.predict([x[0]])[0]), abs=1e-5)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_series_that_are_also_read_backward(members: int) -> None:
+    generator = np.random.default_rng(0)
+    x = [generator.standard_normal((9, 1)) for _ in range(24)]
+    options: Any = {"filters": 0, "members": members, "hidden_size": 5, "max_steps": 3}
+    number = recurra.Regressor(**options).fit(x, [float(one.sum()) for one in x])
+    label = recurra.Classifier(normalization="channel", **options).fit(x, [str(one.sum() > 0) for one in x])
+    answers = []
+    for model in (number, label):
+        stream = model.open_stream(look_ahead=3)
+        state = stream.new_state()
+        results = [stream.step([item], [state])[0] for item in [*([float(value)] for value in x[0][:, 0]), None]]
+        assert [answer["index"] for one in results for answer in one] == list(range(9))
+        assert [len(one) for one in results] == [0] * 3 + [1] * 6 + [3]
+        answers.append(results[-1][-1])
+    # Only the last three steps saw all that comes; the mean over steps of the pooling has the others in it too.
+    assert answers[0]["prediction"] == pytest.approx(float(number.predict([x[0]])[0]), abs=0.1)
+    expected = dict(zip(map(str, label.classes_), label.predict_proba([x[0]])[0], strict=True))
+    assert answers[1]["probabilities"] == pytest.approx(expected, abs=0.1)
+    far = number.open_stream(look_ahead=9)
+    state = far.new_state()
+    for value in x[0][:, 0]:
+        far.step([[float(value)]], [state])
+    [last] = far.step([None], [state])
+    assert last[-1]["prediction"] == pytest.approx(float(number.predict([x[0]])[0]), abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 
 from recurra.errors import StreamError
 from recurra.program.operations import NOWHERE, Array, Kind, Location, Operation, Part, Program, Value
+from recurra.program.stages import Reversal, Stage, split
 
 __all__ = ["Builder", "as_array"]
 
@@ -23,16 +24,20 @@ class Builder:
 
     Args:
         input_size: I, features of a step's input. None: the first operation that reads it says so.
+        looks_ahead: whether steps are run in windows, so that a direction can begin at the window's end.
 
     Attributes:
         input: the value of the step's input. Its size is 0 until it is known.
     """
 
-    def __init__(self, input_size: int | None = None) -> None:
+    def __init__(self, input_size: int | None = None, looks_ahead: bool = False) -> None:
         self.input = Value(Location("input", 0), input_size or 0)
+        self.looks_ahead = looks_ahead
         self._vocabulary_size = 0
         self._operations: list[Operation] = []
         self._parts: list[Part] = []
+        self._reversals: list[Reversal] = []
+        self._blocks: list[Value] = []
         self._frame_size = 0
         self._state_size = 0
 
@@ -79,6 +84,7 @@ class Builder:
     def frame(self, size: int) -> Value:
         """Scratch memory for a vector."""
         value = Value(Location("frame", self._frame_size), size)
+        self._blocks.append(value)
         self._frame_size += -(-size // _ALIGNMENT) * _ALIGNMENT
         return value
 
@@ -119,6 +125,18 @@ class Builder:
         to = self.frame(len(weight)) if target is None else target
         return self.emit("dense", value, to, weight=weight, bias=bias)
 
+    def run_backward(self, value: Value, program: Program, at_end: Array | None = None) -> Value:
+        """The output of a program that reads `value` from the last step of a window to the first.
+
+        Args:
+            value: what it reads at each step.
+            program: of one step.
+            at_end: its state (S,) before its first step where the window ends with the sequence; None: as elsewhere.
+        """
+        target = self.frame(program.output_size)
+        self._reversals.append(Reversal(len(self._operations), value, program, target, at_end))
+        return target
+
     def apply(self, kind: Kind, value: Value, second: Value | None = None) -> Value:
         """An operation value by value, in new scratch memory."""
         return self.emit(kind, value, self.frame(value.size), second=second)
@@ -140,3 +158,11 @@ class Builder:
             self._frame_size,
             tuple(self._parts),
         )
+
+    def finish_stages(self, value: Value) -> tuple[Stage, ...]:
+        """The stages of a window whose output is `value`: one more than there are programs that run backward.
+
+        Raises:
+            StreamError: if the size of the input is not known, or if the operations have no order of stages.
+        """
+        return split(self.finish(value), self._reversals, self._blocks)

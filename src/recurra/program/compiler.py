@@ -14,8 +14,9 @@ from recurra.program import acoustic_models, recurra_models, torch_modules
 from recurra.program.builder import Builder
 from recurra.program.lowering import Lowered, add_module, has_lowering, only_value
 from recurra.program.operations import Kind, Program, Value
+from recurra.program.stages import Stage
 
-__all__ = ["compile_program"]
+__all__ = ["compile_program", "compile_stages"]
 
 _REGISTERED = (acoustic_models, recurra_models, torch_modules)  # importing them registers their functions
 _UNARY: dict[Any, Kind] = {
@@ -62,12 +63,32 @@ def compile_program(model: nn.Module, input_size: int | None = None) -> Program:
         ParameterError: if `model` is not a module.
         StreamError: if the model cannot run one step at a time. The message names the module and the reason.
     """
+    builder = Builder(input_size)
+    return builder.finish(_output_of(model, builder))
+
+
+def compile_stages(model: nn.Module, input_size: int | None = None) -> tuple[Stage, ...]:
+    """The operations of a model that runs over windows of steps, as in evaluation.
+
+    Args:
+        model: as `compile_program` takes it; its recurrent layers may be bidirectional. A tagger with a CRF reads the
+            scores of a window backward too, so that a tag depends on the steps after it.
+        input_size: I, where the model's first module does not say it.
+
+    Raises:
+        ParameterError: if `model` is not a module.
+        StreamError: if the model cannot run over windows of steps. The message names the module and the reason.
+    """
+    builder = Builder(input_size, looks_ahead=True)
+    return builder.finish_stages(_output_of(model, builder))
+
+
+def _output_of(model: nn.Module, builder: Builder) -> Value:
     if not isinstance(model, nn.Module):
         raise ParameterError("model", "a torch.nn.Module", type(model).__name__)
-    builder = Builder(input_size)
     known = has_lowering(model)
     lowered = add_module(model, builder, builder.input, "") if known else _Traced(model, builder).run()
-    return builder.finish(only_value(lowered, ""))
+    return only_value(lowered, "")
 
 
 class _Tracer(fx.Tracer):
@@ -108,6 +129,8 @@ class _Traced:
                 return arguments[0]
             elif node.op == "call_module":
                 values[node] = self._call_module(str(node.target), arguments)
+            elif node.target is operator.getitem and not node.users:
+                continue  # a state that is unpacked and not read may have no value
             elif getattr(node.target, "__name__", "") == "_assert_is_none":
                 values[node] = None  # torch.fx checks the arguments that have their defaults
             elif node.op in ("call_function", "call_method"):

@@ -9,13 +9,23 @@ from recurra.errors import StreamError
 from recurra.program.builder import Builder
 from recurra.program.operations import Value
 
-__all__ = ["Lowered", "add_module", "has_lowering", "lowers", "only_value"]
+__all__ = ["Lowered", "NoValue", "add_module", "has_lowering", "lowers", "only_value"]
 
 #: A vector of a step, or a structure of such, as the module's `forward` returns it.
 Lowered: TypeAlias = Any
 _Function: TypeAlias = Callable[[Any, Builder, Value, str], Lowered]
 _F = TypeVar("_F", bound=_Function)
 _FUNCTIONS: dict[type[nn.Module], _Function] = {}
+
+
+class NoValue:
+    """In the place of a vector that a stream does not have; whoever reads it gets the reason as a StreamError."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __getitem__(self, index: Any) -> Any:
+        raise StreamError(self._reason)
 
 
 def lowers(*kinds: type[nn.Module]) -> Callable[[_F], _F]:

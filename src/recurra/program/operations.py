@@ -130,6 +130,12 @@ class Operation:
     zoneout: tuple[float, ...] = ()
     reads_output: bool = True
 
+    @property
+    def changes(self) -> tuple[Location, ...]:
+        """Where it writes; it may also read what was there."""
+        counts = (self.second,) if self.kind == "mean" else ()
+        return (self.target, *self.parts, *counts)
+
     def arrays(self) -> Iterator[tuple[str, Array]]:
         """The parameters by name."""
         for name in ("left", "right", "weight", "bias", "per_unit"):

@@ -87,6 +87,11 @@ def _pooling(module: Pooling, builder: Builder, value: Value, name: str) -> Valu
     pooled = builder.frame(module.output_size)
     for k, kind in enumerate(module.kinds):
         target = pooled.part(k * value.size, value.size)
+        if kind == "last" and module.bidirectional:
+            raise StreamError(
+                f"{name}: 'last': the last output of a backward direction is that of the first step, which a stream "
+                "has left behind. Train with pooling='max', 'mean' or 'attention', or with bidirectional=False."
+            )
         if kind == "last":
             builder.emit("copy", value, target)
         elif kind == "mean":
@@ -107,23 +112,39 @@ def _pooling(module: Pooling, builder: Builder, value: Value, name: str) -> Valu
 
 @lowers(SequenceTagger)
 def _tagger(module: SequenceTagger, builder: Builder, value: Value, name: str) -> Value:
-    """The probability of each tag (K,) of the present word given the words so far; it reads the embedded word."""
+    """The probability of each tag (K,) of the present word given the words read; it reads the embedded word."""
     value = builder.require(value, module.embedding.size, name)
     output = only_value(add_module(module.recurrent, builder, value, "recurrent"), "recurrent")
     emissions = add_module(module.emissions, builder, output, "emissions")
     if module.crf is None:
         return builder.apply("softmax", emissions)
-    # The forward algorithm. The state is the logarithm of what is expected of the next tag, up to a constant; ends of
-    # sentences are not known.
     chain = module.crf(torch.zeros(1, 1, len(module.crf.starts)))
+    factors = (chain.transitions - chain.transitions.max()).exp()
+    # The backward algorithm over the words ahead, where there are any, then the forward algorithm. Their states are
+    # the logarithms of what is expected of the tag before and of the next, up to a constant.
+    ahead = None
+    if builder.looks_ahead:
+        own = Builder(emissions.size)
+        after = own.state("crf.after", emissions.size)
+        told = own.apply("copy", after)
+        _expect(own, own.apply("softmax", own.apply("add", own.input, after)), factors, after)
+        ends = chain.ends.clamp(min=math.log(_LEAST))
+        ahead = builder.run_backward(emissions, own.finish(told), as_array(ends))
     starts = chain.starts.clamp(min=math.log(_LEAST)).tolist()
     expected = builder.state("crf.expected", emissions.size, tuple(starts))
-    probabilities = builder.apply("softmax", builder.apply("add", emissions, expected))
-    factors = (chain.transitions - chain.transitions.max()).exp().t()
-    # A tag that cannot come next has a very small probability and not 0: the state stays finite.
+    scores = builder.apply("add", emissions, expected)
+    probabilities = builder.apply("softmax", scores)
+    _expect(builder, probabilities, factors.t(), expected)
+    return probabilities if ahead is None else builder.apply("softmax", builder.apply("add", scores, ahead))
+
+
+def _expect(builder: Builder, probabilities: Value, factors: torch.Tensor, target: Value) -> None:
+    """What tags are expected beside a word whose own have these probabilities, as logarithms.
+
+    A tag that cannot be there has a very small probability and not 0: the state stays finite.
+    """
     least = np.full(len(factors), _LEAST, np.float32)
-    builder.emit("log", builder.dense(probabilities, as_array(factors), least), expected)
-    return probabilities
+    builder.emit("log", builder.dense(probabilities, as_array(factors), least), target)
 
 
 @lowers(ErrorScores)

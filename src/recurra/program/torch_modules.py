@@ -22,7 +22,7 @@ from recurra.layers import (
 from recurra.layers.accelerated import ACCELERATED
 from recurra.layers.parameters import as_weights, parameters_by_name
 from recurra.program.builder import Builder, as_array
-from recurra.program.lowering import Lowered, add_module, lowers, only_value
+from recurra.program.lowering import Lowered, NoValue, add_module, lowers, only_value
 from recurra.program.operations import Kind, Value
 from recurra.program.recurrent_layer import add_recurrent_layer
 
@@ -88,14 +88,22 @@ def _sequential(module: nn.Sequential, builder: Builder, value: Value, name: str
 @lowers(Recurrent, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
 def _recurrent(module: Any, builder: Builder, value: Value, name: str) -> Lowered:
     """The output, and the state in the form of the layer's: by part, or one part alone, by layer."""
-    if module.bidirectional:
+    if module.bidirectional and not builder.looks_ahead:
         raise StreamError(
             f"{name or 'the model'}: bidirectional=True: the backward direction begins at the end of a sequence, which "
-            "a stream does not have. Train with bidirectional=False, or run the model on whole chunks."
+            "a stream does not have. Run the model in chunks that look some steps ahead, "
+            "recurra.ChunkStepper(model, look_ahead=8), or train with bidirectional=False."
         )
     value = builder.require(value, module.input_size, name)
-    parts: list[list[Value]] = [[] for _ in module.cell.state]
     prefix = f"{name}." if name else ""
+    if module.bidirectional:
+        for layer in range(module.num_layers):
+            value = _both_directions(module, layer, builder, value, prefix)
+        return value, NoValue(
+            f"{name or 'the model'}: the final state of the backward direction is that of the first step, which a "
+            "stream has left behind; read the output instead"
+        )
+    parts: list[list[Value]] = [[] for _ in module.cell.state]
     for layer in range(module.num_layers):
         before = builder.num_parts
         names = f"{prefix}{{part}}_l{layer}"
@@ -103,6 +111,20 @@ def _recurrent(module: Any, builder: Builder, value: Value, name: str) -> Lowere
         for part, own in zip(parts, builder.parts_from(before), strict=True):
             part.append(own)
     return value, tuple(parts) if len(parts) > 1 else parts[0]
+
+
+def _both_directions(module: Any, layer: int, builder: Builder, value: Value, prefix: str) -> Value:
+    """The outputs of a layer's two directions, the forward one first."""
+    cell, names = module.cell, f"{prefix}{{part}}_l{layer}"
+    own = Builder(value.size)
+    weights = _weights_of(module, layer, reverse=True)
+    reverse = add_recurrent_layer(own, cell, weights, own.input, module.zoneout, f"{names}_reverse")
+    backward = builder.run_backward(value, own.finish(reverse))
+    forward = add_recurrent_layer(builder, cell, _weights_of(module, layer), value, module.zoneout, names)
+    both = builder.frame(forward.size + backward.size)
+    builder.emit("copy", forward, both.part(0, forward.size))
+    builder.emit("copy", backward, both.part(forward.size, backward.size))
+    return both
 
 
 @lowers(
@@ -126,12 +148,12 @@ def _torch_recurrent(module: nn.Module, builder: Builder, value: Value, name: st
     return add_module(ours, builder, value, name)
 
 
-def _weights_of(module: Any, layer: int) -> Any:
+def _weights_of(module: Any, layer: int, reverse: bool = False) -> Any:
     """The weights as in evaluation."""
     training = module.training
     try:
         module.training = False
         with torch.no_grad():
-            return Recurrent.weights_of(module, layer)
+            return Recurrent.weights_of(module, layer, reverse)
     finally:
         module.training = training

@@ -12,7 +12,7 @@ from recurra.export.c import compile_web_assembly, has_web_assembly_compiler
 from recurra.program import compile_program
 from recurra.server.refusal import Refusal
 from recurra.server.whole_sequences import to_json
-from recurra.streaming import ItemStream, Stepper
+from recurra.streaming import ChunkStepper, ItemStream, Stepper
 from recurra.task import Estimator
 
 __all__ = ["Module", "encode_item", "make_module", "reason_for_server"]
@@ -36,7 +36,7 @@ class Module:
     weights: bytes
 
 
-def reason_for_server(estimator: Estimator[Any, Any, Any], stepper: Stepper) -> str:
+def reason_for_server(estimator: Estimator[Any, Any, Any], stepper: Stepper | ChunkStepper) -> str:
     """Why only the server can run the steps of a model; empty: its exported C computes the same.
 
     Args:
@@ -45,6 +45,8 @@ def reason_for_server(estimator: Estimator[Any, Any, Any], stepper: Stepper) -> 
     """
     if reason := estimator.not_exported.get("c"):
         return reason
+    if isinstance(stepper, ChunkStepper):
+        return "its results depend on steps ahead, and the exported C is one step"
     try:
         network, _ = estimator.export_network()
         program = compile_program(network)

@@ -34,6 +34,11 @@ class ServerOptions(Options):
     weights: Literal["float32", "bfloat16", "int8"] = option(
         default="float32", help="how weights of streams are stored"
     )
+    look_ahead: int | None = option(
+        default=None,
+        at_least=0,
+        help="items after its own that a result waits for, of runs that also read backward; None: those do not stream",
+    )
     web_assembly: Literal["auto", "always", "never"] = option(
         default="auto",
         help="whether clients may get runs as WebAssembly, with all their weights; auto: if no token is set",

@@ -43,7 +43,7 @@ def serve(runs: Sequence[str], options: ServerOptions) -> None:
         raise ParameterError("run", "one or more folders that `recurra train` wrote", "nothing")
     log_as_json()
     options.tokens()
-    run_server(load_models(runs, options.weights), options)
+    run_server(load_models(runs, options.weights, options.look_ahead), options)
 
 
 def run_server(models: Mapping[str, ServedModel], options: ServerOptions) -> None:

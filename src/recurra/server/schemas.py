@@ -92,6 +92,10 @@ class ModelAnswer(BaseModel):
     streams: bool = Field(description="whether it has sessions")
     item: str = Field(default="", description="what an item of a session is")
     example: Any = Field(default=None, description="an item")
+    ends: bool = Field(
+        default=False,
+        description="whether a result is a list of what can be decided now of earlier items; null ends a sequence",
+    )
     reason: str = Field(default="", description="why it has no sessions")
     server_only: str = Field(default="", description="why clients cannot run its steps themselves; empty: they can")
 

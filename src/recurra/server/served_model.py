@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from recurra.errors import BackendError, ParameterError, StreamError
-from recurra.server.even_rows import EvenRows
+from recurra.server.even_rows import EvenChunks, EvenRows
 from recurra.server.module import reason_for_server
-from recurra.streaming import ItemStream
+from recurra.streaming import ChunkStepper, ItemStream
 from recurra.task import Estimator
 from recurra.tasks import load
 
@@ -41,15 +41,17 @@ class ServedModel:
         facts: dict[str, Any] = {"name": self.name, "task": self.estimator.task, "streams": self.stream is not None}
         if self.stream is None:
             return {**facts, "reason": self.reason}
-        return {**facts, "item": self.stream.item, "example": self.stream.example, "server_only": self.server_only}
+        shown = {"item": self.stream.item, "example": self.stream.example, "ends": self.stream.ends}
+        return {**facts, **shown, "server_only": self.server_only}
 
 
-def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, ServedModel]:
+def load_models(runs: Sequence[str], weights: str = "float32", look_ahead: int | None = None) -> dict[str, ServedModel]:
     """Read runs, and open the stream of each that has one.
 
     Args:
         runs: folders, or NAME=FOLDER; without a name it is the folder's.
         weights: how those of streams are stored; see `recurra.streaming.Stepper`.
+        look_ahead: items after its own that a result waits for, of runs that cannot stream without; None: none.
 
     Raises:
         ParameterError: two runs have the same name, or a name does not fit into a URL.
@@ -66,12 +68,22 @@ def load_models(runs: Sequence[str], weights: str = "float32") -> dict[str, Serv
             raise ParameterError("run", "a name of letters, digits and . _ -", name, "Name it: NAME=FOLDER.")
         estimator = load(folder)
         try:
-            stream = estimator.open_stream(weights)
+            stream = _open_stream(estimator, weights, look_ahead)
             server_only = reason_for_server(estimator, stream.stepper)
             if weights == "float32":  # the other formats compute each row by itself
-                stream = replace(stream, stepper=EvenRows(stream.stepper))
+                even = EvenChunks if isinstance(stream.stepper, ChunkStepper) else EvenRows
+                stream = replace(stream, stepper=even(stream.stepper))
             models[name] = ServedModel(name, estimator, stream, server_only=server_only)
         except (StreamError, BackendError) as error:
             _log.info("%s does not stream: %s", name, error)
             models[name] = ServedModel(name, estimator, None, str(error))
     return models
+
+
+def _open_stream(estimator: Estimator[Any, Any, Any], weights: str, look_ahead: int | None) -> ItemStream:
+    try:
+        return estimator.open_stream(weights)
+    except StreamError:
+        if look_ahead is None:
+            raise
+        return estimator.open_stream(weights, look_ahead)

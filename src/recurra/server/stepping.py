@@ -140,7 +140,7 @@ class Stepping:
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
             _log.info("an item of %s could not be read: %r", self._model, error)
             return Refusal(422, "invalid_item", f"item: expected {self._stream.item}")
-        if not 0 < len(inputs) <= self._longest:
+        if not (0 if self._stream.ends else 1) <= len(inputs) <= self._longest:
             message = f"item: expected 1 to {self._longest} steps of the model, got {len(inputs)}"
             return Refusal(413 if len(inputs) else 422, "item_too_long" if len(inputs) else "invalid_item", message)
         return _Begun(index, session, inputs, state)

@@ -1,8 +1,10 @@
 """Trained models as streams: one step at a time, with the state outside the model."""
 
+from recurra.streaming.chunk_stepper import ChunkStepper
 from recurra.streaming.item_stream import ItemStream
+from recurra.streaming.look_ahead_stream import LookAheadStream, stream_of
 from recurra.streaming.observations import Observations
 from recurra.streaming.state import StreamState
 from recurra.streaming.stepper import Stepper
 
-__all__ = ["ItemStream", "Observations", "Stepper", "StreamState"]
+__all__ = ["ChunkStepper", "ItemStream", "LookAheadStream", "Observations", "Stepper", "StreamState", "stream_of"]

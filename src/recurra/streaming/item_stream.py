@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.streaming.state import StreamState
-from recurra.streaming.stepper import Stepper
 
 __all__ = ["ItemStream"]
 
@@ -20,7 +19,7 @@ class ItemStream:
     Items and results are what JSON can hold: text, numbers, lists, dictionaries with text as keys.
 
     Attributes:
-        stepper: runs the model.
+        stepper: a `recurra.Stepper`, which runs the model.
         encode: from an item, and the state before it, to the inputs of its steps, (T, I) or ids (T,); an item may be
             more than one step. It raises DataError for an item that cannot be read, and does not change the state.
         decode: from the inputs of an item's steps, and the output after each (T, O), to its result.
@@ -29,12 +28,17 @@ class ItemStream:
         prefix: inputs (T, I) or ids (T,) that a stream has read before its first item; None: none.
     """
 
-    stepper: Stepper
+    stepper: Any
     encode: Callable[[Any, StreamState], NDArray[Any]]
     decode: Callable[[NDArray[Any], NDArray[np.float32]], Any]
     item: str
     example: Any
     prefix: NDArray[Any] | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether the item None ends a sequence; see `LookAheadStream`."""
+        return False
 
     def new_state(self) -> StreamState:
         """The state of one stream before its first item."""

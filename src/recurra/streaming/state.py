@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.errors import ParameterError, StreamError
-from recurra.program import Part, Program
+from recurra.program import Part
 
 try:
     from recurra._native import StepState as _NativeState  # pyright: ignore[reportMissingImports]
@@ -31,7 +31,7 @@ class StreamState(_NativeState):
     it can be copied, compared, pickled, written as bytes and read again in another process, on another machine.
 
     Attributes:
-        model: the hash of the model's program and parameters that it belongs to.
+        model: the hash of the model's program and parameters that it belongs to, 64 hexadecimal digits.
         rows: B, sequences.
         values: (B, S), a view: what is written to it is the state.
     """
@@ -40,10 +40,10 @@ class StreamState(_NativeState):
     rows: int
     values: NDArray[np.float32]
 
-    def __init__(self, program: Program, rows: int, model: str = "") -> None:
-        super().__init__(model or program.digest(), rows, program.state_size)
-        self._parts = program.parts
-        self.values[:] = program.initial
+    def __init__(self, parts: tuple[Part, ...], rows: int, model: str) -> None:
+        super().__init__(model, rows, sum(part.size for part in parts))
+        self._parts = parts
+        self.reset()
 
     @property
     def parts(self) -> dict[str, NDArray[np.float32]]:

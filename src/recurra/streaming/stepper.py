@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from recurra.errors import BackendError, ParameterError, ShapeError, StreamError
 from recurra.program import Program, compile_program
 from recurra.shapes import check_positive
+from recurra.streaming.arguments import as_input, check_state, num_rows
 from recurra.streaming.machine import WEIGHT_FORMATS, engine_name, fill, step_entries
 from recurra.streaming.state import StreamState, read_values
 
@@ -101,7 +102,7 @@ class Stepper(_Machine):
     def new_state(self, batch_size: int = 1) -> StreamState:
         """The state before the first step of `batch_size` sequences."""
         check_positive("batch_size", batch_size)
-        return StreamState(self.program, batch_size, self._model)
+        return StreamState(self.program.parts, batch_size, self._model)
 
     def read_state(self, content: bytes) -> StreamState:
         """The state that `StreamState.to_bytes` wrote, of any number of sequences.
@@ -118,9 +119,9 @@ class Stepper(_Machine):
         """A call whose arguments are not plain arrays that fit: converted, or refused with the reason."""
         if isinstance(x, Tensor):
             return self._with_tensors(x, state, out)
-        array = self._as_input(x)
-        rows = self._rows(array)
-        state = self.new_state(rows) if state is None else self._check_state(state, rows)
+        array = as_input(x, self.program)
+        rows = num_rows(array, self.program)
+        state = self.new_state(rows) if state is None else check_state(state, self._model, rows)
         if out is not None:
             self._check_output(out, array)
         return self(array, state, out)
@@ -132,43 +133,6 @@ class Stepper(_Machine):
             raise ParameterError("out", "a tensor, like x", type(out).__name__)
         y, state = self(x.detach().numpy(), state, None if out is None else out.detach().numpy())
         return (torch.from_numpy(y) if out is None else out), state
-
-    def _as_input(self, x: Any) -> NDArray[Any]:
-        kind = np.int64 if self.program.vocabulary_size else np.float32
-        array = np.asarray(x)
-        if self.program.vocabulary_size:
-            if array.dtype.kind not in "iu":
-                raise ParameterError("x", f"ids from 0 to {self.program.vocabulary_size - 1}", array.dtype)
-            if array.size and not 0 <= array.min() <= array.max() < self.program.vocabulary_size:
-                got = array.min() if array.min() < 0 else array.max()
-                raise ParameterError("x", f"ids from 0 to {self.program.vocabulary_size - 1}", int(got))
-        elif array.dtype.kind not in "fiu":
-            raise ParameterError("x", "an array of numbers", array.dtype)
-        return np.ascontiguousarray(array, dtype=kind).reshape(array.shape)
-
-    def _rows(self, array: NDArray[Any]) -> int:
-        """B, by the shape of the input."""
-        features = self.program.input_size
-        if self.program.vocabulary_size:
-            if array.ndim > 2:
-                raise ShapeError("x", "shape (), (B,) or (T, B)", array.shape)
-            return array.shape[-1] if array.ndim else 1
-        if array.ndim not in (1, 2, 3) or array.shape[-1] != features:
-            raise ShapeError("x", f"shape (I,), (B, I) or (T, B, I) with I = {features}", array.shape)
-        return array.shape[-2] if array.ndim > 1 else 1
-
-    def _check_state(self, state: Any, rows: int) -> StreamState:
-        if not isinstance(state, StreamState):
-            hint = "It is made by stepper.new_state(), or by a call without a state."
-            raise ParameterError("state", "a StreamState", type(state).__name__, hint)
-        if state.model != self._model:
-            raise StreamError(
-                f"state: it belongs to another model: its hash begins with {state.model[:12]}, this model's with "
-                f"{self._model[:12]}"
-            )
-        if state.rows != rows:
-            raise ShapeError("x", f"{state.rows} sequences, as the state has", rows)
-        return state
 
     def _check_output(self, out: Any, x: NDArray[Any]) -> None:
         leading = x.shape if self.program.vocabulary_size else x.shape[:-1]

@@ -197,16 +197,26 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             raise ExportError(f"--to {to}: {reason} Use {forms}.")
         return Export(*self.export_network(), to, name, weights, weights_in, self.export_files())
 
-    def open_stream(self, weights: str = "float32") -> "ItemStream":
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
         """The trained model as a stream: it reads one item after the other and answers at each.
 
         Args:
             weights: how they are stored; see `recurra.Stepper`.
+            look_ahead: items after its own that a result depends on, for a model that also reads backward: results come
+                that many items later, see `recurra.streaming.LookAheadStream`. None: each item is answered at once.
 
         Raises:
-            StreamError: if this model cannot run one step at a time. The message says why, and what to train instead.
+            StreamError: if this model cannot run one step at a time. The message says why, and what to train or write
+                instead.
         """
         raise StreamError(f"a {self.noun} reads whole inputs; it does not stream")
+
+    def refuse_look_ahead(self, look_ahead: int | None) -> None:
+        """Refuse a look-ahead of a model that only reads forward. Raises StreamError."""
+        if look_ahead is not None:
+            raise StreamError(
+                f"look_ahead: a {self.noun} reads forward only and answers each item at once; leave it out"
+            )
 
     def describe(self, training: DataT, validation: DataT | None) -> str:
         """One line about the examples."""

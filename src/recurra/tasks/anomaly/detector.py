@@ -235,7 +235,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         }
         return error_scores(self.fitted), facts
 
-    def open_stream(self, weights: str = "float32") -> "ItemStream":
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
         """See `Estimator.open_stream`: an item is a row, and the result its score, probability and alarm.
 
         Scores are those of `predictions` within rounding. Their tail is that of training: unlike `predictions`, a
@@ -243,6 +243,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         """
         from recurra.tasks.anomaly.scoring import open_stream
 
+        self.refuse_look_ahead(look_ahead)
         fitted = self.trained()
         return open_stream(fitted, self._allowed(None), weights)
 

@@ -175,11 +175,11 @@ class Classifier(SeriesNetworkOptions, Estimator["Items", ClassifierLearned, "Cl
 
         return calibrated(fitted, validation)
 
-    def open_stream(self, weights: str = "float32") -> "ItemStream":
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
         """See `Estimator.open_stream`: an item is a word, or a step of a series; the labels are those of all so far."""
         from recurra.tasks.classify.network import open_stream
 
-        return open_stream(self.fitted, weights)
+        return open_stream(self.fitted, weights, look_ahead)
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
         """See `Estimator.export_network`. The outputs are scores.

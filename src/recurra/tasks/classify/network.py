@@ -22,7 +22,7 @@ from recurra.models import (
     TokenEmbedding,
 )
 from recurra.models.series_network import check_stride, make_networks, series_defaults
-from recurra.streaming import ItemStream, Stepper, StreamState
+from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.training.outputs import outputs_of
@@ -152,7 +152,7 @@ def log_odds(logits: Tensor, index: Tensor, multi_label: bool) -> Tensor:
 _WORDS_CACHED = 10_000
 
 
-def open_stream(fitted: FittedClassifier, weights: str) -> ItemStream:
+def open_stream(fitted: FittedClassifier, weights: str, look_ahead: int | None) -> ItemStream:
     """The classifier as a stream of tokens, or of steps of a series; see `Estimator.open_stream`.
 
     Raises:
@@ -185,8 +185,8 @@ def open_stream(fitted: FittedClassifier, weights: str) -> ItemStream:
         [labels] = learned.labels.decode(probabilities[None])
         return {"labels": list(labels), "probabilities": dict(zip(names, map(float, probabilities), strict=True))}
 
-    stepper = Stepper(network.classifier, weights)
+    words, example = "a word", "good"
     if isinstance(encoding, SeriesEncoding):
+        words = f"a step of a series: {', '.join(encoding.channels)}"
         example = dict(zip(encoding.channels, encoding.mean, strict=True))
-        return ItemStream(stepper, read, answer, f"a step of a series: {', '.join(encoding.channels)}", example)
-    return ItemStream(stepper, read, answer, "a word", "good")
+    return stream_of(network.classifier, read, answer, words, example, weights=weights, look_ahead=look_ahead)

@@ -301,7 +301,7 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
             return super().next_command(folder)
         return f"recurra predict {folder} (nothing was held out to evaluate on: that needs --refit, --test or --data)"
 
-    def open_stream(self, weights: str = "float32") -> "ItemStream":
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
         """See `Estimator.open_stream`: an item is an observation, and the result the forecast of the horizon after it.
 
         The network reads its window anew at each step, in float32 whatever `weights` says: the units of a window change
@@ -310,6 +310,7 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         from recurra.tasks.forecast.model import open_stream
         from recurra.tasks.forecast.training import model_of
 
+        self.refuse_look_ahead(look_ahead)
         return open_stream(model_of(self))
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":

@@ -294,10 +294,11 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         """The tokens that `generation` generates, each as it is sampled, with its surprise."""
         return self.generation(prompt, length=length, sampling=sampling, seed=seed).tokens()
 
-    def open_stream(self, weights: str = "float32") -> "ItemStream":
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
         """See `Estimator.open_stream`: an item is a piece of text, and the result says what is likely to come next."""
         from recurra.tasks.language.reader import open_stream
 
+        self.refuse_look_ahead(look_ahead)
         return open_stream(self.fitted, self._encode_prompt, weights)
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":

@@ -99,11 +99,11 @@ class Regressor(SeriesNetworkOptions, Estimator["LabelledSeries", RegressorLearn
 
         return make_objective(self.get_params(), fitted, training, validation)
 
-    def open_stream(self, weights: str = "float32") -> "ItemStream":
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
         """See `Estimator.open_stream`: an item is a step of a series; the prediction is that of all so far."""
         from recurra.tasks.regress.training import open_stream
 
-        return open_stream(self.fitted, weights)
+        return open_stream(self.fitted, weights, look_ahead)
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
         """See `Estimator.export_network`. The output is standardised: times `deviation`, plus `mean`, is the number."""

@@ -17,7 +17,7 @@ from recurra.data.labelled.targets import targets_of
 from recurra.errors import ParameterError, StreamError
 from recurra.models import ClassifierEnsemble, SequenceClassifier
 from recurra.models.series_network import check_stride, make_networks, series_defaults
-from recurra.streaming import ItemStream, Stepper, StreamState
+from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted, Objective
 from recurra.tasks.regress.learned import RegressorLearned
 from recurra.training import Mean, processes
@@ -91,7 +91,7 @@ def predicted(fitted: FittedRegressor, encoded: EncodedSeries, network: nn.Modul
     return fitted.learned.restore(outputs_of(fitted.network if network is None else network, encoded, fitted.device))
 
 
-def open_stream(fitted: FittedRegressor, weights: str) -> ItemStream:
+def open_stream(fitted: FittedRegressor, weights: str, look_ahead: int | None) -> ItemStream:
     """The regressor as a stream of the steps of a series; see `Estimator.open_stream`.
 
     Raises:
@@ -110,7 +110,8 @@ def open_stream(fitted: FittedRegressor, weights: str) -> ItemStream:
 
     example = dict(zip(encoding.channels, encoding.mean, strict=True))
     words = f"a step of a series: {', '.join(encoding.channels)}"
-    return ItemStream(Stepper(fitted.network.reader, weights), read, answer, words, example)
+    reader = fitted.network.reader
+    return stream_of(reader, read, answer, words, example, weights=weights, look_ahead=look_ahead)
 
 
 def make_objective(

@@ -217,11 +217,14 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     def standard_steps(self, steps_per_epoch: int) -> int:
         return min(max(12 * steps_per_epoch, 1000), 5000)
 
-    def open_stream(self, weights: str = "float32") -> "ItemStream":
-        """See `Estimator.open_stream`: an item is a word, and the result its tag, given the words so far."""
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
+        """See `Estimator.open_stream`: an item is a word, and the result its tag, given the words so far.
+
+        With `look_ahead` the tag depends on as many words after it too, through the backward layers and the CRF.
+        """
         from recurra.tasks.tag.tagging import open_stream
 
-        return open_stream(self.fitted, weights)
+        return open_stream(self.fitted, weights, look_ahead)
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
         """See `Estimator.export_network`. Scores are divided by the temperature that calibrates the confidence."""

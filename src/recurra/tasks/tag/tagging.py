@@ -19,7 +19,7 @@ from recurra.data.text.tag_schemes import Span, allowed_transitions, spans_of
 from recurra.data.text.word_encoding import EncodedSentences
 from recurra.errors import DataError, ParameterError
 from recurra.models import IndependentTags, LinearChain, LinearChainCRF, SequenceTagger
-from recurra.streaming import ItemStream, Stepper, StreamState
+from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted
 from recurra.tasks.tag.learned import TagSet, TagVocabulary
 from recurra.tasks.tag.scores import score
@@ -233,11 +233,11 @@ def _annotated(sentences: Sequence[Sentence]) -> list[Sentence]:
     return [sentence for sentence in sentences if any(tag is not None for tag in sentence.tags or ())]
 
 
-def open_stream(fitted: AnyFitted, weights: str) -> ItemStream:
+def open_stream(fitted: AnyFitted, weights: str, look_ahead: int | None) -> ItemStream:
     """The tagger as a stream of words; see `Estimator.open_stream`.
 
     Raises:
-        StreamError: the tagger reads sentences backward too.
+        StreamError: the tagger reads sentences backward too, and looks no words ahead.
     """
     learned, embedding = fitted.learned, fitted.network.embedding
     names = learned.tag_set.tags.symbols
@@ -257,7 +257,8 @@ def open_stream(fitted: AnyFitted, weights: str) -> ItemStream:
         best = int(probabilities[-1].argmax())
         return {"tag": names[best], "confidence": float(probabilities[-1, best])}
 
-    return ItemStream(Stepper(tempered(fitted.network, learned.temperature), weights), read, answer, "a word", "The")
+    network = tempered(fitted.network, learned.temperature)
+    return stream_of(network, read, answer, "a word", "The", weights=weights, look_ahead=look_ahead)
 
 
 def tempered(network: SequenceTagger, temperature: float) -> SequenceTagger:
