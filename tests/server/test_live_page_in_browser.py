@@ -57,7 +57,8 @@ def served(models: dict[str, ServedModel], tmp_path_factory: pytest.TempPathFact
     Tagger(bidirectional=False, **small).fit(sentences(12), progress=False).save(folder / "pos")
     Tagger(**small).fit(sentences(12), progress=False).save(folder / "whole")
     runs = load_models([str(folder / name) for name in ("load", "pos", "whole")])
-    return {**models, **runs, "moves": _classes()}
+    ahead = load_models([f"ahead={folder / 'whole'}"], look_ahead=2)
+    return {**models, **runs, **ahead, "moves": _classes()}
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +178,28 @@ def test_words_with_their_tags(page: Page) -> None:
     words = page.evaluate("[...document.querySelectorAll('.tags li')].map(one => one.innerText.split('\\n'))")
     assert [word for word, _, _ in words] == ["Ann", "sees", "Bob"]
     assert all(tag.isupper() and confidence.endswith("%") for _, tag, confidence in words)
+
+
+def test_words_whose_tags_wait_for_the_words_ahead(page: Page) -> None:
+    _turn_to(page, "ahead")
+    assert page.evaluate("document.querySelector('#end').disabled")
+    page.click("#item")
+    page.type("Ann sees Bob")
+    page.press("Enter")
+    _wait_for_steps(page, 1)
+    page.wait("document.querySelector('#session-text').innerText.includes('3 steps taken. 2 results wait')")
+    assert _steps(page) == 1
+    page.click("#end")
+    _wait_for_steps(page, 3)
+    words = page.evaluate("[...document.querySelectorAll('.tags li')].map(one => one.innerText.split('\\n'))")
+    assert [word for word, _, _ in words] == ["Ann", "sees", "Bob"]
+    rows = page.evaluate("[...document.querySelectorAll('#steps tr')].map(one => one.innerText.split('\\t'))")
+    assert [(step, word) for step, word, _ in rows] == [("3", "Bob"), ("2", "sees"), ("1", "Ann")]
+    assert page.evaluate("document.querySelector('#end').disabled")
+    page.click("#item")
+    page.type("Bob")
+    page.press("Enter")
+    page.wait("document.querySelector('#session-text').innerText.includes('5 steps taken. 1 result waits')")
 
 
 def test_a_file_of_observations_is_forecast(page: Page, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def split(whole: Program, reversals: Sequence[Reversal], frames: Sequence[Value]
         frames: the vectors in scratch memory.
 
     Raises:
-        StreamError: if a part of the state changes in one stage and is read in an earlier one.
+        StreamError: if a part of the state changes in one stage and is read in an earlier one, or if a stage after the
+            first reads ids.
     """
     return _Split(whole, reversals, frames).stages() if reversals else (Stage(whole),)
 
@@ -92,6 +93,8 @@ class _Split:
         for stage, operations in enumerate(self._operations):
             for operation in operations:
                 self._note_read(operation, stage)
+                if stage and operation.kind == "embed":
+                    raise StreamError("model: expected embeddings to read ids before any backward direction")
 
     def stages(self) -> tuple[Stage, ...]:
         made: list[Stage] = []
@@ -99,8 +102,6 @@ class _Split:
         for stage, reversal in enumerate(self._reversals):
             passed_on = [one for one, last in self._touched.items() if self._written[one] <= stage < last]
             source = self._vector(reversal.value.location)
-            if self._whole.vocabulary_size and self._vectors["input"][0] in (*passed_on, source):
-                raise StreamError("model: only an embedding reads ids, and before any backward direction")
             sent = passed_on if source in passed_on else [*passed_on, source]
             first = sum(one.size for one in sent[: sent.index(source)])
             first += reversal.value.location.offset - source.location.offset

@@ -21,6 +21,7 @@ let model, session, view;
 let module; // of the model, if its steps are taken in this browser
 let epoch = 0; // of the session: what was asked in an earlier one is dropped
 let queue = Promise.resolve(); // steps are taken one after the other
+let waiting = []; // items of a model that looks ahead whose results are yet to come
 let fetching = false; // whether a state is on its way
 let heard = 0, toHear; // when the screen reader was told last, and the timer of what it is told next
 
@@ -63,6 +64,7 @@ function choose() {
   nameFile();
   byId("inputs").hidden = byId("outputs").hidden = !model;
   for (const id of ["file-panel", "session-panel", "state-panel", "steps-panel", "example"]) byId(id).hidden = !model?.streams;
+  byId("end").hidden = !model?.ends;
   byId("item-title").textContent = model?.streams ? "One item" : "A whole input";
   byId("step").textContent = model?.streams ? "Step" : "Predict";
   byId("item").value = "";
@@ -155,6 +157,7 @@ async function open() {
 /** Forget what is shown. */
 function clear() {
   view = undefined;
+  waiting = [];
   byId("view").replaceChildren(element("p", { class: "help" }, model?.streams ? "Nothing yet: step an item, or start a file." : "Nothing yet."));
   byId("confidence").hidden = true;
   byId("steps").replaceChildren();
@@ -178,6 +181,7 @@ async function stepNow(item) {
   const now = epoch;
   const mine = session ?? (await patiently(open));
   if (now !== epoch) return mine.leave();
+  if (mine !== session) waiting = [];
   session = mine;
   drawSession();
   let result;
@@ -191,7 +195,11 @@ async function stepNow(item) {
     }
     throw error;
   }
-  if (session === mine) show(item, result, mine);
+  if (session !== mine) return;
+  if (model.ends) showDecided(item, result, mine);
+  else show(item, result, mine.steps);
+  drawSession();
+  showState(mine);
 }
 
 /** Ask again while the server has no time, as long as it says. */
@@ -208,7 +216,17 @@ async function patiently(ask) {
   }
 }
 
-function show(item, result, from) {
+/** The results of earlier items that can be decided now, of a model that looks ahead. */
+function showDecided(item, results, from) {
+  if (item !== null) waiting.push({ item, step: from.steps });
+  for (const result of results) {
+    const decided = waiting.shift();
+    show(decided.item, result, decided.step);
+  }
+  if (!results.length && !byId("steps").children.length) byId("view").replaceChildren(element("p", { class: "help" }, "The first result waits for more items."));
+}
+
+function show(item, result, step) {
   view ??= viewOf(result, byId("view"));
   const { sentence, confidence } = view.show(item, result);
   byId("confidence").hidden = confidence === undefined;
@@ -217,12 +235,10 @@ function show(item, result, from) {
     byId("confidence-text").textContent = percent(confidence);
   }
   const text = visible(written(item));
-  const cells = [element("td", {}, String(from.steps)), element("td", {}, element("code", {}, text)), element("td", {}, sentence)];
+  const cells = [element("td", {}, String(step)), element("td", {}, element("code", {}, text)), element("td", {}, sentence)];
   byId("steps").prepend(element("tr", {}, ...cells));
   if (byId("steps").children.length > MOST_ROWS) byId("steps").lastChild.remove();
-  tell(`Step ${from.steps}, ${text}: ${sentence}`);
-  drawSession();
-  showState(from);
+  tell(`Step ${step}, ${text}: ${sentence}`);
 }
 
 /** Tell a screen reader the latest sentence, and not more of them than it can say. */
@@ -255,7 +271,10 @@ async function showState(from) {
 function drawSession() {
   const steps = session?.steps ?? 0;
   const where = module ? "In this browser" : "Open";
-  byId("session-text").textContent = session ? `${where}, ${steps} ${steps === 1 ? "step" : "steps"} taken.` : "The first step opens one.";
+  const late = session ? waiting.length : 0;
+  const waits = late ? ` ${late} ${late === 1 ? "result waits" : "results wait"} for more items.` : "";
+  byId("session-text").textContent = session ? `${where}, ${steps} ${steps === 1 ? "step" : "steps"} taken.${waits}` : "The first step opens one.";
+  byId("end").disabled = !late;
   byId("copy").disabled = byId("close").disabled = !session;
   drawPlace();
 }
@@ -400,6 +419,14 @@ on("item", "keydown", (event) => {
 on("example", "click", () => {
   byId("item").value = exampleOf(model);
   byId("item").focus();
+});
+on("end", "click", async () => {
+  say(byId("item-error"));
+  try {
+    await take(null);
+  } catch (error) {
+    say(byId("item-error"), sentenceOf(error));
+  }
 });
 on("file", "change", readFile);
 on("pieces", "change", readFile);

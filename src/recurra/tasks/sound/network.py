@@ -11,7 +11,7 @@ from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.errors import DataError
 from recurra.models import ClassifierEnsemble, SequenceClassifier
 from recurra.models.series_network import check_stride, make_networks
-from recurra.streaming import ItemStream, Stepper, StreamState
+from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted
 from recurra.tasks.sound.learned import SoundLearned
 from recurra.training.outputs import outputs_of
@@ -73,7 +73,7 @@ def logits_of(fitted: FittedSound, encoded: EncodedSeries, network: nn.Module | 
     return outputs_of(fitted.network if network is None else network, encoded, fitted.device)
 
 
-def open_stream(fitted: FittedSound, weights: str) -> ItemStream:
+def open_stream(fitted: FittedSound, weights: str, look_ahead: int | None) -> ItemStream:
     """The classifier as a stream of windows of samples; see `Estimator.open_stream`.
 
     Raises:
@@ -101,5 +101,5 @@ def open_stream(fitted: FittedSound, weights: str) -> ItemStream:
         f"{log_mel.window} samples at {log_mel.sample_rate:,} a second, from -1 to 1; the next item begins "
         f"{log_mel.shift} samples later"
     )
-    stepper = Stepper(fitted.network.classifier, weights)
-    return ItemStream(stepper, read, answer, words, [0.0] * log_mel.window)
+    network, example = fitted.network.classifier, [0.0] * log_mel.window
+    return stream_of(network, read, answer, words, example, weights=weights, look_ahead=look_ahead)

@@ -143,11 +143,11 @@ class SoundClassifier(
     def standard_steps(self, steps_per_epoch: int) -> int:
         return max(20 * steps_per_epoch, 1000)
 
-    def open_stream(self, weights: str = "float32") -> "ItemStream":
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
         """See `Estimator.open_stream`: an item is the samples of one window; the label is that of all so far."""
         from recurra.tasks.sound.network import open_stream
 
-        return open_stream(self.fitted, weights)
+        return open_stream(self.fitted, weights, look_ahead)
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
         """See `Estimator.export_network`. The inputs are normalised features, and the outputs are scores.
