@@ -35,6 +35,7 @@ def test_models_are_listed_with_what_they_read(serve: Serve) -> None:
         "streams": True,
         "item": "a piece of text",
         "example": "the ",
+        "ends": False,
         "server_only": "",
     }
 
