@@ -19,6 +19,7 @@ from recurra.cells import GRU, LSTM, Cell
 from recurra.errors import ParameterError, ShapeError, StreamError
 from recurra.kernels.native import extension
 from recurra.models import ClassifierEnsemble, LinearChainCRF, SequenceClassifier, SequenceTagger
+from recurra.models.acoustic import CTCRecognizer
 from recurra.streaming import ChunkStepper, Stepper
 
 pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
@@ -212,6 +213,18 @@ def test_a_classifier_has_the_scores_of_the_whole_at_its_end(pooling: Any, membe
     y = run(ChunkStepper(model, chunk_size=2, look_ahead=9), x.transpose(0, 1))
     assert len(y) == 10
     assert np.abs(y[-1] - expected).max() < 1e-5
+
+
+def test_a_bidirectional_recognizer_in_chunks_of_frames() -> None:
+    model = shaken(CTCRecognizer(LSTM(), 20, 11, 16, 2, channels=4))
+    frames = torch.randn(2, 32, 20)
+    with torch.no_grad():
+        scores, _ = model((frames, torch.tensor([32, 32])))
+        expected = scores.logits.log_softmax(-1).numpy()
+    # A step of the program reads the four frames that are one step after the subsampling.
+    steps = frames.reshape(2, 8, 80).transpose(0, 1)
+    y = run(ChunkStepper(model, chunk_size=4, look_ahead=6), steps, [3]).swapaxes(0, 1)
+    assert np.abs(y - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize(
