@@ -79,7 +79,7 @@ def test_completion_is_printed_for_each_shell(shell: str, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("recurra tra", {"train"}),
+        ("recurra tra", {"train", "transcribe"}),
         ("recurra train tr", {"translate"}),
         ("recurra train tag --hidden", {"--hidden-size"}),
         ("recurra completion f", {"fish"}),
