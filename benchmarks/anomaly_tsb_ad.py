@@ -37,30 +37,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="of one channel (U), or of many (M)")
+    parser.add_argument("--every", type=int, default=1, help="one series of so many is measured")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds tsb_ad_subset\n")
     torch.set_num_threads(options.threads)
-    columns = [measure(part, options.seeds) for part in options.parts]
+    columns = [measure(part, options.seeds, options.every) for part in options.parts]
     table = Report(options.markdown).table(
-        f"VUS-PR, mean over series; of the recurrent detector also over seeds {', '.join(map(str, options.seeds))}",
-        {"detector": "34s"} | {name: "16s" for part in options.parts for name in (part, f"{part} in hindsight")},
+        f"VUS-PR, mean over series; of the recurrent detectors also over seeds {', '.join(map(str, options.seeds))}",
+        {"detector": "38s"} | {name: "16s" for part in options.parts for name in (part, f"{part} in hindsight")},
     )
     names = dict.fromkeys(name for causal, hindsight in columns for name in (*causal, *hindsight))
     for name in names:
         table.add(name, *(shown(way.get(name, [])) for both in columns for way in both))
     for name in PUBLISHED:
-        table.add(f"{name}, published", *(shown(one) for part in options.parts for one in ([], published(part, name))))
+        table.add(
+            f"{name}, published",
+            *(shown(one) for part in options.parts for one in ([], published(part, name, options.every))),
+        )
 
 
-def measure(part: str, seeds: list[int]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+def measure(part: str, seeds: list[int], every: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """By detector, the means over the series of a part, one for each seed: causal, and in hindsight."""
     causal, hindsight = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
     spent = {"training": 0.0, "scoring": 0.0}
     rows = 0
-    files = sorted((DATA / part).glob("*.npz"))
+    files = series_of(part, every)
     for path in files:
         series = np.load(path)
         values, labels, until = series["data"], series["label"], int(series["train_until"])
@@ -79,7 +83,7 @@ def measure(part: str, seeds: list[int]) -> tuple[dict[str, list[float]], dict[s
 
 
 def scored(values: Scores, until: int, seed: int, spent: dict[str, float]) -> Iterator[tuple[bool, str, Scores]]:
-    """Whether in hindsight, the detector, and its scores (T,). Adds the seconds that the recurrent one took."""
+    """Whether in hindsight, the detector, and its scores (T,). Adds the seconds that the forecaster took."""
     started = time.process_time()
     detector = AnomalyDetector(seed=seed).fit(values[:until], progress=False)
     trained = time.process_time()
@@ -90,11 +94,19 @@ def scored(values: Scores, until: int, seed: int, spent: dict[str, float]) -> It
     learned = detector.fitted.learned
     inputs = learned.inputs(learned.standardize(values))[:, : len(learned.channels)]
     windows = [learned.subsequences.scores(inputs, way) for way in (False, True)]
-    yield False, "recurrent", own
-    yield True, "recurrent", own_hindsight
+    autoencoder = AnomalyDetector(detector="reconstruction", seed=seed).fit(values[:until], progress=False).trained()
+    again, again_hindsight = (score(autoencoder, values, PROBABILITY, way).scores for way in (False, True))
+    yield False, "forecaster", own
+    yield True, "forecaster", own_hindsight
+    yield False, "autoencoder", again
+    yield True, "autoencoder", again_hindsight
+    yield False, "forecaster and autoencoder, by ranks", rarity(own) + rarity(again)
+    yield True, "forecaster and autoencoder, by ranks", rarity(own_hindsight) + rarity(again_hindsight)
     yield False, "windows (PCA)", windows[0]
     yield True, "windows (PCA)", windows[1]
-    yield True, "recurrent and windows, by ranks", rarity(own_hindsight) + rarity(windows[1])
+    yield True, "forecaster and windows, by ranks", rarity(own_hindsight) + rarity(windows[1])
+    yield True, "all three, by ranks", rarity(own_hindsight) + rarity(again_hindsight) + rarity(windows[1])
+    yield True, "all three, forecaster twice", 2 * rarity(own_hindsight) + rarity(again_hindsight) + rarity(windows[1])
     yield False, "moving deviation", moving_deviation(values, learned.period)
     yield False, "seasonal change", seasonal_change(values, learned.period)
     yield False, "random", random_scores(len(values), seed)
@@ -112,10 +124,16 @@ def by_seed(results: dict[str, list[float]], seeds: int) -> dict[str, list[float
     return {name: np.array(found).reshape(-1, seeds).mean(axis=0).tolist() for name, found in results.items()}
 
 
-def published(part: str, detector: str) -> list[float]:
+def series_of(part: str, every: int) -> list[Path]:
+    """The files of one series of so many."""
+    return sorted((DATA / part).glob("*.npz"))[::every]
+
+
+def published(part: str, detector: str, every: int) -> list[float]:
     """The mean VUS-PR that TSB-AD published for a detector on these series; empty if it did not run there."""
     with (DATA / f"published_VUS-PR_{part}.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (DATA / part / f"{Path(row['file']).stem}.npz").is_file()]
+        names = {path.stem for path in series_of(part, every)}
+        rows = [row for row in csv.DictReader(file) if Path(row["file"]).stem in names]
     return [mean(float(row[detector]) for row in rows)] if detector in rows[0] else []
 
 

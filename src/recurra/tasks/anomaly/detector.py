@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from recurra.data.series.channels import ChannelColumns, ChannelSet
     from recurra.models.channel_forecaster import ChannelForecaster
+    from recurra.models.sequence_autoencoder import SequenceAutoencoder
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.anomaly.results import Detections, LiveDetections, Taught
@@ -74,11 +75,13 @@ class AnomalyReading(Options):
 
 
 @task("anomaly")
-class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster"]):
+class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster | SequenceAutoencoder"]):
     """A recurrent detector of anomalies in series of one or many channels (LSTM-AD, Malhotra et al. 2015).
 
     The network forecasts the next steps of every channel. A Gaussian over the errors of all these forecasts together
-    says how unlikely a row is; the distance is smoothed over the period of the data. The score of a row uses nothing
+    says how unlikely a row is; the distance is smoothed over the period of the data. Or an autoencoder writes the
+    window again that ends with a row (EncDec-AD, Malhotra et al. 2016). Beside this slow score, a fast one sees single
+    rows. The score of a row uses nothing
     after it. The tail of the scores of normal rows, generalised Pareto, gives the probability of a score, and the
     threshold that keeps false alarms within a budget.
 
@@ -113,9 +116,19 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         group="detector",
         main=True,
     )
+    detector: Literal["forecast", "reconstruction"] = option(
+        default="forecast",
+        help="how a row is unlike others: by errors of forecasts, or by what an autoencoder cannot write again of the "
+        "window that ends with it",
+        group="detector",
+        main=True,
+    )
     horizon: int = option(default=4, at_least=1, help="steps ahead that are forecast at every step", group="detector")
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
+    )
+    code_size: int = option(
+        default=8, at_least=1, help="numbers that an autoencoder writes a window from", group="network"
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
     hidden_size: int = option(default=48, at_least=1, help="units of each layer", group="network", main=True)
@@ -174,10 +187,22 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         self._probability(training.step_seconds)
         return learn(self, training)
 
-    def network(self, learned: AnomalyLearned) -> "ChannelForecaster":
+    def network(self, learned: AnomalyLearned) -> "ChannelForecaster | SequenceAutoencoder":
         from recurra.cells import find_cell
         from recurra.models.channel_forecaster import ChannelForecaster
+        from recurra.models.sequence_autoencoder import SequenceAutoencoder
 
+        if learned.window:
+            return SequenceAutoencoder(
+                find_cell(self.cell),
+                learned.input_size,
+                len(learned.channels),
+                learned.window,
+                hidden_size=self.hidden_size,
+                num_layers=self.num_layers,
+                code_size=self.code_size,
+                dropout=self.dropout,
+            )
         return ChannelForecaster(
             find_cell(self.cell),
             learned.input_size,
@@ -190,7 +215,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
 
     def objective(
         self,
-        fitted: "Fitted[AnomalyLearned, ChannelForecaster]",
+        fitted: "Fitted[AnomalyLearned, ChannelForecaster | SequenceAutoencoder]",
         training: "ChannelSet",
         validation: "ChannelSet | None",
     ) -> "Objective":
@@ -203,7 +228,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
 
     def finish(
         self,
-        fitted: "Fitted[AnomalyLearned, ChannelForecaster]",
+        fitted: "Fitted[AnomalyLearned, ChannelForecaster | SequenceAutoencoder]",
         training: "ChannelSet",
         validation: "ChannelSet | None",
     ) -> AnomalyLearned:
@@ -439,7 +464,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         labelled = any(one.labels is not None and one.labels.any() for one in rows)
         return replace(looked_at, evaluate=lambda: self.evaluate(rows)) if labelled else looked_at
 
-    def trained(self) -> "Fitted[AnomalyLearned, ChannelForecaster]":
+    def trained(self) -> "Fitted[AnomalyLearned, ChannelForecaster | SequenceAutoencoder]":
         """The fitted model, whose errors are known. Raises RunError if training was interrupted before that."""
         from recurra.errors import RunError
 

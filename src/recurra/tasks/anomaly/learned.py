@@ -24,7 +24,7 @@ class ErrorModel:
     """The forecast errors of normal rows, and the scores that follow from them.
 
     Attributes:
-        mean: (N * C,) of the errors, the next step's first.
+        mean: (N * C,) of the errors, the next step's first; of an autoencoder, N is 1.
         precision: (N * C, N * C), the inverse of their covariance.
         scores: (S,) smoothed scores of rows that the network was not trained on, or of all if these are few.
         hindsight_scores: (S,) of the same rows, smoothed in both directions.
@@ -57,6 +57,7 @@ class AnomalyLearned(Learned):
         step_seconds: the time between rows; None: the rows have no times.
         decimal: the decimal mark of the training file.
         subsequences: the model of windows, a baseline.
+        window: rows that an autoencoder reads; 0 for a forecaster.
         errors: None: training has not ended.
         feedback: what a person said of events. None: nothing.
     """
@@ -69,6 +70,7 @@ class AnomalyLearned(Learned):
     step_seconds: float | None
     decimal: str
     subsequences: "Subsequences"
+    window: int = 0
     errors: ErrorModel | None = None
     feedback: "Feedback | None" = None
 
@@ -123,7 +125,7 @@ class AnomalyLearned(Learned):
         return replace(self, errors=errors)
 
     def to_json(self) -> dict[str, Any]:
-        names = ("channels", "centre", "scale", "marks_missing", "period", "step_seconds", "decimal")
+        names = ("channels", "centre", "scale", "marks_missing", "period", "step_seconds", "decimal", "window")
         values = {name: getattr(self, name) for name in names} | {"length": self.subsequences.length}
         return values | ({} if self.feedback is None else {"feedback": self.feedback.to_json()})
 
@@ -151,6 +153,7 @@ class AnomalyLearned(Learned):
             values["step_seconds"],
             values["decimal"],
             Subsequences(values["length"], arrays["subsequences.mean"], arrays["subsequences.directions"]),
+            values["window"],
             ErrorModel(**parts) if parts else None,
             Feedback.from_json(values["feedback"]) if "feedback" in values else None,
         )

@@ -1,6 +1,7 @@
 """From rows to scores: forecasts, their errors, and how unlikely these are."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ from recurra.detection.baselines import moving_deviation, random_scores, seasona
 from recurra.detection.drift import DriftWatch
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.smoothing import smoothed
+from recurra.detection.subsequences import spread
 from recurra.detection.two_scales import Judgement, TwoScales
-from recurra.errors import DataError
-from recurra.models.channel_forecaster import ErrorScores, next_precision
+from recurra.errors import DataError, StreamError
+from recurra.models.channel_forecaster import ChannelForecaster, ErrorScores, next_precision
+from recurra.models.sequence_autoencoder import SequenceAutoencoder, trailing_windows
 from recurra.streaming import ItemStream, Stepper, StreamState
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
 
@@ -32,6 +35,7 @@ __all__ = [
     "alarm_switch",
     "baseline_scores",
     "contributions",
+    "distances",
     "drift_watch",
     "error_scores",
     "fast_distance",
@@ -41,11 +45,14 @@ __all__ = [
     "rows_in_alarm",
     "score",
     "scores_of",
+    "short_means",
+    "slow_parts",
     "two_scales",
 ]
 
 _CHUNK = 4096
 _ADAPTATION = 0.1  # of the thresholds of `predict`; see `recurra.detection.threshold`
+_WINDOWS = 1024  # written again at a time
 _LOWER = 0.8  # of the threshold: an alarm lasts until the score is below it
 
 # The scores of a row: slow, slow in hindsight, and fast. These are the two that are judged.
@@ -93,7 +100,8 @@ def fast_distance(parts: Array) -> Array:
 def forecast_errors(fitted: "FittedDetector", standard: Array) -> tuple[Array, Array]:
     """Errors of the forecasts of each row, the next step's first, and what was expected of it.
 
-    A row's errors use the rows up to it alone.
+    A row's errors use the rows up to it alone. Of an autoencoder they are those of the last row of the window that ends
+    with it, as if of one forecast.
 
     Args:
         fitted: a detector.
@@ -102,8 +110,13 @@ def forecast_errors(fitted: "FittedDetector", standard: Array) -> tuple[Array, A
     Returns:
         Errors (T, N, C), NaN if a value or its forecast is missing; and expectations (T, C).
     """
-    rows = torch.from_numpy(fitted.learned.inputs(standard)).float()
     steps, channels = standard.shape
+    expected = np.full((steps, channels), np.nan)
+    if fitted.learned.window:
+        for ends, written in _written_again(fitted, standard):
+            expected[ends] = written[:, -1]
+        return (standard - expected)[:, None], expected
+    rows = torch.from_numpy(fitted.learned.inputs(standard)).float()
     forecasts, state = [], None
     fitted.network.eval()
     for part in rows.split(_CHUNK):
@@ -113,9 +126,69 @@ def forecast_errors(fitted: "FittedDetector", standard: Array) -> tuple[Array, A
     errors = np.full(ahead.shape, np.nan)
     for n in range(ahead.shape[1]):
         errors[n + 1 :, n] = standard[n + 1 :] - ahead[: max(0, steps - n - 1), n]
-    expected = np.full((steps, channels), np.nan)
     expected[1:] = ahead[:-1, 0]
     return errors, expected
+
+
+@torch.no_grad()
+def _written_again(fitted: "FittedDetector", standard: Array) -> Iterator[tuple[slice, Array]]:
+    """Rows, and what an autoencoder writes (n, W, C) of the windows that end with them."""
+    window = fitted.learned.window
+    if len(standard) < window:
+        return
+    fitted.network.eval()
+    windows = trailing_windows(torch.from_numpy(fitted.learned.inputs(standard)).float(), window)
+    for begin in range(0, len(windows), _WINDOWS):
+        written = fitted.network(windows[begin : begin + _WINDOWS].to(fitted.device))[0].cpu().double().numpy()
+        yield slice(begin + window - 1, begin + window - 1 + len(written)), written
+
+
+def distances(
+    fitted: "FittedDetector",
+    standard: Array,
+    errors: Array,
+    model: tuple[Array, Array],
+    aside: NDArray[np.bool_] | None = None,
+) -> Array:
+    """What each channel adds to the squared distance of each row (T, C), before it is smoothed.
+
+    That of a forecaster is the distance of the errors of the row. That of an autoencoder is the mean distance of the
+    errors of the window that ends with the row (Malhotra et al. 2016).
+
+    Args:
+        fitted: a detector.
+        standard: (T, C), NaN if missing.
+        errors: (T, N * C), see `forecast_errors`.
+        model: the mean and the precision of normal errors.
+        aside: (T, 1), rows that add nothing. None: there are none. The errors of these are NaN already.
+    """
+    mean, precision = model
+    channels, window = standard.shape[1], fitted.learned.window
+    if not window:
+        return contributions(errors, mean, precision, channels)
+    wanted = standard if aside is None else np.where(aside, np.nan, standard)
+    parts = np.zeros_like(standard)
+    for ends, written in _written_again(fitted, standard):
+        rows = wanted[ends.start - window + 1 : ends.stop]
+        views = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0).transpose(0, 2, 1)
+        deviations = np.nan_to_num(views - written - mean)
+        parts[ends] = (deviations * (deviations @ precision)).mean(axis=1) / channels
+    return parts
+
+
+def slow_parts(learned: AnomalyLearned, raw: Array, hindsight: bool) -> Array:
+    """The slow scores of distances (T, C): means over the period, or of an autoencoder over its window."""
+    if not learned.window:
+        return smoothed(raw, learned.period, hindsight)
+    if not hindsight or len(raw) < learned.window:
+        return raw
+    ends = raw[learned.window - 1 :].T
+    return np.stack([spread(channel, learned.window, hindsight=True) for channel in ends], axis=1)
+
+
+def short_means(learned: AnomalyLearned, raw: Array, fast: Array) -> Array:
+    """The means (T,) that tell when an anomaly is over, of distances (T, C) and fast contributions (T, C)."""
+    return smoothed((fast if learned.window else raw).sum(axis=1), learned.short)
 
 
 def contributions(errors: Array, mean: Array, precision: Array, channels: int) -> Array:
@@ -237,15 +310,15 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     errors, expected = forecast_errors(fitted, standard)
     flat = errors.reshape(len(errors), -1)
     warm_up = int(model.warm_up)
-    raw = after_warm_up(contributions(flat, model.mean, model.precision, len(learned.channels)), warm_up)
+    raw = after_warm_up(distances(fitted, standard, flat, (model.mean, model.precision)), warm_up)
     fast = after_warm_up(fast_parts(flat, learned.beyond(values), model.mean, model.precision), warm_up)
-    parts = smoothed(raw, learned.period, hindsight)
+    parts = slow_parts(learned, raw, hindsight)
     slow, scales = parts.sum(axis=1), two_scales(learned, probability, hindsight)
     judged = scales.run(slow, fast_distance(fast))
     if hindsight:  # in which scores fall as they rose
         alarms = rows_in_alarm(slow, judged.slow_threshold)
     else:
-        short, switch = smoothed(raw.sum(axis=1), learned.short), alarm_switch(learned)
+        short, switch = short_means(learned, raw, fast), alarm_switch(learned)
         alarms = np.array([switch.step(*row) for row in zip(slow, judged.slow_threshold, short, strict=True)])
     alarms = alarms | judged.fast_alarm
     parts = scores_of(parts, fast, judged, scales.gain)
@@ -258,11 +331,20 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
 
 
 def error_scores(fitted: "FittedDetector") -> ErrorScores:
-    """The network with the scores of its errors, as one module that runs step by step."""
+    """The network with the scores of its errors, as one module that runs step by step.
+
+    Raises:
+        StreamError: it is an autoencoder.
+    """
     model = fitted.learned.errors
     assert model is not None
+    if isinstance(fitted.network, SequenceAutoencoder):
+        raise StreamError(
+            "detector: an autoencoder reads a whole window for each row. Train with detector='forecast' to judge rows "
+            "one by one, or to export."
+        )
     mean, precision = torch.from_numpy(model.mean), torch.from_numpy(model.precision)
-    network = copy.deepcopy(fitted.network).cpu()
+    network: ChannelForecaster = copy.deepcopy(fitted.network).cpu()
     return ErrorScores(network, mean, precision, fitted.learned.period, fitted.learned.short, int(model.warm_up))
 
 
@@ -270,6 +352,7 @@ def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> I
     """The detector as a stream of rows; see `AnomalyDetector.open_stream`."""
     learned = fitted.learned
     assert learned.errors is not None
+    stepper = Stepper(error_scores(fitted), weights)
     channels, size, model = learned.channels, len(learned.channels), learned.errors
     scales = two_scales(learned, probability, adapts=False)
 
@@ -315,7 +398,7 @@ def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> I
         }
 
     example = dict(zip(channels, learned.centre, strict=True))
-    return ItemStream(Stepper(error_scores(fitted), weights), read, answer, f"a row: {', '.join(channels)}", example)
+    return ItemStream(stepper, read, answer, f"a row: {', '.join(channels)}", example)
 
 
 def _assumed(standard: Array, forecasts: NDArray[np.float32], model: ErrorModel) -> Array:

@@ -12,19 +12,22 @@ from torch import Tensor, nn
 from recurra.data.batches.batch import Batch
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.period import period_of
-from recurra.detection.smoothing import smoothed
 from recurra.detection.subsequences import Subsequences
 from recurra.errors import DataError
 from recurra.models.channel_forecaster import ChannelForecaster
+from recurra.models.sequence_autoencoder import SequenceAutoencoder, trailing_windows
 from recurra.task import Fitted, Objective
 from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel
 from recurra.tasks.anomaly.scoring import (
     after_warm_up,
     baseline_scores,
     contributions,
+    distances,
     fast_distance,
     fast_parts,
     forecast_errors,
+    short_means,
+    slow_parts,
 )
 from recurra.training import Mean, evaluate, processes
 
@@ -35,10 +38,12 @@ __all__ = ["FittedDetector", "check_like", "fit_errors", "learn", "make_objectiv
 
 _log = logging.getLogger("recurra.anomaly")
 
-FittedDetector = Fitted[AnomalyLearned, ChannelForecaster]
+FittedDetector = Fitted[AnomalyLearned, ChannelForecaster | SequenceAutoencoder]
 
 _FEWEST_ROWS = 50
 _WINDOW = 100  # steps that a sequence of a batch forecasts from
+_WINDOW_PERIODS, _MOST_OF_ROWS = 2, 1 / 3  # of an autoencoder's window: its length, and the part of the rows it takes
+_VALIDATED = 64  # windows of a series
 _WARM_UP = 200  # steps before those validated, that the state is made from
 _RIDGE = 1e-3  # in units of the squared scale of a channel
 _TAILS = 0.005  # of the values of a channel on each side, that its scale is not measured by
@@ -81,7 +86,10 @@ def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
     learned = AnomalyLearned(data.channels, centre, scale, missing, 1, data.step_seconds, mark, none)
     filled = [learned.filled(learned.standardize(one.values)) for one in data]
     period = period_of(filled[data.series.index(longest)][:, 0])
-    return replace(learned, period=period, subsequences=Subsequences.fit(filled, 2 * period))
+    trained_on = _training_rows(rows, options.validation_fraction)
+    length = max(2, min(_WINDOW_PERIODS * period, int(trained_on * _MOST_OF_ROWS)))
+    window = length if options.detector == "reconstruction" else 0
+    return replace(learned, period=period, window=window, subsequences=Subsequences.fit(filled, 2 * period))
 
 
 def check_like(learned: AnomalyLearned, data: ChannelSet) -> None:
@@ -100,11 +108,12 @@ def make_objective(
     learned, horizon, device = fitted.learned, options.horizon, fitted.device
     standard = [learned.standardize(one.values) for one in data]
     inputs = [torch.from_numpy(learned.inputs(one)).float() for one in standard]
-    targets = [_targets(one, horizon) for one in standard]
+    targets = [_wanted(learned, one, horizon) for one in standard]
     fraction = options.validation_fraction if validation_data is None else 0.0
     ends = [_training_rows(len(one), fraction) for one in standard]
-    window = max(1, min(_WINDOW, max(ends) - horizon))
-    usable = np.array([max(0, end - horizon - window + 1) for end in ends])
+    beyond = 0 if learned.window else horizon
+    window = learned.window or max(1, min(_WINDOW, max(ends) - horizon))
+    usable = np.array([max(0, end - beyond - window + 1) for end in ends])
     owners, first = np.repeat(np.arange(len(usable)), usable), np.concatenate([[0], np.cumsum(usable)])
     partition = processes().partition
 
@@ -120,14 +129,21 @@ def make_objective(
         if validation_data is not None:
             check_like(learned, validation_data)
             own = [learned.standardize(one.values) for one in validation_data]
-            series = [(torch.from_numpy(learned.inputs(one)).float(), _targets(one, horizon), 0) for one in own]
+            series = [(torch.from_numpy(learned.inputs(one)).float(), _wanted(learned, one, horizon), 0) for one in own]
         for rows, wanted, end in series:
-            begin = max(0, end - _WARM_UP)
+            begin = max(0, end - (learned.window or _WARM_UP))
             scored = wanted[begin:].clone()
             scored[: end - begin] = torch.nan
+            read = rows[begin:].unsqueeze(0)
+            scored = scored.unsqueeze(0)
+            if learned.window:
+                if len(rows) - begin < window:
+                    continue
+                every = max(1, (len(rows) - begin - window + 1) // _VALIDATED)
+                read, scored = (trailing_windows(one[0], window)[::every] for one in (read, scored))
             weight = float((~scored.isnan()).sum())
             if weight:
-                batches.append(Batch(rows[begin:].unsqueeze(0).to(device), scored.unsqueeze(0).to(device), weight))
+                batches.append(Batch(read.to(device), scored.to(device), weight))
         return [batches[index] for index in partition.of(np.arange(len(batches)))]
 
     validation = validation_batches() if fraction or validation_data is not None else []
@@ -163,24 +179,32 @@ def fit_errors(
     Raises:
         DataError: too few rows are left to calibrate the threshold with.
     """
-    learned, horizon, size = fitted.learned, options.horizon, len(fitted.learned.channels)
+    learned, size = fitted.learned, len(fitted.learned.channels)
+    first = learned.window or options.horizon  # row whose errors are all there
     standard = [learned.standardize(one.values) for one in data]
     errors = [forecast_errors(fitted, one)[0].reshape(len(one), -1) for one in standard]
     beyond = [learned.beyond(one.values) for one in data]
     fraction = options.validation_fraction if validation_data is None else 0.0
     trained = [_training_rows(len(one), fraction) for one in errors]
-    model = _gaussian(np.concatenate([one[horizon:end] for one, end in zip(errors, trained, strict=True)]))
+    model = _gaussian(np.concatenate([one[first:end] for one, end in zip(errors, trained, strict=True)]))
+    aside: list[NDArray[np.bool_]] | list[None] = [None] * len(errors)
     if options.contamination:
         raw = [contributions(one, *model, size).sum(axis=1) for one in errors]
         limit = np.quantile(np.concatenate(raw), 1 - options.contamination)
         aside = [(one > limit)[:, None] for one in raw]
         errors = [np.where(rows, np.nan, own) for rows, own in zip(aside, errors, strict=True)]
         beyond = [np.where(rows, 0.0, own) for rows, own in zip(aside, beyond, strict=True)]
-        left = np.concatenate([one[horizon:end] for one, end in zip(errors, trained, strict=True)])
+        left = np.concatenate([one[first:end] for one, end in zip(errors, trained, strict=True)])
         model = _gaussian(left[~np.isnan(left).all(axis=1)])
-    warm_up = _warm_up(fitted, standard, model, np.concatenate(errors))
-    settled = warm_up + _SETTLED * learned.period
-    parts = [after_warm_up(contributions(one, *model, size), warm_up) for one in errors]
+    warm_up = learned.window - 1 or 1
+    settled = warm_up
+    if not learned.window:
+        warm_up = _warm_up(fitted, standard, model, np.concatenate(errors))
+        settled = warm_up + _SETTLED * learned.period
+    parts = [
+        after_warm_up(distances(fitted, one, own, model, rows), warm_up)
+        for one, own, rows in zip(standard, errors, aside, strict=True)
+    ]
     fast = [after_warm_up(fast_parts(*pair, *model), warm_up) for pair in zip(errors, beyond, strict=True)]
     scores = [_all_scores(*pair, learned) for pair in zip(parts, fast, strict=True)]
     last = [one[:, max(end, settled) :] for one, end in zip(scores, trained, strict=True)]
@@ -197,7 +221,7 @@ def fit_errors(
             f"{data.source}: {clean.shape[1]} rows are left to set the threshold by, after the first {begin} that the "
             f"network and the period of {learned.period} rows need; expected at least {_FEWEST_SCORES}. Give more rows."
         )
-    short = [smoothed(one.sum(axis=1), learned.short) for one in parts]
+    short = [short_means(learned, *pair) for pair in zip(parts, fast, strict=True)]
     usual = np.quantile(np.concatenate([one[warm_up:] for one in short]), _USUAL)
     simple = [
         np.stack([list(baseline_scores(learned, one, after, options.seed).values()) for after in (False, True)])
@@ -244,16 +268,16 @@ def row_scores(
         warm_up: first rows, which are not judged.
     """
     learned = fitted.learned
-    errors = forecast_errors(fitted, learned.standardize(values))[0].reshape(len(values), -1)
-    parts = contributions(errors, *model, values.shape[1])
+    standard = learned.standardize(values)
+    errors = forecast_errors(fitted, standard)[0].reshape(len(values), -1)
+    parts = distances(fitted, standard, errors, model)
     fast = fast_parts(errors, learned.beyond(values), *model)
     return _all_scores(after_warm_up(parts, warm_up), after_warm_up(fast, warm_up), learned)
 
 
 def _all_scores(parts: NDArray[np.float64], fast: NDArray[np.float64], learned: AnomalyLearned) -> NDArray[np.float64]:
     """The scores (3, T) of contributions (T, C): slow ones, causal and in hindsight; and fast ones."""
-    distances = parts.sum(axis=1)
-    slow = [smoothed(distances, learned.period, after) for after in (False, True)]
+    slow = [slow_parts(learned, parts, after).sum(axis=1) for after in (False, True)]
     return np.stack([*slow, fast_distance(fast)])
 
 
@@ -272,6 +296,11 @@ def _scale(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def _training_rows(rows: int, validation_fraction: float) -> int:
     return rows - int(rows * validation_fraction)
+
+
+def _wanted(learned: AnomalyLearned, standard: NDArray[np.float64], horizon: int) -> Tensor:
+    """What a network is to say of each row: the rows that follow, or of an autoencoder the row itself."""
+    return torch.from_numpy(standard).float() if learned.window else _targets(standard, horizon)
 
 
 def _targets(standard: NDArray[np.float64], horizon: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from recurra.data.series.channels import ChannelSet
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
+from recurra.models.sequence_autoencoder import patch_length
 from recurra.task import View
 from recurra.tasks.anomaly.scoring import after_warm_up, contributions, forecast_errors
 from recurra.tasks.anomaly.training import FittedDetector, check_like, loss
@@ -19,6 +20,10 @@ _STEPS = 100
 _SPREAD = 16  # windows, of which one is plotted
 
 _NETWORK = "{num_layers} x {cell} of {hidden_size} units; {horizon} steps of {channels} channels are forecast"
+_AUTOENCODER = (
+    "2 x {num_layers} x {cell} of {hidden_size} units; windows of {window} rows of {channels} channels are written "
+    "again from {code_size} numbers, {patch} rows at a step"
+)
 _LOOKED_AT = "{count} windows of {steps} rows; plotted is series {series}, up to row {row} ({stamp})"
 
 
@@ -48,11 +53,15 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
     parts = contributions(errors, learned.errors.mean, learned.errors.precision, len(learned.channels))
     parts = after_warm_up(parts, min(int(learned.errors.warm_up), len(parts) - 1))
     end = int(parts[1:].sum(axis=1).argmax()) + 1 if row is None else row - 1
-    steps = min(_STEPS, end)
-    ends = np.unique(np.linspace(steps, len(standard) - 1, _SPREAD).round().astype(int))
+    # A forecaster reads the rows before the one looked at, an autoencoder the window that ends with it.
+    steps, through = (learned.window, 1) if learned.window else (min(_STEPS, end), 0)
+    if (row is not None and end < learned.window - 1) or len(series) < learned.window:
+        raise DataError(f"{data.source}: an autoencoder reads {learned.window} rows, up to the one looked at")
+    end = max(end, learned.window - 1)
+    ends = np.unique(np.linspace(steps - through, len(standard) - 1, _SPREAD).round().astype(int))
     ends = np.array([end, *ends[ends != end]])
     inputs = torch.from_numpy(learned.inputs(standard)).float()
-    batch = torch.stack([inputs[at - steps : at] for at in ends.tolist()]).to(fitted.device)
+    batch = torch.stack([inputs[at - steps + through : at + through] for at in ends.tolist()]).to(fitted.device)
     count, channel = len(learned.channels), int(parts[end].argmax())
     target = torch.from_numpy(standard[ends]).float().to(fitted.device)
 
@@ -62,14 +71,15 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
     def forecast(result: tuple[Tensor, Any]) -> Tensor:
         return result[0][:, -1, channel]
 
+    network, verb = (_AUTOENCODER, "row written again") if learned.window else (_NETWORK, "forecast")
     facts = {
         "run": name,
         "data": f"{data.source}, {data.rows:,} rows of {len(data)} series",
-        "network": _NETWORK.format(channels=count, **fitted.options),
+        "network": network.format(channels=count, window=steps, patch=patch_length(steps), **fitted.options),
         "looked at": _LOOKED_AT.format(
             count=len(ends), steps=steps, series=series.id, row=end + 1, stamp=data.form.shown(series.stamps[end])
         ),
-        "channel": f"the output is the forecast of {learned.channels[channel]}, which adds most to the score there",
+        "channel": f"the output is the {verb} of {learned.channels[channel]}, which adds most to the score there",
     }
     return View(
         (batch,),
@@ -77,9 +87,9 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
             title=f"Inspection of {name}" if name else "Inspection of a detector",
             facts={key: value for key, value in facts.items() if value},
             loss="that of training, at the row looked at",
-            output=f"forecast of {learned.channels[channel]}",
+            output=f"{verb} of {learned.channels[channel]}",
             unit="standard deviations of the channel",
-            first_step=end - steps + 1,
+            first_step=1 if learned.window else end - steps + 1,
         ),
         loss=next_row,
         output=forecast,
