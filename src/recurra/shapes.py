@@ -50,7 +50,7 @@ def check_dtype(name: str, tensor: "Tensor", parameter: "Tensor", hint: str = ""
 
 
 def check_lengths(
-    lengths: "Tensor | Sequence[int]", batch: int, steps: int, name: str = "lengths", letter: str = "T"
+    lengths: "Tensor | Sequence[int]", batch: int, steps: int, *, name: str = "lengths", letter: str = "T"
 ) -> "Tensor":
     """The true lengths as an int64 tensor (B,) on the CPU; the message calls them and their maximum by these names.
 

@@ -57,3 +57,16 @@ def test_a_fast_score_that_is_always_0_never_alarms(clean) -> None:
     judged = TwoScales(clean[0], np.zeros_like(clean[0]), 1e-3).judge(0.5, 0.0)
     assert not judged.fast_alarm
     assert judged.score == 0.5
+
+
+def test_thresholds_stay_where_they_were_through_many_anomalies(clean) -> None:
+    noise = abs(np.random.default_rng(2).normal(size=6000))
+    starts = range(500, 6000, 500)
+    for start in starts:
+        noise[start : start + 50] *= 4
+    scales = TwoScales(smoothed(clean[1] ** 2, 20), clean[1], 1e-4, 0.1)
+    before = scales.thresholds
+    judged = scales.run(smoothed(noise**2, 20), noise)
+    alarms = judged.fast_alarm | (smoothed(noise**2, 20) > judged.slow_threshold)
+    assert all(alarms[start : start + 60].any() for start in starts)
+    assert np.array(scales.thresholds) == pytest.approx(before, rel=0.5)

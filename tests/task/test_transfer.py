@@ -54,11 +54,11 @@ def test_a_classifier_starts_from_a_language_model(
         )
     assert "embedding.words.weight (2 of " in caplog.text  # "thing" and the unknown word are new
     assert "classifier.recurrent.weight_hh_l0_reverse (the other run has none)" in caplog.text
-    assert ("6 of 12 columns are new" in caplog.text) == evidence
+    assert ("8 of 14 columns are new" in caplog.text) == evidence
 
 
 def test_nothing_that_fits_is_refused(language_model: Path) -> None:
-    with pytest.raises(RunError, match=r"no weights fit this classifier: .*\(20, 6\) there, \(28, 14\) here"):
+    with pytest.raises(RunError, match=r"no weights fit this classifier: .*\(20, 6\) there, \(28, 16\) here"):
         classifier(language_model, word_size=8, hidden_size=7, tokenization="characters", cell="lstm")
 
 

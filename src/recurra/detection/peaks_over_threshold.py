@@ -40,6 +40,9 @@ class _State:
         scale: (N,) of the tail.
         height: (N,) of the threshold over the level.
         in_alarm: (N,) whether the last score was an alarm.
+        fading: (N,) whether no score since the last alarm was below the level.
+        quiet: (N,) the count of steps at the last score below the level.
+        wrapped: (N,) whether the ring has lost excesses, so that its oldest only says where the span begins.
         log_factor: (N,) of the adaptive probability over the stated one, its logarithm.
         window: (N, W) recent scores that were no alarms, a ring.
         pushed: (N,) scores pushed into the window.
@@ -59,6 +62,9 @@ class _State:
     scale: np.ndarray
     height: np.ndarray
     in_alarm: np.ndarray
+    fading: np.ndarray
+    quiet: np.ndarray
+    wrapped: np.ndarray
     log_factor: np.ndarray
     window: np.ndarray
     pushed: np.ndarray
@@ -72,13 +78,18 @@ class PeaksOverThreshold(Threshold):
     follow tail probabilities and threshold far beyond what was seen: few excesses, and those of scores that are alike
     for long, make a threshold that is higher for what they leave open. The size of an alarm does not enter the tail. So
     that leaving alarms out does not lower the threshold step by step, an alarm counts as an excess that is at least its
-    threshold, and all alarms together count no more than clean scores would: `probability` times the steps.
+    threshold, and all alarms together count no more than clean scores would: `probability` times the steps. Nor are the
+    scores learned by which an alarm rises from the level and fades to it: smoothed scores pass through all heights
+    below the threshold, and would raise it from alarm to alarm. With a `window` they are, as scores that stay high may
+    be drift.
 
     Args:
         window: scores in the moving mean that is subtracted first, alarms left out. 0: none is.
         tail_fraction: of calibration scores above the level; at least 4 times `probability` are.
         capacity: recent excesses that are remembered.
         refit_every: new excesses between fits.
+        joint: whether the series are scores of one subject: while an alarm of one lasts or fades, nothing is learned
+            from the others either.
 
     Raises:
         ParameterError: an argument is out of its range.
@@ -90,6 +101,7 @@ class PeaksOverThreshold(Threshold):
     tail_fraction: float = 0.05
     capacity: int = 1000
     refit_every: int = 10
+    joint: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,7 +121,7 @@ class PeaksOverThreshold(Threshold):
         def zeros(*shape: int, dtype: type = float) -> np.ndarray:
             return np.zeros((series, *shape), dtype)
 
-        counts = {name: zeros(dtype=np.int64) for name in ("steps", "apart", "count", "fresh", "pushed")}
+        counts = {name: zeros(dtype=np.int64) for name in ("steps", "apart", "count", "fresh", "quiet", "pushed")}
         floats = {name: zeros() for name in ("level", "rate", "shape", "scale", "height", "log_factor")}
         self._state = state = _State(
             **counts,
@@ -119,6 +131,8 @@ class PeaksOverThreshold(Threshold):
             stamps=zeros(self.capacity, dtype=np.int64),
             beyond=zeros(self.capacity, dtype=bool),
             in_alarm=zeros(dtype=bool),
+            fading=zeros(dtype=bool),
+            wrapped=zeros(dtype=bool),
             window=zeros(self.window),
         )
         fraction = max(self.tail_fraction, _TAIL_TO_ALARMS * self.probability)
@@ -159,7 +173,11 @@ class PeaksOverThreshold(Threshold):
         excess = scores - self._centre() - state.level
         beyond = state.beyond.sum(axis=1) if alarm.any() else np.zeros(len(scores))
         learned &= ~alarm | (beyond < self.probability * state.steps + 1)
+        if not self.window:
+            for i in np.flatnonzero(alarm & ~state.fading).tolist():
+                self._forget(i, state.quiet[i])
         state.steps += learned
+        state.quiet = np.where(learned & (excess <= 0), state.steps, state.quiet)
         for i in np.flatnonzero(learned & (excess > 0)).tolist():
             self._remember(i, state.height[i] if alarm[i] else excess[i], state.steps[i], bool(alarm[i]))
             if state.fresh[i] >= self.refit_every:
@@ -169,8 +187,16 @@ class PeaksOverThreshold(Threshold):
             state.window[rows, state.pushed[rows] % self.window] = scores[rows]
             state.pushed[rows] += 1
 
+    def _fades(self, scores: np.ndarray) -> np.ndarray:
+        state = self._state
+        if not self.window:
+            state.fading &= ~(scores <= state.level)
+        return np.full(len(scores), state.fading.any()) if self.joint else state.fading.copy()
+
     def _observe(self, observed: np.ndarray, alarm: np.ndarray) -> None:
         super()._observe(observed, alarm)
+        if not self.window:
+            self._state.fading |= alarm
         if self.adaptation:
             self._state.height = self._heights()
 
@@ -182,18 +208,27 @@ class PeaksOverThreshold(Threshold):
         state = self._state
         slot = state.count[i]
         if slot == self.capacity:
-            slot = state.stamps[i].argmin()
+            slot, state.wrapped[i] = state.stamps[i].argmin(), True
         else:
             state.count[i] += 1
         state.excesses[i, slot], state.stamps[i, slot], state.beyond[i, slot] = excess, stamp, beyond
         state.fresh[i] += 1
 
+    def _forget(self, i: int, since: int) -> None:
+        """Take the excesses after a count of steps out of the ring."""
+        state, count = self._state, self._state.count[i]
+        remain = np.flatnonzero(state.stamps[i, :count] <= since)
+        if len(remain) < count:
+            for ring in (state.excesses, state.stamps, state.beyond):
+                ring[i, : len(remain)] = ring[i, remain]
+            state.count[i] = len(remain)
+            self._fit(i)
+
     def _fit(self, i: int) -> None:
         state = self._state
         count = state.count[i]
         excesses, beyond = state.excesses[i, :count], state.beyond[i, :count]
-        # Of a full ring the oldest excess only says where the span begins.
-        is_full = count == self.capacity
+        is_full = state.wrapped[i]
         span = state.steps[i] - (state.stamps[i].min() if is_full else 0)
         weight = min(1.0, self.probability * span / max(1, beyond.sum()))
         state.rate[i] = min(1.0, (count - is_full - (1 - weight) * beyond.sum()) / span)

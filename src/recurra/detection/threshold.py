@@ -89,7 +89,7 @@ class Threshold(ABC):
         probability, threshold = self.judge(scores)
         values = scores.reshape(-1)
         alarm = values > threshold.reshape(-1)
-        self._learn(values, alarm)
+        self._learn(np.where(self._fades(values) & ~alarm, np.nan, values), alarm)
         self._observe(~np.isnan(values), alarm)
         return probability, threshold
 
@@ -173,6 +173,10 @@ class Threshold(ABC):
     @abstractmethod
     def _learn(self, scores: np.ndarray, alarm: np.ndarray) -> None:
         """Change the state by scores (N,), of which some are alarms (N,)."""
+
+    def _fades(self, scores: np.ndarray) -> np.ndarray:
+        """Whether scores (N,) are still those of an alarm that is fading, of which nothing is learned."""
+        return np.zeros(len(scores), bool)
 
     @abstractmethod
     def _refresh(self) -> None:

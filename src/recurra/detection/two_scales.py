@@ -60,7 +60,7 @@ class TwoScales:
         clean = np.stack([slow, fast], axis=1)
         [of_slow, of_fast] = PeaksOverThreshold(_REFERENCE).calibrate(clean).judge(np.zeros(_SCALES))[1]
         self.gain = float(of_slow / of_fast) if of_fast > 0 else 0.0
-        self._limits = PeaksOverThreshold(probability / _SCALES, adaptation).calibrate(clean)
+        self._limits = PeaksOverThreshold(probability / _SCALES, adaptation, joint=True).calibrate(clean)
 
     @property
     def thresholds(self) -> tuple[float, float]:

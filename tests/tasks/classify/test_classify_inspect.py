@@ -64,7 +64,7 @@ def test_log_odds_are_those_explained_and_attributions_are_complete(of_texts: Cl
     assert found.attribution is not None
     assert found.attribution.missed(0) < 0.01
     assert len(found.attribution.of(0)[0]) == len(TEXTS[6].split())
-    assert found.attribution.values[0].shape[2] == 4 + 2 * 3 + 3 * 2  # words, spellings, evidence of two labels
+    assert found.attribution.values[0].shape[2] == 4 + 2 * 3 + 4 * 2  # words, spellings, evidence of two labels
     assert found.attribution.output[0] == pytest.approx(of_texts.explain(text=TEXTS[6]).log_odds, abs=1e-4)
     (label,) = {"good", "bad"} - {of_texts.explain(text=TEXTS[6]).label}
     named = of_texts.inspect(TEXTS[:8], row=7, label=label)

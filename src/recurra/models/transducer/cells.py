@@ -47,7 +47,7 @@ class Cells:
             raise ShapeError("targets", "integers of shape (B, U)", f"{targets.dtype} of shape {tuple(targets.shape)}")
         batch, most = targets.shape
         frames = check_lengths(lengths, batch, steps).contiguous()
-        counts = check_lengths(target_lengths, batch, most, "target_lengths", "U").contiguous()
+        counts = check_lengths(target_lengths, batch, most, name="target_lengths", letter="U").contiguous()
         padded = targets.detach().cpu().long()
         valid = torch.arange(most) < counts.unsqueeze(1)
         used = padded[valid]
