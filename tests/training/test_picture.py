@@ -57,10 +57,11 @@ def test_a_single_validation_has_a_marker(tmp_path: Path, drawn: list[Figure]) -
     assert points(validation) == [[2, 1.75]]
 
 
-def test_a_training_without_validation(tmp_path: Path, drawn: list[Figure]) -> None:
+@pytest.mark.parametrize("twin", [False, True])
+def test_a_training_without_validation(twin: bool, tmp_path: Path, drawn: list[Figure]) -> None:
     log = TrainingLog(tmp_path)
     log.write("log", 1, loss=2.0)
     log.close()
-    draw_training(tmp_path / "log.csv", tmp_path / "training.png")
+    draw_training(tmp_path / "log.csv", tmp_path / "training.png", twin=twin)
     (ax,) = drawn[0].axes
     assert [points(line) for line in ax.lines] == [[[1, 2.0]]]

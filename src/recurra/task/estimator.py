@@ -367,7 +367,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 path / "training.png",
                 loss=objective.unit,
                 training="training loss" if objective.measure else "training",
-                validation=f"validation: 1 - {objective.measure}" if objective.measure else "validation",
+                validation=objective.validation_name,
                 twin=bool(objective.measure),
             )
         self._fitted, self._folder = fitted, path

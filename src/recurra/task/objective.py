@@ -28,6 +28,7 @@ class Objective:
         steps_per_epoch: the steps in which the training data are read once; 0: they are sampled without end.
         unit: of the loss, such as "nats per word".
         measure: the validation score, such as "accuracy"; empty: validation measures the loss itself.
+        error: what 1 - measure is called, if it has a name, such as "word error rate".
         score: from the validation loss to the score as text; by default one minus the loss, in percent.
         baselines: the validation loss of each simple method that the model has to beat, by its name.
         words: from the best validation loss to a phrase that names it; None: the measure and its score, or the loss.
@@ -41,9 +42,15 @@ class Objective:
     steps_per_epoch: int = 0
     unit: str = "loss"
     measure: str = ""
+    error: str = ""
     score: Callable[[float], str] = lambda loss: f"{100 * (1 - loss):.2f} %"
     baselines: Mapping[str, float] = field(default_factory=dict)
     words: Callable[[float], str] | None = None
+
+    @property
+    def validation_name(self) -> str:
+        """What a picture calls the validation loss."""
+        return f"validation: {self.error or f'1 - {self.measure}'}" if self.measure else "validation"
 
     def beaten_by(self, loss: float) -> str:
         """A sentence that names the baselines better than the best validation, and what to try; empty if none is."""

@@ -28,12 +28,13 @@ def draw_training(
         loss: what the axis says, a unit say.
         training: what the training loss is called.
         validation: what the validation loss is called.
-        twin: whether validation has an axis of its own, as it measures something else.
+        twin: whether validation, if there is any, has an axis of its own, as it measures something else.
     """
     rows = read_log(log)
+    is_twin = twin and any(row["validation_loss"] for row in rows)
     figure = Figure(figsize=(7, 4), layout="constrained")
     ax = figure.subplots()
-    other = ax.twinx() if twin else ax
+    other = ax.twinx() if is_twin else ax
     for column, axes, colour, width, label in (
         ("loss", ax, _GREY, 0.9, training),
         ("validation_loss", other, _BLUE, 1.6, validation),
@@ -43,12 +44,12 @@ def draw_training(
             # A single point has no line to see.
             marker = "o" if len(points) == 1 else None
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, marker=marker, label=label)
-        axes.spines[["top"] if twin else ["top", "right"]].set_visible(False)
-        if twin:
+        axes.spines[["top"] if is_twin else ["top", "right"]].set_visible(False)
+        if is_twin:
             axes.set_ylabel(label if column != "loss" else f"{label}, {loss}", color=colour)
             axes.set_ylim(bottom=0)
     ax.set_xlabel("step")
-    if not twin:
+    if not is_twin:
         ax.set_ylabel(loss)
         ax.legend(frameon=False)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
