@@ -1,6 +1,7 @@
 """Utterances: recordings or segments of them, with their transcripts or labels."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -13,6 +14,8 @@ from recurra.data.audio.sound import Sound, read_header, read_sound, resampled
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Utterance", "Utterances", "utterances_of"]
+
+_HIGHEST_RATE = 16000
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,13 @@ class Utterances:
     def speakers(self) -> tuple[str | None, ...]:
         """The speaker of each, or None."""
         return tuple(item.speaker for item in self.items)
+
+    @property
+    def usual_rate(self) -> int:
+        """The sample rate of most recordings, at most 16,000: speech has little above 8,000 Hz. Raises DataError."""
+        audio = (item.audio for item in self.items)
+        rates = Counter((one if isinstance(one, Sound) else read_header(one)).sample_rate for one in audio)
+        return min(rates.most_common(1)[0][0], _HIGHEST_RATE)
 
     def take(self, rows: Sequence[int]) -> "Utterances":
         """The utterances in these rows."""

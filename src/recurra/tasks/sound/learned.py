@@ -25,7 +25,6 @@ __all__ = ["SoundLearned", "describe", "learn"]
 _log = logging.getLogger("recurra.sound")
 
 _LABELS_DESCRIBED = 6
-_HIGHEST_RATE = 16000
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def learn(options: Mapping[str, Any], training: "Utterances", validation: "Utter
     from recurra.models.baselines.linear import fit_linear_baseline
 
     labels = _label_set(training)
-    log_mel = LogMel(sample_rate=options["sample_rate"] or _usual_rate(training), bins=options["bins"])
+    log_mel = LogMel(sample_rate=options["sample_rate"] or training.usual_rate, bins=options["bins"])
     features = [log_mel(one.read(log_mel.sample_rate, options["channel"]).samples) for one in training]
     short = next((one for one, frames in zip(training, features, strict=True) if not len(frames)), None)
     if short is not None:
@@ -164,16 +163,3 @@ def learn(options: Mapping[str, Any], training: "Utterances", validation: "Utter
 
 def _label_set(training: "Utterances") -> LabelSet:
     return LabelSet.of([(text,) for text in training.texts], training.source)
-
-
-def _usual_rate(training: "Utterances") -> int:
-    """The sample rate of most recordings, at most 16,000."""
-    from collections import Counter
-
-    from recurra.data.audio.sound import Sound, read_header
-
-    rates = Counter(
-        one.audio.sample_rate if isinstance(one.audio, Sound) else read_header(one.audio).sample_rate
-        for one in training
-    )
-    return min(rates.most_common(1)[0][0], _HIGHEST_RATE)

@@ -112,8 +112,11 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         help="frames of 10 milliseconds that the convolutions make one step of: 2, 4 or 8",
         group="network",
     )
-    sample_rate: int = option(
-        default=16000, at_least=1000, help="samples a second; recordings are resampled to it", group="features"
+    sample_rate: int | None = option(
+        default=None,
+        at_least=1000,
+        help="samples a second, to which recordings are resampled; by default that of most recordings, at most 16,000",
+        group="features",
     )
     bins: int | None = option(
         default=None,

@@ -82,7 +82,7 @@ def checked(utterances: Utterances, normalized: Callable[[str], str]) -> Utteran
 
 def learn(options: Mapping[str, Any], training: Utterances) -> SpeechLearned:
     """The alphabet, and the statistics of the features of up to 2,000 recordings. Raises DataError."""
-    log_mel = LogMel(sample_rate=options["sample_rate"], bins=options["bins"])
+    log_mel = LogMel(sample_rate=options["sample_rate"] or training.usual_rate, bins=options["bins"])
     rows = np.linspace(0, len(training) - 1, min(len(training), _FOR_STATISTICS)).round().astype(int)
     statistics = FeatureStatistics.of(log_mel(training[row].read(log_mel.sample_rate).samples) for row in rows)
     texts = training.texts
@@ -172,6 +172,7 @@ def make_objective(
         steps_per_epoch=batches.steps_per_epoch,
         unit="nats per unit",
         measure="word accuracy",
+        error="word error rate",
         words=lambda loss: f"WER {100 * loss:.2f} %",
     )
 
