@@ -1,4 +1,5 @@
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ from recurra.errors import DataError, ParameterError
 
 def raw(samples: np.ndarray) -> bytes:
     return (samples * 32767).astype("<i2").tobytes()
+
+
+def wav_header(channels: int = 1, rate: int = 16000) -> bytes:
+    form = struct.pack("<IHHIIHH", 16, 1, channels, rate, 2 * channels * rate, 2 * channels, 16)
+    return b"RIFF" + bytes(4) + b"WAVEfmt " + form + b"data" + bytes(4)
 
 
 def read(content: bytes, rate: int = 16000, **options: float) -> list[np.ndarray]:
@@ -49,12 +55,15 @@ def test_a_wav_stream_states_its_rate(tmp_path: Path) -> None:
 
 
 def test_bad_streams_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"standard input: there are no samples"):
-        read(b"")
+    for nothing in (b"", b"x", wav_header()):
+        with pytest.raises(DataError, match=r"standard input: there are no samples"):
+            read(nothing)
     with pytest.raises(DataError, match="neither raw samples nor a WAV stream"):
         read(b"RIFF1234AVI LIST")
-    with pytest.raises(DataError, match="header of the WAV stream is damaged"):
-        read(b"RIFF1234WAVE")
+    damaged = [wav_header(channels=0), wav_header(rate=0), wav_header().replace(b"fmt ", b"else")]
+    for header in (b"RIFF1234WAVE", b"RIFF1234WAVEfmt \4\0\0\0\1\0\1\0data\2\0\0\0", *damaged):
+        with pytest.raises(DataError, match="header of the WAV stream is damaged"):
+            read(header + b"xx")
     soundfile.write(tmp_path / "b.wav", tone(0.1), 16000, subtype="FLOAT")
     with pytest.raises(DataError, match=r"32-bit.*expected 16-bit"):
         read((tmp_path / "b.wav").read_bytes())

@@ -38,7 +38,7 @@ def pcm_chunks(
         stream: what is read. None: standard input.
 
     Raises:
-        DataError: the stream is empty, or a WAV stream of other numbers.
+        DataError: the stream holds no sample, or it is a WAV stream of other numbers or with a damaged header.
         ParameterError: a parameter is out of range.
         MissingExtraError: the rates differ, and the extra `audio` is not installed.
     """
@@ -48,8 +48,6 @@ def pcm_chunks(
         raise ParameterError("seconds", "a number above 0", seconds)
     source: BinaryIO = sys.stdin.buffer if stream is None else stream
     first = source.read(4)
-    if not first:
-        raise DataError(f"{SOURCE}: there are no samples. Pipe a recording into the command: arecord -f S16_LE ... |")
     rate = source_rate or sample_rate
     if first == b"RIFF":
         rate, channels = _wav_header(source)
@@ -57,6 +55,8 @@ def pcm_chunks(
     resampler = soxr().ResampleStream(rate, sample_rate, 1, dtype="float32") if rate != sample_rate else None
     size = max(round(seconds * rate), 1) * channels * 2
     data = first + source.read(size - len(first))
+    if len(data) < 2 * channels:
+        raise DataError(f"{SOURCE}: there are no samples. Pipe a recording into the command: arecord -f S16_LE ... |")
     while data:
         whole = len(data) - len(data) % (2 * channels)
         chunk = np.frombuffer(data[:whole], "<i2").reshape(-1, channels).mean(axis=1, dtype=np.float32) / np.float32(
@@ -78,14 +78,14 @@ def _wav_header(stream: BinaryIO) -> tuple[int, int]:
     while len(head := stream.read(8)) == 8:
         name, size = head[:4], struct.unpack("<I", head[4:])[0]
         if name == b"data":
-            if form is None:
+            if form is None or not all(form):
                 break
             kind, channels, rate, bits = form
             if kind not in (_PCM, _EXTENSIBLE) or bits != 16:
                 raise DataError(f"{SOURCE}: a WAV stream of {bits}-bit numbers, expected 16-bit ones (-f S16_LE).")
             return rate, channels
         content = stream.read(size + size % 2)
-        if name == b"fmt ":
+        if name == b"fmt " and len(content) >= 16:
             kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
             form = kind, channels, rate, bits
     raise DataError(f"{SOURCE}: the header of the WAV stream is damaged.")
