@@ -199,6 +199,9 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="not a list of recordings"):
         read_utterances(tmp_path / "nothing")
+    (tmp_path / "meeting.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
+    with pytest.raises(DataError, match=r"m4a: neither a recording .*\.flac.*ffmpeg -i meeting\.m4a meeting\.wav"):
+        read_utterances(tmp_path / "meeting.m4a")
     with pytest.raises(DataError, match=r"no\.wav: no such file"):
         read_utterances(tmp_path / "no.wav")
     with pytest.raises(ParameterError, match="sample_rate"):

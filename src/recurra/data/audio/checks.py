@@ -248,7 +248,7 @@ def _length_reasons(one: Utterance, seconds: float, requirements: Requirements) 
                 f"{needed}."
             )
     elif frames < needed:
-        yield f"too short: {seconds:.2f} s have no step."
+        yield f"too short: {seconds:.2f} s have {frames} steps, and at least one is needed."
 
 
 def _check_samples(one: Utterance, requirements: Requirements) -> _Row:
@@ -298,10 +298,11 @@ def _refuse(
     if report is not None:
         CheckedUtterances(utterances, np.zeros(0), tuple(problems), len(utterances)).write(report)
     listed = " ".join(map(str, fatal[:_NAMED]))
+    too_many = 0 < most_unusable * len(utterances) < unusable
+    allowed = f", more than the {100 * most_unusable:g} % that are allowed" if too_many else ""
     more = f" All are in {report}." if report is not None else ""
     raise DataError(
-        f"{utterances.source}: {unusable:,} of {len(utterances):,} utterances cannot be used, more than the "
-        f"{100 * most_unusable:g} % that are allowed. {listed}{more}"
+        f"{utterances.source}: {unusable:,} of {len(utterances):,} utterances cannot be used{allowed}. {listed}{more}"
     )
 
 

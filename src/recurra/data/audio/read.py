@@ -1,6 +1,7 @@
 """Utterances from whatever a user has: a manifest, a folder, a recording, or lists. The content decides."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from recurra.data.audio.folders import ENDINGS, read_folder
@@ -8,7 +9,7 @@ from recurra.data.audio.kaldi_folder import is_kaldi_folder, read_kaldi_folder
 from recurra.data.audio.manifest import read_manifest
 from recurra.data.audio.sound import Sound
 from recurra.data.audio.utterances import Utterance, Utterances, utterances_of
-from recurra.data.files.text_file import check_file
+from recurra.data.files.text_file import check_file, is_binary
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["SUPPORTED", "read_utterances"]
@@ -16,7 +17,7 @@ __all__ = ["SUPPORTED", "read_utterances"]
 SUPPORTED = (
     "JSON lines with audio_filepath and text (NeMo), a folder with wav.scp (Kaldi), a TSV with path and sentence "
     "(Common Voice), metadata.csv (LJSpeech), a CSV or TSV with file and text, a folder of recordings with a .txt "
-    "beside each, or a folder a class"
+    "beside each, or a folder with a subfolder of recordings for each label"
 )
 
 
@@ -54,7 +55,20 @@ def _read(path: Path) -> Utterances:
     elif path.suffix.lower() in ENDINGS:
         return Utterances((Utterance(path.name, check_file(path)),), str(path), "recording")
     else:
+        _refuse_binary(check_file(path))
         utterances = read_manifest(path)
     if utterances is None:
         raise DataError(f"{path}: not a list of recordings. Supported are {SUPPORTED}.")
     return utterances
+
+
+def _refuse_binary(path: Path) -> None:
+    if path.suffix.lower() == ".gz":
+        return
+    with path.open("rb") as file:
+        start = file.read(65536)
+    if is_binary(start):
+        raise DataError(
+            f"{path}: neither a recording ({', '.join(ENDINGS)}) nor a list of recordings. Convert a recording of "
+            f"another form first: ffmpeg -i {quote(path.name)} {quote(path.stem + '.wav')}"
+        )

@@ -103,7 +103,8 @@ class Utterances:
         """The text of each. Raises DataError: one has none."""
         for item in self.items:
             if item.text is None:
-                raise DataError(f"{item.where or self.source}: {item.name}: there is no text.")
+                where = dict.fromkeys((item.where or self.source, item.name))
+                raise DataError(f"{': '.join(where)}: there is no text or label, which each recording needs here.")
         return tuple(item.text for item in self.items if item.text is not None)
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recurra.errors import DataError
 
-__all__ = ["TextForm", "check_file", "read_text", "read_text_and_form", "text_and_form"]
+__all__ = ["TextForm", "check_file", "is_binary", "read_text", "read_text_and_form", "text_and_form"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ def check_file(path: str | Path) -> Path:
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty.")
     return path
+
+
+def is_binary(data: bytes) -> bool:
+    """Whether a file that begins with these bytes is not text in UTF-8: they have a zero among the first 65,536."""
+    return b"\0" in data[:65536]
 
 
 def read_text(path: str | Path) -> str:
@@ -72,7 +77,7 @@ def text_and_form(data: bytes, source: str) -> tuple[str, TextForm]:
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{source}: the text is UTF-16, expected UTF-8. Save it as UTF-8.")
-    if b"\0" in data[:65536]:
+    if is_binary(data):
         raise DataError(f"{source}: the file is binary, expected text (plain, or compressed as .gz).")
     try:
         text = data.decode("utf-8-sig")
