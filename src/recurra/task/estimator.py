@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Pr
 from recurra.errors import ExportError, MissingExtraError, ParameterError, RunError, StreamError
 from recurra.files import prepare_folder
 from recurra.options import Option, Options, option
-from recurra.task.budget import BUDGET, check_budget, describe_steps, steps_of
+from recurra.task.budget import check_budget, describe_steps, steps_of
 from recurra.task.learned import Learned
+from recurra.task.resuming import check_new, check_same_data, check_same_options, files_of, training_files
 from recurra.task.verbs import verb
 from recurra.training.settings import TrainingSettings
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Data", "Estimator"]
 
 _log = logging.getLogger("recurra.task")
-
-# A run may be resumed with other values of these.
-_RESUMABLE = (*BUDGET, "device", "keep")
 
 
 class Data(Protocol):
@@ -302,22 +300,25 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         check_device(self.device)
         path = None if folder is None else Path(folder)
         saved = self._run_to_resume(path, resume)
-        if saved is not None:
-            self._check_same_options(saved, path)
+        if saved is not None and path is not None:
+            check_same_options(saved.options, self.get_params(), path)
         if data is None:
-            data, validation, reading = self._files_of(saved, validation, reading)
+            if saved is None:
+                raise ParameterError("data", "the path of a file, or examples", None)
+            data, validation = training_files(saved.data, validation)
+            reading = reading or saved.reading
         if reading is None and self.Reading is not None:
             reading = self.Reading()
         training, validation_data = self._examples(data, y, validation, reading)
         facts = {
             "source": training.source,
-            "files": _files(training),
+            "files": files_of(training),
             "digest": training.digest(),
-            "validation": None if validation is None or validation_data is None else _files(validation_data),
+            "validation": None if validation is None or validation_data is None else files_of(validation_data),
             "validation_digest": None if validation_data is None else validation_data.digest(),
         }
         if saved is not None and path is not None:
-            _check_same_data(saved, facts, path)
+            check_same_data(saved.data, facts, path)
         _log.info("%s", self.describe(training, validation_data))
         if saved is None:
             fitted = self.assemble(self.learn(training, validation_data), self.complete(reading, training), facts)
@@ -536,32 +537,9 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 raise ParameterError("folder", "the folder of the run to resume", None)
             return None
         if not resume and not resumes_itself(folder):
-            _check_new(folder)
+            check_new(folder)
             return None
         return Fitted.read(folder, type(self))
-
-    def _check_same_options(self, saved: "Fitted[Any, Any]", folder: Path | None) -> None:
-        now = self.get_params()
-        different = [n for n, value in now.items() if saved.options[n] != value and n not in _RESUMABLE]
-        if different:
-            raise RunError(
-                f"{folder}: cannot resume with other {', '.join(different)}; use the same values, or train into "
-                "another folder"
-            )
-
-    def _files_of(self, saved: "Fitted[Any, Any] | None", validation: Any, reading: Any) -> tuple[Any, Any, Any]:
-        if saved is None:
-            raise ParameterError("data", "the path of a file, or examples", None)
-        files = saved.data["files"]
-        if not files:
-            expected = "the examples that the run was trained on, which it does not hold"
-            raise ParameterError("data", expected, None, "Pass them to `fit` again, in Python.")
-        if validation is None:
-            validation = saved.data["validation"]
-            if validation == []:
-                expected = "the examples that the run was validated with, which it does not hold"
-                raise ParameterError("validation", expected, None, "Pass them to `fit` again, in Python.")
-        return files, validation, reading or saved.reading
 
     def _examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:
         fraction = self.changed().get("validation_fraction")
@@ -574,32 +552,3 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         paired = y is not None and isinstance(validation, tuple) and len(validation) == 2
         examples, labels = validation if paired else (validation, None)
         return training, self.read(examples, labels, reading, True)
-
-
-def _files(data: Data) -> Any:
-    """What `read` takes to read the data again: the source, or the files that it has several of; [] if it has none."""
-    files = getattr(data, "files", data.source)
-    paths = [files] if isinstance(files, str) else files or []
-    return files if paths and all(Path(path).exists() for path in paths) else []
-
-
-def _check_same_data(saved: "Fitted[Any, Any]", facts: dict[str, Any], folder: Path) -> None:
-    names = {"digest": "data", "validation_digest": "validation data"}
-    different = [words for name, words in names.items() if saved.data[name] != facts[name]]
-    if different:
-        raise RunError(
-            f"{folder}: cannot resume with other {' and '.join(different)}; use the same, or train into another folder"
-        )
-
-
-def _check_new(folder: Path) -> None:
-    """Refuse a folder whose run a new one would overwrite. Raises RunError."""
-    from recurra.training import has_run
-    from recurra.training.run_files import RunFiles
-
-    if has_run(folder):
-        raise RunError(
-            f"{folder}: already holds a run. Resume it (--resume), choose another folder (--out), or delete it first."
-        )
-    # One that was stopped before its first validation has no best weights yet.
-    RunFiles(folder, keep=1).check_new()
