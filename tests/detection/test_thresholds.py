@@ -259,3 +259,14 @@ def test_a_budget_is_kept_by_few_scores_that_are_alike_for_long() -> None:
     alarms = values[steps:] > limits
     events = (alarms & ~np.vstack([np.zeros((1, series), bool), alarms[:-1]])).sum()
     assert 0 < events < 1.5 * alarms.size / 1000
+
+
+def test_scores_that_were_high_for_long_before_an_alarm_do_not_leave_the_tail_without_excesses() -> None:
+    random = np.random.default_rng(0)
+    threshold = PeaksOverThreshold(1 / 1000, capacity=50).calibrate(random.exponential(size=2000))
+    # Above the level for longer than excesses are remembered, then an alarm.
+    high = np.append(4 + 0.3 * random.exponential(size=80), 100)
+    _, limits = threshold.run(high)
+    assert (high > limits).tolist() == [False] * 80 + [True]
+    later = random.exponential(size=5000)
+    assert (later > threshold.run(later)[1]).mean() < 3 / 1000

@@ -188,15 +188,16 @@ class PeaksOverThreshold(Threshold):
             state.pushed[rows] += 1
 
     def _fades(self, scores: np.ndarray) -> np.ndarray:
-        state = self._state
-        if not self.window:
-            state.fading &= ~(scores <= state.level)
-        return np.full(len(scores), state.fading.any()) if self.joint else state.fading.copy()
+        fading = self._fading(scores)
+        return np.full(len(scores), fading.any()) if self.joint else fading
 
-    def _observe(self, observed: np.ndarray, alarm: np.ndarray) -> None:
-        super()._observe(observed, alarm)
+    def _fading(self, scores: np.ndarray) -> np.ndarray:
+        return self._state.fading & ~(scores <= self._state.level)
+
+    def _observe(self, scores: np.ndarray, alarm: np.ndarray) -> None:
+        super()._observe(scores, alarm)
         if not self.window:
-            self._state.fading |= alarm
+            self._state.fading = self._fading(scores) | alarm
         if self.adaptation:
             self._state.height = self._heights()
 
@@ -215,10 +216,14 @@ class PeaksOverThreshold(Threshold):
         state.fresh[i] += 1
 
     def _forget(self, i: int, since: int) -> None:
-        """Take the excesses after a count of steps out of the ring."""
+        """Take the excesses after a count of steps out of the ring.
+
+        They remain if they have replaced most of it: scores that are high for so long are no flank, and what remains
+        would say too little of the tail.
+        """
         state, count = self._state, self._state.count[i]
         remain = np.flatnonzero(state.stamps[i, :count] <= since)
-        if len(remain) < count:
+        if len(remain) < count and not (state.wrapped[i] and len(remain) < self.capacity // 2):
             for ring in (state.excesses, state.stamps, state.beyond):
                 ring[i, : len(remain)] = ring[i, remain]
             state.count[i] = len(remain)

@@ -87,11 +87,20 @@ class Threshold(ABC):
         """
         scores = np.asarray(scores, float)
         probability, threshold = self.judge(scores)
-        values = scores.reshape(-1)
-        alarm = values > threshold.reshape(-1)
-        self._learn(np.where(self._fades(values) & ~alarm, np.nan, values), alarm)
-        self._observe(~np.isnan(values), alarm)
+        self.follow(scores, threshold)
         return probability, threshold
+
+    def follow(self, scores: ArrayLike, threshold: ArrayLike) -> None:
+        """Learn from the scores of a step, which `judge` has compared with its thresholds.
+
+        Args:
+            scores: (N,), or a number for one series; NaN for those that nothing is to be learned from.
+            threshold: of the same shape.
+        """
+        values = self._vector(np.asarray(scores, float))
+        alarm = values > np.reshape(threshold, -1)
+        self._learn(np.where(self._fades(values) & ~alarm, np.nan, values), alarm)
+        self._observe(values, alarm)
 
     def judge(self, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """As `step`, but learn nothing from the scores."""
@@ -144,9 +153,9 @@ class Threshold(ABC):
             raise ShapeError("scores", f"({series},), one score for each series", scores.shape)
         return values
 
-    def _observe(self, observed: np.ndarray, alarm: np.ndarray) -> None:
-        """Adapt to alarms (N,) of a step at which some series were observed (N,)."""
-        state = self._state
+    def _observe(self, scores: np.ndarray, alarm: np.ndarray) -> None:
+        """Adapt to the scores (N,) of a step, of which some are alarms (N,)."""
+        state, observed = self._state, ~np.isnan(scores)
         if self.adaptation:
             limit = np.log(_MOST_ADAPTED)
             begins = alarm & ~state.in_alarm

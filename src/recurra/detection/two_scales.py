@@ -71,10 +71,10 @@ class TwoScales:
     def run(self, slow: NDArray[np.float64], fast: NDArray[np.float64]) -> Judgement:
         """Judge steps (T,) one by one, and let the thresholds follow them."""
         scores = np.stack([slow, fast], axis=1)
-        if not self._floors.any():
-            return self._judgement(scores, *self._limits.run(scores))
-        steps = [self._step(row) for row in scores]
-        return self._judgement(scores, *(np.stack(column) for column in zip(*steps, strict=True)))
+        probabilities, thresholds = np.empty(scores.shape), np.empty(scores.shape)
+        for t, row in enumerate(scores):
+            probabilities[t], thresholds[t] = self._step(row)
+        return self._judgement(scores, probabilities, thresholds)
 
     def step(self, slow: float, fast: float) -> Judgement:
         """Judge a step, and let the thresholds follow it."""
@@ -88,10 +88,10 @@ class TwoScales:
 
     def _step(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Tail probabilities and thresholds of the scores (2,) of a step, before thresholds follow them."""
-        judged = self._limits.judge(scores)
-        called_normal = (scores > judged[1]) & (scores <= self._floors)
-        self._limits.step(np.where(called_normal, np.nan, scores))
-        return judged
+        probabilities, thresholds = self._limits.judge(scores)
+        called_normal = (scores > thresholds) & (scores <= self._floors)
+        self._limits.follow(np.where(called_normal, np.nan, scores), thresholds)
+        return probabilities, thresholds
 
     def _judgement(
         self, scores: NDArray[np.float64], probabilities: NDArray[np.float64], thresholds: NDArray[np.float64]
