@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from recurra.data.series.channels import ChannelSet, channels_from_arrays, read_channels
-from recurra.data.series.labels import read_labels
+from recurra.data.series.labels import read_labels, read_verdicts
 from recurra.errors import DataError
 
 HOURS = np.datetime64("2024-03-01", "us") + np.arange(12) * np.timedelta64(1, "h")
@@ -111,6 +111,32 @@ def test_an_unknown_series_or_header_is_refused(tmp_path):
     got = message(windows(tmp_path, "1,2", header="begin,end"), hourly())
     assert "line 1" in got
     assert "start,end" in got
+
+
+# Verdicts
+
+
+def test_verdicts_are_windows_with_a_word(tmp_path):
+    data = hourly()
+    header = "start,end,verdict,series"
+    path = windows(tmp_path, f"2,3,normal,{data.ids[0]}", f"1,1,,{data.ids[0]}", "4,,anomaly,", header=header)
+    first, *others = read_verdicts(path, data)
+    assert first == (0, 2, 4, True)
+    assert others == [(index, 4, 5, False) for index in range(len(data))]
+
+
+@pytest.mark.parametrize(
+    ("line", "facts"),
+    [
+        ("2024-03-01 05:00,2024-03-01 03:00,normal", ("line 2", "before its start")),
+        ("2,2024-03-01 04:00,normal", ("line 2", "index", "stamp")),
+        ("2,3,fine", ("line 2", "'fine'", "normal or anomaly")),
+    ],
+)
+def test_faulty_verdicts_are_refused_with_file_and_line(tmp_path, line, facts):
+    with pytest.raises(DataError) as raised:
+        read_verdicts(windows(tmp_path, line, header="start,end,verdict"), hourly())
+    assert all(fact in str(raised.value) for fact in ("windows.csv", *facts)), raised.value
 
 
 # NAB's windows

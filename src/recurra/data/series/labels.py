@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path, PurePath
@@ -50,19 +51,9 @@ def read_labels(path: str | Path, data: ChannelSet, name: str | None = None) -> 
     labels = {series.id: np.zeros(len(series), bool) for series in data}
     if table.frame.is_empty():
         return labels
-    start = _stamps(table, "start", data)
-    table = replace(table, frame=table.frame.with_columns(end=pl.coalesce(_blank_as_null("end"), "start")))
-    end = _stamps(table, "end", data)
-    if start.dtype.kind != end.dtype.kind:
-        raise table.error(0, "one end of the window is an index and the other a stamp. Write both in one form.")
-    if (start > end).any():
-        row = int(np.flatnonzero(start > end)[0])
-        frame = table.frame
-        raise table.error(row, f"the window ends at {frame['end'][row]}, before its start at {frame['start'][row]}.")
-    names = _series_of_windows(table, data)
-    for k, series_id in enumerate(names):
-        for series in data if series_id is None else [data[series_id]]:
-            _mark(labels[series.id], start[k], end[k], series, data)
+    for window in _windows(table, data):
+        for series in data if window.series is None else [data[window.series]]:
+            _mark(labels[series.id], window, series, data)
     if not any(flags.any() for flags in labels.values()):
         series = data.series[0]
         first, last = (data.form.shown(stamp) for stamp in series.stamps[[0, -1]])
@@ -72,6 +63,14 @@ def read_labels(path: str | Path, data: ChannelSet, name: str | None = None) -> 
             f"{series.id!r}: {first} to {last}). Correct the stamps, or name the right file.",
         )
     return labels
+
+
+class _Window(NamedTuple):
+    """A window as it stands in a file: its ends, which belong to it, and its series; None: every series."""
+
+    start: Any
+    end: Any
+    series: str | None
 
 
 class Verdict(NamedTuple):
@@ -102,26 +101,21 @@ def read_verdicts(path: str | Path, data: ChannelSet) -> list[Verdict]:
     Raises:
         DataError: the file has a fault, no verdicts, or a window without any row of the series.
     """
-    table = _of_csv(read_text(path), str(path)).without_blank_rows(["start", "end"])
-    columns = table.frame.columns
-    if "verdict" not in columns:
-        raise DataError(f"{path}: no column 'verdict'; there are {', '.join(columns)}. Write normal or anomaly there.")
-    judged = table.frame["verdict"].cast(pl.String).str.strip_chars().fill_null("") != ""
+    table = _of_csv(read_text(path), str(path), ("start", "end", "verdict")).without_blank_rows(["start", "end"])
+    judged = table.frame["verdict"].str.strip_chars().fill_null("") != ""
     table = replace(table, frame=table.frame.filter(judged), index=table.index[judged.to_numpy()])
     if table.frame.is_empty():
         raise DataError(f"{path}: no verdicts. Write normal or anomaly in the column 'verdict'.")
-    start = _stamps(table, "start", data)
-    table = replace(table, frame=table.frame.with_columns(end=pl.coalesce(_blank_as_null("end"), "start")))
-    end, names = _stamps(table, "end", data), _series_of_windows(table, data)
     verdicts = []
-    for row, (name, text) in enumerate(zip(names, table.frame["verdict"].str.strip_chars(), strict=True)):
+    texts = table.frame["verdict"].str.strip_chars()
+    for row, (window, text) in enumerate(zip(_windows(table, data), texts, strict=True)):
         if text not in ("normal", "anomaly"):
             raise table.error(row, f"verdict is {text!r}, expected normal or anomaly, or an empty cell.")
         before = len(verdicts)
         for index, series in enumerate(data):
             flags = np.zeros(len(series), bool)
-            if name is None or name == series.id:
-                _mark(flags, start[row], end[row], series, data)
+            if window.series in (None, series.id):
+                _mark(flags, window, series, data)
             rows = np.flatnonzero(flags)
             if len(rows):
                 verdicts.append(Verdict(index, int(rows[0]), int(rows[-1]) + 1, text == "normal"))
@@ -136,14 +130,14 @@ def with_windows(data: ChannelSet, path: str | Path) -> ChannelSet:
     return replace(data, series=tuple(replace(one, labels=labels[one.id]) for one in data))
 
 
-def _of_csv(text: str, source: str) -> Table:
+def _of_csv(text: str, source: str, columns: Sequence[str] = ("start", "end")) -> Table:
     frame = csv_frame(text, source)
-    for name in ("start", "end"):
+    for name in columns:
         if name not in frame.columns:
-            there = ", ".join(map(repr, frame.columns))
+            there, header = ", ".join(map(repr, frame.columns)), ",".join(columns)
             raise DataError(
-                f"{source}, line {header_line(text)}: no column {name!r}; there are {there}. Write windows of "
-                "anomalies under the header start,end or start,end,series."
+                f"{source}, line {header_line(text)}: no column {name!r}; there are {there}. Write windows "
+                f"under the header {header} or {header},series."
             )
     return Table(frame, np.arange(frame.height), Source(source, "line", header_line(text) + 1, csv_header(text)[1]))
 
@@ -194,6 +188,20 @@ def _parts(name: str) -> tuple[str, ...]:
     return PurePath(name.removesuffix(".gz")).parts or ("",)
 
 
+def _windows(table: Table, data: ChannelSet) -> list[_Window]:
+    """The windows of a table that has at least one row."""
+    start = _stamps(table, "start", data)
+    table = replace(table, frame=table.frame.with_columns(end=pl.coalesce(_blank_as_null("end"), "start")))
+    end = _stamps(table, "end", data)
+    if start.dtype.kind != end.dtype.kind:
+        raise table.error(0, "one end of the window is an index and the other a stamp. Write both in one form.")
+    if (start > end).any():
+        row = int(np.flatnonzero(start > end)[0])
+        frame = table.frame
+        raise table.error(row, f"the window ends at {frame['end'][row]}, before its start at {frame['start'][row]}.")
+    return [_Window(*ends) for ends in zip(start, end, _series_of_windows(table, data), strict=True)]
+
+
 def _blank_as_null(name: str) -> pl.Expr:
     return pl.col(name).str.strip_chars().replace("", None)
 
@@ -235,11 +243,11 @@ def _series_of_windows(table: Table, data: ChannelSet) -> list[str | None]:
     return names
 
 
-def _mark(flags: np.ndarray, start: Any, end: Any, series: ChannelSeries, data: ChannelSet) -> None:
-    """Set the steps of one window in the labels (T,) of a series."""
-    of_steps = not data.has_times or start.dtype.kind == "M"
+def _mark(flags: np.ndarray, window: _Window, series: ChannelSeries, data: ChannelSet) -> None:
+    """Set the steps of a window in the labels (T,) of a series."""
+    of_steps = not data.has_times or window.start.dtype.kind == "M"
     stamps = series.stamps if of_steps else np.arange(len(series))
-    begin, stop = np.searchsorted(stamps, start, "left"), np.searchsorted(stamps, end, "right")
+    begin, stop = np.searchsorted(stamps, window.start, "left"), np.searchsorted(stamps, window.end, "right")
     if begin == stop and 0 < begin < len(stamps):
         begin -= 1
     flags[begin:stop] = True
