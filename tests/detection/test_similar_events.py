@@ -13,7 +13,7 @@ def pattern(channel: int, size: float, rows: int, start: int = 10, bump: bool = 
     course = np.sin(np.linspace(0, np.pi, rows)) if bump else np.ones(rows)
     deviations[start:end, channel] = size * course
     parts[start:end, channel] += abs(size) * course
-    return event_pattern(parts, deviations, start, end)
+    return event_pattern(parts[start:end], deviations[start:end])
 
 
 def test_an_event_is_itself_at_another_place_and_size() -> None:
@@ -41,10 +41,10 @@ def test_the_shape_tells_events_of_one_channel_apart() -> None:
 
 def test_what_is_missing_is_no_deviation() -> None:
     parts, deviations = np.ones((20, 2)), np.full((20, 2), np.nan)
-    found = event_pattern(parts, deviations, 3, 9)
+    found = event_pattern(parts[3:9], deviations[3:9])
     assert not found.shape.any()
     np.testing.assert_allclose(found.fractions, 0.5)
-    assert np.isfinite(event_distance(found, pattern_of_two := event_pattern(parts, np.ones((20, 2)), 3, 9)))
+    assert np.isfinite(event_distance(found, pattern_of_two := event_pattern(parts[3:9], np.ones((6, 2)))))
     assert event_distance(pattern_of_two, found) <= 1
 
 
@@ -52,4 +52,4 @@ def test_a_later_point_is_the_same_event() -> None:
     parts = np.ones((60, 1))
     early, late = np.zeros((60, 1)), np.zeros((60, 1))
     early[10:14], late[14:18] = 5.0, 5.0
-    assert event_distance(event_pattern(parts, early, 8, 40), event_pattern(parts, late, 8, 40)) < SIMILAR
+    assert event_distance(*(event_pattern(parts[8:40], one[8:40]) for one in (early, late))) < SIMILAR

@@ -33,23 +33,21 @@ class EventPattern:
     rows: int
 
 
-def event_pattern(parts: Array, deviations: Array, start: int, end: int) -> EventPattern:
-    """The pattern of an event.
+def event_pattern(parts: Array, deviations: Array) -> EventPattern:
+    """The pattern of an event of T rows.
 
     Args:
         parts: (T, C), what each channel adds to the score of each row.
         deviations: (T, C), what came less what was expected, in deviations of the channel; NaN if unknown.
-        start: the first row.
-        end: the row after the last.
     """
-    added = np.maximum(parts[start:end].sum(axis=0), 0)
+    added = np.maximum(parts.sum(axis=0), 0)
     total = added.sum()
     fractions = added / total if total > 0 else np.full(len(added), 1 / len(added))
-    own = np.clip(np.nan_to_num(deviations[start:end]), -_LARGEST, _LARGEST)
+    own = np.clip(np.nan_to_num(deviations), -_LARGEST, _LARGEST)
     at = np.linspace(0, len(own) - 1, _POINTS)
     shape = np.stack([np.interp(at, np.arange(len(own)), column) for column in own.T])
     length = float(np.linalg.norm(shape))
-    return EventPattern(fractions, shape / length if length > 0 else shape, end - start)
+    return EventPattern(fractions, shape / length if length > 0 else shape, len(parts))
 
 
 def event_distance(one: EventPattern, other: EventPattern) -> float:

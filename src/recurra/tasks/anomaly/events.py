@@ -9,12 +9,12 @@ import numpy as np
 
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.detection.alarms import Event
-from recurra.detection.similar import SIMILAR, EventPattern, event_pattern, most_similar
+from recurra.detection.similar import SIMILAR, EventPattern, most_similar
 from recurra.inspection.events import Curve, EventPage, Overview, ShownEvent, Similar, event_page
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.scoring import Scored, drift_watch
 
-__all__ = ["Alike", "alike_events", "drifts", "page_of_events", "rarity"]
+__all__ = ["Alike", "alike_events", "drifts", "page_of_events", "rarity", "short_stamps"]
 
 _MOST_EVENTS = 100  # on the page
 _MOST_SERIES = 20  # whose scores the page shows as a whole
@@ -85,12 +85,11 @@ def alike_events(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored
     """
     own: list[tuple[Any, str, EventPattern, tuple[int, int]]] = []
     for index, (series, one) in enumerate(zip(data, scored, strict=True)):
-        deviations = (series.values - one.expected) / one.deviation
         for number, event in enumerate(one.events):
             begin = series.stamps[event.start]
-            where = f"{series.id}, {data.form.shown(begin)}" if len(data) > 1 else data.form.shown(begin)
-            pattern = event_pattern(one.parts, deviations, event.start, event.end)
-            own.append((begin, where, pattern, (index, number)))
+            [where] = short_stamps(data, series.stamps[[event.start]])
+            where = f"{series.id}, {where}" if len(data) > 1 else where
+            own.append((begin, where, one.pattern(series.values, event.start, event.end), (index, number)))
     stored = []
     if learned.feedback is not None:
         stored = [(one.start, f"{one.where}, called {one.verdict}", one.pattern) for one in learned.feedback.stretches]
@@ -123,7 +122,8 @@ def drifts(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored, ...]
         begin = int(judged[len(judged) // watch.block * watch.block - look.steps])
         name = f"{data.source}, {series.id}" if len(data) > 1 else data.source
         earlier = " or earlier" if look.or_earlier else ""
-        since = f"{data.form.shown(series.stamps[begin])}{earlier} ({len(series) - begin:,} rows)"
+        [since] = short_stamps(data, series.stamps[[begin]])
+        since = f"{since}{earlier} ({len(series) - begin:,} rows)"
         most = drifting_channels(data.channels, one.parts[begin:].mean(axis=0))
         sentences.append(
             f"{name}: errors are {look.ratio:.2g} times those of training since {since}, most in {most}: normal may "
@@ -202,7 +202,7 @@ def _shown(
     else:
         at = None if alike.position is None else on_page.get(alike.position)
         similar = Similar(f"Most like the event of {alike.where} (distance {alike.distance:.2f} of 1).", at)
-    ends = _stamps(data, series.stamps[[event.start, event.end - 1, event.peak]])
+    ends = short_stamps(data, series.stamps[[event.start, event.end - 1, event.peak]])
     peak = float(scored.probability[event.peak])
     odds = _Odds.of(learned, peak, budget)
     return ShownEvent(
@@ -213,7 +213,7 @@ def _shown(
         rarity=rarity(learned, peak, budget, data.step_seconds or learned.step_seconds),
         odds=f"{'over ' * odds.more}{odds.rows:,.0f}",
         similar=similar,
-        stamps=_stamps(data, series.stamps[rows]),
+        stamps=short_stamps(data, series.stamps[rows]),
         inside=(int(first), max(int(first), int(last) - 1)),
         top=int(np.searchsorted(rows, event.peak)),
         scores=scored.scores[rows],
@@ -232,19 +232,15 @@ def _verdict(learned: AnomalyLearned, series: ChannelSeries, event: Event) -> st
 
 
 def _curves(data: ChannelSet, series: ChannelSeries, scored: Scored, event: Event, rows: np.ndarray) -> list[Curve]:
-    added = np.maximum(scored.parts[event.start : event.end].sum(axis=0), 0)
-    fractions = added / max(float(added.sum()), 1e-300)
-    order = np.argsort(-fractions, kind="stable")[:_MOST_CHANNELS]
-    chosen = [k for k in order.tolist() if fractions[k] >= _LEAST_FRACTION] or order[:1].tolist()
     return [
         Curve(
             data.channels[k],
-            float(fractions[k]),
+            fraction,
             series.values[rows, k],
             scored.expected[rows, k],
             _BAND * float(scored.deviation[k]),
         )
-        for k in chosen
+        for k, fraction in scored.main_channels(event.start, event.end, _MOST_CHANNELS, _LEAST_FRACTION)
     ]
 
 
@@ -266,14 +262,14 @@ def _overview(data: ChannelSet, index: int, scored: Scored, on_page: dict[tuple[
     ]
     return Overview(
         series.id if len(data) > 1 else "",
-        _stamps(data, series.stamps[rows]),
+        short_stamps(data, series.stamps[rows]),
         scored.scores[rows],
         scored.threshold[rows],
         events,
     )
 
 
-def _stamps(data: ChannelSet, stamps: np.ndarray) -> list[str]:
+def short_stamps(data: ChannelSet, stamps: np.ndarray) -> list[str]:
     """Stamps (N,) as they are read: in the form of the source, but ISO without "T" and without zeros at its end."""
     written = [str(stamp) for stamp in data.form.written(stamps)]
     short = [re.sub(r"^(\d{4}-\d\d-\d\d)T", r"\1 ", re.sub(r"\.0+$", "", stamp)) for stamp in written]

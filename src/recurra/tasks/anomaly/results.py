@@ -29,12 +29,11 @@ from recurra.detection.metrics.summary import (
 )
 from recurra.detection.period import period_of
 from recurra.detection.segments import segments_of
-from recurra.detection.similar import event_pattern
 from recurra.errors import DataError, MissingExtraError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Result, Table, TablePredictions
-from recurra.tasks.anomaly.events import Alike, alike_events, drifting_channels, drifts, page_of_events
+from recurra.tasks.anomaly.events import Alike, alike_events, drifting_channels, drifts, page_of_events, short_stamps
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
 from recurra.tasks.anomaly.scoring import (
@@ -216,11 +215,8 @@ class Detections(TablePredictions[pl.DataFrame]):
 
     def _channels(self, scored: Scored, start: int, end: int) -> str:
         """The channels that add most to the scores of some rows, in percent of them."""
-        parts = np.maximum(scored.parts[start:end].sum(axis=0), 0)
-        fractions = parts / max(parts.sum(), 1e-300)
-        order = np.argsort(-fractions)[:_MOST_CHANNELS]
-        chosen = [k for k in order if fractions[k] >= _LEAST_FRACTION] or order[:1].tolist()
-        return ", ".join(f"{self.data.channels[k]} {100 * fractions[k]:.0f} %" for k in chosen)
+        main = scored.main_channels(start, end, _MOST_CHANNELS, _LEAST_FRACTION)
+        return ", ".join(f"{self.data.channels[k]} {100 * fraction:.0f} %" for k, fraction in main)
 
     def _shown(self, series: ChannelSeries, scored: Scored, row: int, what: str) -> float:
         top = int(scored.parts[row].argmax())
@@ -376,12 +372,11 @@ def make_stretches(fitted: FittedDetector, data: ChannelSet, path: str | Path, p
             scores[verdict.series] = own, score(fitted, series.values, probability)
         own, scored = scores[verdict.series]
         rows = slice(verdict.start, verdict.end)
-        deviations = (series.values - scored.expected) / scored.deviation
-        first, last = series.stamps[[verdict.start, verdict.end - 1]]
-        pattern = event_pattern(scored.parts, deviations, verdict.start, verdict.end)
-        where = data.form.shown(first)
-        stamps = (int(first.astype(np.int64)), int(last.astype(np.int64)))
-        stretches.append(Stretch(series.id, *stamps, where, verdict.is_normal, own[:, rows], pattern))
+        ends = series.stamps[[verdict.start, verdict.end - 1]]
+        first, last = ends.astype(np.int64).tolist()
+        where = short_stamps(data, ends)[0]
+        pattern = scored.pattern(series.values, verdict.start, verdict.end)
+        stretches.append(Stretch(series.id, first, last, where, verdict.is_normal, own[:, rows], pattern))
     return stretches
 
 

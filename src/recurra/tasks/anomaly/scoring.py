@@ -14,6 +14,7 @@ from recurra.detection.alarms import AlarmSwitch, Event, find_events, runs_of
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.drift import DriftWatch
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
+from recurra.detection.similar import EventPattern, event_pattern
 from recurra.detection.smoothing import smoothed
 from recurra.detection.subsequences import spread
 from recurra.detection.two_scales import Judgement, TwoScales
@@ -89,6 +90,26 @@ class Scored:
     def scores(self) -> Array:
         """(T,), about 1 for normal rows."""
         return self.parts.sum(axis=1)
+
+    def pattern(self, values: Array, start: int, end: int) -> EventPattern:
+        """What an event of the series (T, C) looks like, from its first row to the one after its last."""
+        rows = slice(start, end)
+        return event_pattern(self.parts[rows], (values[rows] - self.expected[rows]) / self.deviation)
+
+    def main_channels(self, start: int, end: int, most: int, least_fraction: float) -> list[tuple[int, float]]:
+        """The channels that add most to the scores of some rows, with the fraction that each adds; at least one.
+
+        Args:
+            start: the first row.
+            end: the row after the last.
+            most: channels.
+            least_fraction: that a channel adds.
+        """
+        added = np.maximum(self.parts[start:end].sum(axis=0), 0)
+        fractions = added / max(float(added.sum()), 1e-300)
+        order = np.argsort(-fractions, kind="stable")[:most].tolist()
+        chosen = [k for k in order if fractions[k] >= least_fraction] or order[:1]
+        return [(k, float(fractions[k])) for k in chosen]
 
 
 def fast_distance(parts: Array) -> Array:
