@@ -79,11 +79,10 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
     """A recurrent detector of anomalies in series of one or many channels (LSTM-AD, Malhotra et al. 2015).
 
     The network forecasts the next steps of every channel. A Gaussian over the errors of all these forecasts together
-    says how unlikely a row is; the distance is smoothed over the period of the data. Or an autoencoder writes the
-    window again that ends with a row (EncDec-AD, Malhotra et al. 2016). Beside this slow score, a fast one sees single
-    rows. The score of a row uses nothing
-    after it. The tail of the scores of normal rows, generalised Pareto, gives the probability of a score, and the
-    threshold that keeps false alarms within a budget.
+    says how unlikely a row is; the distance is smoothed over the period of the data. Or the network is an autoencoder,
+    which writes the window that ends with a row again (EncDec-AD, Malhotra et al. 2016). Beside this slow score, a fast
+    one sees single rows. The score of a row uses nothing after it. The tail of the scores of normal rows, generalised
+    Pareto, gives the probability of a score, and the threshold that keeps false alarms within a budget.
 
     Data are a long frame (polars or pandas), the path of a file (CSV, TSV, Parquet) with a row for each stamp, an array
     (T,) or (T, C), or a list of arrays, one a series. Labels are used by `evaluate` alone.
@@ -118,8 +117,8 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
     )
     detector: Literal["forecast", "reconstruction"] = option(
         default="forecast",
-        help="how a row is unlike others: by errors of forecasts, or by what an autoencoder cannot write again of the "
-        "window that ends with it",
+        help="what tells anomalous rows: the errors of forecasts, or what an autoencoder cannot write again of the "
+        "window that ends with the row",
         group="detector",
         main=True,
     )
@@ -345,7 +344,8 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             bool, Option(help="smooth scores in both directions, for data that are complete", main=True)
         ] = False,
         point_adjustment: Annotated[
-            bool, Option(help="also F1 after point adjustment, which inflates it, to compare with figures published so")
+            bool,
+            Option(help="also scores with point adjustment, which inflates them, to compare with figures published so"),
         ] = False,
     ) -> "Evaluation":
         """Compare scores and alarms with labels, beside simple detectors.
