@@ -191,7 +191,8 @@ def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
         print(line, file=sys.stderr)
     if path is not None:
         written = result.write(path)
-        print(f"written: {path if len(written) > 1 else written[0]}")
+        shown = [path] if len(written) > 1 and path not in written else written
+        print(f"written: {', '.join(map(str, shown))}")
 
 
 def _summary(kind: type[AnyEstimator]) -> str:

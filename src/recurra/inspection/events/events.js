@@ -111,8 +111,8 @@ function drawEvent() {
   const series = event.series ? `${event.series}: ` : "";
   const head = make("div", { class: "head" }, make("h2", {}, `${series}${span(event)}`),
     make("span", {}, `${at + 1} of ${events.length}`), step(-1, "Previous", "left arrow"), step(1, "Next", "right arrow"));
-  const said = make("p", { class: "said" }, make("strong", {}, event.rarity), `: the score is ${shown(event.score)} at its peak, ${event.peak}. `,
-    `${event.rows} ${event.rows === 1 ? "row" : "rows"}. `);
+  const said = make("p", { class: "said" }, `${event.rows} ${event.rows === 1 ? "row" : "rows"}. The score is ${shown(event.score)} at its peak, ${event.peak}: `,
+    make("strong", {}, event.rarity), ".");
   const similar = make("p", { class: "said" }, `${event.similar.text} `);
   if (event.similar.event !== null) {
     const turn = make("button", { type: "button" }, "Show it");

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from recurra.data.series.channels import ChannelSet
 from recurra.files import prepare_folder, write_atomically
@@ -17,6 +18,7 @@ _BLUE, _GREY, _RED, _BLACK, _GREEN = "#1f5fa8", "#8a8a8a", "#c44536", "#222222",
 _MOST_CHANNELS = 5
 _LEAST_FRACTION = 0.05  # of the scores of alarms, of a channel that is plotted
 _BAND = 2  # deviations
+_FEW_LABELS = 100  # the range of scores within which powers of ten alone are too few labels
 
 
 def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) -> None:
@@ -49,6 +51,10 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     score.plot(stamps, np.maximum(scored.scores, lowest), color=_BLUE, linewidth=0.9, label="score")
     score.plot(stamps, scored.threshold, color=_RED, linewidth=0.9, linestyle="--", label="threshold")
     score.set_yscale("log")
+    low, high = score.get_ylim()
+    score.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _FEW_LABELS * low else (1,)))
+    score.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    score.yaxis.set_minor_formatter(NullFormatter())
     score.set_ylabel("score")
     score.set_xlabel(data.columns.time or "row", parse_math=False)
     for ax in axes:
