@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurra.data.audio.alphabet import BLANK, Alphabet
+from recurra.data.audio.timed_words import Segment
 from recurra.errors import ParameterError
 from recurra.kernels.native import extension
 from recurra.tasks.speech.recognizer import Search
-from recurra.tasks.speech.search import Decoder, GreedySearch, words_of
+from recurra.tasks.speech.search import Decoder, GreedySearch, in_seconds, spelling_of
 from recurra.tasks.speech.transcription import pieces_of
 
 needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a beam needs the C++ extension")
@@ -26,11 +27,15 @@ def log_probs(*units: int, size: int = 4) -> np.ndarray:
     return np.log(values)
 
 
+def segment_of(search: GreedySearch, alphabet: Alphabet) -> Segment:
+    return in_seconds(spelling_of(alphabet).words(search.emissions), 0.1)
+
+
 def test_equal_units_count_once_unless_a_blank_is_between() -> None:
     search = GreedySearch()
     search.accept(log_probs(0, 2, 2, 0, 2, 1, 3, 0))
-    assert [(one.unit, one.first, one.last) for one in search.emissions] == [(2, 1, 2), (2, 4, 4), (1, 5, 5), (3, 6, 6)]
-    segment = words_of(search.emissions, CHARACTERS, 0.1)
+    assert [(one.token, one.start, one.end) for one in search.emissions] == [(2, 1, 3), (2, 4, 5), (1, 5, 6), (3, 6, 7)]
+    segment = segment_of(search, CHARACTERS)
     assert [(word.text, round(word.begin, 3), round(word.end, 3)) for word in segment.words] == [
         ("aa", 0.1, 0.5),
         ("b", 0.6, 0.7),
@@ -53,10 +58,10 @@ def test_words_and_spaces_alone() -> None:
     alphabet = Alphabet("words", [BLANK, "yes", "no"])
     search = GreedySearch()
     search.accept(log_probs(1, 0, 2, 2, size=3))
-    assert words_of(search.emissions, alphabet, 0.08).text == "yes no"
+    assert segment_of(search, alphabet).text == "yes no"
     spaces = GreedySearch()
     spaces.accept(log_probs(1, 0, 1))
-    assert words_of(spaces.emissions, CHARACTERS, 0.1).words == ()
+    assert segment_of(spaces, CHARACTERS).words == ()
 
 
 def test_a_long_recording_is_cut_at_its_quietest() -> None:
@@ -86,6 +91,8 @@ def test_a_beam_equals_the_best_units_where_these_are_probable() -> None:
     beam = Decoder(CHARACTERS, Search(beam_size=20), 0.1)(values)
     greedy = Decoder(CHARACTERS, None, 0.1)(values)
     assert beam.text == greedy.text == "ab b"
+    for one, other in zip(beam.words, greedy.words, strict=True):
+        assert (one.begin, one.end, one.confidence) == pytest.approx((other.begin, other.end, other.confidence))
 
 
 @needs_extension

@@ -92,11 +92,15 @@ class Tokens:
         """Whether words have ends: else all tokens are one word."""
         return self.separator is not None or any(self.begins)
 
+    def divides(self, token: int) -> bool:
+        """Whether a word ends before a token: the token begins another word, or it is the separator."""
+        return token == self.separator or self.begins[token]
+
     def words(self, tokens: Sequence[TimedToken]) -> tuple[TimedWord, ...]:
         """The words that tokens spell."""
         groups: list[list[TimedToken]] = [[]]
         for one in tokens:
-            if one.token == self.separator or self.begins[one.token]:
+            if self.divides(one.token):
                 groups.append([])
             if self.texts[one.token]:
                 groups[-1].append(one)

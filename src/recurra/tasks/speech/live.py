@@ -11,7 +11,7 @@ from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterances import Utterance
 from recurra.errors import StreamError
 from recurra.streaming import Stepper
-from recurra.tasks.speech.search import Decoder, GreedySearch, begins_word, words_of
+from recurra.tasks.speech.search import Decoder, GreedySearch, in_seconds, spelling_of
 from recurra.tasks.speech.transcription import AnyFitted, normalization_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class LiveTranscriber:
                 "one with --no-bidirectional, or name a recording."
             )
         learned = fitted.learned
-        self._alphabet, self._factor = learned.alphabet, fitted.options["subsampling"]
+        self._tokens, self._factor = spelling_of(learned.alphabet), fitted.options["subsampling"]
         self._sample_rate, self._bins = learned.log_mel.sample_rate, learned.log_mel.feature_size
         self._step_seconds = self._factor * learned.log_mel.frame_seconds
         self._pause = max(1, round(pause / self._step_seconds))
@@ -71,7 +71,7 @@ class LiveTranscriber:
         self._search = GreedySearch()
         # With a beam, the log probabilities of the utterance, from a step on.
         self._decoder = (
-            None if search is None or search.is_greedy else Decoder(self._alphabet, search, self._step_seconds)
+            None if search is None or search.is_greedy else Decoder(learned.alphabet, search, self._step_seconds)
         )
         self._scores: list[np.ndarray] = []
         self._scores_begin = self._ended_at = 0
@@ -79,7 +79,7 @@ class LiveTranscriber:
     @property
     def partial(self) -> Segment:
         """What has been written of the utterance that has not ended."""
-        return words_of(self._search.emissions, self._alphabet, self._step_seconds)
+        return in_seconds(self._tokens.words(self._search.emissions), self._step_seconds)
 
     def accept(self, samples: np.ndarray) -> list[Segment]:
         """Read samples (n,) at the network's rate; returns the utterances that end in them."""
@@ -129,7 +129,7 @@ class LiveTranscriber:
         if not self._search.emissions:
             return self._pause
         silent = self._pause - self._search.blank_steps
-        return min(silent, self._search.emissions[0].first + self._longest + 1 - self._search.step) + self._skipped
+        return min(silent, self._search.emissions[0].start + self._longest + 1 - self._search.step) + self._skipped
 
     def _at_endpoint(self) -> list[Segment]:
         emissions = self._search.emissions
@@ -137,8 +137,8 @@ class LiveTranscriber:
             segments = self._ended(len(emissions))
             self._start_anew()
             return segments
-        if emissions and self._search.step - emissions[0].first > self._longest:
-            begins = [k for k, one in enumerate(emissions) if k and begins_word(self._alphabet, one.unit)]
+        if emissions and self._search.step - emissions[0].start > self._longest:
+            begins = [k for k, one in enumerate(emissions) if k and self._tokens.divides(one.token)]
             return self._ended(begins[-1] if begins else len(emissions))
         return []
 
@@ -148,11 +148,11 @@ class LiveTranscriber:
         if not emissions:
             return []
         if self._decoder is None:
-            segment = words_of(emissions[:count], self._alphabet, self._step_seconds)
+            segment = in_seconds(self._tokens.words(emissions[:count]), self._step_seconds)
         else:
             # From a pause before the first unit on, however the samples came.
-            begin = max(self._ended_at, emissions[0].first - self._pause)
-            self._ended_at = emissions[count].first if count < len(emissions) else self._search.step
+            begin = max(self._ended_at, emissions[0].start - self._pause)
+            self._ended_at = emissions[count].start if count < len(emissions) else self._search.step
             scores = np.concatenate(self._scores)
             first, last = begin - self._scores_begin, self._ended_at - self._scores_begin
             segment = self._decoder(scores[first:last]).later(begin * self._step_seconds)

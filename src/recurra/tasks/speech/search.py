@@ -1,8 +1,7 @@
 """From the scores of units to words: the best unit at each step, or a beam with a language model."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,32 +11,15 @@ from recurra.data.audio.alphabet import Alphabet
 from recurra.data.audio.timed_words import Segment, Word
 from recurra.data.text.arpa import read_arpa
 from recurra.data.text.ngram_model import BEGIN, END
-from recurra.models.decoding import CTCBeamSearch
+from recurra.models.decoding import CTCBeamSearch, TimedToken, TimedWord
+from recurra.models.decoding.timed import Tokens
 
 if TYPE_CHECKING:
     from recurra.tasks.speech.recognizer import Search
 
-__all__ = ["Decoder", "Emission", "GreedySearch", "begins_word", "words_of"]
+__all__ = ["Decoder", "GreedySearch", "in_seconds", "names_of", "spelling_of"]
 
 _BEAM = 50
-_SPACES = (" ", "\u2581")
-
-
-@dataclass
-class Emission:
-    """A unit that was written.
-
-    Attributes:
-        unit: its index.
-        first: the step at which it begins.
-        last: the last step at which it is the best unit.
-        log_prob: the largest log probability that it has at one of these steps.
-    """
-
-    unit: int
-    first: int
-    last: int
-    log_prob: float
 
 
 class GreedySearch:
@@ -52,7 +34,7 @@ class GreedySearch:
     """
 
     def __init__(self) -> None:
-        self.emissions: list[Emission] = []
+        self.emissions: list[TimedToken] = []
         self.step = 0
         self.blank_steps = 0
         self._previous = 0
@@ -66,36 +48,35 @@ class GreedySearch:
             else:
                 self.blank_steps = 0
                 if unit != self._previous:
-                    self.emissions.append(Emission(unit, self.step, self.step, log_prob))
+                    self.emissions.append(TimedToken(unit, self.step, self.step + 1, self.step, log_prob))
                 elif self.emissions:
-                    emission = self.emissions[-1]
-                    emission.last, emission.log_prob = self.step, max(emission.log_prob, log_prob)
+                    last = self.emissions[-1]
+                    if log_prob > last.log_prob:
+                        last = replace(last, peak=self.step, log_prob=log_prob)
+                    self.emissions[-1] = replace(last, end=self.step + 1)
             self._previous = unit
             self.step += 1
 
 
-def begins_word(alphabet: Alphabet, unit: int) -> bool:
-    """Whether a new word begins with a unit, or after it if it is a space."""
-    return alphabet.units == "words" or alphabet.symbols[unit].startswith(_SPACES)
+def names_of(alphabet: Alphabet) -> tuple[str, ...]:
+    """The names of units as a beam search reads them, where `▁` begins a word."""
+    blank, *units = alphabet.symbols
+    return (blank, *(f"\u2581{word}" for word in units)) if alphabet.units == "words" else alphabet.symbols
 
 
-def words_of(emissions: Sequence[Emission], alphabet: Alphabet, step_seconds: float) -> Segment:
-    """The words of emissions, each with its times, and the geometric mean of its units' probabilities."""
-    groups: list[list[Emission]] = []
-    for emission in emissions:
-        if not groups or begins_word(alphabet, emission.unit):
-            groups.append([])
-        groups[-1].append(emission)
-    words = []
-    for group in groups:
-        text = alphabet.decode([emission.unit for emission in group])
-        if not text:
-            continue  # a space alone
-        spoken = [emission for emission in group if alphabet.symbols[emission.unit] not in _SPACES]
-        mean = sum(emission.log_prob for emission in group) / len(group)
-        begin, end = spoken[0].first * step_seconds, (spoken[-1].last + 1) * step_seconds
-        words.append(Word(text, begin, end, math.exp(min(mean, 0.0))))
-    return Segment(tuple(words))
+def spelling_of(alphabet: Alphabet) -> Tokens:
+    """What the units spell."""
+    return Tokens.spell(names_of(alphabet), 0, " ")
+
+
+def in_seconds(words: Iterable[TimedWord], step_seconds: float) -> Segment:
+    """Words with their times in seconds."""
+    return Segment(
+        tuple(
+            Word(word.text, word.start * step_seconds, word.end * step_seconds, min(word.confidence, 1.0))
+            for word in words
+        )
+    )
 
 
 class Decoder:
@@ -111,7 +92,7 @@ class Decoder:
     """
 
     def __init__(self, alphabet: Alphabet, search: "Search | None", step_seconds: float) -> None:
-        self._alphabet, self._step_seconds = alphabet, step_seconds
+        self._tokens, self._step_seconds = spelling_of(alphabet), step_seconds
         self._beam = None if search is None or search.is_greedy else _beam(alphabet, search)
         self._hot_words = {} if search is None else dict.fromkeys(search.hot_words, search.hot_weight)
 
@@ -120,15 +101,9 @@ class Decoder:
         if self._beam is None:
             search = GreedySearch()
             search.accept(log_probs)
-            return words_of(search.emissions, self._alphabet, self._step_seconds)
+            return in_seconds(self._tokens.words(search.emissions), self._step_seconds)
         hypotheses = self._beam(torch.from_numpy(np.ascontiguousarray(log_probs)), hot_words=self._hot_words)
-        if not hypotheses:
-            return Segment(())
-        words = (
-            Word(word.text, word.start * self._step_seconds, word.end * self._step_seconds, min(word.confidence, 1.0))
-            for word in hypotheses[0].words
-        )
-        return Segment(tuple(words))
+        return in_seconds(hypotheses[0].words if hypotheses else (), self._step_seconds)
 
 
 def _beam(alphabet: Alphabet, search: "Search") -> CTCBeamSearch:
@@ -137,9 +112,8 @@ def _beam(alphabet: Alphabet, search: "Search") -> CTCBeamSearch:
     if model is not None and search.closed:
         special = {BEGIN, END, model.unknown}
         lexicon = [word for word in model.ids if word not in special]
-    symbols = alphabet.symbols
     return CTCBeamSearch(
-        [symbols[0], *(f"\u2581{word}" for word in symbols[1:])] if alphabet.units == "words" else symbols,
+        names_of(alphabet),
         beam_size=search.beam_size or _BEAM,
         language_model=model,
         weight=search.lm_weight,

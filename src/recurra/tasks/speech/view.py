@@ -14,7 +14,7 @@ from recurra.inspection import Words
 from recurra.models.acoustic import Frames
 from recurra.models.acoustic.recognizer import Scores
 from recurra.task import View
-from recurra.tasks.speech.search import GreedySearch, words_of
+from recurra.tasks.speech.search import GreedySearch, in_seconds, spelling_of
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber
 
 __all__ = ["draw_recording", "typical_row", "view"]
@@ -44,7 +44,7 @@ def view(fitted: AnyFitted, data: Utterances, row: int | None, name: str) -> Vie
     search.accept(log_probs)
     if search.emissions:
         emission = search.emissions[len(search.emissions) // 2]
-        at, unit = emission.first, emission.unit
+        at, unit = emission.start, emission.token
     else:
         at, unit = len(log_probs) // 2, int(log_probs[len(log_probs) // 2, 1:].argmax()) + 1
     frames = Frames(torch.from_numpy(features)[None].to(fitted.device), torch.tensor([len(features)]))
@@ -72,7 +72,7 @@ def view(fitted: AnyFitted, data: Utterances, row: int | None, name: str) -> Vie
             position=index + 1,
             id=data[index].id,
             count=len(data),
-            text=" ".join(alphabet.decode([one.unit for one in search.emissions]).split()),
+            text=" ".join(alphabet.decode([one.token for one in search.emissions]).split()),
             unit=f"“{shown}”",
             seconds=at * transcriber.step_seconds,
         ),
@@ -113,7 +113,7 @@ def draw_recording(fitted: AnyFitted, data: Utterances, row: int, path: Path) ->
     _, log_probs = next(transcriber.log_probs([features]))
     search = GreedySearch()
     search.accept(log_probs)
-    segment = words_of(search.emissions, alphabet, transcriber.step_seconds)
+    segment = in_seconds(spelling_of(alphabet).words(search.emissions), transcriber.step_seconds)
     seconds = len(features) * fitted.learned.log_mel.frame_seconds
     figure = Figure(figsize=(max(6.0, min(16.0, 3.2 * seconds)), 5.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 1.2))
