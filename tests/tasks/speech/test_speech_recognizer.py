@@ -69,6 +69,12 @@ def test_words_have_times_and_confidence(run: Path) -> None:
         assert 0.3 < word.confidence <= 1
 
 
+def test_arrays_are_at_the_rate_of_the_network(run: Path) -> None:
+    recognizer = SpeechRecognizer.load(run)
+    recognizer.sample_rate = None
+    assert recognizer.predict([spoken("ab c", 5).samples]) == ["ab c"]
+
+
 def test_forms_of_transcripts(run: Path, tmp_path: Path) -> None:
     recognizer = SpeechRecognizer.load(run)
     sound = [spoken("ab c", 5)]

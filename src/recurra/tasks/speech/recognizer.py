@@ -173,7 +173,10 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         from recurra.data.audio.read import read_utterances
         from recurra.tasks.speech.training import checked
 
-        utterances = read_utterances(source, y, sample_rate=self.sample_rate)
+        rate = self.sample_rate
+        if not labelled and self._fitted is not None:
+            rate = self._fitted.learned.log_mel.sample_rate
+        utterances = read_utterances(source, y, sample_rate=rate)
         if labelled:
             utterances = checked(utterances, (reading or TranscriptForm()).normalized)
         return utterances
@@ -184,9 +187,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         return split_by_speaker(data, self.validation_fraction, self.seed)
 
     def describe(self, training: "Utterances", validation: "Utterances | None") -> str:
-        from recurra.tasks.speech.training import seconds_of
-
-        minutes = sum(map(seconds_of, training)) / 60
+        minutes = sum(one.seconds for one in training) / 60
         speakers = len({*training.speakers} - {None})
         by = f" of {speakers:,} speakers" if speakers else ""
         validated = "" if validation is None else f"; validated on {len(validation):,}"
@@ -224,13 +225,13 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
             "log_mel": learned.log_mel.get_params(),
         }
 
-    @verb("use a trained run", endings=(".csv", ".txt"))
+    @verb("transcribe recordings: a table of ids, texts and their confidence", endings=(".csv", ".txt"))
     def predictions(self, data: Annotated[Any, _DATA], *, search: Search = _SEARCH) -> "Transcripts":
         """The text of recordings, with its confidence.
 
         Args:
             data: as for `fit`, with texts or without, or a recording.
-            search: how.
+            search: how texts are searched for.
 
         Raises:
             DataError: a recording cannot be used.
@@ -249,7 +250,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
             data: as for `fit`.
             y: texts, as for `fit`.
             reading: how texts are normalized before they are compared; None: as in training.
-            search: how.
+            search: how texts are searched for.
 
         Raises:
             DataError: the data cannot be used.
@@ -275,9 +276,10 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
 
         Args:
             data: a recording, a list or folder of them; "-": raw 16-bit samples of one channel, or a WAV stream.
-            search: how. Live, a beam is searched when an utterance ends; until then the best units are shown.
-            form: "text", "srt", "vtt", "json" (a line an utterance, with the times and the confidence of words) or
-                "ctm". None: text, with the time of each utterance if samples come live.
+            search: how texts are searched for. Live, a beam is searched when an utterance ends; until then the best
+                units are shown.
+            form: "text", "srt", "vtt", "json" (a line for each utterance, with the times and the confidence of its
+                words) or "ctm". None: text, with the time of each utterance if samples come live.
             srt: the same as "srt".
             pause: seconds of silence that end an utterance. For networks that transcribe live.
             longest: seconds of an utterance at most. For these too.

@@ -62,9 +62,7 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
             "search": search.get_params(),
             "seconds": round(seconds, 2),
         },
-        pictures={
-            "recording": lambda path: draw_recording(fitted, utterances, typical_row(transcriber, utterances), path)
-        },
+        pictures={"recording": lambda path: draw_recording(fitted, utterances, typical_row(utterances), path)},
     )
 
 
@@ -118,8 +116,7 @@ class Transcripts(TablePredictions[list[str]]):
         rows = []
         for utterance, text, segments in zip(self._utterances, self.values, self.segments, strict=True):
             words = [word for segment in segments for word in segment.words]
-            confidence = sum(word.confidence for word in words) / len(words) if words else 1.0
-            rows.append((utterance.id, text, confidence))
+            rows.append((utterance.id, text, Segment(tuple(words)).confidence))
         return Table(("id", "text", "confidence"), rows)
 
     def text(self, color: bool = False) -> Iterator[str]:

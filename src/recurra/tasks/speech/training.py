@@ -17,7 +17,7 @@ from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
 from recurra.data.audio.utterance_batches import UtteranceBatches
-from recurra.data.audio.utterances import Utterance, Utterances
+from recurra.data.audio.utterances import Utterances
 from recurra.data.text.edit_distance import word_errors
 from recurra.errors import DataError
 from recurra.models.acoustic import CTCRecognizer
@@ -27,17 +27,12 @@ from recurra.tasks.speech.learned import SpeechLearned
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of
 from recurra.training import Mean, processes
 
-__all__ = ["checked", "ctc_loss", "learn", "make_network", "make_objective", "seconds_of", "split_by_speaker"]
+__all__ = ["checked", "ctc_loss", "learn", "make_network", "make_objective", "split_by_speaker"]
 
 _log = logging.getLogger("recurra.speech")
 _FOR_STATISTICS = 2000  # recordings
 _FRACTION_OF_LOSS = 1e-6
 _FEWEST_TO_SPLIT = 50
-
-
-def seconds_of(utterance: Utterance) -> float:
-    """The duration, from the manifest or from the header of the recording. Raises DataError."""
-    return utterance.seconds
 
 
 def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tuple[Utterances, Utterances | None]:
@@ -77,7 +72,7 @@ def checked(utterances: Utterances, normalized: Callable[[str], str]) -> Utteran
     """
     texts = utterances.texts
     items = (replace(item, text=normalized(text)) for item, text in zip(utterances, texts, strict=True))
-    return check_utterances(replace(utterances, items=tuple(items)), Requirements(aligned=False)).utterances
+    return check_utterances(replace(utterances, items=tuple(items)), Requirements()).utterances
 
 
 def learn(options: Mapping[str, Any], training: Utterances) -> SpeechLearned:
@@ -130,7 +125,7 @@ def make_objective(
     """
     learned, partition = fitted.learned, processes().partition
     labels = [learned.alphabet.encode(text) for text in training.texts]
-    seconds = [seconds_of(one) for one in training]
+    seconds = [one.seconds for one in training]
     rows = [
         row
         for row, (one, ids) in enumerate(zip(seconds, labels, strict=True))

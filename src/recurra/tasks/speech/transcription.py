@@ -60,7 +60,6 @@ class Transcriber:
         search: how texts are searched for; None: the best unit at each step.
 
     Attributes:
-        factor: frames of a step of the network.
         step_seconds: the duration of a step.
         decoder: from the log probabilities of an utterance to its words.
     """
@@ -69,8 +68,7 @@ class Transcriber:
         self._fitted = fitted
         self._log_mel = fitted.learned.log_mel
         self._normalization = normalization_of(fitted)
-        self.factor: int = fitted.options["subsampling"]
-        self.step_seconds = self.factor * self._log_mel.frame_seconds
+        self.step_seconds: float = fitted.options["subsampling"] * self._log_mel.frame_seconds
         self.decoder = Decoder(fitted.learned.alphabet, search, self.step_seconds)
 
     def features(self, utterance: Utterance) -> np.ndarray:

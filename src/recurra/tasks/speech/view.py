@@ -37,7 +37,7 @@ def view(fitted: AnyFitted, data: Utterances, row: int | None, name: str) -> Vie
     transcriber, alphabet = Transcriber(fitted), fitted.learned.alphabet
     if row is not None and not 1 <= row <= len(data):
         raise ParameterError("row", f"1 to {len(data)}, those of {data.source}", row)
-    index = typical_row(transcriber, data) if row is None else row - 1
+    index = typical_row(data) if row is None else row - 1
     features = transcriber.features(data[index])
     _, log_probs = next(transcriber.log_probs([features]))
     search = GreedySearch()
@@ -99,11 +99,10 @@ def view(fitted: AnyFitted, data: Utterances, row: int | None, name: str) -> Vie
     )
 
 
-def typical_row(transcriber: Transcriber, data: Utterances) -> int:
+def typical_row(data: Utterances) -> int:
     """The row of the recording, of the first 64, whose duration is nearest to two seconds."""
-    seconds = [len(transcriber.features(one)) for one in data.items[:_CANDIDATES]]
-    wanted = _TYPICAL / (transcriber.step_seconds / transcriber.factor)
-    return int(np.abs(np.array(seconds) - wanted).argmin())
+    seconds = np.array([one.seconds for one in data.items[:_CANDIDATES]])
+    return int(np.abs(seconds - _TYPICAL).argmin())
 
 
 def draw_recording(fitted: AnyFitted, data: Utterances, row: int, path: Path) -> None:
