@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from recurra.errors import DataError, ParameterError, ShapeError
 from recurra.models.decoding import forced_align
+from recurra.models.decoding.ctc_alignment import least_frames
 
 
 @given(
@@ -57,3 +58,8 @@ def test_refusals() -> None:
         forced_align(torch.zeros(2, 3, 4), torch.tensor([1]))
     with pytest.raises(ShapeError, match=r"targets: .*\(U,\), got torch.float32"):
         forced_align(log_probs, torch.tensor([1.0]))
+
+
+@pytest.mark.parametrize(("labels", "steps"), [([], 0), ([1], 1), ([1, 2, 1], 3), ([1, 1], 3), ([1, 1, 1, 2, 2], 8)])
+def test_the_steps_that_ctc_needs(labels: list[int], steps: int) -> None:
+    assert least_frames(labels) == steps

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from spoken_tones import RATE, sentences, spoken, write_manifest
 
+from recurra.data.audio.sound import Sound
 from recurra.data.audio.utterances import utterances_of
 from recurra.errors import DataError, ParameterError, StreamError
 from recurra.kernels.native import extension
@@ -199,6 +200,10 @@ def test_what_cannot_be_is_refused(run: Path) -> None:
         SpeechRecognizer(**options(subsampling=8)).fit([spoken("c", 0)], ["abcabcabcabcabcabcabc"], progress=False)
     with pytest.raises(DataError, match="there is no text"):
         SpeechRecognizer(**options()).fit([spoken("c", 0)], progress=False)
+    with pytest.raises(DataError, match="too short"):
+        SpeechRecognizer(**options()).fit([Sound(np.ones(80, np.float32), RATE)], ["c"], progress=False)
+    with pytest.raises(DataError, match="too short"):
+        SpeechRecognizer.load(run).view([Sound(np.ones(80, np.float32), RATE)])
     with pytest.raises(ParameterError, match="row"):
         SpeechRecognizer.load(run).view([spoken("c", 0)], row=2)
 

@@ -91,11 +91,10 @@ class Alphabet:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a transcript, from 1 to V - 1. Raises DataError: a symbol is not in the alphabet."""
-        symbols = self.split(text)
-        unknown = next((symbol for symbol in symbols if symbol not in self._ids), None)
-        if unknown is not None:
-            raise DataError(f"{unknown!r} in {text[:60]!r} is not in the alphabet of {len(self)} {self.units}")
-        return [self._ids[symbol] for symbol in symbols]
+        unknown = self.unknown(text)
+        if unknown:
+            raise DataError(f"{unknown[0]!r} in {text[:60]!r} is not in the alphabet of {len(self)} {self.units}")
+        return [self._ids[symbol] for symbol in self.split(text)]
 
     def unknown(self, text: str) -> list[str]:
         """The symbols of a transcript that are not in the alphabet, each once."""

@@ -6,19 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from recurra.data.audio.alphabet import Alphabet
 from recurra.data.audio.sound import Sound, SoundHeader, read_header
 from recurra.data.audio.utterances import Utterance, Utterances
 from recurra.errors import DataError, RecurraError
 from recurra.files import write_text
 from recurra.progress import Progress
 
-__all__ = ["CheckedUtterances", "Problem", "Requirements", "check_utterances", "least_frames"]
+__all__ = ["CheckedUtterances", "Problem", "Requirements", "check_utterances"]
 
 _log = logging.getLogger("recurra.audio")
 
@@ -59,19 +57,14 @@ class Requirements:
     """What utterances have to be.
 
     Attributes:
-        frames: from the seconds of a recording to the steps T that its labels are aligned with, those of the network's
-            output. None: a recording can be as short as it likes.
-        alphabet: the symbols that texts may have. None: any.
         text: whether each utterance needs a text.
-        aligned: whether each label needs a step of its own, and two equal labels one between them, as CTC has it.
+        shortest: the duration of the shortest recording, in seconds; by default that of a frame of features.
         silence: whether a silent recording can be used.
         hours_decoded: the samples are read too if there are at most as many hours; else the headers alone.
     """
 
-    frames: Callable[[float], int] | None = None
-    alphabet: Alphabet | None = None
     text: bool = True
-    aligned: bool = True
+    shortest: float = 0.025
     silence: bool = False
     hours_decoded: float = 20.0
 
@@ -104,11 +97,6 @@ class CheckedUtterances:
             for one in self.problems
         ]
         write_text(path, "\n".join(["use\twhere\tfile\treason", *lines]) + "\n")
-
-
-def least_frames(labels: list[int]) -> int:
-    """The steps that CTC needs for labels: one each, and a blank between two that are equal (Graves et al. 2006)."""
-    return len(labels) + sum(one == other for one, other in pairwise(labels))
 
 
 def check_utterances(
@@ -210,8 +198,8 @@ def _check_header(one: Utterance, requirements: Requirements) -> _Row:
         stated = f"the manifest states {one.duration:.2f} s, and the recording has {whole:.2f} s"
         cut = one.duration > whole
         problems.append(problem(f"{stated}: it is cut off." if cut else f"{stated}.", usable=not cut))
-    if requirements.frames is not None and seconds > 0:
-        problems += [problem(reason) for reason in _length_reasons(one, seconds, requirements)]
+    if 0 < seconds < requirements.shortest:
+        problems.append(problem(f"too short: {seconds:.3f} s, expected at least {requirements.shortest:g} s."))
     return _Row(seconds, header, tuple(problems))
 
 
@@ -228,27 +216,6 @@ def _text_reasons(one: Utterance, requirements: Requirements) -> Iterator[str]:
         yield "there is no text."
     elif not one.text.strip():
         yield "the text is empty."
-    elif requirements.alphabet is not None:
-        unknown = requirements.alphabet.unknown(one.text)
-        if unknown:
-            shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            yield f"{shown} in {one.text[:60]!r}: not in the alphabet of training."
-
-
-def _length_reasons(one: Utterance, seconds: float, requirements: Requirements) -> Iterator[str]:
-    assert requirements.frames is not None
-    frames, needed = requirements.frames(seconds), 1
-    alphabet = requirements.alphabet
-    if alphabet is not None and requirements.text and one.text and not alphabet.unknown(one.text):
-        labels = alphabet.encode(one.text)
-        needed = max(least_frames(labels) if requirements.aligned else 1, 1)
-        if frames < needed:
-            yield (
-                f"too short for its text: {seconds:.2f} s have {frames} steps, and its {len(labels)} labels need "
-                f"{needed}."
-            )
-    elif frames < needed:
-        yield f"too short: {seconds:.2f} s have {frames} steps, and at least one is needed."
 
 
 def _check_samples(one: Utterance, requirements: Requirements) -> _Row:

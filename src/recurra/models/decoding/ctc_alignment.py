@@ -1,5 +1,8 @@
 """Forced alignment by CTC: at which frames each label of a known text is."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -7,7 +10,12 @@ from recurra.errors import DataError, ParameterError, ShapeError
 from recurra.kernels.native import extension
 from recurra.models.decoding.timed import TimedToken
 
-__all__ = ["forced_align"]
+__all__ = ["forced_align", "least_frames"]
+
+
+def least_frames(labels: Sequence[int]) -> int:
+    """The frames that CTC needs for labels: one each, and a blank between two that are equal (Graves et al. 2006)."""
+    return len(labels) + sum(one == other for one, other in pairwise(labels))
 
 
 def forced_align(log_probs: Tensor, targets: Tensor, blank: int = 0) -> tuple[list[TimedToken], float]:
@@ -41,7 +49,7 @@ def forced_align(log_probs: Tensor, targets: Tensor, blank: int = 0) -> tuple[li
     values = log_probs.detach().cpu().float().contiguous()
     aligned, log_prob = extension.loaded().ctc_align(values, labels, blank)
     if len(aligned) < len(labels) or log_prob == -torch.inf:
-        needed = len(labels) + int((labels[1:] == labels[:-1]).sum())
+        needed = least_frames(labels.tolist())
         if steps < needed:
             raise DataError(f"{len(labels)} labels need {needed} frames for their alignment, but there are {steps}")
         raise DataError(f"no alignment of these {len(labels)} labels has a probability above zero")

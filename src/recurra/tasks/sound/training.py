@@ -31,15 +31,13 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrated", "make_objective", "read"]
 
-# A frame of 25 ms, below which there is nothing to read.
-_SHORTEST = 0.025
 _FRACTION_OF_LOSS = 1e-6
 
 
 def read(source: Any, y: Any, reading: "SoundReading", labelled: bool) -> Utterances:
     """Read and check recordings; see `Estimator.read`. Those that cannot be used are left out, and logged."""
     utterances = read_utterances(source, y)
-    requirements = Requirements(lambda seconds: int(seconds >= _SHORTEST), text=labelled, silence=True)
+    requirements = Requirements(text=labelled, silence=True)
     report = None if reading.problems is None else Path(reading.problems)
     # Without labels each recording is to have a prediction.
     most = reading.most_unusable if labelled else 0.0

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from recurra.cells import find_cell
 from recurra.data.audio.alphabet import Alphabet
-from recurra.data.audio.checks import Requirements, check_utterances, least_frames
+from recurra.data.audio.checks import Requirements, check_utterances
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
@@ -22,6 +22,7 @@ from recurra.data.text.edit_distance import word_errors
 from recurra.errors import DataError
 from recurra.models.acoustic import CTCRecognizer
 from recurra.models.acoustic.recognizer import Scores
+from recurra.models.decoding.ctc_alignment import least_frames
 from recurra.task import Objective
 from recurra.tasks.speech.learned import SpeechLearned
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from recurra.data.audio.utterances import Utterances
-from recurra.errors import ParameterError
+from recurra.errors import DataError, ParameterError
 from recurra.files import write_atomically
 from recurra.inspection import Words
 from recurra.models.acoustic import Frames
@@ -39,6 +39,8 @@ def view(fitted: AnyFitted, data: Utterances, row: int | None, name: str) -> Vie
         raise ParameterError("row", f"1 to {len(data)}, those of {data.source}", row)
     index = typical_row(data) if row is None else row - 1
     features = transcriber.features(data[index])
+    if not len(features):
+        raise DataError(f"{data[index].name}: too short: {data[index].seconds:.3f} s have no frame of features.")
     _, log_probs = next(transcriber.log_probs([features]))
     search = GreedySearch()
     search.accept(log_probs)
