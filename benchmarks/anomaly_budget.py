@@ -21,14 +21,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._report import Report
+from benchmarks.anomaly_nab import read as read_nab
 from recurra.detection.budget import probability_of_budget
+from recurra.detection.metrics.nab import probation
 from recurra.tasks.anomaly import AnomalyDetector
 from recurra.tasks.anomaly.scoring import score
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BUDGETS = ("1 in 500", "1 in 2000", "1 in 10000")
 SETS = ("TSB-AD U", "TSB-AD M", "NAB", "SKAB")
-PROBATION, LONGEST_PROBATION = 0.15, 750
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,12 @@ def read(name: str) -> Iterator[Part]:
     elif name == "NAB":
         windows = json.loads((DATA / "nab" / "combined_windows.json").read_text(encoding="utf-8"))
         for file, marked in windows.items():
-            path = DATA / "nab" / "data" / file
-            frame = pl.read_csv(path if path.is_file() else path.with_name(f"{path.name}.gz"))
-            times = np.array(frame["timestamp"].cast(pl.String).to_list(), dtype="datetime64[s]")
-            trained_on = min(int(PROBATION * len(times)), LONGEST_PROBATION)
+            times, values = read_nab(file)
+            trained_on = probation(len(times))
             normal = np.arange(len(times)) >= trained_on
             for begin, end in marked:
                 normal &= (times < np.datetime64(begin)) | (times > np.datetime64(end))
-            yield Part(frame["value"].cast(pl.Float64).to_numpy()[:, None], trained_on, normal)
+            yield Part(values[:, None], trained_on, normal)
     else:
         for path in sorted((DATA / "tsb_ad_subset" / name.split()[1]).glob("*.npz")):
             series = np.load(path)

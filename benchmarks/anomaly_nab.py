@@ -24,12 +24,11 @@ from numpy.typing import NDArray
 
 from benchmarks._report import Report
 from recurra.detection.alarms import severity
-from recurra.detection.metrics.nab import NAB_PROFILES, NabSeries, nab_score
+from recurra.detection.metrics.nab import NAB_PROFILES, NabSeries, nab_score, probation
 from recurra.tasks.anomaly import AnomalyDetector
 from recurra.tasks.anomaly.scoring import score
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "nab"
-PROBATION, LONGEST_PROBATION = 0.15, 750
 SMALLEST = 1e-9
 SOUGHT = 1 / 2000  # the probability of the default budget
 # Of the standard profile, from NAB's own table.
@@ -65,7 +64,7 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
     windows = json.loads((DATA / "combined_windows.json").read_text(encoding="utf-8"))
     for name, marked in windows.items():
         times, values = read(name)
-        trained_on = min(int(PROBATION * len(values)), LONGEST_PROBATION)
+        trained_on = probation(len(values))
         detector = AnomalyDetector(seed=seed).fit(values[:trained_on], progress=False)
         scored = score(detector.trained(), values[:, None], SOUGHT)
         own = severity(scored.probability)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from benchmarks._report import Report
 from recurra.data.text.conll import Sentence, read_conll
 from recurra.streaming import ItemStream
 from recurra.tasks.tag import Tagger
@@ -25,18 +26,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of training")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds ud_lines\n")
     torch.set_num_threads(options.threads)
     test = read_conll(DATA / "test.conllu").sentences
-    print(
-        f"{'seed':>8}  {'trained':>13}  {'at once':>7}  "
-        + "".join(f"{ahead:>7}" for ahead in LOOK_AHEADS)
-        + "    whole"
+    table = Report(options.markdown).table(
+        f"Accuracy of tags in percent, by look-ahead, seeds {', '.join(map(str, options.seeds))}",
+        {"tagger": "13s", "seed": "4s", "at once": "7.2f"} | {str(n): "6.2f" for n in LOOK_AHEADS} | {"whole": "6.2f"},
     )
     for bidirectional in (True, False):
-        rows = []
+        name, rows = "bidirectional" if bidirectional else "forward only", []
         for seed in options.seeds:
             tagger = Tagger(seed=seed, bidirectional=bidirectional)
             tagger.fit(DATA / "train.conllu", validation=DATA / "dev.conllu", progress=False)
@@ -44,8 +45,9 @@ def main() -> None:
             row += [accuracy(test, streamed(tagger.open_stream(look_ahead=ahead), test)) for ahead in LOOK_AHEADS]
             whole = tagger.predict([sentence.words for sentence in test])
             rows.append([*row, accuracy(test, [list(one.tags) for one in whole])])
-            show(str(seed), bidirectional, rows[-1])
-        show("mean", bidirectional, [None if None in column else mean(column) for column in zip(*rows, strict=True)])
+            table.add(name, str(seed), *rows[-1])
+        means = [None if None in column else mean(column) for column in zip(*rows, strict=True)]
+        table.add(name, "mean", *means)
 
 
 def streamed(stream: ItemStream, sentences: tuple[Sentence, ...]) -> list[list[str]]:
@@ -73,12 +75,6 @@ def accuracy(sentences: tuple[Sentence, ...], tags: list[list[str]]) -> float:
         total += len(sentence.words)
         assert len(own) == len(sentence.words)
     return 100 * right / total
-
-
-def show(name: str, bidirectional: bool, row: list[float | None]) -> None:
-    figures = [" " * 7 if one is None else f"{one:7.2f}" for one in row]
-    way = "bidirectional" if bidirectional else "forward"
-    print(f"{name:>8}  {way:>13}  {figures[0]}  {''.join(figures[1:-1])}  {figures[-1]}", flush=True)
 
 
 if __name__ == "__main__":

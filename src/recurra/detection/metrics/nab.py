@@ -11,7 +11,7 @@ from recurra.detection.metrics.arguments import check_values
 from recurra.detection.metrics.descending import descending
 from recurra.errors import ParameterError, ShapeError
 
-__all__ = ["NAB_PROFILES", "NabProfile", "NabScore", "NabSeries", "nab_score"]
+__all__ = ["NAB_PROFILES", "NabProfile", "NabScore", "NabSeries", "nab_score", "probation"]
 
 _PROBATION, _LONGEST_PROBATION = 0.15, 750
 
@@ -70,6 +70,11 @@ class NabScore:
     threshold: float
 
 
+def probation(steps: int) -> int:
+    """The first steps of a series, which NAB does not score: 15 % of them, at most 750."""
+    return min(int(_PROBATION * steps), _LONGEST_PROBATION)
+
+
 def nab_score(
     series: Sequence[NabSeries], profile: str | NabProfile = "standard", threshold: float | None = None
 ) -> NabScore:
@@ -121,15 +126,15 @@ def _changes(one: NabSeries, profile: NabProfile, name: str) -> tuple[NDArray[np
     scores = check_values(f"{name}.scores", one.scores)
     starts, ends = _bounds(one, len(scores), name)
     gains = _gains(len(scores), starts, ends, profile)
-    probation = min(int(_PROBATION * len(scores)), _LONGEST_PROBATION)
-    scored = ends >= probation
+    first = probation(len(scores))
+    scored = ends >= first
     for start, end in zip(starts[scored], ends[scored], strict=True):
-        window = slice(max(start, probation), end + 1)
+        window = slice(max(start, first), end + 1)
         order, _ = descending(scores[window])
         # An alarm adds to its window's gain only what earlier alarms at higher thresholds have not earned.
         earned = np.maximum.accumulate(gains[window][order])
         gains[window][order] = np.diff(earned, prepend=-profile.missed)
-    return scores[probation:], gains[probation:], int(scored.sum())
+    return scores[first:], gains[first:], int(scored.sum())
 
 
 def _bounds(one: NabSeries, steps: int, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from recurra.detection.metrics.curves import average_precision
 from recurra.detection.metrics.events import event_scores, point_adjusted
-from recurra.detection.metrics.nab import NAB_PROFILES, NabSeries, nab_score
+from recurra.detection.metrics.nab import NAB_PROFILES, NabSeries, nab_score, probation
 from recurra.detection.metrics.points import point_scores
 from recurra.detection.metrics.precision_recall import PrecisionRecall
 from recurra.detection.metrics.ranges import range_scores
@@ -93,10 +93,9 @@ def early_scores(detector: Detector) -> dict[str, float]:
         NabSeries(scores, list(zip(*(ends.tolist() for ends in segments_of(labels)), strict=True)))
         for labels, scores in zip(detector.labels, detector.scores, strict=True)
     ]
-    try:
-        return {_NAB_NAMES[profile]: nab_score(series, profile).score for profile in NAB_PROFILES}
-    except ParameterError:
+    if not any(labels[probation(len(labels)) :].any() for labels in detector.labels):
         return {}
+    return {_NAB_NAMES[profile]: nab_score(series, profile).score for profile in NAB_PROFILES}
 
 
 def point_adjusted_scores(detector: Detector) -> dict[str, float]:
