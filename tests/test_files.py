@@ -78,6 +78,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         tmp_path / "folder",
         tmp_path / ("n" * 300),
         Path("/proc/recurra.txt"),
+        Path(),  # the folder that the program runs in
     ):
         with pytest.raises(RunError, match="cannot be written"):
             write_text(path, "new")

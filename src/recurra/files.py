@@ -22,7 +22,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         RunError: the folder cannot be written, or the disk is full. The old file is unchanged.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         write(aside)
         _sync(aside)

@@ -28,7 +28,7 @@ class _State:
     Attributes:
         steps: (N,) scores counted, calibration included.
         level: (N,) above which the tail begins.
-        apart: (N,) steps, beyond which scores tell of each other no more.
+        apart: (N,) steps, from which on scores are hardly correlated with earlier ones.
         quantiles: (N, 65) of the calibration scores.
         excesses: (N, C) over the level, a ring.
         stamps: (N, C) the count of steps at each excess.
