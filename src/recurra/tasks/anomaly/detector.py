@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recurra.models.sequence_autoencoder import SequenceAutoencoder
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
-    from recurra.tasks.anomaly.results import Detections, LiveDetections, Taught
+    from recurra.tasks.anomaly.results import Detections, LiveDetections, UpdatedDetector
 
 __all__ = ["AnomalyDetector", "AnomalyReading"]
 
@@ -384,7 +384,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             Any, Option(help="CSV file with start, end and verdict (normal or anomaly), such as an event page saves")
         ] = None,
         undo: Annotated[bool, Option(help="forget all verdicts: thresholds are those of training")] = False,
-    ) -> "Taught":
+    ) -> "UpdatedDetector":
         """Take a person's verdicts on events, so that harmless ones raise no alarm again.
 
         The thresholds rise to a fifth above the highest scores of what was called normal, and no further. If something
@@ -402,7 +402,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             ParameterError: data or events are missing.
         """
         from recurra.detection.feedback import Feedback
-        from recurra.tasks.anomaly.results import Taught, make_stretches
+        from recurra.tasks.anomaly.results import UpdatedDetector, make_stretches
         from recurra.tasks.anomaly.scoring import SCALES, two_scales
 
         fitted, probability = self.trained(), self._allowed(None)
@@ -410,7 +410,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             if events is not None:
                 raise ParameterError("undo", "no events beside it", events)
             fitted.learned = replace(fitted.learned, feedback=None)
-            return Taught(self, ["all verdicts are forgotten: the thresholds are those of training"])
+            return UpdatedDetector(self, ["all verdicts are forgotten: the thresholds are those of training"])
         for name, value in (("data", data), ("events", events)):
             if value is None:
                 raise ParameterError(name, "a file", "nothing", f"As in: --{name} FILE")
@@ -432,7 +432,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
             "below those of what was called normal"
             for one in joined.silenced(after, SCALES)
         ]
-        return Taught(self, sentences)
+        return UpdatedDetector(self, sentences)
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(

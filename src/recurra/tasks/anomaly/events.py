@@ -1,4 +1,4 @@
-"""Events as a person looks through them: how rare, which earlier one is alike, and the page that shows them."""
+"""Events as a person looks through them: how rare, which earlier one is similar, and the page that shows them."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from recurra.inspection.events import Curve, EventPage, Overview, ShownEvent, Si
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.scoring import Scored, drift_watch
 
-__all__ = ["Alike", "alike_events", "drifts", "page_of_events", "rarity", "short_stamps"]
+__all__ = ["SimilarEvent", "drifts", "page_of_events", "rarity", "short_stamps", "similar_events"]
 
 _MOST_EVENTS = 100  # on the page
 _MOST_SERIES = 20  # whose scores the page shows as a whole
@@ -29,7 +29,7 @@ _FURTHEST = 100  # times as many rows as the scores that a tail is fitted to: it
 
 
 @dataclass(frozen=True)
-class Alike:
+class SimilarEvent:
     """The nearest earlier event.
 
     Attributes:
@@ -77,7 +77,9 @@ def rarity(learned: AnomalyLearned, probability: float, budget: float, step_seco
     return f"{'rarer than' if odds.more else 'as rare as'} one in {odds.rows:,.0f} rows{time}"
 
 
-def alike_events(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored, ...]) -> list[list[Alike | None]]:
+def similar_events(
+    learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored, ...]
+) -> list[list[SimilarEvent | None]]:
     """Of each event of each series the nearest earlier one, of these data or of those that the run has stored.
 
     An earlier event of these data has begun sooner, in any series. None: there is none, or none within
@@ -93,15 +95,15 @@ def alike_events(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored
     stored = []
     if learned.feedback is not None:
         stored = [(one.start, f"{one.where}, called {one.verdict}", one.pattern) for one in learned.feedback.stretches]
-    alike: list[list[Alike | None]] = [[None] * len(one.events) for one in scored]
+    similar: list[list[SimilarEvent | None]] = [[None] * len(one.events) for one in scored]
     for start, _, pattern, (index, number) in own:
         earlier = [(where, other, position) for begin, where, other, position in own if begin < start]
         earlier += [(where, other, None) for begin, where, other in stored if begin < start.astype(np.int64)]
         nearest = most_similar(pattern, [other for _, other, _ in earlier])
         if nearest is not None and nearest[1] <= SIMILAR:
             where, _, position = earlier[nearest[0]]
-            alike[index][number] = Alike(where, nearest[1], position)
-    return alike
+            similar[index][number] = SimilarEvent(where, nearest[1], position)
+    return similar
 
 
 def drifts(learned: AnomalyLearned, data: ChannelSet, scored: tuple[Scored, ...], retrain: str) -> list[str]:
@@ -146,7 +148,9 @@ def page_of_events(
     learned: AnomalyLearned,
     data: ChannelSet,
     scored: tuple[Scored, ...],
+    similar: list[list[SimilarEvent | None]],
     budget: float,
+    *,
     facts: dict[str, str],
     notes: list[str],
     feedback: str,
@@ -157,6 +161,7 @@ def page_of_events(
         learned: of the detector.
         data: the series.
         scored: the scores of each.
+        similar: the most similar earlier event of each event of each; see `similar_events`.
         budget: the probability of a false alarm, a row.
         facts: what else is listed above the events, by name.
         notes: sentences that come first.
@@ -166,12 +171,11 @@ def page_of_events(
     highest = sorted(positions, key=lambda position: -scored[position[0]].events[position[1]].score)[:_MOST_EVENTS]
     chosen = [position for position in positions if position in set(highest)]
     on_page = {position: index for index, position in enumerate(chosen)}
-    alike = alike_events(learned, data, scored)
     notes = list(notes)
     if len(positions) > len(chosen):
         notes.append(f"The {len(chosen)} events with the highest scores are here, of {len(positions):,}.")
     shown = [
-        _shown(learned, data, (index, number), scored[index], budget, alike[index][number], on_page)
+        _shown(learned, data, (index, number), scored[index], budget, similar[index][number], on_page)
         for index, number in chosen
     ]
     with_events = [index for index, one in enumerate(scored) if one.events] or [0]
@@ -189,7 +193,7 @@ def _shown(
     position: tuple[int, int],
     scored: Scored,
     budget: float,
-    alike: Alike | None,
+    similar: SimilarEvent | None,
     on_page: dict[tuple[int, int], int],
 ) -> ShownEvent:
     series, event = data.series[position[0]], scored.events[position[1]]
@@ -197,11 +201,11 @@ def _shown(
     around = int(max(_AROUND[0], _AROUND[1] * length))
     rows = _thinned(scored.scores, max(0, event.start - around), min(len(series), event.end + around), event.peak)
     first, last = np.searchsorted(rows, [event.start, event.end])
-    if alike is None:
-        similar = Similar("No earlier event is similar.")
+    if similar is None:
+        earlier = Similar("No earlier event is similar.")
     else:
-        at = None if alike.position is None else on_page.get(alike.position)
-        similar = Similar(f"Most like the event of {alike.where} (distance {alike.distance:.2f} of 1).", at)
+        at = None if similar.position is None else on_page.get(similar.position)
+        earlier = Similar(f"Most like the event of {similar.where} (distance {similar.distance:.2f} of 1).", at)
     ends = short_stamps(data, series.stamps[[event.start, event.end - 1, event.peak]])
     peak = float(scored.probability[event.peak])
     odds = _Odds.of(learned, peak, budget)
@@ -212,7 +216,7 @@ def _shown(
         score=event.score,
         rarity=rarity(learned, peak, budget, data.step_seconds or learned.step_seconds),
         odds=f"{'over ' * odds.more}{odds.rows:,.0f}",
-        similar=similar,
+        similar=earlier,
         stamps=short_stamps(data, series.stamps[rows]),
         inside=(int(first), max(int(first), int(last) - 1)),
         top=int(np.searchsorted(rows, event.peak)),

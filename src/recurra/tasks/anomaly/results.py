@@ -33,7 +33,14 @@ from recurra.errors import DataError, MissingExtraError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Result, Table, TablePredictions
-from recurra.tasks.anomaly.events import Alike, alike_events, drifting_channels, drifts, page_of_events, short_stamps
+from recurra.tasks.anomaly.events import (
+    SimilarEvent,
+    drifting_channels,
+    drifts,
+    page_of_events,
+    short_stamps,
+    similar_events,
+)
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections
 from recurra.tasks.anomaly.scoring import (
@@ -53,7 +60,7 @@ from recurra.text_table import text_table
 if TYPE_CHECKING:
     from recurra.tasks.anomaly.detector import AnomalyDetector
 
-__all__ = ["Detections", "LiveDetections", "Taught", "evaluate", "make_detections", "make_stretches"]
+__all__ = ["Detections", "LiveDetections", "UpdatedDetector", "evaluate", "make_detections", "make_stretches"]
 
 _log = logging.getLogger("recurra.anomaly")
 
@@ -102,7 +109,7 @@ class Detections(TablePredictions[pl.DataFrame]):
         similar.
         """
         rows = []
-        for series, scored, alike in zip(self.data, self.scored, self.alike, strict=True):
+        for series, scored, similar in zip(self.data, self.scored, self.similar, strict=True):
             stamps = self.data.form.column(series.stamps)
             for number, event in enumerate(scored.events, 1):
                 rows.append(
@@ -118,7 +125,7 @@ class Detections(TablePredictions[pl.DataFrame]):
                         "channels": self._channels(scored, event.start, event.end),
                         "value": self._shown(series, scored, event.peak, "value"),
                         "expected": self._shown(series, scored, event.peak, "expected"),
-                        "similar": None if (like := alike[number - 1]) is None else like.text,
+                        "similar": None if (one := similar[number - 1]) is None else one.text,
                     }
                 )
         columns = ("series", "event", "start", "end", "peak", "rows", "score", "probability", "channels")
@@ -126,9 +133,9 @@ class Detections(TablePredictions[pl.DataFrame]):
         return pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame({name: [] for name in names})
 
     @cached_property
-    def alike(self) -> list[list[Alike | None]]:
+    def similar(self) -> list[list[SimilarEvent | None]]:
         """Of each event of each series the most similar earlier one."""
-        return alike_events(self.learned, self.data, self.scored)
+        return similar_events(self.learned, self.data, self.scored)
 
     def text(self, color: bool = False) -> Iterator[str]:
         count = len(self.events)
@@ -178,10 +185,17 @@ class Detections(TablePredictions[pl.DataFrame]):
         target = Path(path)
         prepare_folder(target.parent)
         facts = {"budget": _budget(self.learned, self.probability)}
-        write_text(
-            target,
-            page_of_events(self.learned, self.data, self.scored, self.probability, facts, self.drifts, self.feedback),
+        page = page_of_events(
+            self.learned,
+            self.data,
+            self.scored,
+            self.similar,
+            self.probability,
+            facts=facts,
+            notes=self.drifts,
+            feedback=self.feedback,
         )
+        write_text(target, page)
 
     def plot(self, path: str | Path) -> None:
         """Plot the first series, its scores and events into a PNG file."""
@@ -322,7 +336,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         return None if np.isnan(number) else float(number)
 
 
-class Taught(Result):
+class UpdatedDetector(Result):
     """A detector with the verdicts of a person, before its run is written anew.
 
     Args:
