@@ -1,9 +1,9 @@
 """Tables for a terminal."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-__all__ = ["one_line", "percent", "shown_text", "text_table"]
+__all__ = ["counted", "one_line", "percent", "shown_text", "text_table"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROL_BUT_LINES = re.compile(r"(?![\t\n])" + _CONTROL.pattern)
@@ -35,6 +35,12 @@ def one_line(text: str, longest: int = 40) -> str:
         return shown
     end = longest // 3
     return f"{shown[: longest - 1 - end]}…{shown[-end:]}"
+
+
+def counted(counts: Mapping[str, int], most: int) -> str:
+    """The first `most` names with their counts, safe to print to a terminal: "yes (1,200), no (30), ..."."""
+    shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in list(counts.items())[:most])
+    return shown + (", ..." if len(counts) > most else "")
 
 
 def percent(fraction: float) -> str:

@@ -12,7 +12,7 @@ from recurra.data.labelled.labels import Labels
 from recurra.task.label_pictures import draw_confusion, draw_early_decision, draw_reliability
 from recurra.task.reliability import BINS, Reliability, reliability
 from recurra.task.results import Evaluation, Table
-from recurra.text_table import one_line, percent, text_table
+from recurra.text_table import counted, one_line, percent, text_table
 from recurra.training.label_scores import LabelScores, score_labels
 
 __all__ = ["FRACTIONS", "beginning_lengths", "by_label_table", "confusion_table", "doubts", "evaluate_labels"]
@@ -168,9 +168,7 @@ def _notes(
         measure = "micro F1" if multi_label else "accuracy"
         notes.append(f"95 % of the {measure} is reached once {100 * enough:.0f} % of each item is read.")
     if unseen:
-        shown = ", ".join(f"{one_line(label)} ({count:,})" for label, count in list(unseen.items())[:5])
-        more = ", ..." if len(unseen) > 5 else ""
-        notes.append(f"Labels that training never saw, which count as wrong: {shown}{more}")
+        notes.append(f"Labels that training never saw, which count as wrong: {counted(unseen, 5)}")
     return notes
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -63,7 +64,7 @@ class _Reader:
             tables = [self._read_table(lines, length) for length in range(1, len(self._counts) + 1)]
             if self._line.lower() != "\\end\\":
                 self._fail(f"expected \\end\\, got {self._line!r}")
-        except (OSError, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise DataError(f"{self._path}: cannot be read as text ({error})") from error
         return NgramModel(tuple(self._ids), tuple(tables))
 

@@ -9,7 +9,7 @@ from recurra.data.labelled.label_set import LabelSet
 from recurra.errors import DataError, ParameterError
 from recurra.task.learned import Learned
 from recurra.task.series_network_options import MOST_MEMBERS
-from recurra.text_table import one_line
+from recurra.text_table import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from recurra.models.baselines.nearest_neighbour import NearestNeighbour
 
 __all__ = ["ClassifierLearned", "describe", "learn"]
-
-"""Networks of an ensemble at most."""
 
 _log = logging.getLogger("recurra.classify")
 
@@ -195,13 +193,11 @@ def describe(training: "Items", validation: "Items | None") -> str:
         steps = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
         channels = "1 channel" if len(training.channels) == 1 else f"{len(training.channels):,} channels"
         kind = f"series of {channels} and {steps} steps"
-    counted = list(zip(labels.names.symbols, labels.counts, strict=True))[:_LABELS_DESCRIBED]
-    shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in counted)
-    more = ", ..." if len(labels) > _LABELS_DESCRIBED else ""
+    shown = counted(dict(zip(labels.names.symbols, labels.counts, strict=True)), _LABELS_DESCRIBED)
     multi_label = ", several an item" if labels.multi_label else ""
     validated = "no validation" if validation is None else f"validated on {len(validation):,}"
     what = f"{len(training):,} {kind} of {training.source}"
-    return f"{what}, {len(labels):,} labels{multi_label}: {shown}{more}; {validated}"
+    return f"{what}, {len(labels):,} labels{multi_label}: {shown}; {validated}"
 
 
 def learn(options: Mapping[str, Any], training: "Items", validation: "Items | None") -> ClassifierLearned:

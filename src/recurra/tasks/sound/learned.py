@@ -9,7 +9,7 @@ from recurra.data.labelled.label_set import LabelSet
 from recurra.errors import DataError
 from recurra.task.learned import Learned
 from recurra.task.series_network_options import MOST_MEMBERS
-from recurra.text_table import one_line
+from recurra.text_table import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,8 +76,8 @@ class SoundLearned(Learned):
                 f"{validation.source}: no recording has a label of training; give validation data of its kind."
             )
         if unseen:
-            shown = ", ".join(f"{one_line(label)} ({count:,})" for label, count in list(unseen.items())[:5])
-            _log.warning("%s: labels that training never sees, which count as wrong: %s", validation.source, shown)
+            message = "%s: labels that training never sees, which count as wrong: %s"
+            _log.warning(message, validation.source, counted(unseen, 5))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -114,12 +114,10 @@ def describe(training: "Utterances", validation: "Utterances | None") -> str:
     """One line about the recordings; see `SoundClassifier.describe`."""
     labels = _label_set(training)
     minutes = sum(one.seconds for one in training) / 60
-    counted = list(zip(labels.names.symbols, labels.counts, strict=True))[:_LABELS_DESCRIBED]
-    shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in counted)
-    more = ", ..." if len(labels) > _LABELS_DESCRIBED else ""
+    shown = counted(dict(zip(labels.names.symbols, labels.counts, strict=True)), _LABELS_DESCRIBED)
     validated = "no validation" if validation is None else f"validated on {len(validation):,}"
     what = f"{len(training):,} recordings of {training.source}, {minutes:,.1f} minutes"
-    return f"{what}, {len(labels):,} labels: {shown}{more}; {validated}"
+    return f"{what}, {len(labels):,} labels: {shown}; {validated}"
 
 
 def learn(options: Mapping[str, Any], training: "Utterances", validation: "Utterances | None") -> SoundLearned:
