@@ -39,7 +39,7 @@ def sounds(count: int, seed: int = 0) -> tuple[list[Sound], list[str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder a class, in several formats."""
+    """A folder with a subfolder for each label, in several formats."""
     path = tmp_path_factory.mktemp("chirps")
     for k, (sound, label) in enumerate(zip(*sounds(40), strict=True)):
         write_sound(path / label / f"{k}.{('wav', 'flac', 'opus')[k % 3]}", sound.samples, 8000)

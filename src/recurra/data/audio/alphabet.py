@@ -1,4 +1,4 @@
-"""What a recognizer writes: characters, subwords or whole words, with the blank of CTC and the transducer as id 0."""
+"""What a recogniser writes: characters, subwords or whole words, with the blank of CTC and the transducer as id 0."""
 
 import base64
 import re
@@ -22,7 +22,7 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 class Alphabet:
-    """The symbols that a recognizer writes, and their ids.
+    """The symbols that a recogniser writes, and their ids.
 
     Args:
         units: what a symbol is, one of `UNITS`.
@@ -49,7 +49,7 @@ class Alphabet:
         size: int = 300,
         min_count: int = 1,
     ) -> Self:
-        """Learn the symbols of transcripts, normalized before. The same texts always give the same alphabet.
+        """Learn the symbols of transcripts, normalised before. The same texts always give the same alphabet.
 
         Args:
             texts: transcripts.

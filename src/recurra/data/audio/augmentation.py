@@ -39,7 +39,7 @@ def warped(features: np.ndarray, factor: float, log_mel: LogMel) -> np.ndarray:
     beyond the highest band, that of the highest.
 
     Args:
-        features: not normalized.
+        features: not normalised.
         factor: above 1, formants become lower, as of a longer vocal tract; below 1, higher.
         log_mel: how they were computed.
     """
@@ -55,7 +55,7 @@ def warped(features: np.ndarray, factor: float, log_mel: LogMel) -> np.ndarray:
 
 
 def masked(features: np.ndarray, options: AugmentationOptions, generator: np.random.Generator) -> np.ndarray:
-    """A copy of normalized features (T, F) in which bands and spans of frames are 0, their mean (Park et al. 2019).
+    """A copy of normalised features (T, F) in which bands and spans of frames are 0, their mean (Park et al. 2019).
 
     The width of each mask is uniform from 0 to the largest, and its begin uniform over where it fits.
     """

@@ -17,7 +17,7 @@ CACHE_BYTES = 1 << 30
 """The default budget of a cache: about nine hours of features at 80 bands and 10 milliseconds."""
 
 Normalization = Callable[[np.ndarray], np.ndarray]
-"""From features (T, F) to normalized ones, such as `FeatureStatistics` or `SlidingMean`."""
+"""From features (T, F) to normalised ones, such as `FeatureStatistics` or `SlidingMean`."""
 
 
 class FeatureSource:
@@ -30,7 +30,7 @@ class FeatureSource:
     Args:
         utterances: what is read.
         log_mel: the features.
-        normalization: normalizes them; None: they stay as they are.
+        normalization: normalises them; None: they stay as they are.
         augmentation: how training varies them; None: not at all.
         seed: the seed of variation.
         channel: the channel that is read, from 0. None: the mean of all channels.
@@ -65,12 +65,12 @@ class FeatureSource:
         return len(self._utterances)
 
     def plain(self, row: int) -> np.ndarray:
-        """The features (T, F) of an utterance as it is, normalized. Raises DataError: it cannot be read."""
+        """The features (T, F) of an utterance as it is, normalised. Raises DataError: it cannot be read."""
         features = self._log_mel(self._samples(row, 1.0)) if self._noise is not None else self._features(row, 1.0)
         return features if self._normalization is None else self._normalization(features)
 
     def varied(self, row: int, epoch: int) -> np.ndarray:
-        """The features (T, F) of an utterance as an epoch (from 0) varies them, normalized.
+        """The features (T, F) of an utterance as an epoch (from 0) varies them, normalised.
 
         Raises:
             DataError: it cannot be read.

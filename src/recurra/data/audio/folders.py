@@ -1,4 +1,4 @@
-"""Folders of recordings: with a text beside each, a subfolder a class, or without texts."""
+"""Folders of recordings: with a text beside each, with a subfolder for each label, or without texts."""
 
 import os
 from collections.abc import Iterator
@@ -42,14 +42,14 @@ def read_folder(folder: Path) -> Utterances | None:
     if any(deep) and not all(deep):
         alone = recordings[deep.index(False)]
         raise DataError(
-            f"{folder}: recordings are in subfolders, a class each, and {alone.name} is in none. Move it, or "
+            f"{folder}: recordings are in subfolders, one for each label, and {alone.name} is in none. Move it, or "
             "put a .txt beside each recording."
         )
     items = [
         Utterance(one, path, path.relative_to(folder).parts[0] if any(deep) else None, where=f"{folder}")
         for one, path in zip(ids, recordings, strict=True)
     ]
-    return Utterances(tuple(items), str(folder), "folder a class" if any(deep) else "folder of recordings")
+    return Utterances(tuple(items), str(folder), "folder of labels" if any(deep) else "folder of recordings")
 
 
 def _files(folder: Path) -> Iterator[Path]:

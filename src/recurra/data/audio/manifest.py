@@ -90,13 +90,13 @@ def _json_rows(content: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any
 
 
 def _bars(content: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The lines `id|text` or `id|text|normalized text`, the last of which is taken."""
+    """The lines `id|text` or `id|text|normalised text`, the last of which is taken."""
     for number, line in enumerate(content.split("\n"), start=1):
         if line.strip():
             fields = line.split("|")
             if len(fields) not in (2, 3) or not fields[0].strip():
                 raise DataError(
-                    f"{path}, line {number}: expected id|text or id|text|normalized text, got {line[:60]!r}."
+                    f"{path}, line {number}: expected id|text or id|text|normalised text, got {line[:60]!r}."
                 )
             yield number, {"id": fields[0].strip(), "file": fields[0].strip(), "text": fields[-1] or fields[1]}
 

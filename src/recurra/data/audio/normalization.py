@@ -1,4 +1,4 @@
-"""Normalization of features: by the statistics of training, or causally by what a stream has had so far."""
+"""Normalisation of features: by the statistics of training, or causally by what a stream has had so far."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class SlidingMean:
         check_positive("window", self.window)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """The normalized features (T, F) float32 of a whole recording."""
+        """The normalised features (T, F) float32 of a whole recording."""
         return self.stream().accept(features)
 
     def stream(self) -> "SlidingMeanStream":
@@ -90,7 +90,7 @@ class SlidingMeanStream:
         self._count = 0
 
     def accept(self, features: np.ndarray) -> np.ndarray:
-        """The normalized features of the next frames (t, F); the same numbers in chunks of any size."""
+        """The normalised features of the next frames (t, F); the same numbers in chunks of any size."""
         # Row k of the sums is that of all frames before the k-th of those in memory.
         sums = np.add.accumulate(np.concatenate([self._sums[-1:], features]), axis=0)
         sums = np.concatenate([self._sums[:-1], sums])

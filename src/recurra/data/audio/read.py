@@ -24,9 +24,10 @@ SUPPORTED = (
 def read_utterances(data: Any, texts: Any = None, *, sample_rate: int | None = None) -> Utterances:
     """Read utterances. Relative paths begin at the manifest's folder. Recordings are not opened.
 
-    A file that begins with `{` is read as JSON lines; with a header of tabs or commas, as a table; with `id|text`, as
-    the metadata of LJSpeech; a recording is a single utterance. In a folder, `wav.scp` and `metadata.csv` are looked
-    for, then recordings with a text beside them, then subfolders of recordings: their names are the texts.
+    A file that begins with `{` is read as JSON lines; one with a header of names between tabs or commas, as a table;
+    one with lines `id|text`, as the metadata of LJSpeech. A recording is a single utterance. In a folder, `wav.scp` and
+    `metadata.csv` are looked for, then recordings with a text beside them, then subfolders of recordings: their names
+    are the texts.
 
     Args:
         data: a path; a list of paths, sounds or arrays; or what this function returned.

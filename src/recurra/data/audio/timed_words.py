@@ -84,13 +84,13 @@ class Segment:
 
 
 def json_lines(name: str, segments: Sequence[Segment]) -> str:
-    """A line of JSON a segment, with the name of the recording."""
+    """One line of JSON for each segment, with the name of the recording."""
     rows = ({"recording": name, **segment.to_json()} for segment in segments)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def ctm(name: str, segments: Sequence[Segment]) -> str:
-    """NIST's CTM: recording, channel, begin, duration, word and confidence, a line a word."""
+    """NIST's CTM: recording, channel, begin, duration, word and confidence, one line for each word."""
     name = "_".join(name.split()) or "recording"
     return "".join(
         f"{name} 1 {word.begin:.2f} {word.end - word.begin:.2f} {word.text} {word.confidence:.3f}\n"

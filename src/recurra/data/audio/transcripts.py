@@ -13,7 +13,7 @@ _WITHIN_A_WORD = re.compile(r"(?<=\w)'(?=\w)")
 
 
 class TranscriptForm(Options):
-    """How transcripts are normalized before a recognizer learns them and before they are compared.
+    """How transcripts are normalised before a recogniser learns them and before they are compared.
 
     Unicode is composed (NFC), and white space becomes single spaces.
 

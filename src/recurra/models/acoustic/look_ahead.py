@@ -19,7 +19,7 @@ class LookAhead(nn.Module):
 
     Args:
         size: H, units.
-        steps: that are looked ahead.
+        steps: how many steps an output reads beyond its own.
 
     Raises:
         ParameterError: for a parameter out of its range.

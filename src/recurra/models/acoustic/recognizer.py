@@ -29,7 +29,7 @@ class Frames(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What a recogniser says of a batch.
+    """The scores of a batch of recordings.
 
     Attributes:
         logits: of the units, (B, S, V). Unit 0 is the blank.

@@ -57,7 +57,7 @@ class SoundLearned(Learned):
         return EncodedSeries(self.encoding, features, utterances.source), features
 
     def normalize(self, features: "np.ndarray") -> "np.ndarray":
-        """Normalized features (T, F)."""
+        """Normalised features (T, F)."""
         return self.encoding.encode(features).numpy()
 
     def probabilities(self, logits: "np.ndarray") -> "np.ndarray":

@@ -22,7 +22,7 @@ _STRIDE = 4
 
 
 class SoundNetwork(nn.Module):
-    """Reads a batch of normalized features and scores labels.
+    """Reads a batch of normalised features and scores labels.
 
     Args:
         classifier: of the frames; or several.

@@ -249,7 +249,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         Args:
             data: as for `fit`.
             y: texts, as for `fit`.
-            reading: how texts are normalized before they are compared; None: as in training.
+            reading: how texts are normalised before they are compared; None: as in training.
             search: how texts are searched for.
 
         Raises:

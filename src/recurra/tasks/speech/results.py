@@ -112,7 +112,7 @@ class Transcripts(TablePredictions[list[str]]):
         return [" ".join(segment.text for segment in segments) for segments in self.segments]
 
     def table(self) -> Table:
-        """A recording a row."""
+        """One row for each recording."""
         rows = []
         for utterance, text, segments in zip(self._utterances, self.values, self.segments, strict=True):
             words = [word for segment in segments for word in segment.words]

@@ -66,7 +66,7 @@ def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tup
 
 
 def checked(utterances: Utterances, normalized: Callable[[str], str]) -> Utterances:
-    """The utterances that can be used, with normalized texts; the log says which cannot.
+    """The utterances that can be used, with normalised texts; the log says which cannot.
 
     Raises:
         DataError: one has no text, or more than a twentieth cannot be used.

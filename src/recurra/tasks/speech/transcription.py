@@ -37,13 +37,13 @@ class UtteranceMean:
         self.statistics = statistics
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """The normalized features (T, F) float32."""
+        """The normalised features (T, F) float32."""
         mean = features.mean(axis=0, keepdims=True) if len(features) else 0
         return ((features - mean) / self.statistics.deviation).astype(np.float32)
 
 
 def normalization_of(fitted: AnyFitted) -> Any:
-    """How features are normalized; a function of features (T, F)."""
+    """How features are normalised; a function of features (T, F)."""
     statistics, kind = fitted.learned.statistics, fitted.options["normalization"]
     if kind == "sliding":
         return SlidingMean(statistics)
@@ -72,7 +72,7 @@ class Transcriber:
         self.decoder = Decoder(fitted.learned.alphabet, search, self.step_seconds)
 
     def features(self, utterance: Utterance) -> np.ndarray:
-        """The normalized features (T, F) of an utterance. Raises DataError."""
+        """The normalised features (T, F) of an utterance. Raises DataError."""
         return self._normalization(self._log_mel(utterance.read(self._log_mel.sample_rate).samples))
 
     def log_probs(
@@ -125,7 +125,7 @@ def pieces_of(features: np.ndarray, longest: int) -> list[tuple[int, int]]:
     """Begin and end of pieces of at most `longest` frames, cut where the sound is quietest.
 
     Args:
-        features: log-mel (T, F), not normalized.
+        features: log-mel (T, F), not normalised.
         longest: frames.
     """
     cuts, energy = [0], features.mean(axis=1) if len(features) else np.zeros(0)
