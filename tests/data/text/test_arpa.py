@@ -105,7 +105,8 @@ def test_faults_are_named_with_their_line(tmp_path: Path, old: str, new: str, li
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     # The header of gzip, and bytes that no deflate stream has.
     damaged = gzip.compress(b"")[:10] + b"\xff" * 20
-    for name, content in (("a.arpa", b"\xff\xfe\x00"), ("a.arpa.gz", b"plain"), ("b.arpa.gz", b"\x1f\x8b\x08"), ("c.arpa.gz", damaged)):
+    compressed = {"a.arpa.gz": b"plain", "b.arpa.gz": b"\x1f\x8b\x08", "c.arpa.gz": damaged}
+    for name, content in ({"a.arpa": b"\xff\xfe\x00"} | compressed).items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=f"{name}: cannot be read"):
             read_arpa(tmp_path / name)
