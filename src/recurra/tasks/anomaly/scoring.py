@@ -43,6 +43,7 @@ __all__ = [
     "fast_parts",
     "forecast_errors",
     "open_stream",
+    "raw_parts",
     "rows_in_alarm",
     "score",
     "scores_of",
@@ -237,6 +238,29 @@ def fast_parts(errors: Array, beyond: Array, mean: Array, precision: Array) -> A
     return deviations * (deviations @ weights) / channels
 
 
+def raw_parts(
+    fitted: "FittedDetector", values: Array, model: tuple[Array, Array], warm_up: int
+) -> tuple[Array, Array, Array]:
+    """What each channel adds to the distances of rows before any is smoothed, and what was expected of it.
+
+    Args:
+        fitted: a detector.
+        values: (T, C), NaN if missing.
+        model: the mean and the precision of the errors of normal rows.
+        warm_up: first rows, which are not judged.
+
+    Returns:
+        The parts of the squared distances that become the slow scores, and those of the fast ones, 0 in the first rows;
+        and the standardised expectations; all (T, C).
+    """
+    standard = fitted.learned.standardize(values)
+    errors, expected = forecast_errors(fitted, standard)
+    errors = errors.reshape(len(errors), -1)
+    slow = distances(fitted, standard, errors, model)
+    fast = fast_parts(errors, fitted.learned.beyond(values), *model)
+    return after_warm_up(slow, warm_up), after_warm_up(fast, warm_up), expected
+
+
 def scores_of(parts: Array, fast: Array, judged: Judgement, gain: float) -> Array:
     """What each channel adds to the score (T, C): of the slow score, or where it is the fast one, of that."""
     distance = fast_distance(fast)
@@ -327,12 +351,7 @@ def score(fitted: "FittedDetector", values: Array, probability: float, hindsight
     learned = fitted.learned
     assert learned.errors is not None
     model = learned.errors
-    standard = learned.standardize(values)
-    errors, expected = forecast_errors(fitted, standard)
-    flat = errors.reshape(len(errors), -1)
-    warm_up = int(model.warm_up)
-    raw = after_warm_up(distances(fitted, standard, flat, (model.mean, model.precision)), warm_up)
-    fast = after_warm_up(fast_parts(flat, learned.beyond(values), model.mean, model.precision), warm_up)
+    raw, fast, expected = raw_parts(fitted, values, (model.mean, model.precision), int(model.warm_up))
     parts = slow_parts(learned, raw, hindsight)
     slow, scales = parts.sum(axis=1), two_scales(learned, probability, hindsight)
     judged = scales.run(slow, fast_distance(fast))

@@ -26,6 +26,7 @@ from recurra.tasks.anomaly.scoring import (
     fast_distance,
     fast_parts,
     forecast_errors,
+    raw_parts,
     short_means,
     slow_parts,
 )
@@ -259,20 +260,9 @@ def row_scores(
     model: tuple[NDArray[np.float64], NDArray[np.float64]],
     warm_up: int,
 ) -> NDArray[np.float64]:
-    """The scores (3, T) of values (T, C): slow ones, causal and in hindsight; and fast ones.
-
-    Args:
-        fitted: a detector.
-        values: NaN if missing.
-        model: the mean and the precision of the errors of normal rows.
-        warm_up: first rows, which are not judged.
-    """
-    learned = fitted.learned
-    standard = learned.standardize(values)
-    errors = forecast_errors(fitted, standard)[0].reshape(len(values), -1)
-    parts = distances(fitted, standard, errors, model)
-    fast = fast_parts(errors, learned.beyond(values), *model)
-    return _all_scores(after_warm_up(parts, warm_up), after_warm_up(fast, warm_up), learned)
+    """The scores (3, T) of values (T, C): slow ones, causal and in hindsight; and fast ones. See `raw_parts`."""
+    parts, fast, _ = raw_parts(fitted, values, model, warm_up)
+    return _all_scores(parts, fast, fitted.learned)
 
 
 def _all_scores(parts: NDArray[np.float64], fast: NDArray[np.float64], learned: AnomalyLearned) -> NDArray[np.float64]:
