@@ -18,6 +18,7 @@ from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterances
+from recurra.data.batches.prefetched import Prefetched
 from recurra.data.text.edit_distance import word_errors
 from recurra.errors import DataError
 from recurra.models.acoustic import CTCRecognizer
@@ -161,7 +162,7 @@ def make_objective(
         device=fitted.device,
     )
     return Objective(
-        batches,
+        Prefetched(batches),
         ctc_loss,
         None if validation is None else _validation(fitted, validation),
         record={"padding_fraction": round(batches.padding_fraction, 4)},
