@@ -62,4 +62,5 @@ def test_a_few_items_that_are_all_right_leave_a_doubt(count: int) -> None:
 
 def test_of_nothing_it_is_one() -> None:
     assert fit_temperature(np.empty((0, 3), np.float32), np.empty(0, np.int64)) == 1
+    assert fit_temperature(np.ones((2, 3), np.float32), np.array([-100, -100])) == 1
     assert fit_temperature(np.empty((0, 3), np.float32), np.empty((0, 3))) == 1

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from recurra.data.batches.ignored import IGNORED
+
 __all__ = ["fit_temperature"]
 
 _LARGEST = 20.0  # temperature
@@ -15,11 +17,15 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
 
     Args:
         logits: (N, K), of items that the model was not trained on.
-        target: the indices of their labels (N,), or for multi-label items (N, K) of 0 and 1.
+        target: the indices of their labels (N,), -100 for an item that does not count; or for multi-label items (N, K)
+            of 0 and 1.
 
     Returns:
-        T; 1 if there are no items.
+        T; 1 if there are no items that count.
     """
+    if target.ndim == 1:
+        known = target != IGNORED
+        logits, target = logits[known], target[known]
     if not len(logits):
         return 1.0
     logits = logits.astype(np.float64)

@@ -37,9 +37,8 @@ def calibrated(fitted: FittedClassifier, validation: Items | None) -> Classifier
     if validation is None or validation.labels is None:
         return learned
     target = learned.labels.encode(validation.labels).numpy()
-    known = np.ones(len(target), bool) if learned.labels.multi_label else target >= 0
     logits = logits_of(fitted, learned.encode(values_of(validation), validation.source))
-    return replace(learned, temperature=fit_temperature(logits[known], target[known]))
+    return replace(learned, temperature=fit_temperature(logits, target))
 
 
 def make_objective(

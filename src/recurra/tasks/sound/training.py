@@ -92,7 +92,7 @@ def make_objective(
         validate, baselines = _validation(fitted, validation)
     return Objective(
         Prefetched(batch),
-        _loss,
+        F.cross_entropy,
         validate,
         record={"padding_fraction": round(batches.padding_fraction, 4)},
         steps_per_epoch=batches.steps_per_epoch,
@@ -109,13 +109,8 @@ def calibrated(fitted: FittedSound, validation: Utterances | None) -> SoundLearn
     if validation is None:
         return learned
     target = learned.labels.encode([(text,) for text in validation.texts]).numpy()
-    known = target != IGNORED
     logits = logits_of(fitted, learned.encode(validation, fitted.options["channel"])[0])
-    return replace(learned, temperature=fit_temperature(logits[known], target[known]))
-
-
-def _loss(logits: Tensor, target: Tensor) -> Tensor:
-    return F.cross_entropy(logits, target)
+    return replace(learned, temperature=fit_temperature(logits, target))
 
 
 def _validation(fitted: FittedSound, validation: Utterances) -> tuple[Callable[[nn.Module], Mean], dict[str, float]]:
@@ -138,6 +133,6 @@ def _validation(fitted: FittedSound, validation: Utterances) -> tuple[Callable[[
 def _wrong(fitted: FittedSound, encoded: EncodedSeries, target: Tensor, network: nn.Module) -> float:
     """The fraction of wrong labels, and a small part of the loss, which chooses among equally good weights."""
     logits = torch.from_numpy(logits_of(fitted, encoded, network))
-    known = target != IGNORED
-    loss = float(F.cross_entropy(logits[known], target[known])) if known.any() else 0.0
+    # Labels that training never saw have no loss; `check_validation` refuses data of which that is true of all.
+    loss = float(F.cross_entropy(logits, target, ignore_index=IGNORED))
     return float((logits.argmax(1) != target).double().mean()) + _FRACTION_OF_LOSS * loss / (1 + loss)
