@@ -6,19 +6,20 @@ import numpy as np
 
 from recurra.data.audio.pcm import pcm_chunks
 from recurra.data.audio.sound import Sound
-from recurra.data.audio.utterances import Utterances
+from recurra.data.audio.utterances import Utterance, Utterances
+from recurra.data.files.standard_input import SOURCE
 from recurra.task import Evaluation
 from recurra.task.classes import Classes
 from recurra.task.label_evaluation import FRACTIONS, beginning_lengths, evaluate_labels
 from recurra.tasks.sound.network import FittedSound, logits_of
 
-__all__ = ["evaluate", "predict", "read_sound_from_standard_input"]
+__all__ = ["evaluate", "predict", "read_standard_input"]
 
 
-def read_sound_from_standard_input(fitted: FittedSound) -> Sound:
-    """All samples of standard input as one sound. Raises DataError, see `pcm_chunks`."""
+def read_standard_input(fitted: FittedSound) -> Utterances:
+    """All samples of standard input as one recording. Raises DataError, see `pcm_chunks`."""
     rate = fitted.learned.log_mel.sample_rate
-    return Sound(np.concatenate(list(pcm_chunks(rate))), rate)
+    return Utterances((Utterance(SOURCE, Sound(np.concatenate(list(pcm_chunks(rate))), rate)),), SOURCE)
 
 
 def predict(fitted: FittedSound, utterances: Utterances, path: Path | None, with_probabilities: bool) -> Classes:

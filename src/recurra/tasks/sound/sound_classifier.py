@@ -181,10 +181,10 @@ class SoundClassifier(
         Raises:
             DataError: the data cannot be used.
         """
-        from recurra.tasks.sound.results import predict, read_sound_from_standard_input
+        from recurra.tasks.sound.results import predict, read_standard_input
 
         if is_standard_input(data):
-            data = [read_sound_from_standard_input(self.fitted)]
+            data = read_standard_input(self.fitted)
         path = Path(data) if isinstance(data, str | Path) else None
         return predict(self.fitted, self.data_for(data, None, reading), path, probabilities)
 
