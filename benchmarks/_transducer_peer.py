@@ -63,8 +63,8 @@ def step_of(kind: str, sizes: list[int], alone: bool = False) -> Callable[[], tu
     def logits_of() -> Tensor:
         if kind != "packed":
             return join(frames.unsqueeze(2), predictions.unsqueeze(1))
-        cells = zip(frames, predictions, lengths.tolist(), counts.tolist(), strict=True)
-        return torch.cat([join(f[:t].unsqueeze(1), p[: u + 1]).flatten(0, 1) for f, p, t, u in cells])
+        nodes = zip(frames, predictions, lengths.tolist(), counts.tolist(), strict=True)
+        return torch.cat([join(f[:t].unsqueeze(1), p[: u + 1]).flatten(0, 1) for f, p, t, u in nodes])
 
     def loss(logits: Tensor | None) -> Tensor:
         if kind == "joined":

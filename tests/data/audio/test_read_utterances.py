@@ -33,7 +33,6 @@ def test_nemo_manifests(tmp_path: Path) -> None:
         {"audio_filepath": "b.wav", "command": "stop"},
     ]
     path = write(tmp_path / "train.jsonl", *map(json.dumps, rows), "")
-    assert read_utterances(path).form == "JSON lines"
     assert facts(read_utterances(str(path)), tmp_path) == [
         ("clips/a.wav", "clips/a.wav", "yes", None, 1.25, None),
         ("long.flac@3.5", "long.flac", "no", 3.5, 2.0, "7"),
@@ -47,7 +46,7 @@ def test_kaldi_folders(tmp_path: Path) -> None:
     write(tmp_path / "text", "r1 a b", "r2")
     write(tmp_path / "utt2spk", "r1 anna")
     utterances = read_utterances(tmp_path)
-    assert (utterances.form, utterances.texts, utterances.speakers) == ("Kaldi folder", ("a b", ""), ("anna", None))
+    assert (utterances.texts, utterances.speakers) == (("a b", ""), ("anna", None))
     assert [u.audio for u in utterances] == [tmp_path / "one.wav", Path("/elsewhere/two.flac")]
     write(tmp_path / "segments", "s1 r1 0.5 2.0", "s2 r1 2.0 -1")
     write(tmp_path / "text", "s1 c", "s2 d  e")

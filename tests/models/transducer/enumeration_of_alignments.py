@@ -25,7 +25,7 @@ def enumerated_loss(logits: Tensor, labels: list[int], frames: int, blank: int) 
 
 
 def ragged(seed: int, frames: list[int], counts: list[int], symbols: int, blank: int) -> tuple[Tensor, Tensor]:
-    """Padded logits (B, T, U + 1, V) float64, NaN where no cell is, and labels (B, U), -7 beyond the lengths."""
+    """Padded logits (B, T, U + 1, V) float64, NaN where no node is, and labels (B, U), -7 beyond the lengths."""
     generator = torch.Generator().manual_seed(seed)
     steps, most = max(frames), max(counts)
     logits = 2 * torch.randn(len(frames), steps, most + 1, symbols, generator=generator, dtype=torch.float64)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from recurra import transducer_loss
 from recurra.errors import ParameterError, ShapeError
-from recurra.models.transducer import cells as cells_module
-from recurra.models.transducer.cells import Cells
+from recurra.models.transducer import nodes as nodes_module
 from recurra.models.transducer.lattices import losses, reference_losses
+from recurra.models.transducer.nodes import Nodes
 
 sizes = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=4)
 
@@ -94,7 +94,7 @@ def test_engine_equals_torch(dtype: torch.dtype, tolerance: float, monkeypatch: 
         (gradient,) = torch.autograd.grad(found.sum(), logits)
     finally:
         torch.set_num_threads(threads)
-    monkeypatch.setattr(cells_module, "runs_in_engine", lambda tensor: False)
+    monkeypatch.setattr(nodes_module, "runs_in_engine", lambda tensor: False)
     monkeypatch.setattr("recurra.models.transducer.lattices.runs_in_engine", lambda tensor: False)
     expected = transducer_loss(logits, *rest, reduction="none")
     (truth,) = torch.autograd.grad(expected.sum(), logits)
@@ -142,7 +142,7 @@ def test_impossible_labels() -> None:
     assert (of_infinite == 0).all()
     assert (gradient[0] == 0).all()
     assert gradient[1].abs().sum() > 0
-    # Nothing at all is possible in one cell that every path passes.
+    # Nothing at all is possible in one node that every path passes.
     nothing = torch.full((1, 1, 1, 3), -torch.inf)
     assert transducer_loss(nothing, torch.zeros(1, 0).long(), torch.tensor([1]), torch.tensor([0])) == torch.inf
 
@@ -160,11 +160,11 @@ def test_what_is_not_a_number_shows() -> None:
 def test_lattices_alone() -> None:
     """Log-probabilities that belong to no logits, some of them impossible, in the engine and in torch."""
     torch.manual_seed(1)
-    cells = Cells.of(torch.ones(3, 5).long(), torch.tensor([6, 4, 2]), torch.tensor([5, 0, 3]), 6, 0)
-    pairs = torch.randn(len(cells), 2, dtype=torch.float64)
+    nodes = Nodes.of(torch.ones(3, 5).long(), torch.tensor([6, 4, 2]), torch.tensor([5, 0, 3]), 6, 0)
+    pairs = torch.randn(len(nodes), 2, dtype=torch.float64)
     pairs[torch.rand(pairs.shape) < 0.2] = -torch.inf
     pairs.requires_grad_()
-    found, truth = losses(pairs, cells), reference_losses(pairs, cells)
+    found, truth = losses(pairs, nodes), reference_losses(pairs, nodes)
     torch.testing.assert_close(found, truth)
     assert found.isfinite().any()
     finite = found.isfinite()

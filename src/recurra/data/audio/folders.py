@@ -37,7 +37,7 @@ def read_folder(folder: Path) -> Utterances | None:
             Utterance(one, path, _text(text) if text in names else None, where=f"{folder}")
             for one, path, text in zip(ids, recordings, texts, strict=True)
         ]
-        return Utterances(tuple(items), str(folder), "folder of recordings and texts")
+        return Utterances(tuple(items), str(folder))
     deep = [len(path.relative_to(folder).parts) > 1 for path in recordings]
     if any(deep) and not all(deep):
         alone = recordings[deep.index(False)]
@@ -49,7 +49,7 @@ def read_folder(folder: Path) -> Utterances | None:
         Utterance(one, path, path.relative_to(folder).parts[0] if any(deep) else None, where=f"{folder}")
         for one, path in zip(ids, recordings, strict=True)
     ]
-    return Utterances(tuple(items), str(folder), "folder of labels" if any(deep) else "folder of recordings")
+    return Utterances(tuple(items), str(folder))
 
 
 def _files(folder: Path) -> Iterator[Path]:

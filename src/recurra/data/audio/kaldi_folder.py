@@ -50,7 +50,7 @@ def read_kaldi_folder(folder: Path) -> Utterances:
                 where,
             )
         )
-    return Utterances(tuple(items), str(folder), "Kaldi folder")
+    return Utterances(tuple(items), str(folder))
 
 
 def _segments(

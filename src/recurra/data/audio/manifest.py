@@ -33,7 +33,7 @@ def read_manifest(path: Path) -> Utterances | None:
     content = read_text(path)
     first = content.lstrip().split("\n", 1)[0]
     if first.startswith("{"):
-        return _utterances(path, "JSON lines", _json_rows(content, path))
+        return _utterances(path, _json_rows(content, path))
     names = {name.strip().strip('"') for name in first.replace(",", "\t").replace(";", "\t").split("\t")}
     if names.intersection(_NAMES["audio"]):
         delimiter = max("\t,;", key=first.count)
@@ -44,15 +44,14 @@ def read_manifest(path: Path) -> Utterances | None:
         )
         is_common_voice = {"path", "sentence"} <= set(table.names) and (path.parent / "clips").is_dir()
         folder = path.parent / "clips" if is_common_voice else path.parent
-        return _utterances(path, "Common Voice" if is_common_voice else "table", rows, folder)
+        return _utterances(path, rows, folder)
     if "|" in first:
-        return _utterances(path, "LJSpeech", _bars(content, path), path.parent / "wavs", _with_ending(path))
+        return _utterances(path, _bars(content, path), path.parent / "wavs", _with_ending(path))
     return None
 
 
 def _utterances(
     path: Path,
-    form: str,
     rows: Iterator[tuple[int, Mapping[str, Any]]],
     folder: Path | None = None,
     file_of: Callable[[str], str] = str,
@@ -73,7 +72,7 @@ def _utterances(
         text = _text(values["text"], where) if values["text"] is not None else "" if has_text else None
         speaker = None if values["speaker"] is None else str(values["speaker"])
         items.append(Utterance(name, folder / file_of(file), text, offset, duration, speaker, where))
-    return Utterances(tuple(items), str(path), form)
+    return Utterances(tuple(items), str(path))
 
 
 def _json_rows(content: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -54,7 +54,7 @@ def _read(path: Path) -> Utterances:
             return read_kaldi_folder(path)
         utterances = read_manifest(metadata) if metadata.is_file() else read_folder(path)
     elif path.suffix.lower() in ENDINGS:
-        return Utterances((Utterance(path.name, check_file(path)),), str(path), "recording")
+        return Utterances((Utterance(path.name, check_file(path)),), str(path))
     else:
         _refuse_binary(check_file(path))
         utterances = read_manifest(path)

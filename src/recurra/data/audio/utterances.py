@@ -75,7 +75,6 @@ class Utterances:
     Attributes:
         items: one or more utterances.
         source: the manifest or the folder, for messages.
-        form: what kind of manifest it is, in words.
 
     Raises:
         DataError: there are none.
@@ -83,7 +82,6 @@ class Utterances:
 
     items: tuple[Utterance, ...]
     source: str = "the utterances"
-    form: str = "list"
 
     def __post_init__(self) -> None:
         if not self.items:

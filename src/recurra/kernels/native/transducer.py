@@ -1,4 +1,4 @@
-"""The recurrent transducer's cells and lattices in C++, see csrc/transducer.hpp."""
+"""The recurrent transducer's nodes and lattices in C++, see csrc/transducer.hpp."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ __all__ = ["d_logits", "lattices", "log_probs"]
 
 
 def log_probs(logits: Tensor, labels: Tensor, index: Tensor | None, blank: int) -> tuple[Tensor, Tensor]:
-    """The log-probabilities of the blank and of a label in each cell.
+    """The log-probabilities of the blank and of a label in each node.
 
     Args:
         logits: (M, V), contiguous, float32 or float64 on the CPU.
-        labels: the label of each cell (R,) int64, -1 for none, whose log-probability is minus infinity.
-        index: which row of the logits a cell reads (R,) int64; None: in order, M = R.
+        labels: the label of each node (R,) int64, -1 for none, whose log-probability is minus infinity.
+        index: which row of the logits a node reads (R,) int64; None: in order, M = R.
         blank: the symbol that is the blank.
 
     Returns:
@@ -31,7 +31,7 @@ def log_probs(logits: Tensor, labels: Tensor, index: Tensor | None, blank: int) 
 def d_logits(
     logits: Tensor, labels: Tensor, index: Tensor | None, blank: int, normalizers: Tensor, d_pairs: Tensor
 ) -> Tensor:
-    """The gradient of the logits (M, V) from that of the log-probabilities (R, 2); zero in rows that no cell reads."""
+    """The gradient of the logits (M, V) from that of the log-probabilities (R, 2); zero in rows that no node reads."""
     gradient = torch.empty_like(logits) if index is None else torch.zeros_like(logits)
     extension.loaded().transducer_backward(
         _machine(), blank, index, labels, logits, normalizers, d_pairs.contiguous(), gradient

@@ -109,11 +109,6 @@ class CTCRecognizer(nn.Module):
             self.look_aheads.append(LookAhead(size, steps) if steps else nn.Identity())
         self.scores = nn.Linear(size, num_units)
 
-    @property
-    def is_causal(self) -> bool:
-        """Whether the network streams: no layer reads backward."""
-        return not any(layer.bidirectional for layer in self.layers)
-
     def forward(self, frames: Frames | tuple[Tensor, Tensor]) -> tuple[Scores, None]:
         """The scores of the units at each step; and no state, as recordings are read whole.
 

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from recurra.errors import ShapeError
-from recurra.models.transducer.cells import Cells, log_probs
 from recurra.models.transducer.lattices import losses
 from recurra.models.transducer.loss import Reduction, check_reduction, reduce_losses
+from recurra.models.transducer.nodes import Nodes, log_probs
 from recurra.shapes import check_positive
 
 __all__ = ["joined_transducer_loss"]
@@ -31,7 +31,7 @@ def joined_transducer_loss(
     """The loss of `transducer_loss`, without an array of all logits.
 
     The joiner is called for some frames of one utterance at a time, and its logits are reduced to two
-    log-probabilities a cell; the backward pass calls it again. Memory for all cells is therefore 32 bytes each, and
+    log-probabilities a node; the backward pass calls it again. Memory for all nodes is therefore 32 bytes each, and
     that of V symbols or of the joiner's hidden units is needed for one chunk only.
 
     Args:
@@ -45,7 +45,7 @@ def joined_transducer_loss(
         blank: the symbol that is the blank.
         reduction: "none", "mean" or "sum", see `transducer_loss`.
         zero_infinity: whether an infinite loss counts as zero.
-        chunk: cells that are joined at a time, about.
+        chunk: nodes that are joined at a time, about.
 
     Returns:
         The loss, of the frames' dtype, but float32 for shorter ones; it can be differentiated once.
@@ -59,8 +59,8 @@ def joined_transducer_loss(
     batch = len(targets)
     if frames.dim() != 3 or len(frames) != batch:
         raise ShapeError("frames", f"shape (B, T, J) with B = {batch}", tuple(frames.shape))
-    cells = Cells.of(targets, lengths, target_lengths, frames.shape[1], blank)
-    columns = int(cells.counts.max()) + 1 if batch else 1
+    nodes = Nodes.of(targets, lengths, target_lengths, frames.shape[1], blank)
+    columns = int(nodes.counts.max()) + 1 if batch else 1
     if predictions.dim() != 3 or len(predictions) != batch or predictions.shape[1] < columns:
         expected = f"shape (B, U + 1, K) with B = {batch} and U + 1 at least {columns}"
         raise ShapeError("predictions", expected, tuple(predictions.shape))
@@ -74,9 +74,9 @@ def joined_transducer_loss(
 
     pairs = [torch.empty(0, 2, dtype=torch.float64, device=frames.device)]
     for of_frames, of_labels, labels, steps in zip(
-        frames.unbind(), predictions.unbind(), cells.labels, cells.frames.tolist(), strict=True
+        frames.unbind(), predictions.unbind(), nodes.labels, nodes.frames.tolist(), strict=True
     ):
         after = of_labels[: len(labels)].unsqueeze(0)
         parts = of_frames[:steps].unsqueeze(1).split(max(chunk // len(labels), 1)) if steps else ()
         pairs.extend(checkpoint(joined, some, after, labels, use_reentrant=False) for some in parts)
-    return reduce_losses(losses(torch.cat(pairs), cells), cells, reduction, zero_infinity, frames.dtype)
+    return reduce_losses(losses(torch.cat(pairs), nodes), nodes, reduction, zero_infinity, frames.dtype)

@@ -7,40 +7,40 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from recurra.kernels.native import transducer
-from recurra.models.transducer.cells import Cells, runs_in_engine
+from recurra.models.transducer.nodes import Nodes, runs_in_engine
 
 __all__ = ["losses", "reference_losses"]
 
 _IMPOSSIBLE = -1e30  # in place of minus infinity, whose differences are not numbers
 
 
-def losses(pairs: Tensor, cells: Cells) -> Tensor:
+def losses(pairs: Tensor, nodes: Nodes) -> Tensor:
     """-log p of the labels of each utterance (B,) float64; infinite, with a zero gradient, if no alignment is possible.
 
     No frames emit no labels: they have the probability 1 if there are none, else 0.
 
     Args:
-        pairs: log-probabilities of the blank and of the next label in each cell (N, 2) float64; minus infinity for a
+        pairs: log-probabilities of the blank and of the next label in each node (N, 2) float64; minus infinity for a
             label if no label is left.
-        cells: which cells these are.
+        nodes: which nodes these are.
     """
     if runs_in_engine(pairs):
-        return _Losses.apply(pairs.contiguous(), cells.frames, cells.counts)
-    return reference_losses(pairs, cells)
+        return _Losses.apply(pairs.contiguous(), nodes.frames, nodes.counts)
+    return reference_losses(pairs, nodes)
 
 
-def reference_losses(pairs: Tensor, cells: Cells) -> Tensor:
+def reference_losses(pairs: Tensor, nodes: Nodes) -> Tensor:
     """What `losses` computes, in torch's operations: one step for each anti-diagonal t + u of all lattices."""
-    batch, device = len(cells.frames), pairs.device
+    batch, device = len(nodes.frames), pairs.device
     if not batch:
         return pairs.new_zeros(0)
-    frames, counts = cells.frames.to(device), cells.counts.to(device)
+    frames, counts = nodes.frames.to(device), nodes.counts.to(device)
     columns = int(counts.max()) + 1
     diagonals = int((frames + counts).max())
     positions = [
         (b * (diagonals + 1) + torch.arange(steps).unsqueeze(1) + torch.arange(count + 1)) * columns
         + torch.arange(count + 1)
-        for b, (steps, count) in enumerate(zip(cells.frames.tolist(), cells.counts.tolist(), strict=True))
+        for b, (steps, count) in enumerate(zip(nodes.frames.tolist(), nodes.counts.tolist(), strict=True))
     ]
     skewed = pairs.new_full((batch * (diagonals + 1) * columns, 2), _IMPOSSIBLE)
     index = torch.cat([position.flatten() for position in positions]).to(device)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from recurra.errors import ParameterError, ShapeError
-from recurra.models.transducer.cells import Cells, log_probs
 from recurra.models.transducer.lattices import losses
+from recurra.models.transducer.nodes import Nodes, log_probs
 
 __all__ = ["Reduction", "check_reduction", "reduce_losses", "transducer_loss"]
 
@@ -25,11 +25,11 @@ def transducer_loss(
 ) -> Tensor:
     """The recurrent transducer's loss (Graves 2012): -log p(y | x), summed over all alignments of labels and frames.
 
-    In each cell (t, u), after u labels at frame t, the network either emits the next label, and stays at the frame, or
+    In each node (t, u), after u labels at frame t, the network either emits the next label, and stays at the frame, or
     the blank, and goes to the next one; the last frame ends with a blank. Forward and backward variables (equations 16
     to 18) and the gradient (20) are computed by anti-diagonals in C++, utterances beside each other, in float64.
 
-    Per cell the loss saves 36 bytes, and nothing of V symbols: the gradient of the logits, which has their size, is the
+    Per node the loss saves 36 bytes, and nothing of V symbols: the gradient of the logits, which has their size, is the
     only other such array. `joined_transducer_loss` needs neither.
 
     Args:
@@ -59,17 +59,17 @@ def transducer_loss(
         expected = "floats of shape (B, T, U + 1, V), or packed (N, V)"
         raise ShapeError("logits", expected, f"{logits.dtype} of shape {tuple(logits.shape)}")
     steps = logits.shape[1] if padded else len(logits)
-    cells = Cells.of(targets, lengths, target_lengths, steps, blank)
+    nodes = Nodes.of(targets, lengths, target_lengths, steps, blank)
     index = None
     if padded:
-        if logits.shape[0] != targets.shape[0] or logits.shape[2] <= int(cells.counts.max() if len(targets) else 0):
+        if logits.shape[0] != targets.shape[0] or logits.shape[2] <= int(nodes.counts.max() if len(targets) else 0):
             expected = f"shape (B, T, U + 1, V) with B = {targets.shape[0]} and U at least the longest target_lengths"
             raise ShapeError("logits", expected, tuple(logits.shape))
-        index = cells.rows_of_padded(*logits.shape[1:3])
-    elif len(logits) != len(cells):
-        raise ShapeError("logits", f"shape (N, V) with N = sum of T_b (U_b + 1) = {len(cells)}", tuple(logits.shape))
-    pairs = log_probs(logits.flatten(0, -2), cells.next_labels(), index, blank)
-    return reduce_losses(losses(pairs, cells), cells, reduction, zero_infinity, logits.dtype)
+        index = nodes.rows_of_padded(*logits.shape[1:3])
+    elif len(logits) != len(nodes):
+        raise ShapeError("logits", f"shape (N, V) with N = sum of T_b (U_b + 1) = {len(nodes)}", tuple(logits.shape))
+    pairs = log_probs(logits.flatten(0, -2), nodes.next_labels(), index, blank)
+    return reduce_losses(losses(pairs, nodes), nodes, reduction, zero_infinity, logits.dtype)
 
 
 def check_reduction(reduction: str) -> None:
@@ -83,13 +83,13 @@ def check_reduction(reduction: str) -> None:
 
 
 def reduce_losses(
-    values: Tensor, cells: Cells, reduction: Reduction, zero_infinity: bool, dtype: torch.dtype
+    values: Tensor, nodes: Nodes, reduction: Reduction, zero_infinity: bool, dtype: torch.dtype
 ) -> Tensor:
     """The losses of the utterances (B,) as one, see `transducer_loss`; of this dtype, but float32 for shorter ones."""
     if zero_infinity:
         values = values.masked_fill(values == torch.inf, 0)
     if reduction == "mean":
-        values = (values / cells.counts.clamp(min=1).to(values.device)).mean()
+        values = (values / nodes.counts.clamp(min=1).to(values.device)).mean()
     elif reduction == "sum":
         values = values.sum()
     return values.to(torch.promote_types(dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""The cells of a batch of lattices, packed, and the log-probabilities that each has."""
+"""The nodes of a batch of lattices, packed, and the log-probabilities that each has."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ from recurra.errors import ParameterError, ShapeError
 from recurra.kernels.native import extension, transducer
 from recurra.shapes import check_lengths
 
-__all__ = ["Cells", "log_probs", "runs_in_engine"]
+__all__ = ["Nodes", "log_probs", "runs_in_engine"]
 
 
 @dataclass(frozen=True)
-class Cells:
-    """The cells (t, u) of a batch: utterance after utterance, t slower than u, N = sum of T_b (U_b + 1) in all.
+class Nodes:
+    """The nodes (t, u) of a batch: utterance after utterance, t slower than u, N = sum of T_b (U_b + 1) in all.
 
     Attributes:
         frames: T of each utterance (B,) int64 on the CPU.
@@ -29,8 +29,8 @@ class Cells:
     labels: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, targets: Tensor, lengths: Tensor, target_lengths: Tensor, steps: int, blank: int) -> "Cells":
-        """The cells of a batch.
+    def of(cls, targets: Tensor, lengths: Tensor, target_lengths: Tensor, steps: int, blank: int) -> "Nodes":
+        """The nodes of a batch.
 
         Args:
             targets: labels (B, U), integers.
@@ -59,12 +59,12 @@ class Cells:
         return cls(frames, counts, rows)
 
     def next_labels(self) -> Tensor:
-        """The label that may follow in each cell (N,) int64, -1 for none."""
+        """The label that may follow in each node (N,) int64, -1 for none."""
         repeated = [row.repeat(steps) for row, steps in zip(self.labels, self.frames.tolist(), strict=True)]
         return torch.cat(repeated) if repeated else torch.empty(0, dtype=torch.int64)
 
     def rows_of_padded(self, steps: int, columns: int) -> Tensor:
-        """The row of each cell (N,) in padded logits (B * T * (U + 1), V) with these T and U + 1."""
+        """The row of each node (N,) in padded logits (B * T * (U + 1), V) with these T and U + 1."""
         lattice = steps * columns
         rows = [
             (b * lattice + torch.arange(frames).unsqueeze(1) * columns + torch.arange(count + 1)).flatten()
@@ -77,12 +77,12 @@ class Cells:
 
 
 def log_probs(logits: Tensor, labels: Tensor, index: Tensor | None, blank: int) -> Tensor:
-    """The log-probabilities of the blank and of the next label in each cell (R, 2), float64.
+    """The log-probabilities of the blank and of the next label in each node (R, 2), float64.
 
     Args:
         logits: (M, V), unnormalised.
         labels: (R,) int64 on the CPU, -1 for none, whose log-probability is minus infinity.
-        index: which row of the logits a cell reads (R,); None: in order.
+        index: which row of the logits a node reads (R,); None: in order.
         blank: the symbol that is the blank.
 
     Raises:
