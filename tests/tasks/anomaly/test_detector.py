@@ -151,14 +151,28 @@ def test_arrays(detector: AnomalyDetector) -> None:
 def test_frames_and_files_are_the_same_data(detector: AnomalyDetector, tmp_path: Path) -> None:
     expected = detector.predict(frame())
     pandas = pd.DataFrame(frame().to_dict(as_series=False))
-    assert detector.predict(pandas)["score"].equals(expected["score"])
-    assert detector.predict(pandas.set_index("time").rename_axis("time"))["score"].equals(expected["score"])
+    for came in (pandas, pandas.set_index("time").rename_axis("time")):
+        pd.testing.assert_frame_equal(detector.predict(came), pd.DataFrame(expected.to_dict(as_series=False)))
     frame().write_parquet(tmp_path / "rows.parquet")
     assert detector.predict(tmp_path / "rows.parquet").equals(expected)
     found = detector.predict(csv(tmp_path / "rows.csv"))
     assert_allclose(found["score"].to_numpy(), expected["score"].to_numpy(), rtol=1e-5)
     shuffled = frame().sample(fraction=1, shuffle=True, seed=1).select(*CHANNELS[::-1], "time")
     assert detector.predict(shuffled)["score"].equals(expected["score"])
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "+05:30", None])
+def test_stamps_of_pandas_come_back_in_their_zone(detector: AnomalyDetector, zone: str | None) -> None:
+    stamps = pd.date_range("2024-03-31", periods=40, freq="h", tz=zone)
+    values = dict(zip(CHANNELS, machine(40).T, strict=True))
+    found = detector.predict(pd.DataFrame({"time": stamps} | values))["time"]
+    assert found.dt.tz == stamps.tz
+    assert found.to_list() == stamps.to_list()
+    if zone is None:
+        periods = stamps.to_period("h")
+        found = detector.predict(pd.DataFrame({"time": periods} | values))["time"]
+        assert found.dtype == periods.dtype
+        assert found.to_list() == periods.to_list()
 
 
 def test_constant_channels() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.columns_of_series import holds_dates
+from recurra.data.series.native_frame import Library, library_of
 from recurra.data.series.numeric import MISSING, decimal_mark, is_numbers, numeric_column
 from recurra.data.series.read import read_table
 from recurra.data.series.rows import existing_columns, sorted_rows
@@ -85,6 +86,7 @@ class ChannelSet:
         source: where they come from, for messages: a path, or "the data".
         columns: how a table of the same kind is read.
         form: in which the stamps came.
+        library: of the frame they come from; see `recurra.data.series.native_frame`.
     """
 
     series: tuple[ChannelSeries, ...]
@@ -92,6 +94,7 @@ class ChannelSet:
     source: str
     columns: ChannelColumns = field(default_factory=ChannelColumns)
     form: StampForm = field(default_factory=StampForm)
+    library: Library = "polars"
 
     def __len__(self) -> int:
         return len(self.series)
@@ -249,7 +252,7 @@ def read_channels(source: Any, columns: ChannelColumns | None = None) -> Channel
     date_format = columns.date_format or rows.form.ambiguous_text
     read = replace(columns, time=time, channels=channels, label=label or columns.label, date_format=date_format)
     read = replace(read, decimal=decimal)
-    return ChannelSet(series, channels, origin.name, read, rows.form)
+    return ChannelSet(series, channels, origin.name, read, rows.form, library_of(source))
 
 
 def _time(table: Table, columns: ChannelColumns) -> str | None:

@@ -8,6 +8,7 @@ import polars as pl
 
 from recurra.data.series.columns_of_series import long_table
 from recurra.data.series.frequency import Frequency
+from recurra.data.series.native_frame import library_of
 from recurra.data.series.rows import Rows, existing_columns, grid_positions, sorted_rows
 from recurra.data.series.series_set import Columns, Series, SeriesSet, trimmed
 from recurra.data.series.table import Source, table_from_frame
@@ -70,9 +71,8 @@ def series_from_frame(
                 f"(first: {rows.table.location(int(rows.begin[s]))}). Remove the series."
             )
         series.append(one)
-    library = "pandas" if type(frame).__module__.partition(".")[0] == "pandas" else "polars"
     integer_ids = columns.id is not None and table.frame.schema[columns.id].is_integer()
-    return SeriesSet(tuple(series), frequency, columns, source.name, library, integer_ids, form=rows.form)
+    return SeriesSet(tuple(series), frequency, columns, source.name, library_of(frame), integer_ids, form=rows.form)
 
 
 def _frequency(rows: Rows, stated: Frequency | None) -> Frequency:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.frequency import Frequency, Stamp
+from recurra.data.series.native_frame import Library
 from recurra.data.series.stamp_form import StampForm
 from recurra.errors import DataError, ParameterError
 
@@ -105,7 +106,7 @@ class SeriesSet:
         frequency: the step of their grid.
         columns: the column names of the long frame that they come from, or would make.
         source: where they come from, for messages: a path, or "frame".
-        library: of the frame they come from, "polars" or "pandas"; "polars" for a file.
+        library: of the frame they come from; see `recurra.data.series.native_frame`.
         integer_ids: whether the ids were integers in that frame; here they are text.
         horizon: the steps to forecast that the file states (.tsf). None: it states none.
         form: in which the stamps came.
@@ -115,7 +116,7 @@ class SeriesSet:
     frequency: Frequency
     columns: Columns
     source: str
-    library: str = "polars"
+    library: Library = "polars"
     integer_ids: bool = False
     horizon: int | None = None
     form: StampForm = field(default_factory=StampForm)

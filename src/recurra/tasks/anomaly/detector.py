@@ -290,10 +290,11 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
     ) -> "Detections | LiveDetections":
         """Score rows, and find the events among them.
 
-        `predict` returns a polars frame with a row for each that came: the id if there are several series, the stamp,
-        `score` (about 1 for normal rows), `probability` (that a normal row has such a score), `alarm`, `event` (that
-        the alarm belongs to, from 1; else 0), and of the channel that adds most to the score its name, `value` and what
-        was `expected`. If the column of ids or stamps has one of these names, an underscore follows here.
+        `predict` returns a frame, of pandas if the data are one, else of polars, with a row for each that came: the id
+        if there are several series, the stamp, `score` (about 1 for normal rows), `probability` (that a normal row has
+        such a score), `alarm`, `event` (that the alarm belongs to, from 1; else 0), and of the channel that adds most
+        to the score its name, `value` and what was `expected`. If the column of ids or stamps has one of these names,
+        an underscore follows here.
 
         Args:
             data: anything that `fit` takes, with the channels of training; "-": rows of CSV from standard input, judged

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recurra.data.files.standard_input import SOURCE, standard_input_lines
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.data.series.labels import read_verdicts
+from recurra.data.series.native_frame import native_frame
 from recurra.data.series.numeric import plain_numbers
 from recurra.detection.drift import Drift
 from recurra.detection.feedback import Stretch
@@ -70,7 +71,7 @@ _LEAST_FRACTION = 0.1
 
 
 @dataclass(frozen=True, repr=False)
-class Detections(TablePredictions[pl.DataFrame]):
+class Detections(TablePredictions[Any]):
     """Scores, alarms and events of series.
 
     Attributes:
@@ -96,7 +97,13 @@ class Detections(TablePredictions[pl.DataFrame]):
         return path if path.is_file() else None
 
     @property
-    def values(self) -> pl.DataFrame:
+    def values(self) -> Any:
+        """The frame, as pandas if the data came as pandas. Stamps are of the kind and in the zone that came."""
+        data = self.data
+        return native_frame(self.frame, data.library, data.columns.time, self._stamps, data.form)
+
+    @property
+    def frame(self) -> pl.DataFrame:
         """A row for each that came; see `AnomalyDetector.predictions`."""
         return pl.concat([self._rows(one, scored) for one, scored in zip(self.data, self.scored, strict=True)])
 
@@ -160,10 +167,9 @@ class Detections(TablePredictions[pl.DataFrame]):
 
     def table(self) -> Table:
         """The rows, with stamps as they stand in the file."""
-        frame = self.values
+        frame = self.frame
         if self.data.columns.time is not None and self.data.columns.time in frame.columns:
-            stamps = np.concatenate([one.stamps for one in self.data])
-            frame = frame.with_columns(self.data.form.written(stamps).alias(self.data.columns.time))
+            frame = frame.with_columns(self.data.form.written(self._stamps).alias(self.data.columns.time))
         return Table(tuple(frame.columns), [[_plain(value) for value in row] for row in frame.rows()])
 
     def write(self, path: str | Path) -> list[Path]:
@@ -203,6 +209,11 @@ class Detections(TablePredictions[pl.DataFrame]):
 
     def __repr__(self) -> str:
         return f"Detections({self.data.source}: {self.data.rows:,} rows, {len(self.events):,} events)"
+
+    @property
+    def _stamps(self) -> NDArray[Any]:
+        """Those of the rows of all series."""
+        return np.concatenate([one.stamps for one in self.data])
 
     def _rows(self, series: ChannelSeries, scored: Scored) -> pl.DataFrame:
         columns: dict[str, Any] = {}

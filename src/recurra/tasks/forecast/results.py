@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from recurra.data.series.future import attach_future, future_rows_missing
+from recurra.data.series.native_frame import native_frame
 from recurra.data.series.read import attach_future_file
 from recurra.data.series.series_set import SeriesSet
-from recurra.data.series.zones import zone_of_python
 from recurra.errors import DataError
 from recurra.files import prepare_folder, write_atomically
 from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
@@ -66,19 +66,8 @@ class Forecasts(Predictions[Any]):
     @property
     def values(self) -> Any:
         """The frame, as pandas if the series came as pandas. Stamps are of the kind and in the zone that came."""
-        data, frame = self.series, self.frame
-        if data.library != "pandas":
-            return frame
-        import pandas as pd
-
-        columns: dict[str, Any] = {column.name: column.to_numpy() for column in frame}
-        time = data.columns.time
-        if data.form.zone is not None and data.form.kind == "datetime":
-            utc = pd.Series(data.form.utc(self._stamps)).dt.tz_localize("UTC")
-            columns[time] = utc.dt.tz_convert(zone_of_python(data.form.zone))
-        elif data.form.period:
-            columns[time] = pd.PeriodIndex(self._stamps, freq=data.form.period)
-        return pd.DataFrame(columns)
+        data = self.series
+        return native_frame(self.frame, data.library, data.columns.time, self._stamps, data.form)
 
     def text(self, color: bool = False) -> Iterator[str]:
         yield f"{self.quantiles.shape[1]:,} steps of {len(self.series):,} series\n"
