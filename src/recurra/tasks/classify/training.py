@@ -21,14 +21,13 @@ from recurra.data.text.word_encoding import Tokens
 from recurra.errors import ParameterError
 from recurra.models.temperature import fit_temperature
 from recurra.task import Objective
+from recurra.task.tie_break import LARGEST_PART, with_tie_broken
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.tasks.classify.network import FittedClassifier, logits_of
 from recurra.training import Mean, processes
 from recurra.training.label_scores import score_labels
 
 __all__ = ["calibrated", "classification_loss", "make_objective"]
-
-_FRACTION_OF_LOSS = 1e-6
 
 
 def calibrated(fitted: FittedClassifier, validation: Items | None) -> ClassifierLearned:
@@ -142,9 +141,9 @@ def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> 
         if choose_by == "loss":
             return Mean(loss, 1.0)
         wrong = _wrong(learned, references, learned.labels.decode(learned.probabilities(logits)), choose_by)
-        # On a few items many weights are equally right: of these the loss chooses. Its part is less than one item's.
+        # On a few items many weights are equally right: of these the loss chooses.
         # The mean over processes, whose running means of a normalisation differ by the last batch.
-        return Mean(wrong + _FRACTION_OF_LOSS * loss / (1 + loss), 1.0)
+        return Mean(with_tie_broken(wrong, loss), 1.0)
 
     return validate
 
@@ -153,7 +152,7 @@ def _baselines(fitted: FittedClassifier, validation: Items, choose_by: str) -> d
     learned, references = fitted.learned, validation.labels or ()
     # The part of the loss that the network's figure has is allowed for.
     return {
-        name: _FRACTION_OF_LOSS + _wrong(learned, references, predicted, choose_by)
+        name: LARGEST_PART + _wrong(learned, references, predicted, choose_by)
         for name, predicted in learned.baselines(values_of(validation)).items()
     }
 

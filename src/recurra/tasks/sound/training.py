@@ -22,6 +22,7 @@ from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.errors import ParameterError
 from recurra.models.temperature import fit_temperature
 from recurra.task import Objective
+from recurra.task.tie_break import LARGEST_PART, with_tie_broken
 from recurra.tasks.sound.learned import SoundLearned
 from recurra.tasks.sound.network import FittedSound, logits_of
 from recurra.training import Mean, processes
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from recurra.tasks.sound.sound_classifier import SoundClassifier, SoundReading
 
 __all__ = ["calibrated", "make_objective", "read"]
-
-_FRACTION_OF_LOSS = 1e-6
 
 
 def read(source: Any, y: Any, reading: "SoundReading", labelled: bool) -> Utterances:
@@ -124,8 +123,7 @@ def _validation(fitted: FittedSound, validation: Utterances) -> tuple[Callable[[
         return Mean(_wrong(fitted, encoded, target, network), 1.0)
 
     return validate, {
-        name: _FRACTION_OF_LOSS
-        + float(np.mean([one != other for one, other in zip(predicted, references, strict=True)]))
+        name: LARGEST_PART + float(np.mean([one != other for one, other in zip(predicted, references, strict=True)]))
         for name, predicted in learned.baselines(features).items()
     }
 
@@ -135,4 +133,4 @@ def _wrong(fitted: FittedSound, encoded: EncodedSeries, target: Tensor, network:
     logits = torch.from_numpy(logits_of(fitted, encoded, network))
     # Labels that training never saw have no loss; `check_validation` refuses data of which that is true of all.
     loss = float(F.cross_entropy(logits, target, ignore_index=IGNORED))
-    return float((logits.argmax(1) != target).double().mean()) + _FRACTION_OF_LOSS * loss / (1 + loss)
+    return with_tie_broken(float((logits.argmax(1) != target).double().mean()), loss)

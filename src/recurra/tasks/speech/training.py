@@ -25,6 +25,7 @@ from recurra.models.acoustic import CTCRecognizer
 from recurra.models.acoustic.recognizer import Scores
 from recurra.models.decoding.ctc_alignment import least_frames
 from recurra.task import Objective
+from recurra.task.tie_break import with_tie_broken
 from recurra.tasks.speech.learned import SpeechLearned
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of
 from recurra.training import Mean, processes
@@ -33,7 +34,6 @@ __all__ = ["checked", "ctc_loss", "learn", "make_network", "make_objective", "sp
 
 _log = logging.getLogger("recurra.speech")
 _FOR_STATISTICS = 2000  # recordings
-_FRACTION_OF_LOSS = 1e-6
 _FEWEST_TO_SPLIT = 50
 
 
@@ -208,6 +208,6 @@ def _validation(fitted: AnyFitted, utterances: Utterances) -> Callable[[nn.Modul
             errors += word_errors(texts[row], hypothesis).errors
             blanks += not hypothesis
         # While the network writes nothing, weights that write something are better.
-        return Mean(errors / words + _FRACTION_OF_LOSS * blanks / len(texts), 1.0)
+        return Mean(with_tie_broken(errors / words, blanks / len(texts)), 1.0)
 
     return validate
