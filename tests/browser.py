@@ -181,11 +181,11 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(folder: Path, *options: str) -> Iterator[Browser]:
     """A Chromium with an empty profile; skips if there is none."""
     if PROGRAM is None:
         pytest.skip("Chromium is not installed (on Debian: apt install chromium)")
-    command = [PROGRAM, *_OPTIONS.split(), f"--user-data-dir={folder}", "about:blank"]
+    command = [PROGRAM, *_OPTIONS.split(), *options, f"--user-data-dir={folder}", "about:blank"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield Browser(_address(folder / "DevToolsActivePort", process))

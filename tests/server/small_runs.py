@@ -1,5 +1,6 @@
 """Small runs of every task that streams, made in a moment, with items for a session of each."""
 
+import base64
 import datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from made_sentences import sentences
-from recurra import Classifier, Forecaster, LanguageModel, Regressor, Tagger
+from recurra import AnomalyDetector, Classifier, Forecaster, LanguageModel, Regressor, SoundClassifier, Tagger
+from recurra.data.audio.sound import Sound
 
 __all__ = ["made_run"]
 
@@ -47,6 +49,17 @@ def made_run(kind: str, folder: Path) -> tuple[str, list[Any]]:
         truth = labels if "labels" in kind else [one[0] for one in labels]
         return _run(classifier, texts, folder, truth), ["not", "bad", "unheard-of", "!"]
     generator = np.random.default_rng(0)
+    if kind.startswith("sound"):
+        size = {"bins": 8} if "whole" in kind else {"bins": 8, "filters": 0, "bidirectional": False}
+        sounds = [Sound((0.1 * generator.standard_normal(3000)).astype(np.float32), 8000) for _ in range(16)]
+        samples = [round(float(one), 5) for one in sounds[0].samples[:520]]
+        pieces = [samples[:200], samples[80:440], base64.b64encode(np.zeros(280, "<i2").tobytes()).decode()]
+        return _run(SoundClassifier(**{**small, **size}), sounds, folder, ["soft", "loud"] * 8), pieces
+    if kind == "anomaly":
+        rows = np.stack([np.sin(np.arange(400) / 4), np.cos(np.arange(400) / 4)], axis=1)
+        frame = pl.DataFrame(rows + 0.05 * generator.standard_normal(rows.shape), schema=["flow", "heat"])
+        around = [{"flow": 0.1, "heat": 1.0}, {"flow": 0.3, "heat": None}, [0.5, 0.8], {"heat": 9.0, "flow": 0.6}]
+        return _run(AnomalyDetector(**small), frame, folder), around
     series = [generator.standard_normal((9, 2)) for _ in range(20)]
     series[3][2, 1] = np.nan
     items = [[0.5, -1], {"2": 2.0, "1": -0.25}, [None, 1.5], [1e6, 0]]

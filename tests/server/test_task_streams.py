@@ -16,7 +16,9 @@ from recurra.server.served_model import load_models
 pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
 
 
-KINDS = ("tag", "forecast", "classify texts", "classify labels of texts", "classify series", "regress")
+KINDS = (
+    "tag", "forecast", "classify texts", "classify labels of texts", "classify series", "regress", "sound", "anomaly",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=KINDS)

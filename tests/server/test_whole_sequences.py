@@ -1,8 +1,10 @@
 """Whole inputs of every task, from JSON to JSON."""
 
+import base64
 import math
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +14,9 @@ from serving import Serving
 
 from made_classes import series, texts
 from made_sentences import sentences
-from recurra import Classifier, Forecaster, Tagger, Translator
+from made_sounds import write_sound
+from recurra import Classifier, Forecaster, SoundClassifier, Tagger, Translator
+from recurra.data.audio.sound import Sound
 from recurra.server.refusal import Refusal
 from recurra.server.served_model import ServedModel
 from recurra.server.strict_json import write_json
@@ -67,6 +71,22 @@ def test_labels_are_those_of_the_estimator(estimators: dict[str, Any]) -> None:
     for found, one in zip(predict(estimators["texts"], data), expected, strict=True):
         assert found["labels"] == list(one.labels)
         assert found["probabilities"] == one.probabilities
+
+
+def test_a_sound_is_samples_and_never_a_path(tmp_path: Path) -> None:
+    samples = [Sound((0.1 * np.sin(np.arange(2000) * (1 + k % 2))).astype(np.float32), 8000) for k in range(16)]
+    classifier = SoundClassifier(**SMALL, filters=0, bins=8).fit(samples, ["low", "high"] * 8, progress=False)
+    whole = (32767 * samples[0].samples).astype("<i2")
+    found = predict(classifier, [(whole / 32768).tolist(), base64.b64encode(whole.tobytes()).decode()])
+    expected = classifier.predictions([Sound((whole / 32768).astype(np.float32), 8000)])[0]
+    for one in found:
+        assert one["probabilities"] == expected.probabilities
+    path = write_sound(tmp_path / "sound.wav", samples[0].samples, 8000)
+    for data in ([str(path)], str(path), [], [0.5], {"file": [str(path)]}):
+        with pytest.raises(Refusal) as refused:
+            predict(classifier, data)
+        assert (refused.value.status_code, refused.value.code) == (422, "invalid_data")
+        assert str(path) not in str(refused.value)
 
 
 def test_forecasts_are_columns(estimators: dict[str, Any]) -> None:

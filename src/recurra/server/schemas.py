@@ -27,9 +27,14 @@ def _example(*values: dict[str, Any]) -> ConfigDict:
 
 
 class PredictBody(BaseModel):
-    """Whole inputs: a list of texts, of lists of words, or of series; columns; for a language model a text."""
+    """Whole inputs: a list of texts, of lists of words, of series or of sounds; columns; for a language model a text.
 
-    model_config = _example({"data": ["not bad at all"]}, {"data": {"ds": ["2026-01-01"], "y": [1.5]}})
+    A sound is a list of samples from -1 to 1, or its 16-bit samples, little-endian, in base64, at the model's rate.
+    """
+
+    model_config = _example(
+        {"data": ["not bad at all"]}, {"data": {"ds": ["2026-01-01"], "y": [1.5]}}, {"data": ["AAAAQABAAAA="]}
+    )
     data: Any
 
 
@@ -60,7 +65,11 @@ class SessionAnswer(BaseModel):
 class StepBody(BaseModel):
     """One step of a session."""
 
-    model_config = _example({"step": 1, "item": "The "})
+    model_config = _example(
+        {"step": 1, "item": "The "},
+        {"step": 2, "item": {"flow": 12.5, "pressure": None}},
+        {"step": 3, "item": "AAAAQA=="},
+    )
     step: Annotated[StrictInt, Field(ge=1, le=2**53)] = Field(
         description="number of the step, from 1; the last one sent again is answered and not taken twice"
     )
@@ -84,6 +93,16 @@ class StateAnswer(BaseModel):
     state: str = Field(description="bytes of the state in base64, with a hash of the model")
 
 
+class SoundFormat(BaseModel):
+    """The sound that a model reads."""
+
+    sample_rate: int = Field(description="samples a second")
+    window: int = Field(description="samples of an item at least")
+    shift: int = Field(
+        description="an item may have any multiple of this more; the next one begins so much after its last window"
+    )
+
+
 class ModelAnswer(BaseModel):
     """A model that is served."""
 
@@ -95,6 +114,9 @@ class ModelAnswer(BaseModel):
     ends: bool = Field(
         default=False,
         description="whether a result is a list of what can be decided now of earlier items; null ends a sequence",
+    )
+    sound: SoundFormat | None = Field(
+        default=None, description="of a model that reads sound; its samples are JSON or base64"
     )
     reason: str = Field(default="", description="why it has no sessions")
     server_only: str = Field(default="", description="why clients cannot run its steps themselves; empty: they can")
@@ -108,6 +130,13 @@ class ModelsAnswer(BaseModel):
             "models": [
                 {"name": "book", "task": "language", "streams": True, "item": "a piece of text", "example": "The "},
                 {"name": "pos", "task": "tag", "streams": False, "reason": "a tagger reads whole inputs"},
+                {
+                    "name": "commands",
+                    "task": "sound",
+                    "streams": False,
+                    "sound": {"sample_rate": 16000, "window": 400, "shift": 160},
+                    "reason": "filters=64: a convolution reads steps to come",
+                },
             ]
         }
     )

@@ -39,6 +39,8 @@ class ServedModel:
     def describe(self) -> dict[str, Any]:
         """The model as `GET /v1/models` lists it."""
         facts: dict[str, Any] = {"name": self.name, "task": self.estimator.task, "streams": self.stream is not None}
+        if sound := self.estimator.sound_format:
+            facts["sound"] = sound
         if self.stream is None:
             return {**facts, "reason": self.reason}
         shown = {"item": self.stream.item, "example": self.stream.example, "ends": self.stream.ends}

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recurra.data.audio.json_samples import SAMPLES, read_json_samples
+from recurra.data.audio.sound import Sound
 from recurra.errors import MissingExtraError, RecurraError
 from recurra.server.refusal import Refusal
 from recurra.task import Estimator
@@ -30,6 +32,7 @@ def predict(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
     Args:
         estimator: of any task.
         data: JSON. For a language model it is a text; for the other tasks a list of inputs, or the columns of a table.
+            A sound is its samples at the rate of the model; see `recurra.data.audio.json_samples`.
 
     Raises:
         Refusal: if the task cannot read the data.
@@ -72,6 +75,8 @@ def to_json(value: Any) -> Any:
 
 def _input(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
     """What the task's `predictions` takes. A text never stands for the path of a file."""
+    if sound := estimator.sound_format:
+        return _sounds(data, sound["sample_rate"])
     if "data" not in inspect.signature(estimator.predictions).parameters:
         if not isinstance(data, str):
             raise Refusal(422, "invalid_data", "data: expected a text")
@@ -89,3 +94,10 @@ def _input(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
         if all(one.dtype.kind in "iuf" and one.ndim in (1, 2) and one.size for one in arrays):
             return [one.astype(np.float64) for one in arrays]
     raise Refusal(422, "invalid_data", _EXPECTED)
+
+
+def _sounds(data: Any, sample_rate: int) -> list[Sound]:
+    """What a task that reads sound takes: a text is samples in base64, and not a file."""
+    if not isinstance(data, list) or not data:
+        raise Refusal(422, "invalid_data", f"data: expected a list of sounds, each {SAMPLES}")
+    return [Sound(read_json_samples(one, f"data, sound {row}"), sample_rate) for row, one in enumerate(data, start=1)]

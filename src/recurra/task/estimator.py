@@ -216,6 +216,15 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 f"look_ahead: a {self.noun} reads forward only and answers each item at once; leave it out"
             )
 
+    @property
+    def sound_format(self) -> dict[str, int]:
+        """Of a model that reads sound: its samples a second, and those of an item of its stream.
+
+        An item has `window` samples or a multiple of `shift` more, at `sample_rate` a second. The next item begins
+        `shift` samples after its last window. Empty: the model reads something else.
+        """
+        return {}
+
     def describe(self, training: DataT, validation: DataT | None) -> str:
         """One line about the examples."""
         return training.source

@@ -6,10 +6,10 @@ const HEIGHT = 240, LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 26;
  * A chart of lines and bands over one axis.
  *
  * @param lines - of {name, x, y, style, dots}; a y that is null makes a gap.
- * @param options - {width: in pixels, label: what a screen reader says, bands: of {x, low, high}, range: [least, most] of y, ends: the
- *   texts below the first and the last x}
+ * @param options - {width: in pixels, label: what a screen reader says, bands: of {x, low, high}, spans: of {from, to} of x, range:
+ *   [least, most] of y, format: of the numbers beside the axis, ends: the texts below the first and the last x}
  */
-export function chart(lines, { width, label, bands = [], range, ends }) {
+export function chart(lines, { width, label, bands = [], spans = [], range, format = short, ends }) {
   const xs = [...lines, ...bands].flatMap((one) => one.x);
   const [left, right] = extent(xs);
   const [low, high] = range ?? padded(extent([...lines.flatMap((one) => one.y), ...bands.flatMap((one) => [...one.low, ...one.high])]));
@@ -17,9 +17,14 @@ export function chart(lines, { width, label, bands = [], range, ends }) {
   const up = (y) => HEIGHT - BOTTOM - ((y - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
   const point = (x, y) => `${across(x).toFixed(1)},${up(y).toFixed(1)}`;
   const svg = shape("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label });
+  for (const { from, to } of spans) {
+    const [begin, end] = [Math.max(from, left), Math.min(to, right)].map(across);
+    // A single step is still seen.
+    svg.append(shape("rect", { class: "alarm", x: begin, y: TOP, width: Math.max(2, end - begin), height: HEIGHT - TOP - BOTTOM }));
+  }
   for (const y of ticks(low, high)) {
     svg.append(shape("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: up(y), y2: up(y) }));
-    svg.append(shape("text", { x: LEFT - 6, y: up(y) + 4, "text-anchor": "end" }, short(y)));
+    svg.append(shape("text", { x: LEFT - 6, y: up(y) + 4, "text-anchor": "end" }, format(y)));
   }
   svg.append(shape("text", { x: LEFT, y: HEIGHT - 8 }, ends[0]));
   svg.append(shape("text", { x: width - RIGHT, y: HEIGHT - 8, "text-anchor": "end" }, ends[1]));
@@ -43,8 +48,8 @@ export function legend(entries) {
   const list = element("ul", { class: "legend" });
   for (const { name, style } of entries) {
     const sample =
-      style === "band"
-        ? shape("rect", { class: "band", width: 32, height: 12 })
+      style === "band" || style === "alarm"
+        ? shape("rect", { class: style, width: 32, height: 12 })
         : shape("line", { class: `line s${style}`, x1: 0, x2: 32, y1: 6, y2: 6 });
     list.append(element("li", {}, shape("svg", { class: "chart", viewBox: "0 0 32 12", "aria-hidden": "true" }, sample), name));
   }

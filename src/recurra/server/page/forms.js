@@ -26,6 +26,9 @@ const FORMS = {
     read: facts.encoding && seriesReader(facts.encoding),
     answer: (_, outputs) => classes(facts, outputs.at(-1)),
   }),
+  sound: (facts) => ({
+    answer: (_, outputs) => classes(facts, outputs.at(-1)),
+  }),
   regress: (facts) => ({
     read: seriesReader(facts.encoding),
     answer: (_, outputs) => ({ prediction: outputs.at(-1)[0] * facts.deviation + facts.mean }),

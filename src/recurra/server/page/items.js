@@ -1,15 +1,16 @@
 /** What cannot be read as an item, in one sentence. */
 export class Unreadable extends Error {}
 
-/** How an item is written: "text", "words", "list" of numbers, "object", or other JSON. */
+/** How an item is written: "sound", "text", "words", "list" of numbers, "object", or other JSON. */
 export function formOf(model) {
+  if (model.sound) return "sound";
   if (typeof model.example === "string") return model.task === "language" ? "text" : "words";
   if (Array.isArray(model.example)) return "list";
   return model.example !== null && typeof model.example === "object" ? "object" : "json";
 }
 
 /** An item as a person would type it. */
-export const written = (item) => (typeof item === "string" ? item : JSON.stringify(item));
+export const written = (item) => (typeof item === "string" || item?.toJSON ? String(item) : JSON.stringify(item));
 
 /** The example of an item, its numbers in a few digits. */
 export const exampleOf = ({ example }) =>

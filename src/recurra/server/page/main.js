@@ -4,6 +4,7 @@ import { Unreadable, exampleOf, fileItems, formOf, typedItems, wholeInput, writt
 import { LocalSession, Module } from "./module.js";
 import { Playback } from "./playback.js";
 import { Refused, Server } from "./server.js";
+import { Cutter, Piece, Recorder, decoded, piecesOf } from "./sound.js";
 import { StateView } from "./state.js";
 import { showWhole, viewOf } from "./views.js";
 
@@ -11,11 +12,13 @@ const MOST_ROWS = 100; // of the table of steps
 const TRIES = 6; // of a step that the server has no time for
 const LONGEST_PAUSE = 10; // seconds that it waits before it asks again
 const MOST_FILE_BYTES = 32 * 1024 * 1024;
+const BETWEEN_LOOKS = 0.02; // seconds between looks at what the microphone has given
 const BETWEEN_SENTENCES = 1500; // milliseconds between what a screen reader is told
 
 const server = new Server();
 const states = new StateView();
 const playback = new Playback(stepOfFile, drawPlayback);
+const recorder = new Recorder();
 let models = [];
 let model, session, view;
 let module; // of the model, if its steps are taken in this browser
@@ -63,12 +66,20 @@ function choose() {
   byId("file").value = "";
   nameFile();
   byId("inputs").hidden = byId("outputs").hidden = !model;
-  for (const id of ["file-panel", "session-panel", "state-panel", "steps-panel", "example"]) byId(id).hidden = !model?.streams;
+  const isSound = Boolean(model?.sound);
+  for (const id of ["session-panel", "state-panel", "steps-panel", "file-run"]) byId(id).hidden = !model?.streams;
+  byId("item").hidden = byId("step").hidden = isSound;
+  byId("example").hidden = !model?.streams || isSound;
+  byId("spoken").hidden = !isSound;
+  byId("file-panel").hidden = !model?.streams && !isSound;
+  byId("file").accept = isSound ? "audio/*" : "";
   byId("end").hidden = !model?.ends;
-  byId("item-title").textContent = model?.streams ? "One item" : "A whole input";
+  byId("item-title").textContent = isSound ? "Microphone" : model?.streams ? "One item" : "A whole input";
+  byId("item-title").htmlFor = isSound ? "speak" : "item";
   byId("step").textContent = model?.streams ? "Step" : "Predict";
   byId("item").value = "";
   if (!model) say(byId("model-text"), "The server has no models.");
+  else if (isSound) chooseSound();
   else if (!model.streams) {
     say(byId("model-text"), `It reads whole inputs only. ${model.reason}`);
     byId("item-help").textContent = "A text, or JSON: a list of inputs, or an object with a list for each column. Enter predicts.";
@@ -76,6 +87,7 @@ function choose() {
     const form = formOf(model);
     say(byId("model-text"), `It reads one item a step: ${model.item}. For example: ${visible(exampleOf(model))}`);
     byId("pieces-field").hidden = form !== "text";
+    byId("file-title").textContent = "A file, item by item";
     const enter = "Enter steps; Shift and Enter begin a new line.";
     const accepts = { text: "", words: "Several words are several steps. ", list: "Numbers with commas, or JSON; a line a step. ",
       object: `JSON, or lines of CSV: ${Object.keys(model.example ?? {}).join(", ")}. `, json: "JSON. " };
@@ -86,6 +98,20 @@ function choose() {
   byId("place").hidden = !model?.streams;
   byId("on-server").checked = true;
   turnTo();
+}
+
+/** What stands beside a microphone and a file of sound. */
+function chooseSound() {
+  const { sample_rate: rate } = model.sound;
+  const heard = `${rate} samples a second`;
+  say(byId("model-text"), model.streams ? `It hears ${heard}, as they come.` : `It hears whole recordings only, of ${heard}. ${model.reason}`);
+  byId("item-help").textContent = model.streams ? "Each time you speak, a session begins." : "What you say is heard to its end.";
+  byId("file-title").textContent = model.streams ? "A recording, piece by piece" : "A whole recording";
+  const formats = "What this browser can decode, such as WAV, FLAC, Ogg and MP3.";
+  byId("file-help").textContent = model.streams ? `${formats} Pieces of 0.1 s: 10 steps a second are as fast as it was spoken.` : formats;
+  byId("pieces-field").hidden = true;
+  byId("rate").value = "10";
+  playback.perSecond = 10;
 }
 
 /** Why the steps of the model cannot be taken in this browser, in a sentence; empty: they can. */
@@ -281,6 +307,7 @@ function drawSession() {
 
 /** Close the session, if there is one, and wait for no answer. */
 function leave() {
+  recorder.stop();
   session?.leave();
   session = undefined;
   epoch += 1;
@@ -326,12 +353,62 @@ async function readFile() {
   playback.load([]);
   try {
     if (file.size > MOST_FILE_BYTES) throw new Unreadable("The file has more than 32 MiB.");
+    if (model.sound) return await readSound(file, model);
     const text = await file.text();
     if (text.includes("\0") || text.includes("\uFFFD")) throw new Unreadable("This is not a text file in UTF-8.");
     playback.load(fileItems(text, model, byId("pieces").value));
   } catch (error) {
     say(byId("file-error"), sentenceOf(error));
   }
+}
+
+/** Take a recording's pieces as items, or predict from the whole of it. */
+async function readSound(file, own) {
+  const samples = await decoded(file, own.sound.sample_rate);
+  if (own !== model) return;
+  if (own.streams) playback.load(piecesOf(samples, own));
+  else await predict([new Piece(samples, 0, own.sound.sample_rate)]);
+}
+
+/** Hear the microphone until it is stopped, and step what is said; or predict from the whole of it. */
+async function speak() {
+  if (recorder.isOn) return recorder.stop();
+  const own = model, cutter = new Cutter(own.sound);
+  const hear = (samples) => {
+    cutter.accept(samples);
+    byId("level").value = Math.max(...samples.map(Math.abs)) ** 0.5;
+  };
+  playback.rewind();
+  beginAnew();
+  const now = epoch;
+  byId("speak").textContent = "Stop";
+  try {
+    await recorder.start(own.sound.sample_rate, hear);
+    if (own.streams) await stepSaid(cutter, now);
+    else {
+      while (recorder.isOn) await pause(BETWEEN_LOOKS);
+      const piece = now === epoch && cutter.take(0, Infinity);
+      if (piece) await predict([piece]);
+    }
+  } catch (error) {
+    if (own === model) say(byId("item-error"), sentenceOf(error));
+  } finally {
+    if (now === epoch) recorder.stop();
+    byId("speak").textContent = recorder.isOn ? "Stop" : "Speak";
+    byId("level").value = 0;
+  }
+}
+
+/** Step what comes from the microphone, in one session. */
+async function stepSaid(cutter, now) {
+  while (now === epoch) {
+    const isOver = !recorder.isOn;
+    const piece = cutter.live(isOver);
+    if (piece) await take(piece);
+    else if (isOver) break;
+    else await pause(BETWEEN_LOOKS);
+  }
+  if (now === epoch && model.ends) await take(null);
 }
 
 /** Step what was typed, or predict from it. */
@@ -416,6 +493,7 @@ on("item", "keydown", (event) => {
   event.preventDefault();
   byId("item-form").requestSubmit();
 });
+on("speak", "click", speak);
 on("example", "click", () => {
   byId("item").value = exampleOf(model);
   byId("item").focus();
@@ -432,7 +510,7 @@ on("file", "change", readFile);
 on("pieces", "change", readFile);
 on("rate", "change", () => (playback.perSecond = Number(byId("rate").value)));
 on("start", "click", () => {
-  if (playback.repeats) beginAnew();
+  if (playback.repeats || recorder.isOn) beginAnew();
   say(byId("file-error"));
   playback.run();
 });
@@ -455,7 +533,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     byId("drop").classList.toggle("over", kind === "dragover");
-    if (kind !== "drop" || !model?.streams) return;
+    if (kind !== "drop" || byId("file-panel").hidden) return;
     byId("file").files = event.dataTransfer.files;
     readFile();
   });

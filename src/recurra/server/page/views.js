@@ -1,3 +1,4 @@
+import { AlarmView } from "./alarms.js";
 import { chart, legend } from "./chart.js";
 import { element, percent, short, visible } from "./dom.js";
 
@@ -9,7 +10,7 @@ const MOST_LINES = 6, MOST_BARS = 10;
  * {sentence, confidence}; the confidence may be missing.
  */
 export function viewOf(result, place) {
-  const View = [TokenView, TagView, ForecastView, ClassView].find((one) => one.shows(result)) ?? PlainView;
+  const View = [TokenView, TagView, ForecastView, ClassView, AlarmView].find((one) => one.shows(result)) ?? PlainView;
   return new View(place);
 }
 

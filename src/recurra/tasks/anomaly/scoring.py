@@ -428,6 +428,7 @@ def open_stream(fitted: "FittedDetector", probability: float, weights: str) -> I
         return {
             "score": float(judged.score),
             "probability": float(judged.probability),
+            "threshold": float(judged.threshold),
             "alarm": bool((slow > judged.slow_threshold and short > model.usual) or judged.fast_alarm),
             "slow": slow,
             "fast": distance,

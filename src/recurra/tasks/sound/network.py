@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from recurra.cells import find_cell
+from recurra.data.audio.json_samples import SAMPLES, read_json_samples
 from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.errors import DataError
 from recurra.models import ClassifierEnsemble, SequenceClassifier
@@ -83,14 +84,11 @@ def open_stream(fitted: FittedSound, weights: str, look_ahead: int | None) -> It
     log_mel, names = learned.log_mel, learned.labels.names.symbols
 
     def read(item: Any, state: StreamState) -> np.ndarray:
-        samples = np.asarray(item if isinstance(item, list) else [], dtype=object)
-        numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in samples.ravel())
-        if samples.shape != (log_mel.window,) or not numbers:
-            raise DataError(f"item: expected {log_mel.window} samples, numbers from -1 to 1")
-        window = samples.astype(np.float32)
-        if not np.isfinite(window).all():
-            raise DataError("item: expected finite numbers")
-        return learned.normalize(log_mel(window))
+        samples = read_json_samples(item)
+        if (rest := len(samples) - log_mel.window) < 0 or rest % log_mel.shift:
+            expected = f"{log_mel.window} samples, or a multiple of {log_mel.shift} more"
+            raise DataError(f"item: expected {expected}, got {len(samples)}")
+        return learned.normalize(log_mel(samples))
 
     def answer(_: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
         probabilities = learned.probabilities(logits[-1:])[0]
@@ -98,8 +96,8 @@ def open_stream(fitted: FittedSound, weights: str, look_ahead: int | None) -> It
         return {"label": label, "probabilities": dict(zip(names, map(float, probabilities), strict=True))}
 
     words = (
-        f"{log_mel.window} samples at {log_mel.sample_rate:,} a second, from -1 to 1; the next item begins "
-        f"{log_mel.shift} samples later"
+        f"the {log_mel.window} samples of a window at {log_mel.sample_rate:,} a second, or of several windows that "
+        f"begin {log_mel.shift} samples apart, as has the next item; {SAMPLES}"
     )
     network, example = fitted.network.classifier, [0.0] * log_mel.window
     return stream_of(network, read, answer, words, example, weights=weights, look_ahead=look_ahead)

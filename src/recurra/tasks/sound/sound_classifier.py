@@ -143,8 +143,13 @@ class SoundClassifier(
     def standard_steps(self, steps_per_epoch: int) -> int:
         return max(20 * steps_per_epoch, 1000)
 
+    @property
+    def sound_format(self) -> dict[str, int]:
+        log_mel = self.fitted.learned.log_mel
+        return {"sample_rate": log_mel.sample_rate, "window": log_mel.window, "shift": log_mel.shift}
+
     def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
-        """See `Estimator.open_stream`: an item is the samples of one window; the label is that of all so far."""
+        """See `Estimator.open_stream`: an item is the samples of windows; the label is that of all so far."""
         from recurra.tasks.sound.network import open_stream
 
         return open_stream(self.fitted, weights, look_ahead)

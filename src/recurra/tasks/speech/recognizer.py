@@ -169,6 +169,10 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
             expected = "training or sliding without bidirectional, as a stream does not know its mean"
             raise ParameterError("normalization", expected, self.normalization)
 
+    @property
+    def sound_format(self) -> dict[str, int]:
+        return {"sample_rate": self.fitted.learned.log_mel.sample_rate, "window": 1, "shift": 1}
+
     def read(self, source: Any, y: Any, reading: TranscriptForm | None, labelled: bool) -> "Utterances":
         from recurra.data.audio.read import read_utterances
         from recurra.tasks.speech.training import checked

@@ -1,0 +1,113 @@
+import { chart, legend } from "./chart.js";
+import { element, short } from "./dom.js";
+
+const KEPT = 400; // steps that are drawn
+const MOST_EVENTS = 50;
+
+/** Rows with their scores: what was expected, the threshold, alarms and the events that they make. */
+export class AlarmView {
+  static shows = (result) => typeof result?.score === "number" && typeof result.alarm === "boolean";
+
+  constructor(place) {
+    this.rows = [];
+    this.steps = 0;
+    this.events = [];
+    this.channel = element("select", { id: "channel" });
+    this.channel.addEventListener("change", () => this.#draw());
+    this.field = element("p", {}, element("label", { for: "channel" }, "Channel"), this.channel);
+    this.values = element("div");
+    this.scores = element("div");
+    this.list = element("ol", { class: "events", tabindex: 0, role: "region", "aria-label": "Events" });
+    place.replaceChildren(
+      this.field, this.values, element("h3", {}, "Score and threshold"), this.scores, element("h3", {}, "Events"), this.list,
+    );
+  }
+
+  show(item, result) {
+    const channels = Object.keys(result.parts);
+    if (!this.channel.options.length) {
+      const most = element("option", { value: "" }, "the one that adds most");
+      this.channel.append(most, ...channels.map((name) => element("option", {}, name)));
+      this.field.hidden = channels.length < 2;
+    }
+    this.steps += 1;
+    const values = Array.isArray(item) ? Object.fromEntries(channels.map((name, k) => [name, item[k]])) : item;
+    this.rows.push({ ...result, values, step: this.steps });
+    if (this.rows.length > KEPT) this.rows.shift();
+    if (result.alarm) this.#alarm(result, values);
+    this.#draw();
+    const score = `score ${short(result.score)}, threshold ${short(result.threshold)}`;
+    return { sentence: result.alarm ? `alarm: ${score}; ${told(result, values)}` : score };
+  }
+
+  /** The step raises an alarm: it begins an event, or continues the one of the step before. */
+  #alarm(result, values) {
+    let event = this.events.at(-1);
+    if (event?.end !== this.steps - 1) {
+      event = { begin: this.steps, score: -Infinity, node: element("li") };
+      this.events.push(event);
+      this.list.prepend(event.node);
+      if (this.list.children.length > MOST_EVENTS) this.list.lastChild.remove();
+    }
+    event.end = this.steps;
+    if (result.score > event.score) Object.assign(event, { score: result.score, words: told(result, values) });
+    const steps = event.begin === event.end ? `step ${event.begin}` : `steps ${event.begin} to ${event.end}`;
+    event.node.replaceChildren(element("strong", {}, steps), ` score ${short(event.score)}; ${event.words}`);
+  }
+
+  #draw() {
+    const rows = this.rows, latest = rows.at(-1);
+    const name = this.channel.value || (rows.findLast((one) => one.alarm) ?? latest).channel;
+    const x = rows.map((one) => one.step);
+    const ends = [`step ${x[0]}`, `step ${latest.step}`];
+    const spans = spansOf(rows);
+    const alarmed = `${rows.filter((one) => one.alarm).length} of ${rows.length} steps in alarm`;
+    const lines = [
+      { name: `${name}, observed`, style: "", x, y: rows.map((one) => one.values[name] ?? null), dots: rows.length < 60 },
+      { name: "expected", style: 1, x, y: rows.map((one) => one.expected[name]) },
+    ];
+    const mark = spans.length ? [{ name: "alarm", style: "alarm" }] : [];
+    this.values.replaceChildren(
+      chart(lines, { width: this.values.clientWidth, label: `${name}: observed and expected; ${alarmed}`, spans, ends }),
+      legend([...lines, ...mark]),
+    );
+    const scores = [
+      { name: "score", style: 0, x, y: rows.map((one) => logOf(one.score)), dots: rows.length < 60 },
+      { name: "threshold", style: 1, x, y: rows.map((one) => logOf(one.threshold)) },
+    ];
+    const label = `Score ${short(latest.score)} and threshold ${short(latest.threshold)}; ${alarmed}`;
+    const format = (y) => short(10 ** y);
+    this.scores.replaceChildren(
+      chart(scores, { width: this.scores.clientWidth, label, spans, ends, format, range: rangeOf(scores) }),
+      legend([...scores, ...mark]),
+    );
+    if (!this.events.length) this.list.replaceChildren(element("li", { class: "help" }, "None yet."));
+    else this.list.querySelector(".help")?.remove();
+  }
+}
+
+/** What the channel that adds most to a score was, beside what was expected. */
+function told({ channel, expected }, values) {
+  const was = values[channel] ?? null;
+  const instead = expected[channel] === null ? "" : `, expected ${short(expected[channel])}`;
+  return was === null ? `${channel} is missing${instead}` : `${channel} was ${short(was)}${instead}`;
+}
+
+/** The runs of steps in alarm, half a step wider on both sides. */
+function spansOf(rows) {
+  const spans = [];
+  for (const { alarm, step } of rows) {
+    if (!alarm) continue;
+    if (spans.at(-1)?.to === step - 0.5) spans.at(-1).to = step + 0.5;
+    else spans.push({ from: step - 0.5, to: step + 0.5 });
+  }
+  return spans;
+}
+
+const logOf = (score) => (score > 0 ? Math.log10(score) : null); // 0 before the first forecast
+
+/** The powers of ten around all values. */
+function rangeOf(lines) {
+  const values = lines.flatMap((one) => one.y).filter((one) => one !== null);
+  return [Math.floor(Math.min(0, ...values)), Math.ceil(Math.max(1, ...values))];
+}
