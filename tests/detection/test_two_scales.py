@@ -53,6 +53,13 @@ def test_half_of_the_budget_each() -> None:
     assert judged.fast_alarm.mean() == pytest.approx(probability / 2, rel=0.25)
 
 
+def test_tails_are_those_that_the_thresholds_follow_from(clean) -> None:
+    scales = TwoScales(clean[0], clean[1], 1e-3)
+    for scores, tail, threshold in zip(clean, scales.tails, scales.thresholds, strict=True):
+        assert (scores > tail.level).mean() == pytest.approx(tail.rate, rel=0.1)
+        assert tail.survival(np.array([tail.level, threshold])) == pytest.approx([tail.rate, 5e-4], rel=1e-6)
+
+
 def test_a_fast_score_that_is_always_0_never_alarms(clean) -> None:
     judged = TwoScales(clean[0], np.zeros_like(clean[0]), 1e-3).judge(0.5, 0.0)
     assert not judged.fast_alarm

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from recurra.detection.tail import excess_of, predictive_tail, survival
+from recurra.detection.tail import ScoreTail, Tail, excess_of, predictive_tail, survival
 from recurra.detection.threshold import Threshold
 from recurra.errors import ParameterError
 
@@ -110,6 +110,17 @@ class PeaksOverThreshold(Threshold):
         for name, least in (("window", 0), ("capacity", 10), ("refit_every", 1)):
             if getattr(self, name) < least:
                 raise ParameterError(name, f"at least {least}", getattr(self, name))
+
+    @property
+    def tails(self) -> tuple[ScoreTail, ...]:
+        """Of each series, the tail that the threshold follows from; with a `window`, of what is over the moving mean.
+
+        Raises:
+            ParameterError: nothing was calibrated.
+        """
+        state = self._calibrated()
+        columns = (getattr(state, name).tolist() for name in ("level", "rate", "shape", "scale"))
+        return tuple(ScoreTail(level, rate, Tail(*tail)) for level, rate, *tail in zip(*columns, strict=True))
 
     def _fewest(self) -> int:
         # As many residuals again as scores in the window, and a few of them above the level.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Tail", "fit_tail", "predictive_tail"]
+__all__ = ["ScoreTail", "Tail", "fit_tail", "predictive_tail"]
 
 # A shape beyond these is not told from few excesses: a lower one has an end, an upper one has no mean.
 _SHAPES = (-0.5, 0.9)
@@ -40,6 +40,24 @@ class Tail(NamedTuple):
     def excess(self, probability: np.ndarray) -> np.ndarray:
         """The excesses (N,) that are exceeded with these probabilities (N,), each above 0 and at most 1."""
         return excess_of(probability, np.array(self.shape), np.array(self.scale))
+
+
+class ScoreTail(NamedTuple):
+    """The tail of the distribution of scores.
+
+    Attributes:
+        level: where it begins.
+        rate: the probability of a score above the level.
+        excesses: the distribution of what such a score exceeds it by.
+    """
+
+    level: float
+    rate: float
+    excesses: Tail
+
+    def survival(self, scores: np.ndarray) -> np.ndarray:
+        """The probability (N,) of a score that is larger than these (N,), which are at least the level."""
+        return self.rate * self.excesses.survival(scores - self.level)
 
 
 def survival(excess: np.ndarray, shape: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
+from recurra.detection.tail import ScoreTail
 
 __all__ = ["Judgement", "TwoScales"]
 
@@ -67,6 +68,11 @@ class TwoScales:
         """What the next slow and the next fast score are compared with."""
         slow, fast = np.maximum(self._limits.judge(np.zeros(_SCALES))[1], self._floors).tolist()
         return slow, fast
+
+    @property
+    def tails(self) -> tuple[ScoreTail, ...]:
+        """Those of the slow and of the fast score, which the thresholds follow from."""
+        return self._limits.tails
 
     def run(self, slow: NDArray[np.float64], fast: NDArray[np.float64]) -> Judgement:
         """Judge steps (T,) one by one, and let the thresholds follow them."""

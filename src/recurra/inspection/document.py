@@ -9,7 +9,7 @@ from importlib import resources
 from recurra.inspection import texts
 from recurra.inspection.pictures.values import Picture
 
-__all__ = ["document", "help_element", "picture_element"]
+__all__ = ["document", "help_element", "image_element", "picture_element"]
 
 _FILES = resources.files("recurra.inspection")
 _STYLE, _SCRIPT = (_FILES.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
@@ -40,6 +40,17 @@ def help_element() -> str:
     return f'<p class="help" hidden>{escape(texts.HELP)}</p>'
 
 
+def image_element(content: bytes, description: str) -> str:
+    """A picture within the document.
+
+    Args:
+        content: of a PNG file.
+        description: what it shows, for those who do not see it.
+    """
+    image = base64.b64encode(content).decode()
+    return f'<img alt="{escape(description)}" src="data:image/png;base64,{image}">'
+
+
 def picture_element(picture: Picture, title: str, description: str) -> str:
     """The picture itself, and what the script says of it.
 
@@ -48,13 +59,13 @@ def picture_element(picture: Picture, title: str, description: str) -> str:
         title: of the picture.
         description: what it shows, for those who do not see it.
     """
-    image = base64.b64encode(picture.path.read_bytes()).decode()
+    image = image_element(picture.path.read_bytes(), f"{title}. {description}")
     panels = json.dumps(picture.panels, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # Within a script element HTML looks for its end alone.
     panels = panels.replace("<", "\\u003c")
     label = texts.VALUES_OF.format(title=title)
     return (
         f'<div class="picture" data-label="{escape(label)}">'
-        f'<img alt="{escape(f"{title}. {description}")}" src="data:image/png;base64,{image}">'
+        f"{image}"
         f'<script type="application/json">{panels}</script></div>'
     )

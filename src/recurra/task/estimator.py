@@ -3,6 +3,7 @@
 import logging
 import shutil
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
@@ -69,6 +70,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         network     what was learned -> the module to train; seeded before the call
         objective   batches, loss, validation
         finish      what else is fitted on the trained network, such as a temperature
+        pictures    functions that draw what was learned into the run's folder
         predictions, evaluate, view    the verbs `predict`, `evaluate` and `inspect`; see `recurra.task.verb`
 
     Modules that need torch are imported inside the hooks: help and completion on the command line import the class
@@ -249,6 +251,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         """What was learned, with what is fitted on the trained network."""
         return fitted.learned
 
+    def pictures(self) -> Mapping[str, Callable[[Path], object]]:
+        """What training draws into the folder of the run beside `training.png`.
+
+        Functions that draw a PNG file, by the name of the file without its ending. None by default.
+        """
+        return {}
+
     @abstractmethod
     def predictions(self, *arguments: Any, **keywords: Any) -> "Predictions[Any]":
         """What the network says of data, with what `predict` leaves out."""
@@ -381,6 +390,9 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 twin=bool(objective.measure),
             )
         self._fitted, self._folder = fitted, path
+        if path is not None and group.is_first:
+            for name, draw in self.pictures().items():
+                draw(path / f"{name}.png")
         self._beaten = objective.beaten_by(self.training_result.best_loss) if objective.validate else ""
         return self
 

@@ -58,7 +58,9 @@ def test_from_training_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert_allclose(rows["score"].to_numpy(), expected["score"].to_numpy(), rtol=1e-4)
     assert pl.read_csv(run / "predictions" / "today.events.csv").columns[:4] == ["series", "event", "start", "end"]
     assert (tmp_path / "new" / "p.png").stat().st_size > 1000
-    assert "Events in today.csv" in (run / "predictions" / "today.events.html").read_text(encoding="utf-8")
+    page = (run / "predictions" / "today.events.html").read_text(encoding="utf-8")
+    assert "Events in today.csv" in page
+    assert "<summary>How the thresholds were set</summary><img alt=" in page
 
     assert main(["evaluate", str(run), "--data", str(today)]) == 0
     assert "1 labelled event" in capsys.readouterr().out
@@ -68,6 +70,7 @@ def test_from_training_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {"range F1", "NAB", "NAB, few false", "NAB, few missed"} <= written["ranges"]["model"].keys()
     assert pl.read_csv(run / "evaluation" / "rows.csv").height == 200
     assert (run / "evaluation" / "detections.png").stat().st_size > 1000
+    assert (run / "tail.png").read_bytes() == (run / "evaluation" / "tail.png").read_bytes()
 
     assert main(["inspect", str(run), "--data", str(today), "--row", "122"]) == 0
     page = (run / "inspection" / "index.html").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.inspection.document import document
+from recurra.inspection.document import document, image_element
 
-__all__ = ["Curve", "EventPage", "Overview", "ShownEvent", "Similar", "event_page"]
+__all__ = ["Curve", "EventPage", "Explanation", "Overview", "ShownEvent", "Similar", "event_page"]
 
 _FILES = resources.files("recurra.inspection.events")
 _STYLE, _SCRIPT = (_FILES.joinpath(name).read_text(encoding="utf-8") for name in ("events.css", "events.js"))
@@ -114,6 +114,21 @@ class Overview:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """A picture that the page shows where a reader asks for it.
+
+    Attributes:
+        title: what it explains.
+        picture: the content of a PNG file.
+        description: what it shows, for those who do not see it.
+    """
+
+    title: str
+    picture: bytes
+    description: str
+
+
+@dataclass(frozen=True)
 class EventPage:
     """What the page shows.
 
@@ -125,6 +140,7 @@ class EventPage:
         notes: sentences that a person should read first, such as that events are left out.
         feedback: the command that takes the file of verdicts; empty: there is none.
         verdicts: the name of the file of verdicts that the page writes.
+        explanations: pictures of how the events were found.
     """
 
     title: str
@@ -134,6 +150,7 @@ class EventPage:
     notes: Sequence[str] = ()
     feedback: str = ""
     verdicts: str = field(default="verdicts.csv")
+    explanations: Sequence[Explanation] = ()
 
 
 def event_page(page: EventPage) -> str:
@@ -150,6 +167,11 @@ def event_page(page: EventPage) -> str:
     parts = [
         *(f'<div class="finding">{escape(note)}</div>' for note in page.notes),
         f'<table class="facts">{facts}</table>' if facts else "",
+        *(
+            f'<details class="explanation"><summary>{escape(one.title)}</summary>'
+            f"{image_element(one.picture, one.description)}</details>"
+            for one in page.explanations
+        ),
         '<div id="events"><noscript>This page needs JavaScript.</noscript></div>',
         f'<script type="application/json" id="content">{data}</script>',
         f"<script>{_SCRIPT}</script>",

@@ -1,7 +1,9 @@
 """The detector: its options, and what it does with rows of measurements."""
 
 import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -234,6 +236,11 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         from recurra.tasks.anomaly.training import fit_errors
 
         return fit_errors(self, fitted, training, validation)
+
+    def pictures(self) -> Mapping[str, Callable[[Path], object]]:
+        from recurra.tasks.anomaly.pictures import plot_tails
+
+        return {"tail": partial(plot_tails, self.trained().learned, self._allowed(None))}
 
     def next_command(self, folder: Path) -> str:
         return f"recurra predict {folder} --data FILE"

@@ -10,8 +10,9 @@ import numpy as np
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.detection.alarms import Event
 from recurra.detection.similar import SIMILAR, EventPattern, most_similar
-from recurra.inspection.events import Curve, EventPage, Overview, ShownEvent, Similar, event_page
+from recurra.inspection.events import Curve, EventPage, Explanation, Overview, ShownEvent, Similar, event_page
 from recurra.tasks.anomaly.learned import AnomalyLearned
+from recurra.tasks.anomaly.pictures import tail_picture
 from recurra.tasks.anomaly.scoring import Scored, drift_watch
 
 __all__ = ["SimilarEvent", "drifts", "page_of_events", "rarity", "short_stamps", "similar_events"]
@@ -154,6 +155,7 @@ def page_of_events(
     facts: dict[str, str],
     notes: list[str],
     feedback: str,
+    hindsight: bool,
 ) -> str:
     """The page of the events with the highest scores, as HTML.
 
@@ -166,6 +168,7 @@ def page_of_events(
         facts: what else is listed above the events, by name.
         notes: sentences that come first.
         feedback: the command that takes verdicts on the events; empty: there is none.
+        hindsight: whether scores are smoothed in both directions.
     """
     positions = [(index, number) for index, one in enumerate(scored) for number in range(len(one.events))]
     highest = sorted(positions, key=lambda position: -scored[position[0]].events[position[1]].score)[:_MOST_EVENTS]
@@ -184,7 +187,12 @@ def page_of_events(
     overviews = [_overview(data, index, scored[index], on_page) for index in with_events[:_MOST_SERIES]]
     title = f"Events in {Path(data.source).name if data.source != 'the data' else data.source}"
     counted = {"rows": f"{data.rows:,}", "events": f"{len(positions):,}"}
-    return event_page(EventPage(title, counted | facts, overviews, shown, notes, feedback))
+    tails = Explanation(
+        "How the thresholds were set",
+        tail_picture(learned, budget, hindsight=hindsight),
+        "Histograms of the scores of normal rows on both scales, with the fitted tails and the thresholds.",
+    )
+    return event_page(EventPage(title, counted | facts, overviews, shown, notes, feedback, explanations=(tails,)))
 
 
 def _shown(

@@ -1,23 +1,30 @@
-"""Pictures of detections: what came beside what was expected, the score, and the alarms."""
+"""Pictures: what came beside what was expected, the score, the alarms; and the scores that thresholds follow from."""
 
+import math
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from recurra.data.series.channels import ChannelSet
+from recurra.detection.tail import ScoreTail
 from recurra.files import prepare_folder, write_atomically
-from recurra.tasks.anomaly.scoring import Scored
+from recurra.tasks.anomaly.learned import AnomalyLearned
+from recurra.tasks.anomaly.scoring import Scored, two_scales
 
-__all__ = ["plot_detections"]
+__all__ = ["plot_detections", "plot_tails", "tail_picture"]
 
 _BLUE, _GREY, _RED, _BLACK, _GREEN = "#1f5fa8", "#8a8a8a", "#c44536", "#222222", "#3c8d5a"
 _MOST_CHANNELS = 5
 _LEAST_FRACTION = 0.05  # of the scores of alarms, of a channel that is plotted
 _BAND = 2  # deviations
+_BARS = 60  # of a histogram of scores
+_LOWEST, _BEYOND = 0.01, 1.5  # where its bars begin, a quantile; and end, times what is highest
 _FEW_LABELS = 100  # the range of scores within which powers of ten alone are too few labels
 
 
@@ -52,9 +59,7 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     score.plot(stamps, scored.threshold, color=_RED, linewidth=0.9, linestyle="--", label="threshold")
     score.set_yscale("log")
     low, high = score.get_ylim()
-    score.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _FEW_LABELS * low else (1,)))
-    score.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    score.yaxis.set_minor_formatter(NullFormatter())
+    _plain_labels(score.yaxis, high / low)
     score.set_ylabel("score")
     score.set_xlabel(data.columns.time or "row", parse_math=False)
     for ax in axes:
@@ -70,6 +75,80 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
     prepare_folder(path.parent)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+
+
+def plot_tails(learned: AnomalyLearned, probability: float, path: Path, *, hindsight: bool = False) -> None:
+    """Plot the scores of normal rows with their fitted tails and thresholds into a PNG file; see `tail_picture`."""
+    prepare_folder(path.parent)
+    write_atomically(path, lambda aside: aside.write_bytes(tail_picture(learned, probability, hindsight=hindsight)))
+
+
+def tail_picture(learned: AnomalyLearned, probability: float, *, hindsight: bool = False) -> bytes:
+    """The distributions of the slow and the fast scores that calibrate the thresholds, as a PNG file.
+
+    Bars are counts of rows; a curve shows how many the fitted tail has there, as far as the threshold and beyond. Each
+    threshold has half of the false alarms.
+
+    Args:
+        learned: of a detector whose training has ended.
+        probability: of a false alarm, a row.
+        hindsight: whether the slow scores are those smoothed in both directions.
+    """
+    model = learned.errors
+    assert model is not None
+    scales = two_scales(learned, probability, hindsight, adapts=False)
+    names = ("slow score, smoothed: stretches", "fast score: single rows")
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    slow = model.hindsight_scores if hindsight else model.scores
+    rows = zip(axes, names, (slow, model.fast_scores), scales.tails, scales.thresholds, strict=True)
+    for ax, name, scores, tail, threshold in rows:
+        _plot_tail(ax, scores, tail, threshold, f"threshold: one row in {len(axes) / probability:,.0f}")
+        ax.set_title(name, loc="left", fontsize=10)
+        ax.set_xlabel("score")
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("normal rows")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    return content.getvalue()
+
+
+def _plot_tail(ax: Axes, scores: np.ndarray, tail: ScoreTail, threshold: float, label: str) -> None:
+    positive = scores[scores > 0]
+    if not len(positive):
+        ax.text(0.5, 0.5, "all scores are 0", ha="center", transform=ax.transAxes)
+        return
+    highest = max(float(positive.max()), threshold)
+    edges = np.geomspace(np.quantile(positive, _LOWEST), _BEYOND * highest, _BARS + 1)
+    counts, _ = np.histogram(scores, edges)
+    ax.stairs(counts, edges, fill=True, color=_BLUE, alpha=0.35, label="rows that set the threshold")
+    beyond = edges[edges > tail.level]
+    expected = -len(scores) * np.diff(tail.survival(beyond))
+    centres = np.sqrt(beyond[:-1] * beyond[1:])
+    ax.plot(
+        centres[expected > 0],
+        expected[expected > 0],
+        color=_BLACK,
+        linewidth=1.2,
+        label="fitted tail (generalised Pareto)",
+    )
+    ax.axvline(tail.level, color=_GREY, linewidth=0.9, linestyle=":", label="where the tail begins")
+    ax.axvline(threshold, color=_RED, linewidth=1.1, linestyle="--", label=label)
+    ax.text(threshold, 0.98, f" {threshold:.3g}", color=_RED, va="top", transform=ax.get_xaxis_transform())
+    ax.set_xscale("log")
+    ax.set_xlim(edges[0], edges[-1])
+    _plain_labels(ax.xaxis, edges[-1] / edges[0])
+    ax.set_yscale("log")
+    _plain_labels(ax.yaxis, math.inf)
+
+
+def _plain_labels(axis: Axis, ratio: float) -> None:
+    """Plain numbers along a logarithmic axis: powers of ten, and between them if the axis spans few."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < _FEW_LABELS else (1,)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _mark_events(ax: Axes, stamps: np.ndarray, scored: Scored, labels: np.ndarray | None) -> None:

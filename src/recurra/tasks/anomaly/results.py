@@ -43,7 +43,7 @@ from recurra.tasks.anomaly.events import (
     similar_events,
 )
 from recurra.tasks.anomaly.learned import AnomalyLearned
-from recurra.tasks.anomaly.pictures import plot_detections
+from recurra.tasks.anomaly.pictures import plot_detections, plot_tails
 from recurra.tasks.anomaly.scoring import (
     Scored,
     adaptive_limits,
@@ -81,6 +81,7 @@ class Detections(TablePredictions[Any]):
         probability: of a false alarm, a row.
         retrain: the command that trains a detector like this one on these data.
         feedback: the command that takes verdicts on the events; empty: there is none.
+        hindsight: whether scores are smoothed in both directions.
     """
 
     data: ChannelSet
@@ -89,6 +90,7 @@ class Detections(TablePredictions[Any]):
     probability: float
     retrain: str = ""
     feedback: str = ""
+    hindsight: bool = False
 
     @property
     def read_from(self) -> Path | None:  # type: ignore[override]
@@ -200,6 +202,7 @@ class Detections(TablePredictions[Any]):
             facts=facts,
             notes=self.drifts,
             feedback=self.feedback,
+            hindsight=self.hindsight,
         )
         write_text(target, page)
 
@@ -422,7 +425,7 @@ def make_detections(
     """
     check_like(fitted.learned, data)
     scored = tuple(score(fitted, one.values, probability, hindsight) for one in data)
-    return Detections(data, scored, fitted.learned, probability, retrain)
+    return Detections(data, scored, fitted.learned, probability, retrain, hindsight=hindsight)
 
 
 def evaluate(
@@ -497,7 +500,10 @@ def evaluate(
             "ranges": ranges,
             **({"point_adjusted_and_inflated": adjusted} if point_adjustment else {}),
         },
-        pictures={"detections": partial(plot_detections, data, 0, detections.scored[0])},
+        pictures={
+            "detections": partial(plot_detections, data, 0, detections.scored[0]),
+            "tail": partial(plot_tails, learned, probability, hindsight=hindsight),
+        },
     )
 
 
