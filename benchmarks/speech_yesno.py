@@ -16,6 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--max-steps", type=int, default=2000)
+    parser.add_argument("--output", choices=["ctc", "transducer"], default="ctc")
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds yesno\n")
@@ -24,6 +25,7 @@ def main() -> None:
     print(f"{'seed':>6}  {'WER':>10}  {'training s':>10}")
     for seed in options.seeds:
         recognizer = SpeechRecognizer(
+            output=options.output,
             units="words",
             sample_rate=8000,
             bins=40,

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import nn
 
-from recurra.models.acoustic import CTCRecognizer, LookAhead, Subsampling
+from recurra.models.acoustic import CTCRecognizer, LookAhead, Subsampling, TransducerRecognizer
 from recurra.program.builder import Builder, as_array
 from recurra.program.lowering import add_module, lowers, only_value
 from recurra.program.operations import Array, Value
@@ -16,11 +16,21 @@ _BINS = 4  # of a product: fewer multiply fewer zeros, more make larger products
 @lowers(CTCRecognizer)
 def _recognizer(module: CTCRecognizer, builder: Builder, value: Value, name: str) -> Value:
     """The log probability of each unit (V,), `module.delay` steps late; a step reads `factor` frames (factor * F,)."""
+    return builder.apply("log_softmax", add_module(module.scores, builder, _encoded(module, builder, value), "scores"))
+
+
+@lowers(TransducerRecognizer)
+def _transducer(module: TransducerRecognizer, builder: Builder, value: Value, name: str) -> Value:
+    """What the joiner reads of a step (J,), as late."""
+    return add_module(module.of_frames, builder, _encoded(module, builder, value), "of_frames")
+
+
+def _encoded(module: CTCRecognizer, builder: Builder, value: Value) -> Value:
     value = add_module(module.subsampling, builder, value, "subsampling")
     for k, (layer, look_ahead) in enumerate(zip(module.layers, module.look_aheads, strict=True)):
         value = only_value(add_module(layer, builder, value, f"layers.{k}"), f"layers.{k}")
         value = add_module(look_ahead, builder, value, f"look_aheads.{k}")
-    return builder.apply("log_softmax", add_module(module.scores, builder, value, "scores"))
+    return value
 
 
 @lowers(LookAhead)

@@ -43,8 +43,10 @@ def test_equals_the_loss_from_all_logits(chunk: int) -> None:
 def test_inference_joins_once() -> None:
     join, frames, predictions, targets = made()
     with torch.no_grad():
+        joined_transducer_loss(join, frames, predictions, targets, FRAMES, COUNTS, reduction="none", chunk=36)
+        assert join.calls == 3  # one chunk for each utterance that has frames
         joined_transducer_loss(join, frames, predictions, targets, FRAMES, COUNTS, reduction="none")
-    assert join.calls == 3  # one chunk for each utterance that has frames
+        assert join.calls == 4
 
 
 def test_dropout_is_the_same_in_the_backward_pass() -> None:
@@ -76,6 +78,6 @@ def test_refusals() -> None:
     with pytest.raises(ShapeError, match=r"predictions: .* at least 6, got \(4, 5, 6\)"):
         joined_transducer_loss(join, frames, predictions[:, :5], targets, FRAMES, COUNTS)
     with pytest.raises(ShapeError, match=r"join: expected logits .* n = 9 and U \+ 1 = 4, got \(9, 8\)"):
-        joined_transducer_loss(lambda f, p: join(f, p)[:, 0], frames, predictions, targets, FRAMES, COUNTS)
+        joined_transducer_loss(lambda f, p: join(f, p)[:, 0], frames, predictions, targets, FRAMES, COUNTS, chunk=36)
     with pytest.raises(ParameterError, match=r"chunk: .* at least 1, got 0"):
         joined_transducer_loss(join, frames, predictions, targets, FRAMES, COUNTS, chunk=0)

@@ -12,8 +12,9 @@ from recurra.data.audio.alphabet import BLANK, Alphabet
 from recurra.data.audio.timed_words import Segment
 from recurra.errors import ParameterError
 from recurra.kernels.native import extension
+from recurra.models.decoding import CTCGreedyStream
 from recurra.tasks.speech.recognizer import Search
-from recurra.tasks.speech.search import Decoder, GreedySearch, in_seconds, spelling_of
+from recurra.tasks.speech.search import CTCDecoder, in_seconds, spelling_of
 from recurra.tasks.speech.transcription import pieces_of
 
 needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a beam needs the C++ extension")
@@ -27,12 +28,12 @@ def log_probs(*units: int, size: int = 4) -> np.ndarray:
     return np.log(values)
 
 
-def segment_of(search: GreedySearch, alphabet: Alphabet) -> Segment:
+def segment_of(search: CTCGreedyStream, alphabet: Alphabet) -> Segment:
     return in_seconds(spelling_of(alphabet).words(search.emissions), 0.1)
 
 
 def test_equal_units_count_once_unless_a_blank_is_between() -> None:
-    search = GreedySearch()
+    search = CTCGreedyStream()
     search.accept(log_probs(0, 2, 2, 0, 2, 1, 3, 0))
     assert [(one.token, one.start, one.end) for one in search.emissions] == [(2, 1, 3), (2, 4, 5), (1, 5, 6), (3, 6, 7)]
     segment = segment_of(search, CHARACTERS)
@@ -46,7 +47,7 @@ def test_equal_units_count_once_unless_a_blank_is_between() -> None:
 
 @given(units=st.lists(st.integers(0, 3), max_size=20), cut=st.integers(0, 20))
 def test_chunks_give_the_same_units(units: list[int], cut: int) -> None:
-    whole, parts = GreedySearch(), GreedySearch()
+    whole, parts = CTCGreedyStream(), CTCGreedyStream()
     values = log_probs(*units)
     whole.accept(values)
     parts.accept(values[:cut])
@@ -56,10 +57,10 @@ def test_chunks_give_the_same_units(units: list[int], cut: int) -> None:
 
 def test_words_and_spaces_alone() -> None:
     alphabet = Alphabet("words", [BLANK, "yes", "no"])
-    search = GreedySearch()
+    search = CTCGreedyStream()
     search.accept(log_probs(1, 0, 2, 2, size=3))
     assert segment_of(search, alphabet).text == "yes no"
-    spaces = GreedySearch()
+    spaces = CTCGreedyStream()
     spaces.accept(log_probs(1, 0, 1))
     assert segment_of(spaces, CHARACTERS).words == ()
 
@@ -88,8 +89,8 @@ def write_model(path: Path) -> Path:
 @needs_extension
 def test_a_beam_equals_the_best_units_where_these_are_probable() -> None:
     values = log_probs(0, 2, 2, 0, 3, 1, 3, 0)
-    beam = Decoder(CHARACTERS, Search(beam_size=20), 0.1)(values)
-    greedy = Decoder(CHARACTERS, None, 0.1)(values)
+    beam = CTCDecoder(CHARACTERS, Search(beam_size=20), 0.1)([values])[0]
+    greedy = CTCDecoder(CHARACTERS, None, 0.1)([values])[0]
     assert beam.text == greedy.text == "ab b"
     for one, other in zip(beam.words, greedy.words, strict=True):
         assert (one.begin, one.end, one.confidence) == pytest.approx((other.begin, other.end, other.confidence))
@@ -100,16 +101,16 @@ def test_a_language_model_and_hot_words_change_what_is_written(tmp_path: Path) -
     # The second letter may be either, a little more likely "b" for "bb", which the model does not have.
     values = np.log(np.array([[0.02, 0.01, 0.5, 0.47], [0.9, 0.02, 0.04, 0.04], [0.02, 0.01, 0.5, 0.47]]))
     values = values.astype(np.float32)
-    assert Decoder(CHARACTERS, None, 0.1)(values).text == "aa"
+    assert CTCDecoder(CHARACTERS, None, 0.1)([values])[0].text == "aa"
     model = str(write_model(tmp_path / "words.arpa"))
-    assert Decoder(CHARACTERS, Search(lm=model, lm_weight=1.0, closed=True), 0.1)(values).text == "ab"
-    assert Decoder(CHARACTERS, Search(hot_words=("ba",)), 0.1)(values).text == "ba"
+    assert CTCDecoder(CHARACTERS, Search(lm=model, lm_weight=1.0, closed=True), 0.1)([values])[0].text == "ab"
+    assert CTCDecoder(CHARACTERS, Search(hot_words=("ba",)), 0.1)([values])[0].text == "ba"
 
 
 @needs_extension
 def test_a_beam_over_whole_words_has_spaces_between_them() -> None:
     alphabet = Alphabet("words", [BLANK, "yes", "no"])
-    segment = Decoder(alphabet, Search(beam_size=5), 0.08)(log_probs(1, 0, 2, 0, 2, size=3))
+    segment = CTCDecoder(alphabet, Search(beam_size=5), 0.08)([log_probs(1, 0, 2, 0, 2, size=3)])[0]
     assert segment.text == "yes no no"
 
 

@@ -22,9 +22,9 @@ def padded_features(features: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
 class UtteranceBatches:
     """The batches of training: batches(step) is a pure function of the step, from 1.
 
-    `Batch.inputs` is the features (B, T, F) float32 with their lengths (B,); `Batch.target` the label ids (B, U) int64
-    with their lengths (B,), 0 at the ends. `Batch.weight` is B, the number of utterances. Batches hold utterances of
-    similar length, see `Buckets`.
+    `Batch.inputs` is the features (B, T, F) float32 with their lengths (B,), and the label ids too if the network reads
+    them; `Batch.target` the label ids (B, U) int64 with their lengths (B,), 0 at the ends. `Batch.weight` is B, the
+    number of utterances. Batches hold utterances of similar length, see `Buckets`.
 
     Args:
         source: the features.
@@ -33,6 +33,7 @@ class UtteranceBatches:
         batch_size: the utterances of a batch, over all processes.
         seconds_per_batch: the largest duration of a batch in seconds, padding included, at the slowest speed. Give
             exactly one of it and `batch_size`.
+        labels_in_inputs: whether the network reads the labels too, as a transducer does.
         seed: the seed of the order.
         partition: the part of each batch that this process reads.
         device: where the tensors are.
@@ -49,6 +50,7 @@ class UtteranceBatches:
         batch_size: int | None = None,
         *,
         seconds_per_batch: float | None = None,
+        labels_in_inputs: bool = False,
         seed: int = 0,
         partition: Partition = WHOLE,
         device: torch.device | str = "cpu",
@@ -67,6 +69,7 @@ class UtteranceBatches:
                     "seconds_per_batch", f"at least the longest utterance, {least:.1f}", seconds_per_batch
                 )
         self._source, self._partition, self._device = source, partition, device
+        self._labels_in_inputs = labels_in_inputs
         self._labels = [torch.tensor(ids, dtype=torch.int64) for ids in labels]
         self._buckets = Buckets(lengths, batch_size, tokens, seed, partition=partition)
 
@@ -88,8 +91,7 @@ class UtteranceBatches:
             # There are more processes than utterances left: this one takes any, because all must make the step.
             rows = np.array([0])
         epoch = self._buckets.epoch_of(step)
-        inputs = padded_features([self._source.varied(int(row), epoch) for row in rows])
-        target = collate([self._labels[row] for row in rows])
-        return Batch(
-            tuple(one.to(self._device) for one in inputs), tuple(one.to(self._device) for one in target), weight
-        )
+        features = padded_features([self._source.varied(int(row), epoch) for row in rows])
+        inputs = tuple(one.to(self._device) for one in features)
+        target = tuple(one.to(self._device) for one in collate([self._labels[row] for row in rows]))
+        return Batch((*inputs, target[0]) if self._labels_in_inputs else inputs, target, weight)

@@ -22,10 +22,12 @@ class Frames(NamedTuple):
     Attributes:
         features: (B, T, F).
         lengths: true lengths (B,), on the CPU.
+        units: of the texts (B, U) int64, which a transducer reads in training; None: they are not known.
     """
 
     features: Tensor
     lengths: Tensor
+    units: Tensor | None = None
 
 
 class Scores(NamedTuple):
@@ -34,10 +36,14 @@ class Scores(NamedTuple):
     Attributes:
         logits: of the units, (B, S, V). Unit 0 is the blank.
         lengths: steps of each recording (B,), on the CPU.
+        frames: what the joiner of a transducer reads of each step, (B, S, J); None: there is no joiner.
+        predictions: what it reads after 0 to U units, (B, U + 1, J); None: the units are not known.
     """
 
     logits: Tensor
     lengths: Tensor
+    frames: Tensor | None = None
+    predictions: Tensor | None = None
 
 
 class CTCRecognizer(nn.Module):
@@ -109,13 +115,13 @@ class CTCRecognizer(nn.Module):
             self.look_aheads.append(LookAhead(size, steps) if steps else nn.Identity())
         self.scores = nn.Linear(size, num_units)
 
-    def forward(self, frames: Frames | tuple[Tensor, Tensor]) -> tuple[Scores, None]:
+    def forward(self, frames: Frames | tuple[Tensor, ...]) -> tuple[Scores, None]:
         """The scores of the units at each step; and no state, as recordings are read whole.
 
         Raises:
             ShapeError: if a shape or length does not fit.
         """
-        features, lengths = frames
+        features, lengths, _ = frames if isinstance(frames, Frames) else Frames(*frames)
         steps, lengths = self.encode(features, check_lengths(lengths, features.shape[0], features.shape[1]))
         return Scores(self.scores(steps), lengths), None
 

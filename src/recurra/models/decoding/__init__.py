@@ -5,7 +5,9 @@ from recurra.models.decoding.ctc_alignment import forced_align
 from recurra.models.decoding.ctc_beam_search import CTCBeamSearch, CTCBeamStream
 from recurra.models.decoding.ensemble import ensemble
 from recurra.models.decoding.greedy_search import greedy_search
+from recurra.models.decoding.greedy_streams import CTCGreedyStream, GreedyStream, TransducerGreedyStream
 from recurra.models.decoding.hypothesis import Hypothesis
+from recurra.models.decoding.rescoring import rescored
 from recurra.models.decoding.rows import Step, concatenate_rows, select_rows
 from recurra.models.decoding.timed import TimedHypothesis, TimedToken, TimedWord, Tokens
 from recurra.models.decoding.token_fusion import TokenFusion
@@ -14,6 +16,8 @@ from recurra.models.decoding.transducer_search import Transducer, TransducerSear
 __all__ = [
     "CTCBeamSearch",
     "CTCBeamStream",
+    "CTCGreedyStream",
+    "GreedyStream",
     "Hypothesis",
     "Step",
     "TimedHypothesis",
@@ -22,6 +26,7 @@ __all__ = [
     "TokenFusion",
     "Tokens",
     "Transducer",
+    "TransducerGreedyStream",
     "TransducerSearch",
     "TransducerStream",
     "beam_search",
@@ -29,5 +34,6 @@ __all__ = [
     "ensemble",
     "forced_align",
     "greedy_search",
+    "rescored",
     "select_rows",
 ]

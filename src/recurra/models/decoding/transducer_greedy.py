@@ -57,6 +57,11 @@ class TransducerGreedy:
         for row in active.tolist():
             self._frames[row] += 1
 
+    def take(self, row: int) -> list[TimedToken]:
+        """The tokens of a stream since the last call, which are then forgotten."""
+        taken, self._tokens[row] = self._tokens[row], []
+        return taken
+
     def best(self, n_best: int) -> list[list[tuple[list[TimedToken], float]]]:
         """Of each stream the one hypothesis: its tokens and log-probability."""
         return [[(list(tokens), log_prob)] for tokens, log_prob in zip(self._tokens, self._log_probs, strict=True)]

@@ -32,11 +32,13 @@ def joined_transducer_loss(
 
     The joiner is called for some frames of one utterance at a time, and its logits are reduced to two
     log-probabilities a node; the backward pass calls it again. Memory for all nodes is therefore 32 bytes each, and
-    that of V symbols or of the joiner's hidden units is needed for one chunk only.
+    that of V symbols or of the joiner's hidden units is needed for one chunk only. All nodes of a batch that has no
+    more of them than a chunk are joined in one call, and nothing is computed twice.
 
     Args:
-        join: from frames (n, 1, J) and predictions (1, U_b + 1, K) to logits (n, U_b + 1, V), such as a module that
-            adds them, takes the hyperbolic tangent and projects. It is called twice with the same random numbers.
+        join: from frames (n, 1, J) and predictions (1, U_b + 1, K) to logits (n, U_b + 1, V), or from predictions
+            (n, 1, K) to (n, 1, V); such as a module that adds them, takes the hyperbolic tangent and projects. Where it
+            is called twice, it has the same random numbers.
         frames: of the encoder, (B, T, J).
         predictions: of the prediction network after 0 to U labels, (B, U + 1, K).
         targets: labels (B, U).
@@ -70,13 +72,22 @@ def joined_transducer_loss(
         if logits.dim() != 3 or logits.shape[:2] != (len(some), after.shape[1]):
             expected = f"logits of shape (n, U + 1, V) with n = {len(some)} and U + 1 = {after.shape[1]}"
             raise ShapeError("join", expected, tuple(logits.shape))
-        return log_probs(logits.flatten(0, 1), labels.repeat(len(some)), None, blank)
+        return log_probs(logits.flatten(0, 1), labels, None, blank)
 
+    if len(nodes) <= chunk:
+        at_frame = nodes.rows_of_padded(frames.shape[1], columns) // columns
+        at_label = nodes.rows_of_labels(predictions.shape[1])
+        some, after = (
+            each.flatten(0, 1)[index.to(each.device)].unsqueeze(1)
+            for each, index in ((frames, at_frame), (predictions, at_label))
+        )
+        pairs = joined(some, after, nodes.next_labels())
+        return reduce_losses(losses(pairs, nodes), nodes, reduction, zero_infinity, frames.dtype)
     pairs = [torch.empty(0, 2, dtype=torch.float64, device=frames.device)]
     for of_frames, of_labels, labels, steps in zip(
         frames.unbind(), predictions.unbind(), nodes.labels, nodes.frames.tolist(), strict=True
     ):
         after = of_labels[: len(labels)].unsqueeze(0)
         parts = of_frames[:steps].unsqueeze(1).split(max(chunk // len(labels), 1)) if steps else ()
-        pairs.extend(checkpoint(joined, some, after, labels, use_reentrant=False) for some in parts)
+        pairs.extend(checkpoint(joined, some, after, labels.repeat(len(some)), use_reentrant=False) for some in parts)
     return reduce_losses(losses(torch.cat(pairs), nodes), nodes, reduction, zero_infinity, frames.dtype)

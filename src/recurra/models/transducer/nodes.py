@@ -72,6 +72,14 @@ class Nodes:
         ]
         return torch.cat(rows) if rows else torch.empty(0, dtype=torch.int64)
 
+    def rows_of_labels(self, columns: int) -> Tensor:
+        """The row of each node (N,) in padded predictions (B * (U + 1), K) with this U + 1."""
+        rows = [
+            (b * columns + torch.arange(count + 1)).repeat(frames)
+            for b, (frames, count) in enumerate(zip(self.frames.tolist(), self.counts.tolist(), strict=True))
+        ]
+        return torch.cat(rows) if rows else torch.empty(0, dtype=torch.int64)
+
     def __len__(self) -> int:
         return int((self.frames * (self.counts + 1)).sum())
 

@@ -52,4 +52,5 @@ class SpeechLearned(Learned):
 
     def rows(self) -> dict[str, list[Any]]:
         symbols = list(self.alphabet.symbols)
-        return {"scores.weight": symbols, "scores.bias": symbols}
+        rows = dict.fromkeys(("scores.weight", "scores.bias", "joiner.weight", "joiner.bias"), symbols)
+        return {**rows, "embedding.weight": symbols}

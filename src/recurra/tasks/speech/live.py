@@ -11,7 +11,7 @@ from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterances import Utterance
 from recurra.errors import StreamError
 from recurra.streaming import Stepper
-from recurra.tasks.speech.search import Decoder, GreedySearch, in_seconds, spelling_of
+from recurra.tasks.speech.search import in_seconds, make_decoder, make_greedy_stream, spelling_of
 from recurra.tasks.speech.transcription import AnyFitted, normalization_of
 
 if TYPE_CHECKING:
@@ -68,11 +68,11 @@ class LiveTranscriber:
         self._frames = np.zeros((0, self._bins), np.float32)
         self._recent: deque[np.ndarray] = deque(maxlen=self._delay + _HEARD_AGAIN)
         self._skipped = self._delay
-        self._search = GreedySearch()
-        # With a beam, the log probabilities of the utterance, from a step on.
-        self._decoder = (
-            None if search is None or search.is_greedy else Decoder(learned.alphabet, search, self._step_seconds)
-        )
+        self._search = make_greedy_stream(fitted.network)
+        # With a beam, what the network put out for the utterance, from a step on.
+        self._decoder = None
+        if search is not None and not search.is_greedy:
+            self._decoder = make_decoder(fitted.network, learned.alphabet, search, self._step_seconds)
         self._scores: list[np.ndarray] = []
         self._scores_begin = self._ended_at = 0
 
@@ -155,7 +155,7 @@ class LiveTranscriber:
             self._ended_at = emissions[count].start if count < len(emissions) else self._search.step
             scores = np.concatenate(self._scores)
             first, last = begin - self._scores_begin, self._ended_at - self._scores_begin
-            segment = self._decoder(scores[first:last]).later(begin * self._step_seconds)
+            segment = self._decoder([scores[first:last]])[0].later(begin * self._step_seconds)
             self._scores, self._scores_begin = [scores[last:]], self._ended_at
         del emissions[:count]
         return [segment] if segment.words else []
@@ -170,4 +170,4 @@ class LiveTranscriber:
         """Begin with the first state, and read the last steps again: a word may have begun in them."""
         self._state = self._stepper.new_state()
         self._stepper(np.ascontiguousarray(np.stack([*self._recent])), self._state)
-        self._search.blank_steps = 0
+        self._search.start_anew()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.transcripts import TranscriptForm
 from recurra.data.files.standard_input import is_standard_input
-from recurra.errors import ParameterError
+from recurra.errors import ExportError, ParameterError
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
@@ -64,7 +64,7 @@ _SEARCH = Search()
 
 @task("speech")
 class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearned, "CTCRecognizer"]):
-    """A recogniser of speech: convolutions, recurrent layers and CTC (Graves et al. 2006), for recordings or live.
+    """A recogniser of speech: convolutions, recurrent layers, and CTC (Graves et al. 2006) or a transducer (2012).
 
     Data are a list of recordings with their texts: JSON lines (NeMo), a Kaldi folder, Common Voice's TSV, LJSpeech's
     metadata.csv, a table, a folder of recordings with a .txt beside each; or a list of paths or arrays of samples, with
@@ -86,6 +86,19 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         default="characters", help="what the network writes", group="network", main=True
     )
     vocabulary_size: int = option(default=300, at_least=1, help="subwords at most", group="network")
+    output: Literal["ctc", "transducer"] = option(
+        default="ctc",
+        help="how units are written: each step by itself (ctc), or also by the units before (transducer)",
+        group="network",
+        main=True,
+    )
+    prediction_size: int = option(
+        default=128, at_least=1, help="units of a transducer's prediction network", group="network"
+    )
+    joiner_size: int = option(default=256, at_least=1, help="units of a transducer's joiner", group="network")
+    ctc_weight: float = option(
+        default=0.5, above=0, help="weight of the loss of CTC beside that of a transducer", group="network"
+    )
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
@@ -222,6 +235,8 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
         """See `Estimator.export_network`: log-mel features in, scores of units out."""
+        if self.output == "transducer":
+            raise ExportError("a transducer is searched with two networks more; its network is not exported")
         learned = self.fitted.learned
         return self.fitted.network, {
             "symbols": list(learned.alphabet.symbols),

@@ -1,61 +1,45 @@
-"""From the scores of units to words: the best unit at each step, or a beam with a language model."""
+"""From what the network puts out at each step to words: the best units, or a beam with a language model."""
 
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from recurra.data.audio.alphabet import Alphabet
 from recurra.data.audio.timed_words import Segment, Word
+from recurra.data.audio.utterance_batches import padded_features
 from recurra.data.text.arpa import read_arpa
 from recurra.data.text.ngram_model import BEGIN, END
-from recurra.models.decoding import CTCBeamSearch, TimedToken, TimedWord
+from recurra.models.acoustic import TransducerRecognizer
+from recurra.models.decoding import (
+    CTCBeamSearch,
+    CTCGreedyStream,
+    GreedyStream,
+    TimedWord,
+    TransducerGreedyStream,
+    TransducerSearch,
+    rescored,
+)
 from recurra.models.decoding.timed import Tokens
 
 if TYPE_CHECKING:
     from recurra.tasks.speech.recognizer import Search
 
-__all__ = ["Decoder", "GreedySearch", "in_seconds", "names_of", "spelling_of"]
+__all__ = [
+    "CTCDecoder",
+    "Decoder",
+    "TransducerDecoder",
+    "in_seconds",
+    "make_decoder",
+    "make_greedy_stream",
+    "names_of",
+    "spelling_of",
+]
 
 _BEAM = 50
-
-
-class GreedySearch:
-    """The best unit at each step; the same unit at consecutive steps counts once, blanks do not count.
-
-    Steps come in chunks of any size, and what is written does not change later.
-
-    Attributes:
-        emissions: so far; the caller may take some out at the front.
-        step: of the next scores.
-        blank_steps: consecutive blanks up to the present.
-    """
-
-    def __init__(self) -> None:
-        self.emissions: list[TimedToken] = []
-        self.step = 0
-        self.blank_steps = 0
-        self._previous = 0
-
-    def accept(self, log_probs: np.ndarray) -> None:
-        """Read the log probabilities (n, V) of the next steps."""
-        best = log_probs.argmax(axis=1)
-        for unit, log_prob in zip(best.tolist(), log_probs[np.arange(len(best)), best].tolist(), strict=True):
-            if not unit:
-                self.blank_steps += 1
-            else:
-                self.blank_steps = 0
-                if unit != self._previous:
-                    self.emissions.append(TimedToken(unit, self.step, self.step + 1, self.step, log_prob))
-                elif self.emissions:
-                    last = self.emissions[-1]
-                    if log_prob > last.log_prob:
-                        last = replace(last, peak=self.step, log_prob=log_prob)
-                    self.emissions[-1] = replace(last, end=self.step + 1)
-            self._previous = unit
-            self.step += 1
+_TRANSDUCER_BEAM = 8  # each of its texts costs a step of two networks
 
 
 def names_of(alphabet: Alphabet) -> tuple[str, ...]:
@@ -79,8 +63,20 @@ def in_seconds(words: Iterable[TimedWord], step_seconds: float) -> Segment:
     )
 
 
-class Decoder:
-    """From log probabilities (S, V) of an utterance to its words, as a `Search` asks.
+class Decoder(Protocol):
+    """From what the network puts out for some utterances to their words."""
+
+    def steps(self, scores: Any) -> Tensor:
+        """Of the network's output (B, S, ...) what is searched (B, S, X)."""
+        ...
+
+    def __call__(self, steps: Sequence[np.ndarray]) -> list[Segment]:
+        """The best words of each of some utterances (S, X)."""
+        ...
+
+
+class CTCDecoder:
+    """The words that the log probabilities of units by CTC say; see `Decoder`.
 
     Args:
         alphabet: of the network.
@@ -96,14 +92,76 @@ class Decoder:
         self._beam = None if search is None or search.is_greedy else _beam(alphabet, search)
         self._hot_words = {} if search is None else dict.fromkeys(search.hot_words, search.hot_weight)
 
-    def __call__(self, log_probs: np.ndarray) -> Segment:
-        """The best words."""
+    def steps(self, scores: Any) -> Tensor:
+        return scores.logits.float().log_softmax(-1)
+
+    def __call__(self, steps: Sequence[np.ndarray]) -> list[Segment]:
+        return [in_seconds(self._words(one), self._step_seconds) for one in steps]
+
+    def _words(self, log_probs: np.ndarray) -> Iterable[TimedWord]:
         if self._beam is None:
-            search = GreedySearch()
+            search = CTCGreedyStream()
             search.accept(log_probs)
-            return in_seconds(self._tokens.words(search.emissions), self._step_seconds)
+            return self._tokens.words(search.emissions)
         hypotheses = self._beam(torch.from_numpy(np.ascontiguousarray(log_probs)), hot_words=self._hot_words)
-        return in_seconds(hypotheses[0].words if hypotheses else (), self._step_seconds)
+        return hypotheses[0].words if hypotheses else ()
+
+
+class TransducerDecoder:
+    """The words that a transducer writes; see `Decoder`. A language model and hot words rescore the texts of its beam.
+
+    Args:
+        network: the transducer.
+        alphabet: of the network.
+        search: how; None: the best units at each step.
+        step_seconds: the duration of a step.
+
+    Raises:
+        DataError: the language model cannot be read.
+    """
+
+    def __init__(
+        self, network: TransducerRecognizer, alphabet: Alphabet, search: "Search | None", step_seconds: float
+    ) -> None:
+        self._device, self._step_seconds = network.joiner.weight.device, step_seconds
+        self._rescoring: dict[str, Any] = {}
+        size = 1
+        if search is not None and not search.is_greedy:
+            size = search.beam_size or _TRANSDUCER_BEAM
+            self._rescoring = {
+                "language_model": None if search.lm is None else read_arpa(search.lm),
+                "weight": search.lm_weight,
+                "bonus": search.word_bonus,
+                "closed": search.closed,
+                "hot_words": dict.fromkeys(search.hot_words, search.hot_weight),
+            }
+        self._search = TransducerSearch(network, names_of(alphabet), beam_size=size, batch_dim=1)
+        self._size = size
+
+    def steps(self, scores: Any) -> Tensor:
+        return scores.frames.float()
+
+    def __call__(self, steps: Sequence[np.ndarray]) -> list[Segment]:
+        padded, lengths = padded_features(steps)
+        segments = []
+        for hypotheses in self._search(padded.to(self._device), lengths, n_best=self._size):
+            best = rescored(hypotheses, **self._rescoring) if self._rescoring else hypotheses
+            segments.append(in_seconds(best[0].words if best else (), self._step_seconds))
+        return segments
+
+
+def make_decoder(network: nn.Module, alphabet: Alphabet, search: "Search | None", step_seconds: float) -> Decoder:
+    """The decoder of a network of CTC or of a transducer. Raises DataError."""
+    if isinstance(network, TransducerRecognizer):
+        return TransducerDecoder(network, alphabet, search, step_seconds)
+    return CTCDecoder(alphabet, search, step_seconds)
+
+
+def make_greedy_stream(network: nn.Module) -> GreedyStream:
+    """The greedy search of what the network puts out step by step."""
+    if isinstance(network, TransducerRecognizer):
+        return TransducerGreedyStream(network, device=network.joiner.weight.device)
+    return CTCGreedyStream()
 
 
 def _beam(alphabet: Alphabet, search: "Search") -> CTCBeamSearch:

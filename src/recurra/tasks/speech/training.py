@@ -21,9 +21,10 @@ from recurra.data.audio.utterances import Utterances
 from recurra.data.batches.prefetched import Prefetched
 from recurra.data.text.edit_distance import word_errors
 from recurra.errors import DataError
-from recurra.models.acoustic import CTCRecognizer
+from recurra.models.acoustic import CTCRecognizer, TransducerRecognizer
 from recurra.models.acoustic.recognizer import Scores
 from recurra.models.decoding.ctc_alignment import least_frames
+from recurra.models.transducer import joined_transducer_loss
 from recurra.task import Objective
 from recurra.task.tie_break import with_tie_broken
 from recurra.tasks.speech.learned import SpeechLearned
@@ -34,6 +35,10 @@ __all__ = ["checked", "ctc_loss", "learn", "make_network", "make_objective", "sp
 
 _log = logging.getLogger("recurra.speech")
 _FOR_STATISTICS = 2000  # recordings
+_OF_NETWORK = (
+    *("hidden_size", "num_layers", "bidirectional", "channels", "subsampling"),
+    *("dropout", "input_dropout", "weight_dropout"),
+)
 _FEWEST_TO_SPLIT = 50
 
 
@@ -90,19 +95,23 @@ def learn(options: Mapping[str, Any], training: Utterances) -> SpeechLearned:
 def make_network(options: Mapping[str, Any], learned: SpeechLearned) -> CTCRecognizer:
     """The network of these options."""
     step_seconds = options["subsampling"] * learned.log_mel.frame_seconds
-    return CTCRecognizer(
-        find_cell(options["cell"]),
-        learned.log_mel.feature_size,
-        len(learned.alphabet),
-        options["hidden_size"],
-        options["num_layers"],
-        options["bidirectional"],
-        int(options["look_ahead"] / step_seconds + 1e-6),
-        channels=options["channels"],
-        subsampling=options["subsampling"],
-        dropout=options["dropout"],
-        input_dropout=options["input_dropout"],
-        weight_dropout=options["weight_dropout"],
+    names = [
+        "hidden_size",
+        "num_layers",
+        "bidirectional",
+        "channels",
+        "subsampling",
+        "dropout",
+        "input_dropout",
+        "weight_dropout",
+    ]
+    values = {name: options[name] for name in names}
+    values["look_ahead"] = int(options["look_ahead"] / step_seconds + 1e-6)
+    sizes = (find_cell(options["cell"]), learned.log_mel.feature_size, len(learned.alphabet))
+    if options["output"] == "ctc":
+        return CTCRecognizer(*sizes, **values)
+    return TransducerRecognizer(
+        *sizes, prediction_size=options["prediction_size"], joiner_size=options["joiner_size"], **values
     )
 
 
@@ -158,12 +167,13 @@ def make_objective(
         [seconds[row] for row in rows],
         seconds_per_batch=max(options["batch_seconds"], longest),
         seed=options["seed"],
+        labels_in_inputs=options["output"] == "transducer",
         partition=partition,
         device=fitted.device,
     )
     return Objective(
         Prefetched(batches),
-        ctc_loss,
+        _loss_of(fitted.network, options["ctc_weight"]),
         None if validation is None else _validation(fitted, validation),
         record={"padding_fraction": round(batches.padding_fraction, 4)},
         steps_per_epoch=batches.steps_per_epoch,
@@ -194,19 +204,41 @@ def ctc_loss(scores: Scores, target: tuple[Tensor, Tensor]) -> Tensor:
     return total / lengths.sum().clamp(min=1)
 
 
+def _loss_of(network: nn.Module, ctc_weight: float) -> Callable[[Any, Any], Tensor]:
+    """The loss of CTC, or of a transducer: -log p of the units by both, in nats, divided by the number of all units."""
+    if not isinstance(network, TransducerRecognizer):
+        return ctc_loss
+
+    def loss(scores: Scores, target: tuple[Tensor, Tensor]) -> Tensor:
+        assert scores.frames is not None
+        assert scores.predictions is not None
+        total = joined_transducer_loss(
+            network.joint_logits,
+            scores.frames,
+            scores.predictions,
+            target[0],
+            scores.lengths,
+            target[1],
+            reduction="sum",
+            zero_infinity=True,
+        )
+        return total / target[1].sum().clamp(min=1) + ctc_weight * ctc_loss(scores, target)
+
+    return loss
+
+
 def _validation(fitted: AnyFitted, utterances: Utterances) -> Callable[[nn.Module], Mean]:
-    transcriber, texts = Transcriber(fitted), utterances.texts
-    features = [transcriber.features(one) for one in utterances]
+    texts, read = utterances.texts, Transcriber(fitted)
+    features = [read.features(one) for one in utterances]
     words = sum(len(text.split()) for text in texts)
     if not words:
         raise DataError(f"{utterances.source}: no text to validate with")
 
     def validate(network: nn.Module) -> Mean:
         errors = blanks = 0.0
-        for row, log_probs in transcriber.log_probs(features, network):
-            hypothesis = transcriber.decoder(log_probs).text
-            errors += word_errors(texts[row], hypothesis).errors
-            blanks += not hypothesis
+        for text, segment in zip(texts, Transcriber(fitted, network=network).segments(features), strict=True):
+            errors += word_errors(text, segment.text).errors
+            blanks += not segment.text
         # While the network writes nothing, weights that write something are better.
         return Mean(with_tie_broken(errors / words, blanks / len(texts)), 1.0)
 

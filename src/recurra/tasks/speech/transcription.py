@@ -12,7 +12,7 @@ from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterance_batches import padded_features
 from recurra.data.audio.utterances import Utterance
 from recurra.models.acoustic import Frames
-from recurra.tasks.speech.search import Decoder
+from recurra.tasks.speech.search import make_decoder
 
 if TYPE_CHECKING:
     from recurra.models.acoustic import CTCRecognizer
@@ -58,34 +58,43 @@ class Transcriber:
     Args:
         fitted: the recogniser.
         search: how texts are searched for; None: the best unit at each step.
+        network: to use; None: the trained one.
 
     Attributes:
         step_seconds: the duration of a step.
-        decoder: from the log probabilities of an utterance to its words.
     """
 
-    def __init__(self, fitted: AnyFitted, search: "Search | None" = None) -> None:
-        self._fitted = fitted
+    def __init__(self, fitted: AnyFitted, search: "Search | None" = None, network: nn.Module | None = None) -> None:
+        self._device, self._network = fitted.device, fitted.network if network is None else network
         self._log_mel = fitted.learned.log_mel
         self._normalization = normalization_of(fitted)
         self.step_seconds: float = fitted.options["subsampling"] * self._log_mel.frame_seconds
-        self.decoder = Decoder(fitted.learned.alphabet, search, self.step_seconds)
+        self._decoder = make_decoder(self._network, fitted.learned.alphabet, search, self.step_seconds)
 
     def features(self, utterance: Utterance) -> np.ndarray:
         """The normalised features (T, F) of an utterance. Raises DataError."""
         return self._normalization(self._log_mel(utterance.read(self._log_mel.sample_rate).samples))
 
-    def log_probs(
-        self, features: Sequence[np.ndarray], network: nn.Module | None = None
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """The row and the log probabilities of units (S, V) of each of the features (T, F), the longest first.
+    def log_probs(self, features: Sequence[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+        """The row and the log probabilities (S, V) of units by CTC of each of the features, the longest first."""
+        for rows, scores in self._batches(features):
+            log_probs = scores.logits.float().log_softmax(-1).cpu().numpy()
+            for k, row in enumerate(rows):
+                yield row, log_probs[k, : int(scores.lengths[k])]
 
-        Args:
-            features: of recordings.
-            network: to use; None: the trained one.
-        """
-        network = self._fitted.network if network is None else network
-        network.eval()
+    def segments(self, features: Sequence[np.ndarray]) -> list[Segment]:
+        """The segments of each of the features (T, F)."""
+        segments: list[Segment] = [Segment(())] * len(features)
+        for rows, scores in self._batches(features):
+            steps = self._decoder.steps(scores).cpu().numpy()
+            decoded = self._decoder([one[: int(length)] for one, length in zip(steps, scores.lengths, strict=True)])
+            for row, segment in zip(rows, decoded, strict=True):
+                segments[row] = segment
+        return segments
+
+    def _batches(self, features: Sequence[np.ndarray]) -> Iterator[tuple[list[int], Any]]:
+        """The rows of a batch, and what the network makes of them, the longest first."""
+        self._network.eval()
         order = sorted(range(len(features)), key=lambda row: -len(features[row]))
         start = 0
         while start < len(order):
@@ -94,18 +103,9 @@ class Transcriber:
             rows = order[start : start + count]
             padded, lengths = padded_features([features[row] for row in rows])
             with torch.no_grad():
-                scores, _ = network(Frames(padded.to(self._fitted.device), lengths))
-                log_probs = scores.logits.float().log_softmax(-1).cpu().numpy()
-            for k, row in enumerate(rows):
-                yield row, log_probs[k, : int(scores.lengths[k])]
+                scores, _ = self._network(Frames(padded.to(self._device), lengths))
+            yield rows, scores
             start += count
-
-    def segments(self, features: Sequence[np.ndarray]) -> list[Segment]:
-        """The segments of each of the features (T, F)."""
-        segments: list[Segment] = [Segment(())] * len(features)
-        for row, log_probs in self.log_probs(features):
-            segments[row] = self.decoder(log_probs)
-        return segments
 
     def transcribe(self, utterances: Sequence[Utterance]) -> list[list[Segment]]:
         """The segments of each utterance; a long one is cut into pieces where it is quiet. Raises DataError."""

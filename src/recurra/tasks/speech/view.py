@@ -13,8 +13,9 @@ from recurra.files import write_atomically
 from recurra.inspection import Words
 from recurra.models.acoustic import Frames
 from recurra.models.acoustic.recognizer import Scores
+from recurra.models.decoding import CTCGreedyStream
 from recurra.task import View
-from recurra.tasks.speech.search import GreedySearch, in_seconds, spelling_of
+from recurra.tasks.speech.search import in_seconds, spelling_of
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber
 
 __all__ = ["draw_recording", "typical_row", "view"]
@@ -25,7 +26,7 @@ _LEAST_SHOWN = 0.1  # probability of a unit for its curve to be plotted
 
 _NETWORK = (
     "{num_layers} x {cell} of {hidden_size} units{directions} read {features} features of a step of {milliseconds:.0f} "
-    "ms and score {units} units (CTC)."
+    "ms and score {units} units (CTC){transducer}."
 )
 _LOOKED_AT = (
     "Recording {position} ({id}) of {count} is shown: “{text}”. Its unit {unit} is looked at, at {seconds:.2f} s."
@@ -42,7 +43,7 @@ def view(fitted: AnyFitted, data: Utterances, row: int | None, name: str) -> Vie
     if not len(features):
         raise DataError(f"{data[index].name}: too short: {data[index].seconds:.3f} s have no frame of features.")
     _, log_probs = next(transcriber.log_probs([features]))
-    search = GreedySearch()
+    search = CTCGreedyStream()
     search.accept(log_probs)
     if search.emissions:
         emission = search.emissions[len(search.emissions) // 2]
@@ -69,6 +70,7 @@ def view(fitted: AnyFitted, data: Utterances, row: int | None, name: str) -> Vie
             features=fitted.network.subsampling.output_size,
             milliseconds=1000 * transcriber.step_seconds,
             units=len(alphabet),
+            transducer="; a transducer writes them" if options["output"] == "transducer" else "",
         ),
         "looked at": _LOOKED_AT.format(
             position=index + 1,
@@ -112,7 +114,7 @@ def draw_recording(fitted: AnyFitted, data: Utterances, row: int, path: Path) ->
     transcriber, alphabet = Transcriber(fitted), fitted.learned.alphabet
     features = transcriber.features(data[row])
     _, log_probs = next(transcriber.log_probs([features]))
-    search = GreedySearch()
+    search = CTCGreedyStream()
     search.accept(log_probs)
     segment = in_seconds(spelling_of(alphabet).words(search.emissions), transcriber.step_seconds)
     seconds = len(features) * fitted.learned.log_mel.frame_seconds
