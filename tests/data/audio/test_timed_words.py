@@ -1,8 +1,9 @@
 """Words with times, and the forms in which they are written."""
 
 import json
+from pathlib import Path
 
-from recurra.data.audio.timed_words import Segment, Word, ctm, json_lines, srt, vtt
+from recurra.data.audio.timed_words import Segment, Word, ctm, json_lines, srt, text_grid, vtt, write_each
 
 
 def segment(*spans: tuple[str, float, float], confidence: float = 0.5) -> Segment:
@@ -50,3 +51,31 @@ def test_ctm_and_json() -> None:
     assert [row["text"] for row in rows] == ["turn left", "stop"]
     assert rows[1]["words"] == [{"word": "stop", "begin": 3661.25, "end": 3661.5, "confidence": 0.5}]
     assert rows[0]["recording"] == "a.wav"
+
+
+def test_a_text_grid_has_no_gaps() -> None:
+    units = (Word("a", 0.5, 0.6, 0.9), Word('"', 0.7, 0.8, 0.9))
+    spoken = Segment((Word('a"', 0.5, 0.8, 0.9, units), Word("b", 0.8, 1.0, 0.9, (Word("b", 0.8, 1.0, 0.9),))))
+    lines = [line.strip() for line in text_grid(spoken, 1.5).splitlines()]
+    assert lines[:2] == ['File type = "ooTextFile"', 'Object class = "TextGrid"']
+    assert [line for line in lines if line.startswith("name")] == ['name = "words"', 'name = "units"']
+    texts = [line.removeprefix("text = ") for line in lines if line.startswith("text")]
+    assert texts == ['""', '"a"""', '"b"', '""', '""', '"a"', '""', '""""', '"b"', '""']
+    begins = [float(line.split()[2]) for line in lines if line.startswith("xmin")]
+    ends = [float(line.split()[2]) for line in lines if line.startswith("xmax")]
+    # The grid, the tier of words and its four intervals, the tier of units and its six.
+    assert begins == [0, 0, 0, 0.5, 0.8, 1.0, 0, 0, 0.5, 0.6, 0.7, 0.8, 1.0]
+    assert ends == [1.5, 1.5, 0.5, 0.8, 1.0, 1.5, 1.5, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5]
+
+
+def test_units_move_with_their_word() -> None:
+    word = Word("ab", 0.5, 0.8, 0.9, (Word("a", 0.5, 0.6, 0.9), Word("b", 0.7, 0.8, 0.4)))
+    moved = Segment((word,)).later(1.0).to_json()["words"][0]
+    assert moved["units"][1] == {"unit": "b", "begin": 1.7, "end": 1.8, "confidence": 0.4}
+
+
+def test_each_recording_has_a_file_of_its_own(tmp_path: Path) -> None:
+    assert write_each(tmp_path / "one.srt", [("a.wav", "text")], "srt") == [tmp_path / "one.srt"]
+    written = write_each(tmp_path / "two", [("a.wav", "first"), ("b/c.wav", "second")], "srt")
+    assert written == [tmp_path / "two" / "a.srt", tmp_path / "two" / "b_c.srt"]
+    assert written[1].read_text() == "second"

@@ -70,6 +70,32 @@ def test_words_have_times_and_confidence(run: Path) -> None:
         assert 0.3 < word.confidence <= 1
 
 
+def test_known_texts_are_aligned(run: Path, tmp_path: Path) -> None:
+    recognizer = SpeechRecognizer.load(run)
+    sounds, texts = [spoken("ab c ba", 5), spoken("cab", 6)], ["AB, c ba", "cab"]
+    aligned = recognizer.align(sounds, texts)
+    transcribed = recognizer.transcribe(sounds).values
+    for segment, (other,) in zip(aligned.values, transcribed, strict=True):
+        assert segment.text == other.text
+        for word, same in zip(segment.words, other.words, strict=True):
+            assert abs(word.begin - same.begin) <= 0.08
+            assert abs(word.end - same.end) <= 0.08
+            assert "".join(unit.text for unit in word.units) == word.text
+            assert word.begin == word.units[0].begin < word.units[-1].end == word.end
+    rows = list(map(json.loads, aligned.write(tmp_path / "a.json")[0].read_text().splitlines()))
+    assert [row["text"] for row in rows] == ["ab c ba", "cab"]
+    ctm = recognizer.align(sounds, texts, form="ctm").write(tmp_path / "a.ctm")[0].read_text()
+    assert [line.split()[4] for line in ctm.splitlines()] == ["ab", "c", "ba", "cab"]
+    grids = recognizer.align(sounds, texts, form="textgrid").write(tmp_path / "grids")
+    assert [path.suffix for path in grids] == [".TextGrid"] * 2
+    # What is not said is aligned too, with little confidence.
+    assert recognizer.align(sounds[1:], ["ba"]).values[0].confidence < 0.2 < aligned.values[1].confidence
+    with pytest.raises(DataError, match=r"too short for its text: 60 characters need 2\.40 s"):
+        _ = recognizer.align(sounds[1:], ["abc" * 20]).values
+    with pytest.raises(DataError, match="alphabet"):
+        _ = recognizer.align(sounds[1:], ["xyz"]).values
+
+
 def test_arrays_are_at_the_rate_of_the_network(run: Path) -> None:
     recognizer = SpeechRecognizer.load(run)
     recognizer.sample_rate = None

@@ -14,8 +14,7 @@ from recurra.errors import ParameterError
 from recurra.kernels.native import extension
 from recurra.models.decoding import CTCGreedyStream
 from recurra.tasks.speech.recognizer import Search
-from recurra.tasks.speech.search import CTCDecoder, in_seconds, spelling_of
-from recurra.tasks.speech.transcription import pieces_of
+from recurra.tasks.speech.transcription import CTCDecoder, in_seconds, pieces_of, spelling_of
 
 needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a beam needs the C++ extension")
 CHARACTERS = Alphabet("characters", [BLANK, " ", "a", "b"])

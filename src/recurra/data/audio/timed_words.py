@@ -3,9 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Segment", "Word", "ctm", "json_lines", "srt", "vtt"]
+from recurra.files import prepare_folder, write_text
+
+__all__ = ["Segment", "Word", "ctm", "json_lines", "srt", "text_grid", "vtt", "write_each"]
 
 _LINE = 42  # characters of a line of subtitles, as broadcasters recommend
 _SUBTITLE = 6.0  # seconds that a subtitle covers at most
@@ -21,12 +24,29 @@ class Word:
         begin: in seconds from the beginning of the recording.
         end: likewise.
         confidence: the probability that the network gives the word's units, 0 to 1.
+        units: the parts of the word with their own times, such as its characters, if they were asked for.
     """
 
     text: str
     begin: float
     end: float
     confidence: float
+    units: tuple["Word", ...] = ()
+
+    def later(self, seconds: float) -> "Word":
+        """The same word later."""
+        units = tuple(unit.later(seconds) for unit in self.units)
+        return replace(self, begin=self.begin + seconds, end=self.end + seconds, units=units)
+
+    def to_json(self, name: str = "word") -> dict[str, Any]:
+        """The word as JSON values, its text under a name; times with three decimals."""
+        values: dict[str, Any] = {
+            name: self.text,
+            "begin": round(self.begin, 3),
+            "end": round(self.end, 3),
+            "confidence": round(self.confidence, 4),
+        }
+        return {**values, "units": [unit.to_json("unit") for unit in self.units]} if self.units else values
 
 
 @dataclass(frozen=True)
@@ -61,8 +81,7 @@ class Segment:
 
     def later(self, seconds: float) -> "Segment":
         """The same words later."""
-        moved = (replace(word, begin=word.begin + seconds, end=word.end + seconds) for word in self.words)
-        return Segment(tuple(moved))
+        return Segment(tuple(word.later(seconds) for word in self.words))
 
     def to_json(self) -> dict[str, Any]:
         """The segment as JSON values; times with three decimals."""
@@ -71,15 +90,7 @@ class Segment:
             "end": round(self.end, 3),
             "text": self.text,
             "confidence": round(self.confidence, 4),
-            "words": [
-                {
-                    "word": word.text,
-                    "begin": round(word.begin, 3),
-                    "end": round(word.end, 3),
-                    "confidence": round(word.confidence, 4),
-                }
-                for word in self.words
-            ],
+            "words": [word.to_json() for word in self.words],
         }
 
 
@@ -112,6 +123,70 @@ def vtt(segments: Sequence[Segment]) -> str:
     """WebVTT subtitles."""
     blocks = (f"{_clock(begin, '.')} --> {_clock(end, '.')}\n{text}\n" for begin, end, text in _subtitles(segments))
     return "\n".join(["WEBVTT\n", *blocks])
+
+
+def text_grid(segment: Segment, seconds: float) -> str:
+    """Praat's TextGrid: a tier of words and, if they have any, one of their units; gaps are intervals without text.
+
+    Args:
+        segment: of the whole recording.
+        seconds: the duration of the recording.
+    """
+    tiers = {"words": segment.words}
+    if any(word.units for word in segment.words):
+        tiers["units"] = tuple(unit for word in segment.words for unit in word.units)
+    seconds = max(seconds, segment.end)
+    span = ["xmin = 0", f"xmax = {seconds:.4f}"]
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", *span, "tiers? <exists>"]
+    lines += [f"size = {len(tiers)}", "item []:"]
+    for number, (name, words) in enumerate(tiers.items(), start=1):
+        intervals = _intervals(words, seconds)
+        lines += [f"    item [{number}]:", '        class = "IntervalTier"', f'        name = "{name}"']
+        lines += [*(f"        {one}" for one in span), f"        intervals: size = {len(intervals)}"]
+        for index, (begin, end, text) in enumerate(intervals, start=1):
+            quoted = text.replace('"', '""')
+            lines += [f"        intervals [{index}]:", f"            xmin = {begin:.4f}"]
+            lines += [f"            xmax = {end:.4f}", f'            text = "{quoted}"']
+    return "\n".join(lines) + "\n"
+
+
+def write_each(path: Path, texts: Sequence[tuple[str, str]], ending: str) -> list[Path]:
+    """Write the text of one recording into a file, or those of several into a folder, a file each.
+
+    Args:
+        path: the file, or the folder.
+        texts: the name of each recording, and its text.
+        ending: of the files in the folder.
+
+    Returns:
+        The files.
+
+    Raises:
+        RunError: one cannot be written.
+    """
+    if len(texts) == 1:
+        prepare_folder(path.parent)
+        write_text(path, texts[0][1])
+        return [path]
+    prepare_folder(path)
+    written = []
+    for name, text in texts:
+        stem = Path(name).with_suffix("").as_posix().replace("/", "_")
+        written.append(path / f"{stem}.{ending}")
+        write_text(written[-1], text)
+    return written
+
+
+def _intervals(words: Sequence[Word], seconds: float) -> list[tuple[float, float, str]]:
+    """Begin, end and text of intervals from 0 to the end, without gaps or overlaps."""
+    intervals: list[tuple[float, float, str]] = []
+    last = 0.0
+    for word in words:
+        if word.begin > last:
+            intervals.append((last, word.begin, ""))
+        intervals.append((max(word.begin, last), word.end, word.text))
+        last = word.end
+    return [*intervals, (last, seconds, "")] if seconds > last else intervals
 
 
 def _subtitles(segments: Sequence[Segment]) -> list[tuple[float, float, str]]:

@@ -98,12 +98,6 @@ class Tokens:
 
     def words(self, tokens: Sequence[TimedToken]) -> tuple[TimedWord, ...]:
         """The words that tokens spell."""
-        groups: list[list[TimedToken]] = [[]]
-        for one in tokens:
-            if self.divides(one.token):
-                groups.append([])
-            if self.texts[one.token]:
-                groups[-1].append(one)
         return tuple(
             TimedWord(
                 "".join(self.texts[one.token] for one in group),
@@ -111,9 +105,18 @@ class Tokens:
                 group[-1].end,
                 math.exp(sum(one.log_prob for one in group) / len(group)),
             )
-            for group in groups
-            if group
+            for group in self.groups(tokens)
         )
+
+    def groups(self, tokens: Sequence[TimedToken]) -> list[list[TimedToken]]:
+        """The tokens of each word, without separators."""
+        groups: list[list[TimedToken]] = [[]]
+        for one in tokens:
+            if self.divides(one.token):
+                groups.append([])
+            if self.texts[one.token]:
+                groups[-1].append(one)
+        return [group for group in groups if group]
 
     def hypothesis(self, tokens: Sequence[TimedToken], log_prob: float, score: float) -> TimedHypothesis:
         """The hypothesis of some tokens."""

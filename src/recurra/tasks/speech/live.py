@@ -11,8 +11,14 @@ from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterances import Utterance
 from recurra.errors import StreamError
 from recurra.streaming import Stepper
-from recurra.tasks.speech.search import in_seconds, make_decoder, make_greedy_stream, spelling_of
-from recurra.tasks.speech.transcription import AnyFitted, normalization_of
+from recurra.tasks.speech.transcription import (
+    AnyFitted,
+    in_seconds,
+    make_decoder,
+    make_greedy_stream,
+    normalization_of,
+    spelling_of,
+)
 
 if TYPE_CHECKING:
     from recurra.tasks.speech.recognizer import Search

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recurra.data.audio.utterances import Utterances
     from recurra.models.acoustic import CTCRecognizer
     from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.speech.alignment import Alignments
     from recurra.tasks.speech.results import Transcripts, Written
 
 __all__ = ["Search", "SpeechRecognizer"]
@@ -317,6 +318,34 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         live = is_standard_input(data)
         utterances = None if live else self.read(data, None, None, False)
         return Written(self.fitted, utterances, search, "srt" if srt else form, pause, longest, rate, partial)
+
+    @verb("find where the words of known texts are in their recordings: words and characters with times")
+    def align(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        reading: TranscriptForm | None = None,
+        form: Annotated[
+            Literal["json", "ctm", "textgrid"], Option(help="how the times are written", main=True)
+        ] = "json",
+    ) -> "Alignments":
+        """Align known texts with their recordings, by Viterbi's algorithm over the lattice of CTC.
+
+        Args:
+            data: recordings with their texts, as for `fit`. A recording is read as a whole, however long it is.
+            y: texts, as for `fit`.
+            reading: how texts are normalised before they are aligned; None: as in training.
+            form: "json" (a line for each recording, with words and their units), "ctm" (a line for each word), or
+                "textgrid" (Praat: tiers of words and units; a file for each of several recordings).
+
+        Raises:
+            DataError: the data cannot be used, a text has units that are not in the alphabet, or a recording is too
+                short for its text.
+        """
+        from recurra.tasks.speech.alignment import Alignments
+
+        return Alignments(self.fitted, self.data_for(data, y, reading, labelled=True), form)
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(

@@ -13,7 +13,6 @@ from recurra.data.audio.pcm import pcm_chunks
 from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterances import Utterances
 from recurra.data.text.edit_distance import ErrorCounts, character_errors, word_errors
-from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Table, TablePredictions
 from recurra.tasks.speech.live import LiveTranscriber
@@ -189,18 +188,13 @@ class Written(Predictions[list[list[Segment]]]):
 
     def write(self, path: str | Path) -> list[Path]:
         """Write the transcript: into one file, or for several recordings into a folder, a file each."""
-        target = Path(path)
         if self._utterances is None or len(self._utterances) == 1:
-            prepare_folder(target.parent)
-            write_text(target, "".join(self.text()))
-            return [target]
-        prepare_folder(target)
-        written = []
-        for utterance, segments in zip(self._utterances, self.values, strict=True):
-            stem = Path(utterance.id).with_suffix("").as_posix().replace("/", "_")
-            written.append(target / f"{stem}.{self._form or 'txt'}")
-            write_text(written[-1], _written(self._form, utterance.id, segments, False))
-        return written
+            return timed_words.write_each(Path(path), [("", "".join(self.text()))], "")
+        texts = [
+            (utterance.id, _written(self._form, utterance.id, segments, False))
+            for utterance, segments in zip(self._utterances, self.values, strict=True)
+        ]
+        return timed_words.write_each(Path(path), texts, self._form or "txt")
 
     def _spoken(self) -> Iterator[Segment]:
         """The utterances on standard input, as they end."""

@@ -15,8 +15,7 @@ from recurra.models.acoustic import Frames
 from recurra.models.acoustic.recognizer import Scores
 from recurra.models.decoding import CTCGreedyStream
 from recurra.task import View
-from recurra.tasks.speech.search import in_seconds, spelling_of
-from recurra.tasks.speech.transcription import AnyFitted, Transcriber
+from recurra.tasks.speech.transcription import AnyFitted, Transcriber, in_seconds, spelling_of
 
 __all__ = ["draw_recording", "typical_row", "view"]
 

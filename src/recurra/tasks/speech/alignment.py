@@ -1,0 +1,103 @@
+"""Forced alignment: where the words and the units of known texts are in their recordings."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from recurra.data.audio import timed_words
+from recurra.data.audio.timed_words import Segment, Word
+from recurra.data.audio.utterances import Utterances
+from recurra.errors import DataError
+from recurra.models.decoding import TimedToken, forced_align
+from recurra.models.decoding.ctc_alignment import least_frames
+from recurra.models.decoding.timed import Tokens
+from recurra.task.results import Predictions
+from recurra.tasks.speech.transcription import AnyFitted, Transcriber, in_seconds, spelling_of
+
+__all__ = ["Alignments", "align_rows"]
+
+
+def align_rows(fitted: AnyFitted, utterances: Utterances) -> list[Segment]:
+    """The words of each recording's text with their times, and their units; see `SpeechRecognizer.align`."""
+    transcriber, alphabet = Transcriber(fitted), fitted.learned.alphabet
+    labels = [alphabet.encode(text) for text in utterances.texts]
+    features = []
+    for utterance, ids in zip(utterances, labels, strict=True):
+        features.append(transcriber.features(utterance))
+        _check_length(fitted, utterance.name, len(features[-1]), ids)
+    tokens, step_seconds = spelling_of(alphabet), transcriber.step_seconds
+    segments = [Segment(())] * len(features)
+    for row, log_probs in transcriber.log_probs(features):
+        aligned, _ = forced_align(torch.from_numpy(log_probs), torch.tensor(labels[row], dtype=torch.int64))
+        words = in_seconds(tokens.words(aligned), step_seconds).words
+        if alphabet.units != "words":
+            parts = (_units(tokens, group, step_seconds) for group in tokens.groups(aligned))
+            words = tuple(replace(word, units=units) for word, units in zip(words, parts, strict=True))
+        segments[row] = Segment(words)
+    return segments
+
+
+def _check_length(fitted: AnyFitted, name: str, frames: int, labels: list[int]) -> None:
+    """Refuse a text that has more units than the recording has steps. Raises DataError."""
+    factor, frame_seconds = fitted.options["subsampling"], fitted.learned.log_mel.frame_seconds
+    steps, needed = -(-frames // factor), least_frames(labels)
+    if steps < needed:
+        raise DataError(
+            f"{name}: too short for its text: {len(labels)} {fitted.learned.alphabet.units} need "
+            f"{needed * factor * frame_seconds:.2f} s at {factor} frames a step, and the recording has "
+            f"{frames * frame_seconds:.2f} s. Is it the text of another recording?"
+        )
+
+
+def _units(tokens: Tokens, group: Sequence[TimedToken], step_seconds: float) -> tuple[Word, ...]:
+    """The units of a word, each with its own times."""
+    return tuple(
+        Word(
+            tokens.texts[one.token], one.start * step_seconds, one.end * step_seconds, min(math.exp(one.log_prob), 1.0)
+        )
+        for one in group
+    )
+
+
+class Alignments(Predictions[list[Segment]]):
+    """Where known words are, one segment for each recording.
+
+    Args:
+        fitted: the recogniser.
+        utterances: recordings with their texts.
+        form: "json", "ctm" or "textgrid".
+    """
+
+    streams = True
+
+    def __init__(self, fitted: AnyFitted, utterances: Utterances, form: str) -> None:
+        self._fitted, self._utterances, self._form = fitted, utterances, form
+
+    @property
+    def values(self) -> list[Segment]:
+        """The words of each recording with their times and units."""
+        return self._segments
+
+    @cached_property
+    def _segments(self) -> list[Segment]:
+        return align_rows(self._fitted, self._utterances)
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        for utterance, segment in zip(self._utterances, self.values, strict=True):
+            if self._form == "textgrid":
+                yield timed_words.text_grid(segment, utterance.seconds)
+            else:
+                written = timed_words.json_lines if self._form == "json" else timed_words.ctm
+                yield written(utterance.id, [segment])
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write all alignments into one file; as TextGrid into a folder, a file for each of several recordings."""
+        texts = list(self.text())
+        if self._form == "textgrid":
+            names = [utterance.id for utterance in self._utterances]
+            return timed_words.write_each(Path(path), list(zip(names, texts, strict=True)), "TextGrid")
+        return timed_words.write_each(Path(path), [("", "".join(texts))], "")
