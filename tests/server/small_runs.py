@@ -11,6 +11,7 @@ import polars as pl
 from made_sentences import sentences
 from recurra import AnomalyDetector, Classifier, Forecaster, LanguageModel, Regressor, SoundClassifier, Tagger
 from recurra.data.audio.sound import Sound
+from recurra.tasks.speech import SpeechRecognizer
 
 __all__ = ["made_run"]
 
@@ -55,6 +56,13 @@ def made_run(kind: str, folder: Path) -> tuple[str, list[Any]]:
         samples = [round(float(one), 5) for one in sounds[0].samples[:520]]
         pieces = [samples[:200], samples[80:440], base64.b64encode(np.zeros(280, "<i2").tobytes()).decode()]
         return _run(SoundClassifier(**{**small, **size}), sounds, folder, ["soft", "loud"] * 8), pieces
+    if kind == "speech":
+        size = {"bins": 8, "channels": 2, "num_layers": 1, "bidirectional": False, "look_ahead": 0.1, "dropout": 0.0}
+        sounds = [Sound((0.1 * generator.standard_normal(8000)).astype(np.float32), 8000) for _ in range(6)]
+        samples = [[round(float(one), 5) for one in sound.samples] for sound in sounds]
+        pieces = [samples[0][:4000], samples[1][:7], None, base64.b64encode(np.ones(2400, "<i2").tobytes()).decode()]
+        recognizer = SpeechRecognizer(**{**small, **size, "validation_fraction": 0.0})
+        return _run(recognizer, sounds, folder, ["a", "b", "a b"] * 2), pieces
     if kind == "anomaly":
         rows = np.stack([np.sin(np.arange(400) / 4), np.cos(np.arange(400) / 4)], axis=1)
         frame = pl.DataFrame(rows + 0.05 * generator.standard_normal(rows.shape), schema=["flow", "heat"])

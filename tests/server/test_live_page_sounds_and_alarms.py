@@ -3,28 +3,60 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from serving import Serving
 from small_runs import made_run
 
 from browser import Browser, Page, browser
+from recurra.data.audio.json_samples import read_json_samples
+from recurra.data.audio.timed_words import Segment, Word
 from recurra.export.c import has_web_assembly_compiler
 from recurra.kernels.native import extension
 from recurra.server import ServerOptions
 from recurra.server.served_model import ServedModel, load_models
+from recurra.streaming import Memory, MemoryStream, Reading, Stepper, Talk
 
 pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
 KINDS = ("sound", "sound whole", "anomaly")
 RATE = 16000  # of the recordings; the models hear 8,000 samples a second
 
 
+def _speech() -> ServedModel:
+    """A recogniser that hears a word every 0.4 s, and a pause after two."""
+
+    def read(item: Any, _: Any) -> np.ndarray:
+        return np.zeros((0 if item is None else len(read_json_samples(item)) // 800, 1), np.float32)
+
+    def talk(pieces: np.ndarray, memory: Memory) -> Talk:
+        if len(pieces):
+            yield Reading(np.zeros((len(pieces), 1), np.float32))
+        memory["pieces"] += len(pieces)
+        count = int(memory["pieces"][0])
+        said = (count - 1) % 8 + 1  # pieces of this utterance
+        begin = (count - said) / 10
+        words = (("one", 0.0, 0.4, 0.9), ("two", 0.4, 0.8, 0.75))[: said // 4]
+        segment = Segment(tuple(Word(text, begin + first, begin + last, sure) for text, first, last, sure in words))
+        if said < 8 and len(pieces):
+            return {"partial": segment.to_json(), "final": []}
+        return {"partial": Segment(()).to_json(), "final": [segment.to_json()]}
+
+    stepper = Stepper(torch.nn.GRU(1, 3))
+    stream = MemoryStream(stepper, read, talk, "samples", [0.0], memory=(("pieces", 1),), takes_none=True)
+    estimator: Any = SimpleNamespace(task="speech", sound_format={"sample_rate": 8000, "window": 1, "shift": 1})
+    return ServedModel("speech", estimator, stream, server_only="it was made in a test")
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ServedModel]:
     folder = tmp_path_factory.mktemp("runs")
-    return load_models([made_run(kind, folder / kind.replace(" ", "-"))[0] for kind in KINDS])
+    runs = load_models([made_run(kind, folder / kind.replace(" ", "-"))[0] for kind in KINDS])
+    return {**runs, "speech": _speech()}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +111,20 @@ def test_a_recording_is_heard_piece_by_piece(page: Page, recording: Path) -> Non
     assert begins == [f"{piece / 10:.2f}" for piece in range(13)]
     assert sorted(page.text(".legend").split("\n")) == ["loud", "soft"]
     assert "values from" in page.text("#state-text")
+
+
+def test_words_come_with_their_times_and_confidence(page: Page, recording: Path) -> None:
+    page.choose("#model", "speech")
+    assert _play(page, recording) == 14  # and the end
+    shown = "[...document.querySelectorAll('.utterances section')].map(one => one.innerText.split(/\\s*\\n\\s*/))"
+    assert page.evaluate(shown) == [
+        ["0.00–0.80 s", "one", "0.00–0.40 s", "90 %", "two", "0.40–0.80 s", "75 %"],
+        ["0.80–1.20 s", "one", "0.80–1.20 s", "90 %"],
+    ]
+    results = [result for _, _, result in reversed(_rows(page))]
+    assert results[:8] == [*["no words"] * 3, *["one …"] * 4, "“one two”, 0.00–0.80 s"]
+    assert results[-1] == "“one”, 0.80–1.20 s"
+    assert page.text("#state-text").startswith("3 values")  # not what the task remembers
 
 
 def test_a_microphone_is_heard_until_it_is_stopped(page: Page) -> None:

@@ -37,6 +37,7 @@ def test_models_are_listed_with_what_they_read(serve: Serve) -> None:
         "example": "the ",
         "ends": False,
         "server_only": "",
+        "network_size": 16,  # two states of 8 units
     }
 
 

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="a stream n
 
 
 KINDS = (
-    "tag", "forecast", "classify texts", "classify labels of texts", "classify series", "regress", "sound", "anomaly",
+    "tag", "forecast", "classify texts", "classify labels of texts", "classify series", "regress", "sound", "speech",
+    "anomaly",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from made_sentences import sentences
 from made_sounds import write_sound
 from recurra import Classifier, Forecaster, SoundClassifier, Tagger, Translator
 from recurra.data.audio.sound import Sound
+from recurra.data.audio.timed_words import Segment, Word
 from recurra.server.refusal import Refusal
 from recurra.server.served_model import ServedModel
 from recurra.server.strict_json import write_json
@@ -87,6 +88,12 @@ def test_a_sound_is_samples_and_never_a_path(tmp_path: Path) -> None:
             predict(classifier, data)
         assert (refused.value.status_code, refused.value.code) == (422, "invalid_data")
         assert str(path) not in str(refused.value)
+
+
+def test_what_is_said_has_times_and_confidence() -> None:
+    [[segment]] = to_json([[Segment((Word("on", 0.1, 0.3, 0.9), Word("off", 0.5, 0.75, 0.8)))]])
+    assert segment["words"][1] == {"word": "off", "begin": 0.5, "end": 0.75, "confidence": 0.8}
+    assert (segment["text"], segment["begin"], segment["end"]) == ("on off", 0.1, 0.75)
 
 
 def test_forecasts_are_columns(estimators: dict[str, Any]) -> None:

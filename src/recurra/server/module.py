@@ -12,7 +12,7 @@ from recurra.export.c import compile_web_assembly, has_web_assembly_compiler
 from recurra.program import compile_program
 from recurra.server.refusal import Refusal
 from recurra.server.whole_sequences import to_json
-from recurra.streaming import ChunkStepper, ItemStream, Stepper
+from recurra.streaming import ChunkStepper, ItemStream, MemoryStream
 from recurra.task import Estimator
 
 __all__ = ["Module", "encode_item", "make_module", "reason_for_server"]
@@ -36,23 +36,25 @@ class Module:
     weights: bytes
 
 
-def reason_for_server(estimator: Estimator[Any, Any, Any], stepper: Stepper | ChunkStepper) -> str:
+def reason_for_server(estimator: Estimator[Any, Any, Any], stream: ItemStream) -> str:
     """Why only the server can run the steps of a model; empty: its exported C computes the same.
 
     Args:
         estimator: fitted.
-        stepper: of its stream.
+        stream: of its items, as the estimator opened it.
     """
     if reason := estimator.not_exported.get("c"):
         return reason
-    if isinstance(stepper, ChunkStepper):
+    if isinstance(stream, MemoryStream):
+        return "its results depend on what the stream remembers, and the exported C is a step of the network"
+    if isinstance(stream.stepper, ChunkStepper):
         return "its results depend on steps ahead, and the exported C is one step"
     try:
         network, _ = estimator.export_network()
         program = compile_program(network)
     except (ExportError, StreamError) as error:
         return str(error)
-    if program.digest() != stepper.program.digest():
+    if program.digest() != stream.stepper.program.digest():
         return "the network that is exported to C is not the one whose steps the stream takes"
     return ""
 

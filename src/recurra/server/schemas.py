@@ -113,8 +113,10 @@ class ModelAnswer(BaseModel):
     example: Any = Field(default=None, description="an item")
     ends: bool = Field(
         default=False,
-        description="whether a result is a list of what can be decided now of earlier items; null ends a sequence",
+        description="whether the item null ends a sequence; the result of a model that looks ahead is then a list of "
+        "what can be decided now of earlier items",
     )
+    network_size: int = Field(default=0, description="values of a state that are the network's own: the first ones")
     sound: SoundFormat | None = Field(
         default=None, description="of a model that reads sound; its samples are JSON or base64"
     )

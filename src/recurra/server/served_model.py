@@ -43,8 +43,9 @@ class ServedModel:
             facts["sound"] = sound
         if self.stream is None:
             return {**facts, "reason": self.reason}
-        shown = {"item": self.stream.item, "example": self.stream.example, "ends": self.stream.ends}
-        return {**facts, **shown, "server_only": self.server_only}
+        stream = self.stream
+        shown = {"item": stream.item, "example": stream.example, "ends": stream.ends}
+        return {**facts, **shown, "network_size": stream.network_size, "server_only": self.server_only}
 
 
 def load_models(runs: Sequence[str], weights: str = "float32", look_ahead: int | None = None) -> dict[str, ServedModel]:
@@ -71,7 +72,7 @@ def load_models(runs: Sequence[str], weights: str = "float32", look_ahead: int |
         estimator = load(folder)
         try:
             stream = _open_stream(estimator, weights, look_ahead)
-            server_only = reason_for_server(estimator, stream.stepper)
+            server_only = reason_for_server(estimator, stream)
             if weights == "float32":  # the other formats compute each row by itself
                 even = EvenChunks if isinstance(stream.stepper, ChunkStepper) else EvenRows
                 stream = replace(stream, stepper=even(stream.stepper))

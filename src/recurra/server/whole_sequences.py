@@ -13,6 +13,7 @@ import polars as pl
 
 from recurra.data.audio.json_samples import SAMPLES, read_json_samples
 from recurra.data.audio.sound import Sound
+from recurra.data.audio.timed_words import Segment
 from recurra.errors import MissingExtraError, RecurraError
 from recurra.server.refusal import Refusal
 from recurra.task import Estimator
@@ -53,11 +54,13 @@ def predict(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
 
 
 def to_json(value: Any) -> Any:
-    """A value as JSON can hold it: frames by column, objects by field, and numbers that are not finite as null."""
+    """A value as JSON can hold it: frames by column, objects by field or as they say, numbers not finite as null."""
     if isinstance(value, pl.DataFrame):
         return {column.name: to_json(column.to_list()) for column in value}
     if isinstance(value, np.ndarray | np.generic):
         return to_json(value.tolist())
+    if isinstance(value, Segment):
+        return value.to_json()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):

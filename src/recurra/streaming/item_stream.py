@@ -22,7 +22,8 @@ class ItemStream:
         stepper: a `recurra.Stepper`, which runs the model.
         encode: from an item, and the state before it, to the inputs of its steps, (T, I) or ids (T,); an item may be
             more than one step. It raises DataError for an item that cannot be read, and does not change the state.
-        decode: from the inputs of an item's steps, and the output after each (T, O), to its result.
+        decode: from the inputs of an item's steps, and the output after each (T, O), to its result. Of a
+            `MemoryStream` it is a generator.
         item: what an item is, in one line.
         example: an item.
         prefix: inputs (T, I) or ids (T,) that a stream has read before its first item; None: none.
@@ -30,7 +31,7 @@ class ItemStream:
 
     stepper: Any
     encode: Callable[[Any, StreamState], NDArray[Any]]
-    decode: Callable[[NDArray[Any], NDArray[np.float32]], Any]
+    decode: Callable[[NDArray[Any], Any], Any]
     item: str
     example: Any
     prefix: NDArray[Any] | None = None
@@ -39,6 +40,11 @@ class ItemStream:
     def ends(self) -> bool:
         """Whether the item None ends a sequence; see `LookAheadStream`."""
         return False
+
+    @property
+    def network_size(self) -> int:
+        """How many values of a state are the network's own: the first ones."""
+        return self.new_state().values.shape[1]
 
     def new_state(self) -> StreamState:
         """The state of one stream before its first item."""

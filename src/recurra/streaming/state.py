@@ -46,6 +46,11 @@ class StreamState(_NativeState):
         self.reset()
 
     @property
+    def layout(self) -> tuple[Part, ...]:
+        """The names, places and first values of the parts of a sequence."""
+        return self._parts
+
+    @property
     def parts(self) -> dict[str, NDArray[np.float32]]:
         """Views of the values by part, (B, size), such as "recurrent.c_l0" for the cells of the first layer."""
         return {part.name: self.values[:, part.offset : part.offset + part.size] for part in self._parts}

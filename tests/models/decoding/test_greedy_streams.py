@@ -26,9 +26,16 @@ def test_chunks_give_what_the_whole_gives(sizes: list[int]) -> None:
     frames = torch.randn(sum(sizes), 7)
     (whole,) = TransducerSearch(model, TOKENS, batch_dim=1)(frames[None])
     stream, start = TransducerGreedyStream(model), 0
+    assert not stream.save().any()
     for size in sizes:
         stream.accept(frames[start : start + size].numpy())
         start += size
+        # Another goes on from what it remembers.
+        memory, before = stream.save(), stream
+        assert memory.shape == (stream.memory_size,)
+        stream = TransducerGreedyStream(model)
+        stream.emissions, stream.step, stream.blank_steps = before.emissions, before.step, before.blank_steps
+        stream.load(memory)
     assert [(one.token, one.start, one.end) for one in stream.emissions] == [
         (one.token, one.start, one.end) for one in whole[0].tokens
     ]

@@ -61,7 +61,8 @@ def test_it_learns_to_write_what_it_hears(run: Path, tmp_path: Path) -> None:
 
 def test_words_have_times_and_confidence(run: Path) -> None:
     recognizer = SpeechRecognizer.load(run)
-    ((segment,),) = recognizer.transcribe([spoken("ab c ba", 5)]).values
+    ((segment,),) = recognizer.predictions([spoken("ab c ba", 5)])
+    assert recognizer.transcribe([spoken("ab c ba", 5)]).values == [[segment]]
     assert segment.text == "ab c ba"
     # Tones begin at 0.1 s; a word of two letters is 0.24 s, and a pause 0.12 s.
     expected = [(0.1, 0.34), (0.46, 0.58), (0.7, 0.94)]
@@ -158,6 +159,53 @@ def test_a_beam_is_searched_in_a_stream_too(causal: SpeechRecognizer) -> None:
     assert [segment for chunk in chunks for segment in live.accept(chunk)] + live.finish() == segments
     words = causal.evaluate([spoken("ab c", 5)], ["ab c"], search=search)
     assert words.scores["WER"] == 0
+
+
+@needs_extension
+@pytest.mark.parametrize(
+    ("search", "normalization"), [(Search(), "sliding"), (Search(), None), (Search(beam_size=5), None)]
+)
+def test_sessions_write_what_a_recording_has(
+    causal: SpeechRecognizer, search: Search, normalization: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three streams beside each other, each state read from its bytes before every item."""
+    monkeypatch.setitem(causal.fitted.options, "normalization", normalization)
+    pause = spoken("", 8, seconds_before=1.5).samples
+    texts = ("ab cab", "c ba ab c cab ba ab cab", "ba")
+    sounds = [np.concatenate([spoken(text, k).samples, pause, spoken(text, 9).samples]) for k, text in enumerate(texts)]
+    stream = causal.open_stream(search=search, longest=1.5)
+    contents = [stream.new_state().to_bytes()] * 3
+    heard: list[list[Any]] = [[], [], []]
+    for begin in range(0, max(map(len, sounds)) + 700, 700):
+        items = [sound[begin : begin + 700].tolist() or None for sound in sounds]
+        states = [stream.read_state(content) for content in contents]
+        for segments, result in zip(heard, stream.step(items, states), strict=True):
+            segments += result["final"]
+        contents = [state.to_bytes() for state in states]
+    for sound, segments in zip(sounds, heard, strict=True):
+        live = LiveTranscriber(causal.fitted, longest=1.5, search=search)
+        expected = live.accept(sound) + live.finish()
+        assert [segment.text for segment in expected] == [segment["text"] for segment in segments]
+        for one, segment in zip(expected, segments, strict=True):
+            assert (segment["begin"], segment["end"]) == pytest.approx((one.begin, one.end), abs=1e-3)
+            assert segment["confidence"] == pytest.approx(one.confidence, abs=1e-3)
+        assert len(segments) > 1
+
+
+@needs_extension
+def test_items_that_are_no_sound_leave_the_state(causal: SpeechRecognizer) -> None:
+    stream = causal.open_stream()
+    state = stream.new_state()
+    stream.step([spoken("ab", 1).samples.tolist()], [state])
+    before = state.copy()
+    for item in ([], "no base64", [None], [float("nan")], {"samples": [0.0]}, 1):
+        with pytest.raises(DataError, match="item: expected"):
+            stream.step([item], [state])
+    assert state == before
+    with pytest.raises(StreamError, match="another model"):
+        causal.open_stream(longest=1.5).read_state(state.to_bytes())
+    with pytest.raises(StreamError, match="look_ahead"):
+        causal.open_stream(look_ahead=2)
 
 
 @needs_extension

@@ -77,6 +77,14 @@ def test_chunks_of_any_size_end_the_same_utterances() -> None:
         live = LiveTranscriber(recognizer.fitted, longest=0.5)
         chunks = [samples[start : start + size] for start in range(0, len(samples), size)]
         assert [segment for chunk in chunks for segment in live.accept(chunk)] + live.finish() == whole
+    stream, heard = recognizer.open_stream(longest=0.5), []
+    content = stream.new_state().to_bytes()
+    for item in [*(samples[start : start + 1111].tolist() for start in range(0, len(samples), 1111)), None]:
+        state = stream.read_state(content)
+        [result] = stream.step([item], [state])
+        heard += result["final"]
+        content = state.to_bytes()
+    assert [segment["text"] for segment in heard] == [segment.text for segment in whole]
 
 
 def test_it_learns_to_write_words(tmp_path: Path) -> None:

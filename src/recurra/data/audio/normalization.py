@@ -82,23 +82,27 @@ class SlidingMean:
 
 
 class SlidingMeanStream:
-    """The state of one stream: the sums up to each of the last frames (window, F) in float64."""
+    """The state of one stream: the last frames (window, F), and their sum (F,) in float64.
+
+    Attributes:
+        recent: (window, F) float32, the oldest first; zeros in place of frames before the first.
+        total: (F,) float64, the sum of these.
+        count: the frames among them.
+    """
 
     def __init__(self, normalization: SlidingMean) -> None:
         self._statistics, self._window = normalization.statistics, normalization.window
-        self._sums = np.zeros((1, len(self._statistics.mean)))
-        self._count = 0
+        size = len(self._statistics.mean)
+        self.recent, self.total, self.count = np.zeros((self._window, size), np.float32), np.zeros(size), 0
 
     def accept(self, features: np.ndarray) -> np.ndarray:
         """The normalised features of the next frames (t, F); the same numbers in chunks of any size."""
-        # Row k of the sums is that of all frames before the k-th of those in memory.
-        sums = np.add.accumulate(np.concatenate([self._sums[-1:], features]), axis=0)
-        sums = np.concatenate([self._sums[:-1], sums])
-        ends = np.arange(len(self._sums), len(sums))
-        begins = np.maximum(ends - self._window, 0)
-        seen = np.minimum(self._count + 1 + np.arange(len(features)), self._window)[:, None]
-        recent = sums[ends] - sums[begins]
-        mean = (recent + (self._window - seen) * self._statistics.mean.astype(np.float64)) / self._window
-        self._sums = sums[-self._window - 1 :]
-        self._count += len(features)
-        return ((features - mean) / self._statistics.deviation).astype(np.float32)
+        frames = np.concatenate([self.recent, features])
+        # Frame by frame, so that the sums do not depend on the chunks.
+        changes = features.astype(np.float64) - frames[: len(features)]
+        totals = np.add.accumulate(np.concatenate([self.total[None], changes]))
+        seen = np.minimum(self.count + 1 + np.arange(len(features)), self._window)
+        missing = (self._window - seen)[:, None] * self._statistics.mean.astype(np.float64)
+        self.recent, self.total = frames[len(features) :], totals[-1]
+        self.count = int(seen[-1]) if len(seen) else self.count
+        return ((features - (totals[1:] + missing) / self._window) / self._statistics.deviation).astype(np.float32)

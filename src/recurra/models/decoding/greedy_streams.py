@@ -19,11 +19,26 @@ class GreedyStream(Protocol):
         emissions: the units so far; the caller may take some out at the front.
         step: the index of the next step.
         blank_steps: consecutive steps without a unit, up to the present.
+        max_symbols: units of one step at most.
     """
 
     emissions: list[TimedToken]
     step: int
     blank_steps: int
+    max_symbols: int
+
+    @property
+    def memory_size(self) -> int:
+        """N, the numbers that `save` writes."""
+        ...
+
+    def save(self) -> np.ndarray:
+        """What it remembers beside the attributes (N,) float32: zeros before the first step of an utterance."""
+        ...
+
+    def load(self, memory: np.ndarray) -> None:
+        """Remember what `save` wrote."""
+        ...
 
     def accept(self, steps: np.ndarray) -> None:
         """Read what the network puts out for the next steps."""
@@ -40,11 +55,19 @@ class CTCGreedyStream:
     See `GreedyStream`.
     """
 
+    memory_size, max_symbols = 1, 1
+
     def __init__(self) -> None:
         self.emissions: list[TimedToken] = []
         self.step = 0
         self.blank_steps = 0
         self._previous = 0
+
+    def save(self) -> np.ndarray:
+        return np.array([self._previous], np.float32)
+
+    def load(self, memory: np.ndarray) -> None:
+        self._previous = int(memory[0])
 
     def accept(self, steps: np.ndarray) -> None:
         """Read the log probabilities (n, V) of the next steps."""
@@ -84,9 +107,34 @@ class TransducerGreedyStream:
         self.emissions: list[TimedToken] = []
         self.step = 0
         self.blank_steps = 0
+        self.max_symbols = max_symbols
         self._options = (model, 1, 0, max_symbols, batch_dim)
         self._search = TransducerGreedy(*self._options)
         self._row = torch.zeros(1, dtype=torch.int64, device=device)
+
+    @property
+    @torch.no_grad()
+    def memory_size(self) -> int:
+        search = TransducerGreedy(*self._options)
+        search.begin(self._row.device)
+        return 1 + sum(tensor.numel() for tensor in search.predicted)
+
+    def save(self) -> np.ndarray:
+        tensors = self._search.predicted
+        if not tensors:
+            return np.zeros(self.memory_size, np.float32)
+        return torch.cat([torch.ones(1), *(tensor.detach().cpu().flatten() for tensor in tensors)]).numpy()
+
+    @torch.no_grad()
+    def load(self, memory: np.ndarray) -> None:
+        self._search = TransducerGreedy(*self._options)
+        if not memory[0]:
+            return
+        self._search.begin(self._row.device)
+        tensors = self._search.predicted
+        values = torch.from_numpy(memory[1:].copy()).to(self._row.device)
+        for tensor, own in zip(tensors, values.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(own.view_as(tensor))
 
     @torch.no_grad()
     def accept(self, steps: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.errors import ParameterError
 
-__all__ = ["Step", "concatenate_rows", "select_rows"]
+__all__ = ["Step", "concatenate_rows", "select_rows", "tensors_of"]
 
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 """From the last tokens (N,) and a state the log-probabilities (N, V) of the next ones, and the state after."""
@@ -93,3 +93,24 @@ def concatenate_rows(states: Sequence[Any], batch_dim: int = 0) -> Any:
         # A frozen dataclass allows no other way; the copy is ours.
         object.__setattr__(joined, field.name, concatenate_rows(values, batch_dim))
     return joined
+
+
+def tensors_of(state: Any) -> list[Tensor]:
+    """The tensors of a state, in one order for all states of a type.
+
+    Args:
+        state: tensors in tuples, named tuples, lists or dicts, nested as they may be. Numbers, strings and None have
+            none.
+
+    Raises:
+        ParameterError: for a type in which tensors cannot be found.
+    """
+    if isinstance(state, Tensor):
+        return [state]
+    if isinstance(state, _PLAIN):
+        return []
+    if isinstance(state, tuple | list):
+        return [tensor for part in state for tensor in tensors_of(part)]
+    if isinstance(state, Mapping):
+        return [tensor for part in state.values() for tensor in tensors_of(part)]
+    raise ParameterError("state", "tensors in tuples, lists or dicts", type(state).__name__)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.models.decoding.rows import concatenate_rows, select_rows
+from recurra.models.decoding.rows import concatenate_rows, select_rows, tensors_of
 from recurra.models.decoding.timed import TimedToken
 
 __all__ = ["TransducerGreedy"]
@@ -31,11 +31,19 @@ class TransducerGreedy:
         self._output: Tensor | None = None
         self._state: Any = None
 
+    def begin(self, device: torch.device) -> None:
+        """Predict what follows a blank, as before the first unit of an utterance."""
+        self._output, self._state = self._model.predict(torch.full((self.rows,), self._blank, device=device), None)
+
+    @property
+    def predicted(self) -> list[Tensor]:
+        """The output and the state of the prediction network; none before the first frame."""
+        return [] if self._output is None else [self._output, *tensors_of(self._state)]
+
     def read(self, frames: Tensor, active: Tensor) -> None:
         """Read one frame of each stream (B, J), of those that are active (rows of them)."""
         if self._output is None:
-            begin = torch.full((self.rows,), self._blank, device=frames.device)
-            self._output, self._state = self._model.predict(begin, None)
+            self.begin(frames.device)
         rows = active
         for emitted in range(self._max_symbols + 1):
             assert self._output is not None

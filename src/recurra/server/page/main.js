@@ -1,10 +1,11 @@
 import { byId, element, percent, say, short, visible } from "./dom.js";
 import { hasForm } from "./forms.js";
 import { Unreadable, exampleOf, fileItems, formOf, typedItems, wholeInput, written } from "./items.js";
+import { Microphone } from "./microphone.js";
 import { LocalSession, Module } from "./module.js";
 import { Playback } from "./playback.js";
 import { Refused, Server } from "./server.js";
-import { Cutter, Piece, Recorder, decoded, piecesOf } from "./sound.js";
+import { Piece, decoded, piecesOf } from "./sound.js";
 import { StateView } from "./state.js";
 import { showWhole, viewOf } from "./views.js";
 
@@ -12,13 +13,12 @@ const MOST_ROWS = 100; // of the table of steps
 const TRIES = 6; // of a step that the server has no time for
 const LONGEST_PAUSE = 10; // seconds that it waits before it asks again
 const MOST_FILE_BYTES = 32 * 1024 * 1024;
-const BETWEEN_LOOKS = 0.02; // seconds between looks at what the microphone has given
 const BETWEEN_SENTENCES = 1500; // milliseconds between what a screen reader is told
 
 const server = new Server();
 const states = new StateView();
 const playback = new Playback(stepOfFile, drawPlayback);
-const recorder = new Recorder();
+const microphone = new Microphone({ begin: beginToHear, take, predict });
 let models = [];
 let model, session, view;
 let module; // of the model, if its steps are taken in this browser
@@ -30,6 +30,7 @@ let heard = 0, toHear; // when the screen reader was told last, and the timer of
 
 const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 const ended = (sentence) => sentence.replace(/\.?$/u, ".");
+const capital = (sentence) => sentence.replace(/^./u, (one) => one.toUpperCase());
 const sentenceOf = (error) => {
   if (!(error instanceof Refused || error instanceof Unreadable)) throw error;
   return error.message;
@@ -73,7 +74,7 @@ function choose() {
   byId("spoken").hidden = !isSound;
   byId("file-panel").hidden = !model?.streams && !isSound;
   byId("file").accept = isSound ? "audio/*" : "";
-  byId("end").hidden = !model?.ends;
+  byId("end").hidden = !model?.ends || isSound; // a recording ends by itself
   byId("item-title").textContent = isSound ? "Microphone" : model?.streams ? "One item" : "A whole input";
   byId("item-title").htmlFor = isSound ? "speak" : "item";
   byId("step").textContent = model?.streams ? "Step" : "Predict";
@@ -81,7 +82,7 @@ function choose() {
   if (!model) say(byId("model-text"), "The server has no models.");
   else if (isSound) chooseSound();
   else if (!model.streams) {
-    say(byId("model-text"), `It reads whole inputs only. ${model.reason}`);
+    say(byId("model-text"), `It reads whole inputs only. ${capital(model.reason)}`);
     byId("item-help").textContent = "A text, or JSON: a list of inputs, or an object with a list for each column. Enter predicts.";
   } else {
     const form = formOf(model);
@@ -104,8 +105,9 @@ function choose() {
 function chooseSound() {
   const { sample_rate: rate } = model.sound;
   const heard = `${rate} samples a second`;
-  say(byId("model-text"), model.streams ? `It hears ${heard}, as they come.` : `It hears whole recordings only, of ${heard}. ${model.reason}`);
-  byId("item-help").textContent = model.streams ? "Each time you speak, a session begins." : "What you say is heard to its end.";
+  say(byId("model-text"), model.streams ? `It hears ${heard}, as they come.` : `It hears whole recordings only, of ${heard}. ${capital(model.reason)}`);
+  byId("item-help").textContent = !model.streams ? "What you say is heard to its end." :
+    `Each time you speak, a session begins.${model.ends ? " Words are final after a pause." : ""}`;
   byId("file-title").textContent = model.streams ? "A recording, piece by piece" : "A whole recording";
   const formats = "What this browser can decode, such as WAV, FLAC, Ogg and MP3.";
   byId("file-help").textContent = model.streams ? `${formats} Pieces of 0.1 s: 10 steps a second are as fast as it was spoken.` : formats;
@@ -222,7 +224,7 @@ async function stepNow(item) {
     throw error;
   }
   if (session !== mine) return;
-  if (model.ends) showDecided(item, result, mine);
+  if (Array.isArray(result)) showDecided(item, result, mine);
   else show(item, result, mine.steps);
   drawSession();
   showState(mine);
@@ -260,7 +262,7 @@ function show(item, result, step) {
     byId("confidence-meter").value = confidence;
     byId("confidence-text").textContent = percent(confidence);
   }
-  const text = visible(written(item));
+  const text = item === null ? "end" : visible(written(item));
   const cells = [element("td", {}, String(step)), element("td", {}, element("code", {}, text)), element("td", {}, sentence)];
   byId("steps").prepend(element("tr", {}, ...cells));
   if (byId("steps").children.length > MOST_ROWS) byId("steps").lastChild.remove();
@@ -285,7 +287,7 @@ async function showState(from) {
     do {
       shown = from.steps;
       const values = await from.values();
-      if (session === from && byId("state-shown").checked) states.show(values, shown);
+      if (session === from && byId("state-shown").checked) states.show(values.slice(0, model.network_size || undefined), shown);
     } while (session === from && from.steps !== shown && playback.state !== "running");
   } catch (error) {
     if (session === from) byId("state-text").textContent = sentenceOf(error);
@@ -307,7 +309,7 @@ function drawSession() {
 
 /** Close the session, if there is one, and wait for no answer. */
 function leave() {
-  recorder.stop();
+  microphone.stop();
   session?.leave();
   session = undefined;
   epoch += 1;
@@ -370,45 +372,12 @@ async function readSound(file, own) {
   else await predict([new Piece(samples, 0, own.sound.sample_rate)]);
 }
 
-/** Hear the microphone until it is stopped, and step what is said; or predict from the whole of it. */
-async function speak() {
-  if (recorder.isOn) return recorder.stop();
-  const own = model, cutter = new Cutter(own.sound);
-  const hear = (samples) => {
-    cutter.accept(samples);
-    byId("level").value = Math.max(...samples.map(Math.abs)) ** 0.5;
-  };
+/** A new session for what the microphone hears. Returns whether it is still the present one, to be asked later. */
+function beginToHear() {
   playback.rewind();
   beginAnew();
   const now = epoch;
-  byId("speak").textContent = "Stop";
-  try {
-    await recorder.start(own.sound.sample_rate, hear);
-    if (own.streams) await stepSaid(cutter, now);
-    else {
-      while (recorder.isOn) await pause(BETWEEN_LOOKS);
-      const piece = now === epoch && cutter.take(0, Infinity);
-      if (piece) await predict([piece]);
-    }
-  } catch (error) {
-    if (own === model) say(byId("item-error"), sentenceOf(error));
-  } finally {
-    if (now === epoch) recorder.stop();
-    byId("speak").textContent = recorder.isOn ? "Stop" : "Speak";
-    byId("level").value = 0;
-  }
-}
-
-/** Step what comes from the microphone, in one session. */
-async function stepSaid(cutter, now) {
-  while (now === epoch) {
-    const isOver = !recorder.isOn;
-    const piece = cutter.live(isOver);
-    if (piece) await take(piece);
-    else if (isOver) break;
-    else await pause(BETWEEN_LOOKS);
-  }
-  if (now === epoch && model.ends) await take(null);
+  return () => now === epoch;
 }
 
 /** Step what was typed, or predict from it. */
@@ -493,7 +462,14 @@ on("item", "keydown", (event) => {
   event.preventDefault();
   byId("item-form").requestSubmit();
 });
-on("speak", "click", speak);
+on("speak", "click", async () => {
+  const own = model;
+  try {
+    await microphone.press(own);
+  } catch (error) {
+    if (own === model) say(byId("item-error"), sentenceOf(error));
+  }
+});
 on("example", "click", () => {
   byId("item").value = exampleOf(model);
   byId("item").focus();
@@ -510,7 +486,7 @@ on("file", "change", readFile);
 on("pieces", "change", readFile);
 on("rate", "change", () => (playback.perSecond = Number(byId("rate").value)));
 on("start", "click", () => {
-  if (playback.repeats || recorder.isOn) beginAnew();
+  if (playback.repeats || microphone.isOn) beginAnew();
   say(byId("file-error"));
   playback.run();
 });

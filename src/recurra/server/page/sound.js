@@ -74,7 +74,7 @@ export function piecesOf(samples, model) {
   const pieces = [];
   for (let piece; (piece = cutter.take(0, PIECE_SECONDS)); ) pieces.push(piece);
   if (!pieces.length) throw new Unreadable("The recording is shorter than a window of the model.");
-  return pieces;
+  return model.ends ? [...pieces, null] : pieces;
 }
 
 /** The samples of a file of sound as one channel, at a rate. Throws Unreadable. */

@@ -1,6 +1,7 @@
 import { AlarmView } from "./alarms.js";
 import { chart, legend } from "./chart.js";
 import { element, percent, short, visible } from "./dom.js";
+import { WordsView } from "./words.js";
 
 const KEPT = 400; // steps that a view remembers
 const MOST_LINES = 6, MOST_BARS = 10;
@@ -10,7 +11,7 @@ const MOST_LINES = 6, MOST_BARS = 10;
  * {sentence, confidence}; the confidence may be missing.
  */
 export function viewOf(result, place) {
-  const View = [TokenView, TagView, ForecastView, ClassView, AlarmView].find((one) => one.shows(result)) ?? PlainView;
+  const View = [TokenView, TagView, ForecastView, ClassView, AlarmView, WordsView].find((one) => one.shows(result)) ?? PlainView;
   return new View(place);
 }
 
@@ -21,6 +22,9 @@ export function showWhole(predictions, place) {
     const view = new TagView(place);
     one.words.forEach((word, k) => view.show(word, { tag: one.tags[k], confidence: one.confidence?.[k] }));
     return one.words.map((word, k) => `${word} ${one.tags[k]}`).join(", ");
+  }
+  if (Array.isArray(one) && one.every((segment) => Array.isArray(segment.words))) {
+    return new WordsView(place).show(null, { final: one, partial: { text: "", words: [] } }).sentence;
   }
   if (!ClassView.shows(one)) return new PlainView(place).show(null, one).sentence;
   const bars = element("ol", { class: "bars" });

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.transcripts import TranscriptForm
 from recurra.data.files.standard_input import is_standard_input
-from recurra.errors import ExportError, ParameterError
+from recurra.errors import ExportError, ParameterError, StreamError
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from recurra.data.audio.utterances import Utterances
     from recurra.models.acoustic import CTCRecognizer
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.speech.alignment import Alignments
     from recurra.tasks.speech.results import Transcripts, Written
@@ -278,6 +279,37 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         from recurra.tasks.speech.results import evaluate
 
         return evaluate(self.fitted, self.data_for(data, y, reading, labelled=True), search)
+
+    def open_stream(
+        self,
+        weights: str = "float32",
+        look_ahead: int | None = None,
+        *,
+        search: Search = _SEARCH,
+        pause: float | None = None,
+        longest: float | None = None,
+    ) -> "ItemStream":
+        """See `Estimator.open_stream`: an item is any number of samples, or None at the end of a recording.
+
+        A result has "final", the utterances that end in the item, and "partial", what has been written of the next
+        one; each with "begin", "end", "text", "confidence" and its "words", in seconds from the first sample on.
+
+        Args:
+            weights: see `Estimator.open_stream`.
+            look_ahead: None: how far the network looks ahead is an option of its training.
+            search: how the text of an utterance is searched for when it ends. A beam's scores are part of the state.
+            pause: seconds of silence that end an utterance; None: 0.8.
+            longest: seconds of an utterance at most; None: 20.
+
+        Raises:
+            StreamError: the network reads backward, or a look-ahead was given.
+        """
+        from recurra.tasks.speech.live import LONGEST, PAUSE, open_stream
+
+        if not self.bidirectional and look_ahead is not None:
+            raise StreamError("look_ahead: how far a recogniser looks ahead is an option of its training, in seconds")
+        pause = PAUSE if pause is None else pause
+        return open_stream(self.fitted, weights, search, pause, LONGEST if longest is None else longest)
 
     @verb("write recordings as text, subtitles or words with times; - transcribes samples as they come")
     def transcribe(

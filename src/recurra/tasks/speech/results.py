@@ -92,8 +92,8 @@ def _by_speaker(utterances: Utterances, errors: Sequence[ErrorCounts]) -> dict[s
     return {"speakers": Table(columns, rows, "\n".join(lines))}
 
 
-class Transcripts(TablePredictions[list[str]]):
-    """The texts of recordings."""
+class Transcripts(TablePredictions[list[str]], Sequence[list[Segment]]):
+    """The texts of recordings: a sequence with the segments of each."""
 
     def __init__(self, fitted: AnyFitted, utterances: Utterances, search: "Search") -> None:
         self._transcriber, self._utterances = Transcriber(fitted, search), utterances
@@ -104,6 +104,12 @@ class Transcripts(TablePredictions[list[str]]):
     def segments(self) -> list[list[Segment]]:
         """The segments of each recording, with times."""
         return self._transcriber.transcribe(self._utterances.items)
+
+    def __len__(self) -> int:
+        return len(self._utterances)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.segments[index]
 
     @property
     def values(self) -> list[str]:
