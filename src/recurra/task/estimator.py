@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 from recurra.errors import ExportError, MissingExtraError, ParameterError, RunError, StreamError
-from recurra.files import prepare_folder
+from recurra.files import prepare_folder, write_text
 from recurra.options import Option, Options, option
 from recurra.task.budget import check_budget, describe_steps, steps_of
 from recurra.task.learned import Learned
@@ -369,6 +369,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                     prepare_folder(path)
                     shutil.rmtree(path / "tensorboard", ignore_errors=True)
                 fitted.write(path, type(self))
+                for name, text in objective.files.items():
+                    write_text(path / name, text)
             group.wait()
         self.training_result = trainer.fit(saved is not None)
         fitted.check_trained(

@@ -31,6 +31,8 @@ class Objective:
         error: what 1 - measure is called, if it has a name, such as "word error rate".
         score: from the validation loss to the score as text; by default one minus the loss, in percent.
         baselines: the validation loss of each simple method that the model has to beat, by its name.
+        files: texts that the run's folder holds beside the log, by the name of their file, such as which rows of the
+            data are left out.
         words: from the best validation loss to a phrase that names it; None: the measure and its score, or the loss.
     """
 
@@ -45,6 +47,7 @@ class Objective:
     error: str = ""
     score: Callable[[float], str] = lambda loss: f"{100 * (1 - loss):.2f} %"
     baselines: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     words: Callable[[float], str] | None = None
 
     @property

@@ -13,7 +13,7 @@ from recurra.data.audio.sound import Sound
 from recurra.data.audio.utterances import utterances_of
 from recurra.errors import DataError, ParameterError, StreamError
 from recurra.kernels.native import extension
-from recurra.tasks.speech import SpeechRecognizer
+from recurra.tasks.speech import SpeechReading, SpeechRecognizer
 from recurra.tasks.speech.live import LiveTranscriber
 from recurra.tasks.speech.recognizer import Search
 
@@ -272,6 +272,9 @@ def test_what_cannot_be_is_refused(run: Path) -> None:
         SpeechRecognizer(subsampling=3)
     with pytest.raises(DataError, match="too short for its text"):
         SpeechRecognizer(**options(subsampling=8)).fit([spoken("c", 0)], ["abcabcabcabcabcabcabc"], progress=False)
+    many = [spoken("c", 0)] * 9
+    with pytest.raises(DataError, match=r"1 of 9 .* the 5 % .*item 9.*0\.\d\d s, expected at least 1\.68 s"):
+        SpeechRecognizer(**options(subsampling=8)).fit(many, [*"cccccccc", "abcabcabcabcabcabcabc"], progress=False)
     with pytest.raises(DataError, match="there is no text"):
         SpeechRecognizer(**options()).fit([spoken("c", 0)], progress=False)
     with pytest.raises(DataError, match="too short"):
@@ -280,6 +283,29 @@ def test_what_cannot_be_is_refused(run: Path) -> None:
         SpeechRecognizer.load(run).view([Sound(np.ones(80, np.float32), RATE)])
     with pytest.raises(ParameterError, match="row"):
         SpeechRecognizer.load(run).view([spoken("c", 0)], row=2)
+
+
+def test_what_is_left_out_is_written_into_the_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train = write_manifest(tmp_path, [*sentences(9), "cab"])
+    *lines, last = train.read_text().splitlines()
+    train.write_text("\n".join([*lines, last.replace('"cab"', '"cabcabcabcabcabcabcab"')]))
+    (tmp_path / "train.jsonl-4.wav").write_bytes(b"RIFF")
+    reading = SpeechReading(most_unusable=0.2)
+    recognizer = SpeechRecognizer(**options(max_steps=1, validation_fraction=0.0, subsampling=8))
+    recognizer.fit(train, reading=reading, folder=tmp_path / "run", progress=False)
+    lines = (tmp_path / "run" / "problems.tsv").read_text().splitlines()
+    assert lines[0].split("\t") == ["use", "where", "file", "reason"]
+    assert [line.split("\t")[0] for line in lines[1:]] == ["left out"] * 2
+    assert f"{train}, line 5" in lines[1]
+    assert f"{train}, line 10" in lines[2]
+    assert "too short for its text" in lines[2]
+    assert "line 5" in caplog.text
+    assert "line 10" in caplog.text
+    evaluation = recognizer.evaluate(train, reading=reading)
+    assert len(evaluation.tables["problems"].rows) == 1
+    assert len(evaluation.tables["transcripts"].rows) == 9
+    with pytest.raises(DataError, match="1 of 10 utterances cannot be used, more than the 5 %"):
+        recognizer.evaluate(train, reading=SpeechReading())
 
 
 def test_an_inspection_shows_a_recording(run: Path) -> None:

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from recurra.errors import DataError, RecurraError
 from recurra.files import write_text
 from recurra.progress import Progress
 
-__all__ = ["CheckedUtterances", "Problem", "Requirements", "check_utterances"]
+__all__ = ["CheckedUtterances", "Problem", "Requirements", "check_utterances", "problem_files", "problems_table"]
 
 _log = logging.getLogger("recurra.audio")
 
@@ -90,13 +90,26 @@ class CheckedUtterances:
         """The number of rows that cannot be used."""
         return self.rows - len(self.utterances)
 
-    def write(self, path: Path) -> None:
-        """Write a table of the problems: use, where, file, reason. Raises RunError: it cannot be written."""
-        lines = [
-            "\t".join(["used" if one.usable else "left out", one.where, one.name, " ".join(one.reason.split())])
-            for one in self.problems
-        ]
-        write_text(path, "\n".join(["use\twhere\tfile\treason", *lines]) + "\n")
+
+def problem_files(*data: Utterances | None, more: Iterable[Problem] = ()) -> dict[str, str]:
+    """The file `problems.tsv` of a run's folder, which names each problem of its data once; none without problems.
+
+    Args:
+        data: utterances that were checked.
+        more: problems that no check knew of.
+    """
+    checked = (problem for one in data if one is not None for problem in one.problems)
+    problems = dict.fromkeys([*checked, *more])
+    return {"problems.tsv": problems_table(problems)} if problems else {}
+
+
+def problems_table(problems: Iterable[Problem]) -> str:
+    """Problems as a table with tabs: use, where, file, reason."""
+    lines = [
+        "\t".join(["used" if one.usable else "left out", one.where, one.name, " ".join(one.reason.split())])
+        for one in problems
+    ]
+    return "\n".join(["use\twhere\tfile\treason", *lines]) + "\n"
 
 
 def check_utterances(
@@ -143,11 +156,12 @@ def check_utterances(
     if not good or len(rows) - len(good) > most_unusable * len(rows):
         _refuse(utterances, problems, len(rows) - len(good), most_unusable, report)
     seconds = np.array([checked[k].seconds for k in good])
-    usable = replace(utterances, items=tuple(replace(rows[k], duration=checked[k].seconds) for k in good))
+    items = tuple(replace(rows[k], duration=checked[k].seconds) for k in good)
+    usable = replace(utterances, items=items, problems=tuple(problems))
     result = CheckedUtterances(usable, seconds, tuple(problems), len(rows))
     if problems:
         if report is not None:
-            result.write(report)
+            write_text(report, problems_table(problems))
         _summarize(utterances.source, result, report)
     return result
 
@@ -263,7 +277,7 @@ def _refuse(
     """Raise the error of too many unusable rows, after all of them are written."""
     fatal = [problem for problem in problems if not problem.usable]
     if report is not None:
-        CheckedUtterances(utterances, np.zeros(0), tuple(problems), len(utterances)).write(report)
+        write_text(report, problems_table(problems))
     listed = " ".join(map(str, fatal[:_NAMED]))
     too_many = 0 < most_unusable * len(utterances) < unusable
     allowed = f", more than the {100 * most_unusable:g} % that are allowed" if too_many else ""

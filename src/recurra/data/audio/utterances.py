@@ -75,6 +75,7 @@ class Utterances:
     Attributes:
         items: one or more utterances.
         source: the manifest or the folder, for messages.
+        problems: what is wrong with rows of the manifest, those left out among them; see `recurra.data.audio.checks`.
 
     Raises:
         DataError: there are none.
@@ -82,6 +83,7 @@ class Utterances:
 
     items: tuple[Utterance, ...]
     source: str = "the utterances"
+    problems: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.items:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.data.audio.checks import Requirements, check_utterances
+from recurra.data.audio.checks import Requirements, check_utterances, problem_files
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.read import read_utterances
 from recurra.data.audio.utterance_batches import UtteranceBatches
@@ -94,6 +94,7 @@ def make_objective(
         F.cross_entropy,
         validate,
         record={"padding_fraction": round(batches.padding_fraction, 4)},
+        files=problem_files(training, validation),
         steps_per_epoch=batches.steps_per_epoch,
         unit="nats",
         measure="accuracy",

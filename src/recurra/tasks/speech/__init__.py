@@ -9,14 +9,14 @@ from recurra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from recurra.data.audio.timed_words import Segment, Word
-    from recurra.tasks.speech.recognizer import SpeechRecognizer
+    from recurra.tasks.speech.recognizer import SpeechReading, SpeechRecognizer
 
-__all__ = ["Segment", "SpeechRecognizer", "Word"]
+__all__ = ["Segment", "SpeechReading", "SpeechRecognizer", "Word"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "recurra.tasks.speech.recognizer": ("SpeechRecognizer",),
+        "recurra.tasks.speech.recognizer": ("SpeechReading", "SpeechRecognizer"),
         "recurra.data.audio.timed_words": ("Segment", "Word"),
     },
 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recurra.tasks.speech.alignment import Alignments
     from recurra.tasks.speech.results import Transcripts, Written
 
-__all__ = ["Search", "SpeechRecognizer"]
+__all__ = ["Search", "SpeechReading", "SpeechRecognizer"]
 
 _SUBSAMPLINGS = (2, 4, 8)
 _DATA = Option(help="recording, list of recordings or folder; - is samples from standard input", group="data")
@@ -61,6 +61,14 @@ class Search(Options):
         return self.beam_size == 1 or (self.beam_size is None and self.lm is None and not self.hot_words)
 
 
+class SpeechReading(TranscriptForm):
+    """How recordings and their texts are read."""
+
+    most_unusable: float = option(
+        default=0.05, at_least=0, at_most=1, help="fraction of recordings that may be unusable; they are left out"
+    )
+
+
 _SEARCH = Search()
 
 
@@ -80,7 +88,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
     """
 
     noun = "recogniser"
-    Reading = TranscriptForm
+    Reading = SpeechReading
     learned_class = SpeechLearned
     several_sources = False
 
@@ -188,7 +196,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
     def sound_format(self) -> dict[str, int]:
         return {"sample_rate": self.fitted.learned.log_mel.sample_rate, "window": 1, "shift": 1}
 
-    def read(self, source: Any, y: Any, reading: TranscriptForm | None, labelled: bool) -> "Utterances":
+    def read(self, source: Any, y: Any, reading: SpeechReading | None, labelled: bool) -> "Utterances":
         from recurra.data.audio.read import read_utterances
         from recurra.tasks.speech.training import checked
 
@@ -197,7 +205,8 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
             rate = self._fitted.learned.log_mel.sample_rate
         utterances = read_utterances(source, y, sample_rate=rate)
         if labelled:
-            utterances = checked(utterances, (reading or TranscriptForm()).normalized)
+            reading = reading or SpeechReading()
+            utterances = checked(utterances, reading.normalized, reading.most_unusable)
         return utterances
 
     def split(self, data: "Utterances") -> "tuple[Utterances, Utterances | None]":
@@ -263,7 +272,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
 
     @verb("test a trained run beside a simple baseline: word and character error rates, by speaker")
     def evaluate(
-        self, data: Any, y: Any = None, *, reading: TranscriptForm | None = None, search: Search = _SEARCH
+        self, data: Any, y: Any = None, *, reading: SpeechReading | None = None, search: Search = _SEARCH
     ) -> "Evaluation":
         """Word and character error rates, beside the commonest text of training.
 
@@ -357,7 +366,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         data: Any,
         y: Any = None,
         *,
-        reading: TranscriptForm | None = None,
+        reading: SpeechReading | None = None,
         form: Annotated[
             Literal["json", "ctm", "textgrid"], Option(help="how the times are written", main=True)
         ] = "json",

@@ -46,7 +46,8 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
         "WER",
         losses=frozenset({"WER", "CER"}),
         tables={"transcripts": Table(("id", "speaker", "reference", "hypothesis", "errors", "words"), rows)}
-        | _by_speaker(utterances, words),
+        | _by_speaker(utterances, words)
+        | _problems(utterances),
         notes=[
             f"{total.errors:,} word errors: {total.substitutions:,} substitutions, {total.insertions:,} insertions, "
             f"{total.deletions:,} deletions",
@@ -63,6 +64,12 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
         },
         pictures={"recording": lambda path: draw_recording(fitted, utterances, typical_row(utterances), path)},
     )
+
+
+def _problems(utterances: Utterances) -> dict[str, Table]:
+    """What is wrong with rows of the data; those that cannot be used are left out of the figures."""
+    rows = [("used" if one.usable else "left out", one.where, one.name, one.reason) for one in utterances.problems]
+    return {"problems": Table(("use", "where", "file", "reason"), rows)} if rows else {}
 
 
 def _scores(texts: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:

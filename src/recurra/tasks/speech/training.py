@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from recurra.cells import find_cell
 from recurra.data.audio.alphabet import Alphabet
-from recurra.data.audio.checks import Requirements, check_utterances
+from recurra.data.audio.checks import Problem, Requirements, check_utterances, problem_files
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
@@ -40,6 +40,7 @@ _OF_NETWORK = (
     *("dropout", "input_dropout", "weight_dropout"),
 )
 _FEWEST_TO_SPLIT = 50
+_NAMED = 3
 
 
 def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tuple[Utterances, Utterances | None]:
@@ -71,15 +72,21 @@ def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tup
     return data.take(rest), data.take(sorted(chosen))
 
 
-def checked(utterances: Utterances, normalized: Callable[[str], str]) -> Utterances:
+def checked(utterances: Utterances, normalized: Callable[[str], str], most_unusable: float) -> Utterances:
     """The utterances that can be used, with normalised texts; the log says which cannot.
 
+    Args:
+        utterances: with their texts.
+        normalized: brings a text into its form.
+        most_unusable: the fraction that may be unusable.
+
     Raises:
-        DataError: one has no text, or more than a twentieth cannot be used.
+        DataError: one has no text, or more than `most_unusable` cannot be used.
     """
     texts = utterances.texts
     items = (replace(item, text=normalized(text)) for item, text in zip(utterances, texts, strict=True))
-    return check_utterances(replace(utterances, items=tuple(items)), Requirements()).utterances
+    utterances = replace(utterances, items=tuple(items))
+    return check_utterances(utterances, Requirements(), most_unusable=most_unusable).utterances
 
 
 def learn(options: Mapping[str, Any], training: Utterances) -> SpeechLearned:
@@ -132,28 +139,13 @@ def make_objective(
         validation: recordings to choose the best weights by. None: the last weights are used.
 
     Raises:
-        DataError: no recording is long enough for its text.
+        DataError: too many recordings are too short for their text.
     """
     learned, partition = fitted.learned, processes().partition
     labels = [learned.alphabet.encode(text) for text in training.texts]
     seconds = [one.seconds for one in training]
-    rows = [
-        row
-        for row, (one, ids) in enumerate(zip(seconds, labels, strict=True))
-        if -(-learned.log_mel.frames(int(one * learned.log_mel.sample_rate)) // options["subsampling"])
-        >= max(1, least_frames(ids))
-    ]
-    left_out = len(labels) - len(rows)
-    if left_out:
-        _log.warning(
-            "%s: %d of %d recordings are too short for their text at %d frames a step and are not trained on",
-            *(training.source, left_out, len(labels), options["subsampling"]),
-        )
-    if not rows:
-        raise DataError(
-            f"{training.source}: every recording is too short for its text at {options['subsampling']} frames a step; "
-            "use fewer (--subsampling 2), or longer units (--units words)."
-        )
+    short = _too_short(fitted, training, seconds, labels)
+    rows = [row for row in range(len(training)) if row not in short]
     longest = 1.05 * max(seconds[row] for row in rows) / min(*augmentation.speeds, 1.0) + 0.1
     batches = UtteranceBatches(
         FeatureSource(
@@ -175,6 +167,7 @@ def make_objective(
         Prefetched(batches),
         _loss_of(fitted.network, options["ctc_weight"]),
         None if validation is None else _validation(fitted, validation),
+        files=problem_files(training, validation, more=short.values()),
         record={"padding_fraction": round(batches.padding_fraction, 4)},
         steps_per_epoch=batches.steps_per_epoch,
         unit="nats per unit",
@@ -182,6 +175,39 @@ def make_objective(
         error="word error rate",
         words=lambda loss: f"WER {100 * loss:.2f} %",
     )
+
+
+def _too_short(
+    fitted: AnyFitted, training: Utterances, seconds: Sequence[float], labels: Sequence[Sequence[int]]
+) -> dict[int, Problem]:
+    """The rows whose recordings have fewer steps than their text needs; the log names the first.
+
+    Raises:
+        DataError: there are more of them than the fraction of rows that may be unusable.
+    """
+    log_mel, factor = fitted.learned.log_mel, fitted.options["subsampling"]
+    short = {}
+    for row, (one, ids) in enumerate(zip(seconds, labels, strict=True)):
+        steps, needed = -(-log_mel.frames(int(one * log_mel.sample_rate)) // factor), max(1, least_frames(ids))
+        if steps < needed:
+            reason = (
+                f"too short for its text at {factor} frames a step: {one:.2f} s, expected at least "
+                f"{needed * factor * log_mel.frame_seconds:.2f} s for {len(ids)} {fitted.learned.alphabet.units}."
+            )
+            short[row] = Problem(training[row].where, training[row].name, reason)
+    if not short:
+        return short
+    first = "; ".join(map(str, list(short.values())[:_NAMED]))
+    assert fitted.reading is not None
+    most = fitted.reading.get_params()["most_unusable"]
+    if len(short) == len(training) or len(short) > most * len(training):
+        raise DataError(
+            f"{training.source}: {len(short):,} of {len(training):,} recordings are too short for their text, more "
+            f"than the {100 * most:g} % that are allowed. {first} Use fewer frames a step (--subsampling 2), longer "
+            "units (--units words), or allow more (--most-unusable 1)."
+        )
+    _log.warning("%s: %d of %d recordings are not trained on: %s", training.source, len(short), len(training), first)
+    return short
 
 
 def ctc_loss(scores: Scores, target: tuple[Tensor, Tensor]) -> Tensor:
