@@ -30,6 +30,7 @@ def _encoded(module: CTCRecognizer, builder: Builder, value: Value) -> Value:
     for k, (layer, look_ahead) in enumerate(zip(module.layers, module.look_aheads, strict=True)):
         value = only_value(add_module(layer, builder, value, f"layers.{k}"), f"layers.{k}")
         value = add_module(look_ahead, builder, value, f"look_aheads.{k}")
+        value = add_module(module.norms[k], builder, value, f"norms.{k}")
     return value
 
 

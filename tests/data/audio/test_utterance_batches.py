@@ -122,6 +122,16 @@ def test_batches_of_seconds_stay_below_them(utterances: Utterances) -> None:
         UtteranceBatches(source, LABELS[1:], SECONDS, 2)
 
 
+def test_plain_steps_come_before_augmentation(utterances: Utterances) -> None:
+    source = FeatureSource(utterances, LOG_MEL, augmentation=AugmentationOptions())
+    plain = UtteranceBatches(FeatureSource(utterances, LOG_MEL), LABELS, SECONDS, 2)
+    varied = UtteranceBatches(source, LABELS, SECONDS, 2)
+    batches = UtteranceBatches(source, LABELS, SECONDS, 2, plain_steps=4)
+    for step in range(1, 9):
+        inputs = batches(step).inputs
+        assert all(map(torch.equal, inputs, (plain if step <= 4 else varied)(step).inputs))
+
+
 def test_each_process_reads_its_part(utterances: Utterances) -> None:
     source = FeatureSource(utterances, LOG_MEL)
     parts = [UtteranceBatches(source, LABELS, SECONDS, 2, partition=Partition(rank, 2)) for rank in range(2)]

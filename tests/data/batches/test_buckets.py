@@ -128,6 +128,18 @@ def test_a_step_begins_at_one() -> None:
         Buckets([1], 1)(0)
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_first_epoch_may_go_from_short_to_long(shuffle: bool) -> None:
+    lengths = np.random.default_rng(0).integers(1, 50, 60)
+    buckets = Buckets(lengths, tokens=100, seed=1, shuffle=shuffle, bucket_size=1, short_first=True)
+    epoch = buckets.steps_per_epoch
+    for first in (0, epoch, 2 * epoch):
+        rows = [buckets(step) for step in range(first + 1, first + epoch + 1)]
+        assert sorted(np.concatenate(rows).tolist()) == list(range(60))
+        longest = [int(lengths[batch].max()) for batch in rows]
+        assert (longest == sorted(longest)) == (first == 0)
+
+
 def test_collated_sequences_are_padded_at_the_end() -> None:
     sequences = [torch.ones(n, 2) for n in (2, 0, 3)]
     padded, lengths = collate(sequences, ignored_value(torch.float32))

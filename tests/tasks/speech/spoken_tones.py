@@ -9,6 +9,7 @@ from recurra.data.audio.sound import Sound
 
 RATE = 8000
 WORDS = ("ab", "ba", "cab", "c")
+PAUSES = (0.12, 0.16, 0.2)  # seconds between words, of recordings to train on
 _HERTZ = {"a": 500.0, "b": 1100.0, "c": 2100.0}
 
 
@@ -37,7 +38,7 @@ def write_manifest(folder: Path, texts: list[str], name: str = "train.jsonl", se
 
     lines = []
     for k, text in enumerate(texts):
-        sound = spoken(text, seed + k)
+        sound = spoken(text, seed + k, PAUSES[k % 3])
         soundfile.write(folder / f"{name}-{k}.wav", sound.samples, RATE)
         row = {"audio_filepath": f"{name}-{k}.wav", "text": text, "speaker": f"s{k % 2}", "duration": sound.seconds}
         lines.append(json.dumps(row))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spoken_tones import RATE, sentences, spoken, write_manifest
+from spoken_tones import PAUSES, RATE, sentences, spoken, write_manifest
 
 from recurra.data.audio.sound import Sound
 from recurra.data.audio.utterances import utterances_of
@@ -22,17 +22,32 @@ needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a str
 
 def options(**values: Any) -> dict[str, Any]:
     small: dict[str, Any] = {"sample_rate": RATE, "bins": 16, "hidden_size": 24, "num_layers": 1, "channels": 4}
-    trained = {"batch_seconds": 12.0, "max_steps": 250, "learning_rate": 0.01, "dropout": 0.1, "input_dropout": 0.0}
-    still = {"speeds": (1.0,), "time_masks": 0, "frequency_masks": 0, "averaging": 0.9, "validate_every": 50}
+    trained = {"batch_seconds": 8.0, "max_steps": 300, "learning_rate": 0.01, "dropout": 0.1, "input_dropout": 0.0}
+    still = {
+        "plain_steps": 0,
+        "pieces": 0,
+        "speeds": (1.0,),
+        "time_masks": 0,
+        "frequency_masks": 0,
+        "averaging": 0.9,
+        "validate_every": 50,
+    }
     return {**small, **trained, **still, **values}
 
 
 @pytest.fixture(scope="module")
 def causal() -> SpeechRecognizer:
     texts = sentences(60)
-    sounds = [spoken(text, seed) for seed, text in enumerate(texts)]
+    sounds = [spoken(text, seed, PAUSES[seed % 3]) for seed, text in enumerate(texts)]
     recognizer = SpeechRecognizer(
-        **options(bidirectional=False, look_ahead=0.1, hidden_size=48, max_steps=400, validation_fraction=0.0)
+        **options(
+            bidirectional=False,
+            look_ahead=0.1,
+            hidden_size=48,
+            batch_seconds=12.0,
+            max_steps=400,
+            validation_fraction=0.0,
+        )
     )
     return recognizer.fit(sounds, texts, progress=False)
 
@@ -254,7 +269,7 @@ def test_a_resumed_training_equals_a_whole_one(tmp_path: Path, units: str) -> No
 
 def test_a_long_recording_is_cut_where_it_is_quiet(run: Path) -> None:
     texts = sentences(30, seed=3)
-    samples = np.concatenate([spoken(text, k, gap=0.3).samples for k, text in enumerate(texts)])
+    samples = np.concatenate([spoken(text, k, gap=0.2).samples for k, text in enumerate(texts)])
     assert len(samples) > 31 * RATE
     (segments,) = SpeechRecognizer.load(run).transcribe(utterances_of([samples], sample_rate=RATE)).values
     assert len(segments) > 1

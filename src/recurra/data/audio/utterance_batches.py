@@ -10,6 +10,7 @@ from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.batches.batch import WHOLE, Batch, Partition
 from recurra.data.batches.buckets import Buckets, collate
 from recurra.errors import ParameterError
+from recurra.shapes import check_positive
 
 __all__ = ["UtteranceBatches", "padded_features"]
 
@@ -37,6 +38,8 @@ class UtteranceBatches:
         seed: the seed of the order.
         partition: the part of each batch that this process reads.
         device: where the tensors are.
+        short_first: whether the first epoch goes from short utterances to long ones, see `Buckets`.
+        plain_steps: at the beginning, in which utterances are as they are: augmentation begins after them.
 
     Raises:
         ParameterError: the numbers of utterances, labels and durations differ, or see `Buckets`.
@@ -54,7 +57,10 @@ class UtteranceBatches:
         seed: int = 0,
         partition: Partition = WHOLE,
         device: torch.device | str = "cpu",
+        short_first: bool = False,
+        plain_steps: int = 0,
     ) -> None:
+        check_positive("plain_steps", plain_steps, at_least=0)
         if not len(labels) == len(seconds) == len(source):
             got = f"{len(labels)} and {len(seconds)}"
             raise ParameterError("labels", f"labels and durations of {len(source)} utterances", got)
@@ -69,9 +75,9 @@ class UtteranceBatches:
                     "seconds_per_batch", f"at least the longest utterance, {least:.1f}", seconds_per_batch
                 )
         self._source, self._partition, self._device = source, partition, device
-        self._labels_in_inputs = labels_in_inputs
+        self._labels_in_inputs, self._plain_steps = labels_in_inputs, plain_steps
         self._labels = [torch.tensor(ids, dtype=torch.int64) for ids in labels]
-        self._buckets = Buckets(lengths, batch_size, tokens, seed, partition=partition)
+        self._buckets = Buckets(lengths, batch_size, tokens, seed, partition=partition, short_first=short_first)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -91,7 +97,10 @@ class UtteranceBatches:
             # There are more processes than utterances left: this one takes any, because all must make the step.
             rows = np.array([0])
         epoch = self._buckets.epoch_of(step)
-        features = padded_features([self._source.varied(int(row), epoch) for row in rows])
+        varied = step > self._plain_steps
+        features = padded_features(
+            [self._source.varied(int(row), epoch) if varied else self._source.plain(int(row)) for row in rows]
+        )
         inputs = tuple(one.to(self._device) for one in features)
         target = tuple(one.to(self._device) for one in collate([self._labels[row] for row in rows]))
         return Batch((*inputs, target[0]) if self._labels_in_inputs else inputs, target, weight)

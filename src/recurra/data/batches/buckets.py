@@ -37,6 +37,8 @@ class Buckets:
         bucket_size: the number of batches in a bucket. A larger bucket mixes sequences more and pads more. None: a
             twentieth of all batches, between 2 and 100.
         partition: the part of each batch that this process reads.
+        short_first: whether the first epoch goes from the shortest sequences to the longest (SortaGrad, Amodei et al.
+            2016), with or without `shuffle`.
 
     Raises:
         ParameterError: there are no sequences, a length is negative, both or neither of `batch_size` and `tokens` are
@@ -53,6 +55,7 @@ class Buckets:
         shuffle: bool = True,
         bucket_size: int | None = None,
         partition: Partition = WHOLE,
+        short_first: bool = False,
     ) -> None:
         self._lengths = np.asarray(lengths, dtype=np.int64)
         if self._lengths.ndim != 1 or not len(self._lengths) or self._lengths.min() < 0:
@@ -74,6 +77,7 @@ class Buckets:
         self._seed = seed
         self._shuffle = shuffle
         self._partition = partition
+        self._short_first = short_first
         self._sizes = self._cut(batch_size, tokens, bucket_size)
         self._dealt: tuple[int, list[np.ndarray]] | None = None
 
@@ -105,7 +109,7 @@ class Buckets:
         check_positive("step", step)
         epoch, position = divmod(step - 1, self.steps_per_epoch)
         if not self._shuffle:
-            epoch = 0
+            epoch = min(epoch, 1) if self._short_first else 0
         if self._dealt is None or self._dealt[0] != epoch:
             self._dealt = (epoch, self._deal(epoch))
         return self._partition.of(self._dealt[1][position])
@@ -144,6 +148,8 @@ class Buckets:
             if generator is not None:
                 bucket = generator.permutation(bucket)
             batches += np.split(bucket, np.cumsum(sizes)[:-1])
+        if self._short_first and epoch == 0:
+            return batches[::-1]
         return batches if generator is None else [batches[i] for i in generator.permutation(len(batches))]
 
 

@@ -50,8 +50,9 @@ class CTCRecognizer(nn.Module):
     """Convolutions that subsample, recurrent layers of any cell, and scores of units at each step (Graves et al. 2006).
 
     The layers read in both directions, or forward only; then the network streams, and a `LookAhead` after each layer
-    lets it hear a few steps more before it answers. One dropout, with the same mask at every step (Gal and Ghahramani
-    2016), is on what the layers put out.
+    lets it hear a few steps more before it answers. A layer normalisation of each step follows each layer (Ba et al.
+    2016): without it the outputs of a new stack hardly depend on its inputs, and CTC stays long on its first plateau.
+    One dropout, with the same mask at every step (Gal and Ghahramani 2016), is on what the layers put out.
 
     Args:
         cell: the equations.
@@ -102,7 +103,7 @@ class CTCRecognizer(nn.Module):
         self.subsampling = Subsampling(input_size, channels, subsampling)
         self.input_dropout = VariationalDropout(input_dropout, batch_first=True)
         self.dropout = VariationalDropout(dropout, batch_first=True)
-        self.layers, self.look_aheads = nn.ModuleList(), nn.ModuleList()
+        self.layers, self.look_aheads, self.norms = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         size = self.subsampling.output_size
         for k in range(num_layers):
             layer = Recurrent(
@@ -113,6 +114,7 @@ class CTCRecognizer(nn.Module):
             steps = look_ahead // num_layers + (k < look_ahead % num_layers)
             self.layers.append(layer)
             self.look_aheads.append(LookAhead(size, steps) if steps else nn.Identity())
+            self.norms.append(nn.LayerNorm(size))
         self.scores = nn.Linear(size, num_units)
 
     def forward(self, frames: Frames | tuple[Tensor, ...]) -> tuple[Scores, None]:
@@ -134,7 +136,7 @@ class CTCRecognizer(nn.Module):
             features = F.pad(features.masked_fill(beyond.unsqueeze(2), 0), (0, 0, 0, late))
         steps, whole = self.subsampling(features, lengths + late)
         steps = self.input_dropout(steps)
-        for layer, look_ahead in zip(self.layers, self.look_aheads, strict=True):
+        for layer, look_ahead, norm in zip(self.layers, self.look_aheads, self.norms, strict=True):
             steps, _ = layer(steps, lengths=whole)
-            steps = self.dropout(look_ahead(steps))
+            steps = self.dropout(norm(look_ahead(steps)))
         return steps[:, self.delay :], whole - self.delay

@@ -168,6 +168,19 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
     weight_dropout: float = option(
         default=0.0, at_least=0, at_most=1, help="dropout of the recurrent weights", group="regularization"
     )
+    pieces: int | None = option(
+        default=None,
+        at_least=0,
+        help="pieces of a recording at most that training also reads, cut where there are plainly pauses between its "
+        "words: their first words are others; by default 8 with fewer than 100 recordings, else 0",
+        group="augmentation",
+    )
+    plain_steps: int = option(
+        default=300,
+        at_least=0,
+        help="steps at the beginning in which training does not vary recordings: CTC then begins to write sooner",
+        group="augmentation",
+    )
     batch_seconds: float = option(
         default=45.0,
         above=0,

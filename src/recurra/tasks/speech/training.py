@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from recurra.data.audio.checks import Problem, Requirements, check_utterances, p
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
+from recurra.data.audio.pieces import with_pieces
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterances
 from recurra.data.batches.prefetched import Prefetched
@@ -41,6 +42,8 @@ _OF_NETWORK = (
 )
 _FEWEST_TO_SPLIT = 50
 _NAMED = 3
+_FEW = 100  # recordings, of which the first words are likely to be few too
+_PIECES = 8
 
 
 def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tuple[Utterances, Utterances | None]:
@@ -142,26 +145,29 @@ def make_objective(
         DataError: too many recordings are too short for their text.
     """
     learned, partition = fitted.learned, processes().partition
-    labels = [learned.alphabet.encode(text) for text in training.texts]
-    seconds = [one.seconds for one in training]
-    short = _too_short(fitted, training, seconds, labels)
-    rows = [row for row in range(len(training)) if row not in short]
-    longest = 1.05 * max(seconds[row] for row in rows) / min(*augmentation.speeds, 1.0) + 0.1
+    short = _too_short(fitted, training)
+    usable = _with_pieces(
+        training.take([row for row in range(len(training)) if row not in short]), learned.log_mel, options
+    )
+    seconds = [one.seconds for one in usable]
+    longest = 1.05 * max(seconds) / min(*augmentation.speeds, 1.0) + 0.1
     batches = UtteranceBatches(
         FeatureSource(
-            training.take(rows),
+            usable,
             learned.log_mel,
             normalization_of(fitted),
             augmentation=augmentation,
             seed=options["seed"],
         ),
-        [labels[row] for row in rows],
-        [seconds[row] for row in rows],
+        [learned.alphabet.encode(text) for text in usable.texts],
+        seconds,
         seconds_per_batch=max(options["batch_seconds"], longest),
         seed=options["seed"],
         labels_in_inputs=options["output"] == "transducer",
         partition=partition,
         device=fitted.device,
+        short_first=True,
+        plain_steps=options["plain_steps"],
     )
     return Objective(
         Prefetched(batches),
@@ -177,9 +183,7 @@ def make_objective(
     )
 
 
-def _too_short(
-    fitted: AnyFitted, training: Utterances, seconds: Sequence[float], labels: Sequence[Sequence[int]]
-) -> dict[int, Problem]:
+def _too_short(fitted: AnyFitted, training: Utterances) -> dict[int, Problem]:
     """The rows whose recordings have fewer steps than their text needs; the log names the first.
 
     Raises:
@@ -187,7 +191,8 @@ def _too_short(
     """
     log_mel, factor = fitted.learned.log_mel, fitted.options["subsampling"]
     short = {}
-    for row, (one, ids) in enumerate(zip(seconds, labels, strict=True)):
+    for row, (utterance, text) in enumerate(zip(training, training.texts, strict=True)):
+        one, ids = utterance.seconds, fitted.learned.alphabet.encode(text)
         steps, needed = -(-log_mel.frames(int(one * log_mel.sample_rate)) // factor), max(1, least_frames(ids))
         if steps < needed:
             reason = (
@@ -208,6 +213,17 @@ def _too_short(
         )
     _log.warning("%s: %d of %d recordings are not trained on: %s", training.source, len(short), len(training), first)
     return short
+
+
+def _with_pieces(training: Utterances, log_mel: LogMel, options: Mapping[str, Any]) -> Utterances:
+    """The recordings, and the pieces of them that training also reads."""
+    count = options["pieces"]
+    if count is None:
+        count = _PIECES if len(training) < _FEW else 0
+    more = with_pieces(training, log_mel, count, options["seed"])
+    if len(more) > len(training):
+        _log.info("%s: %d pieces of recordings are trained on too", training.source, len(more) - len(training))
+    return more
 
 
 def ctc_loss(scores: Scores, target: tuple[Tensor, Tensor]) -> Tensor:
