@@ -484,6 +484,142 @@ struct GRU {
   }
 };
 
+struct GRUD {
+  static constexpr int gates = 4, parts = 1;
+  static constexpr int second_stage = 3;
+  static constexpr int per_unit = 0, prepared = 0, saved = 6;
+  static constexpr bool shares_gradient = false, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n5 = u[1];
+    const V n6 = u[2];
+    const V n7 = u[3];
+    const V n8 = s[0];
+    const V n9 = vector_relu(n0);
+    const V n10 = -n9;
+    const V n11 = vector_exp(n10);
+    const V n12 = n8 * n11;
+    const V n14 = n1 + n5;
+    const V n15 = vector_sigmoid(n14);
+    const V n16 = n2 + n6;
+    const V n17 = vector_sigmoid(n16);
+    const V n18 = n7 * n15;
+    const V n19 = n3 + n18;
+    const V n20 = vector_tanh(n19);
+    const V n21 = n12 - n20;
+    const V n22 = n17 * n21;
+    const V n23 = n20 + n22;
+    after[0] = n23;
+    saved[0] = n0;
+    saved[1] = n7;
+    saved[2] = n11;
+    saved[3] = n15;
+    saved[4] = n17;
+    saved[5] = n20;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = saved[0];
+    const V n7 = saved[1];
+    const V n8 = s[0];
+    const V n11 = saved[2];
+    const V n12 = n8 * n11;
+    const V n13 = splat<V>(0.0);
+    const V n15 = saved[3];
+    const V n17 = saved[4];
+    const V n20 = saved[5];
+    const V n21 = n12 - n20;
+    const V n24 = d[0];
+    const V n25 = n21 * n24;
+    const V n26 = n17 * n24;
+    const V n27 = -n26;
+    const V n28 = n24 + n27;
+    const V n29 = n20 * n20;
+    const V n30 = splat<V>(1.0);
+    const V n31 = n30 - n29;
+    const V n32 = n28 * n31;
+    const V n33 = n15 * n32;
+    const V n34 = n7 * n32;
+    const V n35 = n30 - n17;
+    const V n36 = n17 * n35;
+    const V n37 = n25 * n36;
+    const V n38 = n30 - n15;
+    const V n39 = n15 * n38;
+    const V n40 = n34 * n39;
+    const V n41 = n11 * n26;
+    const V n42 = n8 * n26;
+    const V n43 = n11 * n42;
+    const V n44 = -n43;
+    const auto n45 = n0 > n13;
+    const V n46 = n45 ? n44 : n13;
+    dx[0] = n46;
+    dx[1] = n40;
+    dx[2] = n37;
+    dx[3] = n32;
+    du[0] = n13;
+    du[1] = n40;
+    du[2] = n37;
+    du[3] = n33;
+    ds[0] = n41;
+  }
+
+  template <class V>
+  static inline V modulated(const V* x, const V* u, const V* s, const V* p) {
+    (void)x, (void)u, (void)s, (void)p;
+    const V n0 = x[0];
+    const V n8 = s[0];
+    const V n9 = vector_relu(n0);
+    const V n10 = -n9;
+    const V n11 = vector_exp(n10);
+    const V n12 = n8 * n11;
+    return n12;
+  }
+
+  template <class V>
+  static inline void modulated_backward(const V* x, const V* u, const V* saved, const V* s, const V* p, V d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = saved[0];
+    const V n8 = s[0];
+    const V n11 = saved[2];
+    const V n13 = splat<V>(0.0);
+    const auto n45 = n0 > n13;
+    const V n47 = d;
+    const V n48 = n11 * n47;
+    const V n49 = n8 * n47;
+    const V n50 = n11 * n49;
+    const V n51 = -n50;
+    const V n52 = n45 ? n51 : n13;
+    dx[0] = n52;
+    dx[1] = n13;
+    dx[2] = n13;
+    dx[3] = n13;
+    du[0] = n13;
+    du[1] = n13;
+    du[2] = n13;
+    du[3] = n13;
+    ds[0] = n48;
+  }
+};
+
 struct GRUResetBefore {
   static constexpr int gates = 3, parts = 1;
   static constexpr int second_stage = 1;
@@ -1525,6 +1661,262 @@ struct SRU {
   }
 };
 
+struct TimeLSTM {
+  static constexpr int gates = 6, parts = 2;
+  static constexpr int second_stage = 1;
+  static constexpr int per_unit = 0, prepared = 0, saved = 9;
+  static constexpr bool shares_gradient = false, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n4 = x[4];
+    const V n7 = u[1];
+    const V n8 = u[2];
+    const V n9 = u[3];
+    const V n10 = u[4];
+    const V n11 = u[5];
+    const V n13 = s[1];
+    const V n15 = vector_tanh(n11);
+    const V n16 = n13 - n15;
+    const V n17 = vector_relu(n0);
+    const V n18 = splat<V>(2.718281828459045);
+    const V n19 = n17 + n18;
+    const V n20 = vector_log(n19);
+    const V n21 = n15 / n20;
+    const V n22 = n16 + n21;
+    const V n23 = n1 + n7;
+    const V n24 = vector_sigmoid(n23);
+    const V n25 = n2 + n8;
+    const V n26 = vector_sigmoid(n25);
+    const V n27 = n3 + n9;
+    const V n28 = vector_tanh(n27);
+    const V n29 = n4 + n10;
+    const V n30 = vector_sigmoid(n29);
+    const V n31 = n22 * n26;
+    const V n32 = n24 * n28;
+    const V n33 = n31 + n32;
+    const V n34 = vector_tanh(n33);
+    const V n35 = n30 * n34;
+    after[0] = n35;
+    after[1] = n33;
+    saved[0] = n0;
+    saved[1] = n15;
+    saved[2] = n20;
+    saved[3] = n21;
+    saved[4] = n24;
+    saved[5] = n26;
+    saved[6] = n28;
+    saved[7] = n30;
+    saved[8] = n34;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = saved[0];
+    const V n13 = s[1];
+    const V n14 = splat<V>(0.0);
+    const V n15 = saved[1];
+    const V n16 = n13 - n15;
+    const V n17 = vector_relu(n0);
+    const V n18 = splat<V>(2.718281828459045);
+    const V n19 = n17 + n18;
+    const V n20 = saved[2];
+    const V n21 = saved[3];
+    const V n22 = n16 + n21;
+    const V n24 = saved[4];
+    const V n26 = saved[5];
+    const V n28 = saved[6];
+    const V n30 = saved[7];
+    const V n34 = saved[8];
+    const V n36 = d[0];
+    const V n37 = d[1];
+    const V n38 = n34 * n36;
+    const V n39 = n30 * n36;
+    const V n40 = n34 * n34;
+    const V n41 = splat<V>(1.0);
+    const V n42 = n41 - n40;
+    const V n43 = n39 * n42;
+    const V n44 = n37 + n43;
+    const V n45 = n28 * n44;
+    const V n46 = n24 * n44;
+    const V n47 = n26 * n44;
+    const V n48 = n22 * n44;
+    const V n49 = n41 - n30;
+    const V n50 = n30 * n49;
+    const V n51 = n38 * n50;
+    const V n52 = n28 * n28;
+    const V n53 = n41 - n52;
+    const V n54 = n46 * n53;
+    const V n55 = n41 - n26;
+    const V n56 = n26 * n55;
+    const V n57 = n48 * n56;
+    const V n58 = n41 - n24;
+    const V n59 = n24 * n58;
+    const V n60 = n45 * n59;
+    const V n61 = n47 / n20;
+    const V n62 = n21 * n47;
+    const V n63 = n62 / n20;
+    const V n64 = -n63;
+    const V n65 = n64 / n19;
+    const auto n66 = n0 > n14;
+    const V n67 = n66 ? n65 : n14;
+    const V n68 = -n47;
+    const V n69 = n61 + n68;
+    const V n70 = n15 * n15;
+    const V n71 = n41 - n70;
+    const V n72 = n69 * n71;
+    dx[0] = n67;
+    dx[1] = n60;
+    dx[2] = n57;
+    dx[3] = n54;
+    dx[4] = n51;
+    dx[5] = n14;
+    du[0] = n14;
+    du[1] = n60;
+    du[2] = n57;
+    du[3] = n54;
+    du[4] = n51;
+    du[5] = n72;
+    ds[0] = n14;
+    ds[1] = n47;
+  }
+
+  template <class V>
+  static inline V modulated(const V* x, const V* u, const V* s, const V* p) {
+    (void)x, (void)u, (void)s, (void)p;
+    const V n13 = s[1];
+    return n13;
+  }
+
+  template <class V>
+  static inline void modulated_backward(const V* x, const V* u, const V* saved, const V* s, const V* p, V d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n14 = splat<V>(0.0);
+    const V n73 = d;
+    dx[0] = n14;
+    dx[1] = n14;
+    dx[2] = n14;
+    dx[3] = n14;
+    dx[4] = n14;
+    dx[5] = n14;
+    du[0] = n14;
+    du[1] = n14;
+    du[2] = n14;
+    du[3] = n14;
+    du[4] = n14;
+    du[5] = n14;
+    ds[0] = n14;
+    ds[1] = n73;
+  }
+};
+
+struct TimedCfC {
+  static constexpr int gates = 5, parts = 1;
+  static constexpr int second_stage = 0;
+  static constexpr int per_unit = 0, prepared = 0, saved = 5;
+  static constexpr bool shares_gradient = false, mixes_units = true;
+  static constexpr bool diagonal = false;
+
+  template <class V>
+  static inline void prepare(const V* p, V* ready) {
+    (void)p, (void)ready;
+  }
+
+  template <class V>
+  static inline void prepare_backward(const V* p, const V* d, V* dp) {
+    (void)p, (void)d, (void)dp;
+  }
+
+  template <class V>
+  static inline void forward(const V* x, const V* u, const V* s, const V* p, V* after, V* saved) {
+    (void)x, (void)u, (void)s, (void)p, (void)after, (void)saved;
+    const V n0 = x[0];
+    const V n1 = x[1];
+    const V n2 = x[2];
+    const V n3 = x[3];
+    const V n4 = x[4];
+    const V n6 = u[1];
+    const V n7 = u[2];
+    const V n8 = u[3];
+    const V n9 = u[4];
+    const V n11 = n1 + n6;
+    const V n12 = vector_tanh(n11);
+    const V n13 = n2 + n7;
+    const V n14 = vector_tanh(n13);
+    const V n15 = n3 + n8;
+    const V n16 = n0 * n15;
+    const V n17 = n4 + n9;
+    const V n18 = n16 + n17;
+    const V n19 = vector_sigmoid(n18);
+    const V n20 = n14 - n12;
+    const V n21 = n19 * n20;
+    const V n22 = n12 + n21;
+    after[0] = n22;
+    saved[0] = n0;
+    saved[1] = n12;
+    saved[2] = n14;
+    saved[3] = n15;
+    saved[4] = n19;
+  }
+
+  template <class V>
+  static inline void backward(const V* x, const V* u, const V* saved, const V* s, const V* p, const V* d, V* dx, V* du, V* ds, V* dp) {
+    (void)x, (void)u, (void)saved, (void)s, (void)p, (void)d, (void)dx, (void)du, (void)ds, (void)dp;
+    const V n0 = saved[0];
+    const V n12 = saved[1];
+    const V n14 = saved[2];
+    const V n15 = saved[3];
+    const V n19 = saved[4];
+    const V n20 = n14 - n12;
+    const V n23 = splat<V>(0.0);
+    const V n24 = d[0];
+    const V n25 = n20 * n24;
+    const V n26 = n19 * n24;
+    const V n27 = -n26;
+    const V n28 = n24 + n27;
+    const V n29 = splat<V>(1.0);
+    const V n30 = n29 - n19;
+    const V n31 = n19 * n30;
+    const V n32 = n25 * n31;
+    const V n33 = n15 * n32;
+    const V n34 = n0 * n32;
+    const V n35 = n14 * n14;
+    const V n36 = n29 - n35;
+    const V n37 = n26 * n36;
+    const V n38 = n12 * n12;
+    const V n39 = n29 - n38;
+    const V n40 = n28 * n39;
+    dx[0] = n33;
+    dx[1] = n40;
+    dx[2] = n37;
+    dx[3] = n34;
+    dx[4] = n32;
+    du[0] = n23;
+    du[1] = n40;
+    du[2] = n37;
+    du[3] = n34;
+    du[4] = n32;
+    ds[0] = n23;
+  }
+};
+
 }  // namespace RECURRA_ISA
 }  // namespace recurra
 
@@ -1536,6 +1928,7 @@ struct SRU {
   X(ElmanTanh, "68fbc0a3c14d858f") \
   X(FastGRNN, "1451478f5f3c932d") \
   X(GRU, "f17d74ba192c3d02") \
+  X(GRUD, "512aa17a30e7285f") \
   X(GRUResetBefore, "a24083a82480ff59") \
   X(IndRNNRelu, "5f4e7e894f6f85ba") \
   X(IndRNNTanh, "d494cf3ebe82b279") \
@@ -1546,4 +1939,6 @@ struct SRU {
   X(PeepholeLSTM, "bf23430df582ab37") \
   X(RGLRU, "b9713d835f0cee50") \
   X(SLSTM, "98bda62e6422341b") \
-  X(SRU, "8e8a588657c5c3e2")
+  X(SRU, "8e8a588657c5c3e2") \
+  X(TimeLSTM, "a3f290afd5d4f874") \
+  X(TimedCfC, "c46e2159153d7d18")

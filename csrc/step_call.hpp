@@ -10,8 +10,8 @@ namespace recurra {
 // Python's enumeration of the same name (streaming/machine.py) has these names.
 // clang-format off
 #define RECURRA_STEP_KINDS(F)                                                                                 \
-  F(dense) F(diagonal) F(normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(log)  \
-  F(scale) F(add) F(multiply) F(blend) F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
+  F(dense) F(diagonal) F(normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(exp) \
+  F(log) F(scale) F(add) F(multiply) F(blend) F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
 // clang-format on
 enum class StepKind : int64_t {
 #define RECURRA_KIND(name) name,

@@ -152,6 +152,9 @@ void run_row(const StepOperation& o, const Memory& m, int64_t row) {
     case StepKind::silu:
       map(a, to, o.size, [](V x) { return x * vector_sigmoid(x); });
       break;
+    case StepKind::exp:
+      map(a, to, o.size, [](V x) { return vector_exp(x); });
+      break;
     case StepKind::log:
       map(a, to, o.size, [](V x) { return vector_log(x); });
       break;

@@ -13,7 +13,7 @@ from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen import shares_gradient, trace
 from recurra.errors import BackendError
 from recurra.kernels import BACKENDS, Request, Weights, choose
-from recurra.layers.parameters import parameter_shapes
+from recurra.layers.parameters import weight_shapes
 from recurra.ops import absolute, sigmoid, tanh, where
 
 
@@ -91,6 +91,8 @@ def traits(cell: Cell) -> tuple[Any, ...]:
         bool(cell.initial),
         cell.output_nonlinearity is not None,
         shares_gradient(trace(cell)),
+        cell.elapsed,
+        bool(cell.recurrent_only),
     )
 
 
@@ -120,7 +122,7 @@ def draw_weights(
 ) -> Weights:
     """Random weights that require gradients, of a layer with biases and at least `hidden` units (see `fitting`)."""
     drawn = {}
-    for name, shape in parameter_shapes(cell, inputs, fitting(cell, hidden), True, proj_size).items():
+    for name, shape in weight_shapes(cell, inputs, fitting(cell, hidden), True, proj_size).items():
         around = 1.0 if name.startswith("norm_") else 0.0
         drawn[name] = (around + 0.6 * torch.randn(*shape, dtype=dtype)).requires_grad_()
     together = [drawn.pop(name).detach().expand(fitting(cell, hidden)) for name in cell.per_unit]

@@ -120,7 +120,7 @@ inline bool check_step_program() {
   };
   add(StepKind::diagonal, input, {Space::frame, -1}, frame, size, 2);
   add(StepKind::normalise, frame, {Space::frame, -1}, frame, size, 2);
-  for (StepKind kind : {StepKind::tanh, StepKind::sigmoid, StepKind::relu, StepKind::silu, StepKind::log,
+  for (StepKind kind : {StepKind::tanh, StepKind::sigmoid, StepKind::relu, StepKind::silu, StepKind::exp, StepKind::log,
                         StepKind::scale, StepKind::softmax, StepKind::log_softmax, StepKind::copy})
     add(kind, frame, {Space::frame, -1}, second);
   add(StepKind::copy, input, {Space::frame, -1}, second);

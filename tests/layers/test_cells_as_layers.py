@@ -44,6 +44,13 @@ def step_of(layer: Recurrent) -> RecurrentCell:
         (cells.SLSTM(heads=2), {}, {"weight_hh": (16, 2), "bias_hh": (16,)}),
         (cells.LayerNormGRU(), {}, {"weight_hh": (12, 4), "bias_hh": (12,), "norm_ih": (12,), "norm_hh": (12,)}),
         (cells.SRU(), {}, {"v_f": (4,), "v_r": (4,)}),
+        (cells.TimedCfC(), {}, {"weight_hh": (16, 4), "bias_hh": (16,)}),
+        (cells.TimeLSTM(), {}, {"weight_hh": (20, 4), "bias_hh": (20,)}),
+        (
+            cells.GRUD(),
+            {"elapsed_size": 5},
+            {"weight_hh": (12, 4), "bias_hh": (12,), "weight_eh": (4, 5), "bias_eh": (4,)},
+        ),
         (
             cells.FastGRNN(),
             {},
@@ -54,9 +61,11 @@ def step_of(layer: Recurrent) -> RecurrentCell:
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_parameters(cell: Cell, options: Any, expected: dict[str, tuple[int, ...]], bias: bool) -> None:
-    rows = len(cell.gates) * 4
+    rows = len(cell.input_gates()) * 4
     everything = {"weight_ih": (rows, 3), "bias_ih": (rows,), **expected}
-    wanted = {name: size for name, size in everything.items() if bias or name not in ("bias_ih", "bias_hh", "bias_hr")}
+    wanted = {
+        name: size for name, size in everything.items() if bias or not name.startswith("bias_") or name in cell.per_unit
+    }
     layer = layer_of(cell, bias=bias, **options)
     found = {name.removesuffix("_l0"): tuple(value.shape) for name, value in layer.state_dict().items()}
     assert found == wanted

@@ -25,14 +25,16 @@ def layer_of(cell: Cell, **options: Any) -> Recurrent:
 
 def blocks(layer: Recurrent, name: str) -> Tensor:
     """The recurrent weights by gate and head, (G * N, H / N, K)."""
-    return layer.get_parameter(name).detach().unflatten(0, (len(layer.cell.gates) * layer.cell.heads, -1))
+    return layer.get_parameter(name).detach().unflatten(0, (len(layer.cell.recurrent_gates()) * layer.cell.heads, -1))
 
 
 def biases(layer: Any, suffix: str = "_l0") -> dict[str, Tensor]:
     """What the biases of each gate add up to, and per-unit parameters that are biases."""
     found = dict(layer.named_parameters())
-    total = found[f"bias_ih{suffix}"] + found.get(f"bias_hh{suffix}", torch.tensor(0.0))
-    by_gate = dict(zip(layer.cell.gates, total.detach().chunk(len(layer.cell.gates)), strict=True))
+    gates = layer.cell.input_gates()
+    added = found.get(f"bias_hh{suffix}", torch.zeros(1))[: len(gates) * layer.hidden_size]
+    total = found[f"bias_ih{suffix}"] + added
+    by_gate = dict(zip(gates, total.detach().chunk(len(gates)), strict=True))
     return by_gate | {name: found[name + suffix].detach() for name in layer.cell.keeps if name in layer.cell.per_unit}
 
 

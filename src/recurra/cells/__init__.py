@@ -8,6 +8,7 @@ from recurra.cells.elman import Elman
 from recurra.cells.fast_grnn import FastGRNN
 from recurra.cells.find import find_cell
 from recurra.cells.gru import GRU
+from recurra.cells.gru_d import GRUD
 from recurra.cells.gru_reset_before import GRUResetBefore
 from recurra.cells.indrnn import IndRNN
 from recurra.cells.jordan import Jordan
@@ -21,9 +22,12 @@ from recurra.cells.peephole_lstm import PeepholeLSTM
 from recurra.cells.rg_lru import RGLRU
 from recurra.cells.slstm import SLSTM
 from recurra.cells.sru import SRU
+from recurra.cells.time_lstm import TimeLSTM
+from recurra.cells.timed_cfc import TimedCfC
 
 __all__ = [
     "GRU",
+    "GRUD",
     "LSTM",
     "MGU",
     "NAMES",
@@ -46,5 +50,7 @@ __all__ = [
     "PeepholeLSTM",
     "PerUnit",
     "State",
+    "TimeLSTM",
+    "TimedCfC",
     "find_cell",
 ]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from recurra.errors import ParameterError
 
-__all__ = ["RECURRENCES", "REGISTRY", "Cell", "Gates", "PerUnit", "State"]
+__all__ = ["ELAPSED", "RECURRENCES", "REGISTRY", "Cell", "Gates", "PerUnit", "State"]
 
 
 class _Named:
@@ -43,6 +43,7 @@ class State(_Named):
 REGISTRY: dict[str, type["Cell"]] = {}
 
 RECURRENCES = ("dense", "block_diagonal", "diagonal", "none")
+ELAPSED = ("none", "same", "weighted")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,12 @@ class Cell:
         state: names of the parts of the state, the output first.
         per_unit: names of parameters that have one value for each unit, (H,).
         scalars: those of `per_unit` that all units share, (1,).
-        initial: for a name of `per_unit`, or "weight_hh", its first values as a function of samples uniform in [0, 1).
+        elapsed: whether the equations read the time since the last step, as `x.elapsed` (B, H) of a gate "elapsed", the
+            first of `gates`: "same", the time itself in every unit; "weighted", W_eh e_t + b_eh with e_t the E times of
+            a step, such as the age of each input channel; "none". That gate has neither input nor recurrent weights.
+        recurrent_only: gates without input weights; their x is zero.
+        initial: for a name of `per_unit`, or "weight_hh", "weight_eh" or "bias_eh", its first values as a function of
+            samples uniform in [0, 1).
         recurrence: how the recurrent weights mix the units: "dense", "block_diagonal" (within each of
             `heads` groups of units), "diagonal" (each unit reads itself only) or "none" (no recurrent weights).
         heads: N, the groups of units of a block-diagonal recurrence.
@@ -81,6 +87,8 @@ class Cell:
     state: ClassVar[tuple[str, ...]]
     per_unit: ClassVar[tuple[str, ...]] = ()
     scalars: ClassVar[tuple[str, ...]] = ()
+    elapsed: ClassVar[str] = "none"
+    recurrent_only: ClassVar[tuple[str, ...]] = ()
     initial: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     recurrence: ClassVar[str] = "dense"
     heads = 1
@@ -115,10 +123,12 @@ class Cell:
             raise ParameterError(
                 f"{cls.__name__}.layer_norm", "False without a matrix product over all gates at once", True
             )
+        cls._check_elapsed()
         taken = {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "bias_hr", "norm_ih", "norm_hh"}
+        taken |= {"weight_eh", "bias_eh"}
         if names := taken & {*cls.per_unit}:
             raise ParameterError(f"{cls.__name__}.per_unit", "names other than the weights'", ", ".join(sorted(names)))
-        if unknown := {*cls.scalars, *cls.initial} - {*cls.per_unit, "weight_hh"}:
+        if unknown := {*cls.scalars, *cls.initial} - {*cls.per_unit, "weight_hh", "weight_eh", "bias_eh"}:
             raise ParameterError(f"{cls.__name__}.per_unit", f"to name {', '.join(sorted(unknown))}", cls.per_unit)
         if unknown := {*cls.keeps} - ({*cls.gates, *cls.per_unit} - {*cls.scalars}):
             expected = "names of gates or per-unit parameters"
@@ -131,6 +141,29 @@ class Cell:
         package, _, name = cls.__module__.rpartition(".")
         if package == __package__:
             REGISTRY[name] = cls
+
+    @classmethod
+    def _check_elapsed(cls) -> None:
+        if cls.elapsed not in ELAPSED:
+            raise ParameterError(f"{cls.__name__}.elapsed", f"one of {', '.join(ELAPSED)}", cls.elapsed)
+        if cls.elapsed != "none" and cls.gates[0] != "elapsed":
+            raise ParameterError(f"{cls.__name__}.gates", "'elapsed' first, as the cell reads the time", cls.gates)
+        if cls.layer_norm and (cls.elapsed != "none" or cls.recurrent_only):
+            raise ParameterError(f"{cls.__name__}.layer_norm", "False if a gate does not read the input", True)
+        fits = cls.recurrence != "none" and {*cls.recurrent_only} < {*cls.recurrent_gates()}
+        if cls.recurrent_only and not fits:
+            expected = "some, but not all, of the gates of a recurrence"
+            raise ParameterError(f"{cls.__name__}.recurrent_only", expected, cls.recurrent_only)
+
+    @classmethod
+    def input_gates(cls) -> tuple[str, ...]:
+        """The gates that have rows in `weight_ih` and `bias_ih`."""
+        return tuple(gate for gate in cls.recurrent_gates() if gate not in cls.recurrent_only)
+
+    @classmethod
+    def recurrent_gates(cls) -> tuple[str, ...]:
+        """The gates that have rows in `weight_hh` and `bias_hh`, if there is a recurrence."""
+        return cls.gates if cls.elapsed == "none" else cls.gates[1:]
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         """One step.

@@ -3,6 +3,7 @@
 from recurra.layers.accelerate import Acceleration, accelerate, restore
 from recurra.layers.dropout import VariationalDropout
 from recurra.layers.initialization import initialize
+from recurra.layers.input_decay import InputDecay
 from recurra.layers.keras_weights import from_keras
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.standard import GRU, LSTM, RNN
@@ -14,6 +15,7 @@ __all__ = [
     "RNN",
     "Acceleration",
     "GRUCell",
+    "InputDecay",
     "LSTMCell",
     "RNNCell",
     "Recurrent",

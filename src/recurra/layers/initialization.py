@@ -149,7 +149,7 @@ def _fill_bias(
     rows = {name: parameter}
     if name == "bias_ih":
         nn.init.zeros_(parameter)
-        rows = dict(zip(cell.gates, parameter.chunk(len(cell.gates)), strict=True))
+        rows = dict(zip(cell.input_gates(), parameter.chunk(len(cell.input_gates())), strict=True))
         steps.append("zero")
     gates = [gate for gate in biases if gate in rows]
     for gate in gates:
@@ -167,12 +167,13 @@ def _fill(cell: Cell, name: str, parameter: Tensor, hidden_size: int, scheme: st
         nn.init.zeros_(parameter)
         return "zero"
     fixed = name in cell.initial or name in ("norm_ih", "norm_hh")
+    of_time = name in ("weight_eh", "bias_eh")
     is_diagonal = name == "weight_hh" and cell.recurrence == "diagonal"
-    if fixed or name in cell.per_unit or is_diagonal or scheme == "uniform":
+    if fixed or of_time or name in cell.per_unit or is_diagonal or scheme == "uniform":
         first_values(cell, name, parameter, hidden_size)
         return "as the cell says" if name in cell.initial else "one" if fixed else "uniform"
     heads = cell.heads if name == "weight_hh" else 1
-    blocks = 1 if name == "weight_hr" else len(cell.gates) * heads
+    blocks = 1 if name == "weight_hr" else len(parameter) // hidden_size * heads
     for block in parameter.chunk(blocks):
         # In single precision at least: torch has no orthogonal matrices in half.
         block.copy_(_FILL[scheme](torch.empty_like(block, dtype=torch.promote_types(block.dtype, torch.float32))))

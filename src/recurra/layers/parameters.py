@@ -19,10 +19,12 @@ __all__ = [
     "as_weights",
     "check_backend",
     "check_cell",
+    "check_elapsed_size",
     "check_zoneout",
     "first_values",
     "parameter_shapes",
     "parameters_by_name",
+    "weight_shapes",
 ]
 
 
@@ -91,10 +93,41 @@ def check_zoneout(cell: Cell, zoneout: float | tuple[float, ...]) -> tuple[float
     return tuple(map(float, probabilities))
 
 
+def check_elapsed_size(cell: Cell, elapsed_size: int) -> None:
+    """Refuse a number of times that the cell does not read.
+
+    Raises:
+        ParameterError: if it is not a positive number, or not 1 for a cell that reads one time.
+    """
+    check_size("elapsed_size", elapsed_size)
+    if elapsed_size > 1 and cell.elapsed != "weighted":
+        reason = "reads one time" if cell.elapsed == "same" else "does not read the time"
+        raise ParameterError("elapsed_size", f"1, as {cell!r} {reason}", elapsed_size)
+
+
 def parameter_shapes(
+    cell: Cell, input_size: int, hidden_size: int, bias: bool, proj_size: int, elapsed_size: int = 1
+) -> dict[str, tuple[int, ...]]:
+    """The shape of each parameter of a layer by name, in torch's order; those of a weighted time follow.
+
+    A gate that does not read the input has no rows in the input weights, and the time no rows in the recurrent weights.
+    """
+    rows = {"ih": len(cell.input_gates()) * hidden_size, "hh": len(cell.recurrent_gates()) * hidden_size}
+    shapes = {
+        name: (rows.get(name.partition("_")[2], shape[0]), *shape[1:])
+        for name, shape in weight_shapes(cell, input_size, hidden_size, bias, proj_size).items()
+    }
+    if cell.elapsed == "weighted":
+        shapes["weight_eh"] = (hidden_size, elapsed_size)
+        if bias:
+            shapes["bias_eh"] = (hidden_size,)
+    return shapes
+
+
+def weight_shapes(
     cell: Cell, input_size: int, hidden_size: int, bias: bool, proj_size: int
 ) -> dict[str, tuple[int, ...]]:
-    """The shape of each parameter by name, in torch's order."""
+    """The shape of each weight that a kernel reads by name, in torch's order."""
     rows, size = len(cell.gates) * hidden_size, proj_size or hidden_size
     columns = {"dense": size, "block_diagonal": hidden_size // cell.heads, "diagonal": 1, "none": 0}[cell.recurrence]
     projects = proj_size > 0 or cell.output_nonlinearity is not None
@@ -123,13 +156,47 @@ def parameters_by_name(module: nn.Module, names: Iterable[tuple[str, str]]) -> d
     return {name: own[full] if full in own else getattr(module, full) for name, full in names}
 
 
-def as_weights(cell: Cell, parameters: dict[str, Any]) -> Weights:
-    """The weights from the parameters by name; per-unit parameters are removed and stacked, (P, H)."""
-    if not cell.per_unit:
-        return Weights(**parameters)
-    hidden = parameters["weight_ih"].shape[0] // len(cell.gates)
-    per_unit = torch.stack([parameters.pop(name).expand(hidden) for name in cell.per_unit])
-    return Weights(**parameters, per_unit=per_unit)
+def as_weights(cell: Cell, parameters: dict[str, Any], reads_elapsed: bool = False) -> Weights:
+    """The weights from the parameters by name; per-unit parameters are removed and stacked, (P, H).
+
+    With `reads_elapsed` the input weights have E more columns, which read the times of a step after its inputs. Without
+    it every time is 1, and part of the biases.
+    """
+    hidden = parameters["weight_ih"].shape[0] // len(cell.input_gates())
+    if cell.per_unit:
+        parameters["per_unit"] = torch.stack([parameters.pop(name).expand(hidden) for name in cell.per_unit])
+    if cell.elapsed != "none" or cell.recurrent_only:
+        parameters = _with_all_rows(cell, parameters, hidden, reads_elapsed)
+    return Weights(**parameters)
+
+
+def _with_all_rows(cell: Cell, parameters: dict[str, Any], hidden: int, reads_elapsed: bool) -> dict[str, Any]:
+    """The parameters with rows for all gates, as a kernel reads them: zeros for what a gate does not read."""
+    by_name = dict(parameters)
+    weight_eh, bias_eh = by_name.pop("weight_eh", None), by_name.pop("bias_eh", None)
+    weight_ih = by_name["weight_ih"]
+    if cell.elapsed == "same":
+        weight_eh = weight_ih.new_ones(hidden, 1)
+    own = {"weight_ih": cell.input_gates(), "bias_ih": cell.input_gates()}
+    own |= {"weight_hh": cell.recurrent_gates(), "bias_hh": cell.recurrent_gates()}
+    for name, gates in own.items():
+        if by_name.get(name) is not None:
+            rows = dict(zip(gates, by_name[name].split(hidden), strict=True))
+            zeros = by_name[name].new_zeros(hidden, *by_name[name].shape[1:])
+            by_name[name] = torch.cat([rows.get(gate, zeros) for gate in cell.gates])
+    if weight_eh is None:
+        return by_name
+    others = (len(cell.gates) - 1) * hidden
+    at_once = None if reads_elapsed else weight_eh.sum(1)
+    shift = at_once if bias_eh is None else bias_eh if at_once is None else at_once + bias_eh
+    if shift is not None:
+        bias_ih = by_name.get("bias_ih")
+        rest = weight_ih.new_zeros(others) if bias_ih is None else bias_ih[hidden:]
+        by_name["bias_ih"] = torch.cat([shift, rest])
+    if reads_elapsed:
+        columns = torch.cat([weight_eh, weight_eh.new_zeros(others, weight_eh.shape[1])])
+        by_name["weight_ih"] = torch.cat([by_name["weight_ih"], columns], 1)
+    return by_name
 
 
 @torch.no_grad()

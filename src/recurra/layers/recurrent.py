@@ -14,10 +14,12 @@ from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
 from recurra.kernels import Masks, Weights
 from recurra.layers.dropout import variational_dropout, zoneout_masks
+from recurra.layers.elapsed import backward_elapsed, check_elapsed
 from recurra.layers.parameters import (
     as_weights,
     check_backend,
     check_cell,
+    check_elapsed_size,
     check_zoneout,
     first_values,
     parameter_shapes,
@@ -60,11 +62,14 @@ class Recurrent(NotScripted, nn.Module):
         recompute: whether the backward pass computes the sequence again, in segments of about sqrt(T) steps, and
             holds about sqrt(T) instead of T steps in memory (Chen et al. 2016).
         backend: "auto" (the fastest kernel that serves) or the name of one: "reference", "aten", "native".
+        elapsed_size: E, how many times a step has, for a cell that reads the time since the last step: 1, or of a cell
+            that weights them, such as `GRUD`, any number, such as the age of each input channel.
 
     The parameters carry torch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,
     `weight_hr_l0`, with `_reverse` for the second direction) and are sampled as in torch, uniform in
     +-1/sqrt(H) and in the same order; a cell's other parameters follow: scales of layer normalisation (`norm_ih_l0`,
-    `norm_hh_l0`), and its per-unit parameters under their own names.
+    `norm_hh_l0`), its per-unit parameters under their own names, and the weights of the times (`weight_eh_l0`,
+    `bias_eh_l0`).
 
     Raises:
         ParameterError: for a parameter out of its range.
@@ -92,9 +97,14 @@ class Recurrent(NotScripted, nn.Module):
         variational: bool = False,
         recompute: bool = False,
         backend: str = "auto",
+        elapsed_size: int = 1,
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
+        check_elapsed_size(cell, elapsed_size)
+        if elapsed_size > 1 and bidirectional:
+            expected = f"False with elapsed_size = {elapsed_size}: ages of channels are not known backward in time"
+            raise ParameterError("bidirectional", expected, bidirectional)
         check_size("num_layers", num_layers)
         check_flag("bias", bias)
         check_flag("batch_first", batch_first)
@@ -120,6 +130,7 @@ class Recurrent(NotScripted, nn.Module):
         self.variational = variational
         self.recompute = recompute
         self.backend = backend
+        self.elapsed_size = elapsed_size
         # The names of the parameters, joined once and not at every step of a stream.
         self._names = {
             (layer, reverse): [(name, _parameter_name(name, layer, reverse)) for name in self._shapes(layer)]
@@ -164,6 +175,7 @@ class Recurrent(NotScripted, nn.Module):
             "weight_dropout": 0.0,
             "variational": False,
             "recompute": False,
+            "elapsed_size": 1,
         }
         options = {name: getattr(self, name) for name in defaults}
         shown += [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
@@ -175,6 +187,7 @@ class Recurrent(NotScripted, nn.Module):
         hx: Tensor | tuple[Tensor, ...] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
+        elapsed: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run over a sequence.
 
@@ -196,6 +209,10 @@ class Recurrent(NotScripted, nn.Module):
                 before the first step therefore discards the `hx` of the forward direction. Boundaries in
                 padding have no effect. The pieces between boundaries are sequences of their own to dropout and
                 zoneout. torch.compile breaks its graph here, because the boundaries depend on values.
+            elapsed: (T, B, E), or (B, T, E) with `batch_first`, or (T, E) for one sequence: the times since the last
+                step, in any unit and not negative, for a cell that reads them; every layer of the stack does. Padding
+                is never read. Gradients flow to it. The reverse direction reads at each step the time to the step
+                after it, and at the last the time given at the first. If None, every time is 1: steps on a grid.
 
         Returns:
             The output (T, B, output_size), in the input's layout (packed for packed input), and the final
@@ -203,8 +220,8 @@ class Recurrent(NotScripted, nn.Module):
 
         Raises:
             ShapeError: if a shape, dtype or length does not fit.
-            ParameterError: for `lengths` with packed input or with one sequence, and for `resets` with packed
-                input.
+            ParameterError: for `lengths` with packed input or with one sequence, for `resets` and `elapsed` with
+                packed input, and for `elapsed` with a cell that does not read the time.
             BackendError: if the backend asked for by name cannot serve.
         """
         if isinstance(input, PackedSequence):
@@ -212,13 +229,17 @@ class Recurrent(NotScripted, nn.Module):
                 raise ParameterError("lengths", "None with packed input, which holds its own", lengths)
             if resets is not None:
                 raise ParameterError("resets", "None with packed input; give padded input with lengths", resets)
+            if elapsed is not None:
+                raise ParameterError("elapsed", "None with packed input; give padded input with lengths", elapsed)
             return self._forward_packed(input, hx)
         if input.dim() == 2:
             if lengths is not None:
                 raise ParameterError("lengths", "None with one sequence without a batch dimension", lengths)
             if resets is not None:
                 resets = check_resets(resets, input.shape[:1], "(T,)").unsqueeze(1)
-            output, final = self._run(input.unsqueeze(1), hx, None, resets, batched=False)
+            if elapsed is not None:
+                elapsed = check_elapsed(self, elapsed, input, "(T, E)").unsqueeze(1)
+            output, final = self._run(input.unsqueeze(1), hx, None, resets, elapsed, batched=False)
             return output.squeeze(1), self._pack_state([part.squeeze(1) for part in final])
         if input.dim() != 3:
             words = f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D instead"
@@ -230,7 +251,10 @@ class Recurrent(NotScripted, nn.Module):
             resets = resets.t() if self.batch_first else resets
         if lengths is not None:
             lengths = check_lengths(lengths, batch, steps)
-        output, final = self._run(x, hx, lengths, resets)
+        if elapsed is not None:
+            elapsed = check_elapsed(self, elapsed, input, "(B, T, E)" if self.batch_first else "(T, B, E)")
+            elapsed = elapsed.transpose(0, 1) if self.batch_first else elapsed
+        output, final = self._run(x, hx, lengths, resets, elapsed)
         return output.transpose(0, 1) if self.batch_first else output, self._pack_state(final)
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
@@ -243,26 +267,36 @@ class Recurrent(NotScripted, nn.Module):
         return PackedSequence(data, batch_sizes, order, packed.unsorted_indices), self._pack_state(final)
 
     def _run(
-        self, x: Tensor, hx: Any, lengths: Tensor | None, resets: Tensor | None = None, batched: bool = True
+        self,
+        x: Tensor,
+        hx: Any,
+        lengths: Tensor | None,
+        resets: Tensor | None = None,
+        elapsed: Tensor | None = None,
+        batched: bool = True,
     ) -> tuple[Tensor, list[Tensor]]:
         """Check x (T, B, I) and hx, and run; returns the output and the final state by part (D * L, B, H)."""
         if x.shape[2] != self.input_size:
             words = f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[2]}"
             raise ShapeError("input", f"input_size = {self.input_size} features", f"{x.shape[2]}", words)
         # One mask of weight_dropout a call, however many runs its pieces take.
-        weights = [self.weights_of(*key) for key in self._names]
+        weights = [self.weights_of(*key, reads_elapsed=elapsed is not None) for key in self._names]
         x = in_dtype_of("input", x, weights[0].weight_ih)
         state = self._initial_state(x, x.shape[1], hx, batched)
+        if elapsed is not None:
+            x = torch.cat([x, elapsed], 2)
+        run = partial(self._run_stack, weights, 0 if elapsed is None else self.elapsed_size)
         if resets is None or not resets.any():
-            return self._run_stack(weights, x, state, lengths)
-        return run_pieces(partial(self._run_stack, weights), x, state, lengths, resets, 2 if self.bidirectional else 1)
+            return run(x, state, lengths)
+        return run_pieces(run, x, state, lengths, resets, 2 if self.bidirectional else 1)
 
     def _run_stack(
-        self, weights: list[Weights], x: Tensor, state: list[Tensor], lengths: Tensor | None
+        self, weights: list[Weights], times: int, x: Tensor, state: list[Tensor], lengths: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Run all layers over x (T, B, I); the state by part (D * L, B, H)."""
+        """Run all layers over x (T, B, I + times); the state by part (D * L, B, H)."""
         directions = 2 if self.bidirectional else 1
         final: list[tuple[Tensor, ...]] = []
+        elapsed = x[:, :, self.input_size :] if times else None
         for layer in range(self.num_layers):
             outputs = []
             for reverse in range(directions):
@@ -271,7 +305,7 @@ class Recurrent(NotScripted, nn.Module):
                 output, last = self._runners[k](
                     self.backend,
                     self.cell,
-                    x,
+                    x if elapsed is None or not reverse else backward_elapsed(x, times, lengths),
                     initial,
                     weights[k],
                     lengths,
@@ -285,6 +319,8 @@ class Recurrent(NotScripted, nn.Module):
             if self.dropout and layer < self.num_layers - 1:
                 drop = variational_dropout if self.variational else nn.functional.dropout
                 x = drop(x, self.dropout, self.training)
+            if elapsed is not None and layer < self.num_layers - 1:
+                x = torch.cat([x, elapsed], 2)
         if len(final) == 1:
             return x, [part.unsqueeze(0) for part in final[0]]
         return x, [torch.stack(part) for part in zip(*final, strict=True)]
@@ -315,24 +351,25 @@ class Recurrent(NotScripted, nn.Module):
 
     def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
         features = self.input_size if layer == 0 else self.output_size
-        return parameter_shapes(self.cell, features, self.hidden_size, self.bias, self.proj_size)
+        return parameter_shapes(self.cell, features, self.hidden_size, self.bias, self.proj_size, self.elapsed_size)
 
     def _add_parameters(self, layer: int, reverse: bool, device: Any, dtype: torch.dtype | None) -> None:
         for name, shape in self._shapes(layer).items():
             parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self.register_parameter(_parameter_name(name, layer, reverse), parameter)
 
-    def weights_of(self, layer: int, reverse: bool = False) -> Weights:
+    def weights_of(self, layer: int, reverse: bool = False, reads_elapsed: bool = False) -> Weights:
         """The weights of one layer in one direction; a mask of `weight_dropout` is sampled while training.
 
         Args:
             layer: 0 to L - 1.
             reverse: whether of the backward direction.
+            reads_elapsed: whether its input is followed by the times of the step; if not, all are 1.
         """
         parameters = parameters_by_name(self, self._names[layer, reverse])
         if self.weight_dropout:
             parameters["weight_hh"] = nn.functional.dropout(parameters["weight_hh"], self.weight_dropout, self.training)
-        return as_weights(self.cell, parameters)
+        return as_weights(self.cell, parameters, reads_elapsed)
 
     def _masks(self, x: Tensor) -> Masks | None:
         """Masks of one layer in one direction for x (T, B, ...), sampled at each call while training."""

@@ -10,10 +10,12 @@ from recurra.cells import Cell
 from recurra.errors import ShapeError
 from recurra.kernels import Masks
 from recurra.layers.dropout import zoneout_masks
+from recurra.layers.elapsed import check_elapsed
 from recurra.layers.parameters import (
     as_weights,
     check_backend,
     check_cell,
+    check_elapsed_size,
     check_zoneout,
     first_values,
     parameter_shapes,
@@ -40,6 +42,7 @@ class RecurrentCell(NotScripted, nn.Module):
         proj_size: see `Recurrent`; the first part of the state is then (B, proj_size).
         zoneout: see `Recurrent`; masks are sampled at each call.
         backend: see `Recurrent`.
+        elapsed_size: see `Recurrent`.
 
     The parameters are those of `Recurrent`, without the suffix of the layer. There is no `recurrent_dropout` and no
     `weight_dropout`: their masks are the same at all steps of a sequence, and a single step does not know where one
@@ -63,9 +66,11 @@ class RecurrentCell(NotScripted, nn.Module):
         proj_size: int = 0,
         zoneout: float | tuple[float, ...] = 0.0,
         backend: str = "auto",
+        elapsed_size: int = 1,
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
+        check_elapsed_size(cell, elapsed_size)
         check_flag("bias", bias)
         check_backend(backend)
         kernels.register(cell)
@@ -75,9 +80,10 @@ class RecurrentCell(NotScripted, nn.Module):
         self.hidden_size = hidden_size
         self.bias = bias
         self.backend = backend
+        self.elapsed_size = elapsed_size
         self.zoneout = check_zoneout(cell, zoneout)
         self.proj_size = proj_size or (hidden_size if cell.output_nonlinearity is not None else 0)
-        shapes = parameter_shapes(cell, input_size, hidden_size, bias, self.proj_size)
+        shapes = parameter_shapes(cell, input_size, hidden_size, bias, self.proj_size, elapsed_size)
         self._names = [(name, name) for name in shapes]  # put together once and not at every step
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
@@ -92,7 +98,13 @@ class RecurrentCell(NotScripted, nn.Module):
 
     def extra_repr(self) -> str:
         shown = [f"{self.cell!r}, {self.input_size}, {self.hidden_size}"]
-        defaults = {"bias": True, "proj_size": 0, "zoneout": (0.0,) * len(self.cell.state), "backend": "auto"}
+        defaults = {
+            "bias": True,
+            "proj_size": 0,
+            "zoneout": (0.0,) * len(self.cell.state),
+            "backend": "auto",
+            "elapsed_size": 1,
+        }
         options = {name: getattr(self, name) for name in defaults}
         shown += [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
         return ", ".join(shown)
@@ -101,6 +113,7 @@ class RecurrentCell(NotScripted, nn.Module):
         self,
         input: Tensor,  # noqa: A002 (torch's name)
         hx: Tensor | tuple[Tensor, ...] | None = None,
+        elapsed: Tensor | None = None,
     ) -> Any:
         """One step.
 
@@ -111,12 +124,15 @@ class RecurrentCell(NotScripted, nn.Module):
             input: (B, I), or (I,) for one sequence.
             hx: the state, (B, H) or (H,); a tuple of these for a cell whose state has several parts. If
                 None, zeros.
+            elapsed: (B, E), or (E,) for one sequence: the times since the last step, see `Recurrent.forward`. If None,
+                every time is 1.
 
         Returns:
             The state after the step, in the form of `hx`; its first part is the output.
 
         Raises:
             ShapeError: if a shape or dtype does not fit.
+            ParameterError: for `elapsed` with a cell that does not read the time.
         """
         if input.dim() not in (1, 2):
             words = f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead"
@@ -127,7 +143,10 @@ class RecurrentCell(NotScripted, nn.Module):
             check_shape("input", x, (x.shape[0], self.input_size), "(B, I)", words)
         x = in_dtype_of("input", x, self.weight_ih)
         state = self._state(x, hx, batched=input.dim() == 2)
-        weights = as_weights(self.cell, parameters_by_name(self, self._names))
+        weights = as_weights(self.cell, parameters_by_name(self, self._names), elapsed is not None)
+        if elapsed is not None:
+            elapsed = check_elapsed(self, elapsed, input, "(B, E)" if input.dim() == 2 else "(E,)")
+            x = torch.cat([x, elapsed.to(x.dtype).reshape(len(x), -1)], 1)
         steps = x.unsqueeze(0)
         masks = None
         if any(self.zoneout):

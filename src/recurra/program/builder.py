@@ -25,14 +25,16 @@ class Builder:
     Args:
         input_size: I, features of a step's input. None: the first operation that reads it says so.
         looks_ahead: whether steps are run in windows, so that a direction can begin at the window's end.
+        reads_elapsed: whether the input of a layer that is the whole model ends with the times since the last step.
 
     Attributes:
         input: the value of the step's input. Its size is 0 until it is known.
     """
 
-    def __init__(self, input_size: int | None = None, looks_ahead: bool = False) -> None:
+    def __init__(self, input_size: int | None = None, looks_ahead: bool = False, reads_elapsed: bool = False) -> None:
         self.input = Value(Location("input", 0), input_size or 0)
         self.looks_ahead = looks_ahead
+        self.reads_elapsed = reads_elapsed
         self._vocabulary_size = 0
         self._operations: list[Operation] = []
         self._parts: list[Part] = []

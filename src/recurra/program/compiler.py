@@ -50,7 +50,7 @@ _BINARY: dict[Any, Kind] = {
 _SAME = {functional.dropout, torch.dropout, "contiguous", "float", "squeeze", "clone"}
 
 
-def compile_program(model: nn.Module, input_size: int | None = None) -> Program:
+def compile_program(model: nn.Module, input_size: int | None = None, reads_elapsed: bool = False) -> Program:
     """The operations of one step of a model, as in evaluation.
 
     Args:
@@ -58,12 +58,16 @@ def compile_program(model: nn.Module, input_size: int | None = None) -> Program:
             nonlinearities and layer normalisations, or any module whose `forward` combines these without reading
             values: torch.fx traces it.
         input_size: I, where the model's first module does not say it.
+        reads_elapsed: whether the input of a step ends with the times since the last step, (I + E,), for a recurrent
+            layer or cell that reads them. If not, every time is 1, unless the model itself gives the layer its times.
 
     Raises:
-        ParameterError: if `model` is not a module.
+        ParameterError: if `model` is not a module, or with `reads_elapsed` not a layer or cell that reads the time.
         StreamError: if the model cannot run one step at a time. The message names the module and the reason.
     """
-    builder = Builder(input_size)
+    if reads_elapsed and getattr(getattr(model, "cell", None), "elapsed", "none") == "none":
+        raise ParameterError("reads_elapsed", "False for all but a layer or cell that reads the time", True)
+    builder = Builder(input_size, reads_elapsed=reads_elapsed)
     return builder.finish(_output_of(model, builder))
 
 

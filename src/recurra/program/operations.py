@@ -25,6 +25,7 @@ Kind: TypeAlias = Literal[
     "sigmoid",
     "relu",
     "silu",
+    "exp",
     "log",
     "scale",
     "add",
@@ -80,7 +81,7 @@ class Operation:
     - update: the equations of `cell`, likewise, of `size` units; y is the first part after the step, and the other
       `parts` are replaced. `zoneout` is by part.
     - embed: y = left[id].
-    - tanh, sigmoid, relu, silu, log: of a, value by value.
+    - tanh, sigmoid, relu, silu, exp, log: of a, value by value.
     - scale: y = left * a + right.
     - add, multiply: of a and b.
     - blend: y = a + number * (b - a).

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from recurra.errors import StreamError
+from recurra.layers import InputDecay
 from recurra.models.channel_forecaster import ErrorScores
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
@@ -16,6 +17,7 @@ from recurra.models.tagger import SequenceTagger
 from recurra.program.builder import Builder, as_array
 from recurra.program.lowering import add_module, lowers, only_value
 from recurra.program.operations import Array, Value
+from recurra.program.torch_modules import add_recurrent
 
 __all__: list[str] = []
 
@@ -45,9 +47,38 @@ def _classifier(module: SequenceClassifier, builder: Builder, value: Value, name
             "convolution: its filters see steps to come, which a stream does not have. Train with filters=0."
         )
     value = builder.require(value, module.input_size, name)
-    output = only_value(add_module(module.recurrent, builder, value, "recurrent"), "recurrent")
+    read, elapsed = value, None
+    if module.num_times:
+        elapsed = value.part(module.input_size - module.num_times, module.num_times)
+    if module.decay is not None:
+        read, ages = _decayed(module.decay, builder, value, name)
+        elapsed = ages if module.elapsed_size > 1 else elapsed
+    output = only_value(add_recurrent(module.recurrent, builder, read, elapsed, "recurrent"), "recurrent")
     pooled = add_module(module.pooling, builder, output, "pooling")
     return add_module(module.scores, builder, pooled, "scores")
+
+
+def _decayed(module: InputDecay, builder: Builder, value: Value, name: str) -> tuple[Value, Value]:
+    """What `InputDecay` returns, from values, marks and a time (2 C + 1,); the first with that time."""
+    count = module.channels
+    values, missing, elapsed = value.part(0, count), value.part(count, count), value.part(2 * count, 1)
+    prefix = f"{name}." if name else ""
+    last, age, before = (builder.state(f"{prefix}{part}", count) for part in ("last", "age", "missing_before"))
+    builder.emit("multiply", before, age, second=age)
+    builder.emit("add", builder.dense(elapsed, np.ones((count, 1), np.float32), None), age, second=age)
+    present = _affine(builder, missing, -1, 1)
+    builder.emit("multiply", missing, last, second=last)
+    builder.emit("add", builder.apply("multiply", present, values), last, second=last)
+    weighted = builder.frame(count)
+    builder.emit("scale", age, weighted, left=as_array(module.weight), right=as_array(module.bias))
+    decay = builder.apply("exp", _affine(builder, builder.apply("relu", weighted), -1, 0))
+    # 1 where a value is there, else the decay.
+    factor = builder.apply("add", present, builder.apply("multiply", missing, decay))
+    inputs = builder.frame(value.size)
+    builder.emit("multiply", factor, inputs.part(0, count), second=last)
+    builder.emit("copy", value.part(count, count + 1), inputs.part(count, count + 1))
+    builder.emit("copy", missing, before)
+    return inputs, age
 
 
 @lowers(EvidenceClassifier)

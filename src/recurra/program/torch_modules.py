@@ -26,7 +26,7 @@ from recurra.program.lowering import Lowered, NoValue, add_module, lowers, only_
 from recurra.program.operations import Kind, Value
 from recurra.program.recurrent_layer import add_recurrent_layer
 
-__all__: list[str] = []
+__all__ = ["add_recurrent"]
 
 _OF_CLASS: dict[type[nn.Module], Kind] = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.ReLU: "relu", nn.SiLU: "silu"}
 
@@ -87,7 +87,35 @@ def _sequential(module: nn.Sequential, builder: Builder, value: Value, name: str
 
 @lowers(Recurrent, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
 def _recurrent(module: Any, builder: Builder, value: Value, name: str) -> Lowered:
-    """The output, and the state in the form of the layer's: by part, or one part alone, by layer."""
+    """The output, and the state in the form of the layer's: by part, or one part alone, by layer.
+
+    If the builder reads the time, the input's last values are the times since the last step.
+    """
+    if not builder.reads_elapsed:
+        return add_recurrent(module, builder, value, None, name)
+    value = builder.require(value, module.input_size + module.elapsed_size, name)
+    elapsed = value.part(module.input_size, module.elapsed_size)
+    return add_recurrent(module, builder, value.part(0, module.input_size), elapsed, name)
+
+
+def add_recurrent(module: Any, builder: Builder, value: Value, elapsed: Value | None, name: str) -> Lowered:
+    """Add a layer such as `Recurrent`; the result is that of `_recurrent`.
+
+    Args:
+        module: the layer.
+        builder: of the program.
+        value: (I,), what the layer reads.
+        elapsed: (E,), the times since the last step. None: all are 1.
+        name: of the module in the model.
+
+    Raises:
+        StreamError: if the layer is bidirectional, and the builder does not look ahead or there are times.
+    """
+    if elapsed is not None and module.bidirectional:
+        raise StreamError(
+            f"{name or 'the model'}: bidirectional=True: the backward direction reads the time to the step after, "
+            "which a stream does not have. Train with bidirectional=False."
+        )
     if module.bidirectional and not builder.looks_ahead:
         raise StreamError(
             f"{name or 'the model'}: bidirectional=True: the backward direction begins at the end of a sequence, which "
@@ -107,7 +135,10 @@ def _recurrent(module: Any, builder: Builder, value: Value, name: str) -> Lowere
     for layer in range(module.num_layers):
         before = builder.num_parts
         names = f"{prefix}{{part}}_l{layer}"
-        value = add_recurrent_layer(builder, module.cell, _weights_of(module, layer), value, module.zoneout, names)
+        weights = _weights_of(module, layer, reads_elapsed=elapsed is not None)
+        if elapsed is not None:
+            value = _joined(builder, value, elapsed)
+        value = add_recurrent_layer(builder, module.cell, weights, value, module.zoneout, names)
         for part, own in zip(parts, builder.parts_from(before), strict=True):
             part.append(own)
     return value, tuple(parts) if len(parts) > 1 else parts[0]
@@ -121,9 +152,14 @@ def _both_directions(module: Any, layer: int, builder: Builder, value: Value, pr
     reverse = add_recurrent_layer(own, cell, weights, own.input, module.zoneout, f"{names}_reverse")
     backward = builder.run_backward(value, own.finish(reverse))
     forward = add_recurrent_layer(builder, cell, _weights_of(module, layer), value, module.zoneout, names)
-    both = builder.frame(forward.size + backward.size)
-    builder.emit("copy", forward, both.part(0, forward.size))
-    builder.emit("copy", backward, both.part(forward.size, backward.size))
+    return _joined(builder, forward, backward)
+
+
+def _joined(builder: Builder, first: Value, second: Value) -> Value:
+    """Two vectors, one after the other."""
+    both = builder.frame(first.size + second.size)
+    builder.emit("copy", first, both.part(0, first.size))
+    builder.emit("copy", second, both.part(first.size, second.size))
     return both
 
 
@@ -131,9 +167,10 @@ def _both_directions(module: Any, layer: int, builder: Builder, value: Value, pr
     RecurrentCell, LSTMCell, GRUCell, RNNCell, *(ACCELERATED[kind] for kind in (nn.LSTMCell, nn.GRUCell, nn.RNNCell))
 )
 def _recurrent_cell(module: Any, builder: Builder, value: Value, name: str) -> Lowered:
-    value = builder.require(value, module.input_size, name)
+    times = module.elapsed_size if builder.reads_elapsed else 0
+    value = builder.require(value, module.input_size + times, name)
     with torch.no_grad():
-        weights = as_weights(module.cell, parameters_by_name(module, module._names))
+        weights = as_weights(module.cell, parameters_by_name(module, module._names), times > 0)
     before = builder.num_parts
     prefix = f"{name}." if name else ""
     add_recurrent_layer(builder, module.cell, weights, value, module.zoneout, f"{prefix}{{part}}")
@@ -148,12 +185,12 @@ def _torch_recurrent(module: nn.Module, builder: Builder, value: Value, name: st
     return add_module(ours, builder, value, name)
 
 
-def _weights_of(module: Any, layer: int, reverse: bool = False) -> Any:
+def _weights_of(module: Any, layer: int, reverse: bool = False, reads_elapsed: bool = False) -> Any:
     """The weights as in evaluation."""
     training = module.training
     try:
         module.training = False
         with torch.no_grad():
-            return Recurrent.weights_of(module, layer, reverse)
+            return Recurrent.weights_of(module, layer, reverse, reads_elapsed)
     finally:
         module.training = training

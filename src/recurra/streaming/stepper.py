@@ -43,6 +43,8 @@ class Stepper(_Machine):
             fourth, with a scale a row, where a step's values are rounded to 8 bits too.
         input_size: I, where the model's first module does not say it.
         threads: that share the sequences of a large batch.
+        reads_elapsed: whether each step's input ends with the times since the last step, I + E values in all, for a
+            recurrent layer or cell that reads them; if not, every time is 1.
 
     Attributes:
         program: the operations of a step.
@@ -64,11 +66,12 @@ class Stepper(_Machine):
         *,
         input_size: int | None = None,
         threads: int = 1,
+        reads_elapsed: bool = False,
     ) -> None:
         if weights not in WEIGHT_FORMATS:
             raise ParameterError("weights", f"one of {', '.join(WEIGHT_FORMATS)}", weights)
         check_positive("threads", threads)
-        program = model if isinstance(model, Program) else compile_program(model, input_size)
+        program = model if isinstance(model, Program) else compile_program(model, input_size, reads_elapsed)
         if _native is None:
             raise BackendError("a stream needs the C++ extension; install recurra without RECURRA_NO_EXTENSION")
         for operation in program.operations:

@@ -136,7 +136,8 @@ def whole_state() -> Program:
 
 PROGRAMS: dict[str, Callable[[], Program]] = {
     **{
-        kind: lambda kind=kind: by_value(kind) for kind in ("tanh", "sigmoid", "relu", "silu", "softmax", "log_softmax")
+        kind: lambda kind=kind: by_value(kind)
+        for kind in ("tanh", "sigmoid", "relu", "silu", "exp", "softmax", "log_softmax")
     },
     "log": log,
     "scale": lambda: by_value("scale", left=values(7)),

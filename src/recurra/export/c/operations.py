@@ -251,6 +251,7 @@ OPERATIONS: dict[str, OperationText] = {
     "apply_sigmoid": _by_value("apply_sigmoid", "sigmoid(a)", "sigmoid(a[k])", maths=("sigmoid",)),
     "apply_relu": _by_value("apply_relu", "relu(a)", "relu(a[k])", maths=("relu",)),
     "apply_silu": _by_value("apply_silu", "a * sigmoid(a)", "a[k] * sigmoid(a[k])", maths=("sigmoid",)),
+    "apply_exp": _by_value("apply_exp", "exp(a)", "exp_of(a[k])", maths=("exp",)),
     "apply_log": _by_value("apply_log", "log(a)", "log_of(a[k])", maths=("log",)),
     "add": _by_value("add", "a + b", "a[k] + b[k]", second=True),
     "multiply": _by_value("multiply", "a * b", "a[k] * b[k]", second=True),

@@ -28,6 +28,7 @@ _BY_VALUE = {
     "sigmoid": "apply_sigmoid",
     "relu": "apply_relu",
     "silu": "apply_silu",
+    "exp": "apply_exp",
     "log": "apply_log",
     "softmax": "softmax",
     "log_softmax": "log_softmax",

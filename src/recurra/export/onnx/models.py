@@ -102,11 +102,18 @@ def _scores(context: Context, model: SequenceClassifier | ClassifierEnsemble, pr
 
 def _scores_of_one(context: Context, model: SequenceClassifier, prefix: str, inputs: Value) -> Value:
     graph, lengths = context.graph, context.lengths
-    read, pooled = inputs, []
+    read, elapsed, pooled = inputs, None, []
+    if model.decay is not None:
+        raise ExportError(
+            f"{prefix}decay: missing values that decay have no form in ONNX here; export to C or to TorchScript"
+        )
+    if model.elapsed_size:
+        sizes = graph.integers(model.input_size - model.elapsed_size, model.elapsed_size)
+        elapsed = graph.ops("Split", 2, inputs, sizes, axis=2)[1]
     if model.convolution is not None:
         read, lengths = add_convolutions(context, model.convolution, inputs, lengths)
         pooled.append(add_module(context, model.filter_pooling, "", read, lengths))
-    output, _ = add_module(context, model.recurrent, f"{prefix}recurrent", read, lengths=lengths)
+    output, _ = add_module(context, model.recurrent, f"{prefix}recurrent", read, lengths=lengths, elapsed=elapsed)
     pooled.append(add_module(context, model.pooling, "", output, lengths))
     whole = pooled[0] if len(pooled) == 1 else graph.op("Concat", *pooled, axis=1)
     scores = add_module(context, model.scores, f"{prefix}scores", whole)

@@ -188,6 +188,7 @@ def _recurrent(
     hx: Any = None,
     lengths: Value | None = None,
     resets: Any = None,
+    elapsed: Value | None = None,
 ) -> Any:
     if resets is not None:
         raise ExportError(
@@ -196,7 +197,7 @@ def _recurrent(
     if isinstance(value, Packed):
         output, state = add_recurrent(context, module, name, value.value, hx, value.lengths)
         return Packed(output, value.lengths), state
-    return add_recurrent(context, module, name, value, hx, lengths, module.batch_first)
+    return add_recurrent(context, module, name, value, hx, lengths, module.batch_first, elapsed)
 
 
 @_writes(*CELLS)

@@ -26,6 +26,7 @@ def add_recurrent(
     state: Any = None,
     lengths: Value | None = None,
     batch_first: bool = False,
+    elapsed: Value | None = None,
 ) -> tuple[Value, Any]:
     """Run a layer such as `Recurrent`.
 
@@ -37,6 +38,7 @@ def add_recurrent(
         state: the initial state, as the layer's `forward` takes it. None: an input of the graph.
         lengths: int64 (B,). None: all are T.
         batch_first: the layout of input and output.
+        elapsed: the times since the last step (T, B, E), or (B, T, E) with `batch_first`. None: all are 1.
 
     Returns:
         The output, in the input's layout, and the final state, as the layer's `forward` returns it.
@@ -55,14 +57,18 @@ def add_recurrent(
     valid = None
     if lengths is not None and operator is None:
         valid = graph.op("Unsqueeze", mask_of(graph, x, lengths, time=0), graph.integers(2))
+    if elapsed is not None:
+        _check(elapsed, 3, layer.elapsed_size, name)
+        elapsed = graph.op("Transpose", elapsed, perm=(1, 0, 2)) if batch_first else elapsed
     finals: list[list[Value]] = []
     for k in range(layer.num_layers):
-        weights = [_arrays(layer.weights_of(k, bool(reverse))) for reverse in range(directions)]
+        timed = elapsed is not None
+        weights = [_arrays(layer.weights_of(k, bool(reverse), reads_elapsed=timed)) for reverse in range(directions)]
         own = [_part(graph, part, k * directions, directions) for part in parts]
         if operator is not None:
             x, final = add_operator(graph, operator, weights, x, own, lengths)
         else:
-            x, final = _both_directions(graph, layer, weights, x, own, valid)
+            x, final = _both_directions(graph, layer, weights, x, own, valid, elapsed)
         finals.append(final)
     last = [part[0] if len(part) == 1 else graph.op("Concat", *part, axis=0) for part in zip(*finals, strict=True)]
     if state is None:
@@ -93,11 +99,20 @@ def add_cell(context: Context, module: Any, name: str, inputs: Value, state: Any
 
 
 def _both_directions(
-    graph: Graph, layer: Any, weights: Sequence[Arrays], x: Value, state: Sequence[Value], valid: Value | None
+    graph: Graph,
+    layer: Any,
+    weights: Sequence[Arrays],
+    inputs: Value,
+    state: Sequence[Value],
+    valid: Value | None,
+    elapsed: Value | None,
 ) -> tuple[Value, list[Value]]:
     """The outputs (T, B, D * R) of a layer written as Scan, and the final state by part (D, B, H)."""
     outputs, finals = [], []
     for reverse, w in enumerate(weights):
+        x = inputs
+        if elapsed is not None:
+            x = graph.op("Concat", x, _backward(graph, elapsed, valid) if reverse else elapsed, axis=2)
         own = [graph.op("Gather", part, graph.constant(np.array(reverse, np.int64)), axis=0) for part in state]
         output, final = add_scan(graph, layer.cell, w, x, own, valid, bool(reverse), layer.zoneout)
         outputs.append(output)
@@ -106,6 +121,19 @@ def _both_directions(
         return outputs[0], finals[0]
     joined = [graph.op("Concat", *parts, axis=0) for parts in zip(*finals, strict=True)]
     return graph.op("Concat", *outputs, axis=-1), joined
+
+
+def _backward(graph: Graph, elapsed: Value, valid: Value | None) -> Value:
+    """The times (T, B, E) to the step after each; that of the first step at the last."""
+    zero, one, end = graph.integers(0), graph.integers(1), graph.integers(np.iinfo(np.int64).max)
+    first = graph.op("Slice", elapsed, zero, one, zero)
+    after = graph.op("Concat", graph.op("Slice", elapsed, one, end, zero), first, axis=0)
+    if valid is None:
+        return after
+    start = graph.op("Slice", valid, zero, one, zero)
+    never = graph.op("And", start, graph.op("Not", start))
+    has_next = graph.op("Concat", graph.op("Slice", valid, one, end, zero), never, axis=0)
+    return graph.op("Where", has_next, after, first)
 
 
 def _initial(

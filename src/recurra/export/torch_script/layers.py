@@ -14,6 +14,7 @@ from recurra.export.layer_states import LayerState
 from recurra.export.recurrent_modules import CELLS, LAYERS
 from recurra.export.torch_script.loop import loop_over_time, step_of
 from recurra.layers import Recurrent
+from recurra.layers.elapsed import backward_elapsed
 from recurra.layers.parameters import as_weights, parameters_by_name
 
 __all__ = ["Slots", "replace_layers"]
@@ -93,6 +94,7 @@ class _Layer(_Stateful):
         self.batch_first = layer.batch_first
         self._count = layer.num_layers
         self._directions = 2 if layer.bidirectional else 1
+        self._times = 0 if layer.cell.elapsed == "none" else layer.elapsed_size
         self._name = name
         self._with_lengths = with_lengths
         self._standard: nn.RNNBase | None = None
@@ -102,10 +104,17 @@ class _Layer(_Stateful):
             return
         for k in range(layer.num_layers):
             for reverse in range(self._directions):
-                weights = Recurrent.weights_of(layer, k, bool(reverse))
+                weights = Recurrent.weights_of(layer, k, bool(reverse), self._times > 0)
                 self._loops.append(loop_over_time(layer.cell, weights, layer.zoneout, bool(reverse), with_lengths))
 
-    def forward(self, input: Tensor, hx: Any = None, lengths: Any = None, resets: Any = None) -> tuple[Tensor, Any]:  # noqa: A002
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 (torch's name)
+        hx: Any = None,
+        lengths: Any = None,
+        resets: Any = None,
+        elapsed: Any = None,
+    ) -> tuple[Tensor, Any]:
         if resets is not None or isinstance(input, PackedSequence):
             name = self._name or "the model"
             raise ExportError(f"{name}: resets and packed sequences have no form in TorchScript here; use lengths")
@@ -115,10 +124,16 @@ class _Layer(_Stateful):
             x, final = self._standard(x, tuple(state) if len(state) > 1 else state[0])
             final = final if isinstance(final, tuple) else (final,)
         else:
-            x, final = self._looped(x, state, self._slots.lengths if lengths is None else lengths)
+            if elapsed is not None and self.batch_first:
+                elapsed = elapsed.transpose(0, 1)
+            x, final = self._looped(x, state, self._slots.lengths if lengths is None else lengths, elapsed)
         return x.transpose(0, 1) if self.batch_first else x, self._leave(hx, final)
 
-    def _looped(self, x: Tensor, state: Sequence[Tensor], lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+    def _looped(
+        self, x: Tensor, state: Sequence[Tensor], lengths: Tensor | None, elapsed: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        if elapsed is None and self._times:
+            elapsed = torch.ones_like(x[:, :, :1]).expand(-1, -1, self._times)
         valid = []
         if self._with_lengths:
             ends = torch.full(x.shape[1:2], x.shape[0]) if lengths is None else lengths
@@ -126,9 +141,11 @@ class _Layer(_Stateful):
         finals = []
         for k in range(self._count):
             outputs = []
+            x = x if elapsed is None else torch.cat([x, elapsed], 2)
             for reverse in range(self._directions):
+                read = backward_elapsed(x, self._times, lengths) if reverse and self._times else x
                 row = k * self._directions + reverse
-                output, *final = self._loops[row](x, *valid, *(part[row] for part in state))
+                output, *final = self._loops[row](read, *valid, *(part[row] for part in state))
                 outputs.append(output)
                 finals.append(final)
             x = torch.cat(outputs, 2)
@@ -140,11 +157,15 @@ class _Cell(_Stateful):
 
     def __init__(self, module: Any, name: str, slots: Slots) -> None:
         super().__init__(module, name, slots)
-        weights = as_weights(module.cell, parameters_by_name(module, module._names))
+        self._times = 0 if module.cell.elapsed == "none" else module.elapsed_size
+        weights = as_weights(module.cell, parameters_by_name(module, module._names), self._times > 0)
         self._project, self._step = step_of(module.cell, weights, module.zoneout)
 
-    def forward(self, input: Tensor, hx: Any = None) -> Any:  # noqa: A002
+    def forward(self, input: Tensor, hx: Any = None, elapsed: Any = None) -> Any:  # noqa: A002
         state = self._initial(hx, torch.zeros_like(input[:, :1]))
+        if self._times:
+            elapsed = torch.ones_like(input[:, :1]).expand(-1, self._times) if elapsed is None else elapsed
+            input = torch.cat([input, elapsed], 1)  # noqa: A001
         return self._leave(hx, self._step(self._project(input), *state))
 
 

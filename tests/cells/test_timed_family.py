@@ -1,0 +1,95 @@
+"""What is particular to the cells that read the time since the last step, computed as their papers write it."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from by_hand import assert_as_written, by_gate
+from torch import Tensor
+
+from every_cell import draw_state, draw_weights
+from recurra import kernels
+from recurra.cells import GRUD, CfC, Gates, State, TimedCfC, TimeLSTM
+from recurra.cells.cell import Cell
+from recurra.errors import ParameterError
+from recurra.kernels import Weights
+
+
+def projections(cell: Cell, weights: Weights, read: Tensor) -> dict[str, Tensor]:
+    w, b = by_gate(cell, weights.weight_hh), by_gate(cell, weights.bias_hh)
+    return {gate: read @ w[gate].T + b[gate] for gate in cell.gates}
+
+
+def inputs(cell: Cell, weights: Weights, x: Tensor) -> dict[str, Tensor]:
+    w, b = by_gate(cell, weights.weight_ih), by_gate(cell, weights.bias_ih)
+    return {gate: x @ w[gate].T + b[gate] for gate in cell.gates}
+
+
+def test_a_gru_d() -> None:
+    cell = GRUD()
+
+    def write(weights: Weights) -> Any:
+        def step(x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+            own = inputs(cell, weights, x)
+            h = torch.exp(-own["elapsed"].clamp(min=0)) * h
+            u = projections(cell, weights, h)
+            r, z = (torch.sigmoid(own[gate] + u[gate]) for gate in "rz")
+            return ((1 - z) * torch.tanh(own["n"] + r * u["n"]) + z * h,)
+
+        return step
+
+    assert_as_written(cell, write)
+
+
+def test_a_time_lstm() -> None:
+    cell = TimeLSTM()
+
+    def write(weights: Weights) -> Any:
+        def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+            own, u = inputs(cell, weights, x), projections(cell, weights, h)
+            short = torch.tanh(projections(cell, weights, c)["s"])
+            discount = 1 / torch.log(math.e + own["elapsed"].clamp(min=0))
+            i, f, o = (torch.sigmoid(own[gate] + u[gate]) for gate in "ifo")
+            c = f * (c - short + short * discount) + i * torch.tanh(own["g"] + u["g"])
+            return o * torch.tanh(c), c
+
+        return step
+
+    assert_as_written(cell, write)
+
+
+def test_a_timed_cfc_at_one_time_is_a_cfc_of_that_interval() -> None:
+    weights, state, x = draw_weights(TimedCfC(), 3, 4), draw_state(CfC(), 2, 4), torch.randn(5, 2, 3).double()
+    assert weights.bias_ih is not None
+    assert weights.bias_hh is not None
+    assert weights.weight_hh is not None
+    plain = Weights(weights.weight_ih[4:], weights.weight_hh[4:], weights.bias_ih[4:], weights.bias_hh[4:])
+    expected = kernels.run("reference", CfC(2.5), x, state, plain)
+    with torch.no_grad():
+        weights.weight_ih[:4] = 0
+        weights.bias_ih[:4] = 2.5
+    torch.testing.assert_close(kernels.run("reference", TimedCfC(), x, state, weights), expected)
+
+
+def update(self: Cell, x: Gates, u: Gates, s: State, p: object) -> State:
+    return State(h=s.h + x.b)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("elapsed", {"elapsed": "sometimes"}),
+        ("gates", {"elapsed": "same"}),
+        ("layer_norm", {"gates": ("elapsed", "b"), "elapsed": "same", "layer_norm": True}),
+        ("recurrent_only", {"recurrent_only": ("q",)}),
+        ("recurrent_only", {"recurrent_only": ("a", "b")}),
+        ("recurrent_only", {"recurrent_only": ("a",), "recurrence": "none"}),
+    ],
+    ids=str,
+)
+def test_a_declaration_that_does_not_fit_is_refused(name: str, parts: dict[str, object]) -> None:
+    whole = {"gates": ("a", "b"), "state": ("h",), "update": update}
+    assert type("Right", (Cell,), whole | {"recurrent_only": ("a",)}).input_gates() == ("b",)
+    with pytest.raises(ParameterError, match=rf"^Wrong\.{name}: expected "):
+        type("Wrong", (Cell,), whole | parts)
