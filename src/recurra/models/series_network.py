@@ -14,15 +14,16 @@ _MANY = 1000  # series, of which a network sees enough
 _LONGEST = 64  # steps that the recurrent layers read of the longest series of training
 
 
-def series_defaults(filters: int | None, longest: int, count: int) -> dict[str, Any]:
+def series_defaults(filters: int | None, longest: int, count: int, timed: bool = False) -> dict[str, Any]:
     """Defaults of options that the training series decide, by name.
 
     Args:
         filters: of the convolutions, if the user chose their number; None: the default.
         longest: steps of the longest series.
         count: how many series there are.
+        timed: whether the times of steps are read: convolutions, for which steps lie on a grid, are then not a default.
     """
-    filters = 32 if filters is None else filters
+    filters = (0 if timed else 32) if filters is None else filters
     return {
         "hidden_size": 32,
         "filters": filters,
@@ -44,6 +45,8 @@ def make_networks(
     sizes: tuple[int, ...],
     options: Mapping[str, Any],
     input_dropout: float,
+    timed: bool = False,
+    missing: bool = False,
 ) -> SequenceClassifier | ClassifierEnsemble:
     """A network, or an ensemble of `members`.
 
@@ -53,8 +56,17 @@ def make_networks(
         sizes: the arguments of `kind` after the cell: features of a step, units, outputs.
         options: by name: `members`, and the arguments of `SequenceClassifier`.
         input_dropout: see `SequenceClassifier`.
+        timed: whether the last feature of a step is the time since the step before. A cell that reads the time reads it
+            so; for others it is a feature as the others are.
+        missing: whether the features are then values, as many marks of missing ones, and the time. A cell that reads
+            the time then has `InputDecay` before it; one that weights times reads the age of each channel, unless it is
+            bidirectional, as ages are known forward in time only.
     """
     names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
     values = {name: options[name] for name in (*names, "recurrent_dropout")}
+    if timed and cell.elapsed != "none":
+        channels = (sizes[0] - 1) // 2 if missing else 0
+        by_channel = channels > 0 and cell.elapsed == "weighted" and not options["bidirectional"]
+        values |= {"elapsed_size": channels if by_channel else 1, "input_decay": channels}
     networks = [kind(cell, *sizes, **values, input_dropout=input_dropout) for _ in range(options["members"])]
     return networks[0] if len(networks) == 1 else ClassifierEnsemble(networks)

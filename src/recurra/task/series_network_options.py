@@ -99,6 +99,12 @@ class SequenceNetworkOptions(Options):
 class SeriesNetworkOptions(SequenceNetworkOptions):
     """The network, and how series are prepared for it."""
 
+    cell: str | None = option(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None,
+        check=check_cell,
+        help="name of a cell, or module:Class of your own; by default lstm, or gru_d if the times of steps are read",
+        group="network",
+    )
     normalization: Literal["channel", "series", "none"] = option(
         default="channel",
         help="series to mean 0 and deviation 1: by channel as in training, each series by itself, or none",

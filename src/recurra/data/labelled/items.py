@@ -141,6 +141,7 @@ def _items(data: Any, labels: Any, reading: ItemReading, texts: bool | None, nee
     if isinstance(values[0], str):
         if not all(isinstance(value, str) for value in values):
             raise DataError("the data: some items are texts and others are not")
+        _refuse_times("the data", reading)
         for position, text in enumerate(values, start=1):
             _check_unicode(position, text)
         return LabelledTexts(tuple(values), names, "the data", label_type)
@@ -149,7 +150,7 @@ def _items(data: Any, labels: Any, reading: ItemReading, texts: bool | None, nee
     if len({one.shape[1] for one in series}) > 1:
         raise DataError("the data: series of different numbers of channels")
     ids = tuple(str(k + 1) for k in range(len(series)))
-    return LabelledSeries(series, names, channels, ids, "the data", label_type)
+    return LabelledSeries(series, names, channels, ids, "the data", label_type, reading.times)
 
 
 def _rows(data: Any, reading: ItemReading) -> tuple[list[Any], Any]:
@@ -204,6 +205,7 @@ def _read(path: Path, reading: ItemReading, texts: bool | None, needs_labels: bo
     if form == "auto":
         form = _format_of(path, reading, texts)
     if form == "text":
+        _refuse_times(str(path), reading)
         return read_labelled_texts(
             path, reading.text_column, reading.label_column, reading.label_separator, needs_labels
         )
@@ -215,7 +217,13 @@ def _read(path: Path, reading: ItemReading, texts: bool | None, needs_labels: bo
         reading.time_column,
         reading.label_separator,
         needs_labels,
+        reading.times,
     )
+
+
+def _refuse_times(source: str, reading: ItemReading) -> None:
+    if reading.times:
+        raise ParameterError("times", f"False with {source}, whose items are texts", True)
 
 
 def _format_of(path: Path, reading: ItemReading, texts: bool | None) -> str:

@@ -22,7 +22,12 @@ _WAY_OUT = "Encode it as numbers, or remove it; if it is the label, name it with
 
 
 def cases_from_long(
-    path: str | Path, label: str = "label", id_: str = "id", time: str = "time", needs_labels: bool = True
+    path: str | Path,
+    label: str = "label",
+    id_: str = "id",
+    time: str = "time",
+    needs_labels: bool = True,
+    times: bool = False,
 ) -> SeriesCases:
     """Read a long table with one row per series and step, from .csv or .tsv (also .gz) or .parquet.
 
@@ -36,6 +41,8 @@ def cases_from_long(
         id_: the column of the series ids.
         time: the column of the times. The default, "time", may be missing; the rows are then in order.
         needs_labels: whether the column of the labels must exist.
+        times: whether the time since the step before, 0 at the first step, is the last channel, under the name of the
+            time column, which then must exist: in its unit or, of dates and time stamps, in seconds.
 
     Raises:
         DataError: a column, an id or a time is missing, a time occurs twice in a series, a value is not a number, or a
@@ -43,7 +50,7 @@ def cases_from_long(
     """
     table, named = _table(path)
     for name, option in ((id_, "--id-column"), (label, "--label-column"), (time, "--time-column")):
-        optional = name == "time" if name == time else name == label and not needs_labels
+        optional = name == "time" and not times if name == time else name == label and not needs_labels
         if name not in named and not optional:
             raise missing_column(table.source.name, name, named, option)
     channels = [name for name in named if name not in (id_, label, time)]
@@ -56,9 +63,12 @@ def cases_from_long(
     values = np.stack([numeric_column(table, name, _WAY_OUT) for name in channels], axis=1)
     order = np.argsort(code, kind="stable")
     if time in named:
-        times = _times(table, time)
-        order = np.lexsort((times, code))
-        _refuse_duplicates(table, time, times[order], ids, code[order], order)
+        stamps = _times(table, time)
+        order = np.lexsort((stamps, code))
+        _refuse_duplicates(table, time, stamps[order], ids, code[order], order)
+        if times:
+            values = np.column_stack([values, _elapsed(stamps, code, order)])
+            channels.append(time)
     begin = np.searchsorted(code[order], np.arange(len(ids) + 1))
     series = np.split(values[order], begin[1:-1])
     locations = [f"{table.source.name}, series {name!r}" for name in ids]
@@ -115,6 +125,15 @@ def _times(table: Table, name: str) -> np.ndarray:
         return parse_stamps(table, name, None)[0]
     row = int((~finite).arg_max() or 0)
     raise table.error(row, f"{name} is {column[row]!r}, expected a finite number, as the times in other rows are.")
+
+
+def _elapsed(stamps: np.ndarray, code: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The time since the step before of the same series for each row, 0 at the first; of stamps in seconds."""
+    between = np.diff(stamps[order])
+    passed = between / np.timedelta64(1, "s") if between.dtype.kind == "m" else between.astype(np.float64)
+    elapsed = np.zeros(len(stamps))
+    elapsed[order[1:]] = np.where(np.diff(code[order]) == 0, passed, 0.0)
+    return elapsed
 
 
 def _refuse_duplicates(

@@ -19,6 +19,11 @@ class ItemReading(Options):
     label_column: str = option(default="label", help="name of the labels' column, or key in JSON lines")
     id_column: str = option(default="id", help="name of the column that tells series apart, in a table of series")
     time_column: str = option(default="time", help="name of the column of the steps' times there, if any")
+    times: bool = option(
+        default=False,
+        help="whether the network reads when steps are: of a table of series the time since the step before, from its "
+        "time column; of other files and of arrays the last channel is that time",
+    )
     label_separator: str | None = option(
         default=None, help="text between the labels of an item that may have several, such as |"
     )

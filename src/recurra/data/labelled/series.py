@@ -40,9 +40,11 @@ class LabelledSeries:
         ids: the names of the N series.
         source: the path, for messages.
         label_type: what the labels were before they became text.
+        timed: whether the last channel is the time since the step before, 0 or more.
 
     Raises:
-        DataError: there are no series, the shapes do not fit, or the numbers of series, labels and ids differ.
+        DataError: there are no series, the shapes do not fit, the numbers of series, labels and ids differ, or a time
+            is negative or missing.
     """
 
     series: tuple[np.ndarray, ...]
@@ -51,6 +53,7 @@ class LabelledSeries:
     ids: tuple[str, ...]
     source: str = "the series"
     label_type: LabelType = "text"
+    timed: bool = False
 
     def __post_init__(self) -> None:
         if not self.series:
@@ -64,13 +67,22 @@ class LabelledSeries:
                     f"{self.source}, series {name!r}: of shape {values.shape}, expected (T, {len(self.channels)}) with "
                     "at least one step."
                 )
+            if self.timed and not (values[:, -1] >= 0).all():
+                row = int(np.argmin(values[:, -1] >= 0))
+                raise DataError(
+                    f"{self.source}, series {name!r}: step {row + 1} has {values[row, -1]} in the channel "
+                    f"{self.channels[-1]!r}, expected the time since the step before, 0 or more."
+                )
+        if self.timed and len(self.channels) < 2:
+            raise DataError(f"{self.source}: no channels beside the time, expected at least one.")
 
     def __len__(self) -> int:
         return len(self.series)
 
     def digest(self) -> str:
         """A checksum of all values, labels and names, in hexadecimal."""
-        digest = sha256(json.dumps([self.labels, self.channels, self.ids]).encode())
+        names = [self.labels, self.channels, self.ids, *["timed"] * self.timed]
+        digest = sha256(json.dumps(names).encode())
         for values in self.series:
             # NaN has many bit patterns; the digest uses one.
             plain = np.where(np.isnan(values), np.float32("nan"), values).astype("<f4")
@@ -86,6 +98,7 @@ def read_labelled_series(
     time_column: str = "time",
     label_separator: str | None = None,
     needs_labels: bool = True,
+    times: bool = False,
 ) -> LabelledSeries:
     """Read series and labels.
 
@@ -105,6 +118,8 @@ def read_labelled_series(
         time_column: the column of a long table by which the rows of a series are sorted.
         label_separator: the text between the labels of a series (multi-label). None: each series has one label.
         needs_labels: whether each series must have a label. If false, the labels are None if one is missing.
+        times: whether the last channel is the time since the step before: computed from the time column of a long
+            table, in its unit or, of dates and time stamps, in seconds; in other formats the last channel of the file.
 
     Raises:
         DataError: the file has a fault. The message names the line or the series and says what to do.
@@ -126,8 +141,8 @@ def read_labelled_series(
     elif kind == "ucr":
         cases = cases_from_ucr(read_text(path), str(path), label_column)
     else:
-        cases = cases_from_long(path, label_column, id_column, time_column, needs_labels)
-    return _labelled(cases, str(path), label_separator, needs_labels)
+        cases = cases_from_long(path, label_column, id_column, time_column, needs_labels, times)
+    return _labelled(cases, str(path), label_separator, needs_labels, times)
 
 
 def _kind_by_name(path: str | Path) -> str:
@@ -140,7 +155,9 @@ def _kind_by_name(path: str | Path) -> str:
     raise DataError(f"{path}: not a file of labelled series, expected a name ending in {known}.")
 
 
-def _labelled(cases: SeriesCases, source: str, separator: str | None, needs_labels: bool) -> LabelledSeries:
+def _labelled(
+    cases: SeriesCases, source: str, separator: str | None, needs_labels: bool, times: bool
+) -> LabelledSeries:
     if not cases.series:
         raise DataError(f"{source}: the file holds no series.")
     if cases.fields is None and needs_labels:
@@ -158,7 +175,7 @@ def _labelled(cases: SeriesCases, source: str, separator: str | None, needs_labe
     if cases.fields is not None:
         labels = item_labels(cases.fields, separator, needs_labels, cases.locations.__getitem__)
     ids = cases.ids or _numbered(len(series))
-    return LabelledSeries(tuple(series), labels, channels, ids, source, cases.label_type)
+    return LabelledSeries(tuple(series), labels, channels, ids, source, cases.label_type, times)
 
 
 def _numbered(count: int) -> tuple[str, ...]:

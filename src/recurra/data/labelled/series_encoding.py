@@ -24,14 +24,16 @@ class Steps:
     Attributes:
         values: (B, T, I).
         lengths: true lengths (B,), int64 on the CPU.
+        timed: whether the last feature is a time, to which no noise is added.
     """
 
     values: Tensor
     lengths: Tensor
+    timed: bool = False
 
     def to(self, device: torch.device) -> "Steps":
         """The same on a device; lengths stay on the CPU, where the layers read them."""
-        return Steps(self.values.to(device), self.lengths)
+        return Steps(self.values.to(device), self.lengths, self.timed)
 
     def varied(self, jitter: float, scaling: float, generator: np.random.Generator) -> "Steps":
         """The same with noise, as training sees it.
@@ -42,9 +44,12 @@ class Steps:
             generator: the noise is sampled from.
         """
         batch, _, size = self.values.shape
+        varied = slice(0, size - self.timed)
         factors = 1 + scaling * generator.standard_normal((batch, 1, size), np.float32)
         noise = jitter * generator.standard_normal(self.values.shape, np.float32)
-        return Steps(self.values * torch.from_numpy(factors) + torch.from_numpy(noise), self.lengths)
+        values = self.values.clone()
+        values[:, :, varied] = (values * torch.from_numpy(factors) + torch.from_numpy(noise))[:, :, varied]
+        return Steps(values, self.lengths, self.timed)
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,18 @@ class SeriesEncoding:
     """How series become features of similar size.
 
     A missing value is read as 0, which is the mean if series are normalised. If training has missing values, the
-    channels are followed by as many that mark them (1: missing).
+    channels are followed by as many that mark them (1: missing). Of series whose last channel is the time since the
+    step before, that time follows, in mean steps of training.
 
     Attributes:
-        channels: their names.
+        channels: their names, with that of the time.
         normalization: see `Normalization`.
-        mean: of each channel in training.
+        mean: of each channel in training, without the time.
         deviation: standard deviation of each, 1 if it never changes.
         missing: whether training has missing values.
         longest: steps of the longest series of training.
         count: series of training.
+        mean_step: the mean time between steps in training; 0: there are no times.
     """
 
     channels: tuple[str, ...]
@@ -71,6 +78,7 @@ class SeriesEncoding:
     missing: bool
     longest: int
     count: int
+    mean_step: float = 0.0
 
     @classmethod
     def of(
@@ -78,27 +86,49 @@ class SeriesEncoding:
         series: Sequence[np.ndarray],
         channels: tuple[str, ...],
         normalization: Normalization = "channel",
+        timed: bool = False,
     ) -> "SeriesEncoding":
-        """From training series, each (T, C)."""
+        """From training series, each (T, C); `timed`: the last channel is the time since the step before."""
         values = np.concatenate(series).astype(np.float64)
+        mean_step = 0.0
+        if timed:
+            values, elapsed = values[:, :-1], values[:, -1]
+            mean_step = float(elapsed[elapsed > 0].mean()) if (elapsed > 0).any() else 1.0
         mean, deviation = _mean_and_deviation(values)
         missing = bool(np.isnan(values).any())
         scale = tuple(mean.tolist()), tuple(deviation.tolist())
-        return cls(channels, normalization, *scale, missing, max(map(len, series)), len(series))
+        return cls(channels, normalization, *scale, missing, max(map(len, series)), len(series), mean_step)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the last channel is the time since the step before."""
+        return self.mean_step > 0
+
+    @property
+    def num_values(self) -> int:
+        """Channels without the time."""
+        return len(self.channels) - self.timed
 
     @property
     def size(self) -> int:
         """Features of a step, I."""
-        return len(self.channels) * (2 if self.missing else 1)
+        return self.num_values * (2 if self.missing else 1) + self.timed
+
+    @property
+    def example(self) -> dict[str, float]:
+        """A step by the names of the channels: their means."""
+        return dict(zip(self.channels, (*self.mean, *[self.mean_step] * self.timed), strict=True))
 
     def encode(self, series: np.ndarray) -> Tensor:
         """The features (T, I) of a series (T, C)."""
+        elapsed = [series[:, -1:] / self.mean_step] if self.timed else []
+        series = series[:, : self.num_values]
         mean, deviation = np.array(self.mean), np.array(self.deviation)
         if self.normalization == "series":
             mean, deviation = _mean_and_deviation(series.astype(np.float64))
         values = series if self.normalization == "none" else (series - mean) / deviation
         absent = np.isnan(values)
-        parts = [np.where(absent, 0, values)] + ([absent] if self.missing else [])
+        parts = [np.where(absent, 0, values), *[absent] * self.missing, *elapsed]
         return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))
 
     def encode_step(self, item: Any) -> np.ndarray:
@@ -119,6 +149,8 @@ class SeriesEncoding:
         step = np.array([[np.nan if one is None else one for one in item]], np.float64)
         if np.isinf(step).any():
             raise DataError("item: expected finite numbers")
+        if self.timed and not step[0, -1] >= 0:
+            raise DataError(f"item: {self.channels[-1]}: expected the time since the step before, 0 or more")
         return self.encode(step).numpy()
 
     def to_json(self) -> dict[str, Any]:
@@ -155,7 +187,7 @@ class EncodedSeries:
 
     def batch(self, indices: np.ndarray) -> Steps:
         """The batch of some series."""
-        return Steps(*collate([self._steps[index] for index in indices]))
+        return Steps(*collate([self._steps[index] for index in indices]), self._encoding.timed)
 
     def beginnings(self, lengths: np.ndarray) -> "EncodedSeries":
         """The first steps of each, `lengths` (N,) of them, at least one; encoded without the others."""

@@ -102,6 +102,6 @@ def _words(encoding: TextEncoding, text: str) -> set[int]:
 
 
 def _summary(encoding: SeriesEncoding, series: np.ndarray) -> Tensor:
-    steps = encoding.encode(series)[:, : len(encoding.channels)]
+    steps = encoding.encode(series)[:, : encoding.num_values]
     change = steps.diff(dim=0).abs().mean(0) if len(steps) > 1 else torch.zeros(steps.shape[1])
     return torch.cat([steps.mean(0), steps.std(0, correction=0), change])

@@ -111,7 +111,7 @@ def _left_out(values: np.ndarray, target: Tensor, window: float) -> Tensor:
 
 def interpolated(encoding: SeriesEncoding, series: np.ndarray, length: int) -> np.ndarray:
     """A series as the network reads it, of `length` steps: (L, C), without the features that mark missing values."""
-    steps = encoding.encode(series)[:, : len(encoding.channels)].numpy()
+    steps = encoding.encode(series)[:, : encoding.num_values].numpy()
     if len(steps) == length:
         return steps
     positions, observed = np.linspace(0, len(steps) - 1, length), np.arange(len(steps))

@@ -39,7 +39,7 @@ def fit_ridge(encoding: SeriesEncoding, series: Sequence[np.ndarray], target: np
     The penalty is that of the least squared error of the series, each left out in turn, of 13 from a thousandth to a
     thousand times their number. A series has at most 600 values.
     """
-    channels = len(encoding.channels)
+    channels = encoding.num_values
     length = max(1, min(max(map(len, series)), _MOST_FEATURES // channels))
     features = _features(encoding, series, length)
     means, level = features.mean(0), target.mean()

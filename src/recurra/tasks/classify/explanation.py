@@ -163,11 +163,16 @@ def explain_series(model: FittedClassifier, series: np.ndarray, label: str | Non
     assert isinstance(steps, Steps)
     index, probability = _label(model, steps.values, steps.lengths, label)
     function = _log_odds(model, index, steps.lengths)
-    attribution = integrated_gradients(
-        function, [steps.values], [torch.zeros_like(steps.values)], points=_POINTS, tolerance=_UNEXPLAINED
-    )
+    encoding, baseline = model.learned.encoding, torch.zeros_like(steps.values)
+    assert isinstance(encoding, SeriesEncoding)
+    if encoding.timed:
+        # Both series have the same times, to which nothing is attributed.
+        baseline[:, :, -1] = steps.values[:, :, -1]
+    attribution = integrated_gradients(function, [steps.values], [baseline], points=_POINTS, tolerance=_UNEXPLAINED)
     # The feature that marks a missing value belongs to its channel.
-    values = attribution.values[0][0].reshape(len(series), -1, series.shape[1]).sum(1)
+    count = encoding.num_values
+    values = attribution.values[0][0][:, : encoding.size - encoding.timed].reshape(len(series), -1, count).sum(1)
+    series = series[:, :count]
     return _explanation(model, index, probability, None, (), series, values, attribution)
 
 
@@ -201,7 +206,7 @@ def _explanation(
     learned = model.learned
     compared, channels = "a text of unknown words", ()
     if isinstance(learned.encoding, SeriesEncoding):
-        channels = learned.encoding.channels
+        channels = learned.encoding.channels[: learned.encoding.num_values]
         zeros = learned.encoding.normalization == "none"
         compared = f"a series of {'zeros' if zeros else 'means'} only"
     return Explanation(

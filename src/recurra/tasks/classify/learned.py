@@ -192,7 +192,8 @@ def describe(training: "Items", validation: "Items | None") -> str:
         lengths = [len(one) for one in training.series]
         steps = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
         channels = "1 channel" if len(training.channels) == 1 else f"{len(training.channels):,} channels"
-        kind = f"series of {channels} and {steps} steps"
+        timed = f", the last the time {training.channels[-1]!r} since the step before" if training.timed else ""
+        kind = f"series of {channels}{timed}, and {steps} steps" if timed else f"series of {channels} and {steps} steps"
     shown = counted(dict(zip(labels.names.symbols, labels.counts, strict=True)), _LABELS_DESCRIBED)
     multi_label = ", several an item" if labels.multi_label else ""
     validated = "no validation" if validation is None else f"validated on {len(validation):,}"
@@ -239,7 +240,7 @@ def learn(options: Mapping[str, Any], training: "Items", validation: "Items | No
     else:
         if path is not None:
             raise ParameterError("vectors", "None with series, which have no words", path)
-        encoding = SeriesEncoding.of(training.series, training.channels, options["normalization"])
+        encoding = SeriesEncoding.of(training.series, training.channels, options["normalization"], training.timed)
         neighbour = fit_nearest_neighbour(encoding, training.series, target, _errors)
     baseline = fit_linear_baseline(encoding, labels, values_of(training), target)
     learned = ClassifierLearned(encoding, labels, baseline, neighbour, table, evidence=evidence)

@@ -102,7 +102,10 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         kind, sizes = EvidenceClassifier, (size + learned.evidence.size, *sizes[1:], KINDS)
     # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
     input_dropout = 0.0 if embedding is None else options["dropout"]
-    return ClassifierNetwork(embedding, make_networks(kind, cell, sizes, options, input_dropout))
+    timed = missing = False
+    if isinstance(encoding, SeriesEncoding):
+        timed, missing = encoding.timed, encoding.missing
+    return ClassifierNetwork(embedding, make_networks(kind, cell, sizes, options, input_dropout, timed, missing))
 
 
 def logits_of(
@@ -135,8 +138,10 @@ def with_defaults(options: Mapping[str, Any], learned: ClassifierLearned) -> dic
     """
     encoding, values = learned.encoding, dict(options)
     defaults: dict[str, Any] = {"hidden_size": 128, "filters": 0, "stride": 1, "members": 1, "dropout": 0.5}
+    defaults["cell"] = "lstm"
     if isinstance(encoding, SeriesEncoding):
-        defaults = series_defaults(values["filters"], encoding.longest, encoding.count)
+        defaults = series_defaults(values["filters"], encoding.longest, encoding.count, encoding.timed)
+        defaults["cell"] = "gru_d" if encoding.timed else "lstm"
     values |= {name: value for name, value in defaults.items() if values[name] is None}
     check_stride(values["stride"], values["filters"])
     return values
@@ -188,5 +193,5 @@ def open_stream(fitted: FittedClassifier, weights: str, look_ahead: int | None) 
     words, example = "a word", "good"
     if isinstance(encoding, SeriesEncoding):
         words = f"a step of a series: {', '.join(encoding.channels)}"
-        example = dict(zip(encoding.channels, encoding.mean, strict=True))
+        example = encoding.example
     return stream_of(network.classifier, read, answer, words, example, weights=weights, look_ahead=look_ahead)

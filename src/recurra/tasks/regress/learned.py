@@ -116,7 +116,7 @@ def learn(
     mean, deviation = float(targets.mean()), float(targets.std())
     if deviation <= 1e-12 * abs(mean):
         raise DataError(f"{training.source}: every series has the target {mean:g}; there is nothing to learn.")
-    encoding = SeriesEncoding.of(training.series, training.channels, normalization)
+    encoding = SeriesEncoding.of(training.series, training.channels, normalization, training.timed)
     neighbour = fit_nearest_neighbour(encoding, training.series, torch.from_numpy(targets), _squared_error)
     learned = RegressorLearned(encoding, mean, deviation, neighbour, fit_ridge(encoding, training.series, targets))
     if validation is not None:

@@ -61,7 +61,9 @@ def with_defaults(options: Mapping[str, Any], learned: RegressorLearned) -> dict
         ParameterError: a stride has no convolution.
     """
     values = dict(options)
-    defaults = series_defaults(values["filters"], learned.encoding.longest, learned.encoding.count)
+    encoding = learned.encoding
+    defaults = series_defaults(values["filters"], encoding.longest, encoding.count, encoding.timed)
+    defaults["cell"] = "gru_d" if encoding.timed else "lstm"
     values |= {name: value for name, value in defaults.items() if values[name] is None}
     check_stride(values["stride"], values["filters"])
     return values
@@ -75,9 +77,13 @@ def make_network(options: Mapping[str, Any], learned: RegressorLearned) -> Regre
         learned: from the training data.
     """
     options = with_defaults(options, learned)
-    sizes = (learned.encoding.size, options["hidden_size"], 1)
+    encoding = learned.encoding
+    sizes = (encoding.size, options["hidden_size"], 1)
     # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
-    return RegressorNetwork(make_networks(SequenceClassifier, find_cell(options["cell"]), sizes, options, 0.0))
+    cell = find_cell(options["cell"])
+    return RegressorNetwork(
+        make_networks(SequenceClassifier, cell, sizes, options, 0.0, encoding.timed, encoding.missing)
+    )
 
 
 def predicted(fitted: FittedRegressor, encoded: EncodedSeries, network: nn.Module | None = None) -> np.ndarray:
@@ -108,10 +114,9 @@ def open_stream(fitted: FittedRegressor, weights: str, look_ahead: int | None) -
     def answer(_: np.ndarray, outputs: np.ndarray) -> dict[str, Any]:
         return {"prediction": float(learned.restore(outputs[-1])[0])}
 
-    example = dict(zip(encoding.channels, encoding.mean, strict=True))
     words = f"a step of a series: {', '.join(encoding.channels)}"
     reader = fitted.network.reader
-    return stream_of(reader, read, answer, words, example, weights=weights, look_ahead=look_ahead)
+    return stream_of(reader, read, answer, words, encoding.example, weights=weights, look_ahead=look_ahead)
 
 
 def make_objective(
