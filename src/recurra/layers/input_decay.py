@@ -37,7 +37,7 @@ class InputDecay(nn.Module):
 
         Args:
             values: (B, T, C); what is missing is not read, and must be finite.
-            missing: (B, T, C), 1 where a value is missing, else 0.
+            missing: (B, T, C), 1 for a missing value, else 0.
             elapsed: (B, T, 1), the times since the last step.
 
         Returns:
