@@ -68,7 +68,14 @@ def evaluate_labels(
     if model.confusion is not None:
         tables["confusion"] = confusion_table(model)
         pictures["confusion"] = partial(draw_confusion, model.labels, model.confusion)
-    pictures["reliability"] = partial(draw_reliability, before, after, temperature, multi_label)
+    pictures["reliability"] = partial(
+        draw_reliability,
+        before,
+        after,
+        name=f"temperature {temperature:.2f}",
+        items="decisions" if multi_label else "items",
+        predicted="probability predicted" if multi_label else "confidence in the label",
+    )
     pictures["early_decision"] = partial(draw_early_decision, decided, model, multi_label)
     return Evaluation(
         f"{source}: {len(references):,} items",

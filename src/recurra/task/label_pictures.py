@@ -65,30 +65,32 @@ def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -
 
 
 def draw_reliability(
-    before: Reliability, after: Reliability, temperature: float, multi_label: bool, path: Path
+    before: Reliability, after: Reliability | None, path: Path, *, name: str, items: str, predicted: str
 ) -> None:
     """Draw how often predictions came true, by their confidence, into a PNG file.
 
     Args:
-        before: without the temperature.
-        after: with it.
-        temperature: the value.
-        multi_label: whether every label's probability is a point.
+        before: as trained.
+        after: calibrated; None: nothing was.
         path: of the file.
+        name: of the calibration, such as "temperature 1.50".
+        items: what is predicted, such as "decisions".
+        predicted: what the confidence is, such as "confidence in the label".
     """
     figure = Figure(figsize=(5.2, 5.6), layout="constrained")
     ax, below = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
     ax.plot([0, 1], [0, 1], color=_GREY, linewidth=0.9, linestyle="--", label="calibrated")
-    for curve, color, name in ((before, _GREY, "as trained"), (after, _BLUE, f"temperature {temperature:.2f}")):
-        label = f"{name}: off by {100 * curve.expected_calibration_error:.1f} points"
+    curves = [("as trained", before, _GREY), *([] if after is None else [(name, after, _BLUE)])]
+    for words, curve, color in curves:
+        label = f"{words}: off by {100 * curve.expected_calibration_error:.1f} points"
         ax.plot(curve.confidence, curve.accuracy, color=color, marker="o", markersize=4, linewidth=1.5, label=label)
     ax.set_ylabel("fraction that came true")
     ax.set_ylim(0, 1.02)
     ax.legend(frameon=False, loc="lower right", fontsize=9)
-    _bars(below, after, "decisions" if multi_label else "items")
+    _bars(below, before if after is None else after, items)
     for one in (ax, below):
         one.spines[["top", "right"]].set_visible(False)
-    below.set_xlabel("probability predicted" if multi_label else "confidence in the label")
+    below.set_xlabel(predicted)
     below.set_xlim(0, 1.02)
     _save(figure, path)
 

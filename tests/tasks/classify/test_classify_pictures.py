@@ -83,8 +83,9 @@ def test_of_many_labels_those_most_frequent_are_drawn(tmp_path: Path, monkeypatc
 def test_pictures_of_an_evaluation(multi_label: bool, tmp_path: Path) -> None:
     before = reliability(np.linspace(0, 1, 20), np.arange(20) % 2 == 0)
     after = reliability(np.linspace(0, 1, 20), np.arange(20) > 9)
-    draw_reliability(before, after, 1.5, multi_label, tmp_path / "a.png")
-    draw_reliability(after, before, 1.5, multi_label, tmp_path / "b.png")
+    words = {"name": "temperature 1.50", "items": "items", "predicted": "confidence"}
+    draw_reliability(before, after, tmp_path / "a.png", **words)
+    draw_reliability(after, before, tmp_path / "b.png", **words)
     assert not np.array_equal(drawn(tmp_path / "a.png"), drawn(tmp_path / "b.png"))
     for name, last in (("c", 0.9), ("d", 0.4)):
         early = {k / 10: last * k / 10 for k in range(1, 11)}

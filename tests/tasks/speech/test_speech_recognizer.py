@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from recurra.data.audio.sound import Sound
 from recurra.data.audio.utterances import utterances_of
 from recurra.errors import DataError, ParameterError, StreamError
 from recurra.kernels.native import extension
+from recurra.models.confidence import ConfidenceMap
 from recurra.tasks.speech import SpeechReading, SpeechRecognizer
+from recurra.tasks.speech.learned import SpeechLearned
 from recurra.tasks.speech.live import LiveTranscriber
 from recurra.tasks.speech.recognizer import Search
 
@@ -71,7 +74,11 @@ def test_it_learns_to_write_what_it_hears(run: Path, tmp_path: Path) -> None:
     assert {"transcripts", "speakers"} <= set(evaluation.tables)
     assert recognizer.predict(test) == [row[3] for row in evaluation.tables["transcripts"].rows]
     written = evaluation.write(tmp_path / "evaluation")
-    assert (tmp_path / "evaluation" / "recording.png") in written
+    assert {"recording.png", "reliability.png"} <= {path.name for path in written}
+    # Nearly all words are right, and the confidence that was fitted on validation data says so.
+    error = evaluation.facts["expected_calibration_error"]
+    assert error["calibrated"] < 0.1
+    assert any(f"{100 * error['calibrated']:.1f} points" in note for note in evaluation.notes)
 
 
 def test_words_have_times_and_confidence(run: Path) -> None:
@@ -157,6 +164,24 @@ def test_a_stream_writes_what_the_whole_network_writes(causal: SpeechRecognizer)
     sounds = [spoken(text, 500 + k) for k, text in enumerate(texts)]
     live = ["".join(segment.text for segment in segments) for segments in causal.transcribe(sounds).values]
     assert live == causal.predict(sounds) == texts
+
+
+@needs_extension
+def test_confidence_is_calibrated_in_every_form(causal: SpeechRecognizer) -> None:
+    fitted, sound = causal.fitted, [spoken("ab c", 5)]
+    raw = [word.confidence for word in causal.transcribe(sound).values[0][0].words]
+    fitted.learned, learned = replace(fitted.learned, confidence=ConfidenceMap(0.5, -1.0)), fitted.learned
+    try:
+        read_again = SpeechLearned.from_json(json.loads(json.dumps(fitted.learned.to_json())), {})
+        expected = pytest.approx([ConfidenceMap(0.5, -1.0)(one) for one in raw], abs=1e-3)
+        for search in (Search(), Search(beam_size=8)):
+            live = causal.transcribe(sound, search=search).values[0][0]
+            whole = causal.predictions(sound, search=search)[0][0]
+            assert [word.confidence for word in live.words] == expected
+            assert [word.confidence for word in whole.words] == expected
+    finally:
+        fitted.learned = learned
+    assert read_again.confidence == ConfidenceMap(0.5, -1.0)
 
 
 @needs_extension

@@ -23,7 +23,7 @@ class Word:
         text: of the word.
         begin: in seconds from the beginning of the recording.
         end: likewise.
-        confidence: the probability that the network gives the word's units, 0 to 1.
+        confidence: the probability that it is right, 0 to 1, as far as the recogniser is calibrated.
         units: the parts of the word with their own times, such as its characters, if they were asked for.
     """
 

@@ -1,6 +1,6 @@
 """What a recogniser learns from its training data without gradients."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from recurra.task.learned import Learned
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from recurra.data.audio.alphabet import Alphabet
     from recurra.data.audio.log_mel import LogMel
     from recurra.data.audio.normalization import FeatureStatistics
+    from recurra.models.confidence import ConfidenceMap
 
 __all__ = ["SpeechLearned"]
 
@@ -22,12 +23,15 @@ class SpeechLearned(Learned):
         log_mel: the features.
         statistics: of the features of training.
         commonest: the text that occurs most often in training; the baseline writes it for every recording.
+        confidence: from the confidence of a word to the probability that it is right, fitted on validation data; None:
+            there were none.
     """
 
     alphabet: "Alphabet"
     log_mel: "LogMel"
     statistics: "FeatureStatistics"
     commonest: str
+    confidence: "ConfidenceMap | None" = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -35,6 +39,7 @@ class SpeechLearned(Learned):
             "log_mel": self.log_mel.get_params(),
             "statistics": self.statistics.to_json(),
             "commonest": self.commonest,
+            "confidence": None if self.confidence is None else asdict(self.confidence),
         }
 
     @classmethod
@@ -42,12 +47,15 @@ class SpeechLearned(Learned):
         from recurra.data.audio.alphabet import Alphabet
         from recurra.data.audio.log_mel import LogMel
         from recurra.data.audio.normalization import FeatureStatistics
+        from recurra.models.confidence import ConfidenceMap
 
+        confidence = values.get("confidence")
         return cls(
             Alphabet.from_json(values["alphabet"]),
             LogMel(**values["log_mel"]),
             FeatureStatistics.from_json(values["statistics"]),
             values["commonest"],
+            None if confidence is None else ConfidenceMap(**confidence),
         )
 
     def rows(self) -> dict[str, list[Any]]:

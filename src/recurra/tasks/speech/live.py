@@ -1,7 +1,7 @@
 """Transcription of samples as they come, with memory that does not grow: of one stream, or of many as sessions."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class _Listener:
                 "one with --no-bidirectional, or name a recording."
             )
         alphabet, self.network = fitted.learned.alphabet, fitted.network
+        self._confidence = fitted.learned.confidence
         self.stepper = Stepper(fitted.network, weights) if stepper is None else stepper
         self.log_mel, self.normalization = fitted.learned.log_mel, normalization_of(fitted)
         self.tokens, self.factor, self.delay = (
@@ -77,7 +78,13 @@ class _Listener:
         self.longest = max(self.pause + 1, round(longest / self.step_seconds))
         self.output_size = self.stepper.program.output_size
         is_greedy = search is None or search.is_greedy
-        self.decoder = None if is_greedy else make_decoder(fitted.network, alphabet, search, self.step_seconds)
+        self.decoder = (
+            None if is_greedy else make_decoder(fitted.network, alphabet, search, self.step_seconds, self._confidence)
+        )
+
+    def segment(self, emissions: Sequence[TimedToken]) -> Segment:
+        """The words that some units are."""
+        return in_seconds(self.tokens.words(emissions), self.step_seconds, self._confidence)
 
     @property
     def recent_steps(self) -> int:
@@ -123,7 +130,7 @@ class _Heard:
     @property
     def partial(self) -> Segment:
         """What has been written of the utterance that has not ended."""
-        return in_seconds(self._listener.tokens.words(self._search.emissions), self._listener.step_seconds)
+        return self._listener.segment(self._search.emissions)
 
     def accept(self, samples: np.ndarray) -> Generator[Reading, np.ndarray, list[Segment]]:
         """Read samples (n,) at the network's rate; returns the utterances that end in them. A `Talk`."""
@@ -191,7 +198,7 @@ class _Heard:
         if not emissions:
             return []
         if listener.decoder is None:
-            segment = in_seconds(listener.tokens.words(emissions[:count]), listener.step_seconds)
+            segment = listener.segment(emissions[:count])
         else:
             # From a pause before the first unit on, however the samples came.
             begin = max(self._ended_at, emissions[0].start - listener.pause)

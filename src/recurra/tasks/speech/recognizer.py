@@ -254,6 +254,16 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
 
         return make_objective(self.get_params(), self, fitted, training, validation)
 
+    def finish(
+        self,
+        fitted: "Fitted[SpeechLearned, CTCRecognizer]",
+        training: "Utterances",
+        validation: "Utterances | None",
+    ) -> SpeechLearned:
+        from recurra.tasks.speech.training import calibrated
+
+        return calibrated(fitted, validation)
+
     def standard_steps(self, steps_per_epoch: int) -> int:
         return min(max(100 * steps_per_epoch, 1000), 20_000)
 

@@ -8,15 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recurra.data.audio import timed_words
 from recurra.data.audio.pcm import pcm_chunks
 from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterances import Utterances
 from recurra.data.text.edit_distance import ErrorCounts, character_errors, word_errors
 from recurra.task import Evaluation
+from recurra.task.label_pictures import draw_reliability
+from recurra.task.reliability import Reliability, reliability
 from recurra.task.results import Predictions, Table, TablePredictions
 from recurra.tasks.speech.live import LiveTranscriber
-from recurra.tasks.speech.transcription import AnyFitted, Transcriber
+from recurra.tasks.speech.transcription import AnyFitted, Transcriber, word_confidence
 from recurra.tasks.speech.view import draw_recording, typical_row
 
 if TYPE_CHECKING:
@@ -27,10 +31,11 @@ __all__ = ["Transcripts", "Written", "evaluate"]
 
 def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Evaluation:
     """Transcribe recordings and compare with their texts; see `SpeechRecognizer.evaluate`."""
-    transcriber, texts = Transcriber(fitted, search), utterances.texts
+    transcriber, texts = Transcriber(fitted, search, calibrated=False), utterances.texts
     started = time.perf_counter()
     features = [transcriber.features(one) for one in utterances]
-    hypotheses = [segment.text for segment in transcriber.segments(features)]
+    segments = transcriber.segments(features)
+    hypotheses = [segment.text for segment in segments]
     seconds = time.perf_counter() - started
     duration = sum(map(len, features)) * fitted.learned.log_mel.frame_seconds
     baseline = [fitted.learned.commonest] * len(texts)
@@ -40,6 +45,7 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
         (one.id, one.speaker or "", text, hypothesis, errors.errors, errors.length)
         for one, text, hypothesis, errors in zip(utterances, texts, hypotheses, words, strict=True)
     ]
+    before, after = _reliability(fitted, *word_confidence(texts, segments))
     return Evaluation(
         f"{len(texts):,} recordings of {utterances.source}, {total.length:,} words, {duration / 60:.1f} minutes",
         {"model": _scores(texts, hypotheses), "the commonest text": _scores(texts, baseline)},
@@ -51,6 +57,7 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
         notes=[
             f"{total.errors:,} word errors: {total.substitutions:,} substitutions, {total.insertions:,} insertions, "
             f"{total.deletions:,} deletions",
+            _calibration(before, after),
             f"{seconds:.1f} s, {seconds / max(duration, 1e-9):.3f} of the recordings' duration",
         ],
         facts={
@@ -60,9 +67,40 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
             "deletions": total.deletions,
             "words": total.length,
             "search": search.get_params(),
+            "expected_calibration_error": {
+                "as_trained": before.expected_calibration_error,
+                "calibrated": None if after is None else after.expected_calibration_error,
+            },
             "seconds": round(seconds, 2),
         },
-        pictures={"recording": lambda path: draw_recording(fitted, utterances, typical_row(utterances), path)},
+        pictures={
+            "recording": lambda path: draw_recording(fitted, utterances, typical_row(utterances), path),
+            "reliability": lambda path: draw_reliability(
+                before, after, path, name="calibrated", items="words", predicted="confidence"
+            ),
+        },
+    )
+
+
+def _reliability(
+    fitted: AnyFitted, confidence: np.ndarray, right: np.ndarray
+) -> tuple[Reliability, Reliability | None]:
+    """How far the confidence of words can be relied on: as trained, and as fitted on validation data."""
+    calibration = fitted.learned.confidence
+    before = reliability(confidence, right)
+    if calibration is None:
+        return before, None
+    return before, reliability(np.array([calibration(one) for one in confidence.tolist()]), right)
+
+
+def _calibration(before: Reliability, after: Reliability | None) -> str:
+    """The expected calibration error in words."""
+    as_trained = f"{100 * before.expected_calibration_error:.1f} points"
+    if after is None:
+        return f"expected calibration error of words: {as_trained}; without validation data nothing was calibrated"
+    return (
+        f"expected calibration error of words: {100 * after.expected_calibration_error:.1f} points "
+        f"({as_trained} as trained)"
     )
 
 

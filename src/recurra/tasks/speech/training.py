@@ -24,15 +24,16 @@ from recurra.data.text.edit_distance import word_errors
 from recurra.errors import DataError
 from recurra.models.acoustic import CTCRecognizer, TransducerRecognizer
 from recurra.models.acoustic.recognizer import Scores
+from recurra.models.confidence import ConfidenceMap
 from recurra.models.decoding.ctc_alignment import least_frames
 from recurra.models.transducer import joined_transducer_loss
 from recurra.task import Objective
 from recurra.task.tie_break import with_tie_broken
 from recurra.tasks.speech.learned import SpeechLearned
-from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of
+from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of, word_confidence
 from recurra.training import Mean, processes
 
-__all__ = ["checked", "ctc_loss", "learn", "make_network", "make_objective", "split_by_speaker"]
+__all__ = ["calibrated", "checked", "ctc_loss", "learn", "make_network", "make_objective", "split_by_speaker"]
 
 _log = logging.getLogger("recurra.speech")
 _FOR_STATISTICS = 2000  # recordings
@@ -267,6 +268,15 @@ def _loss_of(network: nn.Module, ctc_weight: float) -> Callable[[Any, Any], Tens
         return total / target[1].sum().clamp(min=1) + ctc_weight * ctc_loss(scores, target)
 
     return loss
+
+
+def calibrated(fitted: AnyFitted, validation: Utterances | None) -> SpeechLearned:
+    """What was learned, with the map of confidence that fits validation data; without validation data unchanged."""
+    if validation is None:
+        return fitted.learned
+    transcriber = Transcriber(fitted, calibrated=False)
+    segments = transcriber.segments([transcriber.features(one) for one in validation])
+    return replace(fitted.learned, confidence=ConfidenceMap.fit(*word_confidence(validation.texts, segments)))
 
 
 def _validation(fitted: AnyFitted, utterances: Utterances) -> Callable[[nn.Module], Mean]:

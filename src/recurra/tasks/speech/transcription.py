@@ -13,8 +13,10 @@ from recurra.data.audio.timed_words import Segment, Word
 from recurra.data.audio.utterance_batches import padded_features
 from recurra.data.audio.utterances import Utterance
 from recurra.data.text.arpa import read_arpa
+from recurra.data.text.edit_distance import align
 from recurra.data.text.ngram_model import BEGIN, END
 from recurra.models.acoustic import Frames, TransducerRecognizer
+from recurra.models.confidence import ConfidenceMap
 from recurra.models.decoding import (
     CTCBeamSearch,
     CTCGreedyStream,
@@ -50,6 +52,7 @@ __all__ = [
     "normalization_of",
     "pieces_of",
     "spelling_of",
+    "word_confidence",
 ]
 
 _BEAM = 50
@@ -69,11 +72,16 @@ def spelling_of(alphabet: Alphabet) -> Tokens:
     return Tokens.spell(names_of(alphabet), 0, " ")
 
 
-def in_seconds(words: Iterable[TimedWord], step_seconds: float) -> Segment:
-    """Words with their times in seconds."""
+def in_seconds(words: Iterable[TimedWord], step_seconds: float, confidence: ConfidenceMap | None = None) -> Segment:
+    """Words with their times in seconds, and their confidence calibrated; None: as the network has it."""
     return Segment(
         tuple(
-            Word(word.text, word.start * step_seconds, word.end * step_seconds, min(word.confidence, 1.0))
+            Word(
+                word.text,
+                word.start * step_seconds,
+                word.end * step_seconds,
+                min(word.confidence, 1.0) if confidence is None else confidence(word.confidence),
+            )
             for word in words
         )
     )
@@ -98,13 +106,20 @@ class CTCDecoder:
         alphabet: of the network.
         search: how; None: the best unit at each step.
         step_seconds: the duration of a step.
+        confidence: calibrates that of words; None: it stays.
 
     Raises:
         DataError: the language model cannot be read.
     """
 
-    def __init__(self, alphabet: Alphabet, search: "Search | None", step_seconds: float) -> None:
-        self._tokens, self._step_seconds = spelling_of(alphabet), step_seconds
+    def __init__(
+        self,
+        alphabet: Alphabet,
+        search: "Search | None",
+        step_seconds: float,
+        confidence: ConfidenceMap | None = None,
+    ) -> None:
+        self._tokens, self._step_seconds, self._confidence = spelling_of(alphabet), step_seconds, confidence
         self._beam = None if search is None or search.is_greedy else _beam(alphabet, search)
         self._hot_words = {} if search is None else dict.fromkeys(search.hot_words, search.hot_weight)
 
@@ -112,7 +127,7 @@ class CTCDecoder:
         return scores.logits.float().log_softmax(-1)
 
     def __call__(self, steps: Sequence[np.ndarray]) -> list[Segment]:
-        return [in_seconds(self._words(one), self._step_seconds) for one in steps]
+        return [in_seconds(self._words(one), self._step_seconds, self._confidence) for one in steps]
 
     def _words(self, log_probs: np.ndarray) -> Iterable[TimedWord]:
         if self._beam is None:
@@ -131,15 +146,22 @@ class TransducerDecoder:
         alphabet: of the network.
         search: how; None: the best units at each step.
         step_seconds: the duration of a step.
+        confidence: calibrates that of words; None: it stays.
 
     Raises:
         DataError: the language model cannot be read.
     """
 
     def __init__(
-        self, network: TransducerRecognizer, alphabet: Alphabet, search: "Search | None", step_seconds: float
+        self,
+        network: TransducerRecognizer,
+        alphabet: Alphabet,
+        search: "Search | None",
+        step_seconds: float,
+        confidence: ConfidenceMap | None = None,
     ) -> None:
         self._device, self._step_seconds = network.joiner.weight.device, step_seconds
+        self._confidence = confidence
         self._rescoring: dict[str, Any] = {}
         size = 1
         if search is not None and not search.is_greedy:
@@ -162,15 +184,21 @@ class TransducerDecoder:
         segments = []
         for hypotheses in self._search(padded.to(self._device), lengths, n_best=self._size):
             best = rescored(hypotheses, **self._rescoring) if self._rescoring else hypotheses
-            segments.append(in_seconds(best[0].words if best else (), self._step_seconds))
+            segments.append(in_seconds(best[0].words if best else (), self._step_seconds, self._confidence))
         return segments
 
 
-def make_decoder(network: nn.Module, alphabet: Alphabet, search: "Search | None", step_seconds: float) -> Decoder:
+def make_decoder(
+    network: nn.Module,
+    alphabet: Alphabet,
+    search: "Search | None",
+    step_seconds: float,
+    confidence: ConfidenceMap | None = None,
+) -> Decoder:
     """The decoder of a network of CTC or of a transducer. Raises DataError."""
     if isinstance(network, TransducerRecognizer):
-        return TransducerDecoder(network, alphabet, search, step_seconds)
-    return CTCDecoder(alphabet, search, step_seconds)
+        return TransducerDecoder(network, alphabet, search, step_seconds, confidence)
+    return CTCDecoder(alphabet, search, step_seconds, confidence)
 
 
 def make_greedy_stream(network: nn.Module) -> GreedyStream:
@@ -225,17 +253,25 @@ class Transcriber:
         fitted: the recogniser.
         search: how texts are searched for; None: the best unit at each step.
         network: to use; None: the trained one.
+        calibrated: whether the confidence of words is that which was fitted on validation data, if there were any.
 
     Attributes:
         step_seconds: the duration of a step.
     """
 
-    def __init__(self, fitted: AnyFitted, search: "Search | None" = None, network: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        fitted: AnyFitted,
+        search: "Search | None" = None,
+        network: nn.Module | None = None,
+        calibrated: bool = True,
+    ) -> None:
         self._device, self._network = fitted.device, fitted.network if network is None else network
         self._log_mel = fitted.learned.log_mel
         self._normalization = normalization_of(fitted)
         self.step_seconds: float = fitted.options["subsampling"] * self._log_mel.frame_seconds
-        self._decoder = make_decoder(self._network, fitted.learned.alphabet, search, self.step_seconds)
+        confidence = fitted.learned.confidence if calibrated else None
+        self._decoder = make_decoder(self._network, fitted.learned.alphabet, search, self.step_seconds, confidence)
 
     def features(self, utterance: Utterance) -> np.ndarray:
         """The normalised features (T, F) of an utterance. Raises DataError."""
@@ -285,6 +321,21 @@ class Transcriber:
             pieces += [self._normalization(features[begin:end]) for begin, end in cuts]
         segments = self.segments(pieces)
         return [[segments[k].later(seconds) for k, seconds in own if segments[k].words] for own in starts]
+
+
+def word_confidence(texts: Sequence[str], segments: Sequence[Segment]) -> tuple[np.ndarray, np.ndarray]:
+    """The confidence (N,) of each word that was written, and whether it is right (N,): it stands in the text there.
+
+    Args:
+        texts: of recordings.
+        segments: what was written of each.
+    """
+    confidence, right = [], []
+    for text, segment in zip(texts, segments, strict=True):
+        written = [word.text for word in segment.words]
+        right += [expected == got for expected, got in align(text.split(), written) if got is not None]
+        confidence += [word.confidence for word in segment.words]
+    return np.array(confidence, np.float64), np.array(right, bool)
 
 
 def pieces_of(features: np.ndarray, longest: int) -> list[tuple[int, int]]:
