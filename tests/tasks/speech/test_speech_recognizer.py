@@ -12,7 +12,7 @@ from spoken_tones import PAUSES, RATE, sentences, spoken, write_manifest
 
 from recurra.data.audio.sound import Sound
 from recurra.data.audio.utterances import utterances_of
-from recurra.errors import DataError, ParameterError, StreamError
+from recurra.errors import DataError, ParameterError, RunError, StreamError
 from recurra.kernels.native import extension
 from recurra.models.confidence import ConfidenceMap
 from recurra.tasks.speech import SpeechReading, SpeechRecognizer
@@ -28,7 +28,7 @@ def options(**values: Any) -> dict[str, Any]:
     trained = {"batch_seconds": 8.0, "max_steps": 300, "learning_rate": 0.01, "dropout": 0.1, "input_dropout": 0.0}
     still = {
         "plain_steps": 0,
-        "pieces": 0,
+        "splices": 0.0,
         "speeds": (1.0,),
         "time_masks": 0,
         "frequency_masks": 0,
@@ -357,3 +357,20 @@ def test_an_inspection_shows_a_recording(run: Path) -> None:
 def test_texts_are_normalized_when_they_are_read() -> None:
     read = SpeechRecognizer(**options()).read([spoken("ab", 0)], ["  AB,  b "], None, True)
     assert read.texts == ("ab b",)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_splices_are_trained_on_too(run: Path, aligned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    texts = ["ab c", "ba cab", "c", "ab ba cab"]
+    sounds = [spoken(text, seed, gap=0.2) for seed, text in enumerate(texts)]
+    values: dict[str, Any] = {"splices": None, "align_by": str(run) if aligned else None, "max_steps": 2}
+    with caplog.at_level("INFO", "recurra.speech"):
+        SpeechRecognizer(**options(**values)).fit(sounds, texts, progress=False)
+    assert "16 recordings are made of the words of 4" in caplog.text
+
+
+def test_a_run_to_align_by_is_one_of_speech(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="nowhere"):
+        SpeechRecognizer(**options(splices=1.0, align_by=str(tmp_path / "nowhere"))).fit(
+            [spoken("ab c", 1), spoken("ba", 2)], ["ab c", "ba"], progress=False
+        )

@@ -155,7 +155,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         group="features",
     )
     dropout: float = option(
-        default=0.3,
+        default=0.2,
         at_least=0,
         at_most=1,
         help="dropout of what the layers put out, the same at every step of a recording",
@@ -168,11 +168,17 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
     weight_dropout: float = option(
         default=0.0, at_least=0, at_most=1, help="dropout of the recurrent weights", group="regularization"
     )
-    pieces: int | None = option(
+    splices: float | None = option(
         default=None,
         at_least=0,
-        help="pieces of a recording at most that training also reads, cut where there are plainly pauses between its "
-        "words: their first words are others; by default 8 with fewer than 100 recordings, else 0",
+        help="new recordings for each one of training, made of the words of recordings of the same speaker; by default "
+        "4 with fewer than 100 recordings, else 0",
+        group="augmentation",
+    )
+    align_by: str | None = option(
+        default=None,
+        help="run of a recogniser that says where the words of recordings are, for splices; by default only recordings "
+        "with plain pauses between all words are spliced",
         group="augmentation",
     )
     plain_steps: int = option(

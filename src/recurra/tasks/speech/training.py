@@ -16,7 +16,6 @@ from recurra.data.audio.checks import Problem, Requirements, check_utterances, p
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
-from recurra.data.audio.pieces import with_pieces
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterances
 from recurra.data.batches.prefetched import Prefetched
@@ -30,6 +29,7 @@ from recurra.models.transducer import joined_transducer_loss
 from recurra.task import Objective
 from recurra.task.tie_break import with_tie_broken
 from recurra.tasks.speech.learned import SpeechLearned
+from recurra.tasks.speech.splicing import with_splices
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of, word_confidence
 from recurra.training import Mean, processes
 
@@ -43,8 +43,6 @@ _OF_NETWORK = (
 )
 _FEWEST_TO_SPLIT = 50
 _NAMED = 3
-_FEW = 100  # recordings, of which the first words are likely to be few too
-_PIECES = 8
 
 
 def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tuple[Utterances, Utterances | None]:
@@ -147,7 +145,7 @@ def make_objective(
     """
     learned, partition = fitted.learned, processes().partition
     short = _too_short(fitted, training)
-    usable = _with_pieces(
+    usable = with_splices(
         training.take([row for row in range(len(training)) if row not in short]), learned.log_mel, options
     )
     seconds = [one.seconds for one in usable]
@@ -214,17 +212,6 @@ def _too_short(fitted: AnyFitted, training: Utterances) -> dict[int, Problem]:
         )
     _log.warning("%s: %d of %d recordings are not trained on: %s", training.source, len(short), len(training), first)
     return short
-
-
-def _with_pieces(training: Utterances, log_mel: LogMel, options: Mapping[str, Any]) -> Utterances:
-    """The recordings, and the pieces of them that training also reads."""
-    count = options["pieces"]
-    if count is None:
-        count = _PIECES if len(training) < _FEW else 0
-    more = with_pieces(training, log_mel, count, options["seed"])
-    if len(more) > len(training):
-        _log.info("%s: %d pieces of recordings are trained on too", training.source, len(more) - len(training))
-    return more
 
 
 def ctc_loss(scores: Scores, target: tuple[Tensor, Tensor]) -> Tensor:
