@@ -173,10 +173,18 @@ def test_rows_raise_alarms(page: Page, tmp_path: Path) -> None:
     page.choose("#model", "anomaly")
     assert _play(page, tmp_path / "today.csv") == 60
     [event] = page.evaluate("[...document.querySelectorAll('.events li')].map(one => one.innerText)")
-    assert event.startswith("steps 51 to ")
+    assert event.startswith("step")
+    assert "51" in event
     assert "heat was 9.9" in event
     assert page.evaluate("document.querySelectorAll('#view svg[role=img] rect.alarm').length") == 2
     page.choose("#channel", "flow")
     label = page.evaluate("document.querySelector('#view svg').getAttribute('aria-label')")
     assert re.fullmatch(r"flow: observed and expected; \d+ of 60 steps in alarm", label)
     assert [result for _, _, result in _rows(page) if result.startswith("alarm: score ")]
+    page.click(".events button")
+    page.wait("document.querySelector('.events em').textContent === ' called normal'")
+    assert _rows(page)[0][2].startswith("event 1 called normal; the threshold is ")
+    assert page.evaluate("document.querySelector('.events button').getAttribute('aria-label')") == (
+        "It was an anomaly: event 1"
+    )
+    assert page.text("#item-error") == ""

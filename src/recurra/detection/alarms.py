@@ -1,6 +1,6 @@
 """Alarms as events: where scores stay above a threshold, with hysteresis, merged over short gaps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -186,6 +186,16 @@ class AlarmSwitch:
         self._quiet = 0
         self._lowest = 0.0  # score since the last alarm, while it is above the threshold
         self.in_alarm = False
+
+    @property
+    def state(self) -> tuple[float, float, float]:
+        """All that it remembers, as numbers: zeros before the first step. It can be set."""
+        return float(self._quiet), self._lowest, float(self.in_alarm)
+
+    @state.setter
+    def state(self, values: Sequence[float]) -> None:
+        quiet, self._lowest, in_alarm = map(float, values)
+        self._quiet, self.in_alarm = int(quiet), bool(in_alarm)
 
     def step(self, score: float, threshold: float, short: float) -> bool:
         """Whether the step is in alarm."""

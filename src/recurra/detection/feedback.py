@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from recurra.detection.similar import EventPattern
 
-__all__ = ["Feedback", "Stretch"]
+__all__ = ["MARGIN", "Feedback", "Stretch"]
 
 # A threshold lies this far above the highest score that was called normal: alike events differ a little.
-_MARGIN = 1.2
+MARGIN = 1.2
 
 Array = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ class Feedback:
     def floors(self, scales: Sequence[int]) -> Array:
         """The lowest thresholds (N,) on N scales, by their indices; 0 without normal stretches."""
         highest = [[one.scores[scale].max() for scale in scales] for one in self.stretches if one.is_normal]
-        return _MARGIN * np.max([np.zeros(len(scales)), *highest], axis=0)
+        return MARGIN * np.max([np.zeros(len(scales)), *highest], axis=0)
 
     def silenced(self, thresholds: Sequence[float], scales: Sequence[int]) -> list[Stretch]:
         """The stretches called anomalies of which no score is above its threshold on any of these scales."""

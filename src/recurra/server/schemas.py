@@ -68,7 +68,8 @@ class StepBody(BaseModel):
     model_config = _example(
         {"step": 1, "item": "The "},
         {"step": 2, "item": {"flow": 12.5, "pressure": None}},
-        {"step": 3, "item": "AAAAQA=="},
+        {"step": 3, "item": {"feedback": {"event": 1, "verdict": "normal"}}},
+        {"step": 4, "item": "AAAAQA=="},
     )
     step: Annotated[StrictInt, Field(ge=1, le=2**53)] = Field(
         description="number of the step, from 1; the last one sent again is answered and not taken twice"

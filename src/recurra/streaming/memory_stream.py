@@ -92,16 +92,15 @@ class MemoryStream(ItemStream):
         state.values[:] = values
         return state
 
+    def memory_of(self, state: StreamState) -> Memory:
+        """A copy of what is remembered in the state of one stream."""
+        return self._named(state.values[0, self.network_size :].copy())
+
     def advance(self, inputs: Sequence[NDArray[Any]], states: Sequence[StreamState]) -> list[Any]:
         """See `ItemStream.advance`. No state changes before all results are known."""
         size, results = self.network_size, [None] * len(inputs)
-        networks = [self._first.copy() for _ in states]
-        memories: list[Memory] = []
-        for network, state in zip(networks, states, strict=True):
-            network.values[:] = state.values[:, :size]
-            parts = state.parts
-            memories.append({name: parts[_PREFIX + name][0].copy() for name, _ in self.memory})
-        talks: list[Talk] = [self.decode(one, memory) for one, memory in zip(inputs, memories, strict=True)]
+        values = [state.values[0].copy() for state in states]
+        talks: list[Talk] = [self.decode(one, self._named(own[size:])) for one, own in zip(inputs, values, strict=True)]
         asked: dict[int, Reading] = {}
 
         def proceed(k: int, outputs: Any) -> None:
@@ -116,14 +115,23 @@ class MemoryStream(ItemStream):
             readings, asked = asked, {}
             for length in sorted({len(one.steps) for one in readings.values()}):
                 chosen = [k for k, one in readings.items() if len(one.steps) == length]
-                joined = StreamState.join([self._first if readings[k].anew else networks[k] for k in chosen])
+                joined = self._first.select([0] * len(chosen))
+                for row, k in enumerate(chosen):
+                    if not readings[k].anew:
+                        joined.values[row] = values[k][:size]
                 outputs, _ = self.stepper(np.stack([readings[k].steps for k in chosen], axis=1), joined)
                 for row, k in enumerate(chosen):
-                    networks[k].values[:] = joined.values[row : row + 1]
+                    values[k][:size] = joined.values[row]
                     proceed(k, outputs[:, row])
-        for state, network, memory in zip(states, networks, memories, strict=True):
-            state.values[:, :size] = network.values
-            parts = state.parts
-            for name, values in memory.items():
-                parts[_PREFIX + name][0] = values
+        for state, own in zip(states, values, strict=True):
+            state.values[0] = own
         return results
+
+    def _named(self, values: NDArray[np.float32]) -> Memory:
+        """The parts of a memory as views of its values."""
+        return {name: values[begin : begin + size] for name, begin, size in self._layout}
+
+    @cached_property
+    def _layout(self) -> list[tuple[str, int, int]]:
+        begins = np.cumsum([0, *(size for _, size in self.memory)]).tolist()
+        return [(name, begin, size) for (name, size), begin in zip(self.memory, begins, strict=False)]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,6 +10,8 @@ import pytest
 from made_machines import CHANNELS, csv, detections_of, hours, machine
 
 from recurra.cli.main import main
+from recurra.errors import DataError
+from recurra.kernels.native import extension
 from recurra.tasks.anomaly import AnomalyDetector
 
 HARMLESS, REAL = 4.0, 9.0
@@ -125,3 +128,50 @@ def test_mistaken_verdicts_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
+def test_a_verdict_in_a_session_is_part_of_its_state(run: Path) -> None:
+    stream = AnomalyDetector.load(run).open_stream()
+    values = machine(1300, 3)
+    heat(values, 300, HARMLESS)
+    heat(values, 700, 0.95 * HARMLESS)
+    heat(values, 1000, REAL)
+    content = stream.new_state().to_bytes()
+
+    def events_of(content: bytes, rows: np.ndarray, verdict: str | None) -> tuple[list[int], bytes]:
+        """The events of rows that come after a verdict on the first, and the state after them."""
+        state = stream.read_state(content)
+        if verdict is not None:
+            [answer] = stream.step([{"feedback": {"event": 1, "verdict": verdict}}], [state])
+            assert answer["feedback"] == {"event": 1, "verdict": verdict}
+            state = stream.read_state(state.to_bytes())
+        results = [stream.step([row.tolist()], [state])[0] for row in rows]
+        assert all(bool(one["event"]) is one["alarm"] for one in results)
+        return sorted({one["event"] for one in results} - {0}), state.to_bytes()
+
+    before, content = events_of(content, values[:500], None)
+    assert before == [1]
+    assert events_of(content, values[500:], None)[0] == [2, 3]
+    taught, later = events_of(content, values[500:], "normal")
+    assert taught == [2]
+    # The second event of the stream is now the large one; the first is still known, and its verdict can be taken back.
+    assert events_of(later, values[600:900], "anomaly")[0] == [3]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"event": 1, "verdict": "normal"}, "of this stream .there is none yet"),
+        ({"event": 1}, "event and verdict"),
+        ({"event": 1, "verdict": "harmless"}, "normal or anomaly"),
+        ({"event": True, "verdict": "normal"}, "number of an event"),
+        ({"event": 0, "verdict": "normal"}, "number of an event"),
+        ({"event": 1, "verdict": "normal", "why": ""}, "nothing beside it"),
+    ],
+)
+@pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
+def test_a_verdict_that_cannot_be_taken_is_refused(run: Path, said: dict[str, Any], message: str) -> None:
+    stream = AnomalyDetector.load(run).open_stream()
+    with pytest.raises(DataError, match=message):
+        stream.step([{"feedback": said}], [stream.new_state()])

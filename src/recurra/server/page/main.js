@@ -205,6 +205,16 @@ function take(item) {
   return taken;
 }
 
+/** Take a step that a view asks for. */
+async function give(item) {
+  say(byId("item-error"));
+  try {
+    await take(item);
+  } catch (error) {
+    say(byId("item-error"), sentenceOf(error));
+  }
+}
+
 async function stepNow(item) {
   const now = epoch;
   const mine = session ?? (await patiently(open));
@@ -255,7 +265,7 @@ function showDecided(item, results, from) {
 }
 
 function show(item, result, step) {
-  view ??= viewOf(result, byId("view"));
+  view ??= viewOf(result, byId("view"), give);
   const { sentence, confidence } = view.show(item, result);
   byId("confidence").hidden = confidence === undefined;
   if (confidence !== undefined) {
@@ -474,14 +484,7 @@ on("example", "click", () => {
   byId("item").value = exampleOf(model);
   byId("item").focus();
 });
-on("end", "click", async () => {
-  say(byId("item-error"));
-  try {
-    await take(null);
-  } catch (error) {
-    say(byId("item-error"), sentenceOf(error));
-  }
-});
+on("end", "click", () => give(null));
 on("file", "change", readFile);
 on("pieces", "change", readFile);
 on("rate", "change", () => (playback.perSecond = Number(byId("rate").value)));

@@ -9,10 +9,12 @@ const MOST_LINES = 6, MOST_BARS = 10;
 /**
  * The view that shows results of this form. A view has `show(item, result)`, which adds a step and returns
  * {sentence, confidence}; the confidence may be missing.
+ *
+ * @param give - steps an item that the view makes.
  */
-export function viewOf(result, place) {
+export function viewOf(result, place, give) {
   const View = [TokenView, TagView, ForecastView, ClassView, AlarmView, WordsView].find((one) => one.shows(result)) ?? PlainView;
-  return new View(place);
+  return new View(place, give);
 }
 
 /** Show predictions for one whole input. Returns them in one sentence. */

@@ -270,13 +270,15 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         """See `Estimator.open_stream`: an item is a row, and the result its score, probability and alarm.
 
         Scores are those of `predictions` within rounding. Their tail is that of training: unlike `predictions`, a
-        stream does not adapt it.
+        stream does not adapt it. An alarm has the number of its `event`, from 1; while errors drift, `drift` says by
+        what factor and since how many rows. The item `{"feedback": {"event": 3, "verdict": "normal"}}` raises the
+        thresholds of the stream above the event, as `feedback` does those of a run; "anomaly" takes that back.
         """
-        from recurra.tasks.anomaly.scoring import open_stream
+        from recurra.tasks.anomaly.session import open_session_stream
 
         self.refuse_look_ahead(look_ahead)
         fitted = self.trained()
-        return open_stream(fitted, self._allowed(None), weights)
+        return open_session_stream(fitted, self._allowed(None), weights)
 
     @verb("score rows, and say which are anomalous, in which channel, and what was expected", endings=(".csv",))
     def predictions(

@@ -1,0 +1,77 @@
+"""A detector as a stream that remembers its alarms: events, a person's verdicts on them, drift."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.detection.live_alarms import LiveAlarms
+from recurra.errors import DataError
+from recurra.streaming import Memory, MemoryStream, Reading, StreamState, Talk
+from recurra.tasks.anomaly.scoring import alarm_switch, drift_watch, open_stream, two_scales
+
+if TYPE_CHECKING:
+    from recurra.tasks.anomaly.training import FittedDetector
+
+__all__ = ["open_session_stream"]
+
+_VERDICTS = ("normal", "anomaly")
+
+
+def open_session_stream(fitted: "FittedDetector", probability: float, weights: str) -> MemoryStream:
+    """The detector as a stream of rows and verdicts; see `AnomalyDetector.open_stream`."""
+    rows, learned = open_stream(fitted, probability, weights), fitted.learned
+    scales = two_scales(learned, probability, adapts=False)
+    alarms = LiveAlarms(
+        scales.thresholds, scales.gain, alarm_switch(learned), drift_watch(learned), learned.period // 2
+    )
+    no_verdict = np.zeros((1, 2), np.float32)
+
+    def read(item: Any, state: StreamState) -> NDArray[np.float32]:
+        """What the network reads of a row, then two zeros; of a verdict zeros, then its event and verdict, from 1."""
+        if not isinstance(item, dict) or not isinstance(item.get("feedback"), dict):
+            return np.concatenate([rows.encode(item, state), no_verdict], axis=1)
+        event, verdict = _verdict(item)
+        alarms.check(stream.memory_of(state), event)
+        inputs = np.zeros((1, rows.stepper.program.input_size + 2), np.float32)
+        inputs[0, -2:] = event, 1 + _VERDICTS.index(verdict)
+        return inputs
+
+    def talk(inputs: NDArray[np.float32], memory: Memory) -> Talk:
+        event, verdict = (int(one) for one in inputs[0, -2:])
+        if verdict:
+            silenced = alarms.judge(memory, event, _VERDICTS[verdict - 1] == "normal")
+            slow, fast = alarms.thresholds(memory)
+            judgement = {"event": event, "verdict": _VERDICTS[verdict - 1]}
+            return {"feedback": judgement, "threshold": slow, "fast_threshold": fast, "silenced": silenced}
+        outputs = yield Reading(inputs[:, :-2])
+        result = rows.decode(inputs[:, :-2], outputs)
+        judged = alarms.step(memory, result["slow"], result["fast"], result["short"])
+        drift = judged.drift
+        about = None if drift is None else {"ratio": drift.ratio, "rows": drift.steps, "or_earlier": drift.or_earlier}
+        own = {"threshold": judged.threshold, "alarm": judged.alarm, "event": judged.event, "drift": about}
+        return {**result, **own}
+
+    stream = MemoryStream(
+        rows.stepper,
+        read,
+        talk,
+        f'{rows.item}; or {{"feedback": {{"event": 1, "verdict": "normal"}}}} (or "anomaly") on an event of a result',
+        rows.example,
+        memory=alarms.memory,
+        depends_on="alarms",
+    )
+    return stream
+
+
+def _verdict(item: dict[str, Any]) -> tuple[int, str]:
+    """The event and the verdict of an item. Raises DataError."""
+    judgement = item["feedback"]
+    if item.keys() != {"feedback"} or judgement.keys() != {"event", "verdict"}:
+        raise DataError("feedback: expected an object with event and verdict, and nothing beside it")
+    event, verdict = judgement["event"], judgement["verdict"]
+    if type(event) is not int or not 0 < event < 2**24:
+        raise DataError("event: expected the number of an event, from 1")
+    if verdict not in _VERDICTS:
+        raise DataError(f"verdict: expected {' or '.join(_VERDICTS)}")
+    return event, verdict
