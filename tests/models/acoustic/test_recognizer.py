@@ -40,12 +40,18 @@ def whole(model: CTCRecognizer, features: Tensor) -> Tensor:
         "look_ahead": [0, 3],
         "bins": [7, 8, 10, 13],
         "cell": [LSTM(), GRU()],
+        "layer_norm": [True, False],
     },
     where=lambda bidirectional, subsampling, look_ahead, *others: not (bidirectional and look_ahead),
 )
-def test_padding_is_never_read(bidirectional, subsampling, look_ahead, bins, cell):
+def test_padding_is_never_read(bidirectional, subsampling, look_ahead, bins, cell, layer_norm):
     model = recognizer(
-        cell=cell, input_size=bins, bidirectional=bidirectional, subsampling=subsampling, look_ahead=look_ahead
+        cell=cell,
+        input_size=bins,
+        bidirectional=bidirectional,
+        subsampling=subsampling,
+        look_ahead=look_ahead,
+        layer_norm=layer_norm,
     )
     lengths = torch.tensor([21, 1, 8, 16])
     features = torch.full((4, 21, bins), float("nan"))
@@ -100,6 +106,7 @@ def test_streamed_is_whole(data):
         subsampling=data.draw(st.sampled_from([2, 4, 8])),
         look_ahead=data.draw(st.integers(0, 5)),
         num_layers=data.draw(st.integers(1, 3)),
+        layer_norm=data.draw(st.booleans()),
     )
     bins, factor = model.subsampling.input_size, model.subsampling.factor
     features = torch.randn(data.draw(st.integers(1, 60)), bins)

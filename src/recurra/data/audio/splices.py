@@ -1,6 +1,5 @@
 """Splices: recordings made of the words of others, so that training hears the same words in other orders."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -105,8 +104,7 @@ def cut_by_words(utterance: Utterance, speaker: str, words: Sequence[Word], samp
 def spliced(recordings: Sequence[CutRecording], count: int, sample_rate: int, seed: int = 0) -> list[Utterance]:
     """New recordings, each of spans of one to four words from recordings of one speaker, in memory.
 
-    The number of words of each is that of a recording, sampled. A span may come from any recording of the speaker, most
-    often from those with a rare word: the weight of a recording is n^(-1/2), where n counts its rarest word.
+    The number of words of each is that of a recording, sampled. A span may come from any recording of the speaker.
 
     Args:
         recordings: one or more.
@@ -123,23 +121,16 @@ def spliced(recordings: Sequence[CutRecording], count: int, sample_rate: int, se
     for one in recordings:
         by_speaker.setdefault(one.speaker, []).append(one)
 
-    counts = Counter(word for one in recordings for word in one.words)
-    weights = {
-        speaker: np.cumsum([max(counts[word] ** -0.5 for word in one.words) for one in own])
-        for speaker, own in by_speaker.items()
-    }
-
-    def sampled() -> CutRecording:
-        return recordings[int(generator.integers(len(recordings)))]
+    def sampled(several: Sequence[CutRecording]) -> CutRecording:
+        return several[int(generator.integers(len(several)))]
 
     made = []
     for index in range(count):
-        speaker, length = sampled().speaker, len(sampled().words)
+        speaker, length = sampled(recordings).speaker, len(sampled(recordings).words)
         words: list[str] = []
         parts: list[np.ndarray] = []
         while len(words) < length:
-            summed = weights[speaker]
-            one = by_speaker[speaker][int(np.searchsorted(summed, generator.random() * summed[-1], side="right"))]
+            one = sampled(by_speaker[speaker])
             size = int(generator.integers(1, min(_LONGEST_SPAN, len(one.words), length - len(words)) + 1))
             first = int(generator.integers(len(one.words) - size + 1))
             words += one.words[first : first + size]

@@ -50,7 +50,7 @@ class CTCRecognizer(nn.Module):
     """Convolutions that subsample, recurrent layers of any cell, and scores of units at each step (Graves et al. 2006).
 
     The layers read in both directions, or forward only; then the network streams, and a `LookAhead` after each layer
-    lets it hear a few steps more before it answers. A layer normalisation of each step follows each layer (Ba et al.
+    lets it hear a few steps more before it answers. A layer normalisation of each step may follow each layer (Ba et al.
     2016): without it the outputs of a new stack hardly depend on its inputs, and CTC stays long on its first plateau.
     One dropout, with the same mask at every step (Gal and Ghahramani 2016), is on what the layers put out.
 
@@ -64,6 +64,7 @@ class CTCRecognizer(nn.Module):
         look_ahead: steps that the whole network looks ahead, spread over the layers. With `bidirectional` 0.
         channels: of the convolutions.
         subsampling: frames of a step; see `Subsampling`.
+        layer_norm: whether a layer normalisation follows each layer.
         dropout: probability, on the outputs of the layers.
         input_dropout: probability, on the output of the convolutions.
         weight_dropout: probability, on the recurrent weights; see `Recurrent`.
@@ -87,6 +88,7 @@ class CTCRecognizer(nn.Module):
         *,
         channels: int = 32,
         subsampling: int = 4,
+        layer_norm: bool = True,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         weight_dropout: float = 0.0,
@@ -114,7 +116,7 @@ class CTCRecognizer(nn.Module):
             steps = look_ahead // num_layers + (k < look_ahead % num_layers)
             self.layers.append(layer)
             self.look_aheads.append(LookAhead(size, steps) if steps else nn.Identity())
-            self.norms.append(nn.LayerNorm(size))
+            self.norms.append(nn.LayerNorm(size) if layer_norm else nn.Identity())
         self.scores = nn.Linear(size, num_units)
 
     def forward(self, frames: Frames | tuple[Tensor, ...]) -> tuple[Scores, None]:

@@ -128,6 +128,12 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         help="seconds that a network without bidirectional looks ahead at most, before it writes",
         group="network",
     )
+    layer_norm: bool = option(
+        default=True,
+        help="whether a layer normalisation follows each recurrent layer; CTC then begins to write much sooner, but "
+        "the network may bear noise less that training does not have",
+        group="network",
+    )
     channels: int = option(default=32, at_least=1, help="filters of each convolution", group="network")
     subsampling: int = option(
         default=4,

@@ -39,7 +39,7 @@ _log = logging.getLogger("recurra.speech")
 _FOR_STATISTICS = 2000  # recordings
 _OF_NETWORK = (
     *("hidden_size", "num_layers", "bidirectional", "channels", "subsampling"),
-    *("dropout", "input_dropout", "weight_dropout"),
+    *("layer_norm", "dropout", "input_dropout", "weight_dropout"),
 )
 _FEWEST_TO_SPLIT = 50
 _NAMED = 3
@@ -104,17 +104,7 @@ def learn(options: Mapping[str, Any], training: Utterances) -> SpeechLearned:
 def make_network(options: Mapping[str, Any], learned: SpeechLearned) -> CTCRecognizer:
     """The network of these options."""
     step_seconds = options["subsampling"] * learned.log_mel.frame_seconds
-    names = [
-        "hidden_size",
-        "num_layers",
-        "bidirectional",
-        "channels",
-        "subsampling",
-        "dropout",
-        "input_dropout",
-        "weight_dropout",
-    ]
-    values = {name: options[name] for name in names}
+    values = {name: options[name] for name in _OF_NETWORK}
     values["look_ahead"] = int(options["look_ahead"] / step_seconds + 1e-6)
     sizes = (find_cell(options["cell"]), learned.log_mel.feature_size, len(learned.alphabet))
     if options["output"] == "ctc":
