@@ -301,6 +301,12 @@ def test_a_long_recording_is_cut_where_it_is_quiet(run: Path) -> None:
     words = [word for segment in segments for word in segment.words]
     assert [word.begin for word in words] == sorted(word.begin for word in words)
     assert abs(len(words) - len(" ".join(texts).split())) <= 15
+    # It is evaluated as it is transcribed.
+    recognizer, long = SpeechRecognizer.load(run), utterances_of([samples], [" ".join(texts)], RATE)
+    evaluation = recognizer.evaluate(long)
+    assert [row[3] for row in evaluation.tables["transcripts"].rows] == recognizer.predict(long)
+    assert "0.5 minutes" in evaluation.title or "0.6 minutes" in evaluation.title
+    assert evaluation.scores["WER"] < 0.3
 
 
 def test_what_cannot_be_is_refused(run: Path) -> None:

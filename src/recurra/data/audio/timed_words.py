@@ -1,7 +1,7 @@
 """Transcripts: words with their times and confidence, and the forms in which they are written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,11 @@ class Segment:
     """
 
     words: tuple[Word, ...]
+
+    @classmethod
+    def joined(cls, segments: Iterable["Segment"]) -> "Segment":
+        """The words of several segments as one."""
+        return cls(tuple(word for segment in segments for word in segment.words))
 
     @property
     def text(self) -> str:

@@ -33,11 +33,10 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
     """Transcribe recordings and compare with their texts; see `SpeechRecognizer.evaluate`."""
     transcriber, texts = Transcriber(fitted, search, calibrated=False), utterances.texts
     started = time.perf_counter()
-    features = [transcriber.features(one) for one in utterances]
-    segments = transcriber.segments(features)
+    segments = [Segment.joined(pieces) for pieces in transcriber.transcribe(utterances.items)]
     hypotheses = [segment.text for segment in segments]
     seconds = time.perf_counter() - started
-    duration = sum(map(len, features)) * fitted.learned.log_mel.frame_seconds
+    duration = sum(one.seconds for one in utterances)
     baseline = [fitted.learned.commonest] * len(texts)
     words = [word_errors(*pair) for pair in zip(texts, hypotheses, strict=True)]
     total = sum(words, ErrorCounts())
@@ -165,8 +164,7 @@ class Transcripts(TablePredictions[list[str]], Sequence[list[Segment]]):
         """One row for each recording."""
         rows = []
         for utterance, text, segments in zip(self._utterances, self.values, self.segments, strict=True):
-            words = [word for segment in segments for word in segment.words]
-            rows.append((utterance.id, text, Segment(tuple(words)).confidence))
+            rows.append((utterance.id, text, Segment.joined(segments).confidence))
         return Table(("id", "text", "confidence"), rows)
 
     def text(self, color: bool = False) -> Iterator[str]:
