@@ -22,17 +22,18 @@ _MOST_COUNTED = 12  # labels, up to which a cell also has its count
 _LONGEST_NAME = 24
 
 
-def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -> None:
+def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path, noun: str = "label") -> None:
     """Draw which labels are confused with which, in fractions of the true label's items, into a PNG file.
 
     Args:
         labels: K; beyond 60 the most frequent are plotted. Labels that the font lacks are shown by their index, from 1.
         confusion: (K, K), true label by predicted label.
         path: of the file.
+        noun: what a label is.
     """
     plotted = np.sort(np.argsort(-confusion.sum(1), kind="stable")[:_MOST_PLOTTED])
     shown = confusion[np.ix_(plotted, plotted)]
-    names = shown_names([labels[k] for k in plotted], [f"label {k + 1}" for k in plotted])
+    names = shown_names([labels[k] for k in plotted], [f"{noun} {k + 1}" for k in plotted])
     totals = confusion[plotted].sum(1, keepdims=True)
     fractions = shown / np.maximum(totals, 1)
     size = 2.4 + (0.6 if len(plotted) <= _MOST_COUNTED else 0.42) * len(plotted)
@@ -56,9 +57,9 @@ def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path) -
     )
     ax.set_yticks(range(len(plotted)), names, parse_math=False)
     ax.tick_params(length=0, labelsize=9)
-    ax.set_xlabel("predicted label")
-    ax.set_ylabel("true label")
-    bar = figure.colorbar(image, ax=ax, shrink=0.7, label="fraction of the true label's items, %")
+    ax.set_xlabel(f"predicted {noun}")
+    ax.set_ylabel(f"true {noun}")
+    bar = figure.colorbar(image, ax=ax, shrink=0.7, label=f"fraction of the true {noun}'s items, %")
     bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
     ax.spines[:].set_visible(False)
     _save(figure, path)

@@ -19,6 +19,7 @@ from recurra.tasks.speech import SpeechReading, SpeechRecognizer
 from recurra.tasks.speech.learned import SpeechLearned
 from recurra.tasks.speech.live import LiveTranscriber
 from recurra.tasks.speech.recognizer import Search
+from recurra.tasks.speech.view import draw_characters, draw_recording
 
 needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
 
@@ -74,7 +75,7 @@ def test_it_learns_to_write_what_it_hears(run: Path, tmp_path: Path) -> None:
     assert {"transcripts", "speakers"} <= set(evaluation.tables)
     assert recognizer.predict(test) == [row[3] for row in evaluation.tables["transcripts"].rows]
     written = evaluation.write(tmp_path / "evaluation")
-    assert {"recording.png", "reliability.png"} <= {path.name for path in written}
+    assert {"recording.png", "reliability.png", "characters.png"} <= {path.name for path in written}
     # Nearly all words are right, and the confidence that was fitted on validation data says so.
     error = evaluation.facts["expected_calibration_error"]
     assert error["calibrated"] < 0.1
@@ -117,6 +118,26 @@ def test_known_texts_are_aligned(run: Path, tmp_path: Path) -> None:
         _ = recognizer.align(sounds[1:], ["abc" * 20]).values
     with pytest.raises(DataError, match="alphabet"):
         _ = recognizer.align(sounds[1:], ["xyz"]).values
+
+
+def test_pictures_show_units_words_and_characters(run: Path, tmp_path: Path, drawn: list[Any]) -> None:
+    fitted = SpeechRecognizer.load(run).fitted
+    sound = spoken("ab c ba", 5)
+    for text in ("ab c ba", "abc" * 20):
+        draw_recording(fitted, utterances_of([sound], [text]), 0, tmp_path / "recording.png")
+    features, units, words = drawn[0].axes
+    assert [one.get_text() for one in units.texts] == [*"abcba"]
+    assert [one.get_text() for one in words.texts] == ["ab", "c", "ba"] * 2
+    assert [one.get_text() for one in words.get_yticklabels()] == ["text, aligned", "written"]
+    # The second text is too long to be aligned.
+    assert [one.get_text() for one in drawn[1].axes[2].texts] == ["ab", "c", "ba"]
+    assert features.images[0].get_array().shape[0] == 16
+    draw_characters(["ab c", "b"], ["ac c", "bb"], tmp_path / "characters.png")
+    labels = [one.get_text() for one in drawn[2].axes[0].get_yticklabels()]
+    assert labels == ["space", "a", "b", "c", "nothing"]
+    counts = {one.get_position(): one.get_text().split()[-1] for one in drawn[2].axes[0].texts}
+    # A "b" is written as "c", and another one where nothing is.
+    assert counts[3, 2] == counts[2, 4] == counts[2, 2] == "1"
 
 
 def test_arrays_are_at_the_rate_of_the_network(run: Path) -> None:

@@ -4,7 +4,7 @@ import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from recurra.task.reliability import Reliability, reliability
 from recurra.task.results import Predictions, Table, TablePredictions
 from recurra.tasks.speech.live import LiveTranscriber
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, word_confidence
-from recurra.tasks.speech.view import draw_recording, typical_row
+from recurra.tasks.speech.view import draw_characters, draw_recording, typical_row
 
 if TYPE_CHECKING:
     from recurra.tasks.speech.recognizer import Search
@@ -74,8 +74,9 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
         },
         pictures={
             "recording": lambda path: draw_recording(fitted, utterances, typical_row(utterances), path),
+            "characters": partial(draw_characters, texts, hypotheses),
             "reliability": lambda path: draw_reliability(
-                before, after, path, name="calibrated", items="words", predicted="confidence"
+                before, after, path, name="by the fitted map", items="words", predicted="confidence"
             ),
         },
     )

@@ -1,26 +1,35 @@
 """What `inspect` shows of a recogniser, and the picture of what it hears."""
 
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from recurra.data.audio.alphabet import Alphabet
 from recurra.data.audio.utterances import Utterances
-from recurra.errors import DataError, ParameterError
+from recurra.data.text.edit_distance import align
+from recurra.errors import CompilerError, DataError, ParameterError
 from recurra.files import write_atomically
 from recurra.inspection import Words
 from recurra.models.acoustic import Frames
 from recurra.models.acoustic.recognizer import Scores
 from recurra.models.decoding import CTCGreedyStream
 from recurra.task import View
-from recurra.tasks.speech.transcription import AnyFitted, Transcriber, in_seconds, spelling_of
+from recurra.task.label_pictures import draw_confusion
+from recurra.tasks.speech.alignment import align_rows
+from recurra.tasks.speech.transcription import AnyFitted, Transcriber
 
-__all__ = ["draw_recording", "typical_row", "view"]
+__all__ = ["draw_characters", "draw_recording", "typical_row", "view"]
 
 _TYPICAL = 2.0  # seconds
 _CANDIDATES = 64
+_NOTHING = "nothing"  # in the place of a character that is left out or put in
 _LEAST_SHOWN = 0.1  # probability of a unit for its curve to be plotted
 
 _NETWORK = (
@@ -109,34 +118,73 @@ def typical_row(data: Utterances) -> int:
 
 
 def draw_recording(fitted: AnyFitted, data: Utterances, row: int, path: Path) -> None:
-    """Draw a recording's features, the probability of each unit over time, and the words, into a PNG file."""
+    """Draw how a recording is read into a PNG file.
+
+    Above are its features; below them the probability of each unit by CTC over time, with the names of those that are
+    written; below these the words that are written, and those of its text where they are by forced alignment.
+    """
     transcriber, alphabet = Transcriber(fitted), fitted.learned.alphabet
     features = transcriber.features(data[row])
     _, log_probs = next(transcriber.log_probs([features]))
-    search = CTCGreedyStream()
-    search.accept(log_probs)
-    segment = in_seconds(spelling_of(alphabet).words(search.emissions), transcriber.step_seconds)
+    (written,) = transcriber.segments([features])
     seconds = len(features) * fitted.learned.log_mel.frame_seconds
-    figure = Figure(figsize=(max(6.0, min(16.0, 3.2 * seconds)), 5.2), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 1.2))
+    figure = Figure(figsize=(max(6.0, min(16.0, 3.2 * seconds)), 5.6), layout="constrained")
+    above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=(1.0, 0.9, 0.55))
     above.imshow(features.T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, features.shape[1]))
     above.set_ylabel("mel band")
-    title = f"{Path(data[row].id).name}: {segment.text or 'nothing is written'}"
-    above.set_title(title.replace("$", r"\$"), fontsize=10)
-    times = (np.arange(len(log_probs)) + 0.5) * transcriber.step_seconds
-    probabilities = np.exp(log_probs)
-    below.plot(times, probabilities[:, 0], color="0.75")
-    for unit in np.flatnonzero(probabilities[:, 1:].max(axis=0, initial=0) > _LEAST_SHOWN) + 1:
-        below.plot(times, probabilities[:, unit], linewidth=1.3)
-    for word in segment.words:
-        below.axvspan(word.begin, word.end, color="tab:blue", alpha=0.08)
-        middle = (word.begin + word.end) / 2
-        below.text(middle, 1.04, word.text.replace("$", r"\$"), ha="center", va="bottom", fontsize=9, rotation=45)
-    below.set_ylim(0, 1.45)
-    below.set_yticks([0, 0.5, 1])
-    below.set_ylabel("probability (grey: blank)")
+    above.set_title(_plain(f"{Path(data[row].id).name}: {written.text or 'nothing is written'}"), fontsize=10)
+    _draw_units(middle, alphabet, log_probs, transcriber.step_seconds)
+    lanes = {"written": written.words}
+    with suppress(DataError, CompilerError):
+        (aligned,) = align_rows(fitted, data.take([row]))
+        lanes = {"text, aligned": aligned.words, **lanes}
+    for lane, (name, words) in enumerate(lanes.items()):
+        color = "tab:blue" if name == "written" else "tab:green"
+        for word in words:
+            below.barh(lane, word.end - word.begin, 0.7, word.begin, color=color, alpha=0.25)
+            below.text((word.begin + word.end) / 2, lane, _plain(word.text), ha="center", va="center", fontsize=9)
+    below.set_yticks(range(len(lanes)), list(lanes))
+    below.set_ylim(-0.6, len(lanes) - 0.4)
+    below.tick_params(axis="y", length=0)
     below.set_xlabel("seconds")
     below.set_xlim(0, max(seconds, transcriber.step_seconds))
-    for ax in (above, below):
+    for ax in (above, middle, below):
         ax.spines[["top", "right"]].set_visible(False)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+
+
+def _draw_units(ax: Axes, alphabet: Alphabet, log_probs: np.ndarray, step_seconds: float) -> None:
+    """The probability of each unit over time, and the name of each that is written above its peak."""
+    times, probabilities = (np.arange(len(log_probs)) + 0.5) * step_seconds, np.exp(log_probs)
+    ax.plot(times, probabilities[:, 0], color="0.75")
+    for unit in np.flatnonzero(probabilities[:, 1:].max(axis=0, initial=0) > _LEAST_SHOWN) + 1:
+        ax.plot(times, probabilities[:, unit], linewidth=1.3)
+    search = CTCGreedyStream()
+    search.accept(log_probs)
+    for one in search.emissions:
+        if name := alphabet.symbols[one.token].replace("\u2581", " ").strip():
+            ax.text(times[one.peak], 1.05, _plain(name), ha="center", va="bottom", fontsize=8)
+    ax.set_ylim(0, 1.25)
+    ax.set_yticks([0, 0.5, 1])
+    ax.set_ylabel("probability\n(grey: blank)")
+
+
+def draw_characters(texts: Sequence[str], hypotheses: Sequence[str], path: Path) -> None:
+    """Draw which characters of texts are written as which, along their alignment, into a PNG file.
+
+    Args:
+        texts: of recordings.
+        hypotheses: what was written of each.
+        path: of the file.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for text, hypothesis in zip(texts, hypotheses, strict=True):
+        counts.update((true or _NOTHING, written or _NOTHING) for true, written in align(text, hypothesis))
+    names = [*sorted({name for pair in counts for name in pair} - {_NOTHING}), _NOTHING]
+    confusion = np.array([[counts[true, written] for written in names] for true in names])
+    draw_confusion(tuple("space" if name == " " else name for name in names), confusion, path, noun="character")
+
+
+def _plain(text: str) -> str:
+    """A text in which a dollar sign does not begin a formula."""
+    return text.replace("$", r"\$")
