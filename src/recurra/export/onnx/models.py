@@ -13,6 +13,7 @@ from recurra.export.onnx.convolutions import add_convolutions
 from recurra.export.onnx.forecasting import add_forecast
 from recurra.export.onnx.forms import Form
 from recurra.export.onnx.graph import FLOAT, INT64, Value
+from recurra.export.onnx.input_decay import add_input_decay
 from recurra.export.onnx.modules import add_module, linear
 from recurra.export.onnx.tokens import add_tokens
 from recurra.export.onnx.viterbi import add_best_tags
@@ -103,12 +104,13 @@ def _scores(context: Context, model: SequenceClassifier | ClassifierEnsemble, pr
 def _scores_of_one(context: Context, model: SequenceClassifier, prefix: str, inputs: Value) -> Value:
     graph, lengths = context.graph, context.lengths
     read, elapsed, pooled = inputs, None, []
+    ages = None
     if model.decay is not None:
-        raise ExportError(
-            f"{prefix}decay: missing values that decay have no form in ONNX here; export to C or to TorchScript"
-        )
-    if model.elapsed_size:
-        sizes = graph.integers(model.input_size - model.elapsed_size, model.elapsed_size)
+        read, ages = add_input_decay(graph, model.decay, inputs)
+    if ages is not None and model.elapsed_size > 1:
+        elapsed = ages
+    elif model.elapsed_size:
+        sizes = graph.integers(model.input_size - model.num_times, model.num_times)
         elapsed = graph.ops("Split", 2, inputs, sizes, axis=2)[1]
     if model.convolution is not None:
         read, lengths = add_convolutions(context, model.convolution, inputs, lengths)
