@@ -144,6 +144,22 @@ def test_a_stream_reads_times(cell: Cell) -> None:
         Stepper(nn.Linear(2, 3), reads_elapsed=True)
 
 
+@pytest.mark.parametrize("cell", TIMED, ids=str)
+def test_times_under_autocast_and_compiled_whole(cell: Cell) -> None:
+    layer, step = Recurrent(cell, 3, 5, 2), RecurrentCell(cell, 3, 5)
+    x, elapsed = torch.randn(4, 2, 3), 300 * torch.rand(4, 2, 1)
+    torch.compiler.reset()
+    assert_agree(torch.compile(layer, backend="eager", fullgraph=True)(x, elapsed=elapsed), layer(x, elapsed=elapsed))
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        # The times are not rounded to the dtype of the inputs.
+        rounded = layer(x.bfloat16(), elapsed=elapsed)[0]
+        assert_agree(rounded, layer(x.bfloat16().float(), elapsed=elapsed)[0])
+        assert_agree(
+            tensors(step(x[0].bfloat16(), elapsed=elapsed[0])),
+            tensors(step(x[0].bfloat16().float(), elapsed=elapsed[0])),
+        )
+
+
 def test_what_does_not_fit_is_refused() -> None:
     layer, x = layer_of(cells.TimeLSTM(), batch_first=True), normal(2, 4, 3)
     with pytest.raises(ShapeError, match=r"elapsed: expected shape \(B, T, E\)"):

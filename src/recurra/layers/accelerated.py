@@ -47,25 +47,31 @@ class AcceleratedLayer(Accelerated):
         hx: Tensor | tuple[Tensor, ...] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
+        elapsed: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run over a sequence. For the arguments, results and errors, see `Recurrent.forward`."""
         x = input.data if isinstance(input, PackedSequence) else input
-        if lengths is None and resets is None and self._is_torch_s(x):
+        if lengths is None and resets is None and elapsed is None and self._is_torch_s(x):
             return super().forward(input, hx)  # type: ignore[misc]
         # torch.compile breaks its graph at torch's recurrent modules and runs them eagerly, but it would trace the
         # functions called here, away from the native kernel. Importing it for this would take seconds.
         run = _untraced() if "torch._dynamo" in sys.modules else Recurrent.forward
-        return run(self, input, hx, lengths, resets)
+        return run(self, input, hx, lengths, resets, elapsed)
 
 
 class AcceleratedStep(Accelerated):
     """An accelerated cell, for single steps."""
 
-    def forward(self: Any, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None = None) -> Any:  # noqa: A002 (torch's name)
+    def forward(
+        self: Any,
+        input: Tensor,  # noqa: A002 (torch's name)
+        hx: Tensor | tuple[Tensor, ...] | None = None,
+        elapsed: Tensor | None = None,
+    ) -> Any:
         """Compute one step. For the arguments, results and errors, see `RecurrentCell.forward`."""
-        if self._is_torch_s(input):
+        if elapsed is None and self._is_torch_s(input):
             return super().forward(input, hx)  # type: ignore[misc]
-        return RecurrentCell.forward(self, input, hx)
+        return RecurrentCell.forward(self, input, hx, elapsed)
 
 
 # torch's class stands before Recurra's, because its methods must come first.

@@ -12,13 +12,14 @@ from recurra.shapes import check_shape
 __all__ = ["backward_elapsed", "check_elapsed"]
 
 
-def check_elapsed(module: Any, elapsed: Tensor, x: Tensor, letters: str) -> Tensor:
-    """The times (..., E) of the steps of x (..., I), in the dtype of x.
+def check_elapsed(module: Any, elapsed: Tensor, x: Tensor, parameter: Tensor, letters: str) -> Tensor:
+    """The times (..., E) of the steps of x (..., I), in the dtype of the parameter.
 
     Args:
         module: a layer or cell, with the attributes of `Recurrent`.
         elapsed: the times.
         x: the inputs.
+        parameter: of the module.
         letters: of the shape that is expected.
 
     Raises:
@@ -28,7 +29,7 @@ def check_elapsed(module: Any, elapsed: Tensor, x: Tensor, letters: str) -> Tens
     if module.cell.elapsed == "none":
         raise ParameterError("elapsed", f"None, as {module.cell!r} does not read the time", type(elapsed).__name__)
     check_shape("elapsed", elapsed, (*x.shape[:-1], module.elapsed_size), letters)
-    return in_dtype_of("elapsed", elapsed, x)
+    return in_dtype_of("elapsed", elapsed, parameter)
 
 
 def backward_elapsed(x: Tensor, times: int, lengths: Tensor | None) -> Tensor:

@@ -238,7 +238,7 @@ class Recurrent(NotScripted, nn.Module):
             if resets is not None:
                 resets = check_resets(resets, input.shape[:1], "(T,)").unsqueeze(1)
             if elapsed is not None:
-                elapsed = check_elapsed(self, elapsed, input, "(T, E)").unsqueeze(1)
+                elapsed = check_elapsed(self, elapsed, input, self.weight_ih_l0, "(T, E)").unsqueeze(1)
             output, final = self._run(input.unsqueeze(1), hx, None, resets, elapsed, batched=False)
             return output.squeeze(1), self._pack_state([part.squeeze(1) for part in final])
         if input.dim() != 3:
@@ -252,7 +252,8 @@ class Recurrent(NotScripted, nn.Module):
         if lengths is not None:
             lengths = check_lengths(lengths, batch, steps)
         if elapsed is not None:
-            elapsed = check_elapsed(self, elapsed, input, "(B, T, E)" if self.batch_first else "(T, B, E)")
+            letters = "(B, T, E)" if self.batch_first else "(T, B, E)"
+            elapsed = check_elapsed(self, elapsed, input, self.weight_ih_l0, letters)
             elapsed = elapsed.transpose(0, 1) if self.batch_first else elapsed
         output, final = self._run(x, hx, lengths, resets, elapsed)
         return output.transpose(0, 1) if self.batch_first else output, self._pack_state(final)

@@ -145,8 +145,9 @@ class RecurrentCell(NotScripted, nn.Module):
         state = self._state(x, hx, batched=input.dim() == 2)
         weights = as_weights(self.cell, parameters_by_name(self, self._names), elapsed is not None)
         if elapsed is not None:
-            elapsed = check_elapsed(self, elapsed, input, "(B, E)" if input.dim() == 2 else "(E,)")
-            x = torch.cat([x, elapsed.to(x.dtype).reshape(len(x), -1)], 1)
+            letters = "(B, E)" if input.dim() == 2 else "(E,)"
+            elapsed = check_elapsed(self, elapsed, input, self.weight_ih, letters)
+            x = torch.cat([x, elapsed.reshape(len(x), -1)], 1)
         steps = x.unsqueeze(0)
         masks = None
         if any(self.zoneout):
