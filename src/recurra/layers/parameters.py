@@ -162,10 +162,13 @@ def as_weights(cell: Cell, parameters: dict[str, Any], reads_elapsed: bool = Fal
     With `reads_elapsed` the input weights have E more columns, which read the times of a step after its inputs. Without
     it every time is 1, and part of the biases.
     """
+    has_all_rows = cell.elapsed == "none" and not cell.recurrent_only
+    if has_all_rows and not cell.per_unit:
+        return Weights(**parameters)
     hidden = parameters["weight_ih"].shape[0] // len(cell.input_gates())
     if cell.per_unit:
         parameters["per_unit"] = torch.stack([parameters.pop(name).expand(hidden) for name in cell.per_unit])
-    if cell.elapsed != "none" or cell.recurrent_only:
+    if not has_all_rows:
         parameters = _with_all_rows(cell, parameters, hidden, reads_elapsed)
     return Weights(**parameters)
 
