@@ -54,7 +54,7 @@ def test_without_times_every_time_is_one(
     assert all((a - b).abs().max() > 1e-6 for a, b in zip(tensors(actual), tensors(other), strict=True))
 
 
-@covering.parametrize({("cell", "backend"): SERVED_TIMED, "lengths": [None, (6, 0, 4)]}, strength=2)
+@covering.parametrize({("cell", "backend"): SERVED_TIMED, "lengths": [None, (6, 0, 4)]}, strength=1)
 def test_the_reverse_direction_reads_the_time_to_the_step_after(cell: Cell, backend: str, lengths: Any) -> None:
     both = layer_of(cell, bidirectional=True, backend=backend)
     alone = layer_of(cell, backend=backend)
@@ -69,11 +69,15 @@ def test_the_reverse_direction_reads_the_time_to_the_step_after(cell: Cell, back
         assert_agree(output[:length, row, 5:], expected.flip(0))
 
 
-@covering.parametrize({("cell", "backend"): SERVED_TIMED, "lengths": [None, (4, 2)]}, strength=2)
+@covering.parametrize({("cell", "backend"): SERVED_TIMED, "lengths": [None, (4, 2)]}, strength=1)
 def test_gradients_reach_the_times(cell: Cell, backend: str, lengths: Any) -> None:
     layer = layer_of(cell, num_layers=2, bidirectional=True, backend=backend)
     x, elapsed = normal(4, 2, 3).requires_grad_(), times(4, 2, 1).requires_grad_()
-    assert gradcheck(lambda x, elapsed: tuple(tensors(layer(x, lengths=lengths, elapsed=elapsed))), (x, elapsed))
+
+    def run(x: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensors(layer(x, lengths=lengths, elapsed=elapsed)))
+
+    assert gradcheck(run, (x, elapsed), fast_mode=True)
 
 
 @pytest.mark.parametrize("cell", TIMED, ids=str)
@@ -144,8 +148,8 @@ def test_a_stream_reads_times(cell: Cell) -> None:
         Stepper(nn.Linear(2, 3), reads_elapsed=True)
 
 
-@pytest.mark.parametrize("cell", TIMED, ids=str)
-def test_times_under_autocast_and_compiled_whole(cell: Cell) -> None:
+def test_times_under_autocast_and_compiled_whole() -> None:
+    cell = cells.GRUD()
     layer, step = Recurrent(cell, 3, 5, 2), RecurrentCell(cell, 3, 5)
     x, elapsed = torch.randn(4, 2, 3), 300 * torch.rand(4, 2, 1)
     torch.compiler.reset()

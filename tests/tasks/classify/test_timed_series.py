@@ -97,7 +97,7 @@ def test_times_are_features_in_mean_steps_of_training() -> None:
 )
 def test_when_steps_are_is_learned(options: dict[str, Any], missing: float, network: tuple[int, int]) -> None:
     classifier = Classifier(
-        max_steps=80, learning_rate=2e-2, members=1, hidden_size=8, dropout=0.0, device="cpu", **options
+        max_steps=60, learning_rate=3e-2, members=1, hidden_size=8, dropout=0.0, device="cpu", **options
     )
     classifier.fit(*made(40, missing=missing), reading=TIMES, progress=False)
     reader: Any = classifier.fitted.network.classifier
