@@ -96,6 +96,14 @@ def scored(values: Scores, until: int, seed: int, spent: dict[str, float]) -> It
     windows = [learned.subsequences.scores(inputs, way) for way in (False, True)]
     autoencoder = AnomalyDetector(detector="reconstruction", seed=seed).fit(values[:until], progress=False).trained()
     again, again_hindsight = (score(autoencoder, values, PROBABILITY, way).scores for way in (False, True))
+    several = {
+        "three forecasters": AnomalyDetector(members=3, seed=seed),
+        "forecaster and autoencoder, averaged": AnomalyDetector(detector="both", seed=seed),
+    }
+    for name, one in several.items():
+        one.fit(values[:until], progress=False)
+        for way in (False, True):
+            yield way, name, score(one.trained(), values, PROBABILITY, way).scores
     yield False, "forecaster", own
     yield True, "forecaster", own_hindsight
     yield False, "autoencoder", again

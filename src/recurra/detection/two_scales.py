@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.tail import ScoreTail
 
-__all__ = ["Judgement", "TwoScales"]
+__all__ = ["Judgement", "TwoScales", "reference_threshold"]
 
 _REFERENCE = 1e-4  # the tail probability at which one score is worth as much as the other
 _SCALES = 2
@@ -32,6 +32,11 @@ class Judgement(NamedTuple):
     is_fast: NDArray[np.bool_]
     slow_threshold: NDArray[np.float64]
     fast_alarm: NDArray[np.bool_]
+
+
+def reference_threshold(scores: NDArray[np.float64]) -> float:
+    """The score that one normal step of 10,000 exceeds, by those (S,) of normal steps: the unit of different scores."""
+    return float(PeaksOverThreshold(_REFERENCE).calibrate(scores).judge(0.0)[1])
 
 
 class TwoScales:
@@ -59,8 +64,8 @@ class TwoScales:
     ) -> None:
         self._floors = np.zeros(_SCALES) if floors is None else floors
         clean = np.stack([slow, fast], axis=1)
-        [of_slow, of_fast] = PeaksOverThreshold(_REFERENCE).calibrate(clean).judge(np.zeros(_SCALES))[1]
-        self.gain = float(of_slow / of_fast) if of_fast > 0 else 0.0
+        of_slow, of_fast = reference_threshold(slow), reference_threshold(fast)
+        self.gain = of_slow / of_fast if of_fast > 0 else 0.0
         self._limits = PeaksOverThreshold(probability / _SCALES, adaptation, joint=True).calibrate(clean)
 
     @property

@@ -1,6 +1,7 @@
 """The operations of the package's own models."""
 
 import math
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from recurra.layers import InputDecay
 from recurra.models.channel_forecaster import ErrorScores
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
+from recurra.models.detector_ensemble import EnsembleScores
 from recurra.models.evidence import EvidenceClassifier
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.pooling import Pooling
@@ -181,21 +183,22 @@ def _expect(builder: Builder, probabilities: Value, factors: torch.Tensor, targe
 @lowers(ErrorScores)
 def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str) -> Value:
     network, channels, horizon = module.network, module.network.channels, module.network.horizon
+    prefix = f"{name}." if name else ""
     value = builder.require(value, (3 + horizon) * channels, name)
     present, instead = value.part(channels, channels), value.part(3 * channels, horizon * channels)
     missing = _affine(builder, present, -1, 1)
-    last = builder.state("last", channels)
+    last = builder.state(f"{prefix}last", channels)
     builder.emit("multiply", missing, last, second=last)
     builder.emit("add", builder.apply("multiply", present, value.part(0, channels)), last, second=last)
     read = builder.frame(network.recurrent.input_size)
     builder.emit("copy", last, read.part(0, channels))
     if module.marks_missing:
         builder.emit("copy", missing, read.part(channels, channels))
-    output = add_module(network.recurrent, builder, read, "network.recurrent")
-    ahead = only_value(add_module(network.output, builder, only_value(output, name), "network.output"), name)
+    output = add_module(network.recurrent, builder, read, f"{prefix}network.recurrent")
+    ahead = only_value(add_module(network.output, builder, only_value(output, name), f"{prefix}network.output"), name)
     # The vectors before this step, the oldest first; what step n ahead said of this one is in the n-th from the end.
-    past = builder.state("forecasts", horizon * ahead.size)
-    known = builder.state("known", horizon * channels)
+    past = builder.state(f"{prefix}forecasts", horizon * ahead.size)
+    known = builder.state(f"{prefix}known", horizon * channels)
     errors = builder.frame(ahead.size)
     mean = as_array(module.mean)
     for step in range(horizon):
@@ -215,16 +218,16 @@ def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str
     weighted = builder.dense(following, as_array(module.next_precision / channels), None)
     fast = builder.apply("multiply", following, weighted)
     # 1 after the warm-up, else 0, from the count of the steps before this one.
-    count = builder.state("count", 1)
+    count = builder.state(f"{prefix}count", 1)
     after = builder.apply("relu", _affine(builder, count, 1, 1 - module.warm_up))
     more = builder.apply("relu", _affine(builder, count, 1, -module.warm_up))
     judged = builder.apply("add", after, _affine(builder, more, -1, 0))
     builder.emit("scale", count, count, left=np.ones(1, np.float32), right=np.ones(1, np.float32))
     judged = builder.dense(judged, np.ones((channels, 1), np.float32), None)
     total = builder.apply("multiply", total, judged)
-    smooth = builder.state("scores", channels)
+    smooth = builder.state(f"{prefix}scores", channels)
     builder.emit("blend", smooth, smooth, second=total, number=1 - module.keep)
-    short = builder.state("short", 1)
+    short = builder.state(f"{prefix}short", 1)
     whole = builder.dense(total, np.ones((1, channels), np.float32), None)
     builder.emit("blend", short, short, second=whole, number=1 - module.short_keep)
     result = builder.frame(3 * channels + 1)
@@ -235,6 +238,20 @@ def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str
     builder.emit("delay", ahead, past, size=ahead.size, groups=horizon)
     builder.emit("delay", _affine(builder, present, 0, 1), known, size=channels, groups=horizon)
     return result
+
+
+@lowers(EnsembleScores)
+def _ensemble_scores(module: EnsembleScores, builder: Builder, value: Value, name: str) -> Value:
+    shared, own = 3 * module.channels, module.horizon * module.channels
+    value = builder.require(value, shared + len(module.members) * own, name)
+    weighted = []
+    for k, (member, factors) in enumerate(zip(module.members, as_array(module.factors()), strict=True)):
+        read = builder.frame(shared + own)
+        builder.emit("copy", value.part(0, shared), read.part(0, shared))
+        builder.emit("copy", value.part(shared + k * own, own), read.part(shared, own))
+        result = only_value(add_module(member, builder, read, f"members.{k}"), name)
+        weighted.append(builder.emit("scale", result, builder.frame(result.size), left=factors))
+    return reduce(partial(builder.apply, "add"), weighted)
 
 
 def _affine(builder: Builder, value: Value, factor: float, term: float | Array) -> Value:

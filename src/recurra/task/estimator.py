@@ -431,7 +431,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 validation,
             )
         return inspection.inspect(
-            self.fitted.network,
+            view.network or self.fitted.network,
             *view.inputs,
             loss=view.loss,
             steps=view.steps,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from recurra.inspection import Finding, Words
     from recurra.task.results import Evaluation
@@ -31,6 +31,7 @@ class View:
         alone: what the network is called with for the sequence shown alone, and `output` for that call.
         concerns: findings to show before those of the network.
         evaluate: scores the data looked at, as `evaluate` does; None: their truth is not known.
+        network: that is looked into. None: the whole network of the model.
     """
 
     inputs: tuple[Any, ...]
@@ -46,3 +47,4 @@ class View:
     alone: "tuple[Sequence[Any], Callable[[Any], Tensor]] | None" = None
     concerns: "Sequence[Finding]" = ()
     evaluate: "Callable[[], Evaluation] | None" = None
+    network: "nn.Module | None" = None

@@ -1,7 +1,6 @@
 """What a trained detector finds, and that no score uses what comes after its row."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,7 +9,6 @@ from made_machines import CHANNELS, detections_of, frame, machine
 from numpy.testing import assert_allclose
 
 from recurra.tasks.anomaly import AnomalyDetector, Detections
-from recurra.tasks.anomaly.scoring import contributions
 
 START, END = 300, 360
 
@@ -138,27 +136,6 @@ def test_rows_of_a_channel_that_is_missing_add_nothing_to_it(detector: AnomalyDe
     assert found.events.is_empty()
     (scored,) = found.scored
     assert abs(scored.parts[390:, 2]).max() < 1e-3 * scored.parts[390:, 0].max()
-
-
-def test_contributions_are_the_distance_of_what_came() -> None:
-    generator = np.random.default_rng(0)
-    mixing = generator.normal(size=(4, 4))
-    covariance, mean = mixing @ mixing.T + 0.1 * np.eye(4), generator.normal(size=4)
-    precision: Any = np.linalg.inv(covariance)
-    errors = generator.normal(size=(5, 4))
-    errors[1, 2] = errors[2, [0, 3]] = errors[3, 2] = np.nan
-    errors[4] = np.nan
-    found = contributions(errors, mean, precision, 2)
-    for row, parts in zip(errors, found, strict=True):
-        came = np.isfinite(row)
-        rest = (row - mean)[came]
-        distance = rest @ np.linalg.solve(covariance[np.ix_(came, came)], rest) if came.any() else 0
-        assert parts.sum() == pytest.approx(distance / 4)
-    assert abs(found[4]).max() == 0
-    # The errors of two steps ahead, of two channels: those of the first channel are at 0 and 2.
-    assert found[2, 0] != 0
-    errors[0, [0, 2]] = np.nan
-    assert contributions(errors, mean, precision, 2)[0, 0] == pytest.approx(0, abs=1e-12)
 
 
 def test_short_spikes_are_found_although_the_period_is_long() -> None:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from recurra.data.series.channels import ChannelColumns, ChannelSet
-    from recurra.models.channel_forecaster import ChannelForecaster
-    from recurra.models.sequence_autoencoder import SequenceAutoencoder
+    from recurra.models.detector_ensemble import DetectorEnsemble
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.anomaly.errors import Network
     from recurra.tasks.anomaly.results import Detections, LiveDetections, UpdatedDetector
 
 __all__ = ["AnomalyDetector", "AnomalyReading"]
@@ -77,7 +77,7 @@ class AnomalyReading(Options):
 
 
 @task("anomaly")
-class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster | SequenceAutoencoder"]):
+class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | DetectorEnsemble"]):
     """A recurrent detector of anomalies in series of one or many channels (LSTM-AD, Malhotra et al. 2015).
 
     The network forecasts the next steps of every channel. A Gaussian over the errors of all these forecasts together
@@ -117,10 +117,10 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         group="detector",
         main=True,
     )
-    detector: Literal["forecast", "reconstruction"] = option(
+    detector: Literal["forecast", "reconstruction", "both"] = option(
         default="forecast",
-        help="what tells anomalous rows: the errors of forecasts, or what an autoencoder cannot write again of the "
-        "window that ends with the row",
+        help="what tells anomalous rows: the errors of forecasts, what an autoencoder cannot write again of the "
+        "window that ends with the row, or both",
         group="detector",
         main=True,
     )
@@ -132,6 +132,13 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         default=8, at_least=1, help="numbers that an autoencoder writes a window from", group="network"
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
+    members: int = option(
+        default=1,
+        at_least=1,
+        help="networks of a kind, which differ by their initial weights; their scores are averaged",
+        group="network",
+        main=True,
+    )
     hidden_size: int = option(default=48, at_least=1, help="units of each layer", group="network", main=True)
     dropout: float = option(
         default=0.0,
@@ -188,35 +195,14 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         self._probability(training.step_seconds)
         return learn(self, training)
 
-    def network(self, learned: AnomalyLearned) -> "ChannelForecaster | SequenceAutoencoder":
-        from recurra.cells import find_cell
-        from recurra.models.channel_forecaster import ChannelForecaster
-        from recurra.models.sequence_autoencoder import SequenceAutoencoder
+    def network(self, learned: AnomalyLearned) -> "Network | DetectorEnsemble":
+        from recurra.tasks.anomaly.training import make_network
 
-        if learned.window:
-            return SequenceAutoencoder(
-                find_cell(self.cell),
-                learned.input_size,
-                len(learned.channels),
-                learned.window,
-                hidden_size=self.hidden_size,
-                num_layers=self.num_layers,
-                code_size=self.code_size,
-                dropout=self.dropout,
-            )
-        return ChannelForecaster(
-            find_cell(self.cell),
-            learned.input_size,
-            len(learned.channels),
-            self.horizon,
-            self.hidden_size,
-            self.num_layers,
-            self.dropout,
-        )
+        return make_network(self, learned)
 
     def objective(
         self,
-        fitted: "Fitted[AnomalyLearned, ChannelForecaster | SequenceAutoencoder]",
+        fitted: "Fitted[AnomalyLearned, Network | DetectorEnsemble]",
         training: "ChannelSet",
         validation: "ChannelSet | None",
     ) -> "Objective":
@@ -229,11 +215,11 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
 
     def finish(
         self,
-        fitted: "Fitted[AnomalyLearned, ChannelForecaster | SequenceAutoencoder]",
+        fitted: "Fitted[AnomalyLearned, Network | DetectorEnsemble]",
         training: "ChannelSet",
         validation: "ChannelSet | None",
     ) -> AnomalyLearned:
-        from recurra.tasks.anomaly.training import fit_errors
+        from recurra.tasks.anomaly.calibration import fit_errors
 
         return fit_errors(self, fitted, training, validation)
 
@@ -474,7 +460,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "ChannelForecaster
         labelled = any(one.labels is not None and one.labels.any() for one in rows)
         return replace(looked_at, evaluate=lambda: self.evaluate(rows)) if labelled else looked_at
 
-    def trained(self) -> "Fitted[AnomalyLearned, ChannelForecaster | SequenceAutoencoder]":
+    def trained(self) -> "Fitted[AnomalyLearned, Network | DetectorEnsemble]":
         """The fitted model, whose errors are known. Raises RunError if training was interrupted before that."""
         from recurra.errors import RunError
 

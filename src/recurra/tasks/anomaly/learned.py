@@ -10,36 +10,57 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from recurra.detection.error_gaussian import ErrorGaussian
     from recurra.detection.feedback import Feedback
     from recurra.detection.subsequences import Subsequences
 
-__all__ = ["AnomalyLearned", "ErrorModel"]
+__all__ = ["AnomalyLearned", "ErrorModel", "Member"]
 
 _CLIP = 10.0
 _FARTHEST = 1e6  # the squares of huge deviations are infinite in single precision
 
 
 @dataclass(frozen=True)
-class ErrorModel:
-    """The forecast errors of normal rows, and the scores that follow from them.
+class Member:
+    """The errors of one network on normal rows, and what they count in the scores.
 
     Attributes:
         mean: (N * C,) of the errors, the next step's first; of an autoencoder, N is 1.
         precision: (N * C, N * C), the inverse of their covariance.
-        scores: (S,) smoothed scores of rows that the network was not trained on, or of all if these are few.
-        hindsight_scores: (S,) of the same rows, smoothed in both directions.
-        fast_scores: (S,) of the same rows, not smoothed.
         warm_up: first rows of a series that are not judged, because the network has no past yet; an int64 scalar.
-        usual: a float64 scalar, which nine of ten short means of normal rows are below; an alarm ends below it.
-        baselines: (2, M, S) what simple detectors say of the training rows, causal and in hindsight.
+        weights: (2,) of its squared distances, slow and fast, in the scores; of one network alone both are 1.
     """
 
     mean: "np.ndarray"
     precision: "np.ndarray"
+    warm_up: "np.ndarray"
+    weights: "np.ndarray"
+
+    @property
+    def gaussian(self) -> "ErrorGaussian":
+        """That of the errors."""
+        from recurra.detection.error_gaussian import ErrorGaussian
+
+        return ErrorGaussian(self.mean, self.precision)
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """The errors of normal rows, and the scores that follow from them.
+
+    Attributes:
+        members: of each network.
+        scores: (S,) smoothed scores of rows that the network was not trained on, or of all if these are few.
+        hindsight_scores: (S,) of the same rows, smoothed in both directions.
+        fast_scores: (S,) of the same rows, not smoothed.
+        usual: a float64 scalar, which nine of ten short means of normal rows are below; an alarm ends below it.
+        baselines: (2, M, S) what simple detectors say of the training rows, causal and in hindsight.
+    """
+
+    members: tuple[Member, ...]
     scores: "np.ndarray"
     hindsight_scores: "np.ndarray"
     fast_scores: "np.ndarray"
-    warm_up: "np.ndarray"
     usual: "np.ndarray"
     baselines: "np.ndarray"
 
@@ -57,7 +78,7 @@ class AnomalyLearned(Learned):
         step_seconds: the time between rows; None: the rows have no times.
         decimal: the decimal mark of the training file.
         subsequences: the model of windows, a baseline.
-        window: rows that an autoencoder reads; 0 for a forecaster.
+        window: rows that an autoencoder reads; 0 if there is none.
         errors: None: training has not ended.
         feedback: what a person said of events. None: nothing.
     """
@@ -134,7 +155,9 @@ class AnomalyLearned(Learned):
 
         arrays = {f"subsequences.{name}": getattr(self.subsequences, name) for name in ("mean", "directions")}
         if self.errors is not None:
-            arrays |= {f"errors.{name}": value for name, value in vars(self.errors).items()}
+            own = {f"errors.{name}": value for name, value in vars(self.errors).items() if name != "members"}
+            each = enumerate(self.errors.members)
+            arrays |= own | {f"members.{k}.{name}": value for k, one in each for name, value in vars(one).items()}
         return {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
 
     @classmethod
@@ -143,7 +166,10 @@ class AnomalyLearned(Learned):
         from recurra.detection.subsequences import Subsequences
 
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        parts = {k.removeprefix("errors."): value for k, value in arrays.items() if k.startswith("errors.")}
+        parts = _named(arrays, "errors.")
+        members = []
+        while own := _named(arrays, f"members.{len(members)}."):
+            members.append(Member(**own))
         return cls(
             tuple(values["channels"]),
             tuple(values["centre"]),
@@ -154,6 +180,11 @@ class AnomalyLearned(Learned):
             values["decimal"],
             Subsequences(values["length"], arrays["subsequences.mean"], arrays["subsequences.directions"]),
             values["window"],
-            ErrorModel(**parts) if parts else None,
+            ErrorModel(tuple(members), **parts) if parts else None,
             Feedback.from_json(values["feedback"]) if "feedback" in values else None,
         )
+
+
+def _named(arrays: "dict[str, np.ndarray]", prefix: str) -> "dict[str, np.ndarray]":
+    """Those whose names have the prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -34,6 +34,7 @@ from recurra.errors import DataError, MissingExtraError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Result, Table, TablePredictions
+from recurra.tasks.anomaly.errors import FittedDetector, all_scores, parts_of
 from recurra.tasks.anomaly.events import (
     SimilarEvent,
     drifting_channels,
@@ -55,7 +56,7 @@ from recurra.tasks.anomaly.scoring import (
     score,
     two_scales,
 )
-from recurra.tasks.anomaly.training import FittedDetector, check_like, row_scores
+from recurra.tasks.anomaly.training import check_like
 from recurra.text_table import text_table
 
 if TYPE_CHECKING:
@@ -390,13 +391,11 @@ def make_stretches(fitted: FittedDetector, data: ChannelSet, path: str | Path, p
         DataError: the file has a fault, or the channels are others.
     """
     check_like(fitted.learned, data)
-    model = fitted.learned.errors
-    assert model is not None
     stretches, scores = [], {}
     for verdict in read_verdicts(path, data):
         series = data.series[verdict.series]
         if verdict.series not in scores:
-            own = row_scores(fitted, series.values, (model.mean, model.precision), int(model.warm_up))
+            own = all_scores(parts_of(fitted, series.values, (False, True)))
             scores[verdict.series] = own, score(fitted, series.values, probability)
         own, scored = scores[verdict.series]
         rows = slice(verdict.start, verdict.end)

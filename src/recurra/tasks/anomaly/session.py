@@ -1,6 +1,6 @@
 """A detector as a stream that remembers its alarms: events, a person's verdicts on them, drift."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +8,15 @@ from numpy.typing import NDArray
 from recurra.detection.live_alarms import LiveAlarms
 from recurra.errors import DataError
 from recurra.streaming import Memory, MemoryStream, Reading, StreamState, Talk
+from recurra.tasks.anomaly.errors import FittedDetector
 from recurra.tasks.anomaly.scoring import alarm_switch, drift_watch, open_stream, two_scales
-
-if TYPE_CHECKING:
-    from recurra.tasks.anomaly.training import FittedDetector
 
 __all__ = ["open_session_stream"]
 
 _VERDICTS = ("normal", "anomaly")
 
 
-def open_session_stream(fitted: "FittedDetector", probability: float, weights: str) -> MemoryStream:
+def open_session_stream(fitted: FittedDetector, probability: float, weights: str) -> MemoryStream:
     """The detector as a stream of rows and verdicts; see `AnomalyDetector.open_stream`."""
     rows, learned = open_stream(fitted, probability, weights), fitted.learned
     scales = two_scales(learned, probability, adapts=False)

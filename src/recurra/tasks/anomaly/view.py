@@ -11,8 +11,8 @@ from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
 from recurra.models.sequence_autoencoder import patch_length
 from recurra.task import View
-from recurra.tasks.anomaly.scoring import after_warm_up, contributions, forecast_errors
-from recurra.tasks.anomaly.training import FittedDetector, check_like, loss
+from recurra.tasks.anomaly.errors import FittedDetector, after_warm_up, forecast_errors, networks_of, window_of
+from recurra.tasks.anomaly.training import check_like, loss
 
 __all__ = ["view"]
 
@@ -24,6 +24,7 @@ _AUTOENCODER = (
     "2 x {num_layers} x {cell} of {hidden_size} units; windows of {window} rows of {channels} channels are written "
     "again from {code_size} numbers, {patch} rows at a step"
 )
+_FIRST = "; it is the first of {count} networks whose scores are averaged"
 _LOOKED_AT = "{count} windows of {steps} rows; plotted is series {series}, up to row {row} ({stamp})"
 
 
@@ -43,21 +44,23 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
     learned = fitted.learned
     check_like(learned, data)
     assert learned.errors is not None
+    networks, member = networks_of(fitted), learned.errors.members[0]
+    network, window = networks[0], window_of(networks[0])
     series = data.series[0]
     if len(series) < 3:
         raise DataError(f"{data.source}: the first series has {len(series)} rows, expected at least 3 to look at")
     if row is not None and not 2 <= row <= len(series):
         raise ParameterError("row", f"2 to {len(series)}, the rows of the first series with one before it", row)
     standard = learned.standardize(series.values)
-    errors = forecast_errors(fitted, standard)[0].reshape(len(standard), -1)
-    parts = contributions(errors, learned.errors.mean, learned.errors.precision, len(learned.channels))
-    parts = after_warm_up(parts, min(int(learned.errors.warm_up), len(parts) - 1))
+    errors = forecast_errors(learned, network, standard)[0].reshape(len(standard), -1)
+    parts = member.gaussian.parts(errors, len(learned.channels))
+    parts = after_warm_up(parts, min(int(member.warm_up), len(parts) - 1))
     end = int(parts[1:].sum(axis=1).argmax()) + 1 if row is None else row - 1
     # A forecaster reads the rows before the one looked at, an autoencoder the window that ends with it.
-    steps, through = (learned.window, 1) if learned.window else (min(_STEPS, end), 0)
-    if (row is not None and end < learned.window - 1) or len(series) < learned.window:
-        raise DataError(f"{data.source}: an autoencoder reads {learned.window} rows, up to the one looked at")
-    end = max(end, learned.window - 1)
+    steps, through = (window, 1) if window else (min(_STEPS, end), 0)
+    if (row is not None and end < window - 1) or len(series) < window:
+        raise DataError(f"{data.source}: an autoencoder reads {window} rows, up to the one looked at")
+    end = max(end, window - 1)
     ends = np.unique(np.linspace(steps - through, len(standard) - 1, _SPREAD).round().astype(int))
     ends = np.array([end, *ends[ends != end]])
     inputs = torch.from_numpy(learned.inputs(standard)).float()
@@ -71,11 +74,15 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
     def forecast(result: tuple[Tensor, Any]) -> Tensor:
         return result[0][:, -1, channel]
 
-    network, verb = (_AUTOENCODER, "row written again") if learned.window else (_NETWORK, "forecast")
+    described, verb = (_AUTOENCODER, "row written again") if window else (_NETWORK, "forecast")
+    if len(networks) > 1:
+        described += _FIRST
     facts = {
         "run": name,
         "data": f"{data.source}, {data.rows:,} rows of {len(data)} series",
-        "network": network.format(channels=count, window=steps, patch=patch_length(steps), **fitted.options),
+        "network": described.format(
+            channels=count, window=steps, patch=patch_length(steps), count=len(networks), **fitted.options
+        ),
         "looked at": _LOOKED_AT.format(
             count=len(ends), steps=steps, series=series.id, row=end + 1, stamp=data.form.shown(series.stamps[end])
         ),
@@ -89,10 +96,11 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
             loss="that of training, at the row looked at",
             output=f"{verb} of {learned.channels[channel]}",
             unit="standard deviations of the channel",
-            first_step=1 if learned.window else end - steps + 1,
+            first_step=1 if window else end - steps + 1,
         ),
         loss=next_row,
         output=forecast,
         reads="recurrent",
         alone=((batch[:1],), forecast),
+        network=network if len(networks) > 1 else None,
     )

@@ -1,0 +1,252 @@
+"""From rows to what each channel adds to the scores: what networks say of rows, their errors, and several as one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recurra.detection.error_gaussian import ErrorGaussian
+from recurra.detection.smoothing import smoothed
+from recurra.detection.subsequences import spread
+from recurra.models.channel_forecaster import ChannelForecaster
+from recurra.models.detector_ensemble import DetectorEnsemble
+from recurra.models.sequence_autoencoder import SequenceAutoencoder, trailing_windows
+from recurra.task import Fitted
+from recurra.tasks.anomaly.learned import AnomalyLearned, Member
+
+__all__ = [
+    "FittedDetector",
+    "Network",
+    "Parts",
+    "after_warm_up",
+    "all_scores",
+    "combined",
+    "distances",
+    "expecting",
+    "fast_distance",
+    "forecast_errors",
+    "member_parts",
+    "networks_of",
+    "parts_of",
+    "parts_of_errors",
+    "window_of",
+]
+
+Array = NDArray[np.float64]
+Network = ChannelForecaster | SequenceAutoencoder
+FittedDetector = Fitted[AnomalyLearned, Network | DetectorEnsemble]
+
+_CHUNK = 4096
+_WINDOWS = 1024  # written again at a time
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What each channel adds to the scores of T rows, before thresholds.
+
+    Attributes:
+        slow: (T, C) to the slow score, by way: causal, in hindsight, or both.
+        fast: (T, C) to the square of the fast score.
+        short: (T,), the means that tell when an alarm is over.
+        expected: (T, C), what was expected of each row, standardised; NaN if nothing was.
+    """
+
+    slow: tuple[Array, ...]
+    fast: Array
+    short: Array
+    expected: Array
+
+
+def networks_of(fitted: FittedDetector) -> list[Network]:
+    """The networks of a detector: one, or those of an ensemble."""
+    network = fitted.network
+    return list(network.networks) if isinstance(network, DetectorEnsemble) else [network]  # type: ignore[arg-type]
+
+
+def window_of(network: Network) -> int:
+    """The rows that an autoencoder reads for one; 0 for a forecaster."""
+    return network.window if isinstance(network, SequenceAutoencoder) else 0
+
+
+def expecting(networks: Sequence[Network]) -> list[int]:
+    """The indices of the networks whose expectations are shown: the forecasters, or if there are none, all."""
+    return [k for k, network in enumerate(networks) if not window_of(network)] or list(range(len(networks)))
+
+
+def fast_distance(parts: Array) -> Array:
+    """The fast scores (...) of contributions (..., C): the distance, where the slow score is a squared one."""
+    return np.sqrt(np.maximum(parts.sum(axis=-1), 0))
+
+
+@torch.no_grad()
+def forecast_errors(learned: AnomalyLearned, network: Network, standard: Array) -> tuple[Array, Array]:
+    """Errors of the forecasts of each row, the next step's first, and what was expected of it.
+
+    A row's errors use the rows up to it alone. Of an autoencoder they are those of the last row of the window that ends
+    with it, as if of one forecast.
+
+    Args:
+        learned: of the detector.
+        network: of it.
+        standard: (T, C), NaN if missing.
+
+    Returns:
+        Errors (T, N, C), NaN if a value or its forecast is missing; and expectations (T, C).
+    """
+    steps, channels = standard.shape
+    expected = np.full((steps, channels), np.nan)
+    if isinstance(network, SequenceAutoencoder):
+        for ends, written in _written_again(learned, network, standard):
+            expected[ends] = written[:, -1]
+        return (standard - expected)[:, None], expected
+    rows = torch.from_numpy(learned.inputs(standard)).float()
+    forecasts, state = [], None
+    network.eval()
+    for part in rows.split(_CHUNK):
+        output, state = network(part.unsqueeze(0).to(_device(network)), state)
+        forecasts.append(output[0].cpu().double().numpy())
+    ahead = np.concatenate(forecasts).reshape(steps, -1, channels)
+    errors = np.full(ahead.shape, np.nan)
+    for n in range(ahead.shape[1]):
+        errors[n + 1 :, n] = standard[n + 1 :] - ahead[: max(0, steps - n - 1), n]
+    expected[1:] = ahead[:-1, 0]
+    return errors, expected
+
+
+@torch.no_grad()
+def _written_again(
+    learned: AnomalyLearned, network: SequenceAutoencoder, standard: Array
+) -> Iterator[tuple[slice, Array]]:
+    """Rows, and what an autoencoder writes (n, W, C) of the windows that end with them."""
+    window = network.window
+    if len(standard) < window:
+        return
+    network.eval()
+    windows = trailing_windows(torch.from_numpy(learned.inputs(standard)).float(), window)
+    for begin in range(0, len(windows), _WINDOWS):
+        written = network(windows[begin : begin + _WINDOWS].to(_device(network)))[0].cpu().double().numpy()
+        yield slice(begin + window - 1, begin + window - 1 + len(written)), written
+
+
+def _device(network: Network) -> torch.device:
+    return next(network.parameters()).device
+
+
+def distances(
+    learned: AnomalyLearned,
+    network: Network,
+    standard: Array,
+    errors: Array,
+    gaussian: ErrorGaussian,
+    aside: NDArray[np.bool_] | None = None,
+) -> Array:
+    """What each channel adds to the squared distance of each row (T, C), before it is smoothed.
+
+    That of a forecaster is the distance of the errors of the row. That of an autoencoder is the mean distance of the
+    errors of the window that ends with the row (Malhotra et al. 2016).
+
+    Args:
+        learned: of the detector.
+        network: of it.
+        standard: (T, C), NaN if missing.
+        errors: (T, N * C), see `forecast_errors`.
+        gaussian: of normal errors.
+        aside: (T, 1), rows that add nothing. None: there are none. The errors of these are NaN already.
+    """
+    channels = standard.shape[1]
+    if not isinstance(network, SequenceAutoencoder):
+        return gaussian.parts(errors, channels)
+    window = network.window
+    wanted = standard if aside is None else np.where(aside, np.nan, standard)
+    parts = np.zeros_like(standard)
+    for ends, written in _written_again(learned, network, standard):
+        rows = wanted[ends.start - window + 1 : ends.stop]
+        views = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0).transpose(0, 2, 1)
+        deviations = np.nan_to_num(views - written - gaussian.mean)
+        parts[ends] = (deviations * (deviations @ gaussian.precision)).mean(axis=1) / channels
+    return parts
+
+
+def parts_of_errors(
+    learned: AnomalyLearned, network: Network, raw: Array, fast: Array, expected: Array, ways: Sequence[bool]
+) -> Parts:
+    """The parts of the scores of rows.
+
+    Args:
+        learned: of the detector.
+        network: of it.
+        raw: (T, C), see `distances`; 0 for rows that are not judged.
+        fast: (T, C), what each channel adds to the squared distance of the errors of the next step; likewise.
+        expected: (T, C), see `forecast_errors`.
+        ways: whether in hindsight, of each of the slow scores.
+    """
+    window = window_of(network)
+    short = smoothed((fast if window else raw).sum(axis=1), learned.short)
+    return Parts(tuple(_slow(learned, window, raw, way) for way in ways), fast, short, expected)
+
+
+def _slow(learned: AnomalyLearned, window: int, raw: Array, hindsight: bool) -> Array:
+    """The slow scores of distances (T, C): means over the period, or of an autoencoder over its window."""
+    if not window:
+        return smoothed(raw, learned.period, hindsight)
+    if not hindsight or len(raw) < window:
+        return raw
+    ends = raw[window - 1 :].T
+    return np.stack([spread(channel, window, hindsight=True) for channel in ends], axis=1)
+
+
+def after_warm_up(parts: Array, warm_up: int) -> Array:
+    """The contributions (T, C), 0 for the first rows, which are not judged."""
+    return np.concatenate([np.zeros_like(parts[:warm_up]), parts[warm_up:]])
+
+
+def member_parts(
+    learned: AnomalyLearned, network: Network, member: Member, values: Array, ways: Sequence[bool]
+) -> Parts:
+    """The parts of the scores that one network gives the rows of a series (T, C), NaN if missing; see `parts_of`."""
+    standard, gaussian, warm_up = learned.standardize(values), member.gaussian, int(member.warm_up)
+    errors, expected = forecast_errors(learned, network, standard)
+    errors = errors.reshape(len(errors), -1)
+    raw = distances(learned, network, standard, errors, gaussian)
+    fast = gaussian.next_step_parts(errors, learned.beyond(values))
+    return parts_of_errors(learned, network, after_warm_up(raw, warm_up), after_warm_up(fast, warm_up), expected, ways)
+
+
+def parts_of(fitted: FittedDetector, values: Array, ways: Sequence[bool] = (False,)) -> Parts:
+    """The parts of the scores of the rows of a series (T, C), NaN if missing.
+
+    Args:
+        fitted: a detector whose training has ended.
+        values: of the channels.
+        ways: whether in hindsight, of each of the slow scores that are returned.
+    """
+    errors, networks = fitted.learned.errors, networks_of(fitted)
+    assert errors is not None
+    each = [
+        member_parts(fitted.learned, network, member, values, ways)
+        for network, member in zip(networks, errors.members, strict=True)
+    ]
+    return combined(each, np.stack([member.weights for member in errors.members]), expecting(networks))
+
+
+def combined(each: Sequence[Parts], weights: Array, shown: Sequence[int]) -> Parts:
+    """Several networks' parts as one: weighted sums, and the means of what is expected.
+
+    Args:
+        each: of the same rows.
+        weights: (M, 2) of the slow and of the fast parts of each.
+        shown: the indices of those whose expectations count.
+    """
+    if len(each) == 1:
+        return each[0]
+    slow = [sum(w * one.slow[k] for w, one in zip(weights[:, 0], each, strict=True)) for k in range(len(each[0].slow))]
+    fast = sum(w * one.fast for w, one in zip(weights[:, 1], each, strict=True))
+    short = sum(w * one.short for w, one in zip(weights[:, 0], each, strict=True))
+    return Parts(tuple(slow), fast, short, np.mean([each[k].expected for k in shown], axis=0))  # type: ignore[arg-type]
+
+
+def all_scores(parts: Parts) -> Array:
+    """The scores (W + 1, T) of rows: the slow ones of each way, and the fast ones."""
+    return np.stack([*(slow.sum(axis=1) for slow in parts.slow), fast_distance(parts.fast)])
