@@ -40,8 +40,8 @@ class Search(Options):
     beam_size: int | None = option(
         default=None,
         at_least=1,
-        help="texts in the beam; 1: the best unit at each step; by default 1, or with a language model or hot words 50, "
-        "of a transducer 8",
+        help="texts in the beam; 1: the best unit at each step; by default 1, or with a language model or hot words "
+        "50, of a transducer 8",
     )
     lm: str | None = option(default=None, help="n-gram language model of words, a file in ARPA's format", main=True)
     lm_weight: float = option(default=0.5, at_least=0, help="weight of the model's log-probability")

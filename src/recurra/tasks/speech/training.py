@@ -16,20 +16,22 @@ from recurra.data.audio.checks import Problem, Requirements, check_utterances, p
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
+from recurra.data.audio.splices import CutRecording, cut_at_pauses, cut_by_words, spliced
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterances
 from recurra.data.batches.prefetched import Prefetched
 from recurra.data.text.edit_distance import word_errors
-from recurra.errors import DataError
+from recurra.errors import DataError, RunError
 from recurra.models.acoustic import CTCRecognizer, TransducerRecognizer
 from recurra.models.acoustic.recognizer import Scores
 from recurra.models.confidence import ConfidenceMap
 from recurra.models.decoding.ctc_alignment import least_frames
 from recurra.models.transducer import joined_transducer_loss
 from recurra.task import Objective
+from recurra.task.registry import load
 from recurra.task.tie_break import with_tie_broken
+from recurra.tasks.speech.alignment import align_rows
 from recurra.tasks.speech.learned import SpeechLearned
-from recurra.tasks.speech.splicing import with_splices
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of, word_confidence
 from recurra.training import Mean, processes
 
@@ -43,6 +45,8 @@ _OF_NETWORK = (
 )
 _FEWEST_TO_SPLIT = 50
 _NAMED = 3
+_FEW = 100  # recordings, of which the first words are likely to be few too
+_SPLICES = 4.0
 
 
 def split_by_speaker(data: Utterances, fraction: float | None, seed: int) -> tuple[Utterances, Utterances | None]:
@@ -135,7 +139,7 @@ def make_objective(
     """
     learned, partition = fitted.learned, processes().partition
     short = _too_short(fitted, training)
-    usable = with_splices(
+    usable = _with_splices(
         training.take([row for row in range(len(training)) if row not in short]), learned.log_mel, options
     )
     seconds = [one.seconds for one in usable]
@@ -202,6 +206,47 @@ def _too_short(fitted: AnyFitted, training: Utterances) -> dict[int, Problem]:
         )
     _log.warning("%s: %d of %d recordings are not trained on: %s", training.source, len(short), len(training), first)
     return short
+
+
+def _with_splices(training: Utterances, log_mel: LogMel, options: Mapping[str, Any]) -> Utterances:
+    """The recordings, and after them those that are made of their words.
+
+    Args:
+        training: recordings with texts.
+        log_mel: the features.
+        options: of the recogniser, by name.
+
+    Raises:
+        DataError: a recording cannot be read, or is too short for its text.
+        RunError: there is no recogniser to align by.
+    """
+    fraction = options["splices"]
+    if fraction is None:
+        fraction = _SPLICES if len(training) < _FEW else 0.0
+    if not fraction:
+        return training
+    cut = _cut(training, log_mel, options["align_by"])
+    if not any(len(one.words) > 1 for one in cut):
+        return training
+    # A recording that cannot be cut is not spliced either; the others are not to be heard the more.
+    made = spliced(cut, round(fraction * len(cut)), log_mel.sample_rate, options["seed"])
+    _log.info("%s: %d recordings are made of the words of %d, and trained on too", training.source, len(made), len(cut))
+    return replace(training, items=(*training.items, *made))
+
+
+def _cut(training: Utterances, log_mel: LogMel, run: str | None) -> list[CutRecording]:
+    """The recordings that can be cut. One without a speaker is a speaker of its own."""
+    speakers = [speaker or f"of recording {row}" for row, speaker in enumerate(training.speakers)]
+    if run is None:
+        cut = [cut_at_pauses(one, speaker, log_mel) for one, speaker in zip(training, speakers, strict=True)]
+    else:
+        other = load(run)
+        if other.task != "speech":
+            raise RunError(f"{run}: a run of {other.task}, expected one of speech to align by.")
+        segments = align_rows(other.fitted, training)
+        rows = zip(training, speakers, segments, strict=True)
+        cut = [cut_by_words(one, speaker, segment.words, log_mel.sample_rate) for one, speaker, segment in rows]
+    return [one for one in cut if one is not None]
 
 
 def ctc_loss(scores: Scores, target: tuple[Tensor, Tensor]) -> Tensor:
