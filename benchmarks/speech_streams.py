@@ -1,6 +1,6 @@
 """Streams of speech: the fraction of real time that one takes, 50 beside each other, and how late words are written.
 
-The speed is that of a network of AN4's size (three LSTMs of 192 that read forward alone, 40 bands, steps of 80
+The speed is that of a network of AN4's size (three LSTMs of 192 that read forward alone, 40 bands, steps of 40
 milliseconds, 0.24 s of look-ahead), which is not trained, unless `--run` names one; its sound is noise in bursts.
 Sessions come in chunks of 0.1 s, all at the same time: "batched" hands all of them to one call of `step`, "one by one"
 makes a call for each. They fall behind if chunks take longer than they last; the lag is the time that is owed at the
@@ -29,7 +29,7 @@ from recurra.tasks.speech.live import LiveTranscriber
 
 CHUNK = 0.1  # seconds
 RATE = 16000
-SIZE: dict[str, Any] = {"hidden_size": 192, "num_layers": 3, "subsampling": 8, "bins": 40, "sample_rate": RATE}
+SIZE: dict[str, Any] = {"hidden_size": 192, "num_layers": 3, "subsampling": 4, "bins": 40, "sample_rate": RATE}
 LIVE: dict[str, Any] = {"bidirectional": False, "look_ahead": 0.24, "device": "cpu", "validation_fraction": 0.0}
 HERTZ = {"a": 300.0, "b": 500.0, "c": 800.0, "d": 1200.0, "e": 1800.0, "f": 2600.0}
 TONE, GAP = 0.12, 0.2  # seconds
