@@ -1,6 +1,7 @@
 """A server as a process: loads runs, listens, and drains on SIGTERM."""
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -51,6 +52,9 @@ def run_server(models: Mapping[str, ServedModel], options: ServerOptions) -> Non
     store = open_store(options.store, options.idle_seconds)
     _allow_many_connections()
     sys.setswitchinterval(_TURN_SECONDS)
+    # What is loaded by now stays to the end: the garbage collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     config = configuration(create_app(models, store, options), options)
     try:
         DrainingServer(config).run()
@@ -58,6 +62,8 @@ def run_server(models: Mapping[str, ServedModel], options: ServerOptions) -> Non
         _log.info("stopped")
     except SystemExit as end:
         raise ParameterError("port", "one that is free to listen at", f"{options.host}:{options.port}") from end
+    finally:
+        gc.unfreeze()
 
 
 def configuration(app: Application, options: ServerOptions) -> uvicorn.Config:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,11 @@ class _Begun:
     state: StreamState
     result: str = ""
 
+    def after(self, step: Step) -> Session:
+        """The session after the step, whose result is known."""
+        own = self.session
+        return Session(own.id, own.model, own.owner, step.number, self.state.to_bytes(), step.digest(), self.result)
+
 
 class Stepping:
     """Runs the steps of one model. It blocks, and holds nothing between calls: the store has it all.
@@ -98,16 +103,7 @@ class Stepping:
             else:
                 outcomes[k] = decided
         taken = self._advance(begun, outcomes)
-        changed = [
-            replace(
-                one.session,
-                step=steps[one.index].number,
-                state=one.state.to_bytes(),
-                digest=steps[one.index].digest(),
-                result=one.result,
-            )
-            for one in taken
-        ]
+        changed = [one.after(steps[one.index]) for one in taken]
         replaced = self._store.commit(changed) if changed else []
         again = []
         for one, done in zip(taken, replaced, strict=True):

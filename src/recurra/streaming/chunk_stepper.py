@@ -12,7 +12,7 @@ from recurra.errors import ShapeError, StreamError
 from recurra.program import Part, Stage, compile_stages
 from recurra.shapes import check_positive
 from recurra.streaming.arguments import as_input, check_state, num_rows
-from recurra.streaming.state import StreamState, read_values
+from recurra.streaming.state import StreamState
 from recurra.streaming.stepper import Stepper
 
 __all__ = ["ChunkStepper"]
@@ -128,10 +128,7 @@ class ChunkStepper:
         Raises:
             StreamError: if the bytes are damaged, or of another model, chunk size or look-ahead.
         """
-        values = read_values(content, self._model, self.state_size)
-        state = self.new_state(len(values))
-        state.values[:] = values
-        return state
+        return StreamState.from_bytes(content, self._parts, self._model)
 
     def num_pending(self, state: StreamState) -> int:
         """How many steps were read whose outputs are yet to come, 0 to `latency`.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recurra.program import Part
 from recurra.streaming.item_stream import ItemStream
-from recurra.streaming.state import StreamState, read_values
+from recurra.streaming.state import StreamState
 
 __all__ = ["Memory", "MemoryStream", "Reading", "Talk"]
 
@@ -86,11 +86,7 @@ class MemoryStream(ItemStream):
         return state
 
     def read_state(self, content: bytes) -> StreamState:
-        state = self.new_state()
-        values = read_values(content, self._model, state.values.shape[1])
-        state = StreamState(self._parts, len(values), self._model)
-        state.values[:] = values
-        return state
+        return StreamState.from_bytes(content, self._parts, self._model)
 
     def memory_of(self, state: StreamState) -> Memory:
         """A copy of what is remembered in the state of one stream."""

@@ -45,6 +45,20 @@ class StreamState(_NativeState):
         self._parts = parts
         self.reset()
 
+    @classmethod
+    def from_bytes(cls, content: bytes, parts: tuple[Part, ...], model: str) -> "StreamState":
+        """The state of any number of sequences that `to_bytes` wrote.
+
+        Raises:
+            StreamError: as `write`.
+        """
+        values = read_values(content, model, sum(part.size for part in parts))
+        state = cls.__new__(cls)
+        _NativeState.__init__(state, model, *values.shape)
+        state._parts = parts
+        state.values[:] = values
+        return state
+
     @property
     def layout(self) -> tuple[Part, ...]:
         """The names, places and first values of the parts of a sequence."""
@@ -144,9 +158,5 @@ def read_values(content: bytes, model: str, size: int, rows: int | None = None) 
 
 
 def _restored(content: bytes, parts: tuple[Part, ...]) -> StreamState:
-    _, _, rows, size, model, _ = _HEADER.unpack_from(content)
-    state = StreamState.__new__(StreamState)
-    _NativeState.__init__(state, model.hex(), rows, size)
-    state._parts = parts
-    state.write(content)
-    return state
+    _, _, _, _, model, _ = _HEADER.unpack_from(content)
+    return StreamState.from_bytes(content, parts, model.hex())

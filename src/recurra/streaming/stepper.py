@@ -12,7 +12,7 @@ from recurra.program import Program, compile_program
 from recurra.shapes import check_positive
 from recurra.streaming.arguments import as_input, check_state, num_rows
 from recurra.streaming.machine import WEIGHT_FORMATS, engine_name, fill, step_entries
-from recurra.streaming.state import StreamState, read_values
+from recurra.streaming.state import StreamState
 
 try:
     import recurra._native as _native  # pyright: ignore[reportMissingImports]
@@ -113,10 +113,7 @@ class Stepper(_Machine):
         Raises:
             StreamError: if the bytes are damaged, or of another model.
         """
-        values = read_values(content, self._model, self.state_size)
-        state = self.new_state(len(values))
-        state.values[:] = values
-        return state
+        return StreamState.from_bytes(content, self.program.parts, self._model)
 
     def _general(self, x: Any, state: Any, out: Any) -> tuple[Any, StreamState]:
         """A call whose arguments are not plain arrays that fit: converted, or refused with the reason."""

@@ -404,7 +404,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
                     "--tokens bytes or subwords, which know every character."
                 )
             _log.warning("prompt: %r is not in the vocabulary, and is read as an unknown word", symbol)
-        return tokens.encode(text).ids
+        return tokens.ids(text)
 
 
 def _text_of(data: Any, text: str | None) -> str:

@@ -1,6 +1,7 @@
 """A network that reads one text token by token, with its state held here; nothing is computed twice."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = ["AnyFitted", "Reader", "open_stream"]
 AnyFitted = Fitted[LanguageLearned, RecurrentLanguageModel]
 
 _LIKELIEST = 5  # tokens that a stream names
+_SPELLED = 16384  # pairs of tokens whose text is cached
 _LOGITS_AT_ONCE = 2**24
 _STEPS_AT_ONCE = 4096
 
@@ -73,6 +75,10 @@ def open_stream(model: AnyFitted, encode: Callable[[str], Tensor], weights: str)
     """
     tokens = model.learned.tokens
 
+    @lru_cache(maxsize=_SPELLED)
+    def spelled(previous: int, token: int) -> str:
+        return tokens.speller(previous)(token)
+
     def read(item: Any, state: StreamState) -> np.ndarray:
         if not isinstance(item, str) or not item:
             raise DataError("item: expected a text of at least one character")
@@ -84,8 +90,10 @@ def open_stream(model: AnyFitted, encode: Callable[[str], Tensor], weights: str)
         last = int(ids[-1])
         # The surprise of the item's own tokens, but for the first, which the item before expected.
         surprise = [-float(log_probabilities[k, token]) for k, token in enumerate(ids[1:])]
+        probabilities = np.exp(after[likeliest]).tolist()
+        named = zip(likeliest.tolist(), probabilities, strict=True)
         return {
-            "next": [{"text": tokens.speller(last)(int(k)), "probability": float(np.exp(after[k]))} for k in likeliest],
+            "next": [{"text": spelled(last, token), "probability": probability} for token, probability in named],
             "surprise": surprise,
         }
 

@@ -4,11 +4,15 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recurra.data.text.tokens.tokenization import LINE_END, EncodedText, Tokenization, encoded, utf8
 from recurra.data.text.vocabulary import Vocabulary
 
 __all__ = ["Bytes", "Characters", "Words"]
+
+
+_SHORT = 64  # characters that are looked up one by one, which takes less time than arrays
 
 
 class Characters(Tokenization):
@@ -45,6 +49,11 @@ class Characters(Tokenization):
         known = self._points[nearest] == points
         ids = np.where(known, self._ids[nearest], self.vocabulary[self.UNKNOWN])
         return encoded(torch.from_numpy(ids), text, (text[at] for at in np.flatnonzero(~known)))
+
+    def ids(self, text: str) -> Tensor:
+        if len(text) > _SHORT:
+            return super().ids(text)
+        return torch.tensor([self.vocabulary[symbol] for symbol in text], dtype=torch.int64)
 
     def spell(self, token_id: int, previous: int) -> bytes:
         return utf8(self.vocabulary.symbols[token_id])

@@ -63,6 +63,10 @@ class Tokenization(ABC):
     def encode(self, text: str) -> EncodedText:
         """Encode a text as token ids."""
 
+    def ids(self, text: str) -> Tensor:
+        """The ids (N,) int64 of the tokens of a text."""
+        return self.encode(text).ids
+
     @abstractmethod
     def spell(self, token_id: int, previous: int) -> bytes:
         """A token in UTF-8, as it is written after the token with the id `previous`."""
