@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from recurra.data.audio.timed_words import Segment, Word, ctm, json_lines, srt, text_grid, vtt, write_each
 
 
@@ -79,3 +81,18 @@ def test_each_recording_has_a_file_of_its_own(tmp_path: Path) -> None:
     written = write_each(tmp_path / "two", [("a.wav", "first"), ("b/c.wav", "second")], "srt")
     assert written == [tmp_path / "two" / "a.srt", tmp_path / "two" / "b_c.srt"]
     assert written[1].read_text() == "second"
+
+
+@pytest.mark.parametrize(
+    ("names", "files"),
+    [
+        (["s.1", "s.2"], ["s.1.srt", "s.2.srt"]),
+        (["a.wav", "a.flac"], ["a.wav.srt", "a.flac.srt"]),
+        (["a/b", "a_b"], ["1_a_b.srt", "2_a_b.srt"]),
+        (["", "a"], ["recording.srt", "a.srt"]),
+    ],
+)
+def test_no_file_is_written_over_another(names: list[str], files: list[str], tmp_path: Path) -> None:
+    written = write_each(tmp_path, [(name, f"of {name}") for name in names], "srt")
+    assert [path.name for path in written] == files
+    assert [path.read_text() for path in written] == [f"of {name}" for name in names]

@@ -160,7 +160,8 @@ def write_each(path: Path, texts: Sequence[tuple[str, str]], ending: str) -> lis
 
     Args:
         path: the file, or the folder.
-        texts: the name of each recording, and its text.
+        texts: the name of each recording, and its text. Files are named after recordings, without their endings if
+            these names still differ.
         ending: of the files in the folder.
 
     Returns:
@@ -175,11 +176,18 @@ def write_each(path: Path, texts: Sequence[tuple[str, str]], ending: str) -> lis
         return [path]
     prepare_folder(path)
     written = []
-    for name, text in texts:
-        stem = Path(name).with_suffix("").as_posix().replace("/", "_")
+    for stem, (_, text) in zip(_stems([name for name, _ in texts]), texts, strict=True):
         written.append(path / f"{stem}.{ending}")
         write_text(written[-1], text)
     return written
+
+
+def _stems(names: Sequence[str]) -> list[str]:
+    """Names of files, each of its own: ids such as a.1 and a.2 differ in what looks like an ending."""
+    whole = [name.replace("/", "_") for name in names]
+    stems = [Path(name).stem or "recording" for name in whole]
+    numbered = [f"{row}_{name}" for row, name in enumerate(whole, start=1)]
+    return next(one for one in (stems, whole, numbered) if len({*one}) == len(names))
 
 
 def _intervals(words: Sequence[Word], seconds: float) -> list[tuple[float, float, str]]:
