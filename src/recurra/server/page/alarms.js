@@ -2,7 +2,7 @@ import { chart, legend } from "./chart.js";
 import { element, say, short } from "./dom.js";
 
 const KEPT = 400; // steps that are drawn
-const MOST_EVENTS = 50;
+const MOST_EVENTS = 32; // of the latest so many a person can say what they were
 
 /** Rows with their scores: what was expected, the threshold, alarms, the events that they make and a person's verdicts on them. */
 export class AlarmView {
@@ -53,12 +53,18 @@ export class AlarmView {
       this.events.set(event.number, event);
       this.list.prepend(element("li", {}, event.text, event.said, event.button));
       name(event, "");
-      if (this.list.children.length > MOST_EVENTS) this.list.lastChild.remove();
+      if (this.events.size > MOST_EVENTS) this.#forgetOldest();
     }
     event.end = this.steps;
     if (result.score > event.score) Object.assign(event, { score: result.score, words: told(result, values) });
     const steps = event.begin === event.end ? `step ${event.begin}` : `steps ${event.begin} to ${event.end}`;
     event.text.replaceChildren(element("strong", {}, steps), ` score ${short(event.score)}; ${event.words}`);
+  }
+
+  #forgetOldest() {
+    const [number] = this.events.keys(); // in the order in which they came
+    this.events.delete(number);
+    this.list.lastChild.remove();
   }
 
   /** Tell the model what an event was. */

@@ -57,7 +57,9 @@ export class Cutter {
   }
 }
 
+/** The samples of all parts; those of a single one are not copied, as long recordings are cut into many pieces. */
 function joined(parts, length) {
+  if (parts.length === 1) return parts[0];
   const samples = new Float32Array(length);
   let at = 0;
   for (const part of parts) {
