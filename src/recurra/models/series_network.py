@@ -61,10 +61,16 @@ def make_networks(
         missing: whether the features are then values, as many marks of missing ones, and the time. A cell that reads
             the time then has `InputDecay` before it; one that weights times reads the age of each channel, unless it is
             bidirectional, as ages are known forward in time only.
+
+    Raises:
+        ParameterError: a parameter is out of its range, or convolutions would read times.
     """
     names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
     values = {name: options[name] for name in (*names, "recurrent_dropout")}
     if timed and cell.elapsed != "none":
+        if options["filters"]:
+            expected = f"0 with times, which {cell!r} reads at each step, and convolutions need steps on a grid"
+            raise ParameterError("filters", expected, options["filters"])
         channels = (sizes[0] - 1) // 2 if missing else 0
         by_channel = channels > 0 and cell.elapsed == "weighted" and not options["bidirectional"]
         values |= {"elapsed_size": channels if by_channel else 1, "input_decay": channels}

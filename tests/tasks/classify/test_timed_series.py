@@ -139,3 +139,8 @@ def test_a_regressor_reads_times_too() -> None:
     assert regressor.predict(series).shape == (30,)
     assert regressor.fitted.learned.encoding.timed
     assert isinstance(as_items(series, ["u"] * 30, TIMES), LabelledSeries)
+
+
+def test_convolutions_and_times_are_refused_in_words_of_the_options() -> None:
+    with pytest.raises(ParameterError, match="filters: expected 0 with times, which GRUD"):
+        Classifier(filters=4, device="cpu").fit(*made(4), reading=TIMES, progress=False)

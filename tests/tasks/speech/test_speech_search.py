@@ -118,3 +118,5 @@ def test_a_search_that_cannot_be_is_refused() -> None:
         Search(closed=True)
     with pytest.raises(ParameterError, match="beam_size"):
         Search(beam_size=1, hot_words=("ab",))
+    with pytest.raises(ParameterError, match=r"hot_words.*none of them empty"):
+        Search(hot_words=("ab", " "))

@@ -213,7 +213,7 @@ def _check_header(one: Utterance, requirements: Requirements) -> _Row:
         cut = one.duration > whole
         problems.append(problem(f"{stated}: it is cut off." if cut else f"{stated}.", usable=not cut))
     if 0 < seconds < requirements.shortest:
-        problems.append(problem(f"too short: {seconds:.3f} s, expected at least {requirements.shortest:g} s."))
+        problems.append(problem(f"too short: {seconds:.3g} s, expected at least {requirements.shortest:g} s."))
     return _Row(seconds, header, tuple(problems))
 
 

@@ -24,9 +24,13 @@ __all__ = ["Alignments", "align_rows"]
 def align_rows(fitted: AnyFitted, utterances: Utterances) -> list[Segment]:
     """The words of each recording's text with their times, and their units; see `SpeechRecognizer.align`."""
     transcriber, alphabet = Transcriber(fitted), fitted.learned.alphabet
-    labels = [alphabet.encode(text) for text in utterances.texts]
-    features = []
-    for utterance, ids in zip(utterances, labels, strict=True):
+    labels, features = [], []
+    for utterance, text in zip(utterances, utterances.texts, strict=True):
+        try:
+            ids = alphabet.encode(text)
+        except DataError as error:
+            raise DataError(f"{utterance.name}: {error}. Only texts in the units of training can be aligned.") from None
+        labels.append(ids)
         features.append(transcriber.features(utterance))
         _check_length(fitted, utterance.name, len(features[-1]), ids)
     tokens, step_seconds = spelling_of(alphabet), transcriber.step_seconds

@@ -55,6 +55,8 @@ class Search(Options):
             raise ParameterError("closed", "false without a language model (--lm FILE)", True)
         if self.beam_size == 1 and (self.lm is not None or self.hot_words):
             raise ParameterError("beam_size", "at least 2 with a language model or hot words", 1)
+        if not all(phrase.split() for phrase in self.hot_words):
+            raise ParameterError("hot_words", "words or phrases, none of them empty", self.hot_words)
 
     @property
     def is_greedy(self) -> bool:
