@@ -16,6 +16,7 @@ from recurra.models.acoustic import TransducerRecognizer
 from recurra.tasks.speech import SpeechRecognizer
 from recurra.tasks.speech.live import LiveTranscriber
 from recurra.tasks.speech.recognizer import Search
+from recurra.tasks.speech.training import ctc_loss
 
 needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a stream needs the C++ extension")
 SMALL: dict[str, Any] = {
@@ -65,6 +66,18 @@ def test_a_stream_writes_what_the_whole_network_writes(cell: str, look_ahead: fl
         chunks = [samples[start : start + size] for start in range(0, len(samples), size)]
         segments = [segment for chunk in chunks for segment in live.accept(chunk)] + live.finish()
         assert " ".join(segment.text for segment in segments) == whole
+
+
+def test_the_loss_of_ctc_counts_by_its_weight() -> None:
+    recognizer, losses = talkative(), []
+    fitted, data = recognizer.fitted, utterances_of([spoken("ab cab", 0)], ["ab cab"])
+    for weight in (0.25, 1.25):
+        other = SpeechRecognizer(**{**SMALL, "ctc_weight": weight, "splices": 0.0})
+        objective = other.objective(fitted, data, None)
+        batch = objective.batches(1)
+        scores, _ = fitted.network.eval()(batch.inputs)
+        losses.append(objective.loss(scores, batch.target).item())
+    assert losses[1] - losses[0] == pytest.approx(ctc_loss(scores, batch.target).item(), rel=1e-3)
 
 
 @needs_extension
