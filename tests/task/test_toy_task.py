@@ -117,14 +117,13 @@ def test_a_killed_run_resumes_to_the_same_weights(data: Path, tmp_path: Path) ->
     code = "import sys; from recurra.cli.main import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run([sys.executable, "-c", code, *options, "--out", str(whole)], env=environment, check=True)
+    assert main([*options, "--out", str(whole)]) == 0
     started = subprocess.Popen([sys.executable, "-c", code, *options, "--out", str(cut)], env=environment)
     while not list(cut.glob("checkpoint-*.safetensors")):
         time.sleep(0.01)
     started.send_signal(signal.SIGKILL)
     started.wait()
-    again = ["train", "toy:Toy", "--resume", "--out", str(cut)]
-    subprocess.run([sys.executable, "-c", code, *again], env=environment, check=True)
+    assert main(["train", "toy:Toy", "--resume", "--out", str(cut)]) == 0
     assert weights(cut) == weights(whole)
 
 
