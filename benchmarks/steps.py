@@ -57,6 +57,12 @@ def measure(options: Namespace, report: Report) -> None:
             "of reading": "6.2f",
         },
     )
+    ratios, smaller = [], []
+    for kind in KINDS:
+        for hidden in options.hidden:
+            ratio, row = compare(kind, hidden, options, report, table)
+            ratios.append(ratio)
+            smaller.append(row)
     small = report.table(
         "Smaller weights, in microseconds in a chunk; the error is the largest of the outputs over 200 steps",
         {
@@ -72,7 +78,8 @@ def measure(options: Namespace, report: Report) -> None:
             "error: int8": "8.1e",
         },
     )
-    ratios = [compare(kind, hidden, options, report, table, small) for kind in KINDS for hidden in options.hidden]
+    for row in smaller:
+        small.add(*row)
     means = geometric_means(ratios)
     for name, value, target in zip(("torch.nn", "ONNX Runtime, the faster"), means, (10.0, 3.0), strict=True):
         print(f"geometric mean beside {name}: {value:.2f}")
@@ -81,9 +88,13 @@ def measure(options: Namespace, report: Report) -> None:
 
 
 def compare(
-    kind: str, hidden: int, options: Namespace, report: Report, table: Table, small: Table
-) -> tuple[float, float]:
-    """Check, then time one model; the ratios to torch and to the faster of ONNX Runtime's two ways."""
+    kind: str, hidden: int, options: Namespace, report: Report, table: Table
+) -> tuple[tuple[float, float], tuple[str | float, ...]]:
+    """Check, then time one model.
+
+    Returns:
+        The ratios to torch and to the faster of ONNX Runtime's two ways, and a row of the table of smaller weights.
+    """
     features = 16 if hidden == 16 else 64
     model = Model(kind, features, hidden).eval()
     x = np.random.default_rng(0).standard_normal((1, 1, features)).astype(np.float32)
@@ -107,13 +118,12 @@ def compare(
     table.add(kind, hidden, *times, in_chunk[0], *ratios, rate)
     errors = [largest_error(model, name) for name in ("bfloat16", "int8")]
     sizes = [Stepper(model, name).weight_bytes for name in chunks]
-    small.add(kind, hidden, *in_chunk, *sizes, *errors)
     name = f"{kind} {hidden}"
     if hidden >= 128:
         report.figure("steps", SHARE, name, "reading", rate, 0.6)
     if hidden == 512:
         report.figure("steps", FASTER, f"{name}, int8 beside float32", "chunk", in_chunk[0] / in_chunk[2], 2.0)
-    return ratios[0], min(ratios[1:])
+    return (ratios[0], min(ratios[1:])), (kind, hidden, *in_chunk, *sizes, *errors)
 
 
 def torch_step(model: Model, x: np.ndarray) -> Callable[[], Tensor]:
