@@ -109,6 +109,7 @@ def test_known_texts_are_aligned(run: Path, tmp_path: Path) -> None:
     rows = list(map(json.loads, aligned.write(tmp_path / "a.json")[0].read_text().splitlines()))
     assert [row["text"] for row in rows] == ["ab c ba", "cab"]
     ctm = recognizer.align(sounds, texts, form="ctm").write(tmp_path / "a.ctm")[0].read_text()
+    assert recognizer.align(sounds, texts).write(tmp_path / "b.ctm")[0].read_text() == ctm
     assert [line.split()[4] for line in ctm.splitlines()] == ["ab", "c", "ba", "cab"]
     grids = recognizer.align(sounds, texts, form="textgrid").write(tmp_path / "grids")
     assert [path.suffix for path in grids] == [".TextGrid"] * 2
@@ -159,6 +160,8 @@ def test_forms_of_transcripts(run: Path, tmp_path: Path) -> None:
     assert [word["word"] for word in row["words"]] == ["ab", "c"]
     assert "".join(recognizer.transcribe(sound, srt=True).text()) == text["srt"]
     assert recognizer.transcribe(sound, srt=True).write(tmp_path / "a.srt") == [tmp_path / "a.srt"]
+    [named] = recognizer.transcribe(sound).write(tmp_path / "b.srt")
+    assert named.read_text() == (tmp_path / "a.srt").read_text()
     with pytest.raises(ParameterError, match="form"):
         recognizer.transcribe(sound, form="vtt", srt=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from recurra.files import prepare_folder, write_text
 
-__all__ = ["Segment", "Word", "ctm", "json_lines", "srt", "text_grid", "vtt", "write_each"]
+__all__ = ["Segment", "Word", "ctm", "form_of", "json_lines", "srt", "text_grid", "vtt", "write_each"]
 
 _LINE = 42  # characters of a line of subtitles, as broadcasters recommend
 _SUBTITLE = 6.0  # seconds that a subtitle covers at most
@@ -153,6 +153,12 @@ def text_grid(segment: Segment, seconds: float) -> str:
             lines += [f"        intervals [{index}]:", f"            xmin = {begin:.4f}"]
             lines += [f"            xmax = {end:.4f}", f'            text = "{quoted}"']
     return "\n".join(lines) + "\n"
+
+
+def form_of(path: str | Path, forms: Sequence[str]) -> str | None:
+    """The form that the ending of a file names, such as "srt" for "meeting.srt"; None if it names none of these."""
+    ending = Path(path).suffix[1:].lower()
+    return ending if ending in forms else None
 
 
 def write_each(path: Path, texts: Sequence[tuple[str, str]], ending: str) -> list[Path]:

@@ -73,12 +73,12 @@ class Alignments(Predictions[list[Segment]]):
     Args:
         fitted: the recogniser.
         utterances: recordings with their texts.
-        form: "json", "ctm" or "textgrid".
+        form: "json", "ctm" or "textgrid". None: that of the file's ending, else "json".
     """
 
     streams = True
 
-    def __init__(self, fitted: AnyFitted, utterances: Utterances, form: str) -> None:
+    def __init__(self, fitted: AnyFitted, utterances: Utterances, form: str | None) -> None:
         self._fitted, self._utterances, self._form = fitted, utterances, form
 
     @property
@@ -91,17 +91,21 @@ class Alignments(Predictions[list[Segment]]):
         return align_rows(self._fitted, self._utterances)
 
     def text(self, color: bool = False) -> Iterator[str]:
+        yield from self._texts(self._form)
+
+    def _texts(self, form: str | None) -> Iterator[str]:
         for utterance, segment in zip(self._utterances, self.values, strict=True):
-            if self._form == "textgrid":
+            if form == "textgrid":
                 yield timed_words.text_grid(segment, utterance.seconds)
             else:
-                written = timed_words.json_lines if self._form == "json" else timed_words.ctm
+                written = timed_words.ctm if form == "ctm" else timed_words.json_lines
                 yield written(utterance.id, [segment])
 
     def write(self, path: str | Path) -> list[Path]:
         """Write all alignments into one file; as TextGrid into a folder, a file for each of several recordings."""
-        texts = list(self.text())
-        if self._form == "textgrid":
+        form = self._form or timed_words.form_of(path, ("ctm", "textgrid"))
+        texts = list(self._texts(form))
+        if form == "textgrid":
             names = [utterance.id for utterance in self._utterances]
             return timed_words.write_each(Path(path), list(zip(names, texts, strict=True)), "TextGrid")
         return timed_words.write_each(Path(path), [("", "".join(texts))], "")

@@ -26,7 +26,7 @@ __all__ = ["Search", "SpeechReading", "SpeechRecognizer"]
 
 _SUBSAMPLINGS = (2, 4, 8)
 _DATA = Option(help="recording, list of recordings or folder; - is samples from standard input", group="data")
-_FORM = Option(help="how the transcript is written; by default as text", main=True)
+_FORM = Option(help="how the transcript is written; by default as the ending of --out says, else as text", main=True)
 
 
 def _check_subsampling(name: str, value: int) -> None:
@@ -378,7 +378,8 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
             search: how texts are searched for. Live, a beam is searched when an utterance ends; until then the best
                 units are shown.
             form: "text", "srt", "vtt", "json" (a line for each utterance, with the times and the confidence of its
-                words) or "ctm". None: text, with the time of each utterance if samples come live.
+                words) or "ctm". None: that of the ending of the file that is written, else text, with the time of each
+                utterance if samples come live.
             srt: the same as "srt".
             pause: seconds of silence that end an utterance. For networks that transcribe live.
             longest: seconds of an utterance at most. For these too.
@@ -406,8 +407,9 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         *,
         reading: SpeechReading | None = None,
         form: Annotated[
-            Literal["json", "ctm", "textgrid"], Option(help="how the times are written", main=True)
-        ] = "json",
+            Literal["json", "ctm", "textgrid"] | None,
+            Option(help="how the times are written; by default as the ending of --out says, else json", main=True),
+        ] = None,
     ) -> "Alignments":
         """Align known texts with their recordings, by Viterbi's algorithm over the lattice of CTC.
 
@@ -416,7 +418,8 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
             y: texts, as for `fit`.
             reading: how texts are normalised before they are aligned; None: as in training.
             form: "json" (a line for each recording, with words and their units), "ctm" (a line for each word), or
-                "textgrid" (Praat: tiers of words and units; a file for each of several recordings).
+                "textgrid" (Praat: tiers of words and units; a file for each of several recordings). None: that of the
+                ending of the file that is written, else "json".
 
         Raises:
             DataError: the data cannot be used, a text has units that are not in the alphabet, or a recording is too

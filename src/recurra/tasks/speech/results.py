@@ -222,24 +222,28 @@ class Written(Predictions[list[list[Segment]]]):
         ]
 
     def text(self, color: bool = False) -> Iterator[str]:
+        yield from self._texts(self._form)
+
+    def _texts(self, form: str | None) -> Iterator[str]:
         if self._utterances is not None:
             names = [utterance.id for utterance in self._utterances]
             for name, segments in zip(names, self.values, strict=True):
-                yield _written(self._form, name, segments, len(names) > 1)
+                yield _written(form, name, segments, len(names) > 1)
             return
-        if self._form in ("srt", "vtt"):
-            yield _written(self._form, "-", list(self._spoken()), False)
+        if form in ("srt", "vtt"):
+            yield _written(form, "-", list(self._spoken()), False)
             return
         for segment in self._spoken():
-            if self._form is None:
+            if form is None:
                 yield f"{segment.begin:8.2f}  {segment.text}\n"
             else:
-                yield _written(self._form, "-", [segment], False)
+                yield _written(form, "-", [segment], False)
 
     def write(self, path: str | Path) -> list[Path]:
         """Write the transcript: into one file, or for several recordings into a folder, a file each."""
         if self._utterances is None or len(self._utterances) == 1:
-            return timed_words.write_each(Path(path), [("", "".join(self.text()))], "")
+            form = self._form or timed_words.form_of(path, ("srt", "vtt", "json", "ctm"))
+            return timed_words.write_each(Path(path), [("", "".join(self._texts(form)))], "")
         texts = [
             (utterance.id, _written(self._form, utterance.id, segments, False))
             for utterance, segments in zip(self._utterances, self.values, strict=True)
