@@ -160,7 +160,7 @@ def _send_any(server: Serving, route: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"", b"GET", b"\x16\x03\x01", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000, b"\r\n" * 50]
+    "head", [b"", b"GET", b"\x16\x03\x01", b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", b"A" * 100_000, b"\r\n" * 50]
 )
 def test_what_is_not_http_harms_nobody(server: Serving, head: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 5) as raw:
@@ -173,6 +173,14 @@ def test_what_is_not_http_harms_nobody(server: Serving, head: bytes) -> None:
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     _check_no_leak(answer)
     assert server.get("/healthz").status == 200
+
+
+def test_an_unknown_version_of_http_is_refused(server: Serving) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 5) as raw:
+        raw.sendall(b"GET / HTTP/9.9\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        answer = raw.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"http_version"' in answer
 
 
 def _message(chance: random.Random) -> str | bytes:

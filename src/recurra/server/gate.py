@@ -16,6 +16,7 @@ __all__ = ["Gate"]
 
 _log = logging.getLogger("recurra.server")
 _HEALTH = ("/healthz", "/readyz")
+_VERSIONS = ("1.0", "1.1", "2")
 
 
 class Gate:
@@ -50,6 +51,8 @@ class Gate:
 
     def _enter(self, scope: Scope) -> None:
         """Check a request, and note whom it is from. Raises Refusal."""
+        if scope["http_version"] not in _VERSIONS:
+            raise Refusal(400, "http_version", f"HTTP {scope['http_version']} is not served; use HTTP 1.1")
         headers = Headers(scope=scope)
         state: dict[str, Any] = scope.setdefault("state", {})
         if scope["path"] in self._open and scope["type"] == "http":
