@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from spoken_tones import PAUSES, RATE, sentences, spoken, write_manifest
 
+from recurra.cli.main import main
 from recurra.data.audio.sound import Sound
 from recurra.data.audio.utterances import utterances_of
+from recurra.data.text.arpa import read_arpa
 from recurra.errors import DataError, ParameterError, RunError, StreamError
 from recurra.kernels.native import extension
 from recurra.models.confidence import ConfidenceMap
@@ -139,6 +141,26 @@ def test_pictures_show_units_words_and_characters(run: Path, tmp_path: Path, dra
     counts = {one.get_position(): one.get_text().split()[-1] for one in drawn[2].axes[0].texts}
     # A "b" is written as "c", and another one where nothing is.
     assert counts[3, 2] == counts[2, 4] == counts[2, 2] == "1"
+
+
+@needs_extension
+def test_an_ngram_model_has_the_words_of_transcripts(run: Path, tmp_path: Path) -> None:
+    recognizer = SpeechRecognizer.load(run)
+    (tmp_path / "texts.txt").write_text("AB, c ba!\n\nab c\n")
+    assert main(["ngrams", str(run), "--data", str(tmp_path / "texts.txt"), "--out", str(tmp_path / "a.arpa.gz")]) == 0
+    model = read_arpa(tmp_path / "a.arpa.gz")
+    assert sorted(model.words) == ["</s>", "<s>", "<unk>", "ab", "ba", "c"]
+    assert model.order == 4
+    for data in (["Ab c ba", "ab c"], utterances_of([spoken("ab c", 1)] * 2, ["ab c ba", "ab c"])):
+        result = recognizer.ngrams(data, order=2)
+        assert (result.model.order, result.model.words) == (2, model.words)
+    assert list(recognizer.ngrams(["ab"]).remarks()) == [
+        "no sentence is long enough for n-grams of 4 words; the longest have 3"
+    ]
+    search = Search(lm=str(tmp_path / "a.arpa.gz"), closed=True)
+    assert set(recognizer.predict([spoken("cab", 6)], search=search)[0].split()) <= {"ab", "ba", "c"}
+    with pytest.raises(DataError, match="no sentences"):
+        recognizer.ngrams(["..."])
 
 
 def test_arrays_are_at_the_rate_of_the_network(run: Path) -> None:

@@ -1,10 +1,11 @@
 """The recogniser of speech: its options and verbs."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.transcripts import TranscriptForm
-from recurra.data.files.standard_input import is_standard_input
+from recurra.data.files.standard_input import is_standard_input, read_standard_input
 from recurra.errors import ExportError, ParameterError, StreamError
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.speech.alignment import Alignments
-    from recurra.tasks.speech.results import Transcripts, Written
+    from recurra.tasks.speech.results import Ngrams, Transcripts, Written
 
 __all__ = ["Search", "SpeechReading", "SpeechRecognizer"]
 
@@ -429,6 +430,27 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
 
         return Alignments(self.fitted, self.data_for(data, y, reading, labelled=True), form)
 
+    @verb("estimate an n-gram language model of words from texts, which transcribe and evaluate take as --lm")
+    def ngrams(
+        self,
+        data: Annotated[Any, Option(help="text file, a sentence a line, or recordings with their texts", group="data")],
+        *,
+        order: Annotated[int, Option(help="words of the longest n-gram", at_least=1, at_most=9, main=True)] = 4,
+    ) -> "Ngrams":
+        """Estimate an n-gram model with Kneser-Ney smoothing, of texts in the form of the training's transcripts.
+
+        Args:
+            data: the path of a text file (.txt, a sentence a line; "-" for standard input), a list of sentences, or
+                recordings with their texts, as for `fit`.
+            order: words of the longest n-gram.
+
+        Raises:
+            DataError: the data cannot be used, or hold no words.
+        """
+        from recurra.tasks.speech.results import Ngrams
+
+        return Ngrams(self._sentences(data), order)
+
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(
         self,
@@ -451,3 +473,18 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         from recurra.tasks.speech.view import view
 
         return view(self.fitted, self.data_for(data), row, name)
+
+    def _sentences(self, data: Any) -> list[str]:
+        """Texts as the training's transcripts are written; see `ngrams`."""
+        from recurra.data.files.text_file import read_text
+
+        form = self.later_reading() or SpeechReading()
+        if is_standard_input(data):
+            lines = read_standard_input()[0].splitlines()
+        elif isinstance(data, str | Path) and Path(data).suffix.lower() == ".txt":
+            lines = read_text(data).splitlines()
+        elif isinstance(data, list | tuple) and all(isinstance(one, str) for one in data):
+            lines = data
+        else:
+            return list(self.data_for(data, labelled=True).texts)
+        return [text for text in map(form.normalized, lines) if text]

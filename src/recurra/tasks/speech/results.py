@@ -14,11 +14,15 @@ from recurra.data.audio import timed_words
 from recurra.data.audio.pcm import pcm_chunks
 from recurra.data.audio.timed_words import Segment
 from recurra.data.audio.utterances import Utterances
+from recurra.data.text.arpa import write_arpa
 from recurra.data.text.edit_distance import ErrorCounts, character_errors, word_errors
+from recurra.data.text.kneser_ney import estimate_ngrams
+from recurra.data.text.ngram_model import NgramModel
+from recurra.files import prepare_folder
 from recurra.task import Evaluation
 from recurra.task.label_pictures import draw_reliability
 from recurra.task.reliability import Reliability, reliability
-from recurra.task.results import Predictions, Table, TablePredictions
+from recurra.task.results import Predictions, Result, Table, TablePredictions
 from recurra.tasks.speech.live import LiveTranscriber
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, word_confidence
 from recurra.tasks.speech.view import draw_characters, draw_recording, typical_row
@@ -26,7 +30,7 @@ from recurra.tasks.speech.view import draw_characters, draw_recording, typical_r
 if TYPE_CHECKING:
     from recurra.tasks.speech.recognizer import Search
 
-__all__ = ["Transcripts", "Written", "evaluate"]
+__all__ = ["Ngrams", "Transcripts", "Written", "evaluate"]
 
 
 def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Evaluation:
@@ -278,3 +282,34 @@ def _written(form: str | None, name: str, segments: Sequence[Segment], named: bo
         return timed_words.ctm(name, segments)
     text = " ".join(segment.text for segment in segments)
     return f"{name}\t{text}\n" if named else f"{text}\n"
+
+
+class Ngrams(Result):
+    """An n-gram model of words; see `SpeechRecognizer.ngrams`.
+
+    Args:
+        sentences: in the form of transcripts.
+        order: words of the longest n-gram.
+    """
+
+    def __init__(self, sentences: Sequence[str], order: int) -> None:
+        self._count, self._order = len(sentences), order
+        self.model: NgramModel = estimate_ngrams([text.split() for text in sentences], order)
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        counts = ", ".join(f"{len(table.words):,} of {n}" for n, table in enumerate(self.model.tables, 1))
+        yield f"n-grams of {self._count:,} sentences, by their words: {counts}\n"
+
+    def remarks(self, color: bool = False) -> Iterator[str]:
+        if self.model.order < self._order:
+            yield f"no sentence is long enough for n-grams of {self._order} words; the longest have {self.model.order}"
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the model in ARPA's format, compressed if the name ends in .gz."""
+        target = Path(path)
+        prepare_folder(target.parent)
+        write_arpa(self.model, target)
+        return [target]
+
+    def default_path(self, folder: Path) -> Path | None:
+        return folder / "words.arpa"
