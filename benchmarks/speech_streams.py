@@ -6,9 +6,11 @@ Sessions come in chunks of 0.1 s, all at the same time: "batched" hands all of t
 makes a call for each. They fall behind if chunks take longer than they last; the lag is the time that is owed at the
 end. The processor's time is beside the time that passed: where other work runs, only that says what a stream takes.
 
-The latency is that of a small network which is trained here, in about half a minute, on a language of tones, whose
-words end at known times. It is counted from the end of a word to the end of the chunk after which the word is shown as
-it stays, and the time to compute the chunk is added. "Ended" is the end of its utterance, after a pause of 0.8 s.
+The latency is counted from the end of a word to the end of the chunk after which the word is shown as it stays, and
+the processor's time for the chunk is added. "Ended" is the end of its utterance, after a pause of 0.8 s. `--recordings`
+names speech for `--run` to hear, each recording with the quietest of its own sound after it for 1.5 s; its words end
+where forced alignment says so, by the run itself or by another one (`--align-by`). Without it the latency is that of a
+small network which is trained here, in about half a minute, on a language of tones, whose words end at known times.
 """
 
 import base64
@@ -23,6 +25,7 @@ import numpy as np
 from benchmarks._command import run_alone
 from benchmarks._report import Report
 from recurra.data.audio.sound import Sound
+from recurra.data.text.edit_distance import align
 from recurra.streaming import ItemStream, StreamState
 from recurra.tasks.speech import SpeechRecognizer
 from recurra.tasks.speech.live import LiveTranscriber
@@ -37,15 +40,21 @@ _COLUMNS = {"of real time": "12.4f", "processor": "9.4f", "p50 a chunk, ms": "15
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--run", type=Path, help="folder of a recogniser that reads forward alone, for the speed")
+    parser.add_argument("--run", type=Path, help="folder of a recogniser that reads forward alone")
+    parser.add_argument("--recordings", type=Path, help="with texts, for the latency of --run instead of tones")
+    parser.add_argument("--align-by", type=Path, help="folder of the recogniser that says where their words end")
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--length", type=float, default=20.0, help="seconds of sound of each stream")
-    parser.add_argument("--words", type=int, default=300, help="whose latency is measured")
+    parser.add_argument("--words", type=int, default=300, help="of tones, whose latency is measured")
 
 
 def measure(options: Namespace, report: Report) -> None:
+    if options.recordings is not None and options.run is None:
+        raise SystemExit("--recordings: name the recogniser that hears them by --run")
+    if options.align_by is not None and options.recordings is None:
+        raise SystemExit("--align-by: name recordings to align by --recordings")
     recognizer = _untrained() if options.run is None else SpeechRecognizer.load(options.run)
-    rate = recognizer.fitted.learned.log_mel.sample_rate
+    rate = _rate(recognizer)
     sound = _bursts(options.length, rate)
     table = report.table(
         "One stream, one thread",
@@ -65,12 +74,16 @@ def measure(options: Namespace, report: Report) -> None:
         for one in taken:
             lag = max(0.0, lag + one.passed - CHUNK)
         table.add(name, *_figures(taken, options.length), lag)
+    talks = list(_spoken(recognizer, options) if options.recordings else _of_tones(options.words))
+    count = sum(len(talk.text) for talk in talks)
     table = report.table(
-        f"From the end of a word to its text, chunks of {CHUNK} s, {options.words} words",
+        f"From the end of a word to its text, chunks of {CHUNK} s, {count} words",
         {"text": "12s", "p50, s": "8.2f", "p99, s": "8.2f", "words right, %": "14.1f"},
     )
-    for name, latencies in _latencies(options.words).items():
-        table.add(name, *np.percentile(latencies, [50, 99]), 100 * len(latencies) / options.words)
+    latencies = [_latencies(talk) for talk in talks]
+    for name in ("shown", "ended"):
+        seconds = [one for each in latencies for one in each[name]]
+        table.add(name, *np.percentile(seconds, [50, 99]), 100 * len(seconds) / count)
 
 
 class Taken(NamedTuple):
@@ -136,8 +149,44 @@ def _encoded(samples: np.ndarray) -> str:
     return base64.b64encode((samples * 32767).astype("<i2").tobytes()).decode()
 
 
-def _latencies(count: int) -> dict[str, list[float]]:
-    """Seconds from the end of each word that is right to its text, shown and ended."""
+class Talk(NamedTuple):
+    """What a recogniser is to hear.
+
+    Attributes:
+        recognizer: that hears it.
+        samples: at its rate.
+        text: the words that are said.
+        ends: where each ends, in seconds.
+    """
+
+    recognizer: SpeechRecognizer
+    samples: np.ndarray
+    text: list[str]
+    ends: list[float]
+
+
+def _spoken(recognizer: SpeechRecognizer, options: Namespace) -> Iterator[Talk]:
+    """Recordings, whose words end where forced alignment says so."""
+    other = recognizer if options.align_by is None else SpeechRecognizer.load(options.align_by)
+    utterances, rate = recognizer.data_for(options.recordings, labelled=True), _rate(recognizer)
+    for utterance, segment in zip(utterances, other.align(options.recordings).values, strict=True):
+        samples = utterance.read(rate).samples
+        words = segment.words
+        ends = [word.end for word in words]
+        yield Talk(recognizer, np.concatenate([samples, _quiet(samples, rate)]), [word.text for word in words], ends)
+
+
+def _quiet(samples: np.ndarray, rate: int, seconds: float = 1.5) -> np.ndarray:
+    """The quietest fifth of a second of a sound, to and fro."""
+    size = rate // 5
+    starts = range(0, max(1, len(samples) - size), size // 4)
+    begin = min(starts, key=lambda start: float(np.square(samples[start : start + size]).sum()))
+    quietest = samples[begin : begin + size]
+    return np.resize(np.concatenate([quietest[::-1], quietest]), round(seconds * rate))
+
+
+def _of_tones(count: int) -> Iterator[Talk]:
+    """Words of tones, for a network that is trained on other texts of these words."""
     generator = np.random.default_rng(0)
     words = ["".join(generator.choice(list(HERTZ), generator.integers(1, 5))) for _ in range(30)]
     texts = [list(generator.choice(words, generator.integers(2, 6))) for _ in range(120)]
@@ -157,14 +206,11 @@ def _latencies(count: int) -> dict[str, list[float]]:
     )
     sounds = [Sound(_tones(text, generator)[0], 8000) for text in texts]
     recognizer.fit(sounds, [" ".join(text) for text in texts], progress=False)
-    latencies: dict[str, list[float]] = {"shown": [], "ended": []}
     while count > 0:
         text = list(generator.choice(words, min(count, generator.integers(2, 6))))
         samples, ends = _tones(text, generator, silence_after=1.5)
-        for name, each in _heard(recognizer, samples, text, ends).items():
-            latencies[name] += each
+        yield Talk(recognizer, samples, text, ends)
         count -= len(text)
-    return latencies
 
 
 def _tones(
@@ -184,25 +230,34 @@ def _tones(
     return (0.3 * samples + 0.01 * generator.standard_normal(len(samples))).astype(np.float32), ends
 
 
-def _heard(
-    recognizer: SpeechRecognizer, samples: np.ndarray, text: list[str], ends: list[float]
-) -> dict[str, list[float]]:
-    live, written, shown = LiveTranscriber(recognizer.fitted), [], []
-    ended_at = 0.0
+def _latencies(talk: Talk) -> dict[str, list[float]]:
+    """Seconds from the end of each word that is right to its text, shown and ended."""
+    rate = _rate(talk.recognizer)
+    live, written, ended, shown = LiveTranscriber(talk.recognizer.fitted), [], [], []
     heard = 0.0
-    for part in _chunks(samples, CHUNK, 8000):
-        started = time.perf_counter()
+    for part in _chunks(talk.samples, CHUNK, rate):
+        used = time.process_time()
         final = [word.text for segment in live.accept(part) for word in segment.words]
-        taken = time.perf_counter() - started
-        heard += len(part) / 8000
+        taken = time.process_time() - used
+        heard += len(part) / rate
         written += final
+        ended += [heard + taken] * len(final)
         shown.append((heard + taken, [*written, *(word.text for word in live.partial.words)]))
-        if final:
-            ended_at = heard + taken
-    right = [k for k, word in enumerate(text) if len(written) == len(text) and written[k] == word]
-    # The first chunk from which on a word is as it stays.
-    first = {k: next(at for at, words in shown if words[k : k + 1] == [text[k]]) for k in right}
-    return {"shown": [first[k] - ends[k] for k in right], "ended": [ended_at - ends[k] for k in right]}
+    latencies: dict[str, list[float]] = {"shown": [], "ended": []}
+    said = heard_words = 0
+    for true, got in align(talk.text, written):
+        if true is not None and true == got:
+            end = talk.ends[said]
+            differs = [n for n, (_, words) in enumerate(shown) if words[heard_words : heard_words + 1] != [got]]
+            latencies["shown"].append(shown[differs[-1] + 1 if differs else 0][0] - end)
+            latencies["ended"].append(ended[heard_words] - end)
+        said += true is not None
+        heard_words += got is not None
+    return latencies
+
+
+def _rate(recognizer: SpeechRecognizer) -> int:
+    return recognizer.fitted.learned.log_mel.sample_rate
 
 
 if __name__ == "__main__":
