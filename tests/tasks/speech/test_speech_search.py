@@ -14,7 +14,7 @@ from recurra.errors import ParameterError
 from recurra.kernels.native import extension
 from recurra.models.decoding import CTCGreedyStream
 from recurra.tasks.speech.recognizer import Search
-from recurra.tasks.speech.transcription import CTCDecoder, in_seconds, pieces_of, spelling_of
+from recurra.tasks.speech.transcription import CTCDecoder, Spelling, pieces_of
 
 needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a beam needs the C++ extension")
 CHARACTERS = Alphabet("characters", [BLANK, " ", "a", "b"])
@@ -28,7 +28,7 @@ def log_probs(*units: int, size: int = 4) -> np.ndarray:
 
 
 def segment_of(search: CTCGreedyStream, alphabet: Alphabet) -> Segment:
-    return in_seconds(spelling_of(alphabet).words(search.emissions), 0.1)
+    return Spelling(alphabet, 0.1).segment(search.emissions)
 
 
 def test_equal_units_count_once_unless_a_blank_is_between() -> None:
@@ -88,8 +88,8 @@ def write_model(path: Path) -> Path:
 @needs_extension
 def test_a_beam_equals_the_best_units_where_these_are_probable() -> None:
     values = log_probs(0, 2, 2, 0, 3, 1, 3, 0)
-    beam = CTCDecoder(CHARACTERS, Search(beam_size=20), 0.1)([values])[0]
-    greedy = CTCDecoder(CHARACTERS, None, 0.1)([values])[0]
+    beam = CTCDecoder(Spelling(CHARACTERS, 0.1), Search(beam_size=20))([values])[0]
+    greedy = CTCDecoder(Spelling(CHARACTERS, 0.1))([values])[0]
     assert beam.text == greedy.text == "ab b"
     for one, other in zip(beam.words, greedy.words, strict=True):
         assert (one.begin, one.end, one.confidence) == pytest.approx((other.begin, other.end, other.confidence))
@@ -100,16 +100,16 @@ def test_a_language_model_and_hot_words_change_what_is_written(tmp_path: Path) -
     # The second letter may be either, a little more likely "b" for "bb", which the model does not have.
     values = np.log(np.array([[0.02, 0.01, 0.5, 0.47], [0.9, 0.02, 0.04, 0.04], [0.02, 0.01, 0.5, 0.47]]))
     values = values.astype(np.float32)
-    assert CTCDecoder(CHARACTERS, None, 0.1)([values])[0].text == "aa"
+    assert CTCDecoder(Spelling(CHARACTERS, 0.1))([values])[0].text == "aa"
     model = str(write_model(tmp_path / "words.arpa"))
-    assert CTCDecoder(CHARACTERS, Search(lm=model, lm_weight=1.0, closed=True), 0.1)([values])[0].text == "ab"
-    assert CTCDecoder(CHARACTERS, Search(hot_words=("ba",)), 0.1)([values])[0].text == "ba"
+    assert CTCDecoder(Spelling(CHARACTERS, 0.1), Search(lm=model, lm_weight=1.0, closed=True))([values])[0].text == "ab"
+    assert CTCDecoder(Spelling(CHARACTERS, 0.1), Search(hot_words=("ba",)))([values])[0].text == "ba"
 
 
 @needs_extension
 def test_a_beam_over_whole_words_has_spaces_between_them() -> None:
     alphabet = Alphabet("words", [BLANK, "yes", "no"])
-    segment = CTCDecoder(alphabet, Search(beam_size=5), 0.08)([log_probs(1, 0, 2, 0, 2, size=3)])[0]
+    segment = CTCDecoder(Spelling(alphabet, 0.08), Search(beam_size=5))([log_probs(1, 0, 2, 0, 2, size=3)])[0]
     assert segment.text == "yes no no"
 
 

@@ -14,9 +14,8 @@ from recurra.data.audio.utterances import Utterances
 from recurra.errors import DataError
 from recurra.models.decoding import TimedToken, forced_align
 from recurra.models.decoding.ctc_alignment import least_frames
-from recurra.models.decoding.timed import Tokens
 from recurra.task.results import Predictions
-from recurra.tasks.speech.transcription import AnyFitted, Transcriber, in_seconds, spelling_of
+from recurra.tasks.speech.transcription import AnyFitted, Spelling, Transcriber
 
 __all__ = ["Alignments", "align_rows"]
 
@@ -33,13 +32,13 @@ def align_rows(fitted: AnyFitted, utterances: Utterances) -> list[Segment]:
         labels.append(ids)
         features.append(transcriber.features(utterance))
         _check_length(fitted, utterance.name, len(features[-1]), ids)
-    tokens, step_seconds = spelling_of(alphabet), transcriber.step_seconds
+    spelling = Spelling.of(fitted, calibrated=False)
     segments = [Segment(())] * len(features)
     for row, log_probs in transcriber.log_probs(features):
         aligned, _ = forced_align(torch.from_numpy(log_probs), torch.tensor(labels[row], dtype=torch.int64))
-        words = in_seconds(tokens.words(aligned), step_seconds).words
+        words = spelling.segment(aligned).words
         if alphabet.units != "words":
-            parts = (_units(tokens, group, step_seconds) for group in tokens.groups(aligned))
+            parts = (_units(spelling, group) for group in spelling.tokens.groups(aligned))
             words = tuple(replace(word, units=units) for word, units in zip(words, parts, strict=True))
         segments[row] = Segment(words)
     return segments
@@ -57,12 +56,11 @@ def _check_length(fitted: AnyFitted, name: str, frames: int, labels: list[int]) 
         )
 
 
-def _units(tokens: Tokens, group: Sequence[TimedToken], step_seconds: float) -> tuple[Word, ...]:
+def _units(spelling: Spelling, group: Sequence[TimedToken]) -> tuple[Word, ...]:
     """The units of a word, each with its own times."""
+    texts, seconds = spelling.tokens.texts, spelling.step_seconds
     return tuple(
-        Word(
-            tokens.texts[one.token], one.start * step_seconds, one.end * step_seconds, min(math.exp(one.log_prob), 1.0)
-        )
+        Word(texts[one.token], one.start * seconds, one.end * seconds, min(math.exp(one.log_prob), 1.0))
         for one in group
     )
 

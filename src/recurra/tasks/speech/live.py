@@ -1,7 +1,7 @@
 """Transcription of samples as they come, with memory that does not grow: of one stream, or of many as sessions."""
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +15,10 @@ from recurra.models.decoding import TimedToken
 from recurra.streaming import Memory, MemoryStream, Reading, Stepper, StreamState, Talk
 from recurra.tasks.speech.transcription import (
     AnyFitted,
-    in_seconds,
+    Spelling,
     make_decoder,
     make_greedy_stream,
     normalization_of,
-    spelling_of,
 )
 
 if TYPE_CHECKING:
@@ -64,27 +63,15 @@ class _Listener:
                 "this recogniser reads recordings backward too, from their end, which a stream does not have. Train "
                 "one with --no-bidirectional, or name a recording."
             )
-        alphabet, self.network = fitted.learned.alphabet, fitted.network
-        self._confidence = fitted.learned.confidence
+        self.network, self.spelling = fitted.network, Spelling.of(fitted)
         self.stepper = Stepper(fitted.network, weights) if stepper is None else stepper
         self.log_mel, self.normalization = fitted.learned.log_mel, normalization_of(fitted)
-        self.tokens, self.factor, self.delay = (
-            spelling_of(alphabet),
-            fitted.options["subsampling"],
-            fitted.network.delay,
-        )
-        self.step_seconds = self.factor * self.log_mel.frame_seconds
-        self.pause = max(1, round(pause / self.step_seconds))
-        self.longest = max(self.pause + 1, round(longest / self.step_seconds))
+        self.factor, self.delay = fitted.options["subsampling"], fitted.network.delay
+        self.pause = max(1, round(pause / self.spelling.step_seconds))
+        self.longest = max(self.pause + 1, round(longest / self.spelling.step_seconds))
         self.output_size = self.stepper.program.output_size
         is_greedy = search is None or search.is_greedy
-        self.decoder = (
-            None if is_greedy else make_decoder(fitted.network, alphabet, search, self.step_seconds, self._confidence)
-        )
-
-    def segment(self, emissions: Sequence[TimedToken]) -> Segment:
-        """The words that some units are."""
-        return in_seconds(self.tokens.words(emissions), self.step_seconds, self._confidence)
+        self.decoder = None if is_greedy else make_decoder(fitted.network, self.spelling, search)
 
     @property
     def recent_steps(self) -> int:
@@ -130,7 +117,7 @@ class _Heard:
     @property
     def partial(self) -> Segment:
         """What has been written of the utterance that has not ended."""
-        return self._listener.segment(self._search.emissions)
+        return self._listener.spelling.segment(self._search.emissions)
 
     def accept(self, samples: np.ndarray) -> Generator[Reading, np.ndarray, list[Segment]]:
         """Read samples (n,) at the network's rate; returns the utterances that end in them. A `Talk`."""
@@ -170,7 +157,9 @@ class _Heard:
                 yield Reading(np.stack([*self._recent]), anew=True)
                 self._search.start_anew()
             elif emissions and self._search.step - emissions[0].start > self._listener.longest:
-                begins = [k for k, one in enumerate(emissions) if k and self._listener.tokens.divides(one.token)]
+                begins = [
+                    k for k, one in enumerate(emissions) if k and self._listener.spelling.tokens.divides(one.token)
+                ]
                 segments += self._ended(begins[-1] if begins else len(emissions))
         return segments
 
@@ -198,14 +187,14 @@ class _Heard:
         if not emissions:
             return []
         if listener.decoder is None:
-            segment = listener.segment(emissions[:count])
+            segment = listener.spelling.segment(emissions[:count])
         else:
             # From a pause before the first unit on, however the samples came.
             begin = max(self._ended_at, emissions[0].start - listener.pause)
             self._ended_at = emissions[count].start if count < len(emissions) else self._search.step
             scores_begin = self._search.step - len(self._scores)
             first, last = begin - scores_begin, self._ended_at - scores_begin
-            segment = listener.decoder([self._scores[first:last]])[0].later(begin * listener.step_seconds)
+            segment = listener.decoder([self._scores[first:last]])[0].later(begin * listener.spelling.step_seconds)
             self._scores = self._scores[last:]
         del emissions[:count]
         return [segment] if segment.words else []

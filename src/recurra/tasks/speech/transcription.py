@@ -1,6 +1,8 @@
 """Recordings to words: from what the network puts out at each step, by a search; long recordings in pieces."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,6 +23,7 @@ from recurra.models.decoding import (
     CTCBeamSearch,
     CTCGreedyStream,
     GreedyStream,
+    TimedToken,
     TimedWord,
     TransducerGreedyStream,
     TransducerSearch,
@@ -42,16 +45,14 @@ __all__ = [
     "AnyFitted",
     "CTCDecoder",
     "Decoder",
+    "Spelling",
     "Transcriber",
     "TransducerDecoder",
     "UtteranceMean",
-    "in_seconds",
     "make_decoder",
     "make_greedy_stream",
-    "names_of",
     "normalization_of",
     "pieces_of",
-    "spelling_of",
     "word_confidence",
 ]
 
@@ -61,30 +62,55 @@ _BATCH_SECONDS = 120.0
 _LONGEST = 30.0  # seconds of a piece of a long recording
 
 
-def names_of(alphabet: Alphabet) -> tuple[str, ...]:
-    """The names of units as a beam search reads them, where `▁` begins a word."""
-    blank, *units = alphabet.symbols
-    return (blank, *(f"\u2581{word}" for word in units)) if alphabet.units == "words" else alphabet.symbols
+@dataclass(frozen=True)
+class Spelling:
+    """The words that units of a network spell, with their times in seconds.
 
+    Attributes:
+        alphabet: of the network.
+        step_seconds: the duration of a step.
+        confidence: calibrates the confidence of words; None: it stays as the network has it.
+    """
 
-def spelling_of(alphabet: Alphabet) -> Tokens:
-    """What the units spell."""
-    return Tokens.spell(names_of(alphabet), 0, " ")
+    alphabet: Alphabet
+    step_seconds: float
+    confidence: ConfidenceMap | None = None
 
+    @classmethod
+    def of(cls, fitted: AnyFitted, calibrated: bool = True) -> "Spelling":
+        """That of a recogniser, with the map of confidence that was fitted on validation data, if there were any."""
+        learned = fitted.learned
+        step_seconds = fitted.options["subsampling"] * learned.log_mel.frame_seconds
+        return cls(learned.alphabet, step_seconds, learned.confidence if calibrated else None)
 
-def in_seconds(words: Iterable[TimedWord], step_seconds: float, confidence: ConfidenceMap | None = None) -> Segment:
-    """Words with their times in seconds, and their confidence calibrated; None: as the network has it."""
-    return Segment(
-        tuple(
-            Word(
-                word.text,
-                word.start * step_seconds,
-                word.end * step_seconds,
-                min(word.confidence, 1.0) if confidence is None else confidence(word.confidence),
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of units as a beam search reads them, where `▁` begins a word."""
+        blank, *units = symbols = self.alphabet.symbols
+        return (blank, *(f"\u2581{word}" for word in units)) if self.alphabet.units == "words" else symbols
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """What the units spell."""
+        return Tokens.spell(self.names, 0, " ")
+
+    def segment(self, units: Sequence[TimedToken]) -> Segment:
+        """The words of units."""
+        return self.in_seconds(self.tokens.words(units))
+
+    def in_seconds(self, words: Iterable[TimedWord]) -> Segment:
+        """Words whose times are steps."""
+        return Segment(
+            tuple(
+                Word(
+                    word.text,
+                    word.start * self.step_seconds,
+                    word.end * self.step_seconds,
+                    min(word.confidence, 1.0) if self.confidence is None else self.confidence(word.confidence),
+                )
+                for word in words
             )
-            for word in words
         )
-    )
 
 
 class Decoder(Protocol):
@@ -103,39 +129,31 @@ class CTCDecoder:
     """The words that the log probabilities of units by CTC say; see `Decoder`.
 
     Args:
-        alphabet: of the network.
+        spelling: of the units.
         search: how; None: the best unit at each step.
-        step_seconds: the duration of a step.
-        confidence: calibrates that of words; None: it stays.
 
     Raises:
         DataError: the language model cannot be read.
     """
 
-    def __init__(
-        self,
-        alphabet: Alphabet,
-        search: "Search | None",
-        step_seconds: float,
-        confidence: ConfidenceMap | None = None,
-    ) -> None:
-        self._tokens, self._step_seconds, self._confidence = spelling_of(alphabet), step_seconds, confidence
-        self._beam = None if search is None or search.is_greedy else _beam(alphabet, search)
+    def __init__(self, spelling: Spelling, search: "Search | None" = None) -> None:
+        self._spelling = spelling
+        self._beam = None if search is None or search.is_greedy else _beam(spelling, search)
         self._hot_words = {} if search is None else dict.fromkeys(search.hot_words, search.hot_weight)
 
     def steps(self, scores: Any) -> Tensor:
         return scores.logits.float().log_softmax(-1)
 
     def __call__(self, steps: Sequence[np.ndarray]) -> list[Segment]:
-        return [in_seconds(self._words(one), self._step_seconds, self._confidence) for one in steps]
+        return [self._segment(one) for one in steps]
 
-    def _words(self, log_probs: np.ndarray) -> Iterable[TimedWord]:
+    def _segment(self, log_probs: np.ndarray) -> Segment:
         if self._beam is None:
             search = CTCGreedyStream()
             search.accept(log_probs)
-            return self._tokens.words(search.emissions)
+            return self._spelling.segment(search.emissions)
         hypotheses = self._beam(torch.from_numpy(np.ascontiguousarray(log_probs)), hot_words=self._hot_words)
-        return hypotheses[0].words if hypotheses else ()
+        return self._spelling.in_seconds(hypotheses[0].words if hypotheses else ())
 
 
 class TransducerDecoder:
@@ -143,25 +161,15 @@ class TransducerDecoder:
 
     Args:
         network: the transducer.
-        alphabet: of the network.
+        spelling: of the units.
         search: how; None: the best units at each step.
-        step_seconds: the duration of a step.
-        confidence: calibrates that of words; None: it stays.
 
     Raises:
         DataError: the language model cannot be read.
     """
 
-    def __init__(
-        self,
-        network: TransducerRecognizer,
-        alphabet: Alphabet,
-        search: "Search | None",
-        step_seconds: float,
-        confidence: ConfidenceMap | None = None,
-    ) -> None:
-        self._device, self._step_seconds = network.joiner.weight.device, step_seconds
-        self._confidence = confidence
+    def __init__(self, network: TransducerRecognizer, spelling: Spelling, search: "Search | None" = None) -> None:
+        self._device, self._spelling = network.joiner.weight.device, spelling
         self._rescoring: dict[str, Any] = {}
         size = 1
         if search is not None and not search.is_greedy:
@@ -173,7 +181,7 @@ class TransducerDecoder:
                 "closed": search.closed,
                 "hot_words": dict.fromkeys(search.hot_words, search.hot_weight),
             }
-        self._search = TransducerSearch(network, names_of(alphabet), beam_size=size, batch_dim=1)
+        self._search = TransducerSearch(network, spelling.names, beam_size=size, batch_dim=1)
         self._size = size
 
     def steps(self, scores: Any) -> Tensor:
@@ -184,21 +192,15 @@ class TransducerDecoder:
         segments = []
         for hypotheses in self._search(padded.to(self._device), lengths, n_best=self._size):
             best = rescored(hypotheses, **self._rescoring) if self._rescoring else hypotheses
-            segments.append(in_seconds(best[0].words if best else (), self._step_seconds, self._confidence))
+            segments.append(self._spelling.in_seconds(best[0].words if best else ()))
         return segments
 
 
-def make_decoder(
-    network: nn.Module,
-    alphabet: Alphabet,
-    search: "Search | None",
-    step_seconds: float,
-    confidence: ConfidenceMap | None = None,
-) -> Decoder:
+def make_decoder(network: nn.Module, spelling: Spelling, search: "Search | None") -> Decoder:
     """The decoder of a network of CTC or of a transducer. Raises DataError."""
     if isinstance(network, TransducerRecognizer):
-        return TransducerDecoder(network, alphabet, search, step_seconds, confidence)
-    return CTCDecoder(alphabet, search, step_seconds, confidence)
+        return TransducerDecoder(network, spelling, search)
+    return CTCDecoder(spelling, search)
 
 
 def make_greedy_stream(network: nn.Module) -> GreedyStream:
@@ -208,14 +210,14 @@ def make_greedy_stream(network: nn.Module) -> GreedyStream:
     return CTCGreedyStream()
 
 
-def _beam(alphabet: Alphabet, search: "Search") -> CTCBeamSearch:
+def _beam(spelling: Spelling, search: "Search") -> CTCBeamSearch:
     model = None if search.lm is None else read_arpa(search.lm)
     lexicon = None
     if model is not None and search.closed:
         special = {BEGIN, END, model.unknown}
         lexicon = [word for word in model.ids if word not in special]
     return CTCBeamSearch(
-        names_of(alphabet),
+        spelling.names,
         beam_size=search.beam_size or _BEAM,
         language_model=model,
         weight=search.lm_weight,
@@ -269,9 +271,9 @@ class Transcriber:
         self._device, self._network = fitted.device, fitted.network if network is None else network
         self._log_mel = fitted.learned.log_mel
         self._normalization = normalization_of(fitted)
-        self.step_seconds: float = fitted.options["subsampling"] * self._log_mel.frame_seconds
-        confidence = fitted.learned.confidence if calibrated else None
-        self._decoder = make_decoder(self._network, fitted.learned.alphabet, search, self.step_seconds, confidence)
+        spelling = Spelling.of(fitted, calibrated)
+        self.step_seconds = spelling.step_seconds
+        self._decoder = make_decoder(self._network, spelling, search)
 
     def features(self, utterance: Utterance) -> np.ndarray:
         """The normalised features (T, F) of an utterance. Raises DataError."""
