@@ -197,8 +197,8 @@ def test_chunks_of_any_size_give_the_same_transcript(causal: SpeechRecognizer) -
     whole = causal.transcribe(utterances_of([samples], sample_rate=RATE), longest=1.5).values[0]
     assert len(whole) > 3
     assert " ".join(segment.text for segment in whole) == "ab cab c ba ab c cab ba ba"
+    live = LiveTranscriber(causal.fitted, longest=1.5)  # of one recording after the other
     for size in (37, 400, 1111, 16000, len(samples)):
-        live = LiveTranscriber(causal.fitted, longest=1.5)
         chunks = [samples[start : start + size] for start in range(0, len(samples), size)]
         segments = [segment for chunk in chunks for segment in live.accept(chunk)] + live.finish()
         assert segments == whole

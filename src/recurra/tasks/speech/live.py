@@ -41,8 +41,7 @@ class _Listener:
         pause: seconds without a unit that end an utterance.
         longest: seconds of an utterance at most.
         search: how the text of an utterance is searched for when it ends; None: the best unit at each step.
-        stepper: the network's; None: a new one.
-        weights: how a new one stores them.
+        weights: how the stepper stores them.
 
     Raises:
         StreamError: the network reads backward.
@@ -54,8 +53,6 @@ class _Listener:
         pause: float,
         longest: float,
         search: "Search | None",
-        *,
-        stepper: Stepper | None = None,
         weights: str = "float32",
     ) -> None:
         if fitted.options["bidirectional"]:
@@ -64,7 +61,7 @@ class _Listener:
                 "one with --no-bidirectional, or name a recording."
             )
         self.network, self.spelling = fitted.network, Spelling.of(fitted)
-        self.stepper = Stepper(fitted.network, weights) if stepper is None else stepper
+        self.stepper = Stepper(fitted.network, weights)
         self.log_mel, self.normalization = fitted.learned.log_mel, normalization_of(fitted)
         self.factor, self.delay = fitted.options["subsampling"], fitted.network.delay
         self.pause = max(1, round(pause / self.spelling.step_seconds))
@@ -281,7 +278,6 @@ class LiveTranscriber:
         pause: seconds without a unit that end an utterance.
         longest: seconds of an utterance at most.
         search: how the text of an utterance is searched for when it ends; None: the best unit at each step.
-        stepper: the network's, to share among streams; None: a new one.
 
     Raises:
         StreamError: the network reads backward.
@@ -293,11 +289,9 @@ class LiveTranscriber:
         pause: float = PAUSE,
         longest: float = LONGEST,
         search: "Search | None" = None,
-        stepper: Stepper | None = None,
     ) -> None:
-        listener = _Listener(fitted, pause, longest, search, stepper=stepper)
-        self._sample_rate, self._heard, self._stepper = listener.log_mel.sample_rate, _Heard(listener), listener.stepper
-        self._state = self._stepper.new_state()
+        self._listener = _Listener(fitted, pause, longest, search)
+        self._heard, self._state = _Heard(self._listener), self._listener.stepper.new_state()
 
     @property
     def partial(self) -> Segment:
@@ -309,13 +303,15 @@ class LiveTranscriber:
         return self._hold(self._heard.accept(samples))
 
     def finish(self) -> list[Segment]:
-        """The end of the samples; returns the utterances that end there."""
-        return self._hold(self._heard.finish())
+        """The end of the recording; returns the utterances that end there. Samples after it are of another one."""
+        segments = self._hold(self._heard.finish())
+        self._heard = _Heard(self._listener)
+        return segments
 
     def whole(self, utterance: Utterance) -> Iterator[Segment]:
         """The segments of a recording. Raises DataError."""
-        samples = utterance.read(self._sample_rate).samples
-        size = round(_CHUNK_SECONDS * self._sample_rate)
+        rate = self._listener.log_mel.sample_rate
+        samples, size = utterance.read(rate).samples, round(_CHUNK_SECONDS * rate)
         for start in range(0, len(samples), size):
             yield from self.accept(samples[start : start + size])
         yield from self.finish()
@@ -330,12 +326,12 @@ class LiveTranscriber:
                 return end.value
             if asked.anew:
                 self._state.reset()
-            outputs = self._stepper(np.ascontiguousarray(asked.steps[:, None]), self._state)[0][:, 0]
+            outputs = self._listener.stepper(np.ascontiguousarray(asked.steps[:, None]), self._state)[0][:, 0]
 
 
 def open_stream(fitted: AnyFitted, weights: str, search: "Search | None", pause: float, longest: float) -> MemoryStream:
     """The recogniser as a stream of samples; see `SpeechRecognizer.open_stream`. Raises StreamError."""
-    listener = _Listener(fitted, pause, longest, search, weights=weights)
+    listener = _Listener(fitted, pause, longest, search, weights)
     rate, row = listener.log_mel.sample_rate, listener.log_mel.shift
 
     def read(item: Any, _: StreamState) -> np.ndarray:

@@ -392,13 +392,15 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
             ParameterError: both `form` and `srt` are set.
             StreamError: samples come live, and the network reads backward.
         """
+        from recurra.tasks.speech.live import LiveTranscriber
         from recurra.tasks.speech.results import Written
 
         if srt and form not in (None, "srt"):
             raise ParameterError("form", "srt or nothing beside --srt", form)
-        live = is_standard_input(data)
-        utterances = None if live else self.read(data, None, None, False)
-        return Written(self.fitted, utterances, search, "srt" if srt else form, pause, longest, rate, partial)
+        utterances = None if is_standard_input(data) else self.read(data, None, None, False)
+        whole = utterances is not None and self.bidirectional
+        live = None if whole else LiveTranscriber(self.fitted, pause, longest, search)
+        return Written(self.fitted, utterances, search, "srt" if srt else form, live, rate, partial)
 
     @verb("find where the words of known texts are in their recordings: words and characters with times")
     def align(

@@ -185,8 +185,7 @@ class Written(Predictions[list[list[Segment]]]):
         utterances: recordings; None: standard input.
         search: how texts are searched for.
         form: see `SpeechRecognizer.transcribe`.
-        pause: see `LiveTranscriber`.
-        longest: see `LiveTranscriber`.
+        live: transcribes samples as they come, and recordings as if they came so; None: recordings are read as a whole.
         rate: samples a second of raw standard input; None: those of the network.
         partial: whether a terminal shows words before their utterance ends.
     """
@@ -199,15 +198,12 @@ class Written(Predictions[list[list[Segment]]]):
         utterances: Utterances | None,
         search: "Search",
         form: str | None,
-        pause: float,
-        longest: float,
+        live: LiveTranscriber | None,
         rate: int | None,
         partial: bool,
     ) -> None:
         self._fitted, self._utterances, self._search, self._form = fitted, utterances, search, form
-        self._pause, self._longest, self._rate, self._partial = pause, longest, rate, partial
-        # It says at once if the network cannot transcribe live.
-        self._live = LiveTranscriber(fitted, pause, longest, search) if utterances is None else None
+        self._live, self._rate, self._partial = live, rate, partial
 
     @property
     def values(self) -> list[list[Segment]]:
@@ -218,12 +214,9 @@ class Written(Predictions[list[list[Segment]]]):
     def _segments(self) -> list[list[Segment]]:
         if self._utterances is None:
             return [list(self._spoken())]
-        if self._fitted.options["bidirectional"]:
+        if self._live is None:
             return Transcriber(self._fitted, self._search).transcribe(self._utterances.items)
-        return [
-            [*LiveTranscriber(self._fitted, self._pause, self._longest, self._search).whole(one)]
-            for one in self._utterances
-        ]
+        return [[*self._live.whole(one)] for one in self._utterances]
 
     def text(self, color: bool = False) -> Iterator[str]:
         yield from self._texts(self._form)
