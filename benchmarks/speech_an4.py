@@ -4,7 +4,8 @@ A first network is trained on the recordings; a second one starts from its weigh
 which the first says where the words are. Eight speakers of the training part choose the best weights; settings were
 chosen on these too. The test set is read after training, without a language model and with a 4-gram of the texts of
 training over the words of AN4's dictionary. `--settings live` reads forward alone, with at most 0.3 s of look-ahead,
-and is tested as a stream too.
+and is tested as a stream too. `--settings transducer` trains a third network as a transducer, which starts from the
+second one of `--settings files`.
 Figures: word and character error rates, the word error rate of the eight speakers, and the seconds of training.
 """
 
@@ -53,7 +54,17 @@ SECOND = SHARED | {
     "max_steps": 3600,
     "validate_every": 400,
 }
-SETTINGS: dict[str, dict[str, Any]] = {"files": {}, "live": {"bidirectional": False, "look_ahead": 0.3}}
+LIVE: dict[str, Any] = {"bidirectional": False, "look_ahead": 0.3}
+FILES = {"files-{seed}-first": FIRST, "files-{seed}": SECOND}
+# The networks of each by the names of their folders; one starts from the one before, and is aligned by the first.
+SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "files": FILES,
+    "live": {
+        "live-{seed}-first": FIRST | LIVE | {"epochs": 0.0, "max_steps": 1500, "validate_every": 500},
+        "live-{seed}": SECOND | LIVE | {"learning_rate": 0.0015, "max_steps": 6500},
+    },
+    "transducer": FILES | {"transducer-{seed}": SECOND | {"output": "transducer", "max_steps": 1600}},
+}
 WITH_MODEL: dict[str, Any] = {"lm_weight": 0.4, "word_bonus": 2.0, "closed": True}
 MEASURES = ("WER", "CER", "LM WER", "LM CER", "valid. WER", "training s")
 
@@ -74,14 +85,17 @@ def main() -> None:
 
 
 def measured(seed: int, settings: str, out: Path) -> list[float]:
-    """Train both networks of a seed, in folders of `out`, and test the second: the figures of `MEASURES`."""
+    """Train the networks of a seed, in folders of `out`, and test the last one: the figures of `MEASURES`."""
     training, validation = split(read_utterances(DATA / "train.tsv"))
-    first, second = out / f"{settings}-{seed}-first", out / f"{settings}-{seed}"
-    before = SpeechRecognizer(**FIRST | SETTINGS[settings], seed=seed)
-    before.fit(training, validation=validation, folder=first, resume=(first / "run.json").is_file())
-    recognizer = SpeechRecognizer(**SECOND | SETTINGS[settings], align_by=str(first), seed=seed)
-    resume = (second / "run.json").is_file()
-    recognizer.fit(training, validation=validation, folder=second, resume=resume, start_from=None if resume else first)
+    folders = [out / name.format(seed=seed) for name in SETTINGS[settings]]
+    networks = []
+    for k, (folder, options) in enumerate(zip(folders, SETTINGS[settings].values(), strict=True)):
+        network = SpeechRecognizer(**options, align_by=str(folders[0]) if k else None, seed=seed)
+        resume = (folder / "run.json").is_file()
+        start_from = folders[k - 1] if k and not resume else None
+        network.fit(training, validation=validation, folder=folder, resume=resume, start_from=start_from)
+        networks.append(network)
+    recognizer, results = networks[-1], [network.training_result for network in networks if network.training_result]
     model = out / "an4.arpa"
     # A second pronunciation of a word has its number in brackets.
     lines = (DATA / "an4.dic").read_text(encoding="utf-8").split("\n")
@@ -90,11 +104,8 @@ def measured(seed: int, settings: str, out: Path) -> list[float]:
     test = DATA / "test.tsv"
     scores = recognizer.evaluate(test).scores
     fused = recognizer.evaluate(test, search=Search(lm=str(model), **WITH_MODEL)).scores
-    first_result, result = before.training_result, recognizer.training_result
-    assert first_result is not None
-    assert result is not None
-    row = [100 * value for value in (scores["WER"], scores["CER"], fused["WER"], fused["CER"], result.best_loss)]
-    row.append(first_result.seconds + result.seconds)
+    errors = (scores["WER"], scores["CER"], fused["WER"], fused["CER"], results[-1].best_loss)
+    row = [*(100 * value for value in errors), sum(result.seconds for result in results)]
     show(str(seed), row)
     if settings == "live":
         print(f"        streamed in chunks: {100 * streamed(recognizer):.2f} WER")
