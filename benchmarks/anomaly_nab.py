@@ -68,7 +68,7 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
         detector = AnomalyDetector(seed=seed).fit(values[:trained_on], progress=False)
         scored = score(detector.trained(), values[:, None], SOUGHT)
         own = severity(scored.probability)
-        errors = rarity((values - scored.expected[:, 0]) / detector.fitted.learned.scale[0])
+        errors = rarity((values - scored.expected[:, 0]) / detector.fitted.learned.statistics.scale[0])
         for fed, scores in (
             ("probability", own),
             ("probability, once", once(own, trained_on // 3)),

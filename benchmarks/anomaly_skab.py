@@ -64,7 +64,7 @@ def measure(files: list[Path], seed: int) -> dict[str, tuple[float, float, float
         found, later = (score(detector.trained(), series.values, PROBABILITY, way) for way in (False, True))
         assert series.labels is not None
         learned = detector.fitted.learned
-        inputs = learned.inputs(learned.standardize(series.values))[:, : len(learned.channels)]
+        inputs = learned.statistics.inputs(learned.statistics.standardize(series.values))[:, : len(learned.channels)]
         labels.append(series.labels)
         alarms["recurrent, its alarms (1 in 2000)"].append(found.alarms)
         alarms["recurrent, SKAB's rule"].append(above(found.scores))

@@ -73,7 +73,7 @@ def measure(
             counts[f"recurrent, {budget}"] += counted(truth, flags_of([event[:2] for event in found], len(test)))
         learned = detector.fitted.learned
         assert learned.errors is not None
-        simple = baseline_scores(learned, learned.standardize(test), False, seed)
+        simple = baseline_scores(learned, learned.statistics.standardize(test), False, seed)
         for (name, scores), clean in zip(simple.items(), learned.errors.baselines[0], strict=True):
             if name in SIMPLE:
                 thresholds = adaptive_limits(clean, probability_of_budget(BUDGETS[0])).run(scores)[1]

@@ -92,7 +92,7 @@ def scored(values: Scores, until: int, seed: int, spent: dict[str, float]) -> It
     spent["scoring"] += time.process_time() - trained
     own_hindsight = score(detector.trained(), values, PROBABILITY, hindsight=True).scores
     learned = detector.fitted.learned
-    inputs = learned.inputs(learned.standardize(values))[:, : len(learned.channels)]
+    inputs = learned.statistics.inputs(learned.statistics.standardize(values))[:, : len(learned.channels)]
     windows = [learned.subsequences.scores(inputs, way) for way in (False, True)]
     autoencoder = AnomalyDetector(detector="reconstruction", seed=seed).fit(values[:until], progress=False).trained()
     again, again_hindsight = (score(autoencoder, values, PROBABILITY, way).scores for way in (False, True))

@@ -121,7 +121,7 @@ def test_missing_values_train_and_predict() -> None:
     values[np.random.default_rng(0).random(values.shape) < 0.3] = np.nan
     values[50:70] = np.nan
     detector = tiny().fit(frame(values), progress=False)
-    assert detector.fitted.learned.input_size == 6
+    assert detector.fitted.learned.statistics.input_size == 6
     found = detector.predict(frame(values))
     assert np.isfinite(found["score"].to_numpy()).all()
     whole, empty = detector.predict(frame()), frame().with_columns(heat=pl.lit(None, pl.Float64))
@@ -299,7 +299,7 @@ def test_inspect(detector: AnomalyDetector, tmp_path: Path) -> None:
     expected = detections_of(detector, frame()).scored[0].expected[120]
     learned = detector.fitted.learned
     channel = CHANNELS.index(found.words.output.removeprefix("forecast of "))
-    standard = (expected[channel] - learned.centre[channel]) / learned.scale[channel]
+    standard = (expected[channel] - learned.statistics.centre[channel]) / learned.statistics.scale[channel]
     assert found.attribution.output[0] == pytest.approx(standard, abs=0.05)
     for row in (1, 201):
         with pytest.raises(ParameterError, match="row: expected 2 to 200"):

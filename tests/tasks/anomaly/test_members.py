@@ -12,8 +12,9 @@ import recurra
 from recurra.cli.main import main
 from recurra.detection.two_scales import reference_threshold
 from recurra.errors import StreamError
+from recurra.models.detector_errors import all_scores, member_parts, networks_of
 from recurra.tasks.anomaly import AnomalyDetector
-from recurra.tasks.anomaly.errors import all_scores, member_parts, networks_of, parts_of
+from recurra.tasks.anomaly.scoring import parts_of
 
 WAYS = (False, True)
 
@@ -35,13 +36,13 @@ def test_scores_are_averages_in_units_of_what_one_row_of_10000_exceeds(
     which: str, request: pytest.FixtureRequest
 ) -> None:
     found: AnomalyDetector = request.getfixturevalue(which)
-    learned, networks = found.fitted.learned, networks_of(found.fitted)
+    learned, networks = found.fitted.learned, networks_of(found.fitted.network)
     assert learned.errors is not None
     assert len(networks) == len(learned.errors.members) == 2
     values = machine(150, 1)
     whole = all_scores(parts_of(found.fitted, values, WAYS))
     each = zip(networks, learned.errors.members, strict=True)
-    alone = [all_scores(member_parts(learned, network, member, values, WAYS)) for network, member in each]
+    alone = [all_scores(member_parts(learned.statistics, network, member, values, WAYS)) for network, member in each]
     assert not np.allclose(alone[0], alone[1])
     weights = np.array([member.weights for member in learned.errors.members])
     assert weights[0] == pytest.approx([0.5, 0.5])
@@ -57,8 +58,8 @@ def test_members_count_alike_at_the_same_tail_probability() -> None:
     found = tiny(members=2, validation_fraction=0).fit(frame(values), progress=False).fitted
     assert found.learned.errors is not None
     rows = slice(len(values) - len(found.learned.errors.scores), None)
-    each = zip(networks_of(found), found.learned.errors.members, strict=True)
-    alone = [all_scores(member_parts(found.learned, *pair, values, (False,)))[:, rows] for pair in each]
+    each = zip(networks_of(found.network), found.learned.errors.members, strict=True)
+    alone = [all_scores(member_parts(found.learned.statistics, *pair, values, (False,)))[:, rows] for pair in each]
     slow = [
         w.weights[0] * reference_threshold(one[0]) for w, one in zip(found.learned.errors.members, alone, strict=True)
     ]

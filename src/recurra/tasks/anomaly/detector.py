@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from recurra.data.series.channels import ChannelColumns, ChannelSet
     from recurra.models.detector_ensemble import DetectorEnsemble
+    from recurra.models.detector_errors import Network
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
-    from recurra.tasks.anomaly.errors import Network
     from recurra.tasks.anomaly.results import Detections, LiveDetections, UpdatedDetector
 
 __all__ = ["AnomalyDetector", "AnomalyReading"]
@@ -219,7 +219,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         training: "ChannelSet",
         validation: "ChannelSet | None",
     ) -> AnomalyLearned:
-        from recurra.tasks.anomaly.calibration import fit_errors
+        from recurra.tasks.anomaly.training import fit_errors
 
         return fit_errors(self, fitted, training, validation)
 
@@ -248,7 +248,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
             "usual": float(errors.usual),
             "threshold": thresholds[0],
             "fast_threshold": thresholds[1],
-            **{name: list(getattr(learned, name)) for name in ("channels", "centre", "scale")},
+            **{name: list(getattr(learned.statistics, name)) for name in ("channels", "centre", "scale")},
         }
         return error_scores(self.fitted), facts
 
@@ -260,7 +260,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         what factor and since how many rows. The item `{"feedback": {"event": 3, "verdict": "normal"}}` raises the
         thresholds of the stream above the event, as `feedback` does those of a run; "anomaly" takes that back.
         """
-        from recurra.tasks.anomaly.session import open_session_stream
+        from recurra.tasks.anomaly.scoring import open_session_stream
 
         self.refuse_look_ahead(look_ahead)
         fitted = self.trained()

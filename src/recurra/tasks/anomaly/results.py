@@ -32,9 +32,9 @@ from recurra.detection.period import period_of
 from recurra.detection.segments import segments_of
 from recurra.errors import DataError, MissingExtraError
 from recurra.files import prepare_folder, write_text
+from recurra.models.detector_errors import all_scores
 from recurra.task import Evaluation
 from recurra.task.results import Predictions, Result, Table, TablePredictions
-from recurra.tasks.anomaly.errors import FittedDetector, all_scores, parts_of
 from recurra.tasks.anomaly.events import (
     SimilarEvent,
     drifting_channels,
@@ -46,17 +46,18 @@ from recurra.tasks.anomaly.events import (
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import plot_detections, plot_tails
 from recurra.tasks.anomaly.scoring import (
+    FittedDetector,
     Scored,
     adaptive_limits,
     alarm_switch,
     baseline_scores,
     drift_watch,
     open_stream,
+    parts_of,
     rows_in_alarm,
     score,
     two_scales,
 )
-from recurra.tasks.anomaly.training import check_like
 from recurra.text_table import text_table
 
 if TYPE_CHECKING:
@@ -390,7 +391,7 @@ def make_stretches(fitted: FittedDetector, data: ChannelSet, path: str | Path, p
     Raises:
         DataError: the file has a fault, or the channels are others.
     """
-    check_like(fitted.learned, data)
+    fitted.learned.statistics.check_like(data)
     stretches, scores = [], {}
     for verdict in read_verdicts(path, data):
         series = data.series[verdict.series]
@@ -422,7 +423,7 @@ def make_detections(
     Raises:
         DataError: the channels are others.
     """
-    check_like(fitted.learned, data)
+    fitted.learned.statistics.check_like(data)
     scored = tuple(score(fitted, one.values, probability, hindsight) for one in data)
     return Detections(data, scored, fitted.learned, probability, retrain, hindsight=hindsight)
 
@@ -446,8 +447,8 @@ def evaluate(
     learned, labels = fitted.learned, [_labels(one) for one in data]
     assert learned.errors is not None
     alarms = [one.alarms for one in detections.scored]
-    standard = [learned.standardize(one.values) for one in data]
-    filled = [learned.filled(one) for one in standard]
+    standard = [learned.statistics.standardize(one.values) for one in data]
+    filled = [learned.statistics.filled(one) for one in standard]
     detectors = {"model": Detector(labels, [one.scores for one in detections.scored], alarms)}
     seed = int(fitted.options["seed"])
     simple = [baseline_scores(learned, one, hindsight, seed) for one in standard]

@@ -1,6 +1,7 @@
 """From rows to scores, thresholds and alarms, of whole series or row by row."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -12,27 +13,42 @@ from numpy.typing import NDArray
 from recurra.detection.alarms import AlarmSwitch, Event, find_events, runs_of
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.drift import DriftWatch
+from recurra.detection.error_model import Member
+from recurra.detection.live_alarms import LiveAlarms
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.similar import EventPattern, event_pattern
 from recurra.detection.two_scales import Judgement, TwoScales
 from recurra.errors import DataError, StreamError
 from recurra.models.channel_forecaster import ErrorScores
-from recurra.models.detector_ensemble import EnsembleScores
+from recurra.models.detector_ensemble import DetectorEnsemble, EnsembleScores
+from recurra.models.detector_errors import (
+    Network,
+    Parts,
+    all_scores,
+    expecting,
+    fast_distance,
+    networks_of,
+    parts_of_values,
+)
 from recurra.models.sequence_autoencoder import SequenceAutoencoder
-from recurra.streaming import ItemStream, Stepper, StreamState
-from recurra.tasks.anomaly.errors import FittedDetector, all_scores, expecting, fast_distance, networks_of, parts_of
-from recurra.tasks.anomaly.learned import AnomalyLearned, Member
+from recurra.streaming import ItemStream, MemoryStream, Stepper, StreamState
+from recurra.streaming.alarm_stream import alarm_stream
+from recurra.task import Fitted
+from recurra.tasks.anomaly.learned import AnomalyLearned
 
 __all__ = [
     "HINDSIGHT_SCALES",
     "SCALES",
+    "FittedDetector",
     "Scored",
     "adaptive_limits",
     "alarm_switch",
     "baseline_scores",
     "drift_watch",
     "error_scores",
+    "open_session_stream",
     "open_stream",
+    "parts_of",
     "rows_in_alarm",
     "score",
     "scores_of",
@@ -46,6 +62,7 @@ _LOWER = 0.8  # of the threshold: an alarm lasts until the score is below it
 SCALES, HINDSIGHT_SCALES = (0, 2), (1, 2)
 
 Array = NDArray[np.float64]
+FittedDetector = Fitted[AnomalyLearned, Network | DetectorEnsemble]
 
 
 @dataclass(frozen=True)
@@ -108,12 +125,12 @@ def scores_of(parts: Array, fast: Array, judged: Judgement, gain: float) -> Arra
 def alarm_switch(learned: AnomalyLearned) -> AlarmSwitch:
     """What turns the scores of one series into alarms."""
     assert learned.errors is not None
-    return AlarmSwitch(float(learned.errors.usual), max(1, round(learned.short)))
+    return AlarmSwitch(float(learned.errors.usual), max(1, round(learned.statistics.short)))
 
 
 def baseline_scores(learned: AnomalyLearned, standard: Array, hindsight: bool, seed: int) -> dict[str, Array]:
     """The scores (T,) of simple detectors for standardised values (T, C), by their names."""
-    filled = learned.filled(standard)
+    filled = learned.statistics.filled(standard)
     return {
         "moving deviation": moving_deviation(filled, learned.period),
         "seasonal change": seasonal_change(filled, learned.period),
@@ -155,6 +172,13 @@ def rows_in_alarm(scores: Array, threshold: Array) -> NDArray[np.bool_]:
     return flags
 
 
+def parts_of(fitted: FittedDetector, values: Array, ways: Sequence[bool] = (False,)) -> Parts:
+    """The parts of the scores of the rows of a series (T, C), NaN if missing; see `parts_of_values`."""
+    learned = fitted.learned
+    assert learned.errors is not None
+    return parts_of_values(learned.statistics, networks_of(fitted.network), learned.errors.members, values, ways)
+
+
 def score(fitted: FittedDetector, values: Array, probability: float, hindsight: bool = False) -> Scored:
     """Score the rows of a series (T, C).
 
@@ -178,10 +202,10 @@ def score(fitted: FittedDetector, values: Array, probability: float, hindsight: 
     alarms = alarms | judged.fast_alarm
     parts = scores_of(row_parts.slow[0], row_parts.fast, judged, scales.gain)
     events = runs_of(alarms, parts.sum(axis=1), learned.period // 2)
-    shown = [learned.errors.members[k] for k in expecting(networks_of(fitted))]
+    shown = [learned.errors.members[k] for k in expecting(networks_of(fitted.network))]
     variance = np.mean([one.gaussian.variances(len(learned.channels)) for one in shown], axis=0)
-    deviation = np.sqrt(variance) * np.array(learned.scale)
-    expected = learned.restore(row_parts.expected)
+    deviation = np.sqrt(variance) * np.array(learned.statistics.scale)
+    expected = learned.statistics.restore(row_parts.expected)
     return Scored(parts, expected, deviation, judged.probability, judged.threshold, distance, alarms, events)
 
 
@@ -194,7 +218,7 @@ def error_scores(fitted: FittedDetector) -> ErrorScores | EnsembleScores:
     learned = fitted.learned
     assert learned.errors is not None
     scores = []
-    for network, member in zip(networks_of(fitted), learned.errors.members, strict=True):
+    for network, member in zip(networks_of(fitted.network), learned.errors.members, strict=True):
         if isinstance(network, SequenceAutoencoder):
             raise StreamError(
                 "detector: an autoencoder reads a whole window for each row. Train with detector='forecast' to judge "
@@ -202,7 +226,7 @@ def error_scores(fitted: FittedDetector) -> ErrorScores | EnsembleScores:
             )
         gaussian = (torch.from_numpy(member.mean), torch.from_numpy(member.precision))
         own = copy.deepcopy(network).cpu()
-        scores.append(ErrorScores(own, *gaussian, learned.period, learned.short, int(member.warm_up)))
+        scores.append(ErrorScores(own, *gaussian, learned.period, learned.statistics.short, int(member.warm_up)))
     weights = np.stack([member.weights for member in learned.errors.members])
     return scores[0] if len(scores) == 1 else EnsembleScores(scores, torch.from_numpy(weights))
 
@@ -231,20 +255,20 @@ def open_stream(fitted: FittedDetector, probability: float, weights: str) -> Ite
             raise DataError("item: expected numbers of double precision") from None
         if np.isinf(values).any():
             raise DataError("item: expected finite numbers")
-        standard = learned.standardize(values)
+        standard = learned.statistics.standardize(values)
         present = np.isfinite(standard)
         instead = [np.zeros((1, len(member.mean))) for member in model.members]
         if not present.all():
             each = zip(states, model.members, strict=True)
             instead = [_assumed(standard, state.parts[name][0], member) for name, member in each]
-        beyond = learned.beyond(values)
+        beyond = learned.statistics.beyond(values)
         return np.concatenate([np.nan_to_num(standard), present, beyond, *instead], axis=1).astype(np.float32)
 
     def answer(_: NDArray[Any], outputs: NDArray[np.float32]) -> dict[str, Any]:
         parts, fast = (outputs[-1, at : at + size].astype(np.float64) for at in (0, 2 * size))
         # 0 before the first forecast, and hardly ever after it.
         forecasts, short = outputs[-1, size : 2 * size].astype(np.float64), float(outputs[-1, -1])
-        expected = learned.restore(forecasts).tolist() if forecasts.any() else None
+        expected = learned.statistics.restore(forecasts).tolist() if forecasts.any() else None
         slow, distance = float(parts.sum()), float(fast_distance(fast))
         judged = scales.judge(slow, distance)
         parts = scores_of(parts, fast, judged, scales.gain)
@@ -262,8 +286,17 @@ def open_stream(fitted: FittedDetector, probability: float, weights: str) -> Ite
             "expected": dict(zip(channels, expected or [None] * size, strict=True)),
         }
 
-    example = dict(zip(channels, learned.centre, strict=True))
+    example = dict(zip(channels, learned.statistics.centre, strict=True))
     return ItemStream(stepper, read, answer, f"a row: {', '.join(channels)}", example)
+
+
+def open_session_stream(fitted: FittedDetector, probability: float, weights: str) -> MemoryStream:
+    """The detector as a stream of rows and verdicts; see `AnomalyDetector.open_stream`."""
+    learned = fitted.learned
+    scales = two_scales(learned, probability, adapts=False)
+    watch, gap = drift_watch(learned), learned.period // 2
+    alarms = LiveAlarms(scales.thresholds, scales.gain, alarm_switch(learned), watch, gap)
+    return alarm_stream(open_stream(fitted, probability, weights), alarms)
 
 
 def _assumed(standard: Array, forecasts: NDArray[np.float32], member: Member) -> Array:

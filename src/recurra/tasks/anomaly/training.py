@@ -1,6 +1,5 @@
 """What a detector learns: scales and a period, then networks that forecast, or that write windows again."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,29 +9,31 @@ from torch import Tensor, nn
 
 from recurra.cells import find_cell
 from recurra.data.batches.batch import Batch
+from recurra.data.series.channel_statistics import ChannelStatistics
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.period import period_of
 from recurra.detection.subsequences import Subsequences
 from recurra.errors import DataError
 from recurra.models.channel_forecaster import ChannelForecaster
+from recurra.models.detector_calibration import fit_error_model, training_rows
 from recurra.models.detector_ensemble import DetectorEnsemble
+from recurra.models.detector_errors import Network, networks_of, window_of
 from recurra.models.sequence_autoencoder import SequenceAutoencoder, trailing_windows
 from recurra.task import Objective
-from recurra.tasks.anomaly.errors import FittedDetector, Network, networks_of, window_of
 from recurra.tasks.anomaly.learned import AnomalyLearned
+from recurra.tasks.anomaly.scoring import FittedDetector, baseline_scores
 from recurra.training import Mean, evaluate, processes
 
 if TYPE_CHECKING:
     from recurra.tasks.anomaly.detector import AnomalyDetector
 
-__all__ = ["check_like", "learn", "make_network", "make_objective", "training_rows"]
+__all__ = ["fit_errors", "learn", "loss", "make_network", "make_objective"]
 
 _FEWEST_ROWS = 50
 _WINDOW = 100  # steps that a sequence of a batch forecasts from
 _WINDOW_PERIODS, _MOST_OF_ROWS = 2, 1 / 3  # of an autoencoder's window: its length, and the part of the rows it takes
 _VALIDATED = 64  # windows of a series
 _WARM_UP = 200  # steps before those validated, that the state is made from
-_TAILS = 0.005  # of the values of a channel on each side, that its scale is not measured by
 
 
 def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
@@ -52,31 +53,16 @@ def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
             f"{data.source}: of the {rows} rows of the longest series too few are left to train with. Set a smaller "
             "validation_fraction or horizon."
         )
-    joined = np.concatenate([one.values for one in data])
-    for name, column in zip(data.channels, joined.T, strict=True):
-        if np.isnan(column).all():
-            raise DataError(f"{data.source}: {name} has no value in any row. Leave it out, as with --ignore {name}.")
-    scales = [_scale(column[np.isfinite(column)]) for column in joined.T]
-    centre, scale = (tuple(column) for column in zip(*scales, strict=True))
+    statistics = ChannelStatistics.of(data)
     longest = max(data, key=len)
-    missing = bool(np.isnan(joined).any())
-    none, mark = Subsequences(1, np.zeros(1), np.zeros((1, 1))), data.columns.decimal or "."
-    learned = AnomalyLearned(data.channels, centre, scale, missing, 1, data.step_seconds, mark, none)
-    filled = [learned.filled(learned.standardize(one.values)) for one in data]
+    filled = [statistics.filled(statistics.standardize(one.values)) for one in data]
     period = period_of(filled[data.series.index(longest)][:, 0])
     trained_on = training_rows(rows, options.validation_fraction)
     length = max(2, min(_WINDOW_PERIODS * period, int(trained_on * _MOST_OF_ROWS)))
     window = 0 if options.detector == "forecast" else length
-    return replace(learned, period=period, window=window, subsequences=Subsequences.fit(filled, 2 * period))
-
-
-def check_like(learned: AnomalyLearned, data: ChannelSet) -> None:
-    """Refuse other channels than those of training. Raises DataError."""
-    if data.channels != learned.channels:
-        raise DataError(
-            f"{data.source}: expected the channels trained on ({', '.join(learned.channels)}), got "
-            f"{', '.join(data.channels)}"
-        )
+    windows = Subsequences.fit(filled, 2 * period)
+    mark = data.columns.decimal or "."
+    return AnomalyLearned(statistics.with_period(period), data.step_seconds, mark, windows, window)
 
 
 def make_network(options: "AnomalyDetector", learned: AnomalyLearned) -> Network | DetectorEnsemble:
@@ -85,12 +71,12 @@ def make_network(options: "AnomalyDetector", learned: AnomalyLearned) -> Network
 
     def forecaster() -> ChannelForecaster:
         sizes = (options.horizon, options.hidden_size, options.num_layers, options.dropout)
-        return ChannelForecaster(cell, learned.input_size, channels, *sizes)
+        return ChannelForecaster(cell, learned.statistics.input_size, channels, *sizes)
 
     def autoencoder() -> SequenceAutoencoder:
         return SequenceAutoencoder(
             cell,
-            learned.input_size,
+            learned.statistics.input_size,
             channels,
             learned.window,
             hidden_size=options.hidden_size,
@@ -113,9 +99,9 @@ def make_objective(
 ) -> Objective:
     """Windows to train with, and what to validate with: the last rows of each series, or validation data."""
     learned, horizon, device = fitted.learned, options.horizon, fitted.device
-    standard = [learned.standardize(one.values) for one in data]
-    inputs = [torch.from_numpy(learned.inputs(one)).float() for one in standard]
-    networks = networks_of(fitted)
+    statistics, networks = learned.statistics, networks_of(fitted.network)
+    standard = [statistics.standardize(one.values) for one in data]
+    inputs = [torch.from_numpy(statistics.inputs(one)).float() for one in standard]
     targets = [_wanted(networks, one, horizon) for one in standard]
     fraction = options.validation_fraction if validation_data is None else 0.0
     ends = [training_rows(len(one), fraction) for one in standard]
@@ -137,10 +123,10 @@ def make_objective(
     def validation_batches() -> list[Batch]:
         batches, series = [], zip(inputs, targets, ends, strict=True)
         if validation_data is not None:
-            check_like(learned, validation_data)
-            own = [learned.standardize(one.values) for one in validation_data]
+            statistics.check_like(validation_data)
+            own = [statistics.standardize(one.values) for one in validation_data]
             series = [
-                (torch.from_numpy(learned.inputs(one)).float(), _wanted(networks, one, horizon), 0) for one in own
+                (torch.from_numpy(statistics.inputs(one)).float(), _wanted(networks, one, horizon), 0) for one in own
             ]
         for rows, wanted, end in series:
             begin = max(0, end - (window if learned.window else _WARM_UP))
@@ -173,28 +159,36 @@ def make_objective(
     )
 
 
+def fit_errors(
+    options: "AnomalyDetector", fitted: FittedDetector, data: ChannelSet, validation_data: ChannelSet | None
+) -> AnomalyLearned:
+    """What was learned, with the errors of the networks and the scores of simple detectors on the training rows.
+
+    Raises:
+        DataError: too few rows are left to calibrate the threshold with.
+    """
+    learned = fitted.learned
+    simple = [
+        np.stack([list(baseline_scores(learned, one, after, options.seed).values()) for after in (False, True)])
+        for one in (learned.statistics.standardize(own.values) for own in data)
+    ]
+    settled = [one[..., min(2 * learned.period, one.shape[-1] // 2) :] for one in simple]
+    model = fit_error_model(
+        learned.statistics,
+        networks_of(fitted.network),
+        data,
+        validation_data,
+        np.concatenate(settled, axis=-1),
+        validation_fraction=options.validation_fraction,
+        contamination=options.contamination,
+    )
+    return learned.with_errors(model)
+
+
 def loss(forecasts: Tensor, targets: Tensor) -> Tensor:
     """The mean Huber loss over what came; targets are NaN where nothing did."""
     came = ~targets.isnan()
     return nn.functional.smooth_l1_loss(forecasts[came], targets[came])
-
-
-def _scale(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The mean and the standard deviation of a channel, without its most extreme values."""
-    unit = float(abs(values).max()) or 1.0
-    values = values / unit  # the squares of huge values are infinite
-    low, high = np.quantile(values, [_TAILS, 1 - _TAILS])
-    middle = values[(values >= low) & (values <= high)]
-    centre, deviation = float(middle.mean()), float(middle.std())
-    if deviation <= 1e-9:
-        # Constant but for rare values: in these, or in the level itself, a change is measured.
-        deviation = float(values.std()) or abs(centre) or 1.0
-    return centre * unit, deviation * unit
-
-
-def training_rows(rows: int, validation_fraction: float) -> int:
-    """How many of the first rows of a series are trained on."""
-    return rows - int(rows * validation_fraction)
 
 
 def _wanted(networks: list[Network], standard: NDArray[np.float64], horizon: int) -> Tensor:

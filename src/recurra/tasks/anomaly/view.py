@@ -9,10 +9,11 @@ from torch import Tensor
 from recurra.data.series.channels import ChannelSet
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
+from recurra.models.detector_errors import after_warm_up, forecast_errors, networks_of, window_of
 from recurra.models.sequence_autoencoder import patch_length
 from recurra.task import View
-from recurra.tasks.anomaly.errors import FittedDetector, after_warm_up, forecast_errors, networks_of, window_of
-from recurra.tasks.anomaly.training import check_like, loss
+from recurra.tasks.anomaly.scoring import FittedDetector
+from recurra.tasks.anomaly.training import loss
 
 __all__ = ["view"]
 
@@ -42,17 +43,18 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
         ParameterError: there is no such row, or no row before it.
     """
     learned = fitted.learned
-    check_like(learned, data)
+    statistics = learned.statistics
+    statistics.check_like(data)
     assert learned.errors is not None
-    networks, member = networks_of(fitted), learned.errors.members[0]
+    networks, member = networks_of(fitted.network), learned.errors.members[0]
     network, window = networks[0], window_of(networks[0])
     series = data.series[0]
     if len(series) < 3:
         raise DataError(f"{data.source}: the first series has {len(series)} rows, expected at least 3 to look at")
     if row is not None and not 2 <= row <= len(series):
         raise ParameterError("row", f"2 to {len(series)}, the rows of the first series with one before it", row)
-    standard = learned.standardize(series.values)
-    errors = forecast_errors(learned, network, standard)[0].reshape(len(standard), -1)
+    standard = statistics.standardize(series.values)
+    errors = forecast_errors(statistics, network, standard)[0].reshape(len(standard), -1)
     parts = member.gaussian.parts(errors, len(learned.channels))
     parts = after_warm_up(parts, min(int(member.warm_up), len(parts) - 1))
     end = int(parts[1:].sum(axis=1).argmax()) + 1 if row is None else row - 1
@@ -63,7 +65,7 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
     end = max(end, window - 1)
     ends = np.unique(np.linspace(steps - through, len(standard) - 1, _SPREAD).round().astype(int))
     ends = np.array([end, *ends[ends != end]])
-    inputs = torch.from_numpy(learned.inputs(standard)).float()
+    inputs = torch.from_numpy(statistics.inputs(standard)).float()
     batch = torch.stack([inputs[at - steps + through : at + through] for at in ends.tolist()]).to(fitted.device)
     count, channel = len(learned.channels), int(parts[end].argmax())
     target = torch.from_numpy(standard[ends]).float().to(fitted.device)

@@ -7,17 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recurra.data.series.channel_statistics import ChannelStatistics
 from recurra.detection.error_gaussian import ErrorGaussian
+from recurra.detection.error_model import Member
 from recurra.detection.smoothing import smoothed
 from recurra.detection.subsequences import spread
 from recurra.models.channel_forecaster import ChannelForecaster
 from recurra.models.detector_ensemble import DetectorEnsemble
 from recurra.models.sequence_autoencoder import SequenceAutoencoder, trailing_windows
-from recurra.task import Fitted
-from recurra.tasks.anomaly.learned import AnomalyLearned, Member
 
 __all__ = [
-    "FittedDetector",
     "Network",
     "Parts",
     "after_warm_up",
@@ -29,14 +28,13 @@ __all__ = [
     "forecast_errors",
     "member_parts",
     "networks_of",
-    "parts_of",
     "parts_of_errors",
+    "parts_of_values",
     "window_of",
 ]
 
 Array = NDArray[np.float64]
 Network = ChannelForecaster | SequenceAutoencoder
-FittedDetector = Fitted[AnomalyLearned, Network | DetectorEnsemble]
 
 _CHUNK = 4096
 _WINDOWS = 1024  # written again at a time
@@ -59,9 +57,8 @@ class Parts:
     expected: Array
 
 
-def networks_of(fitted: FittedDetector) -> list[Network]:
+def networks_of(network: Network | DetectorEnsemble) -> list[Network]:
     """The networks of a detector: one, or those of an ensemble."""
-    network = fitted.network
     return list(network.networks) if isinstance(network, DetectorEnsemble) else [network]  # type: ignore[arg-type]
 
 
@@ -81,14 +78,14 @@ def fast_distance(parts: Array) -> Array:
 
 
 @torch.no_grad()
-def forecast_errors(learned: AnomalyLearned, network: Network, standard: Array) -> tuple[Array, Array]:
+def forecast_errors(statistics: ChannelStatistics, network: Network, standard: Array) -> tuple[Array, Array]:
     """Errors of the forecasts of each row, the next step's first, and what was expected of it.
 
     A row's errors use the rows up to it alone. Of an autoencoder they are those of the last row of the window that ends
     with it, as if of one forecast.
 
     Args:
-        learned: of the detector.
+        statistics: of the channels.
         network: of it.
         standard: (T, C), NaN if missing.
 
@@ -98,10 +95,10 @@ def forecast_errors(learned: AnomalyLearned, network: Network, standard: Array) 
     steps, channels = standard.shape
     expected = np.full((steps, channels), np.nan)
     if isinstance(network, SequenceAutoencoder):
-        for ends, written in _written_again(learned, network, standard):
+        for ends, written in _written_again(statistics, network, standard):
             expected[ends] = written[:, -1]
         return (standard - expected)[:, None], expected
-    rows = torch.from_numpy(learned.inputs(standard)).float()
+    rows = torch.from_numpy(statistics.inputs(standard)).float()
     forecasts, state = [], None
     network.eval()
     for part in rows.split(_CHUNK):
@@ -117,14 +114,14 @@ def forecast_errors(learned: AnomalyLearned, network: Network, standard: Array) 
 
 @torch.no_grad()
 def _written_again(
-    learned: AnomalyLearned, network: SequenceAutoencoder, standard: Array
+    statistics: ChannelStatistics, network: SequenceAutoencoder, standard: Array
 ) -> Iterator[tuple[slice, Array]]:
     """Rows, and what an autoencoder writes (n, W, C) of the windows that end with them."""
     window = network.window
     if len(standard) < window:
         return
     network.eval()
-    windows = trailing_windows(torch.from_numpy(learned.inputs(standard)).float(), window)
+    windows = trailing_windows(torch.from_numpy(statistics.inputs(standard)).float(), window)
     for begin in range(0, len(windows), _WINDOWS):
         written = network(windows[begin : begin + _WINDOWS].to(_device(network)))[0].cpu().double().numpy()
         yield slice(begin + window - 1, begin + window - 1 + len(written)), written
@@ -135,7 +132,7 @@ def _device(network: Network) -> torch.device:
 
 
 def distances(
-    learned: AnomalyLearned,
+    statistics: ChannelStatistics,
     network: Network,
     standard: Array,
     errors: Array,
@@ -148,7 +145,7 @@ def distances(
     errors of the window that ends with the row (Malhotra et al. 2016).
 
     Args:
-        learned: of the detector.
+        statistics: of the channels.
         network: of it.
         standard: (T, C), NaN if missing.
         errors: (T, N * C), see `forecast_errors`.
@@ -161,7 +158,7 @@ def distances(
     window = network.window
     wanted = standard if aside is None else np.where(aside, np.nan, standard)
     parts = np.zeros_like(standard)
-    for ends, written in _written_again(learned, network, standard):
+    for ends, written in _written_again(statistics, network, standard):
         rows = wanted[ends.start - window + 1 : ends.stop]
         views = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0).transpose(0, 2, 1)
         deviations = np.nan_to_num(views - written - gaussian.mean)
@@ -170,12 +167,12 @@ def distances(
 
 
 def parts_of_errors(
-    learned: AnomalyLearned, network: Network, raw: Array, fast: Array, expected: Array, ways: Sequence[bool]
+    statistics: ChannelStatistics, network: Network, raw: Array, fast: Array, expected: Array, ways: Sequence[bool]
 ) -> Parts:
     """The parts of the scores of rows.
 
     Args:
-        learned: of the detector.
+        statistics: of the channels.
         network: of it.
         raw: (T, C), see `distances`; 0 for rows that are not judged.
         fast: (T, C), what each channel adds to the squared distance of the errors of the next step; likewise.
@@ -183,14 +180,14 @@ def parts_of_errors(
         ways: whether in hindsight, of each of the slow scores.
     """
     window = window_of(network)
-    short = smoothed((fast if window else raw).sum(axis=1), learned.short)
-    return Parts(tuple(_slow(learned, window, raw, way) for way in ways), fast, short, expected)
+    short = smoothed((fast if window else raw).sum(axis=1), statistics.short)
+    return Parts(tuple(_slow(statistics, window, raw, way) for way in ways), fast, short, expected)
 
 
-def _slow(learned: AnomalyLearned, window: int, raw: Array, hindsight: bool) -> Array:
+def _slow(statistics: ChannelStatistics, window: int, raw: Array, hindsight: bool) -> Array:
     """The slow scores of distances (T, C): means over the period, or of an autoencoder over its window."""
     if not window:
-        return smoothed(raw, learned.period, hindsight)
+        return smoothed(raw, statistics.period, hindsight)
     if not hindsight or len(raw) < window:
         return raw
     ends = raw[window - 1 :].T
@@ -203,32 +200,36 @@ def after_warm_up(parts: Array, warm_up: int) -> Array:
 
 
 def member_parts(
-    learned: AnomalyLearned, network: Network, member: Member, values: Array, ways: Sequence[bool]
+    statistics: ChannelStatistics, network: Network, member: Member, values: Array, ways: Sequence[bool]
 ) -> Parts:
-    """The parts of the scores that one network gives the rows of a series (T, C), NaN if missing; see `parts_of`."""
-    standard, gaussian, warm_up = learned.standardize(values), member.gaussian, int(member.warm_up)
-    errors, expected = forecast_errors(learned, network, standard)
+    """The parts of the scores that one network gives the rows of a series; see `parts_of_values`."""
+    standard, gaussian, warm_up = statistics.standardize(values), member.gaussian, int(member.warm_up)
+    errors, expected = forecast_errors(statistics, network, standard)
     errors = errors.reshape(len(errors), -1)
-    raw = distances(learned, network, standard, errors, gaussian)
-    fast = gaussian.next_step_parts(errors, learned.beyond(values))
-    return parts_of_errors(learned, network, after_warm_up(raw, warm_up), after_warm_up(fast, warm_up), expected, ways)
+    raw = after_warm_up(distances(statistics, network, standard, errors, gaussian), warm_up)
+    fast = after_warm_up(gaussian.next_step_parts(errors, statistics.beyond(values)), warm_up)
+    return parts_of_errors(statistics, network, raw, fast, expected, ways)
 
 
-def parts_of(fitted: FittedDetector, values: Array, ways: Sequence[bool] = (False,)) -> Parts:
-    """The parts of the scores of the rows of a series (T, C), NaN if missing.
+def parts_of_values(
+    statistics: ChannelStatistics,
+    networks: Sequence[Network],
+    members: Sequence[Member],
+    values: Array,
+    ways: Sequence[bool] = (False,),
+) -> Parts:
+    """The parts of the scores that several networks together give the rows of a series (T, C), NaN if missing.
 
     Args:
-        fitted: a detector whose training has ended.
+        statistics: of the channels.
+        networks: of the detector.
+        members: of each network.
         values: of the channels.
         ways: whether in hindsight, of each of the slow scores that are returned.
     """
-    errors, networks = fitted.learned.errors, networks_of(fitted)
-    assert errors is not None
-    each = [
-        member_parts(fitted.learned, network, member, values, ways)
-        for network, member in zip(networks, errors.members, strict=True)
-    ]
-    return combined(each, np.stack([member.weights for member in errors.members]), expecting(networks))
+    pairs = zip(networks, members, strict=True)
+    each = [member_parts(statistics, network, member, values, ways) for network, member in pairs]
+    return combined(each, np.stack([member.weights for member in members]), expecting(networks))
 
 
 def combined(each: Sequence[Parts], weights: Array, shown: Sequence[int]) -> Parts:

@@ -1,4 +1,4 @@
-"""A detector as a stream that remembers its alarms: events, a person's verdicts on them, drift."""
+"""A stream of scores as one that remembers its alarms: events, a person's verdicts on them, drift."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ from numpy.typing import NDArray
 
 from recurra.detection.live_alarms import LiveAlarms
 from recurra.errors import DataError
-from recurra.streaming import Memory, MemoryStream, Reading, StreamState, Talk
-from recurra.tasks.anomaly.errors import FittedDetector
-from recurra.tasks.anomaly.scoring import alarm_switch, drift_watch, open_stream, two_scales
+from recurra.streaming.item_stream import ItemStream
+from recurra.streaming.memory_stream import Memory, MemoryStream, Reading, Talk
+from recurra.streaming.state import StreamState
 
-__all__ = ["open_session_stream"]
+__all__ = ["alarm_stream"]
 
 _VERDICTS = ("normal", "anomaly")
 
 
-def open_session_stream(fitted: FittedDetector, probability: float, weights: str) -> MemoryStream:
-    """The detector as a stream of rows and verdicts; see `AnomalyDetector.open_stream`."""
-    rows, learned = open_stream(fitted, probability, weights), fitted.learned
-    scales = two_scales(learned, probability, adapts=False)
-    alarms = LiveAlarms(
-        scales.thresholds, scales.gain, alarm_switch(learned), drift_watch(learned), learned.period // 2
-    )
+def alarm_stream(rows: ItemStream, alarms: LiveAlarms) -> MemoryStream:
+    """The stream of a detector that also takes verdicts, and whose results say to which event an alarm belongs.
+
+    Args:
+        rows: whose result of an item is a dictionary with the scores `slow`, `fast` and `short`.
+        alarms: that follow from such scores.
+    """
     no_verdict = np.zeros((1, 2), np.float32)
 
     def read(item: Any, state: StreamState) -> NDArray[np.float32]:

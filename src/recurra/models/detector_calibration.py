@@ -3,17 +3,18 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.data.series.channel_statistics import ChannelStatistics
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.error_gaussian import ErrorGaussian
+from recurra.detection.error_model import ErrorModel, Member
 from recurra.detection.two_scales import reference_threshold
 from recurra.errors import DataError
-from recurra.tasks.anomaly.errors import (
-    FittedDetector,
+from recurra.models.channel_forecaster import ChannelForecaster
+from recurra.models.detector_errors import (
     Network,
     Parts,
     after_warm_up,
@@ -23,18 +24,11 @@ from recurra.tasks.anomaly.errors import (
     expecting,
     forecast_errors,
     member_parts,
-    networks_of,
     parts_of_errors,
     window_of,
 )
-from recurra.tasks.anomaly.learned import AnomalyLearned, ErrorModel, Member
-from recurra.tasks.anomaly.scoring import baseline_scores
-from recurra.tasks.anomaly.training import training_rows
 
-if TYPE_CHECKING:
-    from recurra.tasks.anomaly.detector import AnomalyDetector
-
-__all__ = ["fit_errors"]
+__all__ = ["fit_error_model", "training_rows"]
 
 _log = logging.getLogger("recurra.anomaly")
 
@@ -74,33 +68,56 @@ class _Fit:
         return Member(*self.gaussian, np.array(self.warm_up), weights)
 
 
-def fit_errors(
-    options: "AnomalyDetector", fitted: FittedDetector, data: ChannelSet, validation_data: ChannelSet | None
-) -> AnomalyLearned:
-    """What was learned, with the Gaussians of the errors, and the scores that calibrate the thresholds.
+def training_rows(rows: int, validation_fraction: float) -> int:
+    """How many of the first rows of a series are trained on."""
+    return rows - int(rows * validation_fraction)
 
-    The Gaussian is that of the rows that the network was trained on. The scores are those of validation data, or of the
-    last rows of each series; if these are few, a message says so, and they are those of all rows. With a
+
+def fit_error_model(
+    statistics: ChannelStatistics,
+    networks: Sequence[Network],
+    data: ChannelSet,
+    validation_data: ChannelSet | None,
+    baselines: Array,
+    *,
+    validation_fraction: float,
+    contamination: float = 0.0,
+) -> ErrorModel:
+    """The Gaussians of the errors of trained networks, and the scores that calibrate thresholds.
+
+    The Gaussian is that of the rows that the networks were trained on. The scores are those of validation data, or of
+    the last rows of each series; if these are few, a message says so, and they are those of all rows. With a
     `contamination` the Gaussian is fitted twice, the second time without that fraction of the rows, the least likely,
     which do not calibrate the threshold either. Of several networks, distances are averaged in units of those that one
     row in 10,000 exceeds.
 
+    Args:
+        statistics: of the channels.
+        networks: of the detector.
+        data: the training rows.
+        validation_data: rows that are not among them; None: there are none.
+        baselines: see `ErrorModel`.
+        validation_fraction: of the training rows, the last ones of each series, that were not trained on.
+        contamination: the fraction of the training rows that may be anomalous.
+
     Raises:
         DataError: too few rows are left to calibrate the threshold with.
     """
-    learned = fitted.learned
-    fraction = options.validation_fraction if validation_data is None else 0.0
+    fraction = validation_fraction if validation_data is None else 0.0
     trained = [training_rows(len(one), fraction) for one in data]
-    fits = [_fit(options, learned, network, data, trained) for network in networks_of(fitted)]
+    fits = [_fit(statistics, network, data, trained, contamination) for network in networks]
     settled = max(one.settled for one in fits)
     judged, begins = [one.parts for one in fits], [max(end, settled) for end in trained]
     if validation_data is not None:
         judged = [
-            [member_parts(learned, one.network, one.member(np.ones(2)), own.values, _WAYS) for own in validation_data]
+            [
+                member_parts(statistics, one.network, one.member(np.ones(2)), own.values, _WAYS)
+                for own in validation_data
+            ]
             for one in fits
         ]
         begins = [settled] * len(validation_data)
-    enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * learned.period)
+    enough = max(_CALIBRATION_ROWS, _CALIBRATION_PERIODS * statistics.period)
     rows = sum(max(0, len(one.fast) - begin) for one, begin in zip(judged[0], begins, strict=True))
     if rows < enough:
         _log.info("the last %d rows are too few to set the threshold by; all rows set it", rows)
@@ -110,8 +127,8 @@ def fit_errors(
         if rows < _FEWEST_SCORES:
             raise DataError(
                 f"{data.source}: {rows} rows are left to set the threshold by, after the first {begin} that the "
-                f"network and the period of {learned.period} rows need; expected at least {_FEWEST_SCORES}. Give more "
-                "rows."
+                f"network and the period of {statistics.period} rows need; expected at least {_FEWEST_SCORES}. Give "
+                "more rows."
             )
     weights = _weights([_joined(parts, begins) for parts in judged])
     shown = expecting([one.network for one in fits])
@@ -119,30 +136,25 @@ def fit_errors(
     warm_up = max(one.warm_up for one in fits)
     short = [one.short[warm_up:] for one in _series_as_one([one.parts for one in fits], weights, shown)]
     usual = np.quantile(np.concatenate(short), _USUAL)
-    simple = [
-        np.stack([list(baseline_scores(learned, one, after, options.seed).values()) for after in _WAYS])
-        for one in (learned.standardize(own.values) for own in data)
-    ]
-    baselines = np.concatenate([one[..., min(2 * learned.period, one.shape[-1] // 2) :] for one in simple], axis=-1)
     members = tuple(one.member(own) for one, own in zip(fits, weights, strict=True))
-    return learned.with_errors(ErrorModel(members, slow, hindsight, fast, np.array(usual), baselines))
+    return ErrorModel(members, slow, hindsight, fast, np.array(usual), baselines)
 
 
 def _fit(
-    options: "AnomalyDetector", learned: AnomalyLearned, network: Network, data: ChannelSet, trained: Sequence[int]
+    statistics: ChannelStatistics, network: Network, data: ChannelSet, trained: Sequence[int], contamination: float
 ) -> _Fit:
     """The Gaussian of a network's errors, and the parts of the scores of all rows."""
-    size, window = len(learned.channels), window_of(network)
-    first = window or options.horizon  # row whose errors are all there
-    standard = [learned.standardize(one.values) for one in data]
-    forecasts = [forecast_errors(learned, network, one) for one in standard]
+    size, window = len(statistics.channels), window_of(network)
+    first = network.horizon if isinstance(network, ChannelForecaster) else window  # row whose errors are all there
+    standard = [statistics.standardize(one.values) for one in data]
+    forecasts = [forecast_errors(statistics, network, one) for one in standard]
     errors = [one.reshape(len(one), -1) for one, _ in forecasts]
-    beyond = [learned.beyond(one.values) for one in data]
+    beyond = [statistics.beyond(one.values) for one in data]
     gaussian = ErrorGaussian.fit(np.concatenate([one[first:end] for one, end in zip(errors, trained, strict=True)]))
     aside: list[NDArray[np.bool_]] | list[None] = [None] * len(errors)
-    if options.contamination:
+    if contamination:
         raw = [gaussian.parts(one, size).sum(axis=1) for one in errors]
-        limit = np.quantile(np.concatenate(raw), 1 - options.contamination)
+        limit = np.quantile(np.concatenate(raw), 1 - contamination)
         aside = [(one > limit)[:, None] for one in raw]
         errors = [np.where(rows, np.nan, own) for rows, own in zip(aside, errors, strict=True)]
         beyond = [np.where(rows, 0.0, own) for rows, own in zip(aside, beyond, strict=True)]
@@ -150,13 +162,13 @@ def _fit(
         gaussian = ErrorGaussian.fit(left[~np.isnan(left).all(axis=1)])
     settled = warm_up = window - 1 if window > 1 else 1
     if not window:
-        warm_up = _warm_up(learned, network, standard, gaussian, np.concatenate(errors))
-        settled = warm_up + _SETTLED * learned.period
+        warm_up = _warm_up(statistics, network, standard, gaussian, np.concatenate(errors))
+        settled = warm_up + _SETTLED * statistics.period
     parts = [
         parts_of_errors(
-            learned,
+            statistics,
             network,
-            after_warm_up(distances(learned, network, one, own, gaussian, rows), warm_up),
+            after_warm_up(distances(statistics, network, one, own, gaussian, rows), warm_up),
             after_warm_up(gaussian.next_step_parts(own, far), warm_up),
             expected,
             _WAYS,
@@ -167,7 +179,7 @@ def _fit(
 
 
 def _warm_up(
-    learned: AnomalyLearned, network: Network, standard: list[Array], gaussian: ErrorGaussian, errors: Array
+    statistics: ChannelStatistics, network: Network, standard: list[Array], gaussian: ErrorGaussian, errors: Array
 ) -> int:
     """After how many first rows distances are as small as usual, measured on windows of the training rows."""
     channels = standard[0].shape[1]
@@ -176,7 +188,7 @@ def _warm_up(
     chosen = starts[:: max(1, len(starts) // _COLD_STARTS)]
     cold = []
     for one, at in chosen:
-        own = forecast_errors(learned, network, one[at : at + steps])[0].reshape(steps, -1)
+        own = forecast_errors(statistics, network, one[at : at + steps])[0].reshape(steps, -1)
         cold.append(gaussian.parts(own, channels).sum(axis=1))
     usual = np.quantile(gaussian.parts(errors, channels).sum(axis=1), _HIGH)
     above = np.flatnonzero(np.quantile(cold, _HIGH, axis=0) > _UNUSUAL * usual)

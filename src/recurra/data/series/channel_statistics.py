@@ -1,0 +1,128 @@
+"""Channels as training measured them: their scales, their period, and what a network reads of their rows."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from recurra.errors import DataError
+
+# A task's learned facts hold these, and the command line's help imports them: this module does without numpy.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from recurra.data.series.channels import ChannelSet
+
+__all__ = ["ChannelStatistics"]
+
+_CLIP = 10.0
+_FARTHEST = 1e6  # the squares of huge deviations are infinite in single precision
+_TAILS = 0.005  # of the values of a channel on each side, that its scale is not measured by
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """The scales and the period of C channels.
+
+    Attributes:
+        channels: their names.
+        centre: of each.
+        scale: of each, above 0.
+        marks_missing: whether a network also reads which values are missing.
+        period: steps; 1: there is none, or it is not known.
+    """
+
+    channels: tuple[str, ...]
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    marks_missing: bool
+    period: int = 1
+
+    @classmethod
+    def of(cls, data: "ChannelSet") -> Self:
+        """The scales of channels, without their most extreme values. The period is left at 1.
+
+        Raises:
+            DataError: a channel has no value.
+        """
+        import numpy as np
+
+        joined = np.concatenate([one.values for one in data])
+        for name, column in zip(data.channels, joined.T, strict=True):
+            if np.isnan(column).all():
+                message = f"{data.source}: {name} has no value in any row. Leave it out, as with --ignore {name}."
+                raise DataError(message)
+        scales = [_scale(column[np.isfinite(column)]) for column in joined.T]
+        centre, scale = (tuple(column) for column in zip(*scales, strict=True))
+        return cls(data.channels, centre, scale, bool(np.isnan(joined).any()))
+
+    def with_period(self, period: int) -> Self:
+        """The same, with a period."""
+        return replace(self, period=period)
+
+    @property
+    def short(self) -> float:
+        """The time constant of the mean that tells when an alarm ends, in steps."""
+        return max(1.0, self.period / 8)
+
+    @property
+    def input_size(self) -> int:
+        """The features of a step that a network reads."""
+        return len(self.channels) * (1 + self.marks_missing)
+
+    def check_like(self, data: "ChannelSet") -> None:
+        """Refuse other channels than these. Raises DataError."""
+        if data.channels != self.channels:
+            raise DataError(
+                f"{data.source}: expected the channels trained on ({', '.join(self.channels)}), got "
+                f"{', '.join(data.channels)}"
+            )
+
+    def standardize(self, values: "np.ndarray") -> "np.ndarray":
+        """Values (T, C) in units of their channel, within 10 of its centre; missing ones stay NaN."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):  # infinite, and clipped as well
+            return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
+
+    def beyond(self, values: "np.ndarray") -> "np.ndarray":
+        """How far values (T, C) lie beyond what `standardize` leaves of them, in its units; 0 for missing ones."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            standard = (values - np.array(self.centre)) / np.array(self.scale)
+        return np.nan_to_num(np.clip(standard, -_FARTHEST, _FARTHEST) - np.clip(standard, -_CLIP, _CLIP))
+
+    def restore(self, standard: "np.ndarray") -> "np.ndarray":
+        """The values (..., C) of which these are the standardised ones."""
+        import numpy as np
+
+        return standard * np.array(self.scale) + np.array(self.centre)
+
+    def inputs(self, standard: "np.ndarray") -> "np.ndarray":
+        """What a network reads (T, I) of standardised values (T, C); see `filled`."""
+        import numpy as np
+
+        filled = self.filled(standard)
+        return np.concatenate([filled, np.isnan(standard)], axis=1) if self.marks_missing else filled
+
+    def filled(self, standard: "np.ndarray") -> "np.ndarray":
+        """Standardised values (T, C), in which a missing one is the last that came before, 0 if there is none."""
+        import numpy as np
+
+        at = np.where(np.isfinite(standard), np.arange(len(standard))[:, None], 0)
+        last = np.maximum.accumulate(at, axis=0)
+        return np.nan_to_num(np.take_along_axis(standard, last, axis=0))
+
+
+def _scale(values: "np.ndarray") -> tuple[float, float]:
+    """The mean and the standard deviation of the values (V,) of a channel, without the most extreme ones."""
+    import numpy as np
+
+    unit = float(abs(values).max()) or 1.0
+    values = values / unit  # the squares of huge values are infinite
+    low, high = np.quantile(values, [_TAILS, 1 - _TAILS])
+    middle = values[(values >= low) & (values <= high)]
+    centre, deviation = float(middle.mean()), float(middle.std())
+    if deviation <= 1e-9:
+        # Constant but for rare values: in these, or in the level itself, a change is measured.
+        deviation = float(values.std()) or abs(centre) or 1.0
+    return centre * unit, deviation * unit
