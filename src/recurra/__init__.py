@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recurra.tasks import load
     from recurra.tasks.anomaly import AnomalyDetector, AnomalyReading
     from recurra.tasks.classify import Classifier
+    from recurra.tasks.draw import DrawingModel
     from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.regress import Regressor
@@ -47,6 +48,7 @@ __all__ = [
     "AnomalyReading",
     "ChunkStepper",
     "Classifier",
+    "DrawingModel",
     "ForecastReading",
     "Forecaster",
     "GRUCell",
@@ -82,6 +84,7 @@ _NAMES = {
     "AnomalyDetector": "recurra.tasks.anomaly",
     "AnomalyReading": "recurra.tasks.anomaly",
     "Classifier": "recurra.tasks.classify",
+    "DrawingModel": "recurra.tasks.draw",
     "ForecastReading": "recurra.tasks.forecast",
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",

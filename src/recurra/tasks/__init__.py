@@ -7,6 +7,7 @@ __all__ = ["TASKS", "load"]
 TASKS = {
     "anomaly": "recurra.tasks.anomaly.detector:AnomalyDetector",
     "classify": "recurra.tasks.classify.classifier:Classifier",
+    "draw": "recurra.tasks.draw.drawing_model:DrawingModel",
     "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
     "language": "recurra.tasks.language.language_model:LanguageModel",
     "regress": "recurra.tasks.regress.regressor:Regressor",

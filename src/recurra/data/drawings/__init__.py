@@ -1,0 +1,1 @@
+"""Drawings: readers of files, strokes as offsets, simplification."""

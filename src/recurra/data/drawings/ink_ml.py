@@ -1,0 +1,47 @@
+"""InkML files: a drawing a file, a trace a line of the pen."""
+
+from pathlib import Path
+
+import numpy as np
+
+from recurra.data.drawings.xml_file import local_name, read_xml
+from recurra.errors import DataError
+
+__all__ = ["read_ink_ml"]
+
+_EXPECTED = 'expected points such as "10 20, 11 22", x and y first'
+
+
+def read_ink_ml(path: str | Path) -> list[np.ndarray]:
+    """The lines (n, 2) of an InkML file (W3C 2011), one a trace.
+
+    The first two channels of a trace are x and y. Others, such as times and pressures, are left out. Points are
+    explicit: differences of InkML (' and ") are refused.
+
+    Raises:
+        DataError: the file is missing or not XML, or it has no trace or one without points.
+    """
+    lines = []
+    for element in read_xml(path).iter():
+        if local_name(element) == "trace":
+            lines.append(_points("".join(element.itertext()), f"{path}, trace {len(lines) + 1}"))
+    if not lines:
+        raise DataError(f"{path}: no trace; an InkML file has <trace> elements with points.")
+    return lines
+
+
+def _points(text: str, where: str) -> np.ndarray:
+    points = []
+    for point in text.replace("!", " ").split(","):
+        words = point.split()
+        if not words:
+            continue
+        try:
+            points.append([float(words[0]), float(words[1])])
+        except (ValueError, IndexError):
+            way_out = " Write the values themselves, without differences." if set(point) & {"'", '"'} else ""
+            raise DataError(f"{where}: {point.strip()[:40]!r} is not a point; {_EXPECTED}.{way_out}") from None
+    line = np.array(points)
+    if not points or not np.isfinite(line).all():
+        raise DataError(f"{where}: no points, or one that is not finite; {_EXPECTED}.")
+    return line

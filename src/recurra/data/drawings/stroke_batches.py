@@ -1,0 +1,131 @@
+"""Padded batches of drawings, and the next points that a network is to expect."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.batches.batch import WHOLE, Batch, Partition
+from recurra.data.batches.buckets import Buckets, collate
+from recurra.data.batches.ignored import IGNORED
+
+__all__ = ["ENDED", "POINT_SIZE", "NextPoints", "StrokeBatches", "Strokes", "encode_strokes", "point_features"]
+
+POINT_SIZE = 5
+"""The features of a point: its offset, and which of three states the pen is in after it."""
+
+ENDED = 2
+"""The state of the pen after the last point: it is down in 0, lifted in 1."""
+
+
+class Strokes(NamedTuple):
+    """A padded batch of drawings as a network reads them.
+
+    Attributes:
+        points: (B, T, 5), see `point_features`; the first is the origin with the pen down.
+        lengths: true lengths (B,), on the CPU.
+        labels: (B,) int64, the class of each.
+    """
+
+    points: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device; lengths stay on the CPU."""
+        return self._replace(points=self.points.to(device), labels=self.labels.to(device))
+
+
+class NextPoints(NamedTuple):
+    """What comes after each point of a padded batch.
+
+    Attributes:
+        offset: (B, T, 2), of the next point; 0 if there is none.
+        pen: (B, T) int64, its state after that point, 2 after the last point, and -100 in the padding.
+    """
+
+    offset: Tensor
+    pen: Tensor
+
+
+def point_features(offset: Tensor, pen: Tensor) -> Tensor:
+    """The features (..., 5) of points of an offset (..., 2) after which the pen is in a state (...) int64."""
+    return torch.cat([offset, torch.nn.functional.one_hot(pen, 3).to(offset.dtype)], dim=-1)
+
+
+def encode_strokes(strokes: Sequence[np.ndarray], labels: Sequence[int]) -> tuple[Strokes, NextPoints]:
+    """A batch of drawings whose offsets are in the units of the network.
+
+    Args:
+        strokes: of each drawing (N, 3).
+        labels: the class of each.
+
+    Returns:
+        Inputs of T = max(N) + 1 steps, the origin first, and what comes after each.
+    """
+    rows = [torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32)) for one in strokes]
+    padded, _ = collate(rows)
+    lengths = torch.tensor([len(one) + 1 for one in rows])
+    steps = torch.arange(padded.shape[1] + 1).unsqueeze(0)
+    ended = padded.new_zeros(len(rows), 1, 3)
+    after = torch.cat([padded, ended], dim=1)
+    pen = after[..., 2].long()
+    pen[steps == lengths.unsqueeze(1) - 1] = ENDED
+    pen[steps >= lengths.unsqueeze(1)] = IGNORED
+    points = point_features(padded[..., :2], padded[..., 2].long())
+    origin = point_features(padded.new_zeros(len(rows), 1, 2), torch.zeros(len(rows), 1, dtype=torch.int64))
+    inputs = Strokes(torch.cat([origin, points], dim=1), lengths, torch.tensor(labels))
+    return inputs, NextPoints(after[..., :2].contiguous(), pen)
+
+
+class StrokeBatches:
+    """Batches of drawings of similar length: a pure function of the step; see `Buckets`.
+
+    Args:
+        strokes: of each drawing (N, 3), in the units of the network.
+        labels: the class of each.
+        batch_size: drawings in a batch, over all processes.
+        seed: of the order, and of what `vary` samples.
+        vary: from strokes and a generator, which depends on the epoch and the drawing alone, to what is trained on;
+            None: the strokes.
+        shuffle: see `Buckets`.
+        partition: see `Buckets`.
+
+    Raises:
+        ParameterError: see `Buckets`.
+    """
+
+    def __init__(
+        self,
+        strokes: Sequence[np.ndarray],
+        labels: Sequence[int],
+        batch_size: int,
+        seed: int = 0,
+        vary: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+        shuffle: bool = True,
+        partition: Partition = WHOLE,
+    ) -> None:
+        self._strokes, self._labels, self._vary, self._seed = strokes, labels, vary, seed
+        lengths = [len(one) for one in strokes]
+        self._buckets = Buckets(lengths, batch_size, seed=seed, shuffle=shuffle, partition=partition)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches in an epoch."""
+        return self._buckets.steps_per_epoch
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step, from 1, weighted by its points."""
+        rows = self._buckets(step).tolist()
+        epoch = self._buckets.epoch_of(step)
+        read = rows or [0]  # a process without a drawing of its own reads one that does not count
+        strokes = [self._varied(row, epoch) for row in read]
+        inputs, target = encode_strokes(strokes, [self._labels[row] for row in read])
+        return Batch(inputs, target, float(sum(map(len, strokes))) if rows else 0.0)
+
+    def _varied(self, row: int, epoch: int) -> np.ndarray:
+        if self._vary is None:
+            return self._strokes[row]
+        return self._vary(self._strokes[row], np.random.default_rng([self._seed, epoch, row]))

@@ -1,0 +1,156 @@
+"""Drawings as pictures: grids in SVG, which may draw themselves, and in PNG."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from recurra.data.drawings.strokes import lines_of
+from recurra.files import write_atomically, write_text
+
+__all__ = ["Grid", "write_png", "write_svg"]
+
+_INK, _START = "#1b1b1f", "#1f5fa8"
+_MARGIN = 0.12  # of the side of a cell, on each side
+_INCHES = 1.6
+_PAUSE = 0.15  # of the time of a line, before the next
+_MOST_PIXELS = 320  # of a cell
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Drawings to be laid out in rows.
+
+    Attributes:
+        strokes: of each drawing (N, 3).
+        begun: how many points of each are those of the start, which are coloured; 0: none.
+        columns: of the grid.
+        titles: of the rows; empty: none.
+    """
+
+    strokes: Sequence[np.ndarray]
+    begun: int = 0
+    columns: int = 0
+    titles: Sequence[str] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        count = max(len(self.strokes), 1)
+        columns = self.columns or math.ceil(math.sqrt(count))
+        return math.ceil(count / columns), columns
+
+    @property
+    def side(self) -> float:
+        """The side of a cell, in the units of the drawings: all have the same scale."""
+        longest = max((float(np.ptp(np.concatenate(lines_of(one)), axis=0).max()) for one in self.strokes), default=0.0)
+        return (longest or 1.0) * (1 + 2 * _MARGIN)
+
+    def cells(self) -> list[list[tuple[np.ndarray, str]]]:
+        """Of each drawing the lines (n, 2), placed in the grid, with their colours."""
+        side, columns, placed = self.side, self.shape[1], []
+        for position, one in enumerate(self.strokes):
+            points = np.concatenate(lines_of(one))
+            centre = (points.min(axis=0) + points.max(axis=0)) / 2
+            corner = side * np.array([position % columns + 0.5, position // columns + 0.5])
+            placed.append([(line + corner - centre, colour) for line, colour in _coloured(one, self.begun)])
+        return placed
+
+
+def write_svg(path: Path, grid: Grid, seconds: float = 0.0) -> None:
+    """Write a grid as SVG, in the units of the drawings.
+
+    Args:
+        path: of the file.
+        grid: the drawings.
+        seconds: that the longest drawing takes to draw itself; 0: it does not. Viewers without animation show it whole.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    rows, columns = grid.shape
+    side = grid.side
+    width, height = side * columns, side * rows
+    scale = _MOST_PIXELS / side
+    cells = grid.cells()
+    longest = max((sum(map(_length, cell)) for cell in cells), default=0.0)
+    body = []
+    for cell in cells:
+        at = 0.0
+        for line, colour in cell:
+            duration = seconds * _length((line, colour)) / longest if longest else 0.0
+            body.append(_path(line, colour, at, duration * (1 - _PAUSE)) if seconds else _path(line, colour))
+            at += duration
+        body.append("")
+    text = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width * scale:.0f}" height="{height * scale:.0f}" '
+        f'viewBox="0 0 {width:.6g} {height:.6g}">\n'
+        f'<g fill="none" stroke-width="{side / 110:.4g}" stroke-linecap="round" stroke-linejoin="round">\n'
+        + "\n".join(body)
+        + "</g>\n</svg>\n"
+    )
+    write_text(path, text)
+
+
+def write_png(path: Path, grid: Grid) -> None:
+    """Draw a grid into a PNG file. Raises RunError: the file cannot be written."""
+    rows, columns = grid.shape
+    side = grid.side
+    figure = Figure(figsize=(_INCHES * columns, _INCHES * rows))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(0, side * columns), ylim=(side * rows, 0), aspect="equal")
+    lines = [pair for cell in grid.cells() for pair in cell]
+    axes.add_collection(
+        LineCollection(
+            # A dot is a line of no length, which a round end makes visible.
+            [np.repeat(line, 2, axis=0) if len(line) == 1 else line for line, _ in lines],
+            colors=[colour for _, colour in lines],
+            linewidths=1.1,
+            capstyle="round",
+            joinstyle="round",
+        )
+    )
+    for row, title in enumerate(grid.titles):
+        axes.text(0.02 * side, (row + 0.04) * side, title, fontsize=7, va="top", color="#666a73")
+    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=150))
+
+
+def _coloured(strokes: np.ndarray, begun: int) -> list[tuple[np.ndarray, str]]:
+    """The lines of a drawing, those of the start in another colour; a line may be of both."""
+    if not begun:
+        return [(line, _INK) for line in lines_of(strokes)]
+    lines, seen = [], 0
+    for line in lines_of(strokes):
+        # The origin is a point too.
+        left = begun + 1 - seen
+        seen += len(line)
+        if left > 0:
+            lines.append((line[:left], _START))
+        if left < len(line):
+            lines.append((line[max(left - 1, 0) :], _INK))
+    return lines
+
+
+def _length(pair: tuple[np.ndarray, str]) -> float:
+    """How long a line takes: its length, and a little for each point, so that a dot takes time too."""
+    line = pair[0]
+    return float(np.hypot(*np.diff(line, axis=0).T).sum()) + 1.0 * len(line)
+
+
+def _path(line: np.ndarray, colour: str, at: float | None = None, duration: float = 0.0) -> str:
+    """A line as a path; with `at`, one that is hidden until then and draws itself in `duration` seconds."""
+    points = " ".join(f"{x:.6g},{y:.6g}" for x, y in line.tolist())
+    data = f"M{points} h0" if len(line) == 1 else f"M{points}"
+    if at is None:
+        return f'<path stroke="{colour}" d="{data}"/>'
+    begin, lasts = f"{at:.3f}s", f"{max(duration, 0.01):.3f}s"
+    return (
+        f'<path stroke="{colour}" pathLength="1" stroke-dasharray="1" d="{data}">'
+        f'<set attributeName="visibility" to="hidden" begin="0s" end="{begin}"/>'
+        f'<animate attributeName="stroke-dashoffset" from="1" to="0" begin="{begin}" dur="{lasts}"/></path>'
+    )

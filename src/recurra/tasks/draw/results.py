@@ -1,0 +1,128 @@
+"""Predictions and evaluations of a drawing model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recurra.data.drawings.drawings import Drawings
+from recurra.data.drawings.stroke_batches import ENDED, encode_strokes
+from recurra.models.stroke_decoder import point_surprise
+from recurra.task import Evaluation
+from recurra.task.results import Table, TablePredictions
+from recurra.tasks.draw.training import BASELINE, FittedDrawing
+from recurra.text_table import text_table
+
+__all__ = ["SurpriseOfDrawings", "evaluate", "predict", "surprise_of"]
+
+MODEL = "model"
+_ROWS = 64  # drawings at once
+
+_SCORES = ("nats/point", "offset", "pen", "L_R")
+
+
+class SurpriseOfDrawings(TablePredictions[np.ndarray]):
+    """How surprising each drawing is to the model.
+
+    Args:
+        drawings: those.
+        nats: see `surprise_of`.
+        path: the file; None: there was none.
+    """
+
+    def __init__(self, drawings: Drawings, nats: np.ndarray, path: Path | None) -> None:
+        self._drawings, self._nats = drawings, nats
+        self.read_from = path
+
+    @property
+    def values(self) -> np.ndarray:
+        """Nats a point of each drawing (N,)."""
+        return self._nats.sum(axis=1) / self._drawings.lengths
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        values, rows = self.values, [["", "drawing", "nats/point"]]
+        for name, row in (("least surprising", values.argmin()), ("most surprising", values.argmax())):
+            rows.append([name, f"{row + 1:,}", f"{values[row]:.4f}"])
+        yield f"{len(values):,} drawings of {self._drawings.source}, on average {values.mean():.4f} nats/point\n\n"
+        yield f"{text_table(rows)}\n"
+
+    def table(self) -> Table:
+        """One row for each drawing."""
+        labels, lengths = self._drawings.labels, self._drawings.lengths.tolist()
+        columns = zip(labels, lengths, self._nats.tolist(), self.values.tolist(), strict=True)
+        rows = [(k, label, points, *nats, mean) for k, (label, points, nats, mean) in enumerate(columns, 1)]
+        return Table(("drawing", "label", "points", "offset_nats", "pen_nats", "end_nats", "nats_per_point"), rows)
+
+
+def predict(fitted: FittedDrawing, drawings: Drawings, path: Path | None) -> SurpriseOfDrawings:
+    """How surprising each drawing is."""
+    return SurpriseOfDrawings(drawings, surprise_of(fitted, drawings)[MODEL], path)
+
+
+def evaluate(fitted: FittedDrawing, drawings: Drawings, part: str) -> Evaluation:
+    """How well drawings are predicted, point by point; see `DrawingModel.evaluate`."""
+    learned = fitted.learned
+    nats = surprise_of(fitted, drawings)
+    points, longest = int(drawings.lengths.sum()), learned.longest
+    methods = {method: _scores(one, drawings, longest) for method, one in nats.items()}
+    notes = [
+        "nats/point is the sum of -log p of all drawings, their ends included, divided by the number of their points. "
+        "Padding does not count.",
+        "L_R is that of Ha and Eck (2018) as their program evaluates it: the end of a drawing is left out, and its sum "
+        f"is divided by the {longest:,} points of training's longest drawing. Padding has no loss, but counts in the "
+        "divisor.",
+    ]
+    tables = {}
+    if len(learned.labels) > 1:
+        tables["by_class"] = _by_class(nats[MODEL], drawings)
+    chosen = " (these chose the weights, which flatters a little)" if part == "validation" else ""
+    of_part = f", {part}" if part else ""
+    return Evaluation(
+        f"{drawings.source}{of_part}: {len(drawings):,} drawings, {points:,} points{chosen}",
+        methods,
+        "nats/point",
+        formats=dict.fromkeys(_SCORES, ".4f"),
+        losses=frozenset(_SCORES),
+        tables=tables,
+        notes=notes,
+        facts={"drawings": len(drawings), "points": points, "longest": longest, "scale": learned.scale},
+    )
+
+
+@torch.no_grad()
+def surprise_of(fitted: FittedDrawing, drawings: Drawings) -> dict[str, np.ndarray]:
+    """The surprise of each drawing by method: that of its offsets, of the pen, and of the end of it (N, 3), in nats."""
+    network, baseline = fitted.network.eval(), fitted.learned.baseline
+    strokes, classes = fitted.learned.encode(drawings)
+    nats = {method: np.zeros((len(drawings), 3)) for method in (MODEL, BASELINE)}
+    order = np.argsort(-drawings.lengths, kind="stable")
+    for rows in np.array_split(order, -(-len(order) // _ROWS)):
+        inputs, target = encode_strokes([strokes[row] for row in rows], [classes[row] for row in rows])
+        ends = target.pen == ENDED
+        raw, _ = network(inputs.to(fitted.device))
+        densities = {MODEL: network.density(raw.cpu()), BASELINE: baseline.density(inputs.points[..., 3].long())}
+        for method, density in densities.items():
+            offset, pen = point_surprise(density, target)
+            parts = (offset, pen.masked_fill(ends, 0.0), pen.masked_fill(~ends, 0.0))
+            nats[method][rows] = torch.stack([part.double().sum(1) for part in parts], dim=1).numpy()
+    return nats
+
+
+def _scores(nats: np.ndarray, drawings: Drawings, longest: int) -> dict[str, float]:
+    points = drawings.lengths.sum()
+    offset, pen, end = nats.sum(axis=0)
+    published = (offset + pen) / (longest * len(drawings))
+    values = ((offset + pen + end) / points, offset / points, (pen + end) / points, published)
+    return dict(zip(_SCORES, map(float, values), strict=True))
+
+
+def _by_class(nats: np.ndarray, drawings: Drawings) -> Table:
+    columns, labels = ("label", "drawings", "points", "nats_per_point"), np.array(drawings.labels)
+    rows = []
+    for label in sorted(set(drawings.labels)):
+        chosen = labels == label
+        points = int(drawings.lengths[chosen].sum())
+        rows.append((label, int(chosen.sum()), points, float(nats[chosen].sum() / points)))
+    shown = [[columns[0], *columns[1:]]] + [[str(a), f"{b:,}", f"{c:,}", f"{d:.4f}"] for a, b, c, d in rows]
+    return Table(columns, rows, text_table(shown))
