@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from recurra.tasks.draw import DrawingModel
     from recurra.tasks.forecast import Forecaster, ForecastReading
     from recurra.tasks.language import LanguageModel
+    from recurra.tasks.music import MusicModel
     from recurra.tasks.regress import Regressor
     from recurra.tasks.sound import SoundClassifier
     from recurra.tasks.speech import SpeechRecognizer
@@ -54,6 +55,7 @@ __all__ = [
     "GRUCell",
     "LSTMCell",
     "LanguageModel",
+    "MusicModel",
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
@@ -93,6 +95,7 @@ _NAMES = {
     "SpeechRecognizer": "recurra.tasks.speech",
     "Tagger": "recurra.tasks.tag",
     "LanguageModel": "recurra.tasks.language",
+    "MusicModel": "recurra.tasks.music",
     "compile_cell": "recurra.kernels",
     "joined_transducer_loss": "recurra.models.transducer",
     "transducer_loss": "recurra.models.transducer",

@@ -10,6 +10,7 @@ TASKS = {
     "draw": "recurra.tasks.draw.drawing_model:DrawingModel",
     "forecast": "recurra.tasks.forecast.forecaster:Forecaster",
     "language": "recurra.tasks.language.language_model:LanguageModel",
+    "music": "recurra.tasks.music.music_model:MusicModel",
     "regress": "recurra.tasks.regress.regressor:Regressor",
     "sound": "recurra.tasks.sound.sound_classifier:SoundClassifier",
     "speech": "recurra.tasks.speech.recognizer:SpeechRecognizer",

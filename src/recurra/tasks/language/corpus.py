@@ -1,13 +1,13 @@
 """The texts a language model is trained, validated and tested on, and what it learns from them without gradients."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from recurra.data.files.part_names import PARTS, part_of
 from recurra.data.files.text_file import read_text
 from recurra.errors import DataError, ParameterError
 from recurra.task.learned import Learned
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
     from recurra.data.text.tokens import EncodedText, Tokenization
 
 __all__ = ["Corpus", "LanguageLearned", "read_corpus"]
-
-_PARTS = ("train", "validation", "test")
-_OTHER_NAMES = {
-    "training": "train",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "testing": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -80,8 +71,8 @@ def read_corpus(
     if isinstance(data, str | Path) and not Path(data).is_dir():
         return _cut(Path(data), validation_fraction, test_fraction)
     if isinstance(data, Mapping):
-        texts = {_OTHER_NAMES.get(name, name): text for name, text in data.items()}
-        if set(texts) - set(_PARTS) or not {"train", "validation"} <= set(texts):
+        texts = {part_of(name) or name: text for name, text in data.items()}
+        if len(texts) < len(data) or set(texts) - set(PARTS) or not {"train", "validation"} <= set(texts):
             raise ParameterError("data", "texts named train, validation and, perhaps, test", ", ".join(data))
         return _checked(Corpus("the data", texts, "validated on the validation text"))
     files = _files(Path(data))
@@ -105,13 +96,12 @@ def _files(folder: Path) -> dict[str, Path]:
     """The file of each part in a folder."""
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        words = [_OTHER_NAMES.get(word, word) for word in re.split(r"[^a-z]+", path.name.lower())]
-        parts = [part for part in _PARTS if part in words]
-        if not path.is_file() or path.name.startswith(".") or len(parts) != 1:
+        part = part_of(path.name)
+        if not path.is_file() or path.name.startswith(".") or part is None:
             continue
-        if parts[0] in files:
-            raise DataError(f"{folder}: two files for {parts[0]}, {files[parts[0]].name} and {path.name}. Remove one.")
-        files[parts[0]] = path
+        if part in files:
+            raise DataError(f"{folder}: two files for {part}, {files[part].name} and {path.name}. Remove one.")
+        files[part] = path
     missing = [part for part in ("train", "validation") if part not in files]
     if missing:
         raise DataError(

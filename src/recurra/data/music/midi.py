@@ -1,0 +1,111 @@
+"""MIDI files in and out. Needs the extra `music`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recurra.data.music.piece import Grid, Piece
+from recurra.data.music.pitches import LOWEST, NOTES
+from recurra.errors import DataError, MissingExtraError
+from recurra.files import write_atomically
+
+__all__ = ["read_midi", "write_midi"]
+
+_TICKS_PER_STEP = 120
+_VELOCITY = 80
+_TEMPO = 120.0
+
+
+def read_midi(path: Path, steps_per_beat: int) -> Piece:
+    """Read a MIDI file: the notes of all tracks but drums, moved to the nearest frame, each at least a frame long.
+
+    The first time signature and the first tempo hold for the whole piece. Notes beyond the 88 keys of a piano are
+    moved into them by octaves.
+
+    Args:
+        path: of the file.
+        steps_per_beat: frames a quarter note.
+
+    Raises:
+        DataError: the file cannot be read, or has no notes.
+        MissingExtraError: symusic is not installed.
+    """
+    score = _read(path)
+    tracks = [track.notes.numpy() for track in score.tracks if not track.is_drum and len(track.notes)]
+    if not tracks or score.tpq <= 0:
+        raise DataError(f"{path}: has no notes but drums.")
+    time, duration, pitch = (
+        np.concatenate([track[key] for track in tracks]).astype(np.int64) for key in ("time", "duration", "pitch")
+    )
+    if time.min() < 0 or duration.min() < 0 or (time + duration).max() > _longest(score.tpq):
+        raise DataError(f"{path}: its notes last longer than a day; the file is damaged.")
+    start = _nearest(time * steps_per_beat, score.tpq)
+    end = np.maximum(_nearest((time + duration) * steps_per_beat, score.tpq), start + 1)
+    pitch = np.where(pitch < LOWEST, pitch + 12 * -((pitch - LOWEST) // 12), pitch)
+    pitch = np.where(pitch >= LOWEST + NOTES, pitch - 12 * -((LOWEST + NOTES - 1 - pitch) // 12), pitch)
+    signature = score.time_signatures[0] if len(score.time_signatures) else None
+    beats = 4.0
+    if signature is not None and signature.numerator > 0 and signature.denominator > 0:
+        beats = 4 * signature.numerator / signature.denominator
+    tempo = float(score.tempos[0].qpm) if len(score.tempos) else _TEMPO
+    grid = Grid(steps_per_beat, beats, tempo if 1 <= tempo <= 1000 else _TEMPO)
+    return Piece.from_notes(path.stem, np.stack([start, end, pitch], axis=1), grid)
+
+
+def write_midi(piece: Piece, path: Path) -> None:
+    """Write a piece as a MIDI file of one track, which `read_midi` reads back note for note.
+
+    Raises:
+        RunError: the file cannot be written.
+        MissingExtraError: symusic is not installed.
+    """
+    symusic, grid = _symusic(), piece.grid
+    score = symusic.Score(_TICKS_PER_STEP * grid.steps_per_beat)
+    score.tempos.append(symusic.Tempo(0, grid.tempo))
+    score.time_signatures.append(symusic.TimeSignature(0, *_signature(grid.beats_per_bar)))
+    track = symusic.Track("Recurra", 0, False)
+    for start, end, pitch in piece.notes.tolist():
+        length = (end - start) * _TICKS_PER_STEP
+        track.notes.append(symusic.Note(start * _TICKS_PER_STEP, length, pitch, _VELOCITY))
+    score.tracks.append(track)
+    write_atomically(path, lambda aside: aside.write_bytes(score.dumps_midi()))
+
+
+def _signature(beats: float) -> tuple[int, int]:
+    """Numerator and denominator of a time signature with so many quarter notes a bar."""
+    denominator = next((one for one in (4, 8, 16) if (beats * one / 4).is_integer()), 32)
+    return max(round(beats * denominator / 4), 1), denominator
+
+
+def _nearest(numerator: np.ndarray, denominator: int) -> np.ndarray:
+    """Quotients rounded to the nearest whole number, halves upward."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _longest(ticks_per_beat: int) -> int:
+    """The ticks of a day at 120 beats a minute."""
+    return 24 * 60 * 120 * ticks_per_beat
+
+
+def _read(path: Path) -> Any:
+    symusic = _symusic()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    if not content.startswith(b"MThd"):
+        raise DataError(f"{path}: not a MIDI file: it does not begin with MThd.")
+    try:
+        return symusic.Score.from_midi(content)
+    except Exception as error:  # symusic raises RuntimeError and others for damaged files
+        reason = " ".join(str(error).split()).removesuffix(": iostream error")
+        raise DataError(f"{path}: a damaged MIDI file ({reason}).") from error
+
+
+def _symusic() -> Any:
+    try:
+        import symusic
+    except ImportError:
+        raise MissingExtraError("symusic", "music", "reading and writing MIDI files") from None
+    return symusic

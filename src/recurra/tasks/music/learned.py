@@ -1,0 +1,104 @@
+"""What a model of music learns from its training pieces without gradients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from recurra.task.learned import Learned
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from recurra.data.music.piece import Grid, Piece
+    from recurra.models.baselines.frame_table import FrameTable
+
+__all__ = ["BASELINES", "MusicLearned"]
+
+BASELINES = ("note frequencies", "last frame", "last frame and bar")
+
+
+@dataclass(frozen=True)
+class MusicLearned(Learned):
+    """Baselines, the pieces of training, and their usual grid.
+
+    Attributes:
+        tables: of each of `BASELINES`.
+        pieces: what the model was trained on, to tell what it copies.
+        grid: of most pieces of training, for music that is generated.
+    """
+
+    tables: "tuple[FrameTable, ...]"
+    pieces: "tuple[Piece, ...]"
+    grid: "Grid"
+
+    @classmethod
+    def of(cls, pieces: "Sequence[Piece]") -> Self:
+        """Learn from pieces, at least one."""
+        from collections import Counter
+
+        from recurra.models.baselines.frame_table import FrameTable
+
+        rolls = [piece.roll for piece in pieces]
+        lags = [_lags(piece.grid) for piece in pieces]
+        tables = tuple(FrameTable.fit(rolls, [own[name] for own in lags]) for name in BASELINES)
+        return cls(tables, tuple(pieces), Counter(piece.grid for piece in pieces).most_common(1)[0][0])
+
+    @property
+    def frequencies(self) -> "np.ndarray":
+        """How often each note sounds (N,), in (0, 1)."""
+        return self.tables[0].probabilities[0]
+
+    def surprise_of_baselines(self, piece: "Piece") -> "dict[str, np.ndarray]":
+        """The surprise of each frame (T,) in nats, by baseline."""
+        roll, lags = piece.roll, _lags(piece.grid)
+        return {name: table.surprise(roll, lags[name]) for name, table in zip(BASELINES, self.tables, strict=True)}
+
+    def to_json(self) -> dict[str, Any]:
+        from dataclasses import astuple
+
+        return {
+            "grid": list(astuple(self.grid)),
+            "pieces": [
+                {
+                    "name": piece.name,
+                    "notes": len(piece.notes),
+                    "length": piece.length,
+                    "grid": list(astuple(piece.grid)),
+                }
+                for piece in self.pieces
+            ],
+        }
+
+    def tensors(self) -> "dict[str, Tensor]":
+        import numpy as np
+        import torch
+
+        tables = {
+            f"table.{name}": torch.from_numpy(one.probabilities)
+            for name, one in zip(BASELINES, self.tables, strict=True)
+        }
+        notes = np.concatenate([piece.notes for piece in self.pieces])
+        return {**tables, "notes": torch.from_numpy(notes).to(torch.int32)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
+        import numpy as np
+
+        from recurra.data.music.piece import Grid, Piece
+        from recurra.models.baselines.frame_table import FrameTable
+
+        notes = tensors["notes"].numpy().astype(np.int64)
+        facts = values["pieces"]
+        parts = np.split(notes, np.cumsum([one["notes"] for one in facts])[:-1])
+        pieces = tuple(
+            Piece(one["name"], part, one["length"], Grid(*one["grid"])) for one, part in zip(facts, parts, strict=True)
+        )
+        tables = tuple(FrameTable(tensors[f"table.{name}"].numpy()) for name in BASELINES)
+        return cls(tables, pieces, Grid(*values["grid"]))
+
+
+def _lags(grid: "Grid") -> dict[str, tuple[int, ...]]:
+    """The frames back that each baseline looks at."""
+    bar = grid.steps_per_bar
+    return dict(zip(BASELINES, ((), (1,), (1, bar) if bar > 1 else (1, 2)), strict=True))

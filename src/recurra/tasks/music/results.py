@@ -1,0 +1,158 @@
+"""What a model of music says of pieces, and how it does beside simple baselines."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from recurra.data.music.piece import Piece
+from recurra.data.music.pitches import LOWEST, pitch_name
+from recurra.data.music.read import duplicates
+from recurra.data.music.statistics import Character, character, most_copied, overlap
+from recurra.task import Evaluation
+from recurra.task.results import Table, TablePredictions
+from recurra.tasks.music.reader import ReadPiece, read_pieces
+from recurra.tasks.music.sampling import sample_frames
+from recurra.tasks.music.training import FittedMusic
+from recurra.text_table import one_line, text_table
+
+__all__ = ["Surprises", "evaluate", "frame_averages"]
+
+_SHOWN = 20
+_MAIN = "nats/frame"
+_LONGEST = 256  # frames of a sampled piece
+_COPIED = 0.9  # of the notes of a sampled piece
+
+
+class Surprises(TablePredictions[list[np.ndarray]]):
+    """How surprising each frame of some pieces is.
+
+    Args:
+        pieces: that were read.
+        read: what the model says of each.
+        path: of the file that was read. None: there was none, or a folder.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], read: Sequence[ReadPiece], path: Path | None = None) -> None:
+        self._pieces, self._read, self.read_from = pieces, read, path
+
+    @property
+    def values(self) -> list[np.ndarray]:
+        """The surprise of each frame in nats, (T,) for each piece."""
+        return [one.surprise.sum(1) for one in self._read]
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        lines = [["piece", "frames", "nats/frame", "most surprising frame"]]
+        for piece, nats in list(zip(self._pieces, self.values, strict=True))[:_SHOWN]:
+            most = int(nats.argmax())
+            lines.append(
+                [one_line(piece.name), f"{len(nats):,}", f"{nats.mean():.3f}", f"{most + 1} ({nats[most]:.1f})"]
+            )
+        yield text_table(lines) + "\n"
+        if len(self._pieces) > _SHOWN:
+            yield f"... and {len(self._pieces) - _SHOWN:,} more\n"
+
+    def table(self) -> Table:
+        """One row for each frame: what sounds, what was expected, and the surprise in nats."""
+        rows = []
+        for piece, one in zip(self._pieces, self._read, strict=True):
+            roll = piece.roll
+            for frame, (notes, expected, nats) in enumerate(zip(roll, one.expected, one.surprise, strict=True), 1):
+                rows.append((piece.name, frame, _names(notes), _names(expected), float(nats.sum())))
+        return Table(("piece", "frame", "notes", "expected", "surprise"), rows)
+
+
+def frame_averages(surprises: Sequence[np.ndarray]) -> dict[str, float]:
+    """Averages of the surprise of frames, (T,) in nats for each piece, over pieces, in the ways that papers average.
+
+    Returns:
+        "nats/frame": all frames but the first of each piece, each counting alike (Bai et al. 2018); "with first": all
+        frames alike; "by piece": the mean over pieces of the mean over all frames of each.
+    """
+    rest = np.concatenate([one[1:] for one in surprises])
+    return {
+        _MAIN: float(rest.mean()) if len(rest) else 0.0,
+        "with first": float(np.concatenate(list(surprises)).mean()),
+        "by piece": float(np.mean([one.mean() for one in surprises])),
+    }
+
+
+def evaluate(fitted: FittedMusic, source: str, pieces: Sequence[Piece], samples: int) -> Evaluation:
+    """Predict each frame of pieces, and compare sampled pieces with them; see `MusicModel.evaluate`."""
+    learned = fitted.learned
+    methods = {"model": frame_averages([one.surprise.sum(1) for one in read_pieces(fitted, pieces)])}
+    for name in (baselines := [learned.surprise_of_baselines(piece) for piece in pieces])[0]:
+        methods[name] = frame_averages([one[name] for one in baselines])
+    warnings = _warnings(pieces, learned.pieces)
+    tables, notes = {}, []
+    if samples:
+        tables["character"], notes = _compare(fitted, pieces, samples)
+    frames = sum(piece.length for piece in pieces)
+    return Evaluation(
+        f"{source}: {len(pieces):,} pieces, {frames:,} frames",
+        methods,
+        _MAIN,
+        formats=dict.fromkeys(methods["model"], ".4f"),
+        losses=frozenset(methods["model"]),
+        tables=tables,
+        notes=notes,
+        warnings=warnings,
+        facts={"pieces": len(pieces), "frames": frames},
+    )
+
+
+def _warnings(pieces: Sequence[Piece], training: Sequence[Piece]) -> list[str]:
+    seen = {piece.shape for piece in training}
+    known = [piece.name for piece in pieces if piece.shape in seen]
+    warnings = []
+    if known:
+        named = ", ".join(map(one_line, known[:3])) + (", ..." if len(known) > 3 else "")
+        warnings.append(f"{len(known):,} of these pieces are also in the training data, which flatters: {named}")
+    if groups := duplicates(pieces):
+        first = " = ".join(one_line(pieces[index].name) for index in groups[0])
+        warnings.append(f"{sum(map(len, groups)) - len(groups):,} of these pieces repeat others, such as {first}")
+    return warnings
+
+
+def _compare(fitted: FittedMusic, pieces: Sequence[Piece], samples: int) -> tuple[Table, list[str]]:
+    """The character of the pieces, of sampled ones and of training's, and what is copied."""
+    learned = fitted.learned
+    length = min(int(np.median([piece.length for piece in pieces])), _LONGEST)
+    rolls = sample_frames(fitted.network, np.zeros((0, pieces[0].roll.shape[1])), length, range(samples))
+    sampled = [Piece.from_roll(f"sample {index + 1}", roll, learned.grid) for index, roll in enumerate(rolls)]
+    # The same number of real pieces, of the same length: a longer one has a shorter common subsequence.
+    chosen = np.unique(np.linspace(0, len(pieces) - 1, min(samples, len(pieces))).round().astype(int))
+    real = [Piece.from_roll(pieces[k].name, pieces[k].roll[:length], pieces[k].grid) for k in chosen.tolist()]
+    copied = [most_copied(piece, learned.pieces) for piece in sampled]
+    copied_real = [most_copied(piece, learned.pieces)[0] for piece in real]
+    reference = character(pieces)
+    columns = ("music", "density", "duration", "outside key", "pitch classes", "intervals", "copied")
+    rows = [
+        ("these pieces", *_figures(reference, reference), float(np.mean(copied_real))),
+        ("sampled", *_figures(character(sampled), reference), float(np.mean([one for one, _ in copied]))),
+        ("training", *_figures(character(learned.pieces), reference), 1.0),
+    ]
+    shown = [["", *columns[1:]], *([row[0], *(f"{value:.3f}" for value in row[1:])] for row in rows)]
+    notes = [
+        "density: notes a frame; duration: beats a note; outside key: fraction of sounding notes; pitch classes, "
+        "intervals: overlap with these pieces; copied: largest fraction of a piece's notes that are, in order, in one "
+        "training piece."
+    ]
+    most, name = max(copied)
+    if most >= _COPIED:
+        notes.append(f"A sampled piece copies: {100 * most:.0f} % of its notes are, in order, in {one_line(name)}.")
+    return Table(columns, rows, text_table(shown)), notes
+
+
+def _figures(one: Character, reference: Character) -> tuple[float, ...]:
+    return (
+        one.density,
+        one.duration,
+        one.outside_key,
+        overlap(one.pitch_classes, reference.pitch_classes),
+        overlap(one.intervals, reference.intervals),
+    )
+
+
+def _names(notes: np.ndarray) -> str:
+    return " ".join(pitch_name(LOWEST + note) for note in np.flatnonzero(notes).tolist())

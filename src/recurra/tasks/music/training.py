@@ -1,0 +1,81 @@
+"""How a model of music is trained: its network, its batches, its validation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from recurra.cells import find_cell
+from recurra.data.music.frame_lanes import FrameLanes
+from recurra.data.music.piece import Music, Piece
+from recurra.data.music.pitches import NOTES
+from recurra.layers import initialize
+from recurra.models.frames import FrameModel
+from recurra.task import Fitted, Objective
+from recurra.tasks.music.learned import MusicLearned
+from recurra.training import Mean, Truncation, evaluate, processes
+
+__all__ = ["FittedMusic", "make_network", "make_objective"]
+
+FittedMusic = Fitted[MusicLearned, FrameModel]
+
+_READ_TOGETHER = 32  # pieces, where nothing is trained
+
+
+def make_network(options: Mapping[str, Any], learned: MusicLearned) -> FrameModel:
+    """The network, its weights sampled from torch's generator; its notes begin with their frequencies in training."""
+    network = FrameModel(
+        find_cell(options["cell"]),
+        NOTES,
+        options["hidden_size"],
+        options["num_layers"],
+        options["nade_size"] if options["output"] == "nade" else 0,
+        options["dropout"],
+        options["input_dropout"],
+        options["recurrent_dropout"],
+    )
+    initialize(network, "orthogonal", forget_bias=1.0)
+    network.distribution.start_from(torch.from_numpy(learned.frequencies).float())
+    return network
+
+
+def make_objective(
+    options: Mapping[str, Any], fitted: FittedMusic, training: Sequence[Piece], validation: Music | None
+) -> Objective:
+    """Batches, loss and validation; see `Estimator.objective`."""
+    lanes = FrameLanes(
+        [piece.roll for piece in training],
+        options["truncation_length"],
+        options["batch_size"],
+        transposition=options["transposition"],
+        seed=options["seed"],
+        device=fitted.device,
+        partition=processes().partition,
+    )
+    validate, baselines = None, {}
+    if validation is not None:
+        validate, baselines = _validation(fitted, validation.part("validation"))
+    return Objective(
+        lanes,
+        lambda features, target: fitted.network.loss(features, target),
+        validate,
+        Truncation(options["truncation_length"]),
+        steps_per_epoch=lanes.steps_per_epoch,
+        unit="nats a frame",
+        baselines=baselines,
+    )
+
+
+def _validation(fitted: FittedMusic, pieces: Sequence[Piece]) -> tuple[Callable[[Any], Mean], dict[str, float]]:
+    """The validation loss of a network, over all frames alike, and those of the baselines."""
+    rolls = [piece.roll for piece in pieces]
+    steps = fitted.options["truncation_length"]
+    lanes = FrameLanes(rolls, steps, min(_READ_TOGETHER, len(pieces)), shuffle=False, device=fitted.device)
+
+    def validate(network: Any) -> Mean:
+        batches = (lanes(step + 1) for step in range(lanes.steps_per_epoch))
+        return evaluate(network, network.loss, batches, carry=True)
+
+    surprises = [fitted.learned.surprise_of_baselines(piece) for piece in pieces]
+    frames = sum(piece.length for piece in pieces)
+    return validate, {name: float(sum(one[name].sum() for one in surprises) / frames) for name in surprises[0]}

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recurra.data.files.part_names import part_of
+from recurra.data.music.midi import read_midi, write_midi
+from recurra.data.music.piece import Grid, Piece
+from recurra.data.music.pitches import key_classes, pitch_name
+from recurra.data.music.read import read_music
+from recurra.errors import DataError, ParameterError
+
+pytest.importorskip("symusic")
+savemat = pytest.importorskip("scipy.io").savemat
+
+notes = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9), st.integers(21, 108)), min_size=1, max_size=20)
+grids = st.builds(Grid, st.sampled_from([1, 3, 4, 24]), st.sampled_from([2.0, 3.0, 4.0, 4.5]), st.just(90.0))
+
+
+@settings(max_examples=25)
+@given(notes, grids)
+def test_midi_reads_back_note_for_note(tmp_path_factory: pytest.TempPathFactory, found: list, grid: Grid) -> None:
+    path = tmp_path_factory.mktemp("midi") / "one.mid"
+    piece = Piece.from_notes("one", np.array([(start, start + length, pitch) for start, length, pitch in found]), grid)
+    write_midi(piece, path)
+    again = read_midi(path, grid.steps_per_beat)
+    assert again.notes.tolist() == piece.notes.tolist()
+    assert again.grid.beats_per_bar == grid.beats_per_bar
+    assert again.grid.tempo == pytest.approx(grid.tempo, rel=1e-4)
+
+
+def broken(folder: Path, whole: bytes) -> list[Path]:
+    """Files that are no music, of every kind that comes."""
+    contents = {
+        "empty.mid": b"", "text.mid": b"hello " * 20, "head.mid": whole[:9], "cut.mid": whole[: len(whole) // 2],
+        "zeros.mid": bytes(200),
+        "silent.mid": whole[:14], "empty.npz": b"", "text.npz": b"hello", "cut.mat": b"MATLAB 5.0" + bytes(30),
+    }  # fmt: skip
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    np.savez(folder / "objects.npz", one=np.array([{}], dtype=object))
+    np.savez(folder / "shape.npz", one=np.zeros((3, 5)))
+    np.savez(folder / "words.npz", one=np.array([["a"] * 88]))
+    savemat(folder / "nothing.mat", {})
+    return [path for path in folder.iterdir() if path.name != "whole.mid"]
+
+
+def test_broken_files_are_named_in_one_line_each(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_midi(Piece.from_notes("one", np.array([[0, 2, 60], [2, 4, 64]]), Grid()), tmp_path / "whole.mid")
+    files = broken(tmp_path, (tmp_path / "whole.mid").read_bytes())
+    music = read_music(tmp_path, 4, most_unusable=1.0)
+    assert [piece.name for piece in music.parts["all"]] == ["whole"]
+    assert len(music.problems) == len(files) == len(caplog.messages)
+    for path in files:
+        assert sum(str(path) in line and "\n" not in line for line in caplog.messages) == 1
+        with pytest.raises(DataError) as caught:
+            read_music(path, 4)
+        assert str(path) in str(caught.value)
+    with pytest.raises(DataError, match="13 of 14 files"):
+        read_music(tmp_path, 4)
+    for wrong in (tmp_path / "missing.mid", tmp_path / "notes.doc"):
+        with pytest.raises(DataError):
+            read_music(wrong, 4)
+
+
+def test_rolls_by_part(tmp_path: Path) -> None:
+    roll = np.eye(3, 88, 40, dtype=np.uint8)
+    cells = np.empty((1, 2), object)
+    cells[0, 0], cells[0, 1] = roll, roll[:2]
+    savemat(tmp_path / "made.mat", {"traindata": cells, "validdata": cells[:, :1], "testdata": cells[:, 1:]})
+    music = read_music(tmp_path / "made.mat", 1)
+    assert {part: [one.length for one in pieces] for part, pieces in music.parts.items()} == {
+        "train": [3, 2], "validation": [3], "test": [2],
+    }  # fmt: skip
+    assert np.array_equal(music.parts["train"][0].roll, roll)
+    wide = np.zeros((3, 128))
+    wide[:, 21:109] = roll
+    np.savez(tmp_path / "made.npz", tune=wide)
+    assert np.array_equal(read_music(tmp_path / "made.npz", 1).parts["all"][0].roll, roll)
+    for part in ("train", "dev", "test"):
+        (tmp_path / "folder" / part).mkdir(parents=True)
+        np.savez(tmp_path / "folder" / part / "a.npz", tune=roll)
+    assert set(read_music(tmp_path / "folder", 1).parts) == {"train", "validation", "test"}
+    assert read_music([roll], 2).parts["all"][0].grid.steps_per_beat == 2
+    for wrong in ([roll * 2], [roll[:, :80]], []):
+        with pytest.raises(ParameterError, match="data"):
+            read_music(wrong, 4)
+    np.savez(tmp_path / "silence.npz", tune=0 * roll)
+    with pytest.raises(DataError, match="no piece has a note"):
+        read_music(tmp_path / "silence.npz", 4)
+
+
+def test_names() -> None:
+    assert [part_of(name) for name in ("ptb.valid.txt", "traindata", "dev", "trainer", "train_test")] == [
+        "validation", "train", "validation", None, None,
+    ]  # fmt: skip
+    assert [pitch_name(pitch) for pitch in (21, 60, 70, 108)] == ["A0", "C4", "A#4", "C8"]
+    assert np.flatnonzero(key_classes("D minor")).tolist() == [0, 2, 4, 5, 7, 9, 10]
+    assert np.array_equal(key_classes("Bb"), key_classes("A# major"))
+    for wrong in ("H", "C majeur", ""):
+        with pytest.raises(ParameterError, match="key"):
+            key_classes(wrong)

@@ -1,0 +1,48 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from recurra.data.music.piece import Grid, Music, Piece
+from recurra.data.music.read import duplicates, split_pieces
+
+rolls = st.integers(1, 12).flatmap(lambda T: arrays(np.uint8, (T, 88), elements=st.integers(0, 1), fill=st.just(0)))
+
+
+@given(rolls)
+def test_a_roll_is_its_notes(roll: np.ndarray) -> None:
+    piece = Piece.from_roll("one", roll, Grid())
+    assert np.array_equal(piece.roll, roll)
+    assert len(piece.notes) == (np.diff(roll.astype(int), axis=0, prepend=0) == 1).sum()
+
+
+def test_notes_of_one_pitch_do_not_overlap() -> None:
+    piece = Piece.from_notes("one", np.array([[4, 6, 60], [0, 8, 60], [0, 2, 60], [2, 3, 64]]), Grid(), 10)
+    assert piece.notes.tolist() == [[0, 4, 60], [2, 3, 64], [4, 6, 60]]
+    assert piece.length == 10
+    assert Piece.from_notes("none", np.zeros((0, 3)), Grid(), 3).roll.shape == (3, 88)
+    assert Grid(4, 3.0).steps_per_bar == 12
+
+
+def piece(*notes: tuple[int, int, int], name: str = "one") -> Piece:
+    return Piece.from_notes(name, np.array(notes), Grid())
+
+
+def test_transpositions_are_the_same_and_stay_on_one_side() -> None:
+    pieces = [piece((0, 2, 60 + k), (2, 4, 64 + k), name=f"{k}") for k in range(5)]
+    others = [piece((0, 2, 60), (2, 4, 65 + k)) for k in range(5)]
+    assert duplicates([*others[:2], *pieces[:2]]) == [[2, 3]]
+    for seed in range(5):
+        rest, held = split_pieces(Music("made", {"all": (*pieces, *others)}), 0.3, seed)
+        assert held is not None
+        names = [{one.shape for one in music.parts["all"]} for music in (rest, held)]
+        assert not names[0] & names[1]
+        assert len(rest.parts["all"]) + len(held.parts["all"]) == 10
+    music = Music("parted", {"train": tuple(pieces), "validation": tuple(others)})
+    rest, held = split_pieces(music, 0.1, 0)
+    assert rest.part("train") == tuple(pieces)
+    assert held is not None
+    assert held.part("validation") == tuple(others)
+    assert music.part("test") == ()
+    assert music.digest() != Music("parted", {"train": tuple(others), "validation": tuple(pieces)}).digest()
+    assert split_pieces(Music("one", {"all": (pieces[0],)}), 0.5, 0)[1] is None
