@@ -31,10 +31,17 @@ def test_words_that_the_model_has_not() -> None:
     model = unigrams(ab=-1.0)
     best = rescored(hypotheses("c", "ab"), model, weight=1.0)
     assert best[1].score == pytest.approx(-16)
-    assert [one.text for one in rescored(hypotheses("c", "ab"), model, closed=True)] == ["ab"]
+    assert [one.text for one in rescored(hypotheses("c", "ab"), model, lexicon={"ab"})] == ["ab"]
 
 
 def test_bonus_and_hot_words() -> None:
     assert [one.text for one in rescored(hypotheses("a", "a b"), bonus=1.5)] == ["a b", "a"]
     best = rescored(hypotheses("on", "off", "lights on lights on"), hot_words={"lights on": 1.5, "of": 9.0})
     assert [(one.text, one.score) for one in best] == [("lights on lights on", 1.0), ("on", 0.0), ("off", -1.0)]
+
+
+def test_scores_of_texts_count_by_the_weight() -> None:
+    best = rescored(
+        hypotheses("a", "b"), text_scores=lambda texts: [-9.0 if text == "a" else 0.0 for text in texts], weight=0.5
+    )
+    assert [(one.text, one.score) for one in best] == [("b", -1.0), ("a", -4.5)]

@@ -13,11 +13,13 @@ from recurra.data.audio.timed_words import Segment
 from recurra.errors import ParameterError
 from recurra.kernels.native import extension
 from recurra.models.decoding import CTCGreedyStream
+from recurra.tasks.language import LanguageModel
 from recurra.tasks.speech.recognizer import Search
 from recurra.tasks.speech.transcription import CTCDecoder, Spelling, pieces_of
 
 needs_extension = pytest.mark.skipif(not extension.is_installed(), reason="a beam needs the C++ extension")
 CHARACTERS = Alphabet("characters", [BLANK, " ", "a", "b"])
+SPELLING = Spelling(CHARACTERS, 0.1)
 
 
 def log_probs(*units: int, size: int = 4) -> np.ndarray:
@@ -88,8 +90,8 @@ def write_model(path: Path) -> Path:
 @needs_extension
 def test_a_beam_equals_the_best_units_where_these_are_probable() -> None:
     values = log_probs(0, 2, 2, 0, 3, 1, 3, 0)
-    beam = CTCDecoder(Spelling(CHARACTERS, 0.1), Search(beam_size=20))([values])[0]
-    greedy = CTCDecoder(Spelling(CHARACTERS, 0.1))([values])[0]
+    beam = CTCDecoder(SPELLING, Search(beam_size=20))([values])[0][0]
+    greedy = CTCDecoder(SPELLING)([values])[0][0]
     assert beam.text == greedy.text == "ab b"
     for one, other in zip(beam.words, greedy.words, strict=True):
         assert (one.begin, one.end, one.confidence) == pytest.approx((other.begin, other.end, other.confidence))
@@ -100,16 +102,39 @@ def test_a_language_model_and_hot_words_change_what_is_written(tmp_path: Path) -
     # The second letter may be either, a little more likely "b" for "bb", which the model does not have.
     values = np.log(np.array([[0.02, 0.01, 0.5, 0.47], [0.9, 0.02, 0.04, 0.04], [0.02, 0.01, 0.5, 0.47]]))
     values = values.astype(np.float32)
-    assert CTCDecoder(Spelling(CHARACTERS, 0.1))([values])[0].text == "aa"
+    assert CTCDecoder(SPELLING)([values])[0][0].text == "aa"
     model = str(write_model(tmp_path / "words.arpa"))
-    assert CTCDecoder(Spelling(CHARACTERS, 0.1), Search(lm=model, lm_weight=1.0, closed=True))([values])[0].text == "ab"
-    assert CTCDecoder(Spelling(CHARACTERS, 0.1), Search(hot_words=("ba",)))([values])[0].text == "ba"
+    assert CTCDecoder(SPELLING, Search(lm=model, lm_weight=1.0, closed=True))([values])[0][0].text == "ab"
+    assert CTCDecoder(SPELLING, Search(hot_words=("ba",)))([values])[0][0].text == "ba"
+
+
+@needs_extension
+def test_a_recurrent_model_and_a_lexicon_change_what_is_written(tmp_path: Path) -> None:
+    values = np.log(np.array([[0.02, 0.01, 0.5, 0.47], [0.9, 0.02, 0.04, 0.04], [0.02, 0.01, 0.5, 0.47]]))
+    values = values.astype(np.float32)
+    texts = tmp_path / "texts.txt"
+    texts.write_text("ab\n" * 120)
+    for tokens in ("characters", "words"):
+        run = tmp_path / tokens
+        model = LanguageModel(
+            tokens=tokens, hidden_size=16, batch_size=4, truncation_length=6, max_steps=60, learning_rate=0.05
+        )
+        model.fit(texts, folder=run, progress=False)
+        best = CTCDecoder(SPELLING, Search(lm=str(run), lm_weight=1.0, n_best=3))([values])[0]
+        assert best[0].text == "ab"
+        assert len({one.text for one in best}) == 3
+    (tmp_path / "words.txt").write_text("BA  b a\nba(2) b ah\n")
+    assert CTCDecoder(SPELLING, Search(lexicon=str(tmp_path / "words.txt")))([values])[0][0].text == "ba"
+    with pytest.raises(ParameterError, match="lexicon"):
+        Search(lm=str(tmp_path / "words"), closed=True)
+    with pytest.raises(ParameterError, match="n_best"):
+        Search(n_best=3, beam_size=2)
 
 
 @needs_extension
 def test_a_beam_over_whole_words_has_spaces_between_them() -> None:
     alphabet = Alphabet("words", [BLANK, "yes", "no"])
-    segment = CTCDecoder(Spelling(alphabet, 0.08), Search(beam_size=5))([log_probs(1, 0, 2, 0, 2, size=3)])[0]
+    segment = CTCDecoder(Spelling(alphabet, 0.08), Search(beam_size=5))([log_probs(1, 0, 2, 0, 2, size=3)])[0][0]
     assert segment.text == "yes no no"
 
 

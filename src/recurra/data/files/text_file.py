@@ -9,6 +9,8 @@ from recurra.errors import DataError
 
 __all__ = ["TextForm", "check_file", "is_binary", "read_text", "read_text_and_form", "text_and_form"]
 
+_LONGEST_NAME = 255  # bytes or characters, of any common file system
+
 
 @dataclass(frozen=True)
 class TextForm:
@@ -29,6 +31,9 @@ class TextForm:
 
 def check_file(path: str | Path) -> Path:
     """Check that a path names a file that exists and is not empty, and return it. Raises DataError otherwise."""
+    if "\n" in str(path) or len(Path(path).name) > _LONGEST_NAME:
+        start = " ".join(str(path)[:40].split())
+        raise DataError(f"{start!r}...: the path of a file was expected, and this is a text. Write it into a file.")
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file. Check the path.")

@@ -1,6 +1,7 @@
 """The texts a language model is trained, validated and tested on, and what it learns from them without gradients."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -68,7 +69,7 @@ def read_corpus(
             than two characters.
         ParameterError: the parts of `data` have other names.
     """
-    if isinstance(data, str | Path) and not Path(data).is_dir():
+    if isinstance(data, str | Path) and not os.path.isdir(data):
         return _cut(Path(data), validation_fraction, test_fraction)
     if isinstance(data, Mapping):
         texts = {part_of(name) or name: text for name, text in data.items()}

@@ -191,7 +191,7 @@ class _Heard:
             self._ended_at = emissions[count].start if count < len(emissions) else self._search.step
             scores_begin = self._search.step - len(self._scores)
             first, last = begin - scores_begin, self._ended_at - scores_begin
-            segment = listener.decoder([self._scores[first:last]])[0].later(begin * listener.spelling.step_seconds)
+            segment = listener.decoder([self._scores[first:last]])[0][0].later(begin * listener.spelling.step_seconds)
             self._scores = self._scores[last:]
         del emissions[:count]
         return [segment] if segment.words else []

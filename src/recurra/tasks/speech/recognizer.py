@@ -41,28 +41,43 @@ class Search(Options):
     beam_size: int | None = option(
         default=None,
         at_least=1,
-        help="texts in the beam; 1: the best unit at each step; by default 1, or with a language model or hot words "
-        "50, of a transducer 8",
+        help="texts in the beam; 1: the best unit at each step; by default 1, or with a language model, a lexicon, hot "
+        "words or several texts 50, of a transducer 8",
     )
-    lm: str | None = option(default=None, help="n-gram language model of words, a file in ARPA's format", main=True)
+    lm: str | None = option(
+        default=None,
+        help="n-gram language model of words, a file in ARPA's format, or the folder of a run of train language",
+        main=True,
+    )
     lm_weight: float = option(default=0.5, at_least=0, help="weight of the model's log-probability")
     word_bonus: float = option(default=0.0, help="what each word adds to a text's score, in nats")
-    closed: bool = option(default=False, help="write words of the language model only")
+    closed: bool = option(default=False, help="write words of the n-gram model only")
+    lexicon: str | None = option(default=None, help="write the words of this file only: the first of each line")
     hot_words: tuple[str, ...] = option(default=(), help="words or phrases to expect, separated by commas", main=True)
     hot_weight: float = option(default=4.0, help="what each hot word adds to a text's score, in nats")
+    n_best: int = option(default=1, at_least=1, help="texts of each recording that predict writes, up to the beam size")
 
     def check(self) -> None:
-        if self.closed and self.lm is None:
-            raise ParameterError("closed", "false without a language model (--lm FILE)", True)
-        if self.beam_size == 1 and (self.lm is not None or self.hot_words):
-            raise ParameterError("beam_size", "at least 2 with a language model or hot words", 1)
+        if self.closed and (self.lm is None or Path(self.lm).is_dir()):
+            way_out = "Name the words that may be: --lexicon FILE."
+            raise ParameterError("closed", "false without an n-gram model (--lm FILE)", True, way_out)
+        if self.closed and self.lexicon is not None:
+            raise ParameterError("closed", "false with a lexicon", True)
+        if self.beam_size == 1 and self._weighs_texts:
+            raise ParameterError("beam_size", "at least 2 with a language model, a lexicon or hot words", 1)
+        if self.beam_size is not None and self.n_best > self.beam_size:
+            raise ParameterError("n_best", f"at most beam_size = {self.beam_size}", self.n_best)
         if not all(phrase.split() for phrase in self.hot_words):
             raise ParameterError("hot_words", "words or phrases, none of them empty", self.hot_words)
 
     @property
     def is_greedy(self) -> bool:
         """Whether the best unit at each step is taken."""
-        return self.beam_size == 1 or (self.beam_size is None and self.lm is None and not self.hot_words)
+        return self.beam_size == 1 or (self.beam_size is None and self.n_best == 1 and not self._weighs_texts)
+
+    @property
+    def _weighs_texts(self) -> bool:
+        return self.lm is not None or self.lexicon is not None or bool(self.hot_words)
 
 
 class SpeechReading(TranscriptForm):

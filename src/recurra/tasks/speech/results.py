@@ -145,7 +145,7 @@ class Transcripts(TablePredictions[list[str]], Sequence[list[Segment]]):
     """The texts of recordings: a sequence with the segments of each."""
 
     def __init__(self, fitted: AnyFitted, utterances: Utterances, search: "Search") -> None:
-        self._transcriber, self._utterances = Transcriber(fitted, search), utterances
+        self._transcriber, self._utterances, self._n_best = Transcriber(fitted, search), utterances, search.n_best
         path = Path(utterances.source)
         self.read_from = path if path.exists() else None
 
@@ -166,13 +166,25 @@ class Transcripts(TablePredictions[list[str]], Sequence[list[Segment]]):
         return [" ".join(segment.text for segment in segments) for segments in self.segments]
 
     def table(self) -> Table:
-        """One row for each recording."""
+        """One row for each recording, or for each of its best texts where more than one is asked for."""
+        if self._n_best > 1:
+            best = self._transcriber.best_texts(self._utterances.items)
+            ranked = [
+                (utterance.id, rank, segment.text, segment.confidence)
+                for utterance, segments in zip(self._utterances, best, strict=True)
+                for rank, segment in enumerate(segments, 1)
+            ]
+            return Table(("id", "rank", "text", "confidence"), ranked)
         rows = []
         for utterance, text, segments in zip(self._utterances, self.values, self.segments, strict=True):
             rows.append((utterance.id, text, Segment.joined(segments).confidence))
         return Table(("id", "text", "confidence"), rows)
 
     def text(self, color: bool = False) -> Iterator[str]:
+        if self._n_best > 1:
+            for name, rank, text, _ in self.table().rows:
+                yield f"{name}\t{rank}\t{text}\n"
+            return
         for utterance, text in zip(self._utterances, self.values, strict=True):
             yield f"{utterance.id}\t{text}\n" if len(self._utterances) > 1 else f"{text}\n"
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,9 +15,13 @@ from recurra.data.audio.normalization import FeatureStatistics, SlidingMean
 from recurra.data.audio.timed_words import Segment, Word
 from recurra.data.audio.utterance_batches import padded_features
 from recurra.data.audio.utterances import Utterance
+from recurra.data.files.text_file import read_text
 from recurra.data.text.arpa import read_arpa
 from recurra.data.text.edit_distance import align
-from recurra.data.text.ngram_model import BEGIN, END
+from recurra.data.text.ngram_model import BEGIN, END, NgramModel
+from recurra.data.text.tokens import Tokenization
+from recurra.errors import DataError, RunError
+from recurra.models import RecurrentLanguageModel
 from recurra.models.acoustic import Frames, TransducerRecognizer
 from recurra.models.confidence import ConfidenceMap
 from recurra.models.decoding import (
@@ -29,7 +34,9 @@ from recurra.models.decoding import (
     TransducerSearch,
     rescored,
 )
-from recurra.models.decoding.timed import Tokens
+from recurra.models.decoding.language_fusion import RecurrentScorer, character_fusion
+from recurra.models.decoding.timed import TimedHypothesis, Tokens
+from recurra.task.registry import load
 
 if TYPE_CHECKING:
     from recurra.models.acoustic import CTCRecognizer
@@ -45,6 +52,7 @@ __all__ = [
     "AnyFitted",
     "CTCDecoder",
     "Decoder",
+    "Language",
     "Spelling",
     "Transcriber",
     "TransducerDecoder",
@@ -98,6 +106,10 @@ class Spelling:
         """The words of units."""
         return self.in_seconds(self.tokens.words(units))
 
+    def texts(self, hypotheses: Sequence[TimedHypothesis]) -> list[Segment]:
+        """The words of each hypothesis; an empty text if there is none."""
+        return [self.in_seconds(one.words) for one in hypotheses] or [Segment(())]
+
     def in_seconds(self, words: Iterable[TimedWord]) -> Segment:
         """Words whose times are steps."""
         return Segment(
@@ -113,6 +125,39 @@ class Spelling:
         )
 
 
+@dataclass(frozen=True)
+class Language:
+    """What a search knows of the language.
+
+    Attributes:
+        ngrams: a model of words; None: none.
+        recurrent: a recurrent model, and how it cuts a text; None: none.
+        lexicon: the only words that may be; None: any.
+    """
+
+    ngrams: NgramModel | None = None
+    recurrent: tuple[RecurrentLanguageModel, Tokenization] | None = None
+    lexicon: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, search: "Search") -> "Language":
+        """Read the files that a search names. Raises DataError, or RunError for a run of another task."""
+        lexicon = None
+        if search.lexicon is not None:
+            lines = read_text(search.lexicon).splitlines()
+            # Dictionaries of pronunciations number the further ones of a word: A(2).
+            lexicon = frozenset(line.split()[0].partition("(")[0] for line in lines if line.strip())
+        if search.lm is None or not Path(search.lm).is_dir():
+            ngrams = None if search.lm is None else read_arpa(search.lm)
+            if search.closed and ngrams is not None:
+                lexicon = frozenset(ngrams.ids) - {BEGIN, END, ngrams.unknown}
+            return cls(ngrams, None, lexicon)
+        run = load(search.lm)
+        if run.task != "language":
+            raise RunError(f"{search.lm}: a run of {run.task}, expected one of language.")
+        return cls(None, (run.fitted.network, run.fitted.learned.tokens), lexicon)
+
+
 class Decoder(Protocol):
     """From what the network puts out for some utterances to their words."""
 
@@ -120,44 +165,68 @@ class Decoder(Protocol):
         """Of the network's output (B, S, ...) what is searched (B, S, X)."""
         ...
 
-    def __call__(self, steps: Sequence[np.ndarray]) -> list[Segment]:
-        """The best words of each of some utterances (S, X)."""
+    def __call__(self, steps: Sequence[np.ndarray]) -> list[list[Segment]]:
+        """The best texts of each of some utterances (S, X), best first: one at least, which may be empty."""
         ...
 
 
 class CTCDecoder:
     """The words that the log probabilities of units by CTC say; see `Decoder`.
 
+    A recurrent language model over the same characters counts within the beam, another rescores its texts.
+
     Args:
         spelling: of the units.
         search: how; None: the best unit at each step.
 
     Raises:
-        DataError: the language model cannot be read.
+        DataError: the language model or the lexicon cannot be read.
+        RunError: the run of the language model cannot be used.
     """
 
     def __init__(self, spelling: Spelling, search: "Search | None" = None) -> None:
-        self._spelling = spelling
-        self._beam = None if search is None or search.is_greedy else _beam(spelling, search)
+        self._spelling, self._beam = spelling, None
         self._hot_words = {} if search is None else dict.fromkeys(search.hot_words, search.hot_weight)
+        self._rescoring: dict[str, Any] = {}
+        if search is None or search.is_greedy:
+            return
+        language, fusion = Language.of(search), None
+        if language.recurrent is not None and search.lm_weight:
+            fusion = character_fusion(*language.recurrent, spelling.names, search.lm_weight)
+            if fusion is None:
+                self._rescoring = {"text_scores": RecurrentScorer(*language.recurrent), "weight": search.lm_weight}
+        self._n_best, size = search.n_best, search.beam_size or max(_BEAM, search.n_best)
+        self._searched = size if self._rescoring else search.n_best
+        self._beam = CTCBeamSearch(
+            spelling.names,
+            beam_size=size,
+            language_model=language.ngrams,
+            weight=search.lm_weight,
+            bonus=search.word_bonus,
+            lexicon=language.lexicon,
+            fusion=fusion,
+        )
 
     def steps(self, scores: Any) -> Tensor:
         return scores.logits.float().log_softmax(-1)
 
-    def __call__(self, steps: Sequence[np.ndarray]) -> list[Segment]:
-        return [self._segment(one) for one in steps]
+    def __call__(self, steps: Sequence[np.ndarray]) -> list[list[Segment]]:
+        return [self._segments(one) for one in steps]
 
-    def _segment(self, log_probs: np.ndarray) -> Segment:
+    def _segments(self, log_probs: np.ndarray) -> list[Segment]:
         if self._beam is None:
             search = CTCGreedyStream()
             search.accept(log_probs)
-            return self._spelling.segment(search.emissions)
-        hypotheses = self._beam(torch.from_numpy(np.ascontiguousarray(log_probs)), hot_words=self._hot_words)
-        return self._spelling.in_seconds(hypotheses[0].words if hypotheses else ())
+            return [self._spelling.segment(search.emissions)]
+        values = torch.from_numpy(np.ascontiguousarray(log_probs))
+        hypotheses = self._beam(values, self._searched, hot_words=self._hot_words)
+        if self._rescoring:
+            hypotheses = rescored(hypotheses, **self._rescoring)
+        return self._spelling.texts(hypotheses[: self._n_best])
 
 
 class TransducerDecoder:
-    """The words that a transducer writes; see `Decoder`. A language model and hot words rescore the texts of its beam.
+    """The words that a transducer writes; see `Decoder`. Language models and hot words rescore the texts of its beam.
 
     Args:
         network: the transducer.
@@ -165,34 +234,37 @@ class TransducerDecoder:
         search: how; None: the best units at each step.
 
     Raises:
-        DataError: the language model cannot be read.
+        DataError: the language model or the lexicon cannot be read.
+        RunError: the run of the language model cannot be used.
     """
 
     def __init__(self, network: TransducerRecognizer, spelling: Spelling, search: "Search | None" = None) -> None:
         self._device, self._spelling = network.joiner.weight.device, spelling
         self._rescoring: dict[str, Any] = {}
-        size = 1
+        self._size = self._n_best = 1
         if search is not None and not search.is_greedy:
-            size = search.beam_size or _TRANSDUCER_BEAM
+            self._n_best = search.n_best
+            self._size = search.beam_size or max(_TRANSDUCER_BEAM, search.n_best)
+            language = Language.of(search)
             self._rescoring = {
-                "language_model": None if search.lm is None else read_arpa(search.lm),
+                "language_model": language.ngrams,
+                "text_scores": None if language.recurrent is None else RecurrentScorer(*language.recurrent),
                 "weight": search.lm_weight,
                 "bonus": search.word_bonus,
-                "closed": search.closed,
+                "lexicon": language.lexicon,
                 "hot_words": dict.fromkeys(search.hot_words, search.hot_weight),
             }
-        self._search = TransducerSearch(network, spelling.names, beam_size=size, batch_dim=1)
-        self._size = size
+        self._search = TransducerSearch(network, spelling.names, beam_size=self._size, batch_dim=1)
 
     def steps(self, scores: Any) -> Tensor:
         return scores.frames.float()
 
-    def __call__(self, steps: Sequence[np.ndarray]) -> list[Segment]:
+    def __call__(self, steps: Sequence[np.ndarray]) -> list[list[Segment]]:
         padded, lengths = padded_features(steps)
         segments = []
         for hypotheses in self._search(padded.to(self._device), lengths, n_best=self._size):
             best = rescored(hypotheses, **self._rescoring) if self._rescoring else hypotheses
-            segments.append(self._spelling.in_seconds(best[0].words if best else ()))
+            segments.append(self._spelling.texts(best[: self._n_best]))
         return segments
 
 
@@ -208,22 +280,6 @@ def make_greedy_stream(network: nn.Module) -> GreedyStream:
     if isinstance(network, TransducerRecognizer):
         return TransducerGreedyStream(network, device=network.joiner.weight.device)
     return CTCGreedyStream()
-
-
-def _beam(spelling: Spelling, search: "Search") -> CTCBeamSearch:
-    model = None if search.lm is None else read_arpa(search.lm)
-    lexicon = None
-    if model is not None and search.closed:
-        special = {BEGIN, END, model.unknown}
-        lexicon = [word for word in model.ids if word not in special]
-    return CTCBeamSearch(
-        spelling.names,
-        beam_size=search.beam_size or _BEAM,
-        language_model=model,
-        weight=search.lm_weight,
-        bonus=search.word_bonus,
-        lexicon=lexicon,
-    )
 
 
 class UtteranceMean:
@@ -287,8 +343,12 @@ class Transcriber:
                 yield row, log_probs[k, : int(scores.lengths[k])]
 
     def segments(self, features: Sequence[np.ndarray]) -> list[Segment]:
-        """The segments of each of the features (T, F)."""
-        segments: list[Segment] = [Segment(())] * len(features)
+        """The best segment of each of the features (T, F)."""
+        return [best[0] for best in self.alternatives(features)]
+
+    def alternatives(self, features: Sequence[np.ndarray]) -> list[list[Segment]]:
+        """Up to `n_best` segments of each of the features (T, F), best first."""
+        segments: list[list[Segment]] = [[]] * len(features)
         for rows, scores in self._batches(features):
             steps = self._decoder.steps(scores).cpu().numpy()
             decoded = self._decoder([one[: int(length)] for one, length in zip(steps, scores.lengths, strict=True)])
@@ -310,6 +370,16 @@ class Transcriber:
                 scores, _ = self._network(Frames(padded.to(self._device), lengths))
             yield rows, scores
             start += count
+
+    def best_texts(self, utterances: Sequence[Utterance]) -> list[list[Segment]]:
+        """Up to `n_best` segments of each utterance, best first. Raises DataError: one is long, and would be cut."""
+        for one in utterances:
+            if one.seconds > _LONGEST:
+                raise DataError(
+                    f"{one.name}: {one.seconds:.1f} s, and a recording of more than {_LONGEST:g} s is cut, each piece "
+                    "with texts of its own. Leave out --n-best."
+                )
+        return self.alternatives([self.features(one) for one in utterances])
 
     def transcribe(self, utterances: Sequence[Utterance]) -> list[list[Segment]]:
         """The segments of each utterance; a long one is cut into pieces where it is quiet. Raises DataError."""
