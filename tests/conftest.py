@@ -3,10 +3,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from browser import Browser
 
 # The tensors of the tests are small: threads only make them slower. Read when torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,6 +30,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: (figures.append(figure), save(figure, *a, **k)))
     return figures
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Browser]":
+    """A browser for all tests of a process, each of which opens a tab; skips if there is none."""
+    from browser import browser
+
+    with browser(tmp_path_factory.mktemp("chromium")) as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

@@ -34,15 +34,19 @@ def cover(items: Iterable[T], key: Callable[[T], Sequence[Sequence[Hashable]]], 
     Returns:
         The chosen items, in the order in which they were given.
     """
-    items = list(items)
+    # Of items with the same traits the first stands for all.
+    distinct: dict[tuple[tuple[Hashable, ...], ...], T] = {}
+    for item in items:
+        distinct.setdefault(tuple(map(tuple, key(item))), item)
+    items = list(distinct.values())
     numbers: dict[Hashable, int] = {}
     # A number for each trait in its place: a combination of them is a tuple of numbers.
     traits = [
         [
             [numbers.setdefault((factor, place, trait), len(numbers)) for place, trait in enumerate(found)]
-            for factor, found in enumerate(key(item))
+            for factor, found in enumerate(found_by_factor)
         ]
-        for item in items
+        for found_by_factor in distinct
     ]
     seen: Counter[tuple[int, ...]] = Counter()
 

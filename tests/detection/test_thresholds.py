@@ -36,7 +36,7 @@ def autoregressive(steps: int, series: int) -> np.ndarray:
 
 
 def rising(steps: int, series: int) -> np.ndarray:
-    return gaussian(steps, series) + np.linspace(0, 10, steps)[:, None]
+    return gaussian(steps, series) + np.linspace(0, 6, steps)[:, None]
 
 
 def widening(steps: int, series: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def widening(steps: int, series: int) -> np.ndarray:
     ids=lambda value: NAMES.get(value) or value.__name__,
 )
 def test_clean_scores_give_as_many_alarms_as_the_budget_allows(make, scores):
-    values = scores(CALIBRATION + 6000, 4)
+    values = scores(CALIBRATION + 3000, 8)
     _, threshold = make().calibrate(values[:CALIBRATION]).run(values[CALIBRATION:])
     alarms = values[CALIBRATION:] > threshold
     for half in np.split(alarms, 2):
@@ -62,7 +62,7 @@ def test_clean_scores_give_as_many_alarms_as_the_budget_allows(make, scores):
 
 
 def test_a_low_probability_is_kept_to_beyond_what_calibration_has_seen():
-    values = gaussian(CALIBRATION + 10_000, 10)
+    values = gaussian(CALIBRATION + 2500, 40)
     threshold = PeaksOverThreshold(1e-3).calibrate(values[:CALIBRATION])
     alarms = values[CALIBRATION:] > threshold.run(values[CALIBRATION:])[1]
     assert 1e-3 / 1.5 < alarms.mean() < 1e-3 * 1.5

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import covering
 import recurra
 from agreement import assert_agree
-from every_cell import CELLS, KINDS, fitting
+from every_cell import CELLS, KINDS, fitting, traits
 from recurra import LSTM, Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ExportError, ParameterError
@@ -65,6 +65,7 @@ def parts(state: Any) -> list[Tensor]:
         "with_lengths": [False, True],
         "zoneout": [0.0, 0.25],
     },
+    traits={"cell": traits},
 )
 def test_layers(
     cell: Cell,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from browser import browser
+from browser import Browser
 from recurra.inspection.events import Curve, EventPage, Overview, ShownEvent, Similar, event_page
 
 ROWS = 30
@@ -44,10 +44,10 @@ def test_the_page_needs_nothing_else() -> None:
     assert "NaN" not in re.search(r'id="content">(.*)</script>', page).group(1)  # type: ignore[union-attr]
 
 
-def test_keys_turn_to_events_and_say_rows(tmp_path: Path) -> None:
+def test_keys_turn_to_events_and_say_rows(chromium: Browser, tmp_path: Path) -> None:
     file = tmp_path / "events.html"
     file.write_text(made_page(), encoding="utf-8")
-    with browser(tmp_path / "profile") as opened, opened.page(dark=True) as page:
+    with chromium.page(dark=True) as page:
         page.open(file.as_uri())
         assert "2026-01-01 10:00 to 2026-01-01 14:00" in page.text("h2")
         page.press("ArrowRight")
@@ -74,10 +74,10 @@ def test_keys_turn_to_events_and_say_rows(tmp_path: Path) -> None:
         assert all(url.startswith(("file:", "data:")) for url in page.addresses)
 
 
-def test_verdicts_are_a_table(tmp_path: Path) -> None:
+def test_verdicts_are_a_table(chromium: Browser, tmp_path: Path) -> None:
     file = tmp_path / "events.html"
     file.write_text(made_page(), encoding="utf-8")
-    with browser(tmp_path / "profile") as opened, opened.page() as page:
+    with chromium.page() as page:
         page.open(file.as_uri())
         assert page.evaluate("document.querySelector('#save').disabled")
         page.click("button.normal")
@@ -97,10 +97,10 @@ def test_verdicts_are_a_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [380, 1280])
-def test_without_events_the_scores_are_there(width: int, tmp_path: Path) -> None:
+def test_without_events_the_scores_are_there(chromium: Browser, width: int, tmp_path: Path) -> None:
     file = tmp_path / "events.html"
     file.write_text(made_page(0), encoding="utf-8")
-    with browser(tmp_path / "profile") as opened, opened.page(width) as page:
+    with chromium.page(width) as page:
         page.open(file.as_uri())
         assert "There are no events" in page.text("#events")
         assert page.evaluate("document.querySelectorAll('svg').length") == 1

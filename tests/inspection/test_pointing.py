@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import recurra
-from browser import Page, browser
+from browser import Browser, Page
 from recurra.inspection import Inspection, Words, inspect, write_inspection
 
 PICTURES = ["unrolled", "gradient_by_lag", "jacobian_norms", "lyapunov", "recurrent_weights", "gates", "states"]
@@ -28,9 +28,9 @@ def found() -> Inspection:
 
 
 @pytest.fixture(scope="module")
-def page(found: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(chromium: Browser, found: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("pointing")
-    with browser(folder / "profile") as opened, opened.page(1040) as shown:
+    with chromium.page(1040) as shown:
         shown.open(write_inspection(found, folder / "page").as_uri())
         yield shown
 

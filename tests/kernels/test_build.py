@@ -110,6 +110,19 @@ def test_it_is_both_an_import_error_and_one_of_recurra() -> None:
     assert issubclass(StaleBuildError, RecurraError)
 
 
+IMPORTED_TWICE = """
+import sys, pathlib
+sys.path[:0] = {paths!r}
+try:
+    import recurra.kernels
+except ImportError as error:
+    print(f"{{type(error).__name__}}: {{error}}")
+pathlib.Path({header!r}).write_text({whole!r})
+import recurra.kernels
+print(recurra.kernels.__file__)
+"""
+
+
 @needs_extension
 def test_it_is_refused_at_import(tmp_path: Path) -> None:
     """A copy of the checkout with one header changed, beside the extension of the whole one."""
@@ -120,13 +133,12 @@ def test_it_is_refused_at_import(tmp_path: Path) -> None:
     shutil.copy(str(native.__file__), tmp_path / "src" / "recurra")
     # Without the site's hooks, which would find the package of this checkout.
     paths = [str(tmp_path / "src"), *(path for path in sys.path if path.endswith("site-packages"))]
-    program = f"import sys; sys.path[:0] = {paths!r}; import recurra.kernels; print(recurra.kernels.__file__)"
-    command = [sys.executable, "-S", "-c", program]
-    good = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert good.returncode == 0, good.stderr
-    assert str(tmp_path) in good.stdout
-    with (tmp_path / "csrc" / "vector.hpp").open("a") as header:
-        header.write("// changed\n")
-    bad = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert bad.returncode == 1
-    assert "StaleBuildError: recurra._native is stale" in bad.stderr.splitlines()[-1]
+    header = tmp_path / "csrc" / "vector.hpp"
+    program = IMPORTED_TWICE.format(paths=paths, header=str(header), whole=header.read_text())
+    with header.open("a") as file:
+        file.write("// changed\n")
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    refused, imported = done.stdout.splitlines()
+    assert "StaleBuildError: recurra._native is stale" in refused
+    assert str(tmp_path) in imported

@@ -123,17 +123,6 @@ class Model(nn.Module):
         return self.head(self.layer(x)[0]).squeeze(2)
 
 
-class RecurrentOutput(nn.Module):
-    """The output of a cell that torch has no kernel for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = Recurrent(cells.Elman("sigmoid"), 3, 6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x)[0]
-
-
 def test_copies_and_pickles_after_use() -> None:
     model, x = Model(), torch.randn(4, 2, 3)
     model(x).sum().backward()
@@ -143,15 +132,6 @@ def test_copies_and_pickles_after_use() -> None:
     torch.save(model, buffer)
     buffer.seek(0)
     assert torch.equal(torch.load(buffer, weights_only=False)(x), model(x))
-
-
-def test_torch_compile_of_a_model() -> None:
-    torch.compiler.reset()
-    model, x = nn.Sequential(nn.Linear(3, 3), RecurrentOutput()), torch.randn(2, 2, 3)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    assert_agree(compiled(x), model(x))
-    parameters = list(model.parameters())
-    assert_agree(gradients(compiled(x), parameters), gradients(model(x), parameters))
 
 
 def test_a_training_step_equals_torch_s() -> None:

@@ -38,9 +38,10 @@ CHOSEN = [
 ]
 
 
-def arguments_of(cell: Cell, lengths: Tensor | None, reverse: bool, masks: str = "") -> tuple[Any, ...]:
+def arguments_of(cell: Cell, lengths: Tensor | None, reverse: bool, masks: str = "", steps: int = 4) -> tuple[Any, ...]:
     """What `recurra::recurrence` is called with, for a random case."""
-    case = draw(cell, 4, 3, 2, 4, lengths, reverse, masks=masks, proj_size=4 if isinstance(cell, cells.Jordan) else 0)
+    proj_size = 4 if isinstance(cell, cells.Jordan) else 0
+    case = draw(cell, steps, 3, 2, 4, lengths, reverse, masks=masks, proj_size=proj_size)
     every = arguments(cell, case.x, case.state, case.weights, case.masks).flat()
     there = [None if tensor is None else tensor.detach().requires_grad_(tensor.requires_grad) for tensor in every]
     present = [tensor is not None for tensor in there]
@@ -56,14 +57,14 @@ def test_the_contract_with_torch(cell: Cell) -> None:
     ("cell", "lengths", "masks"),
     [
         (cells.LSTM(), None, "recurrent"),
-        (cells.SRU(), LENGTHS, "expected"),
-        (cells.SLSTM(2), LENGTHS, "zoneout"),
-        (cells.LayerNormGRU(), None, "recurrent"),
+        (cells.SRU(), LENGTHS // 2, "expected"),
+        (cells.SLSTM(2), LENGTHS // 2, "zoneout"),
     ],
     ids=str,
 )
 def test_the_contract_of_the_gradients_with_torch(cell: Cell, lengths: Tensor | None, masks: str) -> None:
-    key, given, present, lengths, reverse, _ = arguments = arguments_of(cell, lengths, True, masks)
+    # Two steps: the graph of the second-order gradients grows with them.
+    key, given, present, lengths, reverse, _ = arguments = arguments_of(cell, lengths, True, masks, steps=2)
     torch.library.opcheck(torch.ops.recurra.recurrence.default, arguments)
     with torch.no_grad():
         output, final, kept = torch.ops.recurra.recurrence(*arguments)

@@ -16,7 +16,7 @@ from serving import Serving
 from torch import nn
 
 import recurra
-from browser import Browser, Page, browser
+from browser import Browser, Page
 from made_sentences import sentences
 from recurra import Forecaster, Tagger
 from recurra.errors import DataError
@@ -59,12 +59,6 @@ def served(models: dict[str, ServedModel], tmp_path_factory: pytest.TempPathFact
     runs = load_models([str(folder / name) for name in ("load", "pos", "whole")])
     ahead = load_models([f"ahead={folder / 'whole'}"], look_ahead=2)
     return {**models, **runs, **ahead, "moves": _classes()}
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("chromium")) as found:
-        yield found
 
 
 @pytest.fixture

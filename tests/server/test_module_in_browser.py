@@ -10,7 +10,7 @@ import pytest
 from serving import Serving
 from small_runs import made_run
 
-from browser import Browser, Page, browser
+from browser import Browser, Page
 from recurra.export.c import has_web_assembly_compiler
 from recurra.kernels.native import extension
 from recurra.server import ServerOptions
@@ -36,12 +36,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, list[
 @pytest.fixture(scope="module")
 def served(runs: dict[str, tuple[str, list[Any]]]) -> dict[str, ServedModel]:
     return load_models([run for run, _ in runs.values()])
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("chromium")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -39,8 +39,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("level", ["-O0", "-O3"])
+# gcc warns of more the more it optimises; the warnings of clang are the same at each level.
+@pytest.mark.parametrize(("compiler", "level"), [("gcc", "-O3"), ("clang", "-O0")])
 def test_without_warnings(folder: Path, compiler: str, level: str) -> None:
     compile_with(compiler, [level], folder, ["m.c", "m_check.c"], "check")
     ran = subprocess.run(["./check"], cwd=folder, capture_output=True, text=True, check=False)

@@ -33,7 +33,7 @@ def of_texts() -> Classifier:
 
 @pytest.fixture(scope="module")
 def of_series() -> Classifier:
-    return fitted(*series(40), series(10, 1))
+    return fitted(*series(40), series(10, 1), members=2)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,17 @@ def test_it_learns_several_labels_an_item(of_several: Classifier) -> None:
     ("made", "options"),
     [
         (texts, {"cell": "gru", "num_layers": 2, "pooling": ("last", "attention"), "class_weights": "balanced"}),
-        (series, {"filters": 8, "stride": 2, "normalization": "series", "choose_by": "loss", "bidirectional": False}),
+        (
+            series,
+            {
+                "filters": 8,
+                "stride": 2,
+                "normalization": "series",
+                "choose_by": "loss",
+                "bidirectional": False,
+                "members": 1,
+            },
+        ),
         (
             texts,
             {"characters": "convolution", "character_size": 4, "character_hidden_size": 4, "tokenization": "spaces"},

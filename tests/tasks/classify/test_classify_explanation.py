@@ -27,7 +27,7 @@ def of_series() -> Classifier:
     given, labels = series(40)
     for one in given[::5]:
         one[0, 0] = np.nan
-    return Classifier(**SMALL).fit(given, labels, progress=False)
+    return Classifier(**SMALL, members=2).fit(given, labels, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def of_texts() -> Classifier:
 
 @pytest.fixture(scope="module")
 def of_series() -> Classifier:
-    return fitted(*series(40), pooling="last")
+    return fitted(*series(40), pooling="last", filters=0, members=2)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from browser import browser
+from browser import Browser
 from recurra.errors import ParameterError
 from recurra.tasks.classify import Explanation
 from recurra.tasks.classify.explanation import draw_series_explanation, explanation_page
@@ -54,9 +54,9 @@ def test_channels_that_are_left_out_are_counted(tmp_path: Path) -> None:
     assert "and 3 are not" in explanation_page(many, "many", picture)
 
 
-def test_a_pointer_and_keys_read_the_page(tmp_path: Path) -> None:
+def test_a_pointer_and_keys_read_the_page(chromium: Browser, tmp_path: Path) -> None:
     page_file, _ = made().write(tmp_path / "a.html")
-    with browser(tmp_path / "profile") as opened, opened.page(900, dark=True) as page:
+    with chromium.page(900, dark=True) as page:
         page.open(page_file.as_uri())
         box = "document.querySelector('.picture').getBoundingClientRect()"
         left, top, width, height = (page.evaluate(f"{box}.{side}") for side in ("left", "top", "width", "height"))

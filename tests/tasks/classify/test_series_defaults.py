@@ -27,7 +27,7 @@ def shapes(count: int, seed: int = 0) -> tuple[list[np.ndarray], list[str]]:
 
 
 def test_it_learns_a_shape_at_any_place() -> None:
-    classifier = Classifier(max_steps=200, learning_rate=5e-3, device="cpu").fit(*shapes(40), progress=False)
+    classifier = Classifier(max_steps=100, learning_rate=1e-2, device="cpu").fit(*shapes(40), progress=False)
     found = classifier.evaluate(*shapes(60, 1))
     assert found.scores["accuracy"] > 0.9
     assert not found.is_beaten
