@@ -84,11 +84,28 @@ def test_zeros_are_forecast_as_zeros_and_trained_forecasts_scale_with_the_data(m
         np.testing.assert_allclose(found / factor, forecasts[0], rtol=1e-4)
 
 
-def test_small_changes_on_a_large_level_are_forecast_in_their_own_size():
-    y, rows, origins = weekly_values(60), np.array([0]), np.array([60])
-    data = series_set(y + 1e9)
-    found = untrained(data).quantiles(data, rows, origins) - 1e9
-    assert np.abs(found - y.mean()).max() < 50
+@pytest.mark.parametrize("level", [1e9, 1e12])
+def test_small_changes_on_a_large_level_are_forecast_in_their_own_size(level):
+    changes, rows, origins = np.sin(2 * np.pi * np.arange(67) / 7), np.array([0]), np.array([60])
+    found = untrained(series_set(changes[:60] + level)).quantiles(series_set(changes[:60] + level), rows, origins)
+    assert np.abs(found - level).max() < 10
+
+
+@pytest.mark.parametrize(("model", "output"), EVERY_NETWORK)
+def test_the_median_of_a_constant_is_that_constant(model, output):
+    values, change = ([3.0, 1e9], 1.0) if output == "negative_binomial" else ([3.0, 1e9, 1 / 3, -1e-7], 1e-9)
+    data = series_set(*(np.full(40, value) for value in values), np.r_[np.full(39, 3.0), 3.0 + change])
+    quantiles = untrained(data, model=model, output=output).quantiles(data, np.arange(len(data)), data.lengths)
+    median = quantiles.shape[2] // 2
+    np.testing.assert_allclose(quantiles[:-1, :, median].T, [values] * 5, rtol=1e-14)
+    assert (np.diff(quantiles, axis=2) >= 0).all()
+    assert quantiles[-1, :, median].std() > 0
+
+
+def test_nothing_but_zeros_is_learned_and_forecast_as_zeros(caplog):
+    fitted = tiny().fit(series_set(np.zeros(60)))
+    assert "zeros" in caplog.text
+    assert (fitted.predictions().quantiles == 0).all()
 
 
 def test_a_shift_is_seen_only_in_the_size_of_the_level():

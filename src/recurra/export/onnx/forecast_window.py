@@ -18,12 +18,13 @@ __all__ = ["Read", "Units", "add_read", "double"]
 
 @dataclass(frozen=True)
 class Units:
-    """`Normalization` of a window, all (B, 1) float64."""
+    """`Normalization` of a window, all (B, 1) float64, and whether it is constant, bool (B, 1); see `are_constant`."""
 
     location: Value
     scale: Value
     deviation: Value
     level: Value
+    is_constant: Value
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _units(graph: Graph, history: Value, season: int) -> Units:
     overall, recent = _mean(graph, history), _mean(graph, _columns(graph, history, steps - season, steps))
     location = _without_nan(graph, graph.op("Where", graph.op("IsNaN", recent), overall, recent))
     level = _without_nan(graph, _mean(graph, graph.op("Abs", history)))
-    deviation = _without_nan(graph, _mean(graph, graph.op("Abs", graph.op("Sub", history, location))))
+    deviations = graph.op("Abs", graph.op("Sub", history, location))
+    deviation = _without_nan(graph, _mean(graph, deviations))
     change = _mean(graph, _change(graph, history, season))
     change = graph.op("Where", graph.op("IsNaN", change), deviation, change)
     smallest = graph.op("Mul", level, double(graph, LEAST_OF_LEVEL))
@@ -124,7 +126,9 @@ def _units(graph: Graph, history: Value, season: int) -> Units:
     scale = graph.op("Max", change, graph.op("Where", graph.op("Greater", deviation, smallest), least, constant))
     scale = graph.op("Where", graph.op("Greater", scale, double(graph, 0.0)), scale, double(graph, 1.0))
     deviation = graph.op("Max", deviation, graph.op("Mul", scale, double(graph, LEAST_FRACTION)))
-    return Units(location, scale, deviation, level)
+    largest = graph.op("ReduceMax", _without_nan(graph, deviations), axes=[1], keepdims=1)
+    is_constant = graph.op("Not", graph.op("Greater", largest, smallest))
+    return Units(location, scale, deviation, level, is_constant)
 
 
 def _scale_features(graph: Graph, history: Value, units: Units, seasons: Sequence[int]) -> Value:

@@ -29,6 +29,7 @@ def add_forecast(context: Context, model: ForecastPipeline) -> Form:
     values = graph.op("Cast", _quantiles(graph, model, raw), to=DOUBLE)
     units = Units(*(graph.op("Unsqueeze", part, graph.integers(2)) for part in vars(read.units).values()))
     quantiles = graph.op("Add", graph.op("Mul", values, units.scale), units.location)
+    quantiles = graph.op("Where", units.is_constant, _around(graph, model, quantiles, units.location), quantiles)
     zero = double(graph, 0.0)
     blank = graph.op("Equal", units.level, zero)
     quantiles = graph.op("Where", blank, zero, quantiles)
@@ -100,6 +101,14 @@ def _quantiles(graph: Graph, model: ForecastPipeline, raw: Value) -> Value:
         above = _part(graph, spread, middle, raw.size - 1)
         parts.append(graph.op("Add", centre, graph.op("CumSum", above, axis)))
     return parts[0] if len(parts) == 1 else graph.op("Concat", *parts, axis=2)
+
+
+def _around(graph: Graph, model: ForecastPipeline, quantiles: Value, value: Value) -> Value:
+    """The quantiles with the value (B, 1, 1) as their median, and none beyond it."""
+    middle, count = model.levels.index(0.5), len(model.levels)
+    below, above = _part(graph, quantiles, 0, middle), _part(graph, quantiles, middle + 1, count)
+    median = graph.op("Add", graph.op("Mul", _part(graph, quantiles, middle, middle + 1), double(graph, 0.0)), value)
+    return graph.op("Concat", graph.op("Min", below, value), median, graph.op("Max", above, value), axis=2)
 
 
 def _moved(graph: Graph, model: ForecastPipeline, quantiles: Value, scales: Value) -> Value:

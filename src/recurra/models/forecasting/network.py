@@ -9,7 +9,7 @@ from recurra.cells import Cell
 from recurra.data.series.windows import Window, WindowShape, empty_window
 from recurra.models.forecasting.direct import DirectNetwork
 from recurra.models.forecasting.heads import Head, sample_quantiles
-from recurra.models.forecasting.normalization import Normalization, normalize
+from recurra.models.forecasting.normalization import Normalization, are_constant, normalize
 from recurra.models.forecasting.recursive import RecursiveNetwork
 
 __all__ = ["forecast_quantiles", "make_network", "mean_loss"]
@@ -60,13 +60,20 @@ def forecast_quantiles(
 ) -> Tensor:
     """Quantiles (B, T, Q) in the data's units; those of samples are the same for the same seed and batch.
 
-    The forecast of a window of zeros, or of one without any value, is zero: it has no unit to forecast in.
+    The median of a window whose values are all the same is that value, which lies between the other quantiles. The
+    forecast of a window of zeros, or of one without any value, is zero: it has no unit to forecast in.
     """
-    blank = (normalize(window.history, 1).level == 0).unsqueeze(2)
+    units = normalize(window.history, 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(network, RecursiveNetwork):
             paths = network.sample_paths(window, head, sample_paths)
-            return sample_quantiles(paths.movedim(1, -1), levels).masked_fill(blank, 0.0)
-        (raw, units), _ = network(window)
-        return head.quantiles(raw, levels, units, sample_paths).masked_fill(blank, 0.0)
+            quantiles = sample_quantiles(paths.movedim(1, -1), levels)
+        else:
+            (raw, units_of_seasons), _ = network(window)
+            quantiles = head.quantiles(raw, levels, units_of_seasons, sample_paths)
+    value, middle = units.location.unsqueeze(2), levels.index(0.5)
+    below, median, above = quantiles.split([middle, 1, len(levels) - middle - 1], dim=2)
+    around_value = torch.cat([below.clamp(max=value), value.expand_as(median), above.clamp(min=value)], dim=2)
+    quantiles = torch.where(are_constant(window.history).unsqueeze(2), around_value, quantiles)
+    return quantiles.masked_fill((units.level == 0).unsqueeze(2), 0.0)

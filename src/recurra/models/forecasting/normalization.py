@@ -9,12 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["CONSTANT_FRACTION", "LEAST_FRACTION", "LEAST_OF_LEVEL", "Normalization", "normalize"]
+__all__ = ["CONSTANT_FRACTION", "LEAST_FRACTION", "LEAST_OF_LEVEL", "Normalization", "are_constant", "normalize"]
 
 #: The scale is at least this fraction of the mean absolute deviation, so that a perfectly regular window has one.
 LEAST_FRACTION = 1e-2
-#: And at least this fraction of the level: smaller changes are rounding errors of the data.
-LEAST_OF_LEVEL = 1e-9
+#: And at least this fraction of the level: smaller changes are rounding errors of float64, in values and their mean.
+LEAST_OF_LEVEL = 1e-14
 #: A constant window has no scale of its own; a change of this fraction of its level then counts as one.
 CONSTANT_FRACTION = 1e-3
 
@@ -63,6 +63,12 @@ def normalize(history: Tensor, season: int) -> Normalization:
     scale = torch.maximum(change, torch.where(deviation > LEAST_OF_LEVEL * level, least, CONSTANT_FRACTION * level))
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     return Normalization(location, scale, torch.maximum(deviation, scale * LEAST_FRACTION), level)
+
+
+def are_constant(history: Tensor) -> Tensor:
+    """Whether the observed values of each window (B, L) are the same but for rounding: (B, 1) bool; True for none."""
+    units = normalize(history, 1)
+    return (history - units.location).abs().nan_to_num(0.0).amax(1, keepdim=True) <= LEAST_OF_LEVEL * units.level
 
 
 def _mean(values: Tensor) -> Tensor:

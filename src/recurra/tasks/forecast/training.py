@@ -1,6 +1,7 @@
 """What a forecaster learns from series: first without gradients, then with them."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -141,8 +142,6 @@ def make_objective(
 ) -> Objective:
     """Windows to train and validate with, and their loss."""
     model, validation = ForecastModel(fitted), plan_validation(options, fitted.learned, held)
-    if not len(validation.rows):
-        _say_without_windows(validation.data, options)
     windows, device, context = model.windows(fitted.learned.seen()), fitted.device, model.shape.context
     validation_windows = windows if held is None else model.windows(validation.data)
     partition = processes().partition
@@ -165,14 +164,20 @@ def make_objective(
     def loss(output: tuple[Tensor, Normalization], target: Tensor) -> Tensor:
         return mean_loss(model.head, output, target)
 
-    def validate(network: nn.Module) -> Mean:
+    def validation_batches(rows: np.ndarray, origins: np.ndarray) -> Iterator[Batch]:
         parts = (slice(start, start + 256) for start in range(0, len(rows), 256))
-        return evaluate(network, loss, (batch(validation_windows.cut(rows[part], origins[part])) for part in parts))
+        return (batch(validation_windows.cut(rows[part], origins[part])) for part in parts)
 
+    def validate(network: nn.Module) -> Mean:
+        return evaluate(network, loss, validation_batches(rows, origins))
+
+    measurable = any(one.weight for one in validation_batches(validation.rows, validation.origins))
+    if not measurable:
+        _say_without_windows(validation, options)
     return Objective(
         lambda step: batch(sampler(step)),
         loss,
-        validate if len(validation.rows) else None,
+        validate if measurable else None,
         words=lambda value: f"loss {value:.4f}",
     )
 
@@ -247,9 +252,14 @@ def _validation_windows(data: SeriesSet, options: "Forecaster", horizon: int) ->
     return max(1, min(wanted, affordable))
 
 
-def _say_without_windows(data: SeriesSet, options: "Forecaster") -> None:
+def _say_without_windows(validation: Validation, options: "Forecaster") -> None:
+    data = validation.data
     consequence = "training stops at max_steps, and intervals are not calibrated"
-    if options.validation_windows == 0:
+    if len(validation.rows):
+        _log.warning(
+            "%s: the validation windows hold nothing but zeros or missing values; %s", data.source, consequence
+        )
+    elif options.validation_windows == 0:
         _log.info("without validation windows (validation_windows=0) %s", consequence)
     else:
         _log.warning("%s: no series is long enough for validation windows; %s", data.source, consequence)
