@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -62,7 +63,66 @@ def test_later_rows_continue_every_series(tmp_path):
     assert [series.y.tolist() for series in longer] == [[1, 2, 5], [3.5, 4, 6]]
 
 
-@pytest.mark.parametrize("text", [MATRIX, "5,3,8\n1,2,3\n", "2024-01-01,5\n2024-01-02,6\n", "1,5;2,5\n3,5;4,5\n"])
+NAMED = {"id": "1", "time": "2", "target": "3"}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a,2023-01-01,1.5\na,2023-01-02,2\nb,2023-01-01,3\n", {}),
+        ("a,2023-01-01,1.5\na,2023-01-02,2\nb,2023-01-01,3\n", NAMED),
+        ("a;1;1,5\na;2;2\nb;1;3\n", NAMED),
+        ("2023-01-01\ta\t1.5\n2023-01-02\ta\t2\n2023-01-01\tb\t3\n", {}),
+        ("2023-01-01\ta\t1.5\n2023-01-02\ta\t2\n2023-01-01\tb\t3\n", {"time": "1", "id": "2", "target": "3"}),
+        ("1.5,a,2023-01-01\n2,a,2023-01-02\n3,b,2023-01-01\n", {"time": "3", "id": "2", "target": "1"}),
+    ],
+)
+def test_a_long_table_without_a_header(tmp_path, text, named):
+    path = written(tmp_path, text)
+    data = read_series(path, Columns(header=False, **named))
+    assert {series.id: series.y.tolist() for series in data} == {"a": [1.5, 2], "b": [3]}
+    if "2023" in text and text[0] != "1":
+        with pytest.raises(DataError, match="--no-header"):
+            read_series(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "header", "way_out"),
+    [
+        ("a,1,1.5\na,2,2\n", False, r"no column 'ds'; there are '1', '2', '3'\..*--time-column 2"),
+        ("a,1,1.5\na,2,2\n", True, "--no-header"),
+        ("a,2024-01-01,1.5,2\na,2024-01-02,2,3\n", False, r"there are 'unique_id', 'ds', '3', '4'.*--target-column"),
+    ],
+)
+def test_columns_that_cannot_be_told_without_a_header(tmp_path, text, header, way_out):
+    with pytest.raises(DataError, match=way_out):
+        read_series(written(tmp_path, text), Columns(header=header))
+
+
+def test_a_matrix_with_spaces_between_its_numbers(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    matrix = np.arange(6.0).reshape(3, 2) / 3
+    np.savetxt(tmp_path / "data.txt", matrix)
+    with pytest.raises(DataError, match="--no-header"):
+        read_series(tmp_path / "data.txt")
+    data = read_series(tmp_path / "data.txt", Columns(header=False))
+    np.testing.assert_array_equal([series.y for series in data], matrix.T)
+    assert any("spaces separate the columns" in message for message in caplog.messages)
+    np.savetxt(tmp_path / "one.csv", matrix[:, 1])
+    one = read_series(tmp_path / "one.csv", Columns(header=False))
+    np.testing.assert_array_equal(one.series[0].y, matrix[:, 1])
+
+
+def test_spaces_between_columns_with_names_and_dates_and_between_thousands(tmp_path):
+    data = read_series(written(tmp_path, "ds         sales\n2024-01-01   5.5\n2024-01-02  12.0\n"))
+    assert data.series[0].y.tolist() == [5.5, 12]
+    thousands = read_series(written(tmp_path, "1 234\n2 345\n"), Columns(header=False))
+    assert thousands.series[0].y.tolist() == [1234, 2345]
+
+
+@pytest.mark.parametrize(
+    "text", [MATRIX, "5\n6\n", "5,3,8\n1,2,3\n", "2024-01-01,5\n2024-01-02,6\n", "1,5;2,5\n3,5;4,5\n"]
+)
 def test_a_file_without_a_header_is_refused_with_the_way_out(tmp_path, text):
     with pytest.raises(DataError, match=r"line 1: .* are values, .*--no-header"):
         read_series(written(tmp_path, text))

@@ -11,7 +11,7 @@ from recurra.data.series.numeric import is_numbers
 from recurra.data.series.series_set import Columns
 from recurra.data.series.table import Table
 
-__all__ = ["headerless_names", "holds_dates", "is_date", "long_table"]
+__all__ = ["headerless_names", "holds_dates", "is_date", "is_row", "long_table"]
 
 _log = logging.getLogger("recurra.forecast")
 _DATE = r"^\s*(?:\d{4}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})"
@@ -61,10 +61,37 @@ def long_table(table: Table, columns: Columns) -> tuple[Table, Columns]:
 
 
 def headerless_names(cells: list[str], columns: Columns) -> list[str]:
-    """Names for the columns of a file without a header, from its first row: the dates' if there are, then 1, 2, 3."""
-    dates = [columns.time] if is_date(cells[0]) else []
-    count = len(cells) - len(dates)
-    return dates + ([columns.target] if count == 1 else [str(index) for index in range(1, count + 1)])
+    """Names for the columns of a file without a header, from the cells of its first row.
+
+    Columns are numbered from 1, if `columns.time` is such a number. Otherwise dates in the first column are
+    `columns.time`, and the columns after them are numbered. Dates in one of the first two columns beside a column of
+    ids (text, or what stands before the dates) are those of a long table, and so is what is right of them. A single
+    column of numbers is the target.
+    """
+    numbers = [str(index) for index in range(1, len(cells) + 1)]
+    if columns.time in numbers:
+        return numbers
+    ids = columns.id or Columns.id
+    if is_date(cells[0]):
+        named = [columns.time] if len(cells) < 3 or is_numbers(pl.Series(cells[1:2])) else [columns.time, ids]
+    else:
+        named = [ids, columns.time] if len(cells) > 2 and is_date(cells[1]) else []
+    rest = numbers[len(named) :] if ids in named else numbers[: len(cells) - len(named)]
+    return named + ([columns.target] if len(rest) == 1 and columns.target not in numbers else rest)
+
+
+def is_row(cells: list[str]) -> bool:
+    """Whether the cells of a first line are values: numbers, perhaps beside a date, or beside a date and an id.
+
+    Counts such as 1, 2, 3 without a date are names of columns, and so are several dates.
+    """
+    others = [cell for cell in cells if not is_date(cell)]
+    numbers = [cell for cell in others if is_numbers(pl.Series([cell]))]
+    has_date = len(cells) - len(others) == 1
+    if not all(cells) or not numbers or len(others) < len(cells) - 1 or len(others) > len(numbers) + has_date:
+        return False
+    counts = len(others) > 1 and all(cell.isdecimal() for cell in others)
+    return has_date or not counts or bool((np.diff([int(cell) for cell in others]) != 1).any())
 
 
 def holds_dates(column: pl.Series) -> bool:

@@ -1,5 +1,7 @@
 """Series from files. The extension of the file name decides the format."""
 
+import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import polars as pl
 
 from recurra.data.files.csv_frame import csv_frame, csv_header, header_line
 from recurra.data.files.text_file import check_file, read_text
-from recurra.data.series.columns_of_series import headerless_names, is_date
+from recurra.data.series.columns_of_series import headerless_names, is_date, is_row
 from recurra.data.series.frame import series_from_frame
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.future import attach_future, continued_by_frame
@@ -21,6 +23,10 @@ from recurra.errors import DataError
 
 __all__ = ["attach_future_file", "continuation", "read_frame", "read_series", "read_table"]
 
+_log = logging.getLogger("recurra.forecast")
+
+# A line that may be one number, with spaces between thousands.
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?: \d{3})+(?:\.\d*)?")
 _TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 _TSF = (".tsf", ".tsf.gz")
 _PARQUET = (".parquet", ".pq")
@@ -47,7 +53,7 @@ def read_series(path: str | Path, columns: Columns | None = None, frequency: Fre
         return series_from_tsf(read_text(path), frequency, str(path))
     if _kind(path) in _PARQUET:
         return series_from_frame(_read_parquet(path), columns, frequency, str(path))
-    text = read_text(path)
+    text = _table_text(path)
     if columns.header and is_wide(text, columns.time):
         _refuse_covariates(columns.past + columns.known + columns.static, path, "a wide file")
         return series_from_wide(text, frequency, str(path), columns.decimal)
@@ -78,7 +84,7 @@ def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     Raises:
         DataError: the file does not continue one of the series, or has a fault.
     """
-    if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := read_text(path), series_set.columns.time):
+    if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := _table_text(path), series_set.columns.time):
         return _continued_by_wide(series_set, text, str(path))
     return continued_by_frame(series_set, *read_table(path, series_set.columns))
 
@@ -129,32 +135,38 @@ def read_table(path: str | Path, columns: Columns | None) -> tuple[pl.DataFrame,
     """
     if _kind(path, (*_TEXT, *_PARQUET)) in _PARQUET:
         return _read_parquet(path), Source(str(path))
-    return _text_table(path, read_text(path), columns)
+    return _text_table(path, _table_text(path), columns)
 
 
 def _text_table(path: str | Path, text: str, columns: Columns | None) -> tuple[pl.DataFrame, Source]:
     cells, delimiter = csv_header(text)
     line = header_line(text)
     if columns is None or columns.header:
-        if columns is not None and _is_data(cells):
+        if columns is not None and is_row(cells):
             raise DataError(
                 f"{path}, line {line}: {delimiter.join(cells[:3])!r} are values, expected the names of the columns. "
                 "If the file has no header, say so with --no-header (header=False in ForecastReading)."
             )
         return csv_frame(text, str(path)), Source(str(path), "line", line + 1, delimiter)
     frame = csv_frame(text, str(path), headerless_names(cells, columns))
-    if not is_date(cells[0]):
+    if columns.time not in frame.columns and is_numbers(pl.Series(cells)):
         frame = frame.with_row_index(columns.time).with_columns(pl.col(columns.time).cast(pl.Int64))
     return frame, Source(str(path), "line", line, delimiter)
 
 
-def _is_data(cells: list[str]) -> bool:
-    """Whether the cells of a first line are values: numbers, but for counts such as 1, 2, 3, after a date or not."""
-    rest = cells[1:] if cells and is_date(cells[0]) else cells
-    if not rest or not all(cells) or not is_numbers(pl.Series(rest)):
-        return False
-    counts = all(cell.isdecimal() for cell in rest) and (np.diff([int(cell) for cell in rest]) == 1).all()
-    return len(rest) < len(cells) or not counts
+def _table_text(path: str | Path) -> str:
+    """The text of a table. Spaces between numbers, as numpy.savetxt writes them, are tabs; a log message says so."""
+    text = read_text(path)
+    lines = text.split("\n", 2)[:2]
+    cells = [line.split() for line in lines if line.strip()]
+    thousands = any(_THOUSANDS.fullmatch(line.strip()) for line in lines)
+    if thousands or any(re.search(r"[,;\t]", line) for line in lines) or len({len(row) for row in cells}) != 1:
+        return text
+    last = cells[-1]
+    if len(last) < 2 or not all(is_numbers(pl.Series([cell])) for cell in last[is_date(last[0]) :]):
+        return text
+    _log.info("%s: spaces separate the columns", path)
+    return re.sub(r" +", "\t", re.sub(r"(?m)^ +| +$", "", text))
 
 
 def _read_parquet(path: str | Path) -> pl.DataFrame:

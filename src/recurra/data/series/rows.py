@@ -10,7 +10,7 @@ import polars as pl
 
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.month_calendars import BusinessDay, business_days, month_calendar
-from recurra.data.series.numeric import decimal_mark, numeric_column
+from recurra.data.series.numeric import decimal_mark, is_numbers, numeric_column
 from recurra.data.series.series_set import Columns
 from recurra.data.series.stamp_form import StampForm
 from recurra.data.series.stamps import parse_stamps
@@ -90,10 +90,21 @@ def existing_columns(table: Table, columns: Columns, needed: Iterable[str]) -> C
                 f"{source}: no column {name!r}; there are {', '.join(map(repr, there)) or 'none'}."
                 + (f" Did you mean {guess!r}?" if guess else "")
                 + (f" Name it with --{options[name]}-column ({options[name]}_column=)." if name in options else "")
+                + _about_header(table, columns)
             )
     if table.frame.is_empty():
         raise DataError(f"{source}: no rows, only columns. Give a table with at least one row for each series.")
     return columns
+
+
+def _about_header(table: Table, columns: Columns) -> str:
+    """A sentence for the message about a missing column of a text file that may be without a header."""
+    if not columns.header:
+        return " Without a header, columns are numbered from 1, as in --id-column 1 --time-column 2 --target-column 3."
+    is_row = any(is_numbers(pl.Series([name])) for name in table.frame.columns)
+    if table.source.word != "line" or not is_row:
+        return ""
+    return " If the first line holds values, not names, say so with --no-header."
 
 
 def sorted_rows(
