@@ -7,10 +7,11 @@ makes a call for each. They fall behind if chunks take longer than they last; th
 end. The processor's time is beside the time that passed: where other work runs, only that says what a stream takes.
 
 The latency is counted from the end of a word to the end of the chunk after which the word is shown as it stays, and
-the processor's time for the chunk is added. "Ended" is the end of its utterance, after a pause of 0.8 s. `--recordings`
-names speech for `--run` to hear, each recording with the quietest of its own sound after it for 1.5 s; its words end
-where forced alignment says so, by the run itself or by another one (`--align-by`). Without it the latency is that of a
-small network which is trained here, in about half a minute, on a language of tones, whose words end at known times.
+the processor's time for the chunk is added. "Ended" is the end of its utterance, after a pause of 0.8 s: of all words,
+and of the last one of each text, which waits for no other. `--recordings` names speech for `--run` to hear, each
+recording with the quietest of its own sound after it for 1.5 s; its words end where forced alignment says so, by the
+run itself or by another one (`--align-by`). Without it the latency is that of a small network which is trained here, in
+about half a minute, on a language of tones, whose words end at known times.
 """
 
 import base64
@@ -77,13 +78,13 @@ def measure(options: Namespace, report: Report) -> None:
     talks = list(_spoken(recognizer, options) if options.recordings else _of_tones(options.words))
     count = sum(len(talk.text) for talk in talks)
     table = report.table(
-        f"From the end of a word to its text, chunks of {CHUNK} s, {count} words",
-        {"text": "12s", "p50, s": "8.2f", "p99, s": "8.2f", "words right, %": "14.1f"},
+        f"From the end of a word to its text, chunks of {CHUNK} s, the right ones of {count} words",
+        {"text": "16s", "words": "6.0f", "p50, s": "8.2f", "p99, s": "8.2f"},
     )
     latencies = [_latencies(talk) for talk in talks]
-    for name in ("shown", "ended"):
+    for name in latencies[0]:
         seconds = [one for each in latencies for one in each[name]]
-        table.add(name, *np.percentile(seconds, [50, 99]), 100 * len(seconds) / count)
+        table.add(name, len(seconds), *np.percentile(seconds, [50, 99]))
 
 
 class Taken(NamedTuple):
@@ -231,7 +232,7 @@ def _tones(
 
 
 def _latencies(talk: Talk) -> dict[str, list[float]]:
-    """Seconds from the end of each word that is right to its text, shown and ended."""
+    """Seconds from the end of each word that is right to its text: shown, ended, and ended of the last word."""
     rate = _rate(talk.recognizer)
     live, written, ended, shown = LiveTranscriber(talk.recognizer.fitted), [], [], []
     heard = 0.0
@@ -243,7 +244,7 @@ def _latencies(talk: Talk) -> dict[str, list[float]]:
         written += final
         ended += [heard + taken] * len(final)
         shown.append((heard + taken, [*written, *(word.text for word in live.partial.words)]))
-    latencies: dict[str, list[float]] = {"shown": [], "ended": []}
+    latencies: dict[str, list[float]] = {"shown": [], "ended": [], "ended, last word": []}
     said = heard_words = 0
     for true, got in align(talk.text, written):
         if true is not None and true == got:
@@ -251,6 +252,8 @@ def _latencies(talk: Talk) -> dict[str, list[float]]:
             differs = [n for n, (_, words) in enumerate(shown) if words[heard_words : heard_words + 1] != [got]]
             latencies["shown"].append(shown[differs[-1] + 1 if differs else 0][0] - end)
             latencies["ended"].append(ended[heard_words] - end)
+            if said == len(talk.text) - 1:
+                latencies["ended, last word"].append(ended[heard_words] - end)
         said += true is not None
         heard_words += got is not None
     return latencies
