@@ -191,7 +191,7 @@ def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
         print(line, file=sys.stderr)
     if path is not None:
         written = result.write(path)
-        shown = [path] if len(written) > 1 and path not in written else written
+        shown = [path] if path.is_dir() else written
         print(f"written: {', '.join(map(str, shown))}")
 
 

@@ -81,6 +81,12 @@ class Piece:
         _, end = np.nonzero(change == -1)
         return cls.from_notes(name, np.stack([start, end, pitch + LOWEST], axis=1), grid, len(roll))
 
+    def beginning(self, length: int) -> "Piece":
+        """The first frames of the piece: all if it has no more. Notes that sound on are cut."""
+        notes = self.notes[self.notes[:, 0] < length].copy()
+        notes[:, 1] = np.minimum(notes[:, 1], length)
+        return Piece(self.name, notes, min(length, self.length), self.grid)
+
     @property
     def roll(self) -> np.ndarray:
         """The piano roll (T, 88), uint8, 1 for a note that sounds."""

@@ -2,5 +2,15 @@
 
 from recurra.models.frames.distributions import NADE, FrameDistribution, IndependentNotes
 from recurra.models.frames.network import FrameModel
+from recurra.models.frames.reading import ReadFrames, read_frames
+from recurra.models.frames.sampling import sample_frames
 
-__all__ = ["NADE", "FrameDistribution", "FrameModel", "IndependentNotes"]
+__all__ = [
+    "NADE",
+    "FrameDistribution",
+    "FrameModel",
+    "IndependentNotes",
+    "ReadFrames",
+    "read_frames",
+    "sample_frames",
+]

@@ -9,10 +9,11 @@ from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import LOWEST, pitch_name
 from recurra.data.music.read import duplicates
 from recurra.data.music.statistics import Character, character, most_copied, overlap
+from recurra.models.frames import ReadFrames, read_frames
 from recurra.task import Evaluation
 from recurra.task.results import Table, TablePredictions
-from recurra.tasks.music.reader import ReadPiece, read_pieces
-from recurra.tasks.music.sampling import sample_frames
+from recurra.tasks.music.generation import continue_piece
+from recurra.tasks.music.options import MusicSampling
 from recurra.tasks.music.training import FittedMusic
 from recurra.text_table import one_line, text_table
 
@@ -33,7 +34,7 @@ class Surprises(TablePredictions[list[np.ndarray]]):
         path: of the file that was read. None: there was none, or a folder.
     """
 
-    def __init__(self, pieces: Sequence[Piece], read: Sequence[ReadPiece], path: Path | None = None) -> None:
+    def __init__(self, pieces: Sequence[Piece], read: Sequence[ReadFrames], path: Path | None = None) -> None:
         self._pieces, self._read, self.read_from = pieces, read, path
 
     @property
@@ -80,7 +81,11 @@ def frame_averages(surprises: Sequence[np.ndarray]) -> dict[str, float]:
 def evaluate(fitted: FittedMusic, source: str, pieces: Sequence[Piece], samples: int) -> Evaluation:
     """Predict each frame of pieces, and compare sampled pieces with them; see `MusicModel.evaluate`."""
     learned = fitted.learned
-    methods = {"model": frame_averages([one.surprise.sum(1) for one in read_pieces(fitted, pieces)])}
+    methods = {
+        "model": frame_averages(
+            [one.surprise.sum(1) for one in read_frames(fitted.network, [piece.roll for piece in pieces])]
+        )
+    }
     for name in (baselines := [learned.surprise_of_baselines(piece) for piece in pieces])[0]:
         methods[name] = frame_averages([one[name] for one in baselines])
     warnings = _warnings(pieces, learned.pieces)
@@ -118,11 +123,10 @@ def _compare(fitted: FittedMusic, pieces: Sequence[Piece], samples: int) -> tupl
     """The character of the pieces, of sampled ones and of training's, and what is copied."""
     learned = fitted.learned
     length = min(int(np.median([piece.length for piece in pieces])), _LONGEST)
-    rolls = sample_frames(fitted.network, np.zeros((0, pieces[0].roll.shape[1])), length, range(samples))
-    sampled = [Piece.from_roll(f"sample {index + 1}", roll, learned.grid) for index, roll in enumerate(rolls)]
+    sampled = [one.piece for one in continue_piece(fitted, None, length, range(samples), MusicSampling())]
     # The same number of real pieces, of the same length: a longer one has a shorter common subsequence.
     chosen = np.unique(np.linspace(0, len(pieces) - 1, min(samples, len(pieces))).round().astype(int))
-    real = [Piece.from_roll(pieces[k].name, pieces[k].roll[:length], pieces[k].grid) for k in chosen.tolist()]
+    real = [pieces[k].beginning(length) for k in chosen.tolist()]
     copied = [most_copied(piece, learned.pieces) for piece in sampled]
     copied_real = [most_copied(piece, learned.pieces)[0] for piece in real]
     reference = character(pieces)

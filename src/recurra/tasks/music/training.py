@@ -19,6 +19,7 @@ __all__ = ["FittedMusic", "make_network", "make_objective"]
 
 FittedMusic = Fitted[MusicLearned, FrameModel]
 
+_FEW_FRAMES = 50_000
 _READ_TOGETHER = 32  # pieces, where nothing is trained
 
 
@@ -30,7 +31,7 @@ def make_network(options: Mapping[str, Any], learned: MusicLearned) -> FrameMode
         options["hidden_size"],
         options["num_layers"],
         options["nade_size"] if options["output"] == "nade" else 0,
-        options["dropout"],
+        _dropout(learned.pieces) if options["dropout"] is None else options["dropout"],
         options["input_dropout"],
         options["recurrent_dropout"],
     )
@@ -64,6 +65,10 @@ def make_objective(
         unit="nats a frame",
         baselines=baselines,
     )
+
+
+def _dropout(pieces: Sequence[Piece]) -> float:
+    return 0.5 if sum(piece.length for piece in pieces) < _FEW_FRAMES else 0.3
 
 
 def _validation(fitted: FittedMusic, pieces: Sequence[Piece]) -> tuple[Callable[[Any], Mean], dict[str, float]]:

@@ -1,0 +1,99 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recurra.cli.main import main
+from recurra.data.music.midi import read_midi, write_midi
+from recurra.data.music.piece import Grid, Piece
+from recurra.data.music.pitches import key_classes
+from recurra.errors import ParameterError
+from recurra.tasks.music import MusicModel, MusicSampling
+
+pytest.importorskip("symusic", reason="MIDI files need symusic")
+
+GRID = Grid(2, 3.0, 90.0)
+TUNE = np.array([[0, 2, 64], [2, 4, 64], [4, 6, 67], [8, 10, 65], [10, 13, 64]])
+"""A note that is repeated, and a rest."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("music") / "run"
+    rolls = np.random.default_rng(0).random((3, 12, 88)) < np.linspace(0.2, 0, 88)
+    options: dict[str, Any] = {"hidden_size": 8, "nade_size": 4, "max_steps": 3, "batch_size": 2, "device": "cpu"}
+    pieces = [Piece.from_roll(f"{k}", roll, GRID) for k, roll in enumerate(rolls)]
+    MusicModel(**options, validation_fraction=0).fit(pieces, folder=folder, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tune(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("tune") / "tune.mid"
+    # The run reads four frames a beat.
+    write_midi(Piece.from_notes("tune", TUNE * [2, 2, 1], Grid(4, 3.0, 90.0)), path)
+    return str(path)
+
+
+def test_an_opening_is_continued_note_for_note(run: Path, tune: str, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "new.mid"
+    arguments = ["generate", str(run), "--primer", tune, "--bars", "2", "--seed", "5", "--out", str(out)]
+    assert main([*arguments, "--wav", str(tmp_path / "new.wav"), "--picture", str(tmp_path / "new.png")]) == 0
+    found, opening = read_midi(out, 4), read_midi(Path(tune), 4)
+    assert found.grid.beats_per_bar == 3
+    assert opening.length < found.length <= opening.length + 2 * 12
+    early = found.notes[found.notes[:, 0] < opening.length]
+    assert early.tolist() == opening.notes.tolist()
+    generated = MusicModel.load(run).generate(primer=tune, bars=2.0, seed=5)[0]
+    assert generated.notes.tolist() == found.notes.tolist()
+    assert (tmp_path / "new.wav").read_bytes().startswith(b"RIFF")
+    assert (tmp_path / "new.png").read_bytes().startswith(b"\x89PNG")
+    assert MusicModel.load(run).generate(primer=tune, primer_bars=1.0, bars=1.0)[0].length == 24
+
+
+def test_a_melody_stays_as_it_is(run: Path, tune: str) -> None:
+    made = MusicModel.load(run).generation(melody=tune, count=3, seed=2, sampling=MusicSampling(particles=4))
+    melody = read_midi(Path(tune), 4)
+    highest = np.where(melody.roll.any(1), 108 - melody.roll[:, ::-1].argmax(1), 200)
+    for one in made.pieces:
+        assert one.piece.notes[one.original].tolist() == melody.notes.tolist()
+        assert (~one.original).any()
+        assert one.piece.length == melody.length
+        for start, end, pitch in one.piece.notes[~one.original].tolist():
+            assert (pitch < highest[start:end]).all()
+    again = MusicModel.load(run).generation(melody=tune, seed=3, sampling=MusicSampling(particles=4))
+    assert again.pieces[0].piece.notes.tolist() == made.pieces[1].piece.notes.tolist()
+
+
+def test_constraints(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = MusicModel.load(run)
+    piece = model.generate(bars=2.0, sampling=MusicSampling(key="Eb major"))[0]
+    assert key_classes("Eb major")[piece.notes[:, 2] % 12].all()
+    sparse, dense = (model.generate(bars=2.0, sampling=MusicSampling(density=by))[0] for by in (0.2, 5.0))
+    assert len(sparse.notes) < len(dense.notes)
+    assert main(["generate", str(run), "--bars", "1", "--count", "2", "--out", str(tmp_path / "a.mid")]) == 0
+    assert f"{tmp_path / 'a-1.mid'}, {tmp_path / 'a-2.mid'}" in capsys.readouterr().out
+
+
+def test_mistakes(run: Path, tune: str, tmp_path: Path) -> None:
+    model = MusicModel.load(run)
+    wrong: list[dict[str, Any]] = [
+        {"melody": tune, "primer": tune}, {"melody": tune, "bars": 3.0}, {"primer_bars": 2.0}, {"bars": 0.0},
+        {"wav": "a.mp3"}, {"picture": "a.svg"}, {"count": 0},
+    ]  # fmt: skip
+    for arguments in wrong:
+        with pytest.raises(ParameterError):
+            model.generation(**arguments)
+    assert main(["generate", str(run), "--out", str(tmp_path / "a.txt")]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture_has_every_note(run: Path, tune: str, tmp_path: Path, drawn: list[Any]) -> None:
+    made = MusicModel.load(run).generation(primer=tune, bars=1.0, picture=str(tmp_path / "a.png"))
+    made.write(tmp_path / "a.mid")
+    collections = drawn[0].axes[0].collections
+    one = made.pieces[0]
+    assert sorted(len(boxes.get_paths()) for boxes in collections) == sorted(
+        [one.original.sum(), (~one.original).sum()]
+    )
