@@ -1,8 +1,9 @@
+import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("recurra", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("recurra")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """The modules and the cases of the tests stay: the garbage collector does not look through them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture

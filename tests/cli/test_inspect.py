@@ -152,7 +152,7 @@ def test_a_tagger(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     assert _error(capsys) == f"row: expected 1 to 4, those of {data}, got 5."
 
 
-def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     run, target = tmp_path / "run", tmp_path / "page"
     pairs = ["eins zwei", "drei", "zwei drei"], ["one two", "three", "two three"]
     small: dict[str, Any] = {
@@ -165,11 +165,13 @@ def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     Translator(**small).fit(pairs, validation=pairs, progress=False).save(run)
     table = tmp_path / "pairs.tsv"
     table.write_text("".join(f"{one}\t{other}\n" for one, other in zip(*pairs, strict=True)), encoding="utf-8")
+    seen = _reported(monkeypatch)
     assert main(["inspect", str(run), "--data", str(table), "--row", "1", "--subword", "2", "--out", str(target)]) == 0
-    assert f"page, pictures and tables: {target / 'index.html'}" in capsys.readouterr().out
-    assert "The pictures show pair 1, “eins zwei” to “one two”" in (target / "index.html").read_text(encoding="utf-8")
-    assert len(list(target.glob("*.png"))) == 9
-    assert (target / "attribution.csv").read_text(encoding="utf-8").startswith("step,input,integrated gradients")
+    ((found, folder),) = seen
+    assert folder == target
+    assert "The pictures show pair 1, “eins zwei” to “one two”" in found.words.facts["looked at"]
+    assert found.attribution is not None
+    assert len(found.attribution.by_step[0]) == len(found.words.labels)
     assert main(["inspect", str(run)]) == 2
     assert _error(capsys).startswith("data: expected a file")
 

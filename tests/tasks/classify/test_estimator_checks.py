@@ -31,7 +31,7 @@ EXPECTED = {
 def test_the_checks_of_scikit_learn() -> None:
     classifier = Classifier(
         hidden_size=16,
-        max_steps=25,
+        max_steps=15,
         batch_size=16,
         learning_rate=0.05,
         dropout=0,

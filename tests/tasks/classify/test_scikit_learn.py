@@ -18,7 +18,7 @@ from made_classes import texts
 from recurra.tasks.classify import Classifier
 
 SMALL: dict[str, Any] = {
-    "hidden_size": 6, "word_size": 6, "max_steps": 40, "batch_size": 12, "validate_every": 20, "learning_rate": 0.05,
+    "hidden_size": 6, "word_size": 6, "max_steps": 24, "batch_size": 12, "validate_every": 12, "learning_rate": 0.05,
     "dropout": 0.1, "averaging": 0.8, "validation_fraction": 0.0, "members": 1, "device": "cpu",
 }  # fmt: skip
 
