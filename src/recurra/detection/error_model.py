@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.detection.error_gaussian import ErrorGaussian
+from recurra.detection.error_growth import ErrorGrowth
 
 __all__ = ["ErrorModel", "Member"]
 
@@ -21,17 +22,27 @@ class Member:
         precision: (N * C, N * C), the inverse of their covariance.
         warm_up: first rows of a series that are not judged, because the network has no past yet; an int64 scalar.
         weights: (2,) of its squared distances, slow and fast, in the scores; of one network alone both are 1.
+        knots: (K,), and
+        sizes: (K, C): of the growth of the errors with the age of what they were forecast from, by which errors are
+            divided first. None: they are not.
     """
 
     mean: Array
     precision: Array
     warm_up: NDArray[np.int64]
     weights: Array
+    knots: Array | None = None
+    sizes: Array | None = None
 
     @property
     def gaussian(self) -> ErrorGaussian:
         """That of the errors."""
         return ErrorGaussian(self.mean, self.precision)
+
+    @property
+    def growth(self) -> ErrorGrowth | None:
+        """That of the errors with age. None: they are not divided by it."""
+        return None if self.knots is None or self.sizes is None else ErrorGrowth(self.knots, self.sizes)
 
 
 @dataclass(frozen=True)

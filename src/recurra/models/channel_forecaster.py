@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recurra.cells import Cell
 from recurra.layers import Recurrent
 
-__all__ = ["ChannelForecaster", "ErrorScores", "next_precision"]
+__all__ = ["ChannelForecaster", "ErrorScores", "exponential_means", "next_precision"]
 
 
 class ChannelForecaster(nn.Module):
@@ -122,7 +122,8 @@ class ErrorScores(nn.Module):
         following = joined[..., :channels] + beyond
         fast = following * (following @ self.next_precision) / channels
         parts[:, : self.warm_up] = fast[:, : self.warm_up] = 0
-        means, short = _means(parts, self.keep), _means(parts.sum(-1, keepdim=True), self.short_keep)
+        means = exponential_means(parts, self.keep)
+        short = exponential_means(parts.sum(-1, keepdim=True), self.short_keep)
         return torch.cat([means, _later(ahead[..., :channels], 1), fast, short], -1)
 
 
@@ -131,7 +132,7 @@ def next_precision(precision: Tensor, channels: int) -> Tensor:
     return torch.linalg.inv(torch.linalg.inv(precision.double())[:channels, :channels])
 
 
-def _means(values: Tensor, keep: float) -> Tensor:
+def exponential_means(values: Tensor, keep: float) -> Tensor:
     """The exponential means of values (B, T, F)."""
     mean, means = torch.zeros_like(values[:, 0]), []
     for value in values.unbind(1):

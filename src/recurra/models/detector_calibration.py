@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from recurra.data.series.channel_statistics import ChannelStatistics
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.error_gaussian import ErrorGaussian
+from recurra.detection.error_growth import ErrorGrowth
 from recurra.detection.error_model import ErrorModel, Member
 from recurra.detection.two_scales import reference_threshold
 from recurra.errors import DataError
-from recurra.models.channel_forecaster import ChannelForecaster
 from recurra.models.detector_errors import (
     Network,
     Parts,
     after_warm_up,
+    ages_of_errors,
     all_scores,
     combined,
     distances,
@@ -25,8 +26,10 @@ from recurra.models.detector_errors import (
     forecast_errors,
     member_parts,
     parts_of_errors,
+    scaled_errors,
     window_of,
 )
+from recurra.models.sequence_autoencoder import SequenceAutoencoder
 
 __all__ = ["fit_error_model", "training_rows"]
 
@@ -52,6 +55,7 @@ class _Fit:
     Attributes:
         network: whose they are.
         gaussian: of those of the rows that it was trained on.
+        growth: of the errors with age. None: rows are as if on a grid.
         warm_up: first rows that are not judged.
         settled: first rows whose scores are lower than later ones, as smoothing begins at 0.
         parts: of the scores of each series.
@@ -59,13 +63,14 @@ class _Fit:
 
     network: Network
     gaussian: ErrorGaussian
+    growth: ErrorGrowth | None
     warm_up: int
     settled: int
     parts: list[Parts]
 
     def member(self, weights: Array) -> Member:
         """What is stored of it, with the weights (2,) of its distances."""
-        return Member(*self.gaussian, np.array(self.warm_up), weights)
+        return Member(*self.gaussian, np.array(self.warm_up), weights, *(self.growth or ()))
 
 
 def training_rows(rows: int, validation_fraction: float) -> int:
@@ -111,7 +116,9 @@ def fit_error_model(
     if validation_data is not None:
         judged = [
             [
-                member_parts(statistics, one.network, one.member(np.ones(2)), own.values, _WAYS)
+                member_parts(
+                    statistics, one.network, one.member(np.ones(2)), own.values, _WAYS, statistics.elapsed(own)
+                )
                 for own in validation_data
             ]
             for one in fits
@@ -145,11 +152,13 @@ def _fit(
 ) -> _Fit:
     """The Gaussian of a network's errors, and the parts of the scores of all rows."""
     size, window = len(statistics.channels), window_of(network)
-    first = network.horizon if isinstance(network, ChannelForecaster) else window  # row whose errors are all there
+    first = window if isinstance(network, SequenceAutoencoder) else network.horizon  # row whose errors are all there
     standard = [statistics.standardize(one.values) for one in data]
-    forecasts = [forecast_errors(statistics, network, one) for one in standard]
-    errors = [one.reshape(len(one), -1) for one, _ in forecasts]
-    beyond = [statistics.beyond(one.values) for one in data]
+    passed = [statistics.elapsed(one) for one in data]
+    growth = _growth(statistics, network, standard, passed, first, trained)
+    forecasts = [scaled_errors(statistics, network, *own, growth) for own in zip(standard, passed, strict=True)]
+    errors = [one for one, _, _ in forecasts]
+    beyond = [statistics.beyond(one.values) / factors for one, (_, _, factors) in zip(data, forecasts, strict=True)]
     gaussian = ErrorGaussian.fit(np.concatenate([one[first:end] for one, end in zip(errors, trained, strict=True)]))
     aside: list[NDArray[np.bool_]] | list[None] = [None] * len(errors)
     if contamination:
@@ -162,7 +171,7 @@ def _fit(
         gaussian = ErrorGaussian.fit(left[~np.isnan(left).all(axis=1)])
     settled = warm_up = window - 1 if window > 1 else 1
     if not window:
-        warm_up = _warm_up(statistics, network, standard, gaussian, np.concatenate(errors))
+        warm_up = _warm_up(statistics, network, standard, passed, gaussian, growth, np.concatenate(errors))
         settled = warm_up + _SETTLED * statistics.period
     parts = [
         parts_of_errors(
@@ -173,22 +182,49 @@ def _fit(
             expected,
             _WAYS,
         )
-        for one, own, rows, far, (_, expected) in zip(standard, errors, aside, beyond, forecasts, strict=True)
+        for one, own, rows, far, (_, expected, _) in zip(standard, errors, aside, beyond, forecasts, strict=True)
     ]
-    return _Fit(network, gaussian, warm_up, settled, parts)
+    return _Fit(network, gaussian, growth, warm_up, settled, parts)
+
+
+def _growth(
+    statistics: ChannelStatistics,
+    network: Network,
+    standard: list[Array],
+    passed: Sequence[Array | None],
+    first: int,
+    trained: Sequence[int],
+) -> ErrorGrowth | None:
+    """How the errors of the rows that a network was trained on grow with age. None: it does not read times."""
+    errors, ages = [], []
+    for one, elapsed, end in zip(standard, passed, trained, strict=True):
+        if elapsed is None:
+            return None
+        own = forecast_errors(statistics, network, one, elapsed)[0]
+        ages.append(ages_of_errors(one, elapsed, own.shape[1])[first:end].reshape(-1, one.shape[1]))
+        errors.append(own[first:end].reshape(-1, one.shape[1]))
+    return ErrorGrowth.fit(np.concatenate(ages), np.concatenate(errors))
 
 
 def _warm_up(
-    statistics: ChannelStatistics, network: Network, standard: list[Array], gaussian: ErrorGaussian, errors: Array
+    statistics: ChannelStatistics,
+    network: Network,
+    standard: list[Array],
+    passed: Sequence[Array | None],
+    gaussian: ErrorGaussian,
+    growth: ErrorGrowth | None,
+    errors: Array,
 ) -> int:
     """After how many first rows distances are as small as usual, measured on windows of the training rows."""
     channels = standard[0].shape[1]
     steps = min(_COLD_ROWS, max(map(len, standard)) // 3)
-    starts = [(one, at) for one in standard for at in range(len(one) - steps + 1)]
+    pairs = zip(standard, passed, strict=True)
+    starts = [(*own, at) for own in pairs for at in range(len(own[0]) - steps + 1)]
     chosen = starts[:: max(1, len(starts) // _COLD_STARTS)]
     cold = []
-    for one, at in chosen:
-        own = forecast_errors(statistics, network, one[at : at + steps])[0].reshape(steps, -1)
+    for one, elapsed, at in chosen:
+        rows = slice(at, at + steps)
+        own = scaled_errors(statistics, network, one[rows], None if elapsed is None else elapsed[rows], growth)[0]
         cold.append(gaussian.parts(own, channels).sum(axis=1))
     usual = np.quantile(gaussian.parts(errors, channels).sum(axis=1), _HIGH)
     above = np.flatnonzero(np.quantile(cold, _HIGH, axis=0) > _UNUSUAL * usual)

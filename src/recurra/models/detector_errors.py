@@ -8,18 +8,22 @@ import torch
 from numpy.typing import NDArray
 
 from recurra.data.series.channel_statistics import ChannelStatistics
+from recurra.data.series.row_times import RowTimes
 from recurra.detection.error_gaussian import ErrorGaussian
+from recurra.detection.error_growth import ErrorGrowth
 from recurra.detection.error_model import Member
 from recurra.detection.smoothing import smoothed
 from recurra.detection.subsequences import spread
 from recurra.models.channel_forecaster import ChannelForecaster
 from recurra.models.detector_ensemble import DetectorEnsemble
 from recurra.models.sequence_autoencoder import SequenceAutoencoder, trailing_windows
+from recurra.models.timed_forecaster import TimedForecaster
 
 __all__ = [
     "Network",
     "Parts",
     "after_warm_up",
+    "ages_of_errors",
     "all_scores",
     "combined",
     "distances",
@@ -30,11 +34,12 @@ __all__ = [
     "networks_of",
     "parts_of_errors",
     "parts_of_values",
+    "scaled_errors",
     "window_of",
 ]
 
 Array = NDArray[np.float64]
-Network = ChannelForecaster | SequenceAutoencoder
+Network = ChannelForecaster | TimedForecaster | SequenceAutoencoder
 
 _CHUNK = 4096
 _WINDOWS = 1024  # written again at a time
@@ -78,7 +83,9 @@ def fast_distance(parts: Array) -> Array:
 
 
 @torch.no_grad()
-def forecast_errors(statistics: ChannelStatistics, network: Network, standard: Array) -> tuple[Array, Array]:
+def forecast_errors(
+    statistics: ChannelStatistics, network: Network, standard: Array, elapsed: Array | None = None
+) -> tuple[Array, Array]:
     """Errors of the forecasts of each row, the next step's first, and what was expected of it.
 
     A row's errors use the rows up to it alone. Of an autoencoder they are those of the last row of the window that ends
@@ -88,6 +95,7 @@ def forecast_errors(statistics: ChannelStatistics, network: Network, standard: A
         statistics: of the channels.
         network: of it.
         standard: (T, C), NaN if missing.
+        elapsed: (T,), the times since the row before, for a network that reads them.
 
     Returns:
         Errors (T, N, C), NaN if a value or its forecast is missing; and expectations (T, C).
@@ -98,7 +106,7 @@ def forecast_errors(statistics: ChannelStatistics, network: Network, standard: A
         for ends, written in _written_again(statistics, network, standard):
             expected[ends] = written[:, -1]
         return (standard - expected)[:, None], expected
-    rows = torch.from_numpy(statistics.inputs(standard)).float()
+    rows = torch.from_numpy(statistics.inputs(standard, elapsed, network.horizon)).float()
     forecasts, state = [], None
     network.eval()
     for part in rows.split(_CHUNK):
@@ -110,6 +118,38 @@ def forecast_errors(statistics: ChannelStatistics, network: Network, standard: A
         errors[n + 1 :, n] = standard[n + 1 :] - ahead[: max(0, steps - n - 1), n]
     expected[1:] = ahead[:-1, 0]
     return errors, expected
+
+
+def scaled_errors(
+    statistics: ChannelStatistics,
+    network: Network,
+    standard: Array,
+    elapsed: Array | None = None,
+    growth: ErrorGrowth | None = None,
+) -> tuple[Array, Array, Array]:
+    """The errors of the forecasts of each row, divided by their growth with age, if there is one.
+
+    Args:
+        statistics: of the channels.
+        network: of the detector.
+        standard: (T, C), NaN if missing.
+        elapsed: (T,), the times since the row before, for a network that reads them.
+        growth: of the errors.
+
+    Returns:
+        Errors (T, N * C), expectations (T, C), see `forecast_errors`; and what the errors of the next step were divided
+        by (T, C), 1 if there is no growth.
+    """
+    errors, expected = forecast_errors(statistics, network, standard, elapsed)
+    if growth is None or elapsed is None:
+        return errors.reshape(len(errors), -1), expected, np.ones_like(expected)
+    factors = growth.factors(ages_of_errors(standard, elapsed, errors.shape[1]))
+    return (errors / factors).reshape(len(errors), -1), expected, factors[:, 0]
+
+
+def ages_of_errors(standard: Array, elapsed: Array, horizon: int) -> Array:
+    """How old the values were (T, N, C) that each row was forecast from one row before, two, and so on."""
+    return RowTimes.forecast_ages(RowTimes.ages(np.isnan(standard), elapsed), elapsed, horizon)
 
 
 @torch.no_grad()
@@ -200,14 +240,18 @@ def after_warm_up(parts: Array, warm_up: int) -> Array:
 
 
 def member_parts(
-    statistics: ChannelStatistics, network: Network, member: Member, values: Array, ways: Sequence[bool]
+    statistics: ChannelStatistics,
+    network: Network,
+    member: Member,
+    values: Array,
+    ways: Sequence[bool],
+    elapsed: Array | None = None,
 ) -> Parts:
     """The parts of the scores that one network gives the rows of a series; see `parts_of_values`."""
     standard, gaussian, warm_up = statistics.standardize(values), member.gaussian, int(member.warm_up)
-    errors, expected = forecast_errors(statistics, network, standard)
-    errors = errors.reshape(len(errors), -1)
+    errors, expected, factors = scaled_errors(statistics, network, standard, elapsed, member.growth)
     raw = after_warm_up(distances(statistics, network, standard, errors, gaussian), warm_up)
-    fast = after_warm_up(gaussian.next_step_parts(errors, statistics.beyond(values)), warm_up)
+    fast = after_warm_up(gaussian.next_step_parts(errors, statistics.beyond(values) / factors), warm_up)
     return parts_of_errors(statistics, network, raw, fast, expected, ways)
 
 
@@ -217,6 +261,7 @@ def parts_of_values(
     members: Sequence[Member],
     values: Array,
     ways: Sequence[bool] = (False,),
+    elapsed: Array | None = None,
 ) -> Parts:
     """The parts of the scores that several networks together give the rows of a series (T, C), NaN if missing.
 
@@ -226,9 +271,10 @@ def parts_of_values(
         members: of each network.
         values: of the channels.
         ways: whether in hindsight, of each of the slow scores that are returned.
+        elapsed: (T,), the times since the row before, for networks that read them.
     """
     pairs = zip(networks, members, strict=True)
-    each = [member_parts(statistics, network, member, values, ways) for network, member in pairs]
+    each = [member_parts(statistics, network, member, values, ways, elapsed) for network, member in pairs]
     return combined(each, np.stack([member.weights for member in members]), expecting(networks))
 
 

@@ -16,6 +16,7 @@ from recurra.models.evidence import EvidenceClassifier
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.pooling import Pooling
 from recurra.models.tagger import SequenceTagger
+from recurra.models.timed_forecaster import TimedErrorScores
 from recurra.program.builder import Builder, as_array
 from recurra.program.lowering import add_module, lowers, only_value
 from recurra.program.operations import Array, Value
@@ -210,11 +211,23 @@ def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str
         error = builder.apply("add", error, assumed)
         there = known.part((horizon - 1 - step) * channels, channels)
         builder.emit("multiply", error, errors.part(step * channels, channels), second=there)
-    terms = builder.apply("multiply", errors, builder.dense(errors, as_array(module.precision / ahead.size), None))
+    expected = past.part((horizon - 1) * ahead.size, channels)
+    result = _two_scores(module, builder, errors, value.part(2 * channels, channels), expected, prefix)
+    builder.emit("delay", ahead, past, size=ahead.size, groups=horizon)
+    builder.emit("delay", _affine(builder, present, 0, 1), known, size=channels, groups=horizon)
+    return result
+
+
+def _two_scores(
+    module: ErrorScores | TimedErrorScores, builder: Builder, errors: Value, beyond: Value, expected: Value, prefix: str
+) -> Value:
+    """The scores of a step by its errors (N * C,), and what was expected (C,); see `ErrorScores.forward`."""
+    channels, horizon = module.network.channels, module.network.horizon
+    terms = builder.apply("multiply", errors, builder.dense(errors, as_array(module.precision / errors.size), None))
     total = terms.part(0, channels)
     for step in range(1, horizon):
         total = builder.apply("add", total, terms.part(step * channels, channels))
-    following = builder.apply("add", errors.part(0, channels), value.part(2 * channels, channels))
+    following = builder.apply("add", errors.part(0, channels), beyond)
     weighted = builder.dense(following, as_array(module.next_precision / channels), None)
     fast = builder.apply("multiply", following, weighted)
     # 1 after the warm-up, else 0, from the count of the steps before this one.
@@ -232,11 +245,36 @@ def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str
     builder.emit("blend", short, short, second=whole, number=1 - module.short_keep)
     result = builder.frame(3 * channels + 1)
     builder.emit("copy", smooth, result.part(0, channels))
-    builder.emit("copy", past.part((horizon - 1) * ahead.size, channels), result.part(channels, channels))
+    builder.emit("copy", expected, result.part(channels, channels))
     builder.emit("multiply", fast, result.part(2 * channels, channels), second=judged)
     builder.emit("copy", short, result.part(3 * channels, 1))
-    builder.emit("delay", ahead, past, size=ahead.size, groups=horizon)
-    builder.emit("delay", _affine(builder, present, 0, 1), known, size=channels, groups=horizon)
+    return result
+
+
+@lowers(TimedErrorScores)
+def _timed_error_scores(module: TimedErrorScores, builder: Builder, value: Value, name: str) -> Value:
+    """The states "ahead" and "times" are those from which a stream computes the errors of the next row."""
+    network, channels, horizon = module.network, module.network.channels, module.network.horizon
+    prefix = f"{name}." if name else ""
+    value = builder.require(value, module.input_size, name)
+    features, elapsed = value.part(0, network.input_size), value.part(network.input_size, 1)
+    output = add_recurrent(
+        network.recurrent, builder, features, elapsed if network.reads_elapsed else None, f"{prefix}network.recurrent"
+    )
+    amplitudes = add_module(network.amplitudes, builder, only_value(output, name), f"{prefix}network.amplitudes")
+    left = only_value(amplitudes, name)
+    first = network.input_size + 1 + channels
+    errors = value.part(first, horizon * channels)
+    beyond, expected = (value.part(first + (horizon + k) * channels, channels) for k in range(2))
+    result = _two_scores(module, builder, errors, beyond, expected, prefix)
+    # Of the last rows, the oldest first.
+    past = builder.state(f"{prefix}ahead", horizon * left.size)
+    times = builder.state(f"{prefix}times", horizon * (1 + channels))
+    last = builder.state(f"{prefix}last", channels)
+    builder.emit("delay", left, past, size=left.size, groups=horizon)
+    row = value.part(network.input_size, 1 + channels)
+    builder.emit("delay", row, times, size=row.size, groups=horizon)
+    builder.emit("copy", features.part(0, channels), last)
     return result
 
 

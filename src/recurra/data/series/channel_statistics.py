@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from recurra.errors import DataError
+from recurra.data.series.row_times import RowTimes
+from recurra.errors import DataError, ParameterError
 
 # A task's learned facts hold these, and the command line's help imports them: this module does without numpy.
 if TYPE_CHECKING:
     import numpy as np
 
-    from recurra.data.series.channels import ChannelSet
+    from recurra.data.series.channels import ChannelSeries, ChannelSet
 
 __all__ = ["ChannelStatistics"]
 
@@ -28,6 +29,7 @@ class ChannelStatistics:
         scale: of each, above 0.
         marks_missing: whether a network also reads which values are missing.
         period: steps; 1: there is none, or it is not known.
+        times: of the rows, which a network reads. None: it does not, as if rows were on a grid.
     """
 
     channels: tuple[str, ...]
@@ -35,6 +37,7 @@ class ChannelStatistics:
     scale: tuple[float, ...]
     marks_missing: bool
     period: int = 1
+    times: RowTimes | None = None
 
     @classmethod
     def of(cls, data: "ChannelSet") -> Self:
@@ -66,7 +69,13 @@ class ChannelStatistics:
     @property
     def input_size(self) -> int:
         """The features of a step that a network reads."""
+        if self.times is not None:
+            return 3 * len(self.channels) + 1
         return len(self.channels) * (1 + self.marks_missing)
+
+    def elapsed(self, series: "ChannelSeries") -> "np.ndarray | None":
+        """The times (T,) since the row before; None if a network does not read them. See `RowTimes.elapsed`."""
+        return None if self.times is None else self.times.elapsed(series.stamps)
 
     def check_like(self, data: "ChannelSet") -> None:
         """Refuse other channels than these. Raises DataError."""
@@ -97,11 +106,25 @@ class ChannelStatistics:
 
         return standard * np.array(self.scale) + np.array(self.centre)
 
-    def inputs(self, standard: "np.ndarray") -> "np.ndarray":
-        """What a network reads (T, I) of standardised values (T, C); see `filled`."""
+    def inputs(self, standard: "np.ndarray", elapsed: "np.ndarray | None" = None, horizon: int = 0) -> "np.ndarray":
+        """What a network reads (T, I) of standardised values (T, C); see `filled`.
+
+        Args:
+            standard: NaN if missing.
+            elapsed: (T,), since the row before, for a network that reads times; see
+                `recurra.models.timed_forecaster.TimedForecaster`.
+            horizon: N, the rows ahead that such a network forecasts.
+        """
         import numpy as np
 
         filled = self.filled(standard)
+        if self.times is not None:
+            if elapsed is None:
+                raise ParameterError("elapsed", "the times between rows, which the network reads", None)
+            missing = np.isnan(standard)
+            ages = self.times.ages(missing, elapsed)
+            features = self.times.features(filled, missing, ages, elapsed)
+            return np.concatenate([features, elapsed[:, None], self.times.ahead(elapsed, horizon)], axis=1)
         return np.concatenate([filled, np.isnan(standard)], axis=1) if self.marks_missing else filled
 
     def filled(self, standard: "np.ndarray") -> "np.ndarray":

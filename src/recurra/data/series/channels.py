@@ -139,6 +139,15 @@ class ChannelSet:
         joined = np.concatenate(gaps) if gaps else np.empty(0, "m8[us]")
         return float(np.median(joined.astype("m8[us]").astype(np.float64))) / 1e6 if len(joined) else None
 
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether no row comes later or earlier than one step after the row before; also if there are no times."""
+        step = self.step_seconds
+        if step is None:
+            return True
+        gaps = np.concatenate([np.diff(one.stamps).astype("m8[us]").astype(np.float64) / 1e6 for one in self.series])
+        return not (abs(gaps - step) > 0.01 * step).any()
+
     def digest(self) -> str:
         """A checksum of ids, stamps, values and names."""
         digest = hashlib.sha256(repr((self.channels, [one.id for one in self.series])).encode())

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from recurra.errors import ParameterError
+from recurra.errors import ParameterError, StreamError
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
@@ -140,6 +140,12 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         main=True,
     )
     hidden_size: int = option(default=48, at_least=1, help="units of each layer", group="network", main=True)
+    times: bool = option(
+        default=False,
+        help="whether the network reads when rows come, from the column of times, for rows that are on no grid",
+        group="network",
+        main=True,
+    )
     dropout: float = option(
         default=0.0,
         at_least=0,
@@ -158,6 +164,13 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
     batch_size: int = option(default=16, at_least=1, help="windows of a step", group="training")
     learning_rate: float = option(default=1e-2)
     validate_every: int = option(default=50)
+
+    def check(self) -> None:
+        if self.times and self.detector != "forecast":
+            expected = "'forecast' with times, as an autoencoder takes rows for those of a grid"
+            raise ParameterError("detector", expected, self.detector)
+        if self.times and self.members != 1:
+            raise ParameterError("members", "1 with times", self.members)
 
     def read(self, source: Any, y: Any, reading: AnomalyReading, labelled: bool) -> "ChannelSet":
         import numpy as np
@@ -186,6 +199,8 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         count = len(training.channels)
         channels = f"channel {training.channels[0]}" if count == 1 else f"{count} channels"
         time = training.describe_time()
+        if time and not self.times and not training.is_on_grid:
+            time += "; with --times the network would read when rows come"
         return f"{series} of {training.count_in_words()}, {channels}{f'; {time}' if time else ''}"
 
     def learn(self, training: "ChannelSet", validation: "ChannelSet | None") -> AnomalyLearned:
@@ -237,6 +252,10 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         learned = self.trained().learned
         errors = learned.errors
         assert errors is not None
+        if learned.statistics.times is not None:
+            raise StreamError(
+                "times: the errors of rows on no grid are computed beside the network. Train without --times to export."
+            )
         thresholds = two_scales(learned, self._allowed(None), adapts=False).thresholds
         facts = {
             "inputs": "by channel the standardised value, (value - centre) / scale within -10 and 10, or 0 if it is "
@@ -313,7 +332,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
                 raise ParameterError("data", "a file with hindsight, a picture or a page, which need all rows", data)
             read = reading or self.later_reading()
             retrain = self.retrain_command("FILE")
-            return LiveDetections(self.trained(), self._allowed(None, budget), read.time_column, read.decimal, retrain)
+            return LiveDetections(self.trained(), self._allowed(None, budget), read, retrain)
         rows = self.data_for(data, None, reading)
         retrain = self.retrain_command(rows.source)
         detections = make_detections(self.trained(), rows, self._allowed(rows, budget), hindsight, retrain)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from recurra.data.series.channel_statistics import ChannelStatistics
+from recurra.data.series.row_times import RowTimes
 from recurra.task.learned import Learned
 
 # The command line's help imports this module: it does without numpy and torch.
@@ -57,6 +58,8 @@ class AnomalyLearned(Learned):
     def to_json(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("step_seconds", "decimal", "window")}
         values = vars(self.statistics) | own | {"length": self.subsequences.length}
+        times = self.statistics.times
+        values["times"] = None if times is None else vars(times)
         return values | ({} if self.feedback is None else {"feedback": self.feedback.to_json()})
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -67,6 +70,7 @@ class AnomalyLearned(Learned):
             own = {f"errors.{name}": value for name, value in vars(self.errors).items() if name != "members"}
             each = enumerate(self.errors.members)
             arrays |= own | {f"members.{k}.{name}": value for k, one in each for name, value in vars(one).items()}
+            arrays = {name: value for name, value in arrays.items() if value is not None}
         return {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
 
     @classmethod
@@ -80,9 +84,10 @@ class AnomalyLearned(Learned):
         members = []
         while own := _named(arrays, f"members.{len(members)}."):
             members.append(Member(**own))
+        times = None if values.get("times") is None else RowTimes(**values["times"])
         channels, centre, scale = (tuple(values[name]) for name in ("channels", "centre", "scale"))
         return cls(
-            ChannelStatistics(channels, centre, scale, values["marks_missing"], values["period"]),
+            ChannelStatistics(channels, centre, scale, values["marks_missing"], values["period"], times),
             values["step_seconds"],
             values["decimal"],
             Subsequences(values["length"], arrays["subsequences.mean"], arrays["subsequences.directions"]),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recurra.data.files.standard_input import SOURCE, standard_input_lines
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.data.series.labels import read_verdicts
+from recurra.data.series.line_clock import LineClock
 from recurra.data.series.native_frame import native_frame
 from recurra.data.series.numeric import plain_numbers
 from recurra.detection.drift import Drift
@@ -61,7 +62,7 @@ from recurra.tasks.anomaly.scoring import (
 from recurra.text_table import text_table
 
 if TYPE_CHECKING:
-    from recurra.tasks.anomaly.detector import AnomalyDetector
+    from recurra.tasks.anomaly.detector import AnomalyDetector, AnomalyReading
 
 __all__ = ["Detections", "LiveDetections", "UpdatedDetector", "evaluate", "make_detections", "make_stretches"]
 
@@ -261,19 +262,18 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
     Args:
         fitted: a detector whose training has ended.
         probability: of a false alarm, a row.
-        time: the column of the stamps, which are written as they came; None: there is none.
-        decimal: the decimal mark; None: that of the training file.
+        reading: how files are read: the column of the stamps, which are written as they came; their form; and the
+            decimal mark, by default that of the training file.
         retrain: the command that trains a detector like this one anew.
     """
 
     streams = True
 
-    def __init__(
-        self, fitted: FittedDetector, probability: float, time: str | None, decimal: str | None, retrain: str
-    ) -> None:
+    def __init__(self, fitted: FittedDetector, probability: float, reading: "AnomalyReading", retrain: str) -> None:
         self._watch, self._retrain = drift_watch(fitted.learned), retrain
         assert fitted.learned.errors is not None
-        self._learned, self._time, self._decimal = fitted.learned, time, decimal or fitted.learned.decimal
+        self._learned, self._time, self._date_format = fitted.learned, reading.time_column, reading.date_format
+        self._decimal = reading.decimal or fitted.learned.decimal
         self._stream = open_stream(fitted, probability, "float32")
         self._scales = two_scales(fitted.learned, probability)
 
@@ -291,6 +291,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
                 f"{SOURCE}, line 1: expected the names of the columns, with {', '.join(channels)} among them; missing: "
                 f"{', '.join(missing)}."
             )
+        clock = self._clock(names)
         for number, line in enumerate(lines, 2):
             if not line.strip():
                 continue
@@ -301,7 +302,8 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
                 )
             cells = dict(zip(names, values, strict=True))
             row = {name: self._number(cells[name], name, number) for name in channels}
-            [result] = self._stream.step([row], [state])
+            passed = {} if clock is None else {clock.column: clock.elapsed(cells[clock.column], number)}
+            [result] = self._stream.step([row | passed], [state])
             judged = self._scales.step(result["slow"], result["fast"])
             in_alarm = switch.step(result["slow"], float(judged.slow_threshold), result["short"])
             stamp = {} if self._time is None else {self._time: cells.get(self._time, "")}
@@ -318,6 +320,15 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
                 "value": row[channel],
                 "expected": result["expected"][channel],
             }
+
+    def _clock(self, names: list[str]) -> LineClock | None:
+        """What tells the time between rows. None: the network does not read it. Raises DataError."""
+        times = self._learned.statistics.times
+        if times is None:
+            return None
+        if times.column not in names:
+            raise DataError(f"{SOURCE}, line 1: expected a column {times.column}, the times that the network reads.")
+        return LineClock(times, SOURCE, self._date_format)
 
     def text(self, color: bool = False) -> Iterator[str]:
         for number, row in enumerate(self.values):
@@ -396,8 +407,9 @@ def make_stretches(fitted: FittedDetector, data: ChannelSet, path: str | Path, p
     for verdict in read_verdicts(path, data):
         series = data.series[verdict.series]
         if verdict.series not in scores:
-            own = all_scores(parts_of(fitted, series.values, (False, True)))
-            scores[verdict.series] = own, score(fitted, series.values, probability)
+            elapsed = fitted.learned.statistics.elapsed(series)
+            own = all_scores(parts_of(fitted, series.values, (False, True), elapsed))
+            scores[verdict.series] = own, score(fitted, series.values, probability, elapsed=elapsed)
         own, scored = scores[verdict.series]
         rows = slice(verdict.start, verdict.end)
         ends = series.stamps[[verdict.start, verdict.end - 1]]
@@ -423,8 +435,9 @@ def make_detections(
     Raises:
         DataError: the channels are others.
     """
-    fitted.learned.statistics.check_like(data)
-    scored = tuple(score(fitted, one.values, probability, hindsight) for one in data)
+    statistics = fitted.learned.statistics
+    statistics.check_like(data)
+    scored = tuple(score(fitted, one.values, probability, hindsight, statistics.elapsed(one)) for one in data)
     return Detections(data, scored, fitted.learned, probability, retrain, hindsight=hindsight)
 
 

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 from recurra.detection.alarms import AlarmSwitch, Event, find_events, runs_of
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.drift import DriftWatch
-from recurra.detection.error_model import Member
 from recurra.detection.live_alarms import LiveAlarms
 from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.similar import EventPattern, event_pattern
 from recurra.detection.two_scales import Judgement, TwoScales
-from recurra.errors import DataError, StreamError
+from recurra.errors import StreamError
 from recurra.models.channel_forecaster import ErrorScores
 from recurra.models.detector_ensemble import DetectorEnsemble, EnsembleScores
 from recurra.models.detector_errors import (
@@ -31,8 +29,10 @@ from recurra.models.detector_errors import (
     parts_of_values,
 )
 from recurra.models.sequence_autoencoder import SequenceAutoencoder
-from recurra.streaming import ItemStream, MemoryStream, Stepper, StreamState
+from recurra.models.timed_forecaster import TimedErrorScores, TimedForecaster
+from recurra.streaming import ItemStream, MemoryStream, Stepper
 from recurra.streaming.alarm_stream import alarm_stream
+from recurra.streaming.row_inputs import GridRows, TimedRows
 from recurra.task import Fitted
 from recurra.tasks.anomaly.learned import AnomalyLearned
 
@@ -172,14 +172,22 @@ def rows_in_alarm(scores: Array, threshold: Array) -> NDArray[np.bool_]:
     return flags
 
 
-def parts_of(fitted: FittedDetector, values: Array, ways: Sequence[bool] = (False,)) -> Parts:
+def parts_of(
+    fitted: FittedDetector, values: Array, ways: Sequence[bool] = (False,), elapsed: Array | None = None
+) -> Parts:
     """The parts of the scores of the rows of a series (T, C), NaN if missing; see `parts_of_values`."""
-    learned = fitted.learned
+    learned, networks = fitted.learned, networks_of(fitted.network)
     assert learned.errors is not None
-    return parts_of_values(learned.statistics, networks_of(fitted.network), learned.errors.members, values, ways)
+    return parts_of_values(learned.statistics, networks, learned.errors.members, values, ways, elapsed)
 
 
-def score(fitted: FittedDetector, values: Array, probability: float, hindsight: bool = False) -> Scored:
+def score(
+    fitted: FittedDetector,
+    values: Array,
+    probability: float,
+    hindsight: bool = False,
+    elapsed: Array | None = None,
+) -> Scored:
     """Score the rows of a series (T, C).
 
     Args:
@@ -187,10 +195,11 @@ def score(fitted: FittedDetector, values: Array, probability: float, hindsight: 
         values: NaN if missing.
         probability: of a false alarm, a row.
         hindsight: whether scores are smoothed in both directions; else each uses the rows up to its own alone.
+        elapsed: (T,), the times since the row before, of a detector that reads them; see `ChannelStatistics.elapsed`.
     """
     learned = fitted.learned
     assert learned.errors is not None
-    row_parts = parts_of(fitted, values, (hindsight,))
+    row_parts = parts_of(fitted, values, (hindsight,), elapsed)
     slow, distance = all_scores(row_parts)
     scales = two_scales(learned, probability, hindsight)
     judged = scales.run(slow, distance)
@@ -209,7 +218,7 @@ def score(fitted: FittedDetector, values: Array, probability: float, hindsight: 
     return Scored(parts, expected, deviation, judged.probability, judged.threshold, distance, alarms, events)
 
 
-def error_scores(fitted: FittedDetector) -> ErrorScores | EnsembleScores:
+def error_scores(fitted: FittedDetector) -> ErrorScores | EnsembleScores | TimedErrorScores:
     """The networks with the scores of their errors, as one module that runs step by step.
 
     Raises:
@@ -224,9 +233,11 @@ def error_scores(fitted: FittedDetector) -> ErrorScores | EnsembleScores:
                 "detector: an autoencoder reads a whole window for each row. Train with detector='forecast' to judge "
                 "rows one by one, or to export."
             )
-        gaussian = (torch.from_numpy(member.mean), torch.from_numpy(member.precision))
-        own = copy.deepcopy(network).cpu()
-        scores.append(ErrorScores(own, *gaussian, learned.period, learned.statistics.short, int(member.warm_up)))
+        mean, precision, own = torch.from_numpy(member.mean), torch.from_numpy(member.precision), copy.deepcopy(network)
+        smoothing = learned.period, learned.statistics.short, int(member.warm_up)
+        if isinstance(own, TimedForecaster):
+            return TimedErrorScores(own.cpu(), precision, *smoothing)
+        scores.append(ErrorScores(own.cpu(), mean, precision, *smoothing))
     weights = np.stack([member.weights for member in learned.errors.members])
     return scores[0] if len(scores) == 1 else EnsembleScores(scores, torch.from_numpy(weights))
 
@@ -237,32 +248,7 @@ def open_stream(fitted: FittedDetector, probability: float, weights: str) -> Ite
     assert learned.errors is not None
     stepper = Stepper(error_scores(fitted), weights)
     channels, size, model = learned.channels, len(learned.channels), learned.errors
-    # What the errors of missing values are taken for follows from what each network forecast, which is in the state.
-    states = ["forecasts"]
-    if len(model.members) > 1:
-        states = [f"members.{k}.forecasts" for k in range(len(model.members))]
     scales = two_scales(learned, probability, adapts=False)
-
-    def read(item: Any, state: StreamState) -> NDArray[np.float32]:
-        row = item if isinstance(item, dict) else dict(zip(channels, item, strict=False)) if _is_row(item, size) else {}
-        if not row or not row.keys() <= set(channels):
-            raise DataError(f"item: expected an object with numbers for {', '.join(channels)}")
-        if any(isinstance(value, bool) or not (value is None or isinstance(value, Real)) for value in row.values()):
-            raise DataError(f"item: expected numbers, or null if missing, for {', '.join(channels)}")
-        try:
-            values = np.array([[np.nan if row.get(name) is None else row[name] for name in channels]], np.float64)
-        except OverflowError:
-            raise DataError("item: expected numbers of double precision") from None
-        if np.isinf(values).any():
-            raise DataError("item: expected finite numbers")
-        standard = learned.statistics.standardize(values)
-        present = np.isfinite(standard)
-        instead = [np.zeros((1, len(member.mean))) for member in model.members]
-        if not present.all():
-            each = zip(states, model.members, strict=True)
-            instead = [_assumed(standard, state.parts[name][0], member) for name, member in each]
-        beyond = learned.statistics.beyond(values)
-        return np.concatenate([np.nan_to_num(standard), present, beyond, *instead], axis=1).astype(np.float32)
 
     def answer(_: NDArray[Any], outputs: NDArray[np.float32]) -> dict[str, Any]:
         parts, fast = (outputs[-1, at : at + size].astype(np.float64) for at in (0, 2 * size))
@@ -286,8 +272,10 @@ def open_stream(fitted: FittedDetector, probability: float, weights: str) -> Ite
             "expected": dict(zip(channels, expected or [None] * size, strict=True)),
         }
 
-    example = dict(zip(channels, learned.statistics.centre, strict=True))
-    return ItemStream(stepper, read, answer, f"a row: {', '.join(channels)}", example)
+    rows = GridRows(learned.statistics, model.members)
+    if isinstance(fitted.network, TimedForecaster):
+        rows = TimedRows(learned.statistics, copy.deepcopy(fitted.network).cpu().eval(), model.members[0])
+    return ItemStream(stepper, rows.encode, answer, rows.item, rows.example)
 
 
 def open_session_stream(fitted: FittedDetector, probability: float, weights: str) -> MemoryStream:
@@ -297,23 +285,3 @@ def open_session_stream(fitted: FittedDetector, probability: float, weights: str
     watch, gap = drift_watch(learned), learned.period // 2
     alarms = LiveAlarms(scales.thresholds, scales.gain, alarm_switch(learned), watch, gap)
     return alarm_stream(open_stream(fitted, probability, weights), alarms)
-
-
-def _assumed(standard: Array, forecasts: NDArray[np.float32], member: Member) -> Array:
-    """What the errors of the missing values of a row (1, C) are taken for, less their mean: (1, N * C).
-
-    Args:
-        standard: the row.
-        forecasts: (N * N * C,), what the last N steps forecast, the oldest first.
-        member: the network that did.
-    """
-    channels = standard.shape[1]
-    horizon = len(member.mean) // channels
-    ahead = forecasts.astype(np.float64).reshape(horizon, horizon, channels)
-    # What the network forecast of this row n steps before is the n-th forecast of the n-th step from the end.
-    forecast = np.stack([ahead[horizon - 1 - step, step] for step in range(horizon)])
-    return member.gaussian.completed((standard - forecast).reshape(1, -1) - member.mean)
-
-
-def _is_row(item: Any, size: int) -> bool:
-    return isinstance(item, list | tuple) and len(item) == size

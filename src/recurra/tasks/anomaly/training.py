@@ -1,5 +1,6 @@
 """What a detector learns: scales and a period, then networks that forecast, or that write windows again."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from recurra.cells import find_cell
 from recurra.data.batches.batch import Batch
 from recurra.data.series.channel_statistics import ChannelStatistics
 from recurra.data.series.channels import ChannelSet
+from recurra.data.series.row_times import RowTimes
 from recurra.detection.period import period_of
 from recurra.detection.subsequences import Subsequences
 from recurra.errors import DataError
@@ -19,6 +21,7 @@ from recurra.models.detector_calibration import fit_error_model, training_rows
 from recurra.models.detector_ensemble import DetectorEnsemble
 from recurra.models.detector_errors import Network, networks_of, window_of
 from recurra.models.sequence_autoencoder import SequenceAutoencoder, trailing_windows
+from recurra.models.timed_forecaster import TimedForecaster
 from recurra.task import Objective
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.scoring import FittedDetector, baseline_scores
@@ -54,6 +57,8 @@ def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
             "validation_fraction or horizon."
         )
     statistics = ChannelStatistics.of(data)
+    if options.times:
+        statistics = replace(statistics, times=_times(data))
     longest = max(data, key=len)
     filled = [statistics.filled(statistics.standardize(one.values)) for one in data]
     period = period_of(filled[data.series.index(longest)][:, 0])
@@ -65,13 +70,25 @@ def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
     return AnomalyLearned(statistics.with_period(period), data.step_seconds, mark, windows, window)
 
 
+def _times(data: ChannelSet) -> RowTimes:
+    """When rows came. Raises DataError."""
+    times = RowTimes.of(data)
+    if times is None:
+        raise DataError(
+            f"{data.source}: expected a column of times, as with times the network reads when rows come. Name it "
+            "(--time-column), or train without --times."
+        )
+    return times
+
+
 def make_network(options: "AnomalyDetector", learned: AnomalyLearned) -> Network | DetectorEnsemble:
     """The network that the options describe, or an ensemble of several: forecasters first, then autoencoders."""
     cell, channels = find_cell(options.cell), len(learned.channels)
 
-    def forecaster() -> ChannelForecaster:
+    def forecaster() -> ChannelForecaster | TimedForecaster:
         sizes = (options.horizon, options.hidden_size, options.num_layers, options.dropout)
-        return ChannelForecaster(cell, learned.statistics.input_size, channels, *sizes)
+        kind = ChannelForecaster if learned.statistics.times is None else TimedForecaster
+        return kind(cell, learned.statistics.input_size, channels, *sizes)
 
     def autoencoder() -> SequenceAutoencoder:
         return SequenceAutoencoder(
@@ -100,8 +117,7 @@ def make_objective(
     """Windows to train with, and what to validate with: the last rows of each series, or validation data."""
     learned, horizon, device = fitted.learned, options.horizon, fitted.device
     statistics, networks = learned.statistics, networks_of(fitted.network)
-    standard = [statistics.standardize(one.values) for one in data]
-    inputs = [torch.from_numpy(statistics.inputs(one)).float() for one in standard]
+    standard, inputs = _rows(statistics, data, horizon)
     targets = [_wanted(networks, one, horizon) for one in standard]
     fraction = options.validation_fraction if validation_data is None else 0.0
     ends = [training_rows(len(one), fraction) for one in standard]
@@ -124,10 +140,8 @@ def make_objective(
         batches, series = [], zip(inputs, targets, ends, strict=True)
         if validation_data is not None:
             statistics.check_like(validation_data)
-            own = [statistics.standardize(one.values) for one in validation_data]
-            series = [
-                (torch.from_numpy(statistics.inputs(one)).float(), _wanted(networks, one, horizon), 0) for one in own
-            ]
+            rows = zip(*_rows(statistics, validation_data, horizon), strict=True)
+            series = [(read, _wanted(networks, own, horizon), 0) for own, read in rows]
         for rows, wanted, end in series:
             begin = max(0, end - (window if learned.window else _WARM_UP))
             scored = wanted[begin:].clone()
@@ -189,6 +203,17 @@ def loss(forecasts: Tensor, targets: Tensor) -> Tensor:
     """The mean Huber loss over what came; targets are NaN where nothing did."""
     came = ~targets.isnan()
     return nn.functional.smooth_l1_loss(forecasts[came], targets[came])
+
+
+def _rows(
+    statistics: ChannelStatistics, data: ChannelSet, horizon: int
+) -> tuple[list[NDArray[np.float64]], list[Tensor]]:
+    """Of each series the standardised values (T, C), and what a network reads of them."""
+    standard = [statistics.standardize(one.values) for one in data]
+    pairs = zip(standard, data, strict=True)
+    return standard, [
+        torch.from_numpy(statistics.inputs(own, statistics.elapsed(one), horizon)).float() for own, one in pairs
+    ]
 
 
 def _wanted(networks: list[Network], standard: NDArray[np.float64], horizon: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from recurra.data.series.channels import ChannelSet
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
-from recurra.models.detector_errors import after_warm_up, forecast_errors, networks_of, window_of
+from recurra.models.detector_errors import after_warm_up, networks_of, scaled_errors, window_of
 from recurra.models.sequence_autoencoder import patch_length
 from recurra.task import View
 from recurra.tasks.anomaly.scoring import FittedDetector
@@ -53,8 +53,8 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
         raise DataError(f"{data.source}: the first series has {len(series)} rows, expected at least 3 to look at")
     if row is not None and not 2 <= row <= len(series):
         raise ParameterError("row", f"2 to {len(series)}, the rows of the first series with one before it", row)
-    standard = statistics.standardize(series.values)
-    errors = forecast_errors(statistics, network, standard)[0].reshape(len(standard), -1)
+    standard, elapsed = statistics.standardize(series.values), statistics.elapsed(series)
+    errors = scaled_errors(statistics, network, standard, elapsed, member.growth)[0]
     parts = member.gaussian.parts(errors, len(learned.channels))
     parts = after_warm_up(parts, min(int(member.warm_up), len(parts) - 1))
     end = int(parts[1:].sum(axis=1).argmax()) + 1 if row is None else row - 1
@@ -65,7 +65,7 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
     end = max(end, window - 1)
     ends = np.unique(np.linspace(steps - through, len(standard) - 1, _SPREAD).round().astype(int))
     ends = np.array([end, *ends[ends != end]])
-    inputs = torch.from_numpy(statistics.inputs(standard)).float()
+    inputs = torch.from_numpy(statistics.inputs(standard, elapsed, int(fitted.options["horizon"]))).float()
     batch = torch.stack([inputs[at - steps + through : at + through] for at in ends.tolist()]).to(fitted.device)
     count, channel = len(learned.channels), int(parts[end].argmax())
     target = torch.from_numpy(standard[ends]).float().to(fitted.device)
