@@ -111,7 +111,7 @@ class Music:
     Attributes:
         source: where they come from.
         parts: the pieces by part, "train", "validation" and "test", where the data state parts; else all as "all".
-        problems: a line for each file that was set aside: its name and why.
+        problems: a line for each file or tune that was set aside: where it is, and why.
     """
 
     source: str

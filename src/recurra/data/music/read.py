@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.files.part_names import part_of
+from recurra.data.music.abc_file import read_abc
 from recurra.data.music.midi import read_midi
 from recurra.data.music.piece import Grid, Music, Piece
 from recurra.data.music.roll_files import read_mat, read_npz
@@ -18,7 +19,7 @@ __all__ = ["ENDINGS", "duplicates", "read_music", "split_pieces"]
 
 _log = logging.getLogger("recurra.music")
 
-ENDINGS = (".mid", ".midi", ".mat", ".npz")
+ENDINGS = (".mid", ".midi", ".abc", ".mat", ".npz")
 _NAMED = 3
 
 
@@ -41,7 +42,7 @@ def read_music(source: Any, steps_per_beat: int, most_unusable: float = 0.05) ->
     if path.is_dir():
         music = _read_folder(path, steps_per_beat, most_unusable)
     elif path.exists():
-        music = Music(str(path), _read_file(path, steps_per_beat))
+        music = Music(str(path), *_read_file(path, steps_per_beat))
     else:
         raise DataError(f"{path}: no such file or folder.")
     if not any(len(piece.notes) for pieces in music.parts.values() for piece in pieces):
@@ -90,14 +91,20 @@ def split_pieces(music: Music, fraction: float, seed: int) -> tuple[Music, Music
     return Music(music.source, {"all": rest}, music.problems), Music(music.source, {"all": held})
 
 
-def _read_file(path: Path, steps_per_beat: int) -> dict[str, tuple[Piece, ...]]:
+def _read_file(path: Path, steps_per_beat: int) -> tuple[dict[str, tuple[Piece, ...]], tuple[str, ...]]:
+    """The pieces of a file by part, and a line for each that cannot be used, which is logged."""
     ending = path.suffix.lower()
     if ending in (".mid", ".midi"):
-        return {"all": (read_midi(path, steps_per_beat),)}
+        return {"all": (read_midi(path, steps_per_beat),)}, ()
+    if ending == ".abc":
+        pieces, problems = read_abc(path, steps_per_beat)
+        for line in problems:
+            _log.warning("set aside: %s", line)
+        return {"all": pieces}, problems
     if ending == ".mat":
-        return read_mat(path, Grid(steps_per_beat))
+        return read_mat(path, Grid(steps_per_beat)), ()
     if ending == ".npz":
-        return read_npz(path, Grid(steps_per_beat))
+        return read_npz(path, Grid(steps_per_beat)), ()
     raise DataError(f"{path}: expected a file ending in {', '.join(ENDINGS)}, or a folder of such files.")
 
 
@@ -107,24 +114,27 @@ def _read_folder(folder: Path, steps_per_beat: int, most_unusable: float) -> Mus
     if not files:
         raise DataError(f"{folder}: no file in it ends in {', '.join(ENDINGS)}.")
     parts: dict[str, list[Piece]] = defaultdict(list)
-    problems = []
+    problems: list[str] = []
+    broken = 0
     parted = [part_of(path.relative_to(folder).parts[0]) if path.parent != folder else None for path in files]
     stated = all(parted)
     for path, part in zip(files, parted, strict=True):
         try:
-            pieces = _read_file(path, steps_per_beat)
+            pieces, lines = _read_file(path, steps_per_beat)
         except DataError as error:
             problems.append(str(error))
+            broken += 1
             _log.warning("set aside: %s", error)
             continue
+        problems += lines
         name = path.relative_to(folder).with_suffix("").as_posix()
         for own, members in pieces.items():
             label = part if stated and part is not None else own
             parts[label] += [_renamed(piece, name) for piece in members] if len(members) == 1 else members
-    if len(problems) > most_unusable * len(files) or len(problems) == len(files):
+    if broken > most_unusable * len(files) or broken == len(files):
         listed = " ".join(problems[:_NAMED])
         raise DataError(
-            f"{folder}: {len(problems):,} of {len(files):,} files cannot be used, more than the "
+            f"{folder}: {broken:,} of {len(files):,} files cannot be used, more than the "
             f"{100 * most_unusable:g} % that are allowed (--most-unusable). {listed}"
         )
     if "all" in parts:

@@ -36,7 +36,7 @@ _SEED = Option(
     help="of the first piece, the next has one more; the same seed gives the same piece", at_least=0, group=_MUSIC
 )
 _TONE = Option(help="of the sound", group="output")
-_DATA = Option(help="MIDI file, piano rolls (.mat, .npz) or a folder of such files", group="data")
+_DATA = Option(help="MIDI file, ABC tunes, piano rolls (.mat, .npz) or a folder of such files", group="data")
 
 
 _USUAL_BARS = 16
@@ -61,9 +61,9 @@ def _dropout(default: float | None, words: str) -> Any:
 class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
     """A recurrent model of music: which notes sound next, frame by frame.
 
-    Data are a MIDI file, a file of piano rolls (`.mat`, `.npz`), a folder of such files, or piano rolls (T, 88) of 0
-    and 1. The published file formats state what to train, validate and test on; of other data a fraction of the files
-    is held out for validation.
+    Data are a MIDI file, ABC tunes, a file of piano rolls (`.mat`, `.npz`), a folder of such files, or piano rolls
+    (T, 88) of 0 and 1. The published file formats state what to train, validate and test on; of other data a fraction
+    of the files is held out for validation.
 
     Example:
         >>> model = MusicModel().fit("chorales/")
