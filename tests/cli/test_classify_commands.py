@@ -288,6 +288,7 @@ def test_a_bad_option_is_one_line(
         (["evaluate", "run-series", "--data=TEST"], "no column 'id'"),
         (["predict", "run"], "data: expected data (--data FILE, or - for standard input) or a text"),
         (["predict", "run", "--data=TEST", "--text=fine"], "one of the two, got 'both'"),
+        (["predict", "run", "--text= "], "text: expected one or more words"),
         (["predict", "run-series", "--text=fine"], "text: expected a file (--data FILE) for a classifier of series"),
         (
             ["predict", "run-series", "--data=-"],

@@ -1,10 +1,12 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from recurra.cli.main import main
+from standard_input import StandardInput
 
 TEXT = "The sun did not shine.\nIt was too wet to play.\nSo we sat in the house\nAll that cold, cold, wet day.\n" * 10
 SMALL = ["--hidden-size=8", "--max-steps=4", "--batch-size=4", "--truncation-length=10", "--device=cpu"]
@@ -74,10 +76,17 @@ def test_generate_writes_prompt_and_text(run: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == shown.out
 
 
-def test_predict_says_what_comes_next(run: Path, capsys: pytest.CaptureFixture[str]):
+def test_predict_says_what_comes_next(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     assert main(["predict", str(run), "--prompt", "The sun", "--top", "3"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    found = capsys.readouterr().out
+    lines = found.splitlines()
     assert len(lines) == 3
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"The sun\n"))
+    for source in (["--text", "The sun"], ["--data", "-"]):
+        assert main(["predict", str(run), *source, "--top", "3"]) == 0
+        assert capsys.readouterr().out == found
+    assert main(["predict", str(run), "--prompt", "The", "--text", "The sun"]) == 2
+    assert "prompt: expected none beside a text or a file" in capsys.readouterr().err
     assert all(re.fullmatch(r"('.+'|\".+\"|byte \d+) +\d+\.\d %", line) for line in lines)
 
 

@@ -84,14 +84,17 @@ def test_predict_reads_standard_input(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command, test = ["predict", str(folder / "run"), "--data", "-"], folder / "test.conllu"
-    # As a file of plain text: the words are between spaces.
-    monkeypatch.setattr(sys, "stdin", StandardInput(b"Ann sees Bob\r\n\r\nBob sees Ann,\r\n"))
-    assert main(command) == 0
-    assert re.fullmatch(r"Ann/\w+ sees/\w+ Bob/\w+\r\n\r\nBob/\w+ sees/\w+ Ann,/\w+\r\n", capsys.readouterr().out)
+    text = b"Ann sees Bob\r\n\r\nBob sees Ann,\r\n"
+    for options, ending in ((), r"Ann/\w+ ,/\w+"), (["--format", "spaces"], r"Ann,/\w+"):
+        monkeypatch.setattr(sys, "stdin", StandardInput(text))
+        assert main([*command, *options]) == 0
+        expected = rf"Ann/\w+ sees/\w+ Bob/\w+\r\n\r\nBob/\w+ sees/\w+ {ending}\r\n"
+        assert re.fullmatch(expected, capsys.readouterr().out)
     blank = re.sub("NAME|VERB|ADV", "_", test.read_text())
-    monkeypatch.setattr(sys, "stdin", StandardInput(blank.encode()))
-    assert main([*command, "--format", "conllu"]) == 0
-    assert capsys.readouterr().out == test.read_text()
+    for options in ([], ["--format", "conllu"]):
+        monkeypatch.setattr(sys, "stdin", StandardInput(blank.encode()))
+        assert main([*command, *options]) == 0
+        assert capsys.readouterr().out == test.read_text()
     monkeypatch.setattr(sys, "stdin", StandardInput(b"1\tAnn\n"))
     assert main([*command, "--format", "conllu"]) == 2
     assert "standard input, line 1: expected 10 tab-separated columns" in _error(capsys)

@@ -62,6 +62,16 @@ def test_nothing_that_fits_is_refused(language_model: Path) -> None:
         classifier(language_model, word_size=8, hidden_size=7, tokenization="characters", cell="lstm")
 
 
+def test_a_language_model_of_characters_names_the_command_of_one_of_words(tmp_path: Path) -> None:
+    options = {**COMMON, "embedding_size": 4, "hidden_size": 3}
+    LanguageModel(**options).fit({"train": TEXT, "validation": TEXT[:200]}, folder=tmp_path, progress=False)
+    with pytest.raises(RunError, match=r"is a language model of characters; one of words is needed") as error:
+        classifier(tmp_path)
+    command = "recurra train language --tokens words --cell lstm --embedding-size 6 --hidden-size 5 --num-layers 1"
+    assert command in str(error.value)
+    assert "there" not in str(error.value)
+
+
 def test_columns_of_the_same_parameter_are_not_cut_to_fit() -> None:
     """Within one task the features of a run with more of them may be others."""
     own = torch.nn.Linear(3, 2)

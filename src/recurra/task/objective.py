@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from recurra.data.batches.batch import Batch
+    from recurra.task.results import Evaluation
     from recurra.training import Mean, Truncation
 
 __all__ = ["Objective"]
+
+_WHERE = "on the validation data"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Objective:
         error: what 1 - measure is called, if it has a name, such as "word error rate".
         score: from the validation loss to the score as text; by default one minus the loss, in percent.
         baselines: the validation loss of each simple method that the model has to beat, by its name.
+        compare: scores the trained network beside simple methods on the validation data, if a simple method has no
+            validation loss; called after training.
         files: texts that the run's folder holds beside the log, by the name of their file, such as which rows of the
             data are left out.
         words: from the best validation loss to a phrase that names it; None: the measure and its score, or the loss.
@@ -47,6 +52,7 @@ class Objective:
     error: str = ""
     score: Callable[[float], str] = lambda loss: f"{100 * (1 - loss):.2f} %"
     baselines: Mapping[str, float] = field(default_factory=dict)
+    compare: "Callable[[], Evaluation] | None" = None
     files: Mapping[str, str] = field(default_factory=dict)
     words: Callable[[float], str] | None = None
 
@@ -59,10 +65,10 @@ class Objective:
         """A sentence that names the baselines better than the best validation, and what to try; empty if none is."""
         better = [name for name, other in self.baselines.items() if other < loss]
         if not better:
-            return ""
+            return "" if self.compare is None else self.compare().beaten_by(_WHERE)
         shown = self.score if self.measure else "{:.4f}".format
         figures = [f"{name} {shown(self.baselines[name])}" for name in better]
-        return worse_than(figures, f"{self.measure or 'loss'} {shown(loss)} on the validation data")
+        return worse_than(figures, f"{self.measure or 'loss'} {shown(loss)} {_WHERE}")
 
     def best(self, loss: float) -> str:
         """The best validation in words."""

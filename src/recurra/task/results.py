@@ -167,9 +167,26 @@ class Evaluation(Result):
 
     @property
     def is_beaten(self) -> list[str]:
-        """The baselines whose main score is better than the model's."""
-        sign = -1 if self.main in self.losses else 1
-        return [name for name, scores in self.baselines.items() if sign * scores.get(self.main, math.nan) > self.score]
+        """The baselines whose main score is better than the model's, as both are shown.
+
+        If both are shown alike, the other scores that both have decide: none may be worse, and one has to be better.
+        """
+        return [name for name in self.baselines if self._ahead(name, self.main) > 0 or self._wins_tie(name)]
+
+    def beaten_by(self, where: str = "") -> str:
+        """A sentence that names the baselines better than the model, and what to try; empty if none is.
+
+        Args:
+            where: on which data, if the report does not say so.
+        """
+        better = self.is_beaten
+        if not better:
+            return ""
+        names = [self.main]
+        if any(self._ahead(name, self.main) == 0 for name in better):
+            names += [name for name in self.scores if name != self.main]
+        figures = [f"{name} ({self._figures(self.methods[name], names)})" for name in better]
+        return worse_than(figures, f"{self._figures(self.scores, names)} {where}".strip())
 
     def table(self) -> str:
         """The scores of every method, in columns."""
@@ -193,8 +210,8 @@ class Evaluation(Result):
         }
 
     def text(self, color: bool = False) -> Iterator[str]:
-        if self.is_beaten:
-            yield f"{worse_than(self.is_beaten, self.main)}\n\n"
+        if beaten := self.beaten_by():
+            yield f"{beaten}\n\n"
         if self.warnings:
             yield "".join(f"{warning}\n" for warning in self.warnings) + "\n"
         yield f"{self.title}\n\n{self.table()}\n"
@@ -227,6 +244,25 @@ class Evaluation(Result):
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.title)}</p><pre>{escape(self.table())}</pre>"
+
+    def _wins_tie(self, baseline: str) -> bool:
+        """Whether a baseline whose main score is shown like the model's is better by the others that both have."""
+        if self._ahead(baseline, self.main) != 0:
+            return False
+        others = [self._ahead(baseline, name) for name in self.scores if name in self.methods[baseline]]
+        return max(others) > 0 and min(others) >= 0
+
+    def _ahead(self, baseline: str, score: str) -> float:
+        """1 if a baseline is better than the model by a score, 0 if shown alike, else -1; NaN if it has none."""
+        own, other = self.scores[score], self.methods[baseline].get(score, math.nan)
+        if self._shown(score, own) == self._shown(score, other):
+            return 0.0
+        ahead = own - other if score in self.losses else other - own
+        return math.nan if math.isnan(ahead) else math.copysign(1.0, ahead)
+
+    def _figures(self, scores: Mapping[str, float], names: Sequence[str]) -> str:
+        units = {name: " %" if self._format(name) == "%" else "" for name in names}
+        return ", ".join(f"{name} {self._shown(name, scores[name])}{units[name]}" for name in names if name in scores)
 
     def _format(self, name: str) -> str:
         return self.formats.get(name, "%")

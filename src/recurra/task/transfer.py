@@ -23,6 +23,7 @@ _ROLES = (
     (re.compile(r"embedding(?:\.words)?\.weight"), "embedding of words"),
     (re.compile(r"(?:classifier\.)?recurrent\.(.+)"), r"recurrent layers, \1"),
 )
+_WORDS = "embedding.words.weight"
 _LAYER = re.compile(r"_l(\d+)(?:_reverse)?(?:\.|$)")
 
 
@@ -61,15 +62,27 @@ def take_over(fitted: Fitted[Any, Any], folder: str | Path | None, noun: str, un
     weights = other.network.state_dict()
     transfer = transfer_weights(fitted.network, weights, fitted.learned.rows(), other.learned.rows())
     if not transfer.taken:
-        raise RunError(
-            f"{folder}: no weights fit this {noun}: {'; '.join(transfer.left)}. Start from a run whose sizes "
-            "and cell are the same, or set them as they are there."
-        )
+        raise RunError(f"{folder}: no weights fit this {noun}: {_reason(fitted, other, transfer.left)}")
     _log.info("%s: %d weights are taken over", folder, len(transfer.taken))
     if transfer.left:
         _log.warning("%s: not taken over, and trained anew: %s", folder, "; ".join(transfer.left))
     if unfreeze_steps:
         fitted.data["frozen"] = unfreezing(fitted.network, transfer.taken, unfreeze_steps)
+
+
+def _reason(fitted: Fitted[Any, Any], other: Fitted[Any, Any], left: Sequence[str]) -> str:
+    """Why no weights of another run fit, and what to start from."""
+    tokens, own = getattr(other.learned, "tokens", None), fitted.network.state_dict()
+    if tokens is None or tokens.name == "words" or _WORDS not in own:
+        return f"{'; '.join(left)}. Start from a run whose sizes and cell are the same, or set them as they are there."
+    options = {"cell": fitted.options["cell"] or "lstm", "embedding-size": own[_WORDS].shape[1]}
+    sizes = [values.shape[-1] for name, values in own.items() if _role(name) == "recurrent layers, weight_hh_l0"]
+    options |= dict(zip(("hidden-size",), sizes, strict=False)) | {"num-layers": fitted.options["num_layers"]}
+    command = " ".join(f"--{name} {value}" for name, value in options.items())
+    return (
+        f"it is a language model of {tokens.name}; one of words is needed. Train it by: recurra train language "
+        f"--tokens words {command} --data FILE"
+    )
 
 
 @torch.no_grad()

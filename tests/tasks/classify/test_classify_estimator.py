@@ -210,6 +210,13 @@ def test_empty_blank_and_very_long_texts(of_texts: Classifier, caplog: pytest.Lo
     assert of_texts.predict(["\x1b[31m\x00 great \u202e"]) == ["good"]
 
 
+def test_a_list_of_words_is_a_text(of_texts: Classifier) -> None:
+    found, _ = texts(5, 3)
+    expected = of_texts.predict_proba(found).tolist()
+    assert of_texts.predict_proba([text.split() for text in found]).tolist() == expected
+    assert of_texts.predict_proba([tuple(found[0].split()), *found[1:]]).tolist() == expected
+
+
 def test_training_on_blank_texts_and_words_of_one_text() -> None:
     classifier = fitted(["", " ", "x", "y"] * 3, ["a", "a", "b", "b"] * 3, min_count=2, max_steps=20)
     assert classifier.predict(["", "x"]).tolist() == ["a", "b"]

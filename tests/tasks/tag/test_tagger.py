@@ -14,6 +14,7 @@ from recurra.data.text.tag_schemes import Span
 from recurra.errors import DataError, ParameterError, RunError
 from recurra.tasks.tag import Tagger, TagReading
 from recurra.training import load_last
+from standard_input import StandardInput
 
 SMALL: dict[str, Any] = {
     "hidden_size": 8, "word_size": 6, "character_size": 4, "character_hidden_size": 4, "max_steps": 60,
@@ -159,7 +160,7 @@ def test_a_run_reads_files_as_it_was_trained(tmp_path: Path) -> None:
 
 
 def test_a_text_file_with_training_s_columns_is_read_as_in_training(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = sentences(30)
     path = write(tmp_path / "a.txt", columns(given))
@@ -176,6 +177,8 @@ def test_a_text_file_with_training_s_columns_is_read_as_in_training(
     one = write(tmp_path / "c.txt", "Ann B-PER\nsees O\n")
     assert [found.words for found in tagger.predict(one)] == [("Ann", "sees")]
     assert "--format text" in caplog.text
+    monkeypatch.setattr("sys.stdin", StandardInput(one.read_bytes()))
+    assert [found.words for found in tagger.predict("-")] == [("Ann", "sees")]
     assert len(tagger.predict(one, reading=TagReading(format="text"))) == 2
     caplog.clear()
     mixed = write(tmp_path / "d.txt", "Ann sees\nBob calls Ann\n")

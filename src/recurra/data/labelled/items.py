@@ -37,7 +37,8 @@ def as_items(
     """Texts or series.
 
     Args:
-        data: the path of a file; a list, or a Series of pandas or polars, of texts; a list of arrays (T, C) or (T,), an
+        data: the path of a file; a list, or a Series of pandas or polars, of texts, each a string or a list of words;
+            a list of arrays (T, C) or (T,), an
             array (N, T, C) or (N, T), or a frame whose rows are series (N, T); a frame with a column of texts, and
             perhaps one of labels; or what this function returned.
         labels: of each item, a label or, with several, a list of labels.
@@ -130,6 +131,8 @@ def _items(data: Any, labels: Any, reading: ItemReading, texts: bool | None, nee
             raise ParameterError("y", "None with a file, which has them in a column", type(labels).__name__)
         return _read(Path(data), reading, texts, needs_labels)
     values, columns = _rows(data, reading)
+    if texts is not False:
+        values = [" ".join(value) if _is_sentence(value) else value for value in values]
     labels = columns if labels is None else labels
     if not values:
         raise DataError("the data: no items are in it.")
@@ -151,6 +154,11 @@ def _items(data: Any, labels: Any, reading: ItemReading, texts: bool | None, nee
         raise DataError("the data: series of different numbers of channels")
     ids = tuple(str(k + 1) for k in range(len(series)))
     return LabelledSeries(series, names, channels, ids, "the data", label_type, reading.times)
+
+
+def _is_sentence(value: Any) -> bool:
+    """Whether an item is a list of words."""
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(word, str) for word in value)
 
 
 def _rows(data: Any, reading: ItemReading) -> tuple[list[Any], Any]:

@@ -161,18 +161,14 @@ class ConllText:
         return "".join([line, *((self.separator or _separator(line)) + field for field in fields)])
 
 
-def column_counts(path: str | Path, separator: str | None = None) -> tuple[set[int], bool]:
+def column_counts(text: str, separator: str | None = None) -> tuple[set[int], bool]:
     """The numbers of columns that lines have, if they are read as columns, and whether blank lines divide them.
 
     Args:
-        path: the file.
+        text: that may be in columns.
         separator: see `ConllColumns`.
-
-    Raises:
-        DataError: the file cannot be read.
     """
-    text = read_text_and_form(path)[0].strip("\n")
-    lines = [line for line in text.split("\n") if not _begins_document(line, False)]
+    lines = [line for line in text.strip("\n").split("\n") if not _begins_document(line, False)]
     counts = {len(_spans(line, separator)) for line in lines if line.strip()}
     return counts, any(not line.strip() for line in lines)
 

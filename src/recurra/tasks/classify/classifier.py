@@ -34,9 +34,10 @@ _LABEL = Option(help="label whose log-odds are attributed; by default the likeli
 class Classifier(SeriesNetworkOptions, Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     """A recurrent classifier of texts or of series: one label or several labels an item, with calibrated probabilities.
 
-    Data are a file of labelled items; or texts, an array (N, T) or (N, T, C), a list of arrays (T, C) or (T,), or a
-    frame or Series of pandas or polars, with labels as `y`. Predicted labels have the type of those in `y`. It follows
-    scikit-learn's conventions: cross-validation, grid searches and pipelines take it.
+    Data are a file of labelled items; or texts, each a string or a list of words, an array (N, T) or (N, T, C), a list
+    of arrays (T, C) or (T,), or a frame or Series of pandas or polars, with labels as `y`. Predicted labels
+    have the type of those in `y`. It follows scikit-learn's conventions: cross-validation, grid searches and pipelines
+    take it.
 
     Example:
         >>> classifier = Classifier(max_steps=2000).fit("train.tsv", validation="dev.tsv")
@@ -372,6 +373,8 @@ class Classifier(SeriesNetworkOptions, Estimator["Items", ClassifierLearned, "Cl
         if not self.fitted.learned.reads_texts and (text is not None or is_standard_input(data)):
             name, value = ("data", data) if text is None else ("text", text)
             raise ParameterError(name, "a file (--data FILE) for a classifier of series", value)
+        if text is not None and not text.strip():
+            raise ParameterError("text", "one or more words", text)
         if is_standard_input(data):
             return list(standard_input_lines())
         return data if text is None else [text]

@@ -17,13 +17,13 @@ from recurra.models.forecasting.conformal import Calibration
 from recurra.models.forecasting.network import mean_loss
 from recurra.models.forecasting.normalization import Normalization, normalize
 from recurra.task.objective import Objective
-from recurra.tasks.forecast.backtest import Backtest, plan_folds, run_backtest
+from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
 from recurra.tasks.forecast.learned import ForecastLearned
 from recurra.tasks.forecast.model import ForecastModel, output_of
 from recurra.training import Batch, Mean, evaluate, processes
 
 if TYPE_CHECKING:
-    from recurra.task import Fitted
+    from recurra.task import Evaluation, Fitted
     from recurra.tasks.forecast.forecaster import Forecaster
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
 _log = logging.getLogger("recurra.forecast")
 _MOST_VALIDATION_WINDOWS = 1024
 _ENOUGH_VALIDATION_WINDOWS = 64
+_MOST_COMPARED = 128  # validation windows
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,21 @@ def make_objective(
     measurable = any(one.weight for one in validation_batches(validation.rows, validation.origins))
     if not measurable:
         _say_without_windows(validation, options)
+
+    def compare() -> "Evaluation":
+        from recurra.tasks.forecast.results import make_evaluation
+
+        count = len(validation.rows)
+        chosen = np.linspace(0, count - 1, min(count, _MOST_COMPARED)).round().astype(int)
+        folds = Folds(validation.rows[chosen], validation.origins[chosen], np.zeros(len(chosen), int), {})
+        return make_evaluation(ForecastModel(fitted).backtest(validation.data, folds))
+
     return Objective(
         lambda step: batch(sampler(step)),
         loss,
         validate if measurable else None,
         words=lambda value: f"loss {value:.4f}",
+        compare=compare,
     )
 
 

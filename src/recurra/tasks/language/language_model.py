@@ -187,6 +187,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     ) -> "Objective":
         from recurra.data.batches.lanes import Lanes
         from recurra.task import Objective
+        from recurra.tasks.language.ngram import BASELINE, baseline_loss
         from recurra.training import evaluate, processes
 
         truncation, partition = self._truncation(), processes().partition
@@ -214,6 +215,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
             {"initialization": fitted.network.initialization},
             steps_per_epoch=lanes.steps_per_epoch,
             unit=f"nats per {fitted.learned.tokens.unit}",
+            baselines={BASELINE: baseline_loss(fitted.learned)},
         )
 
     def standard_steps(self, steps_per_epoch: int) -> int:
@@ -227,19 +229,29 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         self,
         prompt: Annotated[str, _PROMPT] = "",
         *,
+        data: Annotated[Any, Option(help="file with the prompt; - is standard input", group="data")] = None,
+        text: Annotated[str | None, Option(help="the prompt, as in other tasks", group="data")] = None,
         top: Annotated[int, Option(help="how many tokens", at_least=1, group="text")] = 10,
     ) -> "NextTokens":
         """The tokens that are likeliest to come next, likeliest first.
 
         Args:
             prompt: what the text begins with.
+            data: the path of a text file that holds the prompt instead, without the end of its last line; "-": standard
+                input.
+            text: the prompt too, by the name that it has in other tasks.
             top: how many tokens; all of a smaller vocabulary.
 
         Raises:
-            DataError: a model of characters never saw a character of the prompt.
+            DataError: a model of characters never saw a character of the prompt, or the file cannot be read.
+            ParameterError: there are several prompts.
         """
         from recurra.tasks.language.results import next_tokens
 
+        if data is not None or text is not None:
+            if prompt:
+                raise ParameterError("prompt", "none beside a text or a file", prompt)
+            prompt = _text_of(data, text).removesuffix("" if data is None else "\n")
         return next_tokens(self.fitted, self._encode_prompt(prompt), top)
 
     @verb("continue a prompt with a trained language model", endings=(".txt", ".html", ".htm", ""))
@@ -408,11 +420,12 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
 
 def _text_of(data: Any, text: str | None) -> str:
-    """The text of a file, or the text itself."""
+    """The text of a file or of standard input, or the text itself."""
+    from recurra.data.files.standard_input import is_standard_input, read_standard_input
     from recurra.data.files.text_file import read_text
 
     if data is None:
         return text or ""
     if text is not None:
         raise ParameterError("text", "None with a file", text)
-    return read_text(data)
+    return read_standard_input()[0] if is_standard_input(data) else read_text(data)

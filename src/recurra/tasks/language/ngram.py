@@ -4,10 +4,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from recurra.data.text.kneser_ney import absolute_discount
+from recurra.tasks.language.corpus import LanguageLearned
 
-__all__ = ["ORDER", "ngram_surprise"]
+__all__ = ["BASELINE", "ORDER", "baseline_loss", "ngram_surprise"]
 
 ORDER = 6
+BASELINE = f"{ORDER}-gram, Kneser-Ney"
+_MOST_COMPARED = 300_000  # tokens counted, and predicted, beside a training: a second or two
+
+
+def baseline_loss(learned: LanguageLearned) -> float:
+    """The mean surprise of the validation text by n-grams of the training text, in nats per token.
+
+    Of long texts the end of the training text is counted, and the beginning of the validation text is predicted.
+    """
+    train, validation = (learned.parts[part].ids for part in ("train", "validation"))
+    begun = [learned.tokens.line_end, *validation[:_MOST_COMPARED].tolist()]
+    return float(ngram_surprise(train[-_MOST_COMPARED:], begun, len(learned.tokens)).mean())
 
 
 def ngram_surprise(train: ArrayLike, text: ArrayLike, vocabulary_size: int, order: int = ORDER) -> np.ndarray:

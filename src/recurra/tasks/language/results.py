@@ -11,7 +11,7 @@ from recurra.data.text.tokens import EncodedText
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation, Predictions, Result
-from recurra.tasks.language.ngram import ORDER, ngram_surprise
+from recurra.tasks.language.ngram import BASELINE, ngram_surprise
 from recurra.tasks.language.reader import AnyFitted, Reader
 from recurra.tasks.language.sampling import Sampling
 from recurra.tasks.language.surprise import (
@@ -24,9 +24,8 @@ from recurra.tasks.language.surprise import (
     whole_characters,
 )
 
-__all__ = ["BASELINE", "Generated", "NextTokens", "evaluate", "next_tokens", "score_tokens"]
+__all__ = ["Generated", "NextTokens", "evaluate", "next_tokens", "score_tokens"]
 
-BASELINE = f"{ORDER}-gram, Kneser-Ney"
 _MOST_COUNTED = 5_000_000  # tokens: counting takes at most a minute and a gigabyte
 
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from recurra.data.audio.normalization import FeatureStatistics
     from recurra.models.confidence import ConfidenceMap
 
-__all__ = ["SpeechLearned"]
+__all__ = ["COMMONEST", "SpeechLearned"]
+
+COMMONEST = "the commonest text"
 
 
 @dataclass(frozen=True)

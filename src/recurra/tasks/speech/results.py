@@ -23,6 +23,7 @@ from recurra.task import Evaluation
 from recurra.task.label_pictures import draw_reliability
 from recurra.task.reliability import Reliability, reliability
 from recurra.task.results import Predictions, Result, Table, TablePredictions
+from recurra.tasks.speech.learned import COMMONEST
 from recurra.tasks.speech.live import LiveTranscriber
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, word_confidence
 from recurra.tasks.speech.view import draw_characters, draw_recording, typical_row
@@ -51,7 +52,7 @@ def evaluate(fitted: AnyFitted, utterances: Utterances, search: "Search") -> Eva
     before, after = _reliability(fitted, *word_confidence(texts, segments))
     return Evaluation(
         f"{len(texts):,} recordings of {utterances.source}, {total.length:,} words, {duration / 60:.1f} minutes",
-        {"model": _scores(texts, hypotheses), "the commonest text": _scores(texts, baseline)},
+        {"model": _scores(texts, hypotheses), COMMONEST: _scores(texts, baseline)},
         "WER",
         losses=frozenset({"WER", "CER"}),
         tables={"transcripts": Table(("id", "speaker", "reference", "hypothesis", "errors", "words"), rows)}

@@ -20,7 +20,7 @@ from recurra.data.audio.splices import CutRecording, cut_at_pauses, cut_by_words
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterances
 from recurra.data.batches.prefetched import Prefetched
-from recurra.data.text.edit_distance import word_errors
+from recurra.data.text.edit_distance import ErrorCounts, word_errors
 from recurra.errors import DataError, RunError
 from recurra.models.acoustic import CTCRecognizer, TransducerRecognizer
 from recurra.models.acoustic.recognizer import Scores
@@ -29,9 +29,9 @@ from recurra.models.decoding.ctc_alignment import least_frames
 from recurra.models.transducer import joined_transducer_loss
 from recurra.task import Objective
 from recurra.task.registry import load
-from recurra.task.tie_break import with_tie_broken
+from recurra.task.tie_break import LARGEST_PART, with_tie_broken
 from recurra.tasks.speech.alignment import align_rows
-from recurra.tasks.speech.learned import SpeechLearned
+from recurra.tasks.speech.learned import COMMONEST, SpeechLearned
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber, normalization_of, word_confidence
 from recurra.training import Mean, processes
 
@@ -172,6 +172,7 @@ def make_objective(
         unit="nats per unit",
         measure="word accuracy",
         error="word error rate",
+        baselines={} if validation is None else {COMMONEST: _error_of_commonest(fitted, validation)},
         words=lambda loss: f"WER {100 * loss:.2f} %",
     )
 
@@ -299,6 +300,13 @@ def calibrated(fitted: AnyFitted, validation: Utterances | None) -> SpeechLearne
     transcriber = Transcriber(fitted, calibrated=False)
     segments = transcriber.segments([transcriber.features(one) for one in validation])
     return replace(fitted.learned, confidence=ConfidenceMap.fit(*word_confidence(validation.texts, segments)))
+
+
+def _error_of_commonest(fitted: AnyFitted, utterances: Utterances) -> float:
+    """The word error rate of the commonest text of training; `_validation` has refused recordings without words."""
+    total = sum((word_errors(text, fitted.learned.commonest) for text in utterances.texts), ErrorCounts())
+    # The part of the loss that the network's figure has is allowed for.
+    return LARGEST_PART + total.rate
 
 
 def _validation(fitted: AnyFitted, utterances: Utterances) -> Callable[[nn.Module], Mean]:

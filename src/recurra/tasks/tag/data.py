@@ -20,7 +20,9 @@ __all__ = ["Layout", "Sentences", "TagReading", "plain_text", "read_sentences", 
 
 _log = logging.getLogger("recurra.tag")
 
-Format = Literal["auto", "conllu", "columns", "text"]
+Format = Literal["auto", "conllu", "columns", "text", "spaces"]
+
+_CONLLU_COLUMNS = 10
 
 
 class TagReading(Options):
@@ -28,8 +30,9 @@ class TagReading(Options):
 
     format: Format = option(
         default="auto",
-        help="auto goes by the name: .conllu, .txt for plain text with a sentence a line, else columns; .txt "
-        "with the columns of the training file is read as that was",
+        help="auto goes by the name: .conllu, .txt for plain text with a sentence a line, else columns; .txt and "
+        "standard input with the columns of the training file are read as that was; text is split into words and "
+        "marks, or only at spaces by spaces",
     )
     columns: tuple[str, ...] = option(default=(), help="names of the columns, in order, as word,pos,ner")
     word_column: str | None = option(
@@ -149,17 +152,19 @@ def with_tags(sentences: Iterable[Any], tags: Iterable[Sequence[str | None]]) ->
 
 def _read_file(path: str | Path, reading: TagReading, like: Layout | None, labelled: bool) -> Sentences:
     kind = reading.format
-    if kind == "auto" and is_standard_input(path):
-        kind = "text"
-    elif kind == "auto" and not labelled and str(path).lower().removesuffix(".gz").endswith(".txt"):
-        kind = "columns" if like is not None and _has_columns(path, reading, like) else "text"
-    if kind == "text":
-        if labelled:
-            expected = "'auto', 'conllu' or 'columns', as plain text has no tags"
-            raise ParameterError("format", expected, reading.format)
-        lines = parse_token_lines(*_content(path))
+    if labelled and kind in ("text", "spaces"):
+        raise ParameterError("format", "'auto', 'conllu' or 'columns', as plain text has no tags", kind)
+    content = _content(path)
+    if kind == "auto":
+        may_be_text = is_standard_input(path) or str(path).lower().removesuffix(".gz").endswith(".txt")
+        if may_be_text and not labelled:
+            kind = _kind_of(content[0], content[2], reading, like)
+        else:
+            kind = "conllu" if is_conllu(path) else "columns"
+    if kind in ("text", "spaces"):
+        lines = parse_token_lines(*content, split_words if kind == "text" else str.split)
         return Sentences(lines.sentences, lines.source, lines, path=_file(path))
-    conllu = is_conllu(path) if kind == "auto" else kind == "conllu"
+    conllu = kind == "conllu"
     columns = ConllColumns(reading.columns, reading.word_column, reading.tag_column, reading.separator)
     if like is not None and conllu == like.conllu:
         columns = ConllColumns(
@@ -172,7 +177,7 @@ def _read_file(path: str | Path, reading: TagReading, like: Layout | None, label
         expected = "the column of a CoNLL-U file that the tags go into"
         hint = "The run was not trained on CoNLL-U: name it, as in --tag-column misc."
         raise ParameterError("tag_column", expected, None, hint)
-    text = parse_conll(*_content(path), columns, conllu, needs_tags=labelled)
+    text = parse_conll(*content, columns, conllu, needs_tags=labelled)
     layout = Layout(text.conllu, columns.names, text.word, text.tag, text.count, text.separator)
     return Sentences(text.sentences, text.source, text, layout, _file(path))
 
@@ -186,31 +191,34 @@ def _file(path: str | Path) -> Path | None:
     return None if is_standard_input(path) else Path(path)
 
 
-def _has_columns(path: str | Path, reading: TagReading, like: Layout) -> bool:
-    """Whether a file that may be plain text has the columns of the training file.
+def _kind_of(text: str, source: str, reading: TagReading, like: Layout | None) -> Format:
+    """The form of what may be plain text: in columns if it has those of the training file.
 
     The log says that it is read in columns. If the form is in doubt, the log warns, with the option that decides.
     """
+    if like is None:
+        return "text"
     if like.conllu:
-        return False
-    counts, divided = column_counts(path, reading.separator or like.separator)
+        rows = [line.count("\t") + 1 for line in text.split("\n") if line.strip() and not line.startswith("#")]
+        return "conllu" if {*rows} == {_CONLLU_COLUMNS} else "text"
+    counts, divided = column_counts(text, reading.separator or like.separator)
     if counts == {like.count} and divided:
-        _log.info("%s: read in columns, a word a line, as the training file", path)
-        return True
+        _log.info("%s: read in columns, a word a line, as the training file", source)
+        return "columns"
     if counts == {like.count} or (divided and like.tag == like.count - 1 and counts == {like.tag}):
         _log.warning(
             "%s: read in columns, a word a line, as the training file; if a line is a sentence, say so: --format text",
-            path,
+            source,
         )
-        return True
+        return "columns"
     if like.count in counts or counts == {like.tag}:
         _log.warning(
             "%s: read as plain text, a sentence a line, as its lines do not all have the %d columns of the training "
             "file; if a line is a word, say so: --format columns",
-            path,
+            source,
             like.count,
         )
-    return False
+    return "text"
 
 
 def _as_sentence(position: int, value: Any, labelled: bool) -> Sentence:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from recurra.data.text.vocabulary import Vocabulary
     from recurra.data.text.word_encoding import WordEncoding
 
-__all__ = ["MostFrequentTags", "TagSet", "TagVocabulary"]
+__all__ = ["BASELINE", "MostFrequentTags", "TagSet", "TagVocabulary"]
 
+BASELINE = "most frequent tag of each word"
 _IGNORED = -100  # recurra.data.batches.ignored.IGNORED, which needs torch
 
 

@@ -14,15 +14,13 @@ from recurra.task import Evaluation, Predictions
 from recurra.task.reliability import BINS, Reliability, reliability
 from recurra.task.results import Table
 from recurra.tasks.tag.data import Sentences
-from recurra.tasks.tag.learned import TagSet
+from recurra.tasks.tag.learned import BASELINE, TagSet
 from recurra.tasks.tag.scores import Scores, score
 from recurra.tasks.tag.tagging import AnyFitted, TaggedSentence, tag
 from recurra.text_table import percent, text_table
 from recurra.training.counts import Counts
 
 __all__ = ["Tagged", "evaluate", "unseen_tags"]
-
-BASELINE = "most frequent tag of each word"
 
 
 class Tagged(Predictions[list[TaggedSentence]]):

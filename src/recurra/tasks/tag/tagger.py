@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Tagger"]
 
 _log = logging.getLogger("recurra.tag")
-_DATA = Option(
-    help="file to read; - is standard input, which is plain text unless --format says otherwise", group="data"
-)
+_DATA = Option(help="file to read; - is standard input: plain text, or the columns of the training file", group="data")
 _SCHEME = Option(help="scheme to write entities in; by default that of the file's own tags, else that of training")
 
 
@@ -192,6 +190,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     ) -> "Objective":
         from recurra.task import Objective
         from recurra.tasks.tag import tagging
+        from recurra.tasks.tag.learned import BASELINE
 
         return Objective(
             tagging.training_batches(fitted, training.sentences, self.batch_size, self.seed),
@@ -200,6 +199,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
             steps_per_epoch=-(-len(training.sentences) // self.batch_size),
             unit="nats per word",
             measure="accuracy" if fitted.learned.tag_set.scheme is None else "F1",
+            baselines={} if validation is None else {BASELINE: tagging.baseline_loss(fitted, validation.sentences)},
         )
 
     def finish(
@@ -251,7 +251,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         Args:
             data: sentences, each a sequence of words or a text with spaces between them; the words of one sentence; or
                 the path of a file (CoNLL-U, columns, or plain text with a sentence a line); "-": standard input, which
-                is plain text unless `reading` says otherwise.
+                is plain text, or has the columns of the training file, unless `reading` says otherwise.
             text: a sentence instead, which is split into words and marks. Each line of it is a sentence.
             reading: how a file is read; options that are not set are as in training, if the file has the same form.
             scheme: to write entities in; None: that of the file's own tags, else that of the training data.

@@ -28,6 +28,7 @@ from recurra.training import processes
 __all__ = [
     "AnyFitted",
     "TaggedSentence",
+    "baseline_loss",
     "fit_temperature",
     "make_crf",
     "mean_loss",
@@ -119,15 +120,25 @@ def validation(fitted: AnyFitted, sentences: Sequence[Sentence]) -> Callable[[nn
     annotated = _annotated(sentences)
     if not annotated:
         raise DataError("the validation data: no word has a tag. Name the tags' column (--tag-column).")
-    words, tag_set = [sentence.words for sentence in annotated], fitted.learned.tag_set
+    words = [sentence.words for sentence in annotated]
 
     def validate(network: nn.Module) -> float:
         # The averaged weights are in a network of their own.
         indices, _ = tag(fitted, words, confidence=False, network=network)
-        scores = score(annotated, [tag_set.decode(one) for one in indices], tag_set.scheme is not None)
-        return 1 - (scores.accuracy if scores.overall is None else scores.overall.f1)
+        return _loss(fitted, annotated, [fitted.learned.tag_set.decode(one) for one in indices])
 
     return validate
+
+
+def baseline_loss(fitted: AnyFitted, sentences: Sequence[Sentence]) -> float:
+    """The validation loss of the most frequent tag of each word; see `validation`."""
+    annotated = _annotated(sentences)
+    return _loss(fitted, annotated, [fitted.learned.baseline.tag(sentence.words) for sentence in annotated])
+
+
+def _loss(fitted: AnyFitted, sentences: Sequence[Sentence], predicted: Sequence[Sequence[str]]) -> float:
+    scores = score(sentences, predicted, fitted.learned.tag_set.scheme is not None)
+    return 1 - (scores.accuracy if scores.overall is None else scores.overall.f1)
 
 
 @torch.no_grad()

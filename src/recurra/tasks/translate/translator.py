@@ -1,6 +1,7 @@
 """The translator: an encoder-decoder with attention."""
 
 import math
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from recurra.data.files.standard_input import STANDARD_INPUT
@@ -24,6 +25,7 @@ __all__ = ["Translator"]
 
 _SEARCH = Search()
 _SUBWORDS = 2_400_000  # of batches, padding included, in a standard training: minutes on two cores
+_MOST_COMPARED = 100  # validation pairs that are translated after training
 _DATA = Option(help="file to read; - is standard input, as without data", group="data")
 _ENSEMBLE = Option(help="other runs, separated by commas, whose probabilities are averaged with this run's")
 
@@ -194,6 +196,16 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
             size = max(1, self.batch_tokens // (self.max_length + 1))
             return evaluate(network, PairLoss(0, 0), validation_batches(held, 4 * size, device, partition))
 
+        def compare() -> Any:
+            import numpy as np
+
+            from recurra.tasks.translate.results import evaluate
+
+            assert validation is not None
+            pairs = validation.filled()
+            rows = np.linspace(0, len(pairs) - 1, min(len(pairs), _MOST_COMPARED)).round().astype(int)
+            return evaluate([fitted], pairs.take(rows.tolist()), Search(beam_size=1), [])
+
         return Objective(
             batches,
             PairLoss(self.label_smoothing, self.coverage_penalty),
@@ -204,6 +216,8 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
             steps_per_epoch=batches.buckets.steps_per_epoch,
             unit="nats per subword",
             words=lambda loss: f"perplexity {math.exp(min(loss, 700)):.2f} (loss {loss:.4f})",
+            # Copying the source has a BLEU, but no perplexity.
+            compare=compare if find_spec("sacrebleu") else None,
         )
 
     def standard_steps(self, steps_per_epoch: int) -> int:
