@@ -65,6 +65,13 @@ class Unnamed(Cell):
         return State(tanh(x.a + u.a))
 
 
+class LeftOut(Cell):
+    gates, state = ("a",), ("h", "c")
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> State:
+        return State(h=tanh(x.a + u.a))
+
+
 class Condition(Cell):
     gates, state = ("a",), ("h",)
 
@@ -78,13 +85,31 @@ class Condition(Cell):
         (Misspelt(), r"Misspelt\.update \(.*: return State\(h=tanh\(x\.a \+ u\.c\)\)\).*Gates .* 'c',"),
         (NoState(), r"NoState\.update .* return State\(h=\.\.\.\)"),
         (Unnamed(), r"Unnamed\.update .*State"),
+        (LeftOut(), r"LeftOut\.update .* return State\(h=\.\.\., c=\.\.\.\)"),
         (Condition(), r"Condition\.update .*x\.a > 0.*recurra\.ops\.where"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Cell) else "",
 )
-def test_what_fails_without_being_compiled_says_what_is_wrong_in_the_cell(cell: Cell, words: str) -> None:
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_what_fails_without_being_compiled_says_what_is_wrong_in_the_cell(cell: Cell, words: str, backend: str) -> None:
     with pytest.raises(CellError, match=words):
-        Recurrent(cell, 3, 4)(torch.randn(5, 2, 3))
+        Recurrent(cell, 3, 4, backend=backend)(torch.randn(5, 2, 3))
+
+
+class Number(Cell):
+    gates, state = ("a",), ("h", "count")
+
+    def update(self, x: Any, u: Any, s: Any, p: Any) -> State:
+        return State(h=tanh(x.a + u.a + s.count), count=1.0)
+
+
+@pytest.mark.parametrize("make", [Recurrent, RecurrentCell])
+def test_a_number_as_a_part_of_the_state_is_that_of_every_unit(make: Any) -> None:
+    one, other = (make(Number(), 3, 4, backend=backend) for backend in ("auto", "reference"))
+    other.load_state_dict(one.state_dict())
+    x = torch.randn(5, 2, 3) if make is Recurrent else torch.randn(2, 3)
+    for mine, its in zip(one(x), other(x), strict=True):
+        torch.testing.assert_close(mine, its)
 
 
 class Wider(Cell):

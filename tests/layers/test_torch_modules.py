@@ -224,6 +224,14 @@ def test_weights_that_share_memory_or_do_not_lie_in_order() -> None:
         assert_agree(gradients(mine(x), mine.parameters()), gradients(theirs(x), theirs.parameters()))
 
 
+@pytest.mark.parametrize("make", [recurra.LSTMCell, recurra.GRUCell, recurra.RNNCell])
+def test_torch_s_cells_take_zoneout(make: Any) -> None:
+    x = torch.randn(2, 3)
+    state = torch.ones(2, 4)
+    after = make(3, 4, zoneout=1.0)(x, (state, state) if make is recurra.LSTMCell else state)
+    assert torch.equal(after[0] if make is recurra.LSTMCell else after, state)
+
+
 def test_each_difference_listed_above_is_one() -> None:
     assert recurra.GRU(3, 4)(torch.zeros(0, 2, 3))[0].shape == (0, 2, 4)
     assert recurra.RNN(3, 4, proj_size=2)(torch.zeros(5, 2, 3))[0].shape == (5, 2, 2)
@@ -233,6 +241,11 @@ def test_each_difference_listed_above_is_one() -> None:
         (lambda: nn.RNN(3, 4, proj_size=2), "only supported for LSTM"),
         (lambda: nn.GRU(3, 4, proj_size=2), "only supported for LSTM"),
         (lambda: recurra.GRU(3, 4, proj_size=2), "proj_size: expected 0"),
+        (lambda: recurra.RNN(3, 4, nonlinearity="garbage"), "Unknown nonlinearity"),
+        (lambda: recurra.RNNCell(3, 4, nonlinearity="garbage"), "Unknown nonlinearity"),
+        (lambda: recurra.LSTM(3, 4, proj_size=9), "has to be smaller than hidden_size"),
+        (lambda: recurra.LSTM(3, 4, proj_size=-1), "should be a positive integer"),
+        (lambda: recurra.GRU(3, 4, dropout=2.0), "should be a number in range [0, 1]"),
         (lambda: recurra.GRUCell(3, 0), "hidden_size must be greater than zero"),
     ):
         with pytest.raises((ValueError, RuntimeError), match=re.escape(words)):

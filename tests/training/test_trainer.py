@@ -32,6 +32,7 @@ from recurra.training import (
     TrainingInterruptedError,
     TrainingResult,
     TrainingSettings,
+    Truncation,
     load_checkpoint,
     load_last,
     read_log,
@@ -84,6 +85,39 @@ def test_first_mistakes_are_named_with_what_mends_them() -> None:
             trainer.fit()
     module = WithoutState(lambda y: (y, None))
     assert Trainer(module, F.mse_loss, lambda n: Batch(*pairs[n - 1]), TrainingSettings(max_steps=2)).fit().steps == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"module": F.relu}, "module: expected a torch.nn.Module, got 'function'"),
+        ({"loss": "mse"}, "loss: expected a function .* As in: loss=torch.nn.functional.mse_loss"),
+        ({"batches": lambda: None}, "batches: expected a function from the index .* As in: batches=lambda index"),
+        ({"settings": {"max_steps": 1}}, r"settings: .*TrainingSettings\(\*\*settings\)"),
+        ({"validate": [1]}, "validate: expected a function .* lambda module: evaluate"),
+        ({"truncation": Truncation(3)}, "truncation: .* a module that takes no state, .*leave truncation out"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named_before_training(wrong: dict[str, Any], words: str) -> None:
+    arguments = {
+        "module": WithoutState(lambda y: (y, None)),
+        "loss": F.mse_loss,
+        "batches": lambda index: Batch(torch.zeros(4, 3, 2), torch.zeros(4, 1)),
+        "settings": TrainingSettings(max_steps=1),
+    }
+    with pytest.raises(ParameterError, match=words):
+        Trainer(**{**arguments, **wrong})
+
+
+def test_a_loss_is_one_number_and_a_folder_may_be_text(tmp_path: Path) -> None:
+    batch = Batch(torch.zeros(4, 3, 2), torch.zeros(4, 1))
+    for loss, words in ((lambda y, _: y[:, 0], r"one number, got 'the shape \(4,\)'"), (lambda *_: 1.0, "got 'float'")):
+        trainer = Trainer(WithoutState(lambda y: (y, None)), loss, lambda _: batch, TrainingSettings(max_steps=1))  # type: ignore[arg-type]
+        with pytest.raises(ParameterError, match=f"loss: .*{words}"):
+            trainer.fit()
+    module, settings = WithoutState(lambda y: (y, None)), TrainingSettings(max_steps=1)
+    Trainer(module, F.mse_loss, lambda _: batch, settings, folder=str(tmp_path / "run")).fit()
+    assert (tmp_path / "run" / "best.safetensors").is_file()
 
 
 def test_a_small_lstm_learns() -> None:

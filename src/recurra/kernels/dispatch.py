@@ -66,7 +66,7 @@ def run(
     transformed = request.transformed or request.forward_mode
     if recompute and inputs.shape[0] > 1 and torch.is_grad_enabled() and not transformed:
         return _run_in_segments(kernel, cell, inputs, state, weights, lengths, reverse, masks)
-    if choice.backend != "reference" or not request.uncompiled:
+    if choice.backend != "reference" or torch.compiler.is_compiling():
         return kernel(cell, inputs, state, weights, lengths, reverse, masks)
     try:
         return kernel(cell, inputs, state, weights, lengths, reverse, masks)

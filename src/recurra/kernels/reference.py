@@ -49,7 +49,10 @@ def step(
         recurrent = torch.cat([recurrent, modulated], dim=-1)
     gates = Gates() if recurrent is None else cell.split(recurrent)
     after = cell.update(inputs, gates, before, parameters)
-    new = tuple(getattr(after, part) for part in cell.state)
+    parts = (getattr(after, part) for part in cell.state)
+    width = next(iter(vars(inputs).values()))
+    # A number stands for a state of that number, as in compiled equations.
+    new = tuple(part if isinstance(part, Tensor) else torch.full_like(width, part) for part in parts)
     new = (output_projection(cell, new[0], weights), *new[1:])
     if masks is None or masks.zoneout is None:
         return new

@@ -12,7 +12,7 @@ from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen import trace
 from recurra.errors import CellError, InPlaceError, ParameterError
 from recurra.kernels import BACKENDS, Weights
-from recurra.layers.torch_words import check_size
+from recurra.layers.torch_words import check_projection, check_size
 from recurra.shapes import check_positive, check_probability
 
 __all__ = [
@@ -49,15 +49,16 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
         compiled = False  # it runs on the reference kernel, and a warning is logged
     check_size("input_size", input_size)
     check_size("hidden_size", hidden_size)
-    check_positive("proj_size", proj_size, at_least=0)
+    if cell.output_nonlinearity is None:
+        check_projection(proj_size, hidden_size)
+    else:
+        check_positive("proj_size", proj_size, at_least=0)
     if hidden_size % cell.heads:
         raise ParameterError("hidden_size", f"a multiple of the cell's {cell.heads} heads", hidden_size)
     if not compiled:  # compiled equations work by unit: each part of their state has H
         _check_widths(cell, hidden_size)
     if not proj_size and cell.output_nonlinearity is None:
         return
-    if cell.output_nonlinearity is None and proj_size >= hidden_size:
-        raise ParameterError("proj_size", f"less than hidden_size = {hidden_size}", proj_size)
     if cell.recurrence not in ("dense", "none") or cell.second_stage_gates:
         reason = f"as the recurrent weights of {cell!r} read its units"
     elif _reads_output(cell):

@@ -28,7 +28,7 @@ from recurra.layers.parameters import (
 from recurra.layers.precision import in_dtype_of
 from recurra.layers.resets import check_resets, run_pieces
 from recurra.layers.scripting import NotScripted
-from recurra.layers.torch_words import check_flag, check_size, hidden_of_layer
+from recurra.layers.torch_words import check_dropout, check_flag, check_size, hidden_of_layer
 from recurra.shapes import check_lengths, check_probability, check_shape
 
 __all__ = ["Recurrent"]
@@ -108,7 +108,7 @@ class Recurrent(NotScripted, nn.Module):
         check_size("num_layers", num_layers)
         check_flag("bias", bias)
         check_flag("batch_first", batch_first)
-        check_probability("dropout", dropout)
+        check_dropout("dropout", dropout)
         for name, probability in (("recurrent_dropout", recurrent_dropout), ("weight_dropout", weight_dropout)):
             check_probability(name, probability)
             if probability and cell.recurrence == "none":

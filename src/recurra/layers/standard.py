@@ -6,6 +6,7 @@ import torch
 
 from recurra import cells
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.torch_words import elman
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -38,7 +39,7 @@ class RNN(Recurrent):
         backend: str = "auto",
     ) -> None:
         super().__init__(
-            cells.Elman(nonlinearity),
+            elman(nonlinearity),
             input_size,
             hidden_size,
             num_layers,

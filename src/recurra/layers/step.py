@@ -23,7 +23,7 @@ from recurra.layers.parameters import (
 )
 from recurra.layers.precision import in_dtype_of
 from recurra.layers.scripting import NotScripted
-from recurra.layers.torch_words import check_flag, hidden_of_cell
+from recurra.layers.torch_words import check_flag, elman, hidden_of_cell
 from recurra.shapes import check_shape
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RecurrentCell"]
@@ -191,9 +191,11 @@ class RNNCell(RecurrentCell):
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
+        zoneout: float | tuple[float, ...] = 0.0,
         backend: str = "auto",
     ) -> None:
-        super().__init__(cells.Elman(nonlinearity), input_size, hidden_size, bias, device, dtype, backend=backend)
+        sizes = (input_size, hidden_size)
+        super().__init__(elman(nonlinearity), *sizes, bias, device, dtype, zoneout=zoneout, backend=backend)
         self.nonlinearity = nonlinearity
 
 
@@ -208,9 +210,11 @@ class LSTMCell(RecurrentCell):
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
+        zoneout: float | tuple[float, ...] = 0.0,
         backend: str = "auto",
     ) -> None:
-        super().__init__(cells.LSTM(), input_size, hidden_size, bias, device, dtype, backend=backend)
+        sizes = (input_size, hidden_size)
+        super().__init__(cells.LSTM(), *sizes, bias, device, dtype, zoneout=zoneout, backend=backend)
 
 
 class GRUCell(RecurrentCell):
@@ -224,6 +228,8 @@ class GRUCell(RecurrentCell):
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
+        zoneout: float | tuple[float, ...] = 0.0,
         backend: str = "auto",
     ) -> None:
-        super().__init__(cells.GRU(), input_size, hidden_size, bias, device, dtype, backend=backend)
+        sizes = (input_size, hidden_size)
+        super().__init__(cells.GRU(), *sizes, bias, device, dtype, zoneout=zoneout, backend=backend)

@@ -5,9 +5,60 @@ Code written for torch.nn looks for these words in an error.
 
 from torch import Tensor
 
+from recurra.cells import Elman
 from recurra.errors import ParameterError, ParameterTypeError
+from recurra.shapes import check_probability
 
-__all__ = ["check_flag", "check_size", "dtype_of_input", "hidden_of_cell", "hidden_of_layer"]
+__all__ = [
+    "check_dropout",
+    "check_flag",
+    "check_projection",
+    "check_size",
+    "dtype_of_input",
+    "elman",
+    "hidden_of_cell",
+    "hidden_of_layer",
+]
+
+
+def check_dropout(name: str, value: float) -> None:
+    """Refuse what is not a number from 0 to 1.
+
+    Raises:
+        ParameterError: naming the parameter.
+    """
+    try:
+        check_probability(name, value)
+    except ParameterError:
+        words = f"{name} should be a number in range [0, 1] representing the probability of an element being zeroed"
+        raise ParameterError(name, "a number from 0 to 1", value, words) from None
+
+
+def check_projection(proj_size: int, hidden_size: int) -> None:
+    """Refuse a projection that is not smaller than the hidden state; 0 is none.
+
+    Raises:
+        ParameterError: naming the parameter.
+    """
+    expected = f"a whole number of at least 0 and less than hidden_size = {hidden_size}"
+    if isinstance(proj_size, bool) or not isinstance(proj_size, int) or proj_size < 0:
+        words = "proj_size should be a positive integer or zero to disable projections"
+        raise ParameterError("proj_size", expected, proj_size, words)
+    if proj_size >= hidden_size:
+        raise ParameterError("proj_size", expected, proj_size, "proj_size has to be smaller than hidden_size")
+
+
+def elman(nonlinearity: str) -> Elman:
+    """The cell of RNN and RNNCell.
+
+    Raises:
+        ParameterError: for another nonlinearity than those of `Elman`.
+    """
+    try:
+        return Elman(nonlinearity)
+    except ParameterError:
+        words = f"Unknown nonlinearity: {nonlinearity}"
+        raise ParameterError("nonlinearity", "'tanh', 'relu' or 'sigmoid'", nonlinearity, words) from None
 
 
 def check_size(name: str, value: int) -> None:

@@ -20,6 +20,7 @@ from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
 from recurra.files import prepare_folder, write_text
 from recurra.progress import Progress
+from recurra.training.arguments import check_arguments
 from recurra.training.averaging import Averaging
 from recurra.training.checkpoint import Checkpoint
 from recurra.training.evaluation import Mean
@@ -91,9 +92,9 @@ class Trainer:
         frozen: for how many steps a parameter stays as it is, by name; those without a name train from the first step.
 
     Raises:
-        ParameterError: for a precision the device does not have, a module without parameters, batches that are not a
-            function, such as a DataLoader, or whose `segment_length` is not the truncation's, a name in `frozen` that
-            is not a parameter's.
+        ParameterError: for an argument of another kind, such as a DataLoader in place of a function, a precision the
+            device does not have, a module without parameters, or without a state if there is a truncation, batches
+            whose `segment_length` is not the truncation's, a name in `frozen` that is not a parameter's.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Trainer:
         batches: Callable[[int], Batch],
         settings: TrainingSettings,
         validate: Callable[[nn.Module], float | Mean] | None = None,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         tensorboard: bool = False,
         checkpoint_seconds: float = 15.0,
         progress: bool | None = None,
@@ -111,10 +112,7 @@ class Trainer:
         record: Mapping[str, Any] = MappingProxyType({}),
         frozen: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        if not callable(batches):
-            expected = "a function from the index of a batch, from 1, to a recurra.training.Batch"
-            hint = "Of a DataLoader: pairs = list(loader), then batches=lambda n: Batch(*pairs[(n - 1) % len(pairs)])."
-            raise ParameterError("batches", expected, type(batches).__name__, hint)
+        check_arguments(module, loss, batches, settings, validate, truncation)
         self._module = module
         self._settings = settings
         self._validate = validate
@@ -124,7 +122,7 @@ class Trainer:
         self._record = record
         self._processes = processes()
         self._show_progress = progress if self._processes.is_first else False
-        self._files = RunFiles(folder, settings.keep) if folder else None
+        self._files = RunFiles(Path(folder), settings.keep) if folder else None
         segment_length = getattr(batches, "segment_length", None)
         if truncation and segment_length not in (None, truncation.segment_length):
             expected = f"batches of its segment_length = {truncation.segment_length} steps"

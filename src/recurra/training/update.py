@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
+from recurra.training.arguments import check_loss
 from recurra.training.carried import fill, is_finite, plain_of, tensors_of
 from recurra.training.checkpoint import Checkpoint
 from recurra.training.clipping import make_clipping
@@ -215,6 +216,7 @@ class Updater:
             with self._precision(), self._penalties if self._penalised else nullcontext():
                 output, after_first, self._after = self._unroll(window, self._state)
                 loss = self._loss(output, batch.target) if batch.weight else _nothing(output)
+            check_loss(loss)
             if counts:
                 trained = loss + self._penalties.total() if self._penalised else loss
                 fraction = batch.weight * self._processes.count / total
