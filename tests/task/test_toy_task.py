@@ -189,6 +189,11 @@ def test_a_training_without_a_finite_step_is_refused_and_so_is_its_run(tmp_path:
         toy.predict(ROWS)
 
 
+def test_weights_that_diverged_are_refused() -> None:
+    with pytest.raises(RunError, match=r"diverged to weights that overflow \(recurrent\..*a lower learning_rate"):
+        Toy(max_steps=5, learning_rate=1e30).fit(ROWS)
+
+
 def test_weights_that_are_not_finite_are_refused_after_training_and_when_read(tmp_path: Path) -> None:
     with pytest.raises(
         RunError, match=r"NaN or infinity in its weights \(recurrent\..*the data, which may need scaling"

@@ -108,12 +108,14 @@ class Fitted(Generic[LearnedT, NetworkT]):
             skipped: steps whose loss or gradient was not finite.
 
         Raises:
-            RunError: no step had a finite loss and gradient, or a weight is not finite.
+            RunError: no step had a finite loss and gradient, or a weight is not finite, or its square overflows.
         """
         if skipped >= steps > 0:
             fault = f"no step of its training had a finite loss and gradient ({steps:,} steps)"
         elif wrong := [name for name, one in self.network.named_parameters() if not bool(one.isfinite().all())]:
             fault = f"training left NaN or infinity in its weights ({', '.join(wrong[:3])})"
+        elif wrong := [name for name, one in self.network.named_parameters() if _overflows(one)]:
+            fault = f"training diverged to weights that overflow ({', '.join(wrong[:3])})"
         else:
             return
         raise RunError(
@@ -144,3 +146,8 @@ class Fitted(Generic[LearnedT, NetworkT]):
 
 def _from_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _overflows(weights: nn.Parameter) -> bool:
+    """Whether the square of one of the weights is not finite."""
+    return bool(weights.square().isinf().any())

@@ -9,6 +9,7 @@ import pytest
 
 from recurra.data.series.frame import series_from_frame
 from recurra.data.series.frequency import Frequency
+from recurra.data.series.future import continued_by_frame
 from recurra.errors import DataError
 
 DAYS = pd.date_range("2024-03-29", periods=5, tz="Europe/Berlin")
@@ -33,6 +34,62 @@ def test_days_step_by_the_local_calendar_over_a_change_of_the_clock(ds):
     assert str(data.frequency) == "1d"
     assert str(data.series[0].start) == "2024-03-29T00:00:00.000000"
     assert len(data.series[0]) == 5
+
+
+def local_times(kind: str, stamps: pd.DatetimeIndex):
+    """A frame of stamps in the zone of Berlin."""
+    y = np.arange(float(len(stamps)))
+    if kind == "pandas":
+        return pd.DataFrame({"ds": stamps, "y": y})
+    text = pl.DataFrame({"ds": [stamp.isoformat() for stamp in stamps], "y": y})
+    if kind == "text":
+        return text
+    times = pl.col("ds").str.to_datetime("%Y-%m-%dT%H:%M:%S%z", time_unit="us")
+    return text.with_columns(times.dt.convert_time_zone("Europe/Berlin"))
+
+
+@pytest.mark.parametrize("kind", ["text", "pandas", "polars"])
+@pytest.mark.parametrize(("first", "step"), [("06:00", "1d"), ("06:00", "12h"), ("01:00", "6h"), ("09:30", "1w")])
+def test_times_step_by_the_local_clock_over_its_changes(kind, first, step):
+    start = np.datetime64(f"2024-03-27T{first}")
+    local = pd.DatetimeIndex(Frequency.parse(step).stamps(start, 41)).tz_localize("Europe/Berlin")
+    data = series_from_frame(local_times(kind, local[:40]))
+    assert str(data.frequency) == step
+    assert data.form.is_local
+    assert data.form.zone == "Europe/Berlin"
+    assert data.series[0].start == start
+    assert len(data.series[0]) == 40
+    following = data.form.utc(data.stamps(data.series[0], 1)[-1:])
+    assert following[0] == local[40].tz_convert("UTC").tz_localize(None)
+    later = continued_by_frame(data, local_times(kind, local[40:]))
+    assert len(later.series[0]) == 41
+
+
+@pytest.mark.parametrize("step", ["1h", "3h", "6h"])
+def test_times_that_are_regular_in_utc_stay_in_utc(step):
+    utc = pd.date_range("2024-03-20", periods=200, freq=step, tz="UTC")
+    data = series_from_frame(local_times("text", utc.tz_convert("Europe/Berlin")))
+    assert not data.form.is_local
+    assert str(data.frequency) == step
+    assert len(data.series[0]) == 200
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("2024-03-30T00:30:00+01:00", "is not on the grid of frequency 1d"),
+        ("2024-03-30", "without an offset from UTC"),
+        ("2024-03-30T00:00:00", "without an offset from UTC"),
+        ("2024-02-30T00:00:00+01:00", "not a stamp"),
+    ],
+)
+@pytest.mark.parametrize("hour", ["00", "06"])
+def test_a_wrong_stamp_among_local_times_is_named(wrong, message, hour):
+    frame = local_times("text", pd.date_range(f"2024-03-20 {hour}:00", periods=40, tz="Europe/Berlin"))
+    stamps = frame["ds"].to_list()
+    stamps[10] = wrong.replace("T00:", f"T{hour}:")
+    with pytest.raises(DataError, match=rf"row 10.*{message}"):
+        series_from_frame(frame.with_columns(ds=pl.Series(stamps)))
 
 
 def test_a_fixed_offset_of_pandas_is_read():

@@ -56,8 +56,14 @@ def test_a_form_that_is_given_is_kept_to():
         read(["01.01.2024", "2024-01-02"], "%d.%m.%Y")
 
 
-@pytest.mark.parametrize(("factor", "unit"), [(1, "seconds"), (1000, "milliseconds")])
-@pytest.mark.parametrize("kind", [int, str])
+def with_point(value: int) -> str:
+    return f"{value}.0"
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")]
+)
+@pytest.mark.parametrize("kind", [int, str, float, with_point])
 def test_seconds_since_1970_are_times_in_utc_and_said_once(factor, unit, kind, caplog):
     with caplog.at_level(logging.INFO):
         data = read([kind(factor * (1704067200 + 86400 * day)) for day in range(4)])
@@ -69,6 +75,21 @@ def test_seconds_since_1970_are_times_in_utc_and_said_once(factor, unit, kind, c
 
 def test_large_integers_are_positions_if_the_frequency_says_so():
     assert read([1704067200, 1704067201], frequency="step").frequency.unit == "step"
+
+
+def test_a_fraction_of_a_second_is_named():
+    with pytest.raises(DataError, match=r"row 1: ds is '1704067200\.5'"):
+        read(["1704067200.0", "1704067200.5"])
+
+
+def test_day_numbers_of_excel_are_positions_and_a_remark(caplog):
+    caplog.set_level(logging.INFO)
+    assert read([45000, 45001, 45002]).frequency.unit == "step"
+    assert "if it is a day number of Excel, it is 2023-03-15" in caplog.text
+    caplog.clear()
+    read([45000, 45001, 45002], frequency="step")
+    read([1, 2, 3])
+    assert not caplog.messages
 
 
 def test_an_hour_of_a_day_is_not_a_second():

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from made_series import series_set, untrained, windows_of
+from made_series import series_set, untrained, weekly_values, windows_of
 
 from recurra.data.series.series_set import SeriesSet
 from recurra.data.series.windows import Window
+from recurra.errors import RunError
 from recurra.models.forecasting.category_embedding import CategoryEmbedding
 from recurra.models.forecasting.network import mean_loss
 from recurra.models.forecasting.readout import Baseline
@@ -149,3 +150,12 @@ def test_a_category_not_seen_in_training_says_nothing():
         assert isinstance(table, torch.nn.Embedding)
         assert table.weight.grad is not None
         assert (table.weight.grad[0] == 0).all()
+
+
+def test_forecasts_that_are_not_finite_are_refused():
+    data = series_set(weekly_values(60))
+    model = untrained(data)
+    for parameter in model.network.parameters():
+        parameter.data.fill_(1e18)
+    with pytest.raises(RunError, match=r"the forecast of series '0' is not finite.*learning_rate"):
+        model.quantiles(data, np.array([0]), np.array([60]))

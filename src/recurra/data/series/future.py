@@ -10,6 +10,7 @@ from recurra.data.series.columns_of_series import long_table
 from recurra.data.series.rows import Rows, existing_columns, grid_positions, sorted_rows
 from recurra.data.series.series_set import Series, SeriesSet, trimmed
 from recurra.data.series.table import Source, table_from_frame
+from recurra.data.series.zones import to_local
 from recurra.errors import DataError
 
 __all__ = ["attach_future", "continued_by_frame", "future_rows_missing"]
@@ -98,6 +99,12 @@ def _rows(series_set: SeriesSet, frame: Any, numeric: tuple[str, ...], source: s
     table, columns = long_table(table, series_set.columns)
     columns = existing_columns(table, columns, numeric)
     rows = sorted_rows(table, columns, numeric, series_set.frequency)
+    form = series_set.form
+    if form.zone is not None and rows.form.zone is not None and form.is_local != rows.form.is_local:
+        # A few rows do not show whether they are by the local calendar.
+        utc = rows.form.utc(rows.stamps)
+        stamps = to_local(utc, form.zone) if form.is_local else utc
+        rows = replace(rows, stamps=stamps, form=replace(rows.form, zone=form.zone, is_local=form.is_local))
     if columns.id is None:
         # A frame without ids belongs to the only series of the set, whatever its id.
         if len(series_set) != 1:

@@ -9,9 +9,11 @@ import polars as pl
 
 from recurra.data.series.zones import from_local, offset_text, polars_zone, to_local
 
-__all__ = ["StampForm", "form_of_text"]
+__all__ = ["SINCE_1970", "StampForm", "Unit", "form_of_text", "from_counts"]
 
-_MICROSECONDS = {"seconds": 1_000_000, "milliseconds": 1000}
+Unit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
+#: The units of integers since 1970, and how many are a second.
+SINCE_1970: dict[Unit, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 # What each part of a form tells apart, the finest first.
 _RESOLUTION = {
     "us": ("%.", "%f"),
@@ -44,7 +46,7 @@ class StampForm:
 
     kind: Literal["datetime", "date", "text", "integer"] = "datetime"
     text: str = ""
-    unit: Literal["", "seconds", "milliseconds"] = ""
+    unit: Unit | Literal[""] = ""
     zone: str | None = None
     is_local: bool = False
     period: str = ""
@@ -82,7 +84,7 @@ class StampForm:
             return pl.Series(stamps).cast(pl.String) if self.kind == "text" else pl.Series(stamps)
         stamps = stamps.astype("M8[us]")
         if self.unit:
-            counts = pl.Series(stamps.astype(np.int64) // _MICROSECONDS[self.unit])
+            counts = pl.Series(_to_counts(stamps, self.unit))
             return counts.cast(pl.String) if self.kind == "text" else counts
         local = self.local(stamps)
         text = self.text
@@ -112,6 +114,18 @@ class StampForm:
             return column
         offsets = offset_text(local, self.utc(stamps), colon="%:z" in text)
         return pl.select(pl.concat_str(column, offsets)).to_series()
+
+
+def from_counts(counts: np.ndarray, unit: Unit) -> np.ndarray:
+    """Integers since 1970 (N,) as datetime64[us] (N,); what is below a microsecond is left out."""
+    per_second = SINCE_1970[unit]
+    us = counts * (10**6 // per_second) if per_second <= 10**6 else counts // (per_second // 10**6)
+    return us.astype("M8[us]")
+
+
+def _to_counts(stamps: np.ndarray, unit: Unit) -> np.ndarray:
+    us, per_second = stamps.astype(np.int64), SINCE_1970[unit]
+    return us // (10**6 // per_second) if per_second <= 10**6 else us * (per_second // 10**6)
 
 
 def form_of_text(column: pl.Series) -> str:

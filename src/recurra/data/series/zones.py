@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 import polars as pl
 
-__all__ = ["from_local", "offset_text", "polars_zone", "to_local", "zone_of_offsets", "zone_of_python"]
+__all__ = ["from_local", "minutes_of", "offset_text", "polars_zone", "to_local", "zone_of_offsets", "zone_of_python"]
 
 _FIXED = re.compile(r"(?:UTC|GMT)?([+-])(\d{2}):?(\d{2})")
 _HOUR = np.timedelta64(1, "h")
@@ -76,23 +76,26 @@ def zone_of_python(zone: str) -> tzinfo:
     return ZoneInfo(zone) if offset is None else timezone(timedelta(minutes=int(offset / np.timedelta64(1, "m"))))
 
 
-def zone_of_offsets(stamps: np.ndarray, offsets: pl.Series, is_local: bool) -> str:
+def minutes_of(offsets: pl.Series) -> np.ndarray:
+    """Offsets from UTC such as "+01:00" or "+0100" (N,) in minutes: (N,) int64."""
+    texts = offsets.unique(maintain_order=True)
+    return np.array([_minutes(text) for text in texts])[offsets.cast(pl.Enum(texts)).to_physical().to_numpy()]
+
+
+def zone_of_offsets(utc: np.ndarray, offsets: pl.Series) -> str:
     """The zone whose clock is ahead of UTC as stated.
 
     Args:
-        stamps: (N,) datetime64[us].
+        utc: (N,) datetime64[us].
         offsets: (N,) of "+01:00" or "+0100".
-        is_local: whether the stamps are by the clock, not in UTC.
 
     Returns:
         The offset, if there is one only; else the name of a zone whose clock changed as they do. If there is none such,
         the last offset.
     """
-    texts = offsets.unique(maintain_order=True)
-    of_texts = np.array([_minutes(text) for text in texts])
-    order = np.argsort(stamps, kind="stable")
-    minutes = of_texts[offsets.cast(pl.Enum(texts)).to_physical().to_numpy()][order]
-    seconds = stamps[order].astype("M8[s]").astype(np.int64) - 60 * minutes * is_local
+    order = np.argsort(utc, kind="stable")
+    minutes = minutes_of(offsets)[order]
+    seconds = utc[order].astype("M8[s]").astype(np.int64)
     changes = np.flatnonzero(np.diff(minutes))[: _MOST_PROBES // 2]
     last = _offset_name(int(minutes[-1]), ":")
     if not len(changes):

@@ -63,6 +63,9 @@ class ForecastModel:
 
         Conformal intervals are moved by the scores of the validation windows, and by those of later windows of the data
         that were over at the origin: what a forecaster that runs has seen of its own errors.
+
+        Raises:
+            RunError: a forecast is not finite.
         """
         quantiles, scales = self._uncalibrated(data, rows, origins)
         if self.calibration is not None:
@@ -74,6 +77,12 @@ class ForecastModel:
                 now = begins == begin
                 margins = find_margins(self.calibration, scores[:, over >= begin], self.levels)
                 quantiles[now] = apply_margins(quantiles[now], scales[now], self.levels, margins)
+        bad = np.flatnonzero(~np.isfinite(quantiles).all(axis=(1, 2)))
+        if len(bad):
+            raise RunError(
+                f"the forecast of series {data.series[rows[bad[0]]].id!r} is not finite. Train anew with a lower "
+                "learning_rate, and look for extreme values in the data."
+            )
         return np.maximum(quantiles, 0.0) if self.options["nonnegative"] else quantiles
 
     def interval_scores(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
