@@ -31,6 +31,8 @@ class StrokeDecoder(nn.Module):
         class_size: features of a class.
         dropout: probability, on the output of every recurrent layer, the last included, while training.
         recurrent_dropout: see `Recurrent`.
+        latent_size: Z, numbers of a code that is part of every input, and from which the state before the first point
+            is computed; 0: there is no code, and the state is zeros.
         smallest_deviation: see `pen_mixture`.
 
     Raises:
@@ -48,6 +50,7 @@ class StrokeDecoder(nn.Module):
         class_size: int = 16,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        latent_size: int = 0,
         smallest_deviation: float = 1e-3,
     ) -> None:
         super().__init__()
@@ -58,22 +61,26 @@ class StrokeDecoder(nn.Module):
         self.classes = nn.Embedding(classes, class_size) if classes > 1 else None
         self.recurrent = Recurrent(
             cell,
-            POINT_SIZE + (class_size if classes > 1 else 0),
+            POINT_SIZE + (class_size if classes > 1 else 0) + latent_size,
             hidden_size,
             num_layers,
             batch_first=True,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
         )
+        self.latent_size = latent_size
+        self._parts = [self.recurrent.output_size, *[hidden_size] * (len(cell.state) - 1)]
+        self.initial = nn.Linear(latent_size, num_layers * sum(self._parts)) if latent_size else None
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(self.recurrent.output_size, mixture_size(mixtures))
 
-    def forward(self, batch: Strokes, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, batch: Strokes, state: Any = None, latent: Tensor | None = None) -> tuple[Tensor, Any]:
         """Read drawings.
 
         Args:
             batch: the drawings.
             state: after the points before, as this returned it; None for none.
+            latent: codes (B, Z), of a decoder that has a latent size.
 
         Returns:
             Raw outputs (B, T, 6 M + 3) after each point, which `density` reads, and the final state.
@@ -82,8 +89,20 @@ class StrokeDecoder(nn.Module):
         if self.classes is not None:
             label = self.classes(batch.labels).unsqueeze(1)
             inputs = torch.cat([inputs, label.expand(-1, inputs.shape[1], -1)], dim=2)
+        if self.initial is not None:
+            if latent is None:
+                raise ParameterError("latent", f"codes (B, {self.latent_size})", None)
+            inputs = torch.cat([inputs, latent.unsqueeze(1).expand(-1, inputs.shape[1], -1)], dim=2)
+            state = self._first_state(latent) if state is None else state
         output, state = self.recurrent(inputs, state, lengths=batch.lengths)
         return self.output(self.dropout(output)), state
+
+    def _first_state(self, latent: Tensor) -> Any:
+        """The state before the first point, of codes (B, Z), in the form that `Recurrent` takes."""
+        assert self.initial is not None
+        layers: Tensor = self.initial(latent).tanh().unflatten(1, (self.recurrent.num_layers, -1)).transpose(0, 1)
+        parts = tuple(part.contiguous() for part in layers.split(self._parts, dim=2))
+        return parts if len(parts) > 1 else parts[0]
 
     def density(self, raw: Tensor) -> PenMixture:
         """The density that raw outputs (..., 6 M + 3) stand for."""

@@ -11,10 +11,21 @@ from recurra.data.batches.batch import WHOLE, Batch, Partition
 from recurra.data.batches.buckets import Buckets, collate
 from recurra.data.batches.ignored import IGNORED
 
-__all__ = ["ENDED", "POINT_SIZE", "NextPoints", "StrokeBatches", "Strokes", "encode_strokes", "point_features"]
+__all__ = [
+    "ENDED",
+    "POINT_SIZE",
+    "NextPoints",
+    "StrokeBatches",
+    "Strokes",
+    "code_noise",
+    "encode_strokes",
+    "point_features",
+]
 
 POINT_SIZE = 5
 """The features of a point: its offset, and which of three states the pen is in after it."""
+
+_NOISE = 2  # tells the numbers of codes from those of a drawing's points
 
 ENDED = 2
 """The state of the pen after the last point: it is down in 0, lifted in 1."""
@@ -27,15 +38,18 @@ class Strokes(NamedTuple):
         points: (B, T, 5), see `point_features`; the first is the origin with the pen down.
         lengths: true lengths (B,), on the CPU.
         labels: (B,) int64, the class of each.
+        noise: (B, Z) standard normal numbers, by which codes are sampled. None: codes, if any, are their means.
     """
 
     points: Tensor
     lengths: Tensor
     labels: Tensor
+    noise: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
         """The same on a device; lengths stay on the CPU."""
-        return self._replace(points=self.points.to(device), labels=self.labels.to(device))
+        noise = None if self.noise is None else self.noise.to(device)
+        return self._replace(points=self.points.to(device), labels=self.labels.to(device), noise=noise)
 
 
 class NextPoints(NamedTuple):
@@ -80,6 +94,13 @@ def encode_strokes(strokes: Sequence[np.ndarray], labels: Sequence[int]) -> tupl
     return inputs, NextPoints(after[..., :2].contiguous(), pen)
 
 
+def code_noise(seeds: Sequence[Sequence[int]], size: int) -> Tensor:
+    """Standard normal numbers (B, Z), those of each seed by themselves."""
+    return torch.from_numpy(
+        np.stack([np.random.default_rng([*seed, _NOISE]).standard_normal(size, np.float32) for seed in seeds])
+    )
+
+
 class StrokeBatches:
     """Batches of drawings of similar length: a pure function of the step; see `Buckets`.
 
@@ -92,6 +113,7 @@ class StrokeBatches:
             None: the strokes.
         shuffle: see `Buckets`.
         partition: see `Buckets`.
+        noise_size: Z, of the noise of each drawing, which depends on the epoch and the drawing alone; 0: none.
 
     Raises:
         ParameterError: see `Buckets`.
@@ -106,8 +128,10 @@ class StrokeBatches:
         vary: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         shuffle: bool = True,
         partition: Partition = WHOLE,
+        noise_size: int = 0,
     ) -> None:
         self._strokes, self._labels, self._vary, self._seed = strokes, labels, vary, seed
+        self._noise_size = noise_size
         lengths = [len(one) for one in strokes]
         self._buckets = Buckets(lengths, batch_size, seed=seed, shuffle=shuffle, partition=partition)
 
@@ -123,6 +147,8 @@ class StrokeBatches:
         read = rows or [0]  # a process without a drawing of its own reads one that does not count
         strokes = [self._varied(row, epoch) for row in read]
         inputs, target = encode_strokes(strokes, [self._labels[row] for row in read])
+        if self._noise_size:
+            inputs = inputs._replace(noise=code_noise([(self._seed, epoch, row) for row in read], self._noise_size))
         return Batch(inputs, target, float(sum(map(len, strokes))) if rows else 0.0)
 
     def _varied(self, row: int, epoch: int) -> np.ndarray:

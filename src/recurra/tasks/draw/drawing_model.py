@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from recurra.data.drawings.drawings import Drawings
-    from recurra.models.stroke_decoder import StrokeDecoder
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.draw.generation import GeneratedDrawings
     from recurra.tasks.draw.results import SurpriseOfDrawings
+    from recurra.tasks.draw.training import DrawingNetwork
 
 __all__ = ["DrawingModel", "DrawingReading"]
 
@@ -44,6 +44,8 @@ _MAX_POINTS = Option(help="points of a drawing at most; by default those of trai
                      group="drawings")  # fmt: skip
 _SECONDS = Option(help="seconds in which an SVG draws itself; 0: it does not", at_least=0, group="drawings")
 _SEED = Option(help="the same seed gives the same drawings", at_least=0, group="drawings")
+_ROWS = Option(help="drawings of the data, from 1", at_least=1, group="drawings", main=True)
+_TEMPERATURES = Option(help="of the drawings from left to right", above=0, group="drawings", main=True)
 _PART = Option(help="which part of a file that is divided; by default the test part", group="data")
 _Part = Literal["train", "validation", "test"]
 
@@ -61,7 +63,7 @@ class DrawingReading(Options):
 
 
 @task("draw")
-class DrawingModel(Estimator["Drawings", DrawingLearned, "StrokeDecoder"]):
+class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
     """A recurrent model of drawings: where the next point is and what the pen does, given all points before.
 
     Data are files of drawings (.npz of sketch-rnn, .ndjson of Quick, Draw!, .svg, .inkml, tables of points), folders of
@@ -92,6 +94,31 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "StrokeDecoder"]):
     )
     class_size: int = option(
         default=16, at_least=1, help="features of a class, if the data have several", group="network"
+    )
+    latent_size: int = option(
+        default=0,
+        at_least=0,
+        help="numbers of a code that an encoder reads from the whole drawing (a variational autoencoder; published: "
+        "128); 0: no encoder",
+        group="codes",
+        main=True,
+    )
+    encoder_size: int = option(
+        default=256, at_least=1, help="units of each direction of the encoder, with latent_size", group="codes"
+    )
+    kl_weight: float = option(
+        default=0.5, at_least=0, help="weight of the divergence of the codes in the loss", group="codes"
+    )
+    kl_floor: float = option(
+        default=0.2, at_least=0, help="divergence of a number of a code, in nats, below which it costs nothing",
+        group="codes",
+    )  # fmt: skip
+    kl_decay: float = option(
+        default=0.999,
+        above=0,
+        at_most=1,
+        help="decay at each step of the part of kl_weight that is still missing, 0.99 at first",
+        group="codes",
     )
     dropout: float = option(
         default=0.0, at_least=0, at_most=1, help="dropout of the output of every recurrent layer",
@@ -164,13 +191,19 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "StrokeDecoder"]):
             learned.classes_of(validation.used_for("validation"))
         return learned
 
-    def network(self, learned: DrawingLearned) -> "StrokeDecoder":
+    def check(self) -> None:
+        changed = [name for name in ("encoder_size", "kl_weight", "kl_floor", "kl_decay") if name in self.changed()]
+        if changed and not self.latent_size:
+            expected = "the default without codes"
+            raise ParameterError(changed[0], expected, self.changed()[changed[0]], "Set latent_size to have codes.")
+
+    def network(self, learned: DrawingLearned) -> "DrawingNetwork":
         from recurra.tasks.draw.training import make_network
 
         return make_network(self.get_params(), learned)
 
     def objective(
-        self, fitted: "Fitted[DrawingLearned, StrokeDecoder]", training: "Drawings", validation: "Drawings | None"
+        self, fitted: "Fitted[DrawingLearned, DrawingNetwork]", training: "Drawings", validation: "Drawings | None"
     ) -> "Objective":
         from recurra.tasks.draw.training import make_objective
 
@@ -250,6 +283,76 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "StrokeDecoder"]):
     def generate(self, **options: Any) -> "list[np.ndarray]":
         """The strokes (N, 3) of the drawings that `generation` samples, in the units of the training files."""
         return self.generation(**options).strokes
+
+    @verb("write drawings again from their codes, at several temperatures", endings=(".svg", ".png", ".csv"))
+    def reconstruct(
+        self,
+        data: Annotated[Any, _DATA],
+        y: Any = None,
+        *,
+        rows: Annotated[tuple[int, ...], _ROWS] = (1, 2, 3, 4),
+        temperatures: Annotated[tuple[float, ...], _TEMPERATURES] = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0),
+        part: Annotated[_Part | None, _PART] = None,
+        reading: DrawingReading | None = None,
+        seed: Annotated[int, _SEED] = 0,
+    ) -> "GeneratedDrawings":
+        """A grid of drawings: in each row one of the data, and what is sampled from its code at each temperature.
+
+        For runs with codes (`latent_size`). The code is the mean that the encoder reads from the whole drawing.
+
+        Args:
+            data: drawings as for `fit`.
+            y: their classes, as for `fit`.
+            rows: which drawings, from 1.
+            temperatures: from left to right.
+            part: see `evaluate`.
+            reading: how drawings are read; None: as in training.
+            seed: of the random numbers.
+
+        Raises:
+            DataError: the data cannot be used, or have no such part.
+            ParameterError: there is no such drawing, or the run has no codes.
+        """
+        from recurra.tasks.draw.codes import reconstruct
+
+        drawings, _ = self._part_of(self.data_for(data, y, reading), part)
+        return reconstruct(self.fitted, drawings, rows, temperatures, seed)
+
+    @verb("draw what lies between two drawings", endings=(".svg", ".png", ".csv"))
+    def interpolate(
+        self,
+        data: Annotated[Any, _DATA],
+        y: Any = None,
+        *,
+        rows: Annotated[tuple[int, int], _ROWS] = (1, 2),
+        count: Annotated[int, Option(help="drawings between the two", at_least=2, group="drawings")] = 8,
+        temperature: Annotated[float, _TEMPERATURE] = 0.1,
+        part: Annotated[_Part | None, _PART] = None,
+        reading: DrawingReading | None = None,
+        seed: Annotated[int, _SEED] = 0,
+    ) -> "GeneratedDrawings":
+        """A row of drawings: one of the data, those of codes on the great circle from its code to another's, and that.
+
+        For runs with codes (`latent_size`). All are sampled by the same random numbers.
+
+        Args:
+            data: drawings as for `fit`.
+            y: their classes, as for `fit`; the class of the first is that of all.
+            rows: which two drawings, from 1.
+            count: drawings between them, the first and last of which are reconstructions.
+            temperature: see `generation`.
+            part: see `evaluate`.
+            reading: how drawings are read; None: as in training.
+            seed: of the random numbers.
+
+        Raises:
+            DataError: the data cannot be used, or have no such part.
+            ParameterError: there is no such drawing, or the run has no codes.
+        """
+        from recurra.tasks.draw.codes import interpolate
+
+        drawings, _ = self._part_of(self.data_for(data, y, reading), part)
+        return interpolate(self.fitted, drawings, rows, count, temperature, seed)
 
     @verb("test a trained run beside a density without memory: nats per point")
     def evaluate(

@@ -1,9 +1,9 @@
 """Drawings that a drawing model samples, or completes, as a result."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,22 +11,37 @@ from torch import Tensor
 
 from recurra.data.drawings.read import read_lines
 from recurra.data.drawings.simplification import BOX, resample, simplify
-from recurra.data.drawings.stroke_batches import Strokes
+from recurra.data.drawings.stroke_batches import Strokes, code_noise
 from recurra.data.drawings.strokes import lines_of, strokes_of
 from recurra.errors import ParameterError
 from recurra.files import prepare_folder, write_text
+from recurra.models.stroke_decoder import StrokeDecoder
 from recurra.models.stroke_sampling import GROUP, sample_strokes
 from recurra.task.results import Result, Table
 from recurra.tasks.draw.learned import scaled
 from recurra.tasks.draw.pictures import Grid, write_png, write_svg
-from recurra.tasks.draw.training import FittedDrawing
+from recurra.tasks.draw.training import FittedDrawing, decoder_of
 
-__all__ = ["ENDINGS", "GeneratedDrawings", "generate", "read_start"]
+__all__ = ["ENDINGS", "GeneratedDrawings", "Wanted", "generate", "read_start", "sample"]
 
 _log = logging.getLogger("recurra.draw")
 
 ENDINGS = (".svg", ".png", ".csv")
 _USUAL = (0.2, 1.5)  # longer sides of a start, as a fraction of a usual drawing's
+
+
+class Wanted(NamedTuple):
+    """A drawing to be sampled.
+
+    Attributes:
+        seed: of its random numbers.
+        label: the index of its class.
+        code: (Z,), of a network with codes.
+    """
+
+    seed: tuple[int, ...]
+    label: int
+    code: Tensor | None = None
 
 
 class GeneratedDrawings(Result):
@@ -38,15 +53,29 @@ class GeneratedDrawings(Result):
         begun: how many points of each are those of the start.
         cut: how many drawings reached the limit of points.
         seconds: that the longest takes to draw itself in SVG; 0: it does not.
+        columns: of the grid; 0: about as many as rows.
+        said: what is printed of them beside their number; empty: nothing.
     """
 
-    def __init__(self, strokes: list[np.ndarray], labels: list[str], begun: int, cut: int, seconds: float) -> None:
-        self.strokes, self.labels, self._begun, self._cut, self._seconds = strokes, labels, begun, cut, seconds
+    def __init__(
+        self,
+        strokes: list[np.ndarray],
+        labels: list[str],
+        begun: int = 0,
+        cut: int = 0,
+        *,
+        seconds: float = 0.0,
+        columns: int = 0,
+        said: str = "",
+    ) -> None:
+        self.strokes, self.labels, self._begun, self._cut = strokes, labels, begun, cut
+        self._seconds, self._columns, self._said = seconds, columns, said
 
     def text(self, color: bool = False) -> Iterator[str]:
         points = sum(map(len, self.strokes))
         yield f"{len(self.strokes):,} drawings, {points:,} points"
-        yield f"; {self._cut:,} were cut at the largest number of points\n" if self._cut else "\n"
+        yield f"; {self._cut:,} were cut at the largest number of points" if self._cut else ""
+        yield f": {self._said}\n" if self._said else "\n"
 
     def write(self, path: str | Path) -> list[Path]:
         """Write a grid as SVG or PNG, or the points as CSV, by the ending of the file; see `Result.write`."""
@@ -57,7 +86,7 @@ class GeneratedDrawings(Result):
         if self._seconds and ending != ".svg":
             raise ParameterError("seconds", "0 for a file that is not SVG, as only SVG is animated", self._seconds)
         prepare_folder(target.parent)
-        grid = Grid(self.strokes, self._begun)
+        grid = Grid(self.strokes, self._begun, self._columns)
         if ending == ".svg":
             write_svg(target, grid, self._seconds)
         elif ending == ".png":
@@ -95,37 +124,60 @@ def generate(
     Raises:
         ParameterError: there is no such class, or the model has several and none is named.
     """
-    learned, network = fitted.learned, fitted.network.eval()
+    learned = fitted.learned
     index = _class_index(learned.labels, label)
     most = max_points or learned.longest
-    begun = None if start is None else scaled(start, learned.scale)
-    if begun is not None and len(begun) >= most:
-        raise ParameterError("max_points", f"more than the {len(begun)} points of the start", most)
-    labels = torch.full((GROUP,), index, device=fitted.device)
+    begun = 0 if start is None else len(start)
+    if begun >= most:
+        raise ParameterError("max_points", f"more than the {begun} points of the start", most)
+    size = fitted.options["latent_size"]
+    seeds = [(seed, drawing) for drawing in range(count)]
+    codes = code_noise(seeds, size) if size else [None] * count
+    wanted = [Wanted(one, index, code) for one, code in zip(seeds, codes, strict=True)]
+    strokes = sample(fitted, wanted, temperature, most, start)
+    cut = sum(len(one) >= most for one in strokes)
+    return GeneratedDrawings(strokes, [learned.labels[index]] * count, begun, cut, seconds=seconds)
 
-    def step(points: Tensor, state: Any) -> tuple[Tensor, Any]:
-        return network(Strokes(points, torch.full((len(points),), points.shape[1]), labels), state)
 
+def sample(
+    fitted: FittedDrawing,
+    wanted: Sequence[Wanted],
+    temperature: float,
+    max_points: int,
+    start: np.ndarray | None = None,
+) -> list[np.ndarray]:
+    """The strokes (N, 3) of drawings, in the units of the training files; each is the same whatever is beside it."""
+    decoder = decoder_of(fitted.network.eval())
+    scale = fitted.learned.scale
     strokes: list[np.ndarray] = []
-    for first in range(0, count, GROUP):
+    for first in range(0, len(wanted), GROUP):
+        group = [*wanted[first : first + GROUP]]
+        # Always as many rows: see `GROUP`.
+        group += [group[-1]] * (GROUP - len(group))
         strokes += sample_strokes(
-            step,
-            network.density,
-            [(seed, drawing) for drawing in range(first, first + GROUP)],
+            _steps_of(decoder, group, fitted.device),
+            decoder.density,
+            [one.seed for one in group],
             temperature=temperature,
-            max_points=most,
-            start=begun,
+            max_points=max_points,
+            start=None if start is None else scaled(start, scale),
             device=fitted.device,
         )
-    strokes = strokes[:count]
-    cut = sum(len(one) >= most for one in strokes)
-    return GeneratedDrawings(
-        [scaled(one, 1 / learned.scale) for one in strokes],
-        [learned.labels[index]] * count,
-        0 if begun is None else len(begun),
-        cut,
-        seconds,
-    )
+    return [scaled(one, 1 / scale) for one in strokes[: len(wanted)]]
+
+
+def _steps_of(
+    decoder: StrokeDecoder, group: Sequence[Wanted], device: torch.device
+) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:
+    """The decoder as `sample_strokes` calls it, for drawings of their classes and codes."""
+    labels = torch.tensor([one.label for one in group], device=device)
+    codes = [one.code for one in group if one.code is not None]
+    latent = torch.stack(codes).to(device) if codes else None
+
+    def step(points: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return decoder(Strokes(points, torch.full((len(points),), points.shape[1]), labels), state, latent)
+
+    return step
 
 
 def read_start(fitted: FittedDrawing, path: str | Path, size: float | None, epsilon: float) -> np.ndarray:

@@ -29,13 +29,11 @@ class Grid:
         strokes: of each drawing (N, 3).
         begun: how many points of each are those of the start, which are coloured; 0: none.
         columns: of the grid.
-        titles: of the rows; empty: none.
     """
 
     strokes: Sequence[np.ndarray]
     begun: int = 0
     columns: int = 0
-    titles: Sequence[str] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,8 +113,6 @@ def write_png(path: Path, grid: Grid) -> None:
             joinstyle="round",
         )
     )
-    for row, title in enumerate(grid.titles):
-        axes.text(0.02 * side, (row + 0.04) * side, title, fontsize=7, va="top", color="#666a73")
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=150))
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from recurra.data.drawings.drawings import Drawings
-from recurra.data.drawings.stroke_batches import ENDED, encode_strokes
+from recurra.data.drawings.stroke_batches import ENDED, code_noise, encode_strokes
 from recurra.models.stroke_decoder import point_surprise
 from recurra.task import Evaluation
 from recurra.task.results import Table, TablePredictions
-from recurra.tasks.draw.training import BASELINE, FittedDrawing
+from recurra.tasks.draw.training import BASELINE, FittedDrawing, decoder_of, parts_of
 from recurra.text_table import text_table
 
 __all__ = ["SurpriseOfDrawings", "evaluate", "predict", "surprise_of"]
@@ -20,6 +20,8 @@ MODEL = "model"
 _ROWS = 64  # drawings at once
 
 _SCORES = ("nats/point", "offset", "pen", "L_R")
+_COLUMNS = ("drawing", "label", "points", "offset_nats", "pen_nats", "end_nats", "kl_nats", "nats_per_point")
+_WITH_CODES = (*_SCORES, "KL", "L_KL")
 
 
 class SurpriseOfDrawings(TablePredictions[np.ndarray]):
@@ -52,7 +54,9 @@ class SurpriseOfDrawings(TablePredictions[np.ndarray]):
         labels, lengths = self._drawings.labels, self._drawings.lengths.tolist()
         columns = zip(labels, lengths, self._nats.tolist(), self.values.tolist(), strict=True)
         rows = [(k, label, points, *nats, mean) for k, (label, points, nats, mean) in enumerate(columns, 1)]
-        return Table(("drawing", "label", "points", "offset_nats", "pen_nats", "end_nats", "nats_per_point"), rows)
+        return Table(
+            ("drawing", "label", "points", "offset_nats", "pen_nats", "end_nats", "kl_nats", "nats_per_point"), rows
+        )
 
 
 def predict(fitted: FittedDrawing, drawings: Drawings, path: Path | None) -> SurpriseOfDrawings:
@@ -65,6 +69,7 @@ def evaluate(fitted: FittedDrawing, drawings: Drawings, part: str) -> Evaluation
     learned = fitted.learned
     nats = surprise_of(fitted, drawings)
     points, longest = int(drawings.lengths.sum()), learned.longest
+    latent_size = fitted.options["latent_size"]
     methods = {method: _scores(one, drawings, longest) for method, one in nats.items()}
     notes = [
         "nats/point is the sum of -log p of all drawings, their ends included, divided by the number of their points. "
@@ -73,6 +78,14 @@ def evaluate(fitted: FittedDrawing, drawings: Drawings, part: str) -> Evaluation
         f"is divided by the {longest:,} points of training's longest drawing. Padding has no loss, but counts in the "
         "divisor.",
     ]
+    if latent_size:
+        divergence = float(nats[MODEL][:, 3].sum())
+        methods[MODEL] |= {"KL": divergence / points, "L_KL": divergence / (len(drawings) * latent_size)}
+        notes.append(
+            "The model reads a drawing before it writes it again. Its nats/point contain the divergence of the codes "
+            "(KL, in nats a point), and are a bound: -log p is not larger. L_KL is the divergence divided by the "
+            f"{latent_size} numbers of a code, a mean over drawings, as published. Codes are sampled once, from seed 0."
+        )
     tables = {}
     if len(learned.labels) > 1:
         tables["by_class"] = _by_class(nats[MODEL], drawings)
@@ -82,8 +95,8 @@ def evaluate(fitted: FittedDrawing, drawings: Drawings, part: str) -> Evaluation
         f"{drawings.source}{of_part}: {len(drawings):,} drawings, {points:,} points{chosen}",
         methods,
         "nats/point",
-        formats=dict.fromkeys(_SCORES, ".4f"),
-        losses=frozenset(_SCORES),
+        formats=dict.fromkeys(_WITH_CODES, ".4f"),
+        losses=frozenset(_WITH_CODES),
         tables=tables,
         notes=notes,
         facts={"drawings": len(drawings), "points": points, "longest": longest, "scale": learned.scale},
@@ -92,28 +105,40 @@ def evaluate(fitted: FittedDrawing, drawings: Drawings, part: str) -> Evaluation
 
 @torch.no_grad()
 def surprise_of(fitted: FittedDrawing, drawings: Drawings) -> dict[str, np.ndarray]:
-    """The surprise of each drawing by method: that of its offsets, of the pen, and of the end of it (N, 3), in nats."""
+    """How surprising each drawing is by method, in nats.
+
+    Returns:
+        The surprise of its offsets, of the pen, and that it ended, and the divergence of its code (N, 4).
+    """
     network, baseline = fitted.network.eval(), fitted.learned.baseline
+    latent_size = fitted.options["latent_size"]
     strokes, classes = fitted.learned.encode(drawings)
-    nats = {method: np.zeros((len(drawings), 3)) for method in (MODEL, BASELINE)}
+    nats = {method: np.zeros((len(drawings), 4)) for method in (MODEL, BASELINE)}
     order = np.argsort(-drawings.lengths, kind="stable")
     for rows in np.array_split(order, -(-len(order) // _ROWS)):
         inputs, target = encode_strokes([strokes[row] for row in rows], [classes[row] for row in rows])
         ends = target.pen == ENDED
-        raw, _ = network(inputs.to(fitted.device))
-        densities = {MODEL: network.density(raw.cpu()), BASELINE: baseline.density(inputs.points[..., 3].long())}
+        if latent_size:
+            inputs = inputs._replace(noise=code_noise([(0, 0, row) for row in rows.tolist()], latent_size))
+        raw, posterior = parts_of(network(inputs.to(fitted.device))[0])
+        if posterior is not None:
+            nats[MODEL][rows, 3] = posterior.divergence().double().cpu().numpy()
+        densities = {
+            MODEL: decoder_of(network).density(raw.cpu()),
+            BASELINE: baseline.density(inputs.points[..., 3].long()),
+        }
         for method, density in densities.items():
             offset, pen = point_surprise(density, target)
             parts = (offset, pen.masked_fill(ends, 0.0), pen.masked_fill(~ends, 0.0))
-            nats[method][rows] = torch.stack([part.double().sum(1) for part in parts], dim=1).numpy()
+            nats[method][rows, :3] = torch.stack([part.double().sum(1) for part in parts], dim=1).numpy()
     return nats
 
 
 def _scores(nats: np.ndarray, drawings: Drawings, longest: int) -> dict[str, float]:
     points = drawings.lengths.sum()
-    offset, pen, end = nats.sum(axis=0)
+    offset, pen, end, divergence = nats.sum(axis=0)
     published = (offset + pen) / (longest * len(drawings))
-    values = ((offset + pen + end) / points, offset / points, (pen + end) / points, published)
+    values = ((offset + pen + end + divergence) / points, offset / points, (pen + end) / points, published)
     return dict(zip(_SCORES, map(float, values), strict=True))
 
 

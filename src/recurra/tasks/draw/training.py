@@ -1,7 +1,7 @@
 """How a drawing model is trained: its network, batches, loss and validation."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from recurra.data.drawings.drawings import Drawings
 from recurra.data.drawings.stroke_batches import NextPoints, StrokeBatches, encode_strokes
 from recurra.errors import ParameterError
 from recurra.layers import initialize
+from recurra.models.stroke_autoencoder import Posterior, StrokeAutoencoder
 from recurra.models.stroke_decoder import StrokeDecoder, point_surprise
 from recurra.task import Fitted, Objective
 from recurra.tasks.draw.learned import DrawingLearned
@@ -21,22 +22,49 @@ from recurra.training import Mean, evaluate, processes
 if TYPE_CHECKING:
     from recurra.tasks.draw.drawing_model import DrawingModel
 
-__all__ = ["BASELINE", "FittedDrawing", "make_network", "make_objective"]
+__all__ = ["BASELINE", "DrawingNetwork", "FittedDrawing", "decoder_of", "make_network", "make_objective", "parts_of"]
 
-FittedDrawing = Fitted[DrawingLearned, StrokeDecoder]
+DrawingNetwork = StrokeDecoder | StrokeAutoencoder
+FittedDrawing = Fitted[DrawingLearned, DrawingNetwork]
 
 BASELINE = "mixture without memory"
+_KL_BEGIN = 0.01  # of the weight of the divergence, at the first step
 
 
-def make_network(options: Mapping[str, Any], learned: DrawingLearned) -> StrokeDecoder:
+class Expected(NamedTuple):
+    """What the network is to say of a batch, and how much the divergence of codes counts.
+
+    Attributes:
+        points: what comes after each point.
+        kl_weight: of the divergence; 0 without codes.
+    """
+
+    points: NextPoints
+    kl_weight: float
+
+
+def decoder_of(network: nn.Module) -> StrokeDecoder:
+    """The decoder of a network with codes or without."""
+    decoder = network.decoder if isinstance(network, StrokeAutoencoder) else network
+    assert isinstance(decoder, StrokeDecoder)
+    return decoder
+
+
+def parts_of(output: Any) -> tuple[Tensor, Posterior | None]:
+    """The raw outputs (B, T, F) of either network, and the densities of the codes if it has codes."""
+    return output if isinstance(output, tuple) else (output, None)
+
+
+def make_network(options: Mapping[str, Any], learned: DrawingLearned) -> DrawingNetwork:
     """The network, its weights sampled from torch's generator.
 
     Args:
         options: of the drawing model, by name.
         learned: from the training data.
     """
-    network = StrokeDecoder(
-        find_cell(options["cell"]),
+    cell = find_cell(options["cell"])
+    network: DrawingNetwork = StrokeDecoder(
+        cell,
         options["hidden_size"],
         options["num_layers"],
         options["mixtures"],
@@ -44,8 +72,11 @@ def make_network(options: Mapping[str, Any], learned: DrawingLearned) -> StrokeD
         class_size=options["class_size"],
         dropout=options["dropout"],
         recurrent_dropout=options["recurrent_dropout"],
+        latent_size=options["latent_size"],
         smallest_deviation=learned.smallest_deviation,
     )
+    if options["latent_size"]:
+        network = StrokeAutoencoder(network, cell, options["encoder_size"], options["recurrent_dropout"])
     initialize(network)
     return network
 
@@ -78,28 +109,43 @@ def make_objective(
         model.seed,
         vary if model.stretch or model.merging else None,
         partition=partition,
+        noise_size=model.latent_size,
     )
 
-    def loss(raw: Tensor, target: NextPoints) -> Tensor:
-        return _mean(fitted.network.surprise(raw, target), target)
+    def loss(output: Any, target: Expected) -> Tensor:
+        raw, posterior = parts_of(output)
+        surprise = _mean(decoder_of(fitted.network).surprise(raw, target.points), target.points)
+        if posterior is None:
+            return surprise
+        # Eq. 10 and 11 of Ha and Eck (2018): the divergence is a mean over the numbers of a code, and has a floor.
+        divergence = posterior.divergence().mean() / model.latent_size
+        return surprise + target.kl_weight * divergence.clamp(min=model.kl_floor)
 
     validate: Callable[[nn.Module], Mean] | None = None
     baselines = {}
     if validation is not None:
-        held = StrokeBatches(*fitted.learned.encode(validation), model.batch_size, shuffle=False, partition=partition)
-        baselines = {BASELINE: _memoryless(fitted.learned, validation)}
+        held = StrokeBatches(
+            *fitted.learned.encode(validation),
+            model.batch_size,
+            shuffle=False,
+            partition=partition,
+            noise_size=model.latent_size,
+        )
+        # The loss of a network with codes is not a density.
+        baselines = {} if model.latent_size else {BASELINE: _memoryless(fitted.learned, validation)}
 
         def validated(network: nn.Module) -> Mean:
-            return evaluate(network, loss, (_on_device(held(step + 1), fitted) for step in range(held.steps_per_epoch)))
+            batches = (_on_device(held(step + 1), fitted, model.kl_weight) for step in range(held.steps_per_epoch))
+            return evaluate(network, loss, batches)
 
         validate = validated
 
     return Objective(
-        lambda step: _on_device(batches(step), fitted),
+        lambda step: _on_device(batches(step), fitted, model.kl_weight * (1 - (1 - _KL_BEGIN) * model.kl_decay**step)),
         loss,
         validate,
         steps_per_epoch=batches.steps_per_epoch,
-        unit="nats per point",
+        unit="nats per point, and weighted divergence" if model.latent_size else "nats per point",
         baselines=baselines,
     )
 
@@ -120,6 +166,6 @@ def _mean(surprise: tuple[Tensor, Tensor], target: NextPoints) -> Tensor:
     return (offset.sum() + pen.sum()) / ((target.pen == 0) | (target.pen == 1)).sum()
 
 
-def _on_device(batch: Batch, fitted: FittedDrawing) -> Batch:
-    target = NextPoints(*(part.to(fitted.device) for part in batch.target))
-    return Batch(batch.inputs.to(fitted.device), target, batch.weight)
+def _on_device(batch: Batch, fitted: FittedDrawing, kl_weight: float) -> Batch:
+    points = NextPoints(*(part.to(fitted.device) for part in batch.target))
+    return Batch(batch.inputs.to(fitted.device), Expected(points, kl_weight), batch.weight)

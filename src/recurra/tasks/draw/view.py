@@ -14,7 +14,7 @@ from recurra.inspection import Words
 from recurra.models.stroke_decoder import point_surprise
 from recurra.task import View
 from recurra.tasks.draw.results import evaluate
-from recurra.tasks.draw.training import FittedDrawing
+from recurra.tasks.draw.training import FittedDrawing, decoder_of, parts_of
 
 __all__ = ["view"]
 
@@ -42,8 +42,10 @@ def view(fitted: FittedDrawing, data: Drawings, row: int, name: str) -> View:
     expected = NextPoints(*(part[rows, last].to(fitted.device) for part in target))
 
     def log_density(output: tuple[Tensor, Any], here: slice = slice(None)) -> Tensor:
-        raw = output[0][rows[here].to(output[0].device) - rows[here][0], last[here]]
-        offset, pen = point_surprise(fitted.network.density(raw), NextPoints(*(part[here] for part in expected)))
+        raw = parts_of(output[0])[0]
+        raw = raw[rows[here].to(raw.device) - rows[here][0], last[here]]
+        density = decoder_of(fitted.network).density(raw)
+        offset, pen = point_surprise(density, NextPoints(*(part[here] for part in expected)))
         return -(offset + pen)
 
     first = slice(0, 1)
@@ -53,7 +55,8 @@ def view(fitted: FittedDrawing, data: Drawings, row: int, name: str) -> View:
         _words(fitted, shown, data, row, name),
         loss=lambda output: -log_density(output).sum(),
         output=log_density,
-        reads="recurrent",
+        reads="decoder.recurrent" if fitted.options["latent_size"] else "recurrent",
+        layers=["decoder.recurrent"] if fitted.options["latent_size"] else None,
         alone=((alone,), partial(log_density, here=first)),
         evaluate=lambda: evaluate(fitted, data, ""),
     )
