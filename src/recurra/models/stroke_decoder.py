@@ -101,8 +101,8 @@ class StrokeDecoder(nn.Module):
         """The state before the first point, of codes (B, Z), in the form that `Recurrent` takes."""
         assert self.initial is not None
         layers: Tensor = self.initial(latent).tanh().unflatten(1, (self.recurrent.num_layers, -1)).transpose(0, 1)
-        parts = tuple(part.contiguous() for part in layers.split(self._parts, dim=2))
-        return parts if len(parts) > 1 else parts[0]
+        parts = [part.contiguous() for part in layers.split(self._parts, dim=2)]
+        return tuple(parts) if len(parts) > 1 else parts[0]
 
     def density(self, raw: Tensor) -> PenMixture:
         """The density that raw outputs (..., 6 M + 3) stand for."""

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.data.drawings.augmentation import merged, stretched
@@ -13,6 +13,7 @@ POINTS = st.lists(st.tuples(*[st.integers(-99, 99)] * 2), min_size=1, max_size=8
 LINES = st.lists(POINTS, min_size=1, max_size=5).map(lambda lines: [np.array(line, dtype=float) for line in lines])
 
 
+@settings(max_examples=20)
 @given(LINES)
 def test_lines_are_what_strokes_were_made_of(lines: list[np.ndarray]) -> None:
     strokes = strokes_of(lines)
@@ -24,6 +25,7 @@ def test_lines_are_what_strokes_were_made_of(lines: list[np.ndarray]) -> None:
     np.testing.assert_array_equal(strokes_of(again), strokes)
 
 
+@settings(max_examples=20)
 @given(POINTS, st.floats(0.1, 50))
 def test_no_point_is_farther_than_epsilon_from_the_simplified_line(
     points: list[tuple[int, int]], epsilon: float
@@ -60,6 +62,7 @@ def test_points_are_one_apart_in_a_box_of_255() -> None:
     np.testing.assert_array_equal(simplified([np.array([[7.0, 7.0]])], 2.0)[0], [[0, 0]])
 
 
+@settings(max_examples=20)
 @given(LINES, st.integers(0, 9))
 def test_merging_leaves_out_points_within_lines_alone(lines: list[np.ndarray], seed: int) -> None:
     strokes = strokes_of(lines)

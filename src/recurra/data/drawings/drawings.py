@@ -22,7 +22,7 @@ class Drawings:
         strokes: of each drawing (N, 3), N at least 1; see `recurra.data.drawings.strokes`.
         labels: the class of each.
         parts: of a file that divides its drawings, the part of each: "train", "validation" or "test"; else empty.
-        files: what they were read from; empty: arrays.
+        files: the files and folders that they were read from; empty: arrays.
     """
 
     source: str
@@ -92,5 +92,4 @@ class Drawings:
             tuple(strokes for one in several for strokes in one.strokes),
             tuple(label for one in several for label in one.labels),
             tuple(part for one in several for part in one.parts),
-            tuple(file for one in several for file in one.files),
         )

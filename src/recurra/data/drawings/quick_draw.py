@@ -39,7 +39,7 @@ def read_quick_draw(path: str | Path, epsilon: float | None) -> Drawings:
             strokes.append(strokes_of(simplified(lines, used) if used else lines))
             word = values.get("word")
             labels.append(word if isinstance(word, str) and word else Path(path).name.partition(".")[0])
-    return Drawings(str(path), tuple(strokes), tuple(labels), (), (str(path),))
+    return Drawings(str(path), tuple(strokes), tuple(labels))
 
 
 def _values(line: str, where: str) -> dict[str, Any]:

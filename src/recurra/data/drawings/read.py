@@ -51,7 +51,8 @@ def read_drawings(
     sources = [paths] if isinstance(paths, str | Path) else list(paths)
     files = [pair for one in sources for pair in _files(Path(one))]
     read = [_read(path, label, epsilon) for path, label in files]
-    drawings = Drawings.joined(read, ", ".join(map(str, sources)))
+    # Read again, a folder gives the same classes, which its files alone do not.
+    drawings = replace(Drawings.joined(read, ", ".join(map(str, sources))), files=tuple(map(str, sources)))
     if max_points is not None:
         drawings, left_out = drawings.at_most(max_points)
         if left_out:
@@ -114,7 +115,7 @@ def _read(path: Path, label: str, epsilon: float | None) -> Drawings:
 def _of_lines(drawings: list[LinedDrawing], path: Path, epsilon: float | None) -> Drawings:
     used = _EPSILON if epsilon is None else epsilon
     strokes = tuple(strokes_of(simplified(one.lines, used) if used else one.lines) for one in drawings)
-    return Drawings(str(path), strokes, tuple(one.label for one in drawings), (), (str(path),))
+    return Drawings(str(path), strokes, tuple(one.label for one in drawings))
 
 
 def _labelled(drawings: Drawings, label: str) -> Drawings:

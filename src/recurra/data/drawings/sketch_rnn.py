@@ -49,7 +49,7 @@ def read_sketch_rnn(path: str | Path) -> Drawings:
     if not strokes:
         raise DataError(f"{path}: no drawings; {_EXPECTED}.")
     divided = tuple(parts) if len(set(parts)) > 1 else ()
-    return Drawings(str(path), tuple(strokes), (path.stem,) * len(strokes), divided, (str(path),))
+    return Drawings(str(path), tuple(strokes), (path.stem,) * len(strokes), divided)
 
 
 def _arrays(path: Path) -> dict[str, list[Any]]:

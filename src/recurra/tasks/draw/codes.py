@@ -30,7 +30,7 @@ def reconstruct(
     ]
     labels = [drawings.labels[row - 1] for row in rows for _ in range(len(temperatures) + 1)]
     names = ["the drawing", *(f"at temperature {one:g}" for one in temperatures)]
-    return GeneratedDrawings(strokes, labels, columns=len(names), said=f"from left to right {', '.join(names)}")
+    return GeneratedDrawings(strokes, labels, columns=len(names), caption=f"from left to right {', '.join(names)}")
 
 
 def interpolate(
@@ -44,8 +44,8 @@ def interpolate(
     strokes = sample(fitted, wanted, temperature, fitted.learned.longest)
     ends = [drawings.strokes[row - 1] for row in rows]
     labels = [drawings.labels[rows[0] - 1]] * (count + 2)
-    said = f"drawing {rows[0]}, {count} between it and drawing {rows[1]}, and that"
-    return GeneratedDrawings([ends[0], *strokes, ends[1]], labels, columns=count + 2, said=said)
+    caption = f"drawing {rows[0]}, {count} between it and drawing {rows[1]}, and that"
+    return GeneratedDrawings([ends[0], *strokes, ends[1]], labels, columns=count + 2, caption=caption)
 
 
 @torch.no_grad()

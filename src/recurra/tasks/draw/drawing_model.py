@@ -414,7 +414,7 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
 
     def _part_of(self, drawings: "Drawings", part: str | None) -> "tuple[Drawings, str]":
         """The drawings of a part, and its name; all of them, and "", if they are not divided."""
-        if part is None and "test" not in drawings.parts:
+        if part is None and not drawings.parts:
             return drawings, ""
         return drawings.part(part or "test"), part or "test"
 

@@ -54,7 +54,7 @@ class GeneratedDrawings(Result):
         cut: how many drawings reached the limit of points.
         seconds: that the longest takes to draw itself in SVG; 0: it does not.
         columns: of the grid; 0: about as many as rows.
-        said: what is printed of them beside their number; empty: nothing.
+        caption: what is printed of them beside their number; empty: nothing.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class GeneratedDrawings(Result):
         *,
         seconds: float = 0.0,
         columns: int = 0,
-        said: str = "",
+        caption: str = "",
     ) -> None:
         self.strokes, self.labels, self._begun, self._cut = strokes, labels, begun, cut
-        self._seconds, self._columns, self._said = seconds, columns, said
+        self._seconds, self._columns, self._caption = seconds, columns, caption
 
     def text(self, color: bool = False) -> Iterator[str]:
         points = sum(map(len, self.strokes))
         yield f"{len(self.strokes):,} drawings, {points:,} points"
         yield f"; {self._cut:,} were cut at the largest number of points" if self._cut else ""
-        yield f": {self._said}\n" if self._said else "\n"
+        yield f": {self._caption}\n" if self._caption else "\n"
 
     def write(self, path: str | Path) -> list[Path]:
         """Write a grid as SVG or PNG, or the points as CSV, by the ending of the file; see `Result.write`."""
