@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from recurra.detection.peaks_over_threshold import PeaksOverThreshold
 from recurra.detection.smoothing import smoothed
-from recurra.detection.two_scales import TwoScales
+from recurra.detection.two_scales import NEVER, Scales, TwoScales
 
 
 def scores(steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,3 +78,26 @@ def test_thresholds_stay_where_they_were_through_many_anomalies(clean) -> None:
     alarms = judged.fast_alarm | (smoothed(noise**2, 20) > judged.slow_threshold)
     assert all(alarms[start : start + 60].any() for start in starts)
     assert np.array(scales.thresholds) == pytest.approx(before, rel=0.5)
+
+
+@pytest.mark.parametrize(("which", "column"), [("slow", 0), ("fast", 1)])
+def test_one_score_alone_has_the_whole_budget(clean, which: Scales, column: int) -> None:
+    probability = 0.02
+    scales = TwoScales(clean[0], clean[1], probability, scales=which)
+    alone = PeaksOverThreshold(probability).calibrate(clean[column])
+    assert scales.thresholds[column] == pytest.approx(float(alone.judge(0.0)[1]))
+    assert scales.thresholds[1 - column] == NEVER
+    assert len(scales.tails) == 1
+    limit = scales.thresholds[column]
+    for own, is_alarm in ((1.01 * limit, True), (0.99 * limit, False)):
+        pair = np.zeros(2)
+        pair[column], pair[1 - column] = own, 100.0 * clean[1 - column].max()
+        judged = scales.judge(*pair)
+        assert (judged.score > judged.threshold) == is_alarm
+        assert (judged.probability < probability) == is_alarm
+        assert judged.is_fast == (which == "fast")
+        assert (judged.fast_alarm or pair[0] > judged.slow_threshold) == is_alarm
+    run = scales.run(*scores(300, 1))
+    stream = TwoScales(clean[0], clean[1], probability, scales=which)
+    steps = [stream.step(*row) for row in zip(*scores(300, 1), strict=True)]
+    assert np.array_equal(run.threshold, [step.threshold for step in steps])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from recurra.detection.alarms import AlarmSwitch
 from recurra.detection.drift import Drift, DriftWatch
 from recurra.detection.feedback import MARGIN
+from recurra.detection.two_scales import NEVER
 from recurra.errors import DataError
 
 __all__ = ["LiveAlarm", "LiveAlarms"]
@@ -45,7 +46,7 @@ class LiveAlarms:
     its highest scores so far, as `recurra.detection.feedback` does, and ends its alarm; "anomaly" takes that back.
 
     Args:
-        thresholds: of the slow and the fast score.
+        thresholds: of the slow and the fast score; `NEVER` for one that raises no alarm.
         gain: the units of the slow score in one of the fast score.
         switch: of the slow score.
         watch: what notices drift in fast scores.
@@ -84,7 +85,8 @@ class LiveAlarms:
         self._switch.state = memory["switch"].tolist()
         alarm = self._switch.step(slow, of_slow, short) or fast > of_fast
         memory["switch"][:] = self._switch.state
-        threshold = self._gain * of_fast if self._gain * fast > slow else of_slow
+        is_fast = of_slow >= NEVER or (of_fast < NEVER and self._gain * fast > slow)
+        threshold = self._gain * of_fast if is_fast else of_slow
         return LiveAlarm(threshold, alarm, self._event(memory, alarm, slow, fast), self._drift(memory, fast))
 
     def thresholds(self, memory: Memory) -> tuple[float, float]:

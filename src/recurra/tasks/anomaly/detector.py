@@ -124,6 +124,12 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         group="detector",
         main=True,
     )
+    scales: Literal["both", "slow", "fast"] = option(
+        default="both",
+        help="which scores raise alarms: the slow one, smoothed, that sees stretches; the fast one, that sees single "
+        "rows and where they begin; or both, each with half of the budget",
+        group="detector",
+    )
     horizon: int = option(default=4, at_least=1, help="steps ahead that are forecast at every step", group="detector")
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
@@ -417,6 +423,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
             ParameterError: data or events are missing.
         """
         from recurra.detection.feedback import Feedback
+        from recurra.detection.two_scales import NEVER
         from recurra.tasks.anomaly.results import UpdatedDetector, make_stretches
         from recurra.tasks.anomaly.scoring import SCALES, two_scales
 
@@ -440,6 +447,8 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
             f"{count} called normal, {len(stretches) - count} called an anomaly; {len(joined.stretches)} in all"
         ]
         for scale, old, new in zip(("smoothed", "single rows'"), before, after, strict=True):
+            if old >= NEVER:
+                continue
             changed = f"{new:.3g}, as before" if new == old else f"{new:.3g}, before {old:.3g}"
             sentences.append(f"threshold of {scale} scores: {changed}")
         sentences += [

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recurra.detection.error_model import ErrorModel
     from recurra.detection.feedback import Feedback
     from recurra.detection.subsequences import Subsequences
+    from recurra.detection.two_scales import Scales
 
 __all__ = ["AnomalyLearned"]
 
@@ -31,6 +32,7 @@ class AnomalyLearned(Learned):
         window: rows that an autoencoder reads; 0 if there is none.
         errors: None: training has not ended.
         feedback: what a person said of events. None: nothing.
+        scales: which scores raise alarms; see `recurra.detection.two_scales`.
     """
 
     statistics: ChannelStatistics
@@ -40,6 +42,7 @@ class AnomalyLearned(Learned):
     window: int = 0
     errors: "ErrorModel | None" = None
     feedback: "Feedback | None" = None
+    scales: "Scales" = "both"
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -56,7 +59,7 @@ class AnomalyLearned(Learned):
         return replace(self, errors=errors)
 
     def to_json(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("step_seconds", "decimal", "window")}
+        own = {name: getattr(self, name) for name in ("step_seconds", "decimal", "window", "scales")}
         values = vars(self.statistics) | own | {"length": self.subsequences.length}
         times = self.statistics.times
         values["times"] = None if times is None else vars(times)
@@ -94,6 +97,7 @@ class AnomalyLearned(Learned):
             values["window"],
             ErrorModel(tuple(members), **parts) if parts else None,
             Feedback.from_json(values["feedback"]) if "feedback" in values else None,
+            values.get("scales", "both"),
         )
 
 

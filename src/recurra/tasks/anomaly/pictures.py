@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.tail import ScoreTail
+from recurra.detection.two_scales import NEVER
 from recurra.files import prepare_folder, write_atomically
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.scoring import Scored, two_scales
@@ -97,12 +98,18 @@ def tail_picture(learned: AnomalyLearned, probability: float, *, hindsight: bool
     model = learned.errors
     assert model is not None
     scales = two_scales(learned, probability, hindsight, adapts=False)
-    names = ("slow score, smoothed: stretches", "fast score: single rows")
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
     slow = model.hindsight_scores if hindsight else model.scores
-    rows = zip(axes, names, (slow, model.fast_scores), scales.tails, scales.thresholds, strict=True)
-    for ax, name, scores, tail, threshold in rows:
+    both = zip(
+        ("slow score, smoothed: stretches", "fast score: single rows"),
+        (slow, model.fast_scores),
+        scales.thresholds,
+        strict=True,
+    )
+    shown = [one for one in both if one[2] < NEVER]
+    figure = Figure(figsize=(5 * len(shown), 3.6), layout="constrained")
+    axes = list(figure.subplots(1, len(shown), sharey=True, squeeze=False)[0])
+    rows = [(ax, *one, tail) for ax, one, tail in zip(axes, shown, scales.tails, strict=True)]
+    for ax, name, scores, threshold, tail in rows:
         _plot_tail(ax, scores, tail, threshold, f"threshold: one row in {len(axes) / probability:,.0f}")
         ax.set_title(name, loc="left", fontsize=10)
         ax.set_xlabel("score")

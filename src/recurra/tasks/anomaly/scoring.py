@@ -155,7 +155,8 @@ def two_scales(learned: AnomalyLearned, probability: float, hindsight: bool = Fa
     model = learned.errors
     slow = model.hindsight_scores if hindsight else model.scores
     floors = None if learned.feedback is None else learned.feedback.floors(HINDSIGHT_SCALES if hindsight else SCALES)
-    return TwoScales(slow, model.fast_scores, probability, _ADAPTATION if adapts else 0.0, floors)
+    adaptation = _ADAPTATION if adapts else 0.0
+    return TwoScales(slow, model.fast_scores, probability, adaptation, floors, learned.scales)
 
 
 def drift_watch(learned: AnomalyLearned) -> DriftWatch:

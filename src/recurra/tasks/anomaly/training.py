@@ -67,7 +67,8 @@ def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
     window = 0 if options.detector == "forecast" else length
     windows = Subsequences.fit(filled, 2 * period)
     mark = data.columns.decimal or "."
-    return AnomalyLearned(statistics.with_period(period), data.step_seconds, mark, windows, window)
+    of_channels = statistics.with_period(period)
+    return AnomalyLearned(of_channels, data.step_seconds, mark, windows, window, scales=options.scales)
 
 
 def _times(data: ChannelSet) -> RowTimes:
