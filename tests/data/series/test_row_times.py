@@ -58,6 +58,9 @@ def test_lines_are_read_as_a_table_is() -> None:
         clock.elapsed("soon", 6)
     counted = LineClock(RowTimes(1, 10, True, "when"), "standard input")
     assert [counted.elapsed(cell, 2) for cell in ("1700000000", "1700000007")] == [0, 7]
+    zoned = LineClock(RowTimes(60, 10, True, "when"), "standard input")
+    cells = ["2026-01-01 00:00+01:00", "2026-01-01 00:01+01:00", "2026-01-02 00:00+01:00"]
+    assert [zoned.elapsed(cell, 2) for cell in cells] == [0, 60, 86_340]
     whole = LineClock(RowTimes(1, 10, False, "when"), "standard input")
     assert [whole.elapsed(cell, 2) for cell in ("3", "8")] == [0, 5]
     with pytest.raises(DataError, match="expected an integer"):
