@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import key_classes
 from recurra.errors import ParameterError
 from recurra.tasks.music import MusicModel, MusicSampling
+from recurra.tasks.music.pictures import write_page
 
 pytest.importorskip("symusic", reason="MIDI files need symusic")
 
@@ -80,7 +82,7 @@ def test_mistakes(run: Path, tune: str, tmp_path: Path) -> None:
     model = MusicModel.load(run)
     wrong: list[dict[str, Any]] = [
         {"melody": tune, "primer": tune}, {"melody": tune, "bars": 3.0}, {"primer_bars": 2.0}, {"bars": 0.0},
-        {"wav": "a.mp3"}, {"picture": "a.svg"}, {"count": 0},
+        {"wav": "a.mp3"}, {"picture": "a.svg"}, {"page": "a.txt"}, {"count": 0},
     ]  # fmt: skip
     for arguments in wrong:
         with pytest.raises(ParameterError):
@@ -97,3 +99,28 @@ def test_the_picture_has_every_note(run: Path, tune: str, tmp_path: Path, drawn:
     assert sorted(len(boxes.get_paths()) for boxes in collections) == sorted(
         [one.original.sum(), (~one.original).sum()]
     )
+
+
+def test_the_page_has_every_note_with_its_surprise(run: Path, tune: str, tmp_path: Path) -> None:
+    model = MusicModel.load(run)
+    page = tmp_path / "new.html"
+    made = model.generation(primer=tune, bars=1.0, page=str(page))
+    made.write(tmp_path / "new.mid")
+    shown = re.findall(r'data-start="(\d+)" data-end="(\d+)" data-pitch="(\d+)"', page.read_text())
+    assert sorted([int(one) for one in note] for note in shown) == sorted(made.pieces[0].piece.notes.tolist())
+    assert not re.search(r"https?://|src=|href=|\{[a-z]+\}", page.read_text())
+    out = tmp_path / "tune.html"
+    assert main(["predict", str(run), "--data", tune, "--out", str(out)]) == 0
+    nats = [float(one) for one in re.findall(r": ([\d.]+) nats</title>", out.read_text())]
+    read = model.predictions(tune).read[0].surprise
+    assert nats == pytest.approx(
+        [read[start, pitch - 21] for start, _, pitch in read_midi(Path(tune), 4).notes], abs=0.006
+    )
+    with pytest.raises(ParameterError, match="a page shows one"):
+        model.predictions(2 * [read_midi(Path(tune), 4)]).write(out)
+
+
+def test_a_title_is_text(tmp_path: Path) -> None:
+    piece = Piece("<b>", np.zeros((0, 3), int), 4)
+    write_page(piece, np.zeros((4, 88)), piece.name, tmp_path / "a.html")
+    assert "<b>" not in (tmp_path / "a.html").read_text()

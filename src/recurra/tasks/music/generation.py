@@ -14,7 +14,7 @@ from recurra.files import prepare_folder
 from recurra.models.frames import read_frames, sample_frames
 from recurra.task import Result
 from recurra.tasks.music.options import MusicSampling
-from recurra.tasks.music.pictures import plot_roll
+from recurra.tasks.music.pictures import plot_roll, write_page
 from recurra.tasks.music.training import FittedMusic
 
 __all__ = ["GeneratedMusic", "GeneratedPiece", "accompany", "continue_piece"]
@@ -110,6 +110,7 @@ class GeneratedMusic(Result):
         tone: of the sound.
         wav: the file of the sound. None: it is not written.
         picture: the PNG file of the piano roll. None: it is not written.
+        page: the HTML file of a page that plays it. None: it is not written.
     """
 
     def __init__(
@@ -119,26 +120,27 @@ class GeneratedMusic(Result):
         tone: Tone = "plucked",
         wav: str | None = None,
         picture: str | None = None,
+        page: str | None = None,
     ) -> None:
         self.pieces = list(pieces)
-        self._fitted, self._wav, self._picture = fitted, wav, picture
+        self._wav, self._picture, self._page = wav, picture, page
         self._tone: Tone = tone
+        self._surprises = [one.surprise for one in read_frames(fitted.network, [one.piece.roll for one in self.pieces])]
 
     def text(self, color: bool = False) -> Iterator[str]:
-        read = read_frames(self._fitted.network, [one.piece.roll for one in self.pieces])
-        for one, surprise in zip(self.pieces, read, strict=True):
+        for one, surprise in zip(self.pieces, self._surprises, strict=True):
             piece, grid = one.piece, one.piece.grid
             yield (
                 f"{piece.name}: {piece.length / grid.steps_per_bar:g} bars, {len(piece.notes):,} notes, "
                 f"{int((~one.original).sum()):,} of them generated, {piece.length * grid.seconds_per_step:.1f} s, "
-                f"{surprise.surprise.sum(1).mean():.2f} nats a frame\n"
+                f"{surprise.sum(1).mean():.2f} nats a frame\n"
             )
 
     def default_path(self, folder: Path) -> Path:
         return folder / "generated.mid"
 
     def write(self, path: str | Path) -> list[Path]:
-        """Write a MIDI file, and the sound and the picture if they have a path; see `Result.write`.
+        """Write a MIDI file, and the sound, the picture and the page if they have a path; see `Result.write`.
 
         Of several pieces each has its number in the name of its files.
         """
@@ -156,6 +158,10 @@ class GeneratedMusic(Result):
             if self._picture is not None:
                 target = self._numbered(self._picture, number)
                 plot_roll(one.piece, one.original, one.piece.name, target)
+                written.append(target)
+            if self._page is not None:
+                target = self._numbered(self._page, number)
+                write_page(one.piece, self._surprises[number - 1], one.piece.name, target)
                 written.append(target)
         return written
 

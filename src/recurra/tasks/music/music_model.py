@@ -183,11 +183,12 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
         # Of four times as many frames each is read half as often.
         return max(round(_FRAMES_READ * (steps_per_epoch * a_step / _FEW_FRAMES) ** 0.5 / a_step), 100)
 
-    @verb("see how surprising each frame is, and what was expected", endings=(".csv",))
+    @verb("see how surprising each frame is, and what was expected", endings=(".csv", ".html"))
     def predictions(self, data: Annotated[Any, _DATA], *, reading: MusicReading | None = None) -> "Surprises":
         """The surprise of each frame of pieces, with what sounds and what was expected.
 
-        A note is expected if it was likelier to sound than not, given all frames before and the notes above it.
+        A note is expected if it was likelier to sound than not, given all frames before and the notes above it. With
+        `--out piece.html` a page plays the piece, and shows the surprise of each note.
 
         Args:
             data: pieces as for `fit`; of data that state parts, those of `reading.part`.
@@ -222,6 +223,14 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
             str | None,
             Option(help="also a picture of the piano roll, as a PNG file", check=_ending(".png"), group="output"),
         ] = None,
+        page: Annotated[
+            str | None,
+            Option(
+                help="also an HTML page that plays it and shows the surprise of each note",
+                check=_ending(".html"),
+                group="output",
+            ),
+        ] = None,
     ) -> "GeneratedMusic":
         """Write music: 16 bars, what follows an opening, or the voices below a melody.
 
@@ -239,6 +248,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
             wav: the path of the sound. None: none is written.
             tone: of the sound.
             picture: the path of the picture. None: none is written.
+            page: the path of the page. None: none is written.
 
         Raises:
             DataError: the primer or the melody cannot be read.
@@ -261,7 +271,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
                 opening = opening.beginning(max(round(primer_bars * grid.steps_per_bar), 1))
             length = max(round((bars or _USUAL_BARS) * grid.steps_per_bar), 1)
             made = continue_piece(self.fitted, opening, length, seeds, sampling)
-        return GeneratedMusic(self.fitted, made, tone, wav, picture)
+        return GeneratedMusic(self.fitted, made, tone, wav, picture, page)
 
     def generate(self, **arguments: Any) -> "list[Piece]":
         """The pieces that `generation` writes; it documents the arguments."""

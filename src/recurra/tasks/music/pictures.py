@@ -1,5 +1,6 @@
-"""A picture of a piece as a piano roll."""
+"""A piece as a picture of its piano roll, and as a page that plays it and shows how surprising each note is."""
 
+import html
 from functools import partial
 from pathlib import Path
 
@@ -10,14 +11,16 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MultipleLocator
 
 from recurra.data.music.piece import Piece
-from recurra.data.music.pitches import pitch_name
-from recurra.files import prepare_folder, write_atomically
+from recurra.data.music.pitches import LOWEST, pitch_name
+from recurra.files import prepare_folder, write_atomically, write_text
 
-__all__ = ["plot_roll"]
+__all__ = ["plot_roll", "write_page"]
 
 _BLUE, _GREY, _STRIPE = "#1f5fa8", "#8a8a8a", "#f2f4f7"
 _BLACK_KEYS = (1, 3, 6, 8, 10)
 _BARS_PER_INCH = 1.5
+_STEP, _ROW, _LEFT, _CURVE = 9, 8, 34, 80  # pixels of a page: a frame, a pitch, the names of octaves, the curve below
+_MOST_NATS = 8.0  # of a note, from which on it has the strongest colour
 
 
 def plot_roll(piece: Piece, original: np.ndarray, title: str, path: Path) -> None:
@@ -61,3 +64,154 @@ def plot_roll(piece: Piece, original: np.ndarray, title: str, path: Path) -> Non
         ax.legend(boxes, ["original", "generated"], loc="upper right", ncols=2, frameon=False, bbox_to_anchor=(1, 1.14))
     prepare_folder(path.parent)
     write_atomically(path, partial(figure.savefig, dpi=120, format="png"))
+
+
+def write_page(piece: Piece, surprise: np.ndarray, title: str, path: Path) -> None:
+    """Write a page that plays a piece, and shows its notes in the colour of their surprise; it needs no network.
+
+    Args:
+        piece: what is shown.
+        surprise: of each note of each frame in nats (T, 88). A note has the surprise of the frame in which it starts.
+        title: of the page.
+        path: of the HTML file.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    low, high = (int(piece.notes[:, 2].min()) - 1, int(piece.notes[:, 2].max()) + 1) if len(piece.notes) else (59, 73)
+    roll, bar = (high - low + 1) * _ROW, piece.grid.steps_per_bar
+    width, height = _LEFT + piece.length * _STEP, roll + _CURVE
+    shapes = []
+    for pitch in range(low, high + 1):
+        y = (high - pitch) * _ROW
+        if pitch % 12 in _BLACK_KEYS:
+            shapes.append(f'<rect class="key" x="{_LEFT}" y="{y}" width="{width - _LEFT}" height="{_ROW}"/>')
+        if pitch % 12 == 0:
+            shapes.append(f'<text x="2" y="{y + _ROW}">{pitch_name(pitch)}</text>')
+    shapes += [
+        f'<line class="bar" x1="{_LEFT + frame * _STEP}" x2="{_LEFT + frame * _STEP}" y1="0" y2="{roll}"/>'
+        for frame in range(0, piece.length + 1, bar)
+    ]
+    for start, end, pitch in piece.notes.tolist():
+        nats = float(surprise[start, pitch - LOWEST])
+        words = f"{pitch_name(pitch)}, bar {start // bar + 1}: {nats:.2f} nats"
+        shapes.append(
+            f'<rect class="note" data-start="{start}" data-end="{end}" data-pitch="{pitch}" fill="{_color(nats)}" '
+            f'x="{_LEFT + start * _STEP}" y="{(high - pitch) * _ROW + 1}" width="{(end - start) * _STEP - 1}" '
+            f'height="{_ROW - 2}"><title>{words}</title></rect>'
+        )
+    by_frame = surprise.sum(1)
+    most = max(float(by_frame.max()) if len(by_frame) else 0.0, 1.0)
+    points = " ".join(
+        f"{_LEFT + (frame + 0.5) * _STEP:g},{height - 4 - (_CURVE - 16) * nats / most:.1f}"
+        for frame, nats in enumerate(by_frame.tolist())
+    )
+    shapes.append(f'<polyline points="{points}"/><text x="2" y="{roll + 16}">{most:.0f}</text>')
+    shapes.append(f'<text x="2" y="{height - 4}">0</text>')
+    mean = float(by_frame.mean()) if len(by_frame) else 0.0
+    page = _PAGE
+    for name, value in (
+        ("width", width), ("height", height), ("left", _LEFT), ("step", _STEP), ("mean", f"{mean:.2f}"),
+        ("seconds", f"{piece.grid.seconds_per_step:.6f}"), ("frames", piece.length), ("most", f"{_MOST_NATS:g}"),
+        ("expected", _color(0)), ("surprising", _color(_MOST_NATS)), ("shapes", "\n".join(shapes)),
+        ("title", html.escape(title)),
+    ):  # fmt: skip
+        page = page.replace(f"{{{name}}}", str(value))
+    prepare_folder(path.parent)
+    write_text(path, page)
+
+
+def _color(nats: float) -> str:
+    """From blue for a note that was expected to red for one that was not."""
+    strength = min(nats / _MOST_NATS, 1.0)
+    ends = zip((31, 95, 168), (208, 52, 38), strict=True)
+    return "#" + "".join(f"{round(low + strength * (high - low)):02x}" for low, high in ends)
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; font: 15px/1.5 system-ui, sans-serif;
+  color: #222; background: #fff }
+h1 { font-size: 1.2rem }
+div { overflow-x: auto; border: 1px solid #ddd }
+text { font: 10px system-ui, sans-serif; fill: #555 }
+.bar { stroke: #c9ced6 }
+.key { fill: #f2f4f7 }
+.note { rx: 2px }
+polyline { fill: none; stroke: #8a4a1f; stroke-width: 1.2 }
+#head { stroke: #111; stroke-width: 2 }
+#scale { display: inline-block; width: 9rem; height: .8rem; vertical-align: middle;
+  background: linear-gradient(to right, {expected}, {surprising}) }
+button { font: inherit; padding: .2rem 1.2rem }
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p><button id="play">Play</button> Surprise of a note: 0 <span id="scale"></span> {most} nats or more; the curve is that
+of all notes of a frame, {mean} nats on average. A pointer on a note shows its own.</p>
+<div id="roll"><svg width="{width}" height="{height}" viewBox="0 0 {width} {height}">
+{shapes}
+<line id="head" x1="{left}" x2="{left}" y1="0" y2="{height}"/>
+</svg></div>
+<script>
+"use strict";
+const notes = [...document.querySelectorAll(".note")].map(({ dataset }) =>
+  ({ start: +dataset.start, end: +dataset.end, pitch: +dataset.pitch }));
+const button = document.getElementById("play"), head = document.getElementById("head");
+const roll = document.getElementById("roll"), seconds = {seconds}, frames = {frames};
+let context = null;
+
+function stop() {
+  if (context) context.close();
+  context = null;
+  button.textContent = "Play";
+  move(0);
+}
+
+function move(frame) {
+  const x = {left} + frame * {step};
+  head.setAttribute("x1", x);
+  head.setAttribute("x2", x);
+  if (x < roll.scrollLeft || x > roll.scrollLeft + 0.8 * roll.clientWidth) {
+    roll.scrollLeft = x - 0.2 * roll.clientWidth;
+  }
+}
+
+function play() {
+  const playing = context = new AudioContext(), begin = playing.currentTime + 0.1;
+  const volume = playing.createGain();
+  volume.gain.value = 0.15;
+  volume.connect(playing.destination);
+  for (const note of notes) {
+    const tone = playing.createOscillator(), envelope = playing.createGain();
+    const from = begin + note.start * seconds, to = begin + note.end * seconds;
+    tone.type = "triangle";
+    tone.frequency.value = 440 * 2 ** ((note.pitch - 69) / 12);
+    envelope.gain.setValueAtTime(0, from);
+    envelope.gain.linearRampToValueAtTime(1, from + 0.01);
+    envelope.gain.setTargetAtTime(0.4, from + 0.01, 0.3);
+    envelope.gain.setTargetAtTime(0, to, 0.03);
+    tone.connect(envelope).connect(volume);
+    tone.start(from);
+    tone.stop(to + 0.2);
+  }
+  button.textContent = "Stop";
+  (function follow() {
+    if (context !== playing) return;
+    const frame = (playing.currentTime - begin) / seconds;
+    if (frame > frames) return stop();
+    move(Math.max(frame, 0));
+    requestAnimationFrame(follow);
+  })();
+}
+
+button.addEventListener("click", () => context ? stop() : play());
+</script>
+</body>
+</html>
+"""

@@ -9,11 +9,13 @@ from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import LOWEST, pitch_name
 from recurra.data.music.read import duplicates
 from recurra.data.music.statistics import Character, character, most_copied, overlap
+from recurra.errors import ParameterError
 from recurra.models.frames import ReadFrames, read_frames
 from recurra.task import Evaluation
 from recurra.task.results import Table, TablePredictions
 from recurra.tasks.music.generation import continue_piece
 from recurra.tasks.music.options import MusicSampling
+from recurra.tasks.music.pictures import write_page
 from recurra.tasks.music.training import FittedMusic
 from recurra.text_table import one_line, text_table
 
@@ -30,17 +32,17 @@ class Surprises(TablePredictions[list[np.ndarray]]):
 
     Args:
         pieces: that were read.
-        read: what the model says of each.
+        read: what the model says of each; it is an attribute too.
         path: of the file that was read. None: there was none, or a folder.
     """
 
     def __init__(self, pieces: Sequence[Piece], read: Sequence[ReadFrames], path: Path | None = None) -> None:
-        self._pieces, self._read, self.read_from = pieces, read, path
+        self._pieces, self.read, self.read_from = pieces, read, path
 
     @property
     def values(self) -> list[np.ndarray]:
         """The surprise of each frame in nats, (T,) for each piece."""
-        return [one.surprise.sum(1) for one in self._read]
+        return [one.surprise.sum(1) for one in self.read]
 
     def text(self, color: bool = False) -> Iterator[str]:
         lines = [["piece", "frames", "nats/frame", "most surprising frame"]]
@@ -53,10 +55,25 @@ class Surprises(TablePredictions[list[np.ndarray]]):
         if len(self._pieces) > _SHOWN:
             yield f"... and {len(self._pieces) - _SHOWN:,} more\n"
 
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the table as CSV or, if the name ends in .html, a page that plays the piece; see `Result.write`.
+
+        Raises:
+            ParameterError: a page is asked for, and there are several pieces.
+        """
+        target = Path(path)
+        if target.suffix.lower() != ".html":
+            return super().write(path)
+        if len(self._pieces) > 1:
+            expected = f"a file ending in .csv for {len(self._pieces):,} pieces: a page shows one"
+            raise ParameterError("out", expected, str(path))
+        write_page(self._pieces[0], self.read[0].surprise, self._pieces[0].name, target)
+        return [target]
+
     def table(self) -> Table:
         """One row for each frame: what sounds, what was expected, and the surprise in nats."""
         rows = []
-        for piece, one in zip(self._pieces, self._read, strict=True):
+        for piece, one in zip(self._pieces, self.read, strict=True):
             roll = piece.roll
             for frame, (notes, expected, nats) in enumerate(zip(roll, one.expected, one.surprise, strict=True), 1):
                 rows.append((piece.name, frame, _names(notes), _names(expected), float(nats.sum())))
