@@ -33,6 +33,7 @@ class Columns:
         decimal: the decimal mark of numbers in text, "." or ",". None: it is recognised.
         date_format: the form of dates in text, as `datetime.strptime` takes it. None: it is recognised.
         header: whether the first line of a text file has the names of the columns.
+        unit: of the target, which pictures name; empty: they name none.
 
     Raises:
         ParameterError: a column has two roles.
@@ -47,6 +48,7 @@ class Columns:
     decimal: str | None = None
     date_format: str | None = None
     header: bool = True
+    unit: str = ""
 
     def __post_init__(self) -> None:
         names = [name for name in self.all if name is not None]

@@ -51,7 +51,7 @@ def draw_recurrent_spectra(spectra: tuple[RecurrentSpectrum, ...], path: Path) -
         for colour, spectrum in zip(COLOURS, here, strict=False):
             numbers = spectrum.eigenvalues
             label = f"{spectrum.gate}: radius {spectrum.radius:.2f}"
-            ax.scatter(np.real(numbers), np.imag(numbers), s=9, color=colour, alpha=0.7, linewidth=0, label=label)
+            ax.scatter(np.real(numbers), np.imag(numbers), s=18, color=colour, alpha=0.85, linewidth=0, label=label)
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         finish(ax, name, "real part", "imaginary part")
         ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)

@@ -23,6 +23,7 @@ _MOST_COLUMNS = 50
 _DECADES = 4  # plotted; below it an edge is a thin line
 _THICKEST = 6.0
 _THICKEST_OF_TWO = 3.8  # directions, side by side
+_THINNEST = 0.8
 _LONGEST_JOINED = 4  # labels of a column, in characters
 _ASIDE = 0.42  # by which rows of the reverse direction are shifted, so that edges do not hide nodes
 
@@ -176,8 +177,8 @@ class _Picture:
     def _arrow(self, start: tuple[float, float], end: tuple[float, float], norm: float, name: str) -> None:
         self._arrows.append((name, (start[0] + end[0]) / 2, (start[1] + end[1]) / 2, norm))
         width, colour = _look(norm, self._unrolled)
-        if width < 0.5:
-            self._ax.plot(*zip(start, end, strict=True), color=colour, linewidth=0.4, zorder=1)
+        if width < _THINNEST:
+            self._ax.plot(*zip(start, end, strict=True), color=colour, linewidth=_THINNEST, zorder=1)
             return
         arrow = FancyArrowPatch(
             start,
@@ -203,7 +204,8 @@ def _look(norm: float, unrolled: UnrolledGradients) -> tuple[float, str]:
     fraction = norm / largest if largest > 0 else 0.0
     strength = 1 + math.log10(fraction) / _DECADES if fraction > 0 else 0.0
     strength = max(0.0, strength)
-    return thickest * strength, to_hex(colormaps["YlGnBu"](0.25 + 0.7 * strength)) if strength else "#cccccc"
+    # None so pale that it is lost on the page, which in its dark mode shows white as black.
+    return thickest * strength, to_hex(colormaps["YlGnBu"](0.45 + 0.5 * strength)) if strength else "#a0a0a0"
 
 
 def _legend(unrolled: UnrolledGradients) -> list[Line2D]:
@@ -213,5 +215,5 @@ def _legend(unrolled: UnrolledGradients) -> list[Line2D]:
         width, colour = _look(norm, unrolled)
         below = decade == _DECADES
         label = f"{norm:.2g}" if not below else f"below {norm:.2g}"
-        handles.append(Line2D([], [], color=colour, linewidth=max(width, 0.4), label=label))
+        handles.append(Line2D([], [], color=colour, linewidth=max(width, _THINNEST), label=label))
     return handles

@@ -65,6 +65,7 @@ class ForecastReading(Options):
         default=None, help="form of dates in text, such as %d.%m.%Y; ISO and what is not ambiguous by default"
     )
     header: bool = option(default=True, help="whether the first line of a text file names its columns")
+    unit: str = option(default="", help="unit of what is forecast, such as kWh, which pictures name")
 
     @property
     def columns(self) -> "Columns":
@@ -81,6 +82,7 @@ class ForecastReading(Options):
             self.decimal,
             self.date_format,
             self.header,
+            self.unit,
         )
 
 

@@ -102,9 +102,10 @@ def plot_coverage_by_step(backtest: Backtest, path: Path) -> None:
     ax.set_xlabel("steps ahead")
     ax.set_ylabel("truth within the interval, % (dotted: nominal)")
     ax.set_ylim(0, 100)
-    if backtest.coverage_by_step:
-        ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
+    if backtest.coverage_by_step:
+        # Below the axes: within them it would lie over a curve or a nominal level.
+        _legend(figure, ax)
     _save(figure, path)
 
 
@@ -133,7 +134,8 @@ def _fan(
 
 def _finish(ax: Axes, name: str, stamps: np.ndarray, data: SeriesSet) -> None:
     ax.set_title(name, loc="left", fontsize=10, parse_math=False)
-    ax.set_ylabel(data.columns.target, parse_math=False)
+    target, unit = data.columns.target, data.columns.unit
+    ax.set_ylabel(f"{target}, {unit}" if unit else target, parse_math=False)
     ax.set_xlabel(data.columns.time, parse_math=False)
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(x=0.01)
