@@ -13,6 +13,7 @@ from recurra.data.series.future import continued_by_frame
 from recurra.errors import DataError
 
 DAYS = pd.date_range("2024-03-29", periods=5, tz="Europe/Berlin")
+DAYS_OF_YEAR = pd.date_range("2024-01-01", periods=366)
 TEXT = [day.isoformat() for day in DAYS]
 
 
@@ -200,3 +201,20 @@ def test_months_on_a_fixed_day_are_read_and_a_misplaced_one_is_named():
 def test_business_days_are_read():
     table = pd.DataFrame({"ds": pd.bdate_range("2024-01-01", periods=30), "y": range(30)})
     assert str(series_from_frame(table).frequency) == "1d"
+
+
+HOURS = pd.date_range("2024-01-01", periods=24 * 60, freq="h")
+
+
+@pytest.mark.parametrize(
+    ("ds", "percent"),
+    [
+        (DAYS_OF_YEAR[DAYS_OF_YEAR.day_of_week.isin([0, 3])], "71 %"),
+        (HOURS[HOURS.hour.isin(range(9, 17)) & (HOURS.day_of_week < 5)], "75 %"),
+        (DAYS_OF_YEAR[DAYS_OF_YEAR.day_of_week < 5], ""),
+    ],
+)
+def test_a_grid_of_which_most_is_missing_is_said(ds, percent, caplog):
+    data = series_from_frame(pd.DataFrame({"ds": ds, "y": np.arange(float(len(ds)))}))
+    assert len(data.series[0]) > len(ds)
+    assert [percent in message and "integers" in message for message in caplog.messages] == [True] * bool(percent)

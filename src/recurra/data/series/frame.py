@@ -9,7 +9,7 @@ import polars as pl
 from recurra.data.series.columns_of_series import long_table
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.native_frame import library_of
-from recurra.data.series.rows import Rows, existing_columns, grid_positions, sorted_rows
+from recurra.data.series.rows import Rows, existing_columns, grid_positions, say_missing, sorted_rows
 from recurra.data.series.series_set import Columns, Series, SeriesSet, trimmed
 from recurra.data.series.table import Source, table_from_frame
 from recurra.errors import DataError
@@ -53,6 +53,7 @@ def series_from_frame(
     frequency = _frequency(rows, frequency)
     start = rows.stamps[rows.begin[:-1]]
     positions = grid_positions(rows, frequency, start, inferred)
+    say_missing(rows, frequency, positions)
     static = _static(rows, columns.static)
     lengths = positions[rows.begin[1:] - 1] + 1
     begin = np.concatenate([[0], np.cumsum(lengths)])

@@ -17,7 +17,7 @@ from recurra.data.series.stamps import parse_stamps
 from recurra.data.series.table import Table
 from recurra.errors import DataError
 
-__all__ = ["Rows", "existing_columns", "grid_positions", "sorted_rows"]
+__all__ = ["Rows", "existing_columns", "grid_positions", "say_missing", "sorted_rows"]
 
 _log = logging.getLogger("recurra.forecast")
 
@@ -25,6 +25,8 @@ _log = logging.getLogger("recurra.forecast")
 _MOST_MISSING = 0.8
 _FEWEST_ROWS = 10
 _FREQUENT = 0.5
+# More missing steps than this are said.
+_MANY_MISSING = 0.5
 # A series with more empty steps than this, and more steps per row than this, has a typo in a stamp.
 _MOST_EMPTY = 100_000
 _STEPS_PER_ROW = 50
@@ -236,6 +238,26 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
             "nearly all missing. Correct the stamp, or give a coarser frequency with --frequency.",
         )
     return positions
+
+
+def say_missing(rows: Rows, frequency: Frequency, positions: np.ndarray) -> None:
+    """Warn if about half of the steps or more have no row, and say what that means.
+
+    Args:
+        rows: the rows.
+        frequency: the step of the grid.
+        positions: (N,) of the rows on the grid.
+    """
+    steps = int((positions[rows.begin[1:] - 1] - positions[rows.begin[:-1]] + 1).sum())
+    missing = 1 - len(positions) / steps
+    if len(positions) < _FEWEST_ROWS or missing < _MANY_MISSING:
+        return
+    _log.warning(
+        "%s: %.0f %% of the steps of frequency %s have no row. They count as missing values, and every step is "
+        "forecast, these too. If the rows have a calendar of their own, such as some weekdays or hours, integers that "
+        "count them instead of dates leave no step missing; or give a coarser frequency with --frequency.",
+        *(rows.table.source.name, 100 * missing, frequency),
+    )
 
 
 def _check_business_days(rows: Rows, which: BusinessDay, positions: np.ndarray) -> None:
