@@ -37,6 +37,17 @@ def test_one_column_of_such_a_table_is_named_as_the_target(tmp_path):
     assert data.columns.time == "date"
 
 
+@pytest.mark.parametrize(("target", "hint"), [("nort", "Did you mean 'north'"), ("zz", "'north', 'south'")])
+def test_a_target_that_is_no_column_of_such_a_table_is_named(tmp_path, target, hint):
+    with pytest.raises(DataError, match=rf"no column '{target}'.*{hint}.*--target-column"):
+        read_series(written(tmp_path, WIDE), Columns(target=target))
+
+
+def test_a_table_without_stamps_is_refused_with_the_way_out(tmp_path):
+    with pytest.raises(DataError, match=r"no column 'ds'.*numbers them"):
+        read_series(written(tmp_path, "a,b\n1,2\n3,4\n"))
+
+
 def test_a_single_column_of_numbers_is_the_target(tmp_path):
     data = read_series(written(tmp_path, "date;sales\n2024-01-01;1,5\n2024-01-02;2\n"))
     assert data.columns == Columns(id=None, time="date", target="sales")

@@ -102,6 +102,30 @@ def test_a_stated_form_is_the_form_in_which_stamps_are_written(tmp_path, form):
     assert data.form.written(ahead(data)).to_list() == stamps[-AHEAD:]
 
 
+@pytest.mark.parametrize(
+    ("form", "step"),
+    [
+        ("%d-%b-%Y", "D"),
+        ("%d-%b-%y", "D"),
+        ("%d %B %Y", "D"),
+        ("%b %d, %Y", "D"),
+        ("%B %Y", "MS"),
+        ("%YM%m", "MS"),
+        ("%G-W%V", "7D"),
+        ("%m/%d/%Y %I:%M %p", "D"),
+    ],
+)
+def test_dates_that_can_be_read_in_one_way_only_are_recognised_and_written_as_they_came(tmp_path, form, step):
+    stamps = in_form("2024-01-01", 60 + AHEAD, step, form)
+    data = from_file(tmp_path, [f'"{stamp}"' for stamp in stamps[:-AHEAD]])
+    assert str(data.series[0].start)[:10] == "2024-01-01"
+    assert str(data.frequency) == {"D": "1d", "MS": "1mo", "7D": "1w"}[step]
+    assert data.form.written(ahead(data)).to_list() == stamps[-AHEAD:]
+    stamps[7] = "no date"
+    with pytest.raises(DataError, match=r"line 9: ds is 'no date'"):
+        from_file(tmp_path, [f'"{stamp}"' for stamp in stamps[:-AHEAD]])
+
+
 def test_a_form_that_would_lose_the_time_of_day_is_not_written(tmp_path):
     # A spreadsheet leaves midnight out; here only midnights have been written in full.
     data = from_file(tmp_path, ["2024-01-01", "2024-01-02", "2024-01-03"])

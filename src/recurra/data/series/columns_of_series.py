@@ -40,9 +40,11 @@ def long_table(table: Table, columns: Columns) -> tuple[Table, Columns]:
             _log.info("%s: the dates are in the column %r", source, time)
         return table, named
     others = [name for name in there if name != time]
+    if columns.target != Columns.target:
+        return table, named
     if columns.target.lower() in (name.lower() for name in others):
         return table, columns
-    plain = columns.target == Columns.target and columns.id in (Columns.id, None) and Columns.id not in there
+    plain = columns.id in (Columns.id, None) and Columns.id not in there
     if not plain or columns.past or columns.known or columns.static or not others:
         return table, columns
     if not all(is_numbers(table.frame[name]) for name in others):

@@ -93,6 +93,7 @@ def existing_columns(table: Table, columns: Columns, needed: Iterable[str]) -> C
                 + (f" Did you mean {guess!r}?" if guess else "")
                 + (f" Name it with --{options[name]}-column ({options[name]}_column=)." if name in options else "")
                 + _about_header(table, columns)
+                + (_about_steps(table) if name == columns.time else "")
             )
     if table.frame.is_empty():
         raise DataError(f"{source}: no rows, only columns. Give a table with at least one row for each series.")
@@ -107,6 +108,13 @@ def _about_header(table: Table, columns: Columns) -> str:
     if table.source.word != "line" or not is_row:
         return ""
     return " If the first line holds values, not names, say so with --no-header."
+
+
+def _about_steps(table: Table) -> str:
+    """A sentence for the message about a table without stamps."""
+    if table.source.word != "line" or not all(is_numbers(table.frame[name]) for name in table.frame.columns):
+        return ""
+    return " If the rows are steps without dates, add such a column that numbers them (0, 1, 2, ...)."
 
 
 def sorted_rows(

@@ -35,7 +35,17 @@ _YEARS = (1000, 2999, "0101", "%Y")
 _SINCE_1970 = (315_532_800, 4_102_444_799)
 # Day numbers of Excel, from 2000 to 2050, and their origin.
 _EXCEL = (36_526, 55_153, np.datetime64("1899-12-30"))
-_DAY_AND_MONTH = r"^(\d{1,2})([./-])(\d{1,2})[./-]\d{4}(?:[ T]\d{1,2}:\d{2}(:\d{2})?)?$"
+_DAY_AND_MONTH = r"^(\d{1,2})([./-])(\d{1,2})[./-]\d{4}(?:[ T]\d{1,2}:\d{2}(:\d{2})?(?: ?([AaPp][Mm]))?)?$"
+# Dates that can be read in one way only: of months by name, weeks of ISO 8601, and months as statistical offices write.
+_NAMED = (
+    *(
+        form.format(month=month)
+        for month in ("%b", "%B")
+        for form in ("%d-{month}-%y", "%d-{month}-%Y", "%d {month} %Y", "{month} %d, %Y", "{month} %Y", "{month}-%Y")
+    ),
+    "%G-W%V",
+    "%YM%m",
+)
 _ISO_DAY = r"^\d{4}[/-]\d{1,2}[/-]"
 _OFFSET = r"[+-]\d{2}:?\d{2}$"
 _HOUR = 3_600_000_000
@@ -90,7 +100,7 @@ def parse_stamps(
         raise table.error(row, f"{name} is {column[row]!r}, expected a stamp. {_WAY_OUT}")
     if name in table.pandas_types:
         plain = replace(plain, kind="datetime")
-    form = _day_and_month(table, column)
+    form = _named(column) or _day_and_month(table, column)
     if form is None:
         return _from_text(table, name, column, frequency, plain)
     return _from_form(table, name, column, form, plain)
@@ -130,14 +140,25 @@ def _from_form(table: Table, name: str, column: pl.Series, form: str, plain: Sta
     return stamps.to_numpy(), replace(plain, text=form, zone="UTC" if "%z" in form or "%:z" in form else None)
 
 
+def _named(column: pl.Series) -> str | None:
+    """The form, one of `_NAMED`, of most dates, if the first one is of it."""
+    forms = [form for form in _NAMED if not _parsed(column[:1], form).null_count()]
+    return min(forms, key=lambda form: _parsed(column, form).null_count(), default=None)
+
+
 def _day_and_month(table: Table, column: pl.Series) -> str | None:
     """The form of dates such as 31.01.2024 or 1/31/2024, if all are so. A log message says which it is."""
     parts = column.str.extract_groups(_DAY_AND_MONTH).struct.unnest()
-    if parts["1"].null_count() or parts["2"].n_unique() != 1:
+    unlike = parts["1"].is_null()
+    if 2 * unlike.sum() > len(unlike) or parts["2"].drop_nulls().n_unique() != 1:
         return None
+    if unlike.any():
+        row, like = int(unlike.arg_max() or 0), column.filter(~unlike)[0]
+        raise table.error(row, f"{column.name} is {column[row]!r}, expected a date such as {like}. Correct it.")
     large = [bool((parts[part].cast(pl.Int64) > 12).any()) for part in ("1", "3")]
     separator, seconds = parts["2"][0], parts["4"].null_count() == 0
-    times = f" %H:%M{':%S' if seconds else ''}" if ":" in column[0] else ""
+    clock = "%I:%M{} %p" if parts["5"].null_count() == 0 else "%H:%M{}"
+    times = f" {clock.format(':%S' if seconds else '')}" if ":" in column[0] else ""
     forms = [f"%d{separator}%m{separator}%Y{times}", f"%m{separator}%d{separator}%Y{times}"]
     if large == [False, False]:
         raise DataError(
@@ -253,4 +274,6 @@ def _zone(table: Table, utc: np.ndarray, column: pl.Series, offsets: pl.Series) 
 
 
 def _parsed(text: pl.Series, form: str) -> pl.Series:
+    if form.endswith("%V"):
+        text, form = text + "-1", form + "-%u"  # a week is its Monday
     return text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone(None)
