@@ -179,6 +179,9 @@ def test_a_text_file_with_training_s_columns_is_read_as_in_training(
     assert "--format text" in caplog.text
     monkeypatch.setattr("sys.stdin", StandardInput(one.read_bytes()))
     assert [found.words for found in tagger.predict("-")] == [("Ann", "sees")]
+    # Two words a line, of which the second is no tag.
+    monkeypatch.setattr("sys.stdin", StandardInput(b"Ann sees.\nBob calls.\n"))
+    assert [found.words for found in tagger.predict("-")] == [("Ann", "sees", "."), ("Bob", "calls", ".")]
     assert len(tagger.predict(one, reading=TagReading(format="text"))) == 2
     caplog.clear()
     mixed = write(tmp_path / "d.txt", "Ann sees\nBob calls Ann\n")

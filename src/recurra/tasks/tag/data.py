@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -98,7 +98,11 @@ class Sentences:
 
 
 def read_sentences(
-    source: Any, reading: TagReading | None = None, like: Layout | None = None, labelled: bool = True
+    source: Any,
+    reading: TagReading | None = None,
+    like: Layout | None = None,
+    labelled: bool = True,
+    is_tag: Callable[[str], bool] = lambda _: True,
 ) -> Sentences:
     """Read sentences.
 
@@ -109,6 +113,7 @@ def read_sentences(
         reading: how a file is read.
         like: the form of the training file.
         labelled: whether every sentence needs tags. A file without a tag column gets one if they are not needed.
+        is_tag: whether a word of what may be plain text can be a tag.
 
     Raises:
         DataError: the data cannot be used.
@@ -117,7 +122,7 @@ def read_sentences(
     if isinstance(source, Sentences):
         return source
     if isinstance(source, str | Path):
-        return _read_file(source, reading or TagReading(), like, labelled)
+        return _read_file(source, reading or TagReading(), like, labelled, is_tag)
     if not labelled:
         source = list(source)
         if source and all(isinstance(word, str) and len(word.split()) == 1 for word in source):
@@ -150,7 +155,9 @@ def with_tags(sentences: Iterable[Any], tags: Iterable[Sequence[str | None]]) ->
     return [Sentence(tuple(one.split() if isinstance(one, str) else one), tuple(own)) for one, own in pairs]
 
 
-def _read_file(path: str | Path, reading: TagReading, like: Layout | None, labelled: bool) -> Sentences:
+def _read_file(
+    path: str | Path, reading: TagReading, like: Layout | None, labelled: bool, is_tag: Callable[[str], bool]
+) -> Sentences:
     kind = reading.format
     if labelled and kind in ("text", "spaces"):
         raise ParameterError("format", "'auto', 'conllu' or 'columns', as plain text has no tags", kind)
@@ -158,7 +165,7 @@ def _read_file(path: str | Path, reading: TagReading, like: Layout | None, label
     if kind == "auto":
         may_be_text = is_standard_input(path) or str(path).lower().removesuffix(".gz").endswith(".txt")
         if may_be_text and not labelled:
-            kind = _kind_of(content[0], content[2], reading, like)
+            kind = _kind_of(content[0], content[2], reading, like, is_tag)
         else:
             kind = "conllu" if is_conllu(path) else "columns"
     if kind in ("text", "spaces"):
@@ -191,20 +198,27 @@ def _file(path: str | Path) -> Path | None:
     return None if is_standard_input(path) else Path(path)
 
 
-def _kind_of(text: str, source: str, reading: TagReading, like: Layout | None) -> Format:
+def _kind_of(text: str, source: str, reading: TagReading, like: Layout | None, is_tag: Callable[[str], bool]) -> Format:
     """The form of what may be plain text: in columns if it has those of the training file.
 
     The log says that it is read in columns. If the form is in doubt, the log warns, with the option that decides.
     """
     if like is None:
         return "text"
+    rows = [line for line in text.split("\n") if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
     if like.conllu:
-        rows = [line.count("\t") + 1 for line in text.split("\n") if line.strip() and not line.startswith("#")]
-        return "conllu" if {*rows} == {_CONLLU_COLUMNS} else "text"
+        return "conllu" if {line.count("\t") + 1 for line in rows} == {_CONLLU_COLUMNS} else "text"
     counts, divided = column_counts(text, reading.separator or like.separator)
     if counts == {like.count} and divided:
         _log.info("%s: read in columns, a word a line, as the training file", source)
         return "columns"
+    fields = [line.split(reading.separator or like.separator or ("\t" if "\t" in line else None)) for line in rows]
+    if counts == {like.count} and not all(map(is_tag, (row[like.tag] for row in fields))):
+        # Such as sentences of two words, the second of which is not a tag.
+        if len(rows) > 1:
+            message = "%s: read as plain text, a sentence a line; if a line is a word, say so: --format columns"
+            _log.warning(message, source)
+        return "text"
     if counts == {like.count} or (divided and like.tag == like.count - 1 and counts == {like.tag}):
         _log.warning(
             "%s: read in columns, a word a line, as the training file; if a line is a sentence, say so: --format text",

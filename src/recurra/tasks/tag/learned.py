@@ -54,6 +54,15 @@ class TagSet:
             return cls(Vocabulary.count(tag for tags in annotated for tag in tags), None, None)
         return cls(Vocabulary(scheme_tags(entity_types(annotated), scheme)), scheme, file_scheme)
 
+    def knows(self, tag: str) -> bool:
+        """Whether a text is a tag that a file like the training file may have, in any scheme of entities."""
+        from recurra.data.text.tag_schemes import entity_types
+
+        if self.scheme is None or tag == "O":
+            return tag == "O" or tag in self.tags
+        types = {*entity_types([[tag]])}
+        return bool(types) and types <= {*entity_types([self.tags.symbols])}
+
     def encode(self, sentence: Sentence) -> list[int]:
         """The ids of a sentence's tags; -100 for words without a tag, and for tags that training never saw."""
         from recurra.data.text.tag_schemes import spans_of, tags_of

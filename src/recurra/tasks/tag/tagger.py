@@ -320,7 +320,8 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         return view(self.fitted, self._read_like_training(data, reading, False), row, word, name)
 
     def _read_like_training(self, data: Any, reading: TagReading | None, labelled: bool) -> Sentences:
-        return read_sentences(data, reading, self.fitted.learned.layout, labelled)
+        learned = self.fitted.learned
+        return read_sentences(data, reading, learned.layout, labelled, learned.tag_set.knows)
 
     def _warn_of_unseen_tags(self, learned: TagVocabulary, validation: Sentences) -> None:
         from recurra.tasks.tag.results import unseen_tags
