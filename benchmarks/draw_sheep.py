@@ -25,7 +25,6 @@ from recurra.tasks.draw.results import MODEL, surprise_of
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FILES = {"sheep": DATA / "aaron_sheep" / "aaron_sheep.npz", "kanji": DATA / "kanji" / "short_kanji.npz"}
-_VALIDATED = 1.12  # the time of training with its validations, by that of its steps
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,15 @@ def recurra(drawings: Drawings, codes: bool, seconds: float, seed: int, hidden_s
     training, validation = probe.split(drawings)
     short = validation.take(range(1)) if validation is not None else None
     times = []
-    for steps in (2, 8):
+    # The first training also imports and compiles, and does not count.
+    for steps, validated in ((2, short), (2, short), (22, short), (2, validation)):
         since = time.process_time()
-        probe.set_params(max_steps=steps).fit(training, validation=short, progress=False)
+        probe.set_params(max_steps=steps).fit(training, validation=validated, progress=False)
         times.append(time.process_time() - since)
-    steps = max(10, int(seconds / ((times[1] - times[0]) / 6 * _VALIDATED)))
+    _, begun, longer, validating = times
+    step = (longer - begun) / 20
+    # What comes before the first step, and ten validations, take their part.
+    steps = max(10, int((seconds - (begun - 2 * step) - 10 * (validating - begun)) / step))
     model = DrawingModel(**values, max_steps=steps, validate_every=max(1, steps // 10))
     since = time.process_time()
     model.fit(training, validation=validation, progress=False)
