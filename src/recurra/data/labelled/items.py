@@ -131,7 +131,7 @@ def _items(data: Any, labels: Any, reading: ItemReading, texts: bool | None, nee
             raise ParameterError("y", "None with a file, which has them in a column", type(labels).__name__)
         return _read(Path(data), reading, texts, needs_labels)
     values, columns = _rows(data, reading)
-    if texts is not False:
+    if texts is not False and values and (isinstance(values[0], str) or _is_sentence(values[0])):
         values = [" ".join(value) if _is_sentence(value) else value for value in values]
     labels = columns if labels is None else labels
     if not values:
