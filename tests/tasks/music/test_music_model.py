@@ -81,12 +81,12 @@ def _name(note: int) -> str:
 
 
 def test_a_resumed_run_is_the_run(run: Path, tmp_path: Path) -> None:
-    MusicModel(**{**SMALL, "max_steps": 30, "schedule": "constant"}).fit(
+    MusicModel(**{**SMALL, "max_steps": 8, "schedule": "constant"}).fit(
         chords(20), folder=tmp_path / "a", progress=False
     )
-    whole = MusicModel(**{**SMALL, "schedule": "constant"})
+    whole = MusicModel(**{**SMALL, "max_steps": 16, "schedule": "constant"})
     whole.fit(chords(20), folder=tmp_path / "a", resume=True, progress=False)
-    straight = MusicModel(**{**SMALL, "schedule": "constant"}).fit(chords(20), progress=False)
+    straight = MusicModel(**{**SMALL, "max_steps": 16, "schedule": "constant"}).fit(chords(20), progress=False)
     for one, other in zip(whole.predict(chords(3)), straight.predict(chords(3)), strict=True):
         assert np.array_equal(one, other)
     again = load(run)

@@ -51,7 +51,8 @@ def plot_roll(piece: Piece, original: np.ndarray, title: str, path: Path) -> Non
                 for start, end, pitch in piece.notes[chosen].tolist()
             ]
             ax.add_collection(PatchCollection(boxes, facecolor=color, edgecolor="white", linewidth=0.6, label=label))
-    ax.set(xlim=(0, bars), ylim=(low - 0.5, high + 0.5), xlabel="bar", title=title)
+    ax.set(xlim=(0, bars), ylim=(low - 0.5, high + 0.5), xlabel="bar")
+    ax.set_title(title, loc="left")
     ax.xaxis.set_major_locator(MultipleLocator(max(1, round(bars / 16))))
     ax.grid(axis="x", color="#d8dbe0", linewidth=0.8)
     ax.set_axisbelow(True)
@@ -61,7 +62,7 @@ def plot_roll(piece: Piece, original: np.ndarray, title: str, path: Path) -> Non
         ax.spines[side].set_visible(False)
     if original.any() and not original.all():
         boxes = [Rectangle((0, 0), 1, 1, color=color) for color in (_GREY, _BLUE)]
-        ax.legend(boxes, ["original", "generated"], loc="upper right", ncols=2, frameon=False, bbox_to_anchor=(1, 1.14))
+        ax.legend(boxes, ["original", "generated"], loc="lower right", ncols=2, frameon=False, bbox_to_anchor=(1, 1))
     prepare_folder(path.parent)
     write_atomically(path, partial(figure.savefig, dpi=120, format="png"))
 
