@@ -83,7 +83,8 @@ def test_the_same_seed_gives_the_same_weights(kind: str, bias: bool) -> None:
 def test_constructor_is_torch_s(name: str) -> None:
     theirs = inspect.signature(getattr(nn, name)).parameters.values()
     ours = inspect.signature(getattr(recurra, name)).parameters.values()
-    assert [(p.name, p.default) for p in ours] == [*((p.name, p.default) for p in theirs), ("backend", "auto")]
+    added = [("zoneout", 0.0), ("backend", "auto")]
+    assert [(p.name, p.default) for p in ours] == [*((p.name, p.default) for p in theirs), *added]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
