@@ -90,8 +90,6 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture, caplog: pytest.
         rows = list(csv.DictReader(file))
     assert len(rows) == 38
     assert set(rows[0]) >= {"drawing", "label", "points", "nats_per_point"}
-    assert main(["inspect", str(run), "--data", data, "--row", "2"]) == 0
-    assert (run / "inspection" / "index.html").exists() or list((run / "inspection").iterdir())
     with caplog.at_level(logging.WARNING):
         assert main(["evaluate", str(run), "--data", data, "--max-points", "6"]) == 0
 
@@ -106,3 +104,12 @@ def test_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
         assert np.array_equal(value.numpy(), resumed.fitted.network.state_dict()[name].numpy()), name
     with pytest.raises(RunError, match="other data"):
         DrawingModel(**values).fit(*drawings(8), folder=tmp_path / "b", resume=True, progress=False)
+
+
+@pytest.mark.slow
+def test_the_page_that_shows_the_network_inside(model: DrawingModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "run")
+    table = tmp_path / "a.csv"
+    assert main(["generate", str(tmp_path / "run"), "--label", "left", "--count", "4", "--out", str(table)]) == 0
+    assert main(["inspect", str(tmp_path / "run"), "--data", str(table), "--row", "2"]) == 0
+    assert list((tmp_path / "run" / "inspection").iterdir())
