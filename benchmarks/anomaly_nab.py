@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -68,10 +69,14 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
         detector = AnomalyDetector(seed=seed).fit(values[:trained_on], progress=False)
         scored = score(detector.trained(), values[:, None], SOUGHT)
         own = severity(scored.probability)
+        fitted = detector.trained()
+        rows = replace(fitted, learned=replace(fitted.learned, scales="fast"))
+        fast = severity(score(rows, values[:, None], SOUGHT).probability)
         errors = rarity((values - scored.expected[:, 0]) / detector.fitted.learned.statistics.scale[0])
         for fed, scores in (
             ("probability", own),
             ("probability, once", once(own, trained_on // 3)),
+            ("probability, with scales='fast', once", once(fast, trained_on // 3)),
             ("error of the next row", errors),
             ("error of the next row, once", once(errors, trained_on // 3)),
         ):
