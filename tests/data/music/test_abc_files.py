@@ -67,6 +67,25 @@ def test_repeats(body: str, played: str, tmp_path: Path) -> None:
     assert pitches(body, tmp_path) == [names[one] for one in played]
 
 
+def test_tunes_of_huge_numbers_are_set_aside(tmp_path: Path) -> None:
+    many = "9" * 5000
+    bodies = ("C" + 30 * "9", f"C/{many}", f"Z{many}", f"|1-{many} C", f"(3:2:{many}C", f"(3:{many}C", "Z900000 C")
+    tunes = [f"M:4/4\nK:C\n{body}" for body in bodies]
+    tunes += [f"M:{many}/4\nK:C\nC", "M:00/4\nK:C\nC", f"Q:{many}\nK:C\nC"]
+    (tmp_path / "set.abc").write_text("".join(f"X:1\n{tune}\n" for tune in tunes) + "X:2\nK:C\nA\n")
+    pieces, problems = read_abc(tmp_path / "set.abc", 4)
+    assert [piece.name for piece in pieces] == ["set 2"]
+    assert len(problems) == len(tunes)
+    assert all(len(one) < len(str(tmp_path)) + 100 for one in problems)
+
+
+def test_the_meter_of_the_header_is_that_of_the_piece(tmp_path: Path) -> None:
+    (tmp_path / "one.abc").write_text("X:1\nM:3/4\nK:C\nA6 | [M:4/4] A8 |\n")
+    ((piece,), _) = read_abc(tmp_path / "one.abc", 4)
+    assert piece.grid.beats_per_bar == 3
+    assert piece.length == 28
+
+
 def test_several_tunes_and_their_faults(tmp_path: Path) -> None:
     tunes = [
         "X:1\nT:First\nM:6/8\nQ:3/8=60\nK:G\nGAB c3 % a comment\nw:words are not sung\n",

@@ -7,7 +7,7 @@ from fractions import Fraction
 from recurra.data.music.abc_bars import Bar, TimedNote
 from recurra.errors import DataError
 
-__all__ = ["Body", "read_body"]
+__all__ = ["Body", "read_body", "whole_number"]
 
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _SIGNS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
@@ -27,6 +27,7 @@ _MODES = {
     "loc": -5,
 }
 _MIDDLE_C = 60
+_MOST_DIGITS = 6
 _LENGTH = r"(\d*)(/*)(\d*)"
 _SYMBOL = re.compile(
     r'(?P<ignored>"[^"]*"|![^!\n]*!|\+[^+\n]*\+|\{[^}]*\}|[.~HLMOPSTuv](?=[\^_=A-Ga-gzx\[(])|(?:[\s)\\&`*y$]|\((?![2-9]))+)'
@@ -50,6 +51,11 @@ class Body:
     Args:
         fields: of the header, by letter: the key, the meter and the unit of length.
 
+    Attributes:
+        bars: that were read.
+        meter: of the bar that is read, in whole notes. None: it is free.
+        first_meter: that of the header.
+
     Raises:
         DataError: a field cannot be read.
     """
@@ -65,6 +71,7 @@ class Body:
         self._factor = Fraction(1)  # of the next note's length
         self._tuplet: tuple[int, Fraction] = (0, Fraction(1))  # notes to come, and the factor of their length
         self.set("M", fields.get("M", "4/4"))
+        self.first_meter = self.meter
         if self.meter is not None and self.meter < Fraction(3, 4):
             self._unit = Fraction(1, 16)
         for name in "LK":
@@ -108,7 +115,7 @@ class Body:
         elif symbol["rest"]:
             self._advance(self._unit * _length(symbol["rest_length"]), [])
         elif symbol["bar_rest"]:
-            self._advance((self.meter or Fraction(1)) * int(symbol["bars"] or 1), [])
+            self._advance((self.meter or Fraction(1)) * whole_number(symbol["bars"] or "1"), [])
         elif symbol["tuplet"]:
             self._begin_tuplet(int(symbol["tuplet"]), symbol["in_time"], symbol["over"])
         elif symbol["line"]:
@@ -153,7 +160,8 @@ class Body:
     def _begin_tuplet(self, notes: int, in_time: str | None, over: str | None) -> None:
         compound = self.meter is not None and self.meter.numerator % 3 == 0 and self.meter != Fraction(3, 4)
         usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(notes, 3 if compound else 2)
-        self._tuplet = (int(over or notes), Fraction(int(in_time or usual), notes))
+        every = whole_number(over) if over else notes
+        self._tuplet = (every, Fraction(whole_number(in_time) if in_time else usual, notes))
 
     def _break_rhythm(self, signs: str) -> None:
         if self._last is None:
@@ -202,22 +210,32 @@ def read_body(lines: list[str], fields: Mapping[str, str]) -> Body:
     return body
 
 
+def whole_number(digits: str) -> int:
+    """The number that some digits are. Raises DataError: no music has so large a number."""
+    if len(digits) > _MOST_DIGITS:
+        raise DataError(f"a number has more than {_MOST_DIGITS} digits: {digits[:20]}")
+    return int(digits)
+
+
 def _length(text: str) -> Fraction:
     """The factor that digits and slashes after a note mean: "3/2", "/", "//", "2"."""
     match = re.fullmatch(_LENGTH, text)
     assert match is not None
     times, slashes, by = match.groups()
-    divisor = int(by) if by else 2 ** len(slashes)
-    if not divisor or not int(times or 1):
+    factor, divisor = whole_number(times or "1"), whole_number(by) if by else 2 ** len(slashes)
+    if not divisor or not factor:
         raise DataError(f"a note has the length {text}.")
-    return Fraction(int(times or 1), divisor)
+    return Fraction(factor, divisor)
 
 
 def _fraction(text: str, what: str) -> Fraction:
     match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+).*|\s*(1)\s*", text)
-    if match is None or "0" in (match[1], match[2]):
+    if match is not None and match[3]:
+        return Fraction(1)
+    above, below = (0, 0) if match is None else (whole_number(match[1]), whole_number(match[2]))
+    if not above or not below:
         raise DataError(f"{what} is {text!r}, expected a fraction such as 3/4.")
-    return Fraction(1) if match[3] else Fraction(int(match[1]), int(match[2]))
+    return Fraction(above, below)
 
 
 def _signature(text: str) -> dict[str, int]:
@@ -243,5 +261,6 @@ def _turns(text: str) -> frozenset[int]:
     for part in text.strip(",-").split(","):
         first, _, last = part.partition("-")
         if first:
-            turns.update(range(int(first), min(int(last or first), int(first) + 16) + 1))
+            begin = whole_number(first)
+            turns.update(range(begin, min(whole_number(last or first), begin + 16) + 1))
     return frozenset(turns)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from recurra.data.music.abc_bars import Bar, in_playing_order
-from recurra.data.music.abc_body import read_body
+from recurra.data.music.abc_body import read_body, whole_number
 from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import LOWEST, NOTES
 from recurra.errors import DataError
@@ -17,13 +17,14 @@ __all__ = ["read_abc"]
 
 _HEADER = re.compile(r"([A-Za-z+]):\s*(.*)")
 _TEMPO = 120.0
+_LONGEST = 24 * 60 * 120 // 4  # whole notes of a day at 120 beats a minute
 
 
 def read_abc(path: Path, steps_per_beat: int) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
     """Read the tunes of a file, each a piece named by its number and title.
 
-    Repeats and endings are played out. Grace notes, ornaments, words and chord symbols are left out. Notes are moved to
-    the nearest frame, each at least a frame long.
+    Repeats and endings are played out. The meter and the tempo of the header hold for the whole piece. Grace notes,
+    ornaments, words and chord symbols are left out. Notes are moved to the nearest frame, each at least a frame long.
 
     Args:
         path: of the file, UTF-8 or Latin-1.
@@ -84,12 +85,14 @@ def _piece(tune: list[str], stem: str, steps_per_beat: int) -> Piece:
     notes = _notes(in_playing_order(body.bars))
     if not len(notes):
         raise DataError("the tune has no notes.")
+    if notes[:, 1].max() > _LONGEST:
+        raise DataError("its notes last longer than a day.")
     frames = notes[:, :2] * 4 * steps_per_beat
     start, end = (np.array([int(value + Fraction(1, 2)) for value in column], np.int64) for column in frames.T)
     pitch = notes[:, 2].astype(np.int64)
     if pitch.min() < LOWEST or pitch.max() >= LOWEST + NOTES:
         raise DataError("a note is beyond the 88 keys of a piano.")
-    beats = 4 * float(body.meter) if body.meter else 4.0
+    beats = 4 * float(body.first_meter) if body.first_meter else 4.0
     grid = Grid(steps_per_beat, beats, _tempo(fields.get("Q", "")))
     name = " ".join(part for part in (stem, fields.get("X", ""), fields.get("T", "")) if part)
     return Piece.from_notes(name, np.stack([start, np.maximum(end, start + 1), pitch], axis=1), grid)
@@ -118,8 +121,8 @@ def _notes(bars: list[Bar]) -> np.ndarray:
 def _tempo(text: str) -> float:
     """Quarter notes a minute of a field such as "1/4=120" or "120"."""
     match = re.search(r"(?:(\d+)/(\d+)\s*=\s*)?(\d+)", re.sub(r'"[^"]*"', "", text))
-    if match is None or (match[2] is not None and not int(match[2])):
+    if match is None or (match[2] is not None and not whole_number(match[2])):
         return _TEMPO
-    beat = Fraction(int(match[1]), int(match[2])) if match[1] else Fraction(1, 4)
-    tempo = float(4 * beat * int(match[3]))
+    beat = Fraction(whole_number(match[1]), whole_number(match[2])) if match[1] else Fraction(1, 4)
+    tempo = float(4 * beat * whole_number(match[3]))
     return tempo if 1 <= tempo <= 1000 else _TEMPO

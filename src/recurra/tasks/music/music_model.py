@@ -63,7 +63,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
 
     Data are a MIDI file, ABC tunes, a file of piano rolls (`.mat`, `.npz`), a folder of such files, or piano rolls
     (T, 88) of 0 and 1. The published file formats state what to train, validate and test on; of other data a fraction
-    of the files is held out for validation.
+    of the pieces is held out for validation.
 
     Example:
         >>> model = MusicModel().fit("chorales/")
