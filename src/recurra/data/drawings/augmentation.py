@@ -16,7 +16,8 @@ def stretched(strokes: np.ndarray, amount: float, generator: np.random.Generator
 def merged(strokes: np.ndarray, probability: float, generator: np.random.Generator) -> np.ndarray:
     """Strokes (N, 3) some points of which are left out: their offset is added to that of the point after.
 
-    A point within a line, after at least two others of it, is left out with `probability`; never the last of a line.
+    A point within a line, after at least two others of it in `strokes`, is left out with `probability`; never the last
+    of a line. The origin, with which the first line begins, is not in `strokes`.
     """
     chosen = generator.random(len(strokes)) < probability
     ends = strokes[:, 2] > 0

@@ -56,7 +56,7 @@ def _lines(drawing: list[Any], where: str) -> tuple[list[np.ndarray], bool]:
     lines, is_raw = [], False
     for position, stroke in enumerate(drawing, 1):
         try:
-            if len(stroke) not in (2, 3):
+            if not isinstance(stroke, list) or len(stroke) not in (2, 3):
                 raise ValueError
             is_raw = is_raw or len(stroke) == 3
             line = np.array(stroke[:2], dtype=np.float64).T

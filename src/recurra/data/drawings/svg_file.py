@@ -32,7 +32,10 @@ def read_svg(path: str | Path) -> list[np.ndarray]:
     if local_name(root) != "svg":
         raise DataError(f"{path}: the root element is {local_name(root)!r}, expected 'svg'.")
     lines: list[np.ndarray] = []
-    _collect(root, np.eye(3), lines, str(path))
+    try:
+        _collect(root, np.eye(3), lines, str(path))
+    except RecursionError:
+        raise DataError(f"{path}: its groups lie too deep within each other. Ungroup them.") from None
     if not lines:
         raise DataError(f"{path}: no path, line, polyline, polygon, rect, circle or ellipse to draw.")
     return lines

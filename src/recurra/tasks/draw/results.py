@@ -54,9 +54,7 @@ class SurpriseOfDrawings(TablePredictions[np.ndarray]):
         labels, lengths = self._drawings.labels, self._drawings.lengths.tolist()
         columns = zip(labels, lengths, self._nats.tolist(), self.values.tolist(), strict=True)
         rows = [(k, label, points, *nats, mean) for k, (label, points, nats, mean) in enumerate(columns, 1)]
-        return Table(
-            ("drawing", "label", "points", "offset_nats", "pen_nats", "end_nats", "kl_nats", "nats_per_point"), rows
-        )
+        return Table(_COLUMNS, rows)
 
 
 def predict(fitted: FittedDrawing, drawings: Drawings, path: Path | None) -> SurpriseOfDrawings:
