@@ -49,7 +49,7 @@ def check_arguments(
 
 
 def check_loss(loss: Any) -> None:
-    """Refuse what a loss returns if it is not a single number with a gradient. Raises ParameterError."""
+    """Refuse what a loss returns if it is not a tensor of a single number. Raises ParameterError."""
     hint = "Return the mean, as in: loss=lambda output, target: error(output, target).mean()."
     if not isinstance(loss, Tensor):
         raise ParameterError("loss", "a function that returns a tensor", type(loss).__name__, hint)

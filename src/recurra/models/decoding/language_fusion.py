@@ -18,7 +18,7 @@ class RecurrentScorer:
     """The log-probability of texts by a recurrent language model, each a line of its own.
 
     Args:
-        network: the model.
+        network: the model; it is put into evaluation mode.
         tokens: how it cuts a text.
     """
 
@@ -48,7 +48,7 @@ def character_fusion(
     """Fusion within a beam over characters; None: the model's tokens are not these symbols.
 
     Args:
-        network: the model.
+        network: the model; it is put into evaluation mode if it can be fused.
         tokens: how it cuts a text.
         symbols: the names of the search's symbols (V); the first is the blank.
         weight: of the log-probabilities, above 0.
