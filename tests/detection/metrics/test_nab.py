@@ -19,8 +19,7 @@ from recurra.detection.metrics.nab import NAB_PROFILES, NabProfile, NabSeries, n
 from recurra.errors import ParameterError, ShapeError
 
 NAN = float("nan")
-HERE = Path(__file__).resolve().parents[3]
-NAB = Path(os.environ.get("RECURRA_DATA", HERE / ".." / "shared" / "data")) / "nab"
+NAB = Path(os.environ.get("RECURRA_DATA", "")) / "nab"
 
 
 def sigmoid(position: float) -> float:
