@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from recurra.data.music.abc_file import read_abc
@@ -105,3 +106,12 @@ def test_several_tunes_and_their_faults(tmp_path: Path) -> None:
         (tmp_path / "bad.abc").write_text(content)
         with pytest.raises(DataError, match=r"bad\.abc"):
             read_music(tmp_path / "bad.abc", 4)
+
+
+def test_tunes_beside_rolls_with_parts_are_refused(tmp_path: Path) -> None:
+    roll = np.eye(3, 88, 40, dtype=np.uint8)
+    np.savez(tmp_path / "rolls.npz", train=roll, test=roll)
+    assert set(read_music(tmp_path, 4).parts) == {"train", "test"}
+    (tmp_path / "one.abc").write_text("X:1\nK:C\nA\n")
+    with pytest.raises(DataError, match=r"some of its files state parts.* such as that of one"):
+        read_music(tmp_path, 4)

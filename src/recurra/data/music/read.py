@@ -33,7 +33,8 @@ def read_music(source: Any, steps_per_beat: int, most_unusable: float = 0.05) ->
         most_unusable: the fraction of a folder's files that may be unusable. Each of them is set aside, and logged.
 
     Raises:
-        DataError: a file that was named cannot be used, or too many of a folder, or no piece has a note.
+        DataError: a file that was named cannot be used, or too many of a folder; or only some files of a folder state
+            parts; or no piece has a note.
         MissingExtraError: the extra `music` is not installed, and the files need it.
     """
     if not isinstance(source, str | Path):
@@ -137,8 +138,11 @@ def _read_folder(folder: Path, steps_per_beat: int, most_unusable: float) -> Mus
             f"{folder}: {broken:,} of {len(files):,} files cannot be used, more than the "
             f"{100 * most_unusable:g} % that are allowed (--most-unusable). {listed}"
         )
-    if "all" in parts:
-        parts = defaultdict(list, {"all": [piece for pieces in parts.values() for piece in pieces]})
+    if "all" in parts and len(parts) > 1:
+        raise DataError(
+            f"{folder}: some of its files state parts to train and to test on, and others none, such as that of "
+            f"{parts['all'][0].name}; read either kind alone."
+        )
     return Music(str(folder), {part: tuple(pieces) for part, pieces in parts.items()}, tuple(problems))
 
 
