@@ -19,7 +19,7 @@ from recurra.detection.metrics.nab import NAB_PROFILES, NabProfile, NabSeries, n
 from recurra.errors import ParameterError, ShapeError
 
 NAN = float("nan")
-NAB = Path(os.environ.get("RECURRA_DATA", "")) / "nab"
+NAB = Path(os.environ.get("RECURRA_DATA", "data")) / "nab"
 
 
 def sigmoid(position: float) -> float:

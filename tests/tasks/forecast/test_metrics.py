@@ -100,7 +100,7 @@ def test_seasonal_naive_forecasts_a_periodic_series_exactly(season, horizon, mor
 
 
 def test_seasonal_naive_on_m4_hourly_is_as_published():
-    folder = Path(os.environ.get("RECURRA_DATA", "")) / "m4_hourly"
+    folder = Path(os.environ.get("RECURRA_DATA", "data")) / "m4_hourly"
     files = sorted(folder.glob("*rain*.csv*")), sorted(folder.glob("*est*.csv*"))
     if not all(files):
         pytest.skip(f"M4 hourly is not in {folder}; set RECURRA_DATA to a folder that has it")
