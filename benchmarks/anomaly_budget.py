@@ -27,7 +27,7 @@ from recurra.detection.metrics.nab import probation
 from recurra.tasks.anomaly import AnomalyDetector
 from recurra.tasks.anomaly.scoring import score
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data"))
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BUDGETS = ("1 in 500", "1 in 2000", "1 in 10000")
 SETS = ("TSB-AD U", "TSB-AD M", "NAB", "SKAB")
 

@@ -29,7 +29,7 @@ from recurra.detection.metrics.nab import NAB_PROFILES, NabSeries, nab_score, pr
 from recurra.tasks.anomaly import AnomalyDetector
 from recurra.tasks.anomaly.scoring import score
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "nab"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "nab"
 SMALLEST = 1e-9
 SOUGHT = 1 / 2000  # the probability of the default budget
 # Of the standard profile, from NAB's own table.

@@ -22,7 +22,7 @@ from recurra.detection.metrics.points import point_scores
 from recurra.tasks.anomaly import AnomalyDetector, AnomalyReading
 from recurra.tasks.anomaly.scoring import score
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "skab"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "skab"
 FOLDERS = ("valve1", "valve2", "other")
 TRAINING_ROWS, QUANTILE, FACTOR = 400, 0.999, 4 / 3
 PROBABILITY = 1 / 2000  # the default budget

@@ -25,7 +25,7 @@ from recurra.detection.metrics.events import event_scores
 from recurra.tasks.anomaly import AnomalyDetector
 from recurra.tasks.anomaly.scoring import adaptive_limits, baseline_scores, rows_in_alarm, score
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "smap"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "smap"
 BUDGETS = ("1 in 2000", "1 in 10000", "1 in 100000")
 SIMPLE = ("windows (PCA)", "random")
 PUBLISHED = {"Telemanom, published": (0.855, 0.855)}

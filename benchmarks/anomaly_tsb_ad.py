@@ -25,7 +25,7 @@ from recurra.detection.period import period_of
 from recurra.tasks.anomaly import AnomalyDetector
 from recurra.tasks.anomaly.scoring import score
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "tsb_ad_subset"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "tsb_ad_subset"
 PARTS = ("U", "M")
 PROBABILITY = 1 / 2000  # the default budget; scores do not depend on it
 PUBLISHED = ("LSTMAD", "CNN", "OmniAnomaly", "Sub-PCA", "POLY", "KMeansAD")

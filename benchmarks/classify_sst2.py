@@ -14,7 +14,7 @@ import torch
 
 from recurra.tasks.classify import Classifier
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "sst2"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "sst2"
 MEASURES = ("dev", "test", "macro F1", "loss", "off by", "naive Bayes", "training s")
 
 

@@ -26,7 +26,7 @@ from recurra.tasks.language import LanguageModel
 from recurra.tasks.tag import Tagger
 from recurra.tasks.translate import Translator
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data"))
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data"))
 COLUMNS = {
     "task": "9s",
     "data": "15s",

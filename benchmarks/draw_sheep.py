@@ -23,7 +23,7 @@ from recurra.data.drawings.drawings import Drawings
 from recurra.data.drawings.read import read_drawings
 from recurra.tasks.draw.results import MODEL, surprise_of
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data"))
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FILES = {"sheep": DATA / "aaron_sheep" / "aaron_sheep.npz", "kanji": DATA / "kanji" / "short_kanji.npz"}
 
 

@@ -17,7 +17,7 @@ from recurra.task import Evaluation
 from recurra.tasks.forecast import Forecaster, ForecastReading
 from recurra.tasks.forecast.backtest import seasonal_scale
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "m4_hourly"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "m4_hourly"
 OPTIONS: dict[str, Any] = {"max_steps": 1500, "validation_windows": 0}
 MEASURES = ("wQL", "sMAPE", "MASE", "80 % coverage")
 

@@ -16,7 +16,7 @@ import torch
 from recurra.tasks.language import LanguageModel, Sampling
 from recurra.training import read_log
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "tinyshakespeare"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "tinyshakespeare"
 VALIDATIONS = 10
 SETTINGS = {"hidden_size": 512, "embedding_size": 64, "dropout": 0.4, "max_steps": 1700}
 

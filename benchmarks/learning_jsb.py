@@ -28,7 +28,7 @@ try:
 except ImportError:
     loadmat = None
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "jsb_chorales"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "jsb_chorales"
 CELLS: dict[str, Cell] = {"LSTM": LSTM(), "GRU": GRU()}
 NOTES = 88
 HIDDEN_SIZE, OUTPUT_DROPOUT, RECURRENT_DROPOUT = 300, 0.3, 0.0

@@ -18,7 +18,7 @@ from recurra.data.text.conll import Sentence, read_conll
 from recurra.streaming import ItemStream
 from recurra.tasks.tag import Tagger
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "ud_lines"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "ud_lines"
 LOOK_AHEADS = (0, 1, 2, 4, 8)
 
 

@@ -17,7 +17,7 @@ from benchmarks._learning import Fitted, Outcome, count_parameters, make_parser,
 from recurra import MusicModel
 from recurra.tasks.music import MusicReading
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "pianoroll_mat"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "pianoroll_mat"
 SETS = {"Nottingham": 2, "JSB_Chorales": 1, "MuseData": 2}
 """The frames of a beat of each set."""
 OUTPUTS = ("independent", "nade")

@@ -15,7 +15,7 @@ import torch
 
 from recurra import SoundClassifier
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "fsdd" / "recordings"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "fsdd" / "recordings"
 MEASURES = ("validation", "test", "nearest mean", "off by", "training s")
 
 

@@ -25,7 +25,7 @@ from recurra.data.text.kneser_ney import estimate_ngrams
 from recurra.tasks.speech import SpeechRecognizer
 from recurra.tasks.speech.recognizer import Search
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "an4"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "an4"
 VALIDATION = ("fjmd", "fkai", "flmm2", "fmjd", "fwxs", "mjdr", "mkdb", "mmap")
 SHARED: dict[str, Any] = {
     "bins": 40,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recurra.tasks.speech import SpeechRecognizer
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "yesno"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "yesno"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import torch
 from recurra.data.text.conll import read_conll
 from recurra.tasks.tag import Tagger
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "ud_lines"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "ud_lines"
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from recurra.tasks.tag import Tagger
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "wikigold"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "wikigold"
 
 
 def main() -> None:

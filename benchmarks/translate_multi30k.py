@@ -14,7 +14,7 @@ from typing import Any
 
 from recurra.tasks.translate import Search, Translator
 
-DATA = Path(os.environ.get("RECURRA_DATA", "data")) / "multi30k"
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multi30k"
 SETTINGS: dict[str, dict[str, Any]] = {
     "full": {
         "hidden_size": 384,

@@ -174,7 +174,8 @@ def test_faults_in_nab_windows_are_named_by_their_line(tmp_path):
 
 
 def test_the_windows_of_nab_cover_its_files():
-    folder = Path(os.environ.get("RECURRA_DATA", "data")) / "nab"
+    here = Path(__file__).resolve().parents[3]
+    folder = Path(os.environ.get("RECURRA_DATA", here / ".." / "shared" / "data")) / "nab"
     if not (folder / "combined_windows.json").exists():
         pytest.skip(f"NAB is not in {folder}; set RECURRA_DATA to a folder that has it")
     for name in (

@@ -127,7 +127,7 @@ def test_an_unknown_word_without_a_word_for_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_model_of_an4() -> None:
-    path = Path(os.environ.get("RECURRA_DATA", "data")) / "an4" / "an4.lm"
+    path = Path(os.environ.get("RECURRA_DATA", "../shared/data")) / "an4" / "an4.lm"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
     model = read_arpa(path)

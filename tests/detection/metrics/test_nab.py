@@ -19,7 +19,8 @@ from recurra.detection.metrics.nab import NAB_PROFILES, NabProfile, NabSeries, n
 from recurra.errors import ParameterError, ShapeError
 
 NAN = float("nan")
-NAB = Path(os.environ.get("RECURRA_DATA", "data")) / "nab"
+HERE = Path(__file__).resolve().parents[3]
+NAB = Path(os.environ.get("RECURRA_DATA", HERE / ".." / "shared" / "data")) / "nab"
 
 
 def sigmoid(position: float) -> float:

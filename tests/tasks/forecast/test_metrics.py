@@ -100,7 +100,8 @@ def test_seasonal_naive_forecasts_a_periodic_series_exactly(season, horizon, mor
 
 
 def test_seasonal_naive_on_m4_hourly_is_as_published():
-    folder = Path(os.environ.get("RECURRA_DATA", "data")) / "m4_hourly"
+    here = Path(__file__).resolve().parents[3]
+    folder = Path(os.environ.get("RECURRA_DATA", here / ".." / "shared" / "data")) / "m4_hourly"
     files = sorted(folder.glob("*rain*.csv*")), sorted(folder.glob("*est*.csv*"))
     if not all(files):
         pytest.skip(f"M4 hourly is not in {folder}; set RECURRA_DATA to a folder that has it")
