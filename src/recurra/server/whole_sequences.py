@@ -80,7 +80,7 @@ def _input(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
     """What the task's `predictions` takes. A text never stands for the path of a file."""
     if sound := estimator.sound_format:
         return _sounds(data, sound["sample_rate"])
-    if "data" not in inspect.signature(estimator.predictions).parameters:
+    if next(iter(inspect.signature(estimator.predictions).parameters)) != "data":
         if not isinstance(data, str):
             raise Refusal(422, "invalid_data", "data: expected a text")
         return data

@@ -6,6 +6,7 @@ import pytest
 
 from made_classes import WORDS, series, several, texts
 from recurra.data.text.tokenization import Piece
+from recurra.errors import ParameterError
 from recurra.tasks.classify import Classifier, Explanation
 from recurra.tasks.classify.explanation import colored_text, contribution_lines, explanation_page
 
@@ -93,7 +94,9 @@ def test_it_does_not_depend_on_what_was_done_before() -> None:
 
 
 def test_a_blank_text(of_texts: Classifier) -> None:
-    found = of_texts.explain(text=" ")
+    with pytest.raises(ParameterError, match="one or more words"):
+        of_texts.explain(text=" ")
+    found = of_texts.explain([" "])
     assert found.pieces == (Piece("<unknown>", 0, 0),)
     assert np.isfinite(found.contributions).all()
     assert colored_text(found) == " "
