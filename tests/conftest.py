@@ -34,6 +34,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    # What is frozen would be reported as leaked at the end of the process.
+    gc.unfreeze()
+
+
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures of the pictures that are saved, in order: their axes, lines and labels can be read."""
