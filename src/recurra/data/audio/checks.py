@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +12,12 @@ import numpy as np
 
 from recurra.data.audio.sound import Sound, SoundHeader, read_header
 from recurra.data.audio.utterances import Utterance, Utterances
+from recurra.data.files.problems import Problem, log_problems, problems_table, refuse_unusable
 from recurra.errors import DataError, RecurraError
 from recurra.files import write_text
 from recurra.progress import Progress
 
-__all__ = ["CheckedUtterances", "Problem", "Requirements", "check_utterances", "problem_files", "problems_table"]
+__all__ = ["CheckedUtterances", "Requirements", "check_utterances"]
 
 _log = logging.getLogger("recurra.audio")
 
@@ -27,29 +28,8 @@ _FULL_SCALE = 0.999
 _CLIPPED_FRACTION = 0.005
 # A stated duration may differ by this many seconds and by this fraction.
 _SECONDS, _FRACTION = 0.1, 0.02
-_NAMED = 3
 _MANY = 500
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with an utterance.
-
-    Attributes:
-        where: the manifest and the line, or "".
-        name: the file, or the utterance's id.
-        reason: what is wrong, and what to do.
-        usable: whether the utterance can be used in spite of it.
-    """
-
-    where: str
-    name: str
-    reason: str
-    usable: bool = False
-
-    def __str__(self) -> str:
-        reason = self.reason.removeprefix(f"{self.name}: ")
-        return ": ".join(part for part in (self.where, self.name, reason) if part)
+_NOUN = "utterances"
 
 
 @dataclass(frozen=True)
@@ -89,27 +69,6 @@ class CheckedUtterances:
     def unusable(self) -> int:
         """The number of rows that cannot be used."""
         return self.rows - len(self.utterances)
-
-
-def problem_files(*data: Utterances | None, more: Iterable[Problem] = ()) -> dict[str, str]:
-    """The file `problems.tsv` of a run's folder, which names each problem of its data once; none without problems.
-
-    Args:
-        data: utterances that were checked.
-        more: problems that no check knew of.
-    """
-    checked = (problem for one in data if one is not None for problem in one.problems)
-    problems = dict.fromkeys([*checked, *more])
-    return {"problems.tsv": problems_table(problems)} if problems else {}
-
-
-def problems_table(problems: Iterable[Problem]) -> str:
-    """Problems as a table with tabs: use, where, file, reason."""
-    lines = [
-        "\t".join(["used" if one.usable else "left out", one.where, one.name, " ".join(one.reason.split())])
-        for one in problems
-    ]
-    return "\n".join(["use\twhere\tfile\treason", *lines]) + "\n"
 
 
 def check_utterances(
@@ -154,7 +113,7 @@ def check_utterances(
     problems += _rate_problems(rows, checked)
     good = [k for k, row in enumerate(checked) if not row.fatal]
     if not good or len(rows) - len(good) > most_unusable * len(rows):
-        _refuse(utterances, problems, len(rows) - len(good), most_unusable, report)
+        refuse_unusable(utterances.source, _NOUN, len(rows), len(rows) - len(good), problems, most_unusable, report)
     seconds = np.array([checked[k].seconds for k in good])
     items = tuple(replace(rows[k], duration=checked[k].seconds) for k in good)
     usable = replace(utterances, items=items, problems=tuple(problems))
@@ -162,7 +121,7 @@ def check_utterances(
     if problems:
         if report is not None:
             write_text(report, problems_table(problems))
-        _summarize(utterances.source, result, report)
+        log_problems(_log, utterances.source, _NOUN, len(rows), result.unusable, problems, report)
     return result
 
 
@@ -269,31 +228,3 @@ def _rate_problems(rows: list[Utterance], checked: list[_Row]) -> list[Problem]:
     one = rows[rates.index(counts[-1][0])]
     shown = ", ".join(f"{rate:,} ({count:,} recordings)" for rate, count in counts)
     return [Problem(one.where, one.name, f"several sample rates, all of which are resampled: {shown}.", usable=True)]
-
-
-def _refuse(
-    utterances: Utterances, problems: list[Problem], unusable: int, most_unusable: float, report: Path | None
-) -> None:
-    """Raise the error of too many unusable rows, after all of them are written."""
-    fatal = [problem for problem in problems if not problem.usable]
-    if report is not None:
-        write_text(report, problems_table(problems))
-    listed = " ".join(map(str, fatal[:_NAMED]))
-    too_many = 0 < most_unusable * len(utterances) < unusable
-    allowed = f", more than the {100 * most_unusable:g} % that are allowed" if too_many else ""
-    more = f" All are in {report}." if report is not None else ""
-    raise DataError(
-        f"{utterances.source}: {unusable:,} of {len(utterances):,} utterances cannot be used{allowed}. {listed}{more}"
-    )
-
-
-def _summarize(source: str, result: CheckedUtterances, report: Path | None) -> None:
-    """Log the problems: all of a few, and of many the first and how many there are."""
-    for usable, what in ((False, "cannot be used and are left out"), (True, "are used in spite of a problem")):
-        problems = [problem for problem in result.problems if problem.usable == usable]
-        if not problems:
-            continue
-        more = f" ... in {report}" if report is not None and len(problems) > _NAMED else ""
-        listed = "; ".join(map(str, problems[:_NAMED]))
-        count = result.unusable if not usable else len({(one.where, one.name) for one in problems})
-        _log.warning("%s: %d of %d utterances %s: %s%s", source, count, result.rows, what, listed, more)

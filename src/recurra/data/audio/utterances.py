@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.audio.sound import Sound, read_header, read_sound, resampled
+from recurra.data.files.problems import Problem
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["Utterance", "Utterances", "utterances_of"]
@@ -75,7 +76,7 @@ class Utterances:
     Attributes:
         items: one or more utterances.
         source: the manifest or the folder, for messages.
-        problems: what is wrong with rows of the manifest, those left out among them; see `recurra.data.audio.checks`.
+        problems: what is wrong with rows of the manifest, those left out among them; see `recurra.data.files.problems`.
 
     Raises:
         DataError: there are none.
@@ -83,7 +84,7 @@ class Utterances:
 
     items: tuple[Utterance, ...]
     source: str = "the utterances"
-    problems: tuple[Any, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.items:

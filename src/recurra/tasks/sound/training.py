@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.data.audio.checks import Requirements, check_utterances, problem_files
+from recurra.data.audio.checks import Requirements, check_utterances
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.read import read_utterances
 from recurra.data.audio.utterance_batches import UtteranceBatches
@@ -18,6 +18,7 @@ from recurra.data.audio.utterances import Utterances
 from recurra.data.batches.batch import Batch
 from recurra.data.batches.ignored import IGNORED
 from recurra.data.batches.prefetched import Prefetched
+from recurra.data.files.problems import problem_files
 from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.errors import ParameterError
 from recurra.models.temperature import fit_temperature

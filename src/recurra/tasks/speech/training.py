@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from recurra.cells import find_cell
 from recurra.data.audio.alphabet import Alphabet
-from recurra.data.audio.checks import Problem, Requirements, check_utterances, problem_files
+from recurra.data.audio.checks import Requirements, check_utterances
 from recurra.data.audio.feature_source import FeatureSource
 from recurra.data.audio.log_mel import LogMel
 from recurra.data.audio.normalization import FeatureStatistics
@@ -20,6 +20,7 @@ from recurra.data.audio.splices import CutRecording, cut_at_pauses, cut_by_words
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterances
 from recurra.data.batches.prefetched import Prefetched
+from recurra.data.files.problems import Problem, problem_files
 from recurra.data.text.edit_distance import ErrorCounts, word_errors
 from recurra.errors import DataError, RunError
 from recurra.models.acoustic import CTCRecognizer, TransducerRecognizer
