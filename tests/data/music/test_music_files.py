@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recurra.data.files.part_names import part_of
 from recurra.data.music.midi import read_midi, write_midi
-from recurra.data.music.piece import Grid, Piece
+from recurra.data.music.piece import Grid, Piece, Tracks
 from recurra.data.music.pitches import key_classes, pitch_name
 from recurra.data.music.read import read_music
 from recurra.errors import DataError, ParameterError
@@ -29,6 +29,27 @@ def test_midi_reads_back_note_for_note(tmp_path_factory: pytest.TempPathFactory,
     assert again.notes.tolist() == piece.notes.tolist()
     assert again.grid.beats_per_bar == grid.beats_per_bar
     assert again.grid.tempo == pytest.approx(grid.tempo, rel=1e-4)
+
+
+def test_midi_reads_back_tracks_velocities_and_tempi(tmp_path: Path) -> None:
+    notes = np.array([[0, 4, 60], [0, 4, 64], [2, 6, 60], [4, 9, 72]])
+    tracks = Tracks((0, 40, 40), np.array([0, 2, 2, 0]), np.array([1, 127, 64, 90]))
+    piece = Piece.from_notes("one", notes, Grid(), 9, tracks=tracks, tempi=((2, 60.0), (8, 240.0)))
+    write_midi(piece, tmp_path / "one.mid")
+    again = read_midi(tmp_path / "one.mid", 4)
+    assert again.notes.tolist() == notes.tolist()
+    assert again.tracks is not None
+    # A track without notes is not written.
+    assert again.tracks.programs == (0, 40)
+    assert again.tracks.track.tolist() == [0, 1, 1, 0]
+    assert again.tracks.velocity.tolist() == [1, 127, 64, 90]
+    assert again.tempi == piece.tempi
+    assert again.seconds[[0, 2, 8, 9]].tolist() == pytest.approx([0, 0.25, 0.25 + 1.5, 0.25 + 1.5 + 0.0625])
+    # On one piano notes of one pitch do not overlap.
+    merged = again.merged()
+    assert merged.notes.tolist() == [[0, 2, 60], [0, 4, 64], [2, 6, 60], [4, 9, 72]]
+    assert (merged.tracks, merged.tempi) == (None, ())
+    assert np.array_equal(merged.roll, again.roll)
 
 
 def broken(folder: Path, whole: bytes) -> list[Path]:

@@ -1,11 +1,12 @@
 """MIDI files in and out. Needs the extra `music`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recurra.data.music.piece import Grid, Piece
+from recurra.data.music.piece import VELOCITY, Grid, Piece, Tracks
 from recurra.data.music.pitches import LOWEST, NOTES
 from recurra.errors import DataError, MissingExtraError
 from recurra.files import write_atomically
@@ -13,14 +14,13 @@ from recurra.files import write_atomically
 __all__ = ["read_midi", "write_midi"]
 
 _TICKS_PER_STEP = 120
-_VELOCITY = 80
 _TEMPO = 120.0
 
 
 def read_midi(path: Path, steps_per_beat: int) -> Piece:
     """Read a MIDI file: the notes of all tracks but drums, moved to the nearest frame, each at least a frame long.
 
-    The first time signature and the first tempo hold for the whole piece. Notes beyond the 88 keys of a piano are
+    The first time signature holds for the whole piece. Notes beyond the 88 keys of a piano are
     moved into them by octaves.
 
     Args:
@@ -32,11 +32,13 @@ def read_midi(path: Path, steps_per_beat: int) -> Piece:
         MissingExtraError: symusic is not installed.
     """
     score = _read(path)
-    tracks = [track.notes.numpy() for track in score.tracks if not track.is_drum and len(track.notes)]
+    played = [track for track in score.tracks if not track.is_drum and len(track.notes)]
+    tracks = [track.notes.numpy() for track in played]
     if not tracks or score.tpq <= 0:
         raise DataError(f"{path}: has no notes but drums.")
-    time, duration, pitch = (
-        np.concatenate([track[key] for track in tracks]).astype(np.int64) for key in ("time", "duration", "pitch")
+    time, duration, pitch, velocity = (
+        np.concatenate([track[key] for track in tracks]).astype(np.int64)
+        for key in ("time", "duration", "pitch", "velocity")
     )
     if time.min() < 0 or duration.min() < 0 or (time + duration).max() > _longest(score.tpq):
         raise DataError(f"{path}: its notes last longer than a day; the file is damaged.")
@@ -48,13 +50,18 @@ def read_midi(path: Path, steps_per_beat: int) -> Piece:
     beats = 4.0
     if signature is not None and signature.numerator > 0 and signature.denominator > 0:
         beats = 4 * signature.numerator / signature.denominator
-    tempo = float(score.tempos[0].qpm) if len(score.tempos) else _TEMPO
-    grid = Grid(steps_per_beat, beats, tempo if 1 <= tempo <= 1000 else _TEMPO)
-    return Piece.from_notes(path.stem, np.stack([start, end, pitch], axis=1), grid)
+    changes = _tempi(score, steps_per_beat)
+    grid = Grid(steps_per_beat, beats, changes[0][1])
+    index = np.repeat(np.arange(len(tracks)), [len(track["time"]) for track in tracks])
+    programs = tuple(min(max(int(track.program), 0), 127) for track in played)
+    notes = np.stack([start, end, pitch], axis=1)
+    instruments = Tracks(programs, index, np.clip(velocity, 1, 127))
+    piece = Piece.from_notes(path.stem, notes, grid, tracks=instruments)
+    return replace(piece, tempi=tuple(one for one in changes[1:] if one[0] < piece.length))
 
 
 def write_midi(piece: Piece, path: Path) -> None:
-    """Write a piece as a MIDI file of one track, which `read_midi` reads back note for note.
+    """Write a piece as a MIDI file, a track for each of its tracks that has notes, which `read_midi` reads back.
 
     Raises:
         RunError: the file cannot be written.
@@ -62,14 +69,38 @@ def write_midi(piece: Piece, path: Path) -> None:
     """
     symusic, grid = _symusic(), piece.grid
     score = symusic.Score(_TICKS_PER_STEP * grid.steps_per_beat)
-    score.tempos.append(symusic.Tempo(0, grid.tempo))
+    for frame, tempo in ((0, grid.tempo), *piece.tempi):
+        score.tempos.append(symusic.Tempo(frame * _TICKS_PER_STEP, tempo))
     score.time_signatures.append(symusic.TimeSignature(0, *_signature(grid.beats_per_bar)))
-    track = symusic.Track("Recurra", 0, False)
-    for start, end, pitch in piece.notes.tolist():
-        length = (end - start) * _TICKS_PER_STEP
-        track.notes.append(symusic.Note(start * _TICKS_PER_STEP, length, pitch, _VELOCITY))
-    score.tracks.append(track)
+    alone = Tracks((0,), np.zeros(len(piece.notes), np.int64), np.full(len(piece.notes), VELOCITY))
+    of = piece.tracks or alone
+    for index, program in enumerate(of.programs):
+        chosen = of.track == index
+        if not chosen.any() and piece.tracks is not None:
+            continue
+        track = symusic.Track("Recurra", program, False)
+        for (start, end, pitch), velocity in zip(
+            piece.notes[chosen].tolist(), of.velocity[chosen].tolist(), strict=True
+        ):
+            length = (end - start) * _TICKS_PER_STEP
+            track.notes.append(symusic.Note(start * _TICKS_PER_STEP, length, pitch, velocity))
+        score.tracks.append(track)
     write_atomically(path, lambda aside: aside.write_bytes(score.dumps_midi()))
+
+
+def _tempi(score: Any, steps_per_beat: int) -> list[tuple[int, float]]:
+    """Where the tempo changes, and to how many beats a minute. What is stated first holds from frame 0 on."""
+    found: dict[int, float] = {}
+    for change in score.tempos:
+        tempo = round(float(change.qpm), 2)
+        if 1 <= tempo <= 1000:
+            found[(2 * max(int(change.time), 0) * steps_per_beat + score.tpq) // (2 * score.tpq)] = tempo
+    stated = sorted(found.items())
+    changes = [(0, stated[0][1] if stated else _TEMPO)]
+    for frame, tempo in stated:
+        if changes[-1][1] != tempo:
+            changes.append((frame, tempo))
+    return changes
 
 
 def _signature(beats: float) -> tuple[int, int]:

@@ -1,13 +1,16 @@
 """A piece of music: notes on a grid of frames."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recurra.data.music.pitches import LOWEST, NOTES
 
-__all__ = ["Grid", "Music", "Piece"]
+__all__ = ["VELOCITY", "Grid", "Music", "Piece", "Tracks"]
+
+VELOCITY = 80
+"""Of notes whose velocity is not known."""
 
 
 @dataclass(frozen=True)
@@ -36,41 +39,80 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Tracks:
+    """Which instrument plays each of K notes, and how loudly.
+
+    Attributes:
+        programs: of each track, 0 to 127, as General MIDI numbers its instruments from 0.
+        track: the index of the track of each note, int64 (K,).
+        velocity: of each note, 1 to 127, int64 (K,).
+    """
+
+    programs: tuple[int, ...]
+    track: np.ndarray
+    velocity: np.ndarray
+
+    def select(self, index: np.ndarray) -> "Tracks":
+        """Those of the notes that an index or a mask chooses."""
+        return Tracks(self.programs, self.track[index], self.velocity[index])
+
+
+@dataclass(frozen=True)
 class Piece:
     """A piece of music.
 
     Attributes:
         name: of its file, or what its file calls it.
         notes: (K, 3) int64: the frame in which a note starts, the frame before which it ends, and its MIDI pitch, 21 to
-            108; sorted. Notes of one pitch do not overlap.
+            108; sorted by start and pitch. Notes of one pitch do not overlap within a track.
         length: frames.
         grid: how frames lie in time.
+        tracks: the instruments of the notes; None: one piano, at one velocity.
+        tempi: where the tempo changes after the beginning, the frame and the new beats a minute, in order.
     """
 
     name: str
     notes: np.ndarray
     length: int
     grid: Grid = Grid()
+    tracks: Tracks | None = None
+    tempi: tuple[tuple[int, float], ...] = ()
 
     @classmethod
-    def from_notes(cls, name: str, notes: np.ndarray, grid: Grid, length: int = 0) -> "Piece":
-        """A piece of notes in any order. A note ends at the latest where the next of its pitch starts.
+    def from_notes(
+        cls,
+        name: str,
+        notes: np.ndarray,
+        grid: Grid,
+        length: int = 0,
+        *,
+        tracks: Tracks | None = None,
+        tempi: tuple[tuple[int, float], ...] = (),
+    ) -> "Piece":
+        """A piece of notes in any order. A note ends at the latest where the next of its pitch and track starts.
 
         Args:
             name: of the piece.
-            notes: (K, 3), see `Piece`; those that start together with another of their pitch are joined to it.
+            notes: (K, 3), see `Piece`; those that start together with another of their pitch and track are joined to
+                the longest.
             grid: how frames lie in time.
             length: frames at least; the piece ends with its last note if that is later.
+            tracks: of the notes, in their order; see `Piece`.
+            tempi: see `Piece`.
         """
-        ordered = notes[np.lexsort((-notes[:, 1], notes[:, 0], notes[:, 2]))].astype(np.int64)
+        track = np.zeros(len(notes), np.int64) if tracks is None else tracks.track
+        order = np.lexsort((-notes[:, 1], notes[:, 0], notes[:, 2], track))
+        ordered, track = notes[order].astype(np.int64), track[order]
         if len(ordered):
-            again = (ordered[1:, 2] == ordered[:-1, 2]) & (ordered[1:, 0] == ordered[:-1, 0])
-            ordered = ordered[np.concatenate([[True], ~again])]
-            same = ordered[1:, 2] == ordered[:-1, 2]
+            same = (ordered[1:, 2] == ordered[:-1, 2]) & (track[1:] == track[:-1])
+            first = np.concatenate([[True], ~(same & (ordered[1:, 0] == ordered[:-1, 0]))])
+            order, ordered, track = order[first], ordered[first], track[first]
+            same = (ordered[1:, 2] == ordered[:-1, 2]) & (track[1:] == track[:-1])
             ordered[:-1, 1] = np.where(same, np.minimum(ordered[:-1, 1], ordered[1:, 0]), ordered[:-1, 1])
-            ordered = ordered[np.lexsort((ordered[:, 2], ordered[:, 0]))]
+            sorting = np.lexsort((track, ordered[:, 2], ordered[:, 0]))
+            order, ordered = order[sorting], ordered[sorting]
             length = max(length, int(ordered[:, 1].max()))
-        return cls(name, ordered, length, grid)
+        return cls(name, ordered, length, grid, None if tracks is None else tracks.select(order), tempi)
 
     @classmethod
     def from_roll(cls, name: str, roll: np.ndarray, grid: Grid) -> "Piece":
@@ -83,18 +125,35 @@ class Piece:
 
     def beginning(self, length: int) -> "Piece":
         """The first frames of the piece: all if it has no more. Notes that sound on are cut."""
-        notes = self.notes[self.notes[:, 0] < length].copy()
+        chosen = self.notes[:, 0] < length
+        notes = self.notes[chosen]
         notes[:, 1] = np.minimum(notes[:, 1], length)
-        return Piece(self.name, notes, min(length, self.length), self.grid)
+        tracks = None if self.tracks is None else self.tracks.select(chosen)
+        tempi = tuple(one for one in self.tempi if one[0] < length)
+        return Piece(self.name, notes, min(length, self.length), self.grid, tracks, tempi)
+
+    def merged(self) -> "Piece":
+        """The piece on one piano: its notes alone, those of all tracks, at its first tempo."""
+        if self.tracks is None and not self.tempi:
+            return self
+        return Piece.from_notes(self.name, self.notes, self.grid, self.length)
 
     @property
     def roll(self) -> np.ndarray:
-        """The piano roll (T, 88), uint8, 1 for a note that sounds."""
+        """The piano roll (T, 88), uint8, 1 for a note that sounds, in whatever track."""
         changes = np.zeros((self.length + 1, NOTES), np.int32)
         columns = self.notes[:, 2] - LOWEST
         np.add.at(changes, (self.notes[:, 0], columns), 1)
         np.add.at(changes, (self.notes[:, 1], columns), -1)
-        return changes.cumsum(0)[:-1].astype(np.uint8)
+        return (changes.cumsum(0)[:-1] > 0).astype(np.uint8)
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """When each frame begins, and when the last ends, in seconds from the beginning (T + 1,)."""
+        steps = np.full(self.length, self.grid.seconds_per_step)
+        for frame, tempo in self.tempi:
+            steps[frame:] = replace(self.grid, tempo=tempo).seconds_per_step
+        return np.concatenate([[0.0], steps.cumsum()])
 
     @property
     def shape(self) -> bytes:
@@ -122,6 +181,11 @@ class Music:
         """The pieces of a part; all if the data state no parts, and none if they lack this one."""
         return self.parts.get("all") or self.parts.get(name, ())
 
+    def merged(self) -> "Music":
+        """Every piece on one piano; see `Piece.merged`."""
+        parts = {part: tuple(piece.merged() for piece in pieces) for part, pieces in self.parts.items()}
+        return replace(self, parts=parts)
+
     def digest(self) -> str:
         digest = hashlib.sha256()
         for part, pieces in self.parts.items():
@@ -129,4 +193,9 @@ class Music:
             for piece in pieces:
                 digest.update(f"{piece.length} {piece.grid}\n".encode())
                 digest.update(piece.notes.astype("<i8").tobytes())
+                if piece.tempi:
+                    digest.update(f"{piece.tempi}\n".encode())
+                if piece.tracks is not None:
+                    digest.update(f"{piece.tracks.programs}\n".encode())
+                    digest.update(np.stack([piece.tracks.track, piece.tracks.velocity]).astype("<i8").tobytes())
         return digest.hexdigest()

@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def _read_folder(folder: Path, steps_per_beat: int, most_unusable: float) -> Mus
 
 
 def _renamed(piece: Piece, name: str) -> Piece:
-    return Piece(name, piece.notes, piece.length, piece.grid)
+    return replace(piece, name=name)
 
 
 def _of_pieces(source: Any, grid: Grid) -> Music:

@@ -48,15 +48,16 @@ def synthesize(piece: Piece, tone: Tone = "plucked") -> np.ndarray:
     The loudest sample is one decibel below full scale; a piece without notes is silent.
 
     Args:
-        piece: what is played, at the tempo of its grid.
+        piece: what is played, each track with the same tone; a note's amplitude is its velocity over 127.
         tone: "plucked" fades, the higher a harmonic the faster; "sine" and "saw" are sustained.
     """
-    step, timbre = piece.grid.seconds_per_step, TONES[tone]
-    samples = np.zeros(round((piece.length * step + timbre.release) * SAMPLE_RATE) + 1)
-    for start, end, pitch in piece.notes.tolist():
-        sound = _note(pitch, round((end - start) * step * SAMPLE_RATE), timbre)
-        first = round(start * step * SAMPLE_RATE)
-        samples[first : first + len(sound)] += sound[: len(samples) - first]
+    seconds, timbre = piece.seconds, TONES[tone]
+    samples = np.zeros(round((seconds[-1] + timbre.release) * SAMPLE_RATE) + 1)
+    loudness = np.ones(len(piece.notes)) if piece.tracks is None else piece.tracks.velocity / 127
+    times = np.round(seconds[piece.notes[:, :2]] * SAMPLE_RATE).astype(np.int64)
+    for (first, last), pitch, loud in zip(times.tolist(), piece.notes[:, 2].tolist(), loudness.tolist(), strict=True):
+        sound = _note(pitch, last - first, timbre)
+        samples[first : first + len(sound)] += loud * sound[: len(samples) - first]
     loudest = np.abs(samples).max()
     return (samples * (_PEAK / loudest if loudest else 0)).astype(np.float32)
 

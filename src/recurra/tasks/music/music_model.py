@@ -127,7 +127,8 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
         if isinstance(source, Music):
             return source
         reading = reading or MusicReading()
-        return read_music(source, reading.steps_per_beat, reading.most_unusable)
+        # Frames do not tell tracks apart.
+        return read_music(source, reading.steps_per_beat, reading.most_unusable).merged()
 
     def split(self, data: "Music") -> "tuple[Music, Music | None]":
         from recurra.data.music.read import split_pieces
