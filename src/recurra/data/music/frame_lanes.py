@@ -8,13 +8,13 @@ from torch import Tensor
 
 from recurra.data.batches.batch import WHOLE, Batch, Partition
 from recurra.data.batches.ignored import is_ignored
-from recurra.data.batches.lanes import Lanes
+from recurra.data.music.piece_lanes import PieceLanes
 
 __all__ = ["FrameLanes"]
 
 
 class FrameLanes:
-    """Segments of piano rolls, in lanes of nearly equal length, in which each piece stays whole; see `Lanes`.
+    """Segments of piano rolls, in lanes of nearly equal length, in which each piece stays whole; see `PieceLanes`.
 
     The input of a piece's first frame is silence, that of any other the frame before. Inputs and targets are
     (B, T, N); at padding the inputs are 0 and the targets NaN. A batch depends on its step (from 1) alone.
@@ -46,21 +46,21 @@ class FrameLanes:
         device: torch.device | None = None,
         partition: Partition = WHOLE,
     ) -> None:
-        lengths = [len(roll) for roll in rolls]
-        ends = np.cumsum(lengths)
-        steps = [torch.arange(end - length, end) for end, length in zip(ends.tolist(), lengths, strict=True)]
-        # Index 0 is the silence before every piece, and index 1 + k frame k of all pieces one after the other.
-        inputs = [torch.cat([torch.zeros(1, dtype=torch.int64), 1 + one[:-1]]) for one in steps]
-        targets = [1 + one for one in steps]
-        self._lanes = Lanes.from_sequences(
-            inputs, segment_length, batch_size, targets, seed=seed, shuffle=shuffle, partition=partition
+        sounding = [np.flatnonzero(roll.any(0)) for roll in rolls]
+        self._lanes = PieceLanes(
+            [len(roll) for roll in rolls],
+            [(int(notes[0]), int(notes[-1])) if len(notes) else None for notes in sounding],
+            (0, rolls[0].shape[1] - 1),
+            segment_length,
+            batch_size,
+            transposition=transposition,
+            seed=seed,
+            shuffle=shuffle,
+            partition=partition,
         )
+        # Index 0 is the silence before every piece.
         joined = torch.from_numpy(np.concatenate([np.zeros((1, rolls[0].shape[1]), np.uint8), *rolls]))
         self._frames = joined.to(torch.uint8).to(device or torch.device("cpu"))
-        self._piece_of = torch.cat([torch.zeros(1, dtype=torch.int64), torch.arange(len(rolls)).repeat_interleave(
-            torch.tensor(lengths))])  # fmt: skip
-        self._room = [_room(roll, transposition) for roll in rolls]
-        self._transposition, self._seed = transposition, seed
 
     @property
     def steps_per_epoch(self) -> int:
@@ -71,29 +71,14 @@ class FrameLanes:
         """The batch of a training step (from 1). Raises ParameterError: `step` is below 1."""
         batch = self._lanes(step)
         padding = is_ignored(batch.target)
-        target_index = batch.target.masked_fill(padding, 0)
-        inputs, target = self._at(batch.inputs), self._at(target_index)
-        if self._transposition:
-            shifts = self._shifts(self._lanes.epoch_of(step))[self._piece_of[target_index]]
+        inputs, target = self._at(batch.inputs), self._at(batch.target.masked_fill(padding, 0))
+        if (shifts := self._lanes.shifts(step, batch.target)) is not None:
             inputs, target = _shifted(inputs, shifts), _shifted(target, shifts)
         target[padding] = float("nan")
         return Batch(inputs, target, batch.weight, batch.resets)
 
     def _at(self, index: Tensor) -> Tensor:
         return self._frames[index.to(self._frames.device)].float()
-
-    def _shifts(self, epoch: int) -> Tensor:
-        """How far an epoch shifts each piece, upward (P,)."""
-        generator = np.random.default_rng([self._seed, epoch])
-        return torch.from_numpy(np.array([generator.integers(low, high + 1) for low, high in self._room]))
-
-
-def _room(roll: np.ndarray, transposition: int) -> tuple[int, int]:
-    """How far down (as a negative number) and up a piece can be shifted without losing a note."""
-    notes = np.flatnonzero(roll.any(0))
-    if not len(notes):
-        return 0, 0
-    return -min(transposition, int(notes[0])), min(transposition, roll.shape[1] - 1 - int(notes[-1]))
 
 
 def _shifted(frames: Tensor, shifts: Tensor) -> Tensor:
