@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recurra.errors import CompilerError, RunError
 
-__all__ = ["compiled_folder", "prepare_folder", "write_atomically", "write_text"]
+__all__ = ["cache_folder", "compiled_folder", "prepare_folder", "write_atomically", "write_text"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -41,6 +41,20 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8", newline="\n"))
 
 
+def cache_folder(kind: str) -> Path:
+    """Where files of this kind are cached: in `RECURRA_CACHE`, or in the user's cache folder.
+
+    Raises:
+        RunError: the user has no home folder.
+    """
+    if folder := os.environ.get("RECURRA_CACHE"):
+        return Path(folder) / kind
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra" / kind
+    except RuntimeError as error:
+        raise RunError("there is no home folder for what is cached; set RECURRA_CACHE to a folder") from error
+
+
 def compiled_folder(kind: str) -> Path:
     """Where what was compiled is cached: `RECURRA_CACHE`, or a folder of this kind in the user's cache folder.
 
@@ -50,8 +64,8 @@ def compiled_folder(kind: str) -> Path:
     if folder := os.environ.get("RECURRA_CACHE"):
         return Path(folder)
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurra" / kind
-    except RuntimeError as error:
+        return cache_folder(kind)
+    except RunError as error:
         raise CompilerError("there is no home folder for what is compiled; set RECURRA_CACHE to a folder") from error
 
 

@@ -1,0 +1,1 @@
+"""Images, and files that list them with their captions."""

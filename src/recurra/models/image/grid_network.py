@@ -1,0 +1,65 @@
+"""A small convolutional network that is trained with what reads its grid."""
+
+import math
+
+from torch import Tensor, nn
+
+from recurra.errors import ParameterError, ShapeError
+from recurra.shapes import check_positive
+
+__all__ = ["GridNetwork"]
+
+_CELLS = 8  # of a side of the grid, about
+
+
+class GridNetwork(nn.Module):
+    """Convolutions that make a grid of about 8 x 8 cells of a small image.
+
+    As often as the grid is halved, a convolution of 3 x 3 with batch normalisation and relu comes before a maximum over
+    2 x 2, and doubles the channels; one more convolution follows.
+
+    Args:
+        size: S, pixels of a side of an image, at least 16.
+        channels: D, features of a cell, a multiple of 2 to the number of halvings.
+
+    Attributes:
+        grid: G, cells of a side of the grid.
+
+    Raises:
+        ParameterError: for a parameter out of its range.
+    """
+
+    def __init__(self, size: int = 64, channels: int = 128) -> None:
+        super().__init__()
+        check_positive("size", size, at_least=16)
+        check_positive("channels", channels)
+        halvings = round(math.log2(size / _CELLS))
+        if channels % 2**halvings:
+            raise ParameterError("channels", f"a multiple of {2**halvings}, for images of {size} pixels", channels)
+        self.size, self.channels = size, channels
+        layers: list[nn.Module] = []
+        before, side = 3, size
+        for power in range(halvings, 0, -1):
+            after = channels // 2 ** (power - 1)
+            layers += [*_convolution(before, after), nn.MaxPool2d(2, ceil_mode=True)]
+            before, side = after, -(-side // 2)
+        self.layers = nn.Sequential(*layers, *_convolution(before, channels))
+        self.grid = side
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """The grid of features (B, D, G, G) of images.
+
+        Args:
+            pixels: red, green and blue, 0 to 255, uint8 (B, S, S, 3).
+
+        Raises:
+            ShapeError: they are of another size.
+        """
+        if tuple(pixels.shape[1:]) != (self.size, self.size, 3):
+            raise ShapeError("pixels", f"shape (B, {self.size}, {self.size}, 3)", tuple(pixels.shape))
+        weight = next(self.parameters())
+        return self.layers((pixels.permute(0, 3, 1, 2).to(weight.dtype) - 127) / 128)
+
+
+def _convolution(before: int, after: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
