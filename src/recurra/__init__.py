@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         GRU,
         LSTM,
         RNN,
+        ConvLSTM,
+        ConvRecurrent,
         GRUCell,
         LSTMCell,
         Recurrent,
@@ -49,6 +51,8 @@ __all__ = [
     "AnomalyReading",
     "ChunkStepper",
     "Classifier",
+    "ConvLSTM",
+    "ConvRecurrent",
     "DrawingModel",
     "ForecastReading",
     "Forecaster",
@@ -105,6 +109,7 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
+            *("ConvLSTM", "ConvRecurrent"),
             *("accelerate", "from_keras", "restore"),
         ),
         "recurra.layers",

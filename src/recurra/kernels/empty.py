@@ -15,16 +15,16 @@ def run_empty(inputs: Tensor, state: tuple[Tensor, ...], weights: Weights) -> tu
     as it does after torch's kernels.
 
     Args:
-        inputs: (T, B, I).
+        inputs: (T, B, I), or of maps (T, B, I, Y, X).
         state: the initial state by part.
         weights: of the layer in this direction.
 
     Returns:
-        The outputs (T, B, R), and the final state by part.
+        The outputs (T, B, R), or of maps (T, B, R, Y, X), and the final state by part.
     """
     # The sum of no elements: 0 whatever the values are, and its gradient is zeros. It is of squares: then the gradient
     # depends on the tensor too, and can be differentiated again.
     tensors = [tensor for tensor in (inputs, *state, *weights) if tensor is not None]
     zero = torch.stack([tensor.narrow(0, 0, 0).square().sum() for tensor in tensors]).sum()
-    outputs = inputs.new_zeros(*inputs.shape[:2], state[0].shape[1]) + zero
+    outputs = inputs.new_zeros(*inputs.shape[:2], *state[0].shape[1:]) + zero
     return outputs, tuple(part + zero for part in state)

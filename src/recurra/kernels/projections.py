@@ -7,11 +7,18 @@ from torch.nn.functional import layer_norm, linear
 from recurra.cells import Cell
 from recurra.kernels.weights import Weights
 
-__all__ = ["NORM_EPSILON", "input_projection", "output_projection", "recurrent_projection", "without_padding"]
+__all__ = [
+    "NONLINEARITIES",
+    "NORM_EPSILON",
+    "input_projection",
+    "output_projection",
+    "recurrent_projection",
+    "without_padding",
+]
 
 NORM_EPSILON = 1e-5  # torch.nn.LayerNorm's
 
-_NONLINEARITIES = {"identity": lambda x: x, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu}
+NONLINEARITIES = {"identity": lambda x: x, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu}
 
 
 def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -53,7 +60,7 @@ def output_projection(cell: Cell, output: Tensor, weights: Weights) -> Tensor:
     """f(W_hr h + b_hr), (B, R) from (B, H); h itself without such a weight."""
     if weights.weight_hr is None:
         return output
-    return _NONLINEARITIES[cell.output_nonlinearity or "identity"](linear(output, weights.weight_hr, weights.bias_hr))
+    return NONLINEARITIES[cell.output_nonlinearity or "identity"](linear(output, weights.weight_hr, weights.bias_hr))
 
 
 def _mixed(cell: Cell, before: Tensor, weight: Tensor) -> Tensor:

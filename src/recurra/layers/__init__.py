@@ -1,6 +1,7 @@
 """Layers: recurrent networks as modules, over sequences and by single steps."""
 
 from recurra.layers.accelerate import Acceleration, accelerate, restore
+from recurra.layers.convolutional import ConvLSTM, ConvRecurrent
 from recurra.layers.dropout import VariationalDropout
 from recurra.layers.initialization import initialize
 from recurra.layers.input_decay import InputDecay
@@ -14,6 +15,8 @@ __all__ = [
     "LSTM",
     "RNN",
     "Acceleration",
+    "ConvLSTM",
+    "ConvRecurrent",
     "GRUCell",
     "InputDecay",
     "LSTMCell",

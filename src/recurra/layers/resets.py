@@ -39,7 +39,7 @@ def run_pieces(
 
     Args:
         run: the stack: from x (T, B, I), the state by part (D * L, B, H) and lengths (B,), or None if all are T, to
-            the output (T, B, R) and the final state by part.
+            the output (T, B, R) and the final state by part. Each may have more dimensions, those of maps, at its end.
         x: (T, B, I).
         state: the initial state by part (D * L, B, H).
         lengths: (B,) int64 on the CPU. If None, all are T.
@@ -61,7 +61,7 @@ def run_pieces(
         index = ((pieces.starts[group] + time) * batch + pieces.lanes[group])[valid].to(x.device)
         into = valid.flatten().nonzero().squeeze(1).to(x.device)
         # Copied to zeros: padding must not hold the steps of another piece.
-        padded = rows.new_zeros(valid.numel(), rows.shape[1]).index_copy(0, into, rows.index_select(0, index))
+        padded = rows.new_zeros(valid.numel(), *rows.shape[1:]).index_copy(0, into, rows.index_select(0, index))
         chosen = group.to(x.device)
         output, final = run(
             padded.unflatten(0, valid.shape), [part.index_select(1, chosen) for part in initial], _unless_equal(own)
@@ -71,7 +71,7 @@ def run_pieces(
         outputs.append(output.flatten(0, 1).index_select(0, into))
         finals.append(final)
     packed = torch.cat(outputs)
-    output = packed.new_zeros(steps * batch, packed.shape[1]).index_copy(0, torch.cat(indices), packed)
+    output = packed.new_zeros(steps * batch, *packed.shape[1:]).index_copy(0, torch.cat(indices), packed)
     order = torch.argsort(torch.cat(groups)).to(x.device)
     by_piece = [torch.cat(part, dim=1).index_select(1, order) for part in zip(*finals, strict=True)]
     return output.unflatten(0, (steps, batch)), [_leaving(part, pieces, directions) for part in by_piece]
@@ -133,12 +133,17 @@ def _entering(part: Tensor, pieces: _Pieces, directions: int) -> Tensor:
     restarts = torch.ones(directions, len(pieces.lanes), dtype=torch.bool)
     restarts[0, pieces.first] = pieces.restarts
     restarts[1:, pieces.last] = False
-    restarts = restarts.repeat(part.shape[0] // directions, 1).unsqueeze(2).to(part.device)
+    restarts = _like(restarts.repeat(part.shape[0] // directions, 1).to(part.device), part)
     return part.index_select(1, pieces.lanes.to(part.device)).masked_fill(restarts, 0)
 
 
 def _leaving(part: Tensor, pieces: _Pieces, directions: int) -> Tensor:
     """The final state of each lane, (D * L, B, H) of (D * L, P, H): the state with which a direction leaves it."""
     left = torch.stack([pieces.last, pieces.first][:directions])
-    left = left.repeat(part.shape[0] // directions, 1).unsqueeze(2).to(part.device)
-    return part.gather(1, left.expand(-1, -1, part.shape[2]))
+    left = _like(left.repeat(part.shape[0] // directions, 1).to(part.device), part)
+    return part.gather(1, left.expand(-1, -1, *part.shape[2:]))
+
+
+def _like(values: Tensor, part: Tensor) -> Tensor:
+    """Values (D * L, B) with as many dimensions as a part of the state."""
+    return values.reshape(*values.shape, *[1] * (part.dim() - 2))
