@@ -77,7 +77,7 @@ def test_tunes_of_huge_numbers_are_set_aside(tmp_path: Path) -> None:
     pieces, problems = read_abc(tmp_path / "set.abc", 4)
     assert [piece.name for piece in pieces] == ["set 2"]
     assert len(problems) == len(tunes)
-    assert all(len(one) < len(str(tmp_path)) + 100 for one in problems)
+    assert all(len(one.reason) < 100 for one in problems)
 
 
 def test_the_meter_of_the_header_is_that_of_the_piece(tmp_path: Path) -> None:
@@ -99,13 +99,9 @@ def test_several_tunes_and_their_faults(tmp_path: Path) -> None:
     assert pieces[0].grid.beats_per_bar == 3
     assert pieces[0].grid.tempo == 90
     assert len(problems) == 7
-    assert all(one.startswith(f"{tmp_path / 'set.abc'}, line ") and "\n" not in one for one in problems)
+    assert all(one.where.startswith(f"{tmp_path / 'set.abc'}, line ") and "\n" not in str(one) for one in problems)
     assert read_music(tmp_path / "set.abc", 4).problems == problems
     assert len(read_music(tmp_path, 4).parts["all"]) == 2
-    for content in ("", "no tune", "X:1\n"):
-        (tmp_path / "bad.abc").write_text(content)
-        with pytest.raises(DataError, match=r"bad\.abc"):
-            read_music(tmp_path / "bad.abc", 4)
 
 
 def test_tunes_beside_rolls_with_parts_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from recurra.cli.main import main
 from recurra.data.music.midi import read_midi, write_midi
 from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import key_classes
-from recurra.errors import ParameterError
+from recurra.errors import ParameterError, RunError
 from recurra.tasks.music import MusicModel, MusicSampling
 from recurra.tasks.music.pictures import write_page
 
@@ -77,15 +77,23 @@ def test_constraints(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"{tmp_path / 'a-1.mid'}, {tmp_path / 'a-2.mid'}" in capsys.readouterr().out
 
 
-def test_mistakes(run: Path, tune: str, tmp_path: Path) -> None:
+def test_mistakes(run: Path, tune: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = MusicModel.load(run)
     wrong: list[dict[str, Any]] = [
         {"melody": tune, "primer": tune}, {"melody": tune, "bars": 3.0}, {"primer_bars": 2.0}, {"bars": 0.0},
-        {"wav": "a.mp3"}, {"picture": "a.svg"}, {"page": "a.txt"}, {"count": 0},
+        {"wav": "a.mp3"}, {"picture": "a.svg"}, {"page": "a.txt"}, {"count": 0}, {"bars": 1e9},
     ]  # fmt: skip
     for arguments in wrong:
         with pytest.raises(ParameterError):
             model.generation(**arguments)
+    (tmp_path / "file").touch()
+    arguments: dict[str, Any]
+    monkeypatch.setattr("recurra.tasks.music.generation.sample_frames", None)  # no work precedes the refusal
+    for name in ("wav", "page"):
+        arguments = {name: str(tmp_path / "file" / f"a.{name.replace('page', 'html')}")}
+        with pytest.raises(RunError, match="cannot be written"):
+            model.generation(**arguments)
+    (tmp_path / "file").unlink()
     assert main(["generate", str(run), "--out", str(tmp_path / "a.txt")]) == 2
     assert list(tmp_path.iterdir()) == []
 

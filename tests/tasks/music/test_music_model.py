@@ -11,7 +11,7 @@ from recurra.cli.main import main
 from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import LOWEST
 from recurra.errors import DataError, ParameterError
-from recurra.tasks.music import MusicModel
+from recurra.tasks.music import MusicModel, MusicReading
 from recurra.tasks.music.results import frame_averages
 
 SMALL: dict[str, Any] = {
@@ -92,6 +92,23 @@ def test_a_resumed_run_is_the_run(run: Path, tmp_path: Path) -> None:
     again = load(run)
     assert len(again.fitted.learned.pieces) == 18
     assert again.fitted.learned.grid == Grid()
+
+
+def test_files_that_were_set_aside_are_listed_in_the_run(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for number, roll in enumerate(chords(3)):
+        np.savez(tmp_path / "data" / f"{number}.npz", roll)
+    (tmp_path / "data" / "broken.npz").write_bytes(b"hello")
+    (tmp_path / "data" / "set.abc").write_text("X:1\nK:C\nA\n\nX:2\nK:C\n(1A\n")
+    model = MusicModel(**{**SMALL, "max_steps": 1, "validation_fraction": 0})
+    model.fit(tmp_path / "data", reading=MusicReading(most_unusable=0.2), folder=tmp_path / "run", progress=False)
+    first, *lines = (tmp_path / "run" / "problems.tsv").read_text().splitlines()
+    assert first.split("\t") == ["use", "where", "file", "reason"]
+    rows = [line.split("\t")[:3] for line in lines]
+    assert rows == [
+        ["left out", "", str(tmp_path / "data" / "broken.npz")],
+        ["left out", f"{tmp_path / 'data' / 'set.abc'}, line 5", ""],
+    ]
 
 
 def test_independent_notes_know_less(run: Path) -> None:

@@ -8,10 +8,30 @@ from typing import NoReturn, Protocol
 
 from recurra.errors import DataError
 from recurra.files import write_text
+from recurra.options import Options, option
 
-__all__ = ["Problem", "WithProblems", "log_problems", "problem_files", "problems_table", "refuse_unusable"]
+__all__ = [
+    "MostUnusable",
+    "Problem",
+    "WithProblems",
+    "log_problems",
+    "problem_files",
+    "problems_table",
+    "refuse_unusable",
+]
 
 _NAMED = 3
+
+
+class MostUnusable(Options):
+    """How much of the data may be unusable, which is left out."""
+
+    most_unusable: float = option(
+        default=0.05,
+        at_least=0,
+        at_most=1,
+        help="fraction of the files or recordings that may be unusable; they are left out",
+    )
 
 
 @dataclass(frozen=True)
@@ -19,8 +39,8 @@ class Problem:
     """What is wrong with a row of data.
 
     Attributes:
-        where: the file that lists it and the line, or "".
-        name: the file, or its id.
+        where: the file that lists it, or that it is a part of, and the line; or "".
+        name: the file, or its id; "" for a part of a file.
         reason: what is wrong, and what to do.
         usable: whether the row can be used in spite of it.
     """
@@ -93,7 +113,7 @@ def refuse_unusable(
         write_text(report, problems_table(problems))
     listed = " ".join(str(problem) for problem in [one for one in problems if not one.usable][:_NAMED])
     too_many = 0 < most_unusable * rows < unusable
-    allowed = f", more than the {100 * most_unusable:g} % that are allowed" if too_many else ""
+    allowed = f", more than the {100 * most_unusable:g} % that are allowed (--most-unusable)" if too_many else ""
     more = f" All are in {report}." if report is not None else ""
     raise DataError(f"{source}: {unusable:,} of {rows:,} {noun} cannot be used{allowed}. {listed}{more}")
 

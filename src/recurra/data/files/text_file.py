@@ -36,9 +36,13 @@ def check_file(path: str | Path) -> Path:
         raise DataError(f"{start!r}...: the path of a file was expected, and this is a text. Write it into a file.")
     path = Path(path)
     if not path.exists():
+        if path.is_symlink():
+            raise DataError(f"{path}: a link to {path.readlink()}, which is not there. Mend or remove the link.")
         raise DataError(f"{path}: no such file. Check the path.")
-    if not path.is_file():
+    if path.is_dir():
         raise DataError(f"{path}: not a file but a folder. Name a file in it.")
+    if not path.is_file():
+        raise DataError(f"{path}: not a regular file but a pipe or a device. Name a file.")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty.")
     return path

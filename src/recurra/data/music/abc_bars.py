@@ -8,7 +8,7 @@ from recurra.errors import DataError
 
 __all__ = ["Bar", "TimedNote", "in_playing_order"]
 
-_MOST_BARS = 10_000
+_MOST_BARS, _MOST_NOTES = 10_000, 20_000
 
 
 class TimedNote(NamedTuple):
@@ -50,7 +50,7 @@ def in_playing_order(bars: list[Bar]) -> list[Bar]:
     """The bars as they are played. Raises DataError: there are too many."""
     played: list[Bar] = []
     index = start = 0
-    turn = 1
+    turn, notes = 1, 0
     while index < len(bars):
         bar = bars[index]
         after_endings = index and bars[index - 1].endings and not bar.endings
@@ -60,8 +60,11 @@ def in_playing_order(bars: list[Bar]) -> list[Bar]:
         if bar.endings and turn not in bar.endings:
             continue
         played.append(bar)
-        if len(played) > _MOST_BARS:
-            raise DataError(f"more than {_MOST_BARS:,} bars are played.")
+        notes += len(bar.notes)
+        if len(played) > _MOST_BARS or notes > _MOST_NOTES:
+            raise DataError(
+                f"more than {_MOST_BARS:,} bars or {_MOST_NOTES:,} notes are played. Check its repeats, or cut it."
+            )
         if bar.closes and (turn == 1 or turn + 1 in _endings_from(bars, start)):
             index, turn = start, turn + 1
         elif bar.closes:

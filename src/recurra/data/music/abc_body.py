@@ -27,16 +27,16 @@ _MODES = {
     "loc": -5,
 }
 _MIDDLE_C = 60
-_MOST_DIGITS = 6
+_MOST_DIGITS, _LONGEST_LINE = 6, 10_000
 _LENGTH = r"(\d*)(/*)(\d*)"
 _SYMBOL = re.compile(
-    r'(?P<ignored>"[^"]*"|![^!\n]*!|\+[^+\n]*\+|\{[^}]*\}|[.~HLMOPSTuv](?=[\^_=A-Ga-gzx\[(])|(?:[\s)\\&`*y$]|\((?![2-9]))+)'
+    r'(?P<ignored>"[^"]*"|![^!\n]*!|\+[^+\n]*\+|\{[^}]*\}|[.~HLMOPSTuv](?=[\^_=A-Ga-gzx\[(])|(?:[\s)\\&`*y$]|\((?!\d))+)'
     r"|\[(?P<field>[A-Za-z]):(?P<value>[^\]]*)\]"
     r"|(?P<ending>\[|(?<=[|:]))(?P<turns>\d[\d,\-]*)"
     rf"|(?P<sign>\^\^|\^|__|_|=)?(?P<letter>[A-Ga-g])(?P<octave>[',]*)(?P<length>{_LENGTH})"
     rf"|(?P<rest>[zx])(?P<rest_length>{_LENGTH})"
     r"|(?P<bar_rest>[ZX])(?P<bars>\d*)"
-    r"|\((?P<tuplet>[2-9])(?::(?P<in_time>\d*))?(?::(?P<over>\d*))?"
+    r"|\((?P<tuplet>\d+)(?::(?P<in_time>\d*))?(?::(?P<over>\d*))?"
     r"|(?P<line>:*\|[\]|]?:*|\[\||::)"
     r"|(?P<chord>\[)"
     rf"|(?P<chord_end>\])(?P<chord_length>{_LENGTH})"
@@ -90,10 +90,12 @@ class Body:
             word = {"C": "4/4", "C|": "2/2"}.get(value, value)
             self.meter = None if word in ("", "none") else _fraction(word, "the meter (M:)")
         elif name == "V":
-            raise DataError("several voices (V:) are not read.")
+            raise DataError("several voices (V:) are not read. Export it as MIDI.")
 
     def read(self, line: str) -> None:
         """Read a line of music; what is not part of the notation is left out. Raises DataError."""
+        if len(line) > _LONGEST_LINE:
+            raise DataError(f"a line has more than {_LONGEST_LINE:,} characters. Break it.")
         at = 0
         while at < len(line):
             match = _SYMBOL.match(line, at)
@@ -102,6 +104,7 @@ class Body:
                 continue
             at = match.end()
             self._symbol(match)
+        self._check_chord()
 
     def _symbol(self, match: re.Match[str]) -> None:
         symbol = match.groupdict()
@@ -117,7 +120,7 @@ class Body:
         elif symbol["bar_rest"]:
             self._advance((self.meter or Fraction(1)) * whole_number(symbol["bars"] or "1"), [])
         elif symbol["tuplet"]:
-            self._begin_tuplet(int(symbol["tuplet"]), symbol["in_time"], symbol["over"])
+            self._begin_tuplet(whole_number(symbol["tuplet"]), symbol["in_time"], symbol["over"])
         elif symbol["line"]:
             self._bar_line(symbol["line"])
         elif symbol["chord"]:
@@ -158,10 +161,15 @@ class Body:
         bar.length += length
 
     def _begin_tuplet(self, notes: int, in_time: str | None, over: str | None) -> None:
+        if not 2 <= notes <= 9:
+            raise DataError(f"a tuplet has {notes} notes, expected 2 to 9, as in (3ABC.")
         compound = self.meter is not None and self.meter.numerator % 3 == 0 and self.meter != Fraction(3, 4)
         usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(notes, 3 if compound else 2)
         every = whole_number(over) if over else notes
-        self._tuplet = (every, Fraction(whole_number(in_time) if in_time else usual, notes))
+        time = whole_number(in_time) if in_time else usual
+        if not every or not time:
+            raise DataError(f"a tuplet has the form ({notes}:{in_time or ''}:{over or ''}, expected no 0 in it.")
+        self._tuplet = (every, Fraction(time, notes))
 
     def _break_rhythm(self, signs: str) -> None:
         if self._last is None:
@@ -181,7 +189,12 @@ class Body:
             bar, first = self.bars[-1], self._last[0]
             bar.notes[first:] = [note._replace(tied=True) for note in bar.notes[first:]]
 
+    def _check_chord(self) -> None:
+        if self._chord is not None:
+            raise DataError("a chord begins with [ and does not end. Add the ].")
+
     def _bar_line(self, line: str) -> None:
+        self._check_chord()
         closes, opens = line.startswith(":"), line.endswith(":")
         endings = self.bars[-1].endings
         self.bars[-1].closes |= closes

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from recurra.data.files.problems import Problem
 from recurra.data.music.abc_bars import Bar, in_playing_order
 from recurra.data.music.abc_body import read_body, whole_number
+from recurra.data.music.limits import BEATS_PER_DAY, check_rests
 from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import LOWEST, NOTES
 from recurra.errors import DataError
@@ -17,10 +19,9 @@ __all__ = ["read_abc"]
 
 _HEADER = re.compile(r"([A-Za-z+]):\s*(.*)")
 _TEMPO = 120.0
-_LONGEST = 24 * 60 * 120 // 4  # whole notes of a day at 120 beats a minute
 
 
-def read_abc(path: Path, steps_per_beat: int) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+def read_abc(path: Path, steps_per_beat: int) -> tuple[tuple[Piece, ...], tuple[Problem, ...]]:
     """Read the tunes of a file, each a piece named by its number and title.
 
     Repeats and endings are played out. The meter and the tempo of the header hold for the whole piece. Grace notes,
@@ -31,7 +32,7 @@ def read_abc(path: Path, steps_per_beat: int) -> tuple[tuple[Piece, ...], tuple[
         steps_per_beat: frames a quarter note.
 
     Returns:
-        The tunes, and a line for each that cannot be used.
+        The tunes, and what is wrong with each that cannot be used.
 
     Raises:
         DataError: the file cannot be read, or has no tune that can be used.
@@ -40,19 +41,25 @@ def read_abc(path: Path, steps_per_beat: int) -> tuple[tuple[Piece, ...], tuple[
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
     pieces, problems = [], []
-    for line, tune in _tunes(text):
+    for line, tune in _tunes(_decoded(path, content)):
         try:
             pieces.append(_piece(tune, path.stem, steps_per_beat))
         except DataError as error:
-            problems.append(f"{path}, line {line}: {error}")
+            problems.append(Problem(f"{path}, line {line}", "", str(error)))
     if not pieces:
-        raise DataError(problems[0] if problems else f"{path}: has no tune: no line begins with X:")
+        missing = f"{path}: has no tune: no line begins with X:, as that of each tune has to. Add one."
+        raise DataError(str(problems[0]) if problems else missing)
     return tuple(pieces), tuple(problems)
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{path}: the text is UTF-16, expected UTF-8. Save it as UTF-8.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _tunes(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -73,7 +80,7 @@ def _tunes(text: str) -> Iterator[tuple[int, list[str]]]:
 def _piece(tune: list[str], stem: str, steps_per_beat: int) -> Piece:
     key = next((index for index, line in enumerate(tune) if line.startswith("K:")), None)
     if key is None:
-        raise DataError("the header has no key (K:).")
+        raise DataError("the header has no key (K:). Add one, such as K:C.")
     fields: dict[str, str] = {}
     for line in tune[: key + 1]:
         match = _HEADER.fullmatch(line)
@@ -84,18 +91,20 @@ def _piece(tune: list[str], stem: str, steps_per_beat: int) -> Piece:
     body = read_body(tune[key + 1 :], fields)
     notes = _notes(in_playing_order(body.bars))
     if not len(notes):
-        raise DataError("the tune has no notes.")
-    if notes[:, 1].max() > _LONGEST:
-        raise DataError("its notes last longer than a day.")
+        raise DataError("the tune has no notes. Leave it out.")
+    if 4 * notes[:, 1].max() > BEATS_PER_DAY:
+        raise DataError("its notes last longer than a day. Check its lengths.")
     frames = notes[:, :2] * 4 * steps_per_beat
     start, end = (np.array([int(value + Fraction(1, 2)) for value in column], np.int64) for column in frames.T)
     pitch = notes[:, 2].astype(np.int64)
     if pitch.min() < LOWEST or pitch.max() >= LOWEST + NOTES:
-        raise DataError("a note is beyond the 88 keys of a piano.")
+        raise DataError("a note is beyond the 88 keys of a piano. Check its octave.")
     beats = 4 * float(body.first_meter) if body.first_meter else 4.0
     grid = Grid(steps_per_beat, beats, _tempo(fields.get("Q", "")))
     name = " ".join(part for part in (stem, fields.get("X", ""), fields.get("T", "")) if part)
-    return Piece.from_notes(name, np.stack([start, np.maximum(end, start + 1), pitch], axis=1), grid)
+    piece = Piece.from_notes(name, np.stack([start, np.maximum(end, start + 1), pitch], axis=1), grid)
+    check_rests(piece)
+    return piece
 
 
 def _notes(bars: list[Bar]) -> np.ndarray:

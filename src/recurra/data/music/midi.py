@@ -1,11 +1,13 @@
 """MIDI files in and out. Needs the extra `music`."""
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recurra.data.music.limits import BEATS_PER_DAY, check_rests
 from recurra.data.music.piece import VELOCITY, Grid, Piece, Tracks
 from recurra.data.music.pitches import LOWEST, NOTES
 from recurra.errors import DataError, MissingExtraError
@@ -15,6 +17,8 @@ __all__ = ["read_midi", "write_midi"]
 
 _TICKS_PER_STEP = 120
 _TEMPO = 120.0
+_HEADER = struct.Struct(">4sIHHH")
+_AGAIN = "Export it as MIDI again."
 
 
 def read_midi(path: Path, steps_per_beat: int) -> Piece:
@@ -34,14 +38,15 @@ def read_midi(path: Path, steps_per_beat: int) -> Piece:
     score = _read(path)
     played = [track for track in score.tracks if not track.is_drum and len(track.notes)]
     tracks = [track.notes.numpy() for track in played]
-    if not tracks or score.tpq <= 0:
-        raise DataError(f"{path}: has no notes but drums.")
+    if not tracks:
+        drums = any(len(track.notes) for track in score.tracks)
+        raise DataError(f"{path}: has no notes{' but drums' if drums else ' that end'}. Leave the file out.")
     time, duration, pitch, velocity = (
         np.concatenate([track[key] for track in tracks]).astype(np.int64)
         for key in ("time", "duration", "pitch", "velocity")
     )
-    if time.min() < 0 or duration.min() < 0 or (time + duration).max() > _longest(score.tpq):
-        raise DataError(f"{path}: its notes last longer than a day; the file is damaged.")
+    if time.min() < 0 or duration.min() < 0 or (time + duration).max() > BEATS_PER_DAY * score.tpq:
+        raise DataError(f"{path}: its notes last longer than a day; the file is damaged. {_AGAIN}")
     start = _nearest(time * steps_per_beat, score.tpq)
     end = np.maximum(_nearest((time + duration) * steps_per_beat, score.tpq), start + 1)
     pitch = np.where(pitch < LOWEST, pitch + 12 * -((pitch - LOWEST) // 12), pitch)
@@ -57,6 +62,10 @@ def read_midi(path: Path, steps_per_beat: int) -> Piece:
     notes = np.stack([start, end, pitch], axis=1)
     instruments = Tracks(programs, index, np.clip(velocity, 1, 127))
     piece = Piece.from_notes(path.stem, notes, grid, tracks=instruments)
+    try:
+        check_rests(piece)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     return replace(piece, tempi=tuple(one for one in changes[1:] if one[0] < piece.length))
 
 
@@ -114,24 +123,42 @@ def _nearest(numerator: np.ndarray, denominator: int) -> np.ndarray:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _longest(ticks_per_beat: int) -> int:
-    """The ticks of a day at 120 beats a minute."""
-    return 24 * 60 * 120 * ticks_per_beat
-
-
 def _read(path: Path) -> Any:
     symusic = _symusic()
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    if not content.startswith(b"MThd"):
-        raise DataError(f"{path}: not a MIDI file: it does not begin with MThd.")
+    _check_chunks(path, content)
     try:
         return symusic.Score.from_midi(content)
     except Exception as error:  # symusic raises RuntimeError and others for damaged files
         reason = " ".join(str(error).split()).removesuffix(": iostream error")
-        raise DataError(f"{path}: a damaged MIDI file ({reason}).") from error
+        raise DataError(f"{path}: a damaged MIDI file ({reason}). {_AGAIN}") from error
+
+
+def _check_chunks(path: Path, content: bytes) -> None:
+    """Check the header, and that every track that it counts is there whole. Raises DataError."""
+    if not content.startswith(b"MThd"):
+        raise DataError(f"{path}: not a MIDI file: it does not begin with MThd. {_AGAIN}")
+    if len(content) < _HEADER.size:
+        raise DataError(f"{path}: a damaged MIDI file: it ends within its header. {_AGAIN}")
+    _, size, form, counted, division = _HEADER.unpack_from(content)
+    if form == 2:
+        raise DataError(f"{path}: a MIDI file of format 2, whose tracks are separate pieces. Export each as a file.")
+    if division & 0x8000:
+        raise DataError(f"{path}: its time is in seconds (SMPTE), not in beats. Export it with ticks a quarter note.")
+    if not division:
+        raise DataError(f"{path}: a damaged MIDI file: its header says 0 ticks a quarter note. {_AGAIN}")
+    if size != 6:
+        raise DataError(f"{path}: a damaged MIDI file: its header has {size:,} bytes, expected 6. {_AGAIN}")
+    at, tracks = _HEADER.size, 0
+    while at + 8 <= len(content):
+        kind, after = content[at : at + 4], at + 8 + int.from_bytes(content[at + 4 : at + 8], "big")
+        tracks += kind == b"MTrk" and after <= len(content)
+        at = after
+    if tracks < counted:
+        raise DataError(f"{path}: a damaged MIDI file: it ends in track {tracks + 1:,} of {counted:,}. {_AGAIN}")
 
 
 def _symusic() -> Any:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recurra.data.files.problems import Problem
 from recurra.data.music.pitches import LOWEST, NOTES
 
 __all__ = ["VELOCITY", "Grid", "Music", "Piece", "Tracks"]
@@ -170,12 +171,12 @@ class Music:
     Attributes:
         source: where they come from.
         parts: the pieces by part, "train", "validation" and "test", where the data state parts; else all as "all".
-        problems: a line for each file or tune that was set aside: where it is, and why.
+        problems: the files and tunes that were set aside.
     """
 
     source: str
     parts: dict[str, tuple[Piece, ...]]
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def part(self, name: str) -> tuple[Piece, ...]:
         """The pieces of a part; all if the data state no parts, and none if they lack this one."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from recurra.data.files.part_names import part_of
+from recurra.data.files.problems import Problem, refuse_unusable
+from recurra.data.files.text_file import check_file
 from recurra.data.music.abc_file import read_abc
 from recurra.data.music.midi import read_midi
 from recurra.data.music.piece import Grid, Music, Piece
+from recurra.data.music.pitches import NOTES
 from recurra.data.music.roll_files import read_mat, read_npz
 from recurra.errors import DataError, ParameterError
 
@@ -21,7 +24,7 @@ __all__ = ["ENDINGS", "duplicates", "read_music", "split_pieces"]
 _log = logging.getLogger("recurra.music")
 
 ENDINGS = (".mid", ".midi", ".abc", ".mat", ".npz")
-_NAMED = 3
+_PIECES = f"pieces, or piano rolls (T, {NOTES}) of 0 and 1"
 
 
 def read_music(source: Any, steps_per_beat: int, most_unusable: float = 0.05) -> Music:
@@ -40,13 +43,13 @@ def read_music(source: Any, steps_per_beat: int, most_unusable: float = 0.05) ->
     """
     if not isinstance(source, str | Path):
         return _of_pieces(source, Grid(steps_per_beat))
+    if not str(source):
+        raise ParameterError("data", "the path of a file or a folder", source)
     path = Path(source)
-    if path.is_dir():
+    if _is_folder(path):
         music = _read_folder(path, steps_per_beat, most_unusable)
-    elif path.exists():
-        music = Music(str(path), *_read_file(path, steps_per_beat))
     else:
-        raise DataError(f"{path}: no such file or folder.")
+        music = Music(str(path), *_read_file(path, steps_per_beat))
     if not any(len(piece.notes) for pieces in music.parts.values() for piece in pieces):
         raise DataError(f"{path}: no piece has a note.")
     return music
@@ -93,15 +96,23 @@ def split_pieces(music: Music, fraction: float, seed: int) -> tuple[Music, Music
     return Music(music.source, {"all": rest}, music.problems), Music(music.source, {"all": held})
 
 
-def _read_file(path: Path, steps_per_beat: int) -> tuple[dict[str, tuple[Piece, ...]], tuple[str, ...]]:
-    """The pieces of a file by part, and a line for each that cannot be used, which is logged."""
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # the name is too long
+        return False
+
+
+def _read_file(path: Path, steps_per_beat: int) -> tuple[dict[str, tuple[Piece, ...]], tuple[Problem, ...]]:
+    """The pieces of a file by part, and its tunes that cannot be used, which are logged."""
+    check_file(path)
     ending = path.suffix.lower()
     if ending in (".mid", ".midi"):
         return {"all": (read_midi(path, steps_per_beat),)}, ()
     if ending == ".abc":
         pieces, problems = read_abc(path, steps_per_beat)
-        for line in problems:
-            _log.warning("set aside: %s", line)
+        for problem in problems:
+            _log.warning("set aside: %s", problem)
         return {"all": pieces}, problems
     if ending == ".mat":
         return read_mat(path, Grid(steps_per_beat)), ()
@@ -110,35 +121,36 @@ def _read_file(path: Path, steps_per_beat: int) -> tuple[dict[str, tuple[Piece, 
     raise DataError(f"{path}: expected a file ending in {', '.join(ENDINGS)}, or a folder of such files.")
 
 
+def _files(folder: Path) -> list[Path]:
+    """The files of music in a folder, and what is named like one but cannot be read; hidden ones are left out."""
+    named = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and not path.is_dir())
+    return sorted(path for path in named if not any(one.startswith(".") for one in path.relative_to(folder).parts))
+
+
 def _read_folder(folder: Path, steps_per_beat: int, most_unusable: float) -> Music:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in ENDINGS)
-    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    files = _files(folder)
     if not files:
         raise DataError(f"{folder}: no file in it ends in {', '.join(ENDINGS)}.")
     parts: dict[str, list[Piece]] = defaultdict(list)
-    problems: list[str] = []
+    problems: list[Problem] = []
     broken = 0
     parted = [part_of(path.relative_to(folder).parts[0]) if path.parent != folder else None for path in files]
     stated = all(parted)
     for path, part in zip(files, parted, strict=True):
         try:
-            pieces, lines = _read_file(path, steps_per_beat)
+            pieces, tunes = _read_file(path, steps_per_beat)
         except DataError as error:
-            problems.append(str(error))
+            problems.append(Problem("", str(path), str(error).removeprefix(f"{path}: ")))
             broken += 1
             _log.warning("set aside: %s", error)
             continue
-        problems += lines
+        problems += tunes
         name = path.relative_to(folder).with_suffix("").as_posix()
         for own, members in pieces.items():
             label = part if stated and part is not None else own
             parts[label] += [_renamed(piece, name) for piece in members] if len(members) == 1 else members
     if broken > most_unusable * len(files) or broken == len(files):
-        listed = " ".join(problems[:_NAMED])
-        raise DataError(
-            f"{folder}: {broken:,} of {len(files):,} files cannot be used, more than the "
-            f"{100 * most_unusable:g} % that are allowed (--most-unusable). {listed}"
-        )
+        refuse_unusable(str(folder), "files", len(files), broken, problems, most_unusable)
     if "all" in parts and len(parts) > 1:
         raise DataError(
             f"{folder}: some of its files state parts to train and to test on, and others none, such as that of "
@@ -152,16 +164,24 @@ def _renamed(piece: Piece, name: str) -> Piece:
 
 
 def _of_pieces(source: Any, grid: Grid) -> Music:
-    pieces = []
-    for index, one in enumerate(source):
-        if isinstance(one, Piece):
-            pieces.append(one)
-            continue
-        roll = np.asarray(one)
-        if roll.ndim != 2 or roll.shape[1] != 88 or not len(roll) or not np.isin(roll, (0, 1)).all():
-            expected = "pieces, or piano rolls (T, 88) of 0 and 1"
-            raise ParameterError("data", expected, f"piece {index + 1} of shape {roll.shape}")
-        pieces.append(Piece.from_roll(f"piece {index + 1}", roll, grid))
+    if isinstance(source, bytes | dict | set) or not isinstance(source, Iterable):
+        raise ParameterError("data", f"the path of a file or a folder, or a list of {_PIECES}", type(source).__name__)
+    pieces = [_piece(one, index, grid) for index, one in enumerate(source, 1)]
     if not pieces:
         raise ParameterError("data", "at least one piece", "none")
     return Music("the data", {"all": tuple(pieces)})
+
+
+def _piece(one: Any, index: int, grid: Grid) -> Piece:
+    if isinstance(one, Piece):
+        return one
+    try:
+        roll = np.asarray(one)
+    except ValueError:
+        raise ParameterError("data", _PIECES, f"piece {index}, whose rows have several lengths") from None
+    if roll.ndim != 2 or roll.shape[1] != NOTES or not len(roll):
+        hint = "For one piano roll write [roll]." if roll.shape == (NOTES,) else ""
+        raise ParameterError("data", _PIECES, f"piece {index} of shape {roll.shape}", hint)
+    if not np.isin(roll, (0, 1)).all():
+        raise ParameterError("data", _PIECES, f"piece {index}, which has other values")
+    return Piece.from_roll(f"piece {index}", roll, grid)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import DataError, ParameterError
+from recurra.files import prepare_folder
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
@@ -30,7 +31,7 @@ _MUSIC = "music"
 _PRIMER = Option(help="file whose beginning comes first", group=_MUSIC)
 _PRIMER_BARS = Option(help="bars of the primer; by default all", above=0, group=_MUSIC)
 _MELODY = Option(help="file with one voice, below which the others are written; it is not changed", group=_MUSIC)
-_BARS = Option(help="to generate after the primer", above=0, group=_MUSIC)
+_BARS = Option(help="to generate after the primer", above=0, at_most=10_000, group=_MUSIC)
 _COUNT = Option(help="pieces to generate", at_least=1, group=_MUSIC)
 _SEED = Option(
     help="of the first piece, the next has one more; the same seed gives the same piece", at_least=0, group=_MUSIC
@@ -174,10 +175,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
     ) -> "Objective":
         from recurra.tasks.music.training import make_objective
 
-        objective = make_objective(self.get_params(), fitted, training.part("train"), validation)
-        if not training.problems:
-            return objective
-        return replace(objective, files={"problems.txt": "".join(f"{line}\n" for line in training.problems)})
+        return make_objective(self.get_params(), fitted, training, validation)
 
     def standard_steps(self, steps_per_epoch: int) -> int:
         a_step = self.batch_size * self.truncation_length
@@ -254,9 +252,13 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
         Raises:
             DataError: the primer or the melody cannot be read.
             ParameterError: a melody comes with a primer or with bars.
+            RunError: the sound, the picture or the page cannot be written.
         """
         from recurra.tasks.music.generation import GeneratedMusic, accompany, continue_piece
 
+        for path in (wav, picture, page):
+            if path is not None:
+                prepare_folder(Path(path).parent)
         seeds = range(seed, seed + count)
         if primer is None and primer_bars is not None:
             raise ParameterError("primer_bars", "None without a primer", primer_bars)

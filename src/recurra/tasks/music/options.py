@@ -2,22 +2,17 @@
 
 from typing import Literal
 
+from recurra.data.files.problems import MostUnusable
 from recurra.options import Options, option
 
 __all__ = ["MusicReading", "MusicSampling"]
 
 
-class MusicReading(Options):
+class MusicReading(MostUnusable):
     """How music is read."""
 
     steps_per_beat: int = option(
         default=4, at_least=1, at_most=96, help="frames a quarter note; of piano rolls, what a frame is taken for"
-    )
-    most_unusable: float = option(
-        default=0.05,
-        at_least=0,
-        at_most=1,
-        help="fraction of a folder's files that may be unusable; they are set aside",
     )
     part: Literal["train", "validation", "test"] = option(
         default="test", help="of data that state parts, the part that is predicted, evaluated or inspected"

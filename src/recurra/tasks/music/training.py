@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from recurra.cells import find_cell
+from recurra.data.files.problems import problem_files
 from recurra.data.music.frame_lanes import FrameLanes
 from recurra.data.music.piece import Music, Piece
 from recurra.data.music.pitches import NOTES
@@ -41,11 +42,11 @@ def make_network(options: Mapping[str, Any], learned: MusicLearned) -> FrameMode
 
 
 def make_objective(
-    options: Mapping[str, Any], fitted: FittedMusic, training: Sequence[Piece], validation: Music | None
+    options: Mapping[str, Any], fitted: FittedMusic, training: Music, validation: Music | None
 ) -> Objective:
     """Batches, loss and validation; see `Estimator.objective`."""
     lanes = FrameLanes(
-        [piece.roll for piece in training],
+        [piece.roll for piece in training.part("train")],
         options["truncation_length"],
         options["batch_size"],
         transposition=options["transposition"],
@@ -64,6 +65,7 @@ def make_objective(
         steps_per_epoch=lanes.steps_per_epoch,
         unit="nats a frame",
         baselines=baselines,
+        files=problem_files(training),
     )
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from recurra.data.audio.augmentation_options import AugmentationOptions
+from recurra.data.files.problems import MostUnusable
 from recurra.data.files.standard_input import is_standard_input
-from recurra.options import Option, Options, option
+from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.series_network_options import SequenceNetworkOptions
 from recurra.tasks.sound.learned import SoundLearned, describe, learn
@@ -30,12 +31,9 @@ _DATA = Option(
 )
 
 
-class SoundReading(Options):
+class SoundReading(MostUnusable):
     """How recordings are read."""
 
-    most_unusable: float = option(
-        default=0.05, at_least=0, at_most=1, help="fraction of recordings that may be unusable; they are left out"
-    )
     problems: str | None = option(
         default=None, help="file that a line for each recording with a problem is written to, tab-separated"
     )

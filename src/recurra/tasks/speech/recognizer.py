@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.audio.transcripts import TranscriptForm
+from recurra.data.files.problems import MostUnusable
 from recurra.data.files.standard_input import is_standard_input, read_standard_input
 from recurra.errors import ExportError, ParameterError, StreamError
 from recurra.options import Option, Options, option
@@ -80,12 +81,8 @@ class Search(Options):
         return self.lm is not None or self.lexicon is not None or bool(self.hot_words)
 
 
-class SpeechReading(TranscriptForm):
+class SpeechReading(TranscriptForm, MostUnusable):
     """How recordings and their texts are read."""
-
-    most_unusable: float = option(
-        default=0.05, at_least=0, at_most=1, help="fraction of recordings that may be unusable; they are left out"
-    )
 
 
 _SEARCH = Search()
