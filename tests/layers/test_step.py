@@ -13,9 +13,10 @@ import covering
 import recurra
 from agreement import assert_agree, gradients
 from every_cell import CELLS, traits
+from recurra import kernels
 from recurra.cells import Cell
-from recurra.errors import BackendError, ParameterError
-from recurra.kernels import BACKENDS
+from recurra.errors import BackendError, ParameterError, ShapeError
+from recurra.kernels import BACKENDS, Masks
 
 KINDS = ("RNNCell tanh", "RNNCell relu", "LSTMCell", "GRUCell")
 
@@ -57,6 +58,25 @@ def test_equal_to_torch(
         gradients(actual, [*wanted, *ours.parameters()]),
         gradients(expected, [*wanted, *theirs.parameters()]),
     )
+
+
+@pytest.mark.parametrize("zoneout", [0.0, 0.3])
+def test_a_mask_passed_at_each_step_is_recurrent_dropout(zoneout: float) -> None:
+    torch.manual_seed(0)
+    layer = recurra.Recurrent(recurra.cells.GRU(), 3, 4, zoneout=zoneout).double().eval()
+    cell = recurra.RecurrentCell(recurra.cells.GRU(), 3, 4, zoneout=zoneout).double().eval()
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
+    x, mask, state = (torch.randn(*shape).double() for shape in ((3, 2, 3), (2, 4), (2, 4)))
+    kept = (torch.full((1, 1, 1), zoneout, dtype=torch.float64),) if zoneout else None
+    _, (expected,) = kernels.run("reference", layer.cell, x, (state,), layer.weights_of(0), masks=Masks(mask, kept))
+    h = state
+    for step in x:
+        h = cell(step, h, recurrent_mask=mask)
+    # The output is carried as it is: the mask is for the recurrent weights alone.
+    assert_agree(h, expected)
+    assert_agree(cell(x[0, 0], state[0], recurrent_mask=mask[0]), cell(x[0], state, recurrent_mask=mask)[0])
+    with pytest.raises(ShapeError, match="recurrent_mask"):
+        cell(x[0], state, recurrent_mask=mask[:, :3])
 
 
 def test_an_lstm_cell_unpacks() -> None:

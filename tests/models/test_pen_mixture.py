@@ -107,6 +107,18 @@ def test_a_temperature_divides_log_probabilities_and_multiplies_variances() -> N
         pen_mixture(torch.zeros(10), SMALLEST)
 
 
+def test_a_bias_is_temperatures_of_components_and_of_variances() -> None:
+    density = pen_mixture(made(3), SMALLEST)
+    sharp = density.sharpened(1.5)
+    torch.testing.assert_close(sharp.log_weights, density.at_temperature(1 / 2.5).log_weights)
+    torch.testing.assert_close(sharp.log_deviation, density.at_temperature(math.exp(-3)).log_deviation)
+    assert torch.equal(sharp.log_pen, density.log_pen)
+    for one, same in zip(density.sharpened(0.0), density.at_temperature(1.0), strict=True):
+        torch.testing.assert_close(one, same)
+    with pytest.raises(ParameterError, match="bias"):
+        density.sharpened(-0.1)
+
+
 def test_raw_outputs_are_those_of_the_mixture() -> None:
     covariances = np.array([[[1.0, 0.5], [0.5, 2.0]], [[0.04, 0.0], [0.0, 0.09]]])
     weights, means, pen = np.array([0.3, 0.7]), np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([0.5, 0.3, 0.2])

@@ -46,7 +46,7 @@ class RecurrentCell(NotScripted, nn.Module):
 
     The parameters are those of `Recurrent`, without the suffix of the layer. There is no `recurrent_dropout` and no
     `weight_dropout`: their masks are the same at all steps of a sequence, and a single step does not know where one
-    begins.
+    begins. A loop that does samples a mask of recurrent dropout itself, and passes it at each step.
 
     Raises:
         ParameterError: for a parameter out of its range.
@@ -114,6 +114,7 @@ class RecurrentCell(NotScripted, nn.Module):
         input: Tensor,  # noqa: A002 (torch's name)
         hx: Tensor | tuple[Tensor, ...] | None = None,
         elapsed: Tensor | None = None,
+        recurrent_mask: Tensor | None = None,
     ) -> Any:
         """One step.
 
@@ -126,6 +127,8 @@ class RecurrentCell(NotScripted, nn.Module):
                 None, zeros.
             elapsed: (B, E), or (E,) for one sequence: the times since the last step, see `Recurrent.forward`. If None,
                 every time is 1.
+            recurrent_mask: (B, R), or (R,) for one sequence, R the size of the output: what multiplies the output
+                before the recurrent weights read it, a mask of dropout for all steps of a sequence, say. None: nothing.
 
         Returns:
             The state after the step, in the form of `hx`; its first part is the output.
@@ -150,8 +153,15 @@ class RecurrentCell(NotScripted, nn.Module):
             x = torch.cat([x, elapsed.reshape(len(x), -1)], 1)
         steps = x.unsqueeze(0)
         masks = None
-        if any(self.zoneout):
-            masks = Masks(None, zoneout_masks(steps, self._sizes(), self.zoneout, self.training))
+        if recurrent_mask is not None:
+            size = self._sizes()[0]
+            expected = (len(x), size) if input.dim() == 2 else (size,)
+            check_shape("recurrent_mask", recurrent_mask, expected, "(B, R)" if input.dim() == 2 else "(R,)")
+            recurrent_mask = recurrent_mask.reshape(len(x), size)
+        if recurrent_mask is not None or any(self.zoneout):
+            zoneout = any(self.zoneout)
+            sampled = zoneout_masks(steps, self._sizes(), self.zoneout, self.training) if zoneout else None
+            masks = Masks(recurrent_mask, sampled)
         after = self._runner(self.backend, self.cell, steps, state, weights, masks=masks)[1]
         if input.dim() == 1:
             after = tuple(part.squeeze(0) for part in after)

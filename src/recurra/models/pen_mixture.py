@@ -70,6 +70,22 @@ class PenMixture(NamedTuple):
             log_softmax(self.log_pen / temperature, -1),
         )
 
+    def sharpened(self, bias: float) -> "PenMixture":
+        """The mixture from which handwriting of a bias is sampled (Graves 2013, equations 61 and 62).
+
+        Log probabilities of components are multiplied by 1 + b, and standard deviations by exp(-b). The components are
+        those of the temperature 1 / (1 + b), and the variances those of the temperature exp(-2 b); the pen's
+        probabilities do not change. A bias of 0 is a temperature of 1.
+
+        Raises:
+            ParameterError: the bias is below 0.
+        """
+        if not 0 <= bias < math.inf:
+            raise ParameterError("bias", "a number of at least 0", bias)
+        return self._replace(
+            log_weights=log_softmax(self.log_weights * (1 + bias), -1), log_deviation=self.log_deviation - bias
+        )
+
     def sample(self, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
         """A sample of each density.
 

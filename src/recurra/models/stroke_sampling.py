@@ -1,5 +1,6 @@
 """Drawings sampled from a network, point by point."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.data.drawings.stroke_batches import ENDED, POINT_SIZE, point_features
-from recurra.models.pen_mixture import PenMixture
+from recurra.models.pen_mixture import PEN_STATES, PenMixture
 
 __all__ = ["GROUP", "sample_strokes"]
 
@@ -25,8 +26,10 @@ def sample_strokes(
     seeds: Sequence[Sequence[int]],
     *,
     temperature: float,
+    bias: float | None = None,
     max_points: int,
     start: np.ndarray | None = None,
+    ending: Callable[[Any], tuple[Tensor, Tensor]] | None = None,
     device: torch.device | None = None,
 ) -> list[np.ndarray]:
     """Sample a drawing for each seed.
@@ -39,8 +42,11 @@ def sample_strokes(
         density: from raw outputs (B, F) to the density of the next point.
         seeds: of each drawing; B of them.
         temperature: see `PenMixture.at_temperature`.
+        bias: see `PenMixture.sharpened`; used in place of the temperature. None: the temperature is used.
         max_points: of a drawing, those of the start included; one that reaches it is cut there.
         start: points (N, 3) that every drawing begins with; they are read, and are not changed. None: none.
+        ending: from the state to whether each drawing may end (B,) and whether it has to (B,), bool. None: drawings
+            end where the network says so.
         device: of the network. None: the CPU.
 
     Returns:
@@ -63,8 +69,16 @@ def sample_strokes(
     lengths = torch.full((count,), left)
     for index in range(left):
         raw, state = step(points.to(device), state)
-        mixture = density(raw[:, -1].float().cpu()).at_temperature(temperature)
-        offset, pen = mixture.sample(uniform[:, index], normal[:, index])
+        mixture = density(raw[:, -1].float().cpu())
+        mixture = mixture.at_temperature(temperature) if bias is None else mixture.sharpened(bias)
+        if ending is None:
+            offset, pen = mixture.sample(uniform[:, index], normal[:, index])
+        else:
+            may_end, has_to_end = (answer.cpu() for answer in ending(state))
+            goes_on = (torch.arange(PEN_STATES) == ENDED) & ~may_end.unsqueeze(1)
+            mixture = mixture._replace(log_pen=mixture.log_pen.masked_fill(goes_on, -math.inf))
+            offset, pen = mixture.sample(uniform[:, index], normal[:, index])
+            pen = pen.masked_fill(has_to_end, ENDED)
         lengths = torch.where((pen == ENDED) & (lengths > index), index, lengths)
         if bool((lengths <= index).all()):
             break

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recurra.cli.main import main
 from recurra.data.drawings.drawings import Drawings
-from recurra.data.drawings.read import read_drawings, read_lines
+from recurra.data.drawings.read import read_drawing, read_drawings
 from recurra.data.drawings.strokes import lines_of
 from recurra.errors import DataError
 
@@ -91,7 +92,7 @@ SVG = """<svg xmlns="http://www.w3.org/2000/svg"><defs><path d="M0 0L9 9"/></def
 
 def test_svg_shapes_and_transforms(tmp_path: Path) -> None:
     (tmp_path / "a.svg").write_text(SVG)
-    lines = read_lines(tmp_path / "a.svg")
+    lines = read_drawing(tmp_path / "a.svg").lines
     np.testing.assert_allclose(lines[0], [[10, 20], [30, 20], [30, 40], [10, 40], [10, 20]])
     np.testing.assert_allclose(lines[1], [[14, 24], [16, 22]])
     np.testing.assert_allclose(lines[2], [[0, 0], [5, 5]])
@@ -116,14 +117,14 @@ def test_svg_shapes_and_transforms(tmp_path: Path) -> None:
 )
 def test_svg_curves(path: str, through: tuple[float, float], tmp_path: Path) -> None:
     (tmp_path / "a.svg").write_text(f'<svg><path d="{path}"/></svg>')
-    line = read_lines(tmp_path / "a.svg")[0]
+    line = read_drawing(tmp_path / "a.svg").lines[0]
     assert np.hypot(*(line - through).T).min() < 1e-6
 
 
 def test_ink_ml_and_tables(tmp_path: Path) -> None:
     ink = '<ink xmlns="http://www.w3.org/2003/InkML"><trace>10 0 5, 9 14 6</trace><trace>1 2</trace></ink>'
     (tmp_path / "a.inkml").write_text(ink)
-    first, second = read_lines(tmp_path / "a.inkml")
+    first, second = read_drawing(tmp_path / "a.inkml").lines
     np.testing.assert_array_equal(first, [[10, 0], [9, 14]])
     np.testing.assert_array_equal(second, [[1, 2]])
     (tmp_path / "a.csv").write_text("drawing,stroke,x,y,label\n1,1,0,0,up\n1,1,0,9,up\n1,2,1,1,up\n2,1,5,5,down\n")
@@ -172,6 +173,19 @@ BROKEN = {
     "number.csv": b"drawing,stroke,x,y\n1,1,2,nan\n",
     "apart.csv": b"drawing,stroke,x,y\n1,1,0,0\n2,1,0,0\n1,1,1,1\n",
     "picture.png": b"\x89PNG",
+    "far.csv": b"drawing,stroke,x,y\n1,1,0,0\n1,1,1e308,0\n",
+    "far.svg": b"<svg><path d='M0 0 1e308 0'/></svg>",
+    "far.inkml": b"<ink><trace>0 0, -1e308 1</trace></ink>",
+    "far.ndjson": b'{"drawing": [[[0, 1e308], [0, 0]]]}',
+    "endless.ndjson": b'{"drawing": [[[0, 1e999], [0, 0]]]}',
+    "binary.csv": b"drawing\x00stroke",
+    "no_points.csv": b"drawing,stroke,x,y\n",
+    "text.ndjson": b'{"text": 3, "drawing": [[[0, 1], [0, 1]]]}',
+    "lines.inkml": b"<ink><trace>10, 20</trace></ink>",
+    "none.xml": b"<WhiteboardCaptureSession/>",
+    "empty.xml": b"<StrokeSet><Stroke/></StrokeSet>",
+    "number.xml": b"<StrokeSet><Stroke><Point x='1'/></Stroke></StrokeSet>",
+    "far.xml": b"<StrokeSet><Stroke><Point x='1' y='2e39'/></Stroke></StrokeSet>",
 }
 
 
@@ -185,6 +199,14 @@ def test_a_broken_file_gives_one_clear_line(name: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["empty.npz", "far.csv", "far.ndjson", "deep.svg", "none.inkml", "number.xml"])
+def test_nothing_is_written_of_a_broken_file(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / name).write_bytes(BROKEN[name])
+    assert main(["train", "draw", "--data", str(tmp_path / name), "--out", str(tmp_path / "run")]) != 0
+    assert capsys.readouterr().err.strip().count("\n") == 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -192,6 +214,7 @@ def test_a_broken_file_gives_one_clear_line(name: str, tmp_path: Path) -> None:
         ({"train": [np.zeros((2, 2))]}, "drawing 1"),
         ({"train": [np.zeros((2, 3)), np.zeros((0, 3))]}, "drawing 2"),
         ({"train": [np.full((2, 3), np.inf)]}, "finite"),
+        ({"train": [np.array([[1e308, 0, 0]])]}, "1e\\+308"),
         ({"train": [np.full((2, 3), 2.0)]}, "pen"),
         ({"train": ["text"]}, "drawing 1"),
         ({"train": []}, "no drawings"),
@@ -212,7 +235,7 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no drawings in this folder"):
         read_drawings(tmp_path / "folder")
     with pytest.raises(DataError, match="expected a single drawing"):
-        read_lines(tmp_path / "a.npz")
+        read_drawing(tmp_path / "a.npz")
 
 
 def test_a_digest_tells_drawings_apart() -> None:
@@ -223,6 +246,8 @@ def test_a_digest_tells_drawings_apart() -> None:
         Drawings("a", (strokes[1:], strokes), ("x", "x")),
         Drawings("a", (strokes, strokes[1:]), ("x", "y")),
         Drawings("a", (strokes * 2, strokes[1:]), ("x", "x")),
+        Drawings("a", (strokes, strokes[1:]), ("x", "x"), texts=("v", "l")),
+        Drawings("a", (strokes, strokes[1:]), ("x", "x"), texts=("l", "v")),
     ]
-    assert len({one.digest(), *(other.digest() for other in others)}) == 4
+    assert len({one.digest(), *(other.digest() for other in others)}) == 6
     assert [len(line) for line in lines_of(one.strokes[0])] == [3, 1]

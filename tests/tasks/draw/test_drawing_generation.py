@@ -8,7 +8,7 @@ import pytest
 from made_drawings import drawings, turning
 from recurra import DrawingModel
 from recurra.cli.main import main
-from recurra.data.drawings.read import read_drawings, read_lines
+from recurra.data.drawings.read import read_drawing, read_drawings
 from recurra.data.drawings.strokes import lines_of
 from recurra.errors import DataError, ParameterError
 
@@ -45,7 +45,7 @@ def test_what_is_written_reads_as_what_was_sampled(run: Path, tmp_path: Path) ->
     for one, other in zip(read.strokes, sampled, strict=True):
         np.testing.assert_allclose(one[:, :2].sum(0), other[:, :2].sum(0), atol=0.02)
     assert main(["generate", str(run), "--count", "1", "--seed", "5", "--out", str(tmp_path / "a.svg")]) == 0
-    lines = read_lines(tmp_path / "a.svg")
+    lines = read_drawing(tmp_path / "a.svg").lines
     for line, other in zip(lines, lines_of(sampled[0]), strict=True):
         # A dot is written as a line of no length.
         np.testing.assert_allclose(line[-1] - line[0], other[-1] - other[0], atol=0.02)
@@ -62,7 +62,7 @@ def test_grids_and_pictures_that_draw_themselves(run: Path, tmp_path: Path, draw
         assert hidden.get("end") == moving.get("begin")
         assert float(moving.get("begin", "")[:-1]) + float(moving.get("dur", "")[:-1]) <= 2 + 0.02
     width, height = map(float, root.get("viewBox", "").split()[2:])
-    points = np.concatenate(read_lines(run / "generated.svg"))
+    points = np.concatenate(read_drawing(run / "generated.svg").lines)
     assert (points >= 0).all()
     assert (points <= (width, height)).all()
     assert main(["generate", str(run), "--count", "5", "--out", str(tmp_path / "a.png")]) == 0

@@ -23,6 +23,7 @@ class Drawings:
         labels: the class of each.
         parts: of a file that divides its drawings, the part of each: "train", "validation" or "test"; else empty.
         files: the files and folders that they were read from; empty: arrays.
+        texts: what each writes, "" if its file does not say; empty: no drawing has a text.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Drawings:
     labels: tuple[str, ...]
     parts: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.strokes)
@@ -41,7 +43,8 @@ class Drawings:
 
     def digest(self) -> str:
         """A checksum that tells these drawings from others."""
-        digest = hashlib.sha256(repr((self.labels, self.parts)).encode("utf-8", "surrogatepass"))
+        words = (self.labels, self.parts, self.texts) if self.texts else (self.labels, self.parts)
+        digest = hashlib.sha256(repr(words).encode("utf-8", "surrogatepass"))
         for one in self.strokes:
             digest.update(len(one).to_bytes(4, "little"))
             digest.update(np.ascontiguousarray(one, dtype="<f4").tobytes())
@@ -52,7 +55,8 @@ class Drawings:
         rows = list(rows)
         strokes, labels = tuple(self.strokes[row] for row in rows), tuple(self.labels[row] for row in rows)
         parts = tuple(self.parts[row] for row in rows) if self.parts else ()
-        return replace(self, strokes=strokes, labels=labels, parts=parts)
+        texts = tuple(self.texts[row] for row in rows) if self.texts else ()
+        return replace(self, strokes=strokes, labels=labels, parts=parts, texts=texts)
 
     def part(self, name: str) -> "Drawings":
         """The drawings of a part of the file. Raises DataError if there are none."""
@@ -77,6 +81,16 @@ class Drawings:
             )
         return self.take(rows), len(self) - len(rows)
 
+    def with_texts(self) -> "tuple[Drawings, int]":
+        """The drawings that have a text, if those are at least half of them, and how many others there are.
+
+        If they are fewer, and perhaps none, all drawings.
+        """
+        rows = [row for row, text in enumerate(self.texts) if text]
+        if 2 * len(rows) < len(self) or len(rows) == len(self):
+            return self, 0
+        return self.take(rows), len(self) - len(rows)
+
     @staticmethod
     def joined(several: "Sequence[Drawings]", source: str) -> "Drawings":
         """The drawings of several files together. Raises DataError if only some of the files are divided."""
@@ -92,4 +106,10 @@ class Drawings:
             tuple(strokes for one in several for strokes in one.strokes),
             tuple(label for one in several for label in one.labels),
             tuple(part for one in several for part in one.parts),
+            texts=_texts([text for one in several for text in one.texts or ("",) * len(one)]),
         )
+
+
+def _texts(texts: Sequence[str]) -> tuple[str, ...]:
+    """The texts; none if all are empty."""
+    return tuple(texts) if any(texts) else ()

@@ -3,36 +3,26 @@
 import math
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from recurra.data.drawings.lined_drawing import LinedDrawing
+from recurra.data.drawings.strokes import check_line
 from recurra.data.files.delimited import delimited_rows
 from recurra.data.files.text_file import read_text
 from recurra.errors import DataError
 
-__all__ = ["LinedDrawing", "read_points"]
+__all__ = ["read_points"]
 
-_EXPECTED = "a table of points has the columns drawing, stroke, x and y, and perhaps label, in its first line"
-
-
-class LinedDrawing(NamedTuple):
-    """A drawing as it is in a table.
-
-    Attributes:
-        lines: (n, 2) each.
-        label: its class; "": it has none.
-    """
-
-    lines: list[np.ndarray]
-    label: str
+_EXPECTED = "a table of points has the columns drawing, stroke, x and y, and perhaps label and text, in its first line"
 
 
 def read_points(path: str | Path) -> list[LinedDrawing]:
     """Read the drawings of a CSV or TSV file.
 
-    A row is a point: the columns `drawing` and `stroke` say to what it belongs, `x` and `y` where it is, and `label`,
-    if there is one, of which class the drawing is. The points of a stroke, and the strokes of a drawing, are together.
+    A row is a point: the columns `drawing` and `stroke` say to what it belongs, `x` and `y` where it is. Where there
+    are such columns, `label` says of which class the drawing is, and `text` what it writes; the first row of a drawing
+    counts. The points of a stroke, and the strokes of a drawing, are together.
 
     Raises:
         DataError: the file is missing, a column is missing, or a value is not a finite number.
@@ -45,9 +35,14 @@ def read_points(path: str | Path) -> list[LinedDrawing]:
     if not table.rows:
         raise DataError(f"{path}: no points below the first line.")
     columns = {name: table.names.index(name) for name in ("drawing", "stroke", "x", "y")}
-    label = table.names.index("label") if "label" in table.names else None
+    further = [table.names.index(name) if name in table.names else None for name in ("label", "text")]
     points = [
-        (row[columns["drawing"]], row[columns["stroke"]], "" if label is None else row[label], _point(row, columns, at))
+        (
+            row[columns["drawing"]],
+            row[columns["stroke"]],
+            ["" if column is None else row[column] for column in further],
+            _point(row, columns, at),
+        )
         for row, at in zip(table.rows, (f"{path}, line {line}" for line in table.lines), strict=True)
     ]
     drawings, seen = [], set()
@@ -59,8 +54,10 @@ def read_points(path: str | Path) -> list[LinedDrawing]:
         names = [key for key, _ in strokes]
         if len(set(names)) < len(names):
             raise DataError(f"{path}: the points of a stroke of drawing {drawing!r} are not together; sort the table.")
-        drawings.append(LinedDrawing([np.array([point[3] for point in group]) for _, group in strokes],
-                                     strokes[0][1][0][2]))  # fmt: skip
+        label, written = strokes[0][1][0][2]
+        where = f"{path}, drawing {drawing!r}"
+        lines = [check_line(np.array([point[3] for point in group]), where) for _, group in strokes]
+        drawings.append(LinedDrawing(lines, label, written))
     return drawings
 
 

@@ -6,23 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from recurra.data.drawings.drawings import Drawings
+from recurra.data.drawings.iam_on_db import read_iam_on_db
 from recurra.data.drawings.ink_ml import read_ink_ml
-from recurra.data.drawings.points_table import LinedDrawing, read_points
+from recurra.data.drawings.lined_drawing import LinedDrawing
+from recurra.data.drawings.points_table import read_points
 from recurra.data.drawings.quick_draw import read_quick_draw
-from recurra.data.drawings.simplification import simplified
 from recurra.data.drawings.sketch_rnn import read_sketch_rnn
-from recurra.data.drawings.strokes import strokes_of
 from recurra.data.drawings.svg_file import read_svg
 from recurra.errors import DataError
 
-__all__ = ["ENDINGS", "read_drawings", "read_lines"]
+__all__ = ["ENDINGS", "read_drawing", "read_drawings"]
 
 _log = logging.getLogger("recurra.data")
 
-_ONE_EACH = {".svg": read_svg, ".inkml": read_ink_ml}
+_ONE_EACH = {".svg": lambda path: LinedDrawing(read_svg(path)), ".inkml": read_ink_ml, ".xml": read_iam_on_db}
 _TABLES = (".csv", ".tsv")
 ENDINGS = (".npz", ".ndjson", *_ONE_EACH, *_TABLES)
 """The endings of the files that are read, in lower case; all but .npz may be followed by .gz."""
@@ -36,12 +34,13 @@ def read_drawings(
     """Read the drawings of files and folders.
 
     The class of a drawing is what its file says of it; of a file that does not, the subfolder that it is in, or else
-    the file's name (of an .svg or .inkml file in no subfolder: none).
+    the file's name (of an .svg or .inkml file in no subfolder, and of an .xml file: none).
 
     Args:
         paths: files, or folders of them, whose subfolders are classes.
-        epsilon: of the simplification, in 255ths of the longer side of a drawing; 0: none. None: 2 for SVG, InkML,
-            tables of points and raw drawings, and none for files whose drawings are simplified already.
+        epsilon: of the simplification, in 255ths of the longer side of a drawing, and of handwriting in 255ths of its
+            `text_size`; 0: none. None: 2 for SVG, InkML, tables of points and raw drawings, and none for files whose
+            drawings are simplified already.
         max_points: drawings with more are left out, which is logged. None: no limit.
 
     Raises:
@@ -61,8 +60,8 @@ def read_drawings(
     return drawings
 
 
-def read_lines(path: str | Path) -> list[np.ndarray]:
-    """The lines (n, 2) of the single drawing of an .svg, .inkml, .csv or .tsv file, as they are in the file.
+def read_drawing(path: str | Path) -> LinedDrawing:
+    """The single drawing of an .svg, .inkml, .xml, .csv or .tsv file, as it is in the file.
 
     Raises:
         DataError: the file is missing, damaged, of another kind, or holds several drawings.
@@ -75,7 +74,7 @@ def read_lines(path: str | Path) -> list[np.ndarray]:
         drawings = read_points(path)
         if len(drawings) > 1:
             raise DataError(f"{path}: {len(drawings)} drawings, expected one.")
-        return drawings[0].lines
+        return drawings[0]
     raise DataError(f"{path}: expected a single drawing, a file ending in {', '.join(_ONE_EACH)}, .csv or .tsv.")
 
 
@@ -104,18 +103,19 @@ def _read(path: Path, label: str, epsilon: float | None) -> Drawings:
         return read_quick_draw(path, epsilon)
     if ending in _TABLES:
         name = label or path.name.partition(".")[0]
-        return _of_lines([LinedDrawing(one.lines, one.label or name) for one in read_points(path)], path, epsilon)
+        return _of_lines([one._replace(label=one.label or name) for one in read_points(path)], path, epsilon)
     if ending in _ONE_EACH:
-        return _of_lines([LinedDrawing(_ONE_EACH[ending](path), label)], path, epsilon)
+        # The folders of IAM-OnDB are forms.
+        return _of_lines([_ONE_EACH[ending](path)._replace(label="" if ending == ".xml" else label)], path, epsilon)
     if not path.exists():
         raise DataError(f"{path}: no such file. Check the path.")
     raise DataError(f"{path}: drawings are files ending in {', '.join(ENDINGS)}, or a folder of them.")
 
 
 def _of_lines(drawings: list[LinedDrawing], path: Path, epsilon: float | None) -> Drawings:
-    used = _EPSILON if epsilon is None else epsilon
-    strokes = tuple(strokes_of(simplified(one.lines, used) if used else one.lines) for one in drawings)
-    return Drawings(str(path), strokes, tuple(one.label for one in drawings))
+    strokes = tuple(one.strokes(_EPSILON if epsilon is None else epsilon) for one in drawings)
+    texts = tuple(one.text for one in drawings)
+    return Drawings(str(path), strokes, tuple(one.label for one in drawings), texts=texts if any(texts) else ())
 
 
 def _labelled(drawings: Drawings, label: str) -> Drawings:

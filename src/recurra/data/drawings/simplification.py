@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["BOX", "in_box", "resample", "simplified", "simplify"]
+__all__ = ["BOX", "in_box", "resample", "simplified", "simplify", "thinned"]
 
 BOX = 255.0
 """The longer side of a drawing in the simplified files of Quick, Draw!."""
@@ -18,7 +18,14 @@ def simplified(lines: Sequence[np.ndarray], epsilon: float) -> list[np.ndarray]:
     They are moved and scaled so that the longer side is 255, resampled with points 1 apart, and simplified by the
     algorithm of Ramer, Douglas and Peucker. Quick, Draw! has an epsilon of 2.
     """
-    return [simplify(resample(line, 1.0), epsilon) for line in in_box(lines)]
+    return thinned(in_box(lines), epsilon, 1.0)
+
+
+def thinned(lines: Sequence[np.ndarray], epsilon: float, unit: float) -> list[np.ndarray]:
+    """Lines (n, 2) where they are, resampled with points `unit` apart and simplified with `epsilon` times that."""
+    if not unit > 0:
+        return [line.copy() for line in lines]
+    return [simplify(resample(line, unit), epsilon * unit) for line in lines]
 
 
 def in_box(lines: Sequence[np.ndarray], side: float = BOX) -> list[np.ndarray]:

@@ -39,17 +39,21 @@ class Strokes(NamedTuple):
         lengths: true lengths (B,), on the CPU.
         labels: (B,) int64, the class of each.
         noise: (B, Z) standard normal numbers, by which codes are sampled. None: codes, if any, are their means.
+        text: (B, U) int64, the index of each character that is written, 0 in the padding. None: there are no texts.
+        text_lengths: true lengths of the texts (B,), on the CPU.
     """
 
     points: Tensor
     lengths: Tensor
     labels: Tensor
     noise: Tensor | None = None
+    text: Tensor | None = None
+    text_lengths: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
         """The same on a device; lengths stay on the CPU."""
-        noise = None if self.noise is None else self.noise.to(device)
-        return self._replace(points=self.points.to(device), labels=self.labels.to(device), noise=noise)
+        noise, text = (None if part is None else part.to(device) for part in (self.noise, self.text))
+        return self._replace(points=self.points.to(device), labels=self.labels.to(device), noise=noise, text=text)
 
 
 class NextPoints(NamedTuple):
@@ -69,12 +73,15 @@ def point_features(offset: Tensor, pen: Tensor) -> Tensor:
     return torch.cat([offset, torch.nn.functional.one_hot(pen, 3).to(offset.dtype)], dim=-1)
 
 
-def encode_strokes(strokes: Sequence[np.ndarray], labels: Sequence[int]) -> tuple[Strokes, NextPoints]:
+def encode_strokes(
+    strokes: Sequence[np.ndarray], labels: Sequence[int], texts: Sequence[np.ndarray] | None = None
+) -> tuple[Strokes, NextPoints]:
     """A batch of drawings whose offsets are in the units of the network.
 
     Args:
         strokes: of each drawing (N, 3).
         labels: the class of each.
+        texts: the index of each character that each writes (U,) int64. None: there are no texts.
 
     Returns:
         Inputs of T = max(N) + 1 steps, the origin first, and what comes after each.
@@ -91,6 +98,9 @@ def encode_strokes(strokes: Sequence[np.ndarray], labels: Sequence[int]) -> tupl
     points = point_features(padded[..., :2], padded[..., 2].long())
     origin = point_features(padded.new_zeros(len(rows), 1, 2), torch.zeros(len(rows), 1, dtype=torch.int64))
     inputs = Strokes(torch.cat([origin, points], dim=1), lengths, torch.tensor(labels))
+    if texts is not None:
+        text, text_lengths = collate([torch.from_numpy(one) for one in texts])
+        inputs = inputs._replace(text=text, text_lengths=text_lengths)
     return inputs, NextPoints(after[..., :2].contiguous(), pen)
 
 
@@ -114,6 +124,7 @@ class StrokeBatches:
         shuffle: see `Buckets`.
         partition: see `Buckets`.
         noise_size: Z, of the noise of each drawing, which depends on the epoch and the drawing alone; 0: none.
+        texts: see `encode_strokes`.
 
     Raises:
         ParameterError: see `Buckets`.
@@ -129,8 +140,9 @@ class StrokeBatches:
         shuffle: bool = True,
         partition: Partition = WHOLE,
         noise_size: int = 0,
+        texts: Sequence[np.ndarray] | None = None,
     ) -> None:
-        self._strokes, self._labels, self._vary, self._seed = strokes, labels, vary, seed
+        self._strokes, self._labels, self._texts, self._vary, self._seed = strokes, labels, texts, vary, seed
         self._noise_size = noise_size
         lengths = [len(one) for one in strokes]
         self._buckets = Buckets(lengths, batch_size, seed=seed, shuffle=shuffle, partition=partition)
@@ -146,7 +158,8 @@ class StrokeBatches:
         epoch = self._buckets.epoch_of(step)
         read = rows or [0]  # a process without a drawing of its own reads one that does not count
         strokes = [self._varied(row, epoch) for row in read]
-        inputs, target = encode_strokes(strokes, [self._labels[row] for row in read])
+        texts = None if self._texts is None else [self._texts[row] for row in read]
+        inputs, target = encode_strokes(strokes, [self._labels[row] for row in read], texts)
         if self._noise_size:
             inputs = inputs._replace(noise=code_noise([(self._seed, epoch, row) for row in read], self._noise_size))
         return Batch(inputs, target, float(sum(map(len, strokes))) if rows else 0.0)

@@ -12,7 +12,9 @@ import numpy as np
 
 from recurra.errors import DataError
 
-__all__ = ["check_strokes", "lines_of", "strokes_of"]
+__all__ = ["check_line", "check_strokes", "lines_of", "strokes_of"]
+
+_FARTHEST = 1e30  # of a coordinate: sums of offsets, and their squares, are far from the largest numbers
 
 
 def strokes_of(lines: Sequence[np.ndarray]) -> np.ndarray:
@@ -35,6 +37,15 @@ def lines_of(strokes: np.ndarray) -> list[np.ndarray]:
     return [line for line in np.split(points, ends) if len(line)]
 
 
+def check_line(line: np.ndarray, where: str) -> np.ndarray:
+    """The line (n, 2). Raises DataError: there is no point, or a coordinate is not finite or beyond 1e30."""
+    if not len(line) or not np.isfinite(line).all():
+        raise DataError(f"{where}: no points, or one that is not finite.")
+    if np.abs(line).max() > _FARTHEST:
+        raise DataError(f"{where}: a coordinate is {np.abs(line).max():g}, expected at most {_FARTHEST:g}. Scale it.")
+    return line
+
+
 def check_strokes(strokes: Any, where: str) -> np.ndarray:
     """Strokes as an array (N, 3) float32.
 
@@ -51,9 +62,8 @@ def check_strokes(strokes: Any, where: str) -> np.ndarray:
     if array.dtype.kind not in "biuf" or array.ndim != 2 or array.shape[1] != 3 or not len(array):
         got = f"{array.dtype} {array.shape}" if array.dtype.kind != "O" else type(strokes).__name__
         raise DataError(f"{where}: expected numbers (N, 3) of at least one point (dx, dy, pen), got {got}.")
+    check_line(array[:, :2].astype(np.float64), where)
     array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise DataError(f"{where}: an offset is not a finite number.")
     if not np.isin(array[:, 2], (0, 1)).all():
         raise DataError(f"{where}: the pen's column has values other than 0 and 1.")
     return array

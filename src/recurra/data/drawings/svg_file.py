@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from recurra.data.drawings.strokes import check_line
 from recurra.data.drawings.svg_path import path_lines
 from recurra.data.drawings.xml_file import local_name, read_xml
 from recurra.errors import DataError
@@ -56,9 +57,7 @@ def _collect(element: Element, outer: np.ndarray, lines: list[np.ndarray], sourc
         raise DataError(f"{source}: an element {name!r} has an attribute that is not a number.") from None
     for line in shapes:
         moved = line @ matrix[:2, :2].T + matrix[:2, 2]
-        if not np.isfinite(moved).all():
-            raise DataError(f"{source}: an element {name!r} has a point that is not finite.")
-        lines.append(moved)
+        lines.append(check_line(moved, f"{source}, an element {name!r}"))
     for child in element:
         _collect(child, matrix, lines, source)
 

@@ -9,7 +9,7 @@ from recurra.data.drawings.drawings import Drawings
 from recurra.data.drawings.stroke_batches import encode_strokes
 from recurra.errors import ParameterError
 from recurra.models.stroke_autoencoder import StrokeAutoencoder, interpolated
-from recurra.tasks.draw.generation import GeneratedDrawings, Wanted, sample
+from recurra.tasks.draw.generation import GeneratedDrawings, Sharpness, Wanted, sample
 from recurra.tasks.draw.training import FittedDrawing
 
 __all__ = ["interpolate", "reconstruct"]
@@ -24,7 +24,7 @@ def reconstruct(
     columns = []
     for temperature in temperatures:
         wanted = [Wanted((seed, k), classes[row - 1], codes[k]) for k, row in enumerate(rows)]
-        columns.append(sample(fitted, wanted, temperature, fitted.learned.longest))
+        columns.append(sample(fitted, wanted, Sharpness(temperature), fitted.learned.longest))
     strokes = [
         one for k, row in enumerate(rows) for one in (drawings.strokes[row - 1], *(column[k] for column in columns))
     ]
@@ -41,7 +41,7 @@ def interpolate(
     index = fitted.learned.classes_of(drawings)[rows[0] - 1]
     # The same random numbers for all, so that drawings differ by their codes alone.
     wanted = [Wanted((seed, 0), index, interpolated(first, last, k / (count - 1))) for k in range(count)]
-    strokes = sample(fitted, wanted, temperature, fitted.learned.longest)
+    strokes = sample(fitted, wanted, Sharpness(temperature), fitted.learned.longest)
     ends = [drawings.strokes[row - 1] for row in rows]
     labels = [drawings.labels[rows[0] - 1]] * (count + 2)
     caption = f"drawing {rows[0]}, {count} between it and drawing {rows[1]}, and that"
@@ -60,7 +60,7 @@ def _codes(fitted: FittedDrawing, drawings: Drawings, rows: Sequence[int]) -> li
         raise ParameterError("rows", f"1 to {len(drawings)}, the drawings of {drawings.source}", wrong)
     codes = []
     for row in rows:
-        strokes, classes = fitted.learned.encode(drawings.take([row - 1]))
+        strokes, classes, _ = fitted.learned.encode(drawings.take([row - 1]))
         inputs, _ = encode_strokes(strokes, classes)
         codes.append(network.encode(inputs.to(fitted.device)).mean[0])
     return codes

@@ -1,5 +1,6 @@
 """The drawing model: its options and verbs."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,16 +24,29 @@ if TYPE_CHECKING:
 
 __all__ = ["DrawingModel", "DrawingReading"]
 
+_log = logging.getLogger("recurra.draw")
+
 _DATA = Option(help="files or folders of drawings", group="data")
 _COUNT = Option(help="drawings to sample", at_least=1, group="drawings", main=True)
 _TEMPERATURE = Option(
     help="below 1 likelier drawings, above 1 wilder ones; 1: as likely as the model says", above=0, group="drawings",
     main=True,
 )  # fmt: skip
+_SAMPLED_TEMPERATURE = Option(
+    help="below 1 likelier drawings, above 1 wilder ones; 1: as likely as the model says; by default 0.4", above=0,
+    group="drawings", main=True,
+)  # fmt: skip
+_BIAS = Option(
+    help="in place of the temperature, the bias of Graves (2013): 0: as likely as the model says; 1: neat handwriting",
+    at_least=0, group="drawings",
+)  # fmt: skip
+_TEXT = Option(help="what to write, with a model of handwriting", group="drawings", main=True)
+_START_TEXT = Option(help="what the start writes, if its file does not say; the text follows it", group="drawings")
 _LABEL = Option(help="the class, of a model of several", group="drawings", main=True)
 _START = Option(help="file of a drawing that was begun, which each drawing completes", group="drawings", main=True)
 _START_SIZE = Option(
-    help="longer side of the start as a fraction of a usual training drawing's; by default as in its file", above=0,
+    help="longer side of the start as a fraction of a usual training drawing's, or height of handwriting; by default "
+    "as in its file", above=0,
     group="drawings",
 )  # fmt: skip
 _START_EPSILON = Option(
@@ -56,8 +70,9 @@ class DrawingReading(Options):
     epsilon: float | None = option(
         default=None,
         at_least=0,
-        help="how far points may lie from the lines that replace them, in 255ths of a drawing's longer side; by "
-        "default 2 for raw drawings, SVG, InkML and tables, and 0 for files that are simplified already",
+        help="how far points may lie from the lines that replace them, in 255ths of a drawing's longer side, or of the "
+        "height of handwriting with its text; by default 2 "
+        "for raw drawings, SVG, InkML and tables, and 0 for files that are simplified already",
     )
     max_points: int = option(default=250, at_least=1, help="drawings with more points are left out")
 
@@ -67,7 +82,8 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
     """A recurrent model of drawings: where the next point is and what the pen does, given all points before.
 
     Data are files of drawings (.npz of sketch-rnn, .ndjson of Quick, Draw!, .svg, .inkml, tables of points), folders of
-    them, whose subfolders are classes, or a list of strokes (N, 3), with classes as `y`.
+    them, whose subfolders are classes, or a list of strokes (N, 3), with classes as `y`. Handwriting is drawings with
+    the text that they write; in a list it is pairs of strokes and text.
 
     Example:
         >>> model = DrawingModel(hidden_size=512).fit("sheep.npz")
@@ -94,6 +110,13 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
     )
     class_size: int = option(
         default=16, at_least=1, help="features of a class, if the data have several", group="network"
+    )
+    window: int = option(
+        default=10,
+        at_least=0,
+        help="components of the attention window over the characters, if drawings come with the text that they write; "
+        "0: texts are not read",
+        group="network",
     )
     latent_size: int = option(
         default=0,
@@ -165,7 +188,8 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         if sources and all(isinstance(one, str | Path) for one in sources):
             if y is not None:
                 raise ParameterError("y", "None with files, which say their classes", type(y).__name__)
-            return read_drawings(sources, reading.epsilon, reading.max_points)
+            drawings = read_drawings(sources, reading.epsilon, reading.max_points)
+            return self._with_texts(drawings) if labelled and self.window else drawings
         return _of_arrays(sources, y)
 
     def split(self, data: "Drawings") -> "tuple[Drawings, Drawings | None]":
@@ -186,9 +210,10 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         return f"{len(used):,} drawings of {used.source}{classes}, {points:,} points; {validated}"
 
     def learn(self, training: "Drawings", validation: "Drawings | None") -> DrawingLearned:
-        learned = learn(training.used_for("train"))
-        if validation is not None:
-            learned.classes_of(validation.used_for("validation"))
+        held = None if validation is None else validation.used_for("validation")
+        learned = learn(training.used_for("train"), self.window > 0, () if held is None else held.texts)
+        if held is not None:
+            learned.encode(held)
         return learned
 
     def check(self) -> None:
@@ -237,9 +262,12 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         self,
         *,
         count: Annotated[int, _COUNT] = 16,
-        temperature: Annotated[float, _TEMPERATURE] = 0.4,
+        temperature: Annotated[float | None, _SAMPLED_TEMPERATURE] = None,
+        bias: Annotated[float | None, _BIAS] = None,
         label: Annotated[str | None, _LABEL] = None,
+        text: Annotated[str | None, _TEXT] = None,
         start: Annotated[str | None, _START] = None,
+        start_text: Annotated[str | None, _START_TEXT] = None,
         start_size: Annotated[float | None, _START_SIZE] = None,
         start_epsilon: Annotated[float, _START_EPSILON] = 2.0,
         max_points: Annotated[int | None, _MAX_POINTS] = None,
@@ -252,28 +280,35 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
 
         Args:
             count: drawings to sample.
-            temperature: see `recurra.models.pen_mixture.PenMixture.at_temperature`.
+            temperature: see `recurra.models.pen_mixture.PenMixture.at_temperature`; None: 0.4, or 1 with a bias.
+            bias: see `recurra.models.pen_mixture.PenMixture.sharpened`. None: the temperature is used.
             label: the class, of a model of several.
-            start: file of one drawing (SVG, InkML or a table) that each drawing completes. None: each begins anew.
-            start_size: longer side of the start as a fraction of a usual training drawing's (the median); None: it is
-                as in its file.
+            text: what to write, with a model of handwriting.
+            start: file of one drawing (SVG, InkML or a table) that each drawing completes, or of handwriting whose
+                style the text is written in. None: each begins anew.
+            start_text: what the start writes, directly before `text`; None: as its file says.
+            start_size: longer side of the start as a fraction of a usual training drawing's (the median), or of
+                handwriting its height; None: it is as in its file.
             start_epsilon: simplification of the start, in 255ths of a usual drawing's longer side; 0: none.
             max_points: points of a drawing at most, those of the start included; None: as many as training's longest.
             seconds: in which an SVG draws itself; 0: it does not.
             seed: of the random numbers.
 
         Raises:
-            DataError: the start cannot be read.
-            ParameterError: the class is not one of training's, or the start has `max_points` already.
+            DataError: the start cannot be read, or the text has a character that training did not have.
+            ParameterError: the class is not one of training's, the start has `max_points` already, the text is missing
+                or the model writes none, or there is a temperature and a bias.
         """
         from recurra.tasks.draw.generation import generate, read_start
 
-        begun = None if start is None else read_start(self.fitted, start, start_size, start_epsilon)
+        begun = None if start is None else read_start(self.fitted, start, start_text, start_size, start_epsilon)
         return generate(
             self.fitted,
             count=count,
             temperature=temperature,
+            bias=bias,
             label=label,
+            text=text,
             start=begun,
             max_points=max_points,
             seconds=seconds,
@@ -412,6 +447,14 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         drawings, _ = self._part_of(self.data_for(data, y, reading), part)
         return view(self.fitted, drawings, row, name)
 
+    def _with_texts(self, drawings: "Drawings") -> "Drawings":
+        """The drawings without those few that have no text, as some lines of a database do."""
+        written, left_out = drawings.with_texts()
+        if left_out:
+            _log.warning("%s: %s drawings have no text and are left out; window = 0 reads all, without texts",
+                         drawings.source, f"{left_out:,}")  # fmt: skip
+        return written
+
     def _part_of(self, drawings: "Drawings", part: str | None) -> "tuple[Drawings, str]":
         """The drawings of a part, and its name; all of them, and "", if they are not divided."""
         if part is None and not drawings.parts:
@@ -419,14 +462,21 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         return drawings.part(part or "test"), part or "test"
 
 
-def _of_arrays(strokes: "Sequence[Any]", y: "Sequence[str] | None") -> "Drawings":
+def _of_arrays(items: "Sequence[Any]", y: "Sequence[str] | None") -> "Drawings":
     from recurra.data.drawings.drawings import Drawings
     from recurra.data.drawings.strokes import check_strokes
 
-    if not strokes:
+    if not items:
         raise DataError("the data: no drawings; expected a list of strokes (N, 3).")
+    pairs = [one if _is_pair(one) else (one, "") for one in items]
+    strokes, texts = [one for one, _ in pairs], tuple(text for _, text in pairs)
     checked = [check_strokes(one, f"the data, drawing {position}") for position, one in enumerate(strokes, 1)]
     labels = [""] * len(checked) if y is None else list(map(str, y))
     if len(labels) != len(checked):
         raise ParameterError("y", f"a class for each of {len(checked)} drawings", f"{len(labels)} classes")
-    return Drawings("the data", tuple(checked), tuple(labels))
+    return Drawings("the data", tuple(checked), tuple(labels), texts=texts if any(texts) else ())
+
+
+def _is_pair(item: Any) -> bool:
+    """Whether an item is strokes and the text that they write."""
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], str)

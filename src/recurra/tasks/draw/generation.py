@@ -1,6 +1,7 @@
 """Drawings that a drawing model samples, or completes, as a result."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,25 +10,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.drawings.read import read_lines
-from recurra.data.drawings.simplification import BOX, resample, simplify
+from recurra.data.drawings.lined_drawing import text_size
+from recurra.data.drawings.read import read_drawing
+from recurra.data.drawings.simplification import BOX, thinned
 from recurra.data.drawings.stroke_batches import Strokes, code_noise
 from recurra.data.drawings.strokes import lines_of, strokes_of
 from recurra.errors import ParameterError
 from recurra.files import prepare_folder, write_text
+from recurra.models.handwriting_decoder import HandwritingDecoder
 from recurra.models.stroke_decoder import StrokeDecoder
 from recurra.models.stroke_sampling import GROUP, sample_strokes
 from recurra.task.results import Result, Table
-from recurra.tasks.draw.learned import scaled
+from recurra.tasks.draw.learned import DrawingLearned, scaled
 from recurra.tasks.draw.pictures import Grid, write_png, write_svg
 from recurra.tasks.draw.training import FittedDrawing, decoder_of
 
-__all__ = ["ENDINGS", "GeneratedDrawings", "Wanted", "generate", "read_start", "sample"]
+__all__ = ["ENDINGS", "GeneratedDrawings", "Sharpness", "Start", "Wanted", "generate", "read_start", "sample"]
 
 _log = logging.getLogger("recurra.draw")
 
 ENDINGS = (".svg", ".png", ".csv")
 _USUAL = (0.2, 1.5)  # longer sides of a start, as a fraction of a usual drawing's
+_TEMPERATURE = 0.4
+_LONGER = 3.0  # how many more points than usual a text may have
+
+
+class Sharpness(NamedTuple):
+    """How much likelier than in training likely drawings are.
+
+    Attributes:
+        temperature: see `PenMixture.at_temperature`.
+        bias: used in its place, see `PenMixture.sharpened`; None: the temperature is used.
+    """
+
+    temperature: float
+    bias: float | None = None
+
+
+class Start(NamedTuple):
+    """A drawing that was begun.
+
+    Attributes:
+        strokes: (N, 3), in the units of the training files.
+        text: that it writes; "": none, or it is not known.
+    """
+
+    strokes: np.ndarray
+    text: str = ""
 
 
 class Wanted(NamedTuple):
@@ -37,11 +66,13 @@ class Wanted(NamedTuple):
         seed: of its random numbers.
         label: the index of its class.
         code: (Z,), of a network with codes.
+        text: the index of each character (U,) int64, of a network that writes texts; all of a group have one length.
     """
 
     seed: tuple[int, ...]
     label: int
     code: Tensor | None = None
+    text: np.ndarray | None = None
 
 
 class GeneratedDrawings(Result):
@@ -112,9 +143,11 @@ def generate(
     fitted: FittedDrawing,
     *,
     count: int,
-    temperature: float,
+    temperature: float | None,
+    bias: float | None,
     label: str | None,
-    start: np.ndarray | None,
+    text: str | None,
+    start: Start | None,
     max_points: int | None,
     seconds: float,
     seed: int,
@@ -122,19 +155,26 @@ def generate(
     """Sample drawings; see `DrawingModel.generation`.
 
     Raises:
-        ParameterError: there is no such class, or the model has several and none is named.
+        ParameterError: there is no such class, or the model has several and none is named; there is a text and the
+            model writes none, or the reverse; there is a temperature and a bias.
+        DataError: the text has a character that training did not have.
     """
     learned = fitted.learned
     index = _class_index(learned.labels, label)
-    most = max_points or learned.longest
-    begun = 0 if start is None else len(start)
+    if temperature is not None and bias is not None:
+        raise ParameterError("bias", "None with a temperature: each says alone how likely drawings are", bias)
+    written = _text_to_write(learned, text, start)
+    usual = 0 if written is None else math.ceil(_LONGER * len(written) / learned.pace)
+    most = max_points or max(learned.longest, usual)
+    begun = 0 if start is None else len(start.strokes)
     if begun >= most:
         raise ParameterError("max_points", f"more than the {begun} points of the start", most)
     size = fitted.options["latent_size"]
     seeds = [(seed, drawing) for drawing in range(count)]
     codes = code_noise(seeds, size) if size else [None] * count
-    wanted = [Wanted(one, index, code) for one, code in zip(seeds, codes, strict=True)]
-    strokes = sample(fitted, wanted, temperature, most, start)
+    wanted = [Wanted(one, index, code, written) for one, code in zip(seeds, codes, strict=True)]
+    sharpness = Sharpness(_TEMPERATURE if temperature is None else temperature, bias)
+    strokes = sample(fitted, wanted, sharpness, most, None if start is None else start.strokes)
     cut = sum(len(one) >= most for one in strokes)
     return GeneratedDrawings(strokes, [learned.labels[index]] * count, begun, cut, seconds=seconds)
 
@@ -142,7 +182,7 @@ def generate(
 def sample(
     fitted: FittedDrawing,
     wanted: Sequence[Wanted],
-    temperature: float,
+    sharpness: Sharpness,
     max_points: int,
     start: np.ndarray | None = None,
 ) -> list[np.ndarray]:
@@ -154,56 +194,86 @@ def sample(
         group = [*wanted[first : first + GROUP]]
         # Always as many rows: see `GROUP`.
         group += [group[-1]] * (GROUP - len(group))
+        step, ending = _steps_of(decoder, group, fitted.device)
         strokes += sample_strokes(
-            _steps_of(decoder, group, fitted.device),
+            step,
             decoder.density,
             [one.seed for one in group],
-            temperature=temperature,
+            temperature=sharpness.temperature,
+            bias=sharpness.bias,
             max_points=max_points,
             start=None if start is None else scaled(start, scale),
+            ending=ending,
             device=fitted.device,
         )
     return [scaled(one, 1 / scale) for one in strokes[: len(wanted)]]
 
 
 def _steps_of(
-    decoder: StrokeDecoder, group: Sequence[Wanted], device: torch.device
-) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:
-    """The decoder as `sample_strokes` calls it, for drawings of their classes and codes."""
+    decoder: StrokeDecoder | HandwritingDecoder, group: Sequence[Wanted], device: torch.device
+) -> tuple[Callable[[Tensor, Any], tuple[Tensor, Any]], Callable[[Any], tuple[Tensor, Tensor]] | None]:
+    """The decoder as `sample_strokes` calls it, for drawings of their classes, codes and texts; and when they end."""
     labels = torch.tensor([one.label for one in group], device=device)
+    if isinstance(decoder, HandwritingDecoder):
+        text = torch.from_numpy(np.stack([one.text for one in group if one.text is not None])).to(device)
+        lengths = torch.full((len(group),), text.shape[1])
+
+        def write(points: Tensor, state: Any) -> tuple[Tensor, Any]:
+            read = torch.full((len(points),), points.shape[1])
+            return decoder(Strokes(points, read, labels, text=text, text_lengths=lengths), state)
+
+        return write, lambda state: decoder.ending(state, lengths.to(device))
     codes = [one.code for one in group if one.code is not None]
     latent = torch.stack(codes).to(device) if codes else None
 
     def step(points: Tensor, state: Any) -> tuple[Tensor, Any]:
         return decoder(Strokes(points, torch.full((len(points),), points.shape[1]), labels), state, latent)
 
-    return step
+    return step, None
 
 
-def read_start(fitted: FittedDrawing, path: str | Path, size: float | None, epsilon: float) -> np.ndarray:
-    """The strokes (N, 3) of a drawing that was begun, in the units of the training files.
+def read_start(fitted: FittedDrawing, path: str | Path, text: str | None, size: float | None, epsilon: float) -> Start:
+    """A drawing that was begun.
 
     Args:
         fitted: the model.
         path: of the file.
-        size: the longer side of the start as a fraction of a usual drawing's; None: it is as in the file.
+        text: that it writes; None: as the file says.
+        size: the longer side of the start as a fraction of a usual drawing's, of handwriting its `text_size`; None: it
+            is as in the file.
         epsilon: of the simplification, in 255ths of the longer side of a usual drawing; 0: none.
 
     Raises:
         DataError: the file cannot be used.
+        ParameterError: the model writes texts, and that of the start is not known.
     """
-    lines, side = read_lines(path), fitted.learned.side
-    longer = float(np.ptp(np.concatenate(lines), axis=0).max())
+    drawing, side = read_drawing(path), fitted.learned.side
+    lines, written = drawing.lines, text or drawing.text
+    if fitted.learned.characters and not written:
+        raise ParameterError("start_text", "what the start writes, as its file does not say", text)
+    longer = (
+        text_size(lines, written) if fitted.learned.characters else float(np.ptp(np.concatenate(lines), axis=0).max())
+    )
     if size is not None and longer > 0:
         lines = [line * (size * side / longer) for line in lines]
     elif not _USUAL[0] * side <= longer <= _USUAL[1] * side:
         _log.warning("%s: its longer side is %.4g, and that of a usual drawing of training %.4g. If the file has other "
                      "units, say how large the start is (start_size = 0.7 is seven tenths of a usual drawing).",
                      path, longer, side)  # fmt: skip
-    unit = side / BOX
-    if epsilon:
-        lines = [simplify(resample(line, unit), epsilon * unit) for line in lines]
-    return strokes_of(lines)
+    return Start(strokes_of(thinned(lines, epsilon, side / BOX) if epsilon else lines), written)
+
+
+def _text_to_write(learned: DrawingLearned, text: str | None, start: Start | None) -> np.ndarray | None:
+    """The index of each character of the start and of the text; None: the model writes no texts."""
+    if not learned.characters:
+        other = next((name for name, value in (("text", text), ("start_text", start and start.text)) if value), None)
+        if other is not None:
+            expected = "None: this model was trained on drawings without texts, or without reading them"
+            raise ParameterError(other, expected, text or (start and start.text))
+        return None
+    if not text:
+        raise ParameterError("text", "what to write: this model was trained on handwriting with its text", text)
+    return learned.encode_text((start.text if start else "") + text, "text")
 
 
 def _class_index(labels: tuple[str, ...], label: str | None) -> int:

@@ -8,16 +8,20 @@ import torch
 
 from recurra.data.drawings.drawings import Drawings
 from recurra.data.drawings.stroke_batches import ENDED, code_noise, encode_strokes
+from recurra.errors import ParameterError
+from recurra.models.handwriting_decoder import HandwritingDecoder
 from recurra.models.stroke_decoder import point_surprise
 from recurra.task import Evaluation
 from recurra.task.results import Table, TablePredictions
+from recurra.tasks.draw.pictures import draw_windows
 from recurra.tasks.draw.training import BASELINE, FittedDrawing, decoder_of, parts_of
 from recurra.text_table import text_table
 
-__all__ = ["SurpriseOfDrawings", "evaluate", "predict", "surprise_of"]
+__all__ = ["SurpriseOfDrawings", "evaluate", "predict", "surprise_of", "windows_of"]
 
 MODEL = "model"
 _ROWS = 64  # drawings at once
+_SHOWN, _LONGEST_SHOWN = 3, 30  # texts in the picture of the window, and characters of each at most
 
 _SCORES = ("nats/point", "offset", "pen", "L_R")
 _COLUMNS = ("drawing", "label", "points", "offset_nats", "pen_nats", "end_nats", "kl_nats", "nats_per_point")
@@ -87,6 +91,7 @@ def evaluate(fitted: FittedDrawing, drawings: Drawings, part: str) -> Evaluation
     tables = {}
     if len(learned.labels) > 1:
         tables["by_class"] = _by_class(nats[MODEL], drawings)
+    shown = _readable(fitted, drawings)
     chosen = " (these chose the weights, which flatters a little)" if part == "validation" else ""
     of_part = f", {part}" if part else ""
     return Evaluation(
@@ -97,6 +102,7 @@ def evaluate(fitted: FittedDrawing, drawings: Drawings, part: str) -> Evaluation
         losses=frozenset(_WITH_CODES),
         tables=tables,
         notes=notes,
+        pictures={"window": lambda path: draw_windows(shown, path)} if shown else {},
         facts={"drawings": len(drawings), "points": points, "longest": longest, "scale": learned.scale},
     )
 
@@ -110,11 +116,12 @@ def surprise_of(fitted: FittedDrawing, drawings: Drawings) -> dict[str, np.ndarr
     """
     network, baseline = fitted.network.eval(), fitted.learned.baseline
     latent_size = fitted.options["latent_size"]
-    strokes, classes = fitted.learned.encode(drawings)
+    strokes, classes, texts = fitted.learned.encode(drawings)
     nats = {method: np.zeros((len(drawings), 4)) for method in (MODEL, BASELINE)}
     order = np.argsort(-drawings.lengths, kind="stable")
     for rows in np.array_split(order, -(-len(order) // _ROWS)):
-        inputs, target = encode_strokes([strokes[row] for row in rows], [classes[row] for row in rows])
+        written = None if texts is None else [texts[row] for row in rows]
+        inputs, target = encode_strokes([strokes[row] for row in rows], [classes[row] for row in rows], written)
         ends = target.pen == ENDED
         if latent_size:
             inputs = inputs._replace(noise=code_noise([(0, 0, row) for row in rows.tolist()], latent_size))
@@ -130,6 +137,34 @@ def surprise_of(fitted: FittedDrawing, drawings: Drawings) -> dict[str, np.ndarr
             parts = (offset, pen.masked_fill(ends, 0.0), pen.masked_fill(~ends, 0.0))
             nats[method][rows, :3] = torch.stack([part.double().sum(1) for part in parts], dim=1).numpy()
     return nats
+
+
+@torch.no_grad()
+def windows_of(fitted: FittedDrawing, drawings: Drawings) -> list[np.ndarray]:
+    """What the window reads of each text as each point is expected (N, U + 1); see `Windowed`.
+
+    Raises:
+        ParameterError: the model writes no texts.
+    """
+    network = fitted.network.eval()
+    if not isinstance(network, HandwritingDecoder):
+        expected = "above 0, and drawings with their texts, in training"
+        raise ParameterError("window", expected, fitted.options["window"])
+    windows = []
+    encoded = fitted.learned.encode(drawings)
+    for strokes, index, text in zip(encoded.strokes, encoded.classes, encoded.texts or (), strict=True):
+        inputs, _ = encode_strokes([strokes], [index], [text])
+        windows.append(network.read(inputs.to(fitted.device))[1][0, :-1].cpu().numpy())
+    return windows
+
+
+def _readable(fitted: FittedDrawing, drawings: Drawings) -> list[tuple[np.ndarray, str, np.ndarray]]:
+    """Strokes, text and windows of the first texts that are short enough to be read in a picture."""
+    if not fitted.learned.characters:
+        return []
+    rows = [row for row, text in enumerate(drawings.texts) if len(text) <= _LONGEST_SHOWN][:_SHOWN]
+    chosen = drawings.take(rows)
+    return list(zip(chosen.strokes, chosen.texts, windows_of(fitted, chosen), strict=True)) if rows else []
 
 
 def _scores(nats: np.ndarray, drawings: Drawings, longest: int) -> dict[str, float]:

@@ -13,6 +13,7 @@ from recurra.data.drawings.drawings import Drawings
 from recurra.data.drawings.stroke_batches import NextPoints, StrokeBatches, encode_strokes
 from recurra.errors import ParameterError
 from recurra.layers import initialize
+from recurra.models.handwriting_decoder import HandwritingDecoder
 from recurra.models.stroke_autoencoder import Posterior, StrokeAutoencoder
 from recurra.models.stroke_decoder import StrokeDecoder, point_surprise
 from recurra.task import Fitted, Objective
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINE", "DrawingNetwork", "FittedDrawing", "decoder_of", "make_network", "make_objective", "parts_of"]
 
-DrawingNetwork = StrokeDecoder | StrokeAutoencoder
+DrawingNetwork = StrokeDecoder | StrokeAutoencoder | HandwritingDecoder
 FittedDrawing = Fitted[DrawingLearned, DrawingNetwork]
 
 BASELINE = "mixture without memory"
@@ -43,10 +44,10 @@ class Expected(NamedTuple):
     kl_weight: float
 
 
-def decoder_of(network: nn.Module) -> StrokeDecoder:
+def decoder_of(network: nn.Module) -> StrokeDecoder | HandwritingDecoder:
     """The decoder of a network with codes or without."""
     decoder = network.decoder if isinstance(network, StrokeAutoencoder) else network
-    assert isinstance(decoder, StrokeDecoder)
+    assert isinstance(decoder, StrokeDecoder | HandwritingDecoder)
     return decoder
 
 
@@ -61,20 +62,28 @@ def make_network(options: Mapping[str, Any], learned: DrawingLearned) -> Drawing
     Args:
         options: of the drawing model, by name.
         learned: from the training data.
+
+    Raises:
+        ParameterError: codes are asked for of a model that writes texts.
     """
     cell = find_cell(options["cell"])
-    network: DrawingNetwork = StrokeDecoder(
-        cell,
-        options["hidden_size"],
-        options["num_layers"],
-        options["mixtures"],
-        classes=len(learned.labels),
-        class_size=options["class_size"],
-        dropout=options["dropout"],
-        recurrent_dropout=options["recurrent_dropout"],
-        latent_size=options["latent_size"],
-        smallest_deviation=learned.smallest_deviation,
-    )
+    sizes = {name: options[name] for name in ("num_layers", "mixtures", "class_size", "dropout", "recurrent_dropout")}
+    sizes |= {"classes": len(learned.labels), "smallest_deviation": learned.smallest_deviation}
+    if learned.characters:
+        if options["latent_size"]:
+            expected = "0 with drawings that come with texts"
+            raise ParameterError("latent_size", expected, options["latent_size"], "Or leave texts out: window = 0.")
+        writer = HandwritingDecoder(
+            cell,
+            options["hidden_size"],
+            len(learned.characters),
+            window=options["window"],
+            pace=learned.pace,
+            **sizes,
+        )
+        initialize(writer)
+        return writer
+    network: DrawingNetwork = StrokeDecoder(cell, options["hidden_size"], latent_size=options["latent_size"], **sizes)
     if options["latent_size"]:
         network = StrokeAutoencoder(network, cell, options["encoder_size"], options["recurrent_dropout"])
     initialize(network)
@@ -103,13 +112,16 @@ def make_objective(
     def vary(strokes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return merged(stretched(strokes, model.stretch, generator), model.merging, generator)
 
+    strokes, classes, texts = fitted.learned.encode(training)
     batches = StrokeBatches(
-        *fitted.learned.encode(training),
+        strokes,
+        classes,
         model.batch_size,
         model.seed,
         vary if model.stretch or model.merging else None,
         partition=partition,
         noise_size=model.latent_size,
+        texts=texts,
     )
 
     def loss(output: Any, target: Expected) -> Tensor:
@@ -124,12 +136,15 @@ def make_objective(
     validate: Callable[[nn.Module], Mean] | None = None
     baselines = {}
     if validation is not None:
+        strokes, classes, texts = fitted.learned.encode(validation)
         held = StrokeBatches(
-            *fitted.learned.encode(validation),
+            strokes,
+            classes,
             model.batch_size,
             shuffle=False,
             partition=partition,
             noise_size=model.latent_size,
+            texts=texts,
         )
         # The loss of a network with codes is not a density.
         baselines = {} if model.latent_size else {BASELINE: _memoryless(fitted.learned, validation)}
@@ -153,7 +168,7 @@ def make_objective(
 def _memoryless(learned: DrawingLearned, drawings: Drawings) -> float:
     """Nats a point of the baseline."""
     total = 0.0
-    for one in learned.encode(drawings)[0]:
+    for one in learned.encode(drawings).strokes:
         inputs, target = encode_strokes([one], [0])
         surprise = point_surprise(learned.baseline.density(inputs.points[..., 3].long()), target)
         total += sum(float(part.double().sum()) for part in surprise)

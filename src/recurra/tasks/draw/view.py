@@ -24,6 +24,10 @@ _NETWORK = (
     "{num_layers} x {cell} of {hidden_size} units read the offset of each point and what the pen does after it, and "
     "give a mixture of {mixtures} normal densities of the next point."
 )
+_WINDOW = (
+    " A window over the characters of the text is moved by the first layer and read by all. It carries gradients too, "
+    "which are not among those of the recurrent layers."
+)
 _INPUTS = (
     "Gradients and attributions are with respect to the offset of a point and the state of the pen together. A point "
     "that is taken away becomes the mean of the points of these drawings."
@@ -33,10 +37,9 @@ _INPUTS = (
 def view(fitted: FittedDrawing, data: Drawings, row: int, name: str) -> View:
     """What `inspect` shows of a drawing model; see `DrawingModel.view`."""
     shown = data.take(_chosen(data, row))
-    strokes, classes = fitted.learned.encode(shown)
     # All points but the last are read; the last is what the network is to expect.
-    inputs, target = encode_strokes(strokes, classes)
-    inputs = Strokes(inputs.points[:, :-1], inputs.lengths - 1, inputs.labels).to(fitted.device)
+    inputs, target = encode_strokes(*fitted.learned.encode(shown))
+    inputs = inputs._replace(points=inputs.points[:, :-1], lengths=inputs.lengths - 1).to(fitted.device)
     last = inputs.lengths - 1
     rows = torch.arange(len(shown))
     expected = NextPoints(*(part[rows, last].to(fitted.device) for part in target))
@@ -49,14 +52,21 @@ def view(fitted: FittedDrawing, data: Drawings, row: int, name: str) -> View:
         return -(offset + pen)
 
     first = slice(0, 1)
-    alone = Strokes(inputs.points[:1, : int(inputs.lengths[0])], inputs.lengths[:1], inputs.labels[:1])
+    alone = Strokes(
+        inputs.points[:1, : int(inputs.lengths[0])],
+        inputs.lengths[:1],
+        inputs.labels[:1],
+        text=None if inputs.text is None else inputs.text[:1],
+        text_lengths=None if inputs.text_lengths is None else inputs.text_lengths[:1],
+    )
+    reads = "decoder.recurrent" if fitted.options["latent_size"] else "recurrent"
     return View(
         (inputs,),
         _words(fitted, shown, data, row, name),
         loss=lambda output: -log_density(output).sum(),
         output=log_density,
-        reads="decoder.recurrent" if fitted.options["latent_size"] else "recurrent",
-        layers=["decoder.recurrent"] if fitted.options["latent_size"] else None,
+        reads="first" if fitted.learned.characters else reads,
+        layers=[reads] if fitted.options["latent_size"] else None,
         alone=((alone,), partial(log_density, here=first)),
         evaluate=lambda: evaluate(fitted, data, ""),
     )
@@ -79,7 +89,7 @@ def _words(fitted: FittedDrawing, shown: Drawings, data: Drawings, row: int, nam
     facts = {
         "run": name,
         "data": data.source,
-        "network": _NETWORK.format_map(fitted.options),
+        "network": _NETWORK.format_map(fitted.options) + (_WINDOW if fitted.learned.characters else ""),
         "looked at": f"{len(shown):,} of {len(data):,} drawings are looked at, each up to the point before its last. "
         f"Drawing {row}{label}, of {int(shown.lengths[0]):,} points, is plotted.",
         "inputs": _INPUTS,
