@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurra.data.music.piece import Grid, Piece
-from recurra.data.music.statistics import character, longest_common_subsequence, most_copied, overlap
+from recurra.data.music.statistics import (
+    LONGEST_LAG,
+    character,
+    longest_common_subsequence,
+    most_copied,
+    overlap,
+    similarity_error,
+)
 
 words = st.lists(st.integers(-2, 2), max_size=12)
 
@@ -46,3 +53,19 @@ def test_character_by_hand() -> None:
     assert overlap(found.pitch_classes, character([tune(60)]).pitch_classes) == pytest.approx(0.4)
     nothing = character([])
     assert (nothing.density, nothing.outside_key, nothing.duration) == (0, 0, 0)
+
+
+def test_similarity_of_bars_by_hand() -> None:
+    # Bars of two notes each, A = 60 62, B = 60 64, and a rest: A B A rest A.
+    bars = ((60, 62), (60, 64), (60, 62), (), (60, 62))
+    notes = np.array([(8 * k + 2 * j, 8 * k + 2 * j + 1, p) for k, bar in enumerate(bars) for j, p in enumerate(bar)])
+    found = character([Piece.from_notes("one", notes, Grid(2), 40)]).similarity
+    # Of A and B one of three notes is the same. One bar apart: AB, BA, A-, -A; two: AA, B-, AA; three: A-, BA.
+    assert found.shape == (LONGEST_LAG,)
+    assert found[:5].tolist() == pytest.approx([(1 / 3 + 1 / 3) / 4, 2 / 3, (1 / 3) / 2, 1.0, np.nan], nan_ok=True)
+    assert np.isnan(found[4:]).all()
+    same = tune(*(8 * [60]))
+    assert character([same]).similarity[0] == 1
+    assert similarity_error(character([same]), character([same])) == 0
+    assert similarity_error(character([same]), character([tune(*range(60, 68))])) == 1
+    assert similarity_error(character([same]), character([])) == 0

@@ -41,12 +41,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_evaluate_beside_baselines(run: Path, tmp_path: Path) -> None:
     model = load(run)
     found = model.evaluate(chords(8, 1), samples=2)
-    assert list(found.methods) == ["model", "note frequencies", "last frame", "last frame and bar"]
+    assert list(found.methods) == [
+        "model", "note frequencies", "last frame", "last frame and bar", "last bar", "n-gram of frames",
+    ]  # fmt: skip
     assert found.scores["nats/frame"] < found.baselines["note frequencies"]["nats/frame"]
     character = found.tables["character"]
     assert [row[0] for row in character.rows] == ["these pieces", "sampled", "training"]
     assert character.rows[0][1] == pytest.approx(2, abs=0.3)
-    assert {path.name for path in found.write(tmp_path)} == {"evaluation.json", "character.csv"}
+    assert {path.name for path in found.write(tmp_path)} == {
+        "evaluation.json", "character.csv", "pitch_classes.csv", "intervals.csv", "repetition.csv",
+    }  # fmt: skip
+    histogram = found.tables["intervals"]
+    assert np.array(histogram.rows)[:, 1:].sum(0).tolist() == pytest.approx([1, 1, 1])
+    error = dict(zip(character.columns, zip(*character.rows, strict=True), strict=True))["similarity error"]
+    assert error[0] == 0 < max(error[1:])
     assert "2 of these pieces repeat others" in " ".join(model.evaluate(3 * chords(1, 1), samples=0).warnings)
     assert "also in the training data" in " ".join(model.evaluate(chords(20)[:1], samples=0).warnings)
 

@@ -1,4 +1,4 @@
-"""What music is like: pitch classes, intervals, density, notes outside the key, and what it copies."""
+"""What music is like: pitch classes, intervals, density, notes outside the key, repetition, and what it copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,19 @@ import numpy as np
 from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import MODES
 
-__all__ = ["Character", "character", "longest_common_subsequence", "most_copied", "overlap"]
+__all__ = [
+    "LONGEST_LAG",
+    "Character",
+    "character",
+    "longest_common_subsequence",
+    "most_copied",
+    "overlap",
+    "similarity_error",
+]
+
+LONGEST_LAG = 16
+"""Bars that are looked back for what repeats."""
+
 
 _OCTAVE = 12
 _MAJOR = np.array(MODES["major"])
@@ -27,6 +39,9 @@ class Character:
         outside_key: the fraction of the frames of notes whose pitch class is not in the key of their piece, which is
             the major or harmonic minor key, or the natural minor key, that has the most of them.
         duration: beats that a note lasts, on average.
+        similarity: how similar bars are that lie 1, 2, ... `LONGEST_LAG` bars apart, on average (16,): the notes that
+            both have, by pitch, beginning in the bar and length, as a fraction of those that either has; see
+            `similarity_error`. NaN where no piece has such bars.
     """
 
     pitch_classes: np.ndarray
@@ -34,6 +49,7 @@ class Character:
     density: float
     outside_key: float
     duration: float
+    similarity: np.ndarray
 
 
 def character(pieces: Sequence[Piece]) -> Character:
@@ -56,7 +72,19 @@ def character(pieces: Sequence[Piece]) -> Character:
         sounding / max(frames, 1),
         outside / max(sounding, 1),
         beats / max(count, 1),
+        _similarity(pieces),
     )
+
+
+def similarity_error(one: Character, other: Character) -> float:
+    """The mean difference of how similar bars are, over their distances (Yu et al. 2022, Museformer).
+
+    The paper looks 40 bars back, here it is `LONGEST_LAG`. Distances that one of them does not have do not count; 0 if
+    there are none.
+    """
+    differences = np.abs(one.similarity - other.similarity)
+    known = ~np.isnan(differences)
+    return float(differences[known].mean()) if known.any() else 0.0
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
@@ -95,6 +123,22 @@ def longest_common_subsequence(one: np.ndarray, other: np.ndarray) -> int:
         common = row & bits_of.get(value, 0)
         row = ((row + common) | (row - common)) & every
     return len(one) - row.bit_count()
+
+
+def _similarity(pieces: Sequence[Piece]) -> np.ndarray:
+    """See `Character.similarity`. Pairs of bars in which no note begins do not count."""
+    total, pairs = np.zeros(LONGEST_LAG), np.zeros(LONGEST_LAG)
+    for piece in pieces:
+        step = piece.grid.steps_per_bar
+        bars: list[set[tuple[int, int, int]]] = [set() for _ in range(-(-piece.length // step))]
+        for start, end, pitch in piece.notes.tolist():
+            bars[start // step].add((start % step, end - start, pitch))
+        for lag in range(1, min(LONGEST_LAG + 1, len(bars))):
+            for earlier, later in zip(bars, bars[lag:], strict=False):
+                if either := len(earlier | later):
+                    total[lag - 1] += len(earlier & later) / either
+                    pairs[lag - 1] += 1
+    return np.divide(total, pairs, out=np.full(LONGEST_LAG, np.nan), where=pairs > 0)
 
 
 def _in_key(classes: np.ndarray) -> list[float]:

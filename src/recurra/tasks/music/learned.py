@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from recurra.data.music.piece import Grid, Piece
     from recurra.models.baselines.frame_table import FrameTable
 
-__all__ = ["BASELINES", "MusicLearned"]
+__all__ = ["BASELINES", "LAST_BAR", "NGRAM", "MusicLearned"]
 
 BASELINES = ("note frequencies", "last frame", "last frame and bar")
+"""The baselines that a run stores; two more are counted in its pieces."""
+LAST_BAR, NGRAM = "last bar", "n-gram of frames"
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,22 @@ class MusicLearned(Learned):
         """How often each note sounds (N,), in (0, 1)."""
         return self.tables[0].probabilities[0]
 
-    def surprise_of_baselines(self, piece: "Piece") -> "dict[str, np.ndarray]":
-        """The surprise of each frame (T,) in nats, by baseline."""
-        roll, lags = piece.roll, _lags(piece.grid)
-        return {name: table.surprise(roll, lags[name]) for name, table in zip(BASELINES, self.tables, strict=True)}
+    def surprise_of_baselines(self, pieces: "Sequence[Piece]") -> "dict[str, list[np.ndarray]]":
+        """The surprise of each frame of pieces (T,) in nats, by baseline."""
+        from recurra.models.baselines.frame_ngram import frame_ngram_surprise
+        from recurra.models.baselines.frame_table import FrameTable
+
+        rolls, lags = [piece.roll for piece in pieces], [_lags(piece.grid) for piece in pieces]
+        training = [piece.roll for piece in self.pieces]
+        found = {
+            name: [table.surprise(roll, own[name]) for roll, own in zip(rolls, lags, strict=True)]
+            for name, table in zip(BASELINES, self.tables, strict=True)
+        }
+        repeating = FrameTable.fit(training, [(piece.grid.steps_per_bar,) for piece in self.pieces])
+        bars = [piece.grid.steps_per_bar for piece in pieces]
+        found[LAST_BAR] = [repeating.surprise(roll, (bar,)) for roll, bar in zip(rolls, bars, strict=True)]
+        found[NGRAM] = frame_ngram_surprise(training, rolls, found[BASELINES[-1]])
+        return found
 
     def to_json(self) -> dict[str, Any]:
         from dataclasses import astuple

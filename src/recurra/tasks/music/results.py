@@ -8,7 +8,7 @@ import numpy as np
 from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import LOWEST, pitch_name
 from recurra.data.music.read import duplicates
-from recurra.data.music.statistics import Character, character, most_copied, overlap
+from recurra.data.music.statistics import LONGEST_LAG, Character, character, most_copied, overlap, similarity_error
 from recurra.errors import ParameterError
 from recurra.models.frames import ReadFrames, read_frames
 from recurra.task import Evaluation
@@ -24,6 +24,7 @@ __all__ = ["Surprises", "evaluate", "frame_averages"]
 _SHOWN = 20
 _MAIN = "nats/frame"
 _LONGEST = 256  # frames of a sampled piece
+_THESE = "these pieces"
 _COPIED = 0.9  # of the notes of a sampled piece
 
 
@@ -103,12 +104,12 @@ def evaluate(fitted: FittedMusic, source: str, pieces: Sequence[Piece], samples:
             [one.surprise.sum(1) for one in read_frames(fitted.network, [piece.roll for piece in pieces])]
         )
     }
-    for name in (baselines := [learned.surprise_of_baselines(piece) for piece in pieces])[0]:
-        methods[name] = frame_averages([one[name] for one in baselines])
+    for name, surprises in learned.surprise_of_baselines(pieces).items():
+        methods[name] = frame_averages(surprises)
     warnings = _warnings(pieces, learned.pieces)
     tables, notes = {}, []
     if samples:
-        tables["character"], notes = _compare(fitted, pieces, samples)
+        tables, notes = _compare(fitted, pieces, samples)
     frames = sum(piece.length for piece in pieces)
     return Evaluation(
         f"{source}: {len(pieces):,} pieces, {frames:,} frames",
@@ -136,7 +137,7 @@ def _warnings(pieces: Sequence[Piece], training: Sequence[Piece]) -> list[str]:
     return warnings
 
 
-def _compare(fitted: FittedMusic, pieces: Sequence[Piece], samples: int) -> tuple[Table, list[str]]:
+def _compare(fitted: FittedMusic, pieces: Sequence[Piece], samples: int) -> tuple[dict[str, Table], list[str]]:
     """The character of the pieces, of sampled ones and of training's, and what is copied."""
     learned = fitted.learned
     length = min(int(np.median([piece.length for piece in pieces])), _LONGEST)
@@ -147,22 +148,46 @@ def _compare(fitted: FittedMusic, pieces: Sequence[Piece], samples: int) -> tupl
     copied = [most_copied(piece, learned.pieces) for piece in sampled]
     copied_real = [most_copied(piece, learned.pieces)[0] for piece in real]
     reference = character(pieces)
-    columns = ("music", "density", "duration", "outside key", "pitch classes", "intervals", "copied")
-    rows = [
-        ("these pieces", *_figures(reference, reference), float(np.mean(copied_real))),
-        ("sampled", *_figures(character(sampled), reference), float(np.mean([one for one, _ in copied]))),
-        ("training", *_figures(character(learned.pieces), reference), 1.0),
-    ]
+    found = {_THESE: reference, "sampled": character(sampled), "training": character(learned.pieces)}
+    copies = (float(np.mean(copied_real)), float(np.mean([one for one, _ in copied])), 1.0)
+    columns = (
+        "music", "density", "duration", "outside key", "pitch classes", "intervals", "repetition", "similarity error",
+        "copied",
+    )  # fmt: skip
+    rows = [(name, *_figures(one, reference), copy) for (name, one), copy in zip(found.items(), copies, strict=True)]
     shown = [["", *columns[1:]], *([row[0], *(f"{value:.3f}" for value in row[1:])] for row in rows)]
     notes = [
         "density: notes a frame; duration: beats a note; outside key: fraction of sounding notes; pitch classes, "
-        "intervals: overlap with these pieces; copied: largest fraction of a piece's notes that are, in order, in one "
+        "intervals: overlap with these pieces; repetition: how similar a bar is to those up to "
+        f"{LONGEST_LAG} before it, from 0 to 1, on average, and similarity error: how far that differs from these "
+        "pieces, by distance; copied: largest fraction of a piece's notes that are, in order, in one "
         "training piece."
     ]
     most, name = max(copied)
     if most >= _COPIED:
         notes.append(f"A sampled piece copies: {100 * most:.0f} % of its notes are, in order, in {one_line(name)}.")
-    return Table(columns, rows, text_table(shown)), notes
+    return {"character": Table(columns, rows, text_table(shown)), **_histograms(found)}, notes
+
+
+def _histograms(found: dict[str, Character]) -> dict[str, Table]:
+    """What the overlaps and the repetition are computed from, a column for each kind of music."""
+    shown = {
+        "pitch_classes": ("pitch class", [pitch_name(one)[:-2] for one in range(12)], "pitch_classes"),
+        "intervals": ("semitones", range(-12, 13), "intervals"),
+        "repetition": ("bars apart", range(1, LONGEST_LAG + 1), "similarity"),
+    }
+    return {
+        file: Table(
+            (label, *found),
+            [
+                (own, *row)
+                for own, row in zip(
+                    names, np.stack([getattr(one, name) for one in found.values()], 1).tolist(), strict=True
+                )
+            ],
+        )
+        for file, (label, names, name) in shown.items()
+    }
 
 
 def _figures(one: Character, reference: Character) -> tuple[float, ...]:
@@ -172,6 +197,8 @@ def _figures(one: Character, reference: Character) -> tuple[float, ...]:
         one.outside_key,
         overlap(one.pitch_classes, reference.pitch_classes),
         overlap(one.intervals, reference.intervals),
+        float(np.nanmean(one.similarity)) if not np.isnan(one.similarity).all() else 0.0,
+        similarity_error(one, reference),
     )
 
 

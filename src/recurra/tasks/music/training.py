@@ -83,6 +83,6 @@ def _validation(fitted: FittedMusic, pieces: Sequence[Piece]) -> tuple[Callable[
         batches = (lanes(step + 1) for step in range(lanes.steps_per_epoch))
         return evaluate(network, network.loss, batches, carry=True)
 
-    surprises = [fitted.learned.surprise_of_baselines(piece) for piece in pieces]
     frames = sum(piece.length for piece in pieces)
-    return validate, {name: float(sum(one[name].sum() for one in surprises) / frames) for name in surprises[0]}
+    surprises = fitted.learned.surprise_of_baselines(pieces)
+    return validate, {name: float(sum(one.sum() for one in own) / frames) for name, own in surprises.items()}
