@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from recurra.tasks.speech import SpeechRecognizer
     from recurra.tasks.tag import Tagger
     from recurra.tasks.translate import Translator
+    from recurra.tasks.video import VideoClassifier
 
 __version__ = "0.1.0"
 
@@ -69,6 +70,7 @@ __all__ = [
     "Stepper",
     "Tagger",
     "Translator",
+    "VideoClassifier",
     "__version__",
     "accelerate",
     "cells",
@@ -94,6 +96,7 @@ _NAMES = {
     "ForecastReading": "recurra.tasks.forecast",
     "Forecaster": "recurra.tasks.forecast",
     "Translator": "recurra.tasks.translate",
+    "VideoClassifier": "recurra.tasks.video",
     "Regressor": "recurra.tasks.regress",
     "SoundClassifier": "recurra.tasks.sound",
     "SpeechRecognizer": "recurra.tasks.speech",

@@ -38,7 +38,7 @@ class Classes(TablePredictions[Any], Sequence[Prediction]):
         names: of the items: texts, or ids.
         label_set: of the classifier.
         probabilities: calibrated (N, K), in the order of the label set.
-        kind: what an item is: a text, a series or a recording.
+        kind: what an item is: a text, a series, a recording or a clip.
         separator: text between several labels in a table.
         path: of the file that was read. None: there was none.
         with_probabilities: whether the table has the probability of every label.
@@ -55,7 +55,7 @@ class Classes(TablePredictions[Any], Sequence[Prediction]):
         label_set: LabelSet,
         probabilities: np.ndarray,
         *,
-        kind: Literal["text", "series", "recording"] = "text",
+        kind: Literal["text", "series", "recording", "clip"] = "text",
         separator: str = "|",
         path: Path | None = None,
         with_probabilities: bool = False,

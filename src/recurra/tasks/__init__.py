@@ -16,6 +16,7 @@ TASKS = {
     "speech": "recurra.tasks.speech.recognizer:SpeechRecognizer",
     "tag": "recurra.tasks.tag.tagger:Tagger",
     "translate": "recurra.tasks.translate.translator:Translator",
+    "video": "recurra.tasks.video.video_classifier:VideoClassifier",
 }
 
 register_tasks(TASKS)

@@ -1,13 +1,9 @@
 """How a classifier of sounds is trained: data, batches, loss, validation, temperature."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.data.audio.checks import Requirements, check_utterances
@@ -16,17 +12,15 @@ from recurra.data.audio.read import read_utterances
 from recurra.data.audio.utterance_batches import UtteranceBatches
 from recurra.data.audio.utterances import Utterances
 from recurra.data.batches.batch import Batch
-from recurra.data.batches.ignored import IGNORED
 from recurra.data.batches.prefetched import Prefetched
 from recurra.data.files.problems import problem_files
-from recurra.data.labelled.series_encoding import EncodedSeries, Steps
+from recurra.data.labelled.series_encoding import Steps
 from recurra.errors import ParameterError
-from recurra.models.temperature import fit_temperature
 from recurra.task import Objective
-from recurra.task.tie_break import LARGEST_PART, with_tie_broken
+from recurra.task.label_objective import accuracy_in_words, label_validation, temperature_of
 from recurra.tasks.sound.learned import SoundLearned
 from recurra.tasks.sound.network import FittedSound, logits_of
-from recurra.training import Mean, processes
+from recurra.training import processes
 
 if TYPE_CHECKING:
     from recurra.tasks.sound.sound_classifier import SoundClassifier, SoundReading
@@ -70,7 +64,7 @@ def make_objective(
         seed=classifier.seed,
         channel=fitted.options["channel"],
     )
-    ids = learned.labels.encode([(text,) for text in training.texts]).tolist()
+    ids = learned.labels.encode(_labels(training)).tolist()
     batches = UtteranceBatches(
         source,
         [[one] for one in ids],
@@ -84,12 +78,15 @@ def make_objective(
         made = batches(step)
         return Batch(Steps(*made.inputs).to(fitted.device), made.target[0].squeeze(1).to(fitted.device), made.weight)
 
-    def words(loss: float) -> str:
-        return f"accuracy {100 * (1 - loss):.2f} % (temperature {fitted.learned.temperature:.2f})"
-
     validate, baselines = None, {}
     if validation is not None:
-        validate, baselines = _validation(fitted, validation)
+        encoded, features = learned.encode(validation, fitted.options["channel"])
+        validate, baselines = label_validation(
+            learned.labels,
+            _labels(validation),
+            lambda network: logits_of(fitted, encoded, network),
+            learned.baselines(features),
+        )
     return Objective(
         Prefetched(batch),
         F.cross_entropy,
@@ -100,7 +97,7 @@ def make_objective(
         unit="nats",
         measure="accuracy",
         baselines=baselines,
-        words=words,
+        words=lambda loss: accuracy_in_words(loss, fitted.learned.temperature),
     )
 
 
@@ -109,30 +106,9 @@ def calibrated(fitted: FittedSound, validation: Utterances | None) -> SoundLearn
     learned = fitted.learned
     if validation is None:
         return learned
-    target = learned.labels.encode([(text,) for text in validation.texts]).numpy()
     logits = logits_of(fitted, learned.encode(validation, fitted.options["channel"])[0])
-    return replace(learned, temperature=fit_temperature(logits, target))
+    return replace(learned, temperature=temperature_of(learned.labels, _labels(validation), logits))
 
 
-def _validation(fitted: FittedSound, validation: Utterances) -> tuple[Callable[[nn.Module], Mean], dict[str, float]]:
-    """The validation loss of a network, and that of the baseline."""
-    learned = fitted.learned
-    encoded, features = learned.encode(validation, fitted.options["channel"])
-    references = [(text,) for text in validation.texts]
-    target = learned.labels.encode(references)
-
-    def validate(network: nn.Module) -> Mean:
-        return Mean(_wrong(fitted, encoded, target, network), 1.0)
-
-    return validate, {
-        name: LARGEST_PART + float(np.mean([one != other for one, other in zip(predicted, references, strict=True)]))
-        for name, predicted in learned.baselines(features).items()
-    }
-
-
-def _wrong(fitted: FittedSound, encoded: EncodedSeries, target: Tensor, network: nn.Module) -> float:
-    """The fraction of wrong labels, and a small part of the loss, which chooses among equally good weights."""
-    logits = torch.from_numpy(logits_of(fitted, encoded, network))
-    # Labels that training never saw have no loss; `check_validation` refuses data of which that is true of all.
-    loss = float(F.cross_entropy(logits, target, ignore_index=IGNORED))
-    return with_tie_broken(float((logits.argmax(1) != target).double().mean()), loss)
+def _labels(utterances: Utterances) -> list[tuple[str]]:
+    return [(text,) for text in utterances.texts]

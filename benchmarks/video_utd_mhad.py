@@ -1,0 +1,93 @@
+"""UTD-MHAD: accuracy of the classifier of videos, subjects 1, 3, 5, 7 to train and 2, 4, 6, 8 to test, three seeds.
+
+Settings are the defaults of `recurra train video`, chosen by training on subjects 1, 3 and 5 and looking at subject 7
+(`--choose`). The figures are of networks trained on all four, without validation data: the last weights count. The
+clips of the other subjects are read only after training.
+"""
+
+import argparse
+import csv
+import os
+import time
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+
+from recurra import VideoClassifier
+from recurra.data.video.clips import Clip, Clips
+from recurra.data.video.landmarks import Landmarks
+from recurra.option_text import value_of
+
+DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "utd_mhad"
+RATE = 30.0
+TRAINING = ("1", "3", "5", "7")
+CHOOSING = ("7",)
+MEASURES = ("accuracy", "nearest mean", "off by", "training s", "processor s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--sensors", action="store_true", help="read the inertial sensors too")
+    parser.add_argument("--choose", action="store_true", help="train on subjects 1, 3, 5 and score subject 7 alone")
+    parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", help="options of the classifier")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds utd_mhad\n")
+    torch.set_num_threads(options.threads)
+    clips = read(options.sensors)
+    trained = set(TRAINING) - set(CHOOSING) if options.choose else set(TRAINING)
+    held = set(CHOOSING) if options.choose else {one.subject for one in clips} - set(TRAINING)
+    training, test = (clips.take([k for k, one in enumerate(clips) if one.subject in who]) for who in (trained, held))
+    print(f"{len(training)} clips to train, {len(test)} to test, {clips.form} points, dimensions, channels of sensors")
+    print(f"{'seed':>6}  " + "  ".join(f"{name:>12}" for name in MEASURES))
+    rows = []
+    for seed in options.seeds:
+        values = {"seed": seed, "validation_fraction": 0.0, **dict(map(setting, options.set))}
+        started, processor = time.perf_counter(), time.process_time()
+        classifier = VideoClassifier(**values).fit(training, progress=False)
+        seconds = time.perf_counter() - started, time.process_time() - processor
+        evaluation = classifier.evaluate(test)
+        rows.append(
+            [
+                100 * evaluation.scores["accuracy"],
+                100 * evaluation.baselines["nearest mean"]["accuracy"],
+                100 * evaluation.facts["expected_calibration_error"]["with_temperature"],
+                *seconds,
+            ]
+        )
+        show(str(seed), rows[-1])
+    show("mean", [mean(column) for column in zip(*rows, strict=True)])
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """An option of the classifier and its value."""
+    name, _, value = text.partition("=")
+    name = name.replace("-", "_")
+    return name, value_of(VideoClassifier.settings()[name], value)
+
+
+def read(sensors: bool) -> Clips:
+    """All clips, whose names are in `clips.tsv`."""
+    with (DATA / "clips.tsv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    with np.load(DATA / "skeleton_mm.npz") as points, np.load(DATA / "inertial.npz") as measured:
+        items = []
+        for row in rows:
+            name = row["clip"]
+            beside = measured[name].astype(np.float32) if sensors else None
+            landmarks = Landmarks.of(points[name], None, RATE, name, beside)
+            items.append(Clip(name, landmarks, row["action"], row["subject"], name))
+    return Clips(tuple(items), "UTD-MHAD")
+
+
+def show(name: str, row: list[float]) -> None:
+    print(f"{name:>6}  " + "  ".join(f"{value:12.3f}" for value in row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Labelled clips: recordings, or spans of them, of which each has one label."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from recurra.data.video.landmarks import Landmarks
+from recurra.errors import DataError
+
+__all__ = ["Clip", "Clips"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip.
+
+    Attributes:
+        id: its name in results.
+        landmarks: what it shows.
+        label: what happens in it. None: it is not known.
+        subject: who is in it. None: it is not known.
+        where: the table and its line, or the file, for messages.
+    """
+
+    id: str
+    landmarks: Landmarks
+    label: str | None = None
+    subject: str | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of a folder or a table.
+
+    Attributes:
+        items: one or more clips, alike in points, dimensions and sensors.
+        source: for messages.
+
+    Raises:
+        DataError: there are none, or one has other points or sensors than the first.
+    """
+
+    items: tuple[Clip, ...]
+    source: str = "the clips"
+
+    def __post_init__(self) -> None:
+        if not self.items:
+            raise DataError(f"{self.source}: no clips, expected at least one.")
+        first = self.items[0]
+        for one in self.items:
+            if (expected := form(first.landmarks)) != (got := form(one.landmarks)):
+                raise DataError(
+                    f"{one.where or one.id}: {_words(got)}, but {first.where or first.id} has {_words(expected)}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, row: int) -> Clip:
+        return self.items[row]
+
+    def __iter__(self) -> Iterator[Clip]:
+        return iter(self.items)
+
+    @property
+    def form(self) -> tuple[int, int, int]:
+        """Points, dimensions, and channels of sensors, 0 without them."""
+        return form(self.items[0].landmarks)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label of each. Raises DataError: one has none."""
+        for one in self.items:
+            if one.label is None:
+                raise DataError(f"{one.where or one.id}: there is no label, which each clip needs here.")
+        return tuple(one.label for one in self.items if one.label is not None)
+
+    def take(self, rows: Sequence[int]) -> "Clips":
+        """The clips in these rows."""
+        return replace(self, items=tuple(self.items[row] for row in rows))
+
+    def digest(self) -> str:
+        """A checksum of labels, subjects and landmarks, in hexadecimal."""
+        digest = sha256()
+        for one in self.items:
+            digest.update(json.dumps([one.id, one.label, one.subject]).encode())
+            values = one.landmarks
+            for array in (values.points, values.times, values.sensors):
+                digest.update(b"" if array is None else array.tobytes())
+        return digest.hexdigest()
+
+
+def form(landmarks: Landmarks) -> tuple[int, int, int]:
+    """Points, dimensions, and channels of sensors, 0 without them."""
+    sensors = landmarks.sensors
+    return (*landmarks.points.shape[1:], 0 if sensors is None else sensors.shape[1])
+
+
+def _words(one: tuple[int, int, int]) -> str:
+    points, dimensions, channels = one
+    return f"{points} points in {dimensions} dimensions" + (f" and {channels} channels of sensors" if channels else "")

@@ -1,0 +1,214 @@
+"""Read clips from a folder, a table, files or arrays."""
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recurra.data.files.delimited import delimited_rows
+from recurra.data.files.text_file import check_file, read_text
+from recurra.data.video.clips import Clip, Clips
+from recurra.data.video.landmark_files import ENDINGS, read_landmarks, read_sensors
+from recurra.data.video.landmarks import Landmarks
+from recurra.errors import DataError, ParameterError
+
+__all__ = ["read_clips"]
+
+# By attribute, the names that columns have.
+_NAMES = {
+    "file": ("file", "path", "filename", "file_name", "clip", "video"),
+    "label": ("label", "class", "action"),
+    "start": ("start", "start_seconds"),
+    "end": ("end", "end_seconds"),
+    "subject": ("subject", "person", "actor", "speaker"),
+    "part": ("part", "split", "set"),
+    "sensors": ("sensors", "inertial"),
+}
+_PUBLISHED = re.compile(r"(a\d+)_(s\d+)_[te]\d+(?:_skeleton)?$")
+
+
+def read_clips(
+    data: Any,
+    labels: Sequence[Any] | None = None,
+    rate: float = 30.0,
+    subjects: Sequence[str] = (),
+    part: str | None = None,
+) -> Clips:
+    """Read clips.
+
+    Args:
+        data: a folder with a subfolder of recordings for each label, or of files named as those of UTD-MHAD and MSR
+            Action3D (`a1_s1_t1_skeleton.mat`: label a1, subject s1, with `a1_s1_t1_inertial.mat` as its sensors); a
+            table (CSV, TSV) with columns `file` and `label`, and perhaps `start` and `end` in seconds, `subject`,
+            `part` and `sensors`, where an array of an archive is `archive.npz#array`; one recording; a list of paths,
+            arrays (T, J, D) or `Landmarks`; or what this function returned. See `read_landmarks` for recordings.
+        labels: of each item of a list. None: they are not known.
+        rate: frames a second of recordings without times.
+        subjects: whose clips are taken; none named: everybody's.
+        part: whose clips are taken of a table that is divided into parts.
+
+    Raises:
+        DataError: the data cannot be used. The message names file and line.
+        ParameterError: a combination has no meaning.
+    """
+    if isinstance(data, str | Path):
+        if labels is not None:
+            raise ParameterError("y", "None with a path, whose folders or table have the labels", type(labels).__name__)
+        return _read(Path(data), rate, tuple(subjects), part)
+    if isinstance(data, Clips):
+        if labels is not None:
+            raise ParameterError("y", "None with clips, which have them", type(labels).__name__)
+        return data
+    items = [data] if isinstance(data, Landmarks) else list(data)
+    if labels is not None and len(labels) != len(items):
+        raise DataError(f"the data: {len(items)} clips and {len(labels)} labels; give one for each")
+    clips = []
+    for k, item in enumerate(items):
+        where, name = f"the data, item {k + 1}", str(k + 1)
+        if isinstance(item, str | Path):
+            name, where = str(item), str(item)
+            item = _recording(str(item), Path(), rate)
+        elif not isinstance(item, Landmarks):
+            item = Landmarks.of(np.asarray(item), None, rate, where)
+        clips.append(Clip(name, item, None if labels is None else str(labels[k]), None, where))
+    return Clips(tuple(clips), "the data")
+
+
+def _read(path: Path, rate: float, subjects: tuple[str, ...], part: str | None) -> Clips:
+    if path.is_dir():
+        clips, parts = list(_folder(path, rate)), None
+    elif check_file(path).suffix.lower() in (".csv", ".tsv", ".txt") and (rows := _table(path)) is not None:
+        parts = sorted({row["part"] for row, _ in rows if row.get("part")})
+        if parts and part is None:
+            raise DataError(f"{path}: it is divided into parts, {', '.join(parts)}. Choose one with --part.")
+        clips = [_clip(row, where, path.parent, rate) for row, where in _chosen(rows, subjects, part)]
+    else:
+        clips, parts = _file(path, rate), None
+    if part is not None and not parts:
+        raise DataError(f"{path}: nothing there says which part a clip belongs to; leave out --part.")
+    if subjects:
+        clips = [one for one in clips if one.subject in subjects]
+    if not clips:
+        chosen = "".join([f" of subjects {', '.join(subjects)}" * bool(subjects), f" of part {part}" * bool(part)])
+        raise DataError(f"{path}: no clips{chosen}.")
+    return Clips(tuple(clips), str(path))
+
+
+def _chosen(
+    rows: list[tuple[Mapping[str, str], str]], subjects: tuple[str, ...], part: str | None
+) -> Iterator[tuple[Mapping[str, str], str]]:
+    """The rows of a part and of some subjects: the files of others need not be there."""
+    for row, where in rows:
+        if part is None or row.get("part") == part:
+            if subjects and not row.get("subject"):
+                raise DataError(f"{where}: no subject is named, which --subjects asks for.")
+            if not subjects or row["subject"] in subjects:
+                yield row, where
+
+
+def _table(path: Path) -> list[tuple[Mapping[str, str], str]] | None:
+    """The rows of a table of clips by attribute, each with its place; None: it is no such table."""
+    text = read_text(path)
+    first = text.split("\n", 1)[0]
+    delimiter = max("\t,;", key=first.count)
+    names = [name.strip().strip('"').lower() for name in first.split(delimiter)]
+    if not set(names).intersection(_NAMES["file"]):
+        return None
+    table = delimited_rows(text, delimiter, str(path))
+    columns = {
+        attribute: next((names.index(name) for name in known if name in names), None)
+        for attribute, known in _NAMES.items()
+    }
+    return [
+        (
+            {name: row[k].strip() for name, k in columns.items() if k is not None and row[k].strip()},
+            f"{path}, line {line}",
+        )
+        for row, line in zip(table.rows, table.lines, strict=True)
+    ]
+
+
+def _clip(row: Mapping[str, str], where: str, folder: Path, rate: float) -> Clip:
+    if "file" not in row:
+        raise DataError(f"{where}: no file is named.")
+    start, end = (_seconds(row.get(name), name, where) for name in ("start", "end"))
+    try:
+        landmarks = _recording(row["file"], folder, rate)
+        if "sensors" in row:
+            sensors = read_sensors(*_path_and_member(row["sensors"], folder))
+            landmarks = Landmarks.of(landmarks.points, landmarks.times, rate, row["file"], sensors)
+        landmarks = landmarks.between(start, end, row["file"])
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    name = row["file"] if start is None else f"{row['file']}@{start:g}"
+    return Clip(name, landmarks, row.get("label"), row.get("subject"), where)
+
+
+def _recording(file: str, folder: Path, rate: float) -> Landmarks:
+    path, member = _path_and_member(file, folder)
+    return read_landmarks(path, member, rate)
+
+
+def _path_and_member(file: str, folder: Path) -> tuple[Path, str | None]:
+    whole = folder / file
+    if "#" not in file or whole.exists():
+        return whole, None
+    name, _, member = file.rpartition("#")
+    return folder / name, member
+
+
+def _seconds(value: str | None, name: str, where: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise DataError(f"{where}: {name} is {value!r}, expected seconds of at least 0.")
+    return number
+
+
+def _file(path: Path, rate: float) -> list[Clip]:
+    """The recording of a file, or those of an archive whose arrays are recordings."""
+    if path.suffix.lower() == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                names = content.files
+                several = len(names) > 1 and all(content[name].ndim == 3 for name in names[:2])
+        except Exception:  # what is wrong is said below
+            several, names = False, []
+        if several:
+            return [Clip(name, read_landmarks(path, name, rate), None, None, f"{path}#{name}") for name in names]
+    return [Clip(path.name, read_landmarks(path, None, rate), None, None, str(path))]
+
+
+def _folder(folder: Path, rate: float) -> Iterator[Clip]:
+    paths = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        paths += [Path(parent, name) for name in sorted(names) if not name.startswith((".", "_"))]
+    paths = [path for path in paths if path.suffix.lower() in ENDINGS]
+    if not paths:
+        raise DataError(f"{folder}: no clips in this folder; recordings of landmarks end in {', '.join(ENDINGS)}.")
+    there = {path.stem: path for path in paths}
+    paths = [path for path in paths if not path.stem.endswith("_inertial")]
+    alone = next((path for path in paths if path.parent == folder and not _PUBLISHED.match(path.stem)), None)
+    if alone is not None and any(path.parent != folder for path in paths):
+        raise DataError(
+            f"{folder}: recordings are in subfolders, one for each label, and {alone.name} is in none. Move it."
+        )
+    for path in paths:
+        published = _PUBLISHED.match(path.stem)
+        subfolder = path.relative_to(folder).parts[0] if path.parent != folder else None
+        label, subject = published.groups() if published else (subfolder, None)
+        landmarks = read_landmarks(path, None, rate)
+        sensors = there.get(path.stem.removesuffix("_skeleton") + "_inertial")
+        if published and sensors is not None:
+            values = read_sensors(sensors, None)
+            landmarks = Landmarks.of(landmarks.points, landmarks.times, rate, str(sensors), values)
+        yield Clip(path.relative_to(folder).as_posix(), landmarks, label, subject, str(path))

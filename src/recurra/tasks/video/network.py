@@ -1,0 +1,68 @@
+"""The network of a classifier of videos, and the classifier as a stream."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from recurra.cells import find_cell
+from recurra.data.labelled.series_encoding import EncodedSeries, Steps
+from recurra.models import ClassifierEnsemble, SequenceClassifier
+from recurra.models.series_network import check_stride, make_networks
+from recurra.task import Fitted
+from recurra.tasks.video.learned import VideoLearned
+from recurra.training.outputs import outputs_of
+
+__all__ = ["FittedVideo", "VideoNetwork", "logits_of", "make_network", "with_defaults"]
+
+
+class VideoNetwork(nn.Module):
+    """Reads a batch of normalised features and scores labels.
+
+    Args:
+        classifier: of the frames; or several.
+    """
+
+    def __init__(self, classifier: SequenceClassifier | ClassifierEnsemble) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, batch: Steps) -> tuple[Tensor, Any]:
+        """Logits (B, K), and the final state of the recurrent layers."""
+        return self.classifier(batch.values, batch.lengths)
+
+
+FittedVideo = Fitted[VideoLearned, VideoNetwork]
+
+
+def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a classifier of videos, with a value in place of None. Raises ParameterError."""
+    values = dict(options)
+    values["stride"] = values["stride"] or 1
+    check_stride(values["stride"], values["filters"])
+    return values
+
+
+def make_network(options: Mapping[str, Any], learned: VideoLearned) -> VideoNetwork:
+    """The network, its weights sampled from torch's generator.
+
+    Args:
+        options: of the classifier, by name.
+        learned: from the training data.
+    """
+    sizes = (learned.encoding.size, options["hidden_size"], len(learned.labels))
+    cell = find_cell(options["cell"])
+    networks = make_networks(SequenceClassifier, cell, sizes, with_defaults(options), options["input_dropout"])
+    return VideoNetwork(networks)
+
+
+def logits_of(fitted: FittedVideo, encoded: EncodedSeries, network: nn.Module | None = None) -> np.ndarray:
+    """Scores of labels (N, K), without the temperature.
+
+    Args:
+        fitted: a classifier.
+        encoded: at least one clip.
+        network: one with other weights; None: the classifier's own.
+    """
+    return outputs_of(fitted.network if network is None else network, encoded, fitted.device)

@@ -1,0 +1,271 @@
+"""The classifier of videos: clips in, one label out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from recurra.data.video.augmentation_options import MotionAugmentation
+from recurra.options import Option, Options, option
+from recurra.task import Estimator, task, verb
+from recurra.task.series_network_options import SequenceNetworkOptions
+from recurra.tasks.video.learned import VideoLearned, describe, learn
+
+# Modules that need torch are imported inside the hooks: the command line's help does without.
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from recurra.data.video.clips import Clips
+    from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.task.classes import Classes
+    from recurra.tasks.video.network import VideoNetwork
+
+__all__ = ["VideoClassifier", "VideoReading"]
+
+_DATA = Option(help="recording, archive, folder or table of clips", group="data")
+
+
+class VideoReading(Options):
+    """How clips are read."""
+
+    frame_rate: float = option(default=30.0, above=0, help="frames a second of recordings without times")
+    subjects: tuple[str, ...] = option(
+        default=(), help="subjects whose clips are read, such as s1,s3; by default everybody's"
+    )
+    part: str | None = option(default=None, help="part to read of a table with such a column, such as train")
+
+
+@task("video")
+class VideoClassifier(MotionAugmentation, SequenceNetworkOptions, Estimator["Clips", VideoLearned, "VideoNetwork"]):
+    """A recurrent classifier of what happens in clips, such as actions, gestures or signs.
+
+    Clips are landmarks: points of a body, a hand or a face by frame, perhaps with sensors beside them. Data are a
+    folder with a subfolder of recordings for each label; a table of files and labels (CSV, TSV); or a list of paths, of
+    arrays (T, J, D) or of `recurra.data.video.landmarks.Landmarks`, with labels as `y`.
+
+    Example:
+        >>> classifier = VideoClassifier().fit("gestures/")
+        >>> classifier.predict(["wave.csv"])
+        >>> classifier.save("runs/gestures")
+    """
+
+    noun = "classifier of videos"
+    Reading = VideoReading
+    learned_class = VideoLearned
+
+    hidden_size: int | None = option(default=128, help="units of each direction of a layer")
+    num_layers: int = option(default=2)
+    filters: int | None = option(default=0, help="filters of the convolutions before the recurrence; 0: no convolution")
+    stride: int | None = option(default=None, help="frames that the convolutions make one step of; by default 1")
+    members: int | None = option(
+        default=1,
+        help="networks whose scores are averaged, and which share out each training batch among them",
+    )
+    dropout: float | None = option(default=0.4, help="dropout between the layers and on the pooled vector")
+    input_dropout: float = option(
+        default=0.1,
+        at_least=0,
+        at_most=1,
+        help="fraction of features that training hides from the network, at all frames of a clip",
+        group="regularization",
+    )
+    label_smoothing: float = option(
+        default=0.1,
+        at_least=0,
+        at_most=1,
+        help="fraction of each clip's probability that is spread over all labels in training",
+        group="regularization",
+    )
+    rate: float | None = option(
+        default=None,
+        above=0,
+        help="frames a second, to which clips are resampled by their times; by default those of training",
+        group="landmarks",
+    )
+    centre: Literal["frame", "clip", "none"] = option(
+        default="frame",
+        help="what points are relative to: the mean of their frame, of the clip's first frame, or none",
+        group="landmarks",
+    )
+    scale: bool = option(default=True, help="whether points are divided by the size of the body", group="landmarks")
+    speeds: bool = option(default=True, help="whether the network also reads how fast points move", group="landmarks")
+    jitter: float = option(
+        default=0.05,
+        at_least=0,
+        help="deviation of the noise that training adds to each feature, after normalisation",
+        group="augmentation",
+    )
+    batch_size: int = option(default=32, at_least=1, help="clips a step", group="training", main=True)
+    validation_fraction: float = option(
+        default=0.1,
+        at_least=0,
+        at_most=0.5,
+        help="fraction of each label's clips held out to choose the best weights and to calibrate by, if there are no "
+        "validation data and no validation-subjects; 0: none",
+        group="validation",
+    )
+    validation_subjects: tuple[str, ...] = option(
+        default=(),
+        help="subjects whose clips are held out instead: a network is to know people that it never saw",
+        group="validation",
+    )
+
+    def read(self, source: Any, y: Any, reading: VideoReading, labelled: bool) -> "Clips":
+        from recurra.data.video.read import read_clips
+
+        clips = read_clips(source, y, reading.frame_rate, reading.subjects, reading.part)
+        if labelled:
+            _ = clips.labels
+        return clips
+
+    def later_reading(self) -> VideoReading:
+        """That of training, but of whatever subjects and part a verb names: those of training are no test."""
+        reading = self.fitted.reading or VideoReading()
+        return VideoReading(frame_rate=reading.frame_rate)  # type: ignore[attr-defined]
+
+    def split(self, data: "Clips") -> "tuple[Clips, Clips | None]":
+        from recurra.data.labelled.items import split_rows
+        from recurra.errors import ParameterError
+        from recurra.tasks.video.learned import label_rows
+
+        if self.validation_subjects:
+            held = [k for k, one in enumerate(data) if one.subject in self.validation_subjects]
+            rest = sorted(set(range(len(data))) - set(held))
+            if not held or not rest:
+                there = ", ".join(sorted({one.subject or "" for one in data} - {""})) or "none"
+                expected = f"some, but not all, of the subjects of {data.source}: {there}"
+                raise ParameterError("validation_subjects", expected, self.validation_subjects)
+        else:
+            rest, held = split_rows(label_rows(data), self.validation_fraction, self.seed)
+        return (data.take(rest), data.take(held)) if held else (data, None)
+
+    def describe(self, training: "Clips", validation: "Clips | None") -> str:
+        return describe(training, validation)
+
+    def learn(self, training: "Clips", validation: "Clips | None") -> VideoLearned:
+        return learn(self.get_params(), training, validation)
+
+    def network(self, learned: VideoLearned) -> "VideoNetwork":
+        from recurra.tasks.video.network import make_network
+
+        return make_network(self.get_params(), learned)
+
+    def objective(
+        self, fitted: "Fitted[VideoLearned, VideoNetwork]", training: "Clips", validation: "Clips | None"
+    ) -> "Objective":
+        from recurra.tasks.video.training import make_objective
+
+        return make_objective(self, fitted, training, validation)
+
+    def finish(
+        self, fitted: "Fitted[VideoLearned, VideoNetwork]", training: "Clips", validation: "Clips | None"
+    ) -> VideoLearned:
+        """Fit the temperature to validation data."""
+        from recurra.tasks.video.training import calibrated
+
+        return calibrated(fitted, validation)
+
+    def standard_steps(self, steps_per_epoch: int) -> int:
+        return max(60 * steps_per_epoch, 1000)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`. The inputs are normalised features, and the outputs are scores.
+
+        Divided by `temperature`, they give probabilities by a softmax.
+        """
+        learned = self.fitted.learned
+        facts = {
+            "labels": list(learned.labels.names.symbols),
+            "temperature": learned.temperature,
+            "features": learned.features.to_json(),
+            "encoding": learned.encoding.to_json(),
+        }
+        return self.fitted.network.classifier, facts
+
+    @verb("classify clips: a table of labels and their confidence", endings=(".csv", ".txt"))
+    def predictions(
+        self,
+        data: Annotated[Any, _DATA],
+        *,
+        probabilities: Annotated[bool, Option(help="also write the probability of every label")] = False,
+        reading: VideoReading | None = None,
+    ) -> "Classes":
+        """Labels of clips, with their probabilities and the confidence in them.
+
+        Args:
+            data: clips as for `fit`, with labels or without.
+            probabilities: whether the table has the probability of every label.
+            reading: how clips are read; None: as in training, of all subjects.
+
+        Raises:
+            DataError: the data cannot be used.
+        """
+        from recurra.tasks.video.results import predict
+
+        path = Path(data) if isinstance(data, str | Path) else None
+        return predict(self.fitted, self.data_for(data, None, reading), path, probabilities)
+
+    def predict_proba(self, data: Any) -> "np.ndarray":
+        """Calibrated probabilities of labels (N, K), in the order of `classes_`. Raises DataError."""
+        return self.predictions(data).probabilities
+
+    @property
+    def classes_(self) -> "np.ndarray":
+        """The labels that training had (K,), by falling frequency."""
+        import numpy as np
+
+        return np.array(self.fitted.learned.labels.names.symbols)
+
+    @verb("test a trained run beside a simple baseline: accuracy, F1, confusion, calibration, early decision")
+    def evaluate(self, data: Any, y: Any = None, *, reading: VideoReading | None = None) -> "Evaluation":
+        """Compare with known labels, beside the nearest mean of features.
+
+        Args:
+            data: clips as for `fit`.
+            y: their labels, as for `fit`.
+            reading: how clips are read; None: as in training, of all subjects.
+
+        Raises:
+            DataError: the data cannot be used.
+        """
+        from recurra.tasks.video.results import evaluate
+
+        return evaluate(self.fitted, self.data_for(data, y, reading, True))
+
+    @verb("see inside a trained run: gradients through time, gates, memory, as one page")
+    def view(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        row: Annotated[int, Option(help="clip to show, from 1", at_least=1)] = 1,
+        reading: VideoReading | None = None,
+        name: str = "",
+    ) -> "View":
+        """Inspect how one clip is read, and some others spread over the data.
+
+        The loss is -log p of the true label, or of the one predicted if the true one is not known or training never saw
+        it. The output attributed is the log-odds of the likeliest label; it is attributed to the normalised features of
+        frames.
+
+        Args:
+            data: clips as for `fit`, with labels or without.
+            y: their labels, as for `fit`; None: they are not known.
+            row: which clip to show, from 1.
+            reading: how clips are read; None: as in training, of all subjects.
+            name: of the run, for the page.
+
+        Raises:
+            DataError: the data cannot be used.
+            ParameterError: there is no such clip.
+        """
+        from recurra.tasks.video.view import view
+
+        return view(self.fitted, self.data_for(data, y, reading), row, name)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        from sklearn.utils import ClassifierTags
+
+        tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        tags.target_tags.required = True
+        return tags
