@@ -28,13 +28,13 @@ _IGNORED = ("visibility", "presence", "confidence", "likelihood", "score")
 def read_landmarks(path: Path, member: str | None, rate: float) -> Landmarks:
     """Read one recording.
 
-    `.npz`: an array (T, J, D), J points in D = 2 or 3 dimensions, which is the only one or is called `points`,
-        `landmarks`, `keypoints`, `skeleton`, `joints` or `pose`; perhaps `times` (T,) in seconds, and `sensors` (S, C).
-        Of an archive of many recordings `member` names the array.
-    `.npy`: that array alone.
-    `.csv`, `.tsv`: a row a frame, columns NAME_x, NAME_y and perhaps NAME_z for each point, and perhaps one called
-        `time` or `seconds`. Columns of confidence (NAME_visibility, ...) are not read.
-    `.mat`: an array (T, J, D), or (J, D, T) as `d_skel` of UTD-MHAD (Chen et al. 2015) is, and perhaps `d_iner` (S, C).
+    - `.npz`: an array (T, J, D), J points in D = 2 or 3 dimensions, which is the only one or is called `points`,
+      `landmarks`, `keypoints`, `skeleton`, `joints` or `pose`; perhaps `times` (T,) in seconds, and `sensors` (S, C).
+      Of an archive of many recordings `member` names the array.
+    - `.npy`: that array alone.
+    - `.csv`, `.tsv`: a row a frame, columns with the name of a point and x, y or z, such as `hip_x`, and perhaps one
+      called `time` or `seconds`. Columns of confidence, such as `hip_visibility`, are not read.
+    - `.mat`: an array (T, J, D), or (J, D, T) as `d_skel` of UTD-MHAD (Chen et al. 2015) is, and perhaps `d_iner`.
 
     Args:
         path: the file.
