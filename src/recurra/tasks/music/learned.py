@@ -58,15 +58,15 @@ class MusicLearned(Learned):
 
         rolls, lags = [piece.roll for piece in pieces], [_lags(piece.grid) for piece in pieces]
         training = [piece.roll for piece in self.pieces]
-        found = {
+        surprises = {
             name: [table.surprise(roll, own[name]) for roll, own in zip(rolls, lags, strict=True)]
             for name, table in zip(BASELINES, self.tables, strict=True)
         }
         repeating = FrameTable.fit(training, [(piece.grid.steps_per_bar,) for piece in self.pieces])
         bars = [piece.grid.steps_per_bar for piece in pieces]
-        found[LAST_BAR] = [repeating.surprise(roll, (bar,)) for roll, bar in zip(rolls, bars, strict=True)]
-        found[NGRAM] = frame_ngram_surprise(training, rolls, found[BASELINES[-1]])
-        return found
+        surprises[LAST_BAR] = [repeating.surprise(roll, (bar,)) for roll, bar in zip(rolls, bars, strict=True)]
+        surprises[NGRAM] = frame_ngram_surprise(training, rolls, surprises[BASELINES[-1]])
+        return surprises
 
     def to_json(self) -> dict[str, Any]:
         from dataclasses import astuple

@@ -148,13 +148,15 @@ def _compare(fitted: FittedMusic, pieces: Sequence[Piece], samples: int) -> tupl
     copied = [most_copied(piece, learned.pieces) for piece in sampled]
     copied_real = [most_copied(piece, learned.pieces)[0] for piece in real]
     reference = character(pieces)
-    found = {_THESE: reference, "sampled": character(sampled), "training": character(learned.pieces)}
+    characters = {_THESE: reference, "sampled": character(sampled), "training": character(learned.pieces)}
     copies = (float(np.mean(copied_real)), float(np.mean([one for one, _ in copied])), 1.0)
     columns = (
         "music", "density", "duration", "outside key", "pitch classes", "intervals", "repetition", "similarity error",
         "copied",
     )  # fmt: skip
-    rows = [(name, *_figures(one, reference), copy) for (name, one), copy in zip(found.items(), copies, strict=True)]
+    rows = [
+        (name, *_figures(one, reference), copy) for (name, one), copy in zip(characters.items(), copies, strict=True)
+    ]
     shown = [["", *columns[1:]], *([row[0], *(f"{value:.3f}" for value in row[1:])] for row in rows)]
     notes = [
         "density: notes a frame; duration: beats a note; outside key: fraction of sounding notes; pitch classes, "
@@ -166,10 +168,10 @@ def _compare(fitted: FittedMusic, pieces: Sequence[Piece], samples: int) -> tupl
     most, name = max(copied)
     if most >= _COPIED:
         notes.append(f"A sampled piece copies: {100 * most:.0f} % of its notes are, in order, in {one_line(name)}.")
-    return {"character": Table(columns, rows, text_table(shown)), **_histograms(found)}, notes
+    return {"character": Table(columns, rows, text_table(shown)), **_histograms(characters)}, notes
 
 
-def _histograms(found: dict[str, Character]) -> dict[str, Table]:
+def _histograms(characters: dict[str, Character]) -> dict[str, Table]:
     """What the overlaps and the repetition are computed from, a column for each kind of music."""
     shown = {
         "pitch_classes": ("pitch class", [pitch_name(one)[:-2] for one in range(12)], "pitch_classes"),
@@ -178,11 +180,11 @@ def _histograms(found: dict[str, Character]) -> dict[str, Table]:
     }
     return {
         file: Table(
-            (label, *found),
+            (label, *characters),
             [
                 (own, *row)
                 for own, row in zip(
-                    names, np.stack([getattr(one, name) for one in found.values()], 1).tolist(), strict=True
+                    names, np.stack([getattr(one, name) for one in characters.values()], 1).tolist(), strict=True
                 )
             ],
         )
