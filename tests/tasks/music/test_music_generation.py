@@ -82,6 +82,7 @@ def test_mistakes(run: Path, tune: str, tmp_path: Path, monkeypatch: pytest.Monk
     wrong: list[dict[str, Any]] = [
         {"melody": tune, "primer": tune}, {"melody": tune, "bars": 3.0}, {"primer_bars": 2.0}, {"bars": 0.0},
         {"wav": "a.mp3"}, {"picture": "a.svg"}, {"page": "a.txt"}, {"count": 0}, {"bars": 1e9},
+        {"sound_font": tune},
     ]  # fmt: skip
     for arguments in wrong:
         with pytest.raises(ParameterError):

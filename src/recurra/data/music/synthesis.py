@@ -10,7 +10,7 @@ import numpy as np
 from recurra.data.music.piece import Piece
 from recurra.files import write_atomically
 
-__all__ = ["SAMPLE_RATE", "TONES", "Tone", "synthesize", "write_wav"]
+__all__ = ["SAMPLE_RATE", "TONES", "Tone", "normalized", "synthesize", "write_wav"]
 
 SAMPLE_RATE = 44100
 Tone = Literal["plucked", "sine", "saw"]
@@ -58,6 +58,11 @@ def synthesize(piece: Piece, tone: Tone = "plucked") -> np.ndarray:
     for (first, last), pitch, loud in zip(times.tolist(), piece.notes[:, 2].tolist(), loudness.tolist(), strict=True):
         sound = _note(pitch, last - first, timbre)
         samples[first : first + len(sound)] += loud * sound[: len(samples) - first]
+    return normalized(samples)
+
+
+def normalized(samples: np.ndarray) -> np.ndarray:
+    """Samples (S,), float32, whose loudest is one decibel below full scale; silence stays silent."""
     loudest = np.abs(samples).max()
     return (samples * (_PEAK / loudest if loudest else 0)).astype(np.float32)
 

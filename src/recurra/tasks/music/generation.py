@@ -9,6 +9,7 @@ import numpy as np
 from recurra.data.music.midi import write_midi
 from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import LOWEST, NOTES, key_classes
+from recurra.data.music.sound_font import render
 from recurra.data.music.synthesis import Tone, synthesize, write_wav
 from recurra.files import prepare_folder
 from recurra.models.frames import read_frames, sample_frames
@@ -111,6 +112,7 @@ class GeneratedMusic(Result):
         wav: the file of the sound. None: it is not written.
         picture: the PNG file of the piano roll. None: it is not written.
         page: the HTML file of a page that plays it. None: it is not written.
+        sound_font: whose instruments play the sound. None: the synthesiser does.
     """
 
     def __init__(
@@ -121,8 +123,9 @@ class GeneratedMusic(Result):
         wav: str | None = None,
         picture: str | None = None,
         page: str | None = None,
+        sound_font: str | None = None,
     ) -> None:
-        self.pieces = list(pieces)
+        self.pieces, self._sound_font = list(pieces), sound_font
         self._wav, self._picture, self._page = wav, picture, page
         self._tone: Tone = tone
         self._surprises = [one.surprise for one in read_frames(fitted.network, [one.piece.roll for one in self.pieces])]
@@ -153,7 +156,7 @@ class GeneratedMusic(Result):
             if self._wav is not None:
                 target = self._numbered(self._wav, number)
                 prepare_folder(target.parent)
-                write_wav(synthesize(one.piece, self._tone), target)
+                write_wav(self._sound(one.piece), target)
                 written.append(target)
             if self._picture is not None:
                 target = self._numbered(self._picture, number)
@@ -164,6 +167,9 @@ class GeneratedMusic(Result):
                 write_page(one.piece, self._surprises[number - 1], one.piece.name, target)
                 written.append(target)
         return written
+
+    def _sound(self, piece: Piece) -> np.ndarray:
+        return synthesize(piece, self._tone) if self._sound_font is None else render(piece, self._sound_font)
 
     def _numbered(self, path: str | Path, number: int) -> Path:
         target = Path(path)

@@ -37,6 +37,7 @@ _SEED = Option(
     help="of the first piece, the next has one more; the same seed gives the same piece", at_least=0, group=_MUSIC
 )
 _TONE = Option(help="of the sound", group="output")
+_SOUND_FONT = Option(help="SF2 or SF3 file whose instruments play the sound", group="output")
 _DATA = Option(help="MIDI file, ABC tunes, piano rolls (.mat, .npz) or a folder of such files", group="data")
 
 
@@ -218,6 +219,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
             str | None, Option(help="also the sound, as a WAV file", check=_ending(".wav"), group="output")
         ] = None,
         tone: Annotated[Literal["plucked", "sine", "saw"], _TONE] = "plucked",
+        sound_font: Annotated[str | None, _SOUND_FONT] = None,
         picture: Annotated[
             str | None,
             Option(help="also a picture of the piano roll, as a PNG file", check=_ending(".png"), group="output"),
@@ -245,7 +247,8 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
             seed: of the first piece; the next has one more. The same seed gives the same piece, whatever the count.
             sampling: how notes are sampled.
             wav: the path of the sound. None: none is written.
-            tone: of the sound.
+            tone: of the sound, if no sound font plays it.
+            sound_font: the path of a sound font, which plays the sound. None: a small synthesiser does.
             picture: the path of the picture. None: none is written.
             page: the path of the page. None: none is written.
 
@@ -253,9 +256,15 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
             DataError: the primer or the melody cannot be read.
             ParameterError: a melody comes with a primer or with bars.
             RunError: the sound, the picture or the page cannot be written.
+            MissingExtraError: a sound font is named, and the extra `soundfont` is not installed.
         """
+        from recurra.data.music.sound_font import check_sound_font
         from recurra.tasks.music.generation import GeneratedMusic, accompany, continue_piece
 
+        if sound_font is not None:
+            if wav is None:
+                raise ParameterError("sound_font", "None without a sound (--wav)", sound_font)
+            check_sound_font(sound_font)
         for path in (wav, picture, page):
             if path is not None:
                 prepare_folder(Path(path).parent)
@@ -274,7 +283,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
                 opening = opening.beginning(max(round(primer_bars * grid.steps_per_bar), 1))
             length = max(round((bars or _USUAL_BARS) * grid.steps_per_bar), 1)
             made = continue_piece(self.fitted, opening, length, seeds, sampling)
-        return GeneratedMusic(self.fitted, made, tone, wav, picture, page)
+        return GeneratedMusic(self.fitted, made, tone, wav, picture, page, sound_font)
 
     def generate(self, **arguments: Any) -> "list[Piece]":
         """The pieces that `generation` writes; it documents the arguments."""
