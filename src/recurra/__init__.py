@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from recurra.streaming import ChunkStepper, Stepper
     from recurra.tasks import load
     from recurra.tasks.anomaly import AnomalyDetector, AnomalyReading
+    from recurra.tasks.caption import Captioner
     from recurra.tasks.classify import Classifier
     from recurra.tasks.draw import DrawingModel
     from recurra.tasks.forecast import Forecaster, ForecastReading
@@ -50,6 +51,7 @@ __all__ = [
     "RNN",
     "AnomalyDetector",
     "AnomalyReading",
+    "Captioner",
     "ChunkStepper",
     "Classifier",
     "ConvLSTM",
@@ -91,6 +93,7 @@ __all__ = [
 _NAMES = {
     "AnomalyDetector": "recurra.tasks.anomaly",
     "AnomalyReading": "recurra.tasks.anomaly",
+    "Captioner": "recurra.tasks.caption",
     "Classifier": "recurra.tasks.classify",
     "DrawingModel": "recurra.tasks.draw",
     "ForecastReading": "recurra.tasks.forecast",

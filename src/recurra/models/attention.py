@@ -19,6 +19,7 @@ __all__ = [
     "GeneralAttention",
     "Memory",
     "coverage_loss",
+    "doubly_stochastic_loss",
 ]
 
 
@@ -248,3 +249,20 @@ def coverage_loss(weights: Tensor, counted: Tensor) -> Tensor:
     before = weights.cumsum(1) - weights
     repeated = torch.minimum(weights, before).sum(2)
     return repeated.masked_fill(~counted, 0).sum() / counted.sum().clamp(min=1)
+
+
+def doubly_stochastic_loss(weights: Tensor, counted: Tensor) -> Tensor:
+    """How far what is attended to in all is from even: the mean over sequences and steps s of (1 - sum_t weight)^2.
+
+    Equation 14 of Xu et al. 2015, which asks that each step of the memory be attended to as much as any other, with the
+    mean over steps for their sum.
+
+    Args:
+        weights: (B, T, S).
+        counted: bool (B, T), which queries are true.
+
+    Returns:
+        0-dim.
+    """
+    attended = weights.masked_fill(~counted.unsqueeze(2), 0).sum(1)
+    return (1 - attended).square().mean()

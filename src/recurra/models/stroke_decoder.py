@@ -10,6 +10,7 @@ from recurra.data.batches.ignored import is_ignored
 from recurra.data.drawings.stroke_batches import ENDED, POINT_SIZE, NextPoints, Strokes
 from recurra.errors import ParameterError
 from recurra.layers import Recurrent
+from recurra.models.first_state import FirstState
 from recurra.models.pen_mixture import PenMixture, mixture_size, pen_mixture
 from recurra.shapes import check_positive
 
@@ -69,8 +70,7 @@ class StrokeDecoder(nn.Module):
             recurrent_dropout=recurrent_dropout,
         )
         self.latent_size = latent_size
-        self._parts = [self.recurrent.output_size, *[hidden_size] * (len(cell.state) - 1)]
-        self.initial = nn.Linear(latent_size, num_layers * sum(self._parts)) if latent_size else None
+        self.initial = FirstState(latent_size, self.recurrent) if latent_size else None
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(self.recurrent.output_size, mixture_size(mixtures))
 
@@ -93,16 +93,9 @@ class StrokeDecoder(nn.Module):
             if latent is None:
                 raise ParameterError("latent", f"codes (B, {self.latent_size})", None)
             inputs = torch.cat([inputs, latent.unsqueeze(1).expand(-1, inputs.shape[1], -1)], dim=2)
-            state = self._first_state(latent) if state is None else state
+            state = self.initial(latent) if state is None else state
         output, state = self.recurrent(inputs, state, lengths=batch.lengths)
         return self.output(self.dropout(output)), state
-
-    def _first_state(self, latent: Tensor) -> Any:
-        """The state before the first point, of codes (B, Z), in the form that `Recurrent` takes."""
-        assert self.initial is not None
-        layers: Tensor = self.initial(latent).tanh().unflatten(1, (self.recurrent.num_layers, -1)).transpose(0, 1)
-        parts = [part.contiguous() for part in layers.split(self._parts, dim=2)]
-        return tuple(parts) if len(parts) > 1 else parts[0]
 
     def density(self, raw: Tensor) -> PenMixture:
         """The density that raw outputs (..., 6 M + 3) stand for."""

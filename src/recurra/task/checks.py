@@ -1,10 +1,12 @@
 """Checks of arguments that several tasks have."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from recurra.errors import ParameterError
 
-__all__ = ["check_cell", "check_one_of"]
+__all__ = ["check_cell", "check_ending", "check_one_of"]
 
 
 def check_cell(name: str, value: str) -> None:
@@ -12,6 +14,16 @@ def check_cell(name: str, value: str) -> None:
     from recurra.cells import find_cell
 
     find_cell(value)
+
+
+def check_ending(ending: str) -> Callable[[str, str], None]:
+    """A check of an option that names a file: it raises ParameterError for one with another ending."""
+
+    def check(name: str, value: str) -> None:
+        if Path(value).suffix.lower() != ending:
+            raise ParameterError(name, f"a file ending in {ending}", value)
+
+    return check
 
 
 def check_one_of(data: Any, text: str | None) -> None:

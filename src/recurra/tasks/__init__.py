@@ -6,6 +6,7 @@ __all__ = ["TASKS", "load"]
 
 TASKS = {
     "anomaly": "recurra.tasks.anomaly.detector:AnomalyDetector",
+    "caption": "recurra.tasks.caption.captioner:Captioner",
     "classify": "recurra.tasks.classify.classifier:Classifier",
     "draw": "recurra.tasks.draw.drawing_model:DrawingModel",
     "forecast": "recurra.tasks.forecast.forecaster:Forecaster",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recurra.data.image.caption_files import read_captions
-from recurra.data.image.captioned_images import CaptionedImage, images_of, split_images
+from recurra.data.image.captioned_images import CaptionedImage, images_of, split_rows
 from recurra.data.text.caption_words import caption_words
 from recurra.errors import DataError, ParameterError
 
@@ -130,14 +130,12 @@ def test_lists_of_images() -> None:
 
 def test_held_out_by_image_or_by_part() -> None:
     images = images_of([f"{k}.png" for k in range(10)], ["x"] * 10)
-    training, held = split_images(images, 0.2, 0)
-    assert held is not None
+    training, held = split_rows(images, 0.2, 0)
     assert (len(training), len(held)) == (8, 2)
-    assert {item.name for item in training}.isdisjoint(item.name for item in held)
-    assert split_images(images, 0.0, 0)[1] is None
-    parts = [CaptionedImage(f"{part}.png", Path(part), ("x",), part) for part in ("train", "test", "validation")]
-    training, held = split_images(images_of(parts), 0.5, 0)
-    assert held is not None
-    assert [item.part for item in [*training, *held]] == ["train", "validation"]
+    assert sorted(training + held) == list(range(10))
+    assert split_rows(images, 0.0, 0) == (list(range(10)), [])
+    parts = [CaptionedImage(f"{part}.png", Path(part), ("x",), part) for part in ("test", "validation", "train")]
+    assert split_rows(images_of(parts), 0.5, 0) == ([2], [1])
+    assert [item.part for item in images_of(parts).in_parts("test")] == ["test"]
     with pytest.raises(DataError, match="none of the part train"):
-        split_images(images_of(parts[1:]), 0.5, 0)
+        split_rows(images_of(parts[:2]), 0.5, 0)

@@ -30,7 +30,7 @@ class MostUnusable(Options):
         default=0.05,
         at_least=0,
         at_most=1,
-        help="fraction of the files or recordings that may be unusable; they are left out",
+        help="fraction of the files, recordings or images that may be unusable; they are left out",
     )
 
 

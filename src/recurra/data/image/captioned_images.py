@@ -14,7 +14,7 @@ from recurra.data.image.pixels import digest_of
 from recurra.data.text.caption_words import caption_words
 from recurra.errors import DataError, ParameterError
 
-__all__ = ["CaptionedImage", "CaptionedImages", "images_of", "split_images"]
+__all__ = ["CaptionedImage", "CaptionedImages", "images_of", "split_rows"]
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ def images_of(images: Sequence[Any], captions: Sequence[Any] | None = None) -> C
     return CaptionedImages(tuple(items))
 
 
-def split_images(images: CaptionedImages, fraction: float, seed: int) -> tuple[CaptionedImages, CaptionedImages | None]:
-    """Images to train on and to validate with: the parts of the data, or a random fraction of the images.
+def split_rows(images: CaptionedImages, fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """The rows to train on and those to validate with: the parts of the data, or a random fraction of the images.
 
     Args:
         images: what is split.
@@ -144,20 +144,18 @@ def split_images(images: CaptionedImages, fraction: float, seed: int) -> tuple[C
         seed: of the random choice.
 
     Returns:
-        Both, the second None if there is nothing to validate with.
+        Both; the second is empty if there is nothing to validate with.
 
     Raises:
         DataError: the data state parts, and none is to train on.
     """
     if images.parts:
-        held = images.in_parts("validation") if "validation" in images.parts else None
-        return images.in_parts("train"), held if held is None else replace(held, problems=())
+        images.in_parts("train")
+        rows = {part: [row for row, item in enumerate(images) if item.part == part] for part in ("train", "validation")}
+        return rows["train"], rows["validation"]
     count = round(fraction * len(images))
-    if not 0 < count < len(images):
-        return images, None
     order = np.random.default_rng(seed).permutation(len(images))
-    rest, chosen = np.sort(order[count:]).tolist(), np.sort(order[:count]).tolist()
-    return images.take(rest), replace(images.take(chosen), problems=())
+    return np.sort(order[count:]).tolist(), np.sort(order[:count]).tolist()
 
 
 def _texts(captions: Any, where: str) -> tuple[str, ...]:

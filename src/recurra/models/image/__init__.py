@@ -1,13 +1,18 @@
 """Networks that read images as a grid of features, and images read by them."""
 
+from recurra.models.image.captioner import CaptionBatch, CaptionLoss, CaptionOutput, ImageCaptioner
 from recurra.models.image.efficientnet_lite import EfficientNetLite0
 from recurra.models.image.grid_network import GridNetwork
 from recurra.models.image.image_reader import FeatureReader, ImageReader, PixelReader, ReadImages, read_images
 
 __all__ = [
+    "CaptionBatch",
+    "CaptionLoss",
+    "CaptionOutput",
     "EfficientNetLite0",
     "FeatureReader",
     "GridNetwork",
+    "ImageCaptioner",
     "ImageReader",
     "PixelReader",
     "ReadImages",

@@ -191,6 +191,12 @@ class ReadImages:
         """The images in these rows."""
         return replace(self, images=self.images.take(rows), entries=tuple(self.entries[row] for row in rows))
 
+    def in_parts(self, *parts: str) -> "ReadImages":
+        """The images of these parts; all of data that state none. Raises DataError: there are none."""
+        self.images.in_parts(*parts)
+        rows = [row for row, image in enumerate(self.images) if not image.part or image.part in parts]
+        return self if len(rows) == len(self) else self.take(rows)
+
     def batch(self, rows: Sequence[int]) -> Tensor:
         """What the network reads of the images in these rows."""
         return self.reader.batch([self.images[row] for row in rows], [self.entries[row] for row in rows])

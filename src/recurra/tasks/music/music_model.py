@@ -9,14 +9,12 @@ from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
-from recurra.task.checks import check_cell
+from recurra.task.checks import check_cell, check_ending
 from recurra.tasks.music.learned import MusicLearned
 from recurra.tasks.music.options import MusicReading, MusicSampling
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from recurra.data.music.piece import Music, Piece
     from recurra.models.frames import FrameModel
     from recurra.task import Evaluation, Fitted, Objective, View
@@ -43,16 +41,6 @@ _DATA = Option(help="MIDI file, ABC tunes, piano rolls (.mat, .npz) or a folder 
 
 _USUAL_BARS = 16
 _FEW_FRAMES, _FRAMES_READ = 14_000, 800_000  # of JSB chorales, read in a standard training
-
-
-def _ending(ending: str) -> "Callable[[str, str], None]":
-    """A check of the ending of a file's name."""
-
-    def check(name: str, value: str) -> None:
-        if Path(value).suffix.lower() != ending:
-            raise ParameterError(name, f"a file ending in {ending}", value)
-
-    return check
 
 
 def _dropout(default: float | None, words: str) -> Any:
@@ -216,19 +204,19 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
         seed: Annotated[int, _SEED] = 0,
         sampling: MusicSampling = _SAMPLING,
         wav: Annotated[
-            str | None, Option(help="also the sound, as a WAV file", check=_ending(".wav"), group="output")
+            str | None, Option(help="also the sound, as a WAV file", check=check_ending(".wav"), group="output")
         ] = None,
         tone: Annotated[Literal["plucked", "sine", "saw"], _TONE] = "plucked",
         sound_font: Annotated[str | None, _SOUND_FONT] = None,
         picture: Annotated[
             str | None,
-            Option(help="also a picture of the piano roll, as a PNG file", check=_ending(".png"), group="output"),
+            Option(help="also a picture of the piano roll, as a PNG file", check=check_ending(".png"), group="output"),
         ] = None,
         page: Annotated[
             str | None,
             Option(
                 help="also an HTML page that plays it and shows the surprise of each note",
-                check=_ending(".html"),
+                check=check_ending(".html"),
                 group="output",
             ),
         ] = None,
