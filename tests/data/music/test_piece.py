@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from recurra.data.music.piece import Grid, Music, Piece
+from recurra.data.music.piece import Grid, Music, Piece, Tracks
 from recurra.data.music.read import duplicates, split_pieces
 
 rolls = st.integers(1, 12).flatmap(lambda T: arrays(np.uint8, (T, 88), elements=st.integers(0, 1), fill=st.just(0)))
@@ -46,3 +46,21 @@ def test_transpositions_are_the_same_and_stay_on_one_side() -> None:
     assert music.part("test") == ()
     assert music.digest() != Music("parted", {"train": tuple(others), "validation": tuple(pieces)}).digest()
     assert split_pieces(Music("one", {"all": (pieces[0],)}), 0.5, 0)[1] is None
+
+
+def test_a_stretched_piece() -> None:
+    one = Piece.from_notes("one", np.array([[0, 2, 60], [2, 3, 60], [3, 4, 62], [4, 8, 64]]), Grid(2), 9)
+    slow = one.stretched(2)
+    assert slow.notes.tolist() == (one.notes * [2, 2, 1]).tolist()
+    assert slow.length == 18
+    assert slow.stretched(0.5).notes.tolist() == one.notes.tolist()
+    # In double time notes that are shorter than a frame last one, and meet the next of their pitch.
+    fast = one.stretched(0.5)
+    assert fast.notes.tolist() == [[0, 1, 60], [1, 2, 60], [2, 3, 62], [2, 4, 64]]
+    assert fast.length == 4
+    tracks = Tracks((0, 5), np.array([0, 0, 1, 1]), np.array([1, 2, 3, 4]))
+    played = Piece.from_notes("one", one.notes, Grid(2), tracks=tracks, tempi=((4, 90.0),)).stretched(1.5)
+    assert played.tracks is not None
+    assert played.tracks.velocity.tolist() == [1, 2, 3, 4]
+    assert played.tempi == ((6, 90.0),)
+    assert Piece("none", one.notes[:0], 0).stretched(2).length == 0

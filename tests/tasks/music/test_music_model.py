@@ -119,6 +119,18 @@ def test_files_that_were_set_aside_are_listed_in_the_run(tmp_path: Path) -> None
     ]
 
 
+def test_stretched_pieces_are_read_beside_the_others() -> None:
+    frames = {}
+    for stretch in (0.0, 1.0):
+        model = MusicModel(**{**SMALL, "max_steps": 1, "time_stretch": stretch}).fit(chords(10), progress=False)
+        training = model.split(model.read(chords(10), None, None, False))[0]
+        objective = model.objective(model.fitted, training, None)
+        assert objective.steps_per_epoch is not None
+        frames[stretch] = sum(objective.batches(step + 1).weight for step in range(objective.steps_per_epoch))
+        assert [piece.length for piece in model.fitted.learned.pieces] == [one.length for one in training.part("train")]
+    assert frames[1.0] == pytest.approx(3.5 * frames[0.0], abs=5)
+
+
 def test_independent_notes_know_less(run: Path) -> None:
     model = MusicModel(**{**SMALL, "output": "independent"}).fit(chords(20), progress=False)
     held = chords(8, 1)

@@ -133,6 +133,18 @@ class Piece:
         tempi = tuple(one for one in self.tempi if one[0] < length)
         return Piece(self.name, notes, min(length, self.length), self.grid, tracks, tempi)
 
+    def stretched(self, factor: float) -> "Piece":
+        """The piece with all times multiplied by a factor and moved to the nearest frame; a note lasts at least one.
+
+        Frames stay as long as they are: with 2 an eighth note becomes a quarter note, and one bar two.
+        """
+        notes = self.notes.copy()
+        notes[:, :2] = np.floor(notes[:, :2] * factor + 0.5)
+        notes[:, 1] = np.maximum(notes[:, 1], notes[:, 0] + 1)
+        tempi = tuple((round(frame * factor), tempo) for frame, tempo in self.tempi)
+        length = max(round(self.length * factor), min(self.length, 1))
+        return Piece.from_notes(self.name, notes, self.grid, length, tracks=self.tracks, tempi=tempi)
+
     def merged(self) -> "Piece":
         """The piece on one piano: its notes alone, those of all tracks, at its first tempo."""
         if self.tracks is None and not self.tempi:

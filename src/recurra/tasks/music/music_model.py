@@ -94,6 +94,13 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
         group="regularization",
         main=True,
     )
+    time_stretch: float = option(
+        default=0.0,
+        at_least=0,
+        at_most=1,
+        help="each training piece is also read slower and faster by this fraction: 1 in half and double time; 0: not",
+        group="regularization",
+    )
     truncation_length: int = option(
         default=100, at_least=1, help="frames back that the gradient of a loss flows at most", group="training"
     )

@@ -45,8 +45,13 @@ def make_objective(
     options: Mapping[str, Any], fitted: FittedMusic, training: Music, validation: Music | None
 ) -> Objective:
     """Batches, loss and validation; see `Estimator.objective`."""
+    stretch = 1 + options["time_stretch"]
     lanes = FrameLanes(
-        [piece.roll for piece in training.part("train")],
+        [
+            piece.stretched(by).roll
+            for by in dict.fromkeys((1, stretch, 1 / stretch))
+            for piece in training.part("train")
+        ],
         options["truncation_length"],
         options["batch_size"],
         transposition=options["transposition"],
