@@ -121,6 +121,12 @@ def geometric_means(rows: Sequence[Sequence[float]]) -> list[float]:
     return [statistics.geometric_mean(column) for column in zip(*rows, strict=True)]
 
 
+def ranged(values: Sequence[float], spec: str) -> str:
+    """The mean of some figures, with the lowest and the highest if these differ."""
+    mean, lowest, highest = (format(of(values), spec) for of in (statistics.fmean, min, max))
+    return mean if lowest == highest else f"{mean} ({lowest} to {highest})"
+
+
 def _shown(value: Value, spec: str) -> str:
     if value is None:
         return ""

@@ -15,7 +15,6 @@ import time
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 
 import numpy as np
 import polars as pl
@@ -23,7 +22,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from benchmarks._report import Report
+from benchmarks._report import Report, ranged
 from recurra.detection.alarms import severity
 from recurra.detection.metrics.nab import NAB_PROFILES, NabSeries, nab_score, probation
 from recurra.tasks.anomaly import AnomalyDetector
@@ -49,13 +48,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     by_seed = [measure(seed) for seed in options.seeds]
     table = Report(options.markdown).table(
-        f"NAB's score, mean of seeds {', '.join(map(str, options.seeds))}",
-        {"detector": "40s"} | dict.fromkeys(NAB_PROFILES, "6.1f"),
+        f"NAB's score, mean and range of seeds {', '.join(map(str, options.seeds))}",
+        {"detector": "40s"} | dict.fromkeys(NAB_PROFILES, "20s"),
     )
     for name in by_seed[0]:
-        table.add(name, *(mean(one[name][profile] for one in by_seed) for profile in NAB_PROFILES))
+        table.add(name, *(ranged([one[name][profile] for one in by_seed], ".1f") for profile in NAB_PROFILES))
     for name, figure in PUBLISHED.items():
-        table.add(f"{name}, published", figure, None, None)
+        table.add(f"{name}, published", f"{figure}", None, None)
 
 
 def measure(seed: int) -> dict[str, dict[str, float]]:

@@ -13,13 +13,12 @@ import os
 import time
 from collections import defaultdict
 from pathlib import Path
-from statistics import mean
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks._report import Report
+from benchmarks._report import Report, ranged
 from recurra.detection.budget import probability_of_budget
 from recurra.detection.metrics.events import event_scores
 from recurra.tasks.anomaly import AnomalyDetector
@@ -27,6 +26,7 @@ from recurra.tasks.anomaly.scoring import adaptive_limits, baseline_scores, rows
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "smap"
 BUDGETS = ("1 in 2000", "1 in 10000", "1 in 100000")
+SPECS = {"precision": ".3f", "recall": ".3f", "F1": ".3f", "found": ".1f", "false": ".1f"}
 SIMPLE = ("windows (PCA)", "random")
 PUBLISHED = {"Telemanom, published": (0.855, 0.855)}
 Flags = NDArray[np.bool_]
@@ -48,13 +48,16 @@ def main() -> None:
     by_seed = [measure(files, labels, seed, options.commands) for seed in options.seeds]
     watched = "telemetry and commands" if options.commands else "telemetry alone"
     table = Report(options.markdown).table(
-        f"SMAP by events, {len(files)} channels, {watched}, mean of seeds {', '.join(map(str, options.seeds))}",
-        {"detector": "44s", "precision": "6.3f", "recall": "6.3f", "F1": "6.3f", "found": "6.1f", "false": "6.1f"},
+        f"SMAP by events, {len(files)} channels, {watched}, mean and range of seeds "
+        f"{', '.join(map(str, options.seeds))}",
+        {"detector": "44s"} | dict.fromkeys(SPECS, "22s"),
     )
     for name in by_seed[0]:
-        table.add(name, *(mean(column) for column in zip(*(one[name] for one in by_seed), strict=True)))
+        columns = zip(*(one[name] for one in by_seed), strict=True)
+        table.add(name, *(ranged(column, spec) for column, spec in zip(columns, SPECS.values(), strict=True)))
     for name, (precision, recall) in PUBLISHED.items():
-        table.add(name, precision, recall, harmonic(precision, recall), None, None)
+        figures = (precision, recall, harmonic(precision, recall))
+        table.add(name, *(format(figure, ".3f") for figure in figures), None, None)
 
 
 def measure(

@@ -12,13 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks._report import Report
+from benchmarks._report import Report, ranged
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.metrics.vus import volumes_under_surface
 from recurra.detection.period import period_of
@@ -38,28 +38,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="of one channel (U), or of many (M)")
     parser.add_argument("--every", type=int, default=1, help="one series of so many is measured")
+    parser.add_argument(
+        "--more", action="store_true", help="autoencoders and ensembles too, which take seven times as long"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds tsb_ad_subset\n")
     torch.set_num_threads(options.threads)
-    columns = [measure(part, options.seeds, options.every) for part in options.parts]
+    columns = [measure(part, options.seeds, options.every, options.more) for part in options.parts]
     table = Report(options.markdown).table(
-        f"VUS-PR, mean over series; of the recurrent detectors also over seeds {', '.join(map(str, options.seeds))}",
-        {"detector": "38s"} | {name: "16s" for part in options.parts for name in (part, f"{part} in hindsight")},
+        f"VUS-PR, mean over series; mean and range of seeds {', '.join(map(str, options.seeds))}",
+        {"detector": "38s"} | {name: "22s" for part in options.parts for name in (part, f"{part} in hindsight")},
     )
     names = dict.fromkeys(name for causal, hindsight in columns for name in (*causal, *hindsight))
     for name in names:
-        table.add(name, *(shown(way.get(name, [])) for both in columns for way in both))
+        table.add(name, *(shown(way.get(name)) for both in columns for way in both))
     for name in PUBLISHED:
         table.add(
             f"{name}, published",
-            *(shown(one) for part in options.parts for one in ([], published(part, name, options.every))),
+            *(one for part in options.parts for one in (None, published(part, name, options.every))),
         )
 
 
-def measure(part: str, seeds: list[int], every: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+def measure(
+    part: str, seeds: list[int], every: int, more: bool
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """By detector, the means over the series of a part, one for each seed: causal, and in hindsight."""
     causal, hindsight = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
     spent = {"training": 0.0, "scoring": 0.0}
@@ -69,7 +74,7 @@ def measure(part: str, seeds: list[int], every: int) -> tuple[dict[str, list[flo
         series = np.load(path)
         values, labels, until = series["data"], series["label"], int(series["train_until"])
         window = period_of(values[:, 0])
-        for way, name, scores in [row for seed in seeds for row in scored(values, until, seed, spent)]:
+        for way, name, scores in [row for seed in seeds for row in scored(values, until, seed, spent, more)]:
             results = hindsight if way else causal
             results[name].append(volumes_under_surface(labels, scores, window).pr)
         rows += len(values) * len(seeds)
@@ -82,7 +87,9 @@ def measure(part: str, seeds: list[int], every: int) -> tuple[dict[str, list[flo
     return by_seed(causal, len(seeds)), by_seed(hindsight, len(seeds))
 
 
-def scored(values: Scores, until: int, seed: int, spent: dict[str, float]) -> Iterator[tuple[bool, str, Scores]]:
+def scored(
+    values: Scores, until: int, seed: int, spent: dict[str, float], more: bool
+) -> Iterator[tuple[bool, str, Scores]]:
     """Whether in hindsight, the detector, and its scores (T,). Adds the seconds that the forecaster took."""
     started = time.process_time()
     detector = AnomalyDetector(seed=seed).fit(values[:until], progress=False)
@@ -94,30 +101,33 @@ def scored(values: Scores, until: int, seed: int, spent: dict[str, float]) -> It
     learned = detector.fitted.learned
     inputs = learned.statistics.inputs(learned.statistics.standardize(values))[:, : len(learned.channels)]
     windows = [learned.subsequences.scores(inputs, way) for way in (False, True)]
-    autoencoder = AnomalyDetector(detector="reconstruction", seed=seed).fit(values[:until], progress=False).trained()
-    again, again_hindsight = (score(autoencoder, values, PROBABILITY, way).scores for way in (False, True))
+    yield False, "forecaster", own
+    yield True, "forecaster", own_hindsight
+    yield False, "windows (PCA)", windows[0]
+    yield True, "windows (PCA)", windows[1]
+    yield False, "forecaster and windows, by ranks", rarity(own) + rarity(windows[0])
+    yield True, "forecaster and windows, by ranks", rarity(own_hindsight) + rarity(windows[1])
+    yield False, "moving deviation", moving_deviation(values, learned.period)
+    yield False, "seasonal change", seasonal_change(values, learned.period)
+    yield False, "random", random_scores(len(values), seed)
+    if not more:
+        return
     several = {
+        "autoencoder": AnomalyDetector(detector="reconstruction", seed=seed),
         "three forecasters": AnomalyDetector(members=3, seed=seed),
         "forecaster and autoencoder, averaged": AnomalyDetector(detector="both", seed=seed),
     }
     for name, one in several.items():
-        one.fit(values[:until], progress=False)
-        for way in (False, True):
-            yield way, name, score(one.trained(), values, PROBABILITY, way).scores
-    yield False, "forecaster", own
-    yield True, "forecaster", own_hindsight
-    yield False, "autoencoder", again
-    yield True, "autoencoder", again_hindsight
-    yield False, "forecaster and autoencoder, by ranks", rarity(own) + rarity(again)
-    yield True, "forecaster and autoencoder, by ranks", rarity(own_hindsight) + rarity(again_hindsight)
-    yield False, "windows (PCA)", windows[0]
-    yield True, "windows (PCA)", windows[1]
-    yield True, "forecaster and windows, by ranks", rarity(own_hindsight) + rarity(windows[1])
-    yield True, "all three, by ranks", rarity(own_hindsight) + rarity(again_hindsight) + rarity(windows[1])
-    yield True, "all three, forecaster twice", 2 * rarity(own_hindsight) + rarity(again_hindsight) + rarity(windows[1])
-    yield False, "moving deviation", moving_deviation(values, learned.period)
-    yield False, "seasonal change", seasonal_change(values, learned.period)
-    yield False, "random", random_scores(len(values), seed)
+        trained_one = one.fit(values[:until], progress=False).trained()
+        both = [score(trained_one, values, PROBABILITY, way).scores for way in (False, True)]
+        yield False, name, both[0]
+        yield True, name, both[1]
+        if name == "autoencoder":
+            yield False, "forecaster and autoencoder, by ranks", rarity(own) + rarity(both[0])
+            first, second, third = (rarity(scores) for scores in (own_hindsight, both[1], windows[1]))
+            yield True, "forecaster and autoencoder, by ranks", first + second
+            yield True, "all three, by ranks", first + second + third
+            yield True, "all three, forecaster twice", 2 * first + second + third
 
 
 def rarity(scores: Scores) -> Scores:
@@ -137,17 +147,16 @@ def series_of(part: str, every: int) -> list[Path]:
     return sorted((DATA / part).glob("*.npz"))[::every]
 
 
-def published(part: str, detector: str, every: int) -> list[float]:
-    """The mean VUS-PR that TSB-AD published for a detector on these series; empty if it did not run there."""
+def published(part: str, detector: str, every: int) -> str | None:
+    """The mean VUS-PR that TSB-AD published for a detector on these series; None if it did not run there."""
     with (DATA / f"published_VUS-PR_{part}.csv").open(encoding="utf-8", newline="") as file:
         names = {path.stem for path in series_of(part, every)}
         rows = [row for row in csv.DictReader(file) if Path(row["file"]).stem in names]
-    return [mean(float(row[detector]) for row in rows)] if detector in rows[0] else []
+    return f"{mean(float(row[detector]) for row in rows):.3f}" if detector in rows[0] else None
 
 
-def shown(means: list[float]) -> str:
-    spread = f" ± {stdev(means):.3f}" if len(set(means)) > 1 else ""
-    return f"{mean(means):.3f}{spread}" if means else ""
+def shown(means: list[float] | None) -> str | None:
+    return None if means is None else ranged(means, ".3f")
 
 
 if __name__ == "__main__":
