@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from benchmarks._report import Report, ranged
 from recurra.detection.budget import probability_of_budget
 from recurra.detection.metrics.events import event_scores
-from recurra.tasks.anomaly import AnomalyDetector
+from recurra.tasks.anomaly import AnomalyDetector, AnomalyReading
 from recurra.tasks.anomaly.scoring import adaptive_limits, baseline_scores, rows_in_alarm, score
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "smap"
 BUDGETS = ("1 in 2000", "1 in 10000", "1 in 100000")
 SPECS = {"precision": ".3f", "recall": ".3f", "F1": ".3f", "found": ".1f", "false": ".1f"}
+COMMANDS = ("unread", "covariates", "channels")
 SIMPLE = ("windows (PCA)", "random")
 PUBLISHED = {"Telemanom, published": (0.855, 0.855)}
 Flags = NDArray[np.bool_]
@@ -36,7 +37,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--every", type=int, default=1, help="one channel of so many is measured")
-    parser.add_argument("--commands", action="store_true", help="watch the 24 commands too, not the telemetry alone")
+    parser.add_argument(
+        "--commands",
+        choices=COMMANDS,
+        default="unread",
+        help="what is done with the 24 commands: the network does not read them, reads them as covariates, or watches "
+        "them as channels beside the telemetry",
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
@@ -46,9 +53,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     labels = read_labels()
     by_seed = [measure(files, labels, seed, options.commands) for seed in options.seeds]
-    watched = "telemetry and commands" if options.commands else "telemetry alone"
     table = Report(options.markdown).table(
-        f"SMAP by events, {len(files)} channels, {watched}, mean and range of seeds "
+        f"SMAP by events, {len(files)} channels, commands {options.commands}, mean and range of seeds "
         f"{', '.join(map(str, options.seeds))}",
         {"detector": "44s"} | dict.fromkeys(SPECS, "22s"),
     )
@@ -61,15 +67,18 @@ def main() -> None:
 
 
 def measure(
-    files: list[Path], labels: dict[str, list[tuple[int, int]]], seed: int, commands: bool
+    files: list[Path], labels: dict[str, list[tuple[int, int]]], seed: int, commands: str
 ) -> dict[str, tuple[float, float, float, int, int]]:
     """Precision, recall, F1, sequences found and false events, by detector and budget."""
     counts = defaultdict[str, NDArray[np.int64]](lambda: np.zeros(3, np.int64))  # sequences, found, false
     started = time.process_time()
     for path in files:
         series = np.load(path)
-        training, test = (series[part].astype(np.float64)[:, : None if commands else 1] for part in ("train", "test"))
-        detector = AnomalyDetector(seed=seed).fit(training, progress=False)
+        columns = slice(1) if commands == "unread" else slice(None)
+        training, test = (series[part].astype(np.float64)[:, columns] for part in ("train", "test"))
+        names = tuple(f"command {k}" for k in range(1, training.shape[1]))
+        reading = AnomalyReading(covariates=names if commands == "covariates" else ())
+        detector = AnomalyDetector(seed=seed).fit(training, reading=reading, progress=False)
         truth = flags_of([(first, last + 1) for first, last in labels[path.stem]], len(test))
         for budget in BUDGETS:
             found = score(detector.trained(), test, probability_of_budget(budget)).events

@@ -62,12 +62,13 @@ class ErrorScores(nn.Module):
     errors of the forecasts one step ahead, not smoothed, in which values beyond what the network reads have their size.
 
     Args:
-        network: with an input of C values, or of C values and C flags, 1 for a missing value.
+        network: with an input of C + D values, or of as many values and flags, 1 for a missing value.
         mean: (N * C,) of the errors of normal steps, the next step's first.
         precision: (N * C, N * C), the inverse of their covariance.
         time_constant: of the exponential mean of the scores, in steps.
         short: of another mean, that follows the end of an anomaly sooner.
         warm_up: first steps, which have the score 0: the network has no past yet.
+        covariates: D, values of a step that the network reads beside the channels, and that are not scored.
     """
 
     mean: Tensor
@@ -82,10 +83,11 @@ class ErrorScores(nn.Module):
         time_constant: float,
         short: float,
         warm_up: int,
+        covariates: int = 0,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.marks_missing = network.recurrent.input_size > network.channels
+        self.network, self.read = network, network.channels + covariates
+        self.marks_missing = network.recurrent.input_size > self.read
         self.warm_up = warm_up
         self.keep, self.short_keep = math.exp(-1 / time_constant), math.exp(-1 / short)
         self.register_buffer("mean", mean.float())
@@ -96,9 +98,9 @@ class ErrorScores(nn.Module):
         """Score whole sequences.
 
         Args:
-            steps: (B, T, 3 * C + N * C), values within what the network reads, 0 if missing; then flags, 1 if present;
-                then how far a value lies beyond that, else 0; then for missing values what their errors are taken for,
-                less the mean.
+            steps: (B, T, 2 * (C + D) + C + N * C), values within what the network reads, the channels first, 0 if
+                missing; then flags, 1 if present; then how far a channel lies beyond that, else 0; then for missing
+                channels what their errors are taken for, less the mean.
 
         Returns:
             (B, T, 3 * C + 1): what each channel adds to the slow score of the step; then what was expected of it, 0 at
@@ -106,9 +108,10 @@ class ErrorScores(nn.Module):
             over the short time.
         """
         channels, horizon = self.network.channels, self.network.horizon
-        values, present, beyond, instead = steps.split([channels, channels, channels, channels * horizon], -1)
+        values, present, beyond, instead = steps.split([self.read, self.read, channels, channels * horizon], -1)
         filled = _filled(values, present)
         ahead, _ = self.network(torch.cat([filled, 1 - present], -1) if self.marks_missing else filled)
+        filled, present = filled[..., :channels], present[..., :channels]
         errors = []
         for step in range(horizon):
             forecast = _later(ahead[..., step * channels : (step + 1) * channels], step + 1)

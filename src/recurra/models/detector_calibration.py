@@ -201,8 +201,10 @@ def _growth(
         if elapsed is None:
             return None
         own = forecast_errors(statistics, network, one, elapsed)[0]
-        ages.append(ages_of_errors(one, elapsed, own.shape[1])[first:end].reshape(-1, one.shape[1]))
-        errors.append(own[first:end].reshape(-1, one.shape[1]))
+        size = own.shape[2]
+        channels = statistics.watched(one)
+        ages.append(ages_of_errors(channels, elapsed, own.shape[1])[first:end].reshape(-1, size))
+        errors.append(own[first:end].reshape(-1, size))
     return ErrorGrowth.fit(np.concatenate(ages), np.concatenate(errors))
 
 
@@ -216,7 +218,7 @@ def _warm_up(
     errors: Array,
 ) -> int:
     """After how many first rows distances are as small as usual, measured on windows of the training rows."""
-    channels = standard[0].shape[1]
+    channels = len(statistics.channels)
     steps = min(_COLD_ROWS, max(map(len, standard)) // 3)
     pairs = zip(standard, passed, strict=True)
     starts = [(*own, at) for own in pairs for at in range(len(own[0]) - steps + 1)]

@@ -50,19 +50,20 @@ class EnsembleScores(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.channels, self.horizon = members[0].network.channels, members[0].network.horizon
+        self.shared = 2 * members[0].read + self.channels
         self.register_buffer("weights", weights.float())
 
     def forward(self, steps: Tensor) -> Tensor:
         """Score whole sequences.
 
         Args:
-            steps: (B, T, 3 * C + M * N * C), the inputs that the members share, then of each what the errors of missing
-                values are taken for; see `ErrorScores`.
+            steps: (B, T, 2 * (C + D) + C + M * N * C), the inputs that the members share, then of each what the errors
+                of missing values are taken for; see `ErrorScores`.
 
         Returns:
             (B, T, 3 * C + 1), see `ErrorScores`; the expectation is the mean of the members'.
         """
-        shared, instead = steps[..., : 3 * self.channels], steps[..., 3 * self.channels :]
+        shared, instead = steps[..., : self.shared], steps[..., self.shared :]
         own = instead.chunk(len(self.members), -1)
         results = [member(torch.cat([shared, one], -1)) for member, one in zip(self.members, own, strict=True)]
         return (torch.stack(results) * self.factors()[:, None, None]).sum(0)

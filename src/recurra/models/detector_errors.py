@@ -94,18 +94,19 @@ def forecast_errors(
     Args:
         statistics: of the channels.
         network: of it.
-        standard: (T, C), NaN if missing.
+        standard: (T, C + D), NaN if missing.
         elapsed: (T,), the times since the row before, for a network that reads them.
 
     Returns:
         Errors (T, N, C), NaN if a value or its forecast is missing; and expectations (T, C).
     """
-    steps, channels = standard.shape
+    own = statistics.watched(standard)
+    steps, channels = own.shape
     expected = np.full((steps, channels), np.nan)
     if isinstance(network, SequenceAutoencoder):
         for ends, written in _written_again(statistics, network, standard):
             expected[ends] = written[:, -1]
-        return (standard - expected)[:, None], expected
+        return (own - expected)[:, None], expected
     rows = torch.from_numpy(statistics.inputs(standard, elapsed, network.horizon)).float()
     forecasts, state = [], None
     network.eval()
@@ -115,7 +116,7 @@ def forecast_errors(
     ahead = np.concatenate(forecasts).reshape(steps, -1, channels)
     errors = np.full(ahead.shape, np.nan)
     for n in range(ahead.shape[1]):
-        errors[n + 1 :, n] = standard[n + 1 :] - ahead[: max(0, steps - n - 1), n]
+        errors[n + 1 :, n] = own[n + 1 :] - ahead[: max(0, steps - n - 1), n]
     expected[1:] = ahead[:-1, 0]
     return errors, expected
 
@@ -132,7 +133,7 @@ def scaled_errors(
     Args:
         statistics: of the channels.
         network: of the detector.
-        standard: (T, C), NaN if missing.
+        standard: (T, C + D), NaN if missing.
         elapsed: (T,), the times since the row before, for a network that reads them.
         growth: of the errors.
 
@@ -143,12 +144,12 @@ def scaled_errors(
     errors, expected = forecast_errors(statistics, network, standard, elapsed)
     if growth is None or elapsed is None:
         return errors.reshape(len(errors), -1), expected, np.ones_like(expected)
-    factors = growth.factors(ages_of_errors(standard, elapsed, errors.shape[1]))
+    factors = growth.factors(ages_of_errors(statistics.watched(standard), elapsed, errors.shape[1]))
     return (errors / factors).reshape(len(errors), -1), expected, factors[:, 0]
 
 
 def ages_of_errors(standard: Array, elapsed: Array, horizon: int) -> Array:
-    """How old the values were (T, N, C) that each row was forecast from one row before, two, and so on."""
+    """How old the values (T, C) were (T, N, C) that each row was forecast from one row before, two, and so on."""
     return RowTimes.forecast_ages(RowTimes.ages(np.isnan(standard), elapsed), elapsed, horizon)
 
 
@@ -187,17 +188,18 @@ def distances(
     Args:
         statistics: of the channels.
         network: of it.
-        standard: (T, C), NaN if missing.
+        standard: (T, C + D), NaN if missing.
         errors: (T, N * C), see `forecast_errors`.
         gaussian: of normal errors.
         aside: (T, 1), rows that add nothing. None: there are none. The errors of these are NaN already.
     """
-    channels = standard.shape[1]
+    own = statistics.watched(standard)
+    channels = own.shape[1]
     if not isinstance(network, SequenceAutoencoder):
         return gaussian.parts(errors, channels)
     window = network.window
-    wanted = standard if aside is None else np.where(aside, np.nan, standard)
-    parts = np.zeros_like(standard)
+    wanted = own if aside is None else np.where(aside, np.nan, own)
+    parts = np.zeros_like(own)
     for ends, written in _written_again(statistics, network, standard):
         rows = wanted[ends.start - window + 1 : ends.stop]
         views = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0).transpose(0, 2, 1)
@@ -263,13 +265,13 @@ def parts_of_values(
     ways: Sequence[bool] = (False,),
     elapsed: Array | None = None,
 ) -> Parts:
-    """The parts of the scores that several networks together give the rows of a series (T, C), NaN if missing.
+    """The parts of the scores that several networks together give the rows of a series, NaN if missing.
 
     Args:
         statistics: of the channels.
         networks: of the detector.
         members: of each network.
-        values: of the channels.
+        values: (T, C + D), of the channels and the covariates.
         ways: whether in hindsight, of each of the slow scores that are returned.
         elapsed: (T,), the times since the row before, for networks that read them.
     """

@@ -91,16 +91,24 @@ class TimedErrorScores(nn.Module):
         time_constant: of the exponential mean of the scores, in rows.
         short: of another mean, that follows the end of an anomaly sooner.
         warm_up: first rows, which have the score 0: the network has no past yet.
+        covariates: D, values of a row that the network reads beside the channels, and that are not scored.
     """
 
     precision: Tensor
     next_precision: Tensor
 
     def __init__(
-        self, network: TimedForecaster, precision: Tensor, time_constant: float, short: float, warm_up: int
+        self,
+        network: TimedForecaster,
+        precision: Tensor,
+        time_constant: float,
+        short: float,
+        warm_up: int,
+        covariates: int = 0,
     ) -> None:
         super().__init__()
         self.network, self.warm_up = network, warm_up
+        self.read = network.channels + covariates
         self.keep, self.short_keep = math.exp(-1 / time_constant), math.exp(-1 / short)
         self.register_buffer("precision", precision.float())
         self.register_buffer("next_precision", next_precision(precision, network.channels).float())
@@ -109,22 +117,22 @@ class TimedErrorScores(nn.Module):
     def input_size(self) -> int:
         """The values of a row; see `forward`."""
         channels = self.network.channels
-        return self.network.input_size + (3 + self.network.horizon) * channels + 1
+        return self.network.input_size + 1 + self.read + (2 + self.network.horizon) * channels
 
     def forward(self, steps: Tensor) -> Tensor:
         """Score whole sequences.
 
         Args:
-            steps: (B, T, I + 1 + C + N * C + C + C): the features of rows; the time since the row before; the ages of
-                the channels; the errors of the forecasts of the row, less their mean; what is added to those of the
-                next row's; and what was expected of the row.
+            steps: (B, T, I + 1 + C + D + N * C + C + C): the features of rows; the time since the row before; the ages
+                of the channels and of the covariates; the errors of the forecasts of the row, less their mean; what is
+                added to those of the next row's; and what was expected of the row.
 
         Returns:
             (B, T, 3 * C + 1): what each channel adds to the slow score of the row; then what was expected of it; then
             what each channel adds to the fast distance; then the sum of the channels, smoothed over the short time.
         """
         channels, horizon = self.network.channels, self.network.horizon
-        sizes = [self.network.input_size, 1, channels, horizon * channels, channels, channels]
+        sizes = [self.network.input_size, 1, self.read, horizon * channels, channels, channels]
         _, _, _, errors, beyond, expected = steps.split(sizes, -1)
         terms = errors * (errors @ self.precision) / errors.shape[-1]
         parts = terms.unflatten(-1, (horizon, channels)).sum(-2)

@@ -183,20 +183,21 @@ def _expect(builder: Builder, probabilities: Value, factors: torch.Tensor, targe
 
 @lowers(ErrorScores)
 def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str) -> Value:
-    network, channels, horizon = module.network, module.network.channels, module.network.horizon
+    network, channels, horizon, size = module.network, module.network.channels, module.network.horizon, module.read
     prefix = f"{name}." if name else ""
-    value = builder.require(value, (3 + horizon) * channels, name)
-    present, instead = value.part(channels, channels), value.part(3 * channels, horizon * channels)
+    value = builder.require(value, 2 * size + (1 + horizon) * channels, name)
+    present, instead = value.part(size, size), value.part(2 * size + channels, horizon * channels)
     missing = _affine(builder, present, -1, 1)
-    last = builder.state(f"{prefix}last", channels)
+    last = builder.state(f"{prefix}last", size)
     builder.emit("multiply", missing, last, second=last)
-    builder.emit("add", builder.apply("multiply", present, value.part(0, channels)), last, second=last)
+    builder.emit("add", builder.apply("multiply", present, value.part(0, size)), last, second=last)
     read = builder.frame(network.recurrent.input_size)
-    builder.emit("copy", last, read.part(0, channels))
+    builder.emit("copy", last, read.part(0, size))
     if module.marks_missing:
-        builder.emit("copy", missing, read.part(channels, channels))
+        builder.emit("copy", missing, read.part(size, size))
     output = add_module(network.recurrent, builder, read, f"{prefix}network.recurrent")
     ahead = only_value(add_module(network.output, builder, only_value(output, name), f"{prefix}network.output"), name)
+    last, present, missing = (one.part(0, channels) for one in (last, present, missing))
     # The vectors before this step, the oldest first; what step n ahead said of this one is in the n-th from the end.
     past = builder.state(f"{prefix}forecasts", horizon * ahead.size)
     known = builder.state(f"{prefix}known", horizon * channels)
@@ -212,7 +213,7 @@ def _error_scores(module: ErrorScores, builder: Builder, value: Value, name: str
         there = known.part((horizon - 1 - step) * channels, channels)
         builder.emit("multiply", error, errors.part(step * channels, channels), second=there)
     expected = past.part((horizon - 1) * ahead.size, channels)
-    result = _two_scores(module, builder, errors, value.part(2 * channels, channels), expected, prefix)
+    result = _two_scores(module, builder, errors, value.part(2 * size, channels), expected, prefix)
     builder.emit("delay", ahead, past, size=ahead.size, groups=horizon)
     builder.emit("delay", _affine(builder, present, 0, 1), known, size=channels, groups=horizon)
     return result
@@ -263,24 +264,24 @@ def _timed_error_scores(module: TimedErrorScores, builder: Builder, value: Value
     )
     amplitudes = add_module(network.amplitudes, builder, only_value(output, name), f"{prefix}network.amplitudes")
     left = only_value(amplitudes, name)
-    first = network.input_size + 1 + channels
+    first = network.input_size + 1 + module.read
     errors = value.part(first, horizon * channels)
     beyond, expected = (value.part(first + (horizon + k) * channels, channels) for k in range(2))
     result = _two_scores(module, builder, errors, beyond, expected, prefix)
     # Of the last rows, the oldest first.
     past = builder.state(f"{prefix}ahead", horizon * left.size)
-    times = builder.state(f"{prefix}times", horizon * (1 + channels))
-    last = builder.state(f"{prefix}last", channels)
+    times = builder.state(f"{prefix}times", horizon * (1 + module.read))
+    last = builder.state(f"{prefix}last", module.read)
     builder.emit("delay", left, past, size=left.size, groups=horizon)
-    row = value.part(network.input_size, 1 + channels)
+    row = value.part(network.input_size, 1 + module.read)
     builder.emit("delay", row, times, size=row.size, groups=horizon)
-    builder.emit("copy", features.part(0, channels), last)
+    builder.emit("copy", features.part(0, module.read), last)
     return result
 
 
 @lowers(EnsembleScores)
 def _ensemble_scores(module: EnsembleScores, builder: Builder, value: Value, name: str) -> Value:
-    shared, own = 3 * module.channels, module.horizon * module.channels
+    shared, own = module.shared, module.horizon * module.channels
     value = builder.require(value, shared + len(module.members) * own, name)
     weighted = []
     for k, (member, factors) in enumerate(zip(module.members, as_array(module.factors()), strict=True)):

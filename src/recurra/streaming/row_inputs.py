@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 class GridRows:
-    """Rows on a grid: objects with the value of each channel, or lists of them; null if missing.
+    """Rows on a grid: objects with the value of each channel and covariate, or lists of them; null if missing.
 
     Args:
         statistics: of the channels.
@@ -34,18 +34,18 @@ class GridRows:
         self._states = ["forecasts"]
         if len(members) > 1:
             self._states = [f"members.{k}.forecasts" for k in range(len(members))]
-        self.item = f"a row: {', '.join(statistics.channels)}"
-        self.example = dict(zip(statistics.channels, statistics.centre, strict=True))
+        self.item = f"a row: {', '.join(statistics.names)}"
+        self.example = dict(zip(statistics.names, statistics.centre, strict=True))
 
     def encode(self, item: Any, state: StreamState) -> NDArray[np.float32]:
-        """What the program reads of a row (1, 3 * C + M * N * C). Raises DataError."""
-        values = _values(_named(item, self._statistics.channels), self._statistics.channels)
+        """What the program reads of a row; see `recurra.models.channel_forecaster.ErrorScores`. Raises DataError."""
+        values = _values(_named(item, self._statistics.names), self._statistics.names)
         standard = self._statistics.standardize(values)
-        present = np.isfinite(standard)
+        present, own = np.isfinite(standard), self._statistics.watched(standard)
         instead = [np.zeros((1, len(member.mean))) for member in self._members]
-        if not present.all():
+        if np.isnan(own).any():
             each = zip(self._states, self._members, strict=True)
-            instead = [_assumed(standard, state.parts[name][0], member) for name, member in each]
+            instead = [_assumed(own, state.parts[name][0], member) for name, member in each]
         beyond = self._statistics.beyond(values)
         return np.concatenate([np.nan_to_num(standard), present, beyond, *instead], axis=1).astype(np.float32)
 
@@ -65,7 +65,7 @@ class TimedRows:
         self._statistics, self._network, self._member = statistics, network, member
         self._times: RowTimes = statistics.times
         self._growth = member.growth
-        self._names = (*statistics.channels, self._times.column)
+        self._names = (*statistics.names, self._times.column)
         unit = "seconds" if self._times.are_seconds else f"units of {self._times.column}"
         self.item = f"a row: {', '.join(self._names)}, the time since the row before in {unit}"
         self.example = dict(zip(self._names, (*statistics.centre, self._times.unit), strict=True))
@@ -75,20 +75,21 @@ class TimedRows:
         """What the program reads of a row; see `recurra.models.timed_forecaster.TimedErrorScores`. Raises DataError."""
         statistics, horizon = self._statistics, self._network.horizon
         row = _named(item, self._names)
-        values = _values(row, statistics.channels)
+        values = _values(row, statistics.names)
         count = int(state.parts["count"][0, 0])
         elapsed = self._elapsed(row) if count else 1.0
         standard = statistics.standardize(values)
         missing = np.isnan(standard)
         filled = np.where(missing, state.parts["last"][0], standard)
-        # Of the last N rows, the latest first: the time since the row before each, and the ages of the channels.
+        # Of the last N rows, the latest first: the time since the row before each, and the ages of their values.
         past = state.parts["times"][0].reshape(horizon, -1)[::-1].astype(np.float64)
         ages = np.where(missing, past[0, 1:] + elapsed, 0.0)
         ahead = np.concatenate([[elapsed], past[: horizon - 1, 0]]).cumsum()[:, None]
         left = np.ascontiguousarray(state.parts["ahead"][0].reshape(horizon, -1)[::-1])
         forecasts = self._network.forecast(torch.from_numpy(left), torch.from_numpy(ahead).float()).double().numpy()
-        factors = self._growth.factors(past[:, 1:] + ahead)
-        errors = np.where(np.arange(horizon)[:, None] < count, (standard - forecasts) / factors, np.nan)
+        factors = self._growth.factors(statistics.watched(past[:, 1:]) + ahead)
+        own = statistics.watched(standard)
+        errors = np.where(np.arange(horizon)[:, None] < count, (own - forecasts) / factors, np.nan)
         deviations = self._member.gaussian.completed(errors.reshape(1, -1) - self._member.mean)
         features = self._times.features(filled, missing, ages, np.array([elapsed]))
         expected = forecasts[:1] if count else np.zeros((1, len(statistics.channels)))

@@ -99,6 +99,12 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     options = ["--hidden-size", "4", "--max-steps", "3", "--batch-size", "4", "--horizon", "2"]
     assert main(["train", "anomaly", "--data", str(training), "--out", str(tmp_path / "plain"), *options]) == 0
     assert "--times" in capsys.readouterr().out
+    # Which kinds can read times is told where it is so.
+    for more in (["--detector", "reconstruction"], ["--members", "2"]):
+        assert (
+            main(["train", "anomaly", "--data", str(training), "--out", str(tmp_path / more[1]), *options, *more]) == 0
+        )
+        assert "--times" not in capsys.readouterr().out
     run = str(tmp_path / "run")
     assert main(["train", "anomaly", "--data", str(training), "--out", run, "--times", *options]) == 0
     assert "--times" not in capsys.readouterr().out

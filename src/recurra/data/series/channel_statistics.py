@@ -21,15 +21,18 @@ _TAILS = 0.005  # of the values of a channel on each side, that its scale is not
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """The scales and the period of C channels.
+    """The scales and the period of C channels, and the scales of D covariates.
+
+    Values of rows (T, C + D) have the channels first.
 
     Attributes:
         channels: their names.
-        centre: of each.
+        centre: of each channel and covariate.
         scale: of each, above 0.
         marks_missing: whether a network also reads which values are missing.
         period: steps; 1: there is none, or it is not known.
         times: of the rows, which a network reads. None: it does not, as if rows were on a grid.
+        covariates: the names of what a network reads beside the channels, and does not forecast.
     """
 
     channels: tuple[str, ...]
@@ -38,28 +41,38 @@ class ChannelStatistics:
     marks_missing: bool
     period: int = 1
     times: RowTimes | None = None
+    covariates: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: "ChannelSet") -> Self:
-        """The scales of channels, without their most extreme values. The period is left at 1.
+        """The scales of channels and covariates, without their most extreme values. The period is left at 1.
 
         Raises:
-            DataError: a channel has no value.
+            DataError: one has no value.
         """
         import numpy as np
 
         joined = np.concatenate([one.values for one in data])
-        for name, column in zip(data.channels, joined.T, strict=True):
+        for name, column in zip((*data.channels, *data.covariates), joined.T, strict=True):
             if np.isnan(column).all():
                 message = f"{data.source}: {name} has no value in any row. Leave it out, as with --ignore {name}."
                 raise DataError(message)
         scales = [_scale(column[np.isfinite(column)]) for column in joined.T]
         centre, scale = (tuple(column) for column in zip(*scales, strict=True))
-        return cls(data.channels, centre, scale, bool(np.isnan(joined).any()))
+        return cls(data.channels, centre, scale, bool(np.isnan(joined).any()), covariates=data.covariates)
 
     def with_period(self, period: int) -> Self:
         """The same, with a period."""
         return replace(self, period=period)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the values of a row: the channels, then the covariates."""
+        return (*self.channels, *self.covariates)
+
+    def watched(self, values: "np.ndarray") -> "np.ndarray":
+        """Of values (..., C + D) those of the channels (..., C)."""
+        return values[..., : len(self.channels)]
 
     @property
     def short(self) -> float:
@@ -70,44 +83,48 @@ class ChannelStatistics:
     def input_size(self) -> int:
         """The features of a step that a network reads."""
         if self.times is not None:
-            return 3 * len(self.channels) + 1
-        return len(self.channels) * (1 + self.marks_missing)
+            return 3 * len(self.names) + 1
+        return len(self.names) * (1 + self.marks_missing)
 
     def elapsed(self, series: "ChannelSeries") -> "np.ndarray | None":
         """The times (T,) since the row before; None if a network does not read them. See `RowTimes.elapsed`."""
         return None if self.times is None else self.times.elapsed(series.stamps)
 
     def check_like(self, data: "ChannelSet") -> None:
-        """Refuse other channels than these. Raises DataError."""
-        if data.channels != self.channels:
-            raise DataError(
-                f"{data.source}: expected the channels trained on ({', '.join(self.channels)}), got "
-                f"{', '.join(data.channels)}"
-            )
+        """Refuse other channels or covariates than these. Raises DataError."""
+        for kind, own, others in (
+            ("channels", self.channels, data.channels),
+            ("covariates", self.covariates, data.covariates),
+        ):
+            if others != own:
+                raise DataError(
+                    f"{data.source}: expected the {kind} trained on ({', '.join(own) or 'none'}), got "
+                    f"{', '.join(others) or 'none'}"
+                )
 
     def standardize(self, values: "np.ndarray") -> "np.ndarray":
-        """Values (T, C) in units of their channel, within 10 of its centre; missing ones stay NaN."""
+        """Values (T, C + D) in units of their column, within 10 of its centre; missing ones stay NaN."""
         import numpy as np
 
         with np.errstate(over="ignore"):  # infinite, and clipped as well
             return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
 
     def beyond(self, values: "np.ndarray") -> "np.ndarray":
-        """How far values (T, C) lie beyond what `standardize` leaves of them, in its units; 0 for missing ones."""
+        """How far channels (T, C) lie beyond what `standardize` leaves of values (T, C + D); 0 for missing ones."""
         import numpy as np
 
         with np.errstate(over="ignore"):
-            standard = (values - np.array(self.centre)) / np.array(self.scale)
+            standard = self.watched((values - np.array(self.centre)) / np.array(self.scale))
         return np.nan_to_num(np.clip(standard, -_FARTHEST, _FARTHEST) - np.clip(standard, -_CLIP, _CLIP))
 
     def restore(self, standard: "np.ndarray") -> "np.ndarray":
-        """The values (..., C) of which these are the standardised ones."""
+        """The values of channels (..., C) of which these are the standardised ones."""
         import numpy as np
 
-        return standard * np.array(self.scale) + np.array(self.centre)
+        return standard * self.watched(np.array(self.scale)) + self.watched(np.array(self.centre))
 
     def inputs(self, standard: "np.ndarray", elapsed: "np.ndarray | None" = None, horizon: int = 0) -> "np.ndarray":
-        """What a network reads (T, I) of standardised values (T, C); see `filled`.
+        """What a network reads (T, I) of standardised values (T, C + D); see `filled`.
 
         Args:
             standard: NaN if missing.
@@ -128,7 +145,7 @@ class ChannelStatistics:
         return np.concatenate([filled, np.isnan(standard)], axis=1) if self.marks_missing else filled
 
     def filled(self, standard: "np.ndarray") -> "np.ndarray":
-        """Standardised values (T, C), in which a missing one is the last that came before, 0 if there is none."""
+        """Standardised values (T, C + D), in which a missing one is the last that came before, 0 if there is none."""
         import numpy as np
 
         at = np.where(np.isfinite(standard), np.arange(len(standard))[:, None], 0)

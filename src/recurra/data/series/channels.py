@@ -40,6 +40,7 @@ class ChannelColumns:
         time: the column with the time stamps. None: one called ds, timestamp, datetime, date or time, else the first
             one if it holds dates; if there is none, rows are counted.
         channels: the columns of measurements. Empty: all others that hold numbers.
+        covariates: columns of numbers that are read beside the channels, and that are not judged.
         ignore: columns that are left out.
         label: the column that says which rows are anomalous. None: one called label, anomaly, outlier, is_anomaly or
             is_outlier that holds 0 and 1, or true and false, alone.
@@ -54,16 +55,17 @@ class ChannelColumns:
     label: str | None = None
     decimal: str | None = None
     date_format: str | None = None
+    covariates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelSeries:
-    """One series of T rows in the order of their stamps, of C channels.
+    """One series of T rows in the order of their stamps, of C channels and D covariates.
 
     Args:
         id: the name of the series.
         stamps: (T,) datetime64[us], or int64.
-        values: (T, C) float64, NaN if missing.
+        values: (T, C + D) float64, the channels first; NaN if missing.
         labels: (T,) bool, whether each row is anomalous. None: that is not known.
     """
 
@@ -87,6 +89,7 @@ class ChannelSet:
         columns: how a table of the same kind is read.
         form: in which the stamps came.
         library: of the frame they come from; see `recurra.data.series.native_frame`.
+        covariates: the names of the D covariates, the last columns of the values.
     """
 
     series: tuple[ChannelSeries, ...]
@@ -95,6 +98,7 @@ class ChannelSet:
     columns: ChannelColumns = field(default_factory=ChannelColumns)
     form: StampForm = field(default_factory=StampForm)
     library: Library = "polars"
+    covariates: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.series)
@@ -150,7 +154,7 @@ class ChannelSet:
 
     def digest(self) -> str:
         """A checksum of ids, stamps, values and names."""
-        digest = hashlib.sha256(repr((self.channels, [one.id for one in self.series])).encode())
+        digest = hashlib.sha256(repr((self.channels, self.covariates, [one.id for one in self.series])).encode())
         for one in self.series:
             digest.update(str(one.values.shape).encode() + np.ascontiguousarray(one.values).tobytes())
             digest.update(one.stamps.astype(np.int64).tobytes())
@@ -181,14 +185,15 @@ def duration(seconds: float) -> str:
 
 
 def channels_from_arrays(
-    arrays: Sequence[Any] | np.ndarray, names: Sequence[str] = (), labels: Any = None
+    arrays: Sequence[Any] | np.ndarray, names: Sequence[str] = (), labels: Any = None, covariates: Sequence[str] = ()
 ) -> ChannelSet:
-    """Series from arrays: one (T,) or (T, C), or a list of them.
+    """Series from arrays: one (T,) or (T, C + D), or a list of them.
 
     Args:
         arrays: of numbers, NaN if missing.
         names: of the channels; empty: "y" for one, else 1, 2, 3.
         labels: (T,) of 0 and 1, or a list of them, one for each array. None: they are not known.
+        covariates: the names of the D last columns, which are read and not judged.
 
     Raises:
         DataError: an array has another shape, no rows, or an infinite value; or labels do not fit.
@@ -212,11 +217,15 @@ def channels_from_arrays(
     width = series[0].values.shape[1]
     if any(one.values.shape[1] != width for one in series):
         raise DataError(f"expected as many channels in every series as in the first, {width}")
-    named = tuple(names) or (("y",) if width == 1 else tuple(map(str, range(1, width + 1))))
-    if len(named) != width:
-        listed_names = ", ".join(named)
-        raise DataError(f"expected a column for each of {len(named)} channels ({listed_names}), got {width}")
-    return ChannelSet(tuple(series), named, "the data")
+    count = width - len(covariates)
+    named = tuple(names) or (("y",) if count == 1 else tuple(map(str, range(1, count + 1))))
+    if not named or len(named) != count:
+        listed_names = ", ".join((*named, *covariates))
+        raise DataError(
+            f"expected a column for each of {len(named) or 'at least 1'} channels and {len(covariates)} covariates "
+            f"({listed_names}), got {width}"
+        )
+    return ChannelSet(tuple(series), named, "the data", covariates=tuple(covariates))
 
 
 def read_channels(source: Any, columns: ChannelColumns | None = None) -> ChannelSet:
@@ -235,24 +244,26 @@ def read_channels(source: Any, columns: ChannelColumns | None = None) -> Channel
     table = table_from_frame(frame, columns.time or Columns.time, origin)
     if table.frame.columns:
         existing_columns(table, Columns(None, table.frame.columns[0], ""), ())
-    if both := set(columns.channels) & set(columns.ignore):
-        raise ParameterError("ignore", "columns that are not channels", min(both))
+    for name, others in (("ignore", columns.ignore), ("covariates", columns.covariates)):
+        if both := set(columns.channels) & set(others):
+            raise ParameterError(name, "columns that are not channels", min(both))
     time = _time(table, columns)
     label = _label(table, columns)
     if time is None:
         counted = pl.int_range(table.frame.height, eager=True).alias(_COUNTED)
         table = replace(table, frame=table.frame.with_columns(counted))
     channels = _channels(table, columns, time, label)
-    decimal = columns.decimal or decimal_mark(table, [name for name in channels if name in table.frame.columns])
+    read_too = (*channels, *columns.covariates)
+    decimal = columns.decimal or decimal_mark(table, [name for name in read_too if name in table.frame.columns])
     of_rows = existing_columns(
         table,
-        Columns(columns.id, time or _COUNTED, channels[0], channels[1:], (), (), decimal, columns.date_format),
-        channels,
+        Columns(columns.id, time or _COUNTED, read_too[0], read_too[1:], (), (), decimal, columns.date_format),
+        read_too,
     )
     if label is not None:
         table = replace(table, frame=table.frame.with_columns(_truth(table, label)))
-    rows = sorted_rows(table, of_rows, (*channels, *([label] if label else [])), None, _way_out)
-    values, stamps = rows.block(channels), rows.stamps
+    rows = sorted_rows(table, of_rows, (*read_too, *([label] if label else [])), None, _way_out)
+    values, stamps = rows.block(read_too), rows.stamps
     flags = None if label is None else rows.values[label] == 1
     series = tuple(
         ChannelSeries(name, stamps[a:b], values[a:b], None if flags is None else flags[a:b])
@@ -261,7 +272,7 @@ def read_channels(source: Any, columns: ChannelColumns | None = None) -> Channel
     date_format = columns.date_format or rows.form.ambiguous_text
     read = replace(columns, time=time, channels=channels, label=label or columns.label, date_format=date_format)
     read = replace(read, decimal=decimal)
-    return ChannelSet(series, channels, origin.name, read, rows.form, library_of(source))
+    return ChannelSet(series, channels, origin.name, read, rows.form, library_of(source), columns.covariates)
 
 
 def _time(table: Table, columns: ChannelColumns) -> str | None:
@@ -297,7 +308,7 @@ def _label(table: Table, columns: ChannelColumns) -> str | None:
             raise ParameterError("label", "a column that is not a channel", columns.label)
         return columns.label if columns.label in there else None
     for name in there:
-        if name.strip().lower() not in _LABELS or name in (*columns.channels, *columns.ignore):
+        if name.strip().lower() not in _LABELS or name in (*columns.channels, *columns.ignore, *columns.covariates):
             continue
         text = table.frame[name].cast(pl.String).str.strip_chars().str.to_lowercase()
         others = text.filter(~text.fill_null("").is_in(list(_FLAGS)))
@@ -314,15 +325,17 @@ def _label(table: Table, columns: ChannelColumns) -> str | None:
 
 def _channels(table: Table, columns: ChannelColumns, time: str | None, label: str | None) -> tuple[str, ...]:
     frame, source = table.frame, table.source.name
-    missing = [name for name in (*columns.channels, *columns.ignore) if name not in frame.columns]
-    if missing and (set(missing) & set(columns.channels)):
+    needed = (*columns.channels, *columns.covariates)
+    missing = [name for name in (*needed, *columns.ignore) if name not in frame.columns]
+    if missing and (set(missing) & set(needed)):
         there = replace(table, frame=frame.drop(_COUNTED, strict=False))
-        existing_columns(there, Columns(None, frame.columns[0], ""), [n for n in missing if n in columns.channels])
+        existing_columns(there, Columns(None, frame.columns[0], ""), [name for name in missing if name in needed])
     if columns.channels:
         return columns.channels
     if missing:
         _log.warning("%s: no column %r, which is to be left out", source, missing[0])
-    rest = [name for name in frame.columns if name not in (columns.id, time, label, _COUNTED, *columns.ignore)]
+    others = (columns.id, time, label, _COUNTED, *columns.ignore, *columns.covariates)
+    rest = [name for name in frame.columns if name not in others]
     numbers = [name for name in rest if is_numbers(frame[name]) and frame[name].null_count() < frame.height]
     text = [name for name in rest if name not in numbers]
     for name in text:

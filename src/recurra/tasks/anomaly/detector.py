@@ -11,6 +11,7 @@ from recurra.errors import ParameterError, StreamError
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
+from recurra.task.retraining import retraining_command
 from recurra.tasks.anomaly.learned import AnomalyLearned
 
 # Modules that need torch, numpy or polars are imported inside the hooks: the command line's help does without.
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from recurra.models.detector_errors import Network
     from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
-    from recurra.tasks.anomaly.results import Detections, LiveDetections, UpdatedDetector
+    from recurra.tasks.anomaly.events import UpdatedDetector
+    from recurra.tasks.anomaly.results import Detections, LiveDetections
 
 __all__ = ["AnomalyDetector", "AnomalyReading"]
 
@@ -45,6 +47,11 @@ class AnomalyReading(Options):
     )
     channels: tuple[str, ...] = option(
         default=(), help="columns to watch; all others that hold numbers by default", main=True
+    )
+    covariates: tuple[str, ...] = option(
+        default=(),
+        help="columns that the network reads beside the channels and that raise no alarm, such as commands",
+        main=True,
     )
     ignore: tuple[str, ...] = option(default=(), help="columns that are left out", main=True)
     label_column: str | None = option(
@@ -73,6 +80,7 @@ class AnomalyReading(Options):
             self.label_column,
             self.decimal,
             self.date_format,
+            self.covariates,
         )
 
 
@@ -186,7 +194,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         if isinstance(source, ChannelSet):
             return source
         if isinstance(source, list | tuple | np.ndarray):
-            return channels_from_arrays(source, reading.channels, y)
+            return channels_from_arrays(source, reading.channels, y, reading.covariates)
         if y is not None:
             raise ParameterError("y", "None, as labels are a column of the data", type(y).__name__)
         return read_channels(source, reading.columns)
@@ -204,8 +212,12 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         series = "1 series" if len(training) == 1 else f"{len(training):,} series"
         count = len(training.channels)
         channels = f"channel {training.channels[0]}" if count == 1 else f"{count} channels"
+        if training.covariates:
+            others = len(training.covariates)
+            channels += f", {others} covariate{'' if others == 1 else 's'}"
         time = training.describe_time()
-        if time and not self.times and not training.is_on_grid:
+        could_read_times = not self.times and self.detector == "forecast" and self.members == 1
+        if time and could_read_times and not training.is_on_grid:
             time += "; with --times the network would read when rows come"
         return f"{series} of {training.count_in_words()}, {channels}{f'; {time}' if time else ''}"
 
@@ -264,16 +276,16 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
             )
         thresholds = two_scales(learned, self._allowed(None), adapts=False).thresholds
         facts = {
-            "inputs": "by channel the standardised value, (value - centre) / scale within -10 and 10, or 0 if it is "
-            "missing; then by channel 1, or 0 if it is missing; then by channel what was cut off beyond -10 and 10; "
-            "then zeros",
+            "inputs": "by channel, then by covariate the standardised value, (value - centre) / scale within -10 and "
+            "10, or 0 if it is missing; then by channel and covariate 1, or 0 if it is missing; then by channel what "
+            "was cut off beyond -10 and 10; then zeros",
             "outputs": "by channel what it adds to the slow score; then by channel the standardised value expected; "
             "then by channel what it adds to the square of the fast score; then the short mean. It is an alarm if the "
             "slow score is above its threshold and the short mean above usual, or if the fast score is above its own",
             "usual": float(errors.usual),
             "threshold": thresholds[0],
             "fast_threshold": thresholds[1],
-            **{name: list(getattr(learned.statistics, name)) for name in ("channels", "centre", "scale")},
+            **{name: list(getattr(learned.statistics, name)) for name in ("channels", "covariates", "centre", "scale")},
         }
         return error_scores(self.fitted), facts
 
@@ -337,10 +349,9 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
             if hindsight or picture is not None or page is not None:
                 raise ParameterError("data", "a file with hindsight, a picture or a page, which need all rows", data)
             read = reading or self.later_reading()
-            retrain = self.retrain_command("FILE")
-            return LiveDetections(self.trained(), self._allowed(None, budget), read, retrain)
+            return LiveDetections(self.trained(), self._allowed(None, budget), read, retraining_command(self, "FILE"))
         rows = self.data_for(data, None, reading)
-        retrain = self.retrain_command(rows.source)
+        retrain = retraining_command(self, rows.source)
         detections = make_detections(self.trained(), rows, self._allowed(rows, budget), hindsight, retrain)
         if self.folder is not None and detections.read_from is not None:
             words = ["recurra", "feedback", str(self.folder), "--data", rows.source, "--events", "verdicts.csv"]
@@ -422,41 +433,18 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
             DataError: the data do not fit, or the file of verdicts has a fault.
             ParameterError: data or events are missing.
         """
-        from recurra.detection.feedback import Feedback
-        from recurra.detection.two_scales import NEVER
-        from recurra.tasks.anomaly.results import UpdatedDetector, make_stretches
-        from recurra.tasks.anomaly.scoring import SCALES, two_scales
+        from recurra.tasks.anomaly.events import forget_verdicts, take_verdicts
 
-        fitted, probability = self.trained(), self._allowed(None)
+        probability = self._allowed(None)
         if undo:
             if events is not None:
                 raise ParameterError("undo", "no events beside it", events)
-            fitted.learned = replace(fitted.learned, feedback=None)
-            return UpdatedDetector(self, ["all verdicts are forgotten: the thresholds are those of training"])
+            return forget_verdicts(self)
         for name, value in (("data", data), ("events", events)):
             if value is None:
                 raise ParameterError(name, "a file", "nothing", f"As in: --{name} FILE")
         rows = self.data_for(data, None, reading)
-        before = two_scales(fitted.learned, probability, adapts=False).thresholds
-        stretches = make_stretches(fitted, rows, events, self._allowed(rows))
-        joined = (fitted.learned.feedback or Feedback()).with_stretches(stretches)
-        fitted.learned = replace(fitted.learned, feedback=joined)
-        after = two_scales(fitted.learned, probability, adapts=False).thresholds
-        count = sum(one.is_normal for one in stretches)
-        sentences = [
-            f"{count} called normal, {len(stretches) - count} called an anomaly; {len(joined.stretches)} in all"
-        ]
-        for scale, old, new in zip(("smoothed", "single rows'"), before, after, strict=True):
-            if old >= NEVER:
-                continue
-            changed = f"{new:.3g}, as before" if new == old else f"{new:.3g}, before {old:.3g}"
-            sentences.append(f"threshold of {scale} scores: {changed}")
-        sentences += [
-            f"warning: the event of {one.where} was called an anomaly, and no longer raises an alarm: its scores are "
-            "below those of what was called normal"
-            for one in joined.silenced(after, SCALES)
-        ]
-        return UpdatedDetector(self, sentences)
+        return take_verdicts(self, rows, events, probability, self._allowed(rows))
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(
@@ -498,31 +486,6 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
                 "(--resume)"
             )
         return self.fitted
-
-    def retrain_command(self, data: str) -> str:
-        """The command that trains a detector with the options of this one, and as its files were read, on other data.
-
-        Args:
-            data: the path of a file.
-        """
-        reading = self.fitted.reading
-        options = self.changed() | ({} if reading is None else reading.changed())
-        words = [
-            "recurra",
-            "train",
-            self.task,
-            "--data",
-            data,
-            "--out",
-            f"{self.folder or f'runs/{self.task}'}-retrained",
-        ]
-        for name, value in options.items():
-            flag = f"--{name.replace('_', '-')}"
-            if isinstance(value, bool):
-                words.append(flag if value else f"--no-{flag[2:]}")
-            elif value is not None:
-                words += [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
-        return shlex.join(words)
 
     def _allowed(self, rows: "ChannelSet | None", budget: str | None = None) -> float:
         """The probability of a false alarm, a row: the step is that of these rows, or that of training."""

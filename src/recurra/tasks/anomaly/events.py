@@ -1,21 +1,41 @@
-"""Events as a person looks through them: how rare, which earlier one is similar, and the page that shows them."""
+"""Events as a person looks through and judges them: how rare, which earlier one is similar, the page, verdicts."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
+from recurra.data.series.labels import read_verdicts
 from recurra.detection.alarms import Event
+from recurra.detection.feedback import Feedback, Stretch
 from recurra.detection.similar import SIMILAR, EventPattern, most_similar
+from recurra.detection.two_scales import NEVER
 from recurra.inspection.events import Curve, EventPage, Explanation, Overview, ShownEvent, Similar, event_page
+from recurra.models.detector_errors import all_scores
+from recurra.task.results import Result
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.pictures import tail_picture
-from recurra.tasks.anomaly.scoring import Scored, drift_watch
+from recurra.tasks.anomaly.scoring import SCALES, FittedDetector, Scored, drift_watch, parts_of, score, two_scales
 
-__all__ = ["SimilarEvent", "drifts", "page_of_events", "rarity", "short_stamps", "similar_events"]
+if TYPE_CHECKING:
+    from recurra.tasks.anomaly.detector import AnomalyDetector
+
+__all__ = [
+    "SimilarEvent",
+    "UpdatedDetector",
+    "drifting_channels",
+    "drifts",
+    "forget_verdicts",
+    "page_of_events",
+    "rarity",
+    "short_stamps",
+    "similar_events",
+    "take_verdicts",
+]
 
 _MOST_EVENTS = 100  # on the page
 _MOST_SERIES = 20  # whose scores the page shows as a whole
@@ -287,3 +307,93 @@ def short_stamps(data: ChannelSet, stamps: np.ndarray) -> list[str]:
     short = [re.sub(r"^(\d{4}-\d\d-\d\d)T", r"\1 ", re.sub(r"\.0+$", "", stamp)) for stamp in written]
     to_minutes = all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:00", stamp) for stamp in short)
     return [stamp[:-3] for stamp in short] if to_minutes else short
+
+
+class UpdatedDetector(Result):
+    """A detector with the verdicts of a person, before its run is written anew.
+
+    Args:
+        detector: with the feedback in what it has learned.
+        sentences: what has changed, one a line.
+    """
+
+    def __init__(self, detector: "AnomalyDetector", sentences: list[str]) -> None:
+        self.detector, self._sentences = detector, sentences
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        yield "".join(f"{sentence}\n" for sentence in self._sentences)
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the run anew, with one file that is replaced atomically; or into another folder as a run of its own."""
+        folder = Path(path)
+        if self.detector.folder is not None and folder.resolve() == self.detector.folder.resolve():
+            self.detector.fitted.write_learned(folder)
+        else:
+            self.detector.save(folder)
+        return [folder]
+
+    def default_path(self, folder: Path) -> Path:
+        return folder
+
+
+def forget_verdicts(detector: "AnomalyDetector") -> UpdatedDetector:
+    """A detector with the thresholds of training."""
+    fitted = detector.fitted
+    fitted.learned = replace(fitted.learned, feedback=None)
+    return UpdatedDetector(detector, ["all verdicts are forgotten: the thresholds are those of training"])
+
+
+def take_verdicts(
+    detector: "AnomalyDetector", data: ChannelSet, path: str | Path, probability: float, data_probability: float
+) -> UpdatedDetector:
+    """A detector whose thresholds are above what a file of verdicts calls normal; see `AnomalyDetector.feedback`.
+
+    Args:
+        detector: whose training has ended.
+        data: that the verdicts are on.
+        path: of the file; see `recurra.data.series.labels.read_verdicts`.
+        probability: of a false alarm, a row of training.
+        data_probability: of a false alarm, a row of these data.
+
+    Raises:
+        DataError: the file has a fault, or the channels are others.
+    """
+    fitted = detector.fitted
+    before = two_scales(fitted.learned, probability, adapts=False).thresholds
+    stretches = _stretches(fitted, data, path, data_probability)
+    joined = (fitted.learned.feedback or Feedback()).with_stretches(stretches)
+    fitted.learned = replace(fitted.learned, feedback=joined)
+    after = two_scales(fitted.learned, probability, adapts=False).thresholds
+    count = sum(one.is_normal for one in stretches)
+    sentences = [f"{count} called normal, {len(stretches) - count} called an anomaly; {len(joined.stretches)} in all"]
+    for scale, old, new in zip(("smoothed", "single rows'"), before, after, strict=True):
+        if old >= NEVER:
+            continue
+        changed = f"{new:.3g}, as before" if new == old else f"{new:.3g}, before {old:.3g}"
+        sentences.append(f"threshold of {scale} scores: {changed}")
+    sentences += [
+        f"warning: the event of {one.where} was called an anomaly, and no longer raises an alarm: its scores are "
+        "below those of what was called normal"
+        for one in joined.silenced(after, SCALES)
+    ]
+    return UpdatedDetector(detector, sentences)
+
+
+def _stretches(fitted: FittedDetector, data: ChannelSet, path: str | Path, probability: float) -> list[Stretch]:
+    """The rows that a file of verdicts judges, with their scores and their pattern. Raises DataError."""
+    fitted.learned.statistics.check_like(data)
+    stretches, scores = [], {}
+    for verdict in read_verdicts(path, data):
+        series = data.series[verdict.series]
+        if verdict.series not in scores:
+            elapsed = fitted.learned.statistics.elapsed(series)
+            own = all_scores(parts_of(fitted, series.values, (False, True), elapsed))
+            scores[verdict.series] = own, score(fitted, series.values, probability, elapsed=elapsed)
+        own, scored = scores[verdict.series]
+        rows = slice(verdict.start, verdict.end)
+        ends = series.stamps[[verdict.start, verdict.end - 1]]
+        first, last = ends.astype(np.int64).tolist()
+        where = short_stamps(data, ends)[0]
+        pattern = scored.pattern(series.values, verdict.start, verdict.end)
+        stretches.append(Stretch(series.id, first, last, where, verdict.is_normal, own[:, rows], pattern))
+    return stretches

@@ -89,8 +89,9 @@ class AnomalyLearned(Learned):
             members.append(Member(**own))
         times = None if values.get("times") is None else RowTimes(**values["times"])
         channels, centre, scale = (tuple(values[name]) for name in ("channels", "centre", "scale"))
+        covariates = tuple(values.get("covariates", ()))
         return cls(
-            ChannelStatistics(channels, centre, scale, values["marks_missing"], values["period"], times),
+            ChannelStatistics(channels, centre, scale, values["marks_missing"], values["period"], times, covariates),
             values["step_seconds"],
             values["decimal"],
             Subsequences(values["length"], arrays["subsequences.mean"], arrays["subsequences.directions"]),

@@ -1,6 +1,5 @@
 """Results of a detector: rows, events, and scores beside simple detectors."""
 
-import csv
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +13,10 @@ from numpy.typing import NDArray
 
 from recurra.data.files.standard_input import SOURCE, standard_input_lines
 from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
-from recurra.data.series.labels import read_verdicts
 from recurra.data.series.line_clock import LineClock
+from recurra.data.series.line_rows import LineRows
 from recurra.data.series.native_frame import native_frame
-from recurra.data.series.numeric import plain_numbers
 from recurra.detection.drift import Drift
-from recurra.detection.feedback import Stretch
 from recurra.detection.isolation import isolation_scores
 from recurra.detection.metrics.summary import (
     Detector,
@@ -33,15 +30,13 @@ from recurra.detection.period import period_of
 from recurra.detection.segments import segments_of
 from recurra.errors import DataError, MissingExtraError
 from recurra.files import prepare_folder, write_text
-from recurra.models.detector_errors import all_scores
 from recurra.task import Evaluation
-from recurra.task.results import Predictions, Result, Table, TablePredictions
+from recurra.task.results import Predictions, Table, TablePredictions
 from recurra.tasks.anomaly.events import (
     SimilarEvent,
     drifting_channels,
     drifts,
     page_of_events,
-    short_stamps,
     similar_events,
 )
 from recurra.tasks.anomaly.learned import AnomalyLearned
@@ -54,7 +49,6 @@ from recurra.tasks.anomaly.scoring import (
     baseline_scores,
     drift_watch,
     open_stream,
-    parts_of,
     rows_in_alarm,
     score,
     two_scales,
@@ -62,9 +56,9 @@ from recurra.tasks.anomaly.scoring import (
 from recurra.text_table import text_table
 
 if TYPE_CHECKING:
-    from recurra.tasks.anomaly.detector import AnomalyDetector, AnomalyReading
+    from recurra.tasks.anomaly.detector import AnomalyReading
 
-__all__ = ["Detections", "LiveDetections", "UpdatedDetector", "evaluate", "make_detections", "make_stretches"]
+__all__ = ["Detections", "LiveDetections", "evaluate", "make_detections"]
 
 _log = logging.getLogger("recurra.anomaly")
 
@@ -280,28 +274,11 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
     @property
     def values(self) -> Iterator[dict[str, Any]]:
         """A dictionary for each row: stamp, score, probability, alarm, channel, value and what was expected."""
-        state, channels = self._stream.new_state(), self._learned.channels
+        state = self._stream.new_state()
         switch, drift, is_drifting = alarm_switch(self._learned), self._watch.new_state(), False
-        lines = standard_input_lines()
-        header = next(lines, "")
-        delimiter = next((mark for mark in ("\t", ";") if mark in header), ",")
-        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
-        if missing := [name for name in channels if name not in names]:
-            raise DataError(
-                f"{SOURCE}, line 1: expected the names of the columns, with {', '.join(channels)} among them; missing: "
-                f"{', '.join(missing)}."
-            )
-        clock = self._clock(names)
-        for number, line in enumerate(lines, 2):
-            if not line.strip():
-                continue
-            values = next(csv.reader([line], delimiter=delimiter))
-            if len(values) != len(names):
-                raise DataError(
-                    f"{SOURCE}, line {number}: expected {len(names)} cells, as in line 1, got {len(values)}"
-                )
-            cells = dict(zip(names, values, strict=True))
-            row = {name: self._number(cells[name], name, number) for name in channels}
+        rows = LineRows(standard_input_lines(), SOURCE, self._learned.statistics.names, self._decimal)
+        clock = self._clock(rows.columns)
+        for number, cells, row in rows:
             passed = {} if clock is None else {clock.column: clock.elapsed(cells[clock.column], number)}
             [result] = self._stream.step([row | passed], [state])
             judged = self._scales.step(result["slow"], result["fast"])
@@ -354,71 +331,6 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         channels = drifting_channels(self._learned.channels, np.array(list(parts.values())))
         _log.warning(message, at, look.ratio, look.steps, channels, self._retrain)
 
-    def _number(self, cell: str, name: str, line: int) -> float | None:
-        [number] = plain_numbers(pl.Series([cell]), self._decimal)
-        if np.isinf(number):
-            raise DataError(
-                f"{SOURCE}, line {line}: {name} is {cell!r}, expected a number, or an empty cell for a missing value."
-            )
-        return None if np.isnan(number) else float(number)
-
-
-class UpdatedDetector(Result):
-    """A detector with the verdicts of a person, before its run is written anew.
-
-    Args:
-        detector: with the feedback in what it has learned.
-        sentences: what has changed, one a line.
-    """
-
-    def __init__(self, detector: "AnomalyDetector", sentences: list[str]) -> None:
-        self.detector, self._sentences = detector, sentences
-
-    def text(self, color: bool = False) -> Iterator[str]:
-        yield "".join(f"{sentence}\n" for sentence in self._sentences)
-
-    def write(self, path: str | Path) -> list[Path]:
-        """Write the run anew, with one file that is replaced atomically; or into another folder as a run of its own."""
-        folder = Path(path)
-        if self.detector.folder is not None and folder.resolve() == self.detector.folder.resolve():
-            self.detector.fitted.write_learned(folder)
-        else:
-            self.detector.save(folder)
-        return [folder]
-
-    def default_path(self, folder: Path) -> Path:
-        return folder
-
-
-def make_stretches(fitted: FittedDetector, data: ChannelSet, path: str | Path, probability: float) -> list[Stretch]:
-    """The rows that a file of verdicts judges, with their scores and their pattern.
-
-    Args:
-        fitted: a detector whose training has ended.
-        data: that the verdicts are on.
-        path: of the file; see `recurra.data.series.labels.read_verdicts`.
-        probability: of a false alarm, a row.
-
-    Raises:
-        DataError: the file has a fault, or the channels are others.
-    """
-    fitted.learned.statistics.check_like(data)
-    stretches, scores = [], {}
-    for verdict in read_verdicts(path, data):
-        series = data.series[verdict.series]
-        if verdict.series not in scores:
-            elapsed = fitted.learned.statistics.elapsed(series)
-            own = all_scores(parts_of(fitted, series.values, (False, True), elapsed))
-            scores[verdict.series] = own, score(fitted, series.values, probability, elapsed=elapsed)
-        own, scored = scores[verdict.series]
-        rows = slice(verdict.start, verdict.end)
-        ends = series.stamps[[verdict.start, verdict.end - 1]]
-        first, last = ends.astype(np.int64).tolist()
-        where = short_stamps(data, ends)[0]
-        pattern = scored.pattern(series.values, verdict.start, verdict.end)
-        stretches.append(Stretch(series.id, first, last, where, verdict.is_normal, own[:, rows], pattern))
-    return stretches
-
 
 def make_detections(
     fitted: FittedDetector, data: ChannelSet, probability: float, hindsight: bool = False, retrain: str = ""
@@ -461,7 +373,7 @@ def evaluate(
     assert learned.errors is not None
     alarms = [one.alarms for one in detections.scored]
     standard = [learned.statistics.standardize(one.values) for one in data]
-    filled = [learned.statistics.filled(one) for one in standard]
+    filled = [learned.statistics.watched(learned.statistics.filled(one)) for one in standard]
     detectors = {"model": Detector(labels, [one.scores for one in detections.scored], alarms)}
     seed = int(fitted.options["seed"])
     simple = [baseline_scores(learned, one, hindsight, seed) for one in standard]

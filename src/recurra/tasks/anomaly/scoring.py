@@ -95,9 +95,9 @@ class Scored:
         return self.parts.sum(axis=1)
 
     def pattern(self, values: Array, start: int, end: int) -> EventPattern:
-        """What an event of the series (T, C) looks like, from its first row to the one after its last."""
-        rows = slice(start, end)
-        return event_pattern(self.parts[rows], (values[rows] - self.expected[rows]) / self.deviation)
+        """What an event of the series (T, C + D) looks like, from its first row to the one after its last."""
+        rows, channels = slice(start, end), self.parts.shape[1]
+        return event_pattern(self.parts[rows], (values[rows, :channels] - self.expected[rows]) / self.deviation)
 
     def main_channels(self, start: int, end: int, most: int, least_fraction: float) -> list[tuple[int, float]]:
         """The channels that add most to the scores of some rows, with the fraction that each adds; at least one.
@@ -129,8 +129,8 @@ def alarm_switch(learned: AnomalyLearned) -> AlarmSwitch:
 
 
 def baseline_scores(learned: AnomalyLearned, standard: Array, hindsight: bool, seed: int) -> dict[str, Array]:
-    """The scores (T,) of simple detectors for standardised values (T, C), by their names."""
-    filled = learned.statistics.filled(standard)
+    """The scores (T,) of simple detectors for standardised values (T, C + D), by their names."""
+    filled = learned.statistics.watched(learned.statistics.filled(standard))
     return {
         "moving deviation": moving_deviation(filled, learned.period),
         "seasonal change": seasonal_change(filled, learned.period),
@@ -176,7 +176,7 @@ def rows_in_alarm(scores: Array, threshold: Array) -> NDArray[np.bool_]:
 def parts_of(
     fitted: FittedDetector, values: Array, ways: Sequence[bool] = (False,), elapsed: Array | None = None
 ) -> Parts:
-    """The parts of the scores of the rows of a series (T, C), NaN if missing; see `parts_of_values`."""
+    """The parts of the scores of the rows of a series (T, C + D), NaN if missing; see `parts_of_values`."""
     learned, networks = fitted.learned, networks_of(fitted.network)
     assert learned.errors is not None
     return parts_of_values(learned.statistics, networks, learned.errors.members, values, ways, elapsed)
@@ -189,7 +189,7 @@ def score(
     hindsight: bool = False,
     elapsed: Array | None = None,
 ) -> Scored:
-    """Score the rows of a series (T, C).
+    """Score the rows of a series (T, C + D), of C channels and D covariates.
 
     Args:
         fitted: a detector whose training has ended.
@@ -214,7 +214,7 @@ def score(
     events = runs_of(alarms, parts.sum(axis=1), learned.period // 2)
     shown = [learned.errors.members[k] for k in expecting(networks_of(fitted.network))]
     variance = np.mean([one.gaussian.variances(len(learned.channels)) for one in shown], axis=0)
-    deviation = np.sqrt(variance) * np.array(learned.statistics.scale)
+    deviation = np.sqrt(variance) * learned.statistics.watched(np.array(learned.statistics.scale))
     expected = learned.statistics.restore(row_parts.expected)
     return Scored(parts, expected, deviation, judged.probability, judged.threshold, distance, alarms, events)
 
@@ -227,7 +227,7 @@ def error_scores(fitted: FittedDetector) -> ErrorScores | EnsembleScores | Timed
     """
     learned = fitted.learned
     assert learned.errors is not None
-    scores = []
+    scores, covariates = [], len(learned.statistics.covariates)
     for network, member in zip(networks_of(fitted.network), learned.errors.members, strict=True):
         if isinstance(network, SequenceAutoencoder):
             raise StreamError(
@@ -237,8 +237,8 @@ def error_scores(fitted: FittedDetector) -> ErrorScores | EnsembleScores | Timed
         mean, precision, own = torch.from_numpy(member.mean), torch.from_numpy(member.precision), copy.deepcopy(network)
         smoothing = learned.period, learned.statistics.short, int(member.warm_up)
         if isinstance(own, TimedForecaster):
-            return TimedErrorScores(own.cpu(), precision, *smoothing)
-        scores.append(ErrorScores(own.cpu(), mean, precision, *smoothing))
+            return TimedErrorScores(own.cpu(), precision, *smoothing, covariates)
+        scores.append(ErrorScores(own.cpu(), mean, precision, *smoothing, covariates))
     weights = np.stack([member.weights for member in learned.errors.members])
     return scores[0] if len(scores) == 1 else EnsembleScores(scores, torch.from_numpy(weights))
 

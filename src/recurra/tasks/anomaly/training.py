@@ -60,7 +60,7 @@ def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
     if options.times:
         statistics = replace(statistics, times=_times(data))
     longest = max(data, key=len)
-    filled = [statistics.filled(statistics.standardize(one.values)) for one in data]
+    filled = [statistics.watched(statistics.filled(statistics.standardize(one.values))) for one in data]
     period = period_of(filled[data.series.index(longest)][:, 0])
     trained_on = training_rows(rows, options.validation_fraction)
     length = max(2, min(_WINDOW_PERIODS * period, int(trained_on * _MOST_OF_ROWS)))
@@ -119,7 +119,7 @@ def make_objective(
     learned, horizon, device = fitted.learned, options.horizon, fitted.device
     statistics, networks = learned.statistics, networks_of(fitted.network)
     standard, inputs = _rows(statistics, data, horizon)
-    targets = [_wanted(networks, one, horizon) for one in standard]
+    targets = [_wanted(networks, statistics.watched(one), horizon) for one in standard]
     fraction = options.validation_fraction if validation_data is None else 0.0
     ends = [training_rows(len(one), fraction) for one in standard]
     beyond, window = 0, learned.window
@@ -142,7 +142,7 @@ def make_objective(
         if validation_data is not None:
             statistics.check_like(validation_data)
             rows = zip(*_rows(statistics, validation_data, horizon), strict=True)
-            series = [(read, _wanted(networks, own, horizon), 0) for own, read in rows]
+            series = [(read, _wanted(networks, statistics.watched(own), horizon), 0) for own, read in rows]
         for rows, wanted, end in series:
             begin = max(0, end - (window if learned.window else _WARM_UP))
             scored = wanted[begin:].clone()
@@ -209,7 +209,7 @@ def loss(forecasts: Tensor, targets: Tensor) -> Tensor:
 def _rows(
     statistics: ChannelStatistics, data: ChannelSet, horizon: int
 ) -> tuple[list[NDArray[np.float64]], list[Tensor]]:
-    """Of each series the standardised values (T, C), and what a network reads of them."""
+    """Of each series the standardised values (T, C + D), and what a network reads of them."""
     standard = [statistics.standardize(one.values) for one in data]
     pairs = zip(standard, data, strict=True)
     return standard, [

@@ -68,7 +68,7 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
     inputs = torch.from_numpy(statistics.inputs(standard, elapsed, int(fitted.options["horizon"]))).float()
     batch = torch.stack([inputs[at - steps + through : at + through] for at in ends.tolist()]).to(fitted.device)
     count, channel = len(learned.channels), int(parts[end].argmax())
-    target = torch.from_numpy(standard[ends]).float().to(fitted.device)
+    target = torch.from_numpy(statistics.watched(standard)[ends]).float().to(fitted.device)
 
     def next_row(result: tuple[Tensor, Any]) -> Tensor:
         return loss(result[0][:, -1, :count], target)
