@@ -26,7 +26,7 @@ class LiveAlarm(NamedTuple):
     """What is said of a step.
 
     Attributes:
-        threshold: what its score is compared with, in the units of the slow score.
+        threshold: what its score is compared with, in the units of the score.
         alarm: whether it raises or continues an alarm.
         event: the number of the event that the alarm belongs to, from 1; 0 without an alarm.
         drift: since the last look that noticed one; None: the last look noticed none.

@@ -23,7 +23,7 @@ class Judgement(NamedTuple):
     Attributes:
         score: the slow score, or the fast one in its units, whichever is larger.
         probability: that a normal step has such a score on either scale, corrected for looking twice (Bonferroni).
-        threshold: of the scale that the score is from, in the units of the slow score.
+        threshold: of the scale that the score is from, in the units of the score.
         is_fast: whether the score is the fast one.
         slow_threshold: of the slow score.
         fast_alarm: whether the fast score is beyond its threshold.
@@ -56,7 +56,8 @@ class TwoScales:
             threshold of the other is `NEVER`.
 
     Attributes:
-        gain: the units of the slow score in one of the fast score.
+        gain: the units of the score of a step in one of the fast score: those of the slow score, or if the fast score
+            alone raises alarms, its own.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class TwoScales:
         self._floors = np.zeros(2) if floors is None else floors
         clean = np.stack([slow, fast], axis=1)[:, self._columns]
         of_slow, of_fast = reference_threshold(slow), reference_threshold(fast)
-        self.gain = of_slow / of_fast if of_fast > 0 else 0.0
+        self.gain = 1.0 if scales == "fast" else of_slow / of_fast if of_fast > 0 else 0.0
         each = probability / len(self._columns)
         self._limits = PeaksOverThreshold(each, adaptation, joint=True).calibrate(clean)
 

@@ -15,7 +15,7 @@ import recurra
 from recurra.cli.main import main
 from recurra.errors import DataError, ParameterError, StreamError
 from recurra.streaming import StreamState
-from recurra.tasks.anomaly import AnomalyDetector
+from recurra.tasks.anomaly import AnomalyDetector, AnomalyReading
 
 START = np.datetime64("2024-03-01", "us")
 
@@ -85,6 +85,17 @@ def test_a_stream_judges_as_a_file_is_judged(detector: AnomalyDetector) -> None:
     assert stream.step([[1.0, 2.0, None, 60.0]], [state])[0]["score"] > 0
 
 
+def test_no_line_is_drawn_across_a_gap(detector: AnomalyDetector, tmp_path: Path, drawn: list[Any]) -> None:
+    data = irregular(150, 1)
+    detections_of(detector, data).plot(tmp_path / "alarms.png")
+    for ax in drawn[0].axes:
+        for line in (one for one in ax.lines if one.get_linestyle() != "None"):
+            at, there = line.get_xdata(orig=True), np.isfinite(line.get_ydata(orig=True))
+            joined = there[1:] & there[:-1]
+            assert (np.diff(at)[joined] < np.timedelta64(9, "h")).all()
+    assert (np.diff(data["time"].to_numpy()) > np.timedelta64(9, "h")).any()
+
+
 def test_saved_and_loaded(detector: AnomalyDetector, tmp_path: Path) -> None:
     detector.save(tmp_path / "run")
     again = recurra.load(tmp_path / "run")
@@ -99,12 +110,6 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     options = ["--hidden-size", "4", "--max-steps", "3", "--batch-size", "4", "--horizon", "2"]
     assert main(["train", "anomaly", "--data", str(training), "--out", str(tmp_path / "plain"), *options]) == 0
     assert "--times" in capsys.readouterr().out
-    # Which kinds can read times is told where it is so.
-    for more in (["--detector", "reconstruction"], ["--members", "2"]):
-        assert (
-            main(["train", "anomaly", "--data", str(training), "--out", str(tmp_path / more[1]), *options, *more]) == 0
-        )
-        assert "--times" not in capsys.readouterr().out
     run = str(tmp_path / "run")
     assert main(["train", "anomaly", "--data", str(training), "--out", run, "--times", *options]) == 0
     assert "--times" not in capsys.readouterr().out
@@ -122,6 +127,13 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert main(["inspect", run, "--data", str(today), "--row", "100"]) == 0
     learned = json.loads((Path(run) / "learned.json").read_text(encoding="utf-8"))
     assert learned["times"]["column"] == "time"
+
+
+@pytest.mark.parametrize("options", [{"detector": "reconstruction"}, {"detector": "both"}, {"members": 2}, {}])
+def test_times_are_proposed_to_those_that_take_them(options: dict[str, Any]) -> None:
+    proposing = AnomalyDetector(**options)
+    described = proposing.describe(proposing.read(irregular(), None, AnomalyReading(), False), None)
+    assert ("--times" in described) == (not options)
 
 
 def test_what_cannot_be(detector: AnomalyDetector) -> None:

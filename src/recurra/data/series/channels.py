@@ -220,11 +220,9 @@ def channels_from_arrays(
     count = width - len(covariates)
     named = tuple(names) or (("y",) if count == 1 else tuple(map(str, range(1, count + 1))))
     if not named or len(named) != count:
-        listed_names = ", ".join((*named, *covariates))
-        raise DataError(
-            f"expected a column for each of {len(named) or 'at least 1'} channels and {len(covariates)} covariates "
-            f"({listed_names}), got {width}"
-        )
+        beside = f" and {len(covariates)} covariates ({', '.join(covariates)})" if covariates else ""
+        expected = f"{len(named)} channels ({', '.join(named)})" if named else "at least 1 channel"
+        raise DataError(f"expected a column for each of {expected}{beside}, got {width}")
     return ChannelSet(tuple(series), named, "the data", covariates=tuple(covariates))
 
 

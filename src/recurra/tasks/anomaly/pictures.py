@@ -26,6 +26,7 @@ _LEAST_FRACTION = 0.05  # of the scores of alarms, of a channel that is plotted
 _BAND = 2  # deviations
 _BARS = 60  # of a histogram of scores
 _LOWEST, _BEYOND = 0.01, 1.5  # where its bars begin, a quantile; and end, times what is highest
+_GAP = 10  # median rows, across which no line is drawn
 _FEW_LABELS = 100  # the range of scores within which powers of ten alone are too few labels
 
 
@@ -40,6 +41,7 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     """
     series = data.series[index]
     stamps = data.form.local(series.stamps)
+    gaps = _gaps(stamps)
     rows = scored.alarms if scored.events else np.ones(len(series), bool)
     added = np.maximum(scored.parts[rows].sum(axis=0), 0)
     order = np.argsort(-added)[:_MOST_CHANNELS]
@@ -50,14 +52,21 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     for ax, channel in zip(axes, chosen.tolist(), strict=False):
         expected, deviation = scored.expected[:, channel], scored.deviation[channel]
         band = (expected - _BAND * deviation, expected + _BAND * deviation)
-        ax.fill_between(stamps, *band, color=_BLUE, alpha=0.25, linewidth=0, label=f"expected, {_BAND} deviations")
-        ax.plot(stamps, series.values[:, channel], color=_BLACK, linewidth=0.8, label="observed")
+        at, *band = _parted(gaps, stamps, *band)
+        ax.fill_between(at, *band, color=_BLUE, alpha=0.25, linewidth=0, label=f"expected, {_BAND} deviations")
+        at, values = _parted(gaps, stamps, series.values[:, channel])
+        ax.plot(at, values, color=_BLACK, linewidth=0.8, label="observed")
+        # A value between two missing ones is a line of no length.
+        absent = np.concatenate([[True], np.isnan(values), [True]])
+        alone = absent[:-2] & absent[2:] & ~absent[1:-1]
+        ax.plot(at[alone], values[alone], color=_BLACK, linestyle="", marker=".", markersize=2)
         ax.set_ylabel(data.channels[channel], parse_math=False)
     score = axes[-1]
     # The first rows, of which nothing was forecast, would take most of a logarithmic axis.
     lowest = max(float(np.quantile(scored.scores, 0.05)) / 2, 1e-3)
-    score.plot(stamps, np.maximum(scored.scores, lowest), color=_BLUE, linewidth=0.9, label="score")
-    score.plot(stamps, scored.threshold, color=_RED, linewidth=0.9, linestyle="--", label="threshold")
+    at, scores, thresholds = _parted(gaps, stamps, np.maximum(scored.scores, lowest), scored.threshold)
+    score.plot(at, scores, color=_BLUE, linewidth=0.9, label="score")
+    score.plot(at, thresholds, color=_RED, linewidth=0.9, linestyle="--", label="threshold")
     score.set_yscale("log")
     low, high = score.get_ylim()
     _plain_labels(score.yaxis, high / low)
@@ -76,6 +85,17 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
     prepare_folder(path.parent)
     write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+
+
+def _gaps(stamps: np.ndarray) -> np.ndarray:
+    """The rows that come long after the row before."""
+    between = np.diff(stamps.astype(np.int64))
+    return np.flatnonzero(between > _GAP * np.median(between)) + 1 if len(between) else np.empty(0, int)
+
+
+def _parted(gaps: np.ndarray, stamps: np.ndarray, *curves: np.ndarray) -> list[np.ndarray]:
+    """Stamps and curves (T,), with a missing value before each gap's end, so that no line crosses it."""
+    return [np.insert(stamps, gaps, stamps[gaps]), *(np.insert(curve, gaps, np.nan) for curve in curves)]
 
 
 def plot_tails(learned: AnomalyLearned, probability: float, path: Path, *, hindsight: bool = False) -> None:
@@ -116,7 +136,7 @@ def tail_picture(learned: AnomalyLearned, probability: float, *, hindsight: bool
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("normal rows")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(axes), frameon=False)
     content = BytesIO()
     figure.savefig(content, format="png", dpi=120)
     return content.getvalue()
