@@ -1,5 +1,6 @@
 """Predictions for whole inputs: from JSON to what a task reads, and from its predictions to JSON."""
 
+import base64
 import dataclasses
 import inspect
 import logging
@@ -33,7 +34,8 @@ def predict(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
     Args:
         estimator: of any task.
         data: JSON. For a language model it is a text; for the other tasks a list of inputs, or the columns of a table.
-            A sound is its samples at the rate of the model; see `recurra.data.audio.json_samples`.
+            A sound is its samples at the rate of the model; see `recurra.data.audio.json_samples`. An image is the
+            content of its file in base64.
 
     Raises:
         Refusal: if the task cannot read the data.
@@ -80,6 +82,8 @@ def _input(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
     """What the task's `predictions` takes. A text never stands for the path of a file."""
     if sound := estimator.sound_format:
         return _sounds(data, sound["sample_rate"])
+    if estimator.reads_content:
+        return _contents(data)
     if next(iter(inspect.signature(estimator.predictions).parameters)) != "data":
         if not isinstance(data, str):
             raise Refusal(422, "invalid_data", "data: expected a text")
@@ -97,6 +101,19 @@ def _input(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
         if all(one.dtype.kind in "iuf" and one.ndim in (1, 2) and one.size for one in arrays):
             return [one.astype(np.float64) for one in arrays]
     raise Refusal(422, "invalid_data", _EXPECTED)
+
+
+def _contents(data: Any) -> list[bytes]:
+    """What a task that reads files takes: a text is the content of a file in base64, and not its path."""
+    if not isinstance(data, list) or not data or not all(isinstance(one, str) for one in data):
+        raise Refusal(422, "invalid_data", "data: expected a list of files, the content of each in base64")
+    contents = []
+    for row, one in enumerate(data, start=1):
+        try:
+            contents.append(base64.b64decode(one, validate=True))
+        except ValueError:
+            raise Refusal(422, "invalid_data", f"data, file {row}: expected its content in base64") from None
+    return contents
 
 
 def _sounds(data: Any, sample_rate: int) -> list[Sound]:

@@ -82,6 +82,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     Reading: ClassVar[type[Options] | None] = None
     learned_class: ClassVar[type[Learned]] = Learned
     several_sources: ClassVar[bool] = False
+    reads_content: ClassVar[bool] = False  # whether `predictions` takes the content of files, as bytes, in a list
     not_exported: ClassVar[dict[str, str]] = {}  # a form that `export` has not for this task, and why
 
     max_steps: int = option(default=0, at_least=0, help="optimiser steps at most; 0: as many as the data ask for")

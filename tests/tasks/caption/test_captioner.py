@@ -1,3 +1,4 @@
+import base64
 import csv
 import json
 import logging
@@ -199,3 +200,16 @@ def test_inspection(run: Path, data: Path) -> None:
     assert page is not None
     with pytest.raises(ParameterError, match="row"):
         captioner.inspect(str(data), row=99, progress=False)
+
+
+def test_a_server_reads_the_content_of_images_and_no_paths(run: Path, data: Path) -> None:
+    pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+    from recurra.server.refusal import Refusal
+    from recurra.server.whole_sequences import predict
+
+    captioner, photo = Captioner.load(run), data.parent / "images" / "0.png"
+    content = base64.b64encode(photo.read_bytes()).decode()
+    assert predict(captioner, [content, content]) == captioner.predict([photo]) * 2
+    for refused in ([str(photo)], str(photo), [[1.0, 2.0]], [base64.b64encode(b"no image").decode()], []):
+        with pytest.raises(Refusal):
+            predict(captioner, refused)

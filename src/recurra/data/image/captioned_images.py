@@ -23,14 +23,14 @@ class CaptionedImage:
 
     Attributes:
         name: its name in results and messages.
-        image: the file, or pixels (H, W), (H, W, 3) or (H, W, 4), uint8.
+        image: the file, its content, or pixels (H, W), (H, W, 3) or (H, W, 4), uint8.
         captions: as people wrote them; empty: they are not known.
         part: "train", "validation" or "test", if the data state it; else "".
         where: the file that lists it and the line, for messages.
     """
 
     name: str
-    image: Path | np.ndarray
+    image: Path | bytes | np.ndarray
     captions: tuple[str, ...] = ()
     part: str = ""
     where: str = ""
@@ -101,7 +101,7 @@ class CaptionedImages:
         digest = sha256()
         for item in self.items:
             digest.update(json.dumps([item.name, item.captions, item.part]).encode())
-            if isinstance(item.image, np.ndarray):
+            if not isinstance(item.image, Path):
                 digest.update(digest_of(item.image).encode())
         return digest.hexdigest()
 
@@ -110,8 +110,8 @@ def images_of(images: Sequence[Any], captions: Sequence[Any] | None = None) -> C
     """Images from lists.
 
     Args:
-        images: each a path, pixels (H, W), (H, W, 3) or (H, W, 4) of uint8, an image of Pillow, or a
-            `CaptionedImage`.
+        images: each a path, the content of a file, pixels (H, W), (H, W, 3) or (H, W, 4) of uint8, an image of
+            Pillow, or a `CaptionedImage`.
         captions: of each a text, or several. None: they are not known, or the images have them.
 
     Raises:
@@ -128,6 +128,8 @@ def images_of(images: Sequence[Any], captions: Sequence[Any] | None = None) -> C
             items.append(one if texts is None else replace(one, captions=texts))
         elif isinstance(one, str | Path):
             items.append(CaptionedImage(str(one), Path(one), texts or (), where=where))
+        elif isinstance(one, bytes):
+            items.append(CaptionedImage(str(position), one, texts or (), where=where))
         elif hasattr(one, "__array_interface__"):
             items.append(CaptionedImage(str(position), np.asarray(one), texts or (), where=where))
         else:

@@ -18,9 +18,9 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".
 _OPAQUE = 255
 
 
-def content_of(image: Path | np.ndarray) -> bytes | np.ndarray:
-    """The bytes of a file, or the pixels themselves. Raises DataError: the file is missing or cannot be read."""
-    if isinstance(image, np.ndarray):
+def content_of(image: Path | bytes | np.ndarray) -> bytes | np.ndarray:
+    """The bytes of a file, or what is not a path itself. Raises DataError: the file is missing or cannot be read."""
+    if not isinstance(image, Path):
         return image
     if not image.exists():
         raise DataError(f"{image}: no such file.")

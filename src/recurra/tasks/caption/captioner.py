@@ -41,6 +41,7 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
     noun = "captioner"
     Reading = CaptionReading
     learned_class = CaptionLearned
+    reads_content = True
 
     features: Literal["pretrained", "trained"] = option(
         default="pretrained",
@@ -190,7 +191,8 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
 
         Args:
             data: the path of an image, of a folder of images or of a file that lists them, or a list of images: paths,
-                pixels (H, W, 3) of uint8, or images of Pillow. Of data that state parts, those of `reading.part`.
+                contents of files as bytes, pixels (H, W, 3) of uint8, or images of Pillow. Of data that state parts,
+                those of `reading.part`.
             search: how.
             ensemble: other captioners, or their runs, with the same vocabulary; probabilities are averaged.
             scores: whether the text has scores too.
