@@ -50,6 +50,27 @@ def test_each_drawing_begins_with_the_start() -> None:
     assert all(len(drawing) == 2 for drawing in sampled([(0, 1)] * 3, start=START, max_points=2))
 
 
+def test_a_drawing_ends_when_it_may_and_when_it_has_to() -> None:
+    seeds = [(5, k) for k in range(GROUP)]
+    no, yes = torch.zeros(GROUP, dtype=torch.bool), torch.ones(GROUP, dtype=torch.bool)
+    assert {len(one) for one in sampled(seeds, ending=lambda _: (no, no))} == {30}
+    for one, same in zip(sampled(seeds, ending=lambda _: (yes, no)), sampled(seeds), strict=True):
+        np.testing.assert_array_equal(one, same)
+    # One that has to end does so at the first lift of its pen.
+    many = sampled(seeds, ending=lambda _: (no, yes))
+    assert any(len(one) < 30 for one in many)
+    for one in many:
+        assert not one[:-1, 2].any()
+        assert one[-1, 2] == 1 or len(one) == 30
+
+
+def test_a_bias_is_used_in_place_of_the_temperature() -> None:
+    seeds = [(5, k) for k in range(GROUP)]
+    for one, same in zip(sampled(seeds, bias=0.0, temperature=0.1), sampled(seeds), strict=True):
+        np.testing.assert_allclose(one, same, rtol=1e-4, atol=1e-4)
+    assert any(len(one) for one in sampled(seeds, bias=4.0))
+
+
 def test_the_network_reads_what_was_sampled() -> None:
     """Sampling step by step sees the densities that the network gives for the whole drawing."""
     network, step = decoder()

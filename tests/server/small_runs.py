@@ -8,8 +8,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from made_drawings import drawings
 from made_sentences import sentences
-from recurra import AnomalyDetector, Classifier, Forecaster, LanguageModel, Regressor, SoundClassifier, Tagger
+from recurra import (
+    AnomalyDetector,
+    Classifier,
+    DrawingModel,
+    Forecaster,
+    LanguageModel,
+    Regressor,
+    SoundClassifier,
+    Tagger,
+)
 from recurra.data.audio.sound import Sound
 from recurra.tasks.speech import SpeechRecognizer
 
@@ -49,6 +59,10 @@ def made_run(kind: str, folder: Path) -> tuple[str, list[Any]]:
         classifier = Classifier(evidence=False, **one_way)
         truth = labels if "labels" in kind else [one[0] for one in labels]
         return _run(classifier, texts, folder, truth), ["not", "bad", "unheard-of", "!"]
+    if kind == "draw":
+        strokes, labels = drawings(20)
+        items = [{"points": [], "label": "left"}, {"points": strokes[1].tolist(), "label": "left"}]
+        return _run(DrawingModel(mixtures=2, batch_size=8, **small), strokes, folder, labels), items
     generator = np.random.default_rng(0)
     if kind.startswith("sound"):
         size = {"bins": 8} if "whole" in kind else {"bins": 8, "filters": 0, "bidirectional": False}

@@ -42,7 +42,7 @@ def _classes() -> ServedModel:
         return {"probabilities": dict(zip(CLASSES, map(float, outputs[-1]), strict=True))}
 
     stream = ItemStream(Stepper(network), read, answer, "a row of 2 numbers", [0.5, -1.25])
-    estimator: Any = SimpleNamespace(task="classify", sound_format={})
+    estimator: Any = SimpleNamespace(task="classify", sound_format={}, drawing_format={})
     return ServedModel("moves", estimator, stream, server_only="it was made in a test")
 
 

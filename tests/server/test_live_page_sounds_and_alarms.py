@@ -48,7 +48,8 @@ def _speech() -> ServedModel:
 
     stepper = Stepper(torch.nn.GRU(1, 3))
     stream = MemoryStream(stepper, read, talk, "samples", [0.0], memory=(("pieces", 1),), takes_none=True)
-    estimator: Any = SimpleNamespace(task="speech", sound_format={"sample_rate": 8000, "window": 1, "shift": 1})
+    sound = {"sample_rate": 8000, "window": 1, "shift": 1}
+    estimator: Any = SimpleNamespace(task="speech", sound_format=sound, drawing_format={})
     return ServedModel("speech", estimator, stream, server_only="it was made in a test")
 
 

@@ -214,8 +214,9 @@ class HandwritingDecoder(nn.Module):
 
         Returns:
             bool (B,) each: whether it has reached the last character, so that the drawing may end; and whether it has
-            passed it, so that the drawing ends: the window is heavier after the text than on any character of it
-            (Graves 2013, section 5.1).
+            passed it, so that the drawing ends once the pen is lifted: the window is heavier after the text than on any
+            character of it. Graves (2013, section 5.1) ends at that point, which cuts a letter whose end the network
+            draws while its window is already on what follows.
         """
         heaviest = state.window.weights.argmax(1)
         # Far behind the text all weights are 0.

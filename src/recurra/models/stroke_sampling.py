@@ -45,8 +45,8 @@ def sample_strokes(
         bias: see `PenMixture.sharpened`; used in place of the temperature. None: the temperature is used.
         max_points: of a drawing, those of the start included; one that reaches it is cut there.
         start: points (N, 3) that every drawing begins with; they are read, and are not changed. None: none.
-        ending: from the state to whether each drawing may end (B,) and whether it has to (B,), bool. None: drawings
-            end where the network says so.
+        ending: from the state to whether each drawing may end (B,), and whether it has to (B,) as soon as its pen is
+            lifted, bool. None: drawings end where the network says so.
         device: of the network. None: the CPU.
 
     Returns:
@@ -78,7 +78,7 @@ def sample_strokes(
             goes_on = (torch.arange(PEN_STATES) == ENDED) & ~may_end.unsqueeze(1)
             mixture = mixture._replace(log_pen=mixture.log_pen.masked_fill(goes_on, -math.inf))
             offset, pen = mixture.sample(uniform[:, index], normal[:, index])
-            pen = pen.masked_fill(has_to_end, ENDED)
+            pen = pen.masked_fill(has_to_end & (points[:, -1, 3] > 0).cpu(), ENDED)
         lengths = torch.where((pen == ENDED) & (lengths > index), index, lengths)
         if bool((lengths <= index).all()):
             break

@@ -104,6 +104,13 @@ class SoundFormat(BaseModel):
     )
 
 
+class DrawingFormat(BaseModel):
+    """The drawings that a model makes."""
+
+    side: float = Field(description="the usual longer side of a drawing, in the units of its points")
+    labels: list[str] = Field(description="the classes, one of which each item names if there are several")
+
+
 class ModelAnswer(BaseModel):
     """A model that is served."""
 
@@ -121,6 +128,7 @@ class ModelAnswer(BaseModel):
     sound: SoundFormat | None = Field(
         default=None, description="of a model that reads sound; its samples are JSON or base64"
     )
+    drawing: DrawingFormat | None = Field(default=None, description="of a model of drawings")
     reason: str = Field(default="", description="why it has no sessions")
     server_only: str = Field(default="", description="why clients cannot run its steps themselves; empty: they can")
 

@@ -41,6 +41,8 @@ class ServedModel:
         facts: dict[str, Any] = {"name": self.name, "task": self.estimator.task, "streams": self.stream is not None}
         if sound := self.estimator.sound_format:
             facts["sound"] = sound
+        if drawing := self.estimator.drawing_format:
+            facts["drawing"] = drawing
         if self.stream is None:
             return {**facts, "reason": self.reason}
         stream = self.stream

@@ -219,6 +219,14 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 f"look_ahead: a {self.noun} reads forward only and answers each item at once; leave it out"
             )
 
+    @classmethod
+    def check_result_file(cls, command: str, path: Path, values: Mapping[str, Any]) -> None:
+        """Refuse, before any work, a file for a command's result that the `values` of its options do not fit.
+
+        Raises:
+            ParameterError: they do not fit.
+        """
+
     @property
     def sound_format(self) -> dict[str, int]:
         """Of a model that reads sound: its samples a second, and those of an item of its stream.
@@ -226,6 +234,11 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         An item has `window` samples or a multiple of `shift` more, at `sample_rate` a second. The next item begins
         `shift` samples after its last window. Empty: the model reads something else.
         """
+        return {}
+
+    @property
+    def drawing_format(self) -> dict[str, Any]:
+        """Of a model of drawings: the usual longer `side` of one, and the `labels` of its classes. Else empty."""
         return {}
 
     def describe(self, training: DataT, validation: DataT | None) -> str:

@@ -103,8 +103,14 @@ def test_the_class_of_what_is_sampled() -> None:
             two.generate(label=label)
 
 
-def test_other_files_are_refused_before_sampling(run: Path, model: DrawingModel, tmp_path: Path) -> None:
+def test_other_files_are_refused_before_sampling(
+    run: Path, model: DrawingModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["generate", str(run), "--out", str(tmp_path / "a.gif")]) != 0
+    with monkeypatch.context() as patched:
+        patched.setattr(DrawingModel, "load", None)
+        for ending in (".png", ".csv"):
+            assert main(["generate", str(run), "--seconds", "3", "--out", str(tmp_path / f"a{ending}")]) == 2
     generated = model.generation(count=1, seconds=1.0)
     with pytest.raises(ParameterError, match="seconds"):
         generated.write(tmp_path / "a.png")

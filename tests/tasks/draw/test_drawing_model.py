@@ -69,6 +69,8 @@ def test_data_that_cannot_be_used() -> None:
         DrawingModel(**SMALL).fit([turning("left", 0), np.zeros((3, 2))])
     with pytest.raises(DataError, match="no drawings"):
         DrawingModel(**SMALL).fit([])
+    with pytest.raises(ParameterError, match="data"):
+        DrawingModel(**SMALL).fit(5)
     with pytest.raises(ParameterError, match="y"):
         DrawingModel(**SMALL).fit([turning("left", 0)], ["left", "right"])
     with pytest.raises(ParameterError, match="y"):

@@ -1,4 +1,5 @@
 import { byId, element, percent, say, short, visible } from "./dom.js";
+import { Paper } from "./drawing.js";
 import { hasForm } from "./forms.js";
 import { Unreadable, exampleOf, fileItems, formOf, typedItems, wholeInput, written } from "./items.js";
 import { Microphone } from "./microphone.js";
@@ -19,6 +20,7 @@ const server = new Server();
 const states = new StateView();
 const playback = new Playback(stepOfFile, drawPlayback);
 const microphone = new Microphone({ begin: beginToHear, take, predict });
+const paper = new Paper({ begin: beginAnew, take, fail: (error) => say(byId("item-error"), sentenceOf(error)) });
 let models = [];
 let model, session, view;
 let module; // of the model, if its steps are taken in this browser
@@ -69,10 +71,13 @@ function choose() {
   byId("inputs").hidden = byId("outputs").hidden = !model;
   const isSound = Boolean(model?.sound);
   for (const id of ["session-panel", "state-panel", "steps-panel", "file-run"]) byId(id).hidden = !model?.streams;
-  byId("item").hidden = byId("step").hidden = isSound;
-  byId("example").hidden = !model?.streams || isSound;
+  const isDrawn = Boolean(model?.drawing && model.streams);
+  byId("item").hidden = byId("step").hidden = isSound || isDrawn;
+  byId("example").hidden = !model?.streams || isSound || isDrawn;
+  byId("drawn").hidden = !isDrawn;
+  paper.choose(model?.drawing);
   byId("spoken").hidden = !isSound;
-  byId("file-panel").hidden = !model?.streams && !isSound;
+  byId("file-panel").hidden = isDrawn || (!model?.streams && !isSound);
   byId("file").accept = isSound ? "audio/*" : "";
   byId("end").hidden = !model?.ends || isSound; // a recording ends by itself
   byId("item-title").textContent = isSound ? "Microphone" : model?.streams ? "One item" : "A whole input";
@@ -81,6 +86,12 @@ function choose() {
   byId("item").value = "";
   if (!model) say(byId("model-text"), "The server has no models.");
   else if (isSound) chooseSound();
+  else if (isDrawn) {
+    say(byId("model-text"), "It continues a drawing, a point a step.");
+    byId("item-title").textContent = "A drawing";
+    byId("item-title").htmlFor = "continue";
+    byId("item-help").textContent = "Your lines are blue. Draw more of them at any time; the network stops then.";
+  }
   else if (!model.streams) {
     say(byId("model-text"), `It reads whole inputs only. ${capital(model.reason)}`);
     byId("item-help").textContent = "A text, or JSON: a list of inputs, or an object with a list for each column. Enter predicts.";
@@ -194,6 +205,7 @@ function clear() {
   clearTimeout(toHear);
   byId("live").textContent = "";
   states.clear();
+  paper.clear();
   drawSession();
 }
 
@@ -238,6 +250,7 @@ async function stepNow(item) {
   else show(item, result, mine.steps);
   drawSession();
   showState(mine);
+  return result;
 }
 
 /** Ask again while the server has no time, as long as it says. */

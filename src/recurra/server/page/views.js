@@ -13,7 +13,7 @@ const MOST_LINES = 6, MOST_BARS = 10;
  * @param give - steps an item that the view makes.
  */
 export function viewOf(result, place, give) {
-  const View = [TokenView, TagView, ForecastView, ClassView, AlarmView, WordsView].find((one) => one.shows(result)) ?? PlainView;
+  const View = [TokenView, TagView, ForecastView, ClassView, AlarmView, WordsView, PenView].find((one) => one.shows(result)) ?? PlainView;
   return new View(place, give);
 }
 
@@ -162,6 +162,24 @@ class ClassView {
       legend(lines),
     );
     return { sentence, confidence: ranked[0][1] };
+  }
+}
+
+/** What the pen does after the next point of a drawing. */
+class PenView {
+  static shows = (result) => Array.isArray(result?.means) && typeof result.pen?.ended === "number";
+
+  constructor(place) {
+    this.bars = element("ol", { class: "bars" });
+    this.text = element("p", { class: "help" });
+    place.replaceChildren(element("h3", {}, "What the pen does next"), this.bars, this.text);
+  }
+
+  show(_, { weights, means, pen: { down, lifted, ended } }) {
+    drawBars(this.bars, [["stays down", down], ["is lifted", lifted], ["ends", ended]]);
+    const mean = [0, 1].map((axis) => short(weights.reduce((sum, one, k) => sum + one * means[k][axis], 0)));
+    this.text.textContent = `The mean of the next offset is ${mean.join(", ")}.`;
+    return { sentence: `ends ${percent(ended)}, offset ${mean.join(", ")} on average` };
   }
 }
 

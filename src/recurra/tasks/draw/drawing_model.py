@@ -1,6 +1,7 @@
 """The drawing model: its options and verbs."""
 
 import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,11 +13,10 @@ from recurra.tasks.draw.learned import DrawingLearned, learn
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
 
     from recurra.data.drawings.drawings import Drawings
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.draw.generation import GeneratedDrawings
     from recurra.tasks.draw.results import SurpriseOfDrawings
@@ -184,6 +184,8 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
 
         if isinstance(source, Drawings):
             return source
+        if not isinstance(source, str | Path | Iterable):
+            raise ParameterError("data", "a path, several, or a list of strokes (N, 3)", type(source).__name__)
         sources = [source] if isinstance(source, str | Path) else list(source)
         if sources and all(isinstance(one, str | Path) for one in sources):
             if y is not None:
@@ -237,6 +239,29 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
 
     def standard_steps(self, steps_per_epoch: int) -> int:
         return max(20 * steps_per_epoch, 1000)
+
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
+        """See `Estimator.open_stream`: an item is the next points of a drawing, and the result the density of the next.
+
+        Items are `{"points": [[dx, dy, pen], ...]}` in the units of the training files, with the `label` of a model of
+        several classes; pen is 1 if the pen is lifted after the point, else 0. The item that begins a drawing may have
+        no points. The result has `weights`, `means`, `deviations` and `correlations` of the components, and the
+        probabilities of the `pen`, as `PenMixture` has them at a temperature of 1.
+        """
+        from recurra.tasks.draw.live import open_stream
+
+        self.refuse_look_ahead(look_ahead)
+        return open_stream(self.fitted, weights)
+
+    @property
+    def drawing_format(self) -> dict[str, Any]:
+        return {"side": self.fitted.learned.side, "labels": list(self.fitted.learned.labels)}
+
+    @classmethod
+    def check_result_file(cls, command: str, path: Path, values: Mapping[str, Any]) -> None:
+        if command == "generate" and values.get("seconds") and path.suffix.lower() != ".svg":
+            expected = "0 for a file that is not SVG, as only SVG is animated"
+            raise ParameterError("seconds", expected, values["seconds"])
 
     @verb("see how surprising each drawing is: a table of nats per point", endings=(".csv", ".txt"))
     def predictions(
@@ -348,7 +373,7 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
             DataError: the data cannot be used, or have no such part.
             ParameterError: there is no such drawing, or the run has no codes.
         """
-        from recurra.tasks.draw.codes import reconstruct
+        from recurra.tasks.draw.generation import reconstruct
 
         drawings, _ = self._part_of(self.data_for(data, y, reading), part)
         return reconstruct(self.fitted, drawings, rows, temperatures, seed)
@@ -384,7 +409,7 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
             DataError: the data cannot be used, or have no such part.
             ParameterError: there is no such drawing, or the run has no codes.
         """
-        from recurra.tasks.draw.codes import interpolate
+        from recurra.tasks.draw.generation import interpolate
 
         drawings, _ = self._part_of(self.data_for(data, y, reading), part)
         return interpolate(self.fitted, drawings, rows, count, temperature, seed)
