@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from recurra.data.batches.ignored import is_ignored
 from recurra.data.labelled.label_set import LabelSet
 from recurra.data.labelled.labels import Labels
-from recurra.data.labelled.series_encoding import EncodedSeries
 from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task.fitted import Fitted
 from recurra.task.results import Evaluation
 from recurra.task.view import View
+from recurra.training.outputs import Encoded
 
 __all__ = ["chosen_rows", "label_view", "layers_in_words"]
 
@@ -30,7 +30,7 @@ _CONVOLUTION = (
 
 def label_view(
     fitted: Fitted[Any, Any],
-    encoded: EncodedSeries,
+    encoded: Encoded,
     labels: LabelSet,
     temperature: float,
     references: Sequence[Labels],

@@ -79,7 +79,7 @@ def test_a_table_names_files_spans_subjects_and_parts(tmp_path: Path) -> None:
     assert [one.subject for one in clips] == ["1", "2"]
     assert clips.form == (4, 3, 3)
     assert clips[1].id == "all.npz#two@0.1"
-    assert np.array_equal(clips[1].landmarks.points, POINTS[1:3] + 1)
+    assert np.array_equal(clips.landmarks[1].points, POINTS[1:3] + 1)
     assert read_clips(table, subjects=("2",), part="train").labels == ("bow",)
     assert clips.digest() != clips.take([0]).digest()
     for faults, message in [

@@ -1,8 +1,8 @@
-"""Augmentation of landmarks, as options."""
+"""Augmentation of clips, as options."""
 
 from recurra.options import Options, option
 
-__all__ = ["MotionAugmentation"]
+__all__ = ["FrameAugmentation", "MotionAugmentation"]
 
 
 class MotionAugmentation(Options):
@@ -27,5 +27,24 @@ class MotionAugmentation(Options):
         at_least=0,
         at_most=1,
         help="fraction by which training makes a clip longer at most; it makes clips as much shorter",
+        group="augmentation",
+    )
+
+
+class FrameAugmentation(Options):
+    """How training varies clips of video files, beside how long they take."""
+
+    shift: float = option(
+        default=0.08,
+        at_least=0,
+        below=0.5,
+        help="fraction of a side by which training moves the picture of a video at most",
+        group="augmentation",
+    )
+    brightness: float = option(
+        default=0.2,
+        at_least=0,
+        below=1,
+        help="fraction by which training makes the picture of a video brighter or darker at most",
         group="augmentation",
     )

@@ -12,8 +12,10 @@ import numpy as np
 from recurra.data.files.delimited import delimited_rows
 from recurra.data.files.text_file import check_file, read_text
 from recurra.data.video.clips import Clip, Clips
+from recurra.data.video.frame_cache import VideoSpan
 from recurra.data.video.landmark_files import ENDINGS, read_landmarks, read_sensors
 from recurra.data.video.landmarks import Landmarks
+from recurra.data.video.video_files import VIDEOS, check_video, image_files
 from recurra.errors import DataError, ParameterError
 
 __all__ = ["read_clips"]
@@ -45,9 +47,10 @@ def read_clips(
             Action3D (`a1_s1_t1_skeleton.mat`: label a1, subject s1, with `a1_s1_t1_inertial.mat` as its sensors); a
             table (CSV, TSV) with columns `file` and `label`, and perhaps `start` and `end` in seconds, `subject`,
             `part` and `sensors`, where an array of an archive is `archive.npz#array`; one recording; a list of paths,
-            arrays (T, J, D) or `Landmarks`; or what this function returned. See `read_landmarks` for recordings.
+            arrays (T, J, D) or `Landmarks`; or what this function returned. Recordings are files of landmarks, see
+            `read_landmarks`; videos, see `shown_frames`; or folders of the images of a video.
         labels: of each item of a list. None: they are not known.
-        rate: frames a second of recordings without times.
+        rate: frames a second of landmarks without times, and of folders of images.
         subjects: whose clips are taken; none named: everybody's.
         part: whose clips are taken of a table that is divided into parts.
 
@@ -63,7 +66,7 @@ def read_clips(
         if labels is not None:
             raise ParameterError("y", "None with clips, which have them", type(labels).__name__)
         return data
-    items = [data] if isinstance(data, Landmarks) else list(data)
+    items = [data] if isinstance(data, Landmarks | VideoSpan) else list(data)
     if labels is not None and len(labels) != len(items):
         raise DataError(f"the data: {len(items)} clips and {len(labels)} labels; give one for each")
     clips = []
@@ -72,7 +75,7 @@ def read_clips(
         if isinstance(item, str | Path):
             name, where = str(item), str(item)
             item = _recording(str(item), Path(), rate)
-        elif not isinstance(item, Landmarks):
+        elif not isinstance(item, Landmarks | VideoSpan):
             item = Landmarks.of(np.asarray(item), None, rate, where)
         clips.append(Clip(name, item, None if labels is None else str(labels[k]), None, where))
     return Clips(tuple(clips), "the data")
@@ -81,6 +84,8 @@ def read_clips(
 def _read(path: Path, rate: float, subjects: tuple[str, ...], part: str | None) -> Clips:
     if path.is_dir():
         clips, parts = list(_folder(path, rate)), None
+    elif path.suffix.lower() in VIDEOS:
+        clips, parts = [Clip(path.name, _recording(str(path), Path(), rate), None, None, str(path))], None
     elif check_file(path).suffix.lower() in (".csv", ".tsv", ".txt") and (rows := _table(path)) is not None:
         parts = sorted({row["part"] for row, _ in rows if row.get("part")})
         if parts and part is None:
@@ -137,19 +142,30 @@ def _clip(row: Mapping[str, str], where: str, folder: Path, rate: float) -> Clip
         raise DataError(f"{where}: no file is named.")
     start, end = (_seconds(row.get(name), name, where) for name in ("start", "end"))
     try:
-        landmarks = _recording(row["file"], folder, rate)
-        if "sensors" in row:
-            sensors = read_sensors(*_path_and_member(row["sensors"], folder))
-            landmarks = Landmarks.of(landmarks.points, landmarks.times, rate, row["file"], sensors)
-        landmarks = landmarks.between(start, end, row["file"])
+        content = _recording(row["file"], folder, rate)
+        if isinstance(content, VideoSpan):
+            if "sensors" in row:
+                raise DataError(f"{row['file']}: sensors stand beside landmarks, and this is a video.")
+            content = content.between(start, end)
+        else:
+            if "sensors" in row:
+                sensors = read_sensors(*_path_and_member(row["sensors"], folder))
+                content = Landmarks.of(content.points, content.times, rate, row["file"], sensors)
+            content = content.between(start, end, row["file"])
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     name = row["file"] if start is None else f"{row['file']}@{start:g}"
-    return Clip(name, landmarks, row.get("label"), row.get("subject"), where)
+    return Clip(name, content, row.get("label"), row.get("subject"), where)
 
 
-def _recording(file: str, folder: Path, rate: float) -> Landmarks:
+def _recording(file: str, folder: Path, rate: float) -> Landmarks | VideoSpan:
     path, member = _path_and_member(file, folder)
+    if path.is_dir():
+        images = len(image_files(path))
+        check_video(path)
+        return VideoSpan(path, images / rate, rate)
+    if path.suffix.lower() in VIDEOS:
+        return VideoSpan(path, check_video(path))
     return read_landmarks(path, member, rate)
 
 
@@ -188,13 +204,19 @@ def _file(path: Path, rate: float) -> list[Clip]:
 
 
 def _folder(folder: Path, rate: float) -> Iterator[Clip]:
-    paths = []
+    paths: list[Path] = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        paths += [Path(parent, name) for name in sorted(names) if not name.startswith((".", "_"))]
-    paths = [path for path in paths if path.suffix.lower() in ENDINGS]
+        own = [Path(parent, name) for name in sorted(names) if not name.startswith((".", "_"))]
+        recordings = [path for path in own if path.suffix.lower() in (*ENDINGS, *VIDEOS)]
+        # A folder of nothing but images is a video.
+        paths += recordings if recordings or not image_files(Path(parent)) else [Path(parent)]
     if not paths:
-        raise DataError(f"{folder}: no clips in this folder; recordings of landmarks end in {', '.join(ENDINGS)}.")
+        known = ", ".join((*ENDINGS, *VIDEOS))
+        raise DataError(f"{folder}: no clips in this folder; recordings end in {known}, or are folders of images.")
+    if paths == [folder]:
+        yield Clip(folder.name, _recording(str(folder), Path(), rate), None, None, str(folder))
+        return
     there = {path.stem: path for path in paths}
     paths = [path for path in paths if not path.stem.endswith("_inertial")]
     alone = next((path for path in paths if path.parent == folder and not _PUBLISHED.match(path.stem)), None)
@@ -206,9 +228,9 @@ def _folder(folder: Path, rate: float) -> Iterator[Clip]:
         published = _PUBLISHED.match(path.stem)
         subfolder = path.relative_to(folder).parts[0] if path.parent != folder else None
         label, subject = published.groups() if published else (subfolder, None)
-        landmarks = read_landmarks(path, None, rate)
+        content = _recording(str(path), Path(), rate)
         sensors = there.get(path.stem.removesuffix("_skeleton") + "_inertial")
-        if published and sensors is not None:
+        if published and sensors is not None and isinstance(content, Landmarks):
             values = read_sensors(sensors, None)
-            landmarks = Landmarks.of(landmarks.points, landmarks.times, rate, str(sensors), values)
-        yield Clip(path.relative_to(folder).as_posix(), landmarks, label, subject, str(path))
+            content = Landmarks.of(content.points, content.times, rate, str(sensors), values)
+        yield Clip(path.relative_to(folder).as_posix(), content, label, subject, str(path))

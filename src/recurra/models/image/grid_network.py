@@ -21,6 +21,7 @@ class GridNetwork(nn.Module):
     Args:
         size: S, pixels of a side of an image, at least 16.
         channels: D, features of a cell, a multiple of 2 to the number of halvings.
+        input_channels: of an image, 3 or more.
 
     Attributes:
         grid: G, cells of a side of the grid.
@@ -29,16 +30,17 @@ class GridNetwork(nn.Module):
         ParameterError: for a parameter out of its range.
     """
 
-    def __init__(self, size: int = 64, channels: int = 128) -> None:
+    def __init__(self, size: int = 64, channels: int = 128, input_channels: int = 3) -> None:
         super().__init__()
         check_positive("size", size, at_least=16)
         check_positive("channels", channels)
+        check_positive("input_channels", input_channels)
         halvings = round(math.log2(size / _CELLS))
         if channels % 2**halvings:
             raise ParameterError("channels", f"a multiple of {2**halvings}, for images of {size} pixels", channels)
-        self.size, self.channels = size, channels
+        self.size, self.channels, self.input_channels = size, channels, input_channels
         layers: list[nn.Module] = []
-        before, side = 3, size
+        before, side = input_channels, size
         for power in range(halvings, 0, -1):
             after = channels // 2 ** (power - 1)
             layers += [*_convolution(before, after), nn.MaxPool2d(2, ceil_mode=True)]
@@ -50,13 +52,14 @@ class GridNetwork(nn.Module):
         """The grid of features (B, D, G, G) of images.
 
         Args:
-            pixels: red, green and blue, 0 to 255, uint8 (B, S, S, 3).
+            pixels: red, green and blue, 0 to 255, uint8 (B, S, S, 3); or of as many channels as the network reads.
 
         Raises:
             ShapeError: they are of another size.
         """
-        if tuple(pixels.shape[1:]) != (self.size, self.size, 3):
-            raise ShapeError("pixels", f"shape (B, {self.size}, {self.size}, 3)", tuple(pixels.shape))
+        if tuple(pixels.shape[1:]) != (self.size, self.size, self.input_channels):
+            expected = f"shape (B, {self.size}, {self.size}, {self.input_channels})"
+            raise ShapeError("pixels", expected, tuple(pixels.shape))
         weight = next(self.parameters())
         return self.layers((pixels.permute(0, 3, 1, 2).to(weight.dtype) - 127) / 128)
 

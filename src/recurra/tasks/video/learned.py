@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recurra.data.labelled.series_encoding import EncodedSeries, SeriesEncoding
     from recurra.data.video.clips import Clips
     from recurra.data.video.features import LandmarkFeatures
+    from recurra.data.video.frames import EncodedFrames, Frames
     from recurra.models.baselines.linear import LinearBaseline
 
 __all__ = ["VideoLearned", "describe", "label_rows", "learn"]
@@ -25,6 +26,7 @@ __all__ = ["VideoLearned", "describe", "label_rows", "learn"]
 _log = logging.getLogger("recurra.video")
 
 _LABELS_DESCRIBED = 6
+_VIDEO_RATE = 10.0  # frames a second
 
 
 @dataclass(frozen=True)
@@ -32,36 +34,49 @@ class VideoLearned(Learned):
     """The values that a classifier of videos needs beside its weights.
 
     Attributes:
-        features: of landmarks.
-        encoding: their normalization.
+        features: of landmarks, or the frames of videos.
+        encoding: the normalization of features; of videos, of the thumbnails that the baseline reads.
         labels: the labels that the classifier distinguishes.
         baseline: the linear rule that the classifier has to beat.
         temperature: logits are divided by it.
     """
 
-    features: "LandmarkFeatures"
+    features: "LandmarkFeatures | Frames"
     encoding: "SeriesEncoding"
     labels: LabelSet
     baseline: "LinearBaseline"
     temperature: float = 1.0
 
-    def encode(self, clips: "Clips", fraction: float = 1.0) -> "tuple[EncodedSeries, list[np.ndarray]]":
-        """The first `fraction` of clips, ready to be cut into batches, and their features (T, F) as they are.
+    @property
+    def form(self) -> tuple[int, ...]:
+        """See `Clips.form`."""
+        from recurra.data.video.features import LandmarkFeatures
+
+        own = self.features
+        return (own.points, own.dimensions, own.channels) if isinstance(own, LandmarkFeatures) else ()
+
+    def encode(self, clips: "Clips", fraction: float = 1.0) -> "tuple[EncodedSeries | EncodedFrames, list[np.ndarray]]":
+        """The first `fraction` of clips, ready to be cut into batches, and what the baseline reads of them (T, F).
 
         Raises:
-            DataError: clips have other points or sensors than in training.
+            DataError: clips are of another kind, or have other points or sensors, than in training.
+            RunError: the cache of frames cannot be written.
         """
         from recurra.data.labelled.series_encoding import EncodedSeries
+        from recurra.data.video.clips import form_in_words
+        from recurra.data.video.features import LandmarkFeatures
+        from recurra.data.video.frames import EncodedFrames, thumbnails
 
-        expected = (self.features.points, self.features.dimensions, self.features.channels)
+        expected = self.form
         if clips.form != expected:
-            names = ("points", "dimensions", "channels of sensors")
-            trained = _words(names, expected)
-            raise DataError(
-                f"{clips.source}: {_words(names, clips.form)}, but the classifier was trained on {trained}."
-            )
-        features = [self.features(one.landmarks.beginning(fraction)) for one in clips]
-        return EncodedSeries(self.encoding, features, clips.source), features
+            got, trained = form_in_words(clips.form), form_in_words(expected)
+            raise DataError(f"{clips.source}: {got}, but the classifier was trained on {trained}.")
+        if isinstance(self.features, LandmarkFeatures):
+            features = [self.features(one.beginning(fraction)) for one in clips.landmarks]
+            return EncodedSeries(self.encoding, features, clips.source), features
+        frames = self.features.read(clips.videos)
+        frames = [one[: max(round(fraction * len(one)), 1)] for one in frames]
+        return EncodedFrames(frames), [thumbnails(one) for one in frames]
 
     def probabilities(self, logits: "np.ndarray") -> "np.ndarray":
         """Calibrated probabilities of labels (N, K)."""
@@ -82,6 +97,7 @@ class VideoLearned(Learned):
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "videos": not self.form,
             "features": self.features.to_json(),
             "encoding": self.encoding.to_json(),
             "labels": self.labels.to_json(),
@@ -95,10 +111,11 @@ class VideoLearned(Learned):
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
         from recurra.data.labelled.series_encoding import SeriesEncoding
         from recurra.data.video.features import LandmarkFeatures
+        from recurra.data.video.frames import Frames
         from recurra.models.baselines.linear import LinearBaseline
 
         return cls(
-            LandmarkFeatures.from_json(values["features"]),
+            (Frames if values["videos"] else LandmarkFeatures).from_json(values["features"]),
             SeriesEncoding.from_json(values["encoding"]),
             LabelSet.from_json(values["labels"]),
             LinearBaseline(tensors["baseline.weight"], tensors["baseline.bias"]),
@@ -118,16 +135,16 @@ def label_rows(clips: "Clips") -> list[tuple[str]]:
 
 def describe(training: "Clips", validation: "Clips | None") -> str:
     """One line about the clips; see `VideoClassifier.describe`."""
+    from recurra.data.video.clips import form_in_words
+
     labels = LabelSet.of(label_rows(training), training.source)
-    seconds = sum(one.landmarks.seconds for one in training)
-    points, dimensions, channels = training.form
-    sensors = f" and {channels} channels of sensors" if channels else ""
+    seconds = sum(one.content.seconds for one in training)
     subjects = {one.subject for one in training} - {None}
     people = f", {len(subjects):,} subjects" if subjects else ""
     shown = counted(dict(zip(labels.names.symbols, labels.counts, strict=True)), _LABELS_DESCRIBED)
     validated = "no validation" if validation is None else f"validated on {len(validation):,}"
     what = f"{len(training):,} clips of {training.source}, {seconds / 60:,.1f} minutes{people}"
-    form = f"{points:,} points in {dimensions} dimensions{sensors}"
+    form = form_in_words(training.form) if training.form else "videos"
     return f"{what}, {form}, {len(labels):,} labels: {shown}; {validated}"
 
 
@@ -146,22 +163,26 @@ def learn(options: Mapping[str, Any], training: "Clips", validation: "Clips | No
 
     from recurra.data.labelled.series_encoding import SeriesEncoding
     from recurra.data.video.features import LandmarkFeatures
+    from recurra.data.video.frames import Frames, thumbnails
     from recurra.models.baselines.linear import fit_linear_baseline
 
     labels = LabelSet.of(label_rows(training), training.source)
     rate = options["rate"]
-    if rate is None:
-        steps = [np.diff(one.landmarks.times) for one in training if len(one.landmarks.times) > 1]
-        rate = 1 / float(np.median(np.concatenate(steps))) if steps else 30.0
-    make = LandmarkFeatures(rate, options["centre"], options["scale"], options["speeds"], *training.form)
-    features = [make(one.landmarks) for one in training]
-    encoding = SeriesEncoding.of(features, make.names)
+    if training.form:
+        if rate is None:
+            steps = [np.diff(one.times) for one in training.landmarks if len(one.times) > 1]
+            rate = 1 / float(np.median(np.concatenate(steps))) if steps else 30.0
+        points, dimensions, channels = training.form
+        chosen = options["centre"], options["scale"], options["speeds"]
+        make = LandmarkFeatures(rate, *chosen, points, dimensions, channels)
+        features, names = [make(one) for one in training.landmarks], make.names
+    else:
+        make = Frames(rate or _VIDEO_RATE, options["frame_size"])
+        features = [thumbnails(one) for one in make.read(training.videos, options["decoders"])]
+        names = tuple(f"part {k + 1}" for k in range(features[0].shape[1]))
+    encoding = SeriesEncoding.of(features, names)
     baseline = fit_linear_baseline(encoding, labels, features, labels.encode(label_rows(training)))
     learned = VideoLearned(make, encoding, labels, baseline)
     if validation is not None:
         learned.check_validation(validation)
     return learned
-
-
-def _words(names: tuple[str, ...], numbers: tuple[int, ...]) -> str:
-    return ", ".join(f"{number} {name}" for number, name in zip(numbers, names, strict=True))

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from recurra.cells import find_cell
 from recurra.data.labelled.series_encoding import EncodedSeries, Steps
+from recurra.data.video.frames import EncodedFrames, Frames, FrameSteps
 from recurra.models import ClassifierEnsemble, SequenceClassifier
+from recurra.models.frame_reader import FrameReader
 from recurra.models.series_network import check_stride, make_networks
 from recurra.task import Fitted
 from recurra.tasks.video.learned import VideoLearned
@@ -18,19 +20,24 @@ __all__ = ["FittedVideo", "VideoNetwork", "logits_of", "make_network", "with_def
 
 
 class VideoNetwork(nn.Module):
-    """Reads a batch of normalised features and scores labels.
+    """Reads a batch of normalised features, or of frames, and scores labels.
 
     Args:
-        classifier: of the frames; or several.
+        classifier: of the features of frames; or several.
+        reader: of the frames of videos; None: it reads features of landmarks.
     """
 
-    def __init__(self, classifier: SequenceClassifier | ClassifierEnsemble) -> None:
+    def __init__(self, classifier: SequenceClassifier | ClassifierEnsemble, reader: FrameReader | None = None) -> None:
         super().__init__()
         self.classifier = classifier
+        self.reader = reader
 
-    def forward(self, batch: Steps) -> tuple[Tensor, Any]:
+    def forward(self, batch: Steps | FrameSteps) -> tuple[Tensor, Any]:
         """Logits (B, K), and the final state of the recurrent layers."""
-        return self.classifier(batch.values, batch.lengths)
+        if isinstance(batch, Steps):
+            return self.classifier(batch.values, batch.lengths)
+        assert self.reader is not None
+        return self.classifier(self.reader(batch.frames, batch.lengths)[0], batch.lengths)
 
 
 FittedVideo = Fitted[VideoLearned, VideoNetwork]
@@ -51,13 +58,20 @@ def make_network(options: Mapping[str, Any], learned: VideoLearned) -> VideoNetw
         options: of the classifier, by name.
         learned: from the training data.
     """
-    sizes = (learned.encoding.size, options["hidden_size"], len(learned.labels))
+    size, reader = learned.encoding.size, None
+    if isinstance(learned.features, Frames):
+        names = ("channels", "differences", "map_hidden_size")
+        reader = FrameReader(learned.features.size, **{name: options[name] for name in names})
+        size = reader.output_size
+    sizes = (size, options["hidden_size"], len(learned.labels))
     cell = find_cell(options["cell"])
     networks = make_networks(SequenceClassifier, cell, sizes, with_defaults(options), options["input_dropout"])
-    return VideoNetwork(networks)
+    return VideoNetwork(networks, reader)
 
 
-def logits_of(fitted: FittedVideo, encoded: EncodedSeries, network: nn.Module | None = None) -> np.ndarray:
+def logits_of(
+    fitted: FittedVideo, encoded: EncodedSeries | EncodedFrames, network: nn.Module | None = None
+) -> np.ndarray:
     """Scores of labels (N, K), without the temperature.
 
     Args:

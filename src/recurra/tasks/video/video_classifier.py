@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from recurra.data.video.augmentation_options import MotionAugmentation
+from recurra.data.video.augmentation_options import FrameAugmentation, MotionAugmentation
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
 from recurra.task.series_network_options import SequenceNetworkOptions
@@ -27,7 +27,9 @@ _DATA = Option(help="recording, archive, folder or table of clips", group="data"
 class VideoReading(Options):
     """How clips are read."""
 
-    frame_rate: float = option(default=30.0, above=0, help="frames a second of recordings without times")
+    frame_rate: float = option(
+        default=30.0, above=0, help="frames a second of landmarks without times, and of folders of images"
+    )
     subjects: tuple[str, ...] = option(
         default=(), help="subjects whose clips are read, such as s1,s3; by default everybody's"
     )
@@ -35,12 +37,14 @@ class VideoReading(Options):
 
 
 @task("video")
-class VideoClassifier(MotionAugmentation, SequenceNetworkOptions, Estimator["Clips", VideoLearned, "VideoNetwork"]):
+class VideoClassifier(
+    MotionAugmentation, FrameAugmentation, SequenceNetworkOptions, Estimator["Clips", VideoLearned, "VideoNetwork"]
+):
     """A recurrent classifier of what happens in clips, such as actions, gestures or signs.
 
-    Clips are landmarks: points of a body, a hand or a face by frame, perhaps with sensors beside them. Data are a
-    folder with a subfolder of recordings for each label; a table of files and labels (CSV, TSV); or a list of paths, of
-    arrays (T, J, D) or of `recurra.data.video.landmarks.Landmarks`, with labels as `y`.
+    Clips are videos; or landmarks: points of a body, a hand or a face by frame, perhaps with sensors beside them. Data
+    are a folder with a subfolder of recordings for each label; a table of files and labels (CSV, TSV); or a list of
+    paths, of arrays (T, J, D) or of `recurra.data.video.landmarks.Landmarks`, with labels as `y`.
 
     Example:
         >>> classifier = VideoClassifier().fit("gestures/")
@@ -78,8 +82,33 @@ class VideoClassifier(MotionAugmentation, SequenceNetworkOptions, Estimator["Cli
     rate: float | None = option(
         default=None,
         above=0,
-        help="frames a second, to which clips are resampled by their times; by default those of training",
-        group="landmarks",
+        help="frames a second, to which clips are resampled by their times; by default 10 of videos, and those of "
+        "training of landmarks",
+        group="clips",
+    )
+    frame_size: int = option(
+        default=48, at_least=16, at_most=512, help="pixels of a side, to which frames are scaled", group="videos"
+    )
+    clip_seconds: float = option(
+        default=0.0,
+        at_least=0,
+        help="seconds of a longer video that training reads in an epoch, another part each time; 0: all",
+        group="videos",
+    )
+    channels: int = option(
+        default=64, at_least=8, help="channels of the maps that convolutions make of a frame", group="videos"
+    )
+    differences: bool = option(
+        default=False, help="whether the network also reads what changed since the frame before", group="videos"
+    )
+    map_hidden_size: int = option(
+        default=0, at_least=0, help="channels of a ConvLSTM over the maps of frames; 0: none", group="videos"
+    )
+    decoders: int = option(
+        default=0,
+        at_least=0,
+        help="processes that decode videos that are not cached; 0: one a core, if there are many videos",
+        group="videos",
     )
     centre: Literal["frame", "clip", "none"] = option(
         default="frame",
@@ -168,11 +197,15 @@ class VideoClassifier(MotionAugmentation, SequenceNetworkOptions, Estimator["Cli
         return max(60 * steps_per_epoch, 1000)
 
     def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
-        """See `Estimator.export_network`. The inputs are normalised features, and the outputs are scores.
+        """See `Estimator.export_network`. The inputs are normalised features of landmarks.
 
-        Divided by `temperature`, they give probabilities by a softmax.
+        The outputs are scores. Divided by `temperature`, they give probabilities by a softmax.
         """
+        from recurra.errors import ExportError
+
         learned = self.fitted.learned
+        if not learned.form:
+            raise ExportError("this classifier reads frames of videos; only networks of landmarks are exported")
         facts = {
             "labels": list(learned.labels.names.symbols),
             "temperature": learned.temperature,

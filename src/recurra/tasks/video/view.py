@@ -30,7 +30,7 @@ def view(fitted: FittedVideo, data: Clips, row: int, name: str) -> View:
     """What `inspect` shows of a classifier of videos; see `VideoClassifier.view`."""
     learned = fitted.learned
     whose = f"the clips of {data.source}"
-    shown = data.take(chosen_rows([one.landmarks.seconds for one in data], row, _MOST, _SECONDS, whose))
+    shown = data.take(chosen_rows([one.content.seconds for one in data], row, _MOST, _SECONDS, whose))
     encoded, _ = learned.encode(shown)
     known = all(one.label is not None for one in data)
     return label_view(
@@ -52,7 +52,7 @@ def _words(
     probabilities = learned.probabilities(logits[:1])[0]
     label = one_line(learned.labels.names.symbols[int(probabilities.argmax())])
     reads = _READS.format(
-        features=learned.encoding.size,
+        features=learned.encoding.size if fitted.network.reader is None else fitted.network.reader.output_size,
         rate=learned.features.rate,
         labels=len(learned.labels),
         temperature=learned.temperature,
@@ -61,7 +61,7 @@ def _words(
     truth = f" Its label is {one_line(one.label)}." if one.label else ""
     looked_at = (
         f"{len(shown):,} of {len(data):,} clips are shown. Clip {row} ({one_line(one.id)}), of "
-        f"{one.landmarks.seconds:.2f} s, is plotted.{truth} The model predicts {label} "
+        f"{one.content.seconds:.2f} s, is plotted.{truth} The model predicts {label} "
         f"({percent(float(probabilities.max()))} %)."
     )
     facts = {

@@ -1,0 +1,132 @@
+"""Frames of clips as a network reads them, and as training varies them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.batches.buckets import collate
+from recurra.data.video.augmentation_options import FrameAugmentation
+from recurra.data.video.frame_cache import FrameCache, VideoSpan
+
+__all__ = ["EncodedFrames", "FrameSteps", "Frames", "thumbnails", "varied"]
+
+_THUMBNAIL = 6  # cells of a side
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How videos become frames.
+
+    Attributes:
+        rate: frames a second.
+        size: S, pixels of a side.
+    """
+
+    rate: float
+    size: int
+
+    def read(self, videos: Sequence[VideoSpan], processes: int = 0) -> list[np.ndarray]:
+        """The frames of videos, each (T, S, S, 3) and mapped from disk; see `FrameCache`.
+
+        Raises:
+            DataError: a video is damaged.
+            RunError: the cache cannot be written.
+        """
+        cache = FrameCache(self.rate, self.size)
+        cache.prepare(videos, processes)
+        return [cache.frames(one) for one in videos]
+
+    def to_json(self) -> dict[str, Any]:
+        """The values that `from_json` reads."""
+        return {"rate": self.rate, "size": self.size}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Frames":
+        """The inverse of `to_json`."""
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class FrameSteps:
+    """A batch of clips.
+
+    Attributes:
+        frames: uint8 (B, T, S, S, 3).
+        lengths: true lengths (B,), int64 on the CPU.
+    """
+
+    frames: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, clips: Sequence[np.ndarray]) -> "FrameSteps":
+        """The batch of clips, each (T, S, S, 3)."""
+        return cls(*collate([torch.from_numpy(np.array(one)) for one in clips]))
+
+    def to(self, device: torch.device) -> "FrameSteps":
+        """The same on a device; lengths stay on the CPU, where the layers read them."""
+        return FrameSteps(self.frames.to(device), self.lengths)
+
+
+class EncodedFrames:
+    """Clips laid out for batches; frames stay on disk until a batch has them.
+
+    Args:
+        clips: each (T, S, S, 3), at least one.
+    """
+
+    def __init__(self, clips: Sequence[np.ndarray]) -> None:
+        self._clips = clips
+        self.lengths = np.array([len(one) for one in clips], dtype=np.int64)
+
+    def batch(self, indices: np.ndarray) -> FrameSteps:
+        """The batch of some clips."""
+        return FrameSteps.of([self._clips[index] for index in indices])
+
+
+def thumbnails(frames: np.ndarray) -> np.ndarray:
+    """The brightness of 6 x 6 parts of each frame (T, 36), 0 to 1: what a simple rule reads."""
+    edges = np.linspace(0, frames.shape[1], _THUMBNAIL + 1).round().astype(int)
+    cells = [
+        frames[:, top:bottom, left:right].mean((1, 2, 3))
+        for top, bottom in pairwise(edges)
+        for left, right in pairwise(edges)
+    ]
+    return np.stack(cells, 1) / 255
+
+
+def varied(
+    frames: np.ndarray, options: FrameAugmentation, steps: int, stretch: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Frames (T', S, S, 3) of a part of a clip, slower or faster, a little aside and of other brightness.
+
+    Args:
+        frames: (T, S, S, 3).
+        options: how they are varied.
+        steps: frames at most, of a part that is sampled; 0: the whole clip.
+        stretch: how much longer it is to take.
+        generator: the variation is sampled from.
+    """
+    count = max(round((len(frames) - 1) * stretch) + 1, 1)
+    index = np.minimum(np.rint(np.arange(count) / stretch).astype(int), len(frames) - 1)
+    if steps and count > steps:
+        first = int(generator.integers(count - steps + 1))
+        index = index[first : first + steps]
+    chosen = np.array(frames[index])
+    if most := round(options.shift * frames.shape[1]):
+        down, right = (int(one) for one in generator.integers(-most, most + 1, 2))
+        size = chosen.shape[1]
+        moved = np.zeros_like(chosen)
+        to = (slice(max(down, 0), size + min(down, 0)), slice(max(right, 0), size + min(right, 0)))
+        of = (slice(max(-down, 0), size + min(-down, 0)), slice(max(-right, 0), size + min(-right, 0)))
+        moved[:, to[0], to[1]] = chosen[:, of[0], of[1]]
+        chosen = moved
+    if options.brightness:
+        factor = 1 + generator.uniform(-options.brightness, options.brightness)
+        chosen = np.minimum(chosen * np.float32(factor), 255).astype(np.uint8)
+    return chosen

@@ -1,0 +1,163 @@
+"""Videos: frames by their times, small and upright; what is damaged is named in one line; the cache of frames."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from made_videos import grey, write_video
+from recurra.data.video.augmentation_options import FrameAugmentation
+from recurra.data.video.frame_cache import FrameCache, VideoSpan
+from recurra.data.video.frames import thumbnails, varied
+from recurra.data.video.read import read_clips
+from recurra.data.video.video_files import check_video, frames_at, shown_frames
+from recurra.errors import DataError
+
+TIMES = (0.0, 0.1, 0.15, 0.4, 0.5, 0.9)
+VALUES = (20, 60, 100, 140, 180, 220)
+
+
+def centre(frames: list[tuple[float, np.ndarray]]) -> list[int]:
+    return [int(pixels[pixels.shape[0] // 2, pixels.shape[1] // 2].mean()) for _, pixels in frames]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_variable_frame_rates_go_by_their_times(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, grey(VALUES), TIMES)
+    shown = list(shown_frames(path, 32, 30.0))
+    assert [time for time, _ in shown] == pytest.approx(TIMES, abs=2e-3)
+    assert centre(shown) == pytest.approx(VALUES, abs=6)
+    # 4:3 in a square: black above and below, and nothing is cut off.
+    assert shown[5][1].shape == (32, 32, 3)
+    assert not shown[5][1][:4].any()
+    assert shown[5][1][4:28].min() > 150
+    evenly = list(frames_at(iter(shown), 10.0))
+    assert [time for time, _ in evenly] == pytest.approx(np.arange(10) / 10)
+    assert centre(evenly) == pytest.approx([20, 60, 100, 100, 140, 180, 180, 180, 180, 220], abs=6)
+    assert centre(list(frames_at(iter(shown), 10.0, end=0.3))) == pytest.approx([20, 60, 100], abs=6)
+    # From the middle: the frame shown then, decoded from the key frame before.
+    later = list(shown_frames(path, 32, 30.0, start=0.45))
+    assert [time for time, _ in later] == pytest.approx([0.45, 0.5, 0.9], abs=2e-3)
+    assert centre(later) == pytest.approx([140, 180, 220], abs=6)
+    assert 0.5 < check_video(path) < 1.1  # a muxer may leave out how long the last frame is shown
+
+
+def test_a_long_file_is_read_from_a_key_frame_near_the_start(tmp_path: Path) -> None:
+    values = [(3 * k) % 240 for k in range(90)]
+    path = write_video(tmp_path / "a.mp4", grey(values), [k / 30 for k in range(90)])
+    later = list(shown_frames(path, 16, 30.0, start=2.0))
+    assert len(later) == 30
+    assert centre(later) == pytest.approx(values[60:], abs=8)
+
+
+def test_pictures_that_are_turned_stand_upright(tmp_path: Path) -> None:
+    pixels = grey([0], 32, 64)[0]
+    pixels[:, :16] = 255  # bright at the left
+    with av.open(str(write_video(tmp_path / "a.mp4", [pixels] * 3, [0, 0.1, 0.2])), "r") as container:
+        frame = next(container.decode(video=0))
+    turned = type("Frame", (), {"rotation": 90, "width": 64, "height": 32, "reformat": frame.reformat})()
+    from recurra.data.video.video_files import _scaled
+
+    # FFmpeg counts counter-clockwise: what was left is below.
+    assert _scaled(turned, 32)[26:, 16].min() > 200
+    assert _scaled(turned, 32)[:16, 16].max() < 60
+
+
+def test_animations_and_folders_of_images(tmp_path: Path) -> None:
+    images = [Image.fromarray(pixels) for pixels in grey(VALUES, 24, 24)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:], duration=[100, 50, 250, 100, 400, 50])
+    shown = list(shown_frames(tmp_path / "a.gif", 16, 30.0))
+    assert [time for time, _ in shown] == pytest.approx(TIMES, abs=2e-2)
+    assert centre(shown) == pytest.approx(VALUES, abs=3)
+    folder = tmp_path / "wave" / "one"
+    folder.mkdir(parents=True)
+    for k, image in enumerate(images):
+        image.save(folder / f"{k + 5}.png")  # 5 to 10: the tenth is the last
+    shown = list(shown_frames(folder, 16, 5.0))
+    assert [time for time, _ in shown] == pytest.approx(np.arange(6) / 5)
+    assert centre(shown) == list(VALUES)
+    clips = read_clips(tmp_path / "wave", rate=5.0)
+    assert [(one.id, one.content.seconds) for one in clips] == [("one", 1.2)]
+
+
+def test_videos_at_fault_are_named_in_a_line(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", grey([k % 250 for k in range(90)]), [k / 30 for k in range(90)])
+    content = whole.read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
+    moov = write_video(tmp_path / "whole.mp4", grey(VALUES), TIMES).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(moov[:600])
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").touch()
+    with av.open(str(tmp_path / "none.mp4"), "w") as container:
+        container.add_stream("libx264", rate=30)
+        container.start_encoding()
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.png").write_text("no image")
+    faults = {
+        "cut.mkv": r"cut off: frames end at .* and its header says 3\.0 s",
+        "cut.mp4": "not a video that FFmpeg reads, or cut off",
+        "text.mp4": "not a video that FFmpeg reads",
+        "empty.mp4": "is empty",
+        "gone.mp4": "no such file",
+        "none.mp4": "no picture|no frame",
+        "sound.mp4": "sound and no picture",
+        "folder": "no image in this folder",
+        "images": r"1\.png: no image, or damaged",
+    }
+    for name, message in faults.items():
+        with pytest.raises(DataError, match=message) as caught:
+            list(shown_frames(tmp_path / name, 16, 30.0))
+        assert "\n" not in str(caught.value)
+    table = tmp_path / "clips.csv"
+    table.write_text("file,label\nwhole.mp4,a\nsound.mp4,b\n")
+    with pytest.raises(DataError, match=r"clips\.csv, line 3: .*sound and no picture"):
+        read_clips(table)
+
+
+def test_cached_frames_are_those_computed_and_a_changed_file_is_decoded_anew(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", grey(VALUES), TIMES)
+    span, cache = VideoSpan(path, check_video(path)), FrameCache(10.0, 16, tmp_path / "cache")
+    expected = np.stack([pixels for _, pixels in frames_at(shown_frames(path, 16, 30.0), 10.0)])
+    assert np.array_equal(cache.frames(span), expected)
+    [entry] = [one for one in cache.folder.rglob("*") if one.is_file()]
+    written = entry.stat().st_mtime_ns
+    assert np.array_equal(cache.frames(span), expected)
+    assert entry.stat().st_mtime_ns == written
+    # A span is an entry of its own, a damaged entry counts as none, and so does that of another content.
+    assert len(cache.frames(span.between(0.4, 0.8))) == 4
+    entry.write_bytes(b"\0" * 100)
+    assert np.array_equal(cache.frames(span), expected)
+    write_video(path, grey(VALUES[::-1]), TIMES)
+    assert cache.frames(span)[0].max() > 150
+    assert cache.prepare([span, span.between(0.1, 0.2)]) == 1
+    with pytest.raises(DataError, match="no frame from 5 s to the end"):
+        cache.frames(span.between(5.0, None))
+
+
+def test_what_is_varied() -> None:
+    frames = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 16, 3), np.uint8) + 100
+    generator = np.random.default_rng(0)
+    same = varied(frames, FrameAugmentation(shift=0, brightness=0), 0, 1.0, generator)
+    assert np.array_equal(same, frames)
+    slow = varied(frames, FrameAugmentation(shift=0, brightness=0), 0, 2.0, generator)
+    assert len(slow) == 23
+    assert (np.diff(slow[:, 0, 0, 0].astype(int)) >= 0).all()
+    parts = [varied(frames, FrameAugmentation(shift=0, brightness=0), 5, 1.0, generator) for _ in range(30)]
+    assert {len(one) for one in parts} == {5}
+    assert len({int(one[0, 0, 0, 0]) for one in parts}) > 3
+    moved = varied(frames, FrameAugmentation(shift=0.25, brightness=0), 0, 1.0, np.random.default_rng(3))
+    assert (moved == 0).any()
+    assert moved.max() == frames.max()
+    bright = varied(frames, FrameAugmentation(shift=0, brightness=0.3), 0, 1.0, generator)
+    assert not np.array_equal(bright, frames)
+    assert thumbnails(frames).shape == (12, 36)
+    assert thumbnails(frames)[3] == pytest.approx(103 / 255)

@@ -1,0 +1,86 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from made_videos import LABELS, moving, write_video, write_videos
+from recurra import VideoClassifier, load
+from recurra.cli.main import main
+from recurra.errors import DataError, ExportError
+from recurra.tasks.video.learned import VideoLearned
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 8, "num_layers": 1, "channels": 8, "frame_size": 16, "max_steps": 60, "batch_size": 8,
+    "validate_every": 30, "learning_rate": 0.01, "dropout": 0.0, "input_dropout": 0.0, "shift": 0.0, "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_videos(tmp_path_factory.mktemp("videos"), 24)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECURRA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def test_it_sees_which_way_things_go(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, options = tmp_path / "run", [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    assert main(["train", "video", "--data", str(folder), "--out", str(run), *options]) == 0
+    assert "videos" in capsys.readouterr().out
+    test = write_videos(tmp_path / "test", 12, 1)
+    assert main(["evaluate", str(run), "--data", str(test)]) == 0
+    classifier = load(run)
+    assert isinstance(classifier, VideoClassifier)
+    evaluation = classifier.evaluate(test)
+    assert evaluation.scores["accuracy"] >= 0.9
+    assert evaluation.baselines["nearest mean"]["accuracy"] <= evaluation.scores["accuracy"]
+    capsys.readouterr()
+    assert main(["predict", str(run), "--data", str(test / "left" / "1.mp4")]) == 0
+    assert "* left" in capsys.readouterr().out.replace("  ", " ")
+    # Python's list of paths, and a clip among others as alone.
+    paths = sorted(test.rglob("*.mp4"))[:3]
+    together = classifier.predict_proba(paths)
+    np.testing.assert_allclose(np.concatenate([classifier.predict_proba([one]) for one in paths]), together, atol=1e-4)
+    with pytest.raises(ExportError, match="reads frames of videos"):
+        classifier.export_network()
+    inspection = classifier.inspect(test, row=2, progress=False)
+    assert "16 features of each frame, 10 frames a second" in inspection.words.facts["network"]
+    np.savez(tmp_path / "points.npz", points=np.zeros((3, 2, 2)))
+    with pytest.raises(DataError, match="2 points in 2 dimensions, but the classifier was trained on a video"):
+        classifier.predict(tmp_path / "points.npz")
+
+
+def test_training_resumes_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    options = {"differences": True, "map_hidden_size": 4, "clip_seconds": 0.5, "shift": 0.1}
+    values = {
+        **SMALL,
+        **options,
+        "max_steps": 4,
+        "validate_every": 2,
+        "schedule": "constant",
+        "pooling": ("attention",),
+    }
+    whole = VideoClassifier(**values).fit(folder, folder=tmp_path / "a", progress=False)
+    VideoClassifier(**{**values, "max_steps": 2}).fit(folder, folder=tmp_path / "b", progress=False)
+    resumed = VideoClassifier(**values).fit(folder, folder=tmp_path / "b", resume=True, progress=False)
+    for name, value in whole.fitted.network.state_dict().items():
+        assert np.array_equal(value.numpy(), resumed.fitted.network.state_dict()[name].numpy()), name
+
+
+def test_a_table_of_spans(tmp_path: Path) -> None:
+    one, other = moving("right", 1), moving("left", 2)
+    frames = [*one[0], *other[0]]
+    write_video(tmp_path / "long.mp4", frames, [k / 10 for k in range(len(frames))])
+    cut = len(one[0]) / 10
+    table = tmp_path / "clips.csv"
+    table.write_text(f"file,label,start,end\nlong.mp4,right,0,{cut}\nlong.mp4,left,{cut},\n")
+    options = {**SMALL, "max_steps": 1, "validation_fraction": 0.0}
+    classifier = VideoClassifier(**options).fit(table, progress=False)
+    learned = classifier.fitted.learned
+    assert isinstance(learned, VideoLearned)
+    encoded, _ = learned.encode(classifier.data_for(table))
+    assert encoded.lengths.tolist() == [len(one[0]), len(other[0])]
+    assert [p.labels[0] in LABELS for p in classifier.predictions(table)] == [True, True]
