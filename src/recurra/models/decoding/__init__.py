@@ -7,8 +7,10 @@ from recurra.models.decoding.ensemble import ensemble
 from recurra.models.decoding.greedy_search import greedy_search
 from recurra.models.decoding.greedy_streams import CTCGreedyStream, GreedyStream, TransducerGreedyStream
 from recurra.models.decoding.hypothesis import Hypothesis
+from recurra.models.decoding.particles import choose_particles, resample
 from recurra.models.decoding.rescoring import rescored
 from recurra.models.decoding.rows import Step, concatenate_rows, select_rows
+from recurra.models.decoding.sampling import sample_index
 from recurra.models.decoding.timed import TimedHypothesis, TimedToken, TimedWord, Tokens
 from recurra.models.decoding.token_fusion import TokenFusion
 from recurra.models.decoding.transducer_search import Transducer, TransducerSearch, TransducerStream
@@ -30,10 +32,13 @@ __all__ = [
     "TransducerSearch",
     "TransducerStream",
     "beam_search",
+    "choose_particles",
     "concatenate_rows",
     "ensemble",
     "forced_align",
     "greedy_search",
+    "resample",
     "rescored",
+    "sample_index",
     "select_rows",
 ]

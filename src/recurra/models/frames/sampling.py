@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from recurra.models.decoding import select_rows
+from recurra.models.decoding import choose_particles, resample, select_rows
 from recurra.models.frames.network import FrameModel
 
 __all__ = ["sample_frames"]
@@ -66,45 +65,7 @@ def sample_frames(
         last = features[:, 0]
         if particles > 1:
             weights += likelihood.cpu().numpy().reshape(rows, particles)
-            chosen = _resampled(weights, generators)
-            index = torch.from_numpy(chosen).to(device)
+            index = torch.from_numpy(resample(weights, generators)).to(device)
             sampled, last = sampled[index], last[index]
             state = select_rows(state, index, batch_dim=1)
-    return _one_of_each(sampled, weights, generators).cpu().numpy()
-
-
-def _resampled(weights: np.ndarray, generators: Sequence[np.random.Generator]) -> np.ndarray:
-    """The particles that survive (B * K,), by systematic resampling of rows with few effective particles.
-
-    Args:
-        weights: log weights (B, K), which become 0 in rows that are resampled.
-        generators: one for each row, advanced by one number.
-    """
-    rows, particles = weights.shape
-    chosen = np.arange(rows * particles).reshape(rows, particles)
-    for row, generator in enumerate(generators):
-        offset = generator.random()
-        probabilities = _normalized(weights[row])
-        if 1 / (probabilities**2).sum() < particles / 2:
-            points = (np.arange(particles) + offset) / particles
-            picked = np.searchsorted(probabilities.cumsum(), points, side="right")
-            chosen[row] = row * particles + np.minimum(picked, particles - 1)
-            weights[row] = 0
-    return chosen.ravel()
-
-
-def _one_of_each(sampled: Tensor, weights: np.ndarray, generators: Sequence[np.random.Generator]) -> Tensor:
-    """One particle of each row (B, T, N), sampled by its weight."""
-    particles = weights.shape[1]
-    if particles == 1:
-        return sampled
-    picked = [
-        row * particles + int(generator.choice(particles, p=_normalized(weights[row])))
-        for row, generator in enumerate(generators)
-    ]
-    return sampled[torch.tensor(picked, device=sampled.device)]
-
-
-def _normalized(weights: np.ndarray) -> np.ndarray:
-    likely = np.exp(weights - weights.max())
-    return likely / likely.sum()
+    return sampled.cpu().numpy()[choose_particles(weights, generators)]

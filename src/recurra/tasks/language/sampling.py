@@ -30,18 +30,6 @@ class Sampling(Options):
 
     def draw(self, log_probabilities: "np.ndarray", generator: "np.random.Generator") -> int:
         """A token's id from log probabilities (V,); the generator is advanced by one number in any case."""
-        import numpy as np
+        from recurra.models.decoding import sample_index
 
-        uniform = generator.random()
-        if self.temperature == 0:
-            return int(log_probabilities.argmax())
-        order = np.argsort(-log_probabilities, kind="stable")
-        if self.top_k:
-            order = order[: self.top_k]
-        scaled = log_probabilities[order]
-        weights = np.exp((scaled - scaled[0]) / self.temperature)
-        summed = np.cumsum(weights)
-        if self.top_p < 1:
-            count = int(np.searchsorted(summed, self.top_p * summed[-1])) + 1
-            order, summed = order[:count], summed[:count]
-        return int(order[min(int(np.searchsorted(summed, uniform * summed[-1], side="right")), len(order) - 1)])
+        return sample_index(log_probabilities, generator.random(), self.temperature, self.top_k, self.top_p)
