@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recurra.cells import Elman
-from recurra.models.frames import FrameModel, read_frames, sample_frames
+from recurra.models.frames import FrameModel, read_frames, sample_frames, search_frames
 
 NOTES = 3
 
@@ -53,6 +53,24 @@ def test_a_note_that_is_set_guides_the_frame_before_it() -> None:
     found = np.bincount(sampled[:, 0] @ np.array([4, 2, 1]), minlength=8) / rows
     assert np.abs(posterior - prior).max() > 0.1
     assert np.abs(found - posterior).max() < 0.08 < np.abs(found - prior).max()
+
+
+@pytest.mark.parametrize("nade_size", [0, 4])
+def test_a_beam_that_holds_everything_finds_the_likeliest_in_their_order(nade_size: int) -> None:
+    network, opening = model(nade_size), np.array([[1, 0, 1]])
+    forced = FREE[:2].copy()
+    forced[0, 1], forced[1, 0] = 1, 1
+    every = np.array(list(product((0, 1), repeat=NOTES)), np.uint8)
+    pairs = [np.stack([opening[0], one, other]) for one in every for other in every if one[1] and other[0]]
+    scores = np.array([-one.surprise[1:].sum() for one in read_frames(network, pairs)])
+    order = np.argsort(-scores)
+    found, said = search_frames(network, opening, forced, 16)
+    assert said == pytest.approx(scores[order], abs=1e-4)
+    assert np.array_equal(found, np.stack(pairs)[order, 1:])
+    narrow, _ = search_frames(network, opening, forced, 2, shift=np.array([0.0, 0.0, -np.inf]))
+    assert len(narrow) == 2
+    assert not narrow[:, :, 2].any()
+    assert (narrow[:, 0, 1] == 1).all()
 
 
 def test_a_shift_and_the_temperature() -> None:

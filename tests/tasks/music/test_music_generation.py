@@ -7,11 +7,12 @@ import pytest
 
 from recurra.cli.main import main
 from recurra.data.music.midi import read_midi, write_midi
+from recurra.data.music.pictures import PieceSurprise, write_page
 from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import key_classes
 from recurra.errors import ParameterError, RunError
 from recurra.tasks.music import MusicModel, MusicSampling
-from recurra.tasks.music.pictures import write_page
+from recurra.tasks.music.results import Surprises
 
 pytest.importorskip("symusic", reason="MIDI files need symusic")
 
@@ -67,6 +68,29 @@ def test_a_melody_stays_as_it_is(run: Path, tune: str) -> None:
     assert again.pieces[0].piece.notes.tolist() == made.pieces[1].piece.notes.tolist()
 
 
+def test_a_melody_by_a_beam(run: Path, tune: str) -> None:
+    made = MusicModel.load(run).generation(melody=tune, count=3, sampling=MusicSampling(beam_size=3)).pieces
+    melody = read_midi(Path(tune), 4)
+    assert len(made) == 3
+    for one in made:
+        assert one.piece.notes[one.original].tolist() == melody.notes.tolist()
+    nats = [MusicModel.load(run).predict([one.piece])[0].sum() for one in made]
+    assert nats == sorted(nats)
+
+
+@pytest.mark.parametrize("beam_size", [0, 2])
+def test_bars_are_infilled_and_the_rest_stays(run: Path, tune: str, beam_size: int) -> None:
+    sampling = MusicSampling(particles=4, beam_size=beam_size)
+    one = MusicModel.load(run).generation(infill=tune, infill_bars="2", seed=1, sampling=sampling).pieces[0]
+    given = read_midi(Path(tune), 4)
+    # The second bar is that of the frames 12 to 23, in which the notes at 16 and 20 begin.
+    kept = given.notes[given.notes[:, 0] < 12]
+    assert one.piece.notes[one.original].tolist() == kept.tolist()
+    assert one.piece.length == given.length
+    added = one.piece.notes[~one.original]
+    assert ((added[:, 0] >= 12) & (added[:, 1] <= 24)).all()
+
+
 def test_constraints(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = MusicModel.load(run)
     piece = model.generate(bars=2.0, sampling=MusicSampling(key="Eb major"))[0]
@@ -83,6 +107,7 @@ def test_mistakes(run: Path, tune: str, tmp_path: Path, monkeypatch: pytest.Monk
         {"melody": tune, "primer": tune}, {"melody": tune, "bars": 3.0}, {"primer_bars": 2.0}, {"bars": 0.0},
         {"wav": "a.mp3"}, {"picture": "a.svg"}, {"page": "a.txt"}, {"count": 0}, {"bars": 1e9},
         {"sound_font": tune},
+        {"infill": tune, "voice": 1}, {"sampling": MusicSampling(top_p=0.5)}, {"sampling": MusicSampling(top_k=2)},
     ]  # fmt: skip
     for arguments in wrong:
         with pytest.raises(ParameterError):
@@ -121,7 +146,9 @@ def test_the_page_has_every_note_with_its_surprise(run: Path, tune: str, tmp_pat
     out = tmp_path / "tune.html"
     assert main(["predict", str(run), "--data", tune, "--out", str(out)]) == 0
     nats = [float(one) for one in re.findall(r": ([\d.]+) nats</title>", out.read_text())]
-    read = model.predictions(tune).read[0].surprise
+    predicted = model.predictions(tune)
+    assert isinstance(predicted, Surprises)
+    read = predicted.read[0].surprise
     assert nats == pytest.approx(
         [read[start, pitch - 21] for start, _, pitch in read_midi(Path(tune), 4).notes], abs=0.006
     )
@@ -131,5 +158,5 @@ def test_the_page_has_every_note_with_its_surprise(run: Path, tune: str, tmp_pat
 
 def test_a_title_is_text(tmp_path: Path) -> None:
     piece = Piece("<b>", np.zeros((0, 3), int), 4)
-    write_page(piece, np.zeros((4, 88)), piece.name, tmp_path / "a.html")
+    write_page(piece, PieceSurprise(np.zeros(0), np.zeros(4), 0.0), piece.name, tmp_path / "a.html")
     assert "<b>" not in (tmp_path / "a.html").read_text()

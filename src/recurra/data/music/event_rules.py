@@ -44,7 +44,7 @@ class EventState:
     is_original: bool = False
 
     def copy(self) -> "EventState":
-        """A state that goes on apart from this one."""
+        """A state that continues apart from this one."""
         other = copy.copy(self)
         other.ends, other.written, other.tokens = self.ends.copy(), self.written.copy(), self.tokens.copy()
         return other

@@ -158,7 +158,7 @@ class EventVocabulary:
 
     def voices_for(self, piece: Piece) -> list[int]:
         """The index of the voice of each track of a piece: the same, else a free one of its instrument or family."""
-        found: dict[int, int] = {}
+        assigned: dict[int, int] = {}
         wanted = _voices_of(piece)
         tests = (
             lambda one, own: one == own,
@@ -168,11 +168,11 @@ class EventVocabulary:
         )
         for alike in tests:
             for track, own in enumerate(wanted):
-                free = (k for k, one in enumerate(self.voices) if k not in found.values() and alike(one, own))
-                if track not in found and (chosen := next(free, None)) is not None:
-                    found[track] = chosen
+                free = (k for k, one in enumerate(self.voices) if k not in assigned.values() and alike(one, own))
+                if track not in assigned and (chosen := next(free, None)) is not None:
+                    assigned[track] = chosen
         # There are more tracks than voices: several share one.
-        return [found.get(track, track % len(self.voices)) for track in range(len(wanted))]
+        return [assigned.get(track, track % len(self.voices)) for track in range(len(wanted))]
 
     def fit(self, piece: Piece) -> Piece:
         """A piece moved to the meters, tempi, voices and velocities of the vocabulary; its notes keep their frames."""

@@ -99,12 +99,12 @@ def write_midi(piece: Piece, path: Path) -> None:
 
 def _tempi(score: Any, steps_per_beat: int) -> list[tuple[int, float]]:
     """Where the tempo changes, and to how many beats a minute. What is stated first holds from frame 0 on."""
-    found: dict[int, float] = {}
+    tempo_from: dict[int, float] = {}
     for change in score.tempos:
         tempo = round(float(change.qpm), 2)
         if 1 <= tempo <= 1000:
-            found[(2 * max(int(change.time), 0) * steps_per_beat + score.tpq) // (2 * score.tpq)] = tempo
-    stated = sorted(found.items())
+            tempo_from[(2 * max(int(change.time), 0) * steps_per_beat + score.tpq) // (2 * score.tpq)] = tempo
+    stated = sorted(tempo_from.items())
     changes = [(0, stated[0][1] if stated else _TEMPO)]
     for frame, tempo in stated:
         if changes[-1][1] != tempo:

@@ -4,6 +4,7 @@ from recurra.models.frames.distributions import NADE, FrameDistribution, Indepen
 from recurra.models.frames.network import FrameModel
 from recurra.models.frames.reading import ReadFrames, read_frames
 from recurra.models.frames.sampling import sample_frames
+from recurra.models.frames.search import search_frames
 
 __all__ = [
     "NADE",
@@ -13,4 +14,5 @@ __all__ = [
     "ReadFrames",
     "read_frames",
     "sample_frames",
+    "search_frames",
 ]

@@ -34,6 +34,17 @@ class FrameDistribution(nn.Module, ABC):
         """The log-odds (..., N) of each note given the features (..., F) and the notes of its frame (..., N) above."""
 
     @abstractmethod
+    def begin(self, features: Tensor) -> tuple[Tensor, ...]:
+        """What frames begin with, given features (B, F): a state of tensors (B, ...) for `note_logits`."""
+
+    @abstractmethod
+    def note_logits(self, state: tuple[Tensor, ...], note: int) -> Tensor:
+        """The log-odds (B,) of a note, given what was decided of those above it."""
+
+    @abstractmethod
+    def decided(self, state: tuple[Tensor, ...], note: int, sounds: Tensor) -> tuple[Tensor, ...]:
+        """The state after a note was decided, 0 or 1 (B,); notes are decided from the highest to the lowest."""
+
     def sample(
         self, features: Tensor, uniform: Tensor, forced: Tensor, shift: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
@@ -49,6 +60,15 @@ class FrameDistribution(nn.Module, ABC):
         Returns:
             The frames (B, N), and the log-probability (B,) that the model gives to their forced notes.
         """
+        state = self.begin(features)
+        frames, log_probability = torch.zeros_like(uniform), uniform.new_zeros(len(uniform))
+        for note in reversed(range(self.notes)):
+            logits = self.note_logits(state, note)
+            sounds = _decide(logits + shift[note], uniform[:, note], forced[:, note], temperature)
+            log_probability = log_probability + _log_probability_of_forced(logits, forced[:, note])
+            frames[:, note] = sounds
+            state = self.decided(state, note, sounds)
+        return frames, log_probability
 
     def start_from(self, frequencies: Tensor) -> None:
         """Set the biases of the notes to the log-odds of how often each sounds (N,), in (0, 1), which saves steps."""
@@ -75,10 +95,22 @@ class IndependentNotes(FrameDistribution):
         """See `FrameDistribution.logits`: the notes of the frame make no difference."""
         return self.visible(features)
 
+    def begin(self, features: Tensor) -> tuple[Tensor, ...]:
+        """See `FrameDistribution.begin`."""
+        return (self.visible(features),)
+
+    def note_logits(self, state: tuple[Tensor, ...], note: int) -> Tensor:
+        """See `FrameDistribution.note_logits`."""
+        return state[0][:, note]
+
+    def decided(self, state: tuple[Tensor, ...], note: int, sounds: Tensor) -> tuple[Tensor, ...]:
+        """See `FrameDistribution.decided`: other notes do not depend on it."""
+        return state
+
     def sample(
         self, features: Tensor, uniform: Tensor, forced: Tensor, shift: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
-        """See `FrameDistribution.sample`."""
+        """See `FrameDistribution.sample`: all notes at once."""
         logits = self.visible(features)
         frames = _decide(logits + shift, uniform, forced, temperature)
         return frames, _log_probability_of_forced(logits, forced).sum(1)
@@ -138,19 +170,19 @@ class NADE(FrameDistribution):
         chosen = scores.gather(1, before.unsqueeze(1)).squeeze(1)
         return chosen.reshape(frames.shape) + self.visible(features)
 
-    def sample(
-        self, features: Tensor, uniform: Tensor, forced: Tensor, shift: Tensor, temperature: float
-    ) -> tuple[Tensor, Tensor]:
-        """See `FrameDistribution.sample`."""
-        visible, summed = self.visible(features), self.hidden(features)
-        frames, log_probability = torch.zeros_like(uniform), uniform.new_zeros(len(uniform))
-        for note in reversed(range(self.notes)):
-            logits = visible[:, note] + summed.sigmoid() @ self.readout[note]
-            sounds = _decide(logits + shift[note], uniform[:, note], forced[:, note], temperature)
-            log_probability = log_probability + _log_probability_of_forced(logits, forced[:, note])
-            frames[:, note] = sounds
-            summed = summed + sounds.unsqueeze(1) * self.above.weight[note]
-        return frames, log_probability
+    def begin(self, features: Tensor) -> tuple[Tensor, ...]:
+        """See `FrameDistribution.begin`."""
+        return self.visible(features), self.hidden(features)
+
+    def note_logits(self, state: tuple[Tensor, ...], note: int) -> Tensor:
+        """See `FrameDistribution.note_logits`."""
+        visible, summed = state
+        return visible[:, note] + summed.sigmoid() @ self.readout[note]
+
+    def decided(self, state: tuple[Tensor, ...], note: int, sounds: Tensor) -> tuple[Tensor, ...]:
+        """See `FrameDistribution.decided`."""
+        visible, summed = state
+        return visible, summed + sounds.unsqueeze(1) * self.above.weight[note]
 
 
 def _decide(logits: Tensor, uniform: Tensor, forced: Tensor, temperature: float) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Tensor
 from recurra.data.text.tokens import EncodedText
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder, write_text
+from recurra.models.baselines.ngram import ngram_surprise
 from recurra.task import Evaluation, Predictions, Result
-from recurra.tasks.language.ngram import BASELINE, ngram_surprise
+from recurra.tasks.language.ngram import BASELINE
 from recurra.tasks.language.reader import AnyFitted, Reader
 from recurra.tasks.language.sampling import Sampling
 from recurra.tasks.language.surprise import (

@@ -1,24 +1,36 @@
 """Music that a model generates: what follows an opening, or the voices around a melody."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from recurra.data.music.midi import write_midi
-from recurra.data.music.piece import Grid, Piece
+from recurra.data.music.pictures import PieceSurprise, plot_roll, write_page
+from recurra.data.music.piece import Grid, Piece, Tracks
 from recurra.data.music.pitches import LOWEST, NOTES, key_classes
 from recurra.data.music.sound_font import render
 from recurra.data.music.synthesis import Tone, synthesize, write_wav
+from recurra.errors import ParameterError
 from recurra.files import prepare_folder
-from recurra.models.frames import read_frames, sample_frames
+from recurra.models.events import Composer
+from recurra.models.frames import ReadFrames, read_frames, sample_frames, search_frames
 from recurra.task import Result
+from recurra.tasks.music.events import FittedEvents, events_of, note_surprises
 from recurra.tasks.music.options import MusicSampling
-from recurra.tasks.music.pictures import plot_roll, write_page
-from recurra.tasks.music.training import FittedMusic
+from recurra.tasks.music.training import FittedFrames, FittedMusic, frames_of
 
-__all__ = ["GeneratedMusic", "GeneratedPiece", "accompany", "continue_piece"]
+__all__ = [
+    "Gap",
+    "GeneratedMusic",
+    "GeneratedPiece",
+    "accompany",
+    "continue_piece",
+    "frame_surprise",
+    "infill",
+    "note_surprise",
+]
 
 
 @dataclass(frozen=True)
@@ -34,8 +46,56 @@ class GeneratedPiece:
     original: np.ndarray
 
 
+@dataclass(frozen=True)
+class Gap:
+    """What of a piece is written anew.
+
+    Attributes:
+        voice: the track, from 1. None: all.
+        bars: the first and the last bar, from 1. None: all.
+    """
+
+    voice: int | None = None
+    bars: tuple[int, int] | None = None
+
+    def frames(self, piece: Piece) -> tuple[int, int]:
+        """The first frame of a piece that is written anew, and the one before which that ends.
+
+        Raises:
+            ParameterError: the piece does not have these bars.
+        """
+        if self.bars is None:
+            return 0, piece.length
+        step = piece.grid.steps_per_bar
+        count = -(-piece.length // step)
+        if self.bars[1] > count:
+            raise ParameterError("infill_bars", f"bars from 1 to {count}", f"{self.bars[0]}-{self.bars[1]}")
+        return (self.bars[0] - 1) * step, min(self.bars[1] * step, piece.length)
+
+    def without(self, piece: Piece) -> Piece:
+        """A piece without the notes that are written anew: those of the voice that begin in the bars.
+
+        Raises:
+            ParameterError: the piece does not have this voice, or these bars.
+        """
+        start, end = self.frames(piece)
+        gone = (piece.notes[:, 0] >= start) & (piece.notes[:, 0] < end)
+        if self.voice is not None:
+            count = 1 if piece.tracks is None else len(piece.tracks.programs)
+            if self.voice > count:
+                raise ParameterError("voice", f"1 to {count}, one of the tracks of the piece", self.voice)
+            if piece.tracks is not None:
+                gone &= piece.tracks.track == self.voice - 1
+        tracks = None if piece.tracks is None else piece.tracks.select(~gone)
+        return replace(piece, notes=piece.notes[~gone], tracks=tracks)
+
+
 def continue_piece(
-    fitted: FittedMusic, opening: Piece | None, length: int, seeds: Sequence[int], sampling: MusicSampling
+    fitted: FittedMusic,
+    opening: Piece | None,
+    length: int,
+    seeds: Sequence[int],
+    sampling: MusicSampling,
 ) -> list[GeneratedPiece]:
     """Pieces that begin with an opening, note for note.
 
@@ -47,8 +107,17 @@ def continue_piece(
         sampling: how notes are sampled.
     """
     before = Piece("", np.zeros((0, 3), np.int64), 0, fitted.learned.grid) if opening is None else opening
+    if (model := events_of(fitted)) is not None:
+        if opening is None:
+            programs = tuple(program for program, _ in model.learned.vocabulary.voices)
+            nothing = np.zeros(0, np.int64)
+            before = replace(before, tracks=Tracks(programs, nothing, nothing))
+        free = _free(model, before.length + length, sampling)
+        free[:, :, : before.length] = False
+        return _composed(model, before, free, seeds, sampling, before.length, around=False)
+    network = frames_of(fitted)
     free = np.full((length, NOTES), -1)
-    rolls = _sample(fitted, before.roll, free, seeds, sampling, 1)
+    rolls = _sample(network, before.roll, free, seeds, sampling, 1)
     rolls = np.concatenate([np.zeros((len(seeds), before.length, NOTES), np.uint8), rolls], axis=1)
     return [_joined(f"seed {seed}", before.notes, roll, before.grid) for seed, roll in zip(seeds, rolls, strict=True)]
 
@@ -62,34 +131,148 @@ def accompany(
         fitted: the model.
         melody: the notes that are there before. Where it rests any note may sound.
         seeds: one for each piece.
-        sampling: how notes are sampled.
+        sampling: how notes are sampled or searched.
     """
     sounding = melody.roll
-    forced = np.where(sounding > 0, 1, -1)
     highest = np.where(sounding.any(1), NOTES - 1 - sounding[:, ::-1].argmax(1), NOTES)
-    forced[np.arange(NOTES) > highest[:, None]] = 0
-    rolls = _sample(fitted, np.zeros((0, NOTES)), forced, seeds, sampling, sampling.particles)
+    above = np.arange(NOTES) > highest[:, None]
+    if (model := events_of(fitted)) is not None:
+        vocabulary = model.learned.vocabulary
+        free = _free(model, melody.length, sampling) & ~above.T
+        used = set(vocabulary.voices_for(melody))
+        if len(used) < len(vocabulary.voices):
+            free[list(used)] = False
+        return _composed(model, melody, free, seeds, sampling, melody.length, around=True)
+    forced = np.where(sounding > 0, 1, -1)
+    forced[above] = 0
+    rolls = _around(frames_of(fitted), np.zeros((0, NOTES)), forced, seeds, sampling)
     # The melody's own notes are added below: a roll does not tell a repeated note from a held one.
-    return [
-        _joined(f"seed {seed}", melody.notes, roll * (1 - sounding), melody.grid)
-        for seed, roll in zip(seeds, rolls, strict=True)
-    ]
+    return [_joined(name, melody.notes, roll * (1 - sounding), melody.grid) for name, roll in rolls]
+
+
+def infill(
+    fitted: FittedMusic, piece: Piece, gap: Gap, seeds: Sequence[int], sampling: MusicSampling
+) -> list[GeneratedPiece]:
+    """A piece whose gap is written anew. All its other notes stay as they are.
+
+    Args:
+        fitted: the model.
+        piece: with the notes that are written anew, which are not looked at.
+        gap: what is written anew.
+        seeds: one for each piece.
+        sampling: how notes are sampled or searched.
+
+    Raises:
+        ParameterError: the piece does not have this voice, or these bars; or a voice of a model of frames is asked for.
+    """
+    start, end = gap.frames(piece)
+    rest = gap.without(piece)
+    if (model := events_of(fitted)) is not None:
+        free = _free(model, piece.length, sampling)
+        free[:, :, :start] = free[:, :, end:] = False
+        if gap.voice is not None:
+            free[np.arange(len(free)) != model.learned.vocabulary.voices_for(piece)[gap.voice - 1]] = False
+        return _composed(model, rest, free, seeds, sampling, piece.length, around=True)
+    if gap.voice is not None:
+        raise ParameterError("voice", "None for a model of frames, which does not tell voices apart", gap.voice)
+    forced = rest.roll.astype(np.int64)
+    inside = (np.arange(piece.length) >= start) & (np.arange(piece.length) < end)
+    forced[inside[:, None] & (forced == 0)] = -1
+    rolls = _around(frames_of(fitted), rest.roll[:start], forced[start:], seeds, sampling)
+    made = []
+    for name, roll in rolls:
+        whole = np.concatenate([np.zeros((start, NOTES), np.uint8), roll]) * (1 - rest.roll) * inside[:, None]
+        made.append(_joined(name, rest.notes, whole, rest.grid))
+    return made
+
+
+def note_surprise(fitted: FittedMusic, pieces: Sequence[Piece]) -> list[PieceSurprise]:
+    """How surprising the notes of pieces are; those of a model of frames as the notes of the frames they begin in."""
+    if (model := events_of(fitted)) is not None:
+        return note_surprises(model, pieces)
+    read = read_frames(frames_of(fitted).network, [piece.roll for piece in pieces])
+    return [frame_surprise(piece, one) for piece, one in zip(pieces, read, strict=True)]
+
+
+def frame_surprise(piece: Piece, read: ReadFrames) -> PieceSurprise:
+    """How surprising the notes of a piece are, from what a model of frames says of it."""
+    notes = read.surprise[piece.notes[:, 0], piece.notes[:, 2] - LOWEST]
+    frames = read.surprise.sum(1)
+    return PieceSurprise(notes, frames, float(frames.mean()) if len(frames) else 0.0)
+
+
+def _composed(
+    model: FittedEvents,
+    before: Piece,
+    free: np.ndarray,
+    seeds: Sequence[int],
+    sampling: MusicSampling,
+    tempo_from: int,
+    *,
+    around: bool,
+) -> list[GeneratedPiece]:
+    """What a model of events writes where it is free to, perhaps around notes that come later."""
+    composer = Composer(model.network, model.learned.vocabulary, before, free.shape[2], free, tempo_from)
+    if around and sampling.beam_size:
+        made = composer.search(sampling.beam_size, sampling.density)[: len(seeds)]
+    else:
+        made = composer.sample(
+            seeds,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            density=sampling.density,
+            particles=sampling.particles if around else 1,
+        )
+    return [GeneratedPiece(one.piece, one.original) for one in made]
+
+
+def _free(model: FittedEvents, length: int, sampling: MusicSampling) -> np.ndarray:
+    """Where notes of a key may sound, bool (voices, 88, T)."""
+    free = np.ones((len(model.learned.vocabulary.voices), NOTES, length), bool)
+    free[:, ~_in_key(sampling)] = False
+    return free
+
+
+def _in_key(sampling: MusicSampling) -> np.ndarray:
+    """Which notes may be sampled, bool (88,)."""
+    if sampling.key is None:
+        return np.ones(NOTES, bool)
+    return key_classes(sampling.key)[(np.arange(NOTES) + LOWEST) % 12]
+
+
+def _shift(sampling: MusicSampling) -> np.ndarray:
+    """What is added to the log-odds of each note of a frame (88,)."""
+    return np.where(_in_key(sampling), np.log(sampling.density), -np.inf)
+
+
+def _around(
+    fitted: FittedFrames, opening: np.ndarray, forced: np.ndarray, seeds: Sequence[int], sampling: MusicSampling
+) -> list[tuple[str, np.ndarray]]:
+    """Frames around notes that are set, sampled or searched, each with its name."""
+    if sampling.beam_size:
+        rolls, _ = search_frames(fitted.network, opening, forced, sampling.beam_size, _shift(sampling))
+        return [(f"hypothesis {rank}", roll) for rank, roll in enumerate(rolls[: len(seeds)], 1)]
+    rolls = _sample(fitted, opening, forced, seeds, sampling, sampling.particles)
+    return [(f"seed {seed}", roll) for seed, roll in zip(seeds, rolls, strict=True)]
 
 
 def _sample(
-    fitted: FittedMusic,
+    fitted: FittedFrames,
     opening: np.ndarray,
     forced: np.ndarray,
     seeds: Sequence[int],
     sampling: MusicSampling,
     particles: int,
 ) -> np.ndarray:
-    shift = np.full(NOTES, np.log(sampling.density))
-    if sampling.key is not None:
-        shift[~key_classes(sampling.key)[(np.arange(NOTES) + LOWEST) % 12]] = -np.inf
-    temperature = sampling.temperature
     return sample_frames(
-        fitted.network, opening, forced, seeds, temperature=temperature, shift=shift, particles=particles
+        fitted.network,
+        opening,
+        forced,
+        seeds,
+        temperature=sampling.temperature,
+        shift=_shift(sampling),
+        particles=particles,
     )
 
 
@@ -128,15 +311,15 @@ class GeneratedMusic(Result):
         self.pieces, self._sound_font = list(pieces), sound_font
         self._wav, self._picture, self._page = wav, picture, page
         self._tone: Tone = tone
-        self._surprises = [one.surprise for one in read_frames(fitted.network, [one.piece.roll for one in self.pieces])]
+        self._surprises = note_surprise(fitted, [one.piece for one in self.pieces])
 
     def text(self, color: bool = False) -> Iterator[str]:
         for one, surprise in zip(self.pieces, self._surprises, strict=True):
             piece, grid = one.piece, one.piece.grid
             yield (
                 f"{piece.name}: {piece.length / grid.steps_per_bar:g} bars, {len(piece.notes):,} notes, "
-                f"{int((~one.original).sum()):,} of them generated, {piece.length * grid.seconds_per_step:.1f} s, "
-                f"{surprise.sum(1).mean():.2f} nats a frame\n"
+                f"{int((~one.original).sum()):,} of them generated, {piece.seconds[-1]:.1f} s, "
+                f"{surprise.mean:.2f} nats a {surprise.unit}\n"
             )
 
     def default_path(self, folder: Path) -> Path:

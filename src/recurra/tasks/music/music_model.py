@@ -11,13 +11,15 @@ from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_ending
 from recurra.tasks.music.learned import MusicLearned
-from recurra.tasks.music.options import MusicReading, MusicSampling
+from recurra.tasks.music.options import MusicReading, MusicSampling, bars_of, check_bars, check_generation
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
     from recurra.data.music.piece import Music, Piece
+    from recurra.models import RecurrentLanguageModel
     from recurra.models.frames import FrameModel
     from recurra.task import Evaluation, Fitted, Objective, View
+    from recurra.tasks.music.events import NoteSurprises
     from recurra.tasks.music.generation import GeneratedMusic
     from recurra.tasks.music.results import Surprises
 
@@ -29,6 +31,9 @@ _MUSIC = "music"
 _PRIMER = Option(help="file whose beginning comes first", group=_MUSIC)
 _PRIMER_BARS = Option(help="bars of the primer; by default all", above=0, group=_MUSIC)
 _MELODY = Option(help="file with one voice, below which the others are written; it is not changed", group=_MUSIC)
+_INFILL = Option(help="file of which a voice or bars are written anew; its other notes are not changed", group=_MUSIC)
+_VOICE = Option(help="track that is written anew, from 1; by default all", at_least=1, group=_MUSIC)
+_INFILL_BARS = Option(help="bars that are written anew, as 5-8; by default all", check=check_bars, group=_MUSIC)
 _BARS = Option(help="to generate after the primer", above=0, at_most=10_000, group=_MUSIC)
 _COUNT = Option(help="pieces to generate", at_least=1, group=_MUSIC)
 _SEED = Option(
@@ -48,8 +53,8 @@ def _dropout(default: float | None, words: str) -> Any:
 
 
 @task("music")
-class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
-    """A recurrent model of music: which notes sound next, frame by frame.
+class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguageModel"]):
+    """A recurrent model of music: which notes sound next, frame by frame or event by event.
 
     Data are a MIDI file, ABC tunes, a file of piano rolls (`.mat`, `.npz`), a folder of such files, or piano rolls
     (T, 88) of 0 and 1. The published file formats state what to train, validate and test on; of other data a fraction
@@ -65,9 +70,10 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
     Reading = MusicReading
     learned_class = MusicLearned
 
-    output: Literal["nade", "independent"] = option(
+    output: Literal["nade", "independent", "events"] = option(
         default="nade",
-        help="how the notes of a frame depend on each other: by a neural autoregressive estimator, or not at all",
+        help="frames whose notes depend on each other by a neural autoregressive estimator, or not at all; or events, "
+        "which tell voices, velocities and repeated notes",
         group="network",
         main=True,
     )
@@ -124,8 +130,9 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
         if isinstance(source, Music):
             return source
         reading = reading or MusicReading()
+        music = read_music(source, reading.steps_per_beat, reading.most_unusable)
         # Frames do not tell tracks apart.
-        return read_music(source, reading.steps_per_beat, reading.most_unusable).merged()
+        return music if self.output == "events" else music.merged()
 
     def split(self, data: "Music") -> "tuple[Music, Music | None]":
         from recurra.data.music.read import split_pieces
@@ -159,15 +166,18 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
                 len(known),
                 known[0],
             )
-        return MusicLearned.of(pieces)
+        return MusicLearned.of(pieces, self.output == "events")
 
-    def network(self, learned: MusicLearned) -> "FrameModel":
+    def network(self, learned: MusicLearned) -> "FrameModel | RecurrentLanguageModel":
         from recurra.tasks.music.training import make_network
 
         return make_network(self.get_params(), learned)
 
     def objective(
-        self, fitted: "Fitted[MusicLearned, FrameModel]", training: "Music", validation: "Music | None"
+        self,
+        fitted: "Fitted[MusicLearned, FrameModel | RecurrentLanguageModel]",
+        training: "Music",
+        validation: "Music | None",
     ) -> "Objective":
         from recurra.tasks.music.training import make_objective
 
@@ -178,12 +188,15 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
         # Of four times as many frames each is read half as often.
         return max(round(_FRAMES_READ * (steps_per_epoch * a_step / _FEW_FRAMES) ** 0.5 / a_step), 100)
 
-    @verb("see how surprising each frame is, and what was expected", endings=(".csv", ".html"))
-    def predictions(self, data: Annotated[Any, _DATA], *, reading: MusicReading | None = None) -> "Surprises":
-        """The surprise of each frame of pieces, with what sounds and what was expected.
+    @verb("see how surprising each frame or note is, and what was expected", endings=(".csv", ".html"))
+    def predictions(
+        self, data: Annotated[Any, _DATA], *, reading: MusicReading | None = None
+    ) -> "Surprises | NoteSurprises":
+        """The surprise of each frame of pieces, or of each note for a model of events, and what was expected.
 
-        A note is expected if it was likelier to sound than not, given all frames before and the notes above it. With
-        `--out piece.html` a page plays the piece, and shows the surprise of each note.
+        In a frame a note is expected if it was likelier to sound than not, given all frames before and the notes above
+        it. Of events the likeliest pitch is expected. With `--out piece.html` a page plays the piece, and shows the
+        surprise of each note.
 
         Args:
             data: pieces as for `fit`; of data that state parts, those of `reading.part`.
@@ -193,19 +206,30 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
             DataError: the data cannot be used.
         """
         from recurra.models.frames import read_frames
+        from recurra.tasks.music.events import NoteSurprises, events_of
         from recurra.tasks.music.results import Surprises
+        from recurra.tasks.music.training import frames_of
 
         pieces, _ = self._pieces(data, reading)
         path = Path(data) if isinstance(data, str | Path) else None
-        return Surprises(pieces, read_frames(self.fitted.network, [piece.roll for piece in pieces]), path)
+        if (model := events_of(self.fitted)) is not None:
+            return NoteSurprises(model, pieces, path)
+        network = frames_of(self.fitted).network
+        return Surprises(pieces, read_frames(network, [piece.roll for piece in pieces]), path)
 
-    @verb("write music: what follows an opening, or the voices below a melody", endings=(".mid", ".midi"))
+    @verb(
+        "write music: what follows an opening, the voices below a melody, or a part of a piece anew",
+        endings=(".mid", ".midi"),
+    )
     def generation(
         self,
         *,
         primer: Annotated[str | None, _PRIMER] = None,
         primer_bars: Annotated[float | None, _PRIMER_BARS] = None,
         melody: Annotated[str | None, _MELODY] = None,
+        infill: Annotated[str | None, _INFILL] = None,
+        voice: Annotated[int | None, _VOICE] = None,
+        infill_bars: Annotated[str | None, _INFILL_BARS] = None,
         bars: Annotated[float | None, _BARS] = None,
         count: Annotated[int, _COUNT] = 1,
         seed: Annotated[int, _SEED] = 0,
@@ -228,15 +252,19 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
             ),
         ] = None,
     ) -> "GeneratedMusic":
-        """Write music: 16 bars, what follows an opening, or the voices below a melody.
+        """Write music: 16 bars, what follows an opening, the voices below a melody, or a part of a piece anew.
 
-        The notes of the primer and of the melody stay as they are, on the model's grid of frames. The result is a MIDI
-        file; of several pieces each has its number in its name.
+        The notes of the primer, of the melody and of what is not written anew stay as they are, on the model's grid of
+        frames. The result is a MIDI file; of several pieces each has its number in its name.
 
         Args:
             primer: the path of a file whose beginning comes first. None: silence.
             primer_bars: bars of the primer. None: all of it.
             melody: the path of a file with one voice, which becomes the highest. None: there is none.
+            infill: the path of a file of which `voice` or `infill_bars`, or that voice in those bars, are written anew.
+                None: there is none.
+            voice: the track that is written anew, from 1; for a model of events. None: all.
+            infill_bars: the bars that are written anew, such as "5-8". None: all.
             bars: to generate after the primer, 16 by default; with a melody the piece is as long as it.
             count: pieces to generate.
             seed: of the first piece; the next has one more. The same seed gives the same piece, whatever the count.
@@ -248,13 +276,15 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
             page: the path of the page. None: none is written.
 
         Raises:
-            DataError: the primer or the melody cannot be read.
-            ParameterError: a melody comes with a primer or with bars.
+            DataError: the primer, the melody or the piece to infill cannot be read.
+            ParameterError: arguments exclude each other; or a piece does not have the voice or the bars; or a model of
+                frames has neither voices nor `top_k` and `top_p`.
             RunError: the sound, the picture or the page cannot be written.
             MissingExtraError: a sound font is named, and the extra `soundfont` is not installed.
         """
         from recurra.data.music.sound_font import check_sound_font
-        from recurra.tasks.music.generation import GeneratedMusic, accompany, continue_piece
+        from recurra.tasks.music.generation import Gap, GeneratedMusic, accompany, continue_piece
+        from recurra.tasks.music.generation import infill as infill_piece
 
         if sound_font is not None:
             if wav is None:
@@ -266,11 +296,18 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
         seeds = range(seed, seed + count)
         if primer is None and primer_bars is not None:
             raise ParameterError("primer_bars", "None without a primer", primer_bars)
+        check_generation(
+            self.output == "events",
+            count,
+            sampling,
+            {"melody": melody, "infill": infill, "primer": primer, "bars": bars},
+            {"voice": voice, "infill_bars": infill_bars},
+        )
         if melody is not None:
-            for name, value in (("primer", primer), ("bars", bars)):
-                if value is not None:
-                    raise ParameterError(name, "None with a melody, which is as long as the piece", value)
             made = accompany(self.fitted, self._piece(melody), seeds, sampling)
+        elif infill is not None:
+            gap = Gap(voice, None if infill_bars is None else bars_of(infill_bars))
+            made = infill_piece(self.fitted, self._piece(infill), gap, seeds, sampling)
         else:
             opening = None if primer is None else self._piece(primer)
             grid = self.fitted.learned.grid if opening is None else opening.grid
@@ -294,8 +331,9 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel"]):
     ) -> "Evaluation":
         """How well frames are predicted, beside the frequencies of notes and the repetition of frames before.
 
-        The score is the negative log-likelihood of a frame in nats, the sum over its notes. Sampled pieces are compared
-        with the data by their density, keys, pitch classes and intervals, and by what they copy from training.
+        The score is the negative log-likelihood in nats of a frame, the sum over its notes; or of a note, the sum over
+        its events, beside n-grams of events. Sampled pieces are compared with the data by their density, keys, pitch
+        classes and intervals, and by what they copy from training.
 
         Args:
             data: pieces as for `fit`; of data that state parts, those of `reading.part`.

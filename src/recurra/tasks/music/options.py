@@ -1,11 +1,13 @@
 """How music is read and sampled, as options."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from recurra.data.files.problems import MostUnusable
+from recurra.errors import ParameterError
 from recurra.options import Options, option
 
-__all__ = ["MusicReading", "MusicSampling"]
+__all__ = ["MusicReading", "MusicSampling", "bars_of", "check_bars", "check_generation"]
 
 
 class MusicReading(MostUnusable):
@@ -31,17 +33,86 @@ class MusicSampling(Options):
     temperature: float = option(
         default=1.0,
         at_least=0,
-        help="divides the log-odds of notes: below 1 safer, above 1 wilder; 0: a note sounds if that is likelier",
+        help="divides the log-odds of notes, or log-probabilities of events: below 1 safer, above 1 wilder; 0: the "
+        "likelier",
+    )
+    top_k: int = option(
+        default=0, at_least=0, help="of events: only the k most probable are sampled (Fan et al. 2018); 0: all"
+    )
+    top_p: float = option(
+        default=1.0,
+        above=0,
+        at_most=1,
+        help="of events: only the most probable that together have this probability are sampled (Holtzman et al. 2020)",
     )
     key: str | None = option(
         default=None, check=_check_key, help='only notes of this key are sampled, as "D minor" or "F# pentatonic"'
     )
     density: float = option(
-        default=1.0, above=0, help="the odds of every note are multiplied by it: above 1 more notes sound"
+        default=1.0,
+        above=0,
+        help="the odds of every note are multiplied by it, those of events by how soon they begin a note: above 1 more "
+        "notes sound",
     )
     particles: int = option(
         default=32,
         at_least=1,
-        help="of a melody: how many accompaniments are sampled beside each other, of which those that fit its next "
-        "notes survive",
+        help="of a melody, or of music that is infilled: how many pieces are sampled beside each other, of which those "
+        "that fit the next given notes survive",
     )
+    beam_size: int = option(
+        default=0,
+        at_least=0,
+        help="of a melody, or of music that is infilled: hypotheses in a beam that searches the likeliest piece, where "
+        "none is sampled; 0: pieces are sampled",
+    )
+
+
+def bars_of(text: str) -> tuple[int, int]:
+    """The first and the last of bars such as "5-8" or "5". Raises ParameterError."""
+    first, _, last = text.partition("-")
+    bars = first.strip(), (last or first).strip()
+    if not all(one.isascii() and one.isdigit() for one in bars) or not 1 <= int(bars[0]) <= int(bars[1]):
+        raise ParameterError("infill_bars", "the first and the last bar, from 1", text, "As in: --infill-bars 5-8")
+    return int(bars[0]), int(bars[1])
+
+
+def check_bars(name: str, value: str) -> None:
+    """The check of an option that is read by `bars_of`."""
+    bars_of(value)
+
+
+def check_generation(
+    events: bool, count: int, sampling: MusicSampling, sources: Mapping[str, Any], gap: Mapping[str, Any]
+) -> None:
+    """Refuse arguments of `MusicModel.generation` that do not go together.
+
+    Args:
+        events: whether the model is one of events.
+        count: pieces.
+        sampling: how notes are sampled.
+        sources: the values of melody, infill, primer and bars.
+        gap: those of voice and infill_bars.
+
+    Raises:
+        ParameterError: a value does not go with another, or with the model.
+    """
+    around = next((name for name in ("melody", "infill") if sources[name] is not None), None)
+    for name, value in sources.items():
+        if around is not None and value is not None and name != around:
+            raise ParameterError(name, f"None with {around}, which is as long as the piece", value)
+    for name, value in gap.items():
+        if value is not None and around != "infill":
+            raise ParameterError(name, "None without infill, the piece that it is of", value)
+    if around == "infill" and all(value is None for value in gap.values()):
+        expected = "voice or infill_bars beside it, which say what is written anew"
+        raise ParameterError("infill", expected, sources["infill"])
+    usual = MusicSampling()
+    for name in () if events else ("top_k", "top_p"):
+        if (value := getattr(sampling, name)) != getattr(usual, name):
+            expected = f"{getattr(usual, name)} for a model of frames, whose notes are sampled one by one"
+            raise ParameterError(name, expected, value)
+    if sampling.beam_size and around is None:
+        raise ParameterError("beam_size", "0 without a melody or a piece to infill", sampling.beam_size)
+    if sampling.beam_size and count > sampling.beam_size:
+        raise ParameterError("count", f"at most beam_size, {sampling.beam_size}", count)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recurra.data.music.pictures import write_page
 from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import LOWEST, pitch_name
 from recurra.data.music.read import duplicates
@@ -13,10 +14,10 @@ from recurra.errors import ParameterError
 from recurra.models.frames import ReadFrames, read_frames
 from recurra.task import Evaluation
 from recurra.task.results import Table, TablePredictions
-from recurra.tasks.music.generation import continue_piece
+from recurra.tasks.music.events import MAIN, event_averages, event_surprises, events_of
+from recurra.tasks.music.generation import continue_piece, frame_surprise
 from recurra.tasks.music.options import MusicSampling
-from recurra.tasks.music.pictures import write_page
-from recurra.tasks.music.training import FittedMusic
+from recurra.tasks.music.training import FittedMusic, frames_of
 from recurra.text_table import one_line, text_table
 
 __all__ = ["Surprises", "evaluate", "frame_averages"]
@@ -68,7 +69,7 @@ class Surprises(TablePredictions[list[np.ndarray]]):
         if len(self._pieces) > 1:
             expected = f"a file ending in .csv for {len(self._pieces):,} pieces: a page shows one"
             raise ParameterError("out", expected, str(path))
-        write_page(self._pieces[0], self.read[0].surprise, self._pieces[0].name, target)
+        write_page(self._pieces[0], frame_surprise(self._pieces[0], self.read[0]), self._pieces[0].name, target)
         return [target]
 
     def table(self) -> Table:
@@ -97,31 +98,35 @@ def frame_averages(surprises: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def evaluate(fitted: FittedMusic, source: str, pieces: Sequence[Piece], samples: int) -> Evaluation:
-    """Predict each frame of pieces, and compare sampled pieces with them; see `MusicModel.evaluate`."""
-    learned = fitted.learned
-    methods = {
-        "model": frame_averages(
-            [one.surprise.sum(1) for one in read_frames(fitted.network, [piece.roll for piece in pieces])]
-        )
-    }
-    for name, surprises in learned.surprise_of_baselines(pieces).items():
-        methods[name] = frame_averages(surprises)
-    warnings = _warnings(pieces, learned.pieces)
+    """Predict each frame or event of pieces, and compare sampled pieces with them; see `MusicModel.evaluate`."""
+    methods, main = _scores(fitted, pieces)
+    warnings = _warnings(pieces, fitted.learned.pieces)
     tables, notes = {}, []
     if samples:
         tables, notes = _compare(fitted, pieces, samples)
-    frames = sum(piece.length for piece in pieces)
+    frames, count = sum(piece.length for piece in pieces), sum(len(piece.notes) for piece in pieces)
     return Evaluation(
-        f"{source}: {len(pieces):,} pieces, {frames:,} frames",
+        f"{source}: {len(pieces):,} pieces, {frames:,} frames, {count:,} notes",
         methods,
-        _MAIN,
+        main,
         formats=dict.fromkeys(methods["model"], ".4f"),
         losses=frozenset(methods["model"]),
         tables=tables,
         notes=notes,
         warnings=warnings,
-        facts={"pieces": len(pieces), "frames": frames},
+        facts={"pieces": len(pieces), "frames": frames, "notes": count},
     )
+
+
+def _scores(fitted: FittedMusic, pieces: Sequence[Piece]) -> tuple[dict[str, dict[str, float]], str]:
+    """The averages of the model and of the baselines, and which of them counts."""
+    if (model := events_of(fitted)) is not None:
+        vocabulary = model.learned.vocabulary
+        notes = sum(len(vocabulary.fit(piece).notes) for piece in pieces)
+        return {name: event_averages(by_name, notes) for name, by_name in event_surprises(model, pieces).items()}, MAIN
+    read = read_frames(frames_of(fitted).network, [piece.roll for piece in pieces])
+    by_name = {"model": [one.surprise.sum(1) for one in read], **fitted.learned.surprise_of_baselines(pieces)}
+    return {name: frame_averages(surprises) for name, surprises in by_name.items()}, _MAIN
 
 
 def _warnings(pieces: Sequence[Piece], training: Sequence[Piece]) -> list[str]:

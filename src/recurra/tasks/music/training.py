@@ -1,6 +1,7 @@
 """How a model of music is trained: its network, its batches, its validation."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,21 +12,32 @@ from recurra.data.music.frame_lanes import FrameLanes
 from recurra.data.music.piece import Music, Piece
 from recurra.data.music.pitches import NOTES
 from recurra.layers import initialize
+from recurra.models import RecurrentLanguageModel
 from recurra.models.frames import FrameModel
 from recurra.task import Fitted, Objective
+from recurra.tasks.music.events import events_of, make_event_network, make_event_objective
 from recurra.tasks.music.learned import MusicLearned
 from recurra.training import Mean, Truncation, evaluate, processes
 
-__all__ = ["FittedMusic", "make_network", "make_objective"]
+__all__ = ["FittedFrames", "FittedMusic", "frames_of", "make_network", "make_objective"]
 
-FittedMusic = Fitted[MusicLearned, FrameModel]
+FittedFrames = Fitted[MusicLearned, FrameModel]
+FittedMusic = Fitted[MusicLearned, FrameModel | RecurrentLanguageModel]
 
 _FEW_FRAMES = 50_000
 _READ_TOGETHER = 32  # pieces, where nothing is trained
 
 
-def make_network(options: Mapping[str, Any], learned: MusicLearned) -> FrameModel:
-    """The network, its weights sampled from torch's generator; its notes begin with their frequencies in training."""
+def frames_of(fitted: Fitted[MusicLearned, Any]) -> FittedFrames:
+    """A model that is one of frames."""
+    assert fitted.learned.events is None
+    return fitted
+
+
+def make_network(options: Mapping[str, Any], learned: MusicLearned) -> FrameModel | RecurrentLanguageModel:
+    """The network, its weights sampled from torch's generator; notes of frames begin with their frequencies."""
+    if learned.events is not None:
+        return make_event_network(options, learned)
     network = FrameModel(
         find_cell(options["cell"]),
         NOTES,
@@ -46,12 +58,20 @@ def make_objective(
 ) -> Objective:
     """Batches, loss and validation; see `Estimator.objective`."""
     stretch = 1 + options["time_stretch"]
+    factors = dict.fromkeys((1, stretch, 1 / stretch))
+    pieces = [piece.stretched(by) for by in factors for piece in training.part("train")]
+    if (model := events_of(fitted)) is not None:
+        objective = make_event_objective(options, model, pieces, validation)
+    else:
+        objective = _frame_objective(options, frames_of(fitted), pieces, validation)
+    return replace(objective, files=problem_files(training))
+
+
+def _frame_objective(
+    options: Mapping[str, Any], fitted: FittedFrames, pieces: Sequence[Piece], validation: Music | None
+) -> Objective:
     lanes = FrameLanes(
-        [
-            piece.stretched(by).roll
-            for by in dict.fromkeys((1, stretch, 1 / stretch))
-            for piece in training.part("train")
-        ],
+        [piece.roll for piece in pieces],
         options["truncation_length"],
         options["batch_size"],
         transposition=options["transposition"],
@@ -70,7 +90,6 @@ def make_objective(
         steps_per_epoch=lanes.steps_per_epoch,
         unit="nats a frame",
         baselines=baselines,
-        files=problem_files(training),
     )
 
 
@@ -78,7 +97,7 @@ def _dropout(pieces: Sequence[Piece]) -> float:
     return 0.5 if sum(piece.length for piece in pieces) < _FEW_FRAMES else 0.3
 
 
-def _validation(fitted: FittedMusic, pieces: Sequence[Piece]) -> tuple[Callable[[Any], Mean], dict[str, float]]:
+def _validation(fitted: FittedFrames, pieces: Sequence[Piece]) -> tuple[Callable[[Any], Mean], dict[str, float]]:
     """The validation loss of a network, over all frames alike, and those of the baselines."""
     rolls = [piece.roll for piece in pieces]
     steps = fitted.options["truncation_length"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recurra.tasks.language.ngram import ngram_surprise
+from recurra.models.baselines.ngram import ngram_surprise
 
 
 def test_a_bigram_by_hand():

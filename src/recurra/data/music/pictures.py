@@ -3,6 +3,7 @@
 import html
 from functools import partial
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.collections import PatchCollection
@@ -11,16 +12,32 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MultipleLocator
 
 from recurra.data.music.piece import Piece
-from recurra.data.music.pitches import LOWEST, pitch_name
+from recurra.data.music.pitches import pitch_name
 from recurra.files import prepare_folder, write_atomically, write_text
 
-__all__ = ["plot_roll", "write_page"]
+__all__ = ["PieceSurprise", "plot_roll", "write_page"]
 
 _BLUE, _GREY, _STRIPE = "#1f5fa8", "#8a8a8a", "#f2f4f7"
 _BLACK_KEYS = (1, 3, 6, 8, 10)
 _BARS_PER_INCH = 1.5
 _STEP, _ROW, _LEFT, _CURVE = 9, 8, 34, 80  # pixels of a page: a frame, a pitch, the names of octaves, the curve below
 _MOST_NATS = 8.0  # of a note, from which on it has the strongest colour
+
+
+class PieceSurprise(NamedTuple):
+    """How surprising a piece is to a model.
+
+    Attributes:
+        notes: the surprise of each note in nats (K,).
+        frames: that of each frame (T,).
+        mean: nats a frame, or a note, on average.
+        unit: what `mean` is of.
+    """
+
+    notes: np.ndarray
+    frames: np.ndarray
+    mean: float
+    unit: Literal["frame", "note"] = "frame"
 
 
 def plot_roll(piece: Piece, original: np.ndarray, title: str, path: Path) -> None:
@@ -67,12 +84,12 @@ def plot_roll(piece: Piece, original: np.ndarray, title: str, path: Path) -> Non
     write_atomically(path, partial(figure.savefig, dpi=120, format="png"))
 
 
-def write_page(piece: Piece, surprise: np.ndarray, title: str, path: Path) -> None:
+def write_page(piece: Piece, surprise: PieceSurprise, title: str, path: Path) -> None:
     """Write a page that plays a piece, and shows its notes in the colour of their surprise; it needs no network.
 
     Args:
         piece: what is shown.
-        surprise: of each note of each frame in nats (T, 88). A note has the surprise of the frame in which it starts.
+        surprise: of its notes and of its frames.
         title: of the page.
         path: of the HTML file.
 
@@ -93,15 +110,14 @@ def write_page(piece: Piece, surprise: np.ndarray, title: str, path: Path) -> No
         f'<line class="bar" x1="{_LEFT + frame * _STEP}" x2="{_LEFT + frame * _STEP}" y1="0" y2="{roll}"/>'
         for frame in range(0, piece.length + 1, bar)
     ]
-    for start, end, pitch in piece.notes.tolist():
-        nats = float(surprise[start, pitch - LOWEST])
+    for (start, end, pitch), nats in zip(piece.notes.tolist(), surprise.notes.tolist(), strict=True):
         words = f"{pitch_name(pitch)}, bar {start // bar + 1}: {nats:.2f} nats"
         shapes.append(
             f'<rect class="note" data-start="{start}" data-end="{end}" data-pitch="{pitch}" fill="{_color(nats)}" '
             f'x="{_LEFT + start * _STEP}" y="{(high - pitch) * _ROW + 1}" width="{(end - start) * _STEP - 1}" '
             f'height="{_ROW - 2}"><title>{words}</title></rect>'
         )
-    by_frame = surprise.sum(1)
+    by_frame = surprise.frames
     most = max(float(by_frame.max()) if len(by_frame) else 0.0, 1.0)
     points = " ".join(
         f"{_LEFT + (frame + 0.5) * _STEP:g},{height - 4 - (_CURVE - 16) * nats / most:.1f}"
@@ -109,13 +125,12 @@ def write_page(piece: Piece, surprise: np.ndarray, title: str, path: Path) -> No
     )
     shapes.append(f'<polyline points="{points}"/><text x="2" y="{roll + 16}">{most:.0f}</text>')
     shapes.append(f'<text x="2" y="{height - 4}">0</text>')
-    mean = float(by_frame.mean()) if len(by_frame) else 0.0
     page = _PAGE
+    times = ",".join(f"{second:.4g}" if second < 10 else f"{second:.3f}" for second in piece.seconds.tolist())
     for name, value in (
-        ("width", width), ("height", height), ("left", _LEFT), ("step", _STEP), ("mean", f"{mean:.2f}"),
-        ("seconds", f"{piece.grid.seconds_per_step:.6f}"), ("frames", piece.length), ("most", f"{_MOST_NATS:g}"),
-        ("expected", _color(0)), ("surprising", _color(_MOST_NATS)), ("shapes", "\n".join(shapes)),
-        ("title", html.escape(title)),
+        ("width", width), ("height", height), ("left", _LEFT), ("step", _STEP), ("mean", f"{surprise.mean:.2f}"),
+        ("unit", surprise.unit), ("times", times), ("most", f"{_MOST_NATS:g}"), ("expected", _color(0)),
+        ("surprising", _color(_MOST_NATS)), ("shapes", "\n".join(shapes)), ("title", html.escape(title)),
     ):  # fmt: skip
         page = page.replace(f"{{{name}}}", str(value))
     prepare_folder(path.parent)
@@ -154,7 +169,7 @@ button { font: inherit; padding: .2rem 1.2rem }
 <body>
 <h1>{title}</h1>
 <p><button id="play">Play</button> Surprise of a note: 0 <span id="scale"></span> {most} nats or more; the curve is that
-of all notes of a frame, {mean} nats on average. A pointer on a note shows its own.</p>
+of all notes of a frame. On average it is {mean} nats a {unit}. A pointer on a note shows its own.</p>
 <div id="roll"><svg width="{width}" height="{height}" viewBox="0 0 {width} {height}">
 {shapes}
 <line id="head" x1="{left}" x2="{left}" y1="0" y2="{height}"/>
@@ -164,7 +179,9 @@ of all notes of a frame, {mean} nats on average. A pointer on a note shows its o
 const notes = [...document.querySelectorAll(".note")].map(({ dataset }) =>
   ({ start: +dataset.start, end: +dataset.end, pitch: +dataset.pitch }));
 const button = document.getElementById("play"), head = document.getElementById("head");
-const roll = document.getElementById("roll"), seconds = {seconds}, frames = {frames};
+const roll = document.getElementById("roll");
+// When each frame begins, in seconds; the last number is the end.
+const times = [{times}];
 let context = null;
 
 function stop() {
@@ -190,7 +207,7 @@ function play() {
   volume.connect(playing.destination);
   for (const note of notes) {
     const tone = playing.createOscillator(), envelope = playing.createGain();
-    const from = begin + note.start * seconds, to = begin + note.end * seconds;
+    const from = begin + times[note.start], to = begin + times[note.end];
     tone.type = "triangle";
     tone.frequency.value = 440 * 2 ** ((note.pitch - 69) / 12);
     envelope.gain.setValueAtTime(0, from);
@@ -202,11 +219,13 @@ function play() {
     tone.stop(to + 0.2);
   }
   button.textContent = "Stop";
+  let frame = 0;
   (function follow() {
     if (context !== playing) return;
-    const frame = (playing.currentTime - begin) / seconds;
-    if (frame > frames) return stop();
-    move(Math.max(frame, 0));
+    const now = playing.currentTime - begin;
+    while (frame + 1 < times.length && times[frame + 1] <= now) frame += 1;
+    if (frame + 1 >= times.length) return stop();
+    move(frame + Math.max(now - times[frame], 0) / (times[frame + 1] - times[frame]));
     requestAnimationFrame(follow);
   })();
 }
