@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, help="images of each part, in place of all")
     parser.add_argument("--cache", help="folder of the features; by default the user's cache folder")
     parser.add_argument("--out", type=Path, help="folder that keeps each run; one that is there is resumed")
-    parser.add_argument(
-        "--validate", action="store_true", help="score the validation images, not the test images"
-    )
+    parser.add_argument("--validate", action="store_true", help="score the validation images, not the test images")
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds flickr8k\n")

@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -6,12 +7,13 @@ import numpy as np
 import pytest
 
 from recurra.cli.main import main
+from recurra.data.music.live import LiveMusic
 from recurra.data.music.midi import read_midi, write_midi
 from recurra.data.music.pictures import PieceSurprise, write_page
 from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import key_classes
 from recurra.errors import ParameterError, RunError
-from recurra.tasks.music import MusicModel, MusicSampling
+from recurra.tasks.music import EndlessMusic, MusicModel, MusicSampling
 from recurra.tasks.music.results import Surprises
 
 pytest.importorskip("symusic", reason="MIDI files need symusic")
@@ -160,3 +162,41 @@ def test_a_title_is_text(tmp_path: Path) -> None:
     piece = Piece("<b>", np.zeros((0, 3), int), 4)
     write_page(piece, PieceSurprise(np.zeros(0), np.zeros(4), 0.0), piece.name, tmp_path / "a.html")
     assert "<b>" not in (tmp_path / "a.html").read_text()
+
+
+def test_endless_music_is_written_in_time(
+    run: Path, tune: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = MusicModel.load(run)
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        if now[0] > 60:
+            raise KeyboardInterrupt
+
+    live = model.generation(endless=True, primer=tune, seed=5, sampling=MusicSampling(key="C major"))
+    assert isinstance(live, EndlessMusic)
+    live.live = LiveMusic(live.live._frames, GRID, clock=lambda: now[0], sleep=sleep)
+    events = [json.loads(line) for line in live.text()][1:]
+    assert 60 - 2 < max(one["time"] for one in events) < 61
+    assert key_classes("C major")[[one["pitch"] % 12 for one in events]].all()
+    assert "frames" in next(iter(live.remarks()))
+    # The same seed has the same notes as a file.
+    assert main(["generate", str(run), "--endless", "--bars", "0.2", "--seed", "3"]) == 0
+    out, err = capsys.readouterr()
+    begun = [(one["time"], one["pitch"]) for one in map(json.loads, out.splitlines()) if one.get("event") == "note_on"]
+    piece = model.generate(bars=0.2, seed=3)[0]
+    expected = [(start * piece.grid.seconds_per_step, pitch) for start, _, pitch in piece.notes.tolist()]
+    assert [pitch for _, pitch in begun] == [pitch for _, pitch in expected]
+    assert [at for at, _ in begun] == pytest.approx([at for at, _ in expected], abs=1e-5)
+    assert f"{piece.length:,} frames, {len(begun):,} notes" in err
+    wrong: list[dict[str, Any]] = [{"melody": tune}, {"count": 2}, {"wav": str(tmp_path / "a.wav")}, {"page": "a.html"}]
+    for arguments in wrong:
+        with pytest.raises(ParameterError, match=next(iter(arguments))):
+            model.generation(endless=True, **arguments)
+    for arguments in ({"port": "piano"}, {"endless": True, "bars": 0.2}):
+        with pytest.raises(ParameterError):
+            model.generate(**arguments)
+    assert main(["generate", str(run), "--endless", "--out", str(tmp_path / "a.mid")]) == 2
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """Models of frames: at each step of a sequence a distribution over which notes sound."""
 
 from recurra.models.frames.distributions import NADE, FrameDistribution, IndependentNotes
+from recurra.models.frames.live import stream_frames
 from recurra.models.frames.network import FrameModel
 from recurra.models.frames.reading import ReadFrames, read_frames
 from recurra.models.frames.sampling import sample_frames
@@ -15,4 +16,5 @@ __all__ = [
     "read_frames",
     "sample_frames",
     "search_frames",
+    "stream_frames",
 ]

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from recurra.data.music.live import LiveMusic, open_port
 from recurra.data.music.midi import write_midi
 from recurra.data.music.pictures import PieceSurprise, plot_roll, write_page
 from recurra.data.music.piece import Grid, Piece, Tracks
@@ -15,13 +17,14 @@ from recurra.data.music.synthesis import Tone, synthesize, write_wav
 from recurra.errors import ParameterError
 from recurra.files import prepare_folder
 from recurra.models.events import Composer
-from recurra.models.frames import ReadFrames, read_frames, sample_frames, search_frames
+from recurra.models.frames import ReadFrames, read_frames, sample_frames, search_frames, stream_frames
 from recurra.task import Result
 from recurra.tasks.music.events import FittedEvents, events_of, note_surprises
 from recurra.tasks.music.options import MusicSampling
 from recurra.tasks.music.training import FittedFrames, FittedMusic, frames_of
 
 __all__ = [
+    "EndlessMusic",
     "Gap",
     "GeneratedMusic",
     "GeneratedPiece",
@@ -30,6 +33,7 @@ __all__ = [
     "frame_surprise",
     "infill",
     "note_surprise",
+    "play",
 ]
 
 
@@ -257,6 +261,34 @@ def _around(
     return [(f"seed {seed}", roll) for seed, roll in zip(seeds, rolls, strict=True)]
 
 
+def play(
+    fitted: FittedMusic, opening: Piece | None, length: int | None, seed: int, sampling: MusicSampling, port: str | None
+) -> "EndlessMusic":
+    """Music in time, which follows an opening that is not played itself.
+
+    Args:
+        fitted: the model.
+        opening: what the model reads before. None: silence.
+        length: frames. None: it never ends.
+        seed: of the random generator.
+        sampling: how notes are sampled.
+        port: part of the name of the MIDI port that plays it. None: there is none.
+
+    Raises:
+        ParameterError: it is a model of events; or there is no such port.
+        MissingExtraError: python-rtmidi is not installed.
+    """
+    if events_of(fitted) is not None:
+        raise ParameterError("endless", "a model of frames: events are not sampled in time", "a model of events")
+    output = None if port is None else open_port(port)
+    roll = np.zeros((0, NOTES)) if opening is None else opening.roll
+    frames = stream_frames(
+        frames_of(fitted).network, roll, seed, temperature=sampling.temperature, shift=_shift(sampling)
+    )
+    grid = fitted.learned.grid if opening is None else opening.grid
+    return EndlessMusic(LiveMusic(islice(frames, length), grid, None if output is None else output.send_message))
+
+
 def _sample(
     fitted: FittedFrames,
     opening: np.ndarray,
@@ -357,3 +389,32 @@ class GeneratedMusic(Result):
     def _numbered(self, path: str | Path, number: int) -> Path:
         target = Path(path)
         return target if len(self.pieces) == 1 else target.with_stem(f"{target.stem}-{number}")
+
+
+class EndlessMusic(Result):
+    """Music that is sampled while it sounds: the text is a line of JSON for each event, half a second before its time.
+
+    Args:
+        live: what plays it.
+
+    Attributes:
+        pieces: none, as the music has no end.
+    """
+
+    streams = True
+
+    def __init__(self, live: LiveMusic) -> None:
+        self.live = live
+        self.pieces: list[GeneratedPiece] = []
+
+    def text(self, color: bool = False) -> Iterator[str]:
+        yield from self.live
+
+    def remarks(self, color: bool = False) -> Iterator[str]:
+        live = self.live
+        late = f"; {live.late:,} frames came too late, as sampling takes longer than they last" if live.late else ""
+        yield f"{live.frames_played:,} frames, {live.notes_played:,} notes{late}"
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Refuse to: music without end has no file. Raises ParameterError."""
+        raise ParameterError("out", "None with endless, which writes lines to standard output", str(path))

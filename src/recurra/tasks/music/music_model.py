@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recurra.models.frames import FrameModel
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.music.events import NoteSurprises
-    from recurra.tasks.music.generation import GeneratedMusic
+    from recurra.tasks.music.generation import EndlessMusic, GeneratedMusic
     from recurra.tasks.music.results import Surprises
 
 __all__ = ["MusicModel"]
@@ -36,6 +36,11 @@ _VOICE = Option(help="track that is written anew, from 1; by default all", at_le
 _INFILL_BARS = Option(help="bars that are written anew, as 5-8; by default all", check=check_bars, group=_MUSIC)
 _BARS = Option(help="to generate after the primer", above=0, at_most=10_000, group=_MUSIC)
 _COUNT = Option(help="pieces to generate", at_least=1, group=_MUSIC)
+_ENDLESS = Option(
+    help="write what sounds as lines of JSON, each half a second before its time, until Ctrl-C or for --bars",
+    group="live",
+)
+_PORT = Option(help="MIDI port that plays what is endless, by part of its name (needs python-rtmidi)", group="live")
 _SEED = Option(
     help="of the first piece, the next has one more; the same seed gives the same piece", at_least=0, group=_MUSIC
 )
@@ -251,7 +256,9 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
                 group="output",
             ),
         ] = None,
-    ) -> "GeneratedMusic":
+        endless: Annotated[bool, _ENDLESS] = False,
+        port: Annotated[str | None, _PORT] = None,
+    ) -> "GeneratedMusic | EndlessMusic":
         """Write music: 16 bars, what follows an opening, the voices below a melody, or a part of a piece anew.
 
         The notes of the primer, of the melody and of what is not written anew stay as they are, on the model's grid of
@@ -274,6 +281,9 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
             sound_font: the path of a sound font, which plays the sound. None: a small synthesiser does.
             picture: the path of the picture. None: none is written.
             page: the path of the page. None: none is written.
+            endless: whether the music is sampled while it sounds, in time, as lines of JSON, for `bars` or without end;
+                the primer is read and not played.
+            port: part of the name of the MIDI port that plays it too. None: there is none.
 
         Raises:
             DataError: the primer, the melody or the piece to infill cannot be read.
@@ -283,9 +293,11 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
             MissingExtraError: a sound font is named, and the extra `soundfont` is not installed.
         """
         from recurra.data.music.sound_font import check_sound_font
-        from recurra.tasks.music.generation import Gap, GeneratedMusic, accompany, continue_piece
+        from recurra.tasks.music.generation import Gap, GeneratedMusic, accompany, continue_piece, play
         from recurra.tasks.music.generation import infill as infill_piece
 
+        if port is not None and not endless:
+            raise ParameterError("port", "None without --endless", port)
         if sound_font is not None:
             if wav is None:
                 raise ParameterError("sound_font", "None without a sound (--wav)", sound_font)
@@ -296,6 +308,11 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         seeds = range(seed, seed + count)
         if primer is None and primer_bars is not None:
             raise ParameterError("primer_bars", "None without a primer", primer_bars)
+        if endless:
+            unused = {"melody": melody, "infill": infill, "wav": wav, "picture": picture, "page": page}
+            for name, value in {**unused, "count": None if count == 1 else count}.items():
+                if value is not None:
+                    raise ParameterError(name, "none with --endless", value)
         check_generation(
             self.output == "events",
             count,
@@ -313,13 +330,21 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
             grid = self.fitted.learned.grid if opening is None else opening.grid
             if opening is not None and primer_bars is not None:
                 opening = opening.beginning(max(round(primer_bars * grid.steps_per_bar), 1))
+            if endless:
+                frames = None if bars is None else max(round(bars * grid.steps_per_bar), 1)
+                return play(self.fitted, opening, frames, seed, sampling, port)
             length = max(round((bars or _USUAL_BARS) * grid.steps_per_bar), 1)
             made = continue_piece(self.fitted, opening, length, seeds, sampling)
         return GeneratedMusic(self.fitted, made, tone, wav, picture, page, sound_font)
 
     def generate(self, **arguments: Any) -> "list[Piece]":
-        """The pieces that `generation` writes; it documents the arguments."""
-        return [one.piece for one in self.generation(**arguments).pieces]
+        """The pieces that `generation` writes; it documents the arguments. Endless music has none: see its `text`."""
+        from recurra.tasks.music.generation import EndlessMusic
+
+        made = self.generation(**arguments)
+        if isinstance(made, EndlessMusic):
+            raise ParameterError("endless", "False; the text of `generation` is music without end", True)
+        return [one.piece for one in made.pieces]
 
     @verb("test a trained run beside simple baselines, and compare what it samples with the data")
     def evaluate(

@@ -51,8 +51,8 @@ class MusicSampling(Options):
     density: float = option(
         default=1.0,
         above=0,
-        help="the odds of every note are multiplied by it, those of events by how soon they begin a note: above 1 more "
-        "notes sound",
+        help="the odds of every note are multiplied by it, before the temperature; those of events by how soon they "
+        "begin a note: above 1 more notes sound",
     )
     particles: int = option(
         default=32,
