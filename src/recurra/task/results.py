@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from recurra.errors import ParameterError
 from recurra.files import prepare_folder, write_text
 from recurra.text_table import text_table
 
@@ -89,6 +90,8 @@ class TablePredictions(Predictions[ValuesT]):
     def write(self, path: str | Path) -> list[Path]:
         """Write the table as CSV; see `Result.write`."""
         target = Path(path)
+        if target.suffix.lower() in (".json", ".srt"):
+            raise ParameterError("out", "a file ending in .csv or .txt, as this is a table", str(path))
         prepare_folder(target.parent)
         write_text(target, self.table().csv())
         return [target]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recurra.data.video.clips import Clips
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.task.classes import Classes
+    from recurra.tasks.video.live import Watched
     from recurra.tasks.video.network import VideoNetwork
 
 __all__ = ["VideoClassifier", "VideoReading"]
@@ -214,32 +215,67 @@ class VideoClassifier(
         }
         return self.fitted.network.classifier, facts
 
-    @verb("classify clips: a table of labels and their confidence", endings=(".csv", ".txt"))
+    @verb(
+        "classify clips: a table of labels and their confidence; or watch a video as it runs",
+        endings=(".csv", ".txt", ".json", ".srt"),
+    )
     def predictions(
         self,
         data: Annotated[Any, _DATA],
         *,
         probabilities: Annotated[bool, Option(help="also write the probability of every label")] = False,
+        every: Annotated[
+            float | None,
+            Option(help="watch a video, and say what is seen each so many seconds", above=0, group="watching"),
+        ] = None,
+        window: Annotated[
+            float | None,
+            Option(
+                help="seconds that it looks back; by default those of the longest clip of training; 0: to the "
+                "beginning, of a network that reads forward alone",
+                at_least=0,
+                group="watching",
+            ),
+        ] = None,
+        begin: Annotated[
+            float, Option(help="probability that begins an event", above=0.5, at_most=1, group="watching")
+        ] = 0.7,
+        end: Annotated[
+            float, Option(help="probability below which an event ends", above=0, at_most=1, group="watching")
+        ] = 0.4,
         reading: VideoReading | None = None,
-    ) -> "Classes":
-        """Labels of clips, with their probabilities and the confidence in them.
+    ) -> "Classes | Watched":
+        """Labels of clips, with their probabilities and the confidence in them; or what is seen as a video runs.
 
         Args:
-            data: clips as for `fit`, with labels or without.
+            data: clips as for `fit`, with labels or without; with `every` one video.
             probabilities: whether the table has the probability of every label.
+            every: seconds between decisions about a video that is watched; None: clips are classified as wholes.
+            window: seconds that a decision looks back; 0: to the beginning. None: the longest clip of training.
+            begin: probability that begins an event.
+            end: probability below which it ends.
             reading: how clips are read; None: as in training, of all subjects.
 
         Raises:
             DataError: the data cannot be used.
+            ParameterError: `every` is given, and the data are not one video.
+            StreamError: `every` is given, and the classifier cannot watch; see `recurra.tasks.video.live.Watcher`.
         """
-        from recurra.tasks.video.results import predict
+        from recurra.tasks.video.results import predict, watch
 
         path = Path(data) if isinstance(data, str | Path) else None
-        return predict(self.fitted, self.data_for(data, None, reading), path, probabilities)
+        clips = self.data_for(data, None, reading)
+        if every is not None:
+            return watch(self.fitted, clips, every, window, begin, end)
+        return predict(self.fitted, clips, path, probabilities)
 
     def predict_proba(self, data: Any) -> "np.ndarray":
         """Calibrated probabilities of labels (N, K), in the order of `classes_`. Raises DataError."""
-        return self.predictions(data).probabilities
+        from recurra.task.classes import Classes
+
+        predicted = self.predictions(data)
+        assert isinstance(predicted, Classes)
+        return predicted.probabilities
 
     @property
     def classes_(self) -> "np.ndarray":

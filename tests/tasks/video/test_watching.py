@@ -1,0 +1,99 @@
+"""A video watched as it runs: frame by frame as the whole, and events with hysteresis."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from made_videos import moving, write_video, write_videos
+from recurra import VideoClassifier
+from recurra.cli.main import main
+from recurra.data.video.video_files import frames_at, shown_frames
+from recurra.errors import ParameterError, StreamError
+from recurra.tasks.video.live import Event, EventTracker, Moment, Watched, Watcher
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 8, "num_layers": 1, "channels": 8, "frame_size": 16, "max_steps": 2, "batch_size": 4,
+    "validation_fraction": 0.0, "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECURRA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_videos(tmp_path_factory.mktemp("watched"), 8)
+
+
+def pixels_of(path: Path) -> list[np.ndarray]:
+    return [pixels for _, pixels in frames_at(shown_frames(path, 16, 30.0), 10.0)]
+
+
+@pytest.mark.parametrize("options", [{"pooling": ("last", "mean", "max")}, {"differences": True, "map_hidden_size": 4}])
+def test_frame_by_frame_is_the_whole(folder: Path, options: dict[str, Any]) -> None:
+    classifier = VideoClassifier(**SMALL, **options, bidirectional=False).fit(folder, progress=False)
+    path = folder / "left" / "1.mp4"
+    whole = classifier.predict_proba([path])[0]
+    for window in (0.0, 60.0):
+        watcher = Watcher(classifier.fitted, window)
+        for pixels in pixels_of(path):
+            watcher.read(pixels)
+        np.testing.assert_allclose(watcher.probabilities(), whole, atol=2e-4, err_msg=str(window))
+    short = Watcher(classifier.fitted, 0.3)
+    for pixels in pixels_of(path):
+        short.read(pixels)
+    assert not np.allclose(short.probabilities(), whole, atol=1e-6)
+
+
+def test_events_begin_and_end_with_hysteresis() -> None:
+    tracker = EventTracker(("a", "b", "c"), 0.7, 0.4)
+    rows = [(0.5, 0.3, 0.2), (0.8, 0.1, 0.1), (0.45, 0.5, 0.05), (0.9, 0.1, 0), (0.1, 0.85, 0.05), (0.3, 0.35, 0.35)]
+    ended = [tracker.step(float(k), np.array(row)) for k, row in enumerate(rows)]
+    assert ended[:4] == [None] * 4
+    assert ended[4] == Event("a", 1.0, 4.0, 0.9)
+    assert ended[5] == Event("b", 4.0, 5.0, 0.85)
+    assert tracker.finish(6.0) is None
+    tracker.step(7.0, np.array((0.1, 0.1, 0.8)))
+    assert tracker.finish(8.0) == Event("c", 7.0, 8.0, 0.8)
+    for begin, end in ((0.5, 0.4), (0.7, 0.8), (0.7, 0.0)):
+        with pytest.raises(ParameterError):
+            EventTracker(("a", "b"), begin, end)
+
+
+def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, options = tmp_path / "run", [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    assert main(["train", "video", "--data", str(folder), "--out", str(run), *options]) == 0
+    frames = [*moving("right", 1)[0], *moving("left", 2)[0], *moving("right", 3)[0]]
+    video = write_video(tmp_path / "camera.mp4", frames, [k / 10 for k in range(len(frames))])
+    capsys.readouterr()
+    watch = ["predict", str(run), "--data", str(video), "--every", "0.5", "--begin", "0.51", "--end", "0.5"]
+    assert main(watch) == 0
+    lines = capsys.readouterr().out.splitlines()
+    decisions = [line for line in lines if "%" in line]
+    assert len(decisions) == int(len(frames) / 10 / 0.5)
+    assert "0.40 s" in decisions[0]
+    for name in ("seen.json", "seen.srt", "seen.csv"):
+        assert main([*watch, "--out", str(tmp_path / name)]) == 0
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert len(seen["moments"]) == len(decisions)
+    assert set(seen["moments"][0]) == {"seconds", "label", "confidence"}
+    assert len(seen["events"]) == len(lines) - len(decisions) >= 1
+    assert seen["events"][0]["label"] in (tmp_path / "seen.srt").read_text()
+    assert "-->" in (tmp_path / "seen.srt").read_text()
+    assert (tmp_path / "seen.csv").read_text().startswith("start,end,label,confidence\n")
+    assert main(["predict", str(run), "--data", str(video), "--out", str(tmp_path / "label.srt")]) == 2
+    assert main(["predict", str(run), "--data", str(folder), "--every", "0.5"]) == 2
+    shown = capsys.readouterr().err
+    assert "one video to watch" in shown
+    classifier = VideoClassifier.load(run)
+    watched = classifier.predictions(video, every=0.5, begin=0.51, end=0.5)
+    assert isinstance(watched, Watched)
+    assert all(isinstance(one, Moment | Event) for one in watched.run())
+    assert [vars(one) for one in watched.values] == seen["events"]
+    with pytest.raises(StreamError):
+        classifier.predictions(video, every=0.5, window=0.0)
