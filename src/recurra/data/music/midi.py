@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.data.music.limits import BEATS_PER_DAY, check_rests
 from recurra.data.music.piece import VELOCITY, Grid, Piece, Tracks
-from recurra.data.music.pitches import LOWEST, NOTES
+from recurra.data.music.pitches import within_keys
 from recurra.errors import DataError, MissingExtraError
 from recurra.files import write_atomically
 
@@ -49,8 +49,7 @@ def read_midi(path: Path, steps_per_beat: int) -> Piece:
         raise DataError(f"{path}: its notes last longer than a day; the file is damaged. {_AGAIN}")
     start = _nearest(time * steps_per_beat, score.tpq)
     end = np.maximum(_nearest((time + duration) * steps_per_beat, score.tpq), start + 1)
-    pitch = np.where(pitch < LOWEST, pitch + 12 * -((pitch - LOWEST) // 12), pitch)
-    pitch = np.where(pitch >= LOWEST + NOTES, pitch - 12 * -((LOWEST + NOTES - 1 - pitch) // 12), pitch)
+    pitch = within_keys(pitch)
     signature = score.time_signatures[0] if len(score.time_signatures) else None
     beats = 4.0
     if signature is not None and signature.numerator > 0 and signature.denominator > 0:

@@ -6,7 +6,7 @@ import numpy as np
 
 from recurra.errors import ParameterError
 
-__all__ = ["LOWEST", "MODES", "NOTES", "key_classes", "pitch_name"]
+__all__ = ["LOWEST", "MODES", "NOTES", "key_classes", "pitch_name", "within_keys"]
 
 LOWEST = 21
 """MIDI pitch of the lowest key of a piano, A0, which is note 0 of a frame."""
@@ -33,6 +33,13 @@ MODES = {
 def pitch_name(pitch: int) -> str:
     """A MIDI pitch in words, such as "C4" for 60."""
     return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def within_keys(pitch: np.ndarray) -> np.ndarray:
+    """MIDI pitches, those beyond the keys of a piano moved into them by octaves."""
+    pitch = np.where(pitch < LOWEST, pitch + 12 * -((pitch - LOWEST) // 12), pitch)
+    highest = LOWEST + NOTES - 1
+    return np.where(pitch > highest, pitch - 12 * -((highest - pitch) // 12), pitch)
 
 
 def key_classes(key: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from recurra.data.files.problems import Problem, refuse_unusable
 from recurra.data.files.text_file import check_file
 from recurra.data.music.abc_file import read_abc
 from recurra.data.music.midi import read_midi
+from recurra.data.music.musicxml import read_musicxml
 from recurra.data.music.piece import Grid, Music, Piece
 from recurra.data.music.pitches import NOTES
 from recurra.data.music.roll_files import read_mat, read_npz
@@ -23,7 +24,7 @@ __all__ = ["ENDINGS", "duplicates", "read_music", "split_pieces"]
 
 _log = logging.getLogger("recurra.music")
 
-ENDINGS = (".mid", ".midi", ".abc", ".mat", ".npz")
+ENDINGS = (".mid", ".midi", ".abc", ".musicxml", ".mxl", ".mat", ".npz")
 _PIECES = f"pieces, or piano rolls (T, {NOTES}) of 0 and 1"
 
 
@@ -114,6 +115,8 @@ def _read_file(path: Path, steps_per_beat: int) -> tuple[dict[str, tuple[Piece, 
         for problem in problems:
             _log.warning("set aside: %s", problem)
         return {"all": pieces}, problems
+    if ending in (".musicxml", ".mxl"):
+        return {"all": (read_musicxml(path, steps_per_beat),)}, ()
     if ending == ".mat":
         return read_mat(path, Grid(steps_per_beat)), ()
     if ending == ".npz":

@@ -46,7 +46,7 @@ _SEED = Option(
 )
 _TONE = Option(help="of the sound", group="output")
 _SOUND_FONT = Option(help="SF2 or SF3 file whose instruments play the sound", group="output")
-_DATA = Option(help="MIDI file, ABC tunes, piano rolls (.mat, .npz) or a folder of such files", group="data")
+_DATA = Option(help="MIDI file, ABC tunes, MusicXML, piano rolls (.mat, .npz) or a folder of such files", group="data")
 
 
 _USUAL_BARS = 16
@@ -61,7 +61,7 @@ def _dropout(default: float | None, words: str) -> Any:
 class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguageModel"]):
     """A recurrent model of music: which notes sound next, frame by frame or event by event.
 
-    Data are a MIDI file, ABC tunes, a file of piano rolls (`.mat`, `.npz`), a folder of such files, or piano rolls
+    Data are a MIDI file, ABC tunes, a score in MusicXML, a file of piano rolls (`.mat`, `.npz`), a folder of such files, or piano rolls
     (T, 88) of 0 and 1. The published file formats state what to train, validate and test on; of other data a fraction
     of the pieces is held out for validation.
 
