@@ -61,9 +61,9 @@ def _dropout(default: float | None, words: str) -> Any:
 class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguageModel"]):
     """A recurrent model of music: which notes sound next, frame by frame or event by event.
 
-    Data are a MIDI file, ABC tunes, a score in MusicXML, a file of piano rolls (`.mat`, `.npz`), a folder of such files, or piano rolls
-    (T, 88) of 0 and 1. The published file formats state what to train, validate and test on; of other data a fraction
-    of the pieces is held out for validation.
+    Data are a MIDI file, ABC tunes, a score in MusicXML, a file of piano rolls (`.mat`, `.npz`), a folder of such
+    files, or piano rolls (T, 88) of 0 and 1. The published file formats state what to train, validate and test on; of
+    other data a fraction of the pieces is held out for validation.
 
     Example:
         >>> model = MusicModel().fit("chorales/")
