@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def split(paths: list[Path]) -> tuple[tuple[list[Path], list[str]], ...]:
-    """The recordings that train, that choose the weights and that test, with their texts; named `digit_speaker_index`."""
+    """The recordings that train, choose the weights and test, with their texts; named `digit_speaker_index`."""
     groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path in paths:
         digit, speaker, _ = path.stem.split("_")
