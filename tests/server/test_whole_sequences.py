@@ -15,7 +15,7 @@ from serving import Serving
 from made_classes import series, texts
 from made_sentences import sentences
 from made_sounds import write_sound
-from recurra import Classifier, Forecaster, SoundClassifier, Tagger, Translator
+from recurra import Classifier, DrawingModel, Forecaster, SoundClassifier, Tagger, Translator
 from recurra.data.audio.sound import Sound
 from recurra.data.audio.timed_words import Segment, Word
 from recurra.server.refusal import Refusal
@@ -86,6 +86,19 @@ def test_a_sound_is_samples_and_never_a_path(tmp_path: Path) -> None:
     for data in ([str(path)], str(path), [], [0.5], {"file": [str(path)]}):
         with pytest.raises(Refusal) as refused:
             predict(classifier, data)
+        assert (refused.value.status_code, refused.value.code) == (422, "invalid_data")
+        assert str(path) not in str(refused.value)
+
+
+def test_a_text_is_no_path_of_a_drawing(tmp_path: Path) -> None:
+    small: dict[str, Any] = {"max_steps": 1, "hidden_size": 4, "mixtures": 2, "device": "cpu"}
+    model = DrawingModel(**small).fit([np.ones((5, 3)) * (1, 2, 0)] * 12, progress=False)
+    path = tmp_path / "drawing.csv"
+    path.write_text("drawing,stroke,x,y\n0,0,0,0\n0,0,1,1\n", encoding="utf-8")
+    assert len(model.predictions([str(path)]).values) == 1
+    for data in ([str(path)], [[str(path)]], {"file": [str(path)]}):
+        with pytest.raises(Refusal) as refused:
+            predict(model, data)
         assert (refused.value.status_code, refused.value.code) == (422, "invalid_data")
         assert str(path) not in str(refused.value)
 

@@ -92,7 +92,7 @@ def _input(estimator: Estimator[Any, Any, Any], data: Any) -> Any:
         return pl.DataFrame(data)
     if not isinstance(data, list) or not data:
         raise Refusal(422, "invalid_data", _EXPECTED)
-    if all(isinstance(one, str) for one in data):
+    if estimator.reads_texts and all(isinstance(one, str) for one in data):
         return data
     if all(isinstance(one, list) and one and all(isinstance(part, str) for part in one) for one in data):
         return data

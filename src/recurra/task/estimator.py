@@ -82,6 +82,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     Reading: ClassVar[type[Options] | None] = None
     learned_class: ClassVar[type[Learned]] = Learned
     several_sources: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False  # whether a text in a list of inputs is an input, and not the path of a file
     reads_content: ClassVar[bool] = False  # whether `predictions` takes the content of files, as bytes, in a list
     not_exported: ClassVar[dict[str, str]] = {}  # a form that `export` has not for this task, and why
 

@@ -49,6 +49,7 @@ class Classifier(SeriesNetworkOptions, Estimator["Items", ClassifierLearned, "Cl
     noun = "classifier"
     Reading = ItemReading
     learned_class = ClassifierLearned
+    reads_texts = True
 
     hidden_size: int | None = option(
         default=None,

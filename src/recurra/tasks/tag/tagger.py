@@ -42,6 +42,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     noun = "tagger"
     Reading = TagReading
     learned_class = TagVocabulary
+    reads_texts = True
 
     output: Literal["crf", "softmax"] = option(
         default="crf", help="decode all tags of a sentence jointly, or each by itself", group="network", main=True

@@ -46,6 +46,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     noun = "translator"
     learned_class = Vocabularies
     several_sources = True
+    reads_texts = True
     not_exported: ClassVar[dict[str, str]] = dict.fromkeys(
         ("c", "torch"),
         "a translator reads a sentence to its end before it writes, and a search is the caller's; ONNX has "
