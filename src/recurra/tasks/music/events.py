@@ -39,7 +39,7 @@ FittedEvents = Fitted[MusicLearned, RecurrentLanguageModel]
 
 MAIN = "nats/note"
 _EMBEDDING = 128  # features of an event, at most
-_FEW_EVENTS = 200_000
+_FEW_NOTES = 100_000
 _READ_TOGETHER = 32  # pieces, where nothing is trained
 _MOST_COUNTED = 300_000  # events of the n-grams: a second or two
 _SHOWN = 20
@@ -52,7 +52,7 @@ def events_of(fitted: "Fitted[MusicLearned, Any]") -> FittedEvents | None:
 
 def make_event_network(options: Mapping[str, Any], learned: MusicLearned) -> RecurrentLanguageModel:
     """The network, its weights sampled from torch's generator."""
-    few = sum(len(piece.notes) for piece in learned.pieces) * 2 < _FEW_EVENTS
+    few = sum(len(piece.notes) for piece in learned.pieces) < _FEW_NOTES
     network = RecurrentLanguageModel(
         find_cell(options["cell"]),
         len(learned.vocabulary),

@@ -92,8 +92,8 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
     )
     dropout: float | None = _dropout(
         None,
-        "dropout of the output of every recurrent layer; by default 0.5 for fewer than 50,000 frames of training, else "
-        "0.3",
+        "dropout of the output of every recurrent layer; by default 0.5 for fewer than 50,000 frames of training, or "
+        "100,000 notes of a model of events, else 0.3",
     )
     input_dropout: float = _dropout(0.1, "dropout of the notes that are read")
     recurrent_dropout: float = _dropout(0.0, "dropout of what the recurrent weights read, the same at every step")
