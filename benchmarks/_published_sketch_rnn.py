@@ -6,9 +6,12 @@ also predicted in the padding; Adam with a decaying rate, gradients clipped by v
 of 256 units, 128 numbers of a code, and a divergence that is annealed and has a floor.
 """
 
+import json
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,11 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.data.drawings.augmentation import merged, stretched
+from recurra.files import write_atomically
 
 __all__ = ["Published", "Surprise", "train_published"]
 
 HIDDEN, ENCODER, CODE, MIXTURES, BATCH = 512, 256, 128, 20, 100
 _EPS = 1e-6
+_PROGRESS = ("step", "best", "chosen", "validated", "stepping")
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,11 @@ def padded(strokes: list[np.ndarray], longest: int) -> Tensor:
 
 def train_published(
     training: list[np.ndarray], validation: list[np.ndarray], test: list[np.ndarray], codes: bool, seconds: float,
-    seed: int,
+    seed: int, saved: Path,
 ) -> tuple[Surprise, int, float]:  # fmt: skip
     """Train for so many seconds of processor time; the best weights by validation data at tenths of the time.
+
+    At each tenth all that training needs is saved; where `saved` is there already, training continues from it.
 
     Returns:
         The surprise of the test drawings, the number of steps, and the seconds of a step.
@@ -131,6 +138,14 @@ def train_published(
     longest = max(map(len, training))
     begun, step, best, chosen, validated = time.process_time(), 0, math.inf, network.state_dict(), 0
     stepping = 0.0
+    if saved.is_file():
+        state = torch.load(saved, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["torch"])
+        generator.bit_generator.state = json.loads(state["numpy"])
+        step, best, chosen, validated, stepping = (state[name] for name in _PROGRESS)
+        begun -= state["spent"]
     while (spent := time.process_time() - begun) < seconds:
         since = time.process_time()
         for group in optimizer.param_groups:
@@ -157,6 +172,10 @@ def train_published(
             score += 0.5 * sums.divergence / len(validation) / CODE
             if score < best:
                 best, chosen = score, {name: value.clone() for name, value in network.state_dict().items()}
+            state = dict(zip(_PROGRESS, (step, best, chosen, validated, stepping), strict=True))
+            state |= {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+            state |= {"torch": torch.get_rng_state(), "numpy": json.dumps(generator.bit_generator.state)}
+            write_atomically(saved, partial(torch.save, state | {"spent": time.process_time() - begun}))
     if math.isfinite(best):
         network.load_state_dict(chosen)
     return surprise(network, test), step, stepping / step

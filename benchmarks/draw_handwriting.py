@@ -15,11 +15,11 @@ from benchmarks._made_handwriting import write_handwriting
 from recurra import DrawingModel
 from recurra.tasks.draw.drawing_model import DrawingReading
 
-_TRAINING, _TEST = 2000, 200  # texts
+_TRAINING, _TEST = 2000, 150  # texts
 _READING = DrawingReading(epsilon=3.0)
 _OPTIONS: dict[str, Any] = {
-    "hidden_size": 96, "num_layers": 2, "mixtures": 10, "batch_size": 32, "validation_fraction": 0.05,
-    "validate_every": 300,
+    "hidden_size": 96, "num_layers": 2, "mixtures": 10, "batch_size": 32, "validation_fraction": 0.03,
+    "validate_every": 250,
 }  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def main() -> None:
             print(f"{name:24}{scores[0]:12.4f}" + "".join(f"{one:10.4f}" for one in scores[1:])
                   + f"{baseline['nats/point']:10.4f}{seconds:10.0f}", flush=True)  # fmt: skip
             if window:
-                model.generation(text=options.text, count=4, bias=1.0, seed=seed).write(folder / "written.png")
+                model.generation(text=options.text, count=6, bias=2.0, seed=seed).write(folder / "written.png")
 
 
 if __name__ == "__main__":

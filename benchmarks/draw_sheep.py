@@ -1,17 +1,22 @@
 """Drawings of sheep and characters: nats a point beside the recipe of sketch-rnn, run for the same processor time.
 
 Both are chosen by the validation part and scored on the test part, once. Processor time is what is compared, so that
-other work on the machine makes neither better. The time of a step is beside the same network in a loop of torch.
+other work on the machine makes neither better. A command that was stopped is given again, and continues. The time of a
+step is beside the same network in a loop of torch.
 """
 
 import argparse
+import json
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +26,7 @@ from recurra import DrawingModel, Recurrent
 from recurra.cells import LayerNormLSTM
 from recurra.data.drawings.drawings import Drawings
 from recurra.data.drawings.read import read_drawings
+from recurra.files import write_text
 from recurra.tasks.draw.results import MODEL, surprise_of
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -44,7 +50,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=("recurra", "published"), default=["recurra", "published"])
     parser.add_argument("--seconds", type=float, default=720.0, help="of processor time, of each training")
     parser.add_argument("--hidden-size", type=int, default=512, help="of recurra's decoder; the recipe has 512")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/draw_sheep"), help="folder; what it has is not run again"
+    )
     parser.add_argument("--step", action="store_true", help="only the time of a step")
+    parser.add_argument("--stability", type=int, default=0, metavar="STEPS", help="only so many steps of tiny networks")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -54,6 +64,10 @@ def main() -> None:
     for name in options.files:
         if not FILES[name].is_file():
             parser.exit(2, f"{FILES[name]}: not there; set RECURRA_DATA to the folder that holds it\n")
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.stability:
+        train_long(options.stability, options.out)
+        return
     columns = ("nats/point", "offset", "pen", "L_R", "L_KL", "steps", "seconds")
     print(f"{'':32}" + "".join(f"{column:>11}" for column in columns), flush=True)
     for name in options.files:
@@ -62,15 +76,49 @@ def main() -> None:
             for seed in options.seeds:
                 for method in options.methods:
                     run = recurra if method == "recurra" else published
-                    row = run(drawings, kind == "codes", options.seconds, seed, options.hidden_size)
+                    size = f"-{options.hidden_size}" if method == "recurra" else ""
+                    folder = options.out / f"{name}-{kind}-{seed}-{method}{size}-{options.seconds:g}s"
+                    row = _resumed(folder, partial(run, drawings, kind == "codes", options.seconds, seed,
+                                                   options.hidden_size))  # fmt: skip
                     show(f"{name}, {kind}, seed {seed}, {method}", row, drawings)
 
 
-def recurra(drawings: Drawings, codes: bool, seconds: float, seed: int, hidden_size: int) -> Row:
+def _resumed(folder: Path, run: Callable[[Path], Row]) -> Row:
+    """The row of a folder, or what `run` measures, which continues what the folder has of it."""
+    file = folder / "row.json"
+    if file.is_file():
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return Row(**{**values, "surprise": Surprise(**values["surprise"])})
+    folder.mkdir(exist_ok=True)
+    row = run(folder)
+    write_text(file, json.dumps(asdict(row)) + "\n")
+    return row
+
+
+def recurra(drawings: Drawings, codes: bool, seconds: float, seed: int, hidden_size: int, folder: Path) -> Row:
     """Train with the defaults of `recurra train draw` for about so many seconds of processor time."""
     values: dict[str, Any] = {"hidden_size": hidden_size, "latent_size": CODE if codes else 0, "seed": seed}
+    training, validation = DrawingModel(**values).split(drawings)
+    plan = folder / "plan.json"
+    if not plan.is_file():
+        steps = _steps_in(values, training, validation, seconds)
+        write_text(plan, json.dumps({"steps": steps, "spent": 0.0}) + "\n")
+    planned = json.loads(plan.read_text(encoding="utf-8"))
+    steps, run = planned["steps"], folder / "run"
+    model = DrawingModel(**values, max_steps=steps, validate_every=max(1, steps // 10))
+    since = time.process_time()
+    try:
+        model.fit(training, validation=validation, folder=run, resume=run.is_dir(), progress=False)
+    finally:
+        planned["spent"] += time.process_time() - since
+        write_text(plan, json.dumps(planned) + "\n")
+    sums = surprise_of(model.fitted, drawings.part("test"))[MODEL].sum(axis=0)
+    return Row(Surprise(*sums.tolist()), steps, planned["spent"])
+
+
+def _steps_in(values: dict[str, Any], training: Drawings, validation: Drawings | None, seconds: float) -> int:
+    """How many steps, with ten validations, a training makes in so many seconds of processor time."""
     probe = DrawingModel(**values, max_steps=8, validate_every=1000)
-    training, validation = probe.split(drawings)
     short = validation.take(range(1)) if validation is not None else None
     times = []
     # The first training also imports and compiles, and does not count.
@@ -81,22 +129,50 @@ def recurra(drawings: Drawings, codes: bool, seconds: float, seed: int, hidden_s
     _, begun, longer, validating = times
     step = (longer - begun) / 20
     # What comes before the first step, and ten validations, take their part.
-    steps = max(10, int((seconds - (begun - 2 * step) - 10 * (validating - begun)) / step))
-    model = DrawingModel(**values, max_steps=steps, validate_every=max(1, steps // 10))
-    since = time.process_time()
-    model.fit(training, validation=validation, progress=False)
-    spent = time.process_time() - since
-    sums = surprise_of(model.fitted, drawings.part("test"))[MODEL].sum(axis=0)
-    return Row(Surprise(*sums.tolist()), steps, spent)
+    return max(10, int((seconds - (begun - 2 * step) - 10 * (validating - begun)) / step))
 
 
-def published(drawings: Drawings, codes: bool, seconds: float, seed: int, hidden_size: int) -> Row:
+def published(drawings: Drawings, codes: bool, seconds: float, seed: int, hidden_size: int, folder: Path) -> Row:
     """Train the published recipe for so many seconds of processor time."""
     learned = DrawingModel().learn(drawings, None)
-    parts = [learned.encode(drawings.part(part))[0] for part in ("train", "validation", "test")]
-    since = time.process_time()
-    sums, steps, _ = train_published(parts[0], parts[1], parts[2], codes, seconds, seed)
-    return Row(sums, steps, time.process_time() - since)
+    parts = [learned.encode(drawings.part(part)).strokes for part in ("train", "validation", "test")]
+    sums, steps, _ = train_published(parts[0], parts[1], parts[2], codes, seconds, seed, folder / "state.pt")
+    return Row(sums, steps, seconds)
+
+
+def train_long(steps: int, out: Path) -> None:
+    """Train tiny networks for many steps on drawings of very unlike sizes, and say whether any step was not finite.
+
+    Each file's drawings as they are, some as large as a thousand of them, some as small as a thousandth, dots that lie
+    on each other, and a line of 250 points; the learning rate does not fall.
+    """
+    generator = np.random.default_rng(0)
+    read = [read_drawings(file).part("train").take(range(200)) for file in FILES.values()]
+    strokes = [one for drawings in read for one in drawings.strokes]
+    strokes += [(one * [size, size, 1]).astype(np.float32) for one in strokes[::40] for size in (1e3, 1e-3)]
+    strokes += [np.tile(np.array([0, 0, 1], dtype=np.float32), (count, 1)) for count in (1, 5, 40)]
+    strokes.append(np.column_stack([generator.normal(0, 20, (250, 2)), np.zeros(250)]).astype(np.float32))
+    written = [(one, "".join(generator.choice(list("abc"), max(1, len(one) // 8)))) for one in strokes]
+    tiny: dict[str, Any] = {
+        "hidden_size": 8, "mixtures": 5, "batch_size": 4, "validation_fraction": 0.0, "schedule": "constant",
+        "max_skipped": 100, "max_steps": steps, "validate_every": max(1, steps // 20),
+    }  # fmt: skip
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
+        "plain": (strokes, {}),
+        "codes": (strokes, {"latent_size": 8, "encoder_size": 8}),
+        "handwriting": (written, {"window": 3}),
+    }
+    print(f"{'':16}{'steps':>10}{'not finite':>12}{'weights':>10}{'nats/point':>12}", flush=True)
+    for name, (data, options) in kinds.items():
+        folder = out / f"stability-{name}"
+        model = DrawingModel(**tiny, **options)
+        model.fit(data, folder=folder, resume=folder.is_dir(), progress=False)
+        result = model.training_result
+        assert result is not None
+        finite = all(bool(weight.isfinite().all()) for weight in model.fitted.network.parameters())
+        score = model.evaluate(data).scores["nats/point"]
+        print(f"{name:16}{result.steps:10,}{result.skipped:12,}{'finite' if finite else 'not':>10}{score:12.4f}",
+              flush=True)  # fmt: skip
 
 
 def show(name: str, row: Row, drawings: Drawings) -> None:
