@@ -17,8 +17,10 @@ import numpy as np
 import torch
 
 from recurra import VideoClassifier
-from recurra.data.video.clips import Clip, Clips
+from recurra.data.video.clips import Clip, Clips, form_in_words
+from recurra.data.video.frame_cache import VideoSpan
 from recurra.data.video.landmarks import Landmarks
+from recurra.data.video.video_files import check_video
 from recurra.option_text import value_of
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "utd_mhad"
@@ -32,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sensors", action="store_true", help="read the inertial sensors too")
+    parser.add_argument("--depth", action="store_true", help="read the depth videos instead of skeletons")
     parser.add_argument("--choose", action="store_true", help="train on subjects 1, 3, 5 and score subject 7 alone")
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", help="options of the classifier")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -39,11 +42,12 @@ def main() -> None:
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds utd_mhad\n")
     torch.set_num_threads(options.threads)
-    clips = read(options.sensors)
+    clips = read_depth() if options.depth else read(options.sensors)
     trained = set(TRAINING) - set(CHOOSING) if options.choose else set(TRAINING)
     held = set(CHOOSING) if options.choose else {one.subject for one in clips} - set(TRAINING)
     training, test = (clips.take([k for k, one in enumerate(clips) if one.subject in who]) for who in (trained, held))
-    print(f"{len(training)} clips to train, {len(test)} to test, {clips.form} points, dimensions, channels of sensors")
+    kind = "depth videos" if options.depth else f"skeletons of {form_in_words(clips.form)}"
+    print(f"{len(training)} clips to train, {len(test)} to test, {kind}")
     print(f"{'seed':>6}  " + "  ".join(f"{name:>12}" for name in MEASURES))
     rows = []
     for seed in options.seeds:
@@ -82,6 +86,18 @@ def read(sensors: bool) -> Clips:
             beside = measured[name].astype(np.float32) if sensors else None
             landmarks = Landmarks.of(points[name], None, RATE, name, beside)
             items.append(Clip(name, landmarks, row["action"], row["subject"], name))
+    return Clips(tuple(items), "UTD-MHAD")
+
+
+def read_depth() -> Clips:
+    """All depth videos; decoded frames are cached, see `recurra.data.video.frame_cache`."""
+    with (DATA / "clips.tsv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    paths = [DATA / "depth" / f"{row['clip']}.mp4" for row in rows]
+    items = [
+        Clip(row["clip"], VideoSpan(path, check_video(path)), row["action"], row["subject"], str(path))
+        for row, path in zip(rows, paths, strict=True)
+    ]
     return Clips(tuple(items), "UTD-MHAD")
 
 

@@ -114,6 +114,8 @@ def _arrays(path: Path, member: str | None) -> dict[str, np.ndarray]:
             arrays = _mat(path)
         else:
             raise DataError(f"{path}: landmarks are files ending in {', '.join(ENDINGS)}.")
+    except DataError:
+        raise
     except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error):
             raise DataError(f"{path}: arrays of Python objects are not read. Save arrays of numbers.") from None

@@ -166,6 +166,10 @@ def _recording(file: str, folder: Path, rate: float) -> Landmarks | VideoSpan:
         return VideoSpan(path, images / rate, rate)
     if path.suffix.lower() in VIDEOS:
         return VideoSpan(path, check_video(path))
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(
+            f"{path}: recordings are files ending in {', '.join((*VIDEOS, *ENDINGS))}, or folders of images."
+        )
     return read_landmarks(path, member, rate)
 
 
