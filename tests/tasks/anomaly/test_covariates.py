@@ -91,9 +91,19 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert main(["predict", run, "--data", "-"]) == 0
     live, whole = pl.read_csv(io.StringIO(capsys.readouterr().out)), pl.read_csv(tmp_path / "alarms.csv")
     assert_allclose(live["score"].to_numpy(), whole["score"].to_numpy(), rtol=1e-3, atol=1e-4)
-    assert main(["evaluate", run, "--data", str(today)]) == 0
     learned = json.loads((Path(run) / "learned.json").read_text(encoding="utf-8"))
     assert learned["covariates"] == ["heat"]
+
+
+@pytest.mark.slow  # the isolation forest takes most of it
+def test_simple_detectors_do_not_watch_it() -> None:
+    own = tiny().fit(gappy(), reading=READING, progress=False)
+    labels = (np.arange(150) == 100).astype(int)
+    changed = gappy(150, 1).with_columns(pl.Series("label", labels))
+    tables = [own.evaluate(one).methods for one in (changed, changed.with_columns(heat=pl.lit(50.0)))]
+    assert tables[0]["model"] != tables[1]["model"]
+    for name in tables[0].keys() - {"model"}:
+        assert tables[0][name] == tables[1][name]
 
 
 def test_arrays_have_covariates_last() -> None:
