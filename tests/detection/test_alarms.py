@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.detection.alarms import AlarmRules, AlarmSwitch, AlarmTracker, Event, find_events, runs_of, severity
+from recurra.detection.alarms import (
+    AlarmRules,
+    AlarmSwitch,
+    AlarmTracker,
+    CoolDown,
+    Event,
+    find_events,
+    runs_of,
+    severity,
+)
 from recurra.errors import ParameterError, ShapeError
 
 SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0, 4.0, np.nan, np.inf]), max_size=40)
@@ -135,3 +144,12 @@ def test_an_alarm_ends_with_the_anomaly_and_not_with_the_slow_score() -> None:
     (merged,) = runs_of(alarms, slow, merge_gap=100)
     assert (merged.start, merged.end) == (51, events[1].end)
     assert runs_of(np.zeros(5, bool), np.zeros(5)) == []
+
+
+@given(st.lists(st.booleans(), max_size=40), st.integers(0, 6))
+def test_alarms_are_apart_by_the_cool_down_and_as_early_as_that_allows(flags: list[bool], steps: int) -> None:
+    cool_down = CoolDown(steps)
+    shown = [cool_down.step(flag) for flag in flags]
+    for t, flag in enumerate(flags):
+        earlier = [k for k in range(t) if shown[k]]
+        assert shown[t] == (flag and (not earlier or earlier[-1] == t - 1 or t - 1 - earlier[-1] >= steps))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recurra.detection.alarms import AlarmSwitch, runs_of
+from recurra.detection.alarms import AlarmSwitch, CoolDown, runs_of
 from recurra.detection.drift import DriftWatch
 from recurra.detection.live_alarms import LiveAlarms
 from recurra.errors import DataError
@@ -9,23 +9,25 @@ from recurra.errors import DataError
 CLEAN = np.random.default_rng(0).lognormal(size=2000)
 
 
-def made(merge_gap: int = 3) -> LiveAlarms:
-    return LiveAlarms((5.0, 20.0), 0.5, AlarmSwitch(1.0, 2), DriftWatch(CLEAN, 20), merge_gap)
+def made(merge_gap: int = 3, cool_down: int = 0) -> LiveAlarms:
+    return LiveAlarms((5.0, 20.0), 0.5, AlarmSwitch(1.0, 2), DriftWatch(CLEAN, 20), merge_gap, cool_down)
 
 
 def new_memory(alarms: LiveAlarms) -> dict[str, np.ndarray]:
     return {name: np.zeros(size, np.float32) for name, size in alarms.memory}
 
 
-def test_alarms_and_events_are_those_of_the_switch() -> None:
-    generator, alarms = np.random.default_rng(1), made()
+@pytest.mark.parametrize("steps", [0, 1, 7])
+def test_alarms_and_events_are_those_of_the_switch(steps: int) -> None:
+    generator, alarms, cool_down = np.random.default_rng(1), made(cool_down=steps), CoolDown(steps)
     slow, fast, short = generator.gamma(1, 4, 400), generator.gamma(1, 5, 400), generator.gamma(1, 1, 400)
     memory, switch = new_memory(alarms), AlarmSwitch(1.0, 2)
-    expected = [switch.step(s, 5.0, m) or f > 20 for s, f, m in zip(slow, fast, short, strict=True)]
+    raised = [switch.step(s, 5.0, m) or f > 20 for s, f, m in zip(slow, fast, short, strict=True)]
+    expected = [cool_down.step(alarm) for alarm in raised]
     found = [alarms.step(memory, *row) for row in zip(slow.tolist(), fast.tolist(), short.tolist(), strict=True)]
     assert [one.alarm for one in found] == expected
     events = runs_of(np.array(expected), slow, merge_gap=3)
-    assert len(events) > 20
+    assert len(events) > 15
     for number, event in enumerate(events, start=1):
         assert {one.event for one in found[event.start : event.end]} - {0} == {number}
     assert all(one.threshold == (10 if 0.5 * f > s else 5) for one, s, f in zip(found, slow, fast, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 from recurra.detection.segments import segments_of
 from recurra.errors import ParameterError, ShapeError
 
-__all__ = ["AlarmRules", "AlarmSwitch", "AlarmTracker", "Event", "find_events", "runs_of", "severity"]
+__all__ = ["AlarmRules", "AlarmSwitch", "AlarmTracker", "CoolDown", "Event", "find_events", "runs_of", "severity"]
 
 _SMALLEST = 1e-300
 
@@ -210,6 +210,25 @@ class AlarmSwitch:
         else:
             self._lowest = min(self._lowest, score)
         return self.in_alarm
+
+
+class CoolDown:
+    """Keeps alarms of one series apart: none starts in the steps after the end of another.
+
+    An alarm that begins too soon starts with the first step that is late enough.
+
+    Args:
+        steps: after the end of an alarm.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps, self._quiet = steps, steps
+
+    def step(self, alarm: bool) -> bool:
+        """Whether the step is in alarm, given whether it would be without a cool-down."""
+        alarm = alarm and (self._quiet == 0 or self._quiet >= self._steps)
+        self._quiet = 0 if alarm else self._quiet + 1
+        return alarm
 
 
 def runs_of(flags: np.ndarray, scores: np.ndarray, merge_gap: int = 0) -> list[Event]:

@@ -51,13 +51,20 @@ class LiveAlarms:
         switch: of the slow score.
         watch: what notices drift in fast scores.
         merge_gap: steps between two alarms of one event at most.
+        cool_down: steps after the end of an alarm in which none starts, unless a person has called its event normal.
     """
 
     def __init__(
-        self, thresholds: Sequence[float], gain: float, switch: AlarmSwitch, watch: DriftWatch, merge_gap: int
+        self,
+        thresholds: Sequence[float],
+        gain: float,
+        switch: AlarmSwitch,
+        watch: DriftWatch,
+        merge_gap: int,
+        cool_down: int = 0,
     ) -> None:
         self._thresholds, self._gain, self._switch = np.array(thresholds, np.float64), gain, switch
-        self._watch, self._merge_gap = watch, merge_gap
+        self._watch, self._merge_gap, self._cool_down = watch, merge_gap, min(cool_down, _LONG)
 
     @property
     def memory(self) -> tuple[tuple[str, int], ...]:
@@ -84,6 +91,8 @@ class LiveAlarms:
         of_slow, of_fast = self.thresholds(memory)
         self._switch.state = memory["switch"].tolist()
         alarm = self._switch.step(slow, of_slow, short) or fast > of_fast
+        quiet = float(memory["quiet"][0])
+        alarm = alarm and (not memory["count"][0] or quiet == 0 or quiet >= self._cool_down)
         memory["switch"][:] = self._switch.state
         is_fast = of_slow >= NEVER or (of_fast < NEVER and self._gain * fast > slow)
         threshold = self._gain * of_fast if is_fast else of_slow

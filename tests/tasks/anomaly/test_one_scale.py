@@ -1,5 +1,6 @@
 """A detector whose alarms are those of one score alone."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from made_machines import CHANNELS, detections_of, frame, machine, tiny
 from numpy.testing import assert_allclose
 
 import recurra
+from recurra.detection.segments import segments_of
 from recurra.detection.two_scales import NEVER
 from recurra.tasks.anomaly import AnomalyDetector
 from recurra.tasks.anomaly.pictures import tail_picture
@@ -45,6 +47,22 @@ def test_the_score_is_that_one_in_files_and_streams(detector: AnomalyDetector, t
     again = recurra.load(tmp_path / "run")
     assert isinstance(again, AnomalyDetector)
     assert detections_of(again, frame(values)).values.equals(detector.predict(frame(values)))
+
+
+def test_no_alarm_starts_in_the_cool_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = machine(200, 3)
+    values[[90, 95, 180], 1] += 40
+    tiny(scales="fast", cool_down=40, budget="1 in 200").fit(frame(), progress=False).save(tmp_path / "run")
+    again = recurra.load(tmp_path / "run")
+    assert isinstance(again, AnomalyDetector)
+    scored = detections_of(again, frame(values)).scored[0]
+    assert (scored.scores > scored.threshold)[[90, 95, 180]].all()
+    starts, ends = segments_of(scored.alarms)
+    assert {90, 180} <= set(starts.tolist())
+    assert (starts[1:] - ends[:-1] > 40).all()
+    rows = frame(values).write_csv().encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(rows)))
+    assert [row["alarm"] for row in again.predictions("-").values] == scored.alarms.tolist()
 
 
 def test_its_tail_alone_is_plotted(detector: AnomalyDetector, drawn: list[Any]) -> None:

@@ -138,6 +138,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         "rows and where they begin; or both, each with half of the budget",
         group="detector",
     )
+    cool_down: int = option(default=0, at_least=0, help="rows after an alarm in which none starts", group="detector")
     horizon: int = option(default=4, at_least=1, help="steps ahead that are forecast at every step", group="detector")
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"

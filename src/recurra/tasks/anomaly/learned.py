@@ -33,6 +33,7 @@ class AnomalyLearned(Learned):
         errors: None: training has not ended.
         feedback: what a person said of events. None: nothing.
         scales: which scores raise alarms; see `recurra.detection.two_scales`.
+        cool_down: rows after the end of an alarm in which none starts.
     """
 
     statistics: ChannelStatistics
@@ -43,6 +44,7 @@ class AnomalyLearned(Learned):
     errors: "ErrorModel | None" = None
     feedback: "Feedback | None" = None
     scales: "Scales" = "both"
+    cool_down: int = 0
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ class AnomalyLearned(Learned):
         return replace(self, errors=errors)
 
     def to_json(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("step_seconds", "decimal", "window", "scales")}
+        own = {name: getattr(self, name) for name in ("step_seconds", "decimal", "window", "scales", "cool_down")}
         values = vars(self.statistics) | own | {"length": self.subsequences.length}
         times = self.statistics.times
         values["times"] = None if times is None else vars(times)
@@ -99,6 +101,7 @@ class AnomalyLearned(Learned):
             ErrorModel(tuple(members), **parts) if parts else None,
             Feedback.from_json(values["feedback"]) if "feedback" in values else None,
             values.get("scales", "both"),
+            values.get("cool_down", 0),
         )
 
 

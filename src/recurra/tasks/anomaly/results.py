@@ -16,6 +16,7 @@ from recurra.data.series.channels import ChannelSeries, ChannelSet, duration
 from recurra.data.series.line_clock import LineClock
 from recurra.data.series.line_rows import LineRows
 from recurra.data.series.native_frame import native_frame
+from recurra.detection.alarms import CoolDown
 from recurra.detection.drift import Drift
 from recurra.detection.isolation import isolation_scores
 from recurra.detection.metrics.summary import (
@@ -276,6 +277,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
         """A dictionary for each row: stamp, score, probability, alarm, channel, value and what was expected."""
         state = self._stream.new_state()
         switch, drift, is_drifting = alarm_switch(self._learned), self._watch.new_state(), False
+        cool_down = CoolDown(self._learned.cool_down)
         rows = LineRows(standard_input_lines(), SOURCE, self._learned.statistics.names, self._decimal)
         clock = self._clock(rows.columns)
         for number, cells, row in rows:
@@ -292,7 +294,7 @@ class LiveDetections(Predictions[Iterator[dict[str, Any]]]):
             yield stamp | {
                 "score": result["score"],
                 "probability": float(judged.probability),
-                "alarm": int(in_alarm or judged.fast_alarm),
+                "alarm": int(cool_down.step(bool(in_alarm or judged.fast_alarm))),
                 "channel": channel,
                 "value": row[channel],
                 "expected": result["expected"][channel],

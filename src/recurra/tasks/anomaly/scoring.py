@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recurra.detection.alarms import AlarmSwitch, Event, find_events, runs_of
+from recurra.detection.alarms import AlarmSwitch, CoolDown, Event, find_events, runs_of
 from recurra.detection.baselines import moving_deviation, random_scores, seasonal_change
 from recurra.detection.drift import DriftWatch
 from recurra.detection.live_alarms import LiveAlarms
@@ -209,7 +209,8 @@ def score(
     else:
         switch = alarm_switch(learned)
         alarms = np.array([switch.step(*row) for row in zip(slow, judged.slow_threshold, row_parts.short, strict=True)])
-    alarms = alarms | judged.fast_alarm
+    cool_down = CoolDown(learned.cool_down)
+    alarms = np.array([cool_down.step(alarm) for alarm in (alarms | judged.fast_alarm).tolist()], bool)
     parts = scores_of(row_parts.slow[0], row_parts.fast, judged, scales.gain)
     events = runs_of(alarms, parts.sum(axis=1), learned.period // 2)
     shown = [learned.errors.members[k] for k in expecting(networks_of(fitted.network))]
@@ -284,5 +285,5 @@ def open_session_stream(fitted: FittedDetector, probability: float, weights: str
     learned = fitted.learned
     scales = two_scales(learned, probability, adapts=False)
     watch, gap = drift_watch(learned), learned.period // 2
-    alarms = LiveAlarms(scales.thresholds, scales.gain, alarm_switch(learned), watch, gap)
+    alarms = LiveAlarms(scales.thresholds, scales.gain, alarm_switch(learned), watch, gap, learned.cool_down)
     return alarm_stream(open_stream(fitted, probability, weights), alarms)

@@ -68,7 +68,8 @@ def learn(options: "AnomalyDetector", data: ChannelSet) -> AnomalyLearned:
     windows = Subsequences.fit(filled, 2 * period)
     mark = data.columns.decimal or "."
     of_channels = statistics.with_period(period)
-    return AnomalyLearned(of_channels, data.step_seconds, mark, windows, window, scales=options.scales)
+    alarms = {"scales": options.scales, "cool_down": options.cool_down}
+    return AnomalyLearned(of_channels, data.step_seconds, mark, windows, window, **alarms)
 
 
 def _times(data: ChannelSet) -> RowTimes:
