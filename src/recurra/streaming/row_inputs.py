@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Real
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,8 @@ class GridRows:
             each = zip(self._states, self._members, strict=True)
             instead = [_assumed(own, state.parts[name][0], member) for name, member in each]
         beyond = self._statistics.beyond(values)
-        return np.concatenate([np.nan_to_num(standard), present, beyond, *instead], axis=1).astype(np.float32)
+        parts = [np.where(present, standard, 0), present, beyond, *instead]
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 class TimedRows:
@@ -110,7 +112,8 @@ def _named(item: Any, names: Sequence[str]) -> dict[str, Any]:
     row = item if isinstance(item, dict) else dict(zip(names, item, strict=True)) if is_list else {}
     if not row or not row.keys() <= set(names):
         raise DataError(f"item: expected an object with numbers for {', '.join(names)}")
-    if any(isinstance(value, bool) or not (value is None or isinstance(value, Real)) for value in row.values()):
+    # Whether a type is a number takes long to say; a row has few types.
+    if any(kind is bool or not (kind is NoneType or issubclass(kind, Real)) for kind in set(map(type, row.values()))):
         raise DataError(f"item: expected numbers, or null if missing, for {', '.join(names)}")
     return row
 

@@ -115,7 +115,8 @@ class ChannelStatistics:
 
         with np.errstate(over="ignore"):
             standard = self.watched((values - np.array(self.centre)) / np.array(self.scale))
-        return np.nan_to_num(np.clip(standard, -_FARTHEST, _FARTHEST) - np.clip(standard, -_CLIP, _CLIP))
+        beyond = np.clip(standard, -_FARTHEST, _FARTHEST) - np.clip(standard, -_CLIP, _CLIP)
+        return np.where(np.isnan(beyond), 0, beyond)
 
     def restore(self, standard: "np.ndarray") -> "np.ndarray":
         """The values of channels (..., C) of which these are the standardised ones."""
