@@ -6,6 +6,7 @@ import pytest
 
 from recurra.data.image.caption_files import read_captions
 from recurra.data.image.captioned_images import CaptionedImage, images_of, split_rows
+from recurra.data.image.pixels import content_of
 from recurra.data.text.caption_words import caption_words
 from recurra.errors import DataError, ParameterError
 
@@ -77,6 +78,13 @@ def test_an_image_and_a_folder_have_no_captions(tmp_path: Path) -> None:
     assert read_captions(tmp_path / "b.jpg")[0].captions == ()
 
 
+def test_names_that_no_file_has(tmp_path: Path) -> None:
+    for name in ("a" * 5000, "a\0b"):
+        (tmp_path / "a.jsonl").write_text(json.dumps({"image": name, "caption": "x"}) + "\n")
+        with pytest.raises(DataError, match="cannot be read"):
+            content_of(read_captions(tmp_path / "a.jsonl")[0].image)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
@@ -89,6 +97,9 @@ def test_an_image_and_a_folder_have_no_captions(tmp_path: Path) -> None:
         ("a.jsonl", '{"image": "a", "caption": "\\ud800"}\n{}\n', "line 1.*surrogate"),
         ("a.json", "[1]", "annotations"),
         ("a.json", '{"images": [{"id": 1}], "annotations": []}', "image 1.*file_name"),
+        ("a.json", '{"images": [{"id": [1], "file_name": "a"}], "annotations": []}', "image 1.*the id"),
+        ("a.json", '{"images": [], "annotations": [{"image_id": [1], "caption": "x"}]}', r"annotation 1.*\[1\]"),
+        ("a.json", json.dumps(COCO).replace("A dog", r"\ud800"), "annotation 1.*surrogate"),
         ("a.json", '{"images": [], "annotations": [{"image_id": 1, "caption": "x"}]}', "annotation 1.*image_id 1"),
         ("a.txt", TOKEN + "c.png\n", "line 5"),
         ("a.csv", "file,label\na,b\n", "names an image and a caption"),

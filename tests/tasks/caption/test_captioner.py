@@ -162,6 +162,10 @@ def test_broken_images_are_set_aside_and_listed_in_the_run(data: Path, tmp_path:
     assert ["cut.png" in problems[0], "missing.png" in problems[1]] == [True, True]
     with pytest.raises(DataError, match=r"2 of 52 images"):
         Captioner(**SMALL).fit(listed, reading=CaptionReading(most_unusable=0.01), progress=False)
+    # The captions of a list are in its order, so that none may be missing.
+    captioner, reading = Captioner.load(tmp_path / "run"), CaptionReading(most_unusable=1)
+    with pytest.raises(DataError, match=r"1 of 2 images.*cut\.png"):
+        captioner.predictions([cut, data.parent / "images" / "0.png"], reading=reading)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_words_too_rare_and_captions_too_long(caplog: pytest.LogCaptureFixture) 
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ParameterError, match="multiple of 2"):
+    with pytest.raises(ParameterError, match="feature_size: expected a multiple of 2"):
         Captioner(**{**SMALL, "feature_size": 9}).fit(*walls(4), progress=False)
 
 

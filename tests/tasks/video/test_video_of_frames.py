@@ -7,7 +7,7 @@ import pytest
 from made_videos import LABELS, moving, write_video, write_videos
 from recurra import VideoClassifier, load
 from recurra.cli.main import main
-from recurra.errors import DataError, ExportError
+from recurra.errors import DataError, ExportError, ParameterError
 from recurra.tasks.video.learned import VideoLearned
 
 SMALL: dict[str, Any] = {
@@ -51,6 +51,11 @@ def test_it_sees_which_way_things_go(folder: Path, tmp_path: Path, capsys: pytes
     np.savez(tmp_path / "points.npz", points=np.zeros((3, 2, 2)))
     with pytest.raises(DataError, match="2 points in 2 dimensions, but the classifier was trained on a video"):
         classifier.predict(tmp_path / "points.npz")
+
+
+def test_channels_that_do_not_fit_are_refused_before_videos_are_decoded() -> None:
+    with pytest.raises(ParameterError, match="channels: expected a multiple of 16"):
+        VideoClassifier(channels=40, frame_size=128)
 
 
 def test_training_resumes_to_the_same_weights(folder: Path, tmp_path: Path) -> None:

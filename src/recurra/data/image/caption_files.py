@@ -101,7 +101,14 @@ def _grouped(rows: Iterable[_Row], path: Path, images: Path | None) -> Captioned
 def _file(name: str, folders: Sequence[Path]) -> Path:
     """The file in the first folder that has it, or else in the first folder."""
     candidates = [folder / name for folder in folders]
-    return next((one for one in candidates if one.is_file()), candidates[0])
+    return next((one for one in candidates if _is_file(one)), candidates[0])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long
+        return False
 
 
 def _folder(folder: Path) -> CaptionedImages:
@@ -183,6 +190,8 @@ def _json_rows(content: str, path: Path) -> Iterator[_Row]:
     for position, one in enumerate(images, start=1):
         if not isinstance(one.get("file_name"), str) or "id" not in one:
             raise DataError(f'{path}, image {position}: expected "id" and "file_name".')
+        if not isinstance(one["id"], int | str):
+            raise DataError(f"{path}, image {position}: the id is {one['id']!r}, expected a number or a text.")
         names[one["id"]] = one["file_name"]
         # An image without an annotation is still one.
         yield _Row(f"{path}, image {position}", one["file_name"], [])
@@ -190,9 +199,10 @@ def _json_rows(content: str, path: Path) -> Iterator[_Row]:
         where = f"{path}, annotation {position}"
         if not isinstance(one, dict) or not isinstance(one.get("caption"), str):
             raise DataError(f'{where}: expected "image_id" and "caption".')
-        if one.get("image_id") not in names:
-            raise DataError(f"{where}: image_id {one.get('image_id')!r} is not the id of an image.")
-        yield _Row(where, names[one["image_id"]], [one["caption"]])
+        image = one.get("image_id")
+        if not isinstance(image, int | str) or image not in names:
+            raise DataError(f"{where}: image_id {image!r} is not the id of an image.")
+        yield _Row(where, names[image], [_text(one["caption"], where)])
 
 
 def _row(values: Mapping[str, Any], where: str) -> _Row:

@@ -22,12 +22,12 @@ def content_of(image: Path | bytes | np.ndarray) -> bytes | np.ndarray:
     """The bytes of a file, or what is not a path itself. Raises DataError: the file is missing or cannot be read."""
     if not isinstance(image, Path):
         return image
-    if not image.exists():
-        raise DataError(f"{image}: no such file.")
     try:
         content = image.read_bytes()
-    except OSError as error:
-        raise DataError(f"{image}: cannot be read ({error.strerror or error}).") from None
+    except FileNotFoundError:
+        raise DataError(f"{image}: no such file.") from None
+    except (OSError, ValueError) as error:  # ValueError: the name has a character that no file has
+        raise DataError(f"{image}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
     if not content:
         raise DataError(f"{image}: the file is empty.")
     return content

@@ -2,7 +2,7 @@
 
 from recurra.models.image.captioner import CaptionBatch, CaptionLoss, CaptionOutput, ImageCaptioner
 from recurra.models.image.efficientnet_lite import EfficientNetLite0
-from recurra.models.image.grid_network import GridNetwork
+from recurra.models.image.grid_network import GridNetwork, check_channels
 from recurra.models.image.image_reader import FeatureReader, ImageReader, PixelReader, ReadImages, read_images
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "ImageReader",
     "PixelReader",
     "ReadImages",
+    "check_channels",
     "read_images",
 ]

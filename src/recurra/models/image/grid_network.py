@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from recurra.errors import ParameterError, ShapeError
 from recurra.shapes import check_positive
 
-__all__ = ["GridNetwork"]
+__all__ = ["GridNetwork", "check_channels"]
 
 _CELLS = 8  # of a side of the grid, about
 
@@ -33,11 +33,9 @@ class GridNetwork(nn.Module):
     def __init__(self, size: int = 64, channels: int = 128, input_channels: int = 3) -> None:
         super().__init__()
         check_positive("size", size, at_least=16)
-        check_positive("channels", channels)
         check_positive("input_channels", input_channels)
-        halvings = round(math.log2(size / _CELLS))
-        if channels % 2**halvings:
-            raise ParameterError("channels", f"a multiple of {2**halvings}, for images of {size} pixels", channels)
+        check_channels(size, channels)
+        halvings = _halvings(size)
         self.size, self.channels, self.input_channels = size, channels, input_channels
         layers: list[nn.Module] = []
         before, side = input_channels, size
@@ -62,6 +60,21 @@ class GridNetwork(nn.Module):
             raise ShapeError("pixels", expected, tuple(pixels.shape))
         weight = next(self.parameters())
         return self.layers((pixels.permute(0, 3, 1, 2).to(weight.dtype) - 127) / 128)
+
+
+def check_channels(size: int, channels: int, name: str = "channels") -> None:
+    """Check the channels of a `GridNetwork` for images of `size` pixels of a side, before there is one.
+
+    Raises:
+        ParameterError: they are not what it takes; the message calls them `name`.
+    """
+    check_positive(name, channels)
+    if channels % (multiple := 2 ** _halvings(size)):
+        raise ParameterError(name, f"a multiple of {multiple}, for images of {size} pixels", channels)
+
+
+def _halvings(size: int) -> int:
+    return round(math.log2(size / _CELLS))
 
 
 def _convolution(before: int, after: int) -> tuple[nn.Module, ...]:

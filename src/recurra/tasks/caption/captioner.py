@@ -116,9 +116,9 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
 
     def check(self) -> None:
         if self.features == "trained":
-            from recurra.models.image import GridNetwork
+            from recurra.models.image import check_channels
 
-            GridNetwork(self.image_size, self.feature_size)
+            check_channels(self.image_size, self.feature_size, "feature_size")
 
     def read(self, source: Any, y: Any, reading: CaptionReading | None, labelled: bool) -> "ReadImages":
         return self._read(source, y, reading, ("train", "validation"), True)
@@ -202,7 +202,7 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
 
         Raises:
             ParameterError: an ensemble has different vocabularies, or a run without attention is to show it.
-            DataError: the data cannot be used.
+            DataError: the data cannot be used, or one image of a list.
         """
         from recurra.tasks.caption.results import Captions
 
@@ -301,7 +301,9 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
             images = read_captions(source, reading.images)
         else:
             images = images_of(source, y)
-        return read_images(images.in_parts(*parts), reader, reading.most_unusable, labelled)
+        # Captions of a list are in its order: none may be missing.
+        in_order = images.files is None and not labelled
+        return read_images(images.in_parts(*parts), reader, 0.0 if in_order else reading.most_unusable, labelled)
 
     def _as_captioner(self, other: Any) -> "Captioner":
         return other if isinstance(other, Captioner) else Captioner.load(other)

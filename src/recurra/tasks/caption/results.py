@@ -178,9 +178,8 @@ def evaluate_images(
     ]
 
     def draw_worst(path: Path) -> None:
-        worst = np.argsort(scores, kind="stable")[:_WORST_SHOWN].tolist()
-        shown = [_attended(models[0], own, row, written[row], references[row][0]) for row in worst if written[row]]
-        draw_attention(shown, path)
+        worst = [row for row in np.argsort(scores, kind="stable").tolist() if written[row]][:_WORST_SHOWN]
+        draw_attention([_attended(models[0], own, row, written[row], references[row][0]) for row in worst], path)
 
     different = len(set(written))
     return Evaluation(

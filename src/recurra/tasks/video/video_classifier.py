@@ -139,6 +139,12 @@ class VideoClassifier(
         group="validation",
     )
 
+    def check(self) -> None:
+        if "channels" in self.changed() or "frame_size" in self.changed():
+            from recurra.models.image import check_channels
+
+            check_channels(self.frame_size, self.channels)
+
     def read(self, source: Any, y: Any, reading: VideoReading, labelled: bool) -> "Clips":
         from recurra.data.video.read import read_clips
 
