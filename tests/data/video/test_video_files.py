@@ -78,6 +78,7 @@ def test_animations_and_folders_of_images(tmp_path: Path) -> None:
     shown = list(shown_frames(folder, 16, 5.0))
     assert [time for time, _ in shown] == pytest.approx(np.arange(6) / 5)
     assert centre(shown) == list(VALUES)
+    assert not list(shown_frames(folder, 16, 5.0, 2.0))
     clips = read_clips(tmp_path / "wave", rate=5.0)
     assert [(one.id, one.content.seconds) for one in clips] == [("one", 1.2)]
 
@@ -141,6 +142,10 @@ def test_cached_frames_are_those_computed_and_a_changed_file_is_decoded_anew(tmp
     assert cache.prepare([span, span.between(0.1, 0.2)]) == 1
     with pytest.raises(DataError, match="no frame from 5 s to the end"):
         cache.frames(span.between(5.0, None))
+    for start, end, message in ((2, 1, "end is 1 s, expected more than the start, 2 s"), ("1e300", 2, "'1e300'")):
+        (tmp_path / "clips.csv").write_text(f"file,label,start,end\na.mp4,a,{start},{end}\n")
+        with pytest.raises(DataError, match=f"line 2: .*{message}"):
+            read_clips(tmp_path / "clips.csv")
 
 
 def test_what_is_varied() -> None:

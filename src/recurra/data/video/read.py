@@ -30,6 +30,7 @@ _NAMES = {
     "part": ("part", "split", "set"),
     "sensors": ("sensors", "inertial"),
 }
+_LONGEST = 10_000_000  # seconds: of what is later no container tells the time
 _PUBLISHED = re.compile(r"(a\d+)_(s\d+)_[te]\d+(?:_skeleton)?$")
 
 
@@ -141,6 +142,8 @@ def _clip(row: Mapping[str, str], where: str, folder: Path, rate: float) -> Clip
     if "file" not in row:
         raise DataError(f"{where}: no file is named.")
     start, end = (_seconds(row.get(name), name, where) for name in ("start", "end"))
+    if end is not None and end <= (start or 0.0):
+        raise DataError(f"{where}: end is {end:g} s, expected more than the start, {start or 0:g} s.")
     try:
         content = _recording(row["file"], folder, rate)
         if isinstance(content, VideoSpan):
@@ -188,8 +191,8 @@ def _seconds(value: str | None, name: str, where: str) -> float | None:
         number = float(value)
     except ValueError:
         number = math.nan
-    if not 0 <= number < math.inf:
-        raise DataError(f"{where}: {name} is {value!r}, expected seconds of at least 0.")
+    if not 0 <= number <= _LONGEST:
+        raise DataError(f"{where}: {name} is {value!r}, expected seconds from 0 to {_LONGEST:,}.")
     return number
 
 

@@ -185,8 +185,7 @@ def _of_folder(folder: Path, size: int, frame_rate: float, start: float) -> Iter
     files = image_files(folder)
     if not files:
         raise DataError(f"{folder}: there is no image in this folder.")
-    first = min(int(start * frame_rate + _EPSILON), len(files) - 1)
-    for k in range(first, len(files)):
+    for k in range(int(start * frame_rate + _EPSILON), len(files)):
         yield k / frame_rate, _image(files[k], size)
 
 
