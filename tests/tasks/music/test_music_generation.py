@@ -108,12 +108,12 @@ def test_mistakes(run: Path, tune: str, tmp_path: Path, monkeypatch: pytest.Monk
     wrong: list[dict[str, Any]] = [
         {"melody": tune, "primer": tune}, {"melody": tune, "bars": 3.0}, {"primer_bars": 2.0}, {"bars": 0.0},
         {"wav": "a.mp3"}, {"picture": "a.svg"}, {"page": "a.txt"}, {"count": 0}, {"bars": 1e9},
-        {"sound_font": tune},
+        {"sound_font": tune, "wav": None}, {"infill": tune, "infill_bars": "1-99"},
         {"infill": tune, "voice": 1}, {"sampling": MusicSampling(top_p=0.5)}, {"sampling": MusicSampling(top_k=2)},
     ]  # fmt: skip
     for arguments in wrong:
         with pytest.raises(ParameterError):
-            model.generation(**arguments)
+            model.generation(**{"wav": str(tmp_path / "new" / "a.wav"), **arguments})
     (tmp_path / "file").touch()
     arguments: dict[str, Any]
     monkeypatch.setattr("recurra.tasks.music.generation.sample_frames", None)  # no work precedes the refusal

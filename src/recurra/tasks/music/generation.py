@@ -62,34 +62,28 @@ class Gap:
     voice: int | None = None
     bars: tuple[int, int] | None = None
 
-    def frames(self, piece: Piece) -> tuple[int, int]:
-        """The first frame of a piece that is written anew, and the one before which that ends.
+    def check(self, piece: Piece) -> None:
+        """Check that a piece has this voice and these bars. Raises ParameterError."""
+        bars = -(-piece.length // piece.grid.steps_per_bar)
+        if self.bars is not None and self.bars[1] > bars:
+            raise ParameterError("infill_bars", f"bars from 1 to {bars}", f"{self.bars[0]}-{self.bars[1]}")
+        voices = 1 if piece.tracks is None else len(piece.tracks.programs)
+        if self.voice is not None and self.voice > voices:
+            raise ParameterError("voice", f"1 to {voices}, one of the tracks of the piece", self.voice)
 
-        Raises:
-            ParameterError: the piece does not have these bars.
-        """
+    def frames(self, piece: Piece) -> tuple[int, int]:
+        """The first frame of a piece that is written anew, and the one before which that ends."""
         if self.bars is None:
             return 0, piece.length
         step = piece.grid.steps_per_bar
-        count = -(-piece.length // step)
-        if self.bars[1] > count:
-            raise ParameterError("infill_bars", f"bars from 1 to {count}", f"{self.bars[0]}-{self.bars[1]}")
         return (self.bars[0] - 1) * step, min(self.bars[1] * step, piece.length)
 
     def without(self, piece: Piece) -> Piece:
-        """A piece without the notes that are written anew: those of the voice that begin in the bars.
-
-        Raises:
-            ParameterError: the piece does not have this voice, or these bars.
-        """
+        """A piece without the notes that are written anew: those of the voice that begin in the bars."""
         start, end = self.frames(piece)
         gone = (piece.notes[:, 0] >= start) & (piece.notes[:, 0] < end)
-        if self.voice is not None:
-            count = 1 if piece.tracks is None else len(piece.tracks.programs)
-            if self.voice > count:
-                raise ParameterError("voice", f"1 to {count}, one of the tracks of the piece", self.voice)
-            if piece.tracks is not None:
-                gone &= piece.tracks.track == self.voice - 1
+        if self.voice is not None and piece.tracks is not None:
+            gone &= piece.tracks.track == self.voice - 1
         tracks = None if piece.tracks is None else piece.tracks.select(~gone)
         return replace(piece, notes=piece.notes[~gone], tracks=tracks)
 
@@ -162,12 +156,9 @@ def infill(
     Args:
         fitted: the model.
         piece: with the notes that are written anew, which are not looked at.
-        gap: what is written anew.
+        gap: what is written anew, which the piece has; of a model of frames all voices.
         seeds: one for each piece.
         sampling: how notes are sampled or searched.
-
-    Raises:
-        ParameterError: the piece does not have this voice, or these bars; or a voice of a model of frames is asked for.
     """
     start, end = gap.frames(piece)
     rest = gap.without(piece)
@@ -177,8 +168,6 @@ def infill(
         if gap.voice is not None:
             free[np.arange(len(free)) != model.learned.vocabulary.voices_for(piece)[gap.voice - 1]] = False
         return _composed(model, rest, free, seeds, sampling, piece.length, around=True)
-    if gap.voice is not None:
-        raise ParameterError("voice", "None for a model of frames, which does not tell voices apart", gap.voice)
     forced = rest.roll.astype(np.int64)
     inside = (np.arange(piece.length) >= start) & (np.arange(piece.length) < end)
     forced[inside[:, None] & (forced == 0)] = -1

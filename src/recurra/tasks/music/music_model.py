@@ -302,9 +302,6 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
             if wav is None:
                 raise ParameterError("sound_font", "None without a sound (--wav)", sound_font)
             check_sound_font(sound_font)
-        for path in (wav, picture, page):
-            if path is not None:
-                prepare_folder(Path(path).parent)
         seeds = range(seed, seed + count)
         if primer is None and primer_bars is not None:
             raise ParameterError("primer_bars", "None without a primer", primer_bars)
@@ -320,14 +317,21 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
             {"melody": melody, "infill": infill, "primer": primer, "bars": bars},
             {"voice": voice, "infill_bars": infill_bars},
         )
-        if melody is not None:
-            made = accompany(self.fitted, self._piece(melody), seeds, sampling)
-        elif infill is not None:
-            gap = Gap(voice, None if infill_bars is None else bars_of(infill_bars))
-            made = infill_piece(self.fitted, self._piece(infill), gap, seeds, sampling)
+        named = next((one for one in (melody, infill, primer) if one is not None), None)
+        piece = None if named is None else self._piece(named)
+        gap = Gap(voice, None if infill_bars is None else bars_of(infill_bars))
+        if piece is not None and infill is not None:
+            gap.check(piece)
+        # All arguments are accepted: nothing is made before, and no long work is lost to a folder after.
+        for path in (wav, picture, page):
+            if path is not None:
+                prepare_folder(Path(path).parent)
+        if piece is not None and melody is not None:
+            made = accompany(self.fitted, piece, seeds, sampling)
+        elif piece is not None and infill is not None:
+            made = infill_piece(self.fitted, piece, gap, seeds, sampling)
         else:
-            opening = None if primer is None else self._piece(primer)
-            grid = self.fitted.learned.grid if opening is None else opening.grid
+            opening, grid = piece, self.fitted.learned.grid if piece is None else piece.grid
             if opening is not None and primer_bars is not None:
                 opening = opening.beginning(max(round(primer_bars * grid.steps_per_bar), 1))
             if endless:

@@ -107,6 +107,8 @@ def check_generation(
     if around == "infill" and all(value is None for value in gap.values()):
         expected = "voice or infill_bars beside it, which say what is written anew"
         raise ParameterError("infill", expected, sources["infill"])
+    if not events and gap["voice"] is not None:
+        raise ParameterError("voice", "None for a model of frames, which does not tell voices apart", gap["voice"])
     usual = MusicSampling()
     for name in () if events else ("top_k", "top_p"):
         if (value := getattr(sampling, name)) != getattr(usual, name):
