@@ -24,5 +24,5 @@ def retraining_command(estimator: Estimator[Any, Any, Any], data: str) -> str:
         if isinstance(value, bool):
             words.append(flag if value else f"--no-{flag[2:]}")
         elif value is not None:
-            words += [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
+            words += [flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
     return shlex.join(words)
