@@ -357,6 +357,14 @@ def test_cells(cell: nn.Module, ours: type[nn.Module], backend: str, batch: tupl
     assert set(vars(model[0])) == names
 
 
+def test_cells_take_a_recurrent_mask() -> None:
+    ours, model = recurra.GRUCell(3, 5), nn.Sequential(nn.GRUCell(3, 5))
+    ours.load_state_dict(model[0].state_dict())
+    recurra.accelerate(model)
+    x, h, mask = torch.randn(2, 3), torch.randn(2, 5), torch.randn(2, 5)
+    assert_agree(model[0](x, h, recurrent_mask=mask), ours(x, h, recurrent_mask=mask))
+
+
 def with_attribute(name: str, value: Any) -> nn.GRU:
     module = nn.GRU(3, 5)
     module.__dict__[name] = value

@@ -67,11 +67,12 @@ class AcceleratedStep(Accelerated):
         input: Tensor,  # noqa: A002 (torch's name)
         hx: Tensor | tuple[Tensor, ...] | None = None,
         elapsed: Tensor | None = None,
+        recurrent_mask: Tensor | None = None,
     ) -> Any:
         """Compute one step. For the arguments, results and errors, see `RecurrentCell.forward`."""
-        if elapsed is None and self._is_torch_s(input):
+        if elapsed is None and recurrent_mask is None and self._is_torch_s(input):
             return super().forward(input, hx)  # type: ignore[misc]
-        return RecurrentCell.forward(self, input, hx, elapsed)
+        return RecurrentCell.forward(self, input, hx, elapsed, recurrent_mask)
 
 
 # torch's class stands before Recurra's, because its methods must come first.

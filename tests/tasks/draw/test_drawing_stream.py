@@ -32,7 +32,7 @@ def test_the_densities_are_those_of_the_whole_drawing(model: DrawingModel) -> No
     results = []
     for piece in ([], strokes[:1], strokes[1:4], strokes[4:]):
         results += stream.step([{"points": np.asarray(piece).tolist(), "label": "left"}], [state])
-    data = model.read([strokes], ["left"], model.fitted.reading, labelled=False)
+    data = model.data_for([strokes], ["left"])
     inputs, _ = encode_strokes(*learned.encode(data))
     density = network.density(network(inputs)[0][0, [0, 1, 4, len(strokes)]])
     for k, result in enumerate(results):

@@ -12,7 +12,7 @@ from recurra.cli.main import main
 from recurra.data.video.landmarks import Landmarks
 from recurra.data.video.read import read_clips
 from recurra.errors import DataError, ParameterError, RunError
-from recurra.tasks.video import VideoReading
+from recurra.tasks.video import Classes, VideoReading
 
 SMALL: dict[str, Any] = {
     "hidden_size": 8, "num_layers": 1, "max_steps": 60, "batch_size": 8, "validate_every": 30, "learning_rate": 0.02,
@@ -53,6 +53,7 @@ def test_it_sees_the_order_of_frames_which_the_baseline_does_not(classifier: Vid
 def test_predictions_have_labels_and_probabilities(classifier: VideoClassifier) -> None:
     items, labels = motions(10, 3)
     predictions = classifier.predictions(items)
+    assert isinstance(predictions, Classes)
     assert classifier.predict(items).tolist() == labels
     np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1)
     np.testing.assert_allclose(classifier.predict_proba(items), predictions.probabilities)
