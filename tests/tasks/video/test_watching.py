@@ -87,6 +87,9 @@ def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert "-->" in (tmp_path / "seen.srt").read_text()
     assert (tmp_path / "seen.csv").read_text().startswith("start,end,label,confidence\n")
     assert main(["predict", str(run), "--data", str(video), "--out", str(tmp_path / "label.srt")]) == 2
+    assert "without --every" in capsys.readouterr().err
+    assert main([*watch, "--out", str(tmp_path / "seen.txt")]) == 2
+    assert "with --every" in capsys.readouterr().err
     assert main(["predict", str(run), "--data", str(folder), "--every", "0.5"]) == 2
     shown = capsys.readouterr().err
     assert "one video to watch" in shown

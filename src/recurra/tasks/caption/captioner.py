@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import DataError, ParameterError
+from recurra.files import prepare_folder
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_ending
@@ -203,6 +204,7 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
         Raises:
             ParameterError: an ensemble has different vocabularies, or a run without attention is to show it.
             DataError: the data cannot be used, or one image of a list.
+            RunError: the picture or the page cannot be written.
         """
         from recurra.tasks.caption.results import Captions
 
@@ -211,6 +213,9 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
                 raise ParameterError(name, "None for a run without attention (--attention none)", value)
         models = [self, *map(self._as_captioner, ensemble)]
         images = [model._for_verb(data, reading, False) for model in models]
+        for path in (attention, page):
+            if path is not None:
+                prepare_folder(Path(path).parent)
         several = isinstance(data, str | Path) and len(images[0]) > 1
         read_from = Path(data) if several else None
         return Captions([model.fitted for model in models], images, search, scores, read_from, attention, page)

@@ -216,6 +216,7 @@ class Watched(Predictions[list[Event]]):
         ending = target.suffix.lower()
         if ending not in (".json", ".srt", ".csv"):
             raise ParameterError("out", "a file ending in .json, .srt or .csv", str(path))
+        prepare_folder(target.parent)
         seen = list(self.run())
         events = [one for one in seen if isinstance(one, Event)]
         if ending == ".srt":
@@ -227,6 +228,5 @@ class Watched(Predictions[list[Event]]):
             moments = [vars(one) for one in seen if isinstance(one, Moment)]
             values = {"video": str(self._video.path), "every": self._every, "moments": moments}
             text = json.dumps({**values, "events": [vars(one) for one in events]}, indent=1) + "\n"
-        prepare_folder(target.parent)
         write_text(target, text)
         return [target]

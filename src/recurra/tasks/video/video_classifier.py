@@ -1,9 +1,11 @@
 """The classifier of videos: clips in, one label out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.data.video.augmentation_options import FrameAugmentation, MotionAugmentation
+from recurra.errors import ParameterError
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
 from recurra.task.series_network_options import SequenceNetworkOptions
@@ -145,6 +147,15 @@ class VideoClassifier(
 
             check_channels(self.frame_size, self.channels)
 
+    @classmethod
+    def check_result_file(cls, command: str, path: Path, values: Mapping[str, Any]) -> None:
+        if command == "predict":
+            watches = values.get("every") is not None
+            endings = (".json", ".srt", ".csv") if watches else (".csv", ".txt")
+            if path.suffix.lower() not in endings:
+                expected = f"a file ending in {', '.join(endings)} {'with' if watches else 'without'} --every"
+                raise ParameterError("out", expected, str(path))
+
     def read(self, source: Any, y: Any, reading: VideoReading, labelled: bool) -> "Clips":
         from recurra.data.video.read import read_clips
 
@@ -160,7 +171,6 @@ class VideoClassifier(
 
     def split(self, data: "Clips") -> "tuple[Clips, Clips | None]":
         from recurra.data.labelled.items import split_rows
-        from recurra.errors import ParameterError
         from recurra.tasks.video.learned import label_rows
 
         if self.validation_subjects:
