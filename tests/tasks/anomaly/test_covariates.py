@@ -116,6 +116,7 @@ def test_arrays_have_covariates_last() -> None:
     ("reading", "error"),
     [
         ({"covariates": ("heat",), "channels": ("heat",)}, ParameterError),
+        ({"covariates": ("heat",), "ignore": ("heat",)}, ParameterError),
         ({"covariates": ("hat",)}, DataError),
         ({"covariates": ("speed", "current", "heat")}, DataError),
     ],

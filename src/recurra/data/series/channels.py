@@ -242,9 +242,9 @@ def read_channels(source: Any, columns: ChannelColumns | None = None) -> Channel
     table = table_from_frame(frame, columns.time or Columns.time, origin)
     if table.frame.columns:
         existing_columns(table, Columns(None, table.frame.columns[0], ""), ())
-    for name, others in (("ignore", columns.ignore), ("covariates", columns.covariates)):
-        if both := set(columns.channels) & set(others):
-            raise ParameterError(name, "columns that are not channels", min(both))
+    for name, kind in (("ignore", "channels"), ("covariates", "channels"), ("ignore", "covariates")):
+        if both := set(getattr(columns, name)) & set(getattr(columns, kind)):
+            raise ParameterError(name, f"columns that are not {kind}", min(both))
     time = _time(table, columns)
     label = _label(table, columns)
     if time is None:
