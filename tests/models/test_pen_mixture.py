@@ -152,3 +152,15 @@ def test_a_mixture_without_memory_finds_clusters_and_the_pen() -> None:
     # Of 11 states that follow a pen that is down 2 in 9 lift it; half the lifted pens have ended the drawing.
     np.testing.assert_allclose(down.log_pen.exp(), [7 / 9, 2 / 9, 0], atol=0.01)
     np.testing.assert_allclose(lifted.log_pen.exp(), [0.5, 0, 0.5], atol=0.01)
+
+
+def test_a_component_that_loses_its_points_keeps_its_width() -> None:
+    generator = np.random.default_rng(2)
+    centres = generator.integers(-20, 21, size=(3, 2)) / 10 + 3
+    offsets = centres[generator.integers(0, 3, 2000)]
+    offsets = offsets + 0.1 * generator.integers(-1, 2, size=(2000, 2)) * (generator.random((2000, 1)) < 0.2)
+    strokes = np.column_stack([offsets, np.zeros(2000)]).astype(np.float32)
+    fitted = fit_memoryless_points([strokes], SMALLEST)
+    assert torch.isfinite(fitted.raw).all()
+    density = fitted.density(torch.tensor(0))
+    assert float(density.log_density(torch.from_numpy(offsets)).mean()) > 0  # far narrower than one normal density

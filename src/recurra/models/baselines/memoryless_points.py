@@ -78,11 +78,12 @@ def _fit(points: np.ndarray, smallest: float) -> tuple[np.ndarray, np.ndarray, n
         scores = np.log(weights) - np.log(np.linalg.det(covariances)) / 2 - exponents / 2
         posterior = np.exp(scores - scores.max(axis=1, keepdims=True))
         posterior /= posterior.sum(axis=1, keepdims=True)
-        # A component that explains no point stays where it is, with next to no weight.
+        # A component that explains no point stays where it is and as wide as it is, with next to no weight.
         counts = posterior.sum(axis=0) + 1e-6
         weights = counts / counts.sum()
+        before = (covariances - least)[:, [0, 0, 1], [0, 1, 1]] + means[:, [0, 0, 1]] * means[:, [0, 1, 1]]
         means = (posterior.T @ points + 1e-6 * means) / counts[:, None]
-        second = posterior.T @ (points[:, [0, 0, 1]] * points[:, [0, 1, 1]]) / counts[:, None]
+        second = (posterior.T @ (points[:, [0, 0, 1]] * points[:, [0, 1, 1]]) + 1e-6 * before) / counts[:, None]
         products = means[:, [0, 0, 1]] * means[:, [0, 1, 1]]
         covariances = (second - products)[:, [[0, 1], [1, 2]]] + least
     repeated = np.arange(_COMPONENTS) % count
