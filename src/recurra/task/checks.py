@@ -16,12 +16,12 @@ def check_cell(name: str, value: str) -> None:
     find_cell(value)
 
 
-def check_ending(ending: str) -> Callable[[str, str], None]:
+def check_ending(ending: str) -> Callable[[str, str | Path], None]:
     """A check of an option that names a file: it raises ParameterError for one with another ending."""
 
-    def check(name: str, value: str) -> None:
+    def check(name: str, value: str | Path) -> None:
         if Path(value).suffix.lower() != ending:
-            raise ParameterError(name, f"a file ending in {ending}", value)
+            raise ParameterError(name, f"a file ending in {ending}", str(value))
 
     return check
 

@@ -170,7 +170,7 @@ def _notes(
         f"The loss is {loss:.4f} nats. The expected calibration error, in {BINS} bins of equal width, is {with_it:.1f} "
         f"points, and {without:.1f} without the temperature of {temperature:.2f}.",
     ]
-    if early:
+    if early and early[max(early)] > 0:
         enough = next((fraction for fraction, value in early.items() if value >= 0.95 * early[max(early)]), 1.0)
         measure = "micro F1" if multi_label else "accuracy"
         notes.append(f"95 % of the {measure} is reached once {100 * enough:.0f} % of each item is read.")

@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose
 
 from recurra import load
 from recurra.cli.main import main
+from recurra.errors import ParameterError
 
 SMALL = ["--hidden-size=4", "--max-steps=3", "--batch-size=4", "--horizon=2", "--device=cpu"]
 LABELS = np.isin(np.arange(200), [120, 121])
@@ -230,6 +231,8 @@ def test_the_picture_shows_the_channels_of_the_alarms(run: Path, tmp_path: Path,
     values = machine()
     values[120:122, 1] += 30
     load(run).predictions(csv(tmp_path / "today.csv", values, LABELS), picture=tmp_path / "p.png")
+    with pytest.raises(ParameterError, match=r"picture: expected a file ending in \.png"):
+        load(run).predictions(tmp_path / "today.csv", picture=tmp_path / "p.txt")
     (figure,) = drawn
     names = [ax.get_ylabel() for ax in figure.axes]
     assert names == [*(name for name in CHANNELS if name in names), "score"]

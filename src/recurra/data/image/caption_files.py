@@ -90,6 +90,8 @@ def _grouped(rows: Iterable[_Row], path: Path, images: Path | None) -> Captioned
     if len(parts) > 1 and "" in parts:
         name, group = next((name, group) for name, group in groups.items() if not group.part)
         raise DataError(f"{group.where}: {name} states no part, which other images do. State it for all or for none.")
+    if images is not None and not images.is_dir():
+        raise DataError(f"{images}: no such folder of images. Check the path (--images).")
     folders = [path.parent / name for name in _FOLDERS] if images is None else [images]
     items = (
         CaptionedImage(name, _file(name, folders), tuple(group.captions), group.part, group.where)

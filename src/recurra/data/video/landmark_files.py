@@ -113,7 +113,7 @@ def _arrays(path: Path, member: str | None) -> dict[str, np.ndarray]:
         elif ending == ".mat":
             arrays = _mat(path)
         else:
-            raise DataError(f"{path}: landmarks are files ending in {', '.join(ENDINGS)}.")
+            raise DataError(f"{path}: neither a video nor landmarks, which are files ending in {', '.join(ENDINGS)}.")
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:

@@ -83,6 +83,7 @@ def read_clips(
 
 
 def _read(path: Path, rate: float, subjects: tuple[str, ...], part: str | None) -> Clips:
+    rows = None
     if path.is_dir():
         clips, parts = list(_folder(path, rate)), None
     elif path.suffix.lower() in VIDEOS:
@@ -96,11 +97,13 @@ def _read(path: Path, rate: float, subjects: tuple[str, ...], part: str | None) 
         clips, parts = _file(path, rate), None
     if part is not None and not parts:
         raise DataError(f"{path}: nothing there says which part a clip belongs to; leave out --part.")
+    known = {one.subject for one in clips if one.subject} if rows is None else {row.get("subject") for row, _ in rows}
     if subjects:
         clips = [one for one in clips if one.subject in subjects]
     if not clips:
         chosen = "".join([f" of subjects {', '.join(subjects)}" * bool(subjects), f" of part {part}" * bool(part)])
-        raise DataError(f"{path}: no clips{chosen}.")
+        there = f"; there are {', '.join(sorted(filter(None, known)))}" if subjects and any(known) else ""
+        raise DataError(f"{path}: no clips{chosen}{there}.")
     return Clips(tuple(clips), str(path))
 
 

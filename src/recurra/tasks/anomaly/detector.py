@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from recurra.errors import ParameterError, StreamError
 from recurra.options import Option, Options, option
 from recurra.task import Estimator, task, verb
-from recurra.task.checks import check_cell
+from recurra.task.checks import check_cell, check_ending
 from recurra.task.retraining import retraining_command
 from recurra.tasks.anomaly.learned import AnomalyLearned
 
@@ -316,9 +316,15 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         hindsight: Annotated[
             bool, Option(help="smooth scores in both directions, for data that are complete", main=True)
         ] = False,
-        picture: Annotated[Any, Option(help="PNG file that shows series, scores and alarms")] = None,
+        picture: Annotated[
+            Any, Option(help="PNG file that shows series, scores and alarms", check=check_ending(".png"))
+        ] = None,
         page: Annotated[
-            Any, Option(help="HTML file to look through the events; NAME.events.html beside the rows by default")
+            Any,
+            Option(
+                help="HTML file to look through the events; NAME.events.html beside the rows by default",
+                check=check_ending(".html"),
+            ),
         ] = None,
     ) -> "Detections | LiveDetections":
         """Score rows, and find the events among them.

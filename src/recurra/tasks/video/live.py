@@ -126,6 +126,10 @@ class Watcher:
         if not window:
             if not isinstance(network.classifier, SequenceClassifier):
                 raise StreamError("window: 0 takes a network with members=1; give it seconds to look back")
+            if network.classifier.recurrent.bidirectional:
+                raise StreamError(
+                    "window: 0 takes a network trained with --no-bidirectional; give it seconds to look back"
+                )
             self._stepper = Stepper(network.classifier)
             self._stepper_state = self._stepper.new_state()
         self._map_state: Any = None
