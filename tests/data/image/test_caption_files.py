@@ -55,6 +55,9 @@ def test_every_form_holds_the_same(tmp_path: Path, name: str, text: str, parts: 
     ]
     assert read[0].image == tmp_path / "images" / "a.png"
     assert read[1].image == tmp_path / "b.png"
+    with pytest.raises(DataError, match="no such folder of images"):
+        read_captions(tmp_path / name, tmp_path / "other")
+    (tmp_path / "other").mkdir()
     assert read_captions(tmp_path / name, tmp_path / "other")[0].image == tmp_path / "other" / "a.png"
 
 
