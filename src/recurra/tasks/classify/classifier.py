@@ -7,8 +7,9 @@ from recurra.data.files.standard_input import is_standard_input, standard_input_
 from recurra.data.labelled.reading import ItemReading
 from recurra.errors import ParameterError
 from recurra.options import Option, option
-from recurra.task import Estimator, task, verb
+from recurra.task import task, verb
 from recurra.task.checks import check_one_of
+from recurra.task.label_estimator import LabelEstimator
 from recurra.task.series_network_options import FEWEST_TO_SPLIT, SeriesNetworkOptions
 from recurra.tasks.classify.learned import ClassifierLearned, describe, learn
 
@@ -31,7 +32,7 @@ _LABEL = Option(help="label whose log-odds are attributed; by default the likeli
 
 
 @task("classify")
-class Classifier(SeriesNetworkOptions, Estimator["Items", ClassifierLearned, "ClassifierNetwork"]):
+class Classifier(SeriesNetworkOptions, LabelEstimator["Items", ClassifierLearned, "ClassifierNetwork"]):
     """A recurrent classifier of texts or of series: one label or several labels an item, with calibrated probabilities.
 
     Data are a file of labelled items; or texts, each a string or a list of words, an array (N, T) or (N, T, C), a list
@@ -355,10 +356,6 @@ class Classifier(SeriesNetworkOptions, Estimator["Items", ClassifierLearned, "Cl
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        from sklearn.utils import ClassifierTags
-
-        tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
-        tags.target_tags.required = True
         tags.input_tags.string = tags.input_tags.three_d_array = tags.input_tags.allow_nan = True
         return tags
 

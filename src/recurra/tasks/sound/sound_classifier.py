@@ -7,13 +7,13 @@ from recurra.data.audio.augmentation_options import AugmentationOptions
 from recurra.data.files.problems import MostUnusable
 from recurra.data.files.standard_input import is_standard_input
 from recurra.options import Option, option
-from recurra.task import Estimator, task, verb
+from recurra.task import task, verb
+from recurra.task.label_estimator import LabelEstimator
 from recurra.task.series_network_options import SequenceNetworkOptions
 from recurra.tasks.sound.learned import SoundLearned, describe, learn
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
-    import numpy as np
     from torch import nn
 
     from recurra.data.audio.utterances import Utterances
@@ -41,7 +41,7 @@ class SoundReading(MostUnusable):
 
 @task("sound")
 class SoundClassifier(
-    AugmentationOptions, SequenceNetworkOptions, Estimator["Utterances", SoundLearned, "SoundNetwork"]
+    AugmentationOptions, SequenceNetworkOptions, LabelEstimator["Utterances", SoundLearned, "SoundNetwork"]
 ):
     """A recurrent classifier of sounds, such as commands, noises or speakers, with calibrated probabilities.
 
@@ -191,17 +191,6 @@ class SoundClassifier(
         path = Path(data) if isinstance(data, str | Path) else None
         return predict(self.fitted, self.data_for(data, None, reading), path, probabilities)
 
-    def predict_proba(self, data: Any) -> "np.ndarray":
-        """Calibrated probabilities of labels (N, K), in the order of `classes_`. Raises DataError."""
-        return self.predictions(data).probabilities
-
-    @property
-    def classes_(self) -> "np.ndarray":
-        """The labels that training had (K,), by falling frequency."""
-        import numpy as np
-
-        return np.array(self.fitted.learned.labels.names.symbols)
-
     @verb("test a trained run beside a simple baseline: accuracy, F1, confusion, calibration, early decision")
     def evaluate(self, data: Any, y: Any = None, *, reading: SoundReading | None = None) -> "Evaluation":
         """Compare with known labels, beside the nearest mean of features.
@@ -248,11 +237,3 @@ class SoundClassifier(
         from recurra.tasks.sound.view import view
 
         return view(self.fitted, self.data_for(data, y, reading), row, name)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        from sklearn.utils import ClassifierTags
-
-        tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
-        tags.target_tags.required = True
-        return tags

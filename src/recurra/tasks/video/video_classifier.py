@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.data.video.augmentation_options import FrameAugmentation, MotionAugmentation
 from recurra.errors import ParameterError
 from recurra.options import Option, Options, option
-from recurra.task import Estimator, task, verb
+from recurra.task import task, verb
+from recurra.task.label_estimator import LabelEstimator
 from recurra.task.series_network_options import SequenceNetworkOptions
 from recurra.tasks.video.learned import VideoLearned, describe, learn
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
-    import numpy as np
     from torch import nn
 
     from recurra.data.video.clips import Clips
@@ -41,7 +41,7 @@ class VideoReading(Options):
 
 @task("video")
 class VideoClassifier(
-    MotionAugmentation, FrameAugmentation, SequenceNetworkOptions, Estimator["Clips", VideoLearned, "VideoNetwork"]
+    MotionAugmentation, FrameAugmentation, SequenceNetworkOptions, LabelEstimator["Clips", VideoLearned, "VideoNetwork"]
 ):
     """A recurrent classifier of what happens in clips, such as actions, gestures or signs.
 
@@ -285,21 +285,6 @@ class VideoClassifier(
             return watch(self.fitted, clips, every, window, begin, end)
         return predict(self.fitted, clips, path, probabilities)
 
-    def predict_proba(self, data: Any) -> "np.ndarray":
-        """Calibrated probabilities of labels (N, K), in the order of `classes_`. Raises DataError."""
-        from recurra.task.classes import Classes
-
-        predicted = self.predictions(data)
-        assert isinstance(predicted, Classes)
-        return predicted.probabilities
-
-    @property
-    def classes_(self) -> "np.ndarray":
-        """The labels that training had (K,), by falling frequency."""
-        import numpy as np
-
-        return np.array(self.fitted.learned.labels.names.symbols)
-
     @verb("test a trained run beside a simple baseline: accuracy, F1, confusion, calibration, early decision")
     def evaluate(self, data: Any, y: Any = None, *, reading: VideoReading | None = None) -> "Evaluation":
         """Compare with known labels, beside the nearest mean of features.
@@ -346,11 +331,3 @@ class VideoClassifier(
         from recurra.tasks.video.view import view
 
         return view(self.fitted, self.data_for(data, y, reading), row, name)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        from sklearn.utils import ClassifierTags
-
-        tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
-        tags.target_tags.required = True
-        return tags
