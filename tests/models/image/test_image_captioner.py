@@ -17,6 +17,8 @@ def make(cell: Any, attention_size: int, grid: bool = False) -> ImageCaptioner:
     network = ImageCaptioner(
         V,
         cell,
+        begin_id=2,
+        end_id=3,
         grid=GridNetwork(16, 8) if grid else None,
         channels=D,
         feature_size=8,

@@ -17,7 +17,7 @@ from recurra.cli.main import main
 from recurra.errors import DataError, ParameterError
 from recurra.tasks.caption import Captioner, CaptionReading, CaptionSearch
 from recurra.tasks.caption.results import score_captions
-from recurra.tasks.caption.training import TrainingBatches
+from recurra.tasks.caption.training import ImageBatches, TrainingBatches
 from recurra.training import TrainingInterruptedError
 
 pytest.importorskip("PIL", reason="the extra `image` is not installed")
@@ -98,23 +98,45 @@ def test_commands(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["predict", str(run), "--data", str(photo), "--attention", "a.jpg"]) != 0
 
 
-def test_resumed_training_is_straight_training(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {**SMALL, "max_steps": 6, "validate_every": 2, "dropout": 0.2}
+@pytest.mark.parametrize(
+    ("batches", "stage"),
+    [
+        (TrainingBatches, {"teacher_forcing_ratio": 0.5, "teacher_forcing_epochs": 1}),
+        (ImageBatches, {"self_critical": True}),
+    ],
+)
+def test_resumed_training_is_straight_training(
+    batches: Any, stage: dict[str, Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**SMALL, "max_steps": 6, "validate_every": 2, "dropout": 0.2, "max_length": 8, **stage}
     Captioner(**options).fit(data, folder=tmp_path / "straight", progress=False)
-    read, calls = TrainingBatches.__call__, []
+    read, calls = batches.__call__, []
 
-    def interrupting(batches: TrainingBatches, step: int) -> Any:
+    def interrupting(batches: Any, step: int) -> Any:
         calls.append(step)
         if len(calls) == 4:
             os.kill(os.getpid(), signal.SIGINT)
         return read(batches, step)
 
-    monkeypatch.setattr(TrainingBatches, "__call__", interrupting)
+    monkeypatch.setattr(batches, "__call__", interrupting)
     with pytest.raises(TrainingInterruptedError):
         Captioner(**options).fit(data, folder=tmp_path / "run", progress=False)
     Captioner(**options).fit(data, folder=tmp_path / "run", resume=True, progress=False)
     for name in ("log.csv", "best.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+
+
+def test_self_critical_training_raises_the_score_of_a_run(data: Path, tmp_path: Path) -> None:
+    first = Captioner(**{**SMALL, "max_steps": 40}).fit(data, folder=tmp_path / "run", progress=False)
+    options = {**SMALL, "learning_rate": 5e-3, "max_steps": 40, "max_length": 8, "self_critical": True}
+    second = Captioner(**options).fit(data, start_from=tmp_path / "run", progress=False)
+    greedy = CaptionSearch(beam_size=1, no_repeat_ngram=0)
+    before, after = (one.evaluate(data, search=greedy).scores["CIDEr-D"] for one in (first, second))
+    assert after > before + 0.3
+    assert "CIDEr-D" in second.summary()
+    for refused in ({"label_smoothing": 0.1}, {"teacher_forcing_ratio": 0.5}):
+        with pytest.raises(ParameterError, match="self_critical"):
+            Captioner(**{**options, **refused})
 
 
 def test_attention_sums_to_one_and_without_it_there_is_none_to_show(run: Path, data: Path) -> None:

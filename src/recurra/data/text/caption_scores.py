@@ -26,7 +26,12 @@ class CiderD:
 
     Args:
         references: of each image its captions in words, one or more. Their document frequencies are used.
+
+    Attributes:
+        largest: the largest score, 10.
     """
+
+    largest = _SCALE
 
     def __init__(self, references: Sequence[Sequence[Words]]) -> None:
         self._frequency: Counter[tuple[str, ...]] = Counter()
@@ -37,23 +42,27 @@ class CiderD:
 
     def __call__(self, caption: Words, references: Sequence[Words]) -> float:
         """The score of a caption of an image beside that image's references, one or more."""
-        own = self._vector(caption)
+        own = self._weigh(tuple(caption))
         return _SCALE * sum(own.similarity(self._vector(reference)) for reference in references) / len(references)
 
     def mean(self, captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> float:
         """The mean score of captions, one for each image."""
         return float(np.mean([self(caption, own) for caption, own in zip(captions, references, strict=True)]))
 
-    def _vector(self, caption: Words) -> "_Vector":
-        key = tuple(caption)
+    def _vector(self, reference: Words) -> "_Vector":
+        """The vector of a reference, cached: training asks for the same ones again."""
+        key = tuple(reference)
         if key not in self._vectors:
-            # A word of no reference counts as one of a single image.
-            weights = {
-                gram: count * (self._log_images - math.log(max(self._frequency[gram], 1)))
-                for gram, count in _grams(caption).items()
-            }
-            self._vectors[key] = _Vector(len(key), weights)
+            self._vectors[key] = self._weigh(key)
         return self._vectors[key]
+
+    def _weigh(self, caption: tuple[str, ...]) -> "_Vector":
+        # A word of no reference counts as one of a single image.
+        weights = {
+            gram: count * (self._log_images - math.log(max(self._frequency[gram], 1)))
+            for gram, count in _grams(caption).items()
+        }
+        return _Vector(len(caption), weights)
 
 
 class _Vector:

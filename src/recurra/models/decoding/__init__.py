@@ -10,7 +10,14 @@ from recurra.models.decoding.hypothesis import Hypothesis
 from recurra.models.decoding.particles import choose_particles, resample
 from recurra.models.decoding.rescoring import rescored
 from recurra.models.decoding.rows import Step, concatenate_rows, select_rows
+from recurra.models.decoding.sampled_sequences import (
+    SampledSequences,
+    SelfCriticalLoss,
+    SelfCriticalOutput,
+    sample_sequences,
+)
 from recurra.models.decoding.sampling import sample_index
+from recurra.models.decoding.scheduled_sampling import scheduled_inputs
 from recurra.models.decoding.timed import TimedHypothesis, TimedToken, TimedWord, Tokens
 from recurra.models.decoding.token_fusion import TokenFusion
 from recurra.models.decoding.transducer_search import Transducer, TransducerSearch, TransducerStream
@@ -21,6 +28,9 @@ __all__ = [
     "CTCGreedyStream",
     "GreedyStream",
     "Hypothesis",
+    "SampledSequences",
+    "SelfCriticalLoss",
+    "SelfCriticalOutput",
     "Step",
     "TimedHypothesis",
     "TimedToken",
@@ -40,5 +50,7 @@ __all__ = [
     "resample",
     "rescored",
     "sample_index",
+    "sample_sequences",
+    "scheduled_inputs",
     "select_rows",
 ]

@@ -1,6 +1,6 @@
 """Networks that read images as a grid of features, and images read by them."""
 
-from recurra.models.image.captioner import CaptionBatch, CaptionLoss, CaptionOutput, ImageCaptioner
+from recurra.models.image.captioner import CaptionBatch, CaptionLoss, CaptionOutput, ImageCaptioner, ImagesToCaption
 from recurra.models.image.efficientnet_lite import EfficientNetLite0
 from recurra.models.image.grid_network import GridNetwork, check_channels
 from recurra.models.image.image_reader import FeatureReader, ImageReader, PixelReader, ReadImages, read_images
@@ -14,6 +14,7 @@ __all__ = [
     "GridNetwork",
     "ImageCaptioner",
     "ImageReader",
+    "ImagesToCaption",
     "PixelReader",
     "ReadImages",
     "check_channels",

@@ -1,22 +1,24 @@
 """A network that writes captions of images: a grid of features, soft attention to it, a recurrent decoder."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from recurra.cells import Cell
 from recurra.layers import Recurrent
 from recurra.models.attention import AdditiveAttention, Memory, doubly_stochastic_loss
 from recurra.models.attention_decoder import DecoderState, SearchState
 from recurra.models.context_decoder import ContextDecoder
+from recurra.models.decoding import Hypothesis, SelfCriticalOutput, greedy_search, sample_sequences, scheduled_inputs
 from recurra.models.first_state import FirstState
 from recurra.models.image.grid_network import GridNetwork
 
-__all__ = ["CaptionBatch", "CaptionLoss", "CaptionOutput", "ImageCaptioner"]
+__all__ = ["CaptionBatch", "CaptionLoss", "CaptionOutput", "ImageCaptioner", "ImagesToCaption"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class CaptionBatch:
         images: what the network reads of each image: pixels (B, S, S, 3), uint8, or features (B, C, D) of C cells.
         inputs: the caption's words after a begin (B, T).
         lengths: of the inputs (B,), on the CPU.
+        teacher_forcing_ratio: the probability of reading a word of the caption in training; the others are sampled from
+            the network, see `recurra.models.decoding.scheduled_inputs`.
     """
 
     images: Tensor
     inputs: Tensor
     lengths: Tensor
+    teacher_forcing_ratio: float = 1.0
 
     def counted(self) -> Tensor:
         """Which steps of the inputs are true: bool (B, T)."""
@@ -39,7 +44,20 @@ class CaptionBatch:
         return steps < self.lengths.to(self.inputs.device).unsqueeze(1)
 
     def to(self, device: torch.device) -> "CaptionBatch":
-        return CaptionBatch(self.images.to(device), self.inputs.to(device), self.lengths)
+        return replace(self, images=self.images.to(device), inputs=self.inputs.to(device))
+
+
+@dataclass(frozen=True)
+class ImagesToCaption:
+    """Images of which the network writes captions in training.
+
+    Attributes:
+        images: as of a `CaptionBatch`.
+        max_length: words of a caption at most, the end counted.
+    """
+
+    images: Tensor
+    max_length: int
 
 
 class CaptionOutput(NamedTuple):
@@ -74,15 +92,21 @@ class ImageCaptioner(nn.Module):
         num_layers: L, of the decoder.
         embedding_size: E, features of a word.
         attention_size: A, features that the output and a cell are brought to; 0: there is no attention.
-        dropout: of features, embeddings and outputs, and between layers, while training.
+        dropout: of features (in all cells of an image), embeddings and outputs, and between layers, while training.
+        begin_id: what is read before the first word.
+        end_id: what follows the last word.
         never_written: ids that are not words, the end excepted.
     """
+
+    never_written: Tensor
 
     def __init__(
         self,
         vocabulary_size: int,
         cell: Cell,
         *,
+        begin_id: int,
+        end_id: int,
         grid: GridNetwork | None = None,
         channels: int = 0,
         feature_size: int = 512,
@@ -110,21 +134,31 @@ class ImageCaptioner(nn.Module):
         self.deep = nn.Linear(read, embedding_size)
         self.readout = nn.Linear(embedding_size, vocabulary_size)
         self.dropout = nn.Dropout(dropout)
-        self.never_written = list(never_written)
+        self.begin_id, self.end_id = begin_id, end_id
+        self.register_buffer("never_written", torch.tensor(never_written, dtype=torch.int64), persistent=False)
 
     @property
     def attends(self) -> bool:
         """Whether there is attention."""
         return isinstance(self.decoder, ContextDecoder)
 
-    def forward(self, batch: CaptionBatch) -> tuple[CaptionOutput, Any]:
-        """Read the images, predict each word from those before.
+    def forward(
+        self, batch: CaptionBatch | ImagesToCaption
+    ) -> tuple[CaptionOutput, Any] | tuple[SelfCriticalOutput, Any]:
+        """Read the images, predict each word from those before; or sample captions, for self-critical training.
 
         Returns:
-            The output, and the decoder's final state.
+            The output, and the decoder's final state, or None of captions that are sampled.
         """
+        if isinstance(batch, ImagesToCaption):
+            return self._sample(batch), None
         memory, state = self.encode(batch.images)
-        embedded = self.dropout(self.embedding(batch.inputs))
+        inputs = batch.inputs
+        if self.training and batch.teacher_forcing_ratio < 1:
+            before = SearchState(memory, torch.arange(len(inputs), device=inputs.device), DecoderState(state))
+            ratio = batch.teacher_forcing_ratio
+            inputs = scheduled_inputs(self.step, before, inputs, self.end_id, ratio, batch.lengths)
+        embedded = self.dropout(self.embedding(inputs))
         read, weights, state = self._decode(embedded, memory, state)
         counted = batch.counted()
         # Only true steps: the softmax over the vocabulary is much of the work.
@@ -132,10 +166,28 @@ class ImageCaptioner(nn.Module):
         uneven = doubly_stochastic_loss(weights, counted) if self.attends else logits.new_zeros(())
         return CaptionOutput(logits, uneven, weights), state
 
+    def write(self, images: Tensor, max_length: int) -> list[Hypothesis]:
+        """The caption of each image by greedy search, of `max_length` words at most; without gradients."""
+        begin = torch.full((len(images),), self.begin_id, device=images.device)
+        with torch.no_grad():
+            return greedy_search(self.step, self.begin(images), begin, self.end_id, max_length)
+
+    def _sample(self, batch: ImagesToCaption) -> SelfCriticalOutput:
+        """A sampled caption of each image, and the one that is written without dropout."""
+        begin = torch.full((len(batch.images),), self.begin_id, device=batch.images.device)
+        sampled = sample_sequences(self.step, self.begin(batch.images), begin, self.end_id, batch.max_length)
+        trains = self.training
+        written = self.eval().write(batch.images, batch.max_length - 1)
+        self.train(trains)
+        captions = [torch.tensor([*one.tokens, self.end_id]) for one in written]
+        return SelfCriticalOutput(sampled, pad_sequence(captions, batch_first=True, padding_value=-1))
+
     def encode(self, images: Tensor) -> tuple[Memory, Any]:
         """What the decoder attends to, with 0 cells if there is no attention, and its first state."""
         cells = images if self.grid is None else self.grid(images).flatten(2).transpose(1, 2)
-        features = self.projection(self.dropout(cells))
+        # A feature is dropped in all cells of an image: their means cannot tell what is missing, and one mask is cheap.
+        mask = self.dropout(cells.new_ones(len(cells), 1, cells.shape[2]))
+        features = self.projection(cells * mask)
         state = self.first_state(features.mean(1))
         if isinstance(self.decoder, ContextDecoder):
             return self.decoder.attention.prepare(features), state
@@ -152,7 +204,8 @@ class ImageCaptioner(nn.Module):
         embedded = self.dropout(self.embedding(tokens.unsqueeze(1)))
         read, _, recurrent = self._decode(embedded, state.memory, state.decoder.recurrent)
         log_probs = self._predict(embedded.squeeze(1), read.squeeze(1)).log_softmax(1)
-        log_probs[:, self.never_written] = -math.inf
+        # Not in place: of captions that are sampled in training the gradient is asked for.
+        log_probs = log_probs.index_fill(1, self.never_written, -math.inf)
         return log_probs, SearchState(state.memory, state.sentences, DecoderState(recurrent))
 
     def _decode(self, embedded: Tensor, memory: Memory, state: Any) -> tuple[Tensor, Tensor, Any]:

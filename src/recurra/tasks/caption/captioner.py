@@ -93,6 +93,26 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
         help="fraction of each target's probability that is spread over the vocabulary in training",
         group="regularization",
     )
+    teacher_forcing_ratio: float = option(
+        default=1.0,
+        at_least=0,
+        at_most=1,
+        help="probability that a word read in training is that of the caption; the others are sampled from the network "
+        "(scheduled sampling, Bengio et al. 2015)",
+        group="training",
+    )
+    teacher_forcing_epochs: float = option(
+        default=5.0,
+        at_least=0,
+        help="epochs in which the teacher forcing ratio falls from 1, in a line; 0: it is the same from the first step",
+        group="training",
+    )
+    self_critical: bool = option(
+        default=False,
+        help="raise the CIDEr-D of sampled captions above that of greedy ones (Rennie et al. 2017): a second stage, "
+        "from the weights of a trained run (--from RUN)",
+        group="training",
+    )
     image_shift: int = option(
         default=3,
         at_least=0,
@@ -116,6 +136,15 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
     )
 
     def check(self) -> None:
+        changed = self.changed()
+        if self.self_critical:
+            for name in ("label_smoothing", "attention_penalty", "teacher_forcing_ratio"):
+                if name in changed:
+                    expected = "the default with self_critical, which reads no captions"
+                    raise ParameterError(name, expected, changed[name])
+        if self.teacher_forcing_ratio == 1 and "teacher_forcing_epochs" in changed:
+            expected = "the default with teacher_forcing_ratio = 1"
+            raise ParameterError("teacher_forcing_epochs", expected, self.teacher_forcing_epochs)
         if self.features == "trained":
             from recurra.models.image import check_channels
 

@@ -3,7 +3,8 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,8 +16,10 @@ from recurra.cells import find_cell
 from recurra.data.batches.batch import Batch, Partition
 from recurra.data.batches.buckets import Buckets, collate
 from recurra.data.files.problems import problem_files
+from recurra.data.text.caption_scores import CiderD
 from recurra.errors import DataError, ParameterError
 from recurra.layers import initialize
+from recurra.models.decoding import SelfCriticalLoss
 from recurra.models.image import (
     CaptionBatch,
     CaptionLoss,
@@ -25,6 +28,7 @@ from recurra.models.image import (
     GridNetwork,
     ImageCaptioner,
     ImageReader,
+    ImagesToCaption,
     PixelReader,
     ReadImages,
 )
@@ -32,6 +36,7 @@ from recurra.task import Fitted, Objective
 from recurra.tasks.caption.learned import CaptionLearned
 from recurra.tasks.caption.options import CaptionReading, CaptionSearch
 from recurra.training import Mean, evaluate, processes
+from recurra.training.teacher_forcing import constant, linear
 
 __all__ = ["FittedCaptioner", "make_batch", "make_network", "make_objective", "make_reader"]
 
@@ -54,6 +59,8 @@ def make_network(options: Mapping[str, Any], learned: CaptionLearned) -> ImageCa
     network = ImageCaptioner(
         len(learned.vocabulary),
         find_cell(options["cell"]),
+        begin_id=learned.begin,
+        end_id=learned.end,
         grid=GridNetwork(options["image_size"], options["feature_size"]) if trained else None,
         channels=0 if trained else EfficientNetLite0.channels,
         feature_size=options["feature_size"],
@@ -86,11 +93,14 @@ def make_objective(
     options: Mapping[str, Any], fitted: FittedCaptioner, training: ReadImages, validation: ReadImages | None
 ) -> Objective:
     """Batches, loss and validation; see `Estimator.objective`."""
+    if options["self_critical"]:
+        return _self_critical(options, fitted, training, validation)
     partition, vocabulary = processes().partition, fitted.learned.vocabulary
     pairs = _Pairs.of(training, vocabulary.encode, options["max_length"], "trained on")
     if len(pairs) < partition.count:
         raise ParameterError("data", f"at least one caption for each of {partition.count} processes", len(pairs))
     buckets = Buckets(pairs.lengths, batch_size=options["batch_size"], seed=options["seed"], partition=partition)
+    forcing = _forcing(options, buckets.steps_per_epoch)
     held = None
     if validation is not None:
         held = _Pairs.of(validation, vocabulary.encode, options["max_length"], "validated with")
@@ -108,7 +118,7 @@ def make_objective(
         return evaluate_images([fitted], [validation.take(rows.tolist())], CaptionSearch(beam_size=1), [])
 
     return Objective(
-        TrainingBatches(pairs, buckets, fitted.device, _shift(options), options["seed"]),
+        TrainingBatches(pairs, buckets, fitted.device, _shift(options), options["seed"], forcing),
         CaptionLoss(options["label_smoothing"], options["attention_penalty"]),
         None if held is None else validate,
         steps_per_epoch=buckets.steps_per_epoch,
@@ -118,6 +128,89 @@ def make_objective(
         compare=compare if find_spec("sacrebleu") else None,
         files=problem_files(training, validation),
     )
+
+
+def _forcing(options: Mapping[str, Any], steps_per_epoch: int) -> Callable[[int], float]:
+    """The teacher forcing ratio by step."""
+    ratio, steps = options["teacher_forcing_ratio"], round(options["teacher_forcing_epochs"] * steps_per_epoch)
+    return partial(linear, steps=steps, end=ratio) if steps else partial(constant, ratio=ratio)
+
+
+def _self_critical(
+    options: Mapping[str, Any], fitted: FittedCaptioner, training: ReadImages, validation: ReadImages | None
+) -> Objective:
+    """The same of self-critical training: images for batches, and rewards for the loss."""
+    partition, learned = processes().partition, fitted.learned
+    if len(training) < partition.count:
+        raise ParameterError("data", f"at least one image for each of {partition.count} processes", len(training))
+    buckets = Buckets(
+        np.ones(len(training)), batch_size=options["batch_size"], seed=options["seed"], partition=partition
+    )
+    # The end is a word of the reward: else captions that stop in the middle would lose nothing.
+    end = learned.special[learned.end]
+    references = [[(*words, end) for words in captions] for captions in training.words]
+    rewarding, judging = CiderD(references), CiderD(() if validation is None else validation.words)
+
+    def reward(tokens: Sequence[int], own: Sequence[Any]) -> float:
+        return rewarding(learned.vocabulary.decode(tokens), own) / CiderD.largest
+
+    def validate(network: Any) -> Mean:
+        assert validation is not None
+        mine = partition.of(np.arange(len(validation)))
+        total = 0.0
+        for start in range(0, len(mine), 2 * options["batch_size"]):
+            rows = mine[start : start + 2 * options["batch_size"]].tolist()
+            images = validation.batch(rows).to(fitted.device)
+            for row, written in zip(rows, network.write(images, options["max_length"]), strict=True):
+                caption = learned.vocabulary.decode(written.tokens)
+                total += 1 - judging(caption, validation.words[row]) / CiderD.largest
+        return Mean(total, len(mine))
+
+    return Objective(
+        ImageBatches(
+            training, references, buckets, fitted.device, _shift(options), options["seed"], options["max_length"]
+        ),
+        SelfCriticalLoss(reward),
+        None if validation is None else validate,
+        steps_per_epoch=buckets.steps_per_epoch,
+        unit="1 - CIDEr-D / 10",
+        measure="CIDEr-D",
+        error="1 - CIDEr-D / 10",
+        score=lambda loss: f"{CiderD.largest * (1 - loss):.3f}",
+        files=problem_files(training, validation),
+    )
+
+
+@dataclass(frozen=True)
+class ImageBatches:
+    """The images of each step of self-critical training; the target is the references of each, the end included.
+
+    Attributes:
+        images: to train on.
+        references: of each.
+        buckets: which images make the batch of a step.
+        device: of the batches.
+        shift: pixels that an image is shifted by at most.
+        seed: of the shifts.
+        max_length: words of a sampled caption at most.
+    """
+
+    images: ReadImages
+    references: Sequence[Any]
+    buckets: Buckets
+    device: torch.device
+    shift: int
+    seed: int
+    max_length: int
+
+    def __call__(self, step: int) -> Batch:
+        rows = self.buckets(step).tolist()
+        chosen = rows or [0]
+        images = self.images.batch(chosen)
+        if self.shift:
+            images = _shifted(images, self.shift, np.random.default_rng([self.seed, step]))
+        inputs = ImagesToCaption(images.to(self.device), self.max_length + 1)
+        return Batch(inputs, [self.references[row] for row in chosen], len(rows))
 
 
 @dataclass(frozen=True)
@@ -130,6 +223,7 @@ class TrainingBatches:
         device: of the batches.
         shift: pixels that an image is shifted by at most.
         seed: of the shifts.
+        forcing: the teacher forcing ratio by step.
     """
 
     pairs: "_Pairs"
@@ -137,12 +231,14 @@ class TrainingBatches:
     device: torch.device
     shift: int
     seed: int
+    forcing: Callable[[int], float]
 
     def __call__(self, step: int) -> Batch:
         rows = self.buckets(step)
         generator = np.random.default_rng([self.seed, step]) if self.shift else None
         batch = self.pairs.batch(rows if len(rows) else [0], self.device, self.shift, generator)
-        return batch if len(rows) else Batch(batch.inputs, batch.target, 0)
+        inputs = replace(batch.inputs, teacher_forcing_ratio=self.forcing(step))
+        return Batch(inputs, batch.target, batch.weight if len(rows) else 0)
 
 
 @dataclass(frozen=True)
