@@ -2,11 +2,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import recurra
+from recurra.cli import commands
 from recurra.cli.main import main
 
 
@@ -99,3 +102,27 @@ def test_a_shell_completes_commands_tasks_and_options(line: str, expected: set[s
     code = "from recurra.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
     assert {word.strip() for word in answer.read_text().split("\n")} == expected
+
+
+def test_what_is_printed_may_have_an_end_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[str] = []
+
+    def show(piece: str, **_: Any) -> None:
+        if piece == "two":
+            raise KeyboardInterrupt
+        printed.append(piece)
+
+    def pieces(ends: bool) -> Iterator[str]:
+        try:
+            yield from ("one", "two", "three")
+        except KeyboardInterrupt:
+            if not ends:
+                raise
+            yield "the end"
+
+    monkeypatch.setattr("builtins.print", show)
+    commands._print(pieces(ends=True))
+    assert printed == ["one", "the end"]
+    for rest in (pieces(ends=False), iter(["two"])):
+        with pytest.raises(KeyboardInterrupt):
+            commands._print(rest)

@@ -6,11 +6,11 @@ import torch
 from numpy.testing import assert_allclose
 
 from recurra.cells import find_cell
-from recurra.data.music.event_rules import EventRules
+from recurra.data.music.event_rules import ENDLESS, EventRules
 from recurra.data.music.events import EventVocabulary
 from recurra.data.music.piece import Grid, Piece
 from recurra.models import RecurrentLanguageModel
-from recurra.models.events import read_events, sample_events, search_events
+from recurra.models.events import read_events, sample_events, search_events, stream_events
 
 PIECE = Piece.from_notes("one", np.array([[0, 1, 60], [1, 3, 64], [3, 4, 67], [4, 8, 60]]), Grid(1, 4.0))
 VOCABULARY = EventVocabulary.of([PIECE])
@@ -129,3 +129,36 @@ def test_the_likeliest_is_what_temperature_zero_and_one_choice_give() -> None:
     ways = [{"temperature": 0.0}, {"top_k": 1}, {"top_p": 1e-9}]
     found = [sample_events(model, END, rules(0, 8), [seed], **way)[0].tokens for seed, way in enumerate(ways)]
     assert all(one == other for one, other in itertools.pairwise(found))
+
+
+@pytest.mark.parametrize("opening", [0, 3, 4])
+def test_a_stream_writes_what_is_sampled(opening: int) -> None:
+    model, free = network(4), np.ones((1, 88), bool)
+    before = VOCABULARY.fit(PIECE.beginning(opening))
+    [whole] = sample_events(model, END, EventRules(VOCABULARY, before, 16, free), [7], density=2.0)
+    streamed = list(stream_events(model, END, EventRules(VOCABULARY, before, 16, free), opening, 7, density=2.0))
+    assert len(streamed) == 16 - opening
+    for frame, one in enumerate(streamed, opening):
+        assert all(note[0] == frame for note in one.notes)
+    assert [note for one in streamed for note in one.notes] == whole.written
+    assert whole.written
+    # Without an end it begins alike, and nothing that was written stays in memory.
+    rules = EventRules(VOCABULARY, before, ENDLESS, free)
+    endless = stream_events(model, END, rules, opening, 7, density=2.0)
+    begun = list(itertools.islice(endless, 60))
+    assert begun[0] == streamed[0]
+    assert any(one.notes for one in begun[40:])
+    [state] = endless.gi_frame.f_locals["writing"].states  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(state.tokens) + len(state.written) < 3
+
+
+def test_a_stream_says_where_the_tempo_changes() -> None:
+    changed = Piece.from_notes("two", PIECE.notes, Grid(1, 4.0), tempi=((2, 60.0), (5, 240.0)))
+    vocabulary = EventVocabulary.of([changed])
+    torch.manual_seed(0)
+    model = RecurrentLanguageModel(find_cell("gru"), len(vocabulary), 6, 8)
+    fitted = vocabulary.fit(changed)
+    rules = EventRules(vocabulary, fitted, 8, np.zeros((len(vocabulary.voices), 88), bool), tempo_from=8)
+    frames = list(stream_events(model, vocabulary.token("end"), rules, 0, 0))
+    changes = {frame: vocabulary.tempi[one.tempo] for frame, one in enumerate(frames) if one.tempo >= 0}
+    assert changes == dict(fitted.tempi)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from made_drawings import drawings
+from made_music import duets
 from made_sentences import sentences
 from recurra import (
     AnomalyDetector,
@@ -16,6 +17,7 @@ from recurra import (
     DrawingModel,
     Forecaster,
     LanguageModel,
+    MusicModel,
     Regressor,
     SoundClassifier,
     Tagger,
@@ -49,6 +51,12 @@ def made_run(kind: str, folder: Path) -> tuple[str, list[Any]]:
         return _run(model, {"train": TEXT, "validation": TEXT[:400]}, folder), ["the quick brown", " fox", "lazy"]
     if kind == "tag":
         return _run(Tagger(**one_way), sentences(12), folder), ["Ann", "sees", "Bob", "unheard-of"]
+    if kind.startswith("music"):
+        output: Any = kind.split()[1]
+        items = [{"frames": [[60, 64], [60]]}, {"frames": [], "seed": 1}, {"frames": [[62]], "temperature": 0.5}]
+        if output == "events":
+            items = [{"events": ["bar", "position 0"]}, {"events": [], "seed": 2}]
+        return _run(MusicModel(output=output, nade_size=4, **small), duets(8), folder), items
     if kind == "forecast":
         rows = _observations(60)
         frame = pl.DataFrame(rows).with_columns(pl.col("ds").str.to_datetime())

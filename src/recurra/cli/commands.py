@@ -4,7 +4,8 @@ import inspect
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,14 +187,28 @@ def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
     """Print a result and write it to `out`. None: to the default path of its kind."""
     path = result.default_path(folder) if out is None else out
     if out is None or not result.streams:
-        for piece in result.text(color):
-            print(piece, end="", flush=True)
+        _print(result.text(color))
     for line in result.remarks(color):
         print(line, file=sys.stderr)
     if path is not None:
         written = result.write(path)
         shown = [path] if path.is_dir() else written
         print(f"written: {', '.join(map(str, shown))}")
+
+
+def _print(pieces: Iterator[str]) -> None:
+    """Print pieces as they come."""
+    try:
+        for piece in pieces:
+            print(piece, end="", flush=True)
+    except KeyboardInterrupt as interrupt:
+        # What is interrupted while it is printed may have an end of its own, such as the ends of notes that sound.
+        if not isinstance(pieces, Generator):
+            raise
+        with suppress(StopIteration):
+            print(pieces.throw(interrupt), end="", flush=True)
+            for piece in pieces:
+                print(piece, end="", flush=True)
 
 
 def _summary(kind: type[AnyEstimator]) -> str:

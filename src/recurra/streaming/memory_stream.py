@@ -24,11 +24,11 @@ class Reading(NamedTuple):
     """What the network is to read next.
 
     Attributes:
-        steps: (T, I) float32, at least one.
+        steps: (T, I) float32, or ids (T,); at least one.
         anew: whether it begins with the first state.
     """
 
-    steps: NDArray[np.float32]
+    steps: NDArray[Any]
     anew: bool = False
 
 

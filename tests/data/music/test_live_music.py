@@ -1,6 +1,6 @@
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import count, islice
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.data.music.live import LEAD, LiveMusic, open_port
+from recurra.data.music.live import LEAD, LiveMusic, frames_of_notes, frames_of_rolls, open_port
 from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import LOWEST
 from recurra.errors import MissingExtraError, ParameterError
@@ -51,7 +51,7 @@ def played(live: LiveMusic, clock: Clock) -> tuple[dict[str, Any], list[dict[str
 def test_events_are_the_roll_and_come_before_their_time() -> None:
     roll = np.random.default_rng(0).random((40, 88)) < 0.1
     clock = Clock()
-    live = LiveMusic(frames(clock, roll), GRID, clock=clock, sleep=clock.sleep)
+    live = LiveMusic(frames_of_rolls(frames(clock, roll)), GRID, clock=clock, sleep=clock.sleep)
     first, events, ahead = played(live, clock)
     assert first == {"begins": 1000 + LEAD, "tempo": 120.0, "velocity": 80}
     assert min(ahead) > LEAD - 0.02
@@ -73,7 +73,7 @@ def test_events_are_the_roll_and_come_before_their_time() -> None:
 
 def test_frames_that_take_longer_than_they_last_are_counted() -> None:
     clock = Clock()
-    live = LiveMusic(frames(clock, np.eye(20, 88), 0.25), GRID, clock=clock, sleep=clock.sleep)
+    live = LiveMusic(frames_of_rolls(frames(clock, np.eye(20, 88), 0.25)), GRID, clock=clock, sleep=clock.sleep)
     _, _, ahead = played(live, clock)
     # A frame lasts 0.125 s: the half second of lead is spent after four frames.
     assert live.late == sum(one < 0 for one in ahead[::2]) > 10
@@ -82,7 +82,7 @@ def test_frames_that_take_longer_than_they_last_are_counted() -> None:
 def test_an_interrupt_ends_the_notes_of_music_without_end() -> None:
     clock, sent = Clock(3.0), []
     endless = (np.eye(88)[[k % 7, 40]].max(0) for k in count())
-    live = LiveMusic(endless, GRID, sent.append, clock, clock.sleep)
+    live = LiveMusic(frames_of_rolls(endless), GRID, None, sent.append, clock, clock.sleep)
     _, events, ahead = played(live, clock)
     assert live.frames_played == pytest.approx((3 - LEAD) * 8, abs=1)
     assert max(abs(one) for one in ahead[:-2]) < 1e-6  # a port is told at the time itself
@@ -96,10 +96,81 @@ def test_an_interrupt_ends_the_notes_of_music_without_end() -> None:
 
 def test_a_reader_that_leaves_ends_the_notes_of_the_port() -> None:
     clock, sent = Clock(), []
-    lines = iter(LiveMusic((np.eye(88)[k % 88] for k in count()), GRID, sent.append, clock, clock.sleep))
+    rolls = frames_of_rolls(np.eye(88)[k % 88] for k in count())
+    lines = iter(LiveMusic(rolls, GRID, None, sent.append, clock, clock.sleep))
     assert len(list(islice(lines, 4))) == 4
     lines.close()  # pyright: ignore[reportAttributeAccessIssue]
     assert sorted(one[1] for one in sent if one[0] == 0x80) == sorted(one[1] for one in sent if one[0] == 0x90)
+
+
+def test_notes_of_tracks_with_their_tempi() -> None:
+    clock, sent = Clock(), []
+    given = [
+        ([(4, 6, 60, 0, 90), (4, 5, 40, 12, 64)], None), ([], 60.0), ([(6, 7, 60, 0, 70)], None), ([], None),
+    ]  # fmt: skip
+    programs = (73, *[32] * 12)
+    live = LiveMusic(frames_of_notes(given, 4), GRID, programs, sent.append, clock, clock.sleep)
+    first, events, _ = played(live, clock)
+    assert first == {"begins": 1000 + LEAD, "tempo": 120.0, "programs": list(programs)}
+    shown = [(one["time"], one["event"], one.get("track"), one.get("pitch"), one.get("velocity")) for one in events]
+    # A frame lasts an eighth of a second, and a quarter in half the tempo.
+    assert shown == [
+        (0, "note_on", 0, 60, 90), (0, "note_on", 12, 40, 64), (0.125, "tempo", None, None, None),
+        (0.125, "note_off", 12, 40, None), (0.375, "note_off", 0, 60, None), (0.375, "note_on", 0, 60, 70),
+        (0.625, "note_off", 0, 60, None),
+    ]  # fmt: skip
+    assert sent[:2] == [[0xC0, 73], [0xC1, 32]]
+    # The tenth channel is that of drums.
+    assert {one[0] & 15 for one in sent if one[0] >= 0xC0} == {*range(9), *range(10, 14)}
+    assert sent[13:] == [
+        [0x90, 60, 90], [0x9D, 40, 64], [0x8D, 40, 80], [0x80, 60, 80], [0x90, 60, 70], [0x80, 60, 80],
+    ]  # fmt: skip
+
+
+class Cable:
+    """A port that fails at a message, and at another while notes are turned off."""
+
+    def __init__(self, fails: tuple[int, ...]) -> None:
+        self.fails, self.messages, self.sounding = fails, 0, set[int]()
+
+    def send(self, message: list[int]) -> None:
+        self.messages += 1
+        # A message may have arrived although it failed.
+        if message[0] == 0x90:
+            self.sounding.add(message[1])
+        if self.messages in self.fails:
+            raise OSError("the cable is out")
+        if message[0] == 0x80:
+            self.sounding.discard(message[1])
+
+
+@pytest.mark.parametrize(("fails", "sound_on"), [((3,), 0), ((5,), 0), ((6, 7), 1)])
+def test_an_error_of_the_port_ends_all_other_notes(fails: tuple[int, ...], sound_on: int) -> None:
+    clock, cable = Clock(), Cable(fails)
+    rolls = [np.eye(88)[[k, k + 1, k + 2]].max(0) for k in range(20)]
+    live = LiveMusic(frames_of_rolls(rolls), GRID, None, cable.send, clock, clock.sleep)
+    lines = []
+    with pytest.raises(OSError, match="cable"):
+        lines.extend(json.loads(line) for line in live)
+    assert len(cable.sounding) == sound_on
+    on, off = ([one["pitch"] for one in lines if one.get("event") == kind] for kind in ("note_on", "note_off"))
+    assert sorted(on) == sorted(off)
+
+
+def test_an_interrupt_of_the_reader_ends_the_notes_of_its_lines() -> None:
+    for after in range(2, 12):
+        clock, sent = Clock(), []
+        rolls = frames_of_rolls(np.eye(88)[[k % 7, 40, k % 5 + 50]].max(0) for k in count())
+        pieces = iter(LiveMusic(rolls, GRID, None, sent.append, clock, clock.sleep))
+        assert isinstance(pieces, Generator)
+        lines = list(islice(pieces, after))
+        lines += [pieces.throw(KeyboardInterrupt()), *pieces]
+        sounding: set[int] = set()
+        for one in map(json.loads, lines[1:]):
+            (sounding.add if one["event"] == "note_on" else sounding.discard)(one["pitch"])
+        assert not sounding
+        off = sorted(one[1] for one in sent if one[0] == 0x80)
+        assert off == sorted(one[1] for one in sent if one[0] == 0x90)
 
 
 def test_ports(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from recurra.data.music.event_rules import EventRules, EventState
 from recurra.data.music.events import EventVocabulary
+from recurra.data.music.open_rules import OpenRules
 from recurra.data.music.piece import Grid, Piece, Tracks
 
 PROGRAMS = (0, 0, 40, 41)
@@ -170,3 +171,26 @@ def test_density_prefers_what_comes_sooner(kind: str) -> None:
     assert positions.tolist() == [1.0, 0.75, 0.5, 0.25]
     assert sooner[vocabulary.token("bar")] == 0
     assert sooner[vocabulary.token("pitch")] == 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(pieces(), min_size=1, max_size=3), st.integers(0, 1000))
+def test_pieces_that_are_written_as_they_come(training: list[Piece], seed: int) -> None:
+    vocabulary, generator = EventVocabulary.of(training), np.random.default_rng(seed)
+    rules = OpenRules(vocabulary)
+    # Whatever is a piece may be written, and after its end another.
+    state = rules.state_of(np.zeros(rules.size, np.float32))
+    for piece in training:
+        for token in vocabulary.encode(vocabulary.fit(piece)).tokens.tolist():
+            assert rules.allowed(state)[token]
+            rules.read(state, token)
+            state = rules.state_of(rules.numbers(state))
+        assert state.kind == ""
+    # A state that became numbers allows what the state itself does, for ever.
+    for _ in range(150):
+        other = rules.state_of(rules.numbers(state))
+        allowed = rules.allowed(state)
+        assert (rules.allowed(other) == allowed).all()
+        assert (rules.density(other) == rules.density(state)).all()
+        rules.read(state, int(generator.choice(np.flatnonzero(allowed))))
+    assert rules.numbers(state).max() < 10_000

@@ -1,5 +1,6 @@
 """A model of events, through every command."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from made_music import GRID, duets
 from recurra import load
 from recurra.cli.main import main
+from recurra.data.music.live import LiveMusic
 from recurra.data.music.midi import read_midi, write_midi
-from recurra.data.music.piece import Grid, Piece, Tracks
+from recurra.data.music.piece import Piece, Tracks
 from recurra.data.music.pitches import key_classes, pitch_name
 from recurra.errors import ParameterError
-from recurra.tasks.music import MusicModel, MusicSampling
+from recurra.tasks.music import EndlessMusic, MusicModel, MusicSampling
 
 pytest.importorskip("symusic", reason="MIDI files need symusic")
 
@@ -21,20 +24,6 @@ SMALL: dict[str, Any] = {
     "output": "events", "hidden_size": 16, "max_steps": 60, "batch_size": 4, "truncation_length": 24, "device": "cpu",
     "validate_every": 30, "learning_rate": 0.03, "dropout": 0.0, "weight_decay": 0.0,
 }  # fmt: skip
-GRID = Grid(4, 4.0, 120.0)
-
-
-def duets(count: int, seed: int = 0) -> list[Piece]:
-    """A scale that a flute climbs in quarters, with the octave below in whole notes of a bass, two bars each."""
-    generator = np.random.default_rng(seed)
-    made = []
-    for number in range(count):
-        root = 60 + int(generator.integers(0, 6))
-        flute = [[4 * step, 4 * step + 3, root + (0, 2, 4, 5, 7, 5, 4, 2)[step]] for step in range(8)]
-        bass = [[0, 16, root - 12], [16, 32, root - 5]]
-        tracks = Tracks((73, 32), np.array([0] * 8 + [1] * 2), np.array([96] * 8 + [64] * 2))
-        made.append(Piece.from_notes(f"{number}", np.array(flute + bass), GRID, tracks=tracks))
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +134,41 @@ def test_a_melody_stays_and_nothing_is_above_it(run: Path, duet: str, tmp_path: 
         for start, end, pitch, program, _ in rows(made.piece, ~made.original):
             assert program == 32
             assert (pitch < highest[start:end]).all()
+
+
+def test_endless_events_are_those_of_a_file(run: Path, duet: str, capsys: pytest.CaptureFixture[str]) -> None:
+    model = MusicModel.load(run)
+    for arguments in ({"primer": duet, "primer_bars": 1.5}, {}):
+        live = model.generation(endless=True, bars=2.0, seed=4, **arguments)
+        assert isinstance(live, EndlessMusic)
+        now = [0.0]
+
+        def sleep(seconds: float, now: list[float] = now) -> None:
+            now[0] += seconds
+
+        programs = live.live.programs or ()
+        assert programs == (32, 73)
+        live.live = LiveMusic(live.live.frames, GRID, programs, clock=lambda now=now: now[0], sleep=sleep)
+        header, *events = [json.loads(line) for line in live.text()]
+        assert header["programs"] == [32, 73]
+        piece = model.generate(bars=2.0, seed=4, **arguments)[0]
+        begin = 24 if arguments else 0
+        step, sounding, played = piece.grid.seconds_per_step, {}, []
+        for one in events:
+            key = programs[one["track"]], one["pitch"]
+            if one["event"] == "note_on":
+                sounding[key] = one["time"], one["velocity"]
+            else:
+                start, velocity = sounding.pop(key)
+                start, end = (begin + round(at / step) for at in (start, one["time"]))
+                played.append((start, end, key[1], key[0], velocity))
+        assert not sounding
+        assert sorted(played) == [row for row in rows(piece) if row[0] >= begin]
+        assert played
+    assert main(["generate", str(run), "--endless", "--bars", "0.2", "--top-k", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[0])["programs"] == [32, 73]
+    assert "frames" in err
 
 
 def test_resume_and_inspect(run: Path, tmp_path: Path) -> None:

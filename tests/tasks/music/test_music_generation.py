@@ -177,7 +177,7 @@ def test_endless_music_is_written_in_time(
 
     live = model.generation(endless=True, primer=tune, seed=5, sampling=MusicSampling(key="C major"))
     assert isinstance(live, EndlessMusic)
-    live.live = LiveMusic(live.live._frames, GRID, clock=lambda: now[0], sleep=sleep)
+    live.live = LiveMusic(live.live.frames, GRID, clock=lambda: now[0], sleep=sleep)
     events = [json.loads(line) for line in live.text()][1:]
     assert 60 - 2 < max(one["time"] for one in events) < 61
     assert key_classes("C major")[[one["pitch"] % 12 for one in events]].all()

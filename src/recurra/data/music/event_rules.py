@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recurra.data.music.events import EventVocabulary
-from recurra.data.music.piece import Piece
+from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import LOWEST, NOTES
 
-__all__ = ["EventRules", "EventState", "WrittenNote"]
+__all__ = ["ENDLESS", "EventRules", "EventState", "WrittenNote"]
 
 WrittenNote = tuple[int, int, int, int, int]
 """The first frame of a note, the frame before which it ends, its pitch, the index of its voice and its velocity."""
+
+ENDLESS = 2**62
+"""The length of music without end."""
 
 
 @dataclass
@@ -26,9 +29,11 @@ class EventState:
         frame: where the writer stands.
         written: notes that were not there before.
         tokens: all events.
+        meter: the index of the meter.
     """
 
     ends: np.ndarray
+    meter: int = 0
     kind: str = ""
     frame: int = -1
     written: list[WrittenNote] = field(default_factory=list)
@@ -63,13 +68,13 @@ class EventRules:
         vocabulary: V tokens.
         original: the notes and tempi that are there before, the meter and the first tempo, as
             `EventVocabulary.fit` returned it.
-        length: T, frames in all, at least 1.
-        free: where other notes may sound, bool (voices, 88, T).
+        length: T, frames in all, at least 1; `ENDLESS`: there is no end.
+        free: where other notes may sound, bool (voices, 88, T); or (voices, 88), in every frame after the original.
         tempo_from: the frame from which the tempo may change otherwise.
 
     Attributes:
         length: frames.
-        steps_per_bar: frames.
+        steps_per_bar: frames of the original's meter.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class EventRules:
         assert original.tracks is not None
         self.length, self.steps_per_bar = length, original.grid.steps_per_bar
         self._vocabulary, self._tempo_from = vocabulary, tempo_from
+        self._bars = tuple(Grid(*meter).steps_per_bar for meter in vocabulary.meters)
         self._meter = vocabulary.meters.index((original.grid.steps_per_beat, original.grid.beats_per_bar))
         self._tempo = vocabulary.tempi.index(int(original.grid.tempo))
         self._tempi = [(frame, vocabulary.tempi.index(int(tempo))) for frame, tempo in original.tempi]
@@ -89,11 +95,12 @@ class EventRules:
             for index in order
             for start, end, pitch in (original.notes[index].tolist(),)
         ]
-        self._room = _room(free, self._notes, length)
+        self._free, self._after = free, original.length
+        self._room = _room(free, self._notes, length) if free.ndim == 3 else None
 
     def begin(self) -> EventState:
         """The state before the first event."""
-        return EventState(np.zeros((len(self._vocabulary.voices), NOTES), np.int64))
+        return EventState(np.zeros((len(self._vocabulary.voices), NOTES), np.int64), self._meter)
 
     def is_done(self, state: EventState) -> bool:
         """Whether the piece has its length."""
@@ -131,12 +138,14 @@ class EventRules:
         """Write a token that is allowed."""
         kind, value = self._vocabulary.kinds[token], self._vocabulary.value(token)
         match kind:
+            case "meter":
+                state.meter = value
             case "tempo":
                 if state.begin >= 0 and self._tempo_due(state) is not None:
                     state.tempi_passed += 1
                 state.tempo = value
             case "bar":
-                state.begin = 0 if state.begin < 0 else state.begin + self.steps_per_bar
+                state.begin = 0 if state.begin < 0 else state.begin + self._bars[state.meter]
                 state.frame = state.begin
             case "position":
                 state.frame = state.begin + value
@@ -168,10 +177,10 @@ class EventRules:
         """How much sooner than the next bar each token lets a note begin (V,), from 0 to 1: 1 for now."""
         sooner = np.zeros(len(self._vocabulary))
         if state.kind in ("bar", "duration", "tempo") and state.begin >= 0:
-            now = state.frame - state.begin
+            now, bar = state.frame - state.begin, self._bars[state.meter]
             positions = self._of(sooner, "position")
-            later = np.arange(self.steps_per_bar) - now
-            positions[: self.steps_per_bar] = np.where(later >= 0, 1 - later / (self.steps_per_bar - now), 0)
+            later = np.arange(bar) - now
+            positions[:bar] = np.where(later >= 0, 1 - later / (bar - now), 0)
             self._of(sooner, "pitch")[:] = self._of(sooner, "voice")[:] = 1
         return sooner
 
@@ -219,13 +228,13 @@ class EventRules:
             else:
                 self._of(tokens, "duration")[left - 1] = True
             return
-        left = int(self._room[state.voice, state.pitch, state.frame]) - state.held
+        left = int(self._rooms(state.frame, 1)[state.voice, state.pitch, 0]) - state.held
         self._of(tokens, "duration")[:left] = True
         self._of(tokens, "held")[:] = left > longest
 
     def _pitches(self, state: EventState, voice: int, below: int) -> np.ndarray:
         """The pitches below one that may begin in a voice, bool (88,)."""
-        here = (self._room[voice, :, state.frame] > 0) & (state.ends[voice] <= state.frame)
+        here = (self._rooms(state.frame, 1)[voice, :, 0] > 0) & (state.ends[voice] <= state.frame)
         here[below:] = False
         if (due := self._due(state)) is not None and due[3] <= voice:
             here[: NOTES if due[3] < voice else due[2]] = False
@@ -251,13 +260,20 @@ class EventRules:
         first = state.frame + (state.kind != "bar")
         if barrier < first:
             return
-        after = state.begin + self.steps_per_bar
+        after = state.begin + self._bars[state.meter]
         frames = np.arange(first, int(min(after, self.length, barrier + 1)))
         if len(frames):
             sounding = state.ends[:, :, None] > frames
-            able = ((self._room[:, :, frames[0] : frames[-1] + 1] > 0) & ~sounding).any((0, 1)) | (frames == barrier)
+            able = ((self._rooms(frames[0], len(frames)) > 0) & ~sounding).any((0, 1)) | (frames == barrier)
             self._of(tokens, "position")[frames - state.begin] = able
         self._of(tokens, "bar")[:] = barrier >= after
+
+    def _rooms(self, first: int, count: int) -> np.ndarray:
+        """For how many frames a note of each voice and pitch may sound from some frames on (voices, 88, count)."""
+        if self._room is not None:
+            return self._room[:, :, first : first + count]
+        frames = np.arange(first, first + count)
+        return np.where(self._free[:, :, None] & (frames >= self._after), self.length - frames, 0)
 
 
 def _room(free: np.ndarray, notes: list[tuple[int, int, int, int, int]], length: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
 from recurra.models.evidence import EvidenceClassifier
 from recurra.models.forecasting.pipeline import ForecastPipeline
+from recurra.models.frames import FrameBiases
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.tagger import SequenceTagger
 from recurra.models.token_embedding import TokenEmbedding
@@ -55,6 +56,16 @@ def _language_model(context: Context, model: RecurrentLanguageModel) -> Form:
         return {"log_probabilities": model.log_probabilities(features)}
 
     return Form({"log_probabilities": logs}, reference)
+
+
+def _frame_biases(context: Context, model: FrameBiases) -> Form:
+    """The biases of the frame after each step (B, T, N), or with those of hidden units behind them."""
+    frames = context.graph.input("frames", FLOAT, ("batch", "time", model.input_size))
+    context.add_lengths()
+    output, _ = add_module(context, model.recurrent, "recurrent", frames, lengths=context.lengths)
+    context.runs_with_lengths.append("recurrent")
+    biases = add_module(context, model.biases, "biases", output)
+    return Form({"biases": biases}, lambda model, inputs: {"biases": model(inputs["frames"])})
 
 
 def _adaptive(context: Context, softmax: nn.AdaptiveLogSoftmaxWithLoss, features: Value) -> Value:
@@ -176,6 +187,7 @@ def _tags_of(model: SequenceTagger, inputs: Mapping[str, Tensor]) -> dict[str, T
 #: The function of each class of models.
 MODELS: dict[type[nn.Module], Callable[[Context, Any], Form]] = {
     RecurrentLanguageModel: _language_model,
+    FrameBiases: _frame_biases,
     SequenceClassifier: _classifier,
     EvidenceClassifier: _classifier,
     ClassifierEnsemble: _classifier,

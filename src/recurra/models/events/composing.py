@@ -35,7 +35,7 @@ class Composer:
         vocabulary: V tokens.
         original: what is there before.
         length: frames of the whole, at least those of the original.
-        free: where notes may be added, bool (voices, 88, length), by the voices of the vocabulary.
+        free: where notes may be added, by the voices of the vocabulary; see `EventRules`.
         tempo_from: the frame from which the tempo may change.
     """
 

@@ -10,7 +10,7 @@ from recurra.models.decoding import choose_particles, resample, sample_index
 from recurra.models.events.writers import Writers
 from recurra.models.language import RecurrentLanguageModel
 
-__all__ = ["sample_events"]
+__all__ = ["choose_event", "sample_events"]
 
 
 @torch.no_grad()
@@ -56,14 +56,9 @@ def sample_events(
         shifted = likely + np.log(density) * writing.sooner()
         tokens = []
         for k, row in enumerate(index):
-            may = np.flatnonzero(allowed[k])
-            weights[row // particles, row % particles] += _log_sum(likely[k, may])
-            # What is certain takes no random number, so that a piece does not depend on what was there before it.
-            chosen = 0
-            if len(may) > 1:
-                uniform = generators[row // particles].random()
-                chosen = sample_index(shifted[k, may], uniform, temperature, top_k, top_p)
-            tokens.append(int(may[chosen]))
+            weights[row // particles, row % particles] += _log_sum(likely[k, allowed[k]])
+            generator = generators[row // particles]
+            tokens.append(choose_event(shifted[k], allowed[k], generator, temperature, top_k, top_p))
         return tokens
 
     step = rules.steps_per_bar if particles > 1 else rules.length
@@ -72,6 +67,31 @@ def sample_events(
         if particles > 1:
             writers = writers.select(resample(weights, generators).tolist())
     return writers.select(choose_particles(weights, generators).tolist()).states
+
+
+def choose_event(
+    likely: np.ndarray,
+    allowed: np.ndarray,
+    generator: np.random.Generator,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+) -> int:
+    """The next token, of those that are allowed.
+
+    Args:
+        likely: the log-probability of every token (V,).
+        allowed: bool (V,), one at least.
+        generator: advanced by a number, unless one token alone is allowed.
+        temperature: see `sample_index`.
+        top_k: see `sample_index`.
+        top_p: see `sample_index`.
+    """
+    may = np.flatnonzero(allowed)
+    # What is certain takes no random number, so that a piece does not depend on what was there before it.
+    if len(may) == 1:
+        return int(may[0])
+    return int(may[sample_index(likely[may], generator.random(), temperature, top_k, top_p)])
 
 
 def _log_sum(values: np.ndarray) -> float:

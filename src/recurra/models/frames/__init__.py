@@ -2,13 +2,14 @@
 
 from recurra.models.frames.distributions import NADE, FrameDistribution, IndependentNotes
 from recurra.models.frames.live import stream_frames
-from recurra.models.frames.network import FrameModel
+from recurra.models.frames.network import FrameBiases, FrameModel
 from recurra.models.frames.reading import ReadFrames, read_frames
 from recurra.models.frames.sampling import sample_frames
 from recurra.models.frames.search import search_frames
 
 __all__ = [
     "NADE",
+    "FrameBiases",
     "FrameDistribution",
     "FrameModel",
     "IndependentNotes",

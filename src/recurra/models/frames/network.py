@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
@@ -11,7 +12,7 @@ from recurra.layers import Recurrent
 from recurra.models.frames.distributions import NADE, FrameDistribution, IndependentNotes
 from recurra.shapes import check_probability
 
-__all__ = ["FrameModel"]
+__all__ = ["FrameBiases", "FrameModel"]
 
 
 class FrameModel(nn.Module):
@@ -85,3 +86,33 @@ class FrameModel(nn.Module):
             features, target = features[counted], target[counted]
         surprise = -self.distribution.log_probability(features.flatten(0, -2), target.flatten(0, -2))
         return surprise.float().sum() / max(surprise.numel(), 1)
+
+
+class FrameBiases(nn.Module):
+    """What a `FrameModel` computes of a frame to come before any of its notes is known.
+
+    For independent notes it is their log-odds, (B, T, N). For a `NADE` it is its biases c of the notes and b of the
+    hidden units, (B, T, N + hidden units).
+
+    Args:
+        model: whose weights are shared, but for those of a `NADE`, which are copied.
+    """
+
+    def __init__(self, model: FrameModel) -> None:
+        super().__init__()
+        self.recurrent, distribution = model.recurrent, model.distribution
+        #: N, notes of a frame.
+        self.input_size = distribution.notes
+        self.biases = distribution.visible
+        if isinstance(distribution, NADE):
+            parts = (distribution.visible, distribution.hidden)
+            size = sum(one.out_features for one in parts)
+            self.biases = nn.Linear(self.biases.in_features, size, device=self.biases.weight.device)
+            with torch.no_grad():
+                self.biases.weight.copy_(torch.cat([one.weight for one in parts]))
+                self.biases.bias.copy_(torch.cat([one.bias for one in parts]))
+
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The biases after each of the frames (B, T, N), of which `lengths` (B,) are valid."""
+        features, _ = self.recurrent(frames, lengths=lengths)
+        return self.biases(features)

@@ -1,6 +1,8 @@
 import { AlarmView } from "./alarms.js";
+import { drawBars } from "./bars.js";
 import { chart, legend } from "./chart.js";
 import { element, percent, short, visible } from "./dom.js";
+import { EventsView, FramesView } from "./music.js";
 import { WordsView } from "./words.js";
 
 const KEPT = 400; // steps that a view remembers
@@ -13,7 +15,7 @@ const MOST_LINES = 6, MOST_BARS = 10;
  * @param give - steps an item that the view makes.
  */
 export function viewOf(result, place, give) {
-  const View = [TokenView, TagView, ForecastView, ClassView, AlarmView, WordsView, PenView].find((one) => one.shows(result)) ?? PlainView;
+  const View = [FramesView, EventsView, TokenView, TagView, ForecastView, ClassView, AlarmView, WordsView, PenView].find((one) => one.shows(result)) ?? PlainView;
   return new View(place, give);
 }
 
@@ -195,17 +197,4 @@ class PlainView {
     this.text.textContent = JSON.stringify(rounded, null, 1);
     return { sentence: JSON.stringify(rounded).slice(0, 200), confidence: result?.confidence };
   }
-}
-
-function drawBars(list, entries) {
-  while (list.children.length > entries.length) list.lastChild.remove();
-  while (list.children.length < entries.length) {
-    list.append(element("li", {}, element("span", { class: "token" }), element("span", { class: "bar" }, element("i")), element("span", { class: "figure" })));
-  }
-  entries.forEach(([name, probability], k) => {
-    const [token, bar, figure] = list.children[k].children;
-    token.textContent = token.title = name;
-    bar.firstChild.style.width = `${100 * probability}%`;
-    figure.textContent = percent(probability);
-  });
 }

@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING
 from recurra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from recurra.tasks.music.generation import EndlessMusic, GeneratedMusic, GeneratedPiece
+    from recurra.data.music.options import MusicReading, MusicSampling
+    from recurra.tasks.music.generation import GeneratedMusic, GeneratedPiece
+    from recurra.tasks.music.live import EndlessMusic
     from recurra.tasks.music.music_model import MusicModel
-    from recurra.tasks.music.options import MusicReading, MusicSampling
 
 __all__ = ["EndlessMusic", "GeneratedMusic", "GeneratedPiece", "MusicModel", "MusicReading", "MusicSampling"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "recurra.tasks.music.generation": ("EndlessMusic", "GeneratedMusic", "GeneratedPiece"),
+        "recurra.tasks.music.generation": ("GeneratedMusic", "GeneratedPiece"),
+        "recurra.tasks.music.live": ("EndlessMusic",),
         "recurra.tasks.music.music_model": ("MusicModel",),
-        "recurra.tasks.music.options": ("MusicReading", "MusicSampling"),
+        "recurra.data.music.options": ("MusicReading", "MusicSampling"),
     },
 )

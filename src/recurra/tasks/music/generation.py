@@ -1,14 +1,14 @@
 """Music that a model generates: what follows an opening, or the voices around a melody."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from recurra.data.music.live import LiveMusic, open_port
 from recurra.data.music.midi import write_midi
+from recurra.data.music.options import MusicSampling
 from recurra.data.music.pictures import PieceSurprise, plot_roll, write_page
 from recurra.data.music.piece import Grid, Piece, Tracks
 from recurra.data.music.pitches import LOWEST, NOTES, key_classes
@@ -17,23 +17,24 @@ from recurra.data.music.synthesis import Tone, synthesize, write_wav
 from recurra.errors import ParameterError
 from recurra.files import prepare_folder
 from recurra.models.events import Composer
-from recurra.models.frames import ReadFrames, read_frames, sample_frames, search_frames, stream_frames
+from recurra.models.frames import ReadFrames, read_frames, sample_frames, search_frames
 from recurra.task import Result
 from recurra.tasks.music.events import FittedEvents, events_of, note_surprises
-from recurra.tasks.music.options import MusicSampling
 from recurra.tasks.music.training import FittedFrames, FittedMusic, frames_of
 
 __all__ = [
-    "EndlessMusic",
     "Gap",
     "GeneratedMusic",
     "GeneratedPiece",
     "accompany",
+    "check_generation",
     "continue_piece",
     "frame_surprise",
+    "free_notes",
     "infill",
+    "log_odds_shift",
     "note_surprise",
-    "play",
+    "opening_of",
 ]
 
 
@@ -104,20 +105,24 @@ def continue_piece(
         seeds: one for each piece.
         sampling: how notes are sampled.
     """
-    before = Piece("", np.zeros((0, 3), np.int64), 0, fitted.learned.grid) if opening is None else opening
+    before = opening_of(fitted) if opening is None else opening
     if (model := events_of(fitted)) is not None:
-        if opening is None:
-            programs = tuple(program for program, _ in model.learned.vocabulary.voices)
-            nothing = np.zeros(0, np.int64)
-            before = replace(before, tracks=Tracks(programs, nothing, nothing))
-        free = _free(model, before.length + length, sampling)
-        free[:, :, : before.length] = False
-        return _composed(model, before, free, seeds, sampling, before.length, around=False)
+        free = free_notes(model, sampling)
+        return _composed(model, before, free, before.length + length, seeds, sampling, before.length, around=False)
     network = frames_of(fitted)
     free = np.full((length, NOTES), -1)
     rolls = _sample(network, before.roll, free, seeds, sampling, 1)
     rolls = np.concatenate([np.zeros((len(seeds), before.length, NOTES), np.uint8), rolls], axis=1)
     return [_joined(f"seed {seed}", before.notes, roll, before.grid) for seed, roll in zip(seeds, rolls, strict=True)]
+
+
+def opening_of(fitted: FittedMusic) -> Piece:
+    """What music without an opening begins with: nothing, on the usual grid, in all voices of a model of events."""
+    nothing = Piece("", np.zeros((0, 3), np.int64), 0, fitted.learned.grid)
+    if (model := events_of(fitted)) is None:
+        return nothing
+    programs = tuple(program for program, _ in model.learned.vocabulary.voices)
+    return replace(nothing, tracks=Tracks(programs, np.zeros(0, np.int64), np.zeros(0, np.int64)))
 
 
 def accompany(
@@ -136,11 +141,11 @@ def accompany(
     above = np.arange(NOTES) > highest[:, None]
     if (model := events_of(fitted)) is not None:
         vocabulary = model.learned.vocabulary
-        free = _free(model, melody.length, sampling) & ~above.T
+        free = free_notes(model, sampling)[:, :, None] & ~above.T
         used = set(vocabulary.voices_for(melody))
         if len(used) < len(vocabulary.voices):
             free[list(used)] = False
-        return _composed(model, melody, free, seeds, sampling, melody.length, around=True)
+        return _composed(model, melody, free, melody.length, seeds, sampling, melody.length, around=True)
     forced = np.where(sounding > 0, 1, -1)
     forced[above] = 0
     rolls = _around(frames_of(fitted), np.zeros((0, NOTES)), forced, seeds, sampling)
@@ -163,11 +168,11 @@ def infill(
     start, end = gap.frames(piece)
     rest = gap.without(piece)
     if (model := events_of(fitted)) is not None:
-        free = _free(model, piece.length, sampling)
+        free = np.repeat(free_notes(model, sampling)[:, :, None], piece.length, axis=2)
         free[:, :, :start] = free[:, :, end:] = False
         if gap.voice is not None:
             free[np.arange(len(free)) != model.learned.vocabulary.voices_for(piece)[gap.voice - 1]] = False
-        return _composed(model, rest, free, seeds, sampling, piece.length, around=True)
+        return _composed(model, rest, free, piece.length, seeds, sampling, piece.length, around=True)
     forced = rest.roll.astype(np.int64)
     inside = (np.arange(piece.length) >= start) & (np.arange(piece.length) < end)
     forced[inside[:, None] & (forced == 0)] = -1
@@ -177,6 +182,44 @@ def infill(
         whole = np.concatenate([np.zeros((start, NOTES), np.uint8), roll]) * (1 - rest.roll) * inside[:, None]
         made.append(_joined(name, rest.notes, whole, rest.grid))
     return made
+
+
+def check_generation(
+    events: bool, count: int, sampling: MusicSampling, sources: Mapping[str, Any], gap: Mapping[str, Any]
+) -> None:
+    """Refuse arguments of `MusicModel.generation` that do not go together.
+
+    Args:
+        events: whether the model is one of events.
+        count: pieces.
+        sampling: how notes are sampled.
+        sources: the values of melody, infill, primer and bars.
+        gap: those of voice and infill_bars.
+
+    Raises:
+        ParameterError: a value does not go with another, or with the model.
+    """
+    around = next((name for name in ("melody", "infill") if sources[name] is not None), None)
+    for name, value in sources.items():
+        if around is not None and value is not None and name != around:
+            raise ParameterError(name, f"None with {around}, which is as long as the piece", value)
+    for name, value in gap.items():
+        if value is not None and around != "infill":
+            raise ParameterError(name, "None without infill, the piece that it is of", value)
+    if around == "infill" and all(value is None for value in gap.values()):
+        expected = "voice or infill_bars beside it, which say what is written anew"
+        raise ParameterError("infill", expected, sources["infill"])
+    if not events and gap["voice"] is not None:
+        raise ParameterError("voice", "None for a model of frames, which does not tell voices apart", gap["voice"])
+    usual = MusicSampling()
+    for name in () if events else ("top_k", "top_p"):
+        if (value := getattr(sampling, name)) != getattr(usual, name):
+            expected = f"{getattr(usual, name)} for a model of frames, whose notes are sampled one by one"
+            raise ParameterError(name, expected, value)
+    if sampling.beam_size and around is None:
+        raise ParameterError("beam_size", "0 without a melody or a piece to infill", sampling.beam_size)
+    if sampling.beam_size and count > sampling.beam_size:
+        raise ParameterError("count", f"at most beam_size, {sampling.beam_size}", count)
 
 
 def note_surprise(fitted: FittedMusic, pieces: Sequence[Piece]) -> list[PieceSurprise]:
@@ -198,6 +241,7 @@ def _composed(
     model: FittedEvents,
     before: Piece,
     free: np.ndarray,
+    length: int,
     seeds: Sequence[int],
     sampling: MusicSampling,
     tempo_from: int,
@@ -205,7 +249,7 @@ def _composed(
     around: bool,
 ) -> list[GeneratedPiece]:
     """What a model of events writes where it is free to, perhaps around notes that come later."""
-    composer = Composer(model.network, model.learned.vocabulary, before, free.shape[2], free, tempo_from)
+    composer = Composer(model.network, model.learned.vocabulary, before, length, free, tempo_from)
     if around and sampling.beam_size:
         made = composer.search(sampling.beam_size, sampling.density)[: len(seeds)]
     else:
@@ -220,11 +264,9 @@ def _composed(
     return [GeneratedPiece(one.piece, one.original) for one in made]
 
 
-def _free(model: FittedEvents, length: int, sampling: MusicSampling) -> np.ndarray:
-    """Where notes of a key may sound, bool (voices, 88, T)."""
-    free = np.ones((len(model.learned.vocabulary.voices), NOTES, length), bool)
-    free[:, ~_in_key(sampling)] = False
-    return free
+def free_notes(model: FittedEvents, sampling: MusicSampling) -> np.ndarray:
+    """Which notes may be sampled in each voice, bool (voices, 88): those of a key."""
+    return np.tile(_in_key(sampling), (len(model.learned.vocabulary.voices), 1))
 
 
 def _in_key(sampling: MusicSampling) -> np.ndarray:
@@ -234,7 +276,7 @@ def _in_key(sampling: MusicSampling) -> np.ndarray:
     return key_classes(sampling.key)[(np.arange(NOTES) + LOWEST) % 12]
 
 
-def _shift(sampling: MusicSampling) -> np.ndarray:
+def log_odds_shift(sampling: MusicSampling) -> np.ndarray:
     """What is added to the log-odds of each note of a frame (88,)."""
     return np.where(_in_key(sampling), np.log(sampling.density), -np.inf)
 
@@ -244,38 +286,10 @@ def _around(
 ) -> list[tuple[str, np.ndarray]]:
     """Frames around notes that are set, sampled or searched, each with its name."""
     if sampling.beam_size:
-        rolls, _ = search_frames(fitted.network, opening, forced, sampling.beam_size, _shift(sampling))
+        rolls, _ = search_frames(fitted.network, opening, forced, sampling.beam_size, log_odds_shift(sampling))
         return [(f"hypothesis {rank}", roll) for rank, roll in enumerate(rolls[: len(seeds)], 1)]
     rolls = _sample(fitted, opening, forced, seeds, sampling, sampling.particles)
     return [(f"seed {seed}", roll) for seed, roll in zip(seeds, rolls, strict=True)]
-
-
-def play(
-    fitted: FittedMusic, opening: Piece | None, length: int | None, seed: int, sampling: MusicSampling, port: str | None
-) -> "EndlessMusic":
-    """Music in time, which follows an opening that is not played itself.
-
-    Args:
-        fitted: the model.
-        opening: what the model reads before. None: silence.
-        length: frames. None: it never ends.
-        seed: of the random generator.
-        sampling: how notes are sampled.
-        port: part of the name of the MIDI port that plays it. None: there is none.
-
-    Raises:
-        ParameterError: it is a model of events; or there is no such port.
-        MissingExtraError: python-rtmidi is not installed.
-    """
-    if events_of(fitted) is not None:
-        raise ParameterError("endless", "a model of frames: events are not sampled in time", "a model of events")
-    output = None if port is None else open_port(port)
-    roll = np.zeros((0, NOTES)) if opening is None else opening.roll
-    frames = stream_frames(
-        frames_of(fitted).network, roll, seed, temperature=sampling.temperature, shift=_shift(sampling)
-    )
-    grid = fitted.learned.grid if opening is None else opening.grid
-    return EndlessMusic(LiveMusic(islice(frames, length), grid, None if output is None else output.send_message))
 
 
 def _sample(
@@ -292,7 +306,7 @@ def _sample(
         forced,
         seeds,
         temperature=sampling.temperature,
-        shift=_shift(sampling),
+        shift=log_odds_shift(sampling),
         particles=particles,
     )
 
@@ -378,32 +392,3 @@ class GeneratedMusic(Result):
     def _numbered(self, path: str | Path, number: int) -> Path:
         target = Path(path)
         return target if len(self.pieces) == 1 else target.with_stem(f"{target.stem}-{number}")
-
-
-class EndlessMusic(Result):
-    """Music that is sampled while it sounds: the text is a line of JSON for each event, half a second before its time.
-
-    Args:
-        live: what plays it.
-
-    Attributes:
-        pieces: none, as the music has no end.
-    """
-
-    streams = True
-
-    def __init__(self, live: LiveMusic) -> None:
-        self.live = live
-        self.pieces: list[GeneratedPiece] = []
-
-    def text(self, color: bool = False) -> Iterator[str]:
-        yield from self.live
-
-    def remarks(self, color: bool = False) -> Iterator[str]:
-        live = self.live
-        late = f"; {live.late:,} frames came too late, as sampling takes longer than they last" if live.late else ""
-        yield f"{live.frames_played:,} frames, {live.notes_played:,} notes{late}"
-
-    def write(self, path: str | Path) -> list[Path]:
-        """Refuse to: music without end has no file. Raises ParameterError."""
-        raise ParameterError("out", "None with endless, which writes lines to standard output", str(path))

@@ -5,22 +5,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from recurra.data.music.options import MusicReading, MusicSampling, bars_of, check_bars
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_ending
 from recurra.tasks.music.learned import MusicLearned
-from recurra.tasks.music.options import MusicReading, MusicSampling, bars_of, check_bars, check_generation
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    from torch import nn
+
     from recurra.data.music.piece import Music, Piece
     from recurra.models import RecurrentLanguageModel
     from recurra.models.frames import FrameModel
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.tasks.music.events import NoteSurprises
-    from recurra.tasks.music.generation import EndlessMusic, GeneratedMusic
+    from recurra.tasks.music.generation import GeneratedMusic
+    from recurra.tasks.music.live import EndlessMusic
     from recurra.tasks.music.results import Surprises
 
 __all__ = ["MusicModel"]
@@ -193,6 +197,40 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         # Of four times as many frames each is read half as often.
         return max(round(_FRAMES_READ * (steps_per_epoch * a_step / _FEW_FRAMES) ** 0.5 / a_step), 100)
 
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
+        """See `Estimator.open_stream`: items are frames or events, and the result says what is likely to come next.
+
+        Items of a model of frames are `{"frames": [[60, 64, 67], ...]}`, the MIDI pitches that sound in each. The
+        result has the `surprise` of each frame in nats, given all before; the pitches that are `expected` in the next
+        frame, those likelier to sound than not given the ones above them; and the `probabilities` of its 88 notes from
+        the lowest, each given the expected ones above it. Items of a model of events are `{"events": ["bar", "position
+        0", ...]}`, and the result has the `surprise` of each, and the likeliest that may be `next`, with their
+        probabilities.
+
+        With a `"seed"`, and perhaps a `"temperature"`, the result also has what is `sampled` to come next. An item may
+        have no frames or events.
+        """
+        from recurra.tasks.music.live import open_stream
+
+        self.refuse_look_ahead(look_ahead)
+        return open_stream(self.fitted, weights)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`: log-odds of the notes of the next frame, or log probabilities of events.
+
+        Where the notes of a frame depend on each other, the outputs are the biases of the estimator: 88 of the notes,
+        then those of its hidden units. Its weights are in a file beside, see `export_files`.
+        """
+        from recurra.tasks.music.training import export_network
+
+        return export_network(self.fitted)
+
+    def export_files(self) -> dict[str, bytes]:
+        """See `Estimator.export_files`: of the estimator W and V, (88, hidden units) each, as little-endian float32."""
+        from recurra.tasks.music.training import export_files
+
+        return export_files(self.fitted)
+
     @verb("see how surprising each frame or note is, and what was expected", endings=(".csv", ".html"))
     def predictions(
         self, data: Annotated[Any, _DATA], *, reading: MusicReading | None = None
@@ -293,8 +331,9 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
             MissingExtraError: a sound font is named, and the extra `soundfont` is not installed.
         """
         from recurra.data.music.sound_font import check_sound_font
-        from recurra.tasks.music.generation import Gap, GeneratedMusic, accompany, continue_piece, play
+        from recurra.tasks.music.generation import Gap, GeneratedMusic, accompany, check_generation, continue_piece
         from recurra.tasks.music.generation import infill as infill_piece
+        from recurra.tasks.music.live import play
 
         if port is not None and not endless:
             raise ParameterError("port", "None without --endless", port)
@@ -343,7 +382,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
 
     def generate(self, **arguments: Any) -> "list[Piece]":
         """The pieces that `generation` writes; it documents the arguments. Endless music has none: see its `text`."""
-        from recurra.tasks.music.generation import EndlessMusic
+        from recurra.tasks.music.live import EndlessMusic
 
         made = self.generation(**arguments)
         if isinstance(made, EndlessMusic):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recurra.data.music.options import MusicSampling
 from recurra.data.music.pictures import write_page
 from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import LOWEST, pitch_name
@@ -16,7 +17,6 @@ from recurra.task import Evaluation
 from recurra.task.results import Table, TablePredictions
 from recurra.tasks.music.events import MAIN, event_averages, event_surprises, events_of
 from recurra.tasks.music.generation import continue_piece, frame_surprise
-from recurra.tasks.music.options import MusicSampling
 from recurra.tasks.music.training import FittedMusic, frames_of
 from recurra.text_table import one_line, text_table
 

@@ -5,21 +5,30 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from recurra.cells import find_cell
 from recurra.data.files.problems import problem_files
 from recurra.data.music.frame_lanes import FrameLanes
 from recurra.data.music.piece import Music, Piece
-from recurra.data.music.pitches import NOTES
+from recurra.data.music.pitches import LOWEST, NOTES
 from recurra.layers import initialize
 from recurra.models import RecurrentLanguageModel
-from recurra.models.frames import FrameModel
+from recurra.models.frames import NADE, FrameBiases, FrameModel
 from recurra.task import Fitted, Objective
 from recurra.tasks.music.events import events_of, make_event_network, make_event_objective
 from recurra.tasks.music.learned import MusicLearned
 from recurra.training import Mean, Truncation, evaluate, processes
 
-__all__ = ["FittedFrames", "FittedMusic", "frames_of", "make_network", "make_objective"]
+__all__ = [
+    "FittedFrames",
+    "FittedMusic",
+    "export_files",
+    "export_network",
+    "frames_of",
+    "make_network",
+    "make_objective",
+]
 
 FittedFrames = Fitted[MusicLearned, FrameModel]
 FittedMusic = Fitted[MusicLearned, FrameModel | RecurrentLanguageModel]
@@ -65,6 +74,29 @@ def make_objective(
     else:
         objective = _frame_objective(options, frames_of(fitted), pieces, validation)
     return replace(objective, files=problem_files(training))
+
+
+def export_network(fitted: FittedMusic) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a step, and what a program has to know; see `MusicModel.export_network`."""
+    if (model := events_of(fitted)) is not None:
+        vocabulary = model.learned.vocabulary
+        names = [vocabulary.name(token) for token in range(len(vocabulary))]
+        return model.network, {"events": names, "begin": vocabulary.token("end"), **vocabulary.to_json()}
+    network, grid = frames_of(fitted).network, fitted.learned.grid
+    facts = {"lowest_pitch": LOWEST, "notes": NOTES, "steps_per_beat": grid.steps_per_beat, "tempo": grid.tempo}
+    if isinstance(network.distribution, NADE):
+        facts["hidden_units"] = network.distribution.hidden.out_features
+    return FrameBiases(network).eval(), facts
+
+
+def export_files(fitted: FittedMusic) -> dict[str, bytes]:
+    """The weights that an estimator of dependent notes has beside its biases; see `MusicModel.export_files`."""
+    distribution = None if events_of(fitted) else frames_of(fitted).network.distribution
+    if not isinstance(distribution, NADE):
+        return {}
+    above = distribution.above.weight.detach()[:NOTES]
+    both = torch.cat([above, distribution.readout.detach()]).float().cpu()
+    return {".nade.bin": both.numpy().astype("<f4").tobytes()}
 
 
 def _frame_objective(

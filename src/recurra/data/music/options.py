@@ -1,13 +1,12 @@
 """How music is read and sampled, as options."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from recurra.data.files.problems import MostUnusable
 from recurra.errors import ParameterError
 from recurra.options import Options, option
 
-__all__ = ["MusicReading", "MusicSampling", "bars_of", "check_bars", "check_generation"]
+__all__ = ["MusicReading", "MusicSampling", "bars_of", "check_bars"]
 
 
 class MusicReading(MostUnusable):
@@ -80,41 +79,3 @@ def bars_of(text: str) -> tuple[int, int]:
 def check_bars(name: str, value: str) -> None:
     """The check of an option that is read by `bars_of`."""
     bars_of(value)
-
-
-def check_generation(
-    events: bool, count: int, sampling: MusicSampling, sources: Mapping[str, Any], gap: Mapping[str, Any]
-) -> None:
-    """Refuse arguments of `MusicModel.generation` that do not go together.
-
-    Args:
-        events: whether the model is one of events.
-        count: pieces.
-        sampling: how notes are sampled.
-        sources: the values of melody, infill, primer and bars.
-        gap: those of voice and infill_bars.
-
-    Raises:
-        ParameterError: a value does not go with another, or with the model.
-    """
-    around = next((name for name in ("melody", "infill") if sources[name] is not None), None)
-    for name, value in sources.items():
-        if around is not None and value is not None and name != around:
-            raise ParameterError(name, f"None with {around}, which is as long as the piece", value)
-    for name, value in gap.items():
-        if value is not None and around != "infill":
-            raise ParameterError(name, "None without infill, the piece that it is of", value)
-    if around == "infill" and all(value is None for value in gap.values()):
-        expected = "voice or infill_bars beside it, which say what is written anew"
-        raise ParameterError("infill", expected, sources["infill"])
-    if not events and gap["voice"] is not None:
-        raise ParameterError("voice", "None for a model of frames, which does not tell voices apart", gap["voice"])
-    usual = MusicSampling()
-    for name in () if events else ("top_k", "top_p"):
-        if (value := getattr(sampling, name)) != getattr(usual, name):
-            expected = f"{getattr(usual, name)} for a model of frames, whose notes are sampled one by one"
-            raise ParameterError(name, expected, value)
-    if sampling.beam_size and around is None:
-        raise ParameterError("beam_size", "0 without a melody or a piece to infill", sampling.beam_size)
-    if sampling.beam_size and count > sampling.beam_size:
-        raise ParameterError("count", f"at most beam_size, {sampling.beam_size}", count)
