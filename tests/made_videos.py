@@ -1,5 +1,6 @@
 """Made videos: a bright square that goes right or left, so that only the order of frames tells one from the other."""
 
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,15 @@ LABELS = ("right", "left")
 def write_video(
     path: Path, frames: Sequence[np.ndarray], times: Sequence[float], codec: str = "libx264", turn: int = 0
 ) -> Path:
-    """A video of frames (H, W, 3) shown at some times in seconds; `turn`: degrees in its metadata."""
+    """A video of frames (H, W, 3) shown at some times in seconds.
+
+    Args:
+        path: of the file; of MP4 if it is turned.
+        frames: its pictures.
+        times: when each is shown.
+        codec: of the pictures.
+        turn: degrees clockwise by which players turn them, as a phone that is held upright writes: 0, 90, 180 or 270.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     base = Fraction(1, 1000)
     with av.open(str(path), "w") as container:
@@ -29,6 +38,13 @@ def write_video(
             frame.pts, frame.time_base = round(time * 1000), base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    if turn:
+        # The track's header (ISO/IEC 14496-12, 8.3.2) has a matrix of 16.16 numbers 40 bytes after its name.
+        content = bytearray(path.read_bytes())
+        begin = content.index(b"tkhd") + 4 + 40
+        cosine, sine = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[turn]
+        content[begin : begin + 20] = struct.pack(">5i", *(one << 16 for one in (cosine, sine, 0, -sine, cosine)))
+        path.write_bytes(content)
     return path
 
 

@@ -73,11 +73,12 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
     path = None if out is None else Path(out)
     if path is not None:
         verb.check_out(path)
-        kind.check_result_file(command, path, values)
     if path is not None and path.exists() and Path(str(values.get("data"))).exists() and path.samefile(values["data"]):
         raise ParameterError("out", "another file than the data", out)
     show_messages()
     estimator = kind.load(folder)
+    if path is not None:
+        estimator.check_result_file(command, path, values)
     for name, options in option_groups(getattr(kind, method)).items():
         named = {field: values.pop(field) for field in options.settings() if field in values}
         if named:

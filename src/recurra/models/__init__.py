@@ -25,6 +25,7 @@ from recurra.models.feedback import FeedbackDecoder
 from recurra.models.first_state import FirstState
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.pooling import POOLINGS, Pooling
+from recurra.models.step_classifier import StepClassifier
 from recurra.models.tagger import IndependentTags, SequenceTagger
 from recurra.models.token_embedding import TokenEmbedding
 
@@ -55,6 +56,7 @@ __all__ = [
     "SequenceClassifier",
     "SequenceConvolutions",
     "SequenceTagger",
+    "StepClassifier",
     "TokenEmbedding",
     "Tokens",
     "beam_search",

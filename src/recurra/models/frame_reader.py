@@ -41,6 +41,13 @@ class FrameReader(nn.Module):
         self.maps = ConvLSTM(channels, map_hidden_size, batch_first=True) if map_hidden_size else None
         self.output_size = 2 * (map_hidden_size or channels)
 
+    @property
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each part of the state of one sequence; none without a ConvLSTM."""
+        if self.maps is None:
+            return ()
+        return ((1, 1, self.maps.hidden_size, self.grid.grid, self.grid.grid),) * len(self.maps.cell.state)
+
     def forward(
         self, frames: Tensor, lengths: Tensor, state: tuple[Tensor, ...] | None = None, before: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:

@@ -15,6 +15,7 @@ from recurra.models.detector_ensemble import EnsembleScores
 from recurra.models.evidence import EvidenceClassifier
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.pooling import Pooling
+from recurra.models.step_classifier import StepClassifier
 from recurra.models.tagger import SequenceTagger
 from recurra.models.timed_forecaster import TimedErrorScores
 from recurra.program.builder import Builder, as_array
@@ -59,6 +60,14 @@ def _classifier(module: SequenceClassifier, builder: Builder, value: Value, name
     output = only_value(add_recurrent(module.recurrent, builder, read, elapsed, "recurrent"), "recurrent")
     pooled = add_module(module.pooling, builder, output, "pooling")
     return add_module(module.scores, builder, pooled, "scores")
+
+
+@lowers(StepClassifier)
+def _step_classifier(module: StepClassifier, builder: Builder, value: Value, name: str) -> Value:
+    """The scores of the labels (K,) of the present step."""
+    value = builder.require(value, module.input_size, name)
+    output = only_value(add_module(module.recurrent, builder, value, "recurrent"), "recurrent")
+    return add_module(module.scores, builder, output, "scores")
 
 
 def _decayed(module: InputDecay, builder: Builder, value: Value, name: str) -> tuple[Value, Value]:

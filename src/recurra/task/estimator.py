@@ -220,9 +220,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 f"look_ahead: a {self.noun} reads forward only and answers each item at once; leave it out"
             )
 
-    @classmethod
-    def check_result_file(cls, command: str, path: Path, values: Mapping[str, Any]) -> None:
-        """Refuse, before any work, a file for a command's result that the `values` of its options do not fit.
+    def check_result_file(self, command: str, path: Path, values: Mapping[str, Any]) -> None:
+        """Refuse, before any long work, a file for a command's result that the `values` of its options do not fit.
 
         Raises:
             ParameterError: they do not fit.

@@ -48,7 +48,8 @@ def evaluate_labels(
         logits: of the model (N, K), without the temperature.
         temperature: that logits are divided by.
         baselines: the labels that simple methods predict, by name.
-        early: the labels that the model predicts from the beginning of each item, by the fraction of it that is read.
+        early: the labels that the model predicts from the beginning of each item, by the fraction of it that is read;
+            none: there is no such decision.
     """
     names, multi_label = labels.names.symbols, labels.multi_label
     probabilities = labels.probabilities(logits / temperature)
@@ -76,7 +77,8 @@ def evaluate_labels(
         items="decisions" if multi_label else "items",
         predicted="probability predicted" if multi_label else "confidence in the label",
     )
-    pictures["early_decision"] = partial(draw_early_decision, decided, model, multi_label)
+    if decided:
+        pictures["early_decision"] = partial(draw_early_decision, decided, model, multi_label)
     return Evaluation(
         f"{source}: {len(references):,} items",
         {name: _measures(one, multi_label) for name, one in methods.items()},

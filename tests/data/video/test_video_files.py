@@ -10,7 +10,7 @@ from PIL import Image
 from made_videos import grey, write_video
 from recurra.data.video.augmentation_options import FrameAugmentation
 from recurra.data.video.frame_cache import FrameCache, VideoSpan
-from recurra.data.video.frames import thumbnails, varied
+from recurra.data.video.frames import frames_of_part, thumbnails, varied
 from recurra.data.video.read import read_clips
 from recurra.data.video.video_files import check_video, frames_at, shown_frames
 from recurra.errors import DataError
@@ -52,17 +52,18 @@ def test_a_long_file_is_read_from_a_key_frame_near_the_start(tmp_path: Path) -> 
     assert centre(later) == pytest.approx(values[60:], abs=8)
 
 
-def test_pictures_that_are_turned_stand_upright(tmp_path: Path) -> None:
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_pictures_that_are_turned_stand_upright(tmp_path: Path, turn: int) -> None:
     pixels = grey([0], 32, 64)[0]
     pixels[:, :16] = 255  # bright at the left
-    with av.open(str(write_video(tmp_path / "a.mp4", [pixels] * 3, [0, 0.1, 0.2])), "r") as container:
-        frame = next(container.decode(video=0))
-    turned = type("Frame", (), {"rotation": 90, "width": 64, "height": 32, "reformat": frame.reformat})()
-    from recurra.data.video.video_files import _scaled
-
-    # FFmpeg counts counter-clockwise: what was left is below.
-    assert _scaled(turned, 32)[26:, 16].min() > 200
-    assert _scaled(turned, 32)[:16, 16].max() < 60
+    path = write_video(tmp_path / "a.mp4", [pixels] * 3, [0, 0.1, 0.2], turn=turn)
+    shown = next(frame for _, frame in shown_frames(path, 32, 30.0))
+    # A quarter clockwise brings what was left to the top.
+    upright = np.rot90(shown, turn // 90)
+    assert upright[8:24, :6].min() > 200
+    assert upright[8:24, 12:].max() < 60
+    assert not upright[:6].any()
+    assert not upright[26:].any()
 
 
 def test_animations_and_folders_of_images(tmp_path: Path) -> None:
@@ -151,18 +152,18 @@ def test_cached_frames_are_those_computed_and_a_changed_file_is_decoded_anew(tmp
 def test_what_is_varied() -> None:
     frames = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 16, 3), np.uint8) + 100
     generator = np.random.default_rng(0)
-    same = varied(frames, FrameAugmentation(shift=0, brightness=0), 0, 1.0, generator)
+    same = varied(frames, FrameAugmentation(shift=0, brightness=0), generator)
     assert np.array_equal(same, frames)
-    slow = varied(frames, FrameAugmentation(shift=0, brightness=0), 0, 2.0, generator)
+    slow = frames_of_part(len(frames), 0, 2.0, generator)
     assert len(slow) == 23
-    assert (np.diff(slow[:, 0, 0, 0].astype(int)) >= 0).all()
-    parts = [varied(frames, FrameAugmentation(shift=0, brightness=0), 5, 1.0, generator) for _ in range(30)]
+    assert (np.diff(slow) >= 0).all()
+    parts = [frames_of_part(len(frames), 5, 1.0, generator) for _ in range(30)]
     assert {len(one) for one in parts} == {5}
-    assert len({int(one[0, 0, 0, 0]) for one in parts}) > 3
-    moved = varied(frames, FrameAugmentation(shift=0.25, brightness=0), 0, 1.0, np.random.default_rng(3))
+    assert len({int(one[0]) for one in parts}) > 3
+    moved = varied(frames, FrameAugmentation(shift=0.25, brightness=0), np.random.default_rng(3))
     assert (moved == 0).any()
     assert moved.max() == frames.max()
-    bright = varied(frames, FrameAugmentation(shift=0, brightness=0.3), 0, 1.0, generator)
+    bright = varied(frames, FrameAugmentation(shift=0, brightness=0.3), generator)
     assert not np.array_equal(bright, frames)
     assert thumbnails(frames).shape == (12, 36)
     assert thumbnails(frames)[3] == pytest.approx(103 / 255)

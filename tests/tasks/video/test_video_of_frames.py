@@ -1,13 +1,19 @@
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from made_videos import LABELS, moving, write_video, write_videos
 from recurra import VideoClassifier, load
 from recurra.cli.main import main
+from recurra.data.video.video_files import frames_at, shown_frames
 from recurra.errors import DataError, ExportError, ParameterError
+from recurra.models.image import EfficientNetLite0
 from recurra.tasks.video.learned import VideoLearned
 
 SMALL: dict[str, Any] = {
@@ -89,3 +95,24 @@ def test_a_table_of_spans(tmp_path: Path) -> None:
     encoded, _ = learned.encode(classifier.data_for(table))
     assert encoded.lengths.tolist() == [len(one[0]), len(other[0])]
     assert [label in LABELS for label in classifier.predict(table)] == [True, True]
+
+
+def test_features_of_a_frozen_network_are_cached_by_content(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = EfficientNetLite0().eval().requires_grad_(False)
+    monkeypatch.setattr(EfficientNetLite0, "pretrained", lambda: network)
+    few = [folder / "left" / "1.mp4", folder / "right" / "0.mp4"]
+    options = {**SMALL, "features": "pretrained", "rate": 2.0, "max_steps": 2, "validation_fraction": 0.0}
+    classifier = VideoClassifier(**options, bidirectional=False).fit(few, ["left", "right"], progress=False)
+    assert classifier.export_network()[0].input_size == 1280
+    # Cached features are those computed: the network is not asked again.
+    monkeypatch.setattr(EfficientNetLite0, "pretrained", lambda: pytest.fail("computed again"))
+    whole = classifier.predict_proba(few[:1])[0]
+    monkeypatch.undo()
+    stream, result = classifier.open_stream(), {}
+    state = stream.new_state()
+    for _, pixels in frames_at(shown_frames(few[0], 224, 30.0), 2.0):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        [result] = stream.step([base64.b64encode(file.getvalue()).decode()], [state])
+    np.testing.assert_allclose([result["probabilities"][name] for name in classifier.classes_], whole, atol=1e-2)

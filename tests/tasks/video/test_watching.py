@@ -11,8 +11,9 @@ from made_videos import moving, write_video, write_videos
 from recurra import VideoClassifier
 from recurra.cli.main import main
 from recurra.data.video.video_files import frames_at, shown_frames
-from recurra.errors import ParameterError, StreamError
-from recurra.tasks.video.live import Event, EventTracker, Moment, Watched, Watcher
+from recurra.detection.label_events import Event
+from recurra.errors import StreamError
+from recurra.tasks.video.live import Moment, Watched, Watcher
 
 SMALL: dict[str, Any] = {
     "hidden_size": 8, "num_layers": 1, "channels": 8, "frame_size": 16, "max_steps": 2, "batch_size": 4,
@@ -50,21 +51,6 @@ def test_frame_by_frame_is_the_whole(folder: Path, options: dict[str, Any]) -> N
     assert not np.allclose(short.probabilities(), whole, atol=1e-6)
 
 
-def test_events_begin_and_end_with_hysteresis() -> None:
-    tracker = EventTracker(("a", "b", "c"), 0.7, 0.4)
-    rows = [(0.5, 0.3, 0.2), (0.8, 0.1, 0.1), (0.45, 0.5, 0.05), (0.9, 0.1, 0), (0.1, 0.85, 0.05), (0.3, 0.35, 0.35)]
-    ended = [tracker.step(float(k), np.array(row)) for k, row in enumerate(rows)]
-    assert ended[:4] == [None] * 4
-    assert ended[4] == Event("a", 1.0, 4.0, 0.9)
-    assert ended[5] == Event("b", 4.0, 5.0, 0.85)
-    assert tracker.finish(6.0) is None
-    tracker.step(7.0, np.array((0.1, 0.1, 0.8)))
-    assert tracker.finish(8.0) == Event("c", 7.0, 8.0, 0.8)
-    for begin, end in ((0.5, 0.4), (0.7, 0.8), (0.7, 0.0)):
-        with pytest.raises(ParameterError):
-            EventTracker(("a", "b"), begin, end)
-
-
 def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run, options = tmp_path / "run", [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
     assert main(["train", "video", "--data", str(folder), "--out", str(run), *options]) == 0
@@ -82,21 +68,27 @@ def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert len(seen["moments"]) == len(decisions)
     assert set(seen["moments"][0]) == {"seconds", "label", "confidence"}
-    assert len(seen["events"]) == len(lines) - len(decisions) >= 1
-    assert seen["events"][0]["label"] in (tmp_path / "seen.srt").read_text()
+    [recording] = seen["recordings"]
+    events = recording["events"]
+    assert len(events) == len(lines) - len(decisions) >= 1
+    assert events[0]["label"] in (tmp_path / "seen.srt").read_text()
     assert "-->" in (tmp_path / "seen.srt").read_text()
-    assert (tmp_path / "seen.csv").read_text().startswith("start,end,label,confidence\n")
+    assert (tmp_path / "seen.csv").read_text().startswith("id,start,end,label,confidence\n")
     assert main(["predict", str(run), "--data", str(video), "--out", str(tmp_path / "label.srt")]) == 2
     assert "without --every" in capsys.readouterr().err
     assert main([*watch, "--out", str(tmp_path / "seen.txt")]) == 2
     assert "with --every" in capsys.readouterr().err
     assert main(["predict", str(run), "--data", str(folder), "--every", "0.5"]) == 2
     shown = capsys.readouterr().err
-    assert "one video to watch" in shown
+    assert "one recording to watch" in shown
     classifier = VideoClassifier.load(run)
     watched = classifier.predictions(video, every=0.5, begin=0.51, end=0.5)
     assert isinstance(watched, Watched)
     assert all(isinstance(one, Moment | Event) for one in watched.run())
-    assert [vars(one) for one in watched.values] == seen["events"]
+    assert [vars(one) for one in watched.values] == events
+    # Without an event the file is empty, and a line says so.
+    assert main([*watch[:-4], "--begin", "1", "--out", str(tmp_path / "none.srt")]) == 0
+    assert "There is no event" in capsys.readouterr().err
+    assert not (tmp_path / "none.srt").read_text()
     with pytest.raises(StreamError):
         classifier.predictions(video, every=0.5, window=0.0)

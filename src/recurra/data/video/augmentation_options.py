@@ -22,6 +22,20 @@ class MotionAugmentation(Options):
         help="degrees by which training turns the axes of sensors, each three channels, at most",
         group="augmentation",
     )
+    proportions: float = option(
+        default=0.0,
+        at_least=0,
+        at_most=1,
+        help="fraction by which training makes points wider apart along each axis at most, or as much closer",
+        group="augmentation",
+    )
+    trim: float = option(
+        default=0.0,
+        at_least=0,
+        below=0.5,
+        help="fraction of a clip of landmarks that training leaves out at either end at most",
+        group="augmentation",
+    )
     stretch: float = option(
         default=0.2,
         at_least=0,

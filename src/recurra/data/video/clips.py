@@ -1,15 +1,30 @@
 """Labelled clips: recordings, or spans of them, of which each has one label."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import NamedTuple
 
+import numpy as np
+
+from recurra.data.labelled.items import split_rows
 from recurra.data.video.frame_cache import VideoSpan
 from recurra.data.video.landmarks import Landmarks
 from recurra.errors import DataError
 
-__all__ = ["Clip", "Clips", "form_in_words"]
+__all__ = ["Clip", "Clips", "LabelSpan", "form_in_words"]
+
+_EPSILON = 1e-6  # seconds
+
+
+class LabelSpan(NamedTuple):
+    """What happens from `start` to before `end`, in seconds from the beginning of a recording."""
+
+    label: str
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -22,6 +37,8 @@ class Clip:
         label: what happens in it. None: it is not known.
         subject: who is in it. None: it is not known.
         where: the table and its line, or the file, for messages.
+        recording: what it is a span of; clips of one recording are alike. Empty: it is a recording of its own.
+        spans: what happens when, in order and without overlap. None: it is not known.
     """
 
     id: str
@@ -29,6 +46,17 @@ class Clip:
     label: str | None = None
     subject: str | None = None
     where: str = ""
+    recording: str = ""
+    spans: tuple[LabelSpan, ...] | None = None
+
+    def labels_at(self, times: np.ndarray, background: str) -> list[str]:
+        """The label at each time (T,) in seconds, from spans that are known; `background` where there is none."""
+        assert self.spans is not None
+        names = [background, *(one.label for one in self.spans)]
+        # The span that began last at each time, from 1, if it has not ended.
+        index = np.searchsorted([one.start for one in self.spans], times + _EPSILON, side="right")
+        ends = np.array([-np.inf, *(one.end for one in self.spans)])
+        return [names[k] for k in np.where(times + _EPSILON < ends[index], index, 0)]
 
 
 @dataclass(frozen=True)
@@ -87,6 +115,38 @@ class Clips:
                 raise DataError(f"{one.where or one.id}: there is no label, which each clip needs here.")
         return tuple(one.label for one in self.items if one.label is not None)
 
+    def check_spans(self) -> None:
+        """Raises DataError: of one it is not known what happens when."""
+        for one in self.items:
+            if one.spans is None:
+                raise DataError(
+                    f"{one.where or one.id}: nothing says what happens when, which --by-frame asks of each recording. "
+                    "Give a table with the columns file, label, start and end, or a column `label` beside landmarks."
+                )
+
+    def held_out(self, fraction: float, seed: int) -> list[int]:
+        """The rows of about a fraction of each label's clips, sampled with the seed; all of a recording, or none.
+
+        Each label keeps a clip that is not among them. Clips without a label are held out as if all had the same.
+        """
+        labels = [("",) if one.label is None else (one.label,) for one in self.items]
+        recordings = [one.recording or f"row {k}" for k, one in enumerate(self.items)]
+        if len(set(recordings)) == len(self):
+            return split_rows(labels, fraction, seed)[1]
+        rows: dict[str, list[int]] = {}
+        for k, name in enumerate(recordings):
+            rows.setdefault(name, []).append(k)
+        rest, held = Counter(labels), Counter[tuple[str, ...]]()
+        most = {label: round(fraction * count) for label, count in rest.items()}
+        chosen: list[int] = []
+        for name in np.random.default_rng(seed).permutation(sorted(rows)).tolist():
+            own = Counter(labels[k] for k in rows[name])
+            if all(rest[one] > n for one, n in own.items()) and any(held[one] < most[one] for one in own):
+                chosen += rows[name]
+                rest -= own
+                held += own
+        return sorted(chosen)
+
     def take(self, rows: Sequence[int]) -> "Clips":
         """The clips in these rows."""
         return replace(self, items=tuple(self.items[row] for row in rows))
@@ -95,7 +155,7 @@ class Clips:
         """A checksum of labels, subjects, and landmarks or the content of videos, in hexadecimal. Raises DataError."""
         digest = sha256()
         for one in self.items:
-            digest.update(json.dumps([one.id, one.label, one.subject]).encode())
+            digest.update(json.dumps([one.id, one.label, one.subject, one.spans]).encode())
             values = one.content
             if isinstance(values, VideoSpan):
                 digest.update(values.digest().encode())

@@ -13,7 +13,7 @@ from recurra.data.batches.buckets import collate
 from recurra.data.video.augmentation_options import FrameAugmentation
 from recurra.data.video.frame_cache import FrameCache, VideoSpan
 
-__all__ = ["EncodedFrames", "FrameSteps", "Frames", "thumbnails", "varied"]
+__all__ = ["EncodedFrames", "FrameSteps", "Frames", "frames_of_part", "thumbnails", "varied"]
 
 _THUMBNAIL = 6  # cells of a side
 
@@ -100,24 +100,32 @@ def thumbnails(frames: np.ndarray) -> np.ndarray:
     return np.stack(cells, 1) / 255
 
 
-def varied(
-    frames: np.ndarray, options: FrameAugmentation, steps: int, stretch: float, generator: np.random.Generator
-) -> np.ndarray:
-    """Frames (T', S, S, 3) of a part of a clip, slower or faster, a little aside and of other brightness.
+def frames_of_part(count: int, steps: int, stretch: float, generator: np.random.Generator) -> np.ndarray:
+    """Indices of the frames (T,) of a part of a clip, slower or faster.
+
+    Args:
+        count: frames of the clip.
+        steps: frames at most, of a part that is sampled; 0: the whole clip.
+        stretch: how much longer it is to take.
+        generator: the part is sampled from.
+    """
+    stretched = max(round((count - 1) * stretch) + 1, 1)
+    index = np.minimum(np.rint(np.arange(stretched) / stretch).astype(int), count - 1)
+    if steps and stretched > steps:
+        first = int(generator.integers(stretched - steps + 1))
+        index = index[first : first + steps]
+    return index
+
+
+def varied(frames: np.ndarray, options: FrameAugmentation, generator: np.random.Generator) -> np.ndarray:
+    """Frames (T, S, S, 3) a little aside, and brighter or darker.
 
     Args:
         frames: (T, S, S, 3).
         options: how they are varied.
-        steps: frames at most, of a part that is sampled; 0: the whole clip.
-        stretch: how much longer it is to take.
         generator: the variation is sampled from.
     """
-    count = max(round((len(frames) - 1) * stretch) + 1, 1)
-    index = np.minimum(np.rint(np.arange(count) / stretch).astype(int), len(frames) - 1)
-    if steps and count > steps:
-        first = int(generator.integers(count - steps + 1))
-        index = index[first : first + steps]
-    chosen = np.array(frames[index])
+    chosen = np.array(frames)
     if most := round(options.shift * frames.shape[1]):
         down, right = (int(one) for one in generator.integers(-most, most + 1, 2))
         size = chosen.shape[1]

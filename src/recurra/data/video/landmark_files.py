@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.files.delimited import delimited_rows
+from recurra.data.files.delimited import Delimited, delimited_rows
 from recurra.data.files.text_file import check_file, read_text
 from recurra.data.video.landmarks import Landmarks
 from recurra.errors import DataError, MissingExtraError
 
-__all__ = ["ENDINGS", "read_landmarks", "read_sensors"]
+__all__ = ["ENDINGS", "read_frame_labels", "read_landmarks", "read_sensors"]
 
 ENDINGS = (".npz", ".npy", ".csv", ".tsv", ".mat")
 """The endings of files of landmarks, in lower case."""
@@ -21,6 +21,8 @@ ENDINGS = (".npz", ".npy", ".csv", ".tsv", ".mat")
 _POINTS = ("points", "landmarks", "keypoints", "skeleton", "joints", "pose", "d_skel", "X")
 _TIMES = ("times", "timestamps", "time", "timestamp", "seconds", "t")
 _SENSORS = ("sensors", "inertial", "d_iner", "imu")
+_NPY = b"\x93NUMPY"
+_LABEL = "label"
 _AXES = ("x", "y", "z")
 _IGNORED = ("visibility", "presence", "confidence", "likelihood", "score")
 
@@ -33,7 +35,8 @@ def read_landmarks(path: Path, member: str | None, rate: float) -> Landmarks:
       Of an archive of many recordings `member` names the array.
     - `.npy`: that array alone.
     - `.csv`, `.tsv`: a row a frame, columns with the name of a point and x, y or z, such as `hip_x`, and perhaps one
-      called `time` or `seconds`. Columns of confidence, such as `hip_visibility`, are not read.
+      called `time` or `seconds`. Columns of confidence, such as `hip_visibility`, are not read, and a column `label`
+      is by `read_frame_labels` alone.
     - `.mat`: an array (T, J, D), or (J, D, T) as `d_skel` of UTD-MHAD (Chen et al. 2015) is, and perhaps `d_iner`.
 
     Args:
@@ -93,6 +96,19 @@ def read_sensors(path: Path, member: str | None) -> np.ndarray:
     return values
 
 
+def read_frame_labels(path: Path) -> list[str] | None:
+    """The label of each frame in a table of landmarks, empty where there is none; None: it has no such column.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return None
+    table = _rows(path)
+    names = [name.strip().lower() for name in table.names]
+    return [row[names.index(_LABEL)].strip() for row in table.rows] if _LABEL in names else None
+
+
 def _where(path: Path, member: str | None) -> str:
     return f"{path}#{member}" if member else f"{path}"
 
@@ -102,6 +118,9 @@ def _arrays(path: Path, member: str | None) -> dict[str, np.ndarray]:
     ending = path.suffix.lower()
     try:
         if ending == ".npy":
+            with path.open("rb") as file:
+                if file.read(len(_NPY)) != _NPY:
+                    raise DataError(f"{path}: not an .npy file.")
             arrays = {"points": np.load(path, allow_pickle=False)}
         elif ending == ".npz":
             if not zipfile.is_zipfile(path):
@@ -178,11 +197,12 @@ def _read_table(path: Path, rate: float) -> Landmarks:
 
 
 def _numbers(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """The names of the columns, and the values (T, C) float64, NaN for an empty field."""
-    text = read_text(path)
-    table = delimited_rows(text, "\t" if "\t" in text.split("\n", 1)[0] else ",", str(path))
-    values = np.empty((len(table.rows), len(table.names)))
-    for k, (row, line) in enumerate(zip(table.rows, table.lines, strict=True)):
+    """The names of the columns, but that of labels, and the values (T, C) float64, NaN for an empty field."""
+    table = _rows(path)
+    columns = [k for k, name in enumerate(table.names) if name.strip().lower() != _LABEL]
+    values = np.empty((len(table.rows), len(columns)))
+    for k, (whole, line) in enumerate(zip(table.rows, table.lines, strict=True)):
+        row = [whole[column] for column in columns]
         try:
             values[k] = [float(field) if field.strip() else np.nan for field in row]
         except ValueError:
@@ -190,7 +210,12 @@ def _numbers(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
             raise DataError(f"{path}, line {line}: {wrong!r} is not a number.") from None
     if not len(values):
         raise DataError(f"{path}: no rows below the header.")
-    return table.names, values
+    return tuple(table.names[column] for column in columns), values
+
+
+def _rows(path: Path) -> Delimited:
+    text = read_text(path)
+    return delimited_rows(text, "\t" if "\t" in text.split("\n", 1)[0] else ",", str(path))
 
 
 def _is_number(field: str) -> bool:

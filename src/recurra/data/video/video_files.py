@@ -1,5 +1,6 @@
 """Frames of videos, small and at even times: files that FFmpeg reads, animations, and folders of images."""
 
+import io
 import re
 from collections.abc import Iterator
 from importlib import import_module
@@ -12,7 +13,7 @@ from recurra.data.files.text_file import check_file
 from recurra.data.image.pixels import ENDINGS as IMAGES
 from recurra.errors import DataError, MissingExtraError
 
-__all__ = ["VIDEOS", "check_video", "frames_at", "image_files", "shown_frames"]
+__all__ = ["VIDEOS", "Frame", "check_video", "frames_at", "image_files", "read_frame", "shown_frames"]
 
 VIDEOS = (
     ".mp4",
@@ -186,22 +187,33 @@ def _of_folder(folder: Path, size: int, frame_rate: float, start: float) -> Iter
     if not files:
         raise DataError(f"{folder}: there is no image in this folder.")
     for k in range(int(start * frame_rate + _EPSILON), len(files)):
-        yield k / frame_rate, _image(files[k], size)
+        yield k / frame_rate, read_frame(files[k], size, str(files[k]))
 
 
-def _image(path: Path, size: int) -> np.ndarray:
+def read_frame(content: Path | bytes, size: int, name: str) -> np.ndarray:
+    """An image as a frame of a video, upright, in a square of S x S pixels with black around it: uint8 (S, S, 3).
+
+    Args:
+        content: of the file, or its path.
+        size: S.
+        name: of the image, for messages.
+
+    Raises:
+        DataError: it is missing, damaged, or no image.
+        MissingExtraError: the extra `image` is not installed.
+    """
     try:
         pillow, ops = import_module("PIL.Image"), import_module("PIL.ImageOps")
     except ImportError:
         raise MissingExtraError("Pillow", "image", "reading images") from None
-    check_file(path)
+    file = io.BytesIO(content) if isinstance(content, bytes) else check_file(content)
     try:
-        with pillow.open(path) as image:
+        with pillow.open(file) as image:
             image.draft(None, (2 * size, 2 * size))
             turned = ops.exif_transpose(image).convert("RGB")
             return _padded(np.array(ops.contain(turned, (size, size))), size)
     except Exception as error:  # decoders raise errors of any kind on damaged files
-        raise DataError(f"{path}: no image, or damaged ({_reason(error)}).") from None
+        raise DataError(f"{name}: no image, or damaged ({_reason(error)}).") from None
 
 
 def _av() -> Any:

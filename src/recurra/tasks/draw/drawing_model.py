@@ -257,8 +257,7 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
     def drawing_format(self) -> dict[str, Any]:
         return {"side": self.fitted.learned.side, "labels": list(self.fitted.learned.labels)}
 
-    @classmethod
-    def check_result_file(cls, command: str, path: Path, values: Mapping[str, Any]) -> None:
+    def check_result_file(self, command: str, path: Path, values: Mapping[str, Any]) -> None:
         if command == "generate" and values.get("seconds") and path.suffix.lower() != ".svg":
             expected = "0 for a file that is not SVG, as only SVG is animated"
             raise ParameterError("seconds", expected, values["seconds"])

@@ -1,6 +1,7 @@
 """What a classifier of videos learns from its training data without gradients."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from recurra.data.video.features import LandmarkFeatures
     from recurra.data.video.frames import EncodedFrames, Frames
     from recurra.models.baselines.linear import LinearBaseline
+    from recurra.models.image.frame_features import FrameFeatures
 
 __all__ = ["VideoLearned", "describe", "label_rows", "learn"]
 
@@ -34,18 +36,21 @@ class VideoLearned(Learned):
     """The values that a classifier of videos needs beside its weights.
 
     Attributes:
-        features: of landmarks, or the frames of videos.
+        features: of landmarks; or the frames of videos, or a pretrained network's features of them.
         encoding: the normalization of features; of videos, of the thumbnails that the baseline reads.
         labels: the labels that the classifier distinguishes.
         baseline: the linear rule that the classifier has to beat.
         temperature: logits are divided by it.
+        background: the label of frames of which nothing is said; of a classifier of every frame. None: clips have one
+            label each.
     """
 
-    features: "LandmarkFeatures | Frames"
+    features: "LandmarkFeatures | Frames | FrameFeatures"
     encoding: "SeriesEncoding"
     labels: LabelSet
     baseline: "LinearBaseline"
     temperature: float = 1.0
+    background: str | None = None
 
     @property
     def form(self) -> tuple[int, ...]:
@@ -65,7 +70,7 @@ class VideoLearned(Learned):
         from recurra.data.labelled.series_encoding import EncodedSeries
         from recurra.data.video.clips import form_in_words
         from recurra.data.video.features import LandmarkFeatures
-        from recurra.data.video.frames import EncodedFrames, thumbnails
+        from recurra.data.video.frames import EncodedFrames, Frames, thumbnails
 
         expected = self.form
         if clips.form != expected:
@@ -76,20 +81,36 @@ class VideoLearned(Learned):
             return EncodedSeries(self.encoding, features, clips.source), features
         frames = self.features.read(clips.videos)
         frames = [one[: max(round(fraction * len(one)), 1)] for one in frames]
+        if not isinstance(self.features, Frames):
+            return EncodedSeries(self.encoding, frames, clips.source), frames
         return EncodedFrames(frames), [thumbnails(one) for one in frames]
+
+    def references(self, clips: "Clips", lengths: "np.ndarray") -> list[tuple[str]]:
+        """The label of each clip, or of each frame of the first, the second and so on.
+
+        Args:
+            clips: with labels.
+            lengths: frames of each (N,).
+        """
+        if self.background is None:
+            return label_rows(clips)
+        return frame_rows(clips, lengths, self.features.rate, self.background)
 
     def probabilities(self, logits: "np.ndarray") -> "np.ndarray":
         """Calibrated probabilities of labels (N, K)."""
         return self.labels.probabilities(logits / self.temperature)
 
     def baselines(self, features: "list[np.ndarray]") -> dict[str, list[tuple[str, ...]]]:
-        """The labels that the baseline predicts from features, by its name."""
+        """The labels that the baseline predicts from features, of each clip or of each frame, by its name."""
+        if self.background is not None:
+            features = single_frames(features)
         return {self.baseline.name(False): self.baseline.predict(self.encoding, self.labels, features)}
 
     def check_validation(self, validation: "Clips") -> None:
         """Warn of labels that training never sees. Raises DataError: no label is one of training."""
-        unseen = self.labels.unseen(label_rows(validation))
-        if sum(unseen.values()) == len(validation):
+        rows = label_rows(validation) if self.background is None else _named(validation)
+        unseen = self.labels.unseen(rows)
+        if rows and sum(unseen.values()) == len(rows):
             raise DataError(f"{validation.source}: no clip has a label of training; give validation data of its kind.")
         if unseen:
             message = "%s: labels that training never sees, which count as wrong: %s"
@@ -97,11 +118,12 @@ class VideoLearned(Learned):
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "videos": not self.form,
+            "reads": type(self.features).__name__,
             "features": self.features.to_json(),
             "encoding": self.encoding.to_json(),
             "labels": self.labels.to_json(),
             "temperature": self.temperature,
+            "background": self.background,
         }
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -113,13 +135,16 @@ class VideoLearned(Learned):
         from recurra.data.video.features import LandmarkFeatures
         from recurra.data.video.frames import Frames
         from recurra.models.baselines.linear import LinearBaseline
+        from recurra.models.image.frame_features import FrameFeatures
 
+        kinds = {kind.__name__: kind for kind in (LandmarkFeatures, Frames, FrameFeatures)}
         return cls(
-            (Frames if values["videos"] else LandmarkFeatures).from_json(values["features"]),
+            kinds[values["reads"]].from_json(values["features"]),
             SeriesEncoding.from_json(values["encoding"]),
             LabelSet.from_json(values["labels"]),
             LinearBaseline(tensors["baseline.weight"], tensors["baseline.bias"]),
             float(values["temperature"]),
+            values.get("background"),
         )
 
     def rows(self) -> dict[str, list[Any]]:
@@ -133,19 +158,47 @@ def label_rows(clips: "Clips") -> list[tuple[str]]:
     return [(label,) for label in clips.labels]
 
 
-def describe(training: "Clips", validation: "Clips | None") -> str:
+def frame_rows(clips: "Clips", lengths: "np.ndarray", rate: float, background: str) -> list[tuple[str]]:
+    """The label of each frame of the first clip, the second and so on.
+
+    Args:
+        clips: of which it is known what happens when.
+        lengths: frames of each (N,).
+        rate: frames a second.
+        background: see `VideoLearned`.
+    """
+    import numpy as np
+
+    each = zip(clips, lengths, strict=True)
+    return [(label,) for one, count in each for label in one.labels_at(np.arange(count) / rate, background)]
+
+
+def single_frames(features: "list[np.ndarray]") -> "list[np.ndarray]":
+    """Each frame (1, F) of features (T, F), as a series by itself."""
+    return [one[k : k + 1] for one in features for k in range(len(one))]
+
+
+def _named(clips: "Clips") -> list[tuple[str]]:
+    """The label of each span of recordings."""
+    return [(span.label,) for one in clips for span in one.spans or ()]
+
+
+def describe(training: "Clips", validation: "Clips | None", by_frame: bool) -> str:
     """One line about the clips; see `VideoClassifier.describe`."""
     from recurra.data.video.clips import form_in_words
 
-    labels = LabelSet.of(label_rows(training), training.source)
+    named = Counter(label for (label,) in (_named(training) if by_frame else label_rows(training)))
     seconds = sum(one.content.seconds for one in training)
     subjects = {one.subject for one in training} - {None}
-    people = f", {len(subjects):,} subjects" if subjects else ""
-    shown = counted(dict(zip(labels.names.symbols, labels.counts, strict=True)), _LABELS_DESCRIBED)
+    people = f", {len(subjects):,} subject{'s' * (len(subjects) != 1)}" if subjects else ""
+    shown = counted(dict(named.most_common()), _LABELS_DESCRIBED)
     validated = "no validation" if validation is None else f"validated on {len(validation):,}"
-    what = f"{len(training):,} clips of {training.source}, {seconds / 60:,.1f} minutes{people}"
+    what = (
+        f"{len(training):,} clip{'s' * (len(training) != 1)} of {training.source}, {seconds / 60:,.1f} minutes{people}"
+    )
     form = form_in_words(training.form) if training.form else "videos"
-    return f"{what}, {form}, {len(labels):,} labels: {shown}; {validated}"
+    labels = f"{len(named):,} labels{' of spans' * by_frame}"
+    return f"{what}, {form}, {labels}: {shown}; {validated}"
 
 
 def learn(options: Mapping[str, Any], training: "Clips", validation: "Clips | None") -> VideoLearned:
@@ -165,9 +218,9 @@ def learn(options: Mapping[str, Any], training: "Clips", validation: "Clips | No
     from recurra.data.video.features import LandmarkFeatures
     from recurra.data.video.frames import Frames, thumbnails
     from recurra.models.baselines.linear import fit_linear_baseline
+    from recurra.models.image.frame_features import FrameFeatures
 
-    labels = LabelSet.of(label_rows(training), training.source)
-    rate = options["rate"]
+    rate, background = options["rate"], options["background"] if options["by_frame"] else None
     if training.form:
         if rate is None:
             steps = [np.diff(one.times) for one in training.landmarks if len(one.times) > 1]
@@ -176,13 +229,22 @@ def learn(options: Mapping[str, Any], training: "Clips", validation: "Clips | No
         chosen = options["centre"], options["scale"], options["speeds"]
         make = LandmarkFeatures(rate, *chosen, points, dimensions, channels)
         features, names = [make(one) for one in training.landmarks], make.names
+    elif options["features"] == "pretrained":
+        make = FrameFeatures(rate or _VIDEO_RATE)
+        features, names = make.read(training.videos), tuple(f"feature {k + 1}" for k in range(make.channels))
     else:
         make = Frames(rate or _VIDEO_RATE, options["frame_size"])
         features = [thumbnails(one) for one in make.read(training.videos, options["decoders"])]
         names = tuple(f"part {k + 1}" for k in range(features[0].shape[1]))
     encoding = SeriesEncoding.of(features, names)
-    baseline = fit_linear_baseline(encoding, labels, features, labels.encode(label_rows(training)))
-    learned = VideoLearned(make, encoding, labels, baseline)
+    if background is None:
+        rows, items = label_rows(training), features
+    else:
+        rows = frame_rows(training, np.array([len(one) for one in features]), make.rate, background)
+        items = single_frames(features)
+    labels = LabelSet.of(rows, training.source)
+    baseline = fit_linear_baseline(encoding, labels, items, labels.encode(rows))
+    learned = VideoLearned(make, encoding, labels, baseline, background=background)
     if validation is not None:
         learned.check_validation(validation)
     return learned

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from recurra.cells import find_cell
 from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.data.video.frames import EncodedFrames, Frames, FrameSteps
-from recurra.models import ClassifierEnsemble, SequenceClassifier
+from recurra.models import ClassifierEnsemble, SequenceClassifier, StepClassifier
 from recurra.models.frame_reader import FrameReader
 from recurra.models.series_network import check_stride, make_networks
 from recurra.task import Fitted
 from recurra.tasks.video.learned import VideoLearned
-from recurra.training.outputs import outputs_of
+from recurra.training.outputs import outputs_of, step_outputs_of
 
 __all__ = ["FittedVideo", "VideoNetwork", "logits_of", "make_network", "with_defaults"]
 
@@ -23,17 +23,19 @@ class VideoNetwork(nn.Module):
     """Reads a batch of normalised features, or of frames, and scores labels.
 
     Args:
-        classifier: of the features of frames; or several.
+        classifier: of the features of frames; or several; or one that labels each frame.
         reader: of the frames of videos; None: it reads features of landmarks.
     """
 
-    def __init__(self, classifier: SequenceClassifier | ClassifierEnsemble, reader: FrameReader | None = None) -> None:
+    def __init__(
+        self, classifier: SequenceClassifier | ClassifierEnsemble | StepClassifier, reader: FrameReader | None = None
+    ) -> None:
         super().__init__()
         self.classifier = classifier
         self.reader = reader
 
     def forward(self, batch: Steps | FrameSteps) -> tuple[Tensor, Any]:
-        """Logits (B, K), and the final state of the recurrent layers."""
+        """Logits (B, K), or of frames (B, T, K), and the final state of the recurrent layers."""
         if isinstance(batch, Steps):
             return self.classifier(batch.values, batch.lengths)
         assert self.reader is not None
@@ -64,19 +66,27 @@ def make_network(options: Mapping[str, Any], learned: VideoLearned) -> VideoNetw
         reader = FrameReader(learned.features.size, **{name: options[name] for name in names})
         size = reader.output_size
     sizes = (size, options["hidden_size"], len(learned.labels))
-    cell = find_cell(options["cell"])
-    networks = make_networks(SequenceClassifier, cell, sizes, with_defaults(options), options["input_dropout"])
+    cell, values = find_cell(options["cell"]), with_defaults(options)
+    if learned.background is not None:
+        names = ("num_layers", "bidirectional", "dropout", "recurrent_dropout", "input_dropout")
+        return VideoNetwork(StepClassifier(cell, *sizes, **{name: values[name] for name in names}), reader)
+    networks = make_networks(SequenceClassifier, cell, sizes, values, options["input_dropout"])
     return VideoNetwork(networks, reader)
 
 
 def logits_of(
     fitted: FittedVideo, encoded: EncodedSeries | EncodedFrames, network: nn.Module | None = None
 ) -> np.ndarray:
-    """Scores of labels (N, K), without the temperature.
+    """Scores of labels of each clip, or of each frame of the first clip, the second and so on (N, K).
+
+    They are without the temperature.
 
     Args:
         fitted: a classifier.
         encoded: at least one clip.
         network: one with other weights; None: the classifier's own.
     """
-    return outputs_of(fitted.network if network is None else network, encoded, fitted.device)
+    network = fitted.network if network is None else network
+    if fitted.learned.background is not None:
+        return np.concatenate(step_outputs_of(network, encoded, fitted.device))
+    return outputs_of(network, encoded, fitted.device)

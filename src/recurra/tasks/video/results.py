@@ -10,12 +10,21 @@ from recurra.task.label_evaluation import FRACTIONS, evaluate_labels
 from recurra.tasks.video.learned import label_rows
 from recurra.tasks.video.live import Watched
 from recurra.tasks.video.network import FittedVideo, logits_of
+from recurra.tasks.video.segments import Spans, evaluate_frames, predict_frames
 
 __all__ = ["evaluate", "predict", "watch"]
 
 
-def predict(fitted: FittedVideo, clips: Clips, path: Path | None, with_probabilities: bool) -> Classes:
-    """Classify clips, with labels or without; the arguments are those of `Classes`."""
+def predict(fitted: FittedVideo, clips: Clips, path: Path | None, with_probabilities: bool) -> Classes | Spans:
+    """Classify clips, with labels or without; the arguments are those of `Classes`.
+
+    Raises:
+        ParameterError: a table of the probabilities of clips is asked of a classifier of frames.
+    """
+    if fitted.learned.background is not None:
+        if with_probabilities:
+            raise ParameterError("probabilities", "false of a run that labels every frame", with_probabilities)
+        return predict_frames(fitted, clips, path)
     encoded, _ = fitted.learned.encode(clips)
     return Classes(
         [one.id for one in clips],
@@ -29,18 +38,20 @@ def predict(fitted: FittedVideo, clips: Clips, path: Path | None, with_probabili
 
 
 def watch(fitted: FittedVideo, clips: Clips, every: float, window: float | None, begin: float, end: float) -> Watched:
-    """Watch a video; see `VideoClassifier.predictions`."""
-    if len(clips) != 1 or not clips.videos:
-        raise ParameterError("data", "one video to watch (--every)", f"{len(clips)} clips of {clips.source}")
+    """Watch a recording; see `VideoClassifier.predictions`."""
+    if len(clips) != 1:
+        raise ParameterError("data", "one recording to watch (--every)", f"{len(clips):,} of {clips.source}")
     if window is None:
         learned = fitted.learned
         window = learned.encoding.longest / learned.features.rate
-    return Watched(fitted, clips.videos[0], every, window, begin, end)
+    return Watched(fitted, clips[0], every, window, begin, end)
 
 
 def evaluate(fitted: FittedVideo, clips: Clips) -> Evaluation:
     """Compare predictions with known labels; see `VideoClassifier.evaluate`."""
     learned = fitted.learned
+    if learned.background is not None:
+        return evaluate_frames(fitted, clips)
     encoded, features = learned.encode(clips)
     early = {}
     for fraction in FRACTIONS:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from recurra.data.video.clips import Clips
+    from recurra.streaming import ItemStream
     from recurra.task import Evaluation, Fitted, Objective, View
     from recurra.task.classes import Classes
     from recurra.tasks.video.live import Watched
     from recurra.tasks.video.network import VideoNetwork
+    from recurra.tasks.video.segments import Spans
 
 __all__ = ["VideoClassifier", "VideoReading"]
 
@@ -89,14 +91,30 @@ class VideoClassifier(
         "training of landmarks",
         group="clips",
     )
+    by_frame: bool = option(
+        default=False,
+        help="whether every frame gets a label, and a recording spans with a start and an end; by default a clip has "
+        "one label",
+        group="clips",
+        main=True,
+    )
+    background: str = option(
+        default="none", help="label of frames of which the data say nothing, with by-frame", group="clips"
+    )
+    features: Literal["trained", "pretrained"] = option(
+        default="trained",
+        help="what the frames of videos are read by: a small network that is trained with the rest, or "
+        "EfficientNet-Lite0, frozen (extra pretrained), whose features are cached",
+        group="videos",
+    )
     frame_size: int = option(
         default=48, at_least=16, at_most=512, help="pixels of a side, to which frames are scaled", group="videos"
     )
     clip_seconds: float = option(
         default=0.0,
         at_least=0,
-        help="seconds of a longer video that training reads in an epoch, another part each time; 0: all",
-        group="videos",
+        help="seconds of a longer clip that training reads in an epoch, another part each time; 0: all",
+        group="clips",
     )
     channels: int = option(
         default=64, at_least=8, help="channels of the maps that convolutions make of a frame", group="videos"
@@ -118,7 +136,12 @@ class VideoClassifier(
         help="what points are relative to: the mean of their frame, of the clip's first frame, or none",
         group="landmarks",
     )
-    scale: bool = option(default=True, help="whether points are divided by the size of the body", group="landmarks")
+    scale: Literal["clip", "so_far", "none"] = option(
+        default="clip",
+        help="what points are divided by: the size of the body in the clip; in the frames so far, which a stream has; "
+        "or none",
+        group="landmarks",
+    )
     speeds: bool = option(default=True, help="whether the network also reads how fast points move", group="landmarks")
     jitter: float = option(
         default=0.05,
@@ -142,26 +165,33 @@ class VideoClassifier(
     )
 
     def check(self) -> None:
+        if self.by_frame:
+            for name, only in (("filters", 0), ("members", 1)):
+                if (value := getattr(self, name)) != only:
+                    raise ParameterError(name, f"{only} with by_frame, which labels each step of one network", value)
         if "channels" in self.changed() or "frame_size" in self.changed():
             from recurra.models.image import check_channels
 
             check_channels(self.frame_size, self.channels)
 
-    @classmethod
-    def check_result_file(cls, command: str, path: Path, values: Mapping[str, Any]) -> None:
+    def check_result_file(self, command: str, path: Path, values: Mapping[str, Any]) -> None:
         if command == "predict":
             watches = values.get("every") is not None
-            endings = (".json", ".srt", ".csv") if watches else (".csv", ".txt")
+            endings = (".json", ".srt", ".csv") if watches or self.by_frame else (".csv", ".txt")
             if path.suffix.lower() not in endings:
-                expected = f"a file ending in {', '.join(endings)} {'with' if watches else 'without'} --every"
-                raise ParameterError("out", expected, str(path))
+                when = (
+                    "of a run that labels every frame"
+                    if self.by_frame
+                    else f"{'with' if watches else 'without'} --every"
+                )
+                raise ParameterError("out", f"a file ending in {', '.join(endings)} {when}", str(path))
 
     def read(self, source: Any, y: Any, reading: VideoReading, labelled: bool) -> "Clips":
         from recurra.data.video.read import read_clips
 
-        clips = read_clips(source, y, reading.frame_rate, reading.subjects, reading.part)
+        clips = read_clips(source, y, reading.frame_rate, reading.subjects, reading.part, self.by_frame)
         if labelled:
-            _ = clips.labels
+            _ = clips.check_spans() if self.by_frame else clips.labels
         return clips
 
     def later_reading(self) -> VideoReading:
@@ -170,22 +200,19 @@ class VideoClassifier(
         return VideoReading(frame_rate=reading.frame_rate)  # type: ignore[attr-defined]
 
     def split(self, data: "Clips") -> "tuple[Clips, Clips | None]":
-        from recurra.data.labelled.items import split_rows
-        from recurra.tasks.video.learned import label_rows
-
         if self.validation_subjects:
             held = [k for k, one in enumerate(data) if one.subject in self.validation_subjects]
-            rest = sorted(set(range(len(data))) - set(held))
-            if not held or not rest:
+            if not 0 < len(held) < len(data):
                 there = ", ".join(sorted({one.subject or "" for one in data} - {""})) or "none"
                 expected = f"some, but not all, of the subjects of {data.source}: {there}"
                 raise ParameterError("validation_subjects", expected, self.validation_subjects)
         else:
-            rest, held = split_rows(label_rows(data), self.validation_fraction, self.seed)
+            held = data.held_out(self.validation_fraction, self.seed)
+        rest = sorted(set(range(len(data))) - set(held))
         return (data.take(rest), data.take(held)) if held else (data, None)
 
     def describe(self, training: "Clips", validation: "Clips | None") -> str:
-        return describe(training, validation)
+        return describe(training, validation, self.by_frame)
 
     def learn(self, training: "Clips", validation: "Clips | None") -> VideoLearned:
         return learn(self.get_params(), training, validation)
@@ -213,16 +240,26 @@ class VideoClassifier(
     def standard_steps(self, steps_per_epoch: int) -> int:
         return max(60 * steps_per_epoch, 1000)
 
-    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
-        """See `Estimator.export_network`. The inputs are normalised features of landmarks.
+    def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
+        """See `Estimator.open_stream`: an item is a frame, of landmarks or an image; the label is that of all so far.
 
-        The outputs are scores. Divided by `temperature`, they give probabilities by a softmax.
+        With `by_frame` it is that of the frame.
+        """
+        from recurra.tasks.video.live import open_stream
+
+        return open_stream(self.fitted, weights, look_ahead)
+
+    def export_network(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """See `Estimator.export_network`. The inputs are normalised features of landmarks or of frames.
+
+        The outputs are scores, of each frame with `by_frame`. Divided by `temperature`, they give probabilities by a
+        softmax.
         """
         from recurra.errors import ExportError
 
         learned = self.fitted.learned
-        if not learned.form:
-            raise ExportError("this classifier reads frames of videos; only networks of landmarks are exported")
+        if self.fitted.network.reader is not None:
+            raise ExportError("this classifier reads frames of videos by a network that is not exported with it")
         facts = {
             "labels": list(learned.labels.names.symbols),
             "temperature": learned.temperature,
@@ -232,7 +269,7 @@ class VideoClassifier(
         return self.fitted.network.classifier, facts
 
     @verb(
-        "classify clips: a table of labels and their confidence; or watch a video as it runs",
+        "classify clips: a table of labels and their confidence; or watch a recording as it runs",
         endings=(".csv", ".txt", ".json", ".srt"),
     )
     def predictions(
@@ -242,7 +279,7 @@ class VideoClassifier(
         probabilities: Annotated[bool, Option(help="also write the probability of every label")] = False,
         every: Annotated[
             float | None,
-            Option(help="watch a video, and say what is seen each so many seconds", above=0, group="watching"),
+            Option(help="watch a recording, and say what is seen each so many seconds", above=0, group="watching"),
         ] = None,
         window: Annotated[
             float | None,
@@ -260,13 +297,15 @@ class VideoClassifier(
             float, Option(help="probability below which an event ends", above=0, at_most=1, group="watching")
         ] = 0.4,
         reading: VideoReading | None = None,
-    ) -> "Classes | Watched":
-        """Labels of clips, with their probabilities and the confidence in them; or what is seen as a video runs.
+    ) -> "Classes | Spans | Watched":
+        """Labels of clips, with their probabilities and the confidence in them; or what is seen as a recording runs.
+
+        With `by_frame` it is what happens when: events with a start, an end and the mean probability of their frames.
 
         Args:
-            data: clips as for `fit`, with labels or without; with `every` one video.
+            data: clips as for `fit`, with labels or without; with `every` one recording.
             probabilities: whether the table has the probability of every label.
-            every: seconds between decisions about a video that is watched; None: clips are classified as wholes.
+            every: seconds between decisions about a recording that is watched; None: clips are classified as wholes.
             window: seconds that a decision looks back; 0: to the beginning. None: the longest clip of training.
             begin: probability that begins an event.
             end: probability below which it ends.
@@ -274,7 +313,7 @@ class VideoClassifier(
 
         Raises:
             DataError: the data cannot be used.
-            ParameterError: `every` is given, and the data are not one video.
+            ParameterError: `every` is given, and the data are not one recording.
             StreamError: `every` is given, and the classifier cannot watch; see `recurra.tasks.video.live.Watcher`.
         """
         from recurra.tasks.video.results import predict, watch
@@ -288,6 +327,9 @@ class VideoClassifier(
     @verb("test a trained run beside a simple baseline: accuracy, F1, confusion, calibration, early decision")
     def evaluate(self, data: Any, y: Any = None, *, reading: VideoReading | None = None) -> "Evaluation":
         """Compare with known labels, beside the nearest mean of features.
+
+        With `by_frame` scores are of frames, and F1 is also of segments: see
+        `recurra.detection.metrics.label_segments.segment_f1`.
 
         Args:
             data: clips as for `fit`.
@@ -326,8 +368,11 @@ class VideoClassifier(
 
         Raises:
             DataError: the data cannot be used.
-            ParameterError: there is no such clip.
+            ParameterError: there is no such clip, or the run labels every frame.
         """
         from recurra.tasks.video.view import view
+
+        if self.by_frame:
+            raise ParameterError("by_frame", "false: a clip's one decision is what is inspected", True)
 
         return view(self.fitted, self.data_for(data, y, reading), row, name)
