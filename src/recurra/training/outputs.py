@@ -36,7 +36,7 @@ def outputs_of(network: nn.Module, encoded: Encoded, device: torch.device) -> np
         device: the network's.
     """
     batches = list(_batches(network, encoded, device))
-    return np.concatenate([outputs for _, outputs in batches])[_places(batches)]
+    return np.concatenate([outputs for _, outputs in batches])[_order(batches)]
 
 
 def step_outputs_of(network: nn.Module, encoded: Encoded, device: torch.device) -> list[np.ndarray]:
@@ -49,7 +49,7 @@ def step_outputs_of(network: nn.Module, encoded: Encoded, device: torch.device) 
     """
     batches = list(_batches(network, encoded, device))
     each = [one[: encoded.lengths[row]] for rows, outputs in batches for row, one in zip(rows, outputs, strict=True)]
-    return [each[place] for place in _places(batches)]
+    return [each[row] for row in _order(batches)]
 
 
 @torch.no_grad()
@@ -63,6 +63,6 @@ def _batches(network: nn.Module, encoded: Encoded, device: torch.device) -> Iter
         yield rows, network(encoded.batch(rows).to(device))[0].float().cpu().numpy()
 
 
-def _places(batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def _order(batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Where the output of each sequence is among those of all batches."""
     return np.argsort(np.concatenate([rows for rows, _ in batches]))

@@ -50,7 +50,7 @@ class Clip:
     spans: tuple[LabelSpan, ...] | None = None
 
     def labels_at(self, times: np.ndarray, background: str) -> list[str]:
-        """The label at each time (T,) in seconds, from spans that are known; `background` where there is none."""
+        """The label at each time (T,) in seconds, from spans that are known; `background` outside of them."""
         assert self.spans is not None
         names = [background, *(one.label for one in self.spans)]
         # The span that began last at each time, from 1, if it has not ended.

@@ -97,7 +97,7 @@ def read_sensors(path: Path, member: str | None) -> np.ndarray:
 
 
 def read_frame_labels(path: Path) -> list[str] | None:
-    """The label of each frame in a table of landmarks, empty where there is none; None: it has no such column.
+    """The label of each frame in a table of landmarks, empty if it has none; None: there is no such column.
 
     Raises:
         DataError: the file cannot be read.

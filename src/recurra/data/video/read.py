@@ -192,7 +192,7 @@ def _whole(rows: Iterable[tuple[Mapping[str, str], str]], folder: Path, rate: fl
     clips = []
     for own in named.values():
         row, where = own[0]
-        spans = [(one["label"], *_span(one, place)) for one, place in own if "label" in one]
+        spans = [(one["label"], *_span(one, at)) for one, at in own if "label" in one]
         recording = {name: value for name, value in row.items() if name in ("file", "sensors", "subject")}
         clip = _clip(recording, where, folder, rate)
         clips.append(replace(clip, spans=_ordered(spans, where)) if spans else clip)
@@ -202,7 +202,7 @@ def _whole(rows: Iterable[tuple[Mapping[str, str], str]], folder: Path, rate: fl
 def _ordered(spans: Iterable[Sequence[Any]], where: str) -> tuple[LabelSpan, ...]:
     """Spans (label, start, end) in order, None for the beginning or the end. Raises DataError: they overlap."""
     try:
-        given = [
+        named = [
             LabelSpan(str(label), 0.0 if start is None else float(start), math.inf if end is None else float(end))
             for label, start, end in spans
         ]
@@ -210,7 +210,7 @@ def _ordered(spans: Iterable[Sequence[Any]], where: str) -> tuple[LabelSpan, ...
         raise DataError(
             f"{where}: labels in time are (label, start, end), with seconds or None for the last two."
         ) from None
-    ordered = sorted(given, key=lambda one: one.start)
+    ordered = sorted(named, key=lambda one: one.start)
     for one, other in pairwise(ordered):
         if other.start < one.end - _EPSILON:
             raise DataError(

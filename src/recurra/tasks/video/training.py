@@ -102,7 +102,7 @@ class _ClipSource:
         self._targets = None if learned.background is not None else learned.labels.encode(label_rows(training))
 
     def batch(self, rows: np.ndarray, epoch: int) -> tuple[Steps | FrameSteps, torch.Tensor]:
-        """The clips of some rows, and their labels (B,), or those of their frames (B, T), -100 where there is none."""
+        """The clips of some rows, and their labels (B,), or those of their frames (B, T), -100 beyond a clip's end."""
         clips = [self._varied(int(row), epoch) for row in rows]
         if isinstance(self._learned.features, Frames):
             steps = FrameSteps.of([values for values, _ in clips])
