@@ -23,14 +23,14 @@ class MotionAugmentation(Options):
         group="augmentation",
     )
     proportions: float = option(
-        default=0.0,
+        default=0.15,
         at_least=0,
         at_most=1,
         help="fraction by which training makes points wider apart along each axis at most, or as much closer",
         group="augmentation",
     )
     trim: float = option(
-        default=0.0,
+        default=0.1,
         at_least=0,
         below=0.5,
         help="fraction of a clip of landmarks that training leaves out at either end at most",
