@@ -25,8 +25,11 @@ def saved_by_autograd(name: str, kind: str, steps: int) -> int:
         kind: "torch.nn" or "ours".
         steps: T.
     """
-    layer = _make_layer(name, kind)
-    x = torch.randn(steps, BATCH, INPUTS, requires_grad=True)
+    return saved_bytes(_make_layer(name, kind), torch.randn(steps, BATCH, INPUTS, requires_grad=True))
+
+
+def saved_bytes(layer: nn.Module, x: Tensor) -> int:
+    """Bytes of the distinct storages that autograd saves for the backward pass of a layer, parameters and x aside."""
     saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:

@@ -58,6 +58,17 @@ def test_info_and_version(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out.startswith("usage: recurra COMMAND")
 
 
+def test_info_of_a_cell(capsys: pytest.CaptureFixture[str]):
+    assert main(["info", "--cell", "sru"]) == 0
+    found = capsys.readouterr().out
+    assert re.search(
+        r"^next state +every unit depends on its own c alone \(diagonal\); not affine$", found, re.MULTILINE
+    )
+    assert re.search(r"^kernels, CPU +reference, .*newton$", found, re.MULTILINE)
+    assert main(["info", "--cell", "lstn"]) == 2
+    assert "cell: expected one of" in capsys.readouterr().err
+
+
 def test_the_module_is_the_command():
     found = subprocess.run([sys.executable, "-m", "recurra", "--help"], capture_output=True, text=True, check=True)
     assert found.stdout.startswith("usage: recurra COMMAND")

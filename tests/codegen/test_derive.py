@@ -9,8 +9,9 @@ from every_cell import CELLS, Peephole, ThreeParts
 from recurra import cells, ops
 from recurra.cells import GRU, LSTM, Cell, Elman, Gates, PerUnit, State
 from recurra.codegen import (
+    dependence,
     differentiate,
-    is_affine_in_state,
+    differentiate_parts,
     mixes_units,
     saved_for_backward,
     shares_gradient,
@@ -40,90 +41,6 @@ class MinimalGRU(Parts):
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         z = ops.sigmoid(x.z)
         return State(h=(1 - z) * s.h + z * x.n)
-
-
-@dataclass(frozen=True)
-class TwoAffineParts(Cell):
-    gates = ("a", "b")
-    state = ("h", "c")
-    per_unit = ("decay",)
-
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        c = ops.where(x.a > 0, p.decay * s.c, -s.c / (1 + x.b * x.b)) + x.b
-        return State(h=c * ops.tanh(x.a) - s.h, c=c)
-
-
-@dataclass(frozen=True)
-class SquaredState(Parts):
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        return State(h=x.z * s.h * s.h)
-
-
-@dataclass(frozen=True)
-class NonlinearOutput(Parts):
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        return State(h=ops.tanh(s.h))
-
-
-@dataclass(frozen=True)
-class DividesByState(Parts):
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        return State(h=x.z / s.h)
-
-
-@dataclass(frozen=True)
-class BranchesOnState(Parts):
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        return State(h=ops.where(s.h > 0, s.h, x.z))
-
-
-@dataclass(frozen=True)
-class LinearRecurrence(Parts):
-    """Affine as a whole, not by unit: its recurrent weights mix the units."""
-
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        return State(h=x.z + u.n)
-
-
-@dataclass(frozen=True)
-class DiagonalRecurrence(LinearRecurrence):
-    """The same, each unit on its own."""
-
-    recurrence = "diagonal"
-
-
-@dataclass(frozen=True)
-class GatedDiagonal(DiagonalRecurrence):
-    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
-        return State(h=ops.sigmoid(x.z + u.z) * s.h)
-
-
-AFFINE = [cells.MinGRU(), cells.MinLSTM(), cells.RGLRU()]
-
-
-@pytest.mark.parametrize("cell", [MinimalGRU(), TwoAffineParts(), DiagonalRecurrence()], ids=str)
-def test_affine(cell: Cell) -> None:
-    assert is_affine_in_state(trace(cell))
-
-
-@pytest.mark.parametrize(
-    "cell",
-    [
-        SquaredState(),
-        NonlinearOutput(),
-        DividesByState(),
-        BranchesOnState(),
-        LinearRecurrence(),
-        GatedDiagonal(),
-    ],
-    ids=str,
-)
-def test_not_affine(cell: Cell) -> None:
-    assert not is_affine_in_state(trace(cell))
-
-
-def test_the_cells_of_the_package_that_are_affine() -> None:
-    assert {cell for cell in CELLS if is_affine_in_state(trace(cell))} == set(AFFINE)
 
 
 @dataclass(frozen=True)
@@ -201,7 +118,8 @@ def test_deriving_does_not_change_what_is_written() -> None:
         written = write_cell(cell, "Name")
         trace.cache_clear()
         sum_only_gates(trace(cell))
-        is_affine_in_state(trace(cell))
+        dependence(cell)
+        differentiate_parts(trace(cell))
         saved_for_backward(trace(cell))
         assert write_cell(cell, "Name") == written, cell
 

@@ -64,6 +64,27 @@ class Untraceable(Cell):
         ("aten", Request(OtherLSTM(), "cpu", FLOAT), None, "OtherLSTM()"),
         ("aten", Request(cells.Elman(), "cpu", FLOAT, projected=True), None, "projected output"),
         ("reference", Request(cells.LSTM(), "cpu", FLOAT), "reference", ""),
+        # Parallel in time.
+        ("auto", Request(cells.MinGRU(), "cpu", FLOAT, long=True), "native", ""),
+        ("auto", Request(cells.MinGRU(), "cpu", FLOAT, long=True, uncompiled=UNCOMPILED), "scan", UNCOMPILED),
+        ("auto", Request(cells.MinGRU(), "cpu", FLOAT, uncompiled=UNCOMPILED), "reference", UNCOMPILED),
+        ("auto", Request(cells.MinGRU(), "cuda", FLOAT, long=True), "scan", ""),
+        ("auto", Request(cells.MinGRU(), "cpu", "torch.bfloat16", long=True, transformed=True), "scan", ""),
+        ("auto", Request(cells.MinGRU(), "cuda", FLOAT, long=True, forward_mode=True), "reference", "cuda"),
+        ("auto", Request(cells.IndRNN(), "cuda", FLOAT, long=True), "reference", "cuda"),
+        ("scan", Request(cells.RGLRU(), "cpu", DOUBLE, captured=True, zoneout=True), "scan", ""),
+        ("scan", Request(cells.IndRNN(), "cpu", FLOAT), None, "not affine"),
+        ("scan", Request(cells.MinGRU(), "cpu", FLOAT, projected=True), None, "projected output"),
+        ("scan", Request(cells.MinGRU(), "cpu", FLOAT, traced=True), None, "torch.jit.trace"),
+        ("scan", Request(Untraceable(), "cpu", FLOAT), None, "Untraceable.update"),
+        ("newton", Request(cells.IndRNN(), "cuda", FLOAT, recurrent_dropout=True), "newton", ""),
+        ("newton", Request(cells.SLSTM(2), "cpu", FLOAT, reads_one_unit=True), "newton", ""),
+        ("newton", Request(cells.SLSTM(2), "cpu", FLOAT), None, "depends on other units"),
+        ("newton", Request(cells.LSTM(), "cpu", FLOAT, reads_one_unit=True), None, "depends on other units"),
+        ("newton", Request(cells.SRU(), "cpu", "torch.bfloat16"), None, "float32 and float64"),
+        ("newton", Request(cells.SRU(), "cpu", FLOAT, transformed=True), None, "vmap"),
+        ("newton", Request(cells.SRU(), "cpu", FLOAT, captured=True), None, "torch.compile"),
+        ("newton", Request(cells.SRU(), "cpu", FLOAT, forward_mode=True), None, "forward-mode"),
         # Masks.
         ("native", Request(cells.LSTM(), "cpu", FLOAT, recurrent_dropout=True, zoneout=True), "native", ""),
         ("native", Request(cells.LSTM(), "cpu", FLOAT, projected=True, recurrent_dropout=True), "native", ""),
@@ -126,7 +147,7 @@ def run(cell: Cell, backend: str = "auto") -> Any:
 def nothing_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """The log, as if nothing had run before, with the extension or as if with it."""
     monkeypatch.setattr(extension, "is_installed", lambda: True)
-    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_logged", set())
+    monkeypatch.setattr(sys.modules["recurra.kernels.log"], "_logged", set())
     caplog.set_level(logging.DEBUG, "recurra")
     return caplog
 

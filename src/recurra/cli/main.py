@@ -69,7 +69,7 @@ def _helps() -> dict[str, str]:
         "evaluate": "test a trained run beside simple baselines",
         "serve": "answer for trained runs over HTTP and WebSocket (needs the extra serve)",
         "demo": "train, evaluate and plot on the data that comes with the package",
-        "info": "versions, threads and the devices of this machine",
+        "info": "versions, threads and the devices of this machine; --cell NAME: facts of a cell",
         "completion": f"print the script with which a shell completes commands and options ({', '.join(_SHELLS)})",
     }
 

@@ -4,32 +4,37 @@ from recurra.codegen.c import C_NAMES, CFunction, literal, write_c_modulated, wr
 from recurra.codegen.c_maths import maths
 from recurra.codegen.compile import compile_library
 from recurra.codegen.cpp import digest, write_cell
+from recurra.codegen.dependence import Dependence, dependence
 from recurra.codegen.derive import (
-    is_affine_in_state,
     mixes_units,
     prepared,
     saved_for_backward,
     shares_gradient,
     sum_only_gates,
 )
-from recurra.codegen.differentiate import Gradients, differentiate
-from recurra.codegen.evaluate import evaluate
+from recurra.codegen.differentiate import Gradients, differentiate, differentiate_parts
+from recurra.codegen.evaluate import Program, evaluate, program, run_program
 from recurra.codegen.trace import Trace, trace
 
 __all__ = [
     "C_NAMES",
     "CFunction",
+    "Dependence",
     "Gradients",
+    "Program",
     "Trace",
     "compile_library",
+    "dependence",
     "differentiate",
+    "differentiate_parts",
     "digest",
     "evaluate",
-    "is_affine_in_state",
     "literal",
     "maths",
     "mixes_units",
     "prepared",
+    "program",
+    "run_program",
     "saved_for_backward",
     "shares_gradient",
     "sum_only_gates",

@@ -5,7 +5,7 @@ from recurra.codegen.differentiate import differentiate, differentiate_modulated
 from recurra.codegen.expression import COMPARISONS, Expression, reachable
 from recurra.codegen.trace import Trace
 
-__all__ = ["is_affine_in_state", "mixes_units", "prepared", "saved_for_backward", "shares_gradient", "sum_only_gates"]
+__all__ = ["mixes_units", "prepared", "saved_for_backward", "shares_gradient", "sum_only_gates"]
 
 # Operations that cost far more to compute again than to load.
 _EXPENSIVE = frozenset({"exp", "log", "sigmoid", "softplus", "sqrt", "tanh", "div"})
@@ -77,37 +77,3 @@ def saved_for_backward(trace: Trace) -> tuple[Expression, ...]:
     saved = frozenset(node for node in forward if node.op in _EXPENSIVE or node in projections or node in summed)
     saved -= frozenset(once)
     return tuple(node for node in reachable(roots, stop=saved | frozenset(once)) if node in saved)
-
-
-def is_affine_in_state(trace: Trace) -> bool:
-    """Whether the state after a step is a * state + b, unit by unit, with a and b free of the state.
-
-    Such a cell has no recurrent projection that mixes the units, and can be run as a scan.
-    """
-    degree: dict[Expression, int] = {}
-    diagonal = trace.cell.recurrence == "diagonal"
-    for node in reachable(trace.after):
-        degree[node] = _degree(node, degree, diagonal)
-    return all(degree[node] <= 1 for node in trace.after)
-
-
-_NOT_AFFINE = 2
-
-
-def _degree(node: Expression, degree: dict[Expression, int], diagonal: bool) -> int:
-    """0 if a node is free of the state, 1 if it is affine in it, else 2, such as for a projection that mixes units."""
-    below = [degree[argument] for argument in node.arguments]
-    match node.op:
-        case "constant":
-            return 0
-        case "input":
-            return {"s": 1, "u": 1 if diagonal else _NOT_AFFINE}.get(node.label[0], 0)
-        case "add" | "sub" | "neg":
-            return max(below)
-        case "mul":
-            return min(sum(below), _NOT_AFFINE)
-        case "div":
-            return below[0] if below[1] == 0 else _NOT_AFFINE
-        case "where":
-            return max(below[1:]) if below[0] == 0 else _NOT_AFFINE
-    return 0 if max(below) == 0 else _NOT_AFFINE

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from recurra.codegen.expression import Expression, Graph, reachable
 from recurra.codegen.trace import Trace
 
-__all__ = ["Gradients", "differentiate", "differentiate_modulated", "differentiate_prepared"]
+__all__ = [
+    "Gradients",
+    "differentiate",
+    "differentiate_modulated",
+    "differentiate_parts",
+    "differentiate_prepared",
+]
 
 
 @dataclass(frozen=True)
@@ -30,28 +36,34 @@ def differentiate(trace: Trace, prepared: tuple[Expression, ...] | None = None) 
 
     If there are `prepared` nodes, the gradients stop at them; `p` of the result is then theirs, in their order.
     """
-    results = [(node, ("d", part)) for part, node in zip(trace.cell.state, trace.after, strict=True)]
-    return _pulled_back(trace, results, prepared)
+    seeds = [(node, trace.graph.input("d", part)) for part, node in zip(trace.cell.state, trace.after, strict=True)]
+    return _pulled_back(trace, seeds, prepared)
+
+
+def differentiate_parts(trace: Trace) -> tuple[Gradients, ...]:
+    """The gradients of each part of the state after a step alone: the rows of the Jacobian, functions of no `d`."""
+    one = trace.graph.constant(1.0)
+    return tuple(_pulled_back(trace, [(node, one)], None) for node in trace.after)
 
 
 def differentiate_modulated(trace: Trace, prepared: tuple[Expression, ...] | None = None) -> Gradients:
     """The vector-Jacobian product of a traced cell's `modulated`, a function of `d.modulated`."""
     assert trace.modulated is not None
-    return _pulled_back(trace, [(trace.modulated, ("d", "modulated"))], prepared)
+    return _pulled_back(trace, [(trace.modulated, trace.graph.input("d", "modulated"))], prepared)
 
 
 def differentiate_prepared(trace: Trace, prepared: tuple[Expression, ...]) -> tuple[Expression, ...]:
     """The gradients of the per-unit parameters, functions of `d.0`, `d.1` ..., those of the prepared values."""
-    results = [(node, ("d", str(k))) for k, node in enumerate(prepared)]
-    return _pulled_back(trace, results, None).p
+    seeds = [(node, trace.graph.input("d", str(k))) for k, node in enumerate(prepared)]
+    return _pulled_back(trace, seeds, None).p
 
 
 def _pulled_back(
     trace: Trace,
-    results: list[tuple[Expression, tuple[str, str]]],
+    seeds: list[tuple[Expression, Expression]],
     prepared: tuple[Expression, ...] | None,
 ) -> Gradients:
-    """The gradients of the inputs, from those of `results`, which are inputs of the graph under their labels."""
+    """The gradients of the inputs, from those of results: `seeds` are pairs of a result and its gradient."""
     graph, cell = trace.graph, trace.cell
     adjoints: dict[Expression, Expression] = {}
 
@@ -59,9 +71,9 @@ def _pulled_back(
         adjoints[node] = adjoints[node] + gradient if node in adjoints else gradient
 
     stop = frozenset(prepared or ())
-    nodes = reachable([node for node, _ in results], stop)
-    for node, label in results:
-        add(node, graph.input(*label))
+    nodes = reachable([node for node, _ in seeds], stop)
+    for node, gradient in seeds:
+        add(node, gradient)
     for node in reversed(nodes):
         if node in adjoints and node.arguments and node not in stop:
             for argument, gradient in zip(node.arguments, _rule(graph, node, adjoints[node]), strict=True):

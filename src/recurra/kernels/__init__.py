@@ -1,5 +1,6 @@
 """Kernels: each runs a cell over a sequence; one pure function chooses between them."""
 
+from recurra.kernels.cell_facts import describe_cell
 from recurra.kernels.choose import BACKENDS, Choice, Request, choose
 from recurra.kernels.describe import describe
 from recurra.kernels.dispatch import intercepted, run
@@ -20,6 +21,7 @@ __all__ = [
     "choose",
     "compile_cell",
     "describe",
+    "describe_cell",
     "intercepted",
     "register",
     "run",

@@ -3,12 +3,15 @@
 from typing import NamedTuple
 
 from recurra.cells import LSTM, Cell
-from recurra.errors import BackendError, ParameterError
+from recurra.codegen import dependence
+from recurra.errors import BackendError, CellError, ParameterError
 from recurra.kernels.aten import serves as aten_serves
+from recurra.kernels.native.cell_keys import key_of, known
+from recurra.kernels.torch_state import constant
 
 __all__ = ["BACKENDS", "Choice", "Request", "choose"]
 
-BACKENDS = ("auto", "reference", "aten", "native")
+BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton")
 
 
 class Request(NamedTuple):
@@ -27,6 +30,9 @@ class Request(NamedTuple):
         traced: whether torch.jit.trace or an export to ONNX traces what runs.
         compiled: whether torch.compile is under way, for a function that may be differentiated.
         large: whether it is inference over many rows of equal lengths and a large output, outside of transforms.
+        long: whether there are so many steps that a scan over them takes less time than a loop of torch operations.
+        reads_one_unit: whether each unit reads one unit of the last output, see `Weights.reads_one_unit`.
+        captured: whether torch.compile is under way.
     """
 
     cell: Cell
@@ -41,6 +47,9 @@ class Request(NamedTuple):
     traced: bool = False
     compiled: bool = False
     large: bool = False
+    long: bool = False
+    reads_one_unit: bool = False
+    captured: bool = False
 
 
 class Choice(NamedTuple):
@@ -54,7 +63,7 @@ def choose(backend: str, request: Request) -> Choice:
     """The kernel for a request.
 
     Args:
-        backend: "auto", or the name of a kernel: "reference", "aten" or "native".
+        backend: "auto", or the name of a kernel: "reference", "aten", "native", "scan" or "newton".
         request: what is to be run.
 
     Raises:
@@ -66,17 +75,19 @@ def choose(backend: str, request: Request) -> Choice:
     if backend == "reference":
         return Choice("reference")
     if backend != "auto":
-        reason = _native_unsupported_reason(request) if backend == "native" else _aten_unsupported_reason(request)
-        if reason:
+        if reason := _UNSUPPORTED_REASONS[backend](request):
             raise BackendError(f"backend {backend!r} cannot serve: {reason}. Use backend='auto'.")
         return Choice(backend)
     native = _native_unsupported_reason(request)
     if not native:
         return Choice("aten" if _is_faster_on_aten(request) else "native")
     aten = _aten_unsupported_reason(request)
-    if aten:
-        return Choice("reference", f"{native}; {aten}")
-    return Choice("aten", native if _native_is_fastest(request) else "")
+    fallback_reason = native if _native_is_fastest(request) else ""
+    if not aten:
+        return Choice("aten", fallback_reason)
+    if request.long and not _scan_unsupported_reason(request):
+        return Choice("scan", fallback_reason)
+    return Choice("reference", f"{native}; {aten}")
 
 
 def _shown(cell: Cell) -> str:
@@ -127,3 +138,51 @@ def _aten_unsupported_reason(request: Request) -> str:
         # AOTAutograd fails on what oneDNN's backward pass saves (torch 2.13).
         return "torch.compile cannot differentiate torch's fused kernels on a CPU"
     return ""
+
+
+def _scan_unsupported_reason(request: Request) -> str:
+    if reason := _parallel_unsupported_reason(request):
+        return reason
+    return _dependence_reason(key_of(request.cell), request.reads_one_unit, True)
+
+
+def _newton_unsupported_reason(request: Request) -> str:
+    if reason := _parallel_unsupported_reason(request):
+        return reason
+    if request.dtype not in ("torch.float32", "torch.float64"):
+        return f"Newton's iteration converges in float32 and float64, not in {request.dtype}"
+    if request.transformed or request.captured:
+        return "how often Newton's iteration repeats depends on values: neither vmap nor torch.compile can follow it"
+    return _dependence_reason(key_of(request.cell), request.reads_one_unit, False)
+
+
+def _parallel_unsupported_reason(request: Request) -> str:
+    """Why a kernel that is parallel in time cannot serve, the cell's equations aside."""
+    if request.projected:
+        return "kernels that are parallel in time have no projected output"
+    if request.forward_mode:
+        return "kernels that are parallel in time have no forward-mode derivatives"
+    if request.traced:
+        return "torch.jit.trace and ONNX hold torch's operations only"
+    return ""
+
+
+@constant
+def _dependence_reason(key: str, reads_one_unit: bool, affine: bool) -> str:
+    """Why the steps of a cell, by its key, cannot be taken at once; in a form that torch.compile can call."""
+    cell = known(key)
+    try:
+        derived = dependence(cell)
+    except CellError as error:
+        return str(error)
+    if derived.mixes != "none" and not (derived.mixes == "heads" and reads_one_unit):
+        return f"the state of a unit of {_shown(cell)} depends on other units"
+    return f"{_shown(cell)} is not affine in its state" if affine and not derived.affine else ""
+
+
+_UNSUPPORTED_REASONS = {
+    "native": _native_unsupported_reason,
+    "aten": _aten_unsupported_reason,
+    "scan": _scan_unsupported_reason,
+    "newton": _newton_unsupported_reason,
+}

@@ -11,6 +11,8 @@ from recurra.kernels.weights import Masks
 
 __all__ = ["describe", "is_large"]
 
+_LONG = 16  # steps from which on a scan takes less time than a loop (docs/results.md)
+
 
 def describe(
     backend: str,
@@ -18,6 +20,7 @@ def describe(
     inputs: Tensor,
     *,
     projected: bool,
+    reads_one_unit: bool = False,
     state: Tensor | None = None,
     lengths: Tensor | None = None,
     masks: Masks | None = None,
@@ -29,6 +32,7 @@ def describe(
         cell: the equations.
         inputs: of any shape.
         projected: whether the output is projected.
+        reads_one_unit: see `Weights.reads_one_unit`.
         state: the first part of the initial state (B, R). If None, the request is that of a small batch.
         lengths: see `recurra.kernels.reference.run`.
         masks: see `recurra.kernels.reference.run`.
@@ -48,6 +52,9 @@ def describe(
         compiled=torch.compiler.is_compiling() and grad,
         # torch.jit.trace would trace the comparison of sizes.
         large=state is not None and lengths is None and not traced and not grad and is_large(state),
+        long=state is not None and not traced and inputs.shape[0] >= _LONG,
+        reads_one_unit=reads_one_unit,
+        captured=torch.compiler.is_compiling(),
     )
 
 

@@ -1,6 +1,5 @@
 """Run a sequence on the kernel that `choose` names."""
 
-import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,17 +12,16 @@ from torch.utils.checkpoint import checkpoint
 from recurra.cells import Cell
 from recurra.codegen import trace
 from recurra.errors import CellError
-from recurra.kernels import aten, native, reference
+from recurra.kernels import aten, native, newton, reference, scan
 from recurra.kernels.choose import choose
 from recurra.kernels.describe import describe
+from recurra.kernels.log import log_once
 from recurra.kernels.projections import without_padding
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["intercepted", "is_intercepted", "run"]
 
-_log = logging.getLogger("recurra.kernels")
-_KERNELS = {"reference": reference.run, "aten": aten.run, "native": native.run}
-_logged: set[str] = set()
+_KERNELS = {"reference": reference.run, "aten": aten.run, "native": native.run, "scan": scan.run, "newton": newton.run}
 _interceptors: dict[int, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {}
 
 
@@ -54,13 +52,14 @@ def run(
         cell,
         inputs,
         projected=weights.weight_hr is not None,
+        reads_one_unit=weights.reads_one_unit,
         state=state[0],
         lengths=lengths,
         masks=masks,
     )
     choice = choose(backend, request)
     if choice.reason and not torch.compiler.is_compiling():
-        _log_once(f"running on the {choice.backend} kernel: {choice.reason}")
+        log_once(f"running on the {choice.backend} kernel: {choice.reason}")
     kernel = _KERNELS[choice.backend]
     # Function transforms refuse the hooks that recomputing needs.
     transformed = request.transformed or request.forward_mode
@@ -134,9 +133,3 @@ def _run_in_segments(
         )
         outputs.append(output)
     return torch.cat(outputs[::-1] if reverse else outputs), state
-
-
-def _log_once(message: str) -> None:
-    if message not in _logged:
-        _logged.add(message)
-        _log.warning(message)

@@ -107,7 +107,8 @@ def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse
     plain = all(w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu for w in _tensors(weights))
     if not plain:
         return None
-    request = describe(backend, cell, inputs, projected=weights.weight_hr is not None)
+    projected, reads_one_unit = weights.weight_hr is not None, weights.reads_one_unit
+    request = describe(backend, cell, inputs, projected=projected, reads_one_unit=reads_one_unit)
     if choose(backend, request).backend != "native":
         return None
     hidden = weights.weight_ih.shape[0] // len(cell.gates)

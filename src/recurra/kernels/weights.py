@@ -36,6 +36,11 @@ class Weights(NamedTuple):
     norm_hh: Tensor | None = None
     per_unit: Tensor | None = None
 
+    @property
+    def reads_one_unit(self) -> bool:
+        """Whether each unit reads one unit of the last output, as in a recurrence that is diagonal."""
+        return self.weight_hh is not None and self.weight_hh.shape[1] == 1
+
 
 @dataclass(frozen=True)
 class Masks:

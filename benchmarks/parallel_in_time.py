@@ -1,0 +1,136 @@
+"""Cells whose units do not mix: the loop of torch operations, the native kernel, the scan and Newton's iteration.
+
+Times are the least seconds of processor time of several passes, taken in turn: with one thread, other work on the
+machine counts little. Saved is what autograd holds for the backward pass, parameters and input aside. Outputs and
+gradients are compared before anything is timed. Iterations are those of Newton on layers at their first weights.
+"""
+
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks._agreement import Run, check_agreement
+from benchmarks._command import run_alone
+from benchmarks._held_memory import saved_bytes
+from benchmarks._report import Report
+from recurra import Recurrent, cells
+from recurra.cells import Cell
+from recurra.kernels import newton
+from recurra.kernels.scan.steps import steps_of
+
+
+@dataclass(frozen=True)
+class DiagonalLSTM(cells.LSTM):
+    """With diagonal recurrent weights: a state of two parts that depend on each other."""
+
+    recurrence = "diagonal"
+
+
+@dataclass(frozen=True)
+class DiagonalGRU(cells.GRU):
+    """With diagonal recurrent weights."""
+
+    recurrence = "diagonal"
+
+
+def cells_of(hidden: int) -> dict[str, tuple[Cell, tuple[str, ...]]]:
+    """The cells, and the kernels beside the loop and the native kernel, by name."""
+    affine, nonlinear = ("scan", "newton"), ("newton",)
+    return {
+        "minGRU": (cells.MinGRU(), affine),
+        "RG-LRU": (cells.RGLRU(), affine),
+        "IndRNN": (cells.IndRNN("tanh"), nonlinear),
+        "SRU": (cells.SRU(), nonlinear),
+        "diagonal GRU": (DiagonalGRU(), nonlinear),
+        "diagonal LSTM": (DiagonalLSTM(), nonlinear),
+        "sLSTM, heads of one unit": (cells.SLSTM(heads=hidden), nonlinear),
+    }
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 1000, 10000], help="T")
+    parser.add_argument("--sizes", type=int, nargs=3, default=[4, 32, 64], help="B, I, H")
+    parser.add_argument("--passes", type=int, default=3, help="of each function; the least counts")
+    parser.add_argument("--longest-loop", type=int, default=1000, help="most steps of which the loop is timed")
+    parser.add_argument("--only", nargs="+", help="names of cells")
+
+
+def measure(options: Namespace, report: Report) -> None:
+    batch, inputs, hidden = options.sizes
+    table = report.table(
+        f"Parallel in time, (B,I,H) = ({batch},{inputs},{hidden})",
+        {
+            "cell": "24s",
+            "T": "6.0f",
+            "kernel": "9s",
+            "iterations": "4.0f",
+            "inference, ms": "9.1f",
+            "training step, ms": "9.1f",
+            "saved, MiB": "8.2f",
+        },
+    )
+    chosen = {name: of for name, of in cells_of(hidden).items() if options.only is None or name in options.only}
+    for name, (cell, parallel) in chosen.items():
+        for steps in options.lengths:
+            loop = ("reference",) if steps <= options.longest_loop else ()
+            x = torch.randn(steps, batch, inputs, requires_grad=True)
+            layers = layers_of(cell, inputs, hidden, ("native", *parallel, *loop))
+            check_agreement({backend: run_of(layer, x) for backend, layer in layers.items()})
+            inference = least_times(options.passes, [partial(without_gradients, layer, x) for layer in layers.values()])
+            training = least_times(options.passes, [partial(training_step, layer, x) for layer in layers.values()])
+            for k, (backend, layer) in enumerate(layers.items()):
+                count = iterations(layer, x.detach()) if backend == "newton" else None
+                saved = saved_bytes(layer, x) / 2**20
+                table.add(name, steps, backend, count, inference[k] * 1e3, training[k] * 1e3, saved)
+
+
+def layers_of(cell: Cell, inputs: int, hidden: int, backends: Sequence[str]) -> dict[str, Recurrent]:
+    """Layers of the same weights by kernel."""
+    layers = {backend: Recurrent(cell, inputs, hidden, backend=backend) for backend in backends}
+    first = next(iter(layers.values()))
+    for layer in layers.values():
+        layer.load_state_dict(first.state_dict())
+    return layers
+
+
+def run_of(layer: Recurrent, x: Tensor) -> Run:
+    return lambda: layer(x)[0], [x, *layer.parameters()]
+
+
+def without_gradients(layer: Recurrent, x: Tensor) -> None:
+    with torch.inference_mode():
+        layer(x)
+
+
+def training_step(layer: Recurrent, x: Tensor) -> None:
+    """Forward and backward, to the input and the parameters."""
+    torch.autograd.grad(layer(x)[0].sum(), [x, *layer.parameters()])
+
+
+def least_times(passes: int, functions: list[Callable[[], None]]) -> list[float]:
+    """The least seconds of processor time of each function, called in turn."""
+    times = [float("inf")] * len(functions)
+    for _ in range(passes):
+        for k, function in enumerate(functions):
+            started = time.process_time()
+            function()
+            times[k] = min(times[k], time.process_time() - started)
+    return times
+
+
+def iterations(layer: Recurrent, x: Tensor) -> int:
+    """How many iterations Newton takes from a state of zeros."""
+    state = tuple(x.new_zeros(x.shape[1], layer.hidden_size) for _ in layer.cell.state)
+    solution = newton.solve(steps_of(layer.cell, x, layer.weights_of(0), None, False, None), state)
+    if not solution.converged:
+        raise AssertionError(f"{layer.cell!r}: not converged, residual {solution.residual:.1e}")
+    return solution.iterations
+
+
+if __name__ == "__main__":
+    run_alone(__doc__, add_options, measure)
