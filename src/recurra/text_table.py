@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-__all__ = ["counted", "one_line", "percent", "shown_text", "text_table"]
+__all__ = ["counted", "number_of", "one_line", "percent", "shown_text", "text_table"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROL_BUT_LINES = re.compile(r"(?![\t\n])" + _CONTROL.pattern)
@@ -41,6 +41,12 @@ def counted(counts: Mapping[str, int], most: int) -> str:
     """The first `most` names with their counts, safe to print to a terminal: "yes (1,200), no (30), ..."."""
     shown = ", ".join(f"{one_line(name)} ({count:,})" for name, count in list(counts.items())[:most])
     return shown + (", ..." if len(counts) > most else "")
+
+
+def number_of(count: float, noun: str) -> str:
+    """So many things in words, such as "1 bar", "1,200 notes" or "0.5 bars"."""
+    number = f"{count:,}" if isinstance(count, int) else f"{count:g}"
+    return f"{number} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(fraction: float) -> str:

@@ -90,9 +90,11 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
         inspection = estimator.inspect(**values, name=str(folder))
         print(report_inspection(inspection, path or folder / "inspection"))
         return 0
+    # Files that the verb itself writes, beside its result.
+    beside = [Path(values[name]) for name in ("picture", "page") if command == "predict" and values.get(name)]
     colored = color == "always" or (color == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     try:
-        _show(getattr(estimator, method)(**values), folder, path, colored)
+        _show(getattr(estimator, method)(**values), folder, path, colored, beside)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped") from None
     return 0
@@ -184,16 +186,21 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
     return 0
 
 
-def _show(result: Result, folder: Path, out: Path | None, color: bool) -> None:
-    """Print a result and write it to `out`. None: to the default path of its kind."""
+def _show(result: Result, folder: Path, out: Path | None, color: bool, beside: Sequence[Path] = ()) -> None:
+    """Print a result and write it to `out`. None: to the default path of its kind; `beside` is written already."""
     path = result.default_path(folder) if out is None else out
+    if path is not None:
+        result.check_path(path)
     if out is None or not result.streams:
         _print(result.text(color))
     for line in result.remarks(color):
         print(line, file=sys.stderr)
+    written: list[Path] = []
     if path is not None:
         written = result.write(path)
-        shown = [path] if path.is_dir() else written
+        if path.is_dir():
+            written = [path]
+    if shown := dict.fromkeys([*written, *beside]):
         print(f"written: {', '.join(map(str, shown))}")
 
 

@@ -41,6 +41,14 @@ class Result(ABC):
         """What a person should read after the text: lines that are not part of the result, for standard error."""
         yield from ()
 
+    def check_path(self, path: str | Path) -> None:
+        """Refuse a path that the result cannot be written to, before anything is computed.
+
+        Raises:
+            ParameterError: the path does not fit.
+        """
+        return
+
     @abstractmethod
     def write(self, path: str | Path) -> list[Path]:
         """Write the result; each file is written whole or not at all.

@@ -231,6 +231,8 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
     for path in (tmp_path / "b.npz", tmp_path / "b.svg", tmp_path / "b.xyz"):
         with pytest.raises(DataError, match="no such file"):
             read_drawings(path)
+    with pytest.raises(DataError, match=r"standard input: drawings are read from files that end in .npz"):
+        read_drawings("-")
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match="no drawings in this folder"):
         read_drawings(tmp_path / "folder")

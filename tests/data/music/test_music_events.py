@@ -73,9 +73,9 @@ def test_events_by_hand() -> None:
     encoded = vocabulary.encode(vocabulary.fit(piece))
     assert [vocabulary.name(token) for token in encoded.tokens.tolist()] == [
         "meter of 4 beats", "tempo 120", "bar", "position 0",
-        "voice 0.1", "E4", "velocity 100", "1 frames", "C4", "velocity 80", "2 frames",
+        "voice 0.1", "E4", "velocity 100", "1 frame", "C4", "velocity 80", "2 frames",
         "voice 32.1", "C3", "velocity 80", "8 frames",
-        "position 2", "tempo 60", "voice 0.1", "D4", "velocity 80", "1 frames",
+        "position 2", "tempo 60", "voice 0.1", "D4", "velocity 80", "1 frame",
         "bar", "position 1", "voice 0.1", "C4", "velocity 80", "held", "5 frames",
         "bar", "bar", "position 6", "end",
     ]  # fmt: skip

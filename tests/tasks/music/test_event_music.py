@@ -53,7 +53,7 @@ def rows(piece: Piece, chosen: np.ndarray | None = None) -> list[tuple[int, ...]
 def test_evaluate_beside_n_grams(run: Path) -> None:
     model = load(run)
     found = model.evaluate(duets(5, 1), samples=2)
-    assert list(found.methods) == ["model", "event frequencies", "6-gram, Kneser-Ney"]
+    assert list(found.methods) == ["model", "event frequencies", "last bar", "6-gram, Kneser-Ney"]
     assert found.scores["nats/note"] < found.baselines["event frequencies"]["nats/note"]
     # The same nats, over the notes and over the events.
     pieces = [model.fitted.learned.vocabulary.fit(piece) for piece in duets(5, 1)]

@@ -149,6 +149,23 @@ def test_commands(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["inspect", str(run), "--data", str(tmp_path / "held.npz"), "--out", str(tmp_path / "page")]) == 0
 
 
+def test_what_does_not_fit_is_refused_before_any_work(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recurra.tasks.music.results.read_frames", None)
+    monkeypatch.setattr("recurra.tasks.music.generation.sample_frames", None)
+    data = tmp_path / "two.npz"
+    np.savez(data, first=chords(2, 3)[0], second=chords(2, 3)[1])
+    assert main(["predict", str(run), "--data", str(data), "--out", str(tmp_path / "a.html")]) == 2
+    assert "out: expected a file ending in .csv for 2 pieces" in capsys.readouterr().err
+    for name in ("primer", "melody"):
+        assert main(["generate", str(run), f"--{name}", str(data), "--out", str(tmp_path / "a.mid")]) == 2
+        assert "it has 2 pieces (two first, two second), expected a file with one" in capsys.readouterr().err
+    assert main(["predict", str(run), "--data", "-"]) == 2
+    assert "standard input: music is read from a file that ends in .mid" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["two.npz"]
+
+
 def test_mistakes(run: Path, tmp_path: Path) -> None:
     model = load(run)
     with pytest.raises(ParameterError, match="row"):

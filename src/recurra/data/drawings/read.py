@@ -14,6 +14,7 @@ from recurra.data.drawings.points_table import read_points
 from recurra.data.drawings.quick_draw import read_quick_draw
 from recurra.data.drawings.sketch_rnn import read_sketch_rnn
 from recurra.data.drawings.svg_file import read_svg
+from recurra.data.files.standard_input import refuse_standard_input
 from recurra.errors import DataError
 
 __all__ = ["ENDINGS", "read_drawing", "read_drawings"]
@@ -48,6 +49,8 @@ def read_drawings(
             divided into parts and others are not; every drawing has too many points.
     """
     sources = [paths] if isinstance(paths, str | Path) else list(paths)
+    for one in sources:
+        refuse_standard_input(one, f"drawings are read from files that end in {', '.join(ENDINGS)}, or folders of such")
     files = [pair for one in sources for pair in _files(Path(one))]
     read = [_read(path, label, epsilon) for path, label in files]
     # Read again, a folder gives the same classes, which its files alone do not.

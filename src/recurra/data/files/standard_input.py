@@ -8,7 +8,14 @@ from typing import Any
 from recurra.data.files.text_file import TextForm, text_and_form
 from recurra.errors import DataError
 
-__all__ = ["SOURCE", "STANDARD_INPUT", "is_standard_input", "read_standard_input", "standard_input_lines"]
+__all__ = [
+    "SOURCE",
+    "STANDARD_INPUT",
+    "is_standard_input",
+    "read_standard_input",
+    "refuse_standard_input",
+    "standard_input_lines",
+]
 
 STANDARD_INPUT = "-"
 SOURCE = "standard input"
@@ -17,6 +24,20 @@ SOURCE = "standard input"
 def is_standard_input(data: Any) -> bool:
     """Whether data are standard input: the path "-". A file of this name is "./-"."""
     return isinstance(data, str | Path) and str(data) == STANDARD_INPUT
+
+
+def refuse_standard_input(data: Any, read: str) -> None:
+    """Refuse standard input where data are read from files alone.
+
+    Args:
+        data: what the caller passed.
+        read: what is read and from what, such as "music is read from files that end in .mid or .abc".
+
+    Raises:
+        DataError: the data are standard input.
+    """
+    if is_standard_input(data):
+        raise DataError(f"{SOURCE}: {read}, not from a pipe. Write it to such a file, and name that.")
 
 
 def read_standard_input() -> tuple[str, TextForm]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from recurra.data.music.piece import VELOCITY, Grid, Piece, Tracks
 from recurra.data.music.pitches import LOWEST, NOTES, pitch_name
+from recurra.text_table import number_of
 
 __all__ = ["KINDS", "EncodedPiece", "EventVocabulary", "Voice"]
 
@@ -139,7 +140,7 @@ class EventVocabulary:
         kind, value = self.kinds[token], self.value(token)
         match kind:
             case "meter":
-                return f"meter of {self.meters[value][1]:g} beats"
+                return f"meter of {number_of(self.meters[value][1], 'beat')}"
             case "tempo":
                 return f"tempo {self.tempi[value]}"
             case "position":
@@ -152,7 +153,7 @@ class EventVocabulary:
             case "velocity":
                 return f"velocity {self.velocities[value]}"
             case "duration":
-                return f"{value + 1} frames"
+                return number_of(value + 1, "frame")
             case _:
                 return kind
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from recurra.data.files.part_names import part_of
 from recurra.data.files.problems import Problem, refuse_unusable
+from recurra.data.files.standard_input import refuse_standard_input
 from recurra.data.files.text_file import check_file
 from recurra.data.music.abc_file import read_abc
 from recurra.data.music.midi import read_midi
@@ -46,6 +47,7 @@ def read_music(source: Any, steps_per_beat: int, most_unusable: float = 0.05) ->
         return _of_pieces(source, Grid(steps_per_beat))
     if not str(source):
         raise ParameterError("data", "the path of a file or a folder", source)
+    refuse_standard_input(source, f"music is read from a file that ends in {', '.join(ENDINGS)}, or a folder of such")
     path = Path(source)
     if _is_folder(path):
         music = _read_folder(path, steps_per_beat, most_unusable)

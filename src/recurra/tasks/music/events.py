@@ -1,6 +1,7 @@
 """Music as events: how a language model of them is trained, what it writes, and how surprising notes are to it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from recurra.cells import find_cell
 from recurra.data.music.event_lanes import EventLanes
+from recurra.data.music.event_repetition import repeated_events
 from recurra.data.music.events import KINDS, EventVocabulary
 from recurra.data.music.pictures import PieceSurprise, write_page
 from recurra.data.music.piece import Music, Piece
@@ -15,11 +17,12 @@ from recurra.data.music.pitches import pitch_name
 from recurra.errors import ParameterError
 from recurra.layers import initialize
 from recurra.models import RecurrentLanguageModel
+from recurra.models.baselines.conditional import conditional_surprise
 from recurra.models.baselines.ngram import ORDER, ngram_surprise
 from recurra.models.events import read_events
 from recurra.task import Fitted, Objective
 from recurra.task.results import Table, TablePredictions
-from recurra.tasks.music.learned import MusicLearned
+from recurra.tasks.music.learned import LAST_BAR, MusicLearned
 from recurra.text_table import one_line, text_table
 from recurra.training import Mean, Truncation, evaluate, processes
 
@@ -27,6 +30,7 @@ __all__ = [
     "MAIN",
     "FittedEvents",
     "NoteSurprises",
+    "check_page",
     "event_averages",
     "event_surprises",
     "events_of",
@@ -143,7 +147,10 @@ class NoteSurprises(TablePredictions[list[np.ndarray]]):
     def __init__(self, fitted: FittedEvents, pieces: Sequence[Piece], path: Path | None = None) -> None:
         self._fitted, self.read_from = fitted, path
         self._pieces = [fitted.learned.vocabulary.fit(piece) for piece in pieces]
-        self._surprises = note_surprises(fitted, self._pieces)
+
+    @cached_property
+    def _surprises(self) -> list[PieceSurprise]:
+        return note_surprises(self._fitted, self._pieces)
 
     @property
     def values(self) -> list[np.ndarray]:
@@ -163,6 +170,9 @@ class NoteSurprises(TablePredictions[list[np.ndarray]]):
         if len(self._pieces) > _SHOWN:
             yield f"... and {len(self._pieces) - _SHOWN:,} more\n"
 
+    def check_path(self, path: str | Path) -> None:
+        check_page(self._pieces, path)
+
     def write(self, path: str | Path) -> list[Path]:
         """Write the table as CSV or, if the name ends in .html, a page that plays the piece; see `Result.write`.
 
@@ -172,9 +182,7 @@ class NoteSurprises(TablePredictions[list[np.ndarray]]):
         target = Path(path)
         if target.suffix.lower() != ".html":
             return super().write(path)
-        if len(self._pieces) > 1:
-            expected = f"a file ending in .csv for {len(self._pieces):,} pieces: a page shows one"
-            raise ParameterError("out", expected, str(path))
+        self.check_path(path)
         write_page(self._pieces[0], self._surprises[0], self._pieces[0].name, target)
         return [target]
 
@@ -202,6 +210,13 @@ class NoteSurprises(TablePredictions[list[np.ndarray]]):
         return Table(columns, rows)
 
 
+def check_page(pieces: Sequence[Piece], path: str | Path) -> None:
+    """Refuse a page of several pieces. Raises ParameterError."""
+    if Path(path).suffix.lower() == ".html" and len(pieces) > 1:
+        expected = f"a file ending in .csv for {len(pieces):,} pieces: a page shows one"
+        raise ParameterError("out", expected, str(path))
+
+
 def _onsets(piece: Piece, voices: Sequence[int]) -> list[tuple[int, int, int]]:
     """The start, pitch and voice of each note, by the voices of its tracks."""
     track = [0] * len(piece.notes) if piece.tracks is None else piece.tracks.track.tolist()
@@ -219,15 +234,19 @@ def _read(fitted: FittedEvents, encoded: Sequence[np.ndarray]) -> list[Any]:
 
 
 def _baselines(learned: MusicLearned, encoded: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """The surprise of events by counting: how often each event is, and by the events before it."""
+    """The surprise of events by counting: how often each is, by that of the last bar in its place, by those before."""
     vocabulary = learned.vocabulary
-    counted = np.concatenate(_encoded(vocabulary, learned.pieces))[-_MOST_COUNTED:]
+    trained = _encoded(vocabulary, learned.pieces)
+    counted = np.concatenate(trained)[-_MOST_COUNTED:]
     read = np.concatenate([[vocabulary.token("end")], *encoded])
     ends = np.cumsum([len(one) for one in encoded])[:-1]
-    return {
-        name: np.split(ngram_surprise(counted, read, len(vocabulary), order), ends)
-        for name, order in (("event frequencies", 1), (f"{ORDER}-gram, Kneser-Ney", ORDER))
+    before, here = (np.concatenate([repeated_events(vocabulary, one) for one in these]) for these in (trained, encoded))
+    surprises = {
+        "event frequencies": ngram_surprise(counted, read, len(vocabulary), 1),
+        LAST_BAR: conditional_surprise(counted, before[-_MOST_COUNTED:], read[1:], here, len(vocabulary)),
+        f"{ORDER}-gram, Kneser-Ney": ngram_surprise(counted, read, len(vocabulary), ORDER),
     }
+    return {name: np.split(one, ends) for name, one in surprises.items()}
 
 
 def _validation(fitted: FittedEvents, encoded: Sequence[np.ndarray]) -> Callable[[Any], Mean]:

@@ -21,6 +21,7 @@ from recurra.models.frames import ReadFrames, read_frames, sample_frames, search
 from recurra.task import Result
 from recurra.tasks.music.events import FittedEvents, events_of, note_surprises
 from recurra.tasks.music.training import FittedFrames, FittedMusic, frames_of
+from recurra.text_table import number_of
 
 __all__ = [
     "Gap",
@@ -350,9 +351,10 @@ class GeneratedMusic(Result):
 
     def text(self, color: bool = False) -> Iterator[str]:
         for one, surprise in zip(self.pieces, self._surprises, strict=True):
-            piece, grid = one.piece, one.piece.grid
+            piece = one.piece
+            bars = number_of(piece.length / piece.grid.steps_per_bar, "bar")
             yield (
-                f"{piece.name}: {piece.length / grid.steps_per_bar:g} bars, {len(piece.notes):,} notes, "
+                f"{piece.name}: {bars}, {number_of(len(piece.notes), 'note')}, "
                 f"{int((~one.original).sum()):,} of them generated, {piece.seconds[-1]:.1f} s, "
                 f"{surprise.mean:.2f} nats a {surprise.unit}\n"
             )

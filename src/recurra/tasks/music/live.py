@@ -25,6 +25,7 @@ from recurra.task import Result
 from recurra.tasks.music.events import FittedEvents, events_of
 from recurra.tasks.music.generation import GeneratedPiece, free_notes, log_odds_shift, opening_of
 from recurra.tasks.music.training import FittedFrames, FittedMusic, frames_of
+from recurra.text_table import number_of
 
 __all__ = ["EndlessMusic", "open_stream", "play"]
 
@@ -120,8 +121,12 @@ class EndlessMusic(Result):
 
     def remarks(self, color: bool = False) -> Iterator[str]:
         live = self.live
-        late = f"; {live.late:,} frames came too late, as sampling takes longer than they last" if live.late else ""
-        yield f"{live.frames_played:,} frames, {live.notes_played:,} notes{late}"
+        late = (
+            f"; {number_of(live.late, 'frame')} came too late: sampling took longer than a frame lasts"
+            if live.late
+            else ""
+        )
+        yield f"{number_of(live.frames_played, 'frame')}, {number_of(live.notes_played, 'note')}{late}"
 
     def write(self, path: str | Path) -> list[Path]:
         """Refuse to: music without end has no file. Raises ParameterError."""

@@ -12,6 +12,7 @@ from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_ending
 from recurra.tasks.music.learned import MusicLearned
+from recurra.text_table import number_of, one_line
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         again = f", {repeated:,} of which repeat others but for a transposition" if repeated else ""
         frames = sum(piece.length for piece in pieces)
         validated = f"validated on {len(held):,}" if held else "no validation"
-        return f"{training.source}: {len(pieces):,} pieces{again}, {frames:,} frames; {validated}"
+        return f"{training.source}: {number_of(len(pieces), 'piece')}{again}, {number_of(frames, 'frame')}; {validated}"
 
     def learn(self, training: "Music", validation: "Music | None") -> MusicLearned:
         pieces = training.part("train")
@@ -248,7 +249,6 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         Raises:
             DataError: the data cannot be used.
         """
-        from recurra.models.frames import read_frames
         from recurra.tasks.music.events import NoteSurprises, events_of
         from recurra.tasks.music.results import Surprises
         from recurra.tasks.music.training import frames_of
@@ -257,8 +257,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         path = Path(data) if isinstance(data, str | Path) else None
         if (model := events_of(self.fitted)) is not None:
             return NoteSurprises(model, pieces, path)
-        network = frames_of(self.fitted).network
-        return Surprises(pieces, read_frames(network, [piece.roll for piece in pieces]), path)
+        return Surprises(frames_of(self.fitted), pieces, path)
 
     @verb(
         "write music: what follows an opening, the voices below a melody, or a part of a piece anew",
@@ -324,7 +323,7 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
             port: part of the name of the MIDI port that plays it too. None: there is none.
 
         Raises:
-            DataError: the primer, the melody or the piece to infill cannot be read.
+            DataError: the primer, the melody or the piece to infill cannot be read, or its file has several pieces.
             ParameterError: arguments exclude each other; or a piece does not have the voice or the bars; or a model of
                 frames has neither voices nor `top_k` and `top_p`.
             RunError: the sound, the picture or the page cannot be written.
@@ -448,9 +447,13 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         return replace(shown, evaluate=lambda: evaluate(self.fitted, source, pieces, 0))
 
     def _piece(self, path: str) -> "Piece":
-        """The first piece of a file."""
-        pieces, _ = self._pieces(path, None)
-        return pieces[0]
+        """The piece of a file that has one. Raises DataError."""
+        pieces, source = self._pieces(path, None)
+        piece, *others = pieces
+        if others:
+            named = ", ".join(one_line(piece.name) for piece in pieces[:3]) + (", ..." if len(pieces) > 3 else "")
+            raise DataError(f"{source}: it has {len(pieces):,} pieces ({named}), expected a file with one.")
+        return piece
 
     def _pieces(self, data: Any, reading: MusicReading | None) -> "tuple[tuple[Piece, ...], str]":
         """The pieces that a verb reads, and where they come from."""

@@ -1,6 +1,7 @@
 """What a model of music says of pieces, and how it does beside simple baselines."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,12 @@ from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import LOWEST, pitch_name
 from recurra.data.music.read import duplicates
 from recurra.data.music.statistics import LONGEST_LAG, Character, character, most_copied, overlap, similarity_error
-from recurra.errors import ParameterError
 from recurra.models.frames import ReadFrames, read_frames
 from recurra.task import Evaluation
 from recurra.task.results import Table, TablePredictions
-from recurra.tasks.music.events import MAIN, event_averages, event_surprises, events_of
+from recurra.tasks.music.events import MAIN, check_page, event_averages, event_surprises, events_of
 from recurra.tasks.music.generation import continue_piece, frame_surprise
-from recurra.tasks.music.training import FittedMusic, frames_of
+from recurra.tasks.music.training import FittedFrames, FittedMusic, frames_of
 from recurra.text_table import one_line, text_table
 
 __all__ = ["Surprises", "evaluate", "frame_averages"]
@@ -33,13 +33,18 @@ class Surprises(TablePredictions[list[np.ndarray]]):
     """How surprising each frame of some pieces is.
 
     Args:
+        fitted: the model.
         pieces: that were read.
-        read: what the model says of each; it is an attribute too.
         path: of the file that was read. None: there was none, or a folder.
     """
 
-    def __init__(self, pieces: Sequence[Piece], read: Sequence[ReadFrames], path: Path | None = None) -> None:
-        self._pieces, self.read, self.read_from = pieces, read, path
+    def __init__(self, fitted: FittedFrames, pieces: Sequence[Piece], path: Path | None = None) -> None:
+        self._network, self._pieces, self.read_from = fitted.network, pieces, path
+
+    @cached_property
+    def read(self) -> list[ReadFrames]:
+        """What the model says of each piece."""
+        return read_frames(self._network, [piece.roll for piece in self._pieces])
 
     @property
     def values(self) -> list[np.ndarray]:
@@ -57,6 +62,9 @@ class Surprises(TablePredictions[list[np.ndarray]]):
         if len(self._pieces) > _SHOWN:
             yield f"... and {len(self._pieces) - _SHOWN:,} more\n"
 
+    def check_path(self, path: str | Path) -> None:
+        check_page(self._pieces, path)
+
     def write(self, path: str | Path) -> list[Path]:
         """Write the table as CSV or, if the name ends in .html, a page that plays the piece; see `Result.write`.
 
@@ -66,9 +74,7 @@ class Surprises(TablePredictions[list[np.ndarray]]):
         target = Path(path)
         if target.suffix.lower() != ".html":
             return super().write(path)
-        if len(self._pieces) > 1:
-            expected = f"a file ending in .csv for {len(self._pieces):,} pieces: a page shows one"
-            raise ParameterError("out", expected, str(path))
+        self.check_path(path)
         write_page(self._pieces[0], frame_surprise(self._pieces[0], self.read[0]), self._pieces[0].name, target)
         return [target]
 
