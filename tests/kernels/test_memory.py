@@ -42,7 +42,11 @@ print("serves again")
 """
 
 
-@pytest.mark.parametrize(("backward", "spare"), [(False, 220), (True, 130)], ids=["forward", "backward"])
+@pytest.mark.parametrize(
+    ("backward", "spare"),
+    [pytest.param(False, 220, marks=pytest.mark.slow), (True, 130)],
+    ids=["forward", "backward"],
+)
 def test_running_out_of_memory_is_an_error(backward: bool, spare: int) -> None:
     program = PROGRAM.format(backward=backward, spare=spare)
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

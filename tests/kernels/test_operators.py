@@ -58,7 +58,7 @@ def test_the_contract_with_torch(cell: Cell) -> None:
     [
         (cells.LSTM(), None, "recurrent"),
         (cells.SRU(), LENGTHS // 2, "expected"),
-        (cells.SLSTM(2), LENGTHS // 2, "zoneout"),
+        pytest.param(cells.SLSTM(2), LENGTHS // 2, "zoneout", marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -201,6 +201,7 @@ print(torch.equal(program(x)[0], torch.load(sys.argv[2])))
 """
 
 
+@pytest.mark.slow
 def test_an_exported_program_in_another_process(tmp_path: Path) -> None:
     layer, x = GRU(2, 4), torch.ones(4, 3, 2)
     torch.export.save(torch.export.export(layer, (x,)), tmp_path / "gru.pt2")

@@ -129,7 +129,7 @@ def test_training_of_layers_that_torch_s_own_kernels_fail() -> None:
     assert_as_uncompiled(LSTM(3, 4, 2, bidirectional=True), torch.randn(4, 3, 3))
 
 
-@pytest.mark.parametrize("dynamic", [None, True], ids=["automatic", "dynamic"])
+@pytest.mark.parametrize("dynamic", [None, pytest.param(True, marks=pytest.mark.slow)], ids=["automatic", "dynamic"])
 def test_other_lengths_and_batches_need_no_other_code(dynamic: bool | None) -> None:
     layer, counter = LSTM(3, 4, bidirectional=True, dtype=torch.float64), CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(layer, backend=counter, fullgraph=True, dynamic=dynamic)
