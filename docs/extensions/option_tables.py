@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import recurra.tasks  # noqa: F401 - registers the tasks
-from recurra.options import Setting
+from recurra.options import Range, Setting
 from recurra.task import Estimator, find_task
 from recurra.task.verbs import command_settings, train_settings, verbs_of
 
@@ -77,11 +77,22 @@ def _table(settings: Iterable[Setting]) -> nodes.table:
                 nodes.literal(text=f"--{setting.name.replace('_', '-')}"),
                 _default(setting.default),
                 nodes.Text(setting.expected.removesuffix(", or None")),
-                nodes.Text(setting.option.help),
+                nodes.Text(f"{setting.option.help}{_searched(setting)}"),
             )
         )
     group += [head, body]
     return table
+
+
+def _searched(setting: Setting) -> str:
+    """What `recurra tune` tries, as the end of a sentence; empty if it tries nothing."""
+    values = setting.option.search
+    if not values:
+        return ""
+    if isinstance(values, Range):
+        scale = ", logarithmic" if values.log else f" in steps of {values.step:g}" if values.step else ""
+        return f"; searched: {values.low:g} to {values.high:g}{scale}"
+    return f"; searched: {', '.join(map(str, values))}"
 
 
 def _row(cells: Iterable[nodes.Node]) -> nodes.row:

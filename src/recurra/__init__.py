@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from recurra.tasks.tag import Tagger
     from recurra.tasks.translate import Translator
     from recurra.tasks.video import VideoClassifier
+    from recurra.tuning import tune
 
 __version__ = "0.1.0"
 
@@ -88,6 +89,7 @@ __all__ = [
     "restore",
     "training",
     "transducer_loss",
+    "tune",
 ]
 
 _NAMES = {
@@ -112,6 +114,7 @@ _NAMES = {
     "ChunkStepper": "recurra.streaming",
     "Stepper": "recurra.streaming",
     "load": "recurra.tasks",
+    "tune": "recurra.tuning",
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),

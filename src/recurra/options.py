@@ -14,9 +14,26 @@ from typing import Any, ClassVar, Literal, Self, Union, dataclass_transform, get
 
 from recurra.errors import ParameterError
 
-__all__ = ["Option", "Options", "Setting", "closest", "option", "settings_of"]
+__all__ = ["Option", "Options", "Range", "Setting", "closest", "option", "settings_of"]
 
 _METADATA = "recurra.option"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a search tries.
+
+    Attributes:
+        low: the smallest.
+        high: the largest.
+        log: whether they are spread evenly on a logarithmic scale, for which `low` is above 0.
+        step: between neighbours, counted from `low`; None: every number, or every whole number of a whole option.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,8 @@ class Option:
         group: heading in the command line's help.
         main: whether the short help shows it.
         words: whether the command line takes the values of a tuple as separate words, not separated by commas.
+        search: the values that `recurra tune` tries unless told otherwise: a range, or choices. None: it leaves the
+            option as it is.
     """
 
     help: str = ""
@@ -44,6 +63,7 @@ class Option:
     group: str = ""
     main: bool = False
     words: bool = False
+    search: Range | tuple[Any, ...] | None = None
 
 
 def option(
@@ -57,6 +77,7 @@ def option(
     check: Callable[[str, Any], None] | None = None,
     group: str = "",
     main: bool = False,
+    search: Range | tuple[Any, ...] | None = None,
 ) -> Any:
     """A field of an `Options` class; arguments are the attributes of `Option`.
 
@@ -64,7 +85,7 @@ def option(
 
     A field that a derived class declares again, with another default, inherits the facts that it does not state.
     """
-    facts = Option(help, at_least, at_most, above, below, check, group, main)
+    facts = Option(help, at_least, at_most, above, below, check, group, main, search=search)
     return dataclasses.field(default=default, metadata={_METADATA: facts})
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.base import clone
-from toy import Toy
 
 import recurra
 from recurra.cli.main import main
 from recurra.errors import ParameterError, RunError
 from recurra.task import find_task, registry
 from recurra.training import load_checkpoint, read_run
+from toy import Toy
 
 ROWS = [[*[0.2] * (k % 3), 0.1 * k, 0.3 * k] for k in range(8)]
 
@@ -115,7 +115,7 @@ def test_a_misspelt_option_names_the_nearest() -> None:
 def test_a_killed_run_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
     options = ["train", "toy:Toy", "--data", str(data), "--max-steps", "600", "--validate-every", "200"]
     code = "import sys; from recurra.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert main([*options, "--out", str(whole)]) == 0
     started = subprocess.Popen([sys.executable, "-c", code, *options, "--out", str(cut)], env=environment)

@@ -3,13 +3,13 @@
 import argparse
 import dataclasses
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from recurra.errors import RecurraError
 from recurra.option_text import value_of
 from recurra.options import Setting, closest
+from recurra.yaml_file import read_yaml
 
 __all__ = ["Parser"]
 
@@ -117,24 +117,10 @@ class Parser(argparse.ArgumentParser):
         return value if setting is None else setting.checked(value_of(setting, value))
 
     def _read_config(self, path: str) -> dict[str, Any]:
-        import yaml
-
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.safe_load(text) or {}
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecurraError(f"--config: {path}: cannot be read ({error})") from error
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            location = f", line {mark.line + 1}" if mark else ""
-            raise RecurraError(f"--config: {path}{location}: not YAML ({getattr(error, 'problem', error)})") from error
-        if not isinstance(values, Mapping):
-            raise RecurraError(f"--config: {path}: expected a line for each option, as in max-steps: 500")
-        lines = {key.value: key.start_mark.line + 1 for key, _ in node.value} if node is not None else {}
+        values, lines = read_yaml(path, "--config", "max-steps: 500")
         options = {}
         for written, value in values.items():
-            name, location = str(written).replace("-", "_"), f"--config: {path}, line {lines.get(str(written), 1)}"
+            name, location = written.replace("-", "_"), f"--config: {path}, line {lines.get(written, 1)}"
             if name not in self._settings:
                 raise RecurraError(f"{location}: {self._unknown('--' + name.replace('_', '-'))}")
             try:

@@ -7,19 +7,34 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from recurra.cli.arguments import Parser
 from recurra.errors import ParameterError, RunError
 from recurra.messages import show_messages
+from recurra.options import Option, make_setting
 from recurra.server import ServerOptions
 from recurra.task import Estimator, Result, find_task, task_names, task_of_run
 from recurra.task.verbs import check_required, command_settings, option_groups, train_settings, verbs_of
 from recurra.tasks import TASKS
+from recurra.tuning.settings import tune_settings
 
-__all__ = ["parser_of", "run_verb", "serve", "server_parser", "tasks_with", "train", "verb_helps"]
+__all__ = [
+    "parser_of",
+    "run_verb",
+    "runs",
+    "runs_parser",
+    "serve",
+    "server_parser",
+    "tasks_with",
+    "train",
+    "tune",
+    "verb_helps",
+]
 
 AnyEstimator = Estimator[Any, Any, Any]
+
+_FIT_NAMES = {"out": "folder", "from": "start_from"}
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -28,15 +43,10 @@ def train(arguments: Sequence[str]) -> int:
     Raises:
         RecurraError: there is a mistake in the input; the message is one line.
     """
-    if not arguments:
-        example = "As in: recurra train forecast --data FILE --horizon 24"
-        raise ParameterError("task", f"one of {', '.join(task_names())}", "nothing", example)
-    if arguments[0] in ("-h", "--help", "--help-all"):
-        lines = [f"  {name.ljust(12)}{_summary(find_task(name))}" for name in task_names()]
-        print("\n".join(["usage: recurra train TASK [OPTIONS]", "", "tasks:", *lines, ""]))
-        print("recurra train TASK --help shows the options of a task.")
+    kind = task_named("train", arguments)
+    if kind is None:
         return 0
-    kind, rest = find_task(arguments[0]), list(arguments[1:])
+    rest = list(arguments[1:])
     values = parser_of("train", kind).parse(rest)
     if values is None:
         return 0
@@ -46,6 +56,62 @@ def train(arguments: Sequence[str]) -> int:
     command = torchrun + shlex.join(["recurra", "train", *arguments])
     with speaking_first():
         return _train(kind, values, command if "--resume" in rest else f"{command} --resume")
+
+
+def tune(arguments: Sequence[str]) -> int:
+    """Run `recurra tune TASK`. Raises RecurraError, as `train`."""
+    kind = task_named("tune", arguments)
+    if kind is None:
+        return 0
+    values = parser_of("tune", kind).parse(arguments[1:])
+    if values is None:
+        return 0
+    if values.get("data") is None:
+        raise ParameterError("data", "a file to train on", "nothing", "As in: --data FILE")
+    from recurra.tuning import tune as search
+
+    show_messages()
+    options = {name: values.pop(name) for name in kind.settings() if name in values}
+    check_required(kind.settings(), options)
+    reading = _reading_of(kind, values)
+    arguments_of_search = {_FIT_NAMES.get(name, name): value for name, value in values.items()}
+    try:
+        tuned = search(kind(**options), reading=reading, **arguments_of_search)
+    except KeyboardInterrupt:
+        command = shlex.join(["recurra", "tune", *arguments])
+        raise KeyboardInterrupt(f"stopped and saved; continue with: {command}") from None
+    for piece in tuned.text():
+        print(piece, end="")
+    return 0
+
+
+def runs(arguments: Sequence[str]) -> int:
+    """Run `recurra runs FOLDER`. Raises RecurraError, as `train`."""
+    values = runs_parser().parse(arguments)
+    if values is None:
+        return 0
+    from recurra.task.runs import runs_in
+
+    out = values.get("out")
+    listed = runs_in(values["folder"], values.get("format", "table"))
+    _show(listed, Path(values["folder"]), None if out is None else Path(out), color=False)
+    return 0
+
+
+def runs_parser() -> Parser:
+    """The parser of `recurra runs`."""
+    parser = Parser("recurra runs FOLDER", "List and compare the runs in a folder and those below it, of any task.")
+    parser.add_argument("folder", metavar="FOLDER", help="to look through")
+    form = Option("of what is printed; CSV and JSON have bytes and all digits, JSON all options")
+    out = Option("file to write instead, ending in .csv or .json")
+    parser.add_settings(
+        [
+            make_setting("format", Literal["table", "csv", "json"], "table", form),
+            make_setting("out", str | None, None, out),
+        ],
+        all_main=True,
+    )
+    return parser
 
 
 def run_verb(command: str, arguments: Sequence[str]) -> int:
@@ -100,6 +166,19 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
     return 0
 
 
+def task_named(command: str, arguments: Sequence[str]) -> type[AnyEstimator] | None:
+    """The task that the first argument of a command names. None: help was printed instead. Raises ParameterError."""
+    if not arguments:
+        example = f"As in: recurra {command} forecast --data FILE --horizon 24"
+        raise ParameterError("task", f"one of {', '.join(task_names())}", "nothing", example)
+    if arguments[0] in ("-h", "--help", "--help-all"):
+        lines = [f"  {name.ljust(12)}{_summary(find_task(name))}" for name in task_names()]
+        print("\n".join([f"usage: recurra {command} TASK [OPTIONS]", "", "tasks:", *lines, ""]))
+        print(f"recurra {command} TASK --help shows the options of a task.")
+        return None
+    return find_task(arguments[0])
+
+
 def serve(arguments: Sequence[str]) -> int:
     """Run `recurra serve RUN [RUN ...]` until it is stopped. Raises RecurraError, as `run_verb`."""
     parser = server_parser()
@@ -124,10 +203,13 @@ def server_parser() -> Parser:
 
 def parser_of(command: str, kind: type[AnyEstimator]) -> Parser:
     """The parser of a command for a task."""
-    if command == "train":
+    if command in ("train", "tune"):
         name = kind.task if kind.task in TASKS else f"{kind.__module__}:{kind.__qualname__}"
-        parser = Parser(f"recurra train {name}", _summary(kind))
-        parser.add_settings(train_settings(kind).values(), kind.noun)
+        searches = command == "tune"
+        parser = Parser(
+            f"recurra {command} {name}", f"Search for good options of: {_summary(kind)}" if searches else _summary(kind)
+        )
+        parser.add_settings((tune_settings if searches else train_settings)(kind).values(), kind.noun)
     else:
         method = getattr(kind, verbs_of(kind)[command].method)
         parser = Parser(f"recurra {command} RUN", (inspect.getdoc(method) or "").partition("\n\nArgs:")[0])
@@ -158,16 +240,13 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
     folder, resume = Path(values.pop("out", f"runs/{kind.task}")), values.pop("resume", False)
     start_from, tensorboard = values.pop("from", None), values.pop("tensorboard", False)
     data, validation = values.pop("data", None), values.pop("validation", None)
-    named = {field: values.pop(field) for field in (kind.Reading.settings() if kind.Reading else ()) if field in values}
-    reading = None
-    if resume:
-        fitted = Fitted.read(folder, kind)
-        values, reading = with_budget(fitted.options, values), fitted.reading
+    before = Fitted.read(folder, kind) if resume else None
+    reading = _reading_of(kind, values, None if before is None else before.reading)
+    if before is not None:
+        values = with_budget(before.options, values)
     elif data is None:
         raise ParameterError("data", "a file to train on", "nothing", "As in: --data FILE")
     check_required(kind.settings(), values)
-    if kind.Reading is not None:
-        reading = (reading or kind.Reading()).replaced(**named)
     estimator = kind(**values)
     try:
         estimator.fit(
@@ -184,6 +263,14 @@ def _train(kind: type[AnyEstimator], values: dict[str, Any], resume_command: str
     print(estimator.summary())
     print(f"the run is in {folder}; next: {estimator.next_command(folder)}")
     return 0
+
+
+def _reading_of(kind: type[AnyEstimator], values: dict[str, Any], before: Any = None) -> Any:
+    """How files are read, as `values` say, from which it is taken out; what they do not say is as `before`."""
+    if kind.Reading is None:
+        return None
+    named = {field: values.pop(field) for field in kind.Reading.settings() if field in values}
+    return (before or kind.Reading()).replaced(**named)
 
 
 def _show(result: Result, folder: Path, out: Path | None, color: bool, beside: Sequence[Path] = ()) -> None:

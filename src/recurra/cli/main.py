@@ -52,6 +52,10 @@ def _run(command: str, arguments: list[str]) -> int:
     match command:
         case "train":
             return commands.train(arguments)
+        case "tune":
+            return commands.tune(arguments)
+        case "runs":
+            return commands.runs(arguments)
         case "serve":
             return commands.serve(arguments)
         case "demo" | "info":
@@ -64,6 +68,8 @@ def _run(command: str, arguments: list[str]) -> int:
 def _helps() -> dict[str, str]:
     return {
         "train": f"train a model: recurra train TASK --data FILE ... (tasks: {', '.join(task_names())})",
+        "tune": "search for good options of a task: recurra tune TASK --data FILE ... (needs the extra tune)",
+        "runs": "list and compare the runs in a folder",
         **commands.verb_helps(),
         "predict": "use a trained run",
         "evaluate": "test a trained run beside simple baselines",
@@ -106,14 +112,16 @@ def _complete(words: list[str]) -> None:
     import argcomplete
 
     parser: argparse.ArgumentParser = argparse.ArgumentParser(prog="recurra", add_help=False)
-    if words[:1] == ["train"] and len(words) > 1 and words[1] in task_names():
-        parser = commands.parser_of("train", find_task(words[1]))
+    if words[:1] in (["train"], ["tune"]) and len(words) > 1 and words[1] in task_names():
+        parser = commands.parser_of(words[0], find_task(words[1]))
     elif words[:1] == ["serve"]:
         parser = commands.server_parser()
+    elif words[:1] == ["runs"]:
+        parser = commands.runs_parser()
     elif len(words) > 1 and words[0] in commands.verb_helps() and (Path(words[1]) / "run.json").is_file():
         parser = commands.parser_of(words[0], task_of_run(words[1]))
     parser.add_argument("command", choices=list(_helps()))
-    if words[:1] == ["train"]:
+    if words[:1] in (["train"], ["tune"]):
         parser.add_argument("task", choices=task_names())
     elif words[:1] == ["completion"]:
         parser.add_argument("shell", choices=_SHELLS)

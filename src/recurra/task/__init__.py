@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recurra.task.objective import Objective
     from recurra.task.registry import find_task, load, register_tasks, task, task_names, task_of_run
     from recurra.task.results import Evaluation, Predictions, Result
+    from recurra.task.runs import Run, Runs, runs_in
     from recurra.task.verbs import verb
     from recurra.task.view import View
 
@@ -26,10 +27,13 @@ __all__ = [
     "Objective",
     "Predictions",
     "Result",
+    "Run",
+    "Runs",
     "View",
     "find_task",
     "load",
     "register_tasks",
+    "runs_in",
     "task",
     "task_names",
     "task_of_run",
@@ -47,6 +51,7 @@ __getattr__, __dir__ = lazy_names(
         "recurra.task.objective": ("Objective",),
         "recurra.task.registry": ("find_task", "load", "register_tasks", "task", "task_names", "task_of_run"),
         "recurra.task.results": ("Evaluation", "Predictions", "Result"),
+        "recurra.task.runs": ("Run", "Runs", "runs_in"),
         "recurra.task.verbs": ("verb",),
         "recurra.task.view": ("View",),
     },

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from recurra.task.objective import Objective
     from recurra.task.results import Evaluation, Predictions
     from recurra.task.view import View
+    from recurra.training import Validation
 
 __all__ = ["Data", "Estimator"]
 
@@ -298,6 +299,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         start_from: str | Path | None = None,
         tensorboard: bool = False,
         progress: bool | None = None,
+        after_validation: "Callable[[Validation], object] | None" = None,
     ) -> Self:
         """Train on data.
 
@@ -313,6 +315,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
                 language model, the embedding of words and the recurrent layers are taken over as far as they fit.
             tensorboard: also log to TensorBoard.
             progress: show progress; None: the trainer decides by the terminal.
+            after_validation: called after each validation; see `recurra.training.Trainer`.
 
         Returns:
             The estimator itself.
@@ -341,7 +344,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             reading = reading or saved.reading
         if reading is None and self.Reading is not None:
             reading = self.Reading()
-        training, validation_data = self._examples(data, y, validation, reading)
+        training, validation_data = self.examples(data, y, validation, reading)
         facts = {
             "source": training.source,
             "files": files_of(training),
@@ -373,6 +376,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             truncation=objective.truncation,
             record=objective.record,
             frozen=frozen,
+            after_validation=after_validation,
         )
         # The trainer comes ready made: torch takes seconds to make its first optimiser, in which the folder would hold
         # a run without a checkpoint.
@@ -543,6 +547,19 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             network = self.network(learned).to(device)
         return Fitted(self.get_params(), reading, learned, network, device, data)
 
+    def examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:
+        """The examples to train on and to validate with; see `fit` for the arguments. Raises as `fit`."""
+        fraction = self.changed().get("validation_fraction")
+        if validation is not None and fraction:
+            way_out = "Leave out one of the two (--validation-fraction, --validation)."
+            raise ParameterError("validation_fraction", "no fraction together with validation data", fraction, way_out)
+        training = self.read(data, y, reading, True)
+        if validation is None:
+            return self.split(training)
+        paired = y is not None and isinstance(validation, tuple) and len(validation) == 2
+        examples, labels = validation if paired else (validation, None)
+        return training, self.read(examples, labels, reading, True)
+
     def data_for(self, source: Any, y: Any = None, reading: Any = None, labelled: bool = False) -> DataT:
         """Read examples for a verb: files are read as in training if `reading` is None."""
         return self.read(source, y, self.later_reading() if reading is None else reading, labelled)
@@ -577,15 +594,3 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             check_new(folder)
             return None
         return Fitted.read(folder, type(self))
-
-    def _examples(self, data: Any, y: Any, validation: Any, reading: Any) -> tuple[DataT, DataT | None]:
-        fraction = self.changed().get("validation_fraction")
-        if validation is not None and fraction:
-            way_out = "Leave out one of the two (--validation-fraction, --validation)."
-            raise ParameterError("validation_fraction", "no fraction together with validation data", fraction, way_out)
-        training = self.read(data, y, reading, True)
-        if validation is None:
-            return self.split(training)
-        paired = y is not None and isinstance(validation, tuple) and len(validation) == 2
-        examples, labels = validation if paired else (validation, None)
-        return training, self.read(examples, labels, reading, True)

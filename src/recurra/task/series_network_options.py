@@ -3,7 +3,7 @@
 from typing import Literal
 
 from recurra.errors import ParameterError
-from recurra.options import Options, option
+from recurra.options import Options, Range, option
 from recurra.task.checks import check_cell
 
 __all__ = ["FEWEST_TO_SPLIT", "MOST_MEMBERS", "SequenceNetworkOptions", "SeriesNetworkOptions"]
@@ -31,13 +31,16 @@ class SequenceNetworkOptions(Options):
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
-    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
+    num_layers: int = option(
+        default=1, at_least=1, help="recurrent layers", group="network", main=True, search=Range(1, 2)
+    )
     hidden_size: int | None = option(
         default=None,
         at_least=1,
         help="units of each direction of a layer; by default 32",
         group="network",
         main=True,
+        search=Range(16, 128, step=16),
     )
     bidirectional: bool = option(default=True, help="whether sequences are also read backward", group="network")
     pooling: tuple[str, ...] = option(
@@ -81,6 +84,7 @@ class SequenceNetworkOptions(Options):
         help="dropout of features, between the layers and on the pooled vector; by default 0.4",
         group="regularization",
         main=True,
+        search=Range(0, 0.6),
     )
     recurrent_dropout: float = option(
         default=0.0,
@@ -88,6 +92,7 @@ class SequenceNetworkOptions(Options):
         at_most=1,
         help="dropout on what the recurrent weights read, the same at every step of a sequence",
         group="regularization",
+        search=Range(0, 0.3),
     )
 
     def check(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recurra.training.run import has_run, read_run, write_run
     from recurra.training.run_files import load_last
     from recurra.training.settings import CLIPPINGS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingSettings
-    from recurra.training.trainer import Trainer, TrainingInterruptedError, TrainingResult
+    from recurra.training.trainer import Trainer, TrainingInterruptedError, TrainingResult, Validation
     from recurra.training.truncation import Truncation
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "TrainingResult",
     "TrainingSettings",
     "Truncation",
+    "Validation",
     "evaluate",
     "has_run",
     "joined",
@@ -107,6 +108,7 @@ __getattr__, __dir__ = lazy_names(
             "Trainer",
             "TrainingInterruptedError",
             "TrainingResult",
+            "Validation",
         ),
         "recurra.training.truncation": ("Truncation",),
     },

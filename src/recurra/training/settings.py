@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 from recurra.errors import ParameterError
-from recurra.options import Options, option
+from recurra.options import Options, Range, option
 
 __all__ = ["CLIPPINGS", "OPTIMIZERS", "PRECISIONS", "SCHEDULES", "TrainingSettings"]
 
@@ -42,7 +42,12 @@ class TrainingSettings(Options):
     max_steps: int = option(default=1000, at_least=1, help="optimiser steps at most", group="training", main=True)
     optimizer: Optimizer = option(default="AdamW", help="name of an optimiser of torch.optim", group="training")
     learning_rate: float = option(
-        default=2e-3, above=0, help="highest learning rate, where a schedule varies it", group="training", main=True
+        default=2e-3,
+        above=0,
+        help="highest learning rate, where a schedule varies it",
+        group="training",
+        main=True,
+        search=Range(3e-4, 3e-2, log=True),
     )
     momentum: float = option(default=0.0, at_least=0, below=1, help="momentum of SGD and RMSprop", group="training")
     betas: tuple[float, float] = option(
@@ -57,6 +62,7 @@ class TrainingSettings(Options):
         at_least=0,
         help="weight decay, not applied to biases, scales of normalisation and per-unit parameters",
         group="training",
+        search=Range(0, 0.1),
     )
     schedule: Schedule = option(
         default="OneCycleLR", help='"constant", or the name of a schedule of torch.optim.lr_scheduler', group="training"

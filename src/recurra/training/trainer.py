@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ from recurra.training.settings import TrainingSettings
 from recurra.training.truncation import Truncation
 from recurra.training.update import Updated, Updater
 
-__all__ = ["Trainer", "TrainingInterruptedError", "TrainingResult"]
+__all__ = ["Trainer", "TrainingInterruptedError", "TrainingResult", "Validation"]
 
 _log = logging.getLogger("recurra.training")
 _LOG_EVERY = 10
@@ -45,6 +45,20 @@ class TrainingInterruptedError(KeyboardInterrupt):
     def __init__(self, step: int) -> None:
         super().__init__(f"stopped after step {step}")
         self.step = step
+
+
+class Validation(NamedTuple):
+    """What a validation measured, and when.
+
+    Attributes:
+        step: after which the module was validated.
+        max_steps: of the whole training.
+        loss: on the validation data.
+    """
+
+    step: int
+    max_steps: int
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -90,11 +104,14 @@ class Trainer:
             from one to the next. None if each batch is whole.
         record: what else `training.json` in the folder should say, such as how weights were initialised.
         frozen: for how many steps a parameter stays as it is, by name; those without a name train from the first step.
+        after_validation: called after each validation, before its checkpoint is saved. What it raises ends training;
+            a run that is resumed validates at that step again.
 
     Raises:
         ParameterError: for an argument of another kind, such as a DataLoader in place of a function, a precision the
             device does not have, a module without parameters, or without a state if there is a truncation, batches
-            whose `segment_length` is not the truncation's, a name in `frozen` that is not a parameter's.
+            whose `segment_length` is not the truncation's, a name in `frozen` that is not a parameter's, or
+            `after_validation` without `validate`.
     """
 
     def __init__(
@@ -111,11 +128,15 @@ class Trainer:
         truncation: Truncation | None = None,
         record: Mapping[str, Any] = MappingProxyType({}),
         frozen: Mapping[str, int] = MappingProxyType({}),
+        after_validation: Callable[[Validation], object] | None = None,
     ) -> None:
         check_arguments(module, loss, batches, settings, validate, truncation)
+        if after_validation is not None and validate is None:
+            raise ParameterError("validation", "data to validate with", None, "Pass them (--validation FILE).")
         self._module = module
         self._settings = settings
         self._validate = validate
+        self._after_validation = after_validation
         self._tensorboard = tensorboard
         self._checkpoint_seconds = checkpoint_seconds
         self._truncation = truncation
@@ -210,6 +231,8 @@ class Trainer:
                 if self._step % settings.validate_every == 0 or self._step == settings.max_steps:
                     validation = self._run_validation()
                 self._log(log, updated, validation)
+                if validation is not None and self._after_validation is not None:
+                    self._after_validation(Validation(self._step, settings.max_steps, validation))
                 shown = {"loss": f"{smooth:.4f}"}
                 if math.isfinite(self._best_loss):
                     shown["best"] = f"{self._best_loss:.4f}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from recurra.errors import ParameterError, StreamError
-from recurra.options import Option, Options, option
+from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_ending
 from recurra.task.retraining import retraining_command
@@ -146,7 +146,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
     code_size: int = option(
         default=8, at_least=1, help="numbers that an autoencoder writes a window from", group="network"
     )
-    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", search=Range(1, 2))
     members: int = option(
         default=1,
         at_least=1,
@@ -154,7 +154,9 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         group="network",
         main=True,
     )
-    hidden_size: int = option(default=48, at_least=1, help="units of each layer", group="network", main=True)
+    hidden_size: int = option(
+        default=48, at_least=1, help="units of each layer", group="network", main=True, search=Range(16, 128, step=16)
+    )
     times: bool = option(
         default=False,
         help="whether the network reads when rows come, from the column of times, for rows that are on no grid",
@@ -168,6 +170,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         help="dropout between recurrent layers",
         group="regularization",
         main=True,
+        search=Range(0, 0.4),
     )
     validation_fraction: float = option(
         default=0.1,
@@ -176,7 +179,7 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         help="last rows of each series to validate with, and to calibrate the threshold with if they are enough",
         group="validation",
     )
-    batch_size: int = option(default=16, at_least=1, help="windows of a step", group="training")
+    batch_size: int = option(default=16, at_least=1, help="windows of a step", group="training", search=(8, 16, 32))
     learning_rate: float = option(default=1e-2)
     validate_every: int = option(default=50)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder
-from recurra.options import Option, option
+from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_ending
 from recurra.tasks.caption.learned import CaptionLearned
@@ -64,8 +64,17 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
-    hidden_size: int = option(default=512, at_least=1, help="units of each layer", group="network", main=True)
-    embedding_size: int = option(default=256, at_least=1, help="features of a word", group="network")
+    hidden_size: int = option(
+        default=512,
+        at_least=1,
+        help="units of each layer",
+        group="network",
+        main=True,
+        search=Range(256, 768, step=128),
+    )
+    embedding_size: int = option(
+        default=256, at_least=1, help="features of a word", group="network", search=Range(128, 384, step=128)
+    )
     feature_size: int = option(
         default=256, at_least=8, help="features of a cell of the grid, as it is attended to", group="network"
     )
@@ -79,6 +88,7 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
         help="dropout of features, embeddings and outputs",
         group="regularization",
         main=True,
+        search=Range(0, 0.6),
     )
     attention_penalty: float = option(
         default=1.0,
@@ -125,7 +135,9 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
     max_length: int = option(
         default=30, at_least=1, help="words of a caption: longer ones are not trained on", group="data"
     )
-    batch_size: int = option(default=64, at_least=1, help="captions of a batch", group="training", main=True)
+    batch_size: int = option(
+        default=64, at_least=1, help="captions of a batch", group="training", main=True, search=(32, 64, 128)
+    )
     learning_rate: float = option(default=1e-3)
     validation_fraction: float = option(
         default=0.1,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.data.files.standard_input import is_standard_input, standard_input_lines
 from recurra.data.labelled.reading import ItemReading
 from recurra.errors import ParameterError
-from recurra.options import Option, option
+from recurra.options import Option, Range, option
 from recurra.task import task, verb
 from recurra.task.checks import check_one_of
 from recurra.task.label_estimator import LabelEstimator
@@ -55,6 +55,7 @@ class Classifier(SeriesNetworkOptions, LabelEstimator["Items", ClassifierLearned
     hidden_size: int | None = option(
         default=None,
         help="units of each direction of a layer; by default 128 for texts, 32 for series",
+        search=Range(32, 256, step=32),
     )
     filters: int | None = option(
         default=None,
@@ -123,7 +124,9 @@ class Classifier(SeriesNetworkOptions, LabelEstimator["Items", ClassifierLearned
     class_weights: Literal["balanced", "none"] = option(
         default="none", help="balanced: labels count the same in the loss however rare they are", group="training"
     )
-    batch_size: int = option(default=32, at_least=1, help="items a step", group="training", main=True)
+    batch_size: int = option(
+        default=32, at_least=1, help="items a step", group="training", main=True, search=(16, 32, 64)
+    )
     validation_fraction: float | None = option(
         default=None,
         at_least=0,

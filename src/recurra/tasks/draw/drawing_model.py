@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import DataError, ParameterError
-from recurra.options import Option, Options, option
+from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
 from recurra.tasks.draw.learned import DrawingLearned, learn
@@ -104,7 +104,14 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         main=True,
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
-    hidden_size: int = option(default=512, at_least=1, help="units of each layer", group="network", main=True)
+    hidden_size: int = option(
+        default=512,
+        at_least=1,
+        help="units of each layer",
+        group="network",
+        main=True,
+        search=Range(256, 768, step=128),
+    )
     mixtures: int = option(
         default=20, at_least=1, help="components of the density of the next point", group="network", main=True
     )
@@ -153,6 +160,7 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         at_most=1,
         help="dropout of what the recurrent weights read, the same at every step",
         group="regularization",
+        search=Range(0, 0.3),
     )
     stretch: float = option(
         default=0.15,
@@ -168,7 +176,9 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         help="probability that a point within a line is left out at a reading",
         group="regularization",
     )
-    batch_size: int = option(default=100, at_least=1, help="drawings a step", group="training", main=True)
+    batch_size: int = option(
+        default=100, at_least=1, help="drawings a step", group="training", main=True, search=(50, 100, 200)
+    )
     validation_fraction: float = option(
         default=0.1,
         at_least=0,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from recurra.errors import ParameterError
-from recurra.options import Option, Options, option
+from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
 from recurra.tasks.forecast.learned import ForecastLearned
@@ -147,8 +147,10 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
-    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
-    hidden_size: int = option(default=96, at_least=1, help="units of each layer", group="network", main=True)
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", search=Range(1, 2))
+    hidden_size: int = option(
+        default=96, at_least=1, help="units of each layer", group="network", main=True, search=Range(32, 256, step=32)
+    )
     dropout: float = option(
         default=0.0,
         at_least=0,
@@ -156,6 +158,7 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         help="dropout on the outputs of the recurrent layers",
         group="regularization",
         main=True,
+        search=Range(0, 0.4),
     )
     output: Literal["auto", "quantiles", "normal", "student_t", "negative_binomial"] = option(
         default="auto",
@@ -198,7 +201,7 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         "tenth of the data",
         group="validation",
     )
-    batch_size: int = option(default=64, at_least=1, help="windows of a step", group="training")
+    batch_size: int = option(default=64, at_least=1, help="windows of a step", group="training", search=(32, 64, 128))
     learning_rate: float = option(default=4e-3)
     patience: int = option(default=5)
 

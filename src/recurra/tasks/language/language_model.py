@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.errors import DataError, ParameterError
-from recurra.options import Option, option
+from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
 from recurra.tasks.language.corpus import Corpus, LanguageLearned, read_corpus
@@ -37,8 +37,8 @@ _TEXT = Option(help="a text, in place of a file", group="data")
 _SEED = Option(help="the same seed gives the same text", at_least=0, group="text")
 
 
-def _dropout(default: float, words: str) -> Any:
-    return option(default=default, at_least=0, at_most=1, help=words, group="regularization")
+def _dropout(default: float, words: str, search: Range | None = None) -> Any:
+    return option(default=default, at_least=0, at_most=1, help=words, group="regularization", search=search)
 
 
 @task("language")
@@ -82,8 +82,12 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network", main=True
     )
-    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
-    hidden_size: int = option(default=256, at_least=1, help="units of each layer", group="network", main=True)
+    num_layers: int = option(
+        default=1, at_least=1, help="recurrent layers", group="network", main=True, search=Range(1, 2)
+    )
+    hidden_size: int = option(
+        default=256, at_least=1, help="units of each layer", group="network", main=True, search=Range(128, 512, step=64)
+    )
     embedding_size: int | None = option(
         default=None,
         at_least=1,
@@ -102,8 +106,8 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         default="orthogonal", help="of the recurrent weights", group="network"
     )
     forget_bias: float = option(default=1.0, help="first bias of the gate that retains the state", group="network")
-    dropout: float = _dropout(0.0, "dropout of the output of every recurrent layer")
-    input_dropout: float = _dropout(0.0, "dropout of the embeddings")
+    dropout: float = _dropout(0.0, "dropout of the output of every recurrent layer", search=Range(0, 0.6))
+    input_dropout: float = _dropout(0.0, "dropout of the embeddings", search=Range(0, 0.4))
     embedding_dropout: float = _dropout(0.0, "dropout of whole tokens of the vocabulary, wherever they occur")
     recurrent_dropout: float = _dropout(0.0, "dropout of what the recurrent weights read, the same at every step")
     weight_dropout: float = _dropout(0.0, "dropout of the recurrent weights themselves")
@@ -123,7 +127,12 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         default=None, at_least=1, help="steps between updates; by default the truncation length", group="training"
     )
     batch_size: int = option(
-        default=32, at_least=1, help="lanes that the text is cut into and read in parallel", group="training", main=True
+        default=32,
+        at_least=1,
+        help="lanes that the text is cut into and read in parallel",
+        group="training",
+        main=True,
+        search=(16, 32, 64),
     )
     learning_rate: float = option(default=4e-3)
     validate_every: int = option(default=250)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.data.music.options import MusicReading, MusicSampling, bars_of, check_bars
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder
-from recurra.options import Option, option
+from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_ending
 from recurra.tasks.music.learned import MusicLearned
@@ -58,8 +58,8 @@ _USUAL_BARS = 16
 _FEW_FRAMES, _FRAMES_READ = 14_000, 800_000  # of JSB chorales, read in a standard training
 
 
-def _dropout(default: float | None, words: str) -> Any:
-    return option(default=default, at_least=0, at_most=1, help=words, group="regularization")
+def _dropout(default: float | None, words: str, search: Range | None = None) -> Any:
+    return option(default=default, at_least=0, at_most=1, help=words, group="regularization", search=search)
 
 
 @task("music")
@@ -91,7 +91,9 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network", main=True
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", main=True)
-    hidden_size: int = option(default=256, at_least=1, help="units of each layer", group="network", main=True)
+    hidden_size: int = option(
+        default=256, at_least=1, help="units of each layer", group="network", main=True, search=Range(128, 512, step=64)
+    )
     nade_size: int = option(
         default=256, at_least=1, help="hidden units of the autoregressive estimator", group="network"
     )
@@ -99,8 +101,9 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         None,
         "dropout of the output of every recurrent layer; by default 0.5 for fewer than 50,000 frames of training, or "
         "100,000 notes of a model of events, else 0.3",
+        search=Range(0, 0.6),
     )
-    input_dropout: float = _dropout(0.1, "dropout of the notes that are read")
+    input_dropout: float = _dropout(0.1, "dropout of the notes that are read", search=Range(0, 0.3))
     recurrent_dropout: float = _dropout(0.0, "dropout of what the recurrent weights read, the same at every step")
     transposition: int = option(
         default=0,
@@ -121,10 +124,15 @@ class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguag
         default=100, at_least=1, help="frames back that the gradient of a loss flows at most", group="training"
     )
     batch_size: int = option(
-        default=8, at_least=1, help="lanes in which pieces are read in parallel", group="training", main=True
+        default=8,
+        at_least=1,
+        help="lanes in which pieces are read in parallel",
+        group="training",
+        main=True,
+        search=(4, 8, 16),
     )
     learning_rate: float = option(default=8e-3)
-    weight_decay: float = option(default=0.3)
+    weight_decay: float = option(default=0.3, search=Range(0, 0.6))
     validation_fraction: float = option(
         default=0.1,
         at_least=0,

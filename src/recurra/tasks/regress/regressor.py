@@ -46,7 +46,9 @@ class Regressor(SeriesNetworkOptions, Estimator["LabelledSeries", RegressorLearn
         help="of the standardised target: the squared error, or Huber's, which grows linearly beyond a deviation",
         group="training",
     )
-    batch_size: int = option(default=32, at_least=1, help="series a step", group="training", main=True)
+    batch_size: int = option(
+        default=32, at_least=1, help="series a step", group="training", main=True, search=(16, 32, 64)
+    )
     validation_fraction: float | None = option(
         default=None,
         at_least=0,

@@ -91,7 +91,9 @@ class SoundClassifier(
         "30",
         group="sound",
     )
-    batch_size: int = option(default=32, at_least=1, help="recordings a step", group="training", main=True)
+    batch_size: int = option(
+        default=32, at_least=1, help="recordings a step", group="training", main=True, search=(16, 32, 64)
+    )
     validation_fraction: float = option(
         default=0.1,
         at_least=0,

@@ -8,7 +8,7 @@ from recurra.data.audio.transcripts import TranscriptForm
 from recurra.data.files.problems import MostUnusable
 from recurra.data.files.standard_input import is_standard_input, read_standard_input
 from recurra.errors import ExportError, ParameterError, StreamError
-from recurra.options import Option, Options, option
+from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
 from recurra.tasks.speech.learned import SpeechLearned
@@ -128,9 +128,16 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
-    num_layers: int = option(default=3, at_least=1, help="recurrent layers", group="network", main=True)
+    num_layers: int = option(
+        default=3, at_least=1, help="recurrent layers", group="network", main=True, search=Range(2, 4)
+    )
     hidden_size: int = option(
-        default=256, at_least=1, help="units of each direction of a layer", group="network", main=True
+        default=256,
+        at_least=1,
+        help="units of each direction of a layer",
+        group="network",
+        main=True,
+        search=Range(128, 384, step=64),
     )
     bidirectional: bool = option(
         default=True,
@@ -183,9 +190,15 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         help="dropout of what the layers put out, the same at every step of a recording",
         group="regularization",
         main=True,
+        search=Range(0, 0.5),
     )
     input_dropout: float = option(
-        default=0.1, at_least=0, at_most=1, help="dropout of what the convolutions put out", group="regularization"
+        default=0.1,
+        at_least=0,
+        at_most=1,
+        help="dropout of what the convolutions put out",
+        group="regularization",
+        search=Range(0, 0.3),
     )
     weight_dropout: float = option(
         default=0.0, at_least=0, at_most=1, help="dropout of the recurrent weights", group="regularization"
@@ -215,6 +228,7 @@ class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearne
         help="seconds of the recordings of a batch at most, padding included",
         group="training",
         main=True,
+        search=(30.0, 45.0, 90.0),
     )
     validation_fraction: float | None = option(
         default=None,

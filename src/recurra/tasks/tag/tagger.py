@@ -3,7 +3,7 @@
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from recurra.options import Option, option
+from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_one_of
 from recurra.tasks.tag.data import Sentences, TagReading, plain_text, read_sentences, with_tags
@@ -53,14 +53,21 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
     )
-    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network")
+    num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", search=Range(1, 2))
     bidirectional: bool = option(
         default=True, help="read a sentence backward too; without it, tags can be told as words come", group="network"
     )
     hidden_size: int = option(
-        default=200, at_least=1, help="units of each direction of a layer", group="network", main=True
+        default=200,
+        at_least=1,
+        help="units of each direction of a layer",
+        group="network",
+        main=True,
+        search=Range(50, 300, step=50),
     )
-    word_size: int = option(default=100, at_least=1, help="features of a word's embedding", group="network")
+    word_size: int = option(
+        default=100, at_least=1, help="features of a word's embedding", group="network", search=Range(50, 200, step=50)
+    )
     characters: Literal["recurrent", "convolution", "none"] = option(
         default="recurrent", help="how spellings are read", group="network", main=True
     )
@@ -91,6 +98,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         help="a word that occurs n times is read as unknown in training with probability unknown_rate / "
         "(unknown_rate + n) (Kiperwasser and Goldberg 2016)",
         group="regularization",
+        search=Range(0, 1),
     )
     dropout: float = option(
         default=0.4,
@@ -99,6 +107,7 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         help="dropout of what the recurrent layers read and put out, the same at every step of a sentence",
         group="regularization",
         main=True,
+        search=Range(0, 0.6),
     )
     recurrent_dropout: float = option(
         default=0.0,
@@ -106,8 +115,11 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         at_most=1,
         help="dropout of what the recurrent weights read, the same at every step of a sentence",
         group="regularization",
+        search=Range(0, 0.3),
     )
-    batch_size: int = option(default=32, at_least=1, help="sentences in a batch", group="training", main=True)
+    batch_size: int = option(
+        default=32, at_least=1, help="sentences in a batch", group="training", main=True, search=(16, 32, 64)
+    )
     learning_rate: float = option(default=4e-3)
 
     def read(self, source: Any, y: Any, reading: TagReading | None, labelled: bool) -> Sentences:

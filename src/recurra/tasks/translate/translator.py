@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from recurra.data.files.standard_input import STANDARD_INPUT
 from recurra.errors import ParameterError
-from recurra.options import Option, option
+from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_one_of
 from recurra.tasks.translate.data import SentencePairs, Vocabularies, read_pairs
@@ -68,8 +68,11 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         help="units of each layer of the decoder; the encoder has half in each direction",
         group="network",
         main=True,
+        search=Range(128, 512, step=64),
     )
-    embedding_size: int = option(default=128, at_least=1, help="features of a subword", group="network")
+    embedding_size: int = option(
+        default=128, at_least=1, help="features of a subword", group="network", search=Range(64, 256, step=64)
+    )
     attention: Literal["additive", "dot", "general"] = option(
         default="dot", help="score: additive (Bahdanau et al. 2015), dot or general (Luong et al. 2015)",
         group="network",
@@ -97,6 +100,7 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         help="dropout of embeddings, between layers and of attentional vectors",
         group="regularization",
         main=True,
+        search=Range(0, 0.5),
     )
     label_smoothing: float = option(
         default=0.1,
@@ -115,7 +119,12 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         group="data",
     )
     batch_tokens: int = option(
-        default=1200, at_least=1, help="subwords of a batch at most, padding included", group="training", main=True
+        default=1200,
+        at_least=1,
+        help="subwords of a batch at most, padding included",
+        group="training",
+        main=True,
+        search=(600, 1200, 2400),
     )
     learning_rate: float = option(default=4e-3)
     validate_every: int = option(default=500)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from recurra.data.video.augmentation_options import FrameAugmentation, MotionAugmentation
 from recurra.errors import ParameterError
-from recurra.options import Option, Options, option
+from recurra.options import Option, Options, Range, option
 from recurra.task import task, verb
 from recurra.task.label_estimator import LabelEstimator
 from recurra.task.series_network_options import SequenceNetworkOptions
@@ -61,8 +61,10 @@ class VideoClassifier(
     Reading = VideoReading
     learned_class = VideoLearned
 
-    hidden_size: int | None = option(default=128, help="units of each direction of a layer")
-    num_layers: int = option(default=2)
+    hidden_size: int | None = option(
+        default=128, help="units of each direction of a layer", search=Range(32, 256, step=32)
+    )
+    num_layers: int = option(default=2, search=Range(1, 3))
     filters: int | None = option(default=0, help="filters of the convolutions before the recurrence; 0: no convolution")
     stride: int | None = option(default=None, help="frames that the convolutions make one step of; by default 1")
     members: int | None = option(
@@ -76,6 +78,7 @@ class VideoClassifier(
         at_most=1,
         help="fraction of features that training hides from the network, at all frames of a clip",
         group="regularization",
+        search=Range(0, 0.4),
     )
     label_smoothing: float = option(
         default=0.1,
@@ -149,7 +152,9 @@ class VideoClassifier(
         help="deviation of the noise that training adds to each feature, after normalisation",
         group="augmentation",
     )
-    batch_size: int = option(default=32, at_least=1, help="clips a step", group="training", main=True)
+    batch_size: int = option(
+        default=32, at_least=1, help="clips a step", group="training", main=True, search=(16, 32, 64)
+    )
     validation_fraction: float = option(
         default=0.1,
         at_least=0,

@@ -15,7 +15,7 @@ from recurra.errors import DataError, ParameterError
 from recurra.files import write_text
 from recurra.inspection import Words
 from recurra.layers import RNN
-from recurra.options import Option, Options, option
+from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, Evaluation, Fitted, Learned, Objective, Predictions, View, task, verb
 
 
@@ -72,7 +72,7 @@ class Toy(Estimator[Rows, Scale, ToyNetwork]):
     noun = "toy"
     Reading = ToyReading
     learned_class = Scale
-    hidden_size: int = option(default=4, at_least=1, help="units", main=True)
+    hidden_size: int = option(default=4, at_least=1, help="units", main=True, search=Range(2, 8))
     max_steps: int = option(default=20)
 
     def read(self, source: Any, y: Any, reading: ToyReading, labelled: bool) -> Rows:
@@ -94,7 +94,11 @@ class Toy(Estimator[Rows, Scale, ToyNetwork]):
     def objective(self, fitted: Fitted[Scale, ToyNetwork], training: Rows, validation: Rows | None) -> Objective:
         inputs, target = self._tensors(training, fitted)
         batch = Batch(inputs, target, len(target))
-        return Objective(lambda step: batch, lambda output, target: (output - target).square().mean())
+        validate = None
+        if validation is not None:
+            rows, truth = self._tensors(validation, fitted)
+            validate = lambda module: float((module(rows)[0] - truth).square().mean())  # noqa: E731
+        return Objective(lambda step: batch, lambda output, target: (output - target).square().mean(), validate)
 
     @verb("predict the last number of each row")
     def predictions(self, data: Any, *, reading: ToyReading | None = None) -> Sums:
