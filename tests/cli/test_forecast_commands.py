@@ -344,7 +344,7 @@ def test_the_demo_replaces_its_runs_and_nothing_else(
     from recurra.cli import demo
 
     small = "--horizon=6 --max-steps=2 --hidden-size=4 --batch-size=4 --device=cpu"
-    monkeypatch.setattr(demo, "_OPTIONS", {"air_passengers": small})
+    monkeypatch.setattr(demo, "_OPTIONS", {"forecast": {"air_passengers": small}})
     folder = tmp_path / "air_passengers"
     folder.mkdir()
     (folder / "mine.txt").write_text("not a run's")

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from recurra.data import samples
+from recurra.data.image.caption_files import read_captions
 from recurra.data.series.frame import series_from_frame
 from recurra.data.series.read import read_series
 from recurra.data.series.series_set import Columns
@@ -47,11 +48,19 @@ def test_the_file_reads_as_the_frame_does(name):
 
 
 def test_the_files_are_small():
-    assert sum(samples.path(name).stat().st_size for name in samples.names()) < 1_000_000
+    every = (*samples.names(), *samples.names("captions"))
+    assert sum(samples.path(name).stat().st_size for name in every) < 1_000_000
+
+
+def test_emoji_in_three_parts():
+    images = read_captions(samples.path("emoji"))
+    parts = [sum(one.part == part for one in images) for part in ("train", "validation", "test")]
+    assert parts == [1379, 193, 174]
+    assert all(isinstance(one.image, bytes) and one.words for one in images)
 
 
 def test_an_unknown_sample_is_refused():
-    with pytest.raises(ParameterError, match=r"sample: expected 'air_passengers' or 'weather', got 'iris'"):
+    with pytest.raises(ParameterError, match=r"sample: expected 'air_passengers' or 'weather' or 'emoji', got 'iris'"):
         samples.path("iris")
 
 

@@ -98,6 +98,19 @@ def test_commands(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["predict", str(run), "--data", str(photo), "--attention", "a.jpg"]) != 0
 
 
+@pytest.mark.slow
+def test_the_demo_captions_the_bundled_emoji(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recurra.cli import demo
+
+    small = "--features=trained --image-size=16 --feature-size=8 --hidden-size=8 --max-steps=2 --device=cpu"
+    monkeypatch.setattr(demo, "_OPTIONS", {"caption": {"emoji": small}})
+    assert main(["demo", "--task", "caption", "--out", str(tmp_path)]) == 0
+    run = tmp_path / "emoji"
+    assert json.loads((run / "evaluation" / "evaluation.json").read_text())["images"] == 174
+    assert (run / "captions.html").read_text().count("<section") == 12
+    assert (run / "captions.csv").is_file()
+
+
 @pytest.mark.parametrize(
     ("batches", "stage"),
     [

@@ -106,9 +106,11 @@ def refuse_unusable(
         report: the file that all problems are written to. None: the message alone names them.
 
     Raises:
-        DataError: always. The message names the first rows.
+        DataError: always. The message names the first rows; of a single row, such as a file alone, it is what is wrong.
     """
     problems = list(problems)
+    if rows == 1 and report is None and len(problems) == 1:
+        raise DataError(str(problems[0]))
     if report is not None:
         write_text(report, problems_table(problems))
     listed = " ".join(str(problem) for problem in [one for one in problems if not one.usable][:_NAMED])

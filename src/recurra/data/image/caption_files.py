@@ -2,21 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recurra.data.files.delimited import delimited_rows
 from recurra.data.files.part_names import part_of
 from recurra.data.files.text_file import check_file, read_text
+from recurra.data.image.caption_archive import CaptionArchive
 from recurra.data.image.captioned_images import CaptionedImage, CaptionedImages
 from recurra.data.image.pixels import ENDINGS
 from recurra.errors import DataError
 
 __all__ = ["read_captions"]
 
-_IMAGE = ("image", "file", "file_name", "filename", "image_path", "path", "image_id")
+_IMAGE = ("image", "video", "file", "file_name", "filename", "image_path", "path", "image_id")
 _CAPTIONS = ("captions", "caption", "text", "texts", "sentence", "sentences", "raw")
 _PART = ("split", "part")
 _TOKEN = re.compile(r"([^\t]+)#\d+\t(.*)")
@@ -25,35 +27,48 @@ _FLICKR_PARTS = {"train": "Flickr_8k.trainImages.txt", "validation": "Flickr_8k.
                  "test": "Flickr_8k.testImages.txt"}  # fmt: skip
 
 
-def read_captions(path: str | Path, images: str | Path | None = None) -> CaptionedImages:
+def read_captions(path: str | Path, images: str | Path | None = None, videos: Sequence[str] = ()) -> CaptionedImages:
     """Read images with their captions. Whether the images are there and whole is not checked.
 
     Args:
         path: JSON lines or a table (CSV, TSV) with an image and a caption, or several, a line; JSON in the layout of
             COCO (`captions_*.json`) or of Karpathy and Fei-Fei 2015 (`dataset_*.json`); Flickr8k's token file, whose
-            parts are read from the lists of images beside it; an image, or a folder of images, without captions.
+            parts are read from the lists of images beside it; an image, or a folder of images, without captions; a ZIP
+            archive with one such file and its images, see `CaptionArchive`.
         images: the folder of the images. None: that of the file, or the folder `images` in it.
+        videos: endings of other files that are captioned as images are, alone and in a folder.
 
     Raises:
         DataError: the file cannot be read or is of another form, or a line is damaged. The message names the line.
     """
     path = Path(path)
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, (*ENDINGS, *videos))
     check_file(path)
-    if path.suffix.lower() in ENDINGS:
+    if path.suffix.lower() in (*ENDINGS, *videos):
         return CaptionedImages((CaptionedImage(path.name, path),), str(path), files=str(path))
-    content = read_text(path)
+    if path.suffix.lower() == ".zip":
+        if images is not None:
+            raise DataError(f"{path}: an archive holds its images. Leave the folder of images out (--images).")
+        with CaptionArchive(path) as archive:
+            return _grouped(_rows(archive.text(), archive.listed), path, archive.image)
+    folder = None if images is None else Path(images)
+    if folder is not None and not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of images. Check the path (--images).")
+    folders = [path.parent / name for name in _FOLDERS] if folder is None else [folder]
+    return _grouped(_rows(read_text(path), path), path, partial(_file, folders=folders))
+
+
+def _rows(content: str, path: Path) -> Iterable["_Row"]:
+    """The lines of a file that lists images, by its form."""
     first = content.lstrip().split("\n", 1)[0]
     if path.name.lower().removesuffix(".gz").endswith(".json") and not _is_lines(content):
-        rows = _json_rows(content, path)
-    elif first.startswith("{"):
-        rows = _line_rows(content, path)
-    elif _TOKEN.fullmatch(first):
-        rows = _token_rows(content, path)
-    else:
-        rows = _table_rows(content, first, path)
-    return _grouped(rows, path, None if images is None else Path(images))
+        return _json_rows(content, path)
+    if first.startswith("{"):
+        return _line_rows(content, path)
+    if _TOKEN.fullmatch(first):
+        return _token_rows(content, path)
+    return _table_rows(content, first, path)
 
 
 @dataclass
@@ -75,8 +90,8 @@ class _Group:
     captions: list[str] = field(default_factory=list)
 
 
-def _grouped(rows: Iterable[_Row], path: Path, images: Path | None) -> CaptionedImages:
-    """An image with the captions of all its rows, in the order of its first one."""
+def _grouped(rows: Iterable[_Row], path: Path, image: Callable[[str], Path | bytes]) -> CaptionedImages:
+    """An image with the captions of all its rows, in the order of its first one; `image` finds it by its name."""
     groups: dict[str, _Group] = {}
     for row in rows:
         group = groups.setdefault(row.name, _Group(row.where, row.part))
@@ -90,11 +105,8 @@ def _grouped(rows: Iterable[_Row], path: Path, images: Path | None) -> Captioned
     if len(parts) > 1 and "" in parts:
         name, group = next((name, group) for name, group in groups.items() if not group.part)
         raise DataError(f"{group.where}: {name} states no part, which other images do. State it for all or for none.")
-    if images is not None and not images.is_dir():
-        raise DataError(f"{images}: no such folder of images. Check the path (--images).")
-    folders = [path.parent / name for name in _FOLDERS] if images is None else [images]
     items = (
-        CaptionedImage(name, _file(name, folders), tuple(group.captions), group.part, group.where)
+        CaptionedImage(name, image(name), tuple(group.captions), group.part, group.where)
         for name, group in groups.items()
     )
     return CaptionedImages(tuple(items), str(path), files=str(path))
@@ -103,26 +115,26 @@ def _grouped(rows: Iterable[_Row], path: Path, images: Path | None) -> Captioned
 def _file(name: str, folders: Sequence[Path]) -> Path:
     """The file in the first folder that has it, or else in the first folder."""
     candidates = [folder / name for folder in folders]
-    return next((one for one in candidates if _is_file(one)), candidates[0])
+    return next((one for one in candidates if _exists(one)), candidates[0])
 
 
-def _is_file(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.is_file()
+        return path.exists()  # the frames of a video may be a folder
     except OSError:  # the name is too long
         return False
 
 
-def _folder(folder: Path) -> CaptionedImages:
+def _folder(folder: Path, endings: Sequence[str]) -> CaptionedImages:
     files = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in ENDINGS
+        if path.suffix.lower() in endings
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
     if not files:
-        raise DataError(f"{folder}: no file in it ends in {', '.join(ENDINGS)}.")
+        raise DataError(f"{folder}: no file in it ends in {', '.join(endings)}.")
     items = tuple(CaptionedImage(path.relative_to(folder).as_posix(), path) for path in files)
     return CaptionedImages(items, str(folder), files=str(folder))
 

@@ -24,7 +24,7 @@ def content_of(image: Path | bytes | np.ndarray) -> bytes | np.ndarray:
         return image
     try:
         content = image.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{image}: no such file.") from None
     except (OSError, ValueError) as error:  # ValueError: the name has a character that no file has
         raise DataError(f"{image}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None

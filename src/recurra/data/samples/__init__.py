@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from recurra.errors import ParameterError
 
@@ -11,23 +11,28 @@ if TYPE_CHECKING:
 
 __all__ = ["air_passengers", "names", "path", "weather"]
 
-_NAMES = ("air_passengers", "weather")
+_SERIES = {"air_passengers": "air_passengers.csv.gz", "weather": "weather.csv.gz"}
+_CAPTIONS = {"emoji": "emoji.zip"}
+_FILES = _SERIES | _CAPTIONS
 
 
-def names() -> tuple[str, ...]:
-    """The names of the samples."""
-    return _NAMES
+def names(kind: Literal["series", "captions"] = "series") -> tuple[str, ...]:
+    """The names of the samples of a kind."""
+    return tuple(_SERIES if kind == "series" else _CAPTIONS)
 
 
 def path(name: str) -> Path:
-    """The file (.csv.gz) of a sample, for `recurra.data.series.read.read_series` and the command line.
+    """The file of a sample, for the reader of its kind and the command line.
+
+    Series are tables (.csv.gz) for `recurra.data.series.read.read_series`. The emoji are an archive of 1,746 images of
+    32 x 32 pixels with a caption each, in three parts, for `recurra.data.image.caption_files.read_captions`.
 
     Raises:
         ParameterError: there is no sample with this name.
     """
-    if name not in _NAMES:
-        raise ParameterError("sample", " or ".join(map(repr, _NAMES)), name)
-    return Path(str(resources.files(__name__))) / f"{name}.csv.gz"
+    if name not in _FILES:
+        raise ParameterError("sample", " or ".join(map(repr, _FILES)), name)
+    return Path(str(resources.files(__name__))) / _FILES[name]
 
 
 def air_passengers() -> "pl.DataFrame":

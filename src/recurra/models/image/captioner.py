@@ -26,7 +26,8 @@ class CaptionBatch:
     """Images, and what the decoder reads of their captions.
 
     Attributes:
-        images: what the network reads of each image: pixels (B, S, S, 3), uint8, or features (B, C, D) of C cells.
+        images: what the network reads of each image: pixels (B, S, S, 3), uint8, of several frames (B, F, S, S, 3), or
+            features (B, C, D) of the C cells of all frames.
         inputs: the caption's words after a begin (B, T).
         lengths: of the inputs (B,), on the CPU.
         teacher_forcing_ratio: the probability of reading a word of the caption in training; the others are sampled from
@@ -184,7 +185,7 @@ class ImageCaptioner(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Memory, Any]:
         """What the decoder attends to, with 0 cells if there is no attention, and its first state."""
-        cells = images if self.grid is None else self.grid(images).flatten(2).transpose(1, 2)
+        cells = images if self.grid is None else self._cells(self.grid, images)
         # A feature is dropped in all cells of an image: their means cannot tell what is missing, and one mask is cheap.
         mask = self.dropout(cells.new_ones(len(cells), 1, cells.shape[2]))
         features = self.projection(cells * mask)
@@ -193,6 +194,12 @@ class ImageCaptioner(nn.Module):
             return self.decoder.attention.prepare(features), state
         none = features[:, :0]
         return Memory(none, none, torch.zeros(none.shape[:2], dtype=torch.bool, device=none.device)), state
+
+    @staticmethod
+    def _cells(grid: GridNetwork, images: Tensor) -> Tensor:
+        """The cells of all frames (B, C, D) of pixels."""
+        frames = images if images.dim() == 4 else images.flatten(0, 1)
+        return grid(frames).flatten(2).transpose(1, 2).reshape(len(images), -1, grid.channels)
 
     def begin(self, images: Tensor) -> SearchState:
         """The state of a search before its first step."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from torch.nn import functional as F
 from recurra.data.files.problems import Problem, log_problems, refuse_unusable
 from recurra.data.image.captioned_images import CaptionedImage, CaptionedImages
 from recurra.data.image.content_cache import ContentCache
-from recurra.data.image.pixels import content_of, digest_of, read_pixels
+from recurra.data.image.pixels import ENDINGS, content_of, digest_of, read_pixels
+from recurra.data.video.frame_cache import VideoSpan
+from recurra.data.video.sampled_frames import sampled_frames
+from recurra.data.video.video_files import VIDEOS
 from recurra.errors import DataError
 from recurra.files import cache_folder
 from recurra.models.image.efficientnet_lite import EfficientNetLite0
@@ -33,13 +37,18 @@ _THUMBNAIL = 8  # pixels of a side, of the descriptor of a small image
 
 
 class ImageReader(ABC):
-    """What a network reads of an image.
+    """What a network reads of an image, or of some frames of a video.
+
+    A video is a file whose name ends as one of `VIDEOS`, a GIF if there are several frames, or a folder of images. An
+    image that does not move is each of its frames.
 
     Attributes:
         size: pixels of a side that an image is scaled to.
+        frames: F, at even times of a video.
     """
 
     size: int
+    frames: int
 
     @abstractmethod
     def entries(self, images: Sequence[CaptionedImage]) -> list[Any]:
@@ -54,19 +63,35 @@ class ImageReader(ABC):
         """A vector of each image of a batch (B, D): near for images that look alike, by Euclidean distance."""
 
     def pixels(self, image: CaptionedImage) -> np.ndarray:
-        """An image as it is read: uint8 (S, S, 3). Raises DataError."""
-        return read_pixels(content_of(image.image), self.size, str(image.name))
+        """An image as it is read: uint8 (S, S, 3), or (F, S, S, 3) with several frames. Raises DataError."""
+        if self.is_video(image):
+            read = sampled_frames(Path(str(image.image)), self.frames, self.size)
+        else:
+            read = np.stack([read_pixels(content_of(image.image), self.size, str(image.name))] * self.frames)
+        return read if self.frames > 1 else read[0]
+
+    def is_video(self, image: CaptionedImage) -> bool:
+        """Whether it is read as a video."""
+        path = image.image
+        if not isinstance(path, Path):
+            return False
+        ending = path.suffix.lower()
+        # Of an animation that is read as one frame it is the first.
+        return (ending in VIDEOS and (ending not in ENDINGS or self.frames > 1)) or path.is_dir()
 
 
 class PixelReader(ImageReader):
-    """Pixels (B, S, S, 3), uint8, for a network that is trained with the rest; they stay in memory.
+    """Pixels, uint8, for a network that is trained with the rest; they stay in memory.
+
+    They are (B, S, S, 3), or (B, F, S, S, 3) with several frames.
 
     Args:
         size: S.
+        frames: F, of a video.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, frames: int = 1) -> None:
+        self.size, self.frames = size, frames
 
     def entries(self, images: Sequence[CaptionedImage]) -> list[Any]:
         return _in_threads(self._entry, images)
@@ -75,8 +100,10 @@ class PixelReader(ImageReader):
         return torch.from_numpy(np.stack(entries))
 
     def descriptors(self, batch: Tensor) -> Tensor:
-        """The image as 8 x 8 pixels, 0 to 1."""
-        return F.adaptive_avg_pool2d(batch.permute(0, 3, 1, 2).float() / 255, _THUMBNAIL).flatten(1)
+        """The image, or the mean of its frames, as 8 x 8 pixels, 0 to 1."""
+        pixels = batch.float() / 255
+        pixels = pixels if batch.dim() == 4 else pixels.mean(1)
+        return F.adaptive_avg_pool2d(pixels.permute(0, 3, 1, 2), _THUMBNAIL).flatten(1)
 
     def _entry(self, image: CaptionedImage) -> "np.ndarray | DataError":
         try:
@@ -86,13 +113,14 @@ class PixelReader(ImageReader):
 
 
 class FeatureReader(ImageReader):
-    """The grid of a frozen pretrained network's features (B, 49, 1280), cached on disk by the content of the image.
+    """The grid of a frozen pretrained network's features (B, F * 49, 1280), cached on disk by the content of the file.
 
-    They are cached in 16 bits, 125 kilobytes an image.
+    They are cached in 16 bits, 125 kilobytes an image or frame.
 
     Args:
         folder: of the cache. None: in `RECURRA_CACHE`, or else in the user's cache folder.
         device: that the network computes on.
+        frames: F, of a video.
 
     Raises:
         MissingExtraError: the extra `pretrained` is not installed.
@@ -101,7 +129,8 @@ class FeatureReader(ImageReader):
 
     size = EfficientNetLite0.size
 
-    def __init__(self, folder: str | Path | None = None, device: str | torch.device = "cpu") -> None:
+    def __init__(self, folder: str | Path | None = None, device: str | torch.device = "cpu", frames: int = 1) -> None:
+        self.frames = frames
         cells, channels = EfficientNetLite0.grid**2, EfficientNetLite0.channels
         base = cache_folder("features") if folder is None else Path(folder)
         self._device = torch.device(device)
@@ -111,47 +140,58 @@ class FeatureReader(ImageReader):
         self._network = EfficientNetLite0.pretrained().to(self._device)
 
     def entries(self, images: Sequence[CaptionedImage]) -> list[Any]:
-        read = _in_threads(self._digest_and_pixels, images)
-        missing = {digest: pixels for digest, pixels in (one for one in read if isinstance(one, tuple))
-                   if pixels is not None}  # fmt: skip
-        if missing:
+        read = _in_threads(self._digests_and_pixels, images)
+        missing = {}
+        for one in read:
+            if not isinstance(one, DataError):
+                missing |= {key: pixels for key, pixels in zip(*one, strict=False) if key not in self.cache}
+        pending = list(missing.items())
+        for start in range(0, len(pending), _TOGETHER):
+            some = pending[start : start + _TOGETHER]
             with torch.inference_mode():
-                grids = self._network(torch.from_numpy(np.stack(list(missing.values()))).to(self._device))
-            for digest, grid in zip(missing, grids.flatten(2).transpose(1, 2).cpu().numpy(), strict=True):
-                self.cache.put(digest, grid)
+                grids = self._network(torch.from_numpy(np.stack([pixels for _, pixels in some])).to(self._device))
+            for (key, _), grid in zip(some, grids.flatten(2).transpose(1, 2).cpu().numpy(), strict=True):
+                self.cache.put(key, grid)
         return [one if isinstance(one, DataError) else one[0] for one in read]
 
     def batch(self, images: Sequence[CaptionedImage], entries: Sequence[Any]) -> Tensor:
-        grids = []
-        for image, digest in zip(images, entries, strict=True):
-            grid = self.cache.get(digest)
-            if grid is None:
-                grid = self._again(image, digest)
-            grids.append(grid)
-        return torch.from_numpy(np.stack(grids)).float()
+        rows = []
+        for image, keys in zip(images, entries, strict=True):
+            grids = [self.cache.get(key) for key in keys]
+            if any(grid is None for grid in grids):
+                grids = self._again(image, keys)
+            rows.append(grids[0] if self.frames == 1 else np.concatenate([grid for grid in grids if grid is not None]))
+        return torch.from_numpy(np.stack(rows)).float()
 
     def descriptors(self, batch: Tensor) -> Tensor:
         """The mean of the features over the grid, of length 1: the distance orders as the cosine does."""
         return F.normalize(batch.mean(1), dim=1)
 
-    def _digest_and_pixels(self, image: CaptionedImage) -> "tuple[str, np.ndarray | None] | DataError":
-        """The checksum of the content, and the pixels if its features are not cached."""
+    def _digests_and_pixels(self, image: CaptionedImage) -> "tuple[tuple[str, ...], Sequence[np.ndarray]] | DataError":
+        """The checksum of each frame, and the pixels of each if one is not cached; else none."""
         try:
-            content = content_of(image.image)
-            digest = digest_of(content)
-            return digest, None if digest in self.cache else read_pixels(content, self.size, str(image.name))
+            if self.is_video(image):
+                digest = VideoSpan(Path(str(image.image)), 0.0).digest()
+                keys = [f"{digest} {index} of {self.frames}" for index in range(self.frames)]
+                digests = tuple(sha256(key.encode()).hexdigest() for key in keys)
+            else:
+                digests = (digest_of(content_of(image.image)),) * self.frames
+            if all(digest in self.cache for digest in digests):
+                return digests, ()
+            pixels = self.pixels(image)
+            return digests, list(pixels) if self.frames > 1 else [pixels]
         except DataError as error:
             return error
 
-    def _again(self, image: CaptionedImage, digest: str) -> np.ndarray:
+    def _again(self, image: CaptionedImage, digests: tuple[str, ...]) -> list[np.ndarray | None]:
         """Features that were removed from the cache since. Raises DataError: the image was changed or removed too."""
         (entry,) = self.entries([image])
         if isinstance(entry, DataError):
             raise entry
-        grid = self.cache.get(entry)
-        if entry != digest or grid is None:
+        grids = [self.cache.get(digest) for digest in digests]
+        if entry != digests or any(grid is None for grid in grids):
             raise DataError(f"{image.name}: the image was changed while it was in use. Start again.")
-        return grid
+        return grids
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,13 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
     image_size: int = option(
         default=64, at_least=16, help="pixels of a side of an image, for features that are trained", group="network"
     )
+    frames: int = option(
+        default=1,
+        at_least=1,
+        help="frames of a video, at even times; the network attends to the cells of all",
+        group="network",
+        main=True,
+    )
     attention: Literal["soft", "none"] = option(
         default="soft",
         help="soft attention to the grid of features with the gate beta, or nothing of the image but the first state",
@@ -331,8 +338,10 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
         self, source: Any, y: Any, reading: CaptionReading | None, parts: tuple[str, ...], labelled: bool
     ) -> "ReadImages":
         """Images of these parts, read; those without a caption are refused if `labelled` is true."""
+        from recurra.data import samples
         from recurra.data.image.caption_files import read_captions
         from recurra.data.image.captioned_images import CaptionedImages, images_of
+        from recurra.data.video.video_files import VIDEOS
         from recurra.models.image import ReadImages, read_images
         from recurra.tasks.caption.training import make_reader
         from recurra.training.device import usable_device
@@ -344,7 +353,8 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
         if isinstance(source, CaptionedImages):
             images = source
         elif isinstance(source, str | Path):
-            images = read_captions(source, reading.images)
+            path = samples.path(source) if isinstance(source, str) and source in samples.names("captions") else source
+            images = read_captions(path, reading.images, VIDEOS)
         else:
             images = images_of(source, y)
         # Captions of a list are in its order: none may be missing.

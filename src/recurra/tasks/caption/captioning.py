@@ -91,6 +91,8 @@ def write_captions(
 def attention(model: FittedCaptioner, images: ReadImages, row: int, words: Sequence[str]) -> np.ndarray:
     """What each word of a caption of an image attends to, and the caption's end: (T, G, G) for a grid of G x G cells.
 
+    Of several frames the grids stand side by side: (T, G, F * G).
+
     Raises:
         ParameterError: the network has no attention.
     """
@@ -99,5 +101,6 @@ def attention(model: FittedCaptioner, images: ReadImages, row: int, words: Seque
         raise ParameterError("attention", "None for a run without attention (attention='none')", "an attention to draw")
     batch = make_batch(images.batch([row]), [model.learned.vocabulary.encode(words)], model.device)
     weights = network(batch.inputs)[0].weights[0].cpu().numpy()
-    side = round(weights.shape[1] ** 0.5)
-    return weights.reshape(len(weights), side, side)
+    frames = images.reader.frames
+    side = round((weights.shape[1] / frames) ** 0.5)
+    return weights.reshape(len(weights), frames, side, side).swapaxes(1, 2).reshape(len(weights), side, -1)

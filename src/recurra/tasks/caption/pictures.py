@@ -19,6 +19,7 @@ __all__ = ["Attended", "draw_attention", "write_page"]
 _COLUMNS = 6
 _LONGEST = 60  # characters of a line above an image
 _SIDE = 320  # pixels of an image of the page
+_WIDEST = 3  # such images: more frames side by side are smaller
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Attended:
 
     Attributes:
         name: of the image.
-        pixels: as the network reads it, uint8 (S, S, 3).
+        pixels: as the network reads it, uint8 (S, S, 3), or F frames side by side (S, F * S, 3).
         words: of the caption (T).
-        weights: of each word over the grid, and perhaps of the end (T or T + 1, G, G).
+        weights: of each word over the grid, and perhaps of the end (T or T + 1, G, G), or (T or T + 1, G, F * G).
         reference: a caption that a person wrote; empty: none is known.
     """
 
@@ -40,8 +41,13 @@ class Attended:
     reference: Sequence[str] = ()
 
     @property
+    def frames(self) -> int:
+        """F, which stand side by side."""
+        return self.pixels.shape[1] // self.pixels.shape[0]
+
+    @property
     def brightness(self) -> np.ndarray:
-        """Of each word over the grid (T, G, G), 0 to 1: 1 at the cell with the most weight, 0 for no weight."""
+        """Of each word over the grid (T, G, F * G), 0 to 1: 1 at the cell with the most weight, 0 for no weight."""
         shown = self.weights[: len(self.words)]
         return shown / shown.max(axis=(1, 2), keepdims=True).clip(min=1e-12)
 
@@ -56,9 +62,12 @@ def draw_attention(images: Sequence[Attended], path: Path) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    rows = [-(-(len(one.words) + 1) // _COLUMNS) for one in images]
-    columns = min(max(len(one.words) for one in images) + 1, _COLUMNS)
-    figure = Figure(figsize=(1.9 * columns + 0.4, sum(2.1 * count + 0.6 for count in rows)), layout="constrained")
+    wide = max(one.frames for one in images)
+    most = max(_COLUMNS // wide, 1)
+    rows = [-(-(len(one.words) + 1) // most) for one in images]
+    columns = min(max(len(one.words) for one in images) + 1, most)
+    size = (1.9 * columns * wide + 0.4, sum(2.1 * count + 0.6 for count in rows))
+    figure = Figure(figsize=size, layout="constrained")
     parts = figure.subfigures(len(images), 1, squeeze=False, height_ratios=[2.1 * count + 0.6 for count in rows])[:, 0]
     for one, part, count in zip(images, parts, rows, strict=True):
         reference = f"\n{_short(' '.join(one.reference))} (a person's)" if one.reference else ""
@@ -66,7 +75,7 @@ def draw_attention(images: Sequence[Attended], path: Path) -> None:
         panels = part.subplots(count, columns, squeeze=False).ravel()
         for ax in panels:
             ax.axis("off")
-        size = one.pixels.shape[0]
+        height, width = one.pixels.shape[:2]
         panels[0].imshow(one.pixels)
         panels[0].set_title(_short(one.name, 24), fontsize=8, color="#555555")
         for ax, word, bright in zip(panels[1:], one.words, one.brightness, strict=False):
@@ -74,7 +83,7 @@ def draw_attention(images: Sequence[Attended], path: Path) -> None:
             # A veil that is thin where the word attends to.
             veil = np.zeros((*bright.shape, 4))
             veil[..., 3] = 0.85 * (1 - bright)
-            ax.imshow(veil, extent=(-0.5, size - 0.5, size - 0.5, -0.5), interpolation="bilinear")
+            ax.imshow(veil, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
             ax.set_title(_escaped(word), fontsize=9)
     prepare_folder(path.parent)
     write_atomically(path, partial(figure.savefig, dpi=110, format="png"))
@@ -99,14 +108,15 @@ def write_page(images: Sequence[Attended], path: Path) -> None:
         )
         reference = f"<p>A person wrote: {html.escape(' '.join(one.reference))}</p>" if one.reference else ""
         sections.append(
-            f'<section data-grid="{one.weights.shape[1]}"><figure><img alt="{html.escape(one.name)}" '
-            f'src="{_data_url(one.pixels)}"><canvas width="{_SIDE}" height="{_SIDE}"></canvas></figure>'
+            f'<section data-rows="{one.weights.shape[1]}" data-columns="{one.weights.shape[2]}">'
+            f'<figure style="aspect-ratio: {one.frames}; width: {min(one.frames, _WIDEST) * _SIDE}px">'
+            f'<img alt="{html.escape(one.name)}" src="{_data_url(one.pixels)}">'
+            f'<canvas width="{one.frames * _SIDE}" height="{_SIDE}"></canvas></figure>'
             f'<div><h2>{html.escape(one.name)}</h2><p class="caption">{words or "No word was written."}</p>'
             f"{reference}</div></section>"
         )
     prepare_folder(path.parent)
-    page = _PAGE.replace("{side}", str(_SIDE)).replace("{sections}", "\n".join(sections))
-    write_text(path, page)
+    write_text(path, _PAGE.replace("{sections}", "\n".join(sections)))
 
 
 def _data_url(pixels: np.ndarray) -> str:
@@ -138,7 +148,7 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 syst
 h1 { font-size: 1.2rem }
 h2 { font-size: .9rem; font-weight: normal; color: #555; margin: 0; overflow-wrap: anywhere }
 section { display: flex; gap: 1.5rem; margin: 1.5rem 0; flex-wrap: wrap }
-figure { position: relative; margin: 0; width: {side}px; height: {side}px; border: 1px solid #ddd }
+figure { position: relative; margin: 0; max-width: 100%; border: 1px solid #ddd }
 img { width: 100%; height: 100%; display: block }
 canvas { position: absolute; inset: 0; width: 100%; height: 100% }
 section div { flex: 1; min-width: 16rem }
@@ -154,8 +164,9 @@ button.on { background: #1f5fa8; color: #fff }
 <script>
 "use strict";
 for (const section of document.querySelectorAll("section")) {
-  const grid = +section.dataset.grid, canvas = section.querySelector("canvas"), veil = canvas.getContext("2d");
-  const small = new OffscreenCanvas(grid, grid), pixels = small.getContext("2d");
+  const rows = +section.dataset.rows, columns = +section.dataset.columns;
+  const canvas = section.querySelector("canvas"), veil = canvas.getContext("2d");
+  const small = new OffscreenCanvas(columns, rows), pixels = small.getContext("2d");
   const buttons = [...section.querySelectorAll("button")];
 
   function clear() {
@@ -166,7 +177,7 @@ for (const section of document.querySelectorAll("section")) {
   function show(button) {
     clear();
     button.classList.add("on");
-    const image = pixels.createImageData(grid, grid);
+    const image = pixels.createImageData(columns, rows);
     JSON.parse(button.dataset.cells).forEach((bright, cell) => {
       image.data[4 * cell + 3] = Math.round(217 * (1 - bright));
     });

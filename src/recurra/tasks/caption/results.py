@@ -213,4 +213,7 @@ def _attended(model: FittedCaptioner, images: ReadImages, row: int, words: Words
     """An image as it is read, with what each word attends to."""
     image = images.images[row]
     weights = attention(model, images, row, words)
-    return Attended(image.name, images.reader.pixels(image), words, weights, reference)
+    pixels = images.reader.pixels(image)
+    # Frames stand side by side.
+    pixels = pixels if pixels.ndim == 3 else np.concatenate(list(pixels), axis=1)
+    return Attended(image.name, pixels, words, weights, reference)

@@ -49,8 +49,8 @@ _MOST_COMPARED = 100  # validation images that are captioned after training
 def make_reader(options: Mapping[str, Any], reading: CaptionReading, device: torch.device) -> ImageReader:
     """What reads images for a network of these options. Raises MissingExtraError."""
     if options["features"] == "trained":
-        return PixelReader(options["image_size"])
-    return FeatureReader(reading.feature_cache, device)
+        return PixelReader(options["image_size"], options["frames"])
+    return FeatureReader(reading.feature_cache, device, options["frames"])
 
 
 def make_network(options: Mapping[str, Any], learned: CaptionLearned) -> ImageCaptioner:
@@ -294,11 +294,12 @@ def _shift(options: Mapping[str, Any]) -> int:
 
 
 def _shifted(images: Tensor, most: int, generator: np.random.Generator) -> Tensor:
-    """Pixels (B, S, S, 3), each image shifted by up to `most` pixels; what comes in repeats the border."""
-    size = images.shape[1]
-    moved = np.empty_like(images.numpy())
-    for row, image in enumerate(images.numpy()):
+    """Pixels (B, ..., S, S, 3), each image shifted by up to `most` pixels; what comes in repeats the border."""
+    pixels = images.numpy()
+    size, moved = pixels.shape[-2], np.empty_like(pixels)
+    border = [(0, 0)] * (pixels.ndim - 4) + [(most, most), (most, most), (0, 0)]
+    for row, image in enumerate(pixels):
         down, right = generator.integers(0, 2 * most + 1, 2).tolist()
-        padded = np.pad(image, ((most, most), (most, most), (0, 0)), mode="edge")
-        moved[row] = padded[down : down + size, right : right + size]
+        padded = np.pad(image, border, mode="edge")
+        moved[row] = padded[..., down : down + size, right : right + size, :]
     return torch.from_numpy(moved)
