@@ -1,13 +1,23 @@
 """Writing files atomically: a crash never leaves a partly written file."""
 
+import fcntl
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recurra.errors import CompilerError, RunError
 
-__all__ = ["cache_folder", "compiled_folder", "prepare_folder", "write_atomically", "write_text"]
+__all__ = [
+    "cache_folder",
+    "compiled_folder",
+    "hold_folder",
+    "prepare_folder",
+    "remove_leftovers",
+    "write_atomically",
+    "write_bytes",
+    "write_text",
+]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -39,6 +49,39 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically, in UTF-8. Raises RunError, see `write_atomically`."""
     write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically. Raises RunError, see `write_atomically`."""
+    write_atomically(path, lambda aside: aside.write_bytes(content))
+
+
+@contextmanager
+def hold_folder(folder: Path, does: str) -> Iterator[None]:
+    """Keep other processes that call this from working in a folder, which must be there.
+
+    Args:
+        folder: to work in.
+        does: what a process does there, for the message, such as "trains in it".
+
+    Raises:
+        RunError: another process holds the folder.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"{folder}: another process {does}; wait, or choose another folder") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes were writing into a folder by `write_atomically`. No other process writes there."""
+    for leftover in folder.glob(".*.[0-9]*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def cache_folder(kind: str) -> Path:

@@ -29,6 +29,7 @@ class Progress:
         show: False: nothing; True: a bar; None: a bar in a terminal or a notebook, and lines elsewhere.
         stream: where to; None: standard error.
         seconds: between lines, where no bar is shown.
+        unit: what a step is called.
     """
 
     def __init__(
@@ -39,15 +40,16 @@ class Progress:
         show: bool | None = None,
         stream: TextIO | None = None,
         seconds: float = _SECONDS_BETWEEN_LINES,
+        unit: str = "step",
     ) -> None:
         self._total, self._done, self._first, self._task = total, initial, initial, task
         self._stream = sys.stderr if stream is None else stream
-        self._seconds = seconds
+        self._seconds, self._unit = seconds, unit
         self._started = self._said = time.monotonic()
         self._shows = show is not False
         self._bar: Any = None
         if show or (show is None and (self._stream.isatty() or _in_notebook())):
-            self._bar = _bar_class()(total=total, initial=initial, desc=task, unit="step", file=self._stream)
+            self._bar = _bar_class()(total=total, initial=initial, desc=task, unit=unit, file=self._stream)
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +75,7 @@ class Progress:
             self._said = now
             left = (now - self._started) / (self._done - self._first) * (self._total - self._done)
             shown = "".join(f", {name} {value}" for name, value in figures.items())
-            done = f"step {self._done:,} of {self._total:,} ({100 * self._done / self._total:.0f} %)"
+            done = f"{self._unit} {self._done:,} of {self._total:,} ({100 * self._done / self._total:.0f} %)"
             print(f"{self._task}: {done}{shown}, {_duration(left)} left", file=self._stream, flush=True)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recurra.cli.arguments import Parser
+from recurra.cli.table_files import print_predicted_files, table_settings, take_table_options
 from recurra.errors import ParameterError, RunError
 from recurra.messages import show_messages
 from recurra.options import Option, make_setting
@@ -137,7 +138,10 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
     check_required(command_settings(kind, getattr(kind, method)), values)
     out, color = values.pop("out", None), values.pop("color", "auto")
     path = None if out is None else Path(out)
-    if path is not None:
+    table_options = take_table_options(kind, values) if command == "predict" else None
+    if table_options is not None and path is None:
+        raise ParameterError("out", "a folder for the predictions of these tables", "nothing", "As in: --out FOLDER")
+    if path is not None and table_options is None:
         verb.check_out(path)
     if path is not None and path.exists() and Path(str(values.get("data"))).exists() and path.samefile(values["data"]):
         raise ParameterError("out", "another file than the data", out)
@@ -150,6 +154,9 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
         if named:
             base = estimator.later_reading() if name == "reading" else options()
             values[name] = (base or options()).replaced(**named)
+    if table_options is not None and path is not None:
+        print_predicted_files(estimator, values, path, table_options)
+        return 0
     if method == "view":
         from recurra.inspection import report_inspection
 
@@ -215,6 +222,8 @@ def parser_of(command: str, kind: type[AnyEstimator]) -> Parser:
         parser = Parser(f"recurra {command} RUN", (inspect.getdoc(method) or "").partition("\n\nArgs:")[0])
         settings = command_settings(kind, method)
         parser.add_settings(settings.values(), all_main=len(settings) < 16)
+        if command == "predict":
+            parser.add_settings(table_settings(kind, settings), "folders and patterns of tables")
         if "data" in settings:
             parser.add_data()
     parser.add_config()

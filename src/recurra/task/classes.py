@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 
 from recurra.data.labelled.label_set import LabelSet
 from recurra.task.results import Table, TablePredictions
@@ -116,6 +117,17 @@ class Classes(TablePredictions[Any], Sequence[Prediction]):
             )
         ]
         return Table(columns, rows)
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The table, without texts: the id of a series, label, confidence and perhaps each label's probability.
+
+        Numbers have six digits after the point.
+        """
+        table = self.table()
+        columns = [pl.Series(name, [row[k] for row in table.rows], pl.String) for k, name in enumerate(table.columns)]
+        numbers = [one.cast(pl.Float64) for one in columns[2:]]
+        return pl.DataFrame([*columns[self._kind == "text" : 2], *numbers])
 
     def names(self) -> list[tuple[str, ...]]:
         """The labels of each item as text."""

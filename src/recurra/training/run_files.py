@@ -1,14 +1,13 @@
 """The files of a training: its last checkpoints, and its best weights."""
 
-import fcntl
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from recurra.errors import RunError
+from recurra.files import hold_folder, remove_leftovers
 from recurra.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 __all__ = ["RunFiles", "load_last"]
@@ -36,17 +35,8 @@ class RunFiles:
         Raises:
             RunError: if another does.
         """
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunError(
-                    f"{self.folder}: another process trains in it; wait, or choose another folder"
-                ) from error
+        with hold_folder(self.folder, "trains in it"):
             yield
-        finally:
-            os.close(descriptor)
 
     def check_new(self) -> None:
         """See that no run is there that a new one would overwrite.
@@ -81,8 +71,7 @@ class RunFiles:
 
     def remove_leftovers(self) -> None:
         """Remove what a killed process was writing; nobody else writes here."""
-        for leftover in self.folder.glob(".*.[0-9]*.tmp"):
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(self.folder)
 
     def remove_after(self, step: int) -> None:
         """Remove the checkpoints of later steps, which are damaged, as `load_last` has seen."""

@@ -12,10 +12,12 @@ from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_ending
 from recurra.task.retraining import retraining_command
+from recurra.task.row_predictors import SeriesPredictor
 from recurra.tasks.anomaly.learned import AnomalyLearned
 
 # Modules that need torch, numpy or polars are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    import polars as pl
     from torch import nn
 
     from recurra.data.series.channels import ChannelColumns, ChannelSet
@@ -85,7 +87,7 @@ class AnomalyReading(Options):
 
 
 @task("anomaly")
-class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | DetectorEnsemble"]):
+class AnomalyDetector(SeriesPredictor, Estimator["ChannelSet", AnomalyLearned, "Network | DetectorEnsemble"]):
     """A recurrent detector of anomalies in series of one or many channels (LSTM-AD, Malhotra et al. 2015).
 
     The network forecasts the next steps of every channel. A Gaussian over the errors of all these forecasts together
@@ -371,6 +373,18 @@ class AnomalyDetector(Estimator["ChannelSet", AnomalyLearned, "Network | Detecto
         if page is not None:
             detections.write_page(page)
         return detections
+
+    def series_id(self, reading: AnomalyReading | None) -> str | None:
+        return (reading or self.later_reading()).id_column
+
+    def predict_series(
+        self, path: Path, reading: AnomalyReading | None, as_text: bool, **options: Any
+    ) -> "pl.DataFrame":
+        from recurra.tasks.anomaly.results import Detections
+
+        detections = self.predictions(path, reading=reading, **options)
+        assert isinstance(detections, Detections)
+        return detections.with_ids(detections.written if as_text else detections.frame)
 
     @verb("test a run on labelled rows, beside simple detectors")
     def evaluate(

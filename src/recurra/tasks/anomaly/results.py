@@ -165,11 +165,24 @@ class Detections(TablePredictions[Any]):
         """What is to be said of series whose errors have become larger as a whole; see `recurra.detection.drift`."""
         return drifts(self.learned, self.data, self.scored, self.retrain)
 
-    def table(self) -> Table:
-        """The rows, with stamps as they stand in the file."""
+    @property
+    def written(self) -> pl.DataFrame:
+        """The frame, with stamps as they stand in the file."""
         frame = self.frame
         if self.data.columns.time is not None and self.data.columns.time in frame.columns:
             frame = frame.with_columns(self.data.form.written(self._stamps).alias(self.data.columns.time))
+        return frame
+
+    def with_ids(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with its column of ids, which that of a single series lacks."""
+        name = self.data.columns.id
+        if name is None or len(self.data) > 1:
+            return frame
+        return frame.select(pl.Series(name, [self.data.series[0].id] * frame.height, pl.String), pl.all())
+
+    def table(self) -> Table:
+        """The rows, with stamps as they stand in the file."""
+        frame = self.written
         return Table(tuple(frame.columns), [[_plain(value) for value in row] for row in frame.rows()])
 
     def write(self, path: str | Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """The classifier: texts or series in, one label or several labels out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from recurra.data.files.standard_input import is_standard_input, standard_input_lines
 from recurra.data.labelled.reading import ItemReading
@@ -10,12 +10,16 @@ from recurra.options import Option, Range, option
 from recurra.task import task, verb
 from recurra.task.checks import check_one_of
 from recurra.task.label_estimator import LabelEstimator
+from recurra.task.row_predictors import SeriesPredictor, TextPredictor, TextRows
 from recurra.task.series_network_options import FEWEST_TO_SPLIT, SeriesNetworkOptions
 from recurra.tasks.classify.learned import ClassifierLearned, describe, learn
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
+    import polars as pl
     from torch import nn
 
     from recurra.data.labelled.items import Items
@@ -32,7 +36,12 @@ _LABEL = Option(help="label whose log-odds are attributed; by default the likeli
 
 
 @task("classify")
-class Classifier(SeriesNetworkOptions, LabelEstimator["Items", ClassifierLearned, "ClassifierNetwork"]):
+class Classifier(
+    SeriesNetworkOptions,
+    TextPredictor,
+    SeriesPredictor,
+    LabelEstimator["Items", ClassifierLearned, "ClassifierNetwork"],
+):
     """A recurrent classifier of texts or of series: one label or several labels an item, with calibrated probabilities.
 
     Data are a file of labelled items; or texts, each a string or a list of words, an array (N, T) or (N, T, C), a list
@@ -235,6 +244,18 @@ class Classifier(SeriesNetworkOptions, LabelEstimator["Items", ClassifierLearned
             shown="ranking" if text is not None else "table" if is_standard_input(data) else "count",
         )
 
+    def text_rows(self, reading: ItemReading | None) -> TextRows | None:
+        return TextRows(self._read_as(reading).text_column) if self.fitted.learned.reads_texts else None
+
+    def predict_texts(self, texts: "Sequence[str]", reading: ItemReading | None, **options: Any) -> "pl.DataFrame":
+        return self.predictions(texts, reading=reading, **options).frame
+
+    def series_id(self, reading: ItemReading | None) -> str:
+        return self._read_as(reading).id_column
+
+    def predict_series(self, path: Path, reading: ItemReading | None, as_text: bool, **options: Any) -> "pl.DataFrame":
+        return self.predictions(path, reading=self._read_as(reading).replaced(format="series"), **options).frame
+
     def predict_proba(self, data: Any, *, reading: ItemReading | None = None) -> "np.ndarray":
         """Calibrated probabilities of labels (N, K), in the order of `classes_`.
 
@@ -368,6 +389,9 @@ class Classifier(SeriesNetworkOptions, LabelEstimator["Items", ClassifierLearned
         fitted = self.fitted
         training_reading: Any = fitted.reading
         return as_items(data, y, reading or training_reading, fitted.learned.reads_texts, labelled)
+
+    def _read_as(self, reading: ItemReading | None) -> ItemReading:
+        return reading or cast("ItemReading | None", self.later_reading()) or ItemReading()
 
     def _one_of(self, data: Any, text: str | None) -> Any:
         check_one_of(data, text)

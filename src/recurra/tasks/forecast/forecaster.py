@@ -8,10 +8,12 @@ from recurra.errors import ParameterError
 from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell
+from recurra.task.row_predictors import SeriesPredictor
 from recurra.tasks.forecast.learned import ForecastLearned
 
 # Modules that need torch, numpy or polars are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    import polars as pl
     from torch import nn
 
     from recurra.data.series.series_set import Columns, SeriesSet
@@ -87,7 +89,7 @@ class ForecastReading(Options):
 
 
 @task("forecast")
-class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
+class Forecaster(SeriesPredictor, Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
     """A recurrent forecaster of time series with intervals, global over all series of its training data.
 
     Data are a long frame (polars or pandas, as Nixtla's tools take them), the path of a file (CSV, TSV, Parquet, wide
@@ -363,6 +365,15 @@ class Forecaster(Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
         if picture is not None:
             forecasts.plot(picture, plotted)
         return forecasts
+
+    def series_id(self, reading: ForecastReading | None) -> str | None:
+        return (reading or self.later_reading()).id_column
+
+    def predict_series(
+        self, path: Path, reading: ForecastReading | None, as_text: bool, **options: Any
+    ) -> "pl.DataFrame":
+        forecasts = self.predictions(path, reading=reading, **options)
+        return forecasts.written if as_text else forecasts.frame
 
     @verb("test a trained run beside simple baselines")
     def evaluate(

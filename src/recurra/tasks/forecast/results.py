@@ -64,6 +64,12 @@ class Forecasts(Predictions[Any]):
         return pl.DataFrame({**names, **_values(self.quantiles, self.levels)})
 
     @property
+    def written(self) -> pl.DataFrame:
+        """The frame, with stamps as they stand in the file."""
+        stamps = self.series.form.written(self._stamps)
+        return self.frame.with_columns(stamps.alias(self.series.columns.time))
+
+    @property
     def values(self) -> Any:
         """The frame, as pandas if the series came as pandas. Stamps are of the kind and in the zone that came."""
         data = self.series
@@ -80,8 +86,7 @@ class Forecasts(Predictions[Any]):
         if path.suffix.lower() == ".parquet":
             write_atomically(path, lambda aside: self.frame.write_parquet(aside))
         else:
-            written = self.frame.with_columns(self.series.form.written(self._stamps).alias(self.series.columns.time))
-            write_atomically(path, lambda aside: written.write_csv(aside))
+            write_atomically(path, lambda aside: self.written.write_csv(aside))
         return [path]
 
     @property

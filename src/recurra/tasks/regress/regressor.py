@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.data.labelled.reading import ItemReading
 from recurra.options import Option, option
 from recurra.task import Estimator, task, verb
+from recurra.task.row_predictors import SeriesPredictor
 from recurra.task.series_network_options import FEWEST_TO_SPLIT, SeriesNetworkOptions
 from recurra.tasks.regress.learned import RegressorLearned, learn
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    import polars as pl
     from torch import nn
 
     from recurra.data.labelled.series import LabelledSeries
@@ -23,7 +25,9 @@ __all__ = ["Regressor"]
 
 
 @task("regress")
-class Regressor(SeriesNetworkOptions, Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"]):
+class Regressor(
+    SeriesNetworkOptions, SeriesPredictor, Estimator["LabelledSeries", RegressorLearned, "RegressorNetwork"]
+):
     """A recurrent regressor of series: a number for each, such as the oxygen that a patient takes up.
 
     Data are a file of series with a number for each, `.ts` with @targetLabel among them; or an array (N, T) or
@@ -130,6 +134,13 @@ class Regressor(SeriesNetworkOptions, Estimator["LabelledSeries", RegressorLearn
         series = self.data_for(data, None, reading)
         values = predicted(self.fitted, self.fitted.learned.encode(series.series, series.source))
         return PredictedNumbers(series.ids, values, Path(data) if isinstance(data, str | Path) else None)
+
+    def series_id(self, reading: ItemReading | None) -> str:
+        return (reading or self.later_reading() or ItemReading()).id_column
+
+    def predict_series(self, path: Path, reading: ItemReading | None, as_text: bool, **options: Any) -> "pl.DataFrame":
+        reading = (reading or self.later_reading() or ItemReading()).replaced(format="series")
+        return self.predictions(path, reading=reading, **options).frame
 
     @verb("test a trained run beside simple baselines: RMSE, MAE, R2, predictions against targets")
     def evaluate(self, data: Any, y: Any = None, *, reading: ItemReading | None = None) -> "Evaluation":

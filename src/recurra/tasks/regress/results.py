@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from matplotlib.figure import Figure
 
 from recurra.data.labelled.series import LabelledSeries
@@ -42,6 +43,12 @@ class PredictedNumbers(TablePredictions[np.ndarray]):
     def table(self) -> Table:
         """One row for each series: its id and the prediction."""
         return Table(("id", "prediction"), list(zip(self._ids, map(float, self._values), strict=True)))
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The table, with predictions of six significant digits, as its CSV has them."""
+        values = [float(f"{value:.6g}") for value in self._values]
+        return pl.DataFrame({"id": pl.Series(self._ids, dtype=pl.String), "prediction": values})
 
 
 def scores(predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from recurra.data.text.conll import Sentence
 from recurra.data.text.tag_schemes import recognise_scheme, split_tag
@@ -49,6 +50,14 @@ class Tagged(Predictions[list[TaggedSentence]]):
     @property
     def values(self) -> list[TaggedSentence]:
         return self._values
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """A row a sentence: words, tags and, if asked for, the confidence of each, with spaces between them."""
+        columns = {name: [" ".join(getattr(one, name)) for one in self._values] for name in ("words", "tags")}
+        if self._confidence:
+            columns["confidence"] = [" ".join(f"{p:.3f}" for p in one.confidence) for one in self._values]
+        return pl.DataFrame(columns, dict.fromkeys(columns, pl.String))
 
     def text(self, color: bool = False) -> Iterator[str]:
         if self.streams:

@@ -3,14 +3,19 @@
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from recurra.data.text.words import split_words
 from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_one_of
+from recurra.task.row_predictors import TextPredictor, TextRows
 from recurra.tasks.tag.data import Sentences, TagReading, plain_text, read_sentences, with_tags
 from recurra.tasks.tag.learned import MostFrequentTags, TagSet, TagVocabulary
 
 # Modules that need torch or numpy are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
     from torch import nn
 
     from recurra.models import SequenceTagger
@@ -26,7 +31,7 @@ _SCHEME = Option(help="scheme to write entities in; by default that of the file'
 
 
 @task("tag")
-class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
+class Tagger(TextPredictor, Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     """A tagger of words, for parts of speech and named entities (Lample et al. 2016).
 
     Data are the path of a file (CoNLL-U, or CoNLL columns), or sentences, each a sequence of pairs of word and tag; a
@@ -279,6 +284,13 @@ class Tagger(Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
         check_one_of(data, text)
         sentences = self._read_like_training(data, reading, False) if text is None else plain_text(text)
         return Tagged(self.fitted, sentences, scheme, confidence)
+
+    def text_rows(self, reading: TagReading | None) -> TextRows:
+        return TextRows(takes_blank=False)
+
+    def predict_texts(self, texts: "Sequence[str]", reading: TagReading | None, **options: Any) -> "pl.DataFrame":
+        at_spaces = reading is not None and reading.format == "spaces"
+        return self.predictions([one.split() if at_spaces else split_words(one) for one in texts], **options).frame
 
     @verb("test a trained run beside simple baselines")
     def evaluate(self, data: Any, y: Any = None, *, reading: TagReading | None = None) -> "Evaluation":

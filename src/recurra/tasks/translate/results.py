@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from matplotlib.figure import Figure
 
 from recurra.data.files.standard_input import is_standard_input, standard_input_lines
@@ -71,6 +72,15 @@ class Translations(Predictions[list[str]]):
         for _ in self._computed():
             pass
         return self._translations
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """A row a sentence: its best translation and, if asked for, the score."""
+        best = [translations[0] for translations in self.translations]
+        columns = {"translation": pl.Series([one.text for one in best], dtype=pl.String)}
+        if self._scores:
+            columns["score"] = pl.Series([round(one.score, 4) for one in best], dtype=pl.Float64)
+        return pl.DataFrame(columns)
 
     def text(self, color: bool = False) -> Iterator[str]:
         for position, translations in enumerate(self._computed(), start=1):

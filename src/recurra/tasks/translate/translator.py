@@ -9,12 +9,16 @@ from recurra.errors import ParameterError
 from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
 from recurra.task.checks import check_cell, check_one_of
+from recurra.task.row_predictors import TextPredictor, TextRows
 from recurra.tasks.translate.data import SentencePairs, Vocabularies, read_pairs
 from recurra.tasks.translate.search import Search
 
 # Modules that need torch are imported inside the hooks: the command line's help does without.
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
+    import polars as pl
     from torch import nn
 
     from recurra.task import Evaluation, Fitted, Objective, View
@@ -31,7 +35,7 @@ _ENSEMBLE = Option(help="other runs, separated by commas, whose probabilities ar
 
 
 @task("translate")
-class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
+class Translator(TextPredictor, Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     """A recurrent encoder-decoder with attention, from raw text to raw text (Luong et al. 2015).
 
     Data are a pair of files (source and target, line by line), a table of two columns, or a pair of lists of sentences.
@@ -291,6 +295,12 @@ class Translator(Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
         models = [self.fitted, *(self._as_translator(other).fitted for other in ensemble)]
         source = data if text is None else text.splitlines() or [""]
         return Translations(models, source, search, prefixes or prefix, scores, picture)
+
+    def text_rows(self, reading: Any) -> TextRows:
+        return TextRows()
+
+    def predict_texts(self, texts: "Sequence[str]", reading: Any, **options: Any) -> "pl.DataFrame":
+        return self.predictions(texts, **options).frame
 
     @verb("test a trained run beside simple baselines")
     def evaluate(
