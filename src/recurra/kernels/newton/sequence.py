@@ -9,7 +9,7 @@ from recurra.cells import Cell
 from recurra.kernels import reference
 from recurra.kernels.empty import run_empty
 from recurra.kernels.log import log_once
-from recurra.kernels.newton.solve import MOST_ITERATIONS, Solution, solve, stepped
+from recurra.kernels.newton.iteration import LEAST_WINDOW, Solution, solve, stepped
 from recurra.kernels.scan.linear import adjoint, times
 from recurra.kernels.scan.sequence import matrices, previous, results, unstacked
 from recurra.kernels.scan.steps import Steps, steps_of
@@ -37,8 +37,8 @@ def run(
     states = _Solved.apply(steps, reports, None, len(state), *state, *steps.tensors())
     if not reports[0].converged:
         log_once(
-            f"running on the reference kernel: Newton's iteration has not converged in {MOST_ITERATIONS} iterations "
-            f"for a sequence of {type(cell).__name__}"
+            f"running on the reference kernel: Newton's iteration does not converge for a sequence of "
+            f"{type(cell).__name__}, not even for {LEAST_WINDOW} to {2 * LEAST_WINDOW} steps at a time"
         )
         return reference.run(cell, inputs, state, weights, lengths, reverse, masks)
     return results(steps, state, unstacked(steps, states), reverse)  # type: ignore[arg-type]

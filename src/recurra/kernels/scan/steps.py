@@ -67,6 +67,17 @@ class Steps(NamedTuple):
     zoneout: tuple[Tensor, ...] | None
     valid: Tensor | None
 
+    @property
+    def length(self) -> int:
+        """T."""
+        return next(iter(self.x.values())).shape[0]
+
+    def between(self, start: int, end: int) -> "Steps":
+        """The steps from `start` to before `end`."""
+        zoneout = Masks(None, self.zoneout).between(start, end).zoneout
+        valid = None if self.valid is None else self.valid[start:end]
+        return self._replace(x={gate: x[start:end] for gate, x in self.x.items()}, zoneout=zoneout, valid=valid)
+
     def carried_after(self, before: Sequence[Tensor]) -> list[Tensor]:
         """The carried parts after each step (T, B, H), from each part of the state before it; padding aside."""
         carried = self.equations.carried
