@@ -6,7 +6,8 @@ cached (about eight minutes on a free core, a gigabyte). Figures are of captions
 against five references each, in words of lower case without punctuation: BLEU-1 and BLEU-4 with a beam of 3 and greedy,
 CIDEr-D, ROUGE-L, the percentage of captions copied from training, and the seconds of training. Training computes in
 bfloat16, which a processor without instructions for it does slowly. `--out` keeps each run; the same command resumes
-it. `--few 50` takes 50 images of each part, to check that all of this runs.
+it. `--self-critical` trains each run further by CIDEr-D, as a second row. `--few 50` takes 50 images of each part, to
+check that all of this runs.
 """
 
 import argparse
@@ -35,6 +36,14 @@ SETTINGS: dict[str, Any] = {
     "max_steps": 4200,
     "validate_every": 700,
 }
+SELF_CRITICAL: dict[str, Any] = {
+    "self_critical": True,
+    "label_smoothing": 0.0,
+    "dropout": 0.1,
+    "learning_rate": 1e-4,
+    "max_steps": 600,
+    "validate_every": 150,
+}
 PENALTIES = (0.0, 0.5, 1.0, 1.5)
 MEASURES = ("BLEU-1", "BLEU-4", "greedy BLEU-4", "CIDEr-D", "ROUGE-L", "copied %", "valid. loss", "training s")
 
@@ -47,39 +56,55 @@ def main() -> None:
     parser.add_argument("--few", type=int, help="images of each part, in place of all")
     parser.add_argument("--cache", help="folder of the features; by default the user's cache folder")
     parser.add_argument("--out", type=Path, help="folder that keeps each run; one that is there is resumed")
+    parser.add_argument("--self-critical", action="store_true", help="also a second stage; needs --out")
     parser.add_argument("--validate", action="store_true", help="score the validation images, not the test images")
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds flickr8k\n")
+    if options.self_critical and options.out is None:
+        parser.error("--self-critical starts from the runs in a folder: name it with --out")
     images = chosen(read_captions(DATA / "captions.jsonl"), options.few)
     reading = CaptionReading(feature_cache=options.cache, part="validation" if options.validate else "test")
     settings = SETTINGS | {"attention": options.attention}
-    if options.max_steps:
-        settings |= {"max_steps": options.max_steps}
+    changed = {"max_steps": options.max_steps} if options.max_steps else {}
     print(f"{'seed':>24}  " + "  ".join(f"{name:>13}" for name in MEASURES))
-    rows, captioners, searches = [], [], []
+    stages = {"": settings | changed}
+    if options.self_critical:
+        stages["self-critical"] = settings | SELF_CRITICAL | changed
+    captioners: dict[str, list[Captioner]] = {stage: [] for stage in stages}
+    searches: dict[str, list[CaptionSearch]] = {stage: [] for stage in stages}
+    rows: dict[str, list[list[float]]] = {stage: [] for stage in stages}
     for seed in options.seeds:
-        folder = None if options.out is None else options.out / f"{options.attention}-{seed}"
-        captioner = Captioner(**settings, seed=seed)
-        resume = folder is not None and (folder / "run.json").is_file()
-        captioner.fit(images, reading=reading, folder=folder, resume=resume)
-        result = captioner.training_result
-        assert result is not None
-        searches.append(best_search(captioner, images, options.cache))
-        beam = captioner.evaluate(images, search=searches[-1])
-        greedy = captioner.evaluate(images, search=CaptionSearch(beam_size=1))
-        copied = 100 * float(beam.facts["copied"])
-        rows.append(figures(beam.scores, greedy.scores["BLEU-4"], copied, result.best_loss, result.seconds))
-        show(f"seed {seed}", rows[-1])
-        captioners.append(captioner)
-    show("mean", [mean(column) for column in zip(*rows, strict=True)])
+        first = None if options.out is None else options.out / f"{options.attention}-{seed}"
+        for stage, values in stages.items():
+            folder = first if not stage or first is None else first.with_name(f"{first.name}-{stage}")
+            captioner = Captioner(**values, seed=seed)
+            resume = folder is not None and (folder / "run.json").is_file()
+            start_from = first if stage and not resume else None
+            captioner.fit(images, reading=reading, folder=folder, resume=resume, start_from=start_from)
+            trained = captioner.training_result
+            assert trained is not None
+            search = best_search(captioner, images, options.cache)
+            beam = captioner.evaluate(images, search=search)
+            greedy = captioner.evaluate(images, search=CaptionSearch(beam_size=1)).scores["BLEU-4"]
+            copied = 100 * float(beam.facts["copied"])
+            rows[stage].append(figures(beam.scores, greedy, copied, trained.best_loss, trained.seconds))
+            show(f"seed {seed} {stage}", rows[stage][-1])
+            captioners[stage].append(captioner)
+            searches[stage].append(search)
     blank = float("nan")
-    together = captioners[0].evaluate(images, search=searches[0], ensemble=tuple(captioners[1:]))
-    if len(captioners) > 1:
-        show("ensemble", figures(together.scores, blank, 100 * float(together.facts["copied"]), blank, blank))
-    for name, scores in together.baselines.items():
+    results = {
+        stage: own[0].evaluate(images, search=searches[stage][0], ensemble=tuple(own[1:]))
+        for stage, own in captioners.items()
+    }
+    for stage, result in results.items():
+        show(f"mean {stage}", [mean(column) for column in zip(*rows[stage], strict=True)])
+        if len(options.seeds) > 1:
+            copied = 100 * float(result.facts["copied"])
+            show(f"ensemble {stage}", figures(result.scores, blank, copied, blank, blank))
+    for name, scores in results[""].baselines.items():
         show(name, figures(scores, blank, 100.0, blank, blank))
-    print("\n".join(together.notes))
+    print("\n".join(results[""].notes))
 
 
 def chosen(images: CaptionedImages, few: int | None) -> CaptionedImages:

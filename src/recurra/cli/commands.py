@@ -164,7 +164,8 @@ def run_verb(command: str, arguments: Sequence[str]) -> int:
         print(report_inspection(inspection, path or folder / "inspection"))
         return 0
     # Files that the verb itself writes, beside its result.
-    beside = [Path(values[name]) for name in ("picture", "page") if command == "predict" and values.get(name)]
+    names = ("picture", "attention", "page") if command == "predict" else ()
+    beside = [Path(values[name]) for name in names if values.get(name)]
     colored = color == "always" or (color == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     try:
         _show(getattr(estimator, method)(**values), folder, path, colored, beside)

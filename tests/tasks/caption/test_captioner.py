@@ -86,7 +86,9 @@ def test_commands(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     photo, picture, page = data.parent / "images" / "3.png", tmp_path / "a.png", tmp_path / "a.html"
     shown = ["--attention", str(picture), "--page", str(page), "--n-best", "2"]
     assert main(["predict", str(run), "--data", str(photo), *shown]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    *captions, written = capsys.readouterr().out.splitlines()
+    assert len(captions) == 2
+    assert written == f"written: {picture}, {page}"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert page.read_text().count("<section") == 1
     table = tmp_path / "captions.csv"

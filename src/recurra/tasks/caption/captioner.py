@@ -182,7 +182,8 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
         training, validation = _parts(training, validation)
         captions = sum(map(len, training.words))
         validated = "no validation" if validation is None else f"validated on {len(validation):,}"
-        return f"{training.source}: {len(training):,} images with {captions:,} captions; {validated}"
+        images, words = "image" + "s" * (len(training) != 1), "caption" + "s" * (captions != 1)
+        return f"{training.source}: {len(training):,} {images} with {captions:,} {words}; {validated}"
 
     def learn(self, training: "ReadImages", validation: "ReadImages | None") -> CaptionLearned:
         learned = CaptionLearned.of(_parts(training, validation)[0], self.min_count)

@@ -183,14 +183,16 @@ def evaluate_images(
 
     different = len(set(written))
     return Evaluation(
-        f"{len(own):,} images of {own.source}, free-running, beam size {search.beam_size}, {seconds:.1f} s",
+        f"{len(own):,} image{'s' * (len(own) != 1)} of {own.source}, free-running, beam size {search.beam_size}, "
+        f"{seconds:.1f} s",
         methods,
         "CIDEr-D",
         formats={name: ".2f" if name.startswith("BLEU") else ".3f" for name in methods["model"]},
         tables={"captions": Table(("image", "caption", "CIDEr-D", "copied from", "references", "nearest image"), rows)},
         notes=[
             f"{100 * copied:.1f} % of the captions are, word for word, captions of training images; of people's "
-            f"captions of these images {100 * people:.1f} % are. {different:,} different captions were written.",
+            f"captions of these images {100 * people:.1f} % are. "
+            f"{different:,} different caption{'s were' if different != 1 else ' was'} written.",
             _SIGNATURE.format(signature),
             _SCALE,
         ],
