@@ -9,6 +9,7 @@ from PIL import Image
 
 from made_videos import grey, write_video
 from recurra.data.video.augmentation_options import FrameAugmentation
+from recurra.data.video.clips import Clip, Clips
 from recurra.data.video.frame_cache import FrameCache, VideoSpan
 from recurra.data.video.frames import frames_of_part, thumbnails, varied
 from recurra.data.video.read import read_clips
@@ -167,3 +168,34 @@ def test_what_is_varied() -> None:
     assert not np.array_equal(bright, frames)
     assert thumbnails(frames).shape == (12, 36)
     assert thumbnails(frames)[3] == pytest.approx(103 / 255)
+
+
+def test_a_recording_of_many_spans_is_read_once_for_its_checksum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"one")
+    opened: list[Path] = []
+    whole = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *rest: (opened.append(self), whole(self, *rest))[1])
+    digests = {VideoSpan(path, 9.0).between(k, k + 1).digest() for k in range(5)}
+    assert len(digests) == 5
+    assert opened == [path]
+    monkeypatch.undo()
+    path.write_bytes(b"other")
+    assert VideoSpan(path, 9.0).between(0, 1).digest() not in digests
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.4])
+def test_spans_of_one_recording_are_held_out_together(fraction: float) -> None:
+    span = VideoSpan(Path("x"), 1.0)
+    items = [Clip(str(k), span, "ab"[k % 2], recording=f"r{k // 4}") for k in range(40)]
+    items.append(Clip("alone", span, "c", recording="r9"))
+    clips = Clips(tuple(items))
+    held = clips.held_out(fraction, 0)
+    assert len(held) == 40 * fraction
+    rest = set(range(41)) - set(held)
+    assert not {clips[k].recording for k in held} & {clips[k].recording for k in rest}
+    assert "c" in {clips[k].label for k in rest}  # the only one of its label
+    assert clips.held_out(fraction, 1) != held
+    assert clips.held_out(0.0, 0) == []

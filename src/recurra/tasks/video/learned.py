@@ -193,9 +193,8 @@ def describe(training: "Clips", validation: "Clips | None", by_frame: bool) -> s
     people = f", {len(subjects):,} subject{'s' * (len(subjects) != 1)}" if subjects else ""
     shown = counted(dict(named.most_common()), _LABELS_DESCRIBED)
     validated = "no validation" if validation is None else f"validated on {len(validation):,}"
-    what = (
-        f"{len(training):,} clip{'s' * (len(training) != 1)} of {training.source}, {seconds / 60:,.1f} minutes{people}"
-    )
+    noun = f"{'recording' if by_frame else 'clip'}{'s' * (len(training) != 1)}"
+    what = f"{len(training):,} {noun} of {training.source}, {seconds / 60:,.1f} minutes{people}"
     form = form_in_words(training.form) if training.form else "videos"
     labels = f"{len(named):,} labels{' of spans' * by_frame}"
     return f"{what}, {form}, {labels}: {shown}; {validated}"

@@ -27,7 +27,7 @@ EVENT_ENDINGS = (".csv", ".json", ".srt")
 _OVERLAPS = (0.1, 0.25, 0.5)
 _F1 = (
     "F1@k is of segments: one is right if it overlaps a true segment of its label by at least k %, the frames that "
-    "both have divided by those that either has (Lea et al. 2017). Frames of {background} belong to no segment."
+    "both have divided by those that either has (Lea et al. 2017). Frames labelled {background} belong to none."
 )
 
 

@@ -152,6 +152,7 @@ class VideoClassifier(
         help="deviation of the noise that training adds to each feature, after normalisation",
         group="augmentation",
     )
+    learning_rate: float = option(default=0.005)
     batch_size: int = option(
         default=32, at_least=1, help="clips a step", group="training", main=True, search=(16, 32, 64)
     )
