@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from recurra.cells import find_cell
 from recurra.data.text.parallel import ParallelText
 from recurra.data.text.subwords import Subwords
+from recurra.models.decoding import sample_sequences, scheduled_inputs
 from recurra.tasks.translate.network import PairLoss, TranslationNetwork
 from recurra.tasks.translate.pairs import EncodedPairs
 
@@ -103,3 +104,17 @@ def test_long_pairs_are_left_out_and_the_others_are_what_they_were(pairs: Encode
     assert list(within.lengths) == [n for n in pairs.lengths if n <= longest + 1]
     for number, before in enumerate(fitting):
         assert torch.equal(within.batch([number], CPU).target, pairs.batch([before], CPU).target)
+
+
+def test_translations_are_sampled_with_their_gradient() -> None:
+    network = make()
+    source = torch.randint(4, 300, (5, 4))
+    begin = torch.full((5,), Subwords.begin)
+    state = network.begin(source, torch.full((5,), 4))
+    sampled = sample_sequences(network.step, state, begin, Subwords.end, 6)
+    assert not torch.isin(sampled.tokens, torch.tensor(network.never_written)).any()
+    sampled.log_prob.sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    mixed = scheduled_inputs(network.step, network.begin(source, torch.full((5,), 4)), source, Subwords.end, 0.0)
+    assert torch.equal(mixed[:, 0], source[:, 0])
+    assert not torch.isin(mixed[:, 1:], torch.tensor([*network.never_written, Subwords.end])).any()

@@ -131,8 +131,9 @@ class TranslationNetwork(nn.Module):
         inputs = self._embed(self.target_embedding, tokens.unsqueeze(1))
         decoded, decoder = self.decoder(inputs, state.memory, state.decoder)
         log_probs = self.readout(decoded.hidden.squeeze(1)).log_softmax(1)
-        # Nothing but subwords and the end is ever written.
-        log_probs[:, list(self.never_written)] = -math.inf
+        # Nothing but subwords and the end is ever written. Not in place: gradients may be asked for.
+        never = torch.tensor(self.never_written, device=log_probs.device)
+        log_probs = log_probs.index_fill(1, never, -math.inf)
         return log_probs, SearchState(state.memory, state.sentences, decoder)
 
     def _embed(self, embedding: nn.Embedding, tokens: Tensor) -> Tensor:
