@@ -196,7 +196,18 @@ def test_what_options_cannot_cure_stops_the_search_at_once(tmp_path: Path, monke
     with pytest.raises(RunError, match=r"log\.csv"):
         tune(tmp_path / "c", 1)
     monkeypatch.setattr(trial, "_train", train)
-    assert [one.state for one in tune(tmp_path / "c", 1).trials] == ["complete"]
+    copy = trials.shutil.copytree
+
+    def full_disk(*arguments: Any) -> None:
+        raise trials.shutil.Error([("a", "b", "[Errno 28] No space left on device")] * 9)
+
+    monkeypatch.setattr(trials.shutil, "copytree", full_disk)
+    with pytest.raises(RunError, match=r"best: cannot be written \(\[Errno 28\] No space left on device\)"):
+        tune(tmp_path / "c", 1)
+    monkeypatch.setattr(trials.shutil, "copytree", copy)
+    tuned = tune(tmp_path / "c", 1)
+    assert [one.state for one in tuned.trials] == ["complete"]
+    assert has_run(tuned.run)
 
 
 def test_hyperband_prunes_and_choices_run_out(tmp_path: Path) -> None:

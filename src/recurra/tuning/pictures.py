@@ -103,6 +103,7 @@ class _Axis:
             self._low = min([float(values.low), *numbers])
             self._high = max([float(values.high), *numbers])
             self._log = values.log and self._low > 0
+            self._is_whole = all(isinstance(one, int) for one in numbers)
         else:
             self._choices = [*values, *dict.fromkeys(one for one in tried if one is not None and one not in values)]
 
@@ -119,12 +120,11 @@ class _Axis:
     def ticks(self) -> list[tuple[float, str]]:
         if isinstance(self._values, Range):
             middle = math.sqrt(self._low * self._high) if self._log else (self._low + self._high) / 2
-            return [
-                (self.height(one), f"{one:.2g}" if one < 10 else f"{one:.0f}")
-                for one in (self._low, middle, self._high)
-            ]
-        shown = self._choices if len(self._choices) <= _MOST_CHOICES else (self._choices[0], self._choices[-1])
-        return [(self.height(one), ",".join(map(str, one)) if isinstance(one, tuple) else str(one)) for one in shown]
+            has_middle = not self._is_whole or middle == int(middle)
+            shown = [self._low, middle, self._high] if has_middle else [self._low, self._high]
+            return [(self.height(one), f"{one:.2g}" if one < 10 else f"{one:.0f}") for one in shown]
+        choices = self._choices if len(self._choices) <= _MOST_CHOICES else (self._choices[0], self._choices[-1])
+        return [(self.height(one), ",".join(map(str, one)) if isinstance(one, tuple) else str(one)) for one in choices]
 
 
 def _named(name: str) -> str:

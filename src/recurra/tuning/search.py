@@ -6,11 +6,11 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.errors import ParameterError, RunError
+from recurra.errors import ParameterError, RecurraError, RunError
 from recurra.files import prepare_folder, write_text
 from recurra.progress import Progress
 from recurra.tuning.options import TuningOptions
@@ -91,9 +91,11 @@ def tune(
     try:
         with _ticking(trials, progress) as tick:
             _run(search, trials, tick)
-    finally:
-        tuned = _write(search, trials)
-    return tuned
+    except BaseException:
+        with suppress(RecurraError):
+            _write(search, trials)
+        raise
+    return _write(search, trials)
 
 
 def _check_folder(folder: Path) -> None:

@@ -220,7 +220,8 @@ class Trials:
             aside.rename(best)
             shutil.rmtree(before, ignore_errors=True)
         except (OSError, shutil.Error) as error:
-            reason = getattr(error, "strerror", None) or error
+            # copytree collects an error for each file: (from, to, reason).
+            reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or error
             raise RunError(f"{best}: cannot be written ({reason}); the run is still in {source}") from error
 
     def _check_hope(self) -> None:
