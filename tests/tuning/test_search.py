@@ -142,6 +142,7 @@ def test_an_interrupted_search_continues_to_the_same_end(
     for _ in range(4):
         with pytest.raises(KeyboardInterrupt):
             tune(folder)
+    assert "unfinished trials continue" in "".join(tune(folder, seconds=1e-6).text())
     tuned = tune(folder)
     assert told(tuned) == told(undisturbed)
     assert tuned.run != undisturbed.run

@@ -141,6 +141,8 @@ class Tuned(Result):
 
     def text(self, color: bool = False) -> Iterator[str]:
         yield f"{self.counts()}\n"
+        if any(trial.state == STATES[-1] for trial in self.trials):
+            yield "unfinished trials continue when the search is started again\n"
         if self.best is None:
             for trial in self.trials[-_SHOWN:]:
                 if trial.reason:

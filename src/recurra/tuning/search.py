@@ -204,7 +204,7 @@ def _write(search: "Search", trials: "Trials") -> "Tuned":
         _importance(trials, list(search.space)),
     )
     facts = {
-        "data": str(search.fit["data"]) if isinstance(search.fit["data"], str | Path) else "the data",
+        "data": _source(search),
         "options as set": ", ".join(f"{name} = {value}" for name, value in search.options.items()) or "the defaults",
         "pruner": search.tuning.pruner,
         "seed of the sampler": str(search.tuning.sampler_seed),
@@ -214,6 +214,13 @@ def _write(search: "Search", trials: "Trials") -> "Tuned":
     write_text(search.folder / "tuning.html", tuning_page(tuned, search.space, facts))
     tuned.write(search.folder / "trials.csv")
     return tuned
+
+
+def _source(search: "Search") -> str:
+    """The path of a file, or of several for a task that reads several; else "the data"."""
+    data = search.fit["data"]
+    files = data if search.kind.several_sources and isinstance(data, list | tuple) else [data]
+    return ", ".join(map(str, files)) if all(isinstance(one, str | Path) for one in files) else "the data"
 
 
 def _shown(folder: Path) -> Path:
