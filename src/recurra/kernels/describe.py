@@ -11,7 +11,9 @@ from recurra.kernels.weights import Masks
 
 __all__ = ["describe", "is_large"]
 
-_LONG = 16  # steps from which on a scan takes less time than a loop (docs/results.md)
+# Steps from which on a scan takes less time than a loop. Without gradients a step must also have so few numbers that
+# calling an operation costs more than computing it (docs/results.md).
+_LONG, _FEW = 16, 2**11
 
 
 def describe(
@@ -52,9 +54,16 @@ def describe(
         compiled=torch.compiler.is_compiling() and grad,
         # torch.jit.trace would trace the comparison of sizes.
         large=state is not None and lengths is None and not traced and not grad and is_large(state),
-        long=state is not None and not traced and inputs.shape[0] >= _LONG,
+        long=state is not None and not traced and _is_long(inputs, state),
         reads_one_unit=reads_one_unit,
         captured=torch.compiler.is_compiling(),
+    )
+
+
+def _is_long(inputs: Tensor, state: Tensor) -> bool:
+    """Whether a scan takes less time than a loop of torch operations; on other devices than a CPU by assumption."""
+    return inputs.shape[0] >= _LONG and (
+        torch.is_grad_enabled() or inputs.device.type != "cpu" or state.numel() <= _FEW
     )
 
 
