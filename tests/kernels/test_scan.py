@@ -53,7 +53,7 @@ def test_it_is_the_loop(parts: int, steps: int, rest: list[int]) -> None:
 
 @pytest.mark.parametrize("alone", [False, True])
 def test_derivatives_of_a_linear_recurrence(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "_SIDE_BY_SIDE", 0 if alone else 2**14)
+    monkeypatch.setattr(linear, "_SIDE_BY_SIDE", 0 if alone else 2**13)
     arguments = draw_recurrence(2, 19, 2)
     assert gradcheck(linear_scan, arguments, fast_mode=True)
     assert gradgradcheck(linear_scan, arguments, fast_mode=True)
