@@ -226,6 +226,20 @@ def test_no_trial_begins_after_the_time(tmp_path: Path) -> None:
     assert "No trial is complete" in tuned.page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+def test_folders_share_a_database(tmp_path: Path) -> None:
+    shared = {"storage": f"sqlite:///{tmp_path}/shared.db", "study": "both"}
+    first = tune(tmp_path / "first", 3, **shared)
+    second = tune(tmp_path / "second", 5, **shared)
+    assert told(second)[:3] == told(first)
+    assert [one.where.rpartition("/")[2] for one in second.trials] == ["first"] * 3 + ["second"] * 2
+    assert second.best is not None
+    assert second.is_here == (second.best.number >= 3)
+    assert has_run(second.run)  # the best of its own trials
+    with pytest.raises(RunError, match="other space"):
+        tune(tmp_path / "third", **shared, space={"hidden_size": [2, 3]})
+
+
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, rows in (("training", TRAINING), ("validation", VALIDATION)):
         (tmp_path / f"{name}.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
