@@ -352,7 +352,7 @@ class GeneratedMusic(Result):
     def text(self, color: bool = False) -> Iterator[str]:
         for one, surprise in zip(self.pieces, self._surprises, strict=True):
             piece = one.piece
-            bars = number_of(piece.length / piece.grid.steps_per_bar, "bar")
+            bars = number_of(round(piece.length / piece.grid.steps_per_bar, 2), "bar")
             yield (
                 f"{piece.name}: {bars}, {number_of(len(piece.notes), 'note')}, "
                 f"{int((~one.original).sum()):,} of them generated, {piece.seconds[-1]:.1f} s, "
