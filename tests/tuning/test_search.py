@@ -228,7 +228,7 @@ def test_no_trial_begins_after_the_time(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_folders_share_a_database(tmp_path: Path) -> None:
-    shared = {"storage": f"sqlite:///{tmp_path}/shared.db", "study": "both"}
+    shared: dict[str, Any] = {"storage": f"sqlite:///{tmp_path}/shared.db", "study": "both"}
     first = tune(tmp_path / "first", 3, **shared)
     second = tune(tmp_path / "second", 5, **shared)
     assert told(second)[:3] == told(first)
