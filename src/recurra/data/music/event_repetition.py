@@ -8,7 +8,7 @@ __all__ = ["repeated_events"]
 
 
 def repeated_events(vocabulary: EventVocabulary, tokens: np.ndarray) -> np.ndarray:
-    """The token that repeats the last bar in the place of each event (N,); V where there is no bar before.
+    """The token that repeats the last bar in the place of each event (N,); V in the first bar.
 
     It follows from the events before alone. The events of a bar are cut at its positions. Within a position the k-th
     event repeats the k-th of the same position a bar before, or of the latest one before it. Where that has no more,

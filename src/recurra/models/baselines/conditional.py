@@ -6,7 +6,7 @@ __all__ = ["conditional_surprise"]
 
 
 def conditional_surprise(
-    training: np.ndarray, given: np.ndarray, tokens: np.ndarray, symbols: np.ndarray, vocabulary_size: int
+    training: np.ndarray, conditions: np.ndarray, tokens: np.ndarray, symbols: np.ndarray, vocabulary_size: int
 ) -> np.ndarray:
     """The surprise, -log p in nats, of each token given its symbol, (M,).
 
@@ -15,7 +15,7 @@ def conditional_surprise(
 
     Args:
         training: ids to count (N,).
-        given: the symbol of each of them (N,), not negative.
+        conditions: the symbol of each of them (N,), not negative.
         tokens: ids to predict (M,).
         symbols: the symbol of each of them (M,).
         vocabulary_size: V.
@@ -25,9 +25,9 @@ def conditional_surprise(
     of_all = (
         (counts[tokens] + kinds / vocabulary_size) / (len(training) + kinds) if len(training) else 1 / vocabulary_size
     )
-    known, times = np.unique(given * vocabulary_size + training, return_counts=True)
-    size = int(max(given.max(initial=0), symbols.max(initial=0))) + 1
-    total = np.bincount(given, minlength=size)[symbols]
+    known, times = np.unique(conditions * vocabulary_size + training, return_counts=True)
+    size = int(max(conditions.max(initial=0), symbols.max(initial=0))) + 1
+    total = np.bincount(conditions, minlength=size)[symbols]
     different = np.bincount(known // vocabulary_size, minlength=size)[symbols]
     pair = symbols * vocabulary_size + tokens
     at = np.minimum(np.searchsorted(known, pair), max(len(known) - 1, 0))
