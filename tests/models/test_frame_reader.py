@@ -7,10 +7,12 @@ from recurra.errors import ShapeError
 from recurra.models.frame_reader import FrameReader
 
 
-@pytest.mark.parametrize(("differences", "map_hidden_size"), [(False, 0), (True, 0), (True, 4)])
-def test_padding_is_not_read_and_single_frames_are_the_whole(differences: bool, map_hidden_size: int) -> None:
+@pytest.mark.parametrize(("differences", "map_hidden_size", "parts"), [(False, 0, 4), (True, 0, 1), (True, 4, 2)])
+def test_padding_is_not_read_and_single_frames_are_the_whole(
+    differences: bool, map_hidden_size: int, parts: int
+) -> None:
     torch.manual_seed(0)
-    reader = FrameReader(16, 8, differences, map_hidden_size).eval()
+    reader = FrameReader(16, 8, differences, map_hidden_size, parts).eval()
     frames = torch.randint(0, 256, (2, 5, 16, 16, 3), dtype=torch.uint8)
     lengths = torch.tensor([5, 3])
     features, _ = reader(frames, lengths)
@@ -45,3 +47,16 @@ def test_differences_are_read_and_gradients_reach_every_parameter() -> None:
     assert torch.allclose(plain(still, torch.tensor([3]))[0][0, 0], plain(still, torch.tensor([3]))[0][0, 1])
     with pytest.raises(ShapeError, match=r"\(B, T, 16, 16, 3\)"):
         reader(moving[:, :, :8], torch.tensor([3]))
+
+
+def test_parts_tell_where_something_is() -> None:
+    torch.manual_seed(2)
+    reader, one = FrameReader(32, 8, parts=2).eval(), torch.tensor([1])
+    assert reader.output_size == 2 * 8 * 4
+    frames = torch.zeros(2, 1, 32, 32, 3, dtype=torch.uint8)
+    frames[0, 0, 2:8, 2:8] = 255
+    frames[1, 0, 2:8, 24:30] = 255
+    left, right = (reader(frame[None], one)[0].reshape(2, 8, 2, 2) for frame in frames)
+    assert not torch.allclose(left[0, :, 0, 0], left[0, :, 0, 1], atol=1e-4)
+    # What is far from the square looks alike in both.
+    torch.testing.assert_close(left[0, :, 1], right[0, :, 1], atol=1e-4, rtol=1e-4)

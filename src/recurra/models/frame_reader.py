@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 
 from recurra.errors import ShapeError
 from recurra.layers import ConvLSTM
@@ -18,13 +19,14 @@ class FrameReader(nn.Module):
     """Convolutions that read each frame, the first half of a CRNN (Donahue et al. 2015).
 
     Each frame becomes maps of about 8 x 8 cells, see `GridNetwork`; their mean and their maximum over positions are the
-    features of the step.
+    features of the step, or those over each of `parts` x `parts` parts of the picture.
 
     Args:
         size: S, pixels of a side of a frame, at least 16.
         channels: D, of the maps.
         differences: whether the convolutions also read what changed since the frame before; at the first nothing did.
         map_hidden_size: channels of a ConvLSTM over the sequence of maps, whose output takes their place; 0: none.
+        parts: of the height and of the width of a picture; of more than one, features tell where something is.
 
     Attributes:
         output_size: features of a step.
@@ -33,13 +35,17 @@ class FrameReader(nn.Module):
         ParameterError: for a parameter out of its range.
     """
 
-    def __init__(self, size: int, channels: int, differences: bool = False, map_hidden_size: int = 0) -> None:
+    def __init__(
+        self, size: int, channels: int, differences: bool = False, map_hidden_size: int = 0, parts: int = 1
+    ) -> None:
         super().__init__()
+        check_positive("parts", parts)
         check_positive("map_hidden_size", map_hidden_size, at_least=0)
         self.size, self.differences = size, differences
         self.grid = GridNetwork(size, channels, 6 if differences else 3)
         self.maps = ConvLSTM(channels, map_hidden_size, batch_first=True) if map_hidden_size else None
-        self.output_size = 2 * (map_hidden_size or channels)
+        self.parts = parts
+        self.output_size = 2 * (map_hidden_size or channels) * parts**2
 
     @property
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -80,5 +86,6 @@ class FrameReader(nn.Module):
             padded = maps.new_zeros(batch, steps, *maps.shape[1:]).index_put((valid,), maps)
             output, state = self.maps(padded, state, lengths)
             maps = output[valid]
-        features = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1)
+        pooled = adaptive_avg_pool2d(maps, self.parts), adaptive_max_pool2d(maps, self.parts)
+        features = torch.cat([one.flatten(1) for one in pooled], 1)
         return features.new_zeros(batch, steps, features.shape[1]).index_put((valid,), features), state

@@ -62,7 +62,7 @@ def make_network(options: Mapping[str, Any], learned: VideoLearned) -> VideoNetw
     """
     size, reader = learned.encoding.size, None
     if isinstance(learned.features, Frames):
-        names = ("channels", "differences", "map_hidden_size")
+        names = ("channels", "differences", "map_hidden_size", "parts")
         reader = FrameReader(learned.features.size, **{name: options[name] for name in names})
         size = reader.output_size
     sizes = (size, options["hidden_size"], len(learned.labels))

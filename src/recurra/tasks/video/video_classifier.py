@@ -125,6 +125,14 @@ class VideoClassifier(
     differences: bool = option(
         default=False, help="whether the network also reads what changed since the frame before", group="videos"
     )
+    parts: int = option(
+        default=1,
+        at_least=1,
+        at_most=8,
+        help="parts of the height and of the width of a picture, over each of which maps are pooled: of more than one, "
+        "features tell where something moves",
+        group="videos",
+    )
     map_hidden_size: int = option(
         default=0, at_least=0, help="channels of a ConvLSTM over the maps of frames; 0: none", group="videos"
     )
