@@ -15,6 +15,7 @@ from recurra.data.music.pitches import key_classes
 from recurra.errors import ParameterError, RunError
 from recurra.tasks.music import EndlessMusic, MusicModel, MusicSampling
 from recurra.tasks.music.results import Surprises
+from recurra.text_table import number_of
 
 pytest.importorskip("symusic", reason="MIDI files need symusic")
 
@@ -190,7 +191,7 @@ def test_endless_music_is_written_in_time(
     expected = [(start * piece.grid.seconds_per_step, pitch) for start, _, pitch in piece.notes.tolist()]
     assert [pitch for _, pitch in begun] == [pitch for _, pitch in expected]
     assert [at for at, _ in begun] == pytest.approx([at for at, _ in expected], abs=1e-5)
-    assert f"{piece.length:,} frames, {len(begun):,} notes" in err
+    assert f"{number_of(piece.length, 'frame')}, {number_of(len(begun), 'note')}" in err
     wrong: list[dict[str, Any]] = [{"melody": tune}, {"count": 2}, {"wav": str(tmp_path / "a.wav")}, {"page": "a.html"}]
     for arguments in wrong:
         with pytest.raises(ParameterError, match=next(iter(arguments))):
