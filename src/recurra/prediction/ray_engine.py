@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from recurra.errors import MissingExtraError, ParameterError, RecurraError
+from recurra.errors import MissingExtraError, ParameterError, RecurraError, RunError
 from recurra.prediction.piece_worker import Job, PieceResult, PieceWorker
 
 __all__ = ["predict_pieces"]
@@ -31,6 +31,7 @@ def predict_pieces(
     Raises:
         MissingExtraError: Ray is not installed.
         ParameterError: the cluster cannot be reached, or has too few CPUs.
+        RunError: Ray cannot be started.
         RecurraError: a worker raised it.
     """
     ray = _import_ray()
@@ -59,20 +60,23 @@ def _import_ray() -> Any:
 
 
 def _connect(ray: Any, address: str | None) -> None:
-    """Start Ray, or connect to a cluster. Raises ParameterError."""
+    """Start Ray, or connect to a cluster. Raises RunError or ParameterError."""
     local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     # Ray's own notes would stand between the lines of the progress.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises no narrower one if a process of its own does not start in time
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-        hint = f"({reason})"
-        raise ParameterError("address", "the address of a Ray cluster that can be reached", address, hint) from None
+        if address is None:
+            raise RunError(f"Ray cannot be started on this machine ({reason})") from None
+        expected = "the address of a Ray cluster that can be reached"
+        raise ParameterError("address", expected, address, f"({reason})") from None
 
 
 def _predict(ray: Any, folder: Path, job: Job, pieces: Sequence[int], workers: int) -> Iterator[PieceResult]:
+    ray.data.DataContext.get_current().enable_progress_bars = False
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     # Workers that begin again need the files: this reference keeps them in the store.
     stored = ray.put(files)
