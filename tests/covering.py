@@ -46,7 +46,7 @@ def cover(items: Iterable[T], key: Callable[[T], Sequence[Sequence[Hashable]]], 
 
     def cost(k: int) -> tuple[int, int, int, int]:
         occurred = of_more.occurred(k)
-        return -exact.new(k), -np.count_nonzero(occurred == 0), int(occurred.sum()), k
+        return -exact.new(k), -int(np.count_nonzero(occurred == 0)), int(occurred.sum()), k
 
     # Costs only grow as items are chosen: an item whose cost is still what the heap says is the best.
     heap = [(-new, -more, 0, k) for k, (new, more) in enumerate(zip(exact.sizes, of_more.sizes, strict=True))]
@@ -80,7 +80,7 @@ class _Combinations:
 
     def new(self, k: int) -> int:
         """How many combinations of item `k` have not occurred."""
-        return np.count_nonzero(self.occurred(k) == 0)
+        return int(np.count_nonzero(self.occurred(k) == 0))
 
     def choose(self, k: int) -> None:
         """Item `k` is chosen."""
