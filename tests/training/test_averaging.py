@@ -47,19 +47,6 @@ def test_the_exponential_average() -> None:
     assert value(averaging.module) == pytest.approx(0.75 * (0.75 * 1 + 0.25 * 2) + 0.25 * 4)
 
 
-def test_batch_statistics_are_averaged_as_the_weights_are() -> None:
-    module = nn.BatchNorm1d(1)
-    averaging = Averaging(module, settings(averaging=0.75))
-    for step, mean in enumerate((1.0, 2.0, 4.0), 1):
-        module.load_state_dict(
-            module.state_dict() | {"running_mean": torch.tensor([mean]), "num_batches_tracked": torch.tensor(step)}
-        )
-        averaging.update()
-    buffers = dict(averaging.module.named_buffers())
-    assert buffers["running_mean"].item() == pytest.approx(0.75 * (0.75 * 1 + 0.25 * 2) + 0.25 * 4)
-    assert buffers["num_batches_tracked"] == 3
-
-
 def test_averaging_is_triggered_by_validations_that_do_not_improve() -> None:
     module = module_of(0.0)
     averaging = Averaging(module, settings(triggered_averaging=2))

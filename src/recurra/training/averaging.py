@@ -40,20 +40,13 @@ class Averaging:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the weights of a step in.
-
-        Buffers of floating point are averaged too: the statistics of batch normalization belong to the weights that
-        they were measured with. Others, such as counts, are those of the last step.
-        """
+        """Take the weights of a step in; buffers are those of the last."""
         if self._average is None:
             return
         weight = 1.0 if not self._count else 1 - self._decay if self._decay else 1 / (self._count + 1)
         torch._foreach_lerp_(self._averages, self._parameters, weight)  # pyright: ignore[reportPrivateImportUsage]
         for buffer, now in zip(self._average.buffers(), self._module.buffers(), strict=True):
-            if buffer.is_floating_point():
-                buffer.lerp_(now, weight)
-            else:
-                buffer.copy_(now)
+            buffer.copy_(now)
         self._count += 1
 
     def validated(self, loss: float) -> None:
