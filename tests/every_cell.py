@@ -75,6 +75,9 @@ def serving(cell: Cell) -> list[str]:
     return [backend for backend in found if backend != "auto"]
 
 
+MIXING = [backend for backend in BACKENDS if backend not in ("scan", "newton")]
+"""The backends that serve cells whose units mix: those that are parallel in time do not."""
+
 SERVED: list[tuple[Cell, str]] = [(cell, backend) for cell in CELLS for backend in serving(cell)]
 
 
@@ -109,7 +112,10 @@ def kinds(served: list[tuple[Cell, str]]) -> list[tuple[Cell, str]]:
 
 # For what does not depend on the equations.
 KINDS: list[Cell] = cover(CELLS, lambda cell: [traits(cell)])
-KINDS_SERVED: list[tuple[Cell, str]] = kinds(SERVED)
+KINDS_MIXING = [backend for backend in BACKENDS if backend not in ("scan", "newton")]
+"""The backends that serve cells whose units mix: those that are parallel in time do not."""
+
+SERVED: list[tuple[Cell, str]] = kinds(SERVED)
 
 
 def fitting(cell: Cell, hidden: int) -> int:

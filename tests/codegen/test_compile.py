@@ -226,7 +226,7 @@ def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_logged", set())
+    monkeypatch.setattr(sys.modules["recurra.kernels.log"], "_logged", set())
     caplog.set_level(logging.WARNING, "recurra")
     return caplog
 
@@ -257,7 +257,7 @@ def test_compile_cell_clears_an_earlier_failure(
         assert_falls_back(said, "no C++ compiler", GRU())
     recurra.compile_cell(GRU())
     said.clear()
-    monkeypatch.setattr(sys.modules["recurra.kernels.dispatch"], "_logged", set())
+    monkeypatch.setattr(sys.modules["recurra.kernels.log"], "_logged", set())
     assert_agree(run(GRU(), "native"), run(GRU(), "reference"))
     assert_agree(run(GRU(), "auto"), run(GRU(), "reference"))
     assert not said.records

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 import recurra
+from every_cell import MIXING
 from recurra import kernels
 from recurra.errors import ShapeError
 from recurra.kernels import reference
@@ -19,7 +20,7 @@ def _counting(seen: list[tuple[int, bool]]) -> Any:
     return kernel
 
 
-@pytest.mark.parametrize("backend", kernels.BACKENDS)
+@pytest.mark.parametrize("backend", MIXING)
 def test_every_run_comes_by_whatever_the_backend(backend: str) -> None:
     layer = recurra.GRU(3, 4, num_layers=2, bidirectional=True, backend=backend)
     x = torch.randn(5, 2, 3)

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 import recurra
 from agreement import tensors
-from every_cell import CELLS
+from every_cell import CELLS, MIXING
 from recurra.errors import BackendError
-from recurra.kernels import BACKENDS
 
 KINDS = (
     ("LSTM", {}),
@@ -34,7 +33,7 @@ def assert_zeros(found: list[Tensor | None]) -> None:
         assert not gradient.any()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", MIXING)
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
 def test_an_empty_batch_gives_torch_s_gradients(kind: str, options: dict[str, Any], backend: str) -> None:
     ours, theirs = getattr(recurra, kind)(5, 6, backend=backend, **options), getattr(nn, kind)(5, 6, **options)
@@ -48,7 +47,7 @@ def test_an_empty_batch_gives_torch_s_gradients(kind: str, options: dict[str, An
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", MIXING)
 @pytest.mark.parametrize("recompute", [False, True])
 def test_lengths_of_zero_only(backend: str, recompute: bool) -> None:
     layer = recurra.GRU(5, 6, 2, backend=backend, bidirectional=True, recompute=recompute)
@@ -71,7 +70,7 @@ def test_every_cell(cell: recurra.cells.Cell, steps: int, batch: int) -> None:
 
 
 def test_no_step_gives_the_state_and_its_gradient() -> None:
-    for backend in BACKENDS:
+    for backend in MIXING:
         layer, h = recurra.GRU(5, 6, backend=backend), torch.randn(1, 2, 6, requires_grad=True)
         _, final = layer(torch.randn(0, 2, 5), h)
         torch.testing.assert_close(final, h)
@@ -79,7 +78,7 @@ def test_no_step_gives_the_state_and_its_gradient() -> None:
         torch.testing.assert_close(h.grad, torch.ones(1, 2, 6))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", MIXING)
 @pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell", "RNNCell"])
 def test_single_steps(kind: str, backend: str) -> None:
     cell, x = getattr(recurra, kind)(5, 6, backend=backend), torch.zeros(0, 5, requires_grad=True)

@@ -12,11 +12,11 @@ from torch import nn
 import covering
 import recurra
 from agreement import assert_agree, gradients
-from every_cell import CELLS, traits
+from every_cell import CELLS, MIXING, traits
 from recurra import kernels
 from recurra.cells import Cell
 from recurra.errors import BackendError, ParameterError, ShapeError
-from recurra.kernels import BACKENDS, Masks
+from recurra.kernels import Masks
 
 KINDS = ("RNNCell tanh", "RNNCell relu", "LSTMCell", "GRUCell")
 
@@ -107,7 +107,7 @@ def test_constructor_is_torch_s(name: str) -> None:
     assert [(p.name, p.default) for p in ours] == [*((p.name, p.default) for p in theirs), *added]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", MIXING)
 def test_the_backend_asked_for_runs(backend: str) -> None:
     step = recurra.LSTMCell(3, 4, dtype=torch.float64, backend=backend)
     reference = recurra.LSTMCell(3, 4, dtype=torch.float64, backend="reference")

@@ -19,12 +19,11 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import recurra
 from agreement import assert_agree, gradients
+from every_cell import MIXING
 from recurra.errors import ParameterError
-from recurra.kernels import BACKENDS
 
 KINDS = ("RNN tanh", "RNN relu", "LSTM", "LSTM projected", "GRU")
-# The native kernel does not project the output. Kernels that are parallel in time do not mix units.
-MIXING = [backend for backend in BACKENDS if backend not in ("scan", "newton")]
+# The native kernel does not project the output.
 SERVED_KINDS = [pair for pair in product(KINDS, MIXING) if pair != ("LSTM projected", "native")]
 LAYOUTS = ("padded", "batch_first", "unbatched", "packed sorted", "packed unsorted", "packed batch_first")
 

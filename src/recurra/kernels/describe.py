@@ -62,8 +62,11 @@ def describe(
 
 def _is_long(inputs: Tensor, state: Tensor) -> bool:
     """Whether a scan takes less time than a loop of torch operations; on other devices than a CPU by assumption."""
-    return inputs.shape[0] >= _LONG and (
-        torch.is_grad_enabled() or inputs.device.type != "cpu" or state.numel() <= _FEW
+    # An exported program is for any number of steps, which the comparison would limit.
+    return (
+        not torch.compiler.is_exporting()
+        and inputs.shape[0] >= _LONG
+        and (torch.is_grad_enabled() or inputs.device.type != "cpu" or state.numel() <= _FEW)
     )
 
 

@@ -108,7 +108,7 @@ def test_other_files_are_refused_before_sampling(
 ) -> None:
     assert main(["generate", str(run), "--out", str(tmp_path / "a.gif")]) != 0
     with monkeypatch.context() as patched:
-        patched.setattr(DrawingModel, "load", None)
+        patched.setattr(DrawingModel, "generation", None)
         for ending in (".png", ".csv"):
             assert main(["generate", str(run), "--seconds", "3", "--out", str(tmp_path / f"a{ending}")]) == 2
     generated = model.generation(count=1, seconds=1.0)
