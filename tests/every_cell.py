@@ -112,10 +112,7 @@ def kinds(served: list[tuple[Cell, str]]) -> list[tuple[Cell, str]]:
 
 # For what does not depend on the equations.
 KINDS: list[Cell] = cover(CELLS, lambda cell: [traits(cell)])
-KINDS_MIXING = [backend for backend in BACKENDS if backend not in ("scan", "newton")]
-"""The backends that serve cells whose units mix: those that are parallel in time do not."""
-
-SERVED: list[tuple[Cell, str]] = kinds(SERVED)
+KINDS_SERVED: list[tuple[Cell, str]] = kinds(SERVED)
 
 
 def fitting(cell: Cell, hidden: int) -> int:
