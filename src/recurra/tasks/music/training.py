@@ -33,7 +33,7 @@ __all__ = [
 FittedFrames = Fitted[MusicLearned, FrameModel]
 FittedMusic = Fitted[MusicLearned, FrameModel | RecurrentLanguageModel]
 
-_FEW_FRAMES = 50_000
+_FEW_FRAMES = 200_000
 _READ_TOGETHER = 32  # pieces, where nothing is trained
 
 
