@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Recurrent,
         RecurrentCell,
         RNNCell,
+        Stack,
         accelerate,
         from_keras,
         restore,
@@ -70,6 +71,7 @@ __all__ = [
     "Regressor",
     "SoundClassifier",
     "SpeechRecognizer",
+    "Stack",
     "Stepper",
     "Tagger",
     "Translator",
@@ -118,7 +120,7 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
-            *("ConvLSTM", "ConvRecurrent"),
+            *("ConvLSTM", "ConvRecurrent", "Stack"),
             *("accelerate", "from_keras", "restore"),
         ),
         "recurra.layers",

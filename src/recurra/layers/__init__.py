@@ -7,6 +7,7 @@ from recurra.layers.initialization import initialize
 from recurra.layers.input_decay import InputDecay
 from recurra.layers.keras_weights import from_keras
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.stack import Architecture, Stack
 from recurra.layers.standard import GRU, LSTM, RNN
 from recurra.layers.step import GRUCell, LSTMCell, RecurrentCell, RNNCell
 
@@ -15,6 +16,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Acceleration",
+    "Architecture",
     "ConvLSTM",
     "ConvRecurrent",
     "GRUCell",
@@ -23,6 +25,7 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "Stack",
     "VariationalDropout",
     "accelerate",
     "from_keras",

@@ -1,0 +1,28 @@
+"""Stacks: blocks of any kind, one after another, as one sequence layer."""
+
+from recurra.layers.stack.architecture import Architecture
+from recurra.layers.stack.attention import AttentionState, LocalAttention
+from recurra.layers.stack.block import Block
+from recurra.layers.stack.combined import Chain, Gated, Residual
+from recurra.layers.stack.convolution import CausalConvolution
+from recurra.layers.stack.pointwise import Activation, GatedMLP, HeadNorm
+from recurra.layers.stack.recipes import RECIPES
+from recurra.layers.stack.recurrent_block import RecurrentBlock
+from recurra.layers.stack.stack import Stack
+
+__all__ = [
+    "RECIPES",
+    "Activation",
+    "Architecture",
+    "AttentionState",
+    "Block",
+    "CausalConvolution",
+    "Chain",
+    "Gated",
+    "GatedMLP",
+    "HeadNorm",
+    "LocalAttention",
+    "RecurrentBlock",
+    "Residual",
+    "Stack",
+]
