@@ -7,7 +7,7 @@ from recurra.layers.initialization import initialize
 from recurra.layers.input_decay import InputDecay
 from recurra.layers.keras_weights import from_keras
 from recurra.layers.recurrent import Recurrent
-from recurra.layers.stack import Architecture, Stack
+from recurra.layers.stack import Architecture, Stack, trunk
 from recurra.layers.standard import GRU, LSTM, RNN
 from recurra.layers.step import GRUCell, LSTMCell, RecurrentCell, RNNCell
 
@@ -31,4 +31,5 @@ __all__ = [
     "from_keras",
     "initialize",
     "restore",
+    "trunk",
 ]

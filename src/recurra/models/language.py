@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, dropout, embedding, linear, log_s
 from recurra.cells import Cell
 from recurra.data.batches.ignored import is_ignored
 from recurra.errors import ParameterError
-from recurra.layers import Recurrent, VariationalDropout
+from recurra.layers import Architecture, VariationalDropout, trunk
 from recurra.shapes import check_positive, check_probability
 
 __all__ = ["RecurrentLanguageModel"]
@@ -23,7 +23,7 @@ class RecurrentLanguageModel(nn.Module):
     softmax, which computes the whole vocabulary only where it is asked to, is used like a full one.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         vocabulary_size: V, symbols.
         embedding_size: E, features of a symbol.
         hidden_size: H.
@@ -46,7 +46,7 @@ class RecurrentLanguageModel(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         vocabulary_size: int,
         embedding_size: int,
         hidden_size: int,
@@ -70,12 +70,11 @@ class RecurrentLanguageModel(nn.Module):
         self.vocabulary_size = vocabulary_size
         self.embedding_dropout = float(embedding_dropout)
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.recurrent = Recurrent(
+        self.recurrent = trunk(
             cell,
             embedding_size,
             hidden_size,
             num_layers,
-            batch_first=True,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             weight_dropout=weight_dropout,

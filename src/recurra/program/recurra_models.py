@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from recurra.errors import StreamError
-from recurra.layers import InputDecay
+from recurra.layers import InputDecay, Stack
 from recurra.models.channel_forecaster import ErrorScores
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
@@ -41,6 +41,14 @@ def _language_model(module: RecurrentLanguageModel, builder: Builder, value: Val
     assert module.weight is not None
     bias = None if module.bias is None else as_array(module.bias)
     return builder.apply("log_softmax", builder.dense(value, as_array(module.weight), bias))
+
+
+@lowers(Stack)
+def _stack(module: Stack, builder: Builder, value: Value, name: str) -> Value:
+    raise StreamError(
+        f"{name or 'the model'}: the engine of streams does not run a stack of blocks ({module.architecture}). Its "
+        "steps run in Python: `Stack.step`."
+    )
 
 
 @lowers(SequenceClassifier)

@@ -110,7 +110,7 @@ def test_dropout_is_of_training_alone() -> None:
         assert not torch.equal(stack(x)[0], stack(x)[0])
     variational = made(["tanh"], dropout=0.5, variational=True, norm="none").train()
     alive = (variational(x)[0] - variational.projection(x)) != 0  # type: ignore[operator]
-    assert (alive == kept[:, :1]).all()
+    assert (alive == alive[:, :1]).all()
     assert alive.any()
     assert not alive.all()
 

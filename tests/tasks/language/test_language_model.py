@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recurra.data.batches.lanes import Lanes
-from recurra.errors import DataError, ParameterError, RunError
+from recurra.errors import DataError, ExportError, ParameterError, RunError, StreamError
 from recurra.tasks.language import LanguageModel, Sampling, reader, results
 from recurra.tasks.language.reader import AnyFitted, Reader
 from recurra.training import TrainingInterruptedError, load_checkpoint
@@ -29,6 +29,7 @@ KINDS: list[dict[str, Any]] = [
     {"tokens": "characters"},
     {"tokens": "bytes", "cell": "gru", "num_layers": 2, "dropout": 0.1, "variational": True, "weight_dropout": 0.1},
     {"tokens": "words", "hidden_size": 16, "cutoffs": (4, 9), "embedding_dropout": 0.1, "input_dropout": 0.1},
+    {"tokens": "characters", "architecture": ("rglru", "attention:4"), "dropout": 0.1},
     {"tokens": "subwords", "vocabulary_size": 290, "tied": True, "recurrent_dropout": 0.1, "min_count": 1},
 ]
 
@@ -37,7 +38,9 @@ def _fit(**options: Any) -> LanguageModel:
     return LanguageModel(**{**TINY, **options}).fit(CORPUS)
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind["tokens"])
+@pytest.fixture(
+    scope="module", params=KINDS, ids=lambda kind: "-".join((kind["tokens"], *kind.get("architecture", ())))
+)
 def model(request: pytest.FixtureRequest) -> LanguageModel:
     return _fit(**request.param)
 
@@ -272,6 +275,11 @@ def test_weights_of_a_lowest_validation_are_kept(tmp_path: Path):
         ({"batch_size": 0}, "batch_size: expected a whole number of at least 1"),
         ({"cutoffs": 5}, "cutoffs: expected a tuple"),
         ({"embedding_size": 0}, "embedding_size: expected a whole number of at least 1"),
+        ({"architecture": ("griffon",)}, "architecture: block: .*Did you mean 'griffin'"),
+        ({"architecture": ("attention:8", "mlp")}, "architecture: expected a recurrent layer among the blocks"),
+        ({"architecture": ("lstm", "attention:8:heads=3")}, "architecture, item 2: heads"),
+        ({"architecture": ("griffin",), "cell": "gru"}, "cell: expected its default with an architecture"),
+        ({"architecture": ("griffin",), "weight_dropout": 0.1}, "weight_dropout: expected its default with an arch"),
     ],
 )
 def test_wrong_settings_are_named(options: dict[str, Any], message: str):
@@ -288,6 +296,20 @@ def test_wrong_use_is_named():
         _fit(cutoffs=(10, 5000))
     with pytest.raises(ParameterError, match="length: expected a whole number of at least 0"):
         _fit().generate("", length=-1)
+
+
+def test_what_cannot_run_an_architecture_says_so(tmp_path: Path):
+    model = _fit(architecture=("gru", "mlp"))
+    with pytest.raises(StreamError, match=r"recurrent: .*a stack of blocks \(gru, mlp\)"):
+        model.open_stream()
+    for to, message in (
+        ("onnx", "a Stack has no form"),
+        ("torch", "a Stack.* has no form"),
+        ("c", "a stack of blocks"),
+    ):
+        with pytest.raises((ExportError, StreamError), match=f"recurrent: .*{message}"):
+            model.export(to=to).write(tmp_path / to)  # type: ignore[arg-type]
+    assert "1 x (gru, mlp) of 12 units" in str(model.view().words.facts["network"])
 
 
 def test_a_damaged_run_is_named(tmp_path: Path):

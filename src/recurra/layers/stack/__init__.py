@@ -9,6 +9,7 @@ from recurra.layers.stack.pointwise import Activation, GatedMLP, HeadNorm
 from recurra.layers.stack.recipes import RECIPES
 from recurra.layers.stack.recurrent_block import RecurrentBlock
 from recurra.layers.stack.stack import Stack
+from recurra.layers.stack.trunk import trunk
 
 __all__ = [
     "RECIPES",
@@ -25,4 +26,5 @@ __all__ = [
     "RecurrentBlock",
     "Residual",
     "Stack",
+    "trunk",
 ]

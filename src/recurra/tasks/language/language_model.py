@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.errors import DataError, ParameterError
 from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
+from recurra.task.architecture import architecture_option, check_architecture, trunk_of
 from recurra.task.checks import check_cell
 from recurra.tasks.language.corpus import Corpus, LanguageLearned, read_corpus
 from recurra.tasks.language.sampling import Sampling
@@ -82,6 +83,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network", main=True
     )
+    architecture: tuple[str, ...] = architecture_option()
     num_layers: int = option(
         default=1, at_least=1, help="recurrent layers", group="network", main=True, search=Range(1, 2)
     )
@@ -140,6 +142,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
     def check(self) -> None:
         self._truncation()
+        check_architecture(self)
         if self.validation_fraction + self.test_fraction >= 1:
             expected = "less than 1 together with test_fraction"
             raise ParameterError("validation_fraction", expected, self.validation_fraction)
@@ -167,13 +170,12 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         return LanguageLearned.of(tokens, corpus, self.cutoffs)
 
     def network(self, learned: LanguageLearned) -> "RecurrentLanguageModel":
-        from recurra.cells import find_cell
         from recurra.layers import initialize
         from recurra.models import RecurrentLanguageModel
 
         features = self.embedding_size or (self.hidden_size if self.tied else min(self.hidden_size, 256))
         network = RecurrentLanguageModel(
-            find_cell(self.cell),
+            trunk_of(self.cell, self.architecture),
             len(learned.tokens),
             features,
             self.hidden_size,

@@ -18,7 +18,7 @@ _STRETCHES = 32
 _STEPS = 100
 
 _NETWORK = (
-    "{num_layers} x {cell} of {hidden_size} units read embeddings of {embedding_size} features and predict one of "
+    "{num_layers} x {blocks} of {hidden_size} units read embeddings of {embedding_size} features and predict one of "
     "{tokens:,} {unit}s."
 )
 _LOOKED_AT_ONE = "1 stretch of {steps} {unit}s of {source} is looked at. It is read from a state of zeros."
@@ -73,9 +73,12 @@ def _words(fitted: AnyFitted, stretches: Tensor, shown: int, source: str, name: 
     text = "".join(pieces[:-1]).strip("\n").replace("\n", " ⏎ ")
     count, steps = len(stretches), stretches.shape[1] - 1
     size = fitted.network.embedding.embedding_dim
+    blocks = f"({', '.join(options['architecture'])})" if options["architecture"] else options["cell"]
     facts = {
         "run": name,
-        "network": _NETWORK.format_map({**options, "embedding_size": size, "tokens": len(tokens), "unit": tokens.unit}),
+        "network": _NETWORK.format_map(
+            {**options, "blocks": blocks, "embedding_size": size, "tokens": len(tokens), "unit": tokens.unit}
+        ),
         "looked at": (_LOOKED_AT_ONE if count == 1 else _LOOKED_AT).format(
             count=count, steps=steps, unit=tokens.unit, source=source
         ),
