@@ -45,8 +45,11 @@ def test_after_torch_threads_are_added_until_the_library_spins_briefly() -> None
     assert threads >= default + 2
 
 
-@pytest.mark.parametrize("imports", ["import recurra", "import torch\nimport recurra"])
-@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
+@pytest.mark.parametrize(
+    ("imports", "name"),
+    [("import recurra", "GOMP_SPINCOUNT"), ("import torch\nimport recurra", "OMP_WAIT_POLICY")],
+    ids=["recurra", "torch"],
+)
 def test_a_user_s_choice_stands(imports: str, name: str) -> None:
     value = {"GOMP_SPINCOUNT": "5000", "OMP_WAIT_POLICY": "active"}[name]
     words, spins, _, _ = run(imports, **{name: value})

@@ -54,6 +54,7 @@ def _rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+@pytest.mark.slow
 def test_training_tells_what_it_does(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _train(folder / "train.csv", tmp_path / "run", "--max-steps=3", "--validate-every=1") == 0
     found = capsys.readouterr().out

@@ -247,6 +247,7 @@ def test_no_compiler(said: pytest.LogCaptureFixture) -> None:
     assert_falls_back(said, "no C++ compiler")
 
 
+@pytest.mark.slow
 def test_compile_cell_clears_an_earlier_failure(
     tmp_path: Path, cache: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
 ) -> None:

@@ -25,6 +25,7 @@ def test_the_test_is_students(size: int, other: int) -> None:
     assert _tail(sample, normal) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_unchanged_scores_are_noticed_no_more_often_than_stated() -> None:
     looks = noticed = 0
     for seed in range(60):

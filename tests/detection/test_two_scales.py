@@ -47,6 +47,7 @@ def test_steps_are_judged_as_they_come(clean) -> None:
     )
 
 
+@pytest.mark.slow
 def test_half_of_the_budget_each() -> None:
     probability = 0.02
     slow, fast = scores(20_000, 2)

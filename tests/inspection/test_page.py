@@ -43,6 +43,7 @@ def folder(found: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_another_sequence_than_the_first_is_shown(tmp_path: Path) -> None:
     torch.manual_seed(0)
     layer, inputs = recurra.GRU(2, 4, batch_first=True), torch.randn(3, 6, 2)
@@ -132,6 +133,7 @@ def test_inputs_that_no_longer_matter_are_told_of() -> None:
     assert re.search(r"nearest [34] of 24 steps", found.findings[-1].what)
 
 
+@pytest.mark.slow
 def test_steps_go_by_their_labels(tmp_path: Path) -> None:
     words = Words(labels=list("$5_a\u4e00"), first_step=1, plotted="the last one", mean="the mean embedding")
     found = inspect(linear(0.9 * rotation(3)), torch.randn(2, 5, 3, dtype=torch.float64), output=_last, words=words)

@@ -50,18 +50,10 @@ def assert_as_uncompiled(layer: nn.Module, *arguments: Any, backend: str = "aot_
 
 
 @pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", KINDS, ids=str)
-def test_every_kind(cell: Cell, engine_runs: Counter[str]) -> None:
+@covering.parametrize({"cell": KINDS, "backend": ["eager", "aot_eager"], "lengths": [None, LENGTHS]}, strength=1)
+def test_every_kind(cell: Cell, backend: str, lengths: Tensor | None, engine_runs: Counter[str]) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
-    assert_as_uncompiled(layer, normal(4, 3, 3), backend="eager")
-    assert engine_runs == {"forward": 1, "backward": 1}
-
-
-@pytest.mark.usefixtures("deterministic_fill")
-@pytest.mark.parametrize("cell", KINDS, ids=str)
-def test_every_kind_ragged(cell: Cell, engine_runs: Counter[str]) -> None:
-    layer = Recurrent(cell, 3, fitting(cell, 4), dtype=torch.float64)
-    assert_as_uncompiled(layer, normal(4, 3, 3), None, LENGTHS)
+    assert_as_uncompiled(layer, normal(4, 3, 3), None, lengths, backend=backend)
     assert engine_runs == {"forward": 1, "backward": 1}
 
 

@@ -167,6 +167,7 @@ def test_a_recording_is_heard_in_the_browser_as_on_the_server(page: Page, record
     assert float(page.text("#measured").split("steps: ")[1].rstrip(".").replace("−", "-")) < 1e-5
 
 
+@pytest.mark.slow
 def test_rows_raise_alarms(page: Page, tmp_path: Path) -> None:
     steps = np.arange(60) / 4
     rows = [f"{k},{np.sin(one)},{np.cos(one) + (9 if k == 50 else 0)}" for k, one in enumerate(steps)]

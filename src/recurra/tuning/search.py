@@ -249,13 +249,14 @@ def _trial(trial: "FrozenTrial") -> "Trial":
 
 
 def _importance(trials: "Trials", names: list[str]) -> dict[str, float]:
-    from optuna.importance import get_param_importances
     from optuna.trial import TrialState
 
     complete = [t for t in trials.all() if t.state == TrialState.COMPLETE and math.isfinite(t.value or 0.0)]
     tried = [name for name in names if len({repr(t.params[name]) for t in complete if name in t.params}) > 1]
     if not tried or len(complete) < 2:
         return {}
+    from optuna.importance import get_param_importances
+
     with warnings.catch_warnings():
         # That few trials make the figures uncertain, the page says itself.
         warnings.simplefilter("ignore")

@@ -142,6 +142,7 @@ def test_names_of_columns_and_forms_are_those_of_training(tmp_path: Path) -> Non
     assert main(["evaluate", str(run), "--data", str(later)]) == 0
 
 
+@pytest.mark.slow
 def test_zones_come_back(tmp_path: Path) -> None:
     stamps = [f"{str(stamp)[:19]}+02:00" for stamp in hours(100)]
     data, run = tmp_path / "zoned.csv", tmp_path / "run"

@@ -44,6 +44,7 @@ def verdicts(path: Path, detector: AnomalyDetector, data: Path, words: list[str]
     return path
 
 
+@pytest.mark.slow
 def test_a_repeated_harmless_pattern_raises_no_more_alarms(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -138,6 +138,7 @@ def test_rows_of_a_channel_that_is_missing_add_nothing_to_it(detector: AnomalyDe
     assert abs(scored.parts[390:, 2]).max() < 1e-3 * scored.parts[390:, 0].max()
 
 
+@pytest.mark.slow
 def test_short_spikes_are_found_although_the_period_is_long() -> None:
     t, generator = np.arange(4000), np.random.default_rng(0)
     values = np.sin(2 * np.pi * t / 250)[:, None] + 0.05 * generator.normal(size=(4000, 1))

@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_scores_and_another_seed_others(detector: A
     assert not same["score"].equals(other["score"])
 
 
-@pytest.mark.parametrize("contamination", [0.0, 0.1])
+@pytest.mark.parametrize("contamination", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_resumed_is_as_undisturbed(tmp_path: Path, contamination: float) -> None:
     options = {"schedule": "constant", "num_layers": 2, "dropout": 0.2, "contamination": contamination}
     whole = tiny(**options, max_steps=9).fit(frame(), progress=False)

@@ -96,6 +96,7 @@ def test_later_values_change_nothing_before_them(which: str, request: pytest.Fix
     assert not np.array_equal(one.scores, other.scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"members": 2}, {"detector": "both", "cell": "gru"}])
 def test_resumed_is_as_undisturbed(tmp_path: Path, options: dict[str, object]) -> None:
     options = options | {"schedule": "constant"}

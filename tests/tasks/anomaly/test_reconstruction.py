@@ -70,7 +70,7 @@ def test_saved_evaluated_and_inspected(detector: AnomalyDetector, tmp_path: Path
     assert "from 4 numbers, 2 rows at a step" in found.words.facts["network"]
 
 
-@pytest.mark.parametrize("contamination", [0.0, 0.1])
+@pytest.mark.parametrize("contamination", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_resumed_is_as_undisturbed(tmp_path: Path, contamination: float) -> None:
     options = {"detector": "reconstruction", "schedule": "constant", "contamination": contamination, "cell": "gru"}
     values = machine(300)

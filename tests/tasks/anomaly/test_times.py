@@ -103,6 +103,7 @@ def test_saved_and_loaded(detector: AnomalyDetector, tmp_path: Path) -> None:
     assert again.predict(irregular(60, 2)).equals(detector.predict(irregular(60, 2)))
 
 
+@pytest.mark.slow
 def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     training, today = tmp_path / "a.csv", tmp_path / "b.csv"
     irregular().write_csv(training)

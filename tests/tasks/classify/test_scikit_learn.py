@@ -31,6 +31,7 @@ def rising(count: int = 36) -> tuple[np.ndarray, np.ndarray]:
     return values, np.where(signs > 0, 5, 3)
 
 
+@pytest.mark.slow
 def test_cross_validation_and_a_grid_search_over_two_hidden_sizes() -> None:
     values, labels = rising()
     assert is_classifier(Classifier())

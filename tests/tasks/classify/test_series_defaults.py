@@ -26,6 +26,7 @@ def shapes(count: int, seed: int = 0) -> tuple[list[np.ndarray], list[str]]:
     return found, labels
 
 
+@pytest.mark.slow
 def test_it_learns_a_shape_at_any_place() -> None:
     classifier = Classifier(max_steps=100, learning_rate=1e-2, device="cpu").fit(*shapes(40), progress=False)
     found = classifier.evaluate(*shapes(60, 1))
@@ -106,6 +107,7 @@ def test_noise_is_of_training_and_of_its_step_alone() -> None:
     assert float((once - plain).abs().mean()) < 0.3
 
 
+@pytest.mark.slow
 def test_training_says_first_that_a_simple_method_is_better() -> None:
     """One step learns nothing, and the nearest neighbour tells the shapes apart."""
     validation = series(20, 1)

@@ -86,6 +86,7 @@ def test_the_weight_of_the_divergence_grows_and_its_floor_stops_gradients() -> N
         assert float((loss - plain).detach()) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_training_with_codes_resumes_to_the_same_weights(tmp_path: Path) -> None:
     data = write_npz(tmp_path / "left.npz")
     whole = DrawingModel(**SMALL).fit(data, folder=tmp_path / "a", progress=False)

@@ -102,6 +102,7 @@ def test_chunks_of_any_size_end_the_same_utterances() -> None:
     assert [segment["text"] for segment in heard] == [segment.text for segment in whole]
 
 
+@pytest.mark.slow
 def test_it_learns_to_write_words(tmp_path: Path) -> None:
     texts = ["a", "b", "c", "a c", "b a"] * 4
     options: dict[str, Any] = {"units": "words", "subsampling": 8, "hidden_size": 24, "batch_seconds": 5.0}

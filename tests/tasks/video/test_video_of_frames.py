@@ -32,6 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("RECURRA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.mark.slow
 def test_it_sees_which_way_things_go(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run, options = tmp_path / "run", [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
     assert main(["train", "video", "--data", str(folder), "--out", str(run), *options]) == 0
