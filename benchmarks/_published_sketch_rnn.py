@@ -69,7 +69,8 @@ class Published(nn.Module):
         self.cell = LayerNormCell(5 + (CODE if codes else 0))
         self.output = nn.Linear(HIDDEN, 3 + 6 * MIXTURES)
         if codes:
-            self.encoder = nn.LSTM(5, ENCODER, batch_first=True, bidirectional=True)
+            self.forward_encoder = nn.LSTM(5, ENCODER, batch_first=True)
+            self.backward_encoder = nn.LSTM(5, ENCODER, batch_first=True)
             self.posterior = nn.Linear(2 * ENCODER, 2 * CODE)
             nn.init.normal_(self.posterior.weight, std=1e-3)
             self.initial = nn.Linear(CODE, 2 * HIDDEN)
@@ -80,9 +81,7 @@ class Published(nn.Module):
         zeros = points.new_zeros(len(points), HIDDEN)
         state, divergence = (zeros, zeros), points.new_zeros(len(points))
         if self.codes:
-            packed = nn.utils.rnn.pack_padded_sequence(points[:, 1:], lengths, batch_first=True, enforce_sorted=False)
-            _, (h, _) = self.encoder(packed)
-            mean, log_variance = self.posterior(torch.cat([h[0], h[1]], 1)).chunk(2, 1)
+            mean, log_variance = self.posterior(self._encoded(points[:, 1:], lengths)).chunk(2, 1)
             code = mean + (log_variance / 2).exp() * torch.randn_like(mean)
             divergence = -(1 + log_variance - mean.square() - log_variance.exp()).sum(1) / 2
             first, second = self.initial(code).tanh().chunk(2, 1)
@@ -93,6 +92,19 @@ class Published(nn.Module):
             state = self.cell(x, state)
             outputs.append(state[0])
         return self.output(torch.stack(outputs, 1)), divergence
+
+    def _encoded(self, points: Tensor, lengths: Tensor) -> Tensor:
+        """The last state of each direction (B, 2 * ENCODER).
+
+        The gradients of torch's packed sequences take thirteen times as long on a CPU as those of two layers that read
+        padded drawings, one of them reversed, with the same results.
+        """
+        steps, rows = torch.arange(points.shape[1]), torch.arange(len(points))
+        within = steps < lengths.unsqueeze(1)
+        reversed_steps = torch.where(within, lengths.unsqueeze(1) - 1 - steps, steps)
+        backward = points.gather(1, reversed_steps.unsqueeze(2).expand_as(points))
+        layers = ((self.forward_encoder, points), (self.backward_encoder, backward))
+        return torch.cat([layer(read)[0][rows, lengths - 1] for layer, read in layers], 1)
 
 
 def parts(raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
