@@ -175,6 +175,30 @@ def test_only_what_requires_a_gradient_is_held() -> None:
         make_optimizer(TrainingSettings(), module)
 
 
+class Slow(nn.Linear):
+    learning_rate_factor = 0.1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup_steps"), [("OneCycleLR", 0), ("LinearLR", 0), ("LinearLR", 2), ("ReduceLROnPlateau", 0)]
+)
+def test_a_part_with_a_factor_has_a_rate_of_its_own(schedule: Any, warmup_steps: int) -> None:
+    module = nn.Sequential(Slow(2, 3), nn.Linear(3, 1))
+    settings = TrainingSettings(learning_rate=0.1, schedule=schedule, max_steps=9, warmup_steps=warmup_steps)
+    optimizer = make_optimizer(settings, module)
+    slow = {id(parameter) for parameter in module[0].parameters()}
+    following = make_schedule(settings, optimizer)
+    for _ in range(5):
+        first = optimizer.param_groups[0]["lr"]
+        for group in optimizer.param_groups:
+            found = {id(parameter) in slow for parameter in group["params"]}
+            assert len(found) == 1
+            assert group["lr"] == pytest.approx(first * (0.1 if found.pop() else 1.0))
+        optimizer.step()
+        following.step(*[1.0] * (schedule == "ReduceLROnPlateau"))
+    assert [bool(group["weight_decay"]) for group in optimizer.param_groups] == [settings.weight_decay > 0, False] * 2
+
+
 def rates(name: Any, max_steps: int, warmup_steps: int = 0) -> list[float]:
     """The learning rate of each step, and the one after the last."""
     settings = TrainingSettings(

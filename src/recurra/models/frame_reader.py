@@ -1,4 +1,4 @@
-"""Frames of videos as features of steps: convolutions of each frame, and perhaps a ConvLSTM over their maps."""
+"""Frames of videos as features of steps: convolutions of each frame, trained from the start or fine-tuned."""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +6,11 @@ from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 
 from recurra.errors import ShapeError
 from recurra.layers import ConvLSTM
+from recurra.models.image.efficientnet_lite import EfficientNetLite0
 from recurra.models.image.grid_network import GridNetwork
 from recurra.shapes import check_positive
 
-__all__ = ["FrameReader"]
+__all__ = ["FrameReader", "MapReader"]
 
 _AT_ONCE = 256  # frames that are read together where no gradients are computed
 _MIDDLE = 127.0
@@ -74,14 +75,13 @@ class FrameReader(nn.Module):
         batch, steps = frames.shape[:2]
         if tuple(frames.shape[2:]) != (self.size, self.size, 3):
             raise ShapeError("frames", f"shape (B, T, {self.size}, {self.size}, 3)", tuple(frames.shape))
-        valid = (torch.arange(steps) < lengths.unsqueeze(1)).to(frames.device)
+        valid = _valid(frames, lengths)
         pixels = frames[valid]
         if self.differences:
             earlier = torch.cat([frames[:, :1] if before is None else before.unsqueeze(1), frames[:, :-1]], 1)[valid]
             change = (pixels.to(torch.float32) - earlier.to(torch.float32)) / 2 + _MIDDLE
             pixels = torch.cat([pixels.to(torch.float32), change], 3)
-        size = len(pixels) if torch.is_grad_enabled() else _AT_ONCE
-        maps = torch.cat([self.grid(part) for part in pixels.split(max(size, 1))])
+        maps = torch.cat([self.grid(part) for part in _parts(pixels)])
         if self.maps is not None:
             padded = maps.new_zeros(batch, steps, *maps.shape[1:]).index_put((valid,), maps)
             output, state = self.maps(padded, state, lengths)
@@ -89,3 +89,63 @@ class FrameReader(nn.Module):
         pooled = adaptive_avg_pool2d(maps, self.parts), adaptive_max_pool2d(maps, self.parts)
         features = torch.cat([one.flatten(1) for one in pooled], 1)
         return features.new_zeros(batch, steps, features.shape[1]).index_put((valid,), features), state
+
+
+class MapReader(nn.Module):
+    """The last blocks of EfficientNet-Lite0, fine-tuned; the means of its features over a frame are those of the step.
+
+    A layer normalisation brings them to one size. The network before these blocks is frozen, and is not part of this.
+
+    Args:
+        blocks: how many, 1 to 16.
+
+    Attributes:
+        output_size: features of a step, 1,280.
+
+    Raises:
+        MissingExtraError: the extra `pretrained` is not installed.
+    """
+
+    differences, state_shapes = False, ()
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self._shape = EfficientNetLite0.maps_shape(blocks)
+        self.ending = EfficientNetLite0.pretrained().ending(blocks)
+        self.output_size = EfficientNetLite0.channels
+        self.normalization = nn.LayerNorm(self.output_size)
+
+    def forward(
+        self, frames: Tensor, lengths: Tensor, state: tuple[Tensor, ...] | None = None, before: Tensor | None = None
+    ) -> tuple[Tensor, None]:
+        """Read sequences of frames; each frame alone, so that there is no state.
+
+        Args:
+            frames: the maps that the blocks read, see `EfficientNetLite0.beginning`, (B, T, C, G, G).
+            lengths: see `FrameReader.forward`.
+            state: None.
+            before: not read.
+
+        Returns:
+            The features (B, T, 1280), zero beyond the lengths, and None.
+
+        Raises:
+            ShapeError: if the maps have another shape.
+        """
+        if tuple(frames.shape[2:]) != self._shape:
+            channels, side, _ = self._shape
+            raise ShapeError("frames", f"shape (B, T, {channels}, {side}, {side})", tuple(frames.shape))
+        valid = _valid(frames, lengths)
+        maps = frames[valid].to(self.normalization.weight.dtype)
+        features = self.normalization(torch.cat([self.ending(part).mean((2, 3)) for part in _parts(maps)]))
+        return features.new_zeros(*frames.shape[:2], self.output_size).index_put((valid,), features), None
+
+
+def _valid(frames: Tensor, lengths: Tensor) -> Tensor:
+    """Which steps (B, T) are within the lengths."""
+    return (torch.arange(frames.shape[1]) < lengths.unsqueeze(1)).to(frames.device)
+
+
+def _parts(frames: Tensor) -> tuple[Tensor, ...]:
+    """Frames (N, ...) that are read together: all for gradients, else some, for which memory suffices."""
+    return frames.split(max(len(frames) if torch.is_grad_enabled() else _AT_ONCE, 1))

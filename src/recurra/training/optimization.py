@@ -32,18 +32,25 @@ def make_optimizer(settings: TrainingSettings, module: nn.Module) -> Optimizer:
     weights of a diagonal recurrence among them) are in a second group of parameters without it; a group without
     parameters is left out.
 
+    A module with an attribute `learning_rate_factor` has groups of its own, whose learning rate is so many times the
+    others': weights that were trained before take smaller steps (discriminative fine-tuning, Howard and Ruder 2018).
+
     Raises:
         ParameterError: for a module without parameters to train.
     """
-    spared = _spared_parameters(module)
-    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    spared, factors = _spared_parameters(module), _learning_rate_factors(module)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if parameter.requires_grad:
-            groups[parameter in spared].append(parameter)
+            groups.setdefault((factors.get(parameter, 1.0), parameter in spared), []).append(parameter)
+    # The first group is one whose rate is that of the settings, if there is such a group.
     param_groups = [
-        {"params": parameters, "weight_decay": decay}
-        for parameters, decay in zip(groups, (settings.weight_decay, 0.0), strict=True)
-        if parameters
+        {
+            "params": groups[factor, without],
+            "weight_decay": 0.0 if without else settings.weight_decay,
+            "lr": factor * settings.learning_rate,
+        }
+        for factor, without in sorted(groups, key=lambda key: (key[0] != 1, key))
     ]
     if not param_groups:
         raise ParameterError("module", "parameters that require a gradient", type(module).__name__)
@@ -70,9 +77,8 @@ def make_schedule(settings: TrainingSettings, optimizer: Optimizer) -> Any:
         case "OneCycleLR":
             total = steps + 1
             rise = max(0.1, 2 / total)
-            return lr_scheduler.OneCycleLR(
-                optimizer, settings.learning_rate, total_steps=total, pct_start=rise, cycle_momentum=False
-            )
+            rates = [group["lr"] for group in optimizer.param_groups]
+            return lr_scheduler.OneCycleLR(optimizer, rates, total_steps=total, pct_start=rise, cycle_momentum=False)
         case "CosineAnnealingLR":
             return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         case "LinearLR":
@@ -149,6 +155,15 @@ def _spared_parameters(module: nn.Module) -> set[nn.Parameter]:
             # By part of the name: the weights may be of either direction, any layer, or parametrized.
             spared.update(parameter for name, parameter in part.named_parameters() if "weight_hh" in name)
     return spared
+
+
+def _learning_rate_factors(module: nn.Module) -> dict[nn.Parameter, float]:
+    """By parameter, of the modules that have a factor of their own."""
+    factors: dict[nn.Parameter, float] = {}
+    for part in module.modules():
+        if (factor := getattr(part, "learning_rate_factor", None)) is not None:
+            factors.update(dict.fromkeys(part.parameters(), float(factor)))
+    return factors
 
 
 def _warmed_up(settings: TrainingSettings) -> Any:

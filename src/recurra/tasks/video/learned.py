@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recurra.data.video.features import LandmarkFeatures
     from recurra.data.video.frames import EncodedFrames, Frames
     from recurra.models.baselines.linear import LinearBaseline
-    from recurra.models.image.frame_features import FrameFeatures
+    from recurra.models.image.frame_features import FrameFeatures, FrameMaps
 
 __all__ = ["VideoLearned", "describe", "label_rows", "learn"]
 
@@ -36,8 +36,8 @@ class VideoLearned(Learned):
     """The values that a classifier of videos needs beside its weights.
 
     Attributes:
-        features: of landmarks; or the frames of videos, or a pretrained network's features of them.
-        encoding: the normalization of features; of videos, of the thumbnails that the baseline reads.
+        features: of landmarks; or the frames of videos, or a pretrained network's features or maps of them.
+        encoding: the normalization of features; where frames or maps are read, of what the baseline reads of them.
         labels: the labels that the classifier distinguishes.
         baseline: the linear rule that the classifier has to beat.
         temperature: logits are divided by it.
@@ -45,7 +45,7 @@ class VideoLearned(Learned):
             label each.
     """
 
-    features: "LandmarkFeatures | Frames | FrameFeatures"
+    features: "LandmarkFeatures | Frames | FrameFeatures | FrameMaps"
     encoding: "SeriesEncoding"
     labels: LabelSet
     baseline: "LinearBaseline"
@@ -70,7 +70,8 @@ class VideoLearned(Learned):
         from recurra.data.labelled.series_encoding import EncodedSeries
         from recurra.data.video.clips import form_in_words
         from recurra.data.video.features import LandmarkFeatures
-        from recurra.data.video.frames import EncodedFrames, Frames, thumbnails
+        from recurra.data.video.frames import EncodedFrames
+        from recurra.models.image.frame_features import FrameFeatures
 
         expected = self.form
         if clips.form != expected:
@@ -81,9 +82,9 @@ class VideoLearned(Learned):
             return EncodedSeries(self.encoding, features, clips.source), features
         frames = self.features.read(clips.videos)
         frames = [one[: max(round(fraction * len(one)), 1)] for one in frames]
-        if not isinstance(self.features, Frames):
+        if isinstance(self.features, FrameFeatures):
             return EncodedSeries(self.encoding, frames, clips.source), frames
-        return EncodedFrames(frames), [thumbnails(one) for one in frames]
+        return EncodedFrames(frames), [self.features.summaries(one) for one in frames]
 
     def references(self, clips: "Clips", lengths: "np.ndarray") -> list[tuple[str]]:
         """The label of each clip, or of each frame of the first, the second and so on.
@@ -135,9 +136,9 @@ class VideoLearned(Learned):
         from recurra.data.video.features import LandmarkFeatures
         from recurra.data.video.frames import Frames
         from recurra.models.baselines.linear import LinearBaseline
-        from recurra.models.image.frame_features import FrameFeatures
+        from recurra.models.image.frame_features import FrameFeatures, FrameMaps
 
-        kinds = {kind.__name__: kind for kind in (LandmarkFeatures, Frames, FrameFeatures)}
+        kinds = {kind.__name__: kind for kind in (LandmarkFeatures, Frames, FrameFeatures, FrameMaps)}
         return cls(
             kinds[values["reads"]].from_json(values["features"]),
             SeriesEncoding.from_json(values["encoding"]),
@@ -215,9 +216,9 @@ def learn(options: Mapping[str, Any], training: "Clips", validation: "Clips | No
 
     from recurra.data.labelled.series_encoding import SeriesEncoding
     from recurra.data.video.features import LandmarkFeatures
-    from recurra.data.video.frames import Frames, thumbnails
+    from recurra.data.video.frames import Frames
     from recurra.models.baselines.linear import fit_linear_baseline
-    from recurra.models.image.frame_features import FrameFeatures
+    from recurra.models.image.frame_features import FrameFeatures, FrameMaps
 
     rate, background = options["rate"], options["background"] if options["by_frame"] else None
     if training.form:
@@ -228,13 +229,16 @@ def learn(options: Mapping[str, Any], training: "Clips", validation: "Clips | No
         chosen = options["centre"], options["scale"], options["speeds"]
         make = LandmarkFeatures(rate, *chosen, points, dimensions, channels)
         features, names = [make(one) for one in training.landmarks], make.names
-    elif options["features"] == "pretrained":
-        make = FrameFeatures(rate or _VIDEO_RATE)
-        features, names = make.read(training.videos), tuple(f"feature {k + 1}" for k in range(make.channels))
     else:
-        make = Frames(rate or _VIDEO_RATE, options["frame_size"])
-        features = [thumbnails(one) for one in make.read(training.videos, options["decoders"])]
-        names = tuple(f"part {k + 1}" for k in range(features[0].shape[1]))
+        rate, blocks = rate or _VIDEO_RATE, options["fine_tuned_blocks"]
+        if options["features"] == "trained":
+            make = Frames(rate, options["frame_size"])
+        else:
+            make = FrameMaps(rate, blocks) if blocks else FrameFeatures(rate)
+        features = [make.summaries(one) for one in make.read(training.videos, options["decoders"])]
+        names = tuple(
+            f"{'part' if isinstance(make, Frames) else 'feature'} {k + 1}" for k in range(features[0].shape[1])
+        )
     encoding = SeriesEncoding.of(features, names)
     if background is None:
         rows, items = label_rows(training), features

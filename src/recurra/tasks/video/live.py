@@ -20,8 +20,8 @@ from recurra.data.video.video_files import frames_at, read_frame, shown_frames
 from recurra.detection.label_events import Event, EventTracker
 from recurra.errors import DataError, StreamError
 from recurra.models import ClassifierEnsemble, SequenceClassifier, StepClassifier
-from recurra.models.frame_reader import FrameReader
-from recurra.models.image.frame_features import FrameFeatures
+from recurra.models.frame_reader import FrameReader, MapReader
+from recurra.models.image.frame_features import FrameFeatures, FrameMaps
 from recurra.streaming import Stepper, StreamState
 from recurra.streaming.memory_stream import Memory, MemoryStream, Reading, Talk
 from recurra.task import Predictions
@@ -84,12 +84,12 @@ class Watcher:
     @torch.no_grad()
     def read(self, pixels: np.ndarray) -> None:
         """Read the next frame of a video, uint8 (S, S, 3)."""
+        assert not isinstance(self._learned.features, LandmarkFeatures)
+        values = self._learned.features.of(np.ascontiguousarray(pixels)[None])
         if self._network.reader is None:
-            assert isinstance(self._learned.features, FrameFeatures)
-            features = self._learned.features.of(pixels[None])
-            self.read_features(self._learned.encoding.encode(features)[0].to(self._device))
+            self.read_features(self._learned.encoding.encode(values)[0].to(self._device))
             return
-        frame = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)[None, None]
+        frame = torch.from_numpy(values).to(self._device)[None]
         features, self._map_state = self._network.reader(frame, torch.tensor([1]), self._map_state, self._before)
         self._before = frame[:, 0]
         self.read_features(features[0, 0])
@@ -291,7 +291,12 @@ class _PixelFrames:
 
     item = "a frame: the bytes of an image file, such as JPEG or PNG, in base64"
 
-    def __init__(self, make: Frames | FrameFeatures, encoding: SeriesEncoding, reader: FrameReader | None) -> None:
+    def __init__(
+        self,
+        make: Frames | FrameFeatures | FrameMaps,
+        encoding: SeriesEncoding,
+        reader: FrameReader | MapReader | None,
+    ) -> None:
         self._make, self._encoding, self._size, self._reader = make, encoding, make.size, reader
         own = {"count": 1}
         if reader is not None and reader.differences:
@@ -315,11 +320,11 @@ class _PixelFrames:
     def features(self, values: np.ndarray, memory: Memory) -> np.ndarray:
         """What the network reads of a frame (1, F)."""
         side = (1, self._size, self._size, 3)
+        read = self._make.of(values.astype(np.uint8).reshape(side))
         if self._reader is None:
-            assert isinstance(self._make, FrameFeatures)
-            return self._encoding.encode(self._make.of(values.astype(np.uint8).reshape(side))).numpy()
+            return self._encoding.encode(read).numpy()
         device = next(self._reader.parameters()).device
-        frame = torch.from_numpy(values.astype(np.uint8)).reshape(side).to(device)
+        frame = torch.from_numpy(read).to(device)
         before, state = None, None
         if memory["count"][0]:
             if "before" in memory:

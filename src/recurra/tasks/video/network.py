@@ -10,7 +10,8 @@ from recurra.cells import find_cell
 from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.data.video.frames import EncodedFrames, Frames, FrameSteps
 from recurra.models import ClassifierEnsemble, SequenceClassifier, StepClassifier
-from recurra.models.frame_reader import FrameReader
+from recurra.models.frame_reader import FrameReader, MapReader
+from recurra.models.image.frame_features import FrameMaps
 from recurra.models.series_network import check_stride, make_networks
 from recurra.task import Fitted
 from recurra.tasks.video.learned import VideoLearned
@@ -28,7 +29,9 @@ class VideoNetwork(nn.Module):
     """
 
     def __init__(
-        self, classifier: SequenceClassifier | ClassifierEnsemble | StepClassifier, reader: FrameReader | None = None
+        self,
+        classifier: SequenceClassifier | ClassifierEnsemble | StepClassifier,
+        reader: FrameReader | MapReader | None = None,
     ) -> None:
         super().__init__()
         self.classifier = classifier
@@ -64,6 +67,9 @@ def make_network(options: Mapping[str, Any], learned: VideoLearned) -> VideoNetw
     if isinstance(learned.features, Frames):
         names = ("channels", "differences", "map_hidden_size", "parts")
         reader = FrameReader(learned.features.size, **{name: options[name] for name in names})
+    elif isinstance(learned.features, FrameMaps):
+        reader = MapReader(learned.features.blocks)
+    if reader is not None:
         size = reader.output_size
     sizes = (size, options["hidden_size"], len(learned.labels))
     cell, values = find_cell(options["cell"]), with_defaults(options)

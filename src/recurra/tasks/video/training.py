@@ -18,6 +18,7 @@ from recurra.data.video.features import LandmarkFeatures
 from recurra.data.video.frames import Frames, FrameSteps, frames_of_part, varied
 from recurra.data.video.landmarks import Landmarks
 from recurra.errors import ParameterError
+from recurra.models.image.frame_features import FrameFeatures
 from recurra.task import Objective
 from recurra.task.label_objective import accuracy_in_words, label_validation, temperature_of
 from recurra.tasks.video.learned import VideoLearned, label_rows
@@ -104,10 +105,10 @@ class _ClipSource:
     def batch(self, rows: np.ndarray, epoch: int) -> tuple[Steps | FrameSteps, torch.Tensor]:
         """The clips of some rows, and their labels (B,), or those of their frames (B, T), -100 beyond a clip's end."""
         clips = [self._varied(int(row), epoch) for row in rows]
-        if isinstance(self._learned.features, Frames):
-            steps = FrameSteps.of([values for values, _ in clips])
-        else:
+        if isinstance(self._learned.features, LandmarkFeatures | FrameFeatures):
             steps = Steps(*collate([self._learned.encoding.encode(values) for values, _ in clips]))
+        else:
+            steps = FrameSteps.of([values for values, _ in clips])
         if self._targets is not None:
             return steps, self._targets[rows]
         targets = torch.full((len(rows), int(steps.lengths.max())), IGNORED)

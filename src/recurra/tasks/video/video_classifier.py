@@ -107,7 +107,14 @@ class VideoClassifier(
     features: Literal["trained", "pretrained"] = option(
         default="trained",
         help="what the frames of videos are read by: a small network that is trained with the rest, or "
-        "EfficientNet-Lite0, frozen (extra pretrained), whose features are cached",
+        "EfficientNet-Lite0 (extra pretrained), whose features are cached",
+        group="videos",
+    )
+    fine_tuned_blocks: int = option(
+        default=0,
+        at_least=0,
+        at_most=5,
+        help="of the 16 blocks of EfficientNet-Lite0 the last ones, which are trained with the rest; 0: it is frozen",
         group="videos",
     )
     frame_size: int = option(
@@ -183,6 +190,8 @@ class VideoClassifier(
             for name, only in (("filters", 0), ("members", 1)):
                 if (value := getattr(self, name)) != only:
                     raise ParameterError(name, f"{only} with by_frame, which labels each step of one network", value)
+        if self.fine_tuned_blocks and self.features == "trained":
+            raise ParameterError("fine_tuned_blocks", "0 without features=pretrained", self.fine_tuned_blocks)
         if "channels" in self.changed() or "frame_size" in self.changed():
             from recurra.models.image import check_channels
 
