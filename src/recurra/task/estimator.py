@@ -85,6 +85,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     several_sources: ClassVar[bool] = False
     reads_texts: ClassVar[bool] = False  # whether a text in a list of inputs is an input, and not the path of a file
     reads_content: ClassVar[bool] = False  # whether `predictions` takes the content of files, as bytes, in a list
+    second_stage: ClassVar[tuple[str, ...]] = ("unfreeze_steps",)  # options that need a run to start from
     not_exported: ClassVar[dict[str, str]] = {}  # a form that `export` has not for this task, and why
 
     max_steps: int = option(default=0, at_least=0, help="optimiser steps at most; 0: as many as the data ask for")
@@ -326,7 +327,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             ParameterError: an option asks for what cannot be, such as `unfreeze_steps` without `start_from`.
             TrainingInterruptedError: on Ctrl-C, after the current step was finished and saved.
         """
-        from recurra.task.transfer import check_unfreezing, take_over
+        from recurra.task.transfer import check_start, check_unfreezing, take_over
         from recurra.training import Trainer, processes
         from recurra.training.device import check_device
         from recurra.training.picture import draw_training
@@ -337,6 +338,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         saved = self._run_to_resume(path, resume)
         if saved is not None and path is not None:
             check_same_options(saved.options, self.get_params(), path)
+        elif start_from is None:
+            check_start(self.changed(), self.second_stage)
         if data is None:
             if saved is None:
                 raise ParameterError("data", "the path of a file, or examples", None)
@@ -357,7 +360,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         _log.info("%s", self.describe(training, validation_data))
         if saved is None:
             fitted = self.assemble(self.learn(training, validation_data), self.complete(reading, training), facts)
-            take_over(fitted, start_from, self.noun, self.unfreeze_steps)
+            if start_from is not None:
+                take_over(fitted, start_from, self.noun, self.unfreeze_steps)
         else:
             fitted = saved
             fitted.options = self.get_params()

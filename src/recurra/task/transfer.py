@@ -14,7 +14,7 @@ from recurra.errors import ParameterError, RunError
 from recurra.task.fitted import Fitted
 from recurra.task.registry import load
 
-__all__ = ["Transfer", "check_unfreezing", "take_over", "transfer_weights", "unfreezing"]
+__all__ = ["Transfer", "check_start", "check_unfreezing", "take_over", "transfer_weights", "unfreezing"]
 
 _log = logging.getLogger("recurra.task")
 
@@ -40,24 +40,34 @@ class Transfer:
     left: tuple[str, ...]
 
 
-def take_over(fitted: Fitted[Any, Any], folder: str | Path | None, noun: str, unfreeze_steps: int) -> None:
+def check_start(changed: Mapping[str, Any], second_stage: Sequence[str]) -> None:
+    """Refuse options of a second stage, which continues from another run, where there is none.
+
+    Args:
+        changed: the options that differ from their defaults.
+        second_stage: options that need a run to start from.
+
+    Raises:
+        ParameterError: one of them differs from its default.
+    """
+    for name in second_stage:
+        if name in changed:
+            way_out = "Name the run: start_from, or --from RUN."
+            raise ParameterError(name, "its default without a run to start from", changed[name], way_out)
+
+
+def take_over(fitted: Fitted[Any, Any], folder: str | Path, noun: str, unfreeze_steps: int) -> None:
     """Replace the weights of a network before training by those of the run in a folder, as far as they fit.
 
     Args:
         fitted: the network; of `frozen` in its data a run that is resumed reads for how long which weights stay.
-        folder: of the other run; None: there is none.
+        folder: of the other run.
         noun: what messages call the model.
         unfreeze_steps: between two layers, see `unfreezing`; 0: all train from the first step.
 
     Raises:
         RunError: the folder holds no run, or none of its weights fit.
-        ParameterError: layers are to be freed, and none is taken over.
     """
-    if folder is None:
-        if unfreeze_steps:
-            expected, way_out = "0 without a run to start from", "Name the run: start_from, or --from RUN."
-            raise ParameterError("unfreeze_steps", expected, unfreeze_steps, way_out)
-        return
     other = load(folder).fitted
     weights = other.network.state_dict()
     transfer = transfer_weights(fitted.network, weights, fitted.learned.rows(), other.learned.rows())

@@ -121,10 +121,11 @@ def test_the_demo_captions_the_bundled_emoji(tmp_path: Path, monkeypatch: pytest
     ],
 )
 def test_resumed_training_is_straight_training(
-    batches: Any, stage: dict[str, Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    batches: Any, stage: dict[str, Any], data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {**SMALL, "max_steps": 6, "validate_every": 2, "dropout": 0.2, "max_length": 8, **stage}
-    Captioner(**options).fit(data, folder=tmp_path / "straight", progress=False)
+    first = run if "self_critical" in stage else None
+    Captioner(**options).fit(data, folder=tmp_path / "straight", start_from=first, progress=False)
     read, calls = batches.__call__, []
 
     def interrupting(batches: Any, step: int) -> Any:
@@ -135,7 +136,7 @@ def test_resumed_training_is_straight_training(
 
     monkeypatch.setattr(batches, "__call__", interrupting)
     with pytest.raises(TrainingInterruptedError):
-        Captioner(**options).fit(data, folder=tmp_path / "run", progress=False)
+        Captioner(**options).fit(data, folder=tmp_path / "run", start_from=first, progress=False)
     Captioner(**options).fit(data, folder=tmp_path / "run", resume=True, progress=False)
     for name in ("log.csv", "best.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
@@ -149,6 +150,8 @@ def test_self_critical_training_raises_the_score_of_a_run(data: Path, tmp_path: 
     before, after = (one.evaluate(data, search=greedy).scores["CIDEr-D"] for one in (first, second))
     assert after > before + 0.3
     assert "CIDEr-D" in second.summary()
+    with pytest.raises(ParameterError, match="self_critical: expected its default without a run to start from"):
+        Captioner(**options).fit(data, progress=False)
     for refused in ({"label_smoothing": 0.1}, {"teacher_forcing_ratio": 0.5}):
         with pytest.raises(ParameterError, match="self_critical"):
             Captioner(**{**options, **refused})

@@ -41,6 +41,7 @@ class Captioner(Estimator["ReadImages", CaptionLearned, "ImageCaptioner"]):
 
     noun = "captioner"
     Reading = CaptionReading
+    second_stage = ("unfreeze_steps", "self_critical")
     learned_class = CaptionLearned
     reads_content = True
 
