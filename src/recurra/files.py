@@ -12,6 +12,7 @@ __all__ = [
     "cache_folder",
     "compiled_folder",
     "hold_folder",
+    "locked",
     "prepare_folder",
     "remove_leftovers",
     "write_atomically",
@@ -78,9 +79,32 @@ def hold_folder(folder: Path, does: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes were writing into a folder by `write_atomically`. No other process writes there."""
-    for leftover in folder.glob(".*.[0-9]*.tmp"):
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock that a file stands for, and hold it. The file is made, and stays.
+
+    Raises:
+        RunError: the file cannot be made.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes were writing into a folder by `write_atomically`. No other process writes there.
+
+    Args:
+        folder: of the files.
+        name: of the file that they were writing; "*": of any.
+    """
+    for leftover in folder.glob(f".{name}.[0-9]*.tmp"):
         leftover.unlink(missing_ok=True)
 
 

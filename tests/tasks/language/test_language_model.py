@@ -46,7 +46,7 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
 
 
 def test_state_is_carried_as_in_one_long_run(model: LanguageModel, monkeypatch: pytest.MonkeyPatch):
-    ids = model.fitted.learned.parts["validation"].ids
+    ids = model.fitted.learned.text("validation").ids
     whole = Reader(model.fitted).score(ids)
     one_by_one = Reader(model.fitted)
     found = []

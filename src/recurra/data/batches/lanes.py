@@ -38,6 +38,7 @@ class Lanes:
         batch_size: int,
         seed: int | None,
         partition: Partition,
+        dtype: torch.dtype | None = None,
     ) -> None:
         check_positive("segment_length", segment_length)
         check_positive("batch_size", batch_size)
@@ -47,6 +48,7 @@ class Lanes:
             raise ParameterError("inputs", "at least one step with a target", "none")
         self._inputs = inputs
         self._target = target
+        self._dtype = dtype
         # (n, 2): the start of each piece in the inputs, and its number of steps. The longest comes first.
         self._pieces = pieces[pieces[:, 1] > 0]
         self._pieces = self._pieces[np.argsort(-self._pieces[:, 1], kind="stable")]
@@ -66,6 +68,7 @@ class Lanes:
         batch_size: int,
         target: Tensor | None = None,
         partition: Partition = WHOLE,
+        dtype: torch.dtype | None = None,
     ) -> "Lanes":
         """Cut one long stream into lanes whose lengths differ by at most one step.
 
@@ -75,6 +78,8 @@ class Lanes:
             batch_size: B, the number of lanes, over all processes.
             target: the target of each step (N, ...). None: the next element of the inputs.
             partition: the part of the lanes that this process reads.
+            dtype: of the inputs and targets of batches, such as int64 for ids that are stored in fewer bits. None: that
+                of the stream.
 
         Raises:
             ParameterError: a size is below 1, `batch_size` is not a multiple of the number of processes, or the stream
@@ -85,9 +90,8 @@ class Lanes:
         check_positive("batch_size", batch_size)
         lengths = steps // batch_size + (np.arange(batch_size) < steps % batch_size)
         pieces = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1)
-        return cls(
-            inputs, inputs[1:] if target is None else target, pieces, segment_length, batch_size, None, partition
-        )
+        wanted = inputs[1:] if target is None else target
+        return cls(inputs, wanted, pieces, segment_length, batch_size, None, partition, dtype)
 
     @classmethod
     def from_sequences(
@@ -175,6 +179,8 @@ class Lanes:
     def _batch(self, index: Tensor, padding: Tensor, resets: Tensor) -> Batch:
         """The batch at these indices (B, T) of the joined sequences."""
         inputs, target = self._inputs[index], self._target[index]
+        if self._dtype is not None:
+            inputs, target = inputs.to(self._dtype), target.to(self._dtype)
         if target.dtype in (torch.bool, torch.uint8):
             target = target.long()
         if padding.any():

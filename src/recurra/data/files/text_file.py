@@ -7,7 +7,15 @@ from pathlib import Path
 
 from recurra.errors import DataError
 
-__all__ = ["TextForm", "check_file", "is_binary", "read_text", "read_text_and_form", "text_and_form"]
+__all__ = [
+    "TextForm",
+    "check_file",
+    "check_text_start",
+    "is_binary",
+    "read_text",
+    "read_text_and_form",
+    "text_and_form",
+]
 
 _LONGEST_NAME = 255  # bytes or characters, of any common file system
 
@@ -53,6 +61,14 @@ def is_binary(data: bytes) -> bool:
     return b"\0" in data[:65536]
 
 
+def check_text_start(data: bytes, source: str) -> None:
+    """Check that a file that begins with these bytes may be text in UTF-8. Raises DataError otherwise."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{source}: the text is UTF-16, expected UTF-8. Save it as UTF-8.")
+    if is_binary(data):
+        raise DataError(f"{source}: the file is binary, expected text (plain, or compressed as .gz).")
+
+
 def read_text(path: str | Path) -> str:
     """Read a text file. Line ends become newlines, a byte-order mark is removed, and .gz is decompressed.
 
@@ -84,10 +100,7 @@ def text_and_form(data: bytes, source: str) -> tuple[str, TextForm]:
     Raises:
         DataError: the content is empty, binary, or not UTF-8.
     """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{source}: the text is UTF-16, expected UTF-8. Save it as UTF-8.")
-    if is_binary(data):
-        raise DataError(f"{source}: the file is binary, expected text (plain, or compressed as .gz).")
+    check_text_start(data, source)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,14 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from recurra.data.files.part_names import PARTS, part_of
-from recurra.data.files.text_file import read_text
+from recurra.data.files.text_file import check_file, read_text
+from recurra.data.text.file_text import FileText
 from recurra.errors import DataError, ParameterError
 from recurra.task.learned import Learned
 
@@ -27,13 +28,13 @@ class Corpus:
 
     Attributes:
         source: where the texts come from.
-        texts: by part: "train", "validation" and, perhaps, "test".
+        texts: by part: "train", "validation" and, perhaps, "test"; strings, or large ones in their files.
         split: how they were divided, in words that end a sentence.
         is_cut: whether a single text was cut into these.
     """
 
     source: str
-    texts: dict[str, str]
+    texts: dict[str, str | FileText]
     split: str
     is_cut: bool = False
 
@@ -41,19 +42,24 @@ class Corpus:
         digest = hashlib.sha256()
         for part, text in self.texts.items():
             digest.update(f"{part} {len(text)}\n".encode())
-            digest.update(text.encode("utf-8", "surrogatepass"))
+            content = text if isinstance(text, str) else text.digest()
+            digest.update(content.encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     def validated_on(self, other: "Corpus") -> "Corpus":
         """These texts, all but the test text to train on, validated on all of another."""
-        texts = {"train": self.texts["train"] + self.texts["validation"], "validation": "".join(other.texts.values())}
+        train = _joined([self.texts["train"], self.texts["validation"]])
+        texts = {"train": train, "validation": _joined(other.texts.values())}
         if "test" in self.texts:
             texts["test"] = self.texts["test"]
         return Corpus(self.source, texts, f"validated on {other.source}")
 
 
 def read_corpus(
-    data: str | Path | Mapping[str, str], validation_fraction: float = 0.1, test_fraction: float = 0.0
+    data: str | Path | Mapping[str, str],
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.0,
+    map_above: int = 100,
 ) -> Corpus:
     """Read the texts of a file or a folder.
 
@@ -63,6 +69,7 @@ def read_corpus(
             its name, as ptb.train.txt; or the texts by part.
         validation_fraction: of a single file, in (0, 1).
         test_fraction: of a single file, in [0, 1).
+        map_above: megabytes (10^6 bytes) of the files above which texts stay in them.
 
     Raises:
         DataError: a file is missing, empty, binary or not UTF-8, a part is missing or occurs twice, or a text has fewer
@@ -70,27 +77,41 @@ def read_corpus(
         ParameterError: the parts of `data` have other names.
     """
     if isinstance(data, str | Path) and not os.path.isdir(data):
-        return _cut(Path(data), validation_fraction, test_fraction)
+        return _cut(Path(data), validation_fraction, test_fraction, map_above)
     if isinstance(data, Mapping):
-        texts = {part_of(name) or name: text for name, text in data.items()}
+        texts: dict[str, str | FileText] = {part_of(name) or name: text for name, text in data.items()}
         if len(texts) < len(data) or set(texts) - set(PARTS) or not {"train", "validation"} <= set(texts):
             raise ParameterError("data", "texts named train, validation and, perhaps, test", ", ".join(data))
         return _checked(Corpus("the data", texts, "validated on the validation text"))
     files = _files(Path(data))
-    texts = {part: read_text(path) for part, path in files.items()}
+    texts = dict(zip(files, _texts(list(files.values()), map_above), strict=True))
     return _checked(Corpus(str(data), texts, f"validated on {files['validation'].name}"))
 
 
-def _cut(path: Path, validation_fraction: float, test_fraction: float) -> Corpus:
-    text = read_text(path)
+def _cut(path: Path, validation_fraction: float, test_fraction: float, map_above: int) -> Corpus:
+    (text,) = _texts([path], map_above)
     ends = [int(len(text) * (1 - validation_fraction - test_fraction)), int(len(text) * (1 - test_fraction))]
-    texts = {"train": text[: ends[0]], "validation": text[ends[0] : ends[1]]}
+    texts: dict[str, str | FileText] = {"train": text[: ends[0]], "validation": text[ends[0] : ends[1]]}
     split = f"the first {_percent(1 - validation_fraction - test_fraction)} to train, "
     split += f"{'then' if test_fraction else 'the last'} {_percent(validation_fraction)} to validate"
     if test_fraction:
         texts["test"] = text[ends[1] :]
         split += f", the last {_percent(test_fraction)} to test"
     return _checked(Corpus(str(path), texts, split, is_cut=True))
+
+
+def _texts(paths: list[Path], map_above: int) -> list[str | FileText]:
+    """The texts of files: all as strings, or, where they have more megabytes, all as they are in the files."""
+    is_large = sum(check_file(path).stat().st_size for path in paths) > 1_000_000 * map_above
+    return [FileText.of(path) if is_large else read_text(path) for path in paths]
+
+
+def _joined(texts: Iterable[str | FileText]) -> str | FileText:
+    """One text; either all of them are strings, or none is."""
+    first, *others = texts
+    for text in others:
+        first += text  # type: ignore[operator]
+    return first
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -129,13 +150,16 @@ class LanguageLearned(Learned):
 
     Attributes:
         tokens: how text is cut.
-        parts: the texts: "train", "validation" and, perhaps, "test".
+        sizes: of the texts, by part: "train", "validation" and, perhaps, "test"; tokens, characters, bytes and so on.
         cutoffs: of the adaptive softmax: which tokens its head and each of its tails stand for.
+        files: the texts that stay in their files, by part. Of the others the run has the tokens.
     """
 
     tokens: "Tokenization"
-    parts: "dict[str, EncodedText]"
+    sizes: dict[str, dict[str, int]]
     cutoffs: tuple[int, ...] = ()
+    files: dict[str, FileText] = field(default_factory=dict)
+    _encoded: "dict[str, EncodedText]" = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, tokens: "Tokenization", corpus: Corpus, cutoffs: tuple[int, ...]) -> Self:
@@ -144,25 +168,42 @@ class LanguageLearned(Learned):
         Raises:
             DataError: a text has fewer than two tokens.
         """
-        parts = {part: tokens.encode(text) for part, text in corpus.texts.items()}
+        from recurra.data.text.tokens import stored_tokens
+
+        texts = corpus.texts.items()
+        parts = {
+            part: tokens.encode(text) if isinstance(text, str) else stored_tokens(tokens, text) for part, text in texts
+        }
         for part, text in parts.items():
             if len(text.ids) < 2:
                 raise DataError(f"{corpus.source}: the {part} text has {len(text.ids)} tokens, expected at least 2")
-        return cls(tokens, parts, cutoffs)
+        sizes = {part: {"tokens": len(text.ids), **text.counts} for part, text in parts.items()}
+        return cls(tokens, sizes, cutoffs, {part: text for part, text in texts if not isinstance(text, str)}, parts)
+
+    def text(self, part: str) -> "EncodedText":
+        """The tokens of a part; of one in files, those in the user's cache, or else encoded anew.
+
+        Raises:
+            DataError: they are not in the cache, and the files are not there or have changed.
+        """
+        from recurra.data.text.tokens import stored_tokens
+
+        if part not in self._encoded:
+            try:
+                self._encoded[part] = stored_tokens(self.tokens, self.files[part])
+            except DataError as error:
+                raise DataError(f"{error} Put it back, or name another text (--data).") from error
+        return self._encoded[part]
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "tokens": self.tokens.to_json(),
-            "texts": {part: {"tokens": len(text.ids), **text.counts} for part, text in self.parts.items()},
-            "cutoffs": list(self.cutoffs),
-        }
+        values = {"tokens": self.tokens.to_json(), "texts": self.sizes, "cutoffs": list(self.cutoffs)}
+        return values | {"files": {part: text.to_json() for part, text in self.files.items()}}
 
     def tensors(self) -> "dict[str, Tensor]":
-        import torch
+        from recurra.data.text.tokens import id_dtype
 
-        sizes = (torch.uint8, torch.int16, torch.int32)
-        dtype = next(size for size in sizes if len(self.tokens) <= torch.iinfo(size).max + 1)
-        return {part: text.ids.to(dtype) for part, text in self.parts.items()}
+        dtype = id_dtype(len(self.tokens))
+        return {part: self.text(part).ids.to(dtype) for part in self.sizes if part not in self.files}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
@@ -170,11 +211,13 @@ class LanguageLearned(Learned):
 
         from recurra.data.text.tokens import EncodedText, tokenization_from_json
 
+        files = {part: FileText.from_json(spans) for part, spans in values.get("files", {}).items()}
         parts = {}
-        for part, counts in values["texts"].items():
-            sizes = {name: value for name, value in counts.items() if name != "tokens"}
-            parts[part] = EncodedText(tensors[part].to(torch.int64), **sizes)
-        return cls(tokenization_from_json(values["tokens"]), parts, tuple(values["cutoffs"]))
+        for part, sizes in values["texts"].items():
+            counts = {name: value for name, value in sizes.items() if name != "tokens"}
+            if part not in files:
+                parts[part] = EncodedText(tensors[part].to(torch.int64), **counts)
+        return cls(tokenization_from_json(values["tokens"]), values["texts"], tuple(values["cutoffs"]), files, parts)
 
     def rows(self) -> dict[str, list[Any]]:
         names: list[Any] = list(self.tokens.names())

@@ -80,6 +80,13 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         default=0.0, at_least=0, below=1, help="fraction of a single file, at its end, held out for evaluate",
         group="text",
     )  # fmt: skip
+    map_above: int = option(
+        default=100,
+        at_least=0,
+        help="megabytes of text above which its tokens are not held in memory but mapped from a file in the user's "
+        "cache folder",
+        group="text",
+    )
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network", main=True
     )
@@ -149,7 +156,9 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
     def read(self, source: Any, y: Any, reading: Any, labelled: bool) -> Corpus:
         return (
-            source if isinstance(source, Corpus) else read_corpus(source, self.validation_fraction, self.test_fraction)
+            source
+            if isinstance(source, Corpus)
+            else read_corpus(source, self.validation_fraction, self.test_fraction, self.map_above)
         )
 
     def describe(self, training: Corpus, validation: Corpus | None) -> str:
@@ -158,7 +167,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         return f"{corpus.source}: {sizes} characters ({corpus.split}), as {self.tokens}"
 
     def learn(self, training: Corpus, validation: Corpus | None) -> LanguageLearned:
-        from recurra.data.text.tokens import learn_tokens
+        from recurra.data.text.tokens import learn_stored_tokens, learn_tokens
 
         fractions = {name: value for name, value in self.changed().items() if name in _FRACTIONS}
         if fractions and not training.is_cut:
@@ -166,7 +175,11 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
             way_out = f"Leave it out, or train on a single file; {training.source} has its own parts."
             raise ParameterError(name, "no fraction of texts that are parted already", value, way_out)
         corpus = training if validation is None else training.validated_on(validation)
-        tokens = learn_tokens(corpus.texts["train"], self.tokens, self.vocabulary_size, self.min_count)
+        text = corpus.texts["train"]
+        if isinstance(text, str):
+            tokens = learn_tokens(text, self.tokens, self.vocabulary_size, self.min_count)
+        else:
+            tokens = learn_stored_tokens(text, self.tokens, self.vocabulary_size, self.min_count)
         return LanguageLearned.of(tokens, corpus, self.cutoffs)
 
     def network(self, learned: LanguageLearned) -> "RecurrentLanguageModel":
@@ -196,6 +209,8 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     def objective(
         self, fitted: "Fitted[LanguageLearned, RecurrentLanguageModel]", training: Corpus, validation: Corpus | None
     ) -> "Objective":
+        import torch
+
         from recurra.data.batches.lanes import Lanes
         from recurra.task import Objective
         from recurra.tasks.language.ngram import BASELINE, baseline_loss
@@ -204,10 +219,11 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
         truncation, partition = self._truncation(), processes().partition
         lanes, validating = (
             Lanes.from_stream(
-                fitted.learned.parts[part].ids.to(fitted.device),
+                fitted.learned.text(part).ids.to(fitted.device),
                 truncation.segment_length,
                 self.batch_size,
                 partition=partition,
+                dtype=torch.int64,
             )
             for part in ("train", "validation")
         )
@@ -371,10 +387,10 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
             if part is not None:
                 raise ParameterError("part", "None with another text", part)
             return evaluate(self.fitted, learned.tokens.encode(_text_of(data, text)), str(data or "text"))
-        part = part or ("test" if "test" in learned.parts else "validation")
-        if part not in learned.parts:
-            raise ParameterError("part", f"one of {', '.join(learned.parts)}", part)
-        return evaluate(self.fitted, learned.parts[part], part)
+        part = part or ("test" if "test" in learned.sizes else "validation")
+        if part not in learned.sizes:
+            raise ParameterError("part", f"one of {', '.join(learned.sizes)}", part)
+        return evaluate(self.fitted, learned.text(part), part)
 
     @verb("see inside a trained run: gradients through time, gates, memory, as one page")
     def view(
@@ -404,7 +420,7 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
         learned = self.fitted.learned
         if data is None and text is None:
-            encoded, source = learned.parts["validation"], "the validation text"
+            encoded, source = learned.text("validation"), "the validation text"
             shown = view(self.fitted, encoded.ids, source, row, name)
             return replace(shown, evaluate=lambda: self.evaluate(part="validation"))
         shown = view(self.fitted, learned.tokens.encode(_text_of(data, text)).ids, str(data or "the text"), row, name)

@@ -14,6 +14,6 @@ def baseline_loss(learned: LanguageLearned) -> float:
 
     Of long texts the end of the training text is counted, and the beginning of the validation text is predicted.
     """
-    train, validation = (learned.parts[part].ids for part in ("train", "validation"))
+    train, validation = (learned.text(part).ids for part in ("train", "validation"))
     begun = [learned.tokens.line_end, *validation[:_MOST_COMPARED].tolist()]
     return float(ngram_surprise(train[-_MOST_COMPARED:], begun, len(learned.tokens)).mean())

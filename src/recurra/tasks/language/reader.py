@@ -52,6 +52,7 @@ class Reader:
         steps = max(1, min(_STEPS_AT_ONCE, _LOGITS_AT_ONCE // self._network.vocabulary_size))
         surprise = [np.zeros(0)]
         for segment in ids.split(steps) if len(ids) else ():
+            segment = segment.long()  # those of a large text have fewer bits
             features = self._advance(segment)
             before = torch.cat([self._features, features[:-1]])
             self._features = features[-1:]

@@ -161,7 +161,7 @@ def evaluate(fitted: AnyFitted, text: EncodedText, name: str) -> Evaluation:
     """
     if not len(text.ids):
         raise DataError(f"{name}: no tokens to predict")
-    tokens, train = fitted.learned.tokens, fitted.learned.parts["train"]
+    tokens, train = fitted.learned.tokens, fitted.learned.text("train")
     begun = [tokens.line_end, *text.ids.tolist()]
     nats = {
         "model": float(Reader(fitted).score(text.ids).sum()),
@@ -174,7 +174,7 @@ def evaluate(fitted: AnyFitted, text: EncodedText, name: str) -> Evaluation:
             f"{text.unknown:,} of {len(text.ids):,} {tokens.unit}s are not in the vocabulary: bits/byte counts each "
             "of them with 8 bits a byte; the other measures count each as one symbol."
         )
-    title = f"{name} text" if name in fitted.learned.parts else name
+    title = f"{name} text" if name in fitted.learned.sizes else name
     chosen = " (it chose the weights, which flatters a little)" if name == "validation" else ""
     return Evaluation(
         f"{title}: {len(text.ids):,} {tokens.unit}s, {text.bytes:,} bytes{chosen}",

@@ -63,7 +63,7 @@ def _stretches(codes: Tensor, source: str) -> Tensor:
         raise DataError(f"{source}: {length} tokens, expected at least 3 to look at")
     count = min(_STRETCHES, len(codes) // length)
     starts = np.linspace(0, len(codes) - length, count).round().astype(int)
-    return torch.stack([codes[start : start + length] for start in starts.tolist()])
+    return torch.stack([codes[start : start + length] for start in starts.tolist()]).long()
 
 
 def _words(fitted: AnyFitted, stretches: Tensor, shown: int, source: str, name: str) -> Words:

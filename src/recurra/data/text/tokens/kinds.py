@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from recurra.data.text.file_text import FileText
 from recurra.data.text.tokens.subword_tokens import SubwordTokens
 from recurra.data.text.tokens.symbols import Bytes, Characters, Words
 from recurra.data.text.tokens.tokenization import Tokenization
@@ -14,7 +15,9 @@ _KINDS = {kind.name: kind for kind in (Characters, Bytes, Words, SubwordTokens)}
 TOKENS = tuple(_KINDS)
 
 
-def learn_tokens(text: str, tokens: str, vocabulary_size: int | None = None, min_count: int = 1) -> Tokenization:
+def learn_tokens(
+    text: str | FileText, tokens: str, vocabulary_size: int | None = None, min_count: int = 1
+) -> Tokenization:
     """Learn a tokenization from a text.
 
     Args:

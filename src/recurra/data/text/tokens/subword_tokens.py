@@ -6,10 +6,13 @@ from typing import Any, Self
 
 import torch
 
+from recurra.data.text.file_text import FileText
 from recurra.data.text.subwords import Subwords
 from recurra.data.text.tokens.tokenization import LINE_END, EncodedText, Tokenization, encoded
 
 __all__ = ["SubwordTokens"]
+
+_MOST_LEARNED = 10_000_000  # characters of a text in files: a minute or two
 
 
 class SubwordTokens(Tokenization):
@@ -32,11 +35,12 @@ class SubwordTokens(Tokenization):
         self.line_end = subwords.id_of(LINE_END)
 
     @classmethod
-    def learn(cls, text: str, vocabulary_size: int = 2000) -> Self:
+    def learn(cls, text: str | FileText, vocabulary_size: int = 2000) -> Self:
         """Learn from a text. The same text always gives the same subwords.
 
         Args:
-            text: the text to learn from.
+            text: the text to learn from. Of one in files that has more than 10 million characters, every n-th line is
+                learned from, so that their characters are about as many.
             vocabulary_size: the largest number of subwords V, see `Subwords.train_exact`.
 
         Raises:
@@ -44,7 +48,9 @@ class SubwordTokens(Tokenization):
             ParameterError: `vocabulary_size` is too small for the characters of the text.
             DataError: the text has no subwords to learn.
         """
-        return cls(Subwords.train_exact(text.split(LINE_END), vocabulary_size, symbols=[LINE_END]))
+        every = 1 if isinstance(text, str) else -(-len(text) // _MOST_LEARNED)
+        lines = chain.from_iterable(piece.split(LINE_END)[::every] for piece in cls.pieces_to_learn(text))
+        return cls(Subwords.train_exact(lines, vocabulary_size, symbols=[LINE_END]))
 
     def __len__(self) -> int:
         return len(self.subwords)

@@ -1,11 +1,13 @@
 """Characters, bytes and words as the tokens of a text."""
 
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.data.text.file_text import FileText
 from recurra.data.text.tokens.tokenization import LINE_END, EncodedText, Tokenization, encoded, utf8
 from recurra.data.text.vocabulary import Vocabulary
 
@@ -24,6 +26,7 @@ class Characters(Tokenization):
 
     name = "characters"
     unit = "character"
+    piece_ends = "\n "
     UNKNOWN = "\ufffd"
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -35,10 +38,11 @@ class Characters(Tokenization):
         self._points = points[self._ids]
 
     @classmethod
-    def learn(cls, text: str, min_count: int = 1, max_size: int | None = None) -> Self:
+    def learn(cls, text: str | FileText, min_count: int = 1, max_size: int | None = None) -> Self:
         """Learn the characters of a text. For the arguments see `Vocabulary.count`."""
         special = (LINE_END, cls.UNKNOWN)
-        return cls(Vocabulary.count(text, special, cls.UNKNOWN, min_count, max_size))
+        characters = chain.from_iterable(cls.pieces_to_learn(text))
+        return cls(Vocabulary.count(characters, special, cls.UNKNOWN, min_count, max_size))
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -75,6 +79,7 @@ class Bytes(Tokenization):
 
     name = "bytes"
     unit = "byte"
+    piece_ends = "\n "
     line_end = LINE_END.encode()[0]
 
     def __len__(self) -> int:
@@ -118,10 +123,11 @@ class Words(Tokenization):
         self.line_end = vocabulary[LINE_END]
 
     @classmethod
-    def learn(cls, text: str, min_count: int = 1, max_size: int | None = None) -> Self:
+    def learn(cls, text: str | FileText, min_count: int = 1, max_size: int | None = None) -> Self:
         """Learn the words of a text. For the arguments see `Vocabulary.count`."""
         special = (LINE_END, cls.UNKNOWN)
-        return cls(Vocabulary.count(text.split(), special, cls.UNKNOWN, min_count, max_size))
+        words = chain.from_iterable(piece.split() for piece in cls.pieces_to_learn(text))
+        return cls(Vocabulary.count(words, special, cls.UNKNOWN, min_count, max_size))
 
     def __len__(self) -> int:
         return len(self.vocabulary)

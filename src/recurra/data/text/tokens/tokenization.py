@@ -3,13 +3,15 @@
 import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["LINE_END", "EncodedText", "Tokenization", "encoded", "utf8"]
+from recurra.data.text.file_text import FileText
+
+__all__ = ["LINE_END", "EncodedText", "Tokenization", "encoded", "id_dtype", "utf8"]
 
 LINE_END = "\n"
 
@@ -19,7 +21,7 @@ class EncodedText:
     """A text as tokens, with its sizes in units that do not depend on the tokenization.
 
     Attributes:
-        ids: the token ids (N,) int64, 0 to V - 1.
+        ids: the token ids (N,), 0 to V - 1; int64, or fewer bits if they are mapped from a file.
         characters: the number of characters of the text.
         bytes: the number of bytes of the text in UTF-8.
         words: the number of words between white space. Each line end counts as a word.
@@ -37,7 +39,7 @@ class EncodedText:
     @property
     def counts(self) -> dict[str, int]:
         """All fields except the ids, by name."""
-        return {name: value for name, value in asdict(self).items() if name != "ids"}
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "ids"}
 
 
 class Tokenization(ABC):
@@ -48,12 +50,19 @@ class Tokenization(ABC):
         unit: the word for one token.
         unknown: the id of the token that stands for all text outside the vocabulary. None: no text is outside it.
         line_end: the id of the line end.
+        piece_ends: the characters after which a text may be cut: its pieces are then encoded as the whole is.
     """
 
     name: ClassVar[str]
     unit: ClassVar[str]
+    piece_ends: ClassVar[str] = LINE_END
     unknown: int | None = None
     line_end: int
+
+    @classmethod
+    def pieces_to_learn(cls, text: str | FileText) -> Iterable[str]:
+        """A text in pieces that may be counted apart; a string is one of them."""
+        return [text] if isinstance(text, str) else text.pieces(cls.piece_ends)
 
     @abstractmethod
     def __len__(self) -> int:
@@ -111,6 +120,11 @@ class Tokenization(ABC):
             return decode(spelled)
 
         return text_of
+
+
+def id_dtype(size: int) -> torch.dtype:
+    """The integers with the fewest bits that hold the ids of a vocabulary of this size."""
+    return next(one for one in (torch.uint8, torch.int16, torch.int32) if size <= torch.iinfo(one).max + 1)
 
 
 def encoded(ids: Tensor, text: str, unknown: Iterable[str] = ()) -> EncodedText:
