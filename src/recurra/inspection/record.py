@@ -54,7 +54,8 @@ def record(module: nn.Module, *args: Any, layers: Sequence[str] | None = None, *
     Args:
         module: with recurrent layers somewhere inside; they may be called once a sequence or once a step.
         *args: what to call it with.
-        layers: the qualified names of those to see into; None: all. Leave out, say, one that reads the
+        layers: the qualified names of those to see into, or of modules whose layers these are, such as a
+            `recurra.Stack`; None: all. Leave out, say, one that reads the
             characters of words, and whose steps are not those of the sentence.
         **kwargs: what else to call it with.
 
@@ -78,9 +79,10 @@ def record(module: nn.Module, *args: Any, layers: Sequence[str] | None = None, *
             type(module),
             f"Write a recurrence of your own as a recurra.cells.Cell and run it in recurra.Recurrent.{reasons}",
         )
-    names = list(recurrent) if layers is None else list(layers)
-    if unknown := [name for name in names if name not in recurrent]:
+    within = {name: [one for one in recurrent if one == name or one.startswith(f"{name}.")] for name in layers or ()}
+    if unknown := [name for name, ones in within.items() if not ones]:
         raise ParameterError("layers", f"names of recurrent layers, of {', '.join(recurrent)}", ", ".join(unknown))
+    names = list(recurrent) if layers is None else [one for ones in within.values() for one in ones]
     recorder = _Recorder(everything=layers is None)
     for name in names:
         recorder.watch(name, recurrent[name])

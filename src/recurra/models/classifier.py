@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
-from recurra.layers import InputDecay, Recurrent, VariationalDropout
+from recurra.layers import Architecture, InputDecay, VariationalDropout, trunk
 from recurra.models.convolution import SequenceConvolutions
 from recurra.models.pooling import Pooling
 from recurra.shapes import check_positive, check_probability
@@ -26,7 +26,7 @@ class SequenceClassifier(nn.Module):
     recurrent layers; plain dropout is on the pooled vector.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         input_size: I, features of a step.
         hidden_size: H, of each direction.
         num_labels: K.
@@ -54,7 +54,7 @@ class SequenceClassifier(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         input_size: int,
         hidden_size: int,
         num_labels: int,
@@ -75,7 +75,7 @@ class SequenceClassifier(nn.Module):
         check_positive("filters", filters, at_least=0)
         check_probability("dropout", dropout)
         check_positive("elapsed_size", elapsed_size, at_least=0)
-        if elapsed_size and cell.elapsed == "none":
+        if elapsed_size and (not isinstance(cell, Cell) or cell.elapsed == "none"):
             raise ParameterError("elapsed_size", f"0, as {cell!r} does not read the time", elapsed_size)
         if elapsed_size and filters:
             raise ParameterError("filters", "0 with elapsed_size, as convolutions need steps on a grid", filters)
@@ -92,12 +92,11 @@ class SequenceClassifier(nn.Module):
             self.convolution = SequenceConvolutions(input_size, filters, kernel_sizes, stride)
             self.filter_pooling = Pooling(("mean", "max"), filters)
         self.input_dropout = VariationalDropout(dropout if input_dropout is None else input_dropout, batch_first=True)
-        self.recurrent = Recurrent(
+        self.recurrent = trunk(
             cell,
             filters or input_size,
             hidden_size,
             num_layers,
-            batch_first=True,
             dropout=dropout if num_layers > 1 else 0.0,
             bidirectional=bidirectional,
             recurrent_dropout=recurrent_dropout,
@@ -134,6 +133,7 @@ class SequenceClassifier(nn.Module):
         if self.convolution is not None:
             inputs, lengths = self.convolution(inputs, lengths)
             pooled.append(self.filter_pooling(inputs, lengths))
-        output, state = self.recurrent(inputs, lengths=lengths, elapsed=elapsed)
+        times = {} if elapsed is None else {"elapsed": elapsed}
+        output, state = self.recurrent(inputs, lengths=lengths, **times)
         pooled.append(self.pooling(output, lengths))
         return self.scores(self.dropout(torch.cat(pooled, 1))), state

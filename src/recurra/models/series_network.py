@@ -5,6 +5,7 @@ from typing import Any
 
 from recurra.cells import Cell
 from recurra.errors import ParameterError
+from recurra.layers import Architecture
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
 
@@ -41,7 +42,7 @@ def check_stride(stride: int | None, filters: int | None) -> None:
 
 def make_networks(
     kind: Callable[..., SequenceClassifier],
-    cell: Cell,
+    cell: Cell | Architecture,
     sizes: tuple[int, ...],
     options: Mapping[str, Any],
     input_dropout: float,
@@ -52,7 +53,7 @@ def make_networks(
 
     Args:
         kind: of network.
-        cell: the equations.
+        cell: the equations, or an architecture, to which the time of a step is a feature as the others are.
         sizes: the arguments of `kind` after the cell: features of a step, units, outputs.
         options: by name: `members`, and the arguments of `SequenceClassifier`.
         input_dropout: see `SequenceClassifier`.
@@ -67,7 +68,7 @@ def make_networks(
     """
     names = ("num_layers", "bidirectional", "pooling", "filters", "kernel_sizes", "stride", "dropout")
     values = {name: options[name] for name in (*names, "recurrent_dropout")}
-    if timed and cell.elapsed != "none":
+    if timed and isinstance(cell, Cell) and cell.elapsed != "none":
         if options["filters"]:
             expected = f"0 with times, which {cell!r} reads at each step, and convolutions need steps on a grid"
             raise ParameterError("filters", expected, options["filters"])

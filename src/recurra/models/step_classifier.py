@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.errors import ShapeError
-from recurra.layers import Recurrent, VariationalDropout
+from recurra.layers import Architecture, VariationalDropout, trunk
 from recurra.shapes import check_positive, check_probability
 
 __all__ = ["StepClassifier"]
@@ -21,7 +21,7 @@ class StepClassifier(nn.Module):
     layers and on their outputs.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         input_size: I, features of a step.
         hidden_size: H, of each direction.
         num_labels: K.
@@ -37,7 +37,7 @@ class StepClassifier(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         input_size: int,
         hidden_size: int,
         num_labels: int,
@@ -52,12 +52,11 @@ class StepClassifier(nn.Module):
         check_probability("dropout", dropout)
         self.input_size = input_size
         self.input_dropout = VariationalDropout(input_dropout, batch_first=True)
-        self.recurrent = Recurrent(
+        self.recurrent = trunk(
             cell,
             input_size,
             hidden_size,
             num_layers,
-            batch_first=True,
             dropout=dropout if num_layers > 1 else 0.0,
             bidirectional=bidirectional,
             recurrent_dropout=recurrent_dropout,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from recurra.cells import Cell
 from recurra.data.batches.ignored import IGNORED
 from recurra.data.text.word_encoding import Tokens
-from recurra.layers import Recurrent, VariationalDropout
+from recurra.layers import Architecture, VariationalDropout, trunk
 from recurra.models.character_encoder import CharacterEncoder
 from recurra.models.crf import LinearChain, LinearChainCRF
 from recurra.models.token_embedding import TokenEmbedding
@@ -62,7 +62,7 @@ class SequenceTagger(nn.Module):
     recurrent layers read, between them, and on what they put out.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         num_words: V, rows of the word embedding, the unknown word first.
         word_size: features of a word.
         hidden_size: H, of each direction.
@@ -82,7 +82,7 @@ class SequenceTagger(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         num_words: int,
         word_size: int,
         hidden_size: int,
@@ -99,12 +99,11 @@ class SequenceTagger(nn.Module):
         check_probability("dropout", dropout)
         self.embedding = TokenEmbedding(num_words, word_size, characters, vector_size, unknown)
         self.dropout = VariationalDropout(dropout, batch_first=True)
-        self.recurrent = Recurrent(
+        self.recurrent = trunk(
             cell,
             self.embedding.size,
             hidden_size,
             num_layers,
-            batch_first=True,
             dropout=dropout if num_layers > 1 else 0.0,
             bidirectional=bidirectional,
             recurrent_dropout=recurrent_dropout,

@@ -13,6 +13,7 @@ from recurra.data.labelled.label_set import LabelSet
 from recurra.data.labelled.labels import Labels
 from recurra.errors import ParameterError
 from recurra.inspection import Words
+from recurra.task.architecture import stack_in_words
 from recurra.task.fitted import Fitted
 from recurra.task.results import Evaluation
 from recurra.task.view import View
@@ -109,7 +110,8 @@ def chosen_rows(seconds: Sequence[float], row: int, most: int, longest: float, w
 def layers_in_words(options: dict[str, Any], reads: str) -> str:
     """Sentences about the network of a task with `SequenceNetworkOptions`; `reads`: one about what it reads."""
     sentences = [
-        _NETWORK.format(
+        stack_in_words(options)
+        or _NETWORK.format(
             **{key: options[key] for key in ("num_layers", "hidden_size", "cell")},
             layers="layer" if options["num_layers"] == 1 else "layers",
             directions=" in each direction" if options["bidirectional"] else "",

@@ -3,7 +3,8 @@
 from typing import Literal
 
 from recurra.errors import ParameterError
-from recurra.options import Options, Range, option
+from recurra.options import Range, option
+from recurra.task.architecture import ArchitectureOptions
 from recurra.task.checks import check_cell
 
 __all__ = ["FEWEST_TO_SPLIT", "MOST_MEMBERS", "SequenceNetworkOptions", "SeriesNetworkOptions"]
@@ -25,7 +26,7 @@ def _check_odd(name: str, value: tuple[int, ...]) -> None:
         raise ParameterError(name, "one or more odd numbers", value)
 
 
-class SequenceNetworkOptions(Options):
+class SequenceNetworkOptions(ArchitectureOptions):
     """What `recurra.models.series_network` makes a network of."""
 
     cell: str = option(

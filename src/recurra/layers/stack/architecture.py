@@ -160,8 +160,10 @@ class Architecture:
         if isinstance(spec, Architecture):
             read = spec
         else:
-            listed = _split(spec, ",") if isinstance(spec, str) else [spec] if isinstance(spec, Cell) else list(spec)
-            read = cls._read(listed)
+            listed = [spec] if isinstance(spec, str | Cell) else spec
+            read = cls._read(
+                [one for item in listed for one in (_split(item, ",") if isinstance(item, str) else [item])]
+            )
         norm = read.norm if norm is None else norm
         if norm not in NORMS:
             raise ParameterError("norm", f"one of {', '.join(NORMS)}", norm)

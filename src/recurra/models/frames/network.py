@@ -8,7 +8,7 @@ from torch.nn.functional import dropout
 
 from recurra.cells import Cell
 from recurra.data.batches.ignored import is_ignored
-from recurra.layers import Recurrent
+from recurra.layers import Architecture, trunk
 from recurra.models.frames.distributions import NADE, FrameDistribution, IndependentNotes
 from recurra.shapes import check_probability
 
@@ -21,7 +21,7 @@ class FrameModel(nn.Module):
     `forward` gives the features that the distribution reads; `loss` and `distribution` read them.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         notes: N, of a frame.
         hidden_size: H.
         num_layers: L.
@@ -36,7 +36,7 @@ class FrameModel(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         notes: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -48,12 +48,11 @@ class FrameModel(nn.Module):
         super().__init__()
         check_probability("input_dropout", input_dropout)
         self.dropout, self.input_dropout = float(dropout), float(input_dropout)
-        self.recurrent = Recurrent(
+        self.recurrent = trunk(
             cell,
             notes,
             hidden_size,
             num_layers,
-            batch_first=True,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
         )

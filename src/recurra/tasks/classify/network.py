@@ -24,6 +24,7 @@ from recurra.models import (
 from recurra.models.series_network import check_stride, make_networks, series_defaults
 from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted
+from recurra.task.architecture import trunk_of
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.training.outputs import outputs_of
 
@@ -76,7 +77,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         learned: from the training data.
     """
     options = with_defaults(options, learned)
-    cell, encoding, embedding = find_cell(options["cell"]), learned.encoding, None
+    encoding, embedding = learned.encoding, None
     if isinstance(encoding, TextEncoding):
         words, characters = encoding.words, None
         if options["characters"] != "none":
@@ -85,7 +86,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
                 len(words.characters),
                 options["character_size"],
                 options["character_hidden_size"],
-                cell,
+                find_cell(options["cell"]),
             )
         embedding = TokenEmbedding(
             len(words.words),
@@ -97,6 +98,7 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         size = embedding.size
     else:
         size = encoding.size
+    cell = trunk_of(options["cell"], options["architecture"])
     kind, sizes = SequenceClassifier, (size, options["hidden_size"], len(learned.labels))
     if learned.evidence is not None:
         kind, sizes = EvidenceClassifier, (size + learned.evidence.size, *sizes[1:], KINDS)

@@ -16,6 +16,7 @@ from recurra.data.labelled.texts import LabelledTexts
 from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task import View
+from recurra.task.architecture import stack_in_words
 from recurra.tasks.classify.network import FittedClassifier, log_odds, with_defaults
 from recurra.tasks.classify.results import evaluate
 from recurra.text_table import one_line, percent
@@ -229,7 +230,7 @@ def _network(model: FittedClassifier, item: str, step: str) -> str:
     options, labels = with_defaults(model.options, model.learned), model.learned.labels
     features = model.network.classifier.input_size
     one, more = (_ONE_LAYER_BOTH_WAYS, _LAYERS_BOTH_WAYS) if options["bidirectional"] else (_ONE_LAYER, _LAYERS)
-    sentences = [(one if options["num_layers"] == 1 else more).format_map(options)]
+    sentences = [stack_in_words(options) or (one if options["num_layers"] == 1 else more).format_map(options)]
     if options["members"] > 1:
         sentences.append(_ENSEMBLE.format_map(options))
     sentences += [

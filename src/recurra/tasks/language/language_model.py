@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.errors import DataError, ParameterError
 from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
-from recurra.task.architecture import architecture_option, check_architecture, trunk_of
+from recurra.task.architecture import ArchitectureOptions, trunk_of
 from recurra.task.checks import check_cell
 from recurra.tasks.language.corpus import Corpus, LanguageLearned, read_corpus
 from recurra.tasks.language.sampling import Sampling
@@ -43,7 +43,7 @@ def _dropout(default: float, words: str, search: Range | None = None) -> Any:
 
 
 @task("language")
-class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]):
+class LanguageModel(ArchitectureOptions, Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]):
     """A recurrent language model: what comes next in a text, token by token.
 
     Data are the path of a text file, whose end is held out for validation; a folder with a file for each part (train,
@@ -90,7 +90,6 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
     cell: str = option(
         default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network", main=True
     )
-    architecture: tuple[str, ...] = architecture_option()
     num_layers: int = option(
         default=1, at_least=1, help="recurrent layers", group="network", main=True, search=Range(1, 2)
     )
@@ -149,7 +148,6 @@ class LanguageModel(Estimator[Corpus, LanguageLearned, "RecurrentLanguageModel"]
 
     def check(self) -> None:
         self._truncation()
-        check_architecture(self)
         if self.validation_fraction + self.test_fraction >= 1:
             expected = "less than 1 together with test_fraction"
             raise ParameterError("validation_fraction", expected, self.validation_fraction)

@@ -10,6 +10,7 @@ from torch import Tensor
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
 from recurra.task import View
+from recurra.task.architecture import blocks_of
 from recurra.tasks.language.reader import AnyFitted
 
 __all__ = ["view"]
@@ -73,11 +74,16 @@ def _words(fitted: AnyFitted, stretches: Tensor, shown: int, source: str, name: 
     text = "".join(pieces[:-1]).strip("\n").replace("\n", " ⏎ ")
     count, steps = len(stretches), stretches.shape[1] - 1
     size = fitted.network.embedding.embedding_dim
-    blocks = f"({', '.join(options['architecture'])})" if options["architecture"] else options["cell"]
     facts = {
         "run": name,
         "network": _NETWORK.format_map(
-            {**options, "blocks": blocks, "embedding_size": size, "tokens": len(tokens), "unit": tokens.unit}
+            {
+                **options,
+                "blocks": blocks_of(options),
+                "embedding_size": size,
+                "tokens": len(tokens),
+                "unit": tokens.unit,
+            }
         ),
         "looked at": (_LOOKED_AT_ONE if count == 1 else _LOOKED_AT).format(
             count=count, steps=steps, unit=tokens.unit, source=source

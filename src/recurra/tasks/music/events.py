@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from recurra.cells import find_cell
 from recurra.data.music.event_lanes import EventLanes
 from recurra.data.music.event_repetition import repeated_events
 from recurra.data.music.events import KINDS, EventVocabulary
@@ -21,6 +20,7 @@ from recurra.models.baselines.conditional import conditional_surprise
 from recurra.models.baselines.ngram import ORDER, ngram_surprise
 from recurra.models.events import read_events
 from recurra.task import Fitted, Objective
+from recurra.task.architecture import trunk_of
 from recurra.task.results import Table, TablePredictions
 from recurra.tasks.music.learned import LAST_BAR, MusicLearned
 from recurra.text_table import one_line, text_table
@@ -58,7 +58,7 @@ def make_event_network(options: Mapping[str, Any], learned: MusicLearned) -> Rec
     """The network, its weights sampled from torch's generator."""
     few = sum(len(piece.notes) for piece in learned.pieces) < _FEW_NOTES
     network = RecurrentLanguageModel(
-        find_cell(options["cell"]),
+        trunk_of(options["cell"], options["architecture"]),
         len(learned.vocabulary),
         min(options["hidden_size"], _EMBEDDING),
         options["hidden_size"],

@@ -10,6 +10,7 @@ from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder
 from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
+from recurra.task.architecture import ArchitectureOptions
 from recurra.task.checks import check_cell, check_ending
 from recurra.tasks.music.learned import MusicLearned
 from recurra.text_table import number_of, one_line
@@ -63,7 +64,7 @@ def _dropout(default: float | None, words: str, search: Range | None = None) -> 
 
 
 @task("music")
-class MusicModel(Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguageModel"]):
+class MusicModel(ArchitectureOptions, Estimator["Music", MusicLearned, "FrameModel | RecurrentLanguageModel"]):
     """A recurrent model of music: which notes sound next, frame by frame or event by event.
 
     Data are a MIDI file, ABC tunes, a score in MusicXML, a file of piano rolls (`.mat`, `.npz`), a folder of such

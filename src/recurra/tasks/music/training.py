@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from recurra.cells import find_cell
 from recurra.data.files.problems import problem_files
 from recurra.data.music.frame_lanes import FrameLanes
 from recurra.data.music.piece import Music, Piece
@@ -16,6 +15,7 @@ from recurra.layers import initialize
 from recurra.models import RecurrentLanguageModel
 from recurra.models.frames import NADE, FrameBiases, FrameModel
 from recurra.task import Fitted, Objective
+from recurra.task.architecture import trunk_of
 from recurra.tasks.music.events import events_of, make_event_network, make_event_objective
 from recurra.tasks.music.learned import MusicLearned
 from recurra.training import Mean, Truncation, evaluate, processes
@@ -48,7 +48,7 @@ def make_network(options: Mapping[str, Any], learned: MusicLearned) -> FrameMode
     if learned.events is not None:
         return make_event_network(options, learned)
     network = FrameModel(
-        find_cell(options["cell"]),
+        trunk_of(options["cell"], options["architecture"]),
         NOTES,
         options["hidden_size"],
         options["num_layers"],

@@ -12,6 +12,7 @@ from recurra.data.music.pitches import LOWEST, pitch_name
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
 from recurra.task import View
+from recurra.task.architecture import blocks_of
 from recurra.tasks.music.events import FittedEvents, events_of
 from recurra.tasks.music.training import FittedFrames, FittedMusic, frames_of
 
@@ -21,10 +22,11 @@ _MOST = 32  # pieces
 _STEPS = 64
 
 _NETWORK = (
-    "{num_layers} x {cell} of {hidden_size} units read frames of 88 notes and predict the next; the output is {output}."
+    "{num_layers} x {blocks} of {hidden_size} units read frames of 88 notes and predict the next; the output is "
+    "{output}."
 )
 _EVENT_NETWORK = (
-    "{num_layers} x {cell} of {hidden_size} units read embeddings of events and predict the next of {tokens} events."
+    "{num_layers} x {blocks} of {hidden_size} units read embeddings of events and predict the next of {tokens} events."
 )
 _LOOKED_AT = "The first {steps} {unit}s of {count} of {all} pieces are looked at. Each is read from a state of zeros."
 _INPUTS = "Attributions are to the notes of a frame together. A frame that is taken away becomes the mean frame."
@@ -67,7 +69,7 @@ def _view_of_frames(fitted: FittedFrames, source: str, pieces: Sequence[Piece], 
     facts = {
         "run": name,
         "data": source,
-        "network": _NETWORK.format_map(fitted.options),
+        "network": _NETWORK.format_map({**fitted.options, "blocks": blocks_of(fitted.options)}),
         "looked at": _LOOKED_AT.format(steps=steps, unit="frame", count=len(chosen), all=len(pieces)),
         "plotted": _PLOTTED.format(row=row, name=pieces[row - 1].name, following=labels[-1]),
         "inputs": _INPUTS,
@@ -99,7 +101,9 @@ def _view_of_events(fitted: FittedEvents, source: str, pieces: Sequence[Piece], 
     facts = {
         "run": name,
         "data": source,
-        "network": _EVENT_NETWORK.format_map({**fitted.options, "tokens": len(vocabulary)}),
+        "network": _EVENT_NETWORK.format_map(
+            {**fitted.options, "blocks": blocks_of(fitted.options), "tokens": len(vocabulary)}
+        ),
         "looked at": _LOOKED_AT.format(steps=steps, unit="event", count=len(chosen), all=len(pieces)),
         "plotted": _PLOTTED.format(row=row, name=pieces[row - 1].name, following=labels[-1]),
         "inputs": _EVENT_INPUTS,

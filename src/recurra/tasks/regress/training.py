@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.cells import find_cell
 from recurra.data.batches.batch import Batch
 from recurra.data.batches.buckets import Buckets
 from recurra.data.labelled.series import LabelledSeries
@@ -19,6 +18,7 @@ from recurra.models import ClassifierEnsemble, SequenceClassifier
 from recurra.models.series_network import check_stride, make_networks, series_defaults
 from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted, Objective
+from recurra.task.architecture import trunk_of
 from recurra.tasks.regress.learned import RegressorLearned
 from recurra.training import Mean, processes
 from recurra.training.outputs import outputs_of
@@ -80,7 +80,7 @@ def make_network(options: Mapping[str, Any], learned: RegressorLearned) -> Regre
     encoding = learned.encoding
     sizes = (encoding.size, options["hidden_size"], 1)
     # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
-    cell = find_cell(options["cell"])
+    cell = trunk_of(options["cell"], options["architecture"])
     return RegressorNetwork(
         make_networks(SequenceClassifier, cell, sizes, options, 0.0, encoding.timed, encoding.missing)
     )

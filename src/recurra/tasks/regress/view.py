@@ -12,6 +12,7 @@ from recurra.data.labelled.targets import targets_of
 from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task import View
+from recurra.task.architecture import stack_in_words
 from recurra.tasks.regress.results import evaluate
 from recurra.tasks.regress.training import FittedRegressor, predicted, with_defaults
 from recurra.text_table import one_line
@@ -21,10 +22,8 @@ __all__ = ["view"]
 _SERIES = 32
 _LONGEST = 200  # steps, but for the series plotted
 
-_NETWORK = (
-    "The network has {num_layers} recurrent {layers} of {hidden_size} {cell} units{directions}. It reads {features} "
-    "features of each step."
-)
+_NETWORK = "The network has {num_layers} recurrent {layers} of {hidden_size} {cell} units{directions}."
+_FEATURES = "It reads {features} features of each step."
 _ENSEMBLE = "It is the first of {members} networks whose predictions are averaged."
 _CONVOLUTION = (
     "The recurrent layers read the outputs of {filters} filters over {seen} steps, one step for every {stride} steps "
@@ -116,12 +115,13 @@ def _chosen(data: LabelledSeries, row: int | None) -> list[int]:
 def _network(fitted: FittedRegressor) -> str:
     options = with_defaults(fitted.options, fitted.learned)
     sentences = [
-        _NETWORK.format(
+        stack_in_words(options)
+        or _NETWORK.format(
             **{name: options[name] for name in ("num_layers", "hidden_size", "cell")},
             layers="layer" if options["num_layers"] == 1 else "layers",
             directions=" in each direction" if options["bidirectional"] else "",
-            features=fitted.learned.encoding.size,
-        )
+        ),
+        _FEATURES.format(features=fitted.learned.encoding.size),
     ]
     if options["members"] > 1:
         sentences.append(_ENSEMBLE.format_map(options))

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from recurra.cells import find_cell
 from recurra.data.audio.json_samples import SAMPLES, read_json_samples
 from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.errors import DataError
@@ -14,6 +13,7 @@ from recurra.models import ClassifierEnsemble, SequenceClassifier
 from recurra.models.series_network import check_stride, make_networks
 from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted
+from recurra.task.architecture import trunk_of
 from recurra.tasks.sound.learned import SoundLearned
 from recurra.training.outputs import outputs_of
 
@@ -58,7 +58,7 @@ def make_network(options: Mapping[str, Any], learned: SoundLearned) -> SoundNetw
         learned: from the training data.
     """
     sizes = (learned.encoding.size, options["hidden_size"], len(learned.labels))
-    cell = find_cell(options["cell"])
+    cell = trunk_of(options["cell"], options["architecture"])
     # Masks of the augmentation hide features already.
     return SoundNetwork(make_networks(SequenceClassifier, cell, sizes, with_defaults(options), 0.0))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.data.text.words import split_words
 from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
+from recurra.task.architecture import ArchitectureOptions, trunk_of
 from recurra.task.checks import check_cell, check_one_of
 from recurra.task.row_predictors import TextPredictor, TextRows
 from recurra.tasks.tag.data import Sentences, TagReading, plain_text, read_sentences, with_tags
@@ -31,7 +32,7 @@ _SCHEME = Option(help="scheme to write entities in; by default that of the file'
 
 
 @task("tag")
-class Tagger(TextPredictor, Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
+class Tagger(ArchitectureOptions, TextPredictor, Estimator[Sentences, TagVocabulary, "SequenceTagger"]):
     """A tagger of words, for parts of speech and named entities (Lample et al. 2016).
 
     Data are the path of a file (CoNLL-U, or CoNLL columns), or sentences, each a sequence of pairs of word and tag; a
@@ -182,14 +183,18 @@ class Tagger(TextPredictor, Estimator[Sentences, TagVocabulary, "SequenceTagger"
         from recurra.models import CharacterEncoder, SequenceTagger
         from recurra.tasks.tag.tagging import make_crf
 
-        cell, encoding = find_cell(self.cell), learned.encoding
+        encoding = learned.encoding
         characters = None
         if self.characters != "none":
             characters = CharacterEncoder(
-                self.characters, len(encoding.characters), self.character_size, self.character_hidden_size, cell
+                self.characters,
+                len(encoding.characters),
+                self.character_size,
+                self.character_hidden_size,
+                find_cell(self.cell),
             )
         return SequenceTagger(
-            cell,
+            trunk_of(self.cell, self.architecture),
             len(encoding.words),
             self.word_size,
             self.hidden_size,

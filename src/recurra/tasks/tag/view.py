@@ -12,6 +12,7 @@ from recurra.data.text.word_encoding import EncodedSentences
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
 from recurra.task import View
+from recurra.task.architecture import blocks_of
 from recurra.tasks.tag.data import Sentences
 from recurra.tasks.tag.results import evaluate
 from recurra.tasks.tag.tagging import AnyFitted
@@ -23,7 +24,7 @@ _LONGEST = 60  # words, but for the sentence shown
 _SHOWN = 15  # words
 
 _NETWORK = (
-    "{num_layers} x {cell} of {hidden_size} units in each direction read {features} features of a word and score "
+    "{num_layers} x {blocks} of {hidden_size} units{directions} read {features} features of a word and score "
     "{tags} tags ({output})."
 )
 _LOOKED_AT_ONE = (
@@ -115,7 +116,14 @@ def _words(
     options, tag_set = fitted.options, fitted.learned.tag_set
     words = sentences[0].words
     learned, predicted = (tag_set.tags.symbols[tag] for tag in tags)
-    network = {**options, "features": fitted.network.recurrent.input_size, "tags": len(tag_set.tags)}
+    directions = " in each direction" if options["bidirectional"] else ""
+    network = {
+        **options,
+        "blocks": blocks_of(options),
+        "directions": directions,
+        "features": fitted.network.recurrent.input_size,
+        "tags": len(tag_set.tags),
+    }
     looked_at = _LOOKED_AT_ONE if len(sentences) == 1 else _LOOKED_AT
     facts = {
         "run": name,

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from recurra.cells import find_cell
 from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.data.video.frames import EncodedFrames, Frames, FrameSteps
 from recurra.models import ClassifierEnsemble, SequenceClassifier, StepClassifier
@@ -14,6 +13,7 @@ from recurra.models.frame_reader import FrameReader, MapReader
 from recurra.models.image.frame_features import FrameMaps
 from recurra.models.series_network import check_stride, make_networks
 from recurra.task import Fitted
+from recurra.task.architecture import trunk_of
 from recurra.tasks.video.learned import VideoLearned
 from recurra.training.outputs import outputs_of, step_outputs_of
 
@@ -72,7 +72,7 @@ def make_network(options: Mapping[str, Any], learned: VideoLearned) -> VideoNetw
     if reader is not None:
         size = reader.output_size
     sizes = (size, options["hidden_size"], len(learned.labels))
-    cell, values = find_cell(options["cell"]), with_defaults(options)
+    cell, values = trunk_of(options["cell"], options["architecture"]), with_defaults(options)
     if learned.background is not None:
         names = ("num_layers", "bidirectional", "dropout", "recurrent_dropout", "input_dropout")
         return VideoNetwork(StepClassifier(cell, *sizes, **{name: values[name] for name in names}), reader)
