@@ -1,57 +1,19 @@
 """`torchrun -m recurra train`: real processes; they train as one does, and one that is killed is started again."""
 
-import math
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from torchruns import ONE_MACHINE, STEPS, free_port, torchrun, train, wait_for_step, write_waves
 
 from recurra.cli.main import main
 from recurra.training import read_log
 
-STEPS = 300
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "waves.csv"
-    lines = [f"{name},{t},{math.sin(t / 3 + at):.4f}" for at, name in enumerate("abc") for t in range(80)]
-    path.write_text("\n".join(["unique_id,ds,y", *lines]) + "\n")
-    return path
-
-
-def train(data: Path, folder: Path) -> list[str]:
-    """The arguments of the command line; without dropout, which would differ between processes."""
-    options = {
-        "data": data,
-        "out": folder,
-        "horizon": 4,
-        "hidden-size": 4,
-        "batch-size": 5,
-        "dropout": 0,
-        "max-steps": STEPS,
-        "validate-every": 20,
-    }
-    return ["train", "forecast", *(str(part) for name, value in options.items() for part in (f"--{name}", value))]
-
-
-ONE_MACHINE = ("--standalone", "--nproc-per-node", "2")
-
-
-def torchrun(arguments: list[str], *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", *options]
-    return subprocess.Popen(
-        [*command, "-m", "recurra", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    return write_waves(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +42,6 @@ def workers(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def wait_for_step(folder: Path, step: int) -> None:
-    deadline = time.monotonic() + 120
-    while not any(int(row["step"]) >= step for row in read_log(folder / "log.csv")):
-        assert time.monotonic() < deadline, "training did not begin"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_worker_killed_is_started_again_from_the_last_checkpoint(
     rank: int, data: Path, two: Path, tmp_path: Path
@@ -108,11 +63,8 @@ def test_a_worker_killed_is_started_again_from_the_last_checkpoint(
 @pytest.mark.slow
 def test_two_torchruns_as_on_two_machines_go_on_where_a_worker_is_killed(data: Path, two: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     options = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--max-restarts", "3")
-    place = ("--rdzv-endpoint", f"localhost:{port}", "--rdzv-id", "waves")
+    place = ("--rdzv-endpoint", f"localhost:{free_port()}", "--rdzv-id", "waves")
     machines = [torchrun(train(data, folder), *options, *place) for _ in range(2)]
     wait_for_step(folder, 60)
     os.kill(workers(machines[1].pid)[0], signal.SIGKILL)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from recurra.errors import ParameterError
-from recurra.training.carried import detach, fill, is_finite, plain_of, tensors_of
+from recurra.training.carried import detach, divide, fill, is_finite, plain_of, tensors_of
 
 Pair = namedtuple("Pair", ["h", "c"])
 
@@ -96,3 +96,16 @@ def test_one_number_that_is_not_finite_is_seen() -> None:
 def test_what_cannot_be_looked_into_is_refused(state: Any) -> None:
     with pytest.raises(ParameterError, match=r"state: expected .* tuples, lists, dicts.*Return"):
         detach((torch.ones(1), state))
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4), (3, 2), (2, 3)])
+def test_lanes_are_divided_among_another_number_of_processes(before: int, after: int):
+    whole = torch.arange(2 * 7 * 3).reshape(2, 7, 3)
+    saved = [whole[:, process::before] for process in range(before)]
+    for rank in range(after):
+        expected = whole[:, rank::after]
+        assert torch.equal(divide(saved, torch.zeros(expected.shape), rank, after), expected)
+    same = [torch.arange(3)] * before
+    assert torch.equal(divide(same, torch.zeros(3), 0, after), torch.arange(3))
+    with pytest.raises(ValueError, match=r"a state of shape \(2, 9, 4\)"):
+        divide(saved, torch.zeros(2, 9, 4), 0, after)

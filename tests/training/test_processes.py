@@ -158,10 +158,19 @@ def test_what_one_process_cannot_use_all_skip(tmp_path: Path) -> None:
     assert (tmp_path / "output-1").read_text() == ""
 
 
-def test_another_number_of_processes_is_not_resumed(tmp_path: Path) -> None:
-    train(tmp_path / "one", stop_at=6)
-    assert together(2, train, tmp_path, tmp_path / "one", 0, True) == [1, 1]
-    assert "cannot resume with other settings (number of processes, 1)" in (tmp_path / "output-0").read_text()
+def test_the_number_of_processes_may_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each lane continues from its own state, in whichever process: the losses are those without a change."""
+    train_stream(tmp_path / "straight")
+    folder = tmp_path / "run"
+    assert together(2, train_stream, tmp_path, folder, 4) == [0, 0]
+    train_stream(folder, 8, True)
+    assert "from step 5 on the number of processes is 1 in place of 2" in caplog.text
+    assert together(2, train_stream, tmp_path, folder, 0, True) == [0, 0]
+    assert "from step 9 on the number of processes is 2 in place of 1" in (tmp_path / "output-0").read_text()
+    assert (tmp_path / "output-1").read_text() == ""
+    assert losses(folder) == pytest.approx(losses(tmp_path / "straight"), rel=1e-6)
+    for name, tensor in weights(folder).items():
+        torch.testing.assert_close(tensor, weights(tmp_path / "straight")[name], rtol=1e-6, atol=1e-7)
 
 
 def train_where_the_first_has_all(folder: Path) -> None:

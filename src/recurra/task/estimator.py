@@ -588,13 +588,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
     def _run_to_resume(self, folder: Path | None, resume: bool) -> "Fitted[Any, Any] | None":
         """The run in the folder that is to be continued; None if a new one begins. Every process calls it."""
         from recurra.task.fitted import Fitted
-        from recurra.training import resumes_itself
+        from recurra.training import resumes
 
         if folder is None:
             if resume:
                 raise ParameterError("folder", "the folder of the run to resume", None)
             return None
-        if not resume and not resumes_itself(folder):
+        if not resumes(folder, asked=resume):
             check_new(folder)
             return None
         return Fitted.read(folder, type(self))

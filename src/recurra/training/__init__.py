@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recurra.training.losses import sequence_loss, true_steps
     from recurra.training.optimization import make_optimizer, make_schedule
     from recurra.training.penalties import ActivationPenalties
-    from recurra.training.process_group import Processes, joined, processes, resumes_itself
+    from recurra.training.process_group import Processes, joined, processes, resumes
     from recurra.training.run import has_run, read_run, write_run
     from recurra.training.run_files import load_last
     from recurra.training.settings import CLIPPINGS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingSettings
@@ -48,7 +48,7 @@ __all__ = [
     "processes",
     "read_log",
     "read_run",
-    "resumes_itself",
+    "resumes",
     "save_checkpoint",
     "sequence_loss",
     "true_steps",
@@ -87,7 +87,7 @@ __getattr__, __dir__ = lazy_names(
         "recurra.training.penalties": ("ActivationPenalties",),
         "recurra.training.process_group": (
             "Processes",
-            "resumes_itself",
+            "resumes",
             "joined",
             "processes",
         ),

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.errors import ParameterError
 
-__all__ = ["detach", "fill", "is_finite", "plain_of", "tensors_of"]
+__all__ = ["detach", "divide", "fill", "is_finite", "plain_of", "tensors_of"]
 
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -46,6 +46,44 @@ def fill(state: Any, tensors: Iterable[Tensor], plain: Iterable[Any]) -> Any:
     """A state of the same types with other content, as `tensors_of` and `plain_of` gave it; raises as `detach`."""
     replacements, values = iter(tensors), iter(plain)
     return _change(state, lambda tensor: next(replacements).to(tensor.device), lambda value: next(values))
+
+
+def divide(saved: Sequence[Tensor], like: Tensor, rank: int, count: int) -> Tensor:
+    """A tensor of the state of one process, after another number of processes.
+
+    Lane b is lane b // n of process b % n, for any number n of processes; see `recurra.data.batches.batch.Partition`.
+
+    Args:
+        saved: the tensor in each process before.
+        like: the tensor of any batch of this process. The dimension of lanes is the one in which all sizes are as they
+            have to be; if there is none, the tensor is the same for all lanes.
+        rank: of this process.
+        count: the number of processes now, which is not the number before.
+
+    Raises:
+        ValueError: the tensors differ in more than their lanes.
+    """
+    shape = list(saved[0].shape)
+    totals = [sum(one.shape[dim] for one in saved) for dim in range(saved[0].dim())]
+    fitting = [
+        dim
+        for dim in range(min(len(totals), like.dim()))
+        if like.shape[dim] == len(range(rank, totals[dim], count)) and _without(shape, dim) == _without(like.shape, dim)
+    ]
+    if not fitting:
+        if shape != list(like.shape):
+            raise ValueError(f"a state of shape {tuple(like.shape)}, of which {tuple(shape)} was saved")
+        return saved[0]
+    # A dimension of size 1 may fit by chance.
+    dim = max(fitting, key=totals.__getitem__)
+    whole = saved[0].new_empty([*shape[:dim], totals[dim], *shape[dim + 1 :]])
+    for process, one in enumerate(saved):
+        whole.index_copy_(dim, torch.arange(process, totals[dim], len(saved)), one)
+    return whole.index_select(dim, torch.arange(rank, totals[dim], count))
+
+
+def _without(shape: Sequence[int], dim: int) -> list[int]:
+    return [*shape[:dim], *shape[dim + 1 :]]
 
 
 def is_finite(state: Any) -> bool:

@@ -19,8 +19,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from recurra.data.batches.batch import Partition
 from recurra.errors import LostContactError, RecurraError
+from recurra.files import write_text
 
-__all__ = ["Processes", "agent", "joined", "processes", "resumes_itself", "speaking_first"]
+__all__ = ["Processes", "add_agents", "agent", "joined", "processes", "resumes", "speaking_first"]
 
 _ADDRESS_KEY = "recurra/store"
 _PATIENCE = 300.0  # seconds, for a first process on a slow machine
@@ -159,27 +160,41 @@ def _store() -> Store:
 
 
 def agent() -> str:
-    """The torchrun that started this process."""
-    return f"{socket.gethostname()} {os.getppid()} {os.environ.get('TORCHELASTIC_RUN_ID', '')}"
+    """The torchrun that started this process, told from all others; "": there is none."""
+    run = os.environ.get("TORCHELASTIC_RUN_ID")
+    return "" if run is None else f"{socket.gethostname()} {os.getppid()} {_started(os.getppid())} {run}"
 
 
-def resumes_itself(folder: Path) -> bool:
-    """Whether this start resumes the run in a folder by itself: torchrun began it, and starts it again.
-
-    Every process calls it, before anything is written; all get the answer of the first.
-    """
-    group = processes()
-    again, began = group.sum(_was_restarted(), group.is_first and agent() in _agents(folder))
-    return again > 0 and began > 0
-
-
-def _agents(folder: Path) -> list[str]:
+def _started(pid: int) -> str:
+    """When a process was started, in the clock of the system: its id may be another's later. "": it is unknown."""
     try:
-        return json.loads((folder / "training.json").read_text(encoding="utf-8")).get("agents", [])
+        # The name of the program, which may have spaces, ends at the last bracket.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def resumes(folder: Path, asked: bool) -> bool:
+    """Whether this start resumes the run in a folder: it was asked to, or a torchrun starts its processes again.
+
+    Every process calls it, before anything is written; all get the same answer. One of them that was asked, or whose
+    torchrun has trained the run before, is enough: that of another machine may be new.
+    """
+    (some,) = processes().sum(asked or agent() in _record(folder).get("agents", []))
+    return some > 0
+
+
+def add_agents(folder: Path, agents: list[str]) -> None:
+    """Record that these torchruns train the run in a folder too. Raises RunError: the folder cannot be written."""
+    record = _record(folder)
+    known = record.get("agents", [])
+    if set(agents) - {"", *known}:
+        record["agents"] = sorted({*known, *agents} - {""})
+        write_text(folder / "training.json", json.dumps(record, indent=1) + "\n")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "training.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return []
-
-
-def _was_restarted() -> bool:
-    """Whether torchrun started this process to replace one that failed."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+        return {}

@@ -27,7 +27,7 @@ from recurra.training.evaluation import Mean
 from recurra.training.generators import generator_states, restore_generators, seed_generators
 from recurra.training.interrupt import InterruptGuard
 from recurra.training.log import TrainingLog
-from recurra.training.process_group import agent, processes
+from recurra.training.process_group import add_agents, agent, processes
 from recurra.training.run_files import RunFiles, load_last
 from recurra.training.settings import TrainingSettings
 from recurra.training.truncation import Truncation
@@ -187,7 +187,9 @@ class Trainer:
             seed_generators(self._settings.seed + 1_000_003 * self._processes.rank)
         # Before anything is saved: what is missing for the log leaves no run behind.
         log = self._open_log()
-        if not resume:
+        if resume:
+            self._record_agents()
+        else:
             self._write_record()
             self._save(log)
         if self._files and self._processes.is_first:
@@ -395,8 +397,6 @@ class Trainer:
         changed = [name for name, value in settings.items() if name not in free and before.get(name) != value]
         if last.values.get("truncation") != truncation:
             changed.append("truncation")
-        if last.values.get("processes") != self._processes.count:
-            changed.append(f"number of processes, {last.values.get('processes')}")
         if changed:
             if "max_steps" in changed:
                 changed[changed.index("max_steps")] = f"max_steps, of which {last.values.get('step', 0):,} are done"
@@ -420,17 +420,34 @@ class Trainer:
         if replanned:
             # A run that had stopped for want of a better validation starts to wait anew.
             self._waiting_since = self._step
-        restore_generators(last.group(f"generator.{self._processes.rank}"), self._update.device)
+        rank, before, count = self._processes.rank, values["processes"], self._processes.count
+        if before != count and self._processes.is_first:
+            _log.warning(
+                "from step %d on the number of processes is %d in place of %d: batches and their order stay the same, "
+                "but sums are rounded in another order, and dropout has other masks",
+                self._step + 1,
+                count,
+                before,
+            )
+        if rank < before:
+            restore_generators(last.group(f"generator.{rank}"), self._update.device)
+        else:
+            seed_generators(self._settings.seed + 1_000_003 * rank + self._step)
 
     def _open_log(self) -> TrainingLog | None:
         if not self._files or not self._processes.is_first:
             return None
         return TrainingLog(self._files.folder, self._step, self._tensorboard)
 
+    def _record_agents(self) -> None:
+        agents = self._processes.gather(agent())
+        if self._files and self._processes.is_first:
+            add_agents(self._files.folder, agents)
+
     def _write_record(self) -> None:
         if not self._files:
             return
-        agents = self._processes.gather(agent()) if self._processes.count > 1 else []
+        agents = self._processes.gather(agent())
         if not self._processes.is_first:
             return
         values = {
@@ -439,7 +456,7 @@ class Trainer:
             "python": platform.python_version(),
             "threads": torch.get_num_threads(),
             "processes": self._processes.count,
-            "agents": sorted(set(agents)),
+            "agents": sorted({*agents} - {""}),
             "device": str(self._update.device),
             "parameters": sum(parameter.numel() for parameter in self._module.parameters()),
             "settings": asdict(self._settings),

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from recurra.data.batches.batch import Batch
 from recurra.errors import ParameterError, RunError
 from recurra.training.arguments import check_loss
-from recurra.training.carried import fill, is_finite, plain_of, tensors_of
+from recurra.training.carried import divide, fill, is_finite, plain_of, tensors_of
 from recurra.training.checkpoint import Checkpoint
 from recurra.training.clipping import make_clipping
 from recurra.training.health import Health, ParameterHealth, layer_of, not_finite
@@ -268,12 +268,16 @@ class Updater:
 
     @torch.no_grad()
     def _load_state(self, checkpoint: Checkpoint) -> Any:
-        """The state of this process, in the types the module returns."""
-        rank = self._processes.rank
-        parts = checkpoint.group(f"state.{rank}")
+        """The state of this process, in the types the module returns, perhaps of other lanes than before."""
+        rank, plain = self._processes.rank, checkpoint.values["plain"]
+        groups = [checkpoint.group(f"state.{one}") for one in range(len(plain))]
+        states = [[group[str(index)] for index in range(len(group))] for group in groups]
         self._module.eval()
         _, like, _ = Unroll(self._module, carry=True)([self._batches(1)], None)
-        return fill(like, [parts[str(index)] for index in range(len(parts))], checkpoint.values["plain"][rank])
+        if len(states) == self._processes.count:
+            return fill(like, states[rank], plain[rank])
+        parts = zip(tensors_of(like), *states, strict=True)
+        return fill(like, [divide(list(saved), one, rank, self._processes.count) for one, *saved in parts], plain[0])
 
 
 def _nothing(output: Any) -> Tensor:
