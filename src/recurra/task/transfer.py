@@ -41,7 +41,7 @@ class Transfer:
 
 
 def check_start(changed: Mapping[str, Any], second_stage: Sequence[str]) -> None:
-    """Refuse options of a second stage, which continues from another run, where there is none.
+    """Refuse options of a second stage, which continues from another run, if none is named.
 
     Args:
         changed: the options that differ from their defaults.
