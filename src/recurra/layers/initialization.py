@@ -12,6 +12,7 @@ from recurra.cells import GRU, LSTM, Cell, Elman
 from recurra.errors import ParameterError
 from recurra.layers.parameters import first_values, parameter_shapes
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.stack import Stack
 from recurra.layers.step import RecurrentCell
 from recurra.shapes import check_positive
 
@@ -61,8 +62,9 @@ def initialize(
         How each parameter was set, by its name in the module: "orthogonal per gate", "zero, forget gate f: 1.0".
 
     Raises:
-        ParameterError: for an argument out of its range; if the module holds no recurrent layer, or a parametrized
-            one; for `chrono` if no layer has a bias that it could set. Nothing is changed then.
+        ParameterError: for an argument out of its range; if the module holds neither a recurrent layer nor a
+            `Stack`, or a parametrized layer; for `chrono` if no layer has a bias that it could set. Nothing is changed
+            then.
     """
     if recurrent not in _RECURRENT:
         raise ParameterError("recurrent", f"one of {', '.join(_RECURRENT)}", recurrent)
@@ -85,7 +87,7 @@ def initialize(
 def _layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
     if not isinstance(module, nn.Module):
         raise ParameterError("module", "a torch.nn.Module", module)
-    any_layer = False
+    any_layer = any(isinstance(part, Stack) for part in module.modules())  # which may have no layer of a cell
     for name, layer in module.named_modules():
         if isinstance(layer, _LAYERS):
             if is_parametrized(layer):

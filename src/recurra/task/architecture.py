@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["ArchitectureOptions", "blocks_of", "stack_in_words", "trunk_of"]
 
 _HELP = (
-    "blocks in place of the layers of one cell, repeated num_layers times: griffin, hawk, xlstm, min_gru_block, "
-    "cnn_lstm, lstm_attention, or a list such as rglru,rglru,attention:128 (see docs/stacks.md)"
+    "blocks in place of the layers of one cell, repeated num_layers times: griffin, hawk, xlstm, mlstm_block, "
+    "slstm_block, min_gru_block, cnn_lstm, lstm_attention, or a list such as rglru,rglru,attention:128 (see "
+    "docs/stacks.md)"
 )
 #: Options of layers of one cell that have no meaning for blocks.
 _OF_CELLS = ("cell", "recurrent_dropout", "weight_dropout")
@@ -23,7 +24,7 @@ _OF_CELLS = ("cell", "recurrent_dropout", "weight_dropout")
 def _check(name: str, value: tuple[str, ...]) -> None:
     from recurra.layers import Architecture
 
-    if value and not Architecture.of(value).cells:
+    if value and not Architecture.of(value).is_recurrent:
         raise ParameterError(name, "a recurrent layer among the blocks", ",".join(value), "Add one, such as lstm.")
 
 

@@ -15,6 +15,9 @@ from agreement import assert_agree, gradients
 from recurra import cells
 from recurra.errors import ParameterError, ShapeError
 from recurra.layers.stack import (
+    LRU,
+    MLSTM,
+    QRNN,
     Activation,
     Block,
     CausalConvolution,
@@ -36,6 +39,9 @@ BLOCKS: dict[str, Callable[[], Block]] = {
     "multi-query": lambda: LocalAttention(4, 8, 3, heads=4, kv_heads=1),
     "present alone": lambda: LocalAttention(4, 4, 1),
     "mlp": lambda: GatedMLP(4, 4, 6),
+    "lru": lambda: LRU(4, 3),
+    "mlstm": lambda: MLSTM(4, 4, 2),
+    "qrnn": lambda: QRNN(4, 3, 3),
     "norm": lambda: HeadNorm(4, 2),
     "gated": lambda: Gated(Chain([CausalConvolution(3, 3), RecurrentBlock(cells.RGLRU(), 3, 3)]), 4, 4),
     "residual": lambda: Residual(LocalAttention(4, 4, 3), "layer"),
@@ -178,6 +184,62 @@ def test_attention_is_that_of_the_equations(window: int, heads: int, kv_heads: i
     assert_agree(block(x)[0][0], block.output(torch.stack(rows)))
 
 
+@pytest.mark.parametrize("steps", [7, 70])
+def test_an_mlstm_is_that_of_the_equations(steps: int) -> None:
+    block = double(lambda: MLSTM(3, 4, 2))
+    assert isinstance(block, MLSTM)
+    x = torch.randn(1, steps, 3, dtype=torch.float64)
+    q, k, v = (layer(x)[0].unflatten(1, (2, 2)) for layer in (block.query, block.key, block.value))
+    k = k / math.sqrt(2)
+    admit, forget = (part.unsqueeze(-1) for part in block.gates(x)[0].chunk(2, 1))
+    memory, normalizer = torch.zeros(2, 2, 2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
+    rows = []
+    for t in range(steps):
+        i, f = admit[t].exp(), forget[t].sigmoid()
+        memory = f.unsqueeze(-1) * memory + i.unsqueeze(-1) * v[t].unsqueeze(2) * k[t].unsqueeze(1)
+        normalizer = f * normalizer + i * k[t]
+        norm = (normalizer * q[t]).sum(1, keepdim=True).abs().clamp(min=1)
+        rows.append(((memory @ q[t].unsqueeze(2)).squeeze(2) / norm).flatten())
+    assert_agree(block(x)[0], block.output(x).sigmoid() * torch.stack(rows))
+
+
+def test_gates_of_any_size_leave_an_mlstm_finite() -> None:
+    block = MLSTM(3, 4, 2)
+    x = (300 * torch.randn(2, 90, 3)).requires_grad_()
+    output, state = block(x)
+    assert torch.isfinite(output).all()
+    for gradient in gradients((output, state), [x, *block.parameters()]):
+        assert torch.isfinite(gradient).all()
+
+
+def test_an_lru_is_that_of_the_equations() -> None:
+    block = double(lambda: LRU(3, 5, radii=(0.2, 0.9)))
+    assert isinstance(block, LRU)
+    x = torch.randn(1, 40, 3, dtype=torch.float64)
+    units = torch.complex(*block.weight_ih.chunk(2))
+    out = torch.complex(block.weight_ho[:, :5], -block.weight_ho[:, 5:])
+    eigenvalues = (-block.nu.exp() + 1j * block.theta.exp()).exp()
+    assert ((eigenvalues.abs() > 0.2) & (eigenvalues.abs() < 0.9)).all()
+    assert torch.allclose(block.gamma.exp(), (1 - eigenvalues.abs().square()).sqrt(), atol=1e-6)  # set in float32
+    h, rows = torch.zeros(5, dtype=torch.complex128), []
+    for t in range(40):
+        h = eigenvalues * h + block.gamma.exp() * (units @ x[0, t].to(h.dtype))
+        rows.append((out @ h).real + block.skip * x[0, t])
+    assert_agree(block(x)[0][0], torch.stack(rows))
+
+
+def test_a_qrnn_is_that_of_the_equations() -> None:
+    block = double(lambda: QRNN(3, 4, 2))
+    assert isinstance(block, QRNN)
+    x = torch.randn(1, 20, 3, dtype=torch.float64)
+    z, f, o = block.convolution(x)[0][0].chunk(3, 1)
+    c, rows = torch.zeros(4, dtype=torch.float64), []
+    for t in range(20):
+        c = f[t].sigmoid() * c + (1 - f[t].sigmoid()) * z[t].tanh()
+        rows.append(o[t].sigmoid() * c)
+    assert_agree(block(x)[0][0], torch.stack(rows))
+
+
 def test_pointwise_blocks_are_their_equations() -> None:
     x = torch.randn(2, 3, 4, dtype=torch.float64)
     norm = double(lambda: HeadNorm(4, 2))
@@ -207,6 +269,12 @@ def test_what_does_not_fit_is_refused() -> None:
         LocalAttention(4, 8, 0)
     with pytest.raises(ParameterError, match="heads: expected a divisor of the 4"):
         HeadNorm(4, 3)
+    with pytest.raises(ParameterError, match="heads: expected a divisor of the 4"):
+        MLSTM(4, 4, 3)
+    with pytest.raises(ParameterError, match="radii: expected two numbers"):
+        LRU(4, radii=(0.9, 0.5))
+    with pytest.raises(ParameterError, match="max_phase: expected a number above 0"):
+        LRU(4, max_phase=7)
     with pytest.raises(ParameterError, match="blocks: expected to read the 4 features"):
         Chain([HeadNorm(4), HeadNorm(3)])
     with pytest.raises(ParameterError, match="block: expected to put out the 4 features"):

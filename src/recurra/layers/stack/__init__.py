@@ -5,13 +5,19 @@ from recurra.layers.stack.attention import AttentionState, LocalAttention
 from recurra.layers.stack.block import Block
 from recurra.layers.stack.combined import Chain, Gated, Residual
 from recurra.layers.stack.convolution import CausalConvolution
+from recurra.layers.stack.lru import LRU
+from recurra.layers.stack.mlstm import MLSTM, MLSTMState
 from recurra.layers.stack.pointwise import Activation, GatedMLP, HeadNorm
+from recurra.layers.stack.qrnn import QRNN
 from recurra.layers.stack.recipes import RECIPES
 from recurra.layers.stack.recurrent_block import RecurrentBlock
 from recurra.layers.stack.stack import Stack
 from recurra.layers.stack.trunk import trunk
 
 __all__ = [
+    "LRU",
+    "MLSTM",
+    "QRNN",
     "RECIPES",
     "Activation",
     "Architecture",
@@ -23,6 +29,7 @@ __all__ = [
     "GatedMLP",
     "HeadNorm",
     "LocalAttention",
+    "MLSTMState",
     "RecurrentBlock",
     "Residual",
     "Stack",

@@ -15,7 +15,10 @@ from recurra.layers.stack.attention import LocalAttention
 from recurra.layers.stack.block import Block
 from recurra.layers.stack.combined import NORMS, Chain, Gated
 from recurra.layers.stack.convolution import CausalConvolution
+from recurra.layers.stack.lru import LRU
+from recurra.layers.stack.mlstm import MLSTM
 from recurra.layers.stack.pointwise import ACTIVATIONS, Activation, GatedMLP, HeadNorm
+from recurra.layers.stack.qrnn import QRNN
 from recurra.layers.stack.recipes import RECIPES
 from recurra.layers.stack.recurrent_block import RecurrentBlock
 
@@ -60,9 +63,15 @@ class BlockSpec:
         own = [] if self.cell is None else [self.cell]
         return own + [cell for part in self.inside for cell in part.cells]
 
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it is a recurrence, or holds one."""
+        return self.cell is not None or _KINDS[self.name].recurrent or any(part.is_recurrent for part in self.inside)
+
 
 class _Kind(NamedTuple):
-    """A kind of block: what its number is ("" if it takes none), its flags and whole numbers, and how it is built."""
+    """A kind of block: what its number is ("" if it takes none), how it is built, its flags and named whole numbers,
+    whether it needs its number, whether that is a whole one, and whether the block is recurrent."""
 
     number: str
     make: Callable[[BlockSpec, int, int], Block]
@@ -70,6 +79,7 @@ class _Kind(NamedTuple):
     numbers: tuple[str, ...] = ()
     required: bool = False
     whole: bool = True
+    recurrent: bool = False
 
 
 def _attention(spec: BlockSpec, inputs: int, outputs: int) -> Block:
@@ -84,6 +94,18 @@ def _convolution(spec: BlockSpec, inputs: int, outputs: int) -> Block:
 
 def _mlp(spec: BlockSpec, inputs: int, outputs: int) -> Block:
     return GatedMLP(inputs, outputs, _times(3 if spec.size is None else spec.size, outputs))
+
+
+def _mlstm(spec: BlockSpec, inputs: int, outputs: int) -> Block:
+    return MLSTM(inputs, outputs, 4 if spec.size is None else int(spec.size))
+
+
+def _lru(spec: BlockSpec, inputs: int, outputs: int) -> Block:
+    return LRU(_same("lru", inputs, outputs), None if spec.size is None else int(spec.size))
+
+
+def _qrnn(spec: BlockSpec, inputs: int, outputs: int) -> Block:
+    return QRNN(inputs, outputs, 2 if spec.size is None else int(spec.size))
 
 
 def _norm(spec: BlockSpec, inputs: int, outputs: int) -> Block:
@@ -103,8 +125,11 @@ _KINDS = {
     "attention": _Kind("window", _attention, numbers=("heads", "kv_heads"), required=True),
     "conv": _Kind("kernel size", _convolution, flags=("dense",)),
     "gated": _Kind("factor", _gated, whole=False),
+    "lru": _Kind("number of units", _lru, recurrent=True),
     "mlp": _Kind("factor", _mlp, whole=False),
+    "mlstm": _Kind("number of heads", _mlstm, recurrent=True),
     "norm": _Kind("number of heads", _norm),
+    "qrnn": _Kind("kernel size", _qrnn, recurrent=True),
     **{name: _Kind("", _activation) for name in ACTIVATIONS},
 }
 
@@ -142,6 +167,7 @@ class Architecture:
                   underscores may be left out, or `module:Class`; options of the cell follow, as in `slstm:heads=4`.
                   In a list a `Cell` may stand in the place of its name.
                 - `attention:WINDOW`, with `:heads=N` and `:kv_heads=M`: see `LocalAttention`.
+                - `mlstm:HEADS`, `lru:UNITS` and `qrnn:KERNEL_SIZE`: see `MLSTM`, `LRU` and `QRNN`.
                 - `conv:KERNEL_SIZE`: a causal convolution, depthwise, or of all features with `:dense`.
                 - `mlp:FACTOR`: a `GatedMLP` of so many times the features, 3 by default.
                 - `gated:FACTOR(ITEM)`: an item beside a gate, see `Gated`, of so many times the features, 1 by default.
@@ -192,6 +218,11 @@ class Architecture:
     def cells(self) -> list[Cell]:
         """The cells of all recurrent layers."""
         return [cell for item in self.items for part in item for cell in part.cells]
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether one of its blocks is a recurrence."""
+        return any(part.is_recurrent for item in self.items for part in item)
 
     def __str__(self) -> str:
         return ", ".join(self.text)

@@ -31,10 +31,21 @@ def _hawk(_: int | None) -> Recipe:
     return Recipe(("gated:4/3(conv:4 > rg_lru)", "mlp:3"))
 
 
-def _xlstm(heads: int | None) -> Recipe:
-    """An sLSTM block with post up-projection (Beck et al. 2024, section 2.4), without its optional convolution."""
+def _mlstm(heads: int | None) -> Recipe:
+    """mLSTM blocks with pre up-projection (Beck et al. 2024, section 2.4), without the learnable skip connection."""
+    heads = heads or 4
+    return Recipe((f"gated:2(conv:4 > silu > mlstm:{heads} > norm:{heads})",), norm="layer")
+
+
+def _slstm(heads: int | None) -> Recipe:
+    """sLSTM blocks with post up-projection (Beck et al. 2024, section 2.4), without the optional convolution."""
     heads = heads or 4
     return Recipe((f"slstm:heads={heads} > norm:{heads}", "mlp:4/3"), norm="layer")
+
+
+def _xlstm(heads: int | None) -> Recipe:
+    """One mLSTM block to one sLSTM block: xLSTM[1:1] (Beck et al. 2024, section 2.4)."""
+    return Recipe((*_mlstm(heads).items, *_slstm(heads).items), norm="layer")
 
 
 def _min_gru_block(kernel: int | None) -> Recipe:
@@ -57,6 +68,8 @@ RECIPES: dict[str, tuple[Callable[[int | None], Recipe], str]] = {
     "griffin": (_griffin, "window"),
     "hawk": (_hawk, ""),
     "xlstm": (_xlstm, "heads"),
+    "mlstm_block": (_mlstm, "heads"),
+    "slstm_block": (_slstm, "heads"),
     "min_gru_block": (_min_gru_block, "kernel size"),
     "cnn_lstm": (_cnn_lstm, "kernel size"),
     "lstm_attention": (_lstm_attention, "window"),
