@@ -1,0 +1,106 @@
+"""examples/training: syntax, what the scripts start, and dry runs on this machine."""
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from torchruns import free_port, write_waves
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "training"
+TRAIN = ["forecast", "--horizon", "4", "--hidden-size", "4", "--batch-size", "4", "--max-steps", "20"]
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder of programs that stand in for Slurm's; `srun` starts its command once, on this machine."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program(folder / "scontrol", "printf 'localhost\\nother\\n'")
+    program(folder / "srun", 'exec "$@"')
+    return folder
+
+
+def program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def run(programs: Path, *command: str | Path, **variables: str) -> str:
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        command, env=os.environ | {"PATH": path, **variables}, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+SLURM = {
+    "SLURM_JOB_NODELIST": "node[1-2]",
+    "SLURM_JOB_NUM_NODES": "2",
+    "SLURM_JOB_ID": "77",
+    "SLURM_CPUS_PER_TASK": "8",
+}
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "expected"),
+    [
+        (
+            "torchrun.sh",
+            {"FIRST": "first", "MACHINES": "3", "PROCESSES": "2"},
+            ("3", "2", "first:29400", "recurra", []),
+        ),
+        ("slurm.sh", SLURM, ("2", "4", "localhost:29400", "77", [])),
+        ("slurm.sh", {**SLURM, "SLURM_RESTART_COUNT": "1"}, ("2", "4", "localhost:29400", "77", ["--resume"])),
+    ],
+)
+def test_a_script_starts_torchrun(programs: Path, script: str, variables: dict[str, str], expected: Any) -> None:
+    shown = 'echo "$OMP_NUM_THREADS $TORCH_DISABLE_SHARE_RDZV_TCP_STORE"; printf "%s\\n" "$@"'
+    program(programs / "torchrun", shown)
+    environment, *arguments = run(programs, EXAMPLES / script, *TRAIN, "a b", **variables).splitlines()
+    assert environment.split()[-1] == "1"
+    if script == "slurm.sh":
+        assert environment == "2 1"  # eight cores, four processes
+    machines, processes, endpoint, job, more = expected
+    options = dict(pairwise(arguments))
+    assert [options[name] for name in ("--nnodes", "--nproc-per-node", "--rdzv-endpoint", "--rdzv-id")] == [
+        machines,
+        processes,
+        endpoint,
+        job,
+    ]
+    assert arguments[arguments.index("-m") :] == ["-m", "recurra", "train", *TRAIN, "a b", *more]
+
+
+def test_the_parts_of_the_kubernetes_job_fit_together(programs: Path) -> None:
+    service, job = yaml.safe_load_all((EXAMPLES / "kubernetes.yaml").read_text())
+    assert (service["kind"], job["kind"]) == ("Service", "Job")
+    name, pod = job["metadata"]["name"], job["spec"]["template"]["spec"]
+    assert service["spec"]["selector"] == {"job-name": name}
+    assert pod["subdomain"] == service["metadata"]["name"]
+    (container,) = pod["containers"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    program(programs / "torchrun", 'printf "%s\\n" "$@"')
+    variables = {one["name"]: one["value"] for one in container["env"]}
+    started = run(programs, *container["command"], *container["args"], **variables).splitlines()
+    options = dict(pairwise(started))
+    port = service["spec"]["ports"][0]["port"]
+    assert options["--rdzv-endpoint"] == f"{name}-0.{pod['subdomain']}:{port}"
+    assert int(options["--nnodes"]) == job["spec"]["completions"] == job["spec"]["parallelism"]
+    assert int(options["--nproc-per-node"]) * int(variables["OMP_NUM_THREADS"]) == int(
+        container["resources"]["requests"]["cpu"]
+    )
+    assert started[-1] == options["--out"] == variables["RUN"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["torchrun.sh", "slurm.sh"])
+def test_a_script_trains_on_this_machine(programs: Path, tmp_path: Path, script: str) -> None:
+    variables = {**SLURM, "SLURM_JOB_NUM_NODES": "1", "PROCESSES": "2", "PORT": str(free_port())}
+    arguments = ["--data", str(write_waves(tmp_path)), "--out", str(tmp_path / "run")]
+    assert "trained 20 steps" in run(programs, EXAMPLES / script, *TRAIN, *arguments, **variables)
