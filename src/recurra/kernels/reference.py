@@ -83,11 +83,12 @@ def run(
     Returns:
         The outputs (T, B, R), zero at padding, and the final state by part.
     """
-    projected = input_projection(cell, without_padding(inputs, lengths), weights)
-    steps = projected.shape[0]
+    # Not indexed step by step: the gradient of each index would be as large as all steps.
+    projected = input_projection(cell, without_padding(inputs, lengths), weights).unbind()
+    steps = len(projected)
     valid = None
     if lengths is not None:
-        valid = (torch.arange(steps).unsqueeze(1) < lengths).to(projected.device).unsqueeze(2)
+        valid = (torch.arange(steps).unsqueeze(1) < lengths).to(inputs.device).unsqueeze(2)
     outputs: list[Tensor] = []
     for t in reversed(range(steps)) if reverse else range(steps):
         after = step(cell, projected[t], state, weights, masks, t)
