@@ -43,8 +43,15 @@ def test_the_exponential_average() -> None:
     averaging = Averaging(module, settings(averaging=0.75))
     for weight in (1.0, 2.0, 4.0):
         go_to(module, weight, averaging)
-    # The first step is taken whole.
-    assert value(averaging.module) == pytest.approx(0.75 * (0.75 * 1 + 0.25 * 2) + 0.25 * 4)
+    # The first step is taken whole, of the second 9 / 10, of the third 9 / 11.
+    early = 2 / 11 * (0.1 * 1 + 0.9 * 2) + 9 / 11 * 4
+    assert value(averaging.module) == pytest.approx(early)
+    for _ in range(24):
+        go_to(module, early, averaging)
+    # After 27 steps 27 / 36 is the decay of the settings, and stays that.
+    for weight in (8.0, 16.0):
+        go_to(module, weight, averaging)
+    assert value(averaging.module) == pytest.approx(0.75 * (0.75 * early + 0.25 * 8) + 0.25 * 16)
 
 
 def test_averaging_is_triggered_by_validations_that_do_not_improve() -> None:
