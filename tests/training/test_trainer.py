@@ -219,8 +219,9 @@ def test_without_validation_the_last_weights_are_kept(averaging: float, tmp_path
     assert (result.steps, result.best_step, result.best_loss) == (20, 20, math.inf)
     held.append(weights(tmp_path, "last"))
     expected = held[1]
-    for later in held[2:]:
-        expected = {name: averaging * expected[name] + (1 - averaging) * later[name] for name in expected}
+    for before, later in enumerate(held[2:], 1):
+        decay = min(averaging, before / (before + 9))
+        expected = {name: decay * expected[name] + (1 - decay) * later[name] for name in expected}
     for name, tensor in module.state_dict().items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6)
     assert_same(weights(tmp_path), copied(module))

@@ -117,7 +117,7 @@ def test_a_recurrent_model_and_a_lexicon_change_what_is_written(tmp_path: Path) 
     for tokens in ("characters", "words"):
         run = tmp_path / tokens
         model = LanguageModel(
-            tokens=tokens, hidden_size=16, batch_size=4, truncation_length=6, max_steps=60, learning_rate=0.05
+            tokens=tokens, hidden_size=16, batch_size=4, truncation_length=6, max_steps=20, learning_rate=0.05
         )
         model.fit(texts, folder=run, progress=False)
         best = CTCDecoder(SPELLING, Search(lm=str(run), lm_weight=1.0, n_best=3))([values])[0]
