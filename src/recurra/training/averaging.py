@@ -18,9 +18,9 @@ _AGE = 9  # of the steps so far, one part in so many is about how far the expone
 class Averaging:
     """The exponential moving average (`averaging`), or the plain mean from a trigger on (`triggered_averaging`).
 
-    The decay of the exponential average is t / (t + 9) after t steps, until that is more than the decay of the settings:
-    it looks back about a ninth of the steps so far (polynomial-decay averaging, Shamir and Zhang 2013), and so forgets
-    the first weights in a short training too.
+    The decay of the exponential average is t / (t + 9) after t steps, until that is more than the decay of the
+    settings: it looks back about a ninth of the steps so far (polynomial-decay averaging, Shamir and Zhang 2013), and
+    so forgets the first weights in a short training too.
 
     The trigger is that of AWD-LSTM (Merity et al. 2018, algorithm 1): a validation loss no better than the best of
     those more than n validations back.
@@ -50,10 +50,8 @@ class Averaging:
         """Take the weights of a step in; buffers are those of the last."""
         if self._average is None:
             return
-        if self._decay:
-            weight = max(1 - self._decay, _AGE / (self._count + _AGE))
-        else:
-            weight = 1 / (self._count + 1)
+        steps = self._count
+        weight = max(1 - self._decay, _AGE / (steps + _AGE)) if self._decay else 1 / (steps + 1)
         torch._foreach_lerp_(self._averages, self._parameters, weight)  # pyright: ignore[reportPrivateImportUsage]
         for buffer, now in zip(self._average.buffers(), self._module.buffers(), strict=True):
             buffer.copy_(now)
