@@ -219,7 +219,8 @@ def test_every_option_arrives_under_its_name(folder: Path, tmp_path: Path) -> No
         "max_length": 50, "evidence": False, "normalization": "series", "batch_size": 3, "device": "cpu",
         "max_steps": 2,
     }  # fmt: skip
-    inherited = set(Estimator.settings()) | {"vectors"}
+    # An architecture stands in the place of a cell.
+    inherited = set(Estimator.settings()) | {"vectors", "architecture"}
     assert set(given) | inherited == set(Classifier.settings())
     words = {name: ",".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in given.items()}
     options = [text for name, value in words.items() for text in (f"--{name.replace('_', '-')}", value)]
