@@ -56,7 +56,7 @@ class _Pretrained(ABC):
 
         Args:
             videos: to read.
-            processes: that decode frames, where the network does not take most of the time; here none.
+            processes: not used: frames are decoded as the network reads them.
 
         Raises:
             DataError: a video is damaged.
