@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,12 @@ def test_prepare_folder(tmp_path: Path) -> None:
     prepare_folder(folder)
     assert folder.is_dir()
     assert names(folder) == []
+
+
+def test_a_folder_that_several_threads_prepare_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(prepare_folder, [tmp_path / "folder"] * 400))
+    assert names(tmp_path / "folder") == []
 
 
 def test_a_folder_that_cannot_be_prepared(tmp_path: Path) -> None:

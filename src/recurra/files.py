@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from recurra.errors import CompilerError, RunError
 
@@ -144,9 +145,9 @@ def prepare_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        # The name is new, so that threads and machines which share the folder do not remove each other's file.
+        with TemporaryFile(dir=path, prefix=".probe."):
+            pass
     except OSError as error:
         reason = error.strerror or error
         raise RunError(f"{path}: cannot be written ({reason}); choose another folder") from error
