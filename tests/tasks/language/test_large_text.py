@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recurra.errors import DataError, RunError
-from recurra.tasks.language import LanguageModel
+from recurra.tasks.language import LanguageModel, results
 from recurra.tasks.language.corpus import read_corpus
 
 TINY: dict[str, Any] = {
@@ -46,6 +46,17 @@ def test_a_mapped_text_trains_the_same_weights(path: Path, tmp_path: Path) -> No
     loaded = LanguageModel.load(tmp_path / "run0")
     assert loaded.evaluate().scores == mapped.evaluate().scores == held.evaluate().scores
     assert loaded.view().inputs[0].tolist() == held.view().inputs[0].tolist()
+
+
+def test_a_text_is_evaluated_in_pieces_as_the_whole(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fit(path, tmp_path / "run", map_above=0)
+    scores = model.evaluate(part="train").scores
+    monkeypatch.setattr(results, "_TOKENS_AT_ONCE", 7)
+    pieces = model.evaluate(part="train").scores
+    assert pieces == pytest.approx(scores, rel=1e-6)
+    assert set(pieces) == set(scores)
 
 
 def test_a_run_needs_its_text_only_to_look_at_it(path: Path, tmp_path: Path) -> None:

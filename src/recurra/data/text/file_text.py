@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
+from recurra.data.files.stored import checksum, fact_of_file
+from recurra.data.files.text_file import check_file
 from recurra.data.files.text_pieces import text_pieces
 from recurra.errors import DataError
 
@@ -33,13 +35,15 @@ class FileText:
 
     @classmethod
     def of(cls, path: str | Path) -> Self:
-        """The text of a file, as `read_text` returns it. The file is read once, for its length and its checksum.
+        """The text of a file, as `read_text` returns it. One process reads it, for its length and its checksum.
 
         Raises:
             DataError: the file is missing, unreadable, empty, binary, or not UTF-8.
+            RunError: the user's cache folder cannot be written.
         """
-        length = sum(len(piece) for piece in text_pieces(path))
-        return cls((_Span(str(Path(path).resolve()), _checksum(Path(path)), 0, length),))
+        path = check_file(path)
+        length = fact_of_file(path, "characters", lambda: sum(len(piece) for piece in text_pieces(path)))
+        return cls((_Span(str(path.resolve()), checksum(path), 0, length),))
 
     def __len__(self) -> int:
         return sum(span.end - span.start for span in self._spans)
@@ -90,7 +94,7 @@ class FileText:
             DataError: one of them has changed, or is not there.
         """
         for span in self._spans:
-            if not Path(span.path).is_file() or _checksum(Path(span.path)) != span.checksum:
+            if not Path(span.path).is_file() or checksum(span.path) != span.checksum:
                 raise DataError(f"{span.path}: the file that the text was read from is not there, or has changed.")
 
     def to_json(self) -> list[list[Any]]:
@@ -114,11 +118,3 @@ class FileText:
                     break
             else:
                 raise DataError(f"{span.path}: the file became shorter while it was read.")
-
-
-def _checksum(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None

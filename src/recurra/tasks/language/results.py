@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from recurra.data.text.tokens import EncodedText
 from recurra.errors import DataError, ParameterError
 from recurra.files import prepare_folder, write_text
-from recurra.models.baselines.ngram import ngram_surprise
+from recurra.models.baselines.ngram import ORDER, ngram_surprise
 from recurra.task import Evaluation, Predictions, Result
 from recurra.tasks.language.ngram import BASELINE
 from recurra.tasks.language.reader import AnyFitted, Reader
@@ -28,6 +29,7 @@ from recurra.tasks.language.surprise import (
 __all__ = ["Generated", "NextTokens", "evaluate", "next_tokens", "score_tokens"]
 
 _MOST_COUNTED = 5_000_000  # tokens: counting takes at most a minute and a gigabyte
+_TOKENS_AT_ONCE = 5_000_000
 
 
 class Generated(Result):
@@ -161,11 +163,10 @@ def evaluate(fitted: AnyFitted, text: EncodedText, name: str) -> Evaluation:
     """
     if not len(text.ids):
         raise DataError(f"{name}: no tokens to predict")
-    tokens, train = fitted.learned.tokens, fitted.learned.text("train")
-    begun = [tokens.line_end, *text.ids.tolist()]
+    tokens, reader = fitted.learned.tokens, Reader(fitted)
     nats = {
-        "model": float(Reader(fitted).score(text.ids).sum()),
-        BASELINE: float(ngram_surprise(train.ids[-_MOST_COUNTED:], begun, len(tokens)).sum()),
+        "model": sum(float(reader.score(piece).sum()) for piece in text.ids.split(_TOKENS_AT_ONCE)),
+        BASELINE: _baseline_nats(fitted, text.ids),
     }
     methods = {method: _measures(value, text, tokens.unit) for method, value in nats.items()}
     notes = [f"Only bits/byte compares models with different tokens; perplexity/{tokens.unit} depends on the tokens."]
@@ -185,6 +186,18 @@ def evaluate(fitted: AnyFitted, text: EncodedText, name: str) -> Evaluation:
         notes=notes,
         facts={"name": name, "unit": tokens.unit, "tokens": len(text.ids), "nats": nats, **text.counts},
     )
+
+
+def _baseline_nats(fitted: AnyFitted, ids: Tensor) -> float:
+    """The surprise of a text (N,) by n-grams of the training text, which are counted anew for each piece of it."""
+    learned, nats = fitted.learned, 0.0
+    counted = learned.text("train").ids[-_MOST_COUNTED:]
+    for start in range(0, len(ids), _TOKENS_AT_ONCE):
+        # A piece begins with what its first n-gram ends.
+        before = ids[max(start - ORDER + 1, 0) : start] if start else torch.tensor([learned.tokens.line_end])
+        read = torch.cat([before.long(), ids[start : start + _TOKENS_AT_ONCE].long()])
+        nats += float(ngram_surprise(counted, read, len(learned.tokens))[len(before) - 1 :].sum())
+    return nats
 
 
 def _measures(nats: float, text: EncodedText, unit: str) -> dict[str, float]:

@@ -4,18 +4,17 @@ import json
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from recurra.data.files.stored import checksum, made_once, read_json, stored_path
 from recurra.data.text.file_text import FileText
 from recurra.data.text.tokens.kinds import learn_tokens, tokenization_from_json
 from recurra.data.text.tokens.tokenization import EncodedText, Tokenization, id_dtype
-from recurra.files import cache_folder, locked, prepare_folder, remove_leftovers, write_atomically, write_text
+from recurra.files import write_atomically, write_text
 
 __all__ = ["learn_stored_tokens", "stored_tokens"]
 
@@ -28,14 +27,16 @@ def learn_stored_tokens(text: FileText, tokens: str, vocabulary_size: int | None
 
     The arguments and exceptions are those of `learn_tokens`, and RunError if the cache cannot be written.
     """
-    path = _cache_path(["learned", text.digest(), tokens, vocabulary_size, min_count]).with_suffix(".json")
+    path = stored_path("tokens", [_FORMAT, "learned", text.digest(), tokens, vocabulary_size, min_count]).with_suffix(
+        ".json"
+    )
 
     def learn() -> None:
         _log.info("learning %s from %s characters, once", tokens, f"{len(text):,}")
         values = learn_tokens(text, tokens, vocabulary_size, min_count).to_json()
         write_text(path, json.dumps(values, ensure_ascii=False) + "\n")
 
-    return tokenization_from_json(_once(path, lambda: _read_json(path), learn))
+    return tokenization_from_json(made_once(path, lambda: read_json(path), learn))
 
 
 def stored_tokens(tokens: Tokenization, text: FileText) -> EncodedText:
@@ -55,31 +56,14 @@ def stored_tokens(tokens: Tokenization, text: FileText) -> EncodedText:
         DataError: the files of the text changed or cannot be read.
         RunError: the cache cannot be written.
     """
-    path = _cache_path(["ids", text.digest(), tokens.to_json()])
+    path = stored_path("tokens", [_FORMAT, "ids", text.digest(), tokens.to_json()])
 
     def encode() -> None:
         text.check()
         _log.info("encoding %s characters once, into %s", f"{len(text):,}", path)
         _encode(tokens, text, path)
 
-    return _once(path, lambda: _mapped(path), encode)
-
-
-def _cache_path(about: list[Any]) -> Path:
-    key = sha256(json.dumps([_FORMAT, *about]).encode()).hexdigest()
-    return cache_folder("tokens") / key[:2] / key[2:]
-
-
-def _once(path: Path, find: Callable[[], Any], make: Callable[[], None]) -> Any:
-    """What `find` returns: at once, or after this or another process has made it."""
-    if (result := find()) is None:
-        prepare_folder(path.parent)
-        with locked(path.with_suffix(".lock")):
-            if (result := find()) is None:
-                remove_leftovers(path.parent, path.name)
-                make()
-                result = find()
-    return result
+    return made_once(path, lambda: _mapped(path), encode)
 
 
 def _encode(tokens: Tokenization, text: FileText, path: Path) -> None:
@@ -105,21 +89,11 @@ def _encode(tokens: Tokenization, text: FileText, path: Path) -> None:
 
 def _mapped(path: Path) -> EncodedText | None:
     """The text of a file of ids; None: there is none that is whole."""
-    values = _read_json(path.with_suffix(".json"))
-    if values is None or not path.is_file():
+    values = read_json(path.with_suffix(".json"))
+    if values is None or not path.is_file() or checksum(path) != values["checksum"]:
         return None
-    with path.open("rb") as file:
-        if file_digest(file, "sha256").hexdigest() != values["checksum"]:
-            return None
     ids = np.memmap(path, values["dtype"], "r") if path.stat().st_size else np.zeros(0, values["dtype"])
     with warnings.catch_warnings():
         # torch warns that the tensor must not be written to. Nothing writes to ids.
         warnings.simplefilter("ignore", UserWarning)
         return EncodedText(torch.from_numpy(ids), **values["counts"])
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
