@@ -8,6 +8,9 @@ PYTHON ?= python3
 DEMO_OUT ?= runs/demo
 BENCH_OUT ?= runs/bench
 
+# Each of the many processes that the tests start would else compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-slow lint lint-cpp docs format-cpp bench sanitize sanitize-selected clean setup
 
 setup: $(VENV)/.installed
