@@ -4,10 +4,12 @@ import copy
 
 from torch import nn
 
+from recurra.errors import ExportError
 from recurra.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell, accelerate
 from recurra.layers.accelerated import ACCELERATED
+from recurra.layers.stack import Block
 
-__all__ = ["CELLS", "LAYERS", "evaluated"]
+__all__ = ["CELLS", "LAYERS", "evaluated", "refuse_blocks"]
 
 #: Over sequences, with the attributes of `Recurrent`.
 LAYERS = (Recurrent, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
@@ -23,3 +25,21 @@ def evaluated(model: nn.Module) -> nn.Module:
     own = copy.deepcopy(model).cpu().float().eval()
     accelerate(own)
     return own
+
+
+def refuse_blocks(model: nn.Module, form: str) -> None:
+    """Refuse a model with a stack of blocks, or a block.
+
+    Args:
+        model: to be exported.
+        form: "ONNX" or "TorchScript".
+
+    Raises:
+        ExportError: naming the module.
+    """
+    for name, part in model.named_modules():
+        if isinstance(part, Block):
+            raise ExportError(
+                f"{name or 'the model'}: a {type(part).__name__} is a block or a stack of blocks, which has no form in "
+                f"{form} here"
+            )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
-from recurra.layers import Recurrent
+from recurra.layers import Architecture, trunk
 from recurra.models.attention import Attention, Memory
 from recurra.models.decoding import select_rows
 from recurra.shapes import check_positive, check_probability
@@ -32,7 +32,7 @@ class DecoderState(NamedTuple):
     """The state between two steps.
 
     Attributes:
-        recurrent: of the recurrent layers, (L, B, H) or a tuple of these; None for zeros.
+        recurrent: of the recurrent layers, (L, B, H) or a tuple of these, or of a stack; None for zeros.
         feed: the last attentional vector (B, A), where it is fed to the next step; None for zeros.
         coverage: (B, S), of an attention with coverage; None for zeros.
     """
@@ -81,7 +81,7 @@ class AttentionDecoder(nn.Module):
     attention after it.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         input_size: J, features of a step.
         hidden_size: H.
         attention: from queries of size H.
@@ -96,7 +96,7 @@ class AttentionDecoder(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         input_size: int,
         hidden_size: int,
         attention: Attention,
@@ -111,7 +111,7 @@ class AttentionDecoder(nn.Module):
         size = hidden_size if attentional_size is None else attentional_size
         check_positive("attentional_size", size)
         read = input_size + size if input_feeding else input_size
-        self.recurrent = Recurrent(cell, read, hidden_size, num_layers, dropout=dropout, batch_first=True)
+        self.recurrent = trunk(cell, read, hidden_size, num_layers, dropout=dropout)
         if attention.query_size != self.recurrent.output_size:
             expected = f"one with query_size = {self.recurrent.output_size}, the decoder's output"
             raise ParameterError("attention", expected, attention.query_size)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
-from recurra.layers import Recurrent
+from recurra.layers import Architecture, trunk
 
 __all__ = ["ChannelForecaster", "ErrorScores", "exponential_means", "next_precision"]
 
@@ -16,7 +16,7 @@ class ChannelForecaster(nn.Module):
     """Recurrent layers, and at each step a linear forecast of the next steps of every channel (Malhotra et al. 2015).
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         input_size: I, features of a step.
         channels: C.
         horizon: N, steps forecast.
@@ -27,7 +27,7 @@ class ChannelForecaster(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         input_size: int,
         channels: int,
         horizon: int,
@@ -37,7 +37,7 @@ class ChannelForecaster(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.horizon = channels, horizon
-        self.recurrent = Recurrent(cell, input_size, hidden_size, num_layers, batch_first=True, dropout=dropout)
+        self.recurrent = trunk(cell, input_size, hidden_size, num_layers, dropout=dropout)
         self.output = nn.Linear(self.recurrent.output_size, horizon * channels)
 
     def forward(self, steps: Tensor, state: Any = None) -> tuple[Tensor, Any]:

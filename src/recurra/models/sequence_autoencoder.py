@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from recurra.cells import Cell
-from recurra.layers import Recurrent
+from recurra.layers import Architecture, trunk
 
 __all__ = ["SequenceAutoencoder", "patch_length", "trailing_windows"]
 
@@ -26,7 +26,7 @@ class SequenceAutoencoder(nn.Module):
     as well.
 
     Args:
-        cell: the equations of both.
+        cell: the equations of the recurrent layers of both, or the architecture of two stacks.
         input_size: I, features of a row.
         channels: C that are written, the first of the features.
         window: W, rows.
@@ -38,7 +38,7 @@ class SequenceAutoencoder(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         input_size: int,
         channels: int,
         window: int,
@@ -51,10 +51,10 @@ class SequenceAutoencoder(nn.Module):
         super().__init__()
         self.window, self.channels, self.patch = window, channels, patch_length(window)
         self.steps = -(-window // self.patch)
-        sizes = {"hidden_size": hidden_size, "num_layers": num_layers, "batch_first": True, "dropout": dropout}
-        self.recurrent = Recurrent(cell, self.patch * input_size, **sizes)
+        sizes = {"hidden_size": hidden_size, "num_layers": num_layers, "dropout": dropout}
+        self.recurrent = trunk(cell, self.patch * input_size, **sizes)
         self.code = nn.Linear(self.recurrent.output_size, code_size)
-        self.decoder = Recurrent(cell, code_size, **sizes)
+        self.decoder = trunk(cell, code_size, **sizes)
         self.output = nn.Linear(self.decoder.output_size, self.patch * channels)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Any]:

@@ -9,7 +9,7 @@ from recurra.cells import Cell
 from recurra.data.batches.ignored import is_ignored
 from recurra.data.drawings.stroke_batches import ENDED, POINT_SIZE, NextPoints, Strokes
 from recurra.errors import ParameterError
-from recurra.layers import Recurrent
+from recurra.layers import Architecture, Recurrent, trunk
 from recurra.models.first_state import FirstState
 from recurra.models.pen_mixture import PenMixture, mixture_size, pen_mixture
 from recurra.shapes import check_positive
@@ -24,7 +24,7 @@ class StrokeDecoder(nn.Module):
     several classes, an embedding of the class is part of every input.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         hidden_size: H.
         num_layers: L.
         mixtures: M, components of the density.
@@ -33,7 +33,7 @@ class StrokeDecoder(nn.Module):
         dropout: probability, on the output of every recurrent layer, the last included, while training.
         recurrent_dropout: see `Recurrent`.
         latent_size: Z, numbers of a code that is part of every input, and from which the state before the first point
-            is computed; 0: there is no code, and the state is zeros.
+            is computed; 0: there is no code, and the state is zeros. With an architecture it is 0.
         smallest_deviation: see `pen_mixture`.
 
     Raises:
@@ -42,7 +42,7 @@ class StrokeDecoder(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         hidden_size: int,
         num_layers: int = 1,
         mixtures: int = 20,
@@ -60,17 +60,21 @@ class StrokeDecoder(nn.Module):
             raise ParameterError("smallest_deviation", "a number above 0", smallest_deviation)
         self.smallest_deviation = smallest_deviation
         self.classes = nn.Embedding(classes, class_size) if classes > 1 else None
-        self.recurrent = Recurrent(
+        self.recurrent = trunk(
             cell,
             POINT_SIZE + (class_size if classes > 1 else 0) + latent_size,
             hidden_size,
             num_layers,
-            batch_first=True,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
         )
         self.latent_size = latent_size
-        self.initial = FirstState(latent_size, self.recurrent) if latent_size else None
+        self.initial = None
+        if latent_size:
+            if not isinstance(self.recurrent, Recurrent):
+                expected = "0 with an architecture, whose first state is not computed of a code"
+                raise ParameterError("latent_size", expected, latent_size)
+            self.initial = FirstState(latent_size, self.recurrent)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(self.recurrent.output_size, mixture_size(mixtures))
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from recurra.cells import Cell
-from recurra.layers import Recurrent
+from recurra.layers import Architecture, trunk
 from recurra.models.channel_forecaster import exponential_means, next_precision
 
 __all__ = ["TimedErrorScores", "TimedForecaster"]
@@ -25,7 +25,8 @@ class TimedForecaster(nn.Module):
     b follow from the layers' output; rates and frequencies are learned. A forecast is linear in the features.
 
     Args:
-        cell: the equations. One that reads the time since the last step gets it.
+        cell: the equations of recurrent layers, or the architecture of a stack. A cell that reads the time since the
+            last step gets it; in a stack it does not.
         input_size: I, features of a row.
         channels: C.
         horizon: N, the rows ahead that are forecast.
@@ -36,7 +37,7 @@ class TimedForecaster(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         input_size: int,
         channels: int,
         horizon: int,
@@ -46,8 +47,8 @@ class TimedForecaster(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.horizon, self.input_size = channels, horizon, input_size
-        self.recurrent = Recurrent(cell, input_size, hidden_size, num_layers, batch_first=True, dropout=dropout)
-        self.reads_elapsed = cell.elapsed != "none"
+        self.recurrent = trunk(cell, input_size, hidden_size, num_layers, dropout=dropout)
+        self.reads_elapsed = isinstance(cell, Cell) and cell.elapsed != "none"
         self.amplitudes = nn.Linear(self.recurrent.output_size, 2 * hidden_size)
         self.frequency = nn.Parameter(torch.logspace(math.log10(_SLOWEST), math.log10(_FASTEST), hidden_size))
         # The inverse of softplus, which keeps rates above 0.
@@ -72,7 +73,8 @@ class TimedForecaster(nn.Module):
 
     def read(self, features: Tensor, elapsed: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """The amplitudes (B, T, 2 * H) that rows (B, T, I), with the times (B, T, 1) since those before, leave."""
-        output, state = self.recurrent(features, state, elapsed=elapsed if self.reads_elapsed else None)
+        times = {"elapsed": elapsed} if self.reads_elapsed else {}
+        output, state = self.recurrent(features, state, **times)
         return self.amplitudes(output), state
 
     def forecast(self, amplitudes: Tensor, ahead: Tensor) -> Tensor:

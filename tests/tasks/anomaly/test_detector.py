@@ -306,3 +306,11 @@ def test_inspect(detector: AnomalyDetector, tmp_path: Path) -> None:
             detector.inspect(frame(), row=row)
     with pytest.raises(DataError, match="at least 3"):
         detector.inspect(frame(machine(2)))
+
+
+@pytest.mark.parametrize("options", [{"detector": "both"}, {"times": True}], ids=str)
+def test_networks_that_are_stacks(options: dict[str, Any]) -> None:
+    detector = tiny(architecture=("rglru", "attention:4"), **options).fit(frame(), progress=False)
+    found = detector.predict(frame(machine(40, 1)))
+    assert np.isfinite(found["score"].to_numpy()).all()
+    assert "1 x (rglru, attention:4) of 4 units" in detector.view(frame()).words.facts["network"]

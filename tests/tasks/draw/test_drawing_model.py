@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from made_drawings import drawings, turning, write_npz
+from made_handwriting import handwriting, text_of
 from recurra import DrawingModel, load
 from recurra.cli.main import main
 from recurra.errors import DataError, ParameterError, RunError
@@ -115,3 +116,16 @@ def test_the_page_that_shows_the_network_inside(model: DrawingModel, tmp_path: P
     assert main(["generate", str(tmp_path / "run"), "--label", "left", "--count", "4", "--out", str(table)]) == 0
     assert main(["inspect", str(tmp_path / "run"), "--data", str(table), "--row", "2"]) == 0
     assert list((tmp_path / "run" / "inspection").iterdir())
+
+
+def test_a_stack_of_blocks(tmp_path: Path) -> None:
+    options = {**SMALL, "max_steps": 2, "validate_every": 2, "architecture": ("rglru", "attention:4")}
+    model = DrawingModel(**options).fit(*drawings(16), validation=drawings(4, 1), progress=False)
+    model.save(tmp_path / "run")
+    items = drawings(3, 4)
+    assert np.array_equal(load(tmp_path / "run").predict(*items), model.predict(*items))
+    with pytest.raises(ParameterError, match="latent_size: expected 0 with an architecture"):
+        DrawingModel(**options, latent_size=4)
+    texts = [(handwriting(text_of(seed), seed), text_of(seed)) for seed in range(4)]
+    with pytest.raises(ParameterError, match="window: expected 0 with an architecture"):
+        DrawingModel(**options).fit(texts, progress=False)

@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from made_series import series_set, untrained, weekly_values, windows_of
+from made_series import long_frame, series_set, tiny, untrained, weekly_values, windows_of
 
+import recurra
 from recurra.data.series.series_set import SeriesSet
 from recurra.data.series.windows import Window
-from recurra.errors import RunError
+from recurra.errors import ExportError, RunError
 from recurra.models.forecasting.category_embedding import CategoryEmbedding
 from recurra.models.forecasting.network import mean_loss
 from recurra.models.forecasting.readout import Baseline
@@ -159,3 +162,14 @@ def test_forecasts_that_are_not_finite_are_refused():
         parameter.data.fill_(1e18)
     with pytest.raises(RunError, match=r"the forecast of series '0' is not finite.*learning_rate"):
         model.quantiles(data, np.array([0]), np.array([60]))
+
+
+@pytest.mark.parametrize("model", ["direct", "recursive"])
+def test_a_stack_forecasts_and_is_saved(model: str, tmp_path: Path) -> None:
+    forecaster = tiny(model=model, architecture=("rglru", "attention:4", "conv:3"), max_steps=2)
+    forecaster.fit(long_frame(), progress=False).save(tmp_path / "run")
+    assert recurra.load(tmp_path / "run").predict().equals(forecaster.predict())
+    assert "1 x (rglru, attention:4, conv:3) of 8" in forecaster.view().words.facts["network"]
+    if model == "direct":
+        with pytest.raises(ExportError, match=r"encoder: a Stack is a block or a stack of blocks.*no form in ONNX"):
+            forecaster.export().write(tmp_path)

@@ -11,6 +11,7 @@ from spoken_tones import RATE, spoken
 from covering import parametrize
 from recurra.data.audio.utterances import utterances_of
 from recurra.errors import ExportError
+from recurra.inspection import record
 from recurra.kernels.native import extension
 from recurra.models.acoustic import TransducerRecognizer
 from recurra.tasks.speech import SpeechRecognizer
@@ -119,3 +120,16 @@ def test_it_learns_to_write_words(tmp_path: Path) -> None:
     assert "transducer" in loaded.inspect(data[:1], progress=False).words.facts["network"]
     with pytest.raises(ExportError, match="transducer"):
         loaded.export(to="onnx")
+
+
+def test_layers_that_are_stacks(tmp_path: Path) -> None:
+    recognizer = talkative(architecture=("rglru", "attention:4"), num_layers=2, look_ahead=0.1)
+    sounds = [spoken("ab c ba", 3), spoken("c", 4)]
+    recognizer.save(tmp_path / "run")
+    together = SpeechRecognizer.load(tmp_path / "run").predict(sounds)
+    assert together == [recognizer.predict([sound])[0] for sound in sounds]
+    view = recognizer.view(sounds)
+    assert "2 x (rglru, attention:4) of 12 units" in view.words.facts["network"]
+    tracks = record(recognizer.fitted.network, *view.inputs, layers=view.layers).tracks
+    modules = {segment.module for track in tracks for segment in track.segments}
+    assert modules == {f"layers.{k}.blocks.0.block.recurrent" for k in range(2)}

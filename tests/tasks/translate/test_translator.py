@@ -8,7 +8,7 @@ import pytest
 import torch
 from made_pairs import TINY, fitted, make_pairs
 
-from recurra.errors import DataError, ParameterError, RunError
+from recurra.errors import DataError, ExportError, ParameterError, RunError
 from recurra.tasks.translate import Search, Translator
 from recurra.tasks.translate.pairs import EncodedPairs
 from recurra.training import TrainingInterruptedError, load_checkpoint
@@ -106,6 +106,8 @@ def test_save_and_load(translator: Translator, tmp_path: Path):
         {"joint_vocabulary": False, "tied_embeddings": "none", "input_feeding": False, "subwords": "unigram"},
         {"attention": "dot", "coverage": True, "coverage_penalty": 1.0, "cell": "gru", "bridge": "copy"},
         {"num_layers": 2, "cell": "slstm", "bridge": "zeros", "label_smoothing": 0.0, "coverage": True},
+        {"architecture": ("rglru", "attention:4", "conv:3"), "input_feeding": True},
+        {"architecture": ("gru", "attention:4"), "num_layers": 2, "bridge": "zeros", "attention": "dot"},
     ],
 )
 def test_options_train_and_load(changes: dict[str, Any], tmp_path: Path):
@@ -114,6 +116,23 @@ def test_options_train_and_load(changes: dict[str, Any], tmp_path: Path):
     translator = Translator(**options).fit(pairs, validation=pairs, folder=tmp_path, progress=False)
     loaded = Translator.load(tmp_path)
     assert loaded.predict(LINES, search=Search(beam_size=2)) == translator.predict(LINES, search=Search(beam_size=2))
+
+
+def test_a_stack_reads_a_sentence_as_in_a_batch(tmp_path: Path):
+    translator = fitted(architecture=("rglru", "attention:4", "conv:3"), max_steps=2)
+    search = Search(beam_size=3)
+    together = translator.predictions(LINES, search=search).translations
+    for line, found in zip(LINES, together, strict=True):
+        (alone,) = translator.predictions([line], search=search).translations
+        assert alone[0].log_prob == pytest.approx(found[0].log_prob, abs=1e-4)
+    words = translator.view(make_pairs(8)).words
+    assert "The encoder is 1 x (rglru, attention:4, conv:3) with 16 units." in words.facts["network"]
+    with pytest.raises(ExportError, match=r"encoder: a Stack is a block or a stack of blocks.*in ONNX"):
+        translator.export().write(tmp_path)
+    with pytest.raises(ParameterError, match="bridge: expected copy or zeros with an architecture"):
+        Translator(architecture=("lstm",), bridge="dense")
+    with pytest.raises(ParameterError, match="architecture: expected blocks with residual connections"):
+        fitted(architecture=("cnn_lstm",), input_feeding=True)
 
 
 def test_resuming_is_as_never_having_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

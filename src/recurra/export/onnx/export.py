@@ -12,7 +12,7 @@ from recurra.export.onnx.forms import Form
 from recurra.export.onnx.models import writer_of
 from recurra.export.onnx.prepared import OnnxExport, prepare
 from recurra.export.onnx.traced import add_layer, add_traced
-from recurra.export.recurrent_modules import CELLS, LAYERS, evaluated
+from recurra.export.recurrent_modules import CELLS, LAYERS, evaluated, refuse_blocks
 
 __all__ = ["export_onnx"]
 
@@ -55,6 +55,7 @@ def export_onnx(
     """
     if not isinstance(model, nn.Module):
         raise ParameterError("model", "a torch.nn.Module", type(model).__name__)
+    refuse_blocks(model, "ONNX")
     own = evaluated(model)
 
     def add(context: Context, own: nn.Module) -> Form:

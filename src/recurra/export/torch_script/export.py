@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from recurra.errors import ExportError, ParameterError
 from recurra.export.check import Check, compare, refuse_failed
 from recurra.export.layer_states import LayerState, run_exactly, run_with_states
-from recurra.export.recurrent_modules import LAYERS, evaluated
+from recurra.export.recurrent_modules import LAYERS, evaluated, refuse_blocks
 from recurra.export.torch_script.forms import Form, form_of
 from recurra.export.torch_script.layers import Slots, replace_layers
 from recurra.export.torch_script.loop import tracing
 from recurra.files import write_atomically
-from recurra.layers.stack import Block
 
 __all__ = ["TorchExport", "export_torch"]
 
@@ -85,10 +84,7 @@ def export_torch(
     """
     if not isinstance(model, nn.Module):
         raise ParameterError("model", "a torch.nn.Module", type(model).__name__)
-    for name, part in model.named_modules():
-        if isinstance(part, Block):
-            where = name or type(model).__name__
-            raise ExportError(f"{where}: a {type(part).__name__}, as blocks of stacks, has no form in TorchScript here")
+    refuse_blocks(model, "TorchScript")
     own = evaluated(model)
     form = form_of(own, example, lengths)
     slots = Slots(from_zeros=form.from_zeros)

@@ -12,7 +12,7 @@ from recurra.layers.stack.qrnn import QRNN
 from recurra.layers.stack.recipes import RECIPES
 from recurra.layers.stack.recurrent_block import RecurrentBlock
 from recurra.layers.stack.stack import Stack
-from recurra.layers.stack.trunk import trunk
+from recurra.layers.stack.trunk import check_hands_over, trunk
 
 __all__ = [
     "LRU",
@@ -33,5 +33,6 @@ __all__ = [
     "RecurrentBlock",
     "Residual",
     "Stack",
+    "check_hands_over",
     "trunk",
 ]

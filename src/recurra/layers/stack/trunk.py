@@ -4,9 +4,10 @@ from recurra.cells import Cell
 from recurra.errors import ParameterError
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack.architecture import Architecture
+from recurra.layers.stack.block import sizes_of
 from recurra.layers.stack.stack import Stack
 
-__all__ = ["trunk"]
+__all__ = ["check_hands_over", "trunk"]
 
 
 def trunk(
@@ -61,3 +62,19 @@ def trunk(
     if elapsed_size > 1:
         raise ParameterError("elapsed_size", "1 with an architecture, which reads no times", elapsed_size)
     return Stack(cell, input_size, hidden_size, num_layers, batch_first=True, dropout=dropout, variational=variational)
+
+
+def check_hands_over(encoder: Recurrent | Stack, decoder: Recurrent | Stack) -> None:
+    """Refuse two stacks of one architecture if the state of the first does not fit the second.
+
+    A residual stack always fits: its blocks read H features, whatever the stack reads.
+
+    Raises:
+        ParameterError: if the first block remembers its inputs, and encoder and decoder read different numbers of them.
+    """
+    if not isinstance(encoder, Stack) or not isinstance(decoder, Stack):
+        return
+    if sizes_of(encoder.initial_state()) != sizes_of(decoder.initial_state()):
+        expected = "blocks with residual connections, or whose first one does not remember what it reads"
+        got = f"{encoder.architecture}, of which an encoder reads {encoder.input_size} features and a decoder "
+        raise ParameterError("architecture", expected, f"{got}{decoder.input_size}")

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from recurra.cells import Cell
 from recurra.errors import ParameterError
-from recurra.layers import Recurrent, VariationalDropout
+from recurra.layers import Architecture, VariationalDropout, trunk
 from recurra.models.acoustic.look_ahead import LookAhead
 from recurra.models.acoustic.subsampling import Subsampling
 from recurra.shapes import check_lengths, check_positive, check_probability
@@ -55,7 +55,7 @@ class CTCRecognizer(nn.Module):
     One dropout, with the same mask at every step (Gal and Ghahramani 2016), is on what the layers put out.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or an architecture; each layer is then a stack of its blocks.
         input_size: F, bins of a frame.
         num_units: V, with the blank.
         hidden_size: H, of each direction of a layer.
@@ -78,7 +78,7 @@ class CTCRecognizer(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         input_size: int,
         num_units: int,
         hidden_size: int = 256,
@@ -108,9 +108,7 @@ class CTCRecognizer(nn.Module):
         self.layers, self.look_aheads, self.norms = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         size = self.subsampling.output_size
         for k in range(num_layers):
-            layer = Recurrent(
-                cell, size, hidden_size, batch_first=True, bidirectional=bidirectional, weight_dropout=weight_dropout
-            )
+            layer = trunk(cell, size, hidden_size, bidirectional=bidirectional, weight_dropout=weight_dropout)
             size = layer.output_size
             # The first layers get one step more where the steps do not divide evenly.
             steps = look_ahead // num_layers + (k < look_ahead % num_layers)

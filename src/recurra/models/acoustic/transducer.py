@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
-from recurra.layers import Recurrent
+from recurra.layers import Architecture, trunk
 from recurra.models.acoustic.recognizer import CTCRecognizer, Frames, Scores
 from recurra.shapes import check_lengths, check_positive
 
@@ -16,14 +16,15 @@ __all__ = ["TransducerRecognizer"]
 class TransducerRecognizer(CTCRecognizer):
     """The recogniser of CTC as the encoder of a recurrent transducer (Graves 2012).
 
-    A prediction network, one recurrent layer of the same cell, reads the units written so far. The joiner adds what a
-    linear layer makes of a step and of the prediction, takes the hyperbolic tangent, and scores the units (Graves et
-    al. 2013). The scores of CTC stay: they guide the training of the encoder, and align known texts.
+    A prediction network, one recurrent layer of the same cell or one stack of the same blocks, reads the units written
+    so far. The joiner adds what a linear layer makes of a step and of the prediction, takes the hyperbolic tangent, and
+    scores the units (Graves et al. 2013). The scores of CTC stay: they guide the training of the encoder, and align
+    known texts.
 
     It has the methods of `recurra.models.decoding.Transducer`; rows of a state are in dimension 1.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of stacks.
         input_size: F, bins of a frame.
         num_units: V, with the blank.
         prediction_size: units of the prediction network, and of the embedding that it reads.
@@ -36,7 +37,7 @@ class TransducerRecognizer(CTCRecognizer):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         input_size: int,
         num_units: int,
         *,
@@ -48,7 +49,7 @@ class TransducerRecognizer(CTCRecognizer):
         check_positive("prediction_size", prediction_size)
         check_positive("joiner_size", joiner_size)
         self.embedding = nn.Embedding(num_units, prediction_size)
-        self.prediction = Recurrent(cell, prediction_size, prediction_size, batch_first=True)
+        self.prediction = trunk(cell, prediction_size, prediction_size)
         self.of_frames = nn.Linear(self.scores.in_features, joiner_size)
         # The bias of the other layer serves both.
         self.of_predictions = nn.Linear(self.prediction.output_size, joiner_size, bias=False)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.data.series.windows import Window, WindowShape
+from recurra.layers import Architecture
 from recurra.models import EncoderDecoder
 from recurra.models.forecasting.category_embedding import CategoryEmbedding
 from recurra.models.forecasting.features import direct_inputs, direct_sizes
@@ -18,7 +19,7 @@ class DirectNetwork(nn.Module):
     """An encoder reads the context; a decoder reads the lags of each step ahead, weighs them and corrects the sum.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of stacks.
         shape: of the windows.
         example: any batch of windows, for the sizes of the inputs.
         cardinalities: categories by static category column.
@@ -30,7 +31,7 @@ class DirectNetwork(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         shape: WindowShape,
         example: Window,
         cardinalities: list[int],

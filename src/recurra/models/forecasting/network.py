@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.data.series.windows import Window, WindowShape, empty_window
+from recurra.layers import Architecture
 from recurra.models.forecasting.direct import DirectNetwork
 from recurra.models.forecasting.heads import Head, sample_quantiles
 from recurra.models.forecasting.normalization import Normalization, are_constant, normalize
@@ -17,7 +18,7 @@ __all__ = ["forecast_quantiles", "make_network", "mean_loss"]
 
 def make_network(
     model: Literal["direct", "recursive"],
-    cell: Cell,
+    cell: Cell | Architecture,
     *,
     shape: WindowShape,
     sizes: dict[str, int],
@@ -31,7 +32,7 @@ def make_network(
 
     Args:
         model: "direct" forecasts the whole horizon at once, "recursive" one step at a time.
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of stacks.
         shape: of its windows.
         sizes: of the parts of a window; see `input_sizes`.
         cardinalities: categories by static category column.

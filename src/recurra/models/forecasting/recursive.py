@@ -8,7 +8,8 @@ from torch.nn.functional import pad
 
 from recurra.cells import Cell
 from recurra.data.series.windows import Window, WindowShape
-from recurra.layers import Recurrent
+from recurra.layers import Architecture, trunk
+from recurra.models.decoding import select_rows
 from recurra.models.forecasting.category_embedding import CategoryEmbedding
 from recurra.models.forecasting.features import phases, scale_features, seasonal_lags
 from recurra.models.forecasting.heads import Head
@@ -25,7 +26,7 @@ class RecursiveNetwork(nn.Module):
     forecasting they are samples of its own distribution, many paths side by side.
 
     Args:
-        cell: the equations.
+        cell: the equations of recurrent layers, or the architecture of a stack.
         shape: of the windows.
         example: any batch of windows, for the sizes of the inputs.
         cardinalities: categories by static category column.
@@ -37,7 +38,7 @@ class RecursiveNetwork(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: Cell | Architecture,
         shape: WindowShape,
         example: Window,
         cardinalities: list[int],
@@ -54,14 +55,8 @@ class RecursiveNetwork(nn.Module):
         candidates = self._candidates(values, shape.history, 1)
         known = self._known(example, units)
         lags = self._lag_features(candidates, units)
-        self.recurrent = Recurrent(
-            cell,
-            lags.shape[2] + known.shape[2] + self.embedding.size,
-            hidden_size,
-            num_layers,
-            dropout=dropout,
-            batch_first=True,
-        )
+        read = lags.shape[2] + known.shape[2] + self.embedding.size
+        self.recurrent = trunk(cell, read, hidden_size, num_layers, dropout=dropout)
         self.baseline = Baseline(hidden_size, candidates.shape[2])
         self.readout = Readout(hidden_size, output_size, dropout)
 
@@ -85,7 +80,8 @@ class RecursiveNetwork(nn.Module):
         _, state = self._steps(values, first, shape.context, known[:, : shape.context], window.categories, units, None)
         values, categories = values.repeat_interleave(paths, 0), window.categories.repeat_interleave(paths, 0)
         units, known = units.repeat_interleave(paths), known.repeat_interleave(paths, 0)
-        state = _map_state(state, lambda part: part.repeat_interleave(paths, 1))
+        rows = torch.arange(len(window.history), device=values.device).repeat_interleave(paths)
+        state = select_rows(state, rows, batch_dim=1)
         samples = []
         for t in range(shape.horizon):
             at = shape.context + t
@@ -155,7 +151,3 @@ def _take(values: Tensor, positions: Tensor) -> Tensor:
     """Values (B, ...) at positions (count,); NaN before the first."""
     taken = values[:, positions.clamp(min=0)]
     return taken.masked_fill(positions < 0, torch.nan)
-
-
-def _map_state(state: Any, change: Any) -> Any:
-    return tuple(change(part) for part in state) if isinstance(state, tuple) else change(state)

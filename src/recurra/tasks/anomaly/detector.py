@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from recurra.errors import ParameterError, StreamError
 from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
+from recurra.task.architecture import ArchitectureOptions
 from recurra.task.checks import check_cell, check_ending
 from recurra.task.retraining import retraining_command
 from recurra.task.row_predictors import SeriesPredictor
@@ -87,7 +88,9 @@ class AnomalyReading(Options):
 
 
 @task("anomaly")
-class AnomalyDetector(SeriesPredictor, Estimator["ChannelSet", AnomalyLearned, "Network | DetectorEnsemble"]):
+class AnomalyDetector(
+    ArchitectureOptions, SeriesPredictor, Estimator["ChannelSet", AnomalyLearned, "Network | DetectorEnsemble"]
+):
     """A recurrent detector of anomalies in series of one or many channels (LSTM-AD, Malhotra et al. 2015).
 
     The network forecasts the next steps of every channel. A Gaussian over the errors of all these forecasts together

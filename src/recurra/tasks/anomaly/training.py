@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from recurra.cells import find_cell
 from recurra.data.batches.batch import Batch
 from recurra.data.series.channel_statistics import ChannelStatistics
 from recurra.data.series.channels import ChannelSet
@@ -23,6 +22,7 @@ from recurra.models.detector_errors import Network, networks_of, window_of
 from recurra.models.sequence_autoencoder import SequenceAutoencoder, trailing_windows
 from recurra.models.timed_forecaster import TimedForecaster
 from recurra.task import Objective
+from recurra.task.architecture import trunk_of
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.scoring import FittedDetector, baseline_scores
 from recurra.training import Mean, evaluate, processes
@@ -85,7 +85,7 @@ def _times(data: ChannelSet) -> RowTimes:
 
 def make_network(options: "AnomalyDetector", learned: AnomalyLearned) -> Network | DetectorEnsemble:
     """The network that the options describe, or an ensemble of several: forecasters first, then autoencoders."""
-    cell, channels = find_cell(options.cell), len(learned.channels)
+    cell, channels = trunk_of(options.cell, options.architecture), len(learned.channels)
 
     def forecaster() -> ChannelForecaster | TimedForecaster:
         sizes = (options.horizon, options.hidden_size, options.num_layers, options.dropout)

@@ -12,6 +12,7 @@ from recurra.inspection import Words
 from recurra.models.detector_errors import after_warm_up, networks_of, scaled_errors, window_of
 from recurra.models.sequence_autoencoder import patch_length
 from recurra.task import View
+from recurra.task.architecture import blocks_of
 from recurra.tasks.anomaly.scoring import FittedDetector
 from recurra.tasks.anomaly.training import loss
 
@@ -20,9 +21,9 @@ __all__ = ["view"]
 _STEPS = 100
 _SPREAD = 16  # windows, of which one is plotted
 
-_NETWORK = "{num_layers} x {cell} of {hidden_size} units; {horizon} steps of {channels} channels are forecast"
+_NETWORK = "{num_layers} x {blocks} of {hidden_size} units; {horizon} steps of {channels} channels are forecast"
 _AUTOENCODER = (
-    "2 x {num_layers} x {cell} of {hidden_size} units; windows of {window} rows of {channels} channels are written "
+    "2 x {num_layers} x {blocks} of {hidden_size} units; windows of {window} rows of {channels} channels are written "
     "again from {code_size} numbers, {patch} rows at a step"
 )
 _FIRST = "; it is the first of {count} networks whose scores are averaged"
@@ -83,7 +84,12 @@ def view(fitted: FittedDetector, data: ChannelSet, row: int | None, name: str) -
         "run": name,
         "data": f"{data.source}, {data.rows:,} rows of {len(data)} series",
         "network": described.format(
-            channels=count, window=steps, patch=patch_length(steps), count=len(networks), **fitted.options
+            channels=count,
+            window=steps,
+            patch=patch_length(steps),
+            count=len(networks),
+            blocks=blocks_of(fitted.options),
+            **fitted.options,
         ),
         "looked at": _LOOKED_AT.format(
             count=len(ends), steps=steps, series=series.id, row=end + 1, stamp=data.form.shown(series.stamps[end])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from recurra.errors import DataError, ParameterError
 from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
+from recurra.task.architecture import ArchitectureOptions
 from recurra.task.checks import check_cell
 from recurra.tasks.draw.learned import DrawingLearned, learn
 
@@ -78,7 +79,7 @@ class DrawingReading(Options):
 
 
 @task("draw")
-class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
+class DrawingModel(ArchitectureOptions, Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
     """A recurrent model of drawings: where the next point is and what the pen does, given all points before.
 
     Data are files of drawings (.npz of sketch-rnn, .ndjson of Quick, Draw!, .svg, .inkml, tables of points), folders of
@@ -229,6 +230,9 @@ class DrawingModel(Estimator["Drawings", DrawingLearned, "DrawingNetwork"]):
         return learned
 
     def check(self) -> None:
+        if self.architecture and self.latent_size:
+            expected = "0 with an architecture, whose first state is not computed of a code"
+            raise ParameterError("latent_size", expected, self.latent_size)
         changed = [name for name in ("encoder_size", "kl_weight", "kl_floor", "kl_decay") if name in self.changed()]
         if changed and not self.latent_size:
             expected = "the default without codes"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
-from recurra.cells import find_cell
+from recurra.cells import Cell
 from recurra.data.batches.batch import Batch
 from recurra.data.drawings.augmentation import merged, stretched
 from recurra.data.drawings.drawings import Drawings
@@ -17,6 +17,7 @@ from recurra.models.handwriting_decoder import HandwritingDecoder
 from recurra.models.stroke_autoencoder import Posterior, StrokeAutoencoder
 from recurra.models.stroke_decoder import StrokeDecoder, point_surprise
 from recurra.task import Fitted, Objective
+from recurra.task.architecture import trunk_of
 from recurra.tasks.draw.learned import DrawingLearned
 from recurra.training import Mean, evaluate, processes
 
@@ -64,12 +65,17 @@ def make_network(options: Mapping[str, Any], learned: DrawingLearned) -> Drawing
         learned: from the training data.
 
     Raises:
-        ParameterError: codes are asked for of a model that writes texts.
+        ParameterError: codes are asked for of a model that writes texts, or texts are to be read by an architecture.
     """
-    cell = find_cell(options["cell"])
-    sizes = {name: options[name] for name in ("num_layers", "mixtures", "class_size", "dropout", "recurrent_dropout")}
+    cell = trunk_of(options["cell"], options["architecture"])
+    sizes = {name: options[name] for name in ("num_layers", "mixtures", "class_size", "dropout")}
     sizes |= {"classes": len(learned.labels), "smallest_deviation": learned.smallest_deviation}
+    if isinstance(cell, Cell):
+        sizes["recurrent_dropout"] = options["recurrent_dropout"]
     if learned.characters:
+        if not isinstance(cell, Cell):
+            expected = "0 with an architecture: the first of the layers of a cell moves the window over the text"
+            raise ParameterError("window", expected, options["window"], "Texts are then not read.")
         if options["latent_size"]:
             expected = "0 with drawings that come with texts"
             raise ParameterError("latent_size", expected, options["latent_size"], "Or leave texts out: window = 0.")
@@ -85,6 +91,7 @@ def make_network(options: Mapping[str, Any], learned: DrawingLearned) -> Drawing
         return writer
     network: DrawingNetwork = StrokeDecoder(cell, options["hidden_size"], latent_size=options["latent_size"], **sizes)
     if options["latent_size"]:
+        assert isinstance(cell, Cell)
         network = StrokeAutoencoder(network, cell, options["encoder_size"], options["recurrent_dropout"])
     initialize(network)
     return network

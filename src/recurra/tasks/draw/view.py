@@ -13,6 +13,7 @@ from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
 from recurra.models.stroke_decoder import point_surprise
 from recurra.task import View
+from recurra.task.architecture import blocks_of
 from recurra.tasks.draw.results import evaluate
 from recurra.tasks.draw.training import FittedDrawing, decoder_of, parts_of
 
@@ -21,7 +22,7 @@ __all__ = ["view"]
 _MOST = 16  # drawings
 
 _NETWORK = (
-    "{num_layers} x {cell} of {hidden_size} units read the offset of each point and what the pen does after it, and "
+    "{num_layers} x {blocks} of {hidden_size} units read the offset of each point and what the pen does after it, and "
     "give a mixture of {mixtures} normal densities of the next point."
 )
 _WINDOW = (
@@ -89,7 +90,8 @@ def _words(fitted: FittedDrawing, shown: Drawings, data: Drawings, row: int, nam
     facts = {
         "run": name,
         "data": data.source,
-        "network": _NETWORK.format_map(fitted.options) + (_WINDOW if fitted.learned.characters else ""),
+        "network": _NETWORK.format(blocks=blocks_of(fitted.options), **fitted.options)
+        + (_WINDOW if fitted.learned.characters else ""),
         "looked at": f"{len(shown):,} of {len(data):,} drawings are looked at, each up to the point before its last. "
         f"Drawing {row}{label}, of {int(shown.lengths[0]):,} points, is plotted.",
         "inputs": _INPUTS,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from recurra.errors import ParameterError
 from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
+from recurra.task.architecture import ArchitectureOptions, trunk_of
 from recurra.task.checks import check_cell
 from recurra.task.row_predictors import SeriesPredictor
 from recurra.tasks.forecast.learned import ForecastLearned
@@ -89,7 +90,7 @@ class ForecastReading(Options):
 
 
 @task("forecast")
-class Forecaster(SeriesPredictor, Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
+class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
     """A recurrent forecaster of time series with intervals, global over all series of its training data.
 
     Data are a long frame (polars or pandas, as Nixtla's tools take them), the path of a file (CSV, TSV, Parquet, wide
@@ -266,14 +267,13 @@ class Forecaster(SeriesPredictor, Estimator["SeriesSet", ForecastLearned, "nn.Mo
         return learn(self, training)
 
     def network(self, learned: ForecastLearned) -> "nn.Module":
-        from recurra.cells import find_cell
         from recurra.models.forecasting.heads import make_head
         from recurra.models.forecasting.network import make_network
         from recurra.tasks.forecast.model import output_of
 
         return make_network(
             self.model,
-            find_cell(self.cell),
+            trunk_of(self.cell, self.architecture),
             shape=learned.shape,
             sizes=learned.sizes,
             cardinalities=learned.encoding.cardinalities,

@@ -14,6 +14,7 @@ from recurra.inspection import Words
 from recurra.models.forecasting.network import mean_loss
 from recurra.models.forecasting.normalization import normalize
 from recurra.task import View
+from recurra.task.architecture import blocks_of
 from recurra.tasks.forecast.model import ForecastModel
 
 __all__ = ["view"]
@@ -100,7 +101,7 @@ def _words(
     facts = {
         "run": name,
         "data": f"{data.source}, {len(data)} series, frequency {data.frequency}",
-        "network": f"{options['model']}, {options['num_layers']} x {options['cell']} of {options['hidden_size']} "
+        "network": f"{options['model']}, {options['num_layers']} x {blocks_of(options)} of {options['hidden_size']} "
         f"units; context {model.shape.context} steps, horizon {model.shape.horizon}",
         "looked at": (_LOOKED_AT_ONE if windows == 1 else _LOOKED_AT).format(
             count=windows, series=series.id, stamp=data.form.shown(stamps[origin - 1])

@@ -10,6 +10,7 @@ from recurra.data.files.standard_input import is_standard_input, read_standard_i
 from recurra.errors import ExportError, ParameterError, StreamError
 from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
+from recurra.task.architecture import ArchitectureOptions
 from recurra.task.checks import check_cell
 from recurra.tasks.speech.learned import SpeechLearned
 
@@ -89,7 +90,9 @@ _SEARCH = Search()
 
 
 @task("speech")
-class SpeechRecognizer(AugmentationOptions, Estimator["Utterances", SpeechLearned, "CTCRecognizer"]):
+class SpeechRecognizer(
+    ArchitectureOptions, AugmentationOptions, Estimator["Utterances", SpeechLearned, "CTCRecognizer"]
+):
     """A recogniser of speech: convolutions, recurrent layers, and CTC (Graves et al. 2006) or a transducer (2012).
 
     Data are a list of recordings with their texts: JSON lines (NeMo), a Kaldi folder, Common Voice's TSV, LJSpeech's

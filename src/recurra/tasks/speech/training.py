@@ -10,7 +10,6 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.cells import find_cell
 from recurra.data.audio.alphabet import Alphabet
 from recurra.data.audio.checks import Requirements, check_utterances
 from recurra.data.audio.feature_source import FeatureSource
@@ -29,6 +28,7 @@ from recurra.models.confidence import ConfidenceMap
 from recurra.models.decoding.ctc_alignment import least_frames
 from recurra.models.transducer import joined_transducer_loss
 from recurra.task import Objective
+from recurra.task.architecture import trunk_of
 from recurra.task.registry import load
 from recurra.task.tie_break import LARGEST_PART, with_tie_broken
 from recurra.tasks.speech.alignment import align_rows
@@ -111,7 +111,7 @@ def make_network(options: Mapping[str, Any], learned: SpeechLearned) -> CTCRecog
     step_seconds = options["subsampling"] * learned.log_mel.frame_seconds
     values = {name: options[name] for name in _OF_NETWORK}
     values["look_ahead"] = int(options["look_ahead"] / step_seconds + 1e-6)
-    sizes = (find_cell(options["cell"]), learned.log_mel.feature_size, len(learned.alphabet))
+    sizes = (trunk_of(options["cell"], options["architecture"]), learned.log_mel.feature_size, len(learned.alphabet))
     if options["output"] == "ctc":
         return CTCRecognizer(*sizes, **values)
     return TransducerRecognizer(

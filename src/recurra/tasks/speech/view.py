@@ -21,6 +21,7 @@ from recurra.models.acoustic import Frames
 from recurra.models.acoustic.recognizer import Scores
 from recurra.models.decoding import CTCGreedyStream
 from recurra.task import View
+from recurra.task.architecture import blocks_of
 from recurra.task.label_pictures import draw_confusion
 from recurra.tasks.speech.alignment import align_rows
 from recurra.tasks.speech.transcription import AnyFitted, Transcriber
@@ -33,8 +34,8 @@ _NOTHING = "nothing"  # in the place of a character that is left out or put in
 _LEAST_SHOWN = 0.1  # probability of a unit for its curve to be plotted
 
 _NETWORK = (
-    "{num_layers} x {cell} of {hidden_size} units{directions} read {features} features of a step of {milliseconds:.0f} "
-    "ms and score {units} units (CTC){transducer}."
+    "{num_layers} x {blocks} of {hidden_size} units{directions} read {features} features of a step of "
+    "{milliseconds:.0f} ms and score {units} units (CTC){transducer}."
 )
 _LOOKED_AT = (
     "Recording {position} ({id}) of {count} is shown: “{text}”. Its unit {unit} is looked at, at {seconds:.2f} s."
@@ -72,7 +73,7 @@ def view(fitted: AnyFitted, data: Utterances, row: int | None, name: str) -> Vie
         "data": data.source,
         "network": _NETWORK.format(
             num_layers=options["num_layers"],
-            cell=options["cell"],
+            blocks=blocks_of(options),
             hidden_size=options["hidden_size"],
             directions=" in each direction" if options["bidirectional"] else "",
             features=fitted.network.subsampling.output_size,

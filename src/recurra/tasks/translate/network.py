@@ -1,4 +1,4 @@
-"""The network: an encoder of both directions, a bridge, a decoder with attention, a softmax."""
+"""The network: an encoder, a bridge, a decoder with attention, a softmax."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from recurra.cells import Cell
 from recurra.data.text.subwords import Subwords
-from recurra.layers import Recurrent
+from recurra.errors import ParameterError
+from recurra.layers import Architecture, Recurrent, trunk
+from recurra.layers.stack import check_hands_over
 from recurra.models import (
     AdditiveAttention,
     Attention,
@@ -48,8 +50,12 @@ class TranslationNetwork(nn.Module):
     Args:
         source_size: subwords of the source vocabulary.
         target_size: V, subwords of the target vocabulary.
-        cell: of encoder and decoder.
+        cell: of encoder and decoder; or an architecture, of which both are stacks: the encoder then reads forward only,
+            and the bridge is "copy", which hands over the state of every block, or "zeros".
         num_layers: see `Translator`, and so the others.
+
+    Raises:
+        ParameterError: for a parameter out of its range.
 
     Attributes:
         scale: by which embeddings are multiplied where they are read.
@@ -63,7 +69,7 @@ class TranslationNetwork(nn.Module):
         source_size: int,
         target_size: int,
         *,
-        cell: Cell,
+        cell: Cell | Architecture,
         num_layers: int = 1,
         hidden_size: int = 512,
         embedding_size: int = 256,
@@ -78,8 +84,14 @@ class TranslationNetwork(nn.Module):
         self.target_embedding = _embedding(target_size, embedding_size)
         tied = tied_embeddings
         self.source_embedding = self.target_embedding if tied == "all" else _embedding(source_size, embedding_size)
-        self.encoder = Recurrent(
-            cell, embedding_size, hidden_size // 2, num_layers, dropout=dropout, bidirectional=True, batch_first=True
+        is_cell = isinstance(cell, Cell)
+        self.encoder = trunk(
+            cell,
+            embedding_size,
+            hidden_size // 2 if is_cell else hidden_size,
+            num_layers,
+            dropout=dropout,
+            bidirectional=is_cell,
         )
         self.decoder = AttentionDecoder(
             cell,
@@ -91,7 +103,14 @@ class TranslationNetwork(nn.Module):
             input_feeding=input_feeding,
             dropout=dropout,
         )
-        self.bridge = Bridge(self.encoder, self.decoder.recurrent, bridge)
+        self.bridge, self._hands_over = None, bridge == "copy"
+        recurrent = self.decoder.recurrent
+        if isinstance(self.encoder, Recurrent) and isinstance(recurrent, Recurrent):
+            self.bridge = Bridge(self.encoder, recurrent, bridge)
+        elif bridge == "dense":
+            raise ParameterError("bridge", "'copy' or 'zeros' with an architecture", bridge)
+        elif self._hands_over:
+            check_hands_over(self.encoder, recurrent)
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(self.decoder.attentional_size, target_size)
         if tied != "none":
@@ -119,7 +138,10 @@ class TranslationNetwork(nn.Module):
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, DecoderState]:
         """What the decoder attends to and begins with, of source subwords (B, S)."""
         output, final = self.encoder(self._embed(self.source_embedding, source), lengths=lengths)
-        return self.decoder.attention.prepare(self.dropout(output), lengths), DecoderState(self.bridge(final))
+        first = final if self._hands_over else None
+        if self.bridge is not None:
+            first = self.bridge(final)
+        return self.decoder.attention.prepare(self.dropout(output), lengths), DecoderState(first)
 
     def begin(self, source: Tensor, lengths: Tensor) -> SearchState:
         """The state of a search before its first step, of source subwords (B, S)."""

@@ -8,6 +8,7 @@ from recurra.data.files.standard_input import STANDARD_INPUT
 from recurra.errors import ParameterError
 from recurra.options import Option, Range, option
 from recurra.task import Estimator, task, verb
+from recurra.task.architecture import ArchitectureOptions, trunk_of
 from recurra.task.checks import check_cell, check_one_of
 from recurra.task.row_predictors import TextPredictor, TextRows
 from recurra.tasks.translate.data import SentencePairs, Vocabularies, read_pairs
@@ -35,7 +36,7 @@ _ENSEMBLE = Option(help="other runs, separated by commas, whose probabilities ar
 
 
 @task("translate")
-class Translator(TextPredictor, Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
+class Translator(ArchitectureOptions, TextPredictor, Estimator[SentencePairs, Vocabularies, "TranslationNetwork"]):
     """A recurrent encoder-decoder with attention, from raw text to raw text (Luong et al. 2015).
 
     Data are a pair of files (source and target, line by line), a table of two columns, or a pair of lists of sentences.
@@ -69,7 +70,7 @@ class Translator(TextPredictor, Estimator[SentencePairs, Vocabularies, "Translat
     hidden_size: int = option(
         default=256,
         at_least=2,
-        help="units of each layer of the decoder; the encoder has half in each direction",
+        help="units of each layer of the decoder; the encoder has half in each direction, or all in a stack",
         group="network",
         main=True,
         search=Range(128, 512, step=64),
@@ -89,8 +90,10 @@ class Translator(TextPredictor, Estimator[SentencePairs, Vocabularies, "Translat
         help="the decoder reads the previous attentional vector at each step; without it training is faster",
         group="network",
     )
-    bridge: Literal["dense", "copy", "zeros"] = option(
-        default="dense", help="how the decoder's first state follows from the encoder's last", group="network"
+    bridge: Literal["dense", "copy", "zeros"] | None = option(
+        default=None,
+        help="how the decoder's first state follows from the encoder's last; by default dense, and copy between stacks",
+        group="network",
     )
     tied_embeddings: Literal["all", "output", "none"] = option(
         default="all",
@@ -134,13 +137,15 @@ class Translator(TextPredictor, Estimator[SentencePairs, Vocabularies, "Translat
     validate_every: int = option(default=500)
 
     def check(self) -> None:
-        if self.hidden_size % 2:
+        if self.hidden_size % 2 and not self.architecture:
             raise ParameterError("hidden_size", "an even number, half for each direction", self.hidden_size)
         if self.tied_embeddings == "all" and not self.joint_vocabulary:
             expected = "'output' or 'none' with a vocabulary for each language"
             raise ParameterError("tied_embeddings", expected, "all", "Or use a joint vocabulary.")
         if self.batch_tokens <= self.max_length:
             raise ParameterError("batch_tokens", f"more than max_length = {self.max_length}", self.batch_tokens)
+        if self.architecture and self.bridge == "dense":
+            raise ParameterError("bridge", "copy or zeros with an architecture", self.bridge)
 
     def read(self, source: Any, y: Any, reading: Any, labelled: bool) -> SentencePairs:
         return read_pairs(source if y is None else (source, y))
@@ -165,20 +170,19 @@ class Translator(TextPredictor, Estimator[SentencePairs, Vocabularies, "Translat
         return Vocabularies(Subwords.train(pairs.source, size, kind), Subwords.train(pairs.target, size, kind))
 
     def network(self, learned: Vocabularies) -> "TranslationNetwork":
-        from recurra.cells import find_cell
         from recurra.tasks.translate.network import TranslationNetwork
 
         return TranslationNetwork(
             len(learned.source),
             len(learned.target),
-            cell=find_cell(self.cell),
+            cell=trunk_of(self.cell, self.architecture),
             num_layers=self.num_layers,
             hidden_size=self.hidden_size,
             embedding_size=self.embedding_size,
             attention=self.attention,
             coverage=self.coverage,
             input_feeding=self.input_feeding,
-            bridge=self.bridge,
+            bridge=self.bridge or ("copy" if self.architecture else "dense"),
             tied_embeddings=self.tied_embeddings,
             dropout=self.dropout,
         )

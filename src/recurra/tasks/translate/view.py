@@ -12,6 +12,7 @@ from recurra.data.text.subwords import Subwords
 from recurra.errors import DataError, ParameterError
 from recurra.inspection import Words
 from recurra.task import View
+from recurra.task.architecture import blocks_of
 from recurra.tasks.translate.pairs import EncodedPairs, Pairs
 from recurra.tasks.translate.translation import AnyFitted
 
@@ -22,12 +23,12 @@ _CANDIDATES = 512
 _TYPICAL_LENGTH = 15  # subwords
 
 _NETWORK = (
-    "The encoder is {num_layers} x {cell} with {half} units in each direction. The decoder is {num_layers} x {cell} "
-    "with {hidden_size} units and {attention} attention. Embeddings have {embedding_size} features."
+    "The encoder is {num_layers} x {blocks} {size}. The decoder is {num_layers} x {blocks} with {hidden_size} units "
+    "and {attention} attention. Embeddings have {embedding_size} features."
 )
 _NETWORK_INPUT_FEEDING = (
-    "The encoder is {num_layers} x {cell} with {half} units in each direction. The decoder is {num_layers} x {cell} "
-    "with {hidden_size} units, input feeding and {attention} attention. Embeddings have {embedding_size} features."
+    "The encoder is {num_layers} x {blocks} {size}. The decoder is {num_layers} x {blocks} with {hidden_size} units, "
+    "input feeding and {attention} attention. Embeddings have {embedding_size} features."
 )
 _LOOKED_AT_ONE = (
     "Subword {position} of 1 reference translation is looked at. The decoder reads the reference up to there. The "
@@ -144,11 +145,12 @@ def _words(model: AnyFitted, text: ParallelText, batch: _Chosen, name: str) -> W
     written = model.learned.target.pieces(pairs.inputs[0, 1:].tolist())
     (looked_at,) = model.learned.target.pieces(batch.following[:1].tolist())
     position, count = pairs.inputs.shape[1], len(pairs.source)
-    network = _NETWORK_INPUT_FEEDING if options["input_feeding"] else _NETWORK
+    network, units = _NETWORK_INPUT_FEEDING if options["input_feeding"] else _NETWORK, options["hidden_size"]
+    size = f"with {units} units" if options["architecture"] else f"with {units // 2} units in each direction"
     facts = {
         "run": name,
         "data": text.name,
-        "network": network.format_map({**options, "half": options["hidden_size"] // 2}),
+        "network": network.format(blocks=blocks_of(options), size=size, **options),
         "looked at": (_LOOKED_AT_ONE if count == 1 else _LOOKED_AT).format(
             position=position,
             count=count,
