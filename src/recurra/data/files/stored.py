@@ -74,17 +74,18 @@ def fact_of_file(path: str | Path, name: str, compute: Callable[[], Any]) -> Any
         known, now = read_json(record), time.time()
         if not known or known["state"] != _state(path) or not 0 <= now - known["at"] < _TRUSTED:
             return None
-        return [known["fact"]] if known["at"] - known["state"][-1] / 1e9 > _SETTLED else None
+        is_settled = known["at"] - known["state"][-1] / 1e9 > _SETTLED
+        return [known["fact"]] if is_settled else None
 
-    if (found := find()) is None:
+    if (result := find()) is None:
         prepare_folder(record.parent)
         with locked(record.with_suffix(".lock")):
-            if (found := find()) is None:
+            if (result := find()) is None:
                 remove_leftovers(record.parent, record.name)
                 values = {"state": _state(path), "at": time.time()}
-                found = [compute()]
-                write_text(record, json.dumps({**values, "fact": found[0]}) + "\n")
-    return found[0]
+                result = [compute()]
+                write_text(record, json.dumps({**values, "fact": result[0]}) + "\n")
+    return result[0]
 
 
 def checksum(path: str | Path) -> str:

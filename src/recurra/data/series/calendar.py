@@ -1,6 +1,8 @@
 """Calendar covariates: the time of day, week and year, and public holidays."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -115,15 +117,21 @@ def holiday_feature(country: str, stamps: np.ndarray) -> np.ndarray:
     if stamps.dtype.kind != "M":
         raise ParameterError("holidays", "series with dates", "integer positions", "Leave --holidays out.")
     try:
-        import holidays
+        import holidays  # noqa: F401
     except ImportError:
         raise MissingExtraError("holidays", "forecast", "holiday features (--holidays)") from None
     days, which = np.unique(_day(stamps), return_inverse=True)
-    years = np.unique(days.astype("M8[Y]").astype(np.int64) + 1970).tolist()
     try:
-        calendar = holidays.country_holidays(country, years=years)
+        is_holiday = [day in _holidays_of(country, day.year) for day in days.tolist()]
     except NotImplementedError:
         expected = "an ISO country code such as US, GB, DE, FR, IN or JP"
         raise ParameterError("holidays", expected, country) from None
-    is_holiday = np.array([day in calendar for day in days.tolist()], dtype=np.float32)
-    return is_holiday[which].reshape(-1, 1)
+    return np.array(is_holiday, dtype=np.float32)[which].reshape(-1, 1)
+
+
+@lru_cache(maxsize=1024)
+def _holidays_of(country: str, year: int) -> frozenset[Any]:
+    """The public holidays of a year, as dates."""
+    import holidays
+
+    return frozenset(holidays.country_holidays(country, years=[year]))

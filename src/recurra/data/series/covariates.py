@@ -1,6 +1,8 @@
 """Covariates as network inputs: standardised numbers with a flag for the missing, categories as indices."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ __all__ = ["CLIP", "CovariateEncoding", "Encoded", "standardize"]
 
 #: A standardised covariate beyond this is clipped: it only tells that it is extreme.
 CLIP = 10.0
+
+_ROWS_AT_ONCE = 1 << 18  # of which sums are taken
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,22 @@ class CovariateEncoding:
         known = [standardize(series.known[: steps + horizon], self.known)]
         missing = steps + horizon - len(known[0])
         known[0] = np.pad(known[0], ((0, missing), (0, 0)))
-        stamps = data.form.local(data.frequency.stamps(series.start, steps + horizon))
+        known.append(self.stamp_features(data, data.frequency.stamps(series.start, steps + horizon)))
+        numbers, categories = self.statics(data, series)
+        return Encoded(standardize(series.past, self.past), np.concatenate(known, axis=1), numbers, categories)
+
+    def stamp_features(self, data: SeriesSet, stamps: np.ndarray) -> np.ndarray:
+        """The features of stamps (n,), in the order of `calendar_names`: (n, C) float32."""
+        stamps, features = data.form.local(stamps), [np.empty((len(stamps), 0), np.float32)]
         if self.calendar is not None:
-            known.append(calendar_features(data.frequency, stamps, self.calendar)[0])
+            features.append(calendar_features(data.frequency, stamps, self.calendar)[0])
         if self.holidays:
-            known.append(holiday_feature(self.holidays, stamps))
-        return Encoded(
-            standardize(series.past, self.past),
-            np.concatenate(known, axis=1).astype(np.float32),
-            self._static_numbers(data, series),
-            self._static_categories(series),
-        )
+            features.append(holiday_feature(self.holidays, stamps))
+        return np.concatenate(features, axis=1)
+
+    def statics(self, data: SeriesSet, series: Series) -> tuple[np.ndarray, np.ndarray]:
+        """The static numbers and categories of a series, as in `Encoded`. Raises DataError, see `encode`."""
+        return self._static_numbers(data, series), self._static_categories(series)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads."""
@@ -142,20 +151,47 @@ def _category(value: float | str) -> str:
 def _days(data: SeriesSet) -> float:
     """Days that the longest series spans; 0 if there are no dates."""
     longest = data.series[int(np.argmax(data.lengths))]
-    stamps = data.stamps(longest, 1)
+    stamps = data.stamps_at(longest, np.array([0, len(longest)]))
     return float((stamps[-1] - stamps[0]) / np.timedelta64(1, "D")) if stamps.dtype.kind == "M" else 0.0
 
 
 def _moments(arrays: list[np.ndarray]) -> list[tuple[float, float]]:
-    """Mean and standard deviation by column over the observed values; 0 and 1 if there are none."""
-    values = np.concatenate(arrays)
-    moments = []
-    for column in values.T:
-        seen = column[np.isfinite(column)]
-        mean = float(seen.mean()) if len(seen) else 0.0
-        deviation = float(seen.std()) if len(seen) else 0.0
-        moments.append((mean, deviation if deviation > 0 else 1.0))
-    return moments
+    """Mean and standard deviation by column over the observed values; 0 and 1 if there are none.
+
+    The arrays are read in pieces, the same ones whether they are held in memory or mapped: so are the sums.
+    """
+    return [_moments_of([array[:, column] for array in arrays]) for column in range(arrays[0].shape[1])]
+
+
+def _moments_of(columns: list[np.ndarray]) -> tuple[float, float]:
+    count, total, squares = 0, 0.0, 0.0
+    for seen in _observed_pieces(columns):
+        count, total = count + len(seen), total + float(seen.sum())
+    mean = total / count if count else 0.0
+    for seen in _observed_pieces(columns):
+        squares += float(((seen - mean) ** 2).sum())
+    deviation = sqrt(squares / count) if count else 0.0
+    return mean, deviation if deviation > 0 else 1.0
+
+
+def _observed_pieces(columns: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The observed values of columns one after the other, of `_ROWS_AT_ONCE` rows at a time."""
+    held: list[np.ndarray] = []
+    size = 0
+    for column in columns:
+        start = 0
+        while start < len(column):
+            held.append(np.asarray(column[start : start + _ROWS_AT_ONCE - size]))
+            start, size = start + len(held[-1]), size + len(held[-1])
+            if size == _ROWS_AT_ONCE:
+                yield _observed(np.concatenate(held))
+                held, size = [], 0
+    if held:
+        yield _observed(np.concatenate(held))
+
+
+def _observed(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
 
 
 def standardize(values: np.ndarray, moments: list[tuple[float, float]]) -> np.ndarray:

@@ -149,7 +149,7 @@ class Frequency:
                 "for example --frequency 1d."
             )
         if long[0].dtype.kind in "iu":
-            return cls(_common_gap(np.concatenate([np.diff(stamps) for stamps in long])), "step")
+            return cls.of_gaps(*np.unique(np.concatenate([np.diff(one) for one in long]), return_counts=True), "step")
         before = np.concatenate([stamps[:-1] for stamps in long]).astype("M8[us]")
         after = np.concatenate([stamps[1:] for stamps in long]).astype("M8[us]")
         first = np.repeat([stamps[0] for stamps in long], [len(stamps) - 1 for stamps in long]).astype("M8[us]")
@@ -159,7 +159,28 @@ class Frequency:
             if business_day is not None:
                 return cls(int(np.gcd.reduce(gaps)), "mo", business_day=business_day)
         months = _common_months(before, after, first)
-        return cls(months, "mo") if months else cls(_common_gap((after - before).astype(np.int64)), "us")
+        if months:
+            return cls(months, "mo")
+        return cls.of_gaps(*np.unique((after - before).astype(np.int64), return_counts=True), "us")
+
+    @classmethod
+    def of_gaps(cls, gaps: np.ndarray, counts: np.ndarray, unit: Literal["us", "step"]) -> "Frequency":
+        """The step that `infer` finds for stamps that do not follow calendar months.
+
+        Args:
+            gaps: between stamps of the same series, the distinct ones in increasing order: (n,) int64.
+            counts: how many there are of each, (n,).
+            unit: of the gaps.
+        """
+        greatest, total = int(np.gcd.reduce(gaps)), int(counts.sum())
+        middle = int(gaps[np.searchsorted(np.cumsum(counts), total // 2, side="right")])
+        agrees = counts[gaps == middle].sum() / total >= _COMMON_FRACTION
+        return cls(middle if agrees or middle > _SPARSE * greatest else greatest, unit)
+
+    @staticmethod
+    def may_follow_months(gaps_in_months: int, gaps: int) -> bool:
+        """Whether `infer` may find months: of so many gaps, so many end in a later month than they begin in."""
+        return gaps_in_months >= _MONTHLY_FRACTION * gaps
 
     def __str__(self) -> str:
         if self.unit == "step":
@@ -202,9 +223,21 @@ class Frequency:
         a month does not have becomes its last day (Jan 30, Feb 28, Mar 30). With `business_day`, stamps are on that day
         of their months, also if `start` is not: holidays are not known.
         """
-        steps = np.arange(n, dtype=np.int64) * self.count
+        return self.stamps_at(start, np.arange(n, dtype=np.int64))
+
+    def stamps_at(self, start: Stamp | np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """The stamps at positions of the grid that `stamps` describes.
+
+        Args:
+            start: one stamp, or an array that is broadcast with the positions.
+            positions: integers of any shape.
+
+        Returns:
+            datetime64[us], or int64 for "step".
+        """
+        steps = positions * self.count
         if self.unit == "step":
-            return np.int64(start) + steps
+            return np.asarray(start, dtype=np.int64) + steps
         anchor = np.asarray(start, dtype="M8[us]")
         if self.business_day is not None:
             time_of_day = anchor - anchor.astype("M8[D]")
@@ -270,10 +303,3 @@ def _common_months(before: np.ndarray, after: np.ndarray, first: np.ndarray) -> 
     agrees = (add_months(before, gaps) == after) | (add_months(first, _months_between(first, after)) == after)
     agrees &= gaps > 0
     return int(np.gcd.reduce(gaps[agrees])) if agrees.mean() >= _MONTHLY_FRACTION else 0
-
-
-def _common_gap(gaps: np.ndarray) -> int:
-    greatest = int(np.gcd.reduce(gaps))
-    middle = int(np.sort(gaps)[len(gaps) // 2])
-    agrees = (gaps == middle).mean() >= _COMMON_FRACTION
-    return middle if agrees or middle > _SPARSE * greatest else greatest

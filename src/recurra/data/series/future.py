@@ -136,7 +136,7 @@ def _parts(
     for s, series_id in enumerate(rows.ids):
         series, row = series_set[series_id], int(rows.begin[s])
         if not len(series) <= positions[row] <= allow(series):
-            following = series_set.stamps(series, 1)[-1]
+            following = series_set.stamps_at(series, np.array([len(series)]))[0]
             raise rows.error(
                 row,
                 f"the stamp {rows.stamp(row)} does not continue the series, "

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from recurra.data.series.native_frame import Library
 from recurra.data.series.stamp_form import StampForm
 from recurra.errors import DataError, ParameterError
 
-__all__ = ["Columns", "Series", "SeriesSet", "trimmed", "univariate"]
+__all__ = ["Columns", "Series", "SeriesSet", "StoredSeries", "trimmed", "univariate"]
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,43 @@ class Series:
         return len(self.known) - len(self.y)
 
 
+class StoredSeries(Sequence[Series]):
+    """Series of a table that are mapped from a file, once one of them is asked for.
+
+    Args:
+        about: the JSON values from which they are found again.
+        values: all of the set but the arrays, as JSON values; see `recurra.data.series.store`.
+        digest: of the set.
+        map_all: maps the series. It raises DataError or RunError if they are not there.
+    """
+
+    def __init__(
+        self, about: dict[str, Any], values: dict[str, Any], digest: str, map_all: Callable[[], tuple[Series, ...]]
+    ) -> None:
+        self.about, self.values, self.digest = about, values, digest
+        self._map_all = map_all
+
+    def __len__(self) -> int:
+        return len(self.values["ids"])
+
+    @overload
+    def __getitem__(self, index: int) -> Series: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Series, ...]: ...
+    def __getitem__(self, index: int | slice) -> Series | tuple[Series, ...]:
+        return self._mapped[index]
+
+    @cached_property
+    def _mapped(self) -> tuple[Series, ...]:
+        return self._map_all()
+
+
 @dataclass(frozen=True, eq=False)
 class SeriesSet:
     """Series of one frequency, from one source, with unique ids.
 
     Args:
-        series: the series.
+        series: the series; `StoredSeries` if they are all those of a large table.
         frequency: the step of their grid.
         columns: the column names of the long frame that they come from, or would make.
         source: where they come from, for messages: a path, or "frame".
@@ -114,7 +146,7 @@ class SeriesSet:
         form: in which the stamps came.
     """
 
-    series: tuple[Series, ...]
+    series: Sequence[Series]
     frequency: Frequency
     columns: Columns
     source: str
@@ -165,6 +197,26 @@ class SeriesSet:
         """The stamps of y and of `horizon` steps beyond it: (T + horizon,) datetime64[us] or int64."""
         return self.frequency.stamps(series.start, len(series) + horizon)
 
+    def stamps_at(self, series: Series, positions: np.ndarray) -> np.ndarray:
+        """The stamps of steps (N,), counted from the first y: (N,) datetime64[us] or int64."""
+        return self.frequency.stamps_at(series.start, positions)
+
+    def last_stamp(self, series: Series) -> Any:
+        """The stamp of the last y: datetime64[us] or int64."""
+        return self.stamps_at(series, np.array([len(series) - 1]))[0]
+
+    def steps_until(self, series: Series, stamp: int) -> int:
+        """How many steps of y are not after a stamp, in microseconds or as a position."""
+        positions = range(len(series))
+        return bisect_right(
+            positions, stamp, key=lambda k: int(self.stamps_at(series, np.array([k])).astype(np.int64)[0])
+        )
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the series are mapped from a file, and not held in memory."""
+        return isinstance(self.series[0].y, np.memmap)
+
     def until(self, drop: int) -> "SeriesSet":
         """The set without the last `drop` steps of y of each series. Their known covariates become future rows.
 
@@ -184,11 +236,14 @@ class SeriesSet:
 
     def digest(self) -> str:
         """A checksum of ids, stamps, values, columns and frequency."""
+        if isinstance(self.series, StoredSeries):
+            return self.series.digest
         facts = [asdict(self.columns), str(self.frequency), [(s.id, str(s.start), s.static) for s in self.series]]
         digest = hashlib.sha256(json.dumps(facts).encode())
         for series in self.series:
             for values in (series.y, series.past, series.known):
-                digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
+                digest.update(str(values.shape).encode())
+                digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
 
     def select(self, ids: Iterable[str]) -> "SeriesSet":
@@ -211,7 +266,7 @@ def trimmed(series: Series, frequency: Frequency) -> Series | None:
     first, end = int(observed[0]), int(observed[-1]) + 1
     ahead = np.flatnonzero(~np.isnan(series.known[end:]).all(axis=1))
     future = int(ahead[-1]) + 1 if len(ahead) else 0
-    start = frequency.stamps(series.start, first + 1)[first] if first else series.start
+    start = frequency.stamps_at(series.start, np.array([first]))[0] if first else series.start
     return replace(
         series,
         start=start if isinstance(start, np.datetime64) else int(start),

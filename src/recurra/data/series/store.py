@@ -1,6 +1,6 @@
 """Series as named arrays and JSON values, without loss."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,7 @@ from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import Columns, Series, SeriesSet
 from recurra.data.series.stamp_form import StampForm
 
-__all__ = ["series_from_arrays", "series_to_arrays"]
+__all__ = ["series_from_arrays", "series_to_arrays", "set_of", "split_series"]
 
 
 def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -44,6 +44,11 @@ def series_from_arrays(values: Mapping[str, Any], arrays: Mapping[str, np.ndarra
     Raises:
         KeyError, ValueError: something is missing, or does not fit.
     """
+    return set_of(values, split_series(values, arrays))
+
+
+def split_series(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[Series, ...]:
+    """The series of `series_from_arrays`: parts of the arrays, which are not copied."""
     ends, known_ends = (np.cumsum(arrays[name])[:-1] for name in ("lengths", "known_lengths"))
     parts = zip(
         values["ids"],
@@ -54,10 +59,14 @@ def series_from_arrays(values: Mapping[str, Any], arrays: Mapping[str, np.ndarra
         values["static"],
         strict=True,
     )
-    series = tuple(
+    return tuple(
         Series(name, np.datetime64(int(start), "us") if values["dates"] else int(start), y, past, known, tuple(static))
         for name, start, y, past, known, static in parts
     )
+
+
+def set_of(values: Mapping[str, Any], series: Sequence[Series]) -> SeriesSet:
+    """The set of these series, with the JSON values of `series_to_arrays`."""
     frequency, columns = Frequency.parse(values["frequency"]), Columns.from_json(values["columns"])
     names = ("source", "library", "integer_ids", "horizon")
     form = StampForm(**values["form"])

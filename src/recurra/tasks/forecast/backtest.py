@@ -206,7 +206,7 @@ def run_backtest(
     quantiles = forecast(folds.rows, folds.origins)
     bad = np.flatnonzero(~np.isfinite(quantiles).all(axis=(1, 2)))
     if len(bad):
-        raise RunError(f"the forecast of series {data.series[folds.rows[bad[0]]].id!r} is not finite")
+        raise RunError(f"the forecast of series {data.series[int(folds.rows[bad[0]])].id!r} is not finite")
     truth, first, second, scales = [], [], [], []
     for row, origin in zip(folds.rows, folds.origins, strict=True):
         y = data.series[row].y

@@ -197,6 +197,13 @@ class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", Fo
         help="code of a country whose public holidays are used, such as US; needs the extra forecast",
         group="data",
     )
+    map_above: int = option(
+        default=100,
+        at_least=0,
+        help="megabytes of a table above which its series are not held in memory but mapped from a file in the user's "
+        "cache folder",
+        group="data",
+    )
     validation_windows: int | None = option(
         default=None,
         at_least=0,
@@ -215,10 +222,12 @@ class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", Fo
 
     def read(self, source: Any, y: Any, reading: ForecastReading, labelled: bool) -> "SeriesSet":
         from recurra.data import samples
+        from recurra.data.files.text_file import check_file
         from recurra.data.series.frame import series_from_frame
         from recurra.data.series.frequency import Frequency
         from recurra.data.series.read import read_series
         from recurra.data.series.series_set import SeriesSet
+        from recurra.data.series.stored_series import stored_series
 
         if y is not None:
             raise ParameterError("y", "None, as the target is a column of the data", type(y).__name__)
@@ -227,6 +236,8 @@ class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", Fo
         frequency = Frequency.parse(reading.frequency) if reading.frequency else None
         if isinstance(source, str | Path):
             path = samples.path(source) if isinstance(source, str) and source in samples.names() else source
+            if check_file(path).stat().st_size > 1_000_000 * self.map_above:
+                return stored_series(path, reading.columns, frequency)
             return read_series(path, reading.columns, frequency)
         return series_from_frame(source, reading.columns, frequency)
 

@@ -23,12 +23,14 @@ class ForecastLearned(Learned):
     """What a forecast needs beside the options and the weights.
 
     Attributes:
-        data: all series of `fit`, the steps held out included: they are forecast if no others are.
+        data: all series of `fit`, the steps held out included: they are forecast if no others are. Of a large table
+            the run holds how they are found again.
         held_out: steps at the end of each series that training does not see.
         encoding: of the covariates.
         shape: of the windows.
         sizes: features of each part of a window.
         trained_until: by series, the last stamp that training sees, in microseconds or steps.
+        latest: the last stamp of the first series as it is shown, and the value there.
         calibration: of conformal intervals; None: there is none, or training has not ended.
     """
 
@@ -38,6 +40,7 @@ class ForecastLearned(Learned):
     shape: "WindowShape"
     sizes: dict[str, int]
     trained_until: dict[str, int]
+    latest: tuple[str, float]
     calibration: "Calibration | None" = None
 
     def seen(self) -> "SeriesSet":
@@ -59,40 +62,57 @@ class ForecastLearned(Learned):
                 )
 
     def to_json(self) -> dict[str, Any]:
+        from recurra.data.series.series_set import StoredSeries
         from recurra.data.series.store import series_to_arrays
 
-        return {
-            "series": series_to_arrays(self.data)[0],
+        series = self.data.series
+        if isinstance(series, StoredSeries):
+            data = {"series": series.values, "stored": {"about": series.about, "digest": series.digest}}
+        else:
+            data = {"series": series_to_arrays(self.data)[0]}
+        return data | {
             "held_out": self.held_out,
             "encoding": self.encoding.to_json(),
             "shape": asdict(self.shape),
             "sizes": self.sizes,
             "trained_until": self.trained_until,
+            "latest": list(self.latest),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
         }
 
     def tensors(self) -> "dict[str, Tensor]":
         import torch
 
+        from recurra.data.series.series_set import StoredSeries
         from recurra.data.series.store import series_to_arrays
 
+        if isinstance(self.data.series, StoredSeries):
+            return {}
         return {name: torch.from_numpy(array) for name, array in series_to_arrays(self.data)[1].items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
         from recurra.data.series.covariates import CovariateEncoding
-        from recurra.data.series.store import series_from_arrays
+        from recurra.data.series.store import series_from_arrays, set_of
+        from recurra.data.series.stored_series import series_stored_before
         from recurra.data.series.windows import WindowShape
         from recurra.models.forecasting.conformal import Calibration
 
         shape, calibration = values["shape"], values["calibration"]
+        if "stored" in values:
+            data = set_of(values["series"], series_stored_before(values["series"], **values["stored"]))
+        else:
+            arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+            data = series_from_arrays(values["series"], arrays)
+        latest = values.get("latest") or (data.form.shown(data.last_stamp(data.series[0])), data.series[0].y[-1])
         return cls(
-            series_from_arrays(values["series"], {name: tensor.numpy() for name, tensor in tensors.items()}),
+            data,
             values["held_out"],
             CovariateEncoding.from_json(values["encoding"]),
             WindowShape(tuple(shape["seasons"]), shape["context"], shape["horizon"]),
             values["sizes"],
             values["trained_until"],
+            (latest[0], float(latest[1])),
             None if calibration is None else Calibration.from_json(calibration),
         )
 

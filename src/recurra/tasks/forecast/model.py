@@ -10,6 +10,7 @@ import polars as pl
 import torch
 
 from recurra.data.series.frame import series_from_frame
+from recurra.data.series.gathered_windows import windows_of
 from recurra.data.series.read import continuation
 from recurra.data.series.series_set import Series, SeriesSet
 from recurra.data.series.windows import Window, Windows
@@ -56,7 +57,7 @@ class ForecastModel:
 
     def windows(self, data: SeriesSet) -> Windows:
         """The series as the network reads them."""
-        return Windows(data, self.learned.encoding, self.shape)
+        return windows_of(data, self.learned.encoding, self.shape)
 
     def quantiles(self, data: SeriesSet, rows: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """Forecasts (N, T, Q) for series `rows` (N,) of the data from `origins` (N,), counts of steps seen.
@@ -80,7 +81,7 @@ class ForecastModel:
         bad = np.flatnonzero(~np.isfinite(quantiles).all(axis=(1, 2)))
         if len(bad):
             raise RunError(
-                f"the forecast of series {data.series[rows[bad[0]]].id!r} is not finite. Train anew with a lower "
+                f"the forecast of series {data.series[int(rows[bad[0]])].id!r} is not finite. Train anew with a lower "
                 "learning_rate, and look for extreme values in the data."
             )
         return np.maximum(quantiles, 0.0) if self.options["nonnegative"] else quantiles
@@ -171,7 +172,7 @@ class ForecastModel:
             series = data.series[row]
             begin = self.shape.least_origin
             if series.id in until:
-                begin = max(begin, int((np.asarray(data.stamps(series)).astype(np.int64) <= until[series.id]).sum()))
+                begin = max(begin, data.steps_until(series, until[series.id]))
             ends = [len(series) - k * horizon for k in range(count) if len(series) - (k + 1) * horizon >= begin]
             rows += [row] * len(ends)
             origins += [end - horizon for end in ends]
@@ -181,7 +182,7 @@ class ForecastModel:
         until = self.learned.trained_until
         for row, origin in zip(plan.rows, plan.origins, strict=True):
             one = data.series[row]
-            last: Any = data.stamps(one)[origin - 1]
+            last: Any = data.stamps_at(one, np.array([origin - 1]))[0]
             if one.id in until and int(np.asarray(last).astype(np.int64)) < until[one.id]:
                 raise DataError(
                     f"{data.source}: series {one.id!r}: a fold would forecast after {data.form.shown(last)}, but "
@@ -303,7 +304,6 @@ def open_stream(model: ForecastModel) -> ItemStream:
         rows = zip([data.form.shown(one) for one in after], middle, *quantiles.T, strict=True)
         return {"forecast": [dict(zip(names, (stamp, *map(float, row)), strict=True)) for stamp, *row in rows]}
 
-    last = data.series[0]
-    stamp = data.form.shown(data.frequency.stamps(last.start, len(last))[-1])
-    example = {columns.time: stamp, **dict.fromkeys(values, float(np.nanmean(last.y)))}
+    stamp, value = model.learned.latest
+    example = {columns.time: stamp, **dict.fromkeys(values, value)}
     return ItemStream(Stepper(window.program), read, answer, f"an observation: {', '.join(example)}", example)

@@ -38,12 +38,12 @@ def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
         windows = np.flatnonzero(backtest.folds.rows == row)
         origins = backtest.folds.origins[windows]
         first = max(0, int(origins.min()) - _HISTORY_HORIZONS * horizon)
-        stamps = backtest.data.form.local(backtest.data.stamps(series))
-        ax.plot(stamps[first:], series.y[first:], color=_BLACK, linewidth=1, label="observed")
+        stamps = backtest.data.form.local(backtest.data.stamps_at(series, np.arange(first, len(series))))
+        ax.plot(stamps, series.y[first:], color=_BLACK, linewidth=1, label="observed")
         for index, (window, origin) in enumerate(zip(windows, origins, strict=True)):
-            ahead = stamps[origin : origin + horizon]
             # From the last observation on, without a gap.
-            joined, last = stamps[origin - 1 : origin + horizon], float(series.y[origin - 1])
+            begin = origin - 1 - first
+            joined, last = stamps[begin : begin + 1 + horizon], float(series.y[origin - 1])
             _fan(ax, joined, backtest.quantiles[window], backtest.levels, last, labelled=index == 0)
             ax.plot(
                 joined,
@@ -53,7 +53,7 @@ def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
                 linestyle=":",
                 label="seasonal naive" if index == 0 else None,
             )
-            ax.axvline(ahead[0], color=_GREY, linewidth=0.6)
+            ax.axvline(joined[1], color=_GREY, linewidth=0.6)
         _finish(ax, name, stamps, backtest.data)
     _legend(figure, axes[0])
     _save(figure, path)
@@ -68,10 +68,10 @@ def plot_forecasts(
     rows = {series.id: row for row, series in enumerate(data)}
     for ax, name in zip(axes, ids, strict=True):
         series: Series = data.series[rows[name]]
-        stamps = data.form.local(data.stamps(series, horizon))
-        first = max(0, len(series.y) - _HISTORY_HORIZONS * horizon)
-        ax.plot(stamps[first : len(series.y)], series.y[first:], color=_BLACK, linewidth=1, label="observed")
-        _fan(ax, stamps[len(series.y) - 1 :], quantiles[rows[name]], levels, float(series.y[-1]), labelled=True)
+        first = max(0, len(series) - _HISTORY_HORIZONS * horizon)
+        stamps = data.form.local(data.stamps_at(series, np.arange(first, len(series) + horizon)))
+        ax.plot(stamps[:-horizon], series.y[first:], color=_BLACK, linewidth=1, label="observed")
+        _fan(ax, stamps[-horizon - 1 :], quantiles[rows[name]], levels, float(series.y[-1]), labelled=True)
         _finish(ax, name, stamps, data)
     _legend(figure, axes[0])
     _save(figure, path)

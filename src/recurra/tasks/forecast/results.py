@@ -93,7 +93,8 @@ class Forecasts(Predictions[Any]):
     def _stamps(self) -> np.ndarray:
         """Those of each step of each series, as `SeriesSet.stamps`."""
         horizon = self.quantiles.shape[1]
-        return np.concatenate([self.series.stamps(series, horizon)[-horizon:] for series in self.series])
+        ahead = np.arange(horizon)
+        return np.concatenate([self.series.stamps_at(series, len(series) + ahead) for series in self.series])
 
     def default_path(self, folder: Path) -> Path:
         return folder / "forecast.csv"
@@ -191,10 +192,9 @@ def make_evaluation(backtest: Backtest, ids: Sequence[str] = ()) -> Evaluation:
 def _forecast_table(backtest: Backtest) -> Table:
     """Forecasts of windows beside the truth: id, `cutoff` (the last stamp seen), stamp, truth, forecast, quantiles."""
     data, folds, horizon = backtest.data, backtest.folds, backtest.truth.shape[1]
-    stamps = {row: data.stamps(data.series[row]) for row in np.unique(folds.rows)}
-    windows = list(zip(folds.rows, folds.origins, strict=True))
-    cutoffs = np.repeat(np.stack([stamps[row][origin - 1] for row, origin in windows]), horizon)
-    steps = np.concatenate([stamps[row][origin : origin + horizon] for row, origin in windows])
+    around, windows = np.arange(-1, horizon), zip(folds.rows, folds.origins, strict=True)
+    stamps = np.stack([data.stamps_at(data.series[row], origin + around) for row, origin in windows])
+    cutoffs, steps = np.repeat(stamps[:, 0], horizon), stamps[:, 1:].ravel()
     # Together, as one form is for both.
     written = data.form.written(np.concatenate([cutoffs, steps]))
     frame = pl.DataFrame(

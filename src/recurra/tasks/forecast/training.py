@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data.series.covariates import CovariateEncoding
+from recurra.data.series.gathered_windows import windows_of
 from recurra.data.series.series_set import SeriesSet
-from recurra.data.series.windows import Window, Windows, WindowSampler, WindowShape, input_sizes
+from recurra.data.series.windows import Window, WindowSampler, WindowShape, input_sizes
 from recurra.errors import DataError, ParameterError
 from recurra.models.forecasting.conformal import Calibration
 from recurra.models.forecasting.network import mean_loss
@@ -42,6 +43,7 @@ _log = logging.getLogger("recurra.forecast")
 _MOST_VALIDATION_WINDOWS = 1024
 _ENOUGH_VALIDATION_WINDOWS = 64
 _MOST_COMPARED = 128  # validation windows
+_STEPS_AT_ONCE = 1 << 18  # of which counts are checked
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,12 @@ def learn(options: "Forecaster", data: SeriesSet) -> ForecastLearned:
     if output_of(options.model, options.output) == "negative_binomial":
         _check_counts(seen)
     encoding = CovariateEncoding.fit(seen, options.calendar, options.holidays)
-    one = Windows(replace(seen, series=seen.series[:1]), encoding, shape)
-    until = {series.id: int(np.asarray(seen.stamps(series)[len(series) - 1]).astype(np.int64)) for series in seen}
-    return ForecastLearned(data, held_out, encoding, shape, input_sizes(one.cut(np.array([0]), np.array([0]))), until)
+    one = windows_of(replace(seen, series=seen.series[:1]), encoding, shape)
+    until = {series.id: int(seen.last_stamp(series).astype(np.int64)) for series in seen}
+    sizes = input_sizes(one.cut(np.array([0]), np.array([0])))
+    first = data.series[0]
+    latest = data.form.shown(data.last_stamp(first)), float(first.y[-1])
+    return ForecastLearned(data, held_out, encoding, shape, sizes, until, latest)
 
 
 def plan_validation(options: "Forecaster", learned: ForecastLearned, held: SeriesSet | None) -> Validation:
@@ -318,10 +323,12 @@ def _check_lengths(data: SeriesSet, shape: WindowShape, folds: int) -> None:
 
 def _check_counts(data: SeriesSet) -> None:
     for series in data:
-        bad = np.flatnonzero((series.y < 0) | (series.y != np.floor(series.y)) & np.isfinite(series.y))
-        if len(bad):
-            stamp: Any = data.stamps(series)[bad[0]]
-            raise DataError(
-                f"{data.source}: series {series.id!r} at {data.form.shown(stamp)}: expected a count for "
-                f"output='negative_binomial', got {series.y[bad[0]]:g}. Use another output."
-            )
+        for start in range(0, len(series), _STEPS_AT_ONCE):
+            y = series.y[start : start + _STEPS_AT_ONCE]
+            bad = np.flatnonzero((y < 0) | (y != np.floor(y)) & np.isfinite(y))
+            if len(bad):
+                stamp: Any = data.stamps_at(series, start + bad)[0]
+                raise DataError(
+                    f"{data.source}: series {series.id!r} at {data.form.shown(stamp)}: expected a count for "
+                    f"output='negative_binomial', got {y[bad[0]]:g}. Use another output."
+                )

@@ -97,14 +97,14 @@ def _words(
     model: ForecastModel, data: SeriesSet, row: int, origin: int, windows: int, window: Window, name: str
 ) -> Words:
     options, series = model.options, data.series[row]
-    stamps: Any = data.stamps(series)
+    stamp: Any = data.stamps_at(series, np.array([origin - 1]))[0]
     facts = {
         "run": name,
         "data": f"{data.source}, {len(data)} series, frequency {data.frequency}",
         "network": f"{options['model']}, {options['num_layers']} x {blocks_of(options)} of {options['hidden_size']} "
         f"units; context {model.shape.context} steps, horizon {model.shape.horizon}",
         "looked at": (_LOOKED_AT_ONE if windows == 1 else _LOOKED_AT).format(
-            count=windows, series=series.id, stamp=data.form.shown(stamps[origin - 1])
+            count=windows, series=series.id, stamp=data.form.shown(stamp)
         ),
         "unit": "outputs and attributions are in normalised units, a window's mean change from season to season; in "
         f"the window plotted, {_unit_of(model, window):.4g} of the data's",
