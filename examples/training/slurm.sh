@@ -3,7 +3,7 @@
 #   sbatch examples/training/slurm.sh forecast --data /shared/sales.csv --horizon 28 --out /shared/runs/sales
 # What comes after the script is what comes after `recurra train`; the folder of the run is one that all nodes share.
 # Slurm starts torchrun once a node, and torchrun starts PROCESSES processes, of which each has its part of the cores.
-# A job that Slurm puts back into the queue continues its run. See docs/several-processes.md.
+# A job that Slurm puts back into the queue resumes its run, if it had begun it. See docs/several-processes.md.
 #SBATCH --job-name=recurra
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -19,8 +19,16 @@ export OMP_NUM_THREADS=$((SLURM_CPUS_PER_TASK > processes ? SLURM_CPUS_PER_TASK 
 # A node that is replaced can join the others again.
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 
+# The folder is that of --out, or else that of the task. A job that had not begun its run has nothing to resume.
+run=runs/${1:?the task, and what else comes after recurra train}
+previous=""
+for argument; do
+    case $previous in --out) run=$argument ;; esac
+    case $argument in --out=*) run=${argument#--out=} ;; esac
+    previous=$argument
+done
 resume=()
-if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then
+if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ -e "$run/best.safetensors" ]; then
     resume=(--resume)
 fi
 

@@ -5,31 +5,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from torchruns import ONE_MACHINE, STEPS, free_port, torchrun, train, wait_for_step, write_waves
+from torchruns import ONE_MACHINE, STEPS, free_port, torchrun, train, wait_for_step
 
 from recurra.cli.main import main
 from recurra.training import read_log
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_waves(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two processes that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("two") / "run"
-    process = torchrun(train(data, folder), *ONE_MACHINE)
-    out, err = process.communicate(timeout=180)
-    assert process.returncode == 0, err
-    # The first process alone speaks.
-    assert out.count("3 series of 80 steps") == out.count(f"trained {STEPS} steps") == 1
-    return folder
-
-
-def test_two_processes_have_the_loss_curve_of_one(data: Path, two: Path, tmp_path: Path) -> None:
-    assert main(train(data, tmp_path / "one")) == 0
+def test_two_processes_have_the_loss_curve_of_one(waves: Path, two: Path, tmp_path: Path) -> None:
+    assert main(train(waves, tmp_path / "one")) == 0
     one, other = (read_log(folder / "log.csv") for folder in (tmp_path / "one", two))
     assert len(one) > 30
     for column in ("step", "loss", "validation_loss"):
@@ -44,10 +27,10 @@ def workers(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_worker_killed_is_started_again_from_the_last_checkpoint(
-    rank: int, data: Path, two: Path, tmp_path: Path
+    rank: int, waves: Path, two: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    process = torchrun(train(data, folder), *ONE_MACHINE, "--max-restarts", "1")
+    process = torchrun(train(waves, folder), *ONE_MACHINE, "--max-restarts", "1")
     wait_for_step(folder, 60)
     os.kill(workers(process.pid)[rank], signal.SIGKILL)
     out, err = process.communicate(timeout=180)
@@ -61,11 +44,13 @@ def test_a_worker_killed_is_started_again_from_the_last_checkpoint(
 
 
 @pytest.mark.slow
-def test_two_torchruns_as_on_two_machines_go_on_where_a_worker_is_killed(data: Path, two: Path, tmp_path: Path) -> None:
+def test_two_torchruns_as_on_two_machines_go_on_where_a_worker_is_killed(
+    waves: Path, two: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     options = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--max-restarts", "3")
     place = ("--rdzv-endpoint", f"localhost:{free_port()}", "--rdzv-id", "waves")
-    machines = [torchrun(train(data, folder), *options, *place) for _ in range(2)]
+    machines = [torchrun(train(waves, folder), *options, *place) for _ in range(2)]
     wait_for_step(folder, 60)
     os.kill(workers(machines[1].pid)[0], signal.SIGKILL)
     for machine in machines:
@@ -76,9 +61,9 @@ def test_two_torchruns_as_on_two_machines_go_on_where_a_worker_is_killed(data: P
 
 
 @pytest.mark.slow
-def test_a_run_that_was_refused_is_not_gone_on_with(data: Path, two: Path) -> None:
+def test_a_run_that_was_refused_is_not_gone_on_with(waves: Path, two: Path) -> None:
     before = (two / "log.csv").read_bytes()
-    process = torchrun(train(data, two), *ONE_MACHINE, "--max-restarts", "1")
+    process = torchrun(train(waves, two), *ONE_MACHINE, "--max-restarts", "1")
     _, err = process.communicate(timeout=180)
     assert process.returncode == 1
     assert err.count("already holds a run") == 2

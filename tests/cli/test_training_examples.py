@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from torchruns import free_port, write_waves
+from torchruns import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "training"
 TRAIN = ["forecast", "--horizon", "4", "--hidden-size", "4", "--batch-size", "4", "--max-steps", "20"]
@@ -32,12 +32,14 @@ def program(path: Path, script: str) -> None:
 
 def run(programs: Path, *command: str | Path, **variables: str) -> str:
     path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        command, env=os.environ | {"PATH": path, **variables}, capture_output=True, text=True, timeout=280
-    )
+    environment = os.environ | {"PATH": path, **variables}
+    done = subprocess.run(command, env=environment, cwd=programs.parent, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
+
+# What a program in place of torchrun prints.
+SHOWN = 'echo "$OMP_NUM_THREADS $TORCH_DISABLE_SHARE_RDZV_TCP_STORE"; printf "%s\\n" "$@"'
 
 SLURM = {
     "SLURM_JOB_NODELIST": "node[1-2]",
@@ -53,28 +55,38 @@ SLURM = {
         (
             "torchrun.sh",
             {"FIRST": "first", "MACHINES": "3", "PROCESSES": "2"},
-            ("3", "2", "first:29400", "recurra", []),
+            ("3", "2", "first:29400", "recurra"),
         ),
-        ("slurm.sh", SLURM, ("2", "4", "localhost:29400", "77", [])),
-        ("slurm.sh", {**SLURM, "SLURM_RESTART_COUNT": "1"}, ("2", "4", "localhost:29400", "77", ["--resume"])),
+        ("slurm.sh", SLURM, ("2", "4", "localhost:29400", "77")),
     ],
 )
 def test_a_script_starts_torchrun(programs: Path, script: str, variables: dict[str, str], expected: Any) -> None:
-    shown = 'echo "$OMP_NUM_THREADS $TORCH_DISABLE_SHARE_RDZV_TCP_STORE"; printf "%s\\n" "$@"'
-    program(programs / "torchrun", shown)
+    program(programs / "torchrun", SHOWN)
     environment, *arguments = run(programs, EXAMPLES / script, *TRAIN, "a b", **variables).splitlines()
     assert environment.split()[-1] == "1"
     if script == "slurm.sh":
         assert environment == "2 1"  # eight cores, four processes
-    machines, processes, endpoint, job, more = expected
     options = dict(pairwise(arguments))
-    assert [options[name] for name in ("--nnodes", "--nproc-per-node", "--rdzv-endpoint", "--rdzv-id")] == [
-        machines,
-        processes,
-        endpoint,
-        job,
-    ]
-    assert arguments[arguments.index("-m") :] == ["-m", "recurra", "train", *TRAIN, "a b", *more]
+    names = ("--nnodes", "--nproc-per-node", "--rdzv-endpoint", "--rdzv-id")
+    assert tuple(options[name] for name in names) == expected
+    assert arguments[arguments.index("-m") :] == ["-m", "recurra", "train", *TRAIN, "a b"]
+
+
+@pytest.mark.parametrize("out", [["--out", "a run"], ["--out=a run"], []])
+def test_a_slurm_job_put_back_resumes_a_run_that_it_had_begun(programs: Path, tmp_path: Path, out: list[str]) -> None:
+    program(programs / "torchrun", SHOWN)
+    folder = tmp_path / ("a run" if out else "runs/forecast")
+
+    def resumes(restarts: str) -> bool:
+        started = run(programs, EXAMPLES / "slurm.sh", *TRAIN, *out, **SLURM, SLURM_RESTART_COUNT=restarts)
+        return started.splitlines()[-1] == "--resume"
+
+    assert not resumes("1")
+    folder.mkdir(parents=True)
+    assert not resumes("1")
+    (folder / "best.safetensors").touch()
+    assert resumes("1")
+    assert not resumes("0")
 
 
 def test_the_parts_of_the_kubernetes_job_fit_together(programs: Path) -> None:
@@ -100,7 +112,7 @@ def test_the_parts_of_the_kubernetes_job_fit_together(programs: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["torchrun.sh", "slurm.sh"])
-def test_a_script_trains_on_this_machine(programs: Path, tmp_path: Path, script: str) -> None:
+def test_a_script_trains_on_this_machine(programs: Path, waves: Path, tmp_path: Path, script: str) -> None:
     variables = {**SLURM, "SLURM_JOB_NUM_NODES": "1", "PROCESSES": "2", "PORT": str(free_port())}
-    arguments = ["--data", str(write_waves(tmp_path)), "--out", str(tmp_path / "run")]
+    arguments = ["--data", str(waves), "--out", str(tmp_path / "run")]
     assert "trained 20 steps" in run(programs, EXAMPLES / script, *TRAIN, *arguments, **variables)

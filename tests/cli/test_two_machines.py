@@ -9,25 +9,11 @@ from pathlib import Path
 
 import pytest
 from machines import Machine, two_machines
-from torchruns import ONE_MACHINE, STEPS, torchrun, train, wait_for_step, write_waves
+from torchruns import STEPS, train, wait_for_step
 
 from recurra.training import load_last, read_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_waves(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two processes of one machine."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    _, err = (process := torchrun(train(data, folder), *ONE_MACHINE)).communicate(timeout=300)
-    assert process.returncode == 0, err
-    return folder
 
 
 def rendezvous(host: Machine, count: str) -> tuple[str, ...]:
@@ -47,12 +33,12 @@ def end(*started: subprocess.Popen[str]) -> None:
         assert process.returncode == 0, err
 
 
-def test_one_is_cut_off_and_one_dies_and_comes_back(data: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_one_is_cut_off_and_one_dies_and_comes_back(waves: Path, two: Path, tmp_path: Path) -> None:
     """The one that dies is the first by rank, which writes the run; the other holds the rendezvous."""
     folder = tmp_path / "run"
     with two_machines() as (first, second):
         options = rendezvous(second, "2")
-        dying, staying = (one.torchrun(train(data, folder), *options) for one in (first, second))
+        dying, staying = (one.torchrun(train(waves, folder), *options) for one in (first, second))
         wait_for_step(folder, 60)
         first.cut_off()
         time.sleep(1)
@@ -65,12 +51,12 @@ def test_one_is_cut_off_and_one_dies_and_comes_back(data: Path, undisturbed: Pat
         dying.communicate()
         time.sleep(5)
         assert last_step(folder) < STEPS
-        end(first.torchrun(train(data, folder), *options), staying)
+        end(first.torchrun(train(waves, folder), *options), staying)
     for name in ("best.safetensors", "log.csv", "health.csv"):
-        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes(), name
+        assert (folder / name).read_bytes() == (two / name).read_bytes(), name
 
 
-def test_their_number_changes_from_two_to_one_to_two(data: Path, tmp_path: Path) -> None:
+def test_their_number_changes_from_two_to_one_to_two(waves: Path, tmp_path: Path) -> None:
     """Batches and their order are the same: so are the losses, but for rounding, which training amplifies.
 
     There are as many steps as the one that stays alone makes until the other is back, and more.
@@ -78,12 +64,12 @@ def test_their_number_changes_from_two_to_one_to_two(data: Path, tmp_path: Path)
     steps, folder, alone = 5000, tmp_path / "run", tmp_path / "alone"
     with two_machines() as (first, second):
         options = rendezvous(first, "1:2")
-        staying, dying = (one.torchrun(train(data, folder, steps), *options) for one in (first, second))
+        staying, dying = (one.torchrun(train(waves, folder, steps), *options) for one in (first, second))
         wait_for_step(folder, 60)
         second.kill()
         dying.communicate()
         wait_for_processes(folder, 1)
-        coming = second.torchrun(train(data, folder, steps), *options)
+        coming = second.torchrun(train(waves, folder, steps), *options)
         wait_for_processes(folder, 2)
         wait_for_step(folder, last_step(folder) + 30)
         for one in (staying, coming):
@@ -98,7 +84,7 @@ def test_their_number_changes_from_two_to_one_to_two(data: Path, tmp_path: Path)
     last = int(up[1]) + 20
     assert int(down[1]) < int(up[1]) < last <= last_step(folder)
     reference = subprocess.Popen(
-        [sys.executable, "-m", "recurra", *train(data, alone, steps)], stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "recurra", *train(waves, alone, steps)], stderr=subprocess.DEVNULL
     )
     wait_for_step(alone, last)
     reference.terminate()
