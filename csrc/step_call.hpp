@@ -10,8 +10,9 @@ namespace recurra {
 // Python's enumeration of the same name (streaming/machine.py) has these names.
 // clang-format off
 #define RECURRA_STEP_KINDS(F)                                                                                 \
-  F(dense) F(diagonal) F(normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) F(silu) F(exp) \
-  F(log) F(scale) F(add) F(multiply) F(blend) F(softmax) F(log_softmax) F(copy) F(mean) F(largest) F(attend) F(delay)
+  F(dense) F(diagonal) F(normalise) F(rms_normalise) F(modulate) F(update) F(embed) F(tanh) F(sigmoid) F(relu) \
+  F(silu) F(gelu) F(exp) F(log) F(scale) F(add) F(multiply) F(blend) F(softmax) F(log_softmax) F(copy) F(mean) \
+  F(largest) F(attend) F(delay) F(local_attention) F(matrix_memory)
 // clang-format on
 enum class StepKind : int64_t {
 #define RECURRA_KIND(name) name,
@@ -33,9 +34,10 @@ struct Location {
 struct StepOperation {
   StepKind kind;
   Location first, second, target;  // an offset of -1: there is none
-  Location parts[most_parts];      // of a cell's state
+  Location parts[most_parts];      // of the state of a cell, an attention or a memory
   int64_t part_count;
   int64_t size, groups;
+  int64_t kv_heads, window;  // of an attention
   float number;
   bool accumulate;    // adds to the target
   bool reads_output;  // the cell's equations read the first part of the state

@@ -61,6 +61,25 @@ void normalise(const StepOperation& o, const float* from, float* to) {
   }
 }
 
+// Over the square root of the mean of the squares, times `scale`.
+void rms_normalise(const float* from, const float* scale, float epsilon, float* to, int64_t size) {
+  V squares{};
+  by_value(size, [&](auto whole, int64_t k, int64_t count) {
+    const V x = get<V, whole.value>(from + k, count);
+    squares += x * x;
+  });
+  const float inverse = 1.0f / std::sqrt(lane_sum(squares) / static_cast<float>(size) + epsilon);
+  map(from, scale, to, size, [&](V x, V factor) { return x * inverse * factor; });
+}
+
+// x times the normal distribution function, from erf by formula 7.1.26 of Abramowitz and Stegun, within 1e-7 of it.
+V gelu(V x) {
+  const V z = vector_absolute(x) * 0.70710678f, t = 1.0f / (1.0f + 0.3275911f * z);
+  const V sum = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+  const V tail = 0.5f * sum * vector_exp(-z * z);
+  return x * (x < V{} ? tail : 1.0f - tail);
+}
+
 void softmax(const float* from, float* to, int64_t size, bool logarithm) {
   float most = from[0];
   for (int64_t k = 1; k < size; ++k) most = from[k] > most ? from[k] : most;
@@ -85,6 +104,85 @@ void attend(const float* value, float score, float* state, float* to, int64_t si
   map(sums, value, sums, size, [&](V before, V x) { return before * stays + x * weight; });
   const float factor = 1.0f / state[1];
   map(sums, to, size, [&](V x) { return x * factor; });
+}
+
+// A whole number from 0 to `most` that the state holds, or 0: whatever was written to it, no memory beyond is touched.
+int64_t whole_number(float x, int64_t most) {
+  return x > 0.0f && x <= static_cast<float>(most) ? static_cast<int64_t>(x) : 0;
+}
+
+// Attention of a step to itself and to those before, at most W - 1, whose keys and values lie in places used in turn.
+// The query is turned by the distance of a step, instead of query and key by their positions.
+void local_attention(const StepOperation& o, const float* query, const float* key, float* keys, float* values,
+                     float* place, float* to) {
+  const int64_t size = o.size, half = size / 2, before = o.window - 1, features = o.kv_heads * size;
+  const int64_t next = whole_number(place[0], before - 1), length = whole_number(place[1], before);
+  const float factor = 1.0f / std::sqrt(static_cast<float>(size));
+  float* weights = to + o.groups * size;
+  const auto at = [&](float* past, const float* present, int64_t distance) {
+    return distance ? past + (next - distance + before) % before * features : present;
+  };
+  for (int64_t n = 0; n < o.groups; ++n) {
+    const float* q = query + n * size;
+    const int64_t own = n / (o.groups / o.kv_heads) * size;
+    for (int64_t d = 0; d <= length; ++d) {
+      const float *k = at(keys, key, d) + own, *cosine = o.left + d * half, *sine = o.right + d * half;
+      V sum{};
+      by_value(half, [&](auto whole, int64_t j, int64_t count) {
+        constexpr bool all = whole.value;
+        const V q1 = get<V, all>(q + j, count), q2 = get<V, all>(q + half + j, count);
+        const V k1 = get<V, all>(k + j, count), k2 = get<V, all>(k + half + j, count);
+        sum +=
+            get<V, all>(cosine + j, count) * (q1 * k1 + q2 * k2) + get<V, all>(sine + j, count) * (q1 * k2 - q2 * k1);
+      });
+      weights[d] = lane_sum(sum) * factor;
+    }
+    softmax(weights, weights, length + 1, false);
+    by_value(size, [&](auto whole, int64_t j, int64_t count) {
+      V sum{};
+      for (int64_t d = 0; d <= length; ++d)
+        sum += weights[d] * get<V, whole.value>(at(values, key + features, d) + own + j, count);
+      put<V, whole.value>(to + n * size + j, sum, count);
+    });
+  }
+  std::memcpy(keys + next * features, key, features * sizeof(float));
+  std::memcpy(values + next * features, key + features, features * sizeof(float));
+  place[0] = static_cast<float>((next + 1) % before);
+  place[1] = static_cast<float>(length < before ? length + 1 : before);
+}
+
+// A step of an LSTM whose memory is a matrix from keys to values for each head, all divided by exp(stabiliser).
+void matrix_memory(const StepOperation& o, const float* from, const float* gates, float* memory, float* normaliser,
+                   float* stabiliser, float* to) {
+  const int64_t K = o.size, N = o.groups;
+  for (int64_t n = 0; n < N; ++n, memory += K * K, normaliser += K, to += K) {
+    const float *q = from + n * K, *k = q + N * K, *v = k + N * K;
+    const float admit = gates[n], forget = gates[N + n];
+    const float kept = stabiliser[n] + (forget < 0.0f ? forget : 0.0f) - std::log1p(std::exp(-std::fabs(forget)));
+    const float most = kept > admit ? kept : admit, stays = std::exp(kept - most), enters = std::exp(admit - most);
+    stabiliser[n] = most;
+    V along{};
+    by_value(K, [&](auto whole, int64_t j, int64_t count) {
+      constexpr bool all = whole.value;
+      const V norm = get<V, all>(normaliser + j, count) * stays + get<V, all>(k + j, count) * enters;
+      put<V, all>(normaliser + j, norm, count);
+      put<V, all>(to + j, V{}, count);
+      along += get<V, all>(q + j, count) * norm;
+    });
+    for (int64_t i = 0; i < K; ++i) {
+      float* row = memory + i * K;
+      const float entering = enters * k[i];
+      by_value(K, [&](auto whole, int64_t j, int64_t count) {
+        constexpr bool all = whole.value;
+        const V after = get<V, all>(row + j, count) * stays + get<V, all>(v + j, count) * entering;
+        put<V, all>(row + j, after, count);
+        put<V, all>(to + j, get<V, all>(to + j, count) + after * q[i], count);
+      });
+    }
+    const float norm = std::fabs(lane_sum(along)), least = std::exp(-most < 80.0f ? -most : 80.0f);
+    const float inverse = 1.0f / (norm > least ? norm : least);
+    map(to, to, K, [&](V x) { return x * inverse; });
+  }
 }
 
 // The base of each space and the way from one row to the next.
@@ -137,6 +235,9 @@ void run_row(const StepOperation& o, const Memory& m, int64_t row) {
     case StepKind::normalise:
       normalise(o, a, to);
       break;
+    case StepKind::rms_normalise:
+      rms_normalise(a, o.left, o.number, to, o.size);
+      break;
     case StepKind::embed:
       std::memcpy(to, o.left + m.ids[row] * o.size, o.size * sizeof(float));
       break;
@@ -151,6 +252,9 @@ void run_row(const StepOperation& o, const Memory& m, int64_t row) {
       break;
     case StepKind::silu:
       map(a, to, o.size, [](V x) { return x * vector_sigmoid(x); });
+      break;
+    case StepKind::gelu:
+      map(a, to, o.size, [](V x) { return gelu(x); });
       break;
     case StepKind::exp:
       map(a, to, o.size, [](V x) { return vector_exp(x); });
@@ -196,6 +300,12 @@ void run_row(const StepOperation& o, const Memory& m, int64_t row) {
       std::memcpy(to + older, a, o.size * sizeof(float));
       break;
     }
+    case StepKind::local_attention:
+      local_attention(o, a, b, m.at(o.parts[0], row), m.at(o.parts[1], row), m.at(o.parts[2], row), to);
+      break;
+    case StepKind::matrix_memory:
+      matrix_memory(o, a, b, m.at(o.parts[0], row), m.at(o.parts[1], row), m.at(o.parts[2], row), to);
+      break;
     case StepKind::dense:
     case StepKind::modulate:
     case StepKind::update:

@@ -104,7 +104,7 @@ class Program {
   }
 
   void add(StepKind kind, const std::vector<Pair>& locations, const std::vector<Pair>& parts, int64_t size,
-           int64_t groups, float number, bool accumulate) {
+           int64_t groups, int64_t kv_heads, int64_t window, float number, bool accumulate) {
     StepOperation o{};
     o.kind = kind;
     o.first = location(locations.at(0));
@@ -114,12 +114,16 @@ class Program {
     for (const Pair& part : parts) o.parts[o.part_count++] = location(part);
     o.size = size;
     o.groups = groups;
+    o.kv_heads = kv_heads;
+    o.window = window;
     o.number = number;
     o.accumulate = accumulate;
     operations_.push_back(o);
     program_.operations = operations_.data();
     program_.count = static_cast<int64_t>(operations_.size());
-    work_ += 8 * std::max<int64_t>(size, 1) * std::max<int64_t>(groups, 1);
+    // A memory of matrices reads and writes a row for each of its values.
+    const int64_t deep = kind == StepKind::matrix_memory ? size : window;
+    work_ += 8 * std::max<int64_t>(size, 1) * std::max<int64_t>(groups, 1) * std::max<int64_t>(deep, 1);
   }
 
   // The parameters of the operation that was added last: two vectors.
@@ -352,8 +356,9 @@ void add_stepper(nb::module_& module) {
            nb::arg("output_size"), nb::arg("frame_size"), nb::arg("vocabulary"), nb::arg("threads"))
       .def("_add",
            [](Program& program, int64_t kind, const std::vector<Pair>& locations, const std::vector<Pair>& parts,
-              int64_t size, int64_t groups, float number, bool accumulate) {
-             program.add(static_cast<StepKind>(kind), locations, parts, size, groups, number, accumulate);
+              int64_t size, int64_t groups, int64_t kv_heads, int64_t window, float number, bool accumulate) {
+             program.add(static_cast<StepKind>(kind), locations, parts, size, groups, kv_heads, window, number,
+                         accumulate);
            })
       .def("_set_vectors", &Program::set_vectors, nb::arg("left").none(), nb::arg("right").none())
       .def("_set_weight", &Program::set_weight, nb::arg("weight"), nb::arg("bias").none(), nb::arg("format"))

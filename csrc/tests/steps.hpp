@@ -102,6 +102,8 @@ inline bool check_step_program() {
   const Location input{Space::input, 0}, frame{Space::frame, 0}, second{Space::frame, 48}, output{Space::output, 0};
   const Location count{Space::state, 0}, mean{Space::state, 1}, most{Space::state, 1 + size};
   const Location attended{Space::state, 1 + 2 * size}, window{Space::state, 3 + 3 * size};
+  // Keys and values of two steps with 18 values and their places; the memory of two heads of three values.
+  constexpr int64_t past = 3 + 5 * size, memory = past + 74;
   std::vector<StepOperation> operations;
   const auto add = [&](StepKind kind, Location a, Location b, Location y, int64_t own_size = 19, int64_t groups = 1) {
     StepOperation o{};
@@ -120,17 +122,29 @@ inline bool check_step_program() {
   };
   add(StepKind::diagonal, input, {Space::frame, -1}, frame, size, 2);
   add(StepKind::normalise, frame, {Space::frame, -1}, frame, size, 2);
-  for (StepKind kind : {StepKind::tanh, StepKind::sigmoid, StepKind::relu, StepKind::silu, StepKind::exp, StepKind::log,
-                        StepKind::scale, StepKind::softmax, StepKind::log_softmax, StepKind::copy})
+  for (StepKind kind :
+       {StepKind::rms_normalise, StepKind::tanh, StepKind::sigmoid, StepKind::relu, StepKind::silu, StepKind::gelu,
+        StepKind::exp, StepKind::log, StepKind::scale, StepKind::softmax, StepKind::log_softmax, StepKind::copy})
     add(kind, frame, {Space::frame, -1}, second);
   add(StepKind::copy, input, {Space::frame, -1}, second);
   for (StepKind kind : {StepKind::add, StepKind::multiply, StepKind::blend}) add(kind, second, input, second);
   add(StepKind::mean, input, count, mean);
   add(StepKind::largest, input, {Space::frame, -1}, most);
   add(StepKind::attend, input, input, second);
+  add(StepKind::local_attention, input, frame, second, 18);
+  add(StepKind::matrix_memory, frame, input, second, 3, 2);
+  for (size_t k = 0; k < 2; ++k) {
+    StepOperation& o = operations[operations.size() - 2 + k];
+    o.kv_heads = 1;
+    o.window = 3;
+    o.parts[0] = {Space::state, k ? memory : past};
+    o.parts[1] = {Space::state, k ? memory + 18 : past + 36};
+    o.parts[2] = {Space::state, k ? memory + 24 : past + 72};
+    o.part_count = 3;
+  }
   add(StepKind::delay, input, {Space::frame, -1}, window, size, 2);
   add(StepKind::copy, window, {Space::frame, -1}, output);
-  const int64_t state_size = 3 + 5 * size, frame_size = 80;
+  const int64_t state_size = memory + 26, frame_size = 80;
   StepProgram program{};
   program.operations = operations.data();
   program.count = static_cast<int64_t>(operations.size());
@@ -153,6 +167,10 @@ inline bool check_step_program() {
     double sum = 0;
     for (int64_t t = 0; t < steps; ++t) sum += x[static_cast<size_t>((t * rows + r) * size)];
     good &= std::abs(sum / steps - state[static_cast<size_t>(r * state_size + 1)]) < 1e-5;
+    // Three steps in two places: the second is next, and both are used.
+    good &= state[static_cast<size_t>(r * state_size + past + 72)] == 1.0f;
+    good &= state[static_cast<size_t>(r * state_size + past + 73)] == 2.0f;
+    for (int64_t k = 0; k < 26; ++k) good &= std::isfinite(state[static_cast<size_t>(r * state_size + memory + k)]);
   }
   if (!good) std::puts("a step's program differs");
   return good;

@@ -49,6 +49,9 @@ def made_run(kind: str, folder: Path) -> tuple[str, list[Any]]:
         size: dict[str, Any] = {"vocabulary_size": 300} if tokens == "subwords" else {}
         model = LanguageModel(tokens=tokens, truncation_length=20, batch_size=4, **small, **size)
         return _run(model, {"train": TEXT, "validation": TEXT[:400]}, folder), ["the quick brown", " fox", "lazy"]
+    if kind == "music stack":
+        model = MusicModel(architecture=("rglru", "attention:4", "mlstm:2"), nade_size=4, **small)
+        return _run(model, duets(8), folder), [{"frames": [[60, 64], [60]]}, {"frames": [[62]], "temperature": 0.5}]
     if kind == "tag":
         return _run(Tagger(**one_way), sentences(12), folder), ["Ann", "sees", "Bob", "unheard-of"]
     if kind.startswith("music"):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="a stream n
 
 KINDS = (
     "tag", "forecast", "classify texts", "classify labels of texts", "classify series", "regress", "sound", "speech",
-    "anomaly", "draw", "music nade", "music events",
+    "anomaly", "draw", "music nade", "music events", "music stack",
 )  # fmt: skip
 
 

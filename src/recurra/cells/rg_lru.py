@@ -19,7 +19,7 @@ def _first_decay(draws: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RGLRU(Cell):
-    """Real-gated linear recurrent unit (De et al. 2024, Griffin, equations 1 to 4).
+    """Real-gated linear recurrent unit (De et al. 2024, Griffin, section 2.4).
 
     r = sigmoid(x_r)                        x_* = W_* x_t + b_*  (no recurrent weights)
     i = sigmoid(x_i)

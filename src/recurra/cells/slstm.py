@@ -11,7 +11,7 @@ __all__ = ["SLSTM"]
 
 @dataclass(frozen=True)
 class SLSTM(Cell):
-    """sLSTM (Beck et al. 2024, xLSTM, equations 8 to 17): exponential gates, stabilised.
+    """sLSTM (Beck et al. 2024, xLSTM, section 2.2): exponential gates, stabilised.
 
     f~ = log sigmoid(x_f + u_f)             x_* = W_i* x_t + b_i*      (input projection)
     i~ = x_i + u_i                          u_* = W_h* h_{t-1} + b_h*  (recurrent projection, head by head)

@@ -97,7 +97,7 @@ class SequenceClassifier(nn.Module):
             filters or input_size,
             hidden_size,
             num_layers,
-            dropout=dropout if num_layers > 1 else 0.0,
+            dropout=dropout,
             bidirectional=bidirectional,
             recurrent_dropout=recurrent_dropout,
             variational=True,

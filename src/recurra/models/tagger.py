@@ -104,7 +104,7 @@ class SequenceTagger(nn.Module):
             self.embedding.size,
             hidden_size,
             num_layers,
-            dropout=dropout if num_layers > 1 else 0.0,
+            dropout=dropout,
             bidirectional=bidirectional,
             recurrent_dropout=recurrent_dropout,
             variational=True,

@@ -10,7 +10,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from recurra.errors import ParameterError, StreamError
-from recurra.program import acoustic_models, recurra_models, torch_modules
+from recurra.program import acoustic_models, recurra_models, stacks, torch_modules
 from recurra.program.builder import Builder
 from recurra.program.lowering import Lowered, add_module, has_lowering, only_value
 from recurra.program.operations import Kind, Program, Value
@@ -18,7 +18,7 @@ from recurra.program.stages import Stage
 
 __all__ = ["compile_program", "compile_stages"]
 
-_REGISTERED = (acoustic_models, recurra_models, torch_modules)  # importing them registers their functions
+_REGISTERED = (acoustic_models, recurra_models, stacks, torch_modules)  # importing them registers their functions
 _UNARY: dict[Any, Kind] = {
     torch.tanh: "tanh",
     torch.sigmoid: "sigmoid",
@@ -54,9 +54,9 @@ def compile_program(model: nn.Module, input_size: int | None = None, reads_elaps
     """The operations of one step of a model, as in evaluation.
 
     Args:
-        model: a recurrent layer, a model of the package, an nn.Sequential of such with linear layers, embeddings,
-            nonlinearities and layer normalisations, or any module whose `forward` combines these without reading
-            values: torch.fx traces it.
+        model: a recurrent layer, a stack, a model of the package, an nn.Sequential of such with linear layers,
+            embeddings, nonlinearities and layer normalisations, or any module whose `forward` combines these without
+            reading values: torch.fx traces it.
         input_size: I, where the model's first module does not say it.
         reads_elapsed: whether the input of a step ends with the times since the last step, (I + E,), for a recurrent
             layer or cell that reads them. If not, every time is 1, unless the model itself gives the layer its times.

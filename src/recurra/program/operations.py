@@ -18,6 +18,7 @@ Kind: TypeAlias = Literal[
     "dense",
     "diagonal",
     "normalise",
+    "rms_normalise",
     "modulate",
     "update",
     "embed",
@@ -25,6 +26,7 @@ Kind: TypeAlias = Literal[
     "sigmoid",
     "relu",
     "silu",
+    "gelu",
     "exp",
     "log",
     "scale",
@@ -38,6 +40,8 @@ Kind: TypeAlias = Literal[
     "largest",
     "attend",
     "delay",
+    "local_attention",
+    "matrix_memory",
 ]
 
 
@@ -77,11 +81,12 @@ class Operation:
     - diagonal: y[g] = left[g] * a + right[g] for each of `groups` gates g of `size` units; with `accumulate`, y[g] +=.
     - normalise: y[g] = (a[g] - mean) / sqrt(variance + number) * left[g] + right[g], over the `size` units of each of
       `groups` gates.
+    - rms_normalise: y = a / sqrt(mean of a^2 + number) * left.
     - modulate: y = what the second-stage gates of `cell` multiply; a is the input projection, b the recurrent one.
     - update: the equations of `cell`, likewise, of `size` units; y is the first part after the step, and the other
       `parts` are replaced. `zoneout` is by part.
     - embed: y = left[id].
-    - tanh, sigmoid, relu, silu, exp, log: of a, value by value.
+    - tanh, sigmoid, relu, silu, gelu, exp, log: of a, value by value.
     - scale: y = left * a + right.
     - add, multiply: of a and b.
     - blend: y = a + number * (b - a).
@@ -92,6 +97,14 @@ class Operation:
     - attend: y = the mean of a over all steps so far, weighted by the softmax of the scores b; the first of `parts`
       begins with the largest score, then come the sum of the weights and that of the weighted values.
     - delay: y has `groups` vectors of `size` values; the oldest, the first, is dropped, and a becomes the last.
+    - local_attention: y = what `groups` queries a of `size` values, one for each head, attend to in the present step
+      and the `window` - 1 before it; b has the keys, then the values, of the `kv_heads` heads of the present step. A
+      query is turned by the distance d of a step, whose cosines are left[d] and sines right[d], of `size` / 2 angles
+      each. The `parts` are the keys and the values of the steps before, in `window` - 1 places that are used in turn;
+      then which place is next, and how many are used. Behind y there are `window` values of scratch memory.
+    - matrix_memory: y = what `groups` heads of `size` values read from their memory, as an `MLSTM` does; a has the
+      queries, then the keys, then the values of the step, and b the logarithms of the input gates, then the forget
+      gates before their sigmoid. The `parts` are memory, normaliser and stabiliser.
 
     Attributes:
         kind: of the list above.
@@ -99,8 +112,10 @@ class Operation:
         second: b, or `NOWHERE`.
         target: y.
         size: values of y, of a gate, or of a vector that is delayed.
-        groups: gates, or vectors.
-        parts: of the state of a cell or of an attention.
+        groups: gates, vectors or heads.
+        kv_heads: of keys and values, of an attention.
+        window: steps that an attention sees.
+        parts: of the state of a cell, of an attention or of a memory.
         number: a constant.
         accumulate: whether the result is added to y.
         left: the first vector of parameters.
@@ -119,6 +134,8 @@ class Operation:
     size: int
     second: Location = NOWHERE
     groups: int = 1
+    kv_heads: int = 0
+    window: int = 0
     parts: tuple[Location, ...] = ()
     number: float = 0.0
     accumulate: bool = False

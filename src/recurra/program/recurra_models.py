@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from recurra.errors import StreamError
-from recurra.layers import InputDecay, Stack
+from recurra.layers import InputDecay
 from recurra.models.channel_forecaster import ErrorScores
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
@@ -43,14 +43,6 @@ def _language_model(module: RecurrentLanguageModel, builder: Builder, value: Val
     return builder.apply("log_softmax", builder.dense(value, as_array(module.weight), bias))
 
 
-@lowers(Stack)
-def _stack(module: Stack, builder: Builder, value: Value, name: str) -> Value:
-    raise StreamError(
-        f"{name or 'the model'}: the engine of streams does not run a stack of blocks ({module.architecture}). Its "
-        "steps run in Python: `Stack.step`."
-    )
-
-
 @lowers(SequenceClassifier)
 def _classifier(module: SequenceClassifier, builder: Builder, value: Value, name: str) -> Value:
     """The scores of the labels (K,) after the steps so far."""
@@ -65,7 +57,10 @@ def _classifier(module: SequenceClassifier, builder: Builder, value: Value, name
     if module.decay is not None:
         read, ages = _decayed(module.decay, builder, value, name)
         elapsed = ages if module.elapsed_size > 1 else elapsed
-    output = only_value(add_recurrent(module.recurrent, builder, read, elapsed, "recurrent"), "recurrent")
+    if elapsed is None:
+        output = only_value(add_module(module.recurrent, builder, read, "recurrent"), "recurrent")
+    else:
+        output = only_value(add_recurrent(module.recurrent, builder, read, elapsed, "recurrent"), "recurrent")
     pooled = add_module(module.pooling, builder, output, "pooling")
     return add_module(module.scores, builder, pooled, "scores")
 
@@ -276,9 +271,11 @@ def _timed_error_scores(module: TimedErrorScores, builder: Builder, value: Value
     prefix = f"{name}." if name else ""
     value = builder.require(value, module.input_size, name)
     features, elapsed = value.part(0, network.input_size), value.part(network.input_size, 1)
-    output = add_recurrent(
-        network.recurrent, builder, features, elapsed if network.reads_elapsed else None, f"{prefix}network.recurrent"
-    )
+    layers = f"{prefix}network.recurrent"
+    if network.reads_elapsed:
+        output = add_recurrent(network.recurrent, builder, features, elapsed, layers)
+    else:
+        output = add_module(network.recurrent, builder, features, layers)
     amplitudes = add_module(network.amplitudes, builder, only_value(output, name), f"{prefix}network.amplitudes")
     left = only_value(amplitudes, name)
     first = network.input_size + 1 + module.read

@@ -76,6 +76,24 @@ def _layer_norm(module: nn.LayerNorm, builder: Builder, value: Value, name: str)
     return builder.emit("normalise", value, builder.frame(size), left=as_array(scale), right=bias, number=module.eps)
 
 
+@lowers(nn.RMSNorm)
+def _rms_norm(module: nn.RMSNorm, builder: Builder, value: Value, name: str) -> Value:
+    if len(module.normalized_shape) != 1:
+        raise StreamError(f"{name}: normalized_shape: expected one size, got {module.normalized_shape}")
+    size = module.normalized_shape[0]
+    value = builder.require(value, size, name)
+    scale = torch.ones(size) if module.weight is None else module.weight
+    epsilon = torch.finfo(torch.float32).eps if module.eps is None else module.eps
+    return builder.emit("rms_normalise", value, builder.frame(size), left=as_array(scale), number=epsilon)
+
+
+@lowers(nn.GELU)
+def _gelu(module: nn.GELU, builder: Builder, value: Value, name: str) -> Value:
+    if module.approximate != "none":
+        raise StreamError(f"{name}: approximate: expected 'none', got {module.approximate!r}")
+    return builder.apply("gelu", value)
+
+
 @lowers(nn.Sequential)
 def _sequential(module: nn.Sequential, builder: Builder, value: Value, name: str) -> Lowered:
     lowered: Lowered = value

@@ -27,6 +27,8 @@ def fill(machine: Any, program: Program, kinds: dict[str, int], weights: str) ->
             [_pair(part) for part in operation.parts],
             operation.size,
             operation.groups,
+            operation.kv_heads,
+            operation.window,
             operation.number,
             operation.accumulate,
         )

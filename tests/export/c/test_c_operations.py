@@ -66,6 +66,37 @@ def normalise(shift: bool) -> Program:
     return Program((operation,), 12, 0, 12, 0)
 
 
+def rms_normalise() -> Program:
+    return Program((Operation("rms_normalise", INPUT, OUTPUT, 7, number=1e-6, left=values(7)),), 7, 0, 7, 0)
+
+
+def local_attention() -> Program:
+    """Of 4 heads, two of which read the same keys and values, to 3 steps."""
+    parts = (Part("keys", 0, 16), Part("values", 16, 16), Part("place", 32, 2))
+    angles = np.arange(6, dtype=np.float32)
+    operation = Operation(
+        "local_attention",
+        INPUT,
+        frame(0),
+        4,
+        Location("input", 16),
+        groups=4,
+        kv_heads=2,
+        window=3,
+        parts=(STATE, Location("state", 16), Location("state", 32)),
+        left=np.cos(angles),
+        right=np.sin(angles),
+    )
+    return Program((operation, Operation("copy", frame(0), OUTPUT, 16)), 32, 0, 16, 32, parts)
+
+
+def matrix_memory() -> Program:
+    parts = (Part("memory", 0, 18), Part("normalizer", 18, 6), Part("stabilizer", 24, 2))
+    places = (STATE, Location("state", 18), Location("state", 24))
+    operation = Operation("matrix_memory", INPUT, OUTPUT, 3, Location("input", 18), groups=2, parts=places)
+    return Program((operation,), 22, 0, 6, 0, parts)
+
+
 def embed() -> Program:
     return Program((Operation("embed", Location("frame", -1), OUTPUT, 6, left=values(54)),), 1, 9, 6, 0)
 
@@ -137,7 +168,7 @@ def whole_state() -> Program:
 PROGRAMS: dict[str, Callable[[], Program]] = {
     **{
         kind: lambda kind=kind: by_value(kind)
-        for kind in ("tanh", "sigmoid", "relu", "silu", "exp", "softmax", "log_softmax")
+        for kind in ("tanh", "sigmoid", "relu", "silu", "gelu", "exp", "softmax", "log_softmax")
     },
     "log": log,
     "scale": lambda: by_value("scale", left=values(7)),
@@ -152,6 +183,9 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "diagonal added": lambda: diagonal(True),
     "normalise": lambda: normalise(False),
     "normalise and shift": lambda: normalise(True),
+    "rms_normalise": rms_normalise,
+    "local_attention": local_attention,
+    "matrix_memory": matrix_memory,
     "embed": embed,
     "mean": mean,
     "largest": largest,

@@ -33,6 +33,11 @@ def locations(operation: Operation) -> Iterator[tuple[Location, int, bool]]:
             first, second, target = size, 1, size
         case "delay":
             first, second, target = size, 0, groups * size
+        case "local_attention":
+            own = 2 * operation.kv_heads * size
+            first, second, target = groups * size, own, groups * size + operation.window
+        case "matrix_memory":
+            first, second, target = 3 * groups * size, 2 * groups, groups * size
         case _:
             first, second, target = size, size, size
     for location, values, read_only in (

@@ -139,6 +139,36 @@ static inline void normalise(int groups, int size, float epsilon, const float *f
 }
 """
 
+_RMS_NORMALISE = """\
+/* y = a / sqrt(mean of a * a + epsilon) * factor. */
+static inline void rms_normalise(int size, float epsilon, const float *factor, const float *a, float *y)
+{
+    float squares = 0.0f;
+    for (int k = 0; k < size; ++k)
+        squares += a[k] * a[k];
+    const float inverse = 1.0f / sqrt_of(squares / (float)size + epsilon);
+    for (int k = 0; k < size; ++k)
+        y[k] = a[k] * inverse * factor[k];
+}
+"""
+
+_GELU = """\
+/* y = a times the normal distribution function, from erf by formula 7.1.26 of Abramowitz and Stegun. */
+static inline void apply_gelu(int size, const float *a, float *y)
+{
+    for (int k = 0; k < size; ++k) {
+        const float x = a[k], z = absolute(x) * 0.70710678f, t = 1.0f / (1.0f + 0.3275911f * z);
+        float sum = 1.061405429f;
+        sum = sum * t - 1.453152027f;
+        sum = sum * t + 1.421413741f;
+        sum = sum * t - 0.284496736f;
+        sum = sum * t + 0.254829592f;
+        const float tail = 0.5f * (t * sum) * exp_of(-z * z);
+        y[k] = x * (x < 0.0f ? tail : 1.0f - tail);
+    }
+}
+"""
+
 _SCALE = """\
 /* y = factor * a + shift. A null `shift` is 0. */
 static inline void scale(int size, const float *factor, const float *shift, const float *a, float *y)
@@ -237,6 +267,76 @@ static inline void delay(int count, int size, const float *a, float *y)
 }
 """
 
+_LOCAL_ATTENTION = """\
+/* y = what each of `heads` queries of `size` values attends to, in the present step and those before it, `window` in
+ * all at most. `pair` has the keys, then the values, of the `kv_heads` heads of the present step. Keys and values of
+ * the steps before lie in window - 1 places that are used in turn: place[0] is the next, place[1] how many are used. A
+ * query is turned by the distance of a step. Behind y are `window` values of scratch memory. */
+static inline void local_attention(int heads, int kv_heads, int size, int window, const float *cosine,
+                                   const float *sine, const float *query, const float *pair, float *keys,
+                                   float *values, float *place, float *y)
+{
+    const int half = size / 2, before = window - 1, features = kv_heads * size;
+    const int next = (int)place[0], length = (int)place[1];
+    const float factor = 1.0f / sqrt_of((float)size);
+    float *weights = y + heads * size;
+    for (int n = 0; n < heads; ++n, query += size, y += size) {
+        const int own = n / (heads / kv_heads) * size;
+        for (int d = 0; d <= length; ++d) {
+            const float *key = (d ? keys + (next - d + before) % before * features : pair) + own;
+            float sum = 0.0f;
+            for (int k = 0; k < half; ++k)
+                sum += cosine[d * half + k] * (query[k] * key[k] + query[half + k] * key[half + k])
+                       + sine[d * half + k] * (query[k] * key[half + k] - query[half + k] * key[k]);
+            weights[d] = sum * factor;
+        }
+        softmax(length + 1, weights, weights);
+        fill(size, 0.0f, y);
+        for (int d = 0; d <= length; ++d) {
+            const float *value = (d ? values + (next - d + before) % before * features : pair + features) + own;
+            for (int k = 0; k < size; ++k)
+                y[k] += weights[d] * value[k];
+        }
+    }
+    copy(features, pair, keys + next * features);
+    copy(features, pair + features, values + next * features);
+    place[0] = (float)((next + 1) % before);
+    place[1] = (float)(length < before ? length + 1 : before);
+}
+"""
+
+_MATRIX_MEMORY = """\
+/* y = what each of `heads` queries of `size` values reads from its matrix of keys and values, after the step. `a` has
+ * the queries, then the keys, then the values; `gates` the logarithms of the input gates, then the forget gates before
+ * their sigmoid. Memory and normaliser are divided by exp(stabiliser). */
+static inline void matrix_memory(int heads, int size, const float *a, const float *gates, float *memory,
+                                 float *normaliser, float *stabiliser, float *y)
+{
+    for (int n = 0; n < heads; ++n, normaliser += size, y += size) {
+        const float *query = a + n * size, *key = query + heads * size, *value = key + heads * size;
+        const float forget = gates[heads + n];
+        const float kept = stabiliser[n] + (forget < 0.0f ? forget : 0.0f) - log_of(1.0f + exp_of(-absolute(forget)));
+        const float most = kept > gates[n] ? kept : gates[n];
+        const float stays = exp_of(kept - most), enters = exp_of(gates[n] - most);
+        stabiliser[n] = most;
+        float along = 0.0f;
+        fill(size, 0.0f, y);
+        for (int k = 0; k < size; ++k, memory += size) {
+            normaliser[k] = normaliser[k] * stays + key[k] * enters;
+            along += query[k] * normaliser[k];
+            for (int j = 0; j < size; ++j) {
+                memory[j] = memory[j] * stays + value[j] * (enters * key[k]);
+                y[j] += memory[j] * query[k];
+            }
+        }
+        const float least = exp_of(-most < 80.0f ? -most : 80.0f), norm = absolute(along);
+        const float inverse = 1.0f / (norm > least ? norm : least);
+        for (int j = 0; j < size; ++j)
+            y[j] *= inverse;
+    }
+}
+"""
+
 #: By the name of the function. One that is needed by others comes before them.
 OPERATIONS: dict[str, OperationText] = {
     "fill": OperationText(_FILL),
@@ -247,6 +347,8 @@ OPERATIONS: dict[str, OperationText] = {
     "add_rounded_product": OperationText(_ADD_ROUNDED_PRODUCT, needs=("round_to_int8",)),
     "add_diagonal": OperationText(_ADD_DIAGONAL),
     "normalise": OperationText(_NORMALISE, ("sqrt",)),
+    "rms_normalise": OperationText(_RMS_NORMALISE, ("sqrt",)),
+    "apply_gelu": OperationText(_GELU, ("absolute", "exp")),
     "apply_tanh": _by_value("apply_tanh", "tanh(a)", "tanh_of(a[k])", maths=("tanh",)),
     "apply_sigmoid": _by_value("apply_sigmoid", "sigmoid(a)", "sigmoid(a[k])", maths=("sigmoid",)),
     "apply_relu": _by_value("apply_relu", "relu(a)", "relu(a[k])", maths=("relu",)),
@@ -263,4 +365,6 @@ OPERATIONS: dict[str, OperationText] = {
     "running_mean": OperationText(_MEAN),
     "attend": OperationText(_ATTEND, ("exp",)),
     "delay": OperationText(_DELAY),
+    "local_attention": OperationText(_LOCAL_ATTENTION, ("sqrt",), ("softmax", "largest_of", "fill", "copy")),
+    "matrix_memory": OperationText(_MATRIX_MEMORY, ("absolute", "exp", "log"), ("fill",)),
 }

@@ -28,6 +28,7 @@ _BY_VALUE = {
     "sigmoid": "apply_sigmoid",
     "relu": "apply_relu",
     "silu": "apply_silu",
+    "gelu": "apply_gelu",
     "exp": "apply_exp",
     "log": "apply_log",
     "softmax": "softmax",
@@ -94,6 +95,9 @@ class Step:
                 self._call("add_diagonal", groups, size, self.arrays.add(f"{name}_weight", operation.left), a, y)
             case "normalise":
                 self._call("normalise", groups, size, literal(operation.number), *self._vectors(operation, name), a, y)
+            case "rms_normalise":
+                factor, _ = self._vectors(operation, name)
+                self._call("rms_normalise", size, literal(operation.number), factor, a, y)
             case "modulate" | "update":
                 self._cell(operation, name, a, b, y)
             case "embed":
@@ -111,6 +115,16 @@ class Step:
                 self._call("running_mean", size, a, b, y)
             case "attend":
                 self._call("attend", size, a, b, *(at(part) for part in operation.parts), y)
+            case "local_attention":
+                cosine, sine = (
+                    self.arrays.add(f"{name}_{part}", array)
+                    for part, array in (("cosine", operation.left), ("sine", operation.right))
+                    if array is not None
+                )
+                sizes = (groups, operation.kv_heads, size, operation.window)
+                self._call("local_attention", *sizes, cosine, sine, a, b, *map(at, operation.parts), y)
+            case "matrix_memory":
+                self._call("matrix_memory", groups, size, a, b, *map(at, operation.parts), y)
             case "delay":
                 self._call("delay", groups, size, a, y)
             case "copy":

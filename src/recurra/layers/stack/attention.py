@@ -10,7 +10,7 @@ from recurra.errors import ParameterError, ShapeError
 from recurra.layers.stack.block import Block, last_steps, pieces
 from recurra.shapes import check_positive
 
-__all__ = ["AttentionState", "LocalAttention", "usual_heads"]
+__all__ = ["AttentionState", "LocalAttention", "turns", "usual_heads"]
 
 _BASE = 10_000.0  # of the wavelengths of rotary positions
 _HEAD_SIZE = 32  # of a head at least, by default
@@ -133,20 +133,13 @@ class LocalAttention(Block):
         piece = pad(piece, (0, more), value=-2).unfold(1, before + size, size)
         later = torch.arange(before + size, device=query.device) - torch.arange(size, device=query.device).unsqueeze(1)
         seen = (piece.unsqueeze(2) == piece[:, :, before:].unsqueeze(3)) & (later >= 0) & (later <= before)
-        turns = self._turns(before + size, query)
-        query, keys = _rotated(query, turns[:, before:]), _rotated(keys, turns)
+        angles = turns(before + size, self.head_size // 2, query)
+        query, keys = _rotated(query, angles[:, before:]), _rotated(keys, angles)
         if self.kv_heads < self.heads:
             keys, values = (part.repeat_interleave(self.heads // self.kv_heads, 1) for part in (keys, values))
         mask = seen.flatten(0, 1).unsqueeze(1)
         output = scaled_dot_product_attention(query, keys, values, attn_mask=mask)
         return output.transpose(1, 2).flatten(2).unflatten(0, (batch, count)).flatten(1, 2)
-
-    def _turns(self, positions: int, like: Tensor) -> Tensor:
-        """Cosines and sines of the angles of each position, (2, positions, K / 2)."""
-        half = self.head_size // 2
-        speed = _BASE ** (-torch.arange(half, dtype=torch.float64, device=like.device) / half)
-        angles = torch.arange(positions, dtype=torch.float64, device=like.device).unsqueeze(1) * speed
-        return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
 
     def extra_repr(self) -> str:
         return (
@@ -157,6 +150,13 @@ class LocalAttention(Block):
 def usual_heads(size: int) -> int:
     """The most heads of an even size of 32 or more that `size` features make; 1 if there are none."""
     return max((n for n in range(1, size // _HEAD_SIZE + 1) if size % (2 * n) == 0), default=1)
+
+
+def turns(positions: int, half: int, like: Tensor) -> Tensor:
+    """Cosines and sines of the angles of each position, (2, positions, half), of the dtype and device of `like`."""
+    speed = _BASE ** (-torch.arange(half, dtype=torch.float64, device=like.device) / half)
+    angles = torch.arange(positions, dtype=torch.float64, device=like.device).unsqueeze(1) * speed
+    return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
 
 
 def _rotated(x: Tensor, turns: Tensor) -> Tensor:

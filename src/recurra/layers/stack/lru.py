@@ -15,7 +15,7 @@ __all__ = ["LRU"]
 
 
 class LRU(Block):
-    """Linear recurrent unit (Orvieto et al. 2023, section 3).
+    """Linear recurrent unit (Orvieto et al. 2023, Resurrecting recurrent neural networks for long sequences).
 
     h_t = lambda * h_{t-1} + gamma * (B x_t)     complex, unit by unit; lambda = exp(-exp(nu) + i exp(theta))
     y_t = Re(C h_t) + D * x_t
@@ -74,13 +74,17 @@ class LRU(Block):
         nn.init.normal_(self.weight_ho, std=self.hidden_size**-0.5)
         nn.init.normal_(self.skip)
 
+    def eigenvalues(self) -> tuple[Tensor, Tensor]:
+        """The real and the imaginary parts (H,) of lambda."""
+        radius, angle = (-self.nu.exp()).exp(), self.theta.exp()
+        return radius * angle.cos(), radius * angle.sin()
+
     def initial_state(self, batch_size: int = 1) -> Tensor:
         return self.zeros(1, batch_size, self.hidden_size, 2)
 
     def run(self, x: Tensor, state: Any, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, Tensor]:
         before = self.checked_state(state, "h", x, self.hidden_size, 2)[0]
-        radius, angle = (-self.nu.exp()).exp(), self.theta.exp()
-        real, imaginary = radius * angle.cos(), radius * angle.sin()
+        real, imaginary = self.eigenvalues()
         matrix = torch.stack([torch.stack([real, -imaginary]), torch.stack([imaginary, real])])
         # (2, T, B, H): real and imaginary parts of what enters each unit.
         shifts = nn.functional.linear(x, self.weight_ih).unflatten(2, (2, -1)).permute(2, 1, 0, 3) * self.gamma.exp()

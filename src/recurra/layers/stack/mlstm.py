@@ -33,7 +33,7 @@ class MLSTMState(NamedTuple):
 
 
 class MLSTM(Block):
-    """mLSTM (Beck et al. 2024, xLSTM, equations 19 to 27), stabilised, with N heads of K = O / N features.
+    """mLSTM (Beck et al. 2024, xLSTM, section 2.3), stabilised, with N heads of K = O / N features.
 
     q = W_q x + b_q,  k = (W_k x + b_k) / sqrt(K),  v = W_v x + b_v,  o = sigmoid(W_o x + b_o)
     i = exp(w_i x + b_i),  f = sigmoid(w_f x + b_f)        one number a head
@@ -42,7 +42,7 @@ class MLSTM(Block):
     h_t = o * C_t q / max(abs(n_t q), 1)
 
     The steps of a chunk of 64 are computed side by side, from the state at its beginning (the parallel form of the
-    paper's appendix A.3); this is exact. As in the paper, C and n are divided by exp(m), m_t = max(log f + m_{t-1},
+    paper's appendix); this is exact. As in the paper, C and n are divided by exp(m), m_t = max(log f + m_{t-1},
     log i).
 
     Args:

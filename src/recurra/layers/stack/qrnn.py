@@ -14,7 +14,7 @@ __all__ = ["QRNN"]
 
 
 class QRNN(Block):
-    """Quasi-recurrent layer with fo-pooling (Bradbury et al. 2016, section 2.1, equations 1 to 4).
+    """Quasi-recurrent layer with fo-pooling (Bradbury et al. 2017, Quasi-recurrent neural networks, section "Model").
 
     z = tanh(W_z * x), f = sigmoid(W_f * x), o = sigmoid(W_o * x)     * a causal convolution of M steps
     c_t = f_t c_{t-1} + (1 - f_t) z_t
