@@ -16,7 +16,7 @@ from recurra.data.series.frequency import Frequency
 from recurra.data.series.future import attach_future
 from recurra.data.series.read import read_series
 from recurra.data.series.series_set import Columns, SeriesSet
-from recurra.data.series.store import series_from_arrays, series_to_arrays
+from recurra.data.series.store import series_from_arrays, series_to_arrays, set_values
 from recurra.data.series.zones import from_local, to_local, zone_of_offsets
 from recurra.errors import DataError
 
@@ -82,7 +82,7 @@ def test_stamps_of_a_file_are_written_as_they_stand_in_it(tmp_path, start, step,
     if zone is not None:
         times = pd.to_datetime(expected[-AHEAD:], utc=True).to_list()
         assert [time.timestamp() for time in typed] == [time.timestamp() for time in times]
-    assert series_from_arrays(*series_to_arrays(data)).form == data.form
+    assert series_from_arrays(set_values(data), series_to_arrays(data)).form == data.form
 
 
 @pytest.mark.parametrize("factor", [1, 10**3, 10**6, 10**9])

@@ -1,5 +1,8 @@
 """Large tables: their series are mapped, they train the same weights, and a run needs its table to look at it again."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +82,46 @@ def test_a_run_is_resumed_from_its_table(path: Path, tmp_path: Path) -> None:
     resumed = more.fit(folder=folder, resume=True, progress=False)
     assert resumed.training_result is not None
     assert resumed.training_result.steps == 5
+
+
+TRAIN = """
+import resource, sys
+from recurra.cli.main import main
+
+limit = int(sys.argv[1]) * 10**6
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_table_trains_in_less_memory_than_it_takes(tmp_path: Path, ending: str) -> None:
+    """RLIMIT_DATA limits what is a process's own: allocations and stacks, not pages of files, which the kernel drops.
+
+    Rows are in the order of stamps, so that those of a series are all over the table. Read at once, the table takes
+    several times the limit.
+    """
+    series, steps, limit = 40, 100_000, 600
+    chance, path = np.random.default_rng(0), tmp_path / f"large.{ending}"
+    parts = []
+    for start in range(0, steps, 10_000):
+        stamps = np.datetime64("2000-01-01", "us") + np.arange(start, start + 10_000) * np.timedelta64(1, "h")
+        season = np.sin(np.arange(start, start + 10_000) * np.pi / 12).repeat(series)
+        values = {"y": season + chance.normal(size=len(season)), "p": chance.normal(size=len(season))}
+        ids = np.tile([f"s{one}" for one in range(series)], len(stamps))
+        parts.append(pl.DataFrame({"unique_id": ids, "ds": stamps.repeat(series), **values}))
+    frame = pl.concat(parts)
+    frame.write_csv(path) if ending == "csv" else frame.write_parquet(path)
+    options = "--horizon 24 --past p --hidden-size 8 --max-steps 20 --validate-every 20 --map-above 20"
+    command = [sys.executable, "-c", TRAIN, str(limit), "train", "forecast", "--data", str(path)]
+    command += ["--out", str(tmp_path / "run"), *options.split()]
+    environment = os.environ | {"RECURRA_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    environment |= {"POLARS_MAX_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "trained 20 steps" in done.stdout
+    assert "whole table" not in done.stdout + done.stderr
+    stored = max(file.stat().st_size for file in (tmp_path / "cache").rglob("*"))
+    assert stored > 16 * series * steps

@@ -44,13 +44,14 @@ def csv_rows(text: str, delimiter: str) -> "_Reader":
     return rows
 
 
-def csv_frame(text: str, source: str, names: list[str] | None = None) -> pl.DataFrame:
+def csv_frame(text: str, source: str, names: list[str] | None = None, lines_before: int = 0) -> pl.DataFrame:
     """Read all columns as strings. Blank cells are null. Row i is line i + 1 after the header, blank lines included.
 
     Args:
         text: the content of the file.
         source: the name of the file in messages.
         names: of the columns, if the file has no header. Row i is one line earlier then. None: the header has them.
+        lines_before: lines of the file between its header and the rows of `text`, for messages.
 
     Raises:
         DataError: the header is missing or has a name twice, or a line has more cells than the header.
@@ -72,22 +73,22 @@ def csv_frame(text: str, source: str, names: list[str] | None = None) -> pl.Data
             skip_rows=line - 1,
         )
     except pl.exceptions.PolarsError as error:
-        raise DataError(_fault(text, delimiter, len(header), source, str(error))) from None
+        raise DataError(_fault(text, delimiter, len(header), source, str(error), lines_before)) from None
     # Spreadsheets write columns with blank names at the right. These keep the names that polars makes up.
     return frame.rename({old: name for old, name in zip(frame.columns, header, strict=True) if name})
 
 
-def _fault(text: str, delimiter: str, columns: int, source: str, message: str) -> str:
+def _fault(text: str, delimiter: str, columns: int, source: str, message: str, lines_before: int) -> str:
     rows = csv_rows(text, delimiter)
     begin = header_line(text)
     for cells in rows:
         if len(cells) > columns:
             hint = " A decimal comma? Write a decimal point." if delimiter == "," else ""
             return (
-                f"{source}, line {rows.line_num}: {len(cells)} cells, expected {columns} as in the first line. "
-                f"Correct the line, or quote cells that contain {delimiter!r}.{hint}"
+                f"{source}, line {rows.line_num + lines_before}: {len(cells)} cells, expected {columns} as in the "
+                f"first line. Correct the line, or quote cells that contain {delimiter!r}.{hint}"
             )
         if any("\n" in cell for cell in cells):
-            return f"{source}, line {begin}: a quote that is not closed on its line. Close or remove it."
+            return f"{source}, line {begin + lines_before}: a quote that is not closed on its line. Close or remove it."
         begin = rows.line_num + 1
     return f"{source}: not a CSV file ({message.splitlines()[0]})."

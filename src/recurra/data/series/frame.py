@@ -53,10 +53,10 @@ def series_from_frame(
     frequency = _frequency(rows, frequency)
     start = rows.stamps[rows.begin[:-1]]
     positions = grid_positions(rows, frequency, start, inferred)
-    say_missing(rows, frequency, positions)
     static = _static(rows, columns.static)
     lengths = positions[rows.begin[1:] - 1] + 1
     begin = np.concatenate([[0], np.cumsum(lengths)])
+    say_missing(source.name, frequency, len(positions), int(begin[-1]))
     cells = begin[rows.code] + positions
     y = _spread(rows.values[columns.target], cells, begin[-1])
     past = _spread(rows.block(columns.past), cells, begin[-1])

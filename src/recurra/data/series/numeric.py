@@ -10,7 +10,7 @@ import polars as pl
 from recurra.data.series.table import Table
 from recurra.errors import DataError
 
-__all__ = ["MISSING", "decimal_mark", "is_numbers", "numeric_column", "plain_numbers"]
+__all__ = ["MISSING", "are_plain_numbers", "decimal_mark", "is_numbers", "numeric_column", "plain_numbers"]
 
 _log = logging.getLogger("recurra.forecast")
 
@@ -35,12 +35,8 @@ def decimal_mark(table: Table, names: Iterable[str]) -> str:
     Raises:
         DataError: the numbers may have either mark, such as 1,234.
     """
-    columns = [table.frame[name] for name in names if table.frame[name].dtype == pl.String]
-    if not columns:
-        return "."
-    text = pl.concat([column.rename("") for column in columns]).drop_nulls().str.strip_chars()
-    text = text.filter(~text.str.to_lowercase().is_in((*MISSING, "true", "false", "inf", "-inf")))
-    odd = text.filter(text.cast(pl.Float64, strict=False).is_null())
+    text = _numbers_in_text(table, names)
+    odd = _odd(text)
     source = table.source.name
     if odd.is_empty():
         with_point = text.filter(text.str.contains(".", literal=True))
@@ -61,6 +57,21 @@ def decimal_mark(table: Table, names: Iterable[str]) -> str:
         return "."
     _log.info("%s: numbers such as %s are read with %s", source, odd[0], _WORDS[marks[0]])
     return marks[0]
+
+
+def are_plain_numbers(table: Table, names: Iterable[str]) -> bool:
+    """Whether all numbers in the columns of text are plain numbers with a decimal point."""
+    return _odd(_numbers_in_text(table, names)).is_empty()
+
+
+def _numbers_in_text(table: Table, names: Iterable[str]) -> pl.Series:
+    columns = [table.frame[name].rename("") for name in names if table.frame[name].dtype == pl.String]
+    text = pl.concat(columns).drop_nulls().str.strip_chars() if columns else pl.Series(dtype=pl.String)
+    return text.filter(~text.str.to_lowercase().is_in((*MISSING, "true", "false", "inf", "-inf")))
+
+
+def _odd(text: pl.Series) -> pl.Series:
+    return text.filter(text.cast(pl.Float64, strict=False).is_null())
 
 
 def is_numbers(column: pl.Series) -> bool:

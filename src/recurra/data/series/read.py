@@ -21,15 +21,23 @@ from recurra.data.series.tsf import series_from_tsf
 from recurra.data.series.wide import is_wide, series_from_wide, wide_values
 from recurra.errors import DataError
 
-__all__ = ["attach_future_file", "continuation", "read_frame", "read_series", "read_table"]
+__all__ = [
+    "PARQUET_ENDINGS",
+    "TEXT_ENDINGS",
+    "attach_future_file",
+    "continuation",
+    "read_frame",
+    "read_series",
+    "read_table",
+]
 
 _log = logging.getLogger("recurra.forecast")
 
 # A line that may be one number, with spaces between thousands.
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?: \d{3})+(?:\.\d*)?")
-_TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
+TEXT_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 _TSF = (".tsf", ".tsf.gz")
-_PARQUET = (".parquet", ".pq")
+PARQUET_ENDINGS = (".parquet", ".pq")
 
 
 def read_series(path: str | Path, columns: Columns | None = None, frequency: Frequency | None = None) -> SeriesSet:
@@ -48,10 +56,10 @@ def read_series(path: str | Path, columns: Columns | None = None, frequency: Fre
         DataError: the file has a fault. The message names the line and says what to do.
     """
     columns = Columns() if columns is None else columns
-    if _kind(path, (*_TEXT, *_TSF, *_PARQUET)) in _TSF:
+    if _kind(path, (*TEXT_ENDINGS, *_TSF, *PARQUET_ENDINGS)) in _TSF:
         _refuse_covariates(columns.past + columns.known, path, "a .tsf file")
         return series_from_tsf(read_text(path), frequency, str(path))
-    if _kind(path) in _PARQUET:
+    if _kind(path) in PARQUET_ENDINGS:
         return series_from_frame(_read_parquet(path), columns, frequency, str(path))
     text = _table_text(path)
     if columns.header and is_wide(text, columns.time):
@@ -84,7 +92,8 @@ def continuation(series_set: SeriesSet, path: str | Path) -> SeriesSet:
     Raises:
         DataError: the file does not continue one of the series, or has a fault.
     """
-    if _kind(path, (*_TEXT, *_PARQUET)) in _TEXT and is_wide(text := _table_text(path), series_set.columns.time):
+    is_text = _kind(path, (*TEXT_ENDINGS, *PARQUET_ENDINGS)) in TEXT_ENDINGS
+    if is_text and is_wide(text := _table_text(path), series_set.columns.time):
         return _continued_by_wide(series_set, text, str(path))
     return continued_by_frame(series_set, *read_table(path, series_set.columns))
 
@@ -114,7 +123,7 @@ def _continued_by_wide(series_set: SeriesSet, text: str, source: str) -> SeriesS
     return replace(series_set, series=tuple(continued))
 
 
-def _kind(path: str | Path, allowed: tuple[str, ...] = (*_TEXT, *_TSF, *_PARQUET)) -> str:
+def _kind(path: str | Path, allowed: tuple[str, ...] = (*TEXT_ENDINGS, *_TSF, *PARQUET_ENDINGS)) -> str:
     name = Path(path).name.lower()
     for ending in sorted(allowed, key=len, reverse=True):
         if name.endswith(ending):
@@ -133,7 +142,7 @@ def read_table(path: str | Path, columns: Columns | None) -> tuple[pl.DataFrame,
     Raises:
         DataError: see `read_frame`.
     """
-    if _kind(path, (*_TEXT, *_PARQUET)) in _PARQUET:
+    if _kind(path, (*TEXT_ENDINGS, *PARQUET_ENDINGS)) in PARQUET_ENDINGS:
         return _read_parquet(path), Source(str(path))
     return _text_table(path, _table_text(path), columns)
 

@@ -17,7 +17,19 @@ from recurra.data.series.stamps import parse_stamps
 from recurra.data.series.table import Table
 from recurra.errors import DataError
 
-__all__ = ["Rows", "existing_columns", "grid_positions", "say_missing", "sorted_rows"]
+__all__ = [
+    "Rows",
+    "emptiest",
+    "existing_columns",
+    "grid_positions",
+    "is_irregular",
+    "positions_on_grid",
+    "refuse_duplicates",
+    "say_missing",
+    "series_codes",
+    "sorted_rows",
+    "way_out_of_text",
+]
 
 _log = logging.getLogger("recurra.forecast")
 
@@ -141,10 +153,10 @@ def sorted_rows(
     table = table.without_blank_rows(used)
     if table.frame.is_empty():
         raise DataError(f"{table.source.name}: all rows are empty.")
-    ids, code = _series_codes(table, columns.id)
+    ids, code = series_codes(table, columns.id)
     stamps, form = parse_stamps(table, columns.time, frequency, columns.date_format)
     decimal = columns.decimal or decimal_mark(table, numeric)
-    ways = {name: _way_out(name, columns) if way_out is None else way_out(name) for name in numeric}
+    ways = {name: way_out_of_text(name, columns) if way_out is None else way_out(name) for name in numeric}
     values = {name: numeric_column(table, name, ways[name], decimal) for name in numeric}
     order = np.lexsort((stamps, code))
     code, stamps = code[order], stamps[order]
@@ -152,17 +164,23 @@ def sorted_rows(
     begin = np.searchsorted(code, np.arange(len(ids) + 1))
     values = {name: column[order] for name, column in values.items()}
     rows = Rows(table, ids, code, begin, stamps, values, columns.time, form)
-    _refuse_duplicates(rows, columns)
+    refuse_duplicates(rows, columns)
     return rows
 
 
-def _way_out(name: str, columns: Columns) -> str:
+def way_out_of_text(name: str, columns: Columns) -> str:
+    """A sentence for the message about a column of numbers that holds text."""
     if name == columns.target:
         return "Correct it, or name another column with --target-column."
     return "Encode it as numbers; if it never varies within a series, make it a static column."
 
 
-def _series_codes(table: Table, name: str | None) -> tuple[tuple[str, ...], np.ndarray]:
+def series_codes(table: Table, name: str | None) -> tuple[tuple[str, ...], np.ndarray]:
+    """The ids of the series in order of appearance, and the index of each row's series (N,).
+
+    Raises:
+        DataError: an id is missing.
+    """
     if name is None:
         return (_ONE_SERIES,), np.zeros(table.frame.height, dtype=np.int64)
     text = table.frame[name].cast(pl.String).str.strip_chars().replace("", None)
@@ -174,7 +192,8 @@ def _series_codes(table: Table, name: str | None) -> tuple[tuple[str, ...], np.n
     return tuple(ids.to_list()), code
 
 
-def _refuse_duplicates(rows: Rows, columns: Columns) -> None:
+def refuse_duplicates(rows: Rows, columns: Columns) -> None:
+    """Refuse two rows of a series with the same stamp. Raises DataError."""
     twice = (rows.stamps[1:] == rows.stamps[:-1]) & (rows.code[1:] == rows.code[:-1])
     if not twice.any():
         return
@@ -216,6 +235,42 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
     Raises:
         DataError: a stamp is off the grid or before its start, or so far away that the grid would be nearly empty.
     """
+    positions = positions_on_grid(rows, frequency, start, inferred)
+    if frequency.business_day is not None:
+        _check_business_days(rows, frequency.business_day, positions)
+    last = rows.begin[1:] - 1
+    if inferred:
+        _refuse_irregular(rows, frequency, positions)
+    steps = np.where(np.diff(rows.begin) > 0, positions[last] - positions[rows.begin[:-1]] + 1, 0)
+    if worst := emptiest(steps, np.diff(rows.begin)):
+        inside = np.arange(rows.begin[worst[0]] + 1, rows.begin[worst[0] + 1])
+        row = int(inside[np.argmax(positions[inside] - positions[inside - 1])])
+        raise rows.error(
+            row,
+            f"a gap of {positions[row] - positions[row - 1] - 1} steps of {frequency} from "
+            f"{rows.stamp(row - 1)} to {rows.stamp(row)}: the series would be "
+            "nearly all missing. Correct the stamp, or give a coarser frequency with --frequency.",
+        )
+    return positions
+
+
+def emptiest(steps: np.ndarray, counts: np.ndarray) -> list[int]:
+    """The index of the series that would be the emptiest, if series would be nearly all missing; else nothing.
+
+    Args:
+        steps: of each series, (S,).
+        counts: rows of each series, (S,).
+    """
+    sparse = steps > _STEPS_PER_ROW * counts
+    return [int(np.where(sparse, steps, 0).argmax())] if steps[sparse].sum() > _MOST_EMPTY else []
+
+
+def positions_on_grid(rows: Rows, frequency: Frequency, start: np.ndarray, inferred: bool) -> np.ndarray:
+    """The position of each row on the grid of its series; see `grid_positions` for the arguments.
+
+    Raises:
+        DataError: a stamp is off the grid or before its start.
+    """
     positions = frequency.positions(start[rows.code], rows.stamps)
     if (positions < 0).any():
         if inferred:
@@ -228,43 +283,26 @@ def grid_positions(rows: Rows, frequency: Frequency, start: np.ndarray, inferred
             f"{' (inferred)' if inferred else ''} that starts at {origin}. Correct it, "
             "resample or aggregate the data to regular steps, or give another frequency with --frequency.",
         )
-    if frequency.business_day is not None:
-        _check_business_days(rows, frequency.business_day, positions)
-    last = rows.begin[1:] - 1
-    if inferred:
-        _refuse_irregular(rows, frequency, positions)
-    steps = np.where(np.diff(rows.begin) > 0, positions[last] - positions[rows.begin[:-1]] + 1, 0)
-    sparse = steps > _STEPS_PER_ROW * np.diff(rows.begin)
-    if steps[sparse].sum() > _MOST_EMPTY:
-        worst = int(np.where(sparse, steps, 0).argmax())
-        inside = np.arange(rows.begin[worst] + 1, rows.begin[worst + 1])
-        row = int(inside[np.argmax(positions[inside] - positions[inside - 1])])
-        raise rows.error(
-            row,
-            f"a gap of {positions[row] - positions[row - 1] - 1} steps of {frequency} from "
-            f"{rows.stamp(row - 1)} to {rows.stamp(row)}: the series would be "
-            "nearly all missing. Correct the stamp, or give a coarser frequency with --frequency.",
-        )
     return positions
 
 
-def say_missing(rows: Rows, frequency: Frequency, positions: np.ndarray) -> None:
+def say_missing(source: str, frequency: Frequency, rows: int, steps: int) -> None:
     """Warn if about half of the steps or more have no row, and say what that means.
 
     Args:
-        rows: the rows.
+        source: the name of the table.
         frequency: the step of the grid.
-        positions: (N,) of the rows on the grid.
+        rows: N.
+        steps: of all series, from the first row to the last.
     """
-    steps = int((positions[rows.begin[1:] - 1] - positions[rows.begin[:-1]] + 1).sum())
-    missing = 1 - len(positions) / steps
-    if len(positions) < _FEWEST_ROWS or missing < _MANY_MISSING:
+    missing = 1 - rows / steps
+    if rows < _FEWEST_ROWS or missing < _MANY_MISSING:
         return
     _log.warning(
         "%s: %.0f %% of the steps of frequency %s have no row. They count as missing values, and every step is "
         "forecast, these too. If the rows have a calendar of their own, such as some weekdays or hours, integers that "
         "count them instead of dates leave no step missing; or give a coarser frequency with --frequency.",
-        *(rows.table.source.name, 100 * missing, frequency),
+        *(source, 100 * missing, frequency),
     )
 
 
@@ -305,10 +343,8 @@ def _refuse_irregular(rows: Rows, frequency: Frequency, positions: np.ndarray) -
         return
     if (gaps > 1).all():
         _refuse_month_calendar(rows)
-    if len(gaps) < _FEWEST_ROWS or 1 - len(gaps) / gaps.sum() < _MOST_MISSING:
+    if not is_irregular(*np.unique(gaps, return_counts=True)):
         return
-    if (gaps == 1).mean() >= _FREQUENT:
-        return  # a grid with long pauses
     middle = int(np.median(gaps))
     raise DataError(
         f"{rows.table.source.name}: the stamps do not follow a fixed step: at the finest one, {frequency}, "
@@ -316,3 +352,16 @@ def _refuse_irregular(rows: Rows, frequency: Frequency, positions: np.ndarray) -
         f"middle). Write each period with a regular stamp, or use integers that count the periods; --frequency "
         f"{frequency} takes the other steps as missing."
     )
+
+
+def is_irregular(gaps: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether the step of a grid that was inferred leaves out nearly all steps, and is not that of the data.
+
+    Args:
+        gaps: between rows, in steps, the distinct ones (n,).
+        counts: how many there are of each, (n,).
+    """
+    total, ones = int(counts.sum()), int(counts[gaps == 1].sum())
+    if total < _FEWEST_ROWS or 1 - total / int((gaps * counts).sum()) < _MOST_MISSING:
+        return False
+    return ones / total < _FREQUENT  # otherwise it is a grid with long pauses

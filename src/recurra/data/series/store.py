@@ -10,12 +10,12 @@ from recurra.data.series.frequency import Frequency
 from recurra.data.series.series_set import Columns, Series, SeriesSet
 from recurra.data.series.stamp_form import StampForm
 
-__all__ = ["series_from_arrays", "series_to_arrays", "set_of", "split_series"]
+__all__ = ["series_from_arrays", "series_to_arrays", "set_of", "set_values", "split_series"]
 
 
-def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The JSON values and the arrays from which `series_from_arrays` makes the set again."""
-    arrays = {
+def series_to_arrays(data: SeriesSet) -> dict[str, np.ndarray]:
+    """The arrays from which `series_from_arrays` makes the set again, with `set_values`."""
+    return {
         "starts": np.array([int(np.asarray(series.start).astype(np.int64)) for series in data], dtype=np.int64),
         "lengths": data.lengths,
         "known_lengths": np.array([len(series.known) for series in data], dtype=np.int64),
@@ -23,7 +23,11 @@ def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndar
         "past": np.concatenate([series.past for series in data]),
         "known": np.concatenate([series.known for series in data]),
     }
-    values = {
+
+
+def set_values(data: SeriesSet) -> dict[str, Any]:
+    """All of a set but its arrays, as JSON values."""
+    return {
         "ids": data.ids,
         "static": [series.static for series in data],
         "columns": asdict(data.columns),
@@ -35,11 +39,10 @@ def series_to_arrays(data: SeriesSet) -> tuple[dict[str, Any], dict[str, np.ndar
         "horizon": data.horizon,
         "form": asdict(data.form),
     }
-    return values, arrays
 
 
 def series_from_arrays(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> SeriesSet:
-    """The set that `series_to_arrays` took apart.
+    """The set that `series_to_arrays` and `set_values` took apart.
 
     Raises:
         KeyError, ValueError: something is missing, or does not fit.
@@ -66,7 +69,7 @@ def split_series(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
 
 
 def set_of(values: Mapping[str, Any], series: Sequence[Series]) -> SeriesSet:
-    """The set of these series, with the JSON values of `series_to_arrays`."""
+    """The set of these series, with the values of `set_values`."""
     frequency, columns = Frequency.parse(values["frequency"]), Columns.from_json(values["columns"])
     names = ("source", "library", "integer_ids", "horizon")
     form = StampForm(**values["form"])

@@ -13,8 +13,10 @@ from recurra.data.files.stored import checksum, made_once, read_json, stored_pat
 from recurra.data.files.text_file import check_file
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.read import read_series
+from recurra.data.series.series_in_pieces import series_in_pieces
 from recurra.data.series.series_set import Columns, Series, SeriesSet, StoredSeries
-from recurra.data.series.store import series_to_arrays, set_of, split_series
+from recurra.data.series.store import series_to_arrays, set_of, set_values, split_series
+from recurra.data.series.table_pieces import WholeTableNeededError
 from recurra.errors import DataError
 from recurra.files import write_atomically, write_text
 
@@ -88,18 +90,25 @@ def _stored(about: Mapping[str, Any]) -> dict[str, Any]:
             raise DataError(f"{table}: the file that the series were read from is not there, or has changed.")
         _log.info("reading %s once, into %s", table, file)
         frequency = None if about["frequency"] is None else Frequency.parse(about["frequency"])
-        _write(read_series(table, Columns.from_json(about["columns"]), frequency), file)
+        _write(table, Columns.from_json(about["columns"]), frequency, file)
 
     return made_once(file, find, make)
 
 
-def _write(data: SeriesSet, file: Path) -> None:
-    values, arrays = series_to_arrays(data)
-    stored = {"values": values, "digest": data.digest(), "layout": layout_of(arrays)}
+def _write(table: Path, columns: Columns, frequency: Frequency | None, file: Path) -> None:
+    stored: dict[str, Any] = {}
 
     def write(aside: Path) -> None:
-        for name, room in create_arrays(aside, layout_of(arrays)).items():
-            room[:] = arrays[name]
+        try:
+            data, layout = series_in_pieces(table, columns, frequency, aside, file.with_suffix(".rows"))
+        except WholeTableNeededError as error:
+            _log.warning("%s: the whole table is read into memory, once: %s", table, error)
+            data = read_series(table, columns, frequency)
+            arrays = series_to_arrays(data)
+            layout = layout_of(arrays)
+            for name, room in create_arrays(aside, layout).items():
+                room[:] = arrays[name]
+        stored.update(values=set_values(data), digest=data.digest(), layout=layout)
         with aside.open("rb") as content:
             stored["checksum"] = file_digest(content, "sha256").hexdigest()
 

@@ -63,13 +63,13 @@ class ForecastLearned(Learned):
 
     def to_json(self) -> dict[str, Any]:
         from recurra.data.series.series_set import StoredSeries
-        from recurra.data.series.store import series_to_arrays
+        from recurra.data.series.store import set_values
 
         series = self.data.series
         if isinstance(series, StoredSeries):
             data = {"series": series.values, "stored": {"about": series.about, "digest": series.digest}}
         else:
-            data = {"series": series_to_arrays(self.data)[0]}
+            data = {"series": set_values(self.data)}
         return data | {
             "held_out": self.held_out,
             "encoding": self.encoding.to_json(),
@@ -88,7 +88,7 @@ class ForecastLearned(Learned):
 
         if isinstance(self.data.series, StoredSeries):
             return {}
-        return {name: torch.from_numpy(array) for name, array in series_to_arrays(self.data)[1].items()}
+        return {name: torch.from_numpy(array) for name, array in series_to_arrays(self.data).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], tensors: "dict[str, Tensor]") -> Self:
