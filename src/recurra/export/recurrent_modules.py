@@ -9,7 +9,7 @@ from recurra.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, Recurre
 from recurra.layers.accelerated import ACCELERATED
 from recurra.layers.stack import Block
 
-__all__ = ["CELLS", "LAYERS", "evaluated", "refuse_blocks"]
+__all__ = ["CELLS", "LAYERS", "evaluated", "has_blocks", "refuse_blocks"]
 
 #: Over sequences, with the attributes of `Recurrent`.
 LAYERS = (Recurrent, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
@@ -27,12 +27,18 @@ def evaluated(model: nn.Module) -> nn.Module:
     return own
 
 
-def refuse_blocks(model: nn.Module, form: str) -> None:
+def has_blocks(model: nn.Module) -> bool:
+    """Whether there is a stack of blocks in it, or a block."""
+    return any(isinstance(part, Block) for part in model.modules())
+
+
+def refuse_blocks(model: nn.Module, form: str, step: str) -> None:
     """Refuse a model with a stack of blocks, or a block.
 
     Args:
         model: to be exported.
         form: "ONNX" or "TorchScript".
+        step: the function that writes a step.
 
     Raises:
         ExportError: naming the module.
@@ -40,6 +46,6 @@ def refuse_blocks(model: nn.Module, form: str) -> None:
     for name, part in model.named_modules():
         if isinstance(part, Block):
             raise ExportError(
-                f"{name or 'the model'}: a {type(part).__name__} is a block or a stack of blocks, which has no form in "
-                f"{form} here"
+                f"{name or 'the model'}: a {type(part).__name__} is a block or a stack of blocks, which has no form "
+                f"over sequences in {form} here; of a model that streams, {step} writes one step"
             )

@@ -59,22 +59,27 @@ class Export(Result):
         return written
 
     def _write_onnx(self, folder: Path) -> list[Path]:
-        from recurra.export.onnx import export_onnx, export_translation, translates
+        from recurra.export.onnx import export_onnx, export_onnx_step, export_translation, translates
 
         if translates(self.network):
             both = export_translation(self.network, folder, self.name, self.facts)
             print(both)
             return [both.encoder.path, both.decoder.path]
-        done = export_onnx(self.network, folder / f"{self.name}.onnx", metadata=self.facts)
+        write = export_onnx_step if self._has_step_alone() else export_onnx
+        done = write(self.network, folder / f"{self.name}.onnx", metadata=self.facts)
         print(done)
         return [done.path]
 
     def _write_with_facts(self, folder: Path) -> list[Path]:
         facts = folder / f"{self.name}.json"
         if self.to == "torch":
-            from recurra.export.torch_script import export_torch
+            from recurra.export.torch_script import export_torch, export_torch_step
 
-            script = export_torch(self.network, folder / f"{self.name}.pt", **self._torch_options())
+            path = folder / f"{self.name}.pt"
+            if self._has_step_alone():
+                script = export_torch_step(self.network, path)
+            else:
+                script = export_torch(self.network, path, **self._torch_options())
             print(script)
             files = [script.path]
         else:
@@ -83,6 +88,13 @@ class Export(Result):
             files = list(export_c(self.network, folder, self.name, self.weights, self.weights_in).files)
         write_text(facts, json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n")
         return [*files, facts]
+
+    def _has_step_alone(self) -> bool:
+        """Whether the network has a form step by step and none over sequences, as one with a stack of blocks."""
+        from recurra.export.recurrent_modules import has_blocks
+        from recurra.program.lowering import has_lowering
+
+        return has_blocks(self.network) and has_lowering(self.network)
 
     def _torch_options(self) -> dict[str, Any]:
         """An example of the inputs, and whether lengths are an argument, for a network that reads features."""

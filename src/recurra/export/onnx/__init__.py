@@ -11,6 +11,7 @@ except ImportError as error:
 from recurra.export.check import Check
 from recurra.export.onnx.export import export_onnx
 from recurra.export.onnx.prepared import OnnxExport
+from recurra.export.onnx.step import export_onnx_step
 from recurra.export.onnx.translation import Translating, TranslationExport, export_translation, translates
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Translating",
     "TranslationExport",
     "export_onnx",
+    "export_onnx_step",
     "export_translation",
     "translates",
 ]

@@ -11,7 +11,7 @@ from recurra.export.onnx.graph import Graph, Value
 from recurra.kernels import NORM_EPSILON
 from recurra.program.operations import Array
 
-__all__ = ["Arrays", "add_input_projection", "add_step"]
+__all__ = ["Arrays", "add_equations", "add_input_projection", "add_step"]
 
 #: The weights of one layer in one direction, by their names in `recurra.kernels.Weights`.
 Arrays = Mapping[str, Array | None]
@@ -77,13 +77,13 @@ def add_step(
     if traced.modulated is not None:
         weight, bias = w["weight_hh"], w["bias_hh"]
         assert weight is not None
-        modulated = _add_equations(graph, [traced.modulated], values)[0]
+        modulated = add_equations(graph, [traced.modulated], values)[0]
         rows = len(weight) // len(cell.gates) * first_stage
         second_bias = None if bias is None else bias[rows:]
         second = _affine(graph, modulated, weight[rows:], second_bias)
         names = cell.second_stage_gates
         values |= {("u", gate): value for gate, value in zip(names, _split(graph, second, len(names)), strict=True)}
-    after = _add_equations(graph, traced.after, values)
+    after = add_equations(graph, traced.after, values)
     after = [
         value if _depends_on_step(node) else graph.op("Expand", value, graph.op("Shape", before))
         for node, value, before in zip(traced.after, after, state, strict=True)
@@ -96,7 +96,8 @@ def add_step(
     return [_after_zoneout(graph, new, old, p) for new, old, p in zip(after, state, zoneout, strict=True)]
 
 
-def _add_equations(graph: Graph, results: Sequence[Expression], values: Mapping[tuple[str, str], Value]) -> list[Value]:
+def add_equations(graph: Graph, results: Sequence[Expression], values: Mapping[tuple[str, str], Value]) -> list[Value]:
+    """The values of traced expressions, from those of their inputs by group and name."""
     of_node: dict[Expression, Value] = {}
     for node in reachable(results):
         arguments = [of_node[argument] for argument in node.arguments]

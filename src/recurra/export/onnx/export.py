@@ -55,7 +55,7 @@ def export_onnx(
     """
     if not isinstance(model, nn.Module):
         raise ParameterError("model", "a torch.nn.Module", type(model).__name__)
-    refuse_blocks(model, "ONNX")
+    refuse_blocks(model, "ONNX", "export_onnx_step")
     own = evaluated(model)
 
     def add(context: Context, own: nn.Module) -> Form:

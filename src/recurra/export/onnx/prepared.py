@@ -18,9 +18,9 @@ from recurra.export.onnx.forms import Form
 from recurra.export.onnx.graph import OPSET
 from recurra.files import write_atomically
 
-__all__ = ["OnnxExport", "Prepared", "prepare"]
+__all__ = ["PREFIX", "OnnxExport", "Prepared", "as_json", "content_of", "prepare"]
 
-_PREFIX = "recurra."
+PREFIX = "recurra."  # of what the package itself writes into the metadata
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,15 @@ def prepare(
         ParameterError: if the metadata is not what JSON holds.
         ExportError: if the graph is not valid, or does not agree with the model.
     """
-    properties = _as_json(metadata)
+    properties = as_json(metadata)
     with torch.no_grad():
         form = add(context, model)
     for name, value in form.outputs.items():
         context.graph.output(name, value)
     context.finish()
     states = form.states if form.states is not None else _states(context)
-    properties |= {f"{_PREFIX}states": json.dumps(states), f"{_PREFIX}model": type(model).__name__}
-    content = _content(context.graph.model(properties))
+    properties |= {f"{PREFIX}states": json.dumps(states), f"{PREFIX}model": type(model).__name__}
+    content = content_of(context.graph.model(properties))
     checks = run_checks(model, context, form, content)
     inputs = {one.value.name: one.value.shape for one in context.graph.inputs}
     outputs = {value.name: value.shape for value in context.graph.outputs}
@@ -109,11 +109,12 @@ def _states(context: Context) -> list[dict[str, Any]]:
     ]
 
 
-def _as_json(metadata: Mapping[str, Any]) -> dict[str, str]:
+def as_json(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata of a file as text. Raises ParameterError for what JSON does not hold, or a name of our own."""
     properties = {}
     for name, value in metadata.items():
-        if not isinstance(name, str) or name.startswith(_PREFIX):
-            raise ParameterError("metadata", f"names that do not begin with {_PREFIX!r}", name)
+        if not isinstance(name, str) or name.startswith(PREFIX):
+            raise ParameterError("metadata", f"names that do not begin with {PREFIX!r}", name)
         try:
             properties[name] = json.dumps(value, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -123,7 +124,8 @@ def _as_json(metadata: Mapping[str, Any]) -> dict[str, str]:
     return properties
 
 
-def _content(model: onnx.ModelProto) -> bytes:
+def content_of(model: onnx.ModelProto) -> bytes:
+    """The content of a file. Raises ExportError for a graph that is not valid."""
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

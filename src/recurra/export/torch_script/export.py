@@ -84,7 +84,7 @@ def export_torch(
     """
     if not isinstance(model, nn.Module):
         raise ParameterError("model", "a torch.nn.Module", type(model).__name__)
-    refuse_blocks(model, "TorchScript")
+    refuse_blocks(model, "TorchScript", "export_torch_step")
     own = evaluated(model)
     form = form_of(own, example, lengths)
     slots = Slots(from_zeros=form.from_zeros)
