@@ -1,6 +1,7 @@
 """examples/training: syntax, what the scripts start, and dry runs on this machine."""
 
 import os
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from torchruns import free_port
+from torchruns import STEPS, free_port, train, wait_for_step
+
+from process_tree import descendants, name_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "training"
 TRAIN = ["forecast", "--horizon", "4", "--hidden-size", "4", "--batch-size", "4", "--max-steps", "20"]
@@ -116,3 +119,29 @@ def test_a_script_trains_on_this_machine(programs: Path, waves: Path, tmp_path: 
     variables = {**SLURM, "SLURM_JOB_NUM_NODES": "1", "PROCESSES": "2", "PORT": str(free_port())}
     arguments = ["--data", str(waves), "--out", str(tmp_path / "run")]
     assert "trained 20 steps" in run(programs, EXAMPLES / script, *TRAIN, *arguments, **variables)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2000)
+def test_ray_starts_all_workers_again_if_one_is_killed(waves: Path, two: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray.train.torch", reason="needs the extra ray", exc_type=ImportError)
+    folder = tmp_path / "run"
+    script = [sys.executable, str(EXAMPLES / "ray_train.py"), *train(waves, folder)[1:]]
+    # By default Ray's workers have a low priority, so that other work of the machine starves them.
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    with (tmp_path / "output").open("w") as file:
+        process = subprocess.Popen(script, stdout=file, stderr=subprocess.STDOUT, env=environment)
+    try:
+        wait_for_step(folder, 60, seconds=900)
+        workers = [pid for pid in descendants(process.pid) if "RayTrainWorker" in name_of(pid)]
+        os.kill(workers[0], signal.SIGKILL)
+        process.wait(900)
+    finally:
+        process.terminate()
+        process.wait(60)
+    output = (tmp_path / "output").read_text()
+    assert process.returncode == 0, output
+    assert len(workers) == 2
+    assert f"trained {STEPS} steps" in output
+    for name in ("best.safetensors", "log.csv", "health.csv"):
+        assert (folder / name).read_bytes() == (two / name).read_bytes(), name

@@ -48,8 +48,8 @@ def torchrun(
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def wait_for_step(folder: Path, step: int) -> None:
-    deadline = time.monotonic() + 120
+def wait_for_step(folder: Path, step: int, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
     while not any(int(row["step"]) >= step for row in read_log(folder / "log.csv")):
         assert time.monotonic() < deadline, "training did not begin"
         time.sleep(0.01)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from small_tables import contents, run_of, steps, write_texts
 
+from process_tree import descendants, name_of
 from recurra.errors import DataError, ParameterError
 from recurra.prediction import TableOptions, predict_files
 
@@ -58,7 +59,7 @@ def test_a_worker_that_is_killed_loses_nothing(text_run: Path, tmp_path: Path) -
     )
     while process.poll() is None and len(list(out.glob("part-*"))) < 5:
         time.sleep(0.02)
-    killed = [pid for pid in _descendants(process.pid) if "_Worker" in _name(pid)][:1]
+    killed = [pid for pid in descendants(process.pid) if "_Worker" in name_of(pid)][:1]
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     output = process.communicate()[0]
@@ -81,23 +82,3 @@ def test_an_error_of_a_worker_is_one_line(text_run: Path, tmp_path: Path) -> Non
     assert not ray.is_initialized()
     with pytest.raises(ParameterError, match="address"):
         predict_files(text_run, pattern, tmp_path / "b", options=TableOptions(engine="ray", address="127.0.0.1:1"))
-
-
-def _descendants(pid: int) -> list[int]:
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, IndexError):
-            continue
-    known = {pid}
-    while more := {child for child, parent in parents.items() if parent in known} - known:
-        known |= more
-    return sorted(known - {pid})
-
-
-def _name(pid: int) -> str:
-    try:
-        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
