@@ -1,9 +1,14 @@
-"""The cells that the tests run over: all that `recurra.cells` exports, found and not named, and two of no package."""
+"""The cells that the tests run over: all that `recurra.cells` exports, found and not named, and two of no package.
+
+Cells that are compiled at first use stand apart, as each takes five seconds to compile: the default tests do not run
+them on the native kernel, those marked `slow` do.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -60,13 +65,16 @@ def _exported() -> list[Cell]:
     return [cell for kind in kinds for cell in _instances(kind)]
 
 
-CELLS: list[Cell] = [*_exported(), Peephole(), ThreeParts()]
+CELLS: list[Cell] = [*(cell for cell in _exported() if cell.built_in), Peephole(), ThreeParts()]
+FIRST_USE: list[Cell] = [cell for cell in _exported() if not cell.built_in]
+# For tests that would compile them.
+EVERY_CELL: list[Any] = [*CELLS, *(pytest.param(cell, marks=pytest.mark.slow) for cell in FIRST_USE)]
 
 
-def serving(cell: Cell) -> list[str]:
-    """The backends that serve a cell, "auto" aside."""
+def serving(cell: Cell, backends: Iterable[str] = BACKENDS) -> list[str]:
+    """The backends that serve a cell, "auto" aside. To ask for the native one compiles the cell."""
     found = []
-    for backend in BACKENDS:
+    for backend in backends:
         try:
             choose(backend, Request(cell, "cpu", "torch.float64"))
         except BackendError:
@@ -79,6 +87,9 @@ MIXING = [backend for backend in BACKENDS if backend not in ("scan", "newton")]
 """The backends that serve cells whose units mix: those that are parallel in time do not."""
 
 SERVED: list[tuple[Cell, str]] = [(cell, backend) for cell in CELLS for backend in serving(cell)]
+FIRST_USE_SERVED: list[tuple[Cell, str]] = [
+    (cell, backend) for cell in FIRST_USE for backend in serving(cell, ("reference", "scan", "newton"))
+]
 
 
 def traits(cell: Cell) -> tuple[Any, ...]:
@@ -96,6 +107,7 @@ def traits(cell: Cell) -> tuple[Any, ...]:
         shares_gradient(trace(cell)),
         cell.elapsed,
         bool(cell.recurrent_only),
+        bool(cell.input_only),
     )
 
 

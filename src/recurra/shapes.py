@@ -3,6 +3,7 @@
 The letters are B batch, T time, I input, H hidden, G gates, L layers, D directions.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,14 @@ from recurra.errors import ParameterError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["check_dtype", "check_lengths", "check_positive", "check_probability", "check_shape"]
+__all__ = [
+    "check_dtype",
+    "check_lengths",
+    "check_positive",
+    "check_positive_number",
+    "check_probability",
+    "check_shape",
+]
 
 
 def check_shape(name: str, tensor: "Tensor", expected: Sequence[int], letters: str, hint: str = "") -> None:
@@ -87,6 +95,18 @@ def check_positive(name: str, value: int, at_least: int = 1) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise ParameterError(name, f"a whole number of at least {at_least}", value)
+
+
+def check_positive_number(name: str, value: float, at_most: float = math.inf) -> None:
+    """Refuse a value that is not a finite number above 0, and of at most `at_most`.
+
+    Raises:
+        ParameterError: naming the parameter.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf or value > at_most:
+        limit = "" if at_most == math.inf else f" of at most {at_most:g}"
+        raise ParameterError(name, f"a positive number{limit}", value)
 
 
 def check_probability(name: str, value: float) -> None:

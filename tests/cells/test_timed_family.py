@@ -85,11 +85,19 @@ def update(self: Cell, x: Gates, u: Gates, s: State, p: object) -> State:
         ("recurrent_only", {"recurrent_only": ("q",)}),
         ("recurrent_only", {"recurrent_only": ("a", "b")}),
         ("recurrent_only", {"recurrent_only": ("a",), "recurrence": "none"}),
+        ("input_only", {"input_only": ("q",)}),
+        ("input_only", {"input_only": ("a", "b")}),
+        ("input_only", {"input_only": ("a",), "recurrence": "none"}),
+        ("input_only", {"input_only": ("a",), "recurrent_only": ("a",)}),
+        ("input_only", {"input_only": ("b",), "second_stage_gates": ("b",), "modulated": update}),
+        ("layer_norm", {"input_only": ("a",), "layer_norm": True}),
     ],
     ids=str,
 )
 def test_a_declaration_that_does_not_fit_is_refused(name: str, parts: dict[str, object]) -> None:
     whole = {"gates": ("a", "b"), "state": ("h",), "update": update}
     assert type("Right", (Cell,), whole | {"recurrent_only": ("a",)}).input_gates() == ("b",)
+    only = type("Right", (Cell,), whole | {"input_only": ("a",)})
+    assert (only.input_gates(), only.recurrent_gates()) == (("a", "b"), ("b",))
     with pytest.raises(ParameterError, match=rf"^Wrong\.{name}: expected "):
         type("Wrong", (Cell,), whole | parts)

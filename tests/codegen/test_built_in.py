@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import recurra.cells
-from every_cell import CELLS
+from every_cell import CELLS, FIRST_USE
 from recurra import cells
 from recurra.codegen import dependence, differentiate_parts, digest
 from recurra.codegen.built_in import built_in, write_built_in
@@ -30,6 +30,11 @@ def test_every_exported_cell_with_every_option_is_built_in() -> None:
     assert set(digests) == {digest(cell) for cell in EXPORTED}
     assert len(set(digests)) == len(digests)
     assert len({repr(cell) for cell in EXPORTED}) == len(EXPORTED)
+
+
+def test_a_cell_that_is_compiled_at_first_use_is_not_built_in() -> None:
+    assert FIRST_USE
+    assert {digest(cell) for cell in FIRST_USE}.isdisjoint(digest(cell) for cell in built_in().values())
 
 
 def test_a_struct_is_named_after_its_class_and_choices() -> None:

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agreement import assert_agree
-from every_cell import CELLS
+from every_cell import CELLS, FIRST_USE
 from recurra import ops
 from recurra.cells import LSTM, Cell, Gates, PerUnit, State
 from recurra.codegen import differentiate, evaluate, trace
 from recurra.codegen.derive import prepared
 from recurra.codegen.differentiate import differentiate_modulated, differentiate_prepared
 from recurra.codegen.expression import FUNCTIONS, reachable
+
+EVERY_CELL = [*CELLS, *FIRST_USE]
 
 
 def assert_gradients_agree(cell: Cell, inputs: dict[tuple[str, str], Tensor]) -> None:
@@ -39,7 +41,7 @@ def assert_gradients_agree(cell: Cell, inputs: dict[tuple[str, str], Tensor]) ->
     assert_agree(evaluate(nodes, values), expected)
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", EVERY_CELL, ids=str)
 def test_every_cell(cell: Cell) -> None:
     assert_gradients_agree(cell, draw_inputs(cell, 200))
 
@@ -55,7 +57,7 @@ def test_gradients_are_of_the_inputs_and_of_d_alone() -> None:
         assert differentiate(traced) == gradients, cell
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.second_stage_gates], ids=str)
+@pytest.mark.parametrize("cell", [cell for cell in EVERY_CELL if cell.second_stage_gates], ids=str)
 def test_what_second_stage_gates_read(cell: Cell) -> None:
     inputs = draw_inputs(cell, 200)
     traced = trace(cell)
@@ -70,7 +72,7 @@ def test_what_second_stage_gates_read(cell: Cell) -> None:
     assert_agree(evaluate([traced.modulated, *nodes], values), [result.detach(), *expected])
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.per_unit], ids=str)
+@pytest.mark.parametrize("cell", [cell for cell in EVERY_CELL if cell.per_unit], ids=str)
 def test_gradients_by_way_of_what_is_prepared(cell: Cell) -> None:
     """Those of the parameters are the same, through what follows from these alone."""
     inputs = draw_inputs(cell, 200)

@@ -12,6 +12,8 @@ import covering
 from agreement import assert_agree, gradients, tensors
 from every_cell import (
     CELLS,
+    FIRST_USE,
+    FIRST_USE_SERVED,
     KINDS,
     KINDS_SERVED,
     SERVED,
@@ -28,10 +30,11 @@ from recurra.cells import Cell
 
 # torch itself calls what it deprecates when a forward-mode derivative is first asked for.
 ignore_jit = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
-FAST = [(cell, backend) for cell, backend in SERVED if backend != "reference"]
+FAST = [(cell, backend) for cell, backend in (*SERVED, *FIRST_USE_SERVED) if backend != "reference"]
+EVERY_CELL = [*CELLS, *FIRST_USE]
 
 
-@covering.parametrize({"cell": CELLS, "lengths": [(3, 0, 2), (3, 3, 3)], "reverse": [False, True]}, strength=1)
+@covering.parametrize({"cell": EVERY_CELL, "lengths": [(3, 0, 2), (3, 3, 3)], "reverse": [False, True]}, strength=1)
 def test_derivatives_of_the_reference(cell: Cell, lengths: tuple[int, ...], reverse: bool) -> None:
     weights, state = draw_weights(cell, 2, 2), draw_state(cell, 3, 2)
     x = torch.randn(3, 3, 2, dtype=torch.float64).requires_grad_()
@@ -55,6 +58,23 @@ def test_derivatives_of_the_reference(cell: Cell, lengths: tuple[int, ...], reve
     }
 )
 def test_equal_to_the_reference(cell: Cell, backend: str, dtype: torch.dtype, lengths: Any, reverse: bool) -> None:
+    assert_equal_to_the_reference(cell, backend, dtype, lengths, reverse)
+
+
+@pytest.mark.slow
+@covering.parametrize(
+    {
+        "cell": FIRST_USE,
+        "dtype": [torch.float64, torch.float32],
+        "lengths": [None, (7, 1, 0, 4, 7)],
+        "reverse": [False, True],
+    }
+)
+def test_compiled_at_first_use(cell: Cell, dtype: torch.dtype, lengths: Any, reverse: bool) -> None:
+    assert_equal_to_the_reference(cell, "native", dtype, lengths, reverse)
+
+
+def assert_equal_to_the_reference(cell: Cell, backend: str, dtype: torch.dtype, lengths: Any, reverse: bool) -> None:
     true = None if lengths is None else torch.tensor(lengths)
     for hidden in (1, 15, 16, 17, 33):
         with torch.no_grad():
@@ -73,11 +93,11 @@ def test_equal_to_the_reference(cell: Cell, backend: str, dtype: torch.dtype, le
         assert_agree(gradients(actual, wanted), gradients(expected, wanted))
 
 
-@pytest.mark.parametrize(("cell", "backend"), SERVED, ids=str)
+@pytest.mark.parametrize(("cell", "backend"), [*SERVED, *FIRST_USE_SERVED], ids=str)
 def test_sequence_is_prefix_and_streamed_steps(cell: Cell, backend: str) -> None:
     hidden = fitting(cell, 5)
     layer = Recurrent(cell, 3, hidden, backend=backend, dtype=torch.float64)
-    step = RecurrentCell(cell, 3, hidden, dtype=torch.float64)
+    step = RecurrentCell(cell, 3, hidden, backend="auto" if cell.built_in else "reference", dtype=torch.float64)
     step.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
     x = torch.randn(8, 2, 3, dtype=torch.float64)
     output, final = layer(x)

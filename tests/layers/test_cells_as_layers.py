@@ -46,6 +46,9 @@ def step_of(layer: Recurrent) -> RecurrentCell:
         (cells.SRU(), {}, {"v_f": (4,), "v_r": (4,)}),
         (cells.TimedCfC(), {}, {"weight_hh": (16, 4), "bias_hh": (16,)}),
         (cells.TimeLSTM(), {}, {"weight_hh": (20, 4), "bias_hh": (20,)}),
+        (cells.NBRC(), {}, {"weight_hh": (8, 4), "bias_hh": (8,)}),
+        (cells.STAR(), {}, {"weight_hh": (4, 4), "bias_hh": (4,)}),
+        (cells.CoRNN(), {}, {"weight_hh": (8, 4), "bias_hh": (8,)}),
         (
             cells.GRUD(),
             {"elapsed_size": 5},

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import covering
 import recurra
 from agreement import assert_agree
-from every_cell import CELLS, KINDS, fitting
+from every_cell import CELLS, FIRST_USE, KINDS, fitting
 from recurra import Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError
@@ -31,10 +31,11 @@ def blocks(layer: Recurrent, name: str) -> Tensor:
 def biases(layer: Any, suffix: str = "_l0") -> dict[str, Tensor]:
     """What the biases of each gate add up to, and per-unit parameters that are biases."""
     found = dict(layer.named_parameters())
-    gates = layer.cell.input_gates()
-    added = found.get(f"bias_hh{suffix}", torch.zeros(1))[: len(gates) * layer.hidden_size]
-    total = found[f"bias_ih{suffix}"] + added
-    by_gate = dict(zip(gates, total.detach().chunk(len(gates)), strict=True))
+    by_gate: dict[str, Tensor] = {}
+    for name, gates in (("ih", layer.cell.input_gates()), ("hh", layer.cell.recurrent_gates())):
+        if (bias := found.get(f"bias_{name}{suffix}")) is not None:
+            for gate, rows in zip(gates, bias.detach().chunk(len(gates)), strict=True):
+                by_gate[gate] = by_gate.get(gate, 0) + rows
     return by_gate | {name: found[name + suffix].detach() for name in layer.cell.keeps if name in layer.cell.per_unit}
 
 
@@ -110,7 +111,7 @@ def test_everything_is_recorded_and_drawn_anew(cell: Cell) -> None:
             assert done[f"inner.{name}"] == ("as the cell says" if plain in cell.initial else "uniform")
 
 
-@covering.parametrize({"cell": CELLS, "forget_bias": [1.0, 2.1]}, strength=1)
+@covering.parametrize({"cell": [*CELLS, *FIRST_USE], "forget_bias": [1.0, 2.1]}, strength=1)
 def test_biases_are_zero_but_for_the_gate_that_keeps(cell: Cell, forget_bias: float) -> None:
     layer = layer_of(cell, bidirectional=True)
     done = initialize(layer, forget_bias=forget_bias)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import covering
 import recurra
-from every_cell import CELLS, fitting, traits
+from every_cell import CELLS, EVERY_CELL, fitting, traits
 from recurra import Recurrent
 from recurra.cells import Cell
 from recurra.errors import ParameterError
@@ -80,7 +80,7 @@ def test_a_sequence_is_its_steps(
             assert_near(state.parts[f"{part}_l{k}"], whole[k], true[k])
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", EVERY_CELL, ids=str)
 def test_every_cell(cell: Cell) -> None:
     layer = layer_of(cell, 19)
     x = torch.randn(9, 2, 5)

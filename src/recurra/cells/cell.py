@@ -68,6 +68,7 @@ class Cell:
             first of `gates`: "same", the time itself in every unit; "weighted", W_eh e_t + b_eh with e_t the E times of
             a step, such as the age of each input channel; "none". That gate has neither input nor recurrent weights.
         recurrent_only: gates without input weights; their x is zero.
+        input_only: gates without recurrent weights; their u is zero.
         initial: for a name of `per_unit`, or "weight_hh", "weight_eh" or "bias_eh", its first values as a function of
             samples uniform in [0, 1).
         recurrence: how the recurrent weights mix the units: "dense", "block_diagonal" (within each of
@@ -81,6 +82,8 @@ class Cell:
         second_stage_gates: the last of `gates`, whose recurrent weights multiply `modulated` and not the last output.
         output_nonlinearity: of a cell whose output is always projected, "identity", "tanh", "sigmoid" or
             "relu"; None: the output is projected only if `proj_size` is set.
+        built_in: of the package's own cells, whether it is compiled into the package; if not, it is compiled at first
+            use, as a cell of your own is.
     """
 
     gates: ClassVar[tuple[str, ...]]
@@ -89,6 +92,7 @@ class Cell:
     scalars: ClassVar[tuple[str, ...]] = ()
     elapsed: ClassVar[str] = "none"
     recurrent_only: ClassVar[tuple[str, ...]] = ()
+    input_only: ClassVar[tuple[str, ...]] = ()
     initial: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     recurrence: ClassVar[str] = "dense"
     heads = 1
@@ -97,6 +101,7 @@ class Cell:
     layer_norm: ClassVar[bool] = False
     second_stage_gates: ClassVar[tuple[str, ...]] = ()
     output_nonlinearity = None
+    built_in: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -148,22 +153,27 @@ class Cell:
             raise ParameterError(f"{cls.__name__}.elapsed", f"one of {', '.join(ELAPSED)}", cls.elapsed)
         if cls.elapsed != "none" and cls.gates[0] != "elapsed":
             raise ParameterError(f"{cls.__name__}.gates", "'elapsed' first, as the cell reads the time", cls.gates)
-        if cls.layer_norm and (cls.elapsed != "none" or cls.recurrent_only):
-            raise ParameterError(f"{cls.__name__}.layer_norm", "False if a gate does not read the input", True)
-        fits = cls.recurrence != "none" and {*cls.recurrent_only} < {*cls.recurrent_gates()}
-        if cls.recurrent_only and not fits:
-            expected = "some, but not all, of the gates of a recurrence"
-            raise ParameterError(f"{cls.__name__}.recurrent_only", expected, cls.recurrent_only)
+        if cls.layer_norm and (cls.elapsed != "none" or cls.recurrent_only or cls.input_only):
+            raise ParameterError(f"{cls.__name__}.layer_norm", "False if a gate does not read both projections", True)
+        gates = {*cls.gates[cls.elapsed != "none" :]}
+        for name in ("recurrent_only", "input_only"):
+            names = getattr(cls, name)
+            if names and (cls.recurrence == "none" or not {*names} < gates):
+                expected = "some, but not all, of the gates of a recurrence"
+                raise ParameterError(f"{cls.__name__}.{name}", expected, names)
+        if {*cls.input_only} & {*cls.recurrent_only, *cls.second_stage_gates}:
+            expected = "neither gates of recurrent_only nor second-stage gates"
+            raise ParameterError(f"{cls.__name__}.input_only", expected, cls.input_only)
 
     @classmethod
     def input_gates(cls) -> tuple[str, ...]:
         """The gates that have rows in `weight_ih` and `bias_ih`."""
-        return tuple(gate for gate in cls.recurrent_gates() if gate not in cls.recurrent_only)
+        return tuple(gate for gate in cls.gates[cls.elapsed != "none" :] if gate not in cls.recurrent_only)
 
     @classmethod
     def recurrent_gates(cls) -> tuple[str, ...]:
         """The gates that have rows in `weight_hh` and `bias_hh`, if there is a recurrence."""
-        return cls.gates if cls.elapsed == "none" else cls.gates[1:]
+        return tuple(gate for gate in cls.gates[cls.elapsed != "none" :] if gate not in cls.input_only)
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         """One step.

@@ -1,11 +1,10 @@
 """The closed-form continuous-time network."""
 
-import math
 from dataclasses import dataclass
 
 from recurra.cells.cell import Cell, Gates, PerUnit, State
-from recurra.errors import ParameterError
 from recurra.ops import sigmoid, tanh
+from recurra.shapes import check_positive_number
 
 __all__ = ["CfC"]
 
@@ -35,9 +34,7 @@ class CfC(Cell):
     state = ("h",)
 
     def __post_init__(self) -> None:
-        number = isinstance(self.interval, int | float) and not isinstance(self.interval, bool)
-        if not number or not 0 < self.interval < math.inf:
-            raise ParameterError("interval", "a positive number", self.interval)
+        check_positive_number("interval", self.interval)
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         g = tanh(x.g + u.g)

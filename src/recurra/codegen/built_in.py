@@ -19,7 +19,7 @@ def built_in() -> dict[str, Cell]:
     are the engine's.
     """
     named: dict[str, Cell] = {}
-    for kind in REGISTRY.values():
+    for kind in (kind for kind in REGISTRY.values() if kind.built_in):
         choices = {field.name: field.metadata["choices"] for field in fields(kind) if "choices" in field.metadata}
         for values in product(*choices.values()):
             name = kind.__name__ + "".join(str(value).title() for value in values)

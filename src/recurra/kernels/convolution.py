@@ -146,7 +146,7 @@ class _Nothing:
 @cache
 def _reads_sum(cell: Cell) -> bool:
     """Whether the equations read both projections of every gate as their sum alone."""
-    if cell.recurrence != "dense" or cell.recurrent_only:
+    if cell.recurrence != "dense" or cell.recurrent_only or cell.input_only:
         return False
     try:
         equations = trace(cell)

@@ -163,7 +163,7 @@ def as_weights(cell: Cell, parameters: dict[str, Any], reads_elapsed: bool = Fal
     With `reads_elapsed` the input weights have E more columns, which read the times of a step after its inputs. Without
     it every time is 1, and part of the biases.
     """
-    has_all_rows = cell.elapsed == "none" and not cell.recurrent_only
+    has_all_rows = cell.elapsed == "none" and not cell.recurrent_only and not cell.input_only
     if has_all_rows and not cell.per_unit:
         return Weights(**parameters)
     hidden = parameters["weight_ih"].shape[0] // len(cell.input_gates())
