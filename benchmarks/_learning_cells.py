@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
 
-from recurra.cells import GRU, LSTM, Cell
+from recurra.cells import Cell
 from recurra.layers import Recurrent
 
 
@@ -81,19 +81,15 @@ def keep_orthogonal(model: SequenceModel, steps: int) -> None:
 
 @torch.no_grad()
 def remember_in_gates(model: SequenceModel, steps: int) -> None:
-    """Forget (LSTM) or update (GRU) gates that at first hold for 1 to T - 1 steps (Tallec and Ollivier 2018)."""
+    """Forget (LSTM, JANET) or update (GRU) gates that first hold for 1 to T - 1 steps (Tallec and Ollivier 2018)."""
     cell, size = model.recurrent.cell, model.recurrent.hidden_size
-    if not isinstance(cell, LSTM | GRU):
+    if not cell.keeps:
         raise TypeError(f"{cell!r} has no such gate")
     parameters = dict(model.recurrent.named_parameters())
-    input_bias, recurrent_bias = parameters["bias_ih_l0"], parameters["bias_hh_l0"]
     bias = torch.log(1 + (steps - 2) * torch.rand(size))
-    # The second gate of both: i, f, g, o and r, z, n.
-    input_bias[size : 2 * size] = bias
-    recurrent_bias[size : 2 * size] = 0
-    if isinstance(cell, LSTM):
-        input_bias[:size] = -bias
-        recurrent_bias[:size] = 0
+    for gate, sign in {**cell.keeps, **dict.fromkeys(cell.admits, -1)}.items():
+        for name, gates, value in (("ih", cell.input_gates(), sign * bias), ("hh", cell.recurrent_gates(), 0 * bias)):
+            parameters[f"bias_{name}_l0"].unflatten(0, (len(gates), size))[gates.index(gate)] = value
 
 
 @torch.no_grad()

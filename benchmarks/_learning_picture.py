@@ -17,6 +17,13 @@ COLOURS = {
     "minGRU": "#2a9d9d",
     "LSTM": "#c44536",
     "GRU": "#7a5ba6",
+    "BRC": "#e08e2b",
+    "nBRC": "#1f5fa8",
+    "coRNN": "#2a9d9d",
+    "LEM": "#1f5fa8",
+    "JANET": "#e08e2b",
+    "UGRNN": "#5b8c5a",
+    "STAR": "#1f5fa8",
 }
 INK, GREY = "#222222", "#8a8a8a"
 

@@ -7,6 +7,7 @@ searched. The weights that are kept are the best on the validation split.
 
 import math
 from argparse import Namespace
+from functools import cache
 
 import numpy as np
 import torch
@@ -93,6 +94,7 @@ def train(setting: str, cell: str, seed: int, budget: float) -> Outcome:
     return Outcome(setting, cell, seed, count_parameters(model), fitted, figures)
 
 
+@cache
 def read_splits() -> tuple[Split, Split, Split]:
     """Training, validation and test: pixels (T, B, 1) in 0 to 1 and digits (B,)."""
     assert load_digits is not None
