@@ -97,7 +97,7 @@ class Task:
 BATCH_SIZE = 32
 ERROR = {"error": mse_loss}
 RIGHT = {"accuracy": learning_digits.accuracy}
-# About 15,000 parameters each, the deep ones 18,000.
+# About 15,000 parameters each for the first number, 18,000 for the others.
 TASKS = {
     "first": Task(
         first_batch,
