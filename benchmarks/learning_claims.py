@@ -184,7 +184,8 @@ def report(outcomes: list[Outcome], options: Namespace) -> None:
     title = f"{setting}: test sequences, mean and deviation over seeds"
     show(title, outcomes, dict.fromkeys(task.measures, ".3g"), options.markdown)
     path = options.out / f"learning_claims_{setting}.png"
-    draw_curves(outcomes, path, "validation loss", {setting: task.lines}, highest=3.0)
+    logarithmic = task.loss is mse_loss
+    draw_curves(outcomes, path, "validation loss", {setting: task.lines}, highest=3.0, logarithmic=logarithmic)
     print(f"written: {path}")
 
 
