@@ -9,7 +9,7 @@ from recurra import cells
 from recurra.data.text.word_encoding import Tokens
 from recurra.errors import ParameterError
 from recurra.layers import Architecture, Stack, trunk
-from recurra.models import SequenceClassifier, SequenceTagger, StepClassifier
+from recurra.models import EncoderDecoder, SequenceClassifier, SequenceTagger, StepClassifier
 from recurra.models.frames import FrameModel
 
 BLOCKS = Architecture.of(["conv:3", "gru", "attention:3", "mlp:2"])
@@ -23,6 +23,24 @@ def test_a_classifier_reads_the_true_steps_of_a_sequence() -> None:
         scores, _ = model(x, lengths)
         alone, _ = model(x[1:, :4])
         assert_agree(scores[1:] if scores.dim() == 2 else scores[1:, :4], alone)
+
+
+def test_dropout_is_on_every_block_of_one_repetition_too() -> None:
+    for kind in (SequenceClassifier, StepClassifier):
+        model = kind(BLOCKS, 3, 8, 2, bidirectional=False, dropout=0.5)
+        assert model.recurrent.dropout == 0.5
+
+
+def test_a_decoder_begins_with_the_state_of_every_block() -> None:
+    torch.manual_seed(5)
+    model = EncoderDecoder(BLOCKS, 3, 2, 8)
+    read, written = torch.randn(2, 6, 3), torch.randn(2, 4, 2)
+    output, _ = model(read, written)
+    _, state = model.encoder(read)
+    assert_agree(output, model.decoder(written, state)[0])
+    assert not torch.allclose(output, model.decoder(written)[0])
+    with pytest.raises(ParameterError, match="architecture: expected blocks with residual connections"):
+        EncoderDecoder(Architecture.of("cnn_lstm"), 3, 2, 8)
 
 
 def test_a_tagger_reads_the_true_words_of_a_sentence() -> None:
