@@ -26,13 +26,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--validate", action="store_true", help="score the last 48 training hours instead of the test")
+    parser.add_argument("--reservoir", action="store_true", help="the default reservoir instead, with validation")
     options = parser.parse_args()
+    settings = {"reservoir": True} if options.reservoir else OPTIONS
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds m4_hourly\n")
     print(f"{'seed':>14}  " + "  ".join(f"{name:>13}" for name in MEASURES) + f"  {'training s':>10}")
     rows, naive = [], []
     for seed in options.seeds:
-        forecaster = Forecaster(horizon=48, seed=seed, folds=1 if options.validate else 0, **OPTIONS)
+        forecaster = Forecaster(horizon=48, seed=seed, folds=1 if options.validate else 0, **settings)
         started = time.perf_counter()
         forecaster.fit(DATA / "train.csv", reading=ForecastReading(frequency="1h"))
         seconds = time.perf_counter() - started
@@ -55,7 +57,7 @@ def check_scale(evaluation: Evaluation, training: SeriesSet) -> None:
 
 
 def show(name: str, values: list[float]) -> None:
-    print(f"{name:>14}  " + "  ".join(f"{value:13.4f}" for value in values[:-1]) + f"  {values[-1]:10.0f}", flush=True)
+    print(f"{name:>14}  " + "  ".join(f"{value:13.4f}" for value in values[:-1]) + f"  {values[-1]:10.1f}", flush=True)
 
 
 if __name__ == "__main__":

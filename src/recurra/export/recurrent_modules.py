@@ -5,14 +5,25 @@ import copy
 from torch import nn
 
 from recurra.errors import ExportError
-from recurra.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell, accelerate
+from recurra.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    GRUCell,
+    LSTMCell,
+    Recurrent,
+    RecurrentCell,
+    Reservoir,
+    RNNCell,
+    accelerate,
+)
 from recurra.layers.accelerated import ACCELERATED
 from recurra.layers.stack import Block
 
 __all__ = ["CELLS", "LAYERS", "evaluated", "has_blocks", "refuse_blocks"]
 
 #: Over sequences, with the attributes of `Recurrent`.
-LAYERS = (Recurrent, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
+LAYERS = (Recurrent, Reservoir, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
 #: Single steps, with the attributes of `RecurrentCell`.
 CELLS = (
     *(RecurrentCell, LSTMCell, GRUCell, RNNCell),

@@ -7,6 +7,7 @@ from recurra.layers.initialization import initialize
 from recurra.layers.input_decay import InputDecay
 from recurra.layers.keras_weights import from_keras
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.reservoir import EchoState, Reservoir
 from recurra.layers.stack import Architecture, Stack, trunk
 from recurra.layers.standard import GRU, LSTM, RNN
 from recurra.layers.step import GRUCell, LSTMCell, RecurrentCell, RNNCell
@@ -19,12 +20,14 @@ __all__ = [
     "Architecture",
     "ConvLSTM",
     "ConvRecurrent",
+    "EchoState",
     "GRUCell",
     "InputDecay",
     "LSTMCell",
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "Reservoir",
     "Stack",
     "VariationalDropout",
     "accelerate",

@@ -12,6 +12,7 @@ from recurra.cells import GRU, LSTM, Cell, Elman
 from recurra.errors import ParameterError
 from recurra.layers.parameters import first_values, parameter_shapes
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.reservoir import Reservoir
 from recurra.layers.stack import Stack
 from recurra.layers.step import RecurrentCell
 from recurra.shapes import check_positive
@@ -39,7 +40,8 @@ def initialize(
 ) -> dict[str, str]:
     """Sample the parameters of all recurrent layers in a module again, from torch's generator.
 
-    These are the layers and single steps of Recurra and of torch.nn; other modules are left alone. Biases are zero,
+    These are the layers and single steps of Recurra and of torch.nn, but no `Reservoir`, which samples its own; other
+    modules are left alone. Biases are zero,
     except those of the gates that set how much of the state stays (`keeps` of the cell): these are `forget_bias`, or
     with `chrono` such that units remember for different times. They are in `bias_ih`, to which `bias_hh` adds zero.
 
@@ -89,7 +91,7 @@ def _layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
         raise ParameterError("module", "a torch.nn.Module", module)
     any_layer = any(isinstance(part, Stack) for part in module.modules())  # which may have no layer of a cell
     for name, layer in module.named_modules():
-        if isinstance(layer, _LAYERS):
+        if isinstance(layer, _LAYERS) and not isinstance(layer, Reservoir):
             if is_parametrized(layer):
                 hint = "Initialize first, parametrize then."
                 raise ParameterError("module", "layers that are not parametrized", name or type(layer), hint)

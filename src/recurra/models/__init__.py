@@ -25,11 +25,13 @@ from recurra.models.feedback import FeedbackDecoder
 from recurra.models.first_state import FirstState
 from recurra.models.language import RecurrentLanguageModel
 from recurra.models.pooling import POOLINGS, Pooling
+from recurra.models.ridge_readout import PENALTIES, RidgeReadout, RidgeSums, solve_ridge
 from recurra.models.step_classifier import StepClassifier
 from recurra.models.tagger import IndependentTags, SequenceTagger
 from recurra.models.token_embedding import TokenEmbedding
 
 __all__ = [
+    "PENALTIES",
     "POOLINGS",
     "AdditiveAttention",
     "Attention",
@@ -52,6 +54,8 @@ __all__ = [
     "Memory",
     "Pooling",
     "RecurrentLanguageModel",
+    "RidgeReadout",
+    "RidgeSums",
     "SearchState",
     "SequenceClassifier",
     "SequenceConvolutions",
@@ -65,4 +69,5 @@ __all__ = [
     "ensemble",
     "greedy_search",
     "select_rows",
+    "solve_ridge",
 ]

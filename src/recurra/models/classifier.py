@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.errors import ParameterError, ShapeError
-from recurra.layers import Architecture, InputDecay, VariationalDropout, trunk
+from recurra.layers import Architecture, EchoState, InputDecay, VariationalDropout, trunk
 from recurra.models.convolution import SequenceConvolutions
 from recurra.models.pooling import Pooling
 from recurra.shapes import check_positive, check_probability
@@ -26,7 +26,7 @@ class SequenceClassifier(nn.Module):
     recurrent layers; plain dropout is on the pooled vector.
 
     Args:
-        cell: the equations of recurrent layers, or the architecture of a stack.
+        cell: the equations of recurrent layers, or of a reservoir, or the architecture of a stack.
         input_size: I, features of a step.
         hidden_size: H, of each direction.
         num_labels: K.
@@ -54,7 +54,7 @@ class SequenceClassifier(nn.Module):
 
     def __init__(
         self,
-        cell: Cell | Architecture,
+        cell: Cell | EchoState | Architecture,
         input_size: int,
         hidden_size: int,
         num_labels: int,
@@ -120,6 +120,11 @@ class SequenceClassifier(nn.Module):
         Raises:
             ShapeError: if a shape or length does not fit.
         """
+        pooled, state = self.pooled(inputs, lengths)
+        return self.scores(self.dropout(pooled)), state
+
+    def pooled(self, inputs: Tensor, lengths: Tensor | Sequence[int] | None = None) -> tuple[Tensor, Any]:
+        """What the scores are linear in, before dropout (B, F), and the final state; else as `forward`."""
         if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
             raise ShapeError("inputs", f"shape (B, T, I = {self.input_size})", tuple(inputs.shape))
         if lengths is None:
@@ -136,4 +141,4 @@ class SequenceClassifier(nn.Module):
         times = {} if elapsed is None else {"elapsed": elapsed}
         output, state = self.recurrent(inputs, lengths=lengths, **times)
         pooled.append(self.pooling(output, lengths))
-        return self.scores(self.dropout(torch.cat(pooled, 1))), state
+        return torch.cat(pooled, 1), state

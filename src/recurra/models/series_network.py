@@ -5,7 +5,7 @@ from typing import Any
 
 from recurra.cells import Cell
 from recurra.errors import ParameterError
-from recurra.layers import Architecture
+from recurra.layers import Architecture, EchoState
 from recurra.models.classifier import SequenceClassifier
 from recurra.models.classifier_ensemble import ClassifierEnsemble
 
@@ -15,7 +15,9 @@ _MANY = 1000  # series, of which a network sees enough
 _LONGEST = 64  # steps that the recurrent layers read of the longest series of training
 
 
-def series_defaults(filters: int | None, longest: int, count: int, timed: bool = False) -> dict[str, Any]:
+def series_defaults(
+    filters: int | None, longest: int, count: int, timed: bool = False, reservoir: bool = False
+) -> dict[str, Any]:
     """Defaults of options that the training series decide, by name.
 
     Args:
@@ -23,9 +25,13 @@ def series_defaults(filters: int | None, longest: int, count: int, timed: bool =
         longest: steps of the longest series.
         count: how many series there are.
         timed: whether the times of steps are read: convolutions, for which steps lie on a grid, are then not a default.
+        reservoir: whether the network is a reservoir, which reads every step as it is.
     """
+    if reservoir:
+        return {"cell": "elman", "hidden_size": 300, "filters": 0, "stride": 1, "members": 1, "dropout": 0.0}
     filters = (0 if timed else 32) if filters is None else filters
     return {
+        "cell": "gru_d" if timed else "lstm",
         "hidden_size": 32,
         "filters": filters,
         "stride": -(-longest // _LONGEST) if filters else 1,
@@ -42,7 +48,7 @@ def check_stride(stride: int | None, filters: int | None) -> None:
 
 def make_networks(
     kind: Callable[..., SequenceClassifier],
-    cell: Cell | Architecture,
+    cell: Cell | EchoState | Architecture,
     sizes: tuple[int, ...],
     options: Mapping[str, Any],
     input_dropout: float,
@@ -53,7 +59,8 @@ def make_networks(
 
     Args:
         kind: of network.
-        cell: the equations, or an architecture, to which the time of a step is a feature as the others are.
+        cell: the equations; or of a reservoir or an architecture, to which the time of a step is a feature as the
+            others are.
         sizes: the arguments of `kind` after the cell: features of a step, units, outputs.
         options: by name: `members`, and the arguments of `SequenceClassifier`.
         input_dropout: see `SequenceClassifier`.

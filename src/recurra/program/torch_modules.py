@@ -15,6 +15,7 @@ from recurra.layers import (
     LSTMCell,
     Recurrent,
     RecurrentCell,
+    Reservoir,
     RNNCell,
     VariationalDropout,
     accelerate,
@@ -103,7 +104,7 @@ def _sequential(module: nn.Sequential, builder: Builder, value: Value, name: str
     return lowered
 
 
-@lowers(Recurrent, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
+@lowers(Recurrent, Reservoir, LSTM, GRU, RNN, *(ACCELERATED[kind] for kind in (nn.LSTM, nn.GRU, nn.RNN)))
 def _recurrent(module: Any, builder: Builder, value: Value, name: str) -> Lowered:
     """The output, and the state in the form of the layer's: by part, or one part alone, by layer.
 

@@ -1,12 +1,20 @@
 """How many steps to train: what was asked for, or what the data ask for."""
 
+import logging
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recurra.errors import ParameterError
+from recurra.training.settings import TrainingSettings
 
-__all__ = ["BUDGET", "Budget", "check_budget", "describe_steps", "steps_of", "with_budget"]
+if TYPE_CHECKING:
+    from recurra.task.estimator import Estimator
+    from recurra.task.objective import Objective
+
+__all__ = ["BUDGET", "Budget", "check_budget", "describe_steps", "steps_of", "training_settings", "with_budget"]
+
+_log = logging.getLogger("recurra.task")
 
 BUDGET = ("max_steps", "epochs", "quick", "thorough")
 """The options that say how long to train, of which at most one is set."""
@@ -66,3 +74,18 @@ def describe_steps(steps: int, steps_per_epoch: int) -> str:
         return f"{steps:,} steps"
     noun = "step" if steps_per_epoch == 1 else "steps"
     return f"{steps:,} steps: {steps / steps_per_epoch:,.1f} epochs of {steps_per_epoch:,} {noun}"
+
+
+def training_settings(estimator: "Estimator[Any, Any, Any]", objective: "Objective") -> TrainingSettings:
+    """The settings of a training: the options of an estimator, with the steps that they or the data ask for.
+
+    A training in closed form is one step, after which there is nothing to average.
+    """
+    values: dict[str, Any] = {name: getattr(estimator, name) for name in TrainingSettings.settings()}
+    if objective.solve is not None:
+        return TrainingSettings(**{**values, "max_steps": 1, "averaging": 0.0})
+    steps_per_epoch = objective.steps_per_epoch
+    steps = steps_of(estimator, estimator.standard_steps(steps_per_epoch), steps_per_epoch)
+    if not estimator.max_steps:
+        _log.info("%s", describe_steps(steps, steps_per_epoch))
+    return TrainingSettings(**{**values, "max_steps": steps})

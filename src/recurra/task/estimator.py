@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Pr
 from recurra.errors import ExportError, MissingExtraError, ParameterError, RunError, StreamError
 from recurra.files import prepare_folder, write_text
 from recurra.options import Option, Options, option
-from recurra.task.budget import check_budget, describe_steps, steps_of
+from recurra.task.budget import check_budget, training_settings
 from recurra.task.learned import Learned
 from recurra.task.resuming import check_new, check_same_data, check_same_options, files_of, training_files
 from recurra.task.verbs import verb
@@ -366,7 +366,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             fitted = saved
             fitted.options = self.get_params()
         objective = self.objective(fitted, training, validation_data)
-        settings, frozen = self._training_settings(objective.steps_per_epoch), fitted.data.get("frozen", {})
+        settings, frozen = training_settings(self, objective), fitted.data.get("frozen", {})
         check_unfreezing(frozen, settings.max_steps)
         trainer = Trainer(
             fitted.network,
@@ -381,6 +381,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             record=objective.record,
             frozen=frozen,
             after_validation=after_validation,
+            solve=objective.solve,
         )
         # The trainer comes ready made: torch takes seconds to make its first optimiser, in which the folder would hold
         # a run without a checkpoint.
@@ -400,7 +401,7 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         )
         fitted.learned = self.finish(fitted, training, validation_data)
         # Stored as text: functions of the objective would keep the estimator from being pickled.
-        self._best = objective.best(self.training_result.best_loss)
+        self._best, self._solved = objective.best(self.training_result.best_loss), objective.solve is not None
         if self.training_result.best_loss < float("inf"):
             fitted.data["best_validation"] = self._best
         if path is not None and group.is_first:
@@ -525,11 +526,13 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         if result is None:
             return f"the {self.noun} was not trained in this process"
         ending = " (no better validation for a while)" if result.stopped_early else ""
+        how = "in closed form" if self._solved else f"{result.steps:,} steps"
         chosen = ""
         if result.best_loss < float("inf"):
-            chosen = f", best validation {self._best} at step {result.best_step:,}"
+            at = "" if self._solved else f" at step {result.best_step:,}"
+            chosen = f", {'' if self._solved else 'best '}validation {self._best}{at}"
         beaten = f"{self._beaten}\n" if self._beaten else ""
-        return f"{beaten}trained {result.steps:,} steps in {result.seconds:,.0f} s{ending}{chosen}"
+        return f"{beaten}trained {how} in {result.seconds:,.0f} s{ending}{chosen}"
 
     def next_command(self, folder: Path) -> str:
         """The command that training names at its end, with which the run in the folder is used next."""
@@ -577,13 +580,6 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
         except ImportError as error:
             raise MissingExtraError("scikit-learn", "dev", "a scikit-learn tool") from error
         return Tags(estimator_type=None, target_tags=TargetTags(required=False))
-
-    def _training_settings(self, steps_per_epoch: int) -> TrainingSettings:
-        steps = steps_of(self, self.standard_steps(steps_per_epoch), steps_per_epoch)
-        if not self.max_steps:
-            _log.info("%s", describe_steps(steps, steps_per_epoch))
-        values: dict[str, Any] = {name: getattr(self, name) for name in TrainingSettings.settings()}
-        return TrainingSettings(**{**values, "max_steps": steps})
 
     def _run_to_resume(self, folder: Path | None, resume: bool) -> "Fitted[Any, Any] | None":
         """The run in the folder that is to be continued; None if a new one begins. Every process calls it."""

@@ -38,6 +38,7 @@ class Objective:
             validation loss; called after training.
         files: texts that the run's folder holds beside the log, by the name of their file, such as which rows of the
             data are left out.
+        solve: see `recurra.training.Trainer`; None: training is by gradients.
         words: from the best validation loss to a phrase that names it; None: the measure and its score, or the loss.
     """
 
@@ -55,6 +56,7 @@ class Objective:
     compare: "Callable[[], Evaluation] | None" = None
     files: Mapping[str, str] = field(default_factory=dict)
     words: Callable[[float], str] | None = None
+    solve: "Callable[[], float] | None" = None
 
     @property
     def validation_name(self) -> str:

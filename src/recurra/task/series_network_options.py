@@ -6,6 +6,7 @@ from recurra.errors import ParameterError
 from recurra.options import Range, option
 from recurra.task.architecture import ArchitectureOptions
 from recurra.task.checks import check_cell
+from recurra.task.reservoir_options import ReservoirOptions
 
 __all__ = ["FEWEST_TO_SPLIT", "MOST_MEMBERS", "SequenceNetworkOptions", "SeriesNetworkOptions"]
 
@@ -102,13 +103,14 @@ class SequenceNetworkOptions(ArchitectureOptions):
         check_stride(self.stride, self.filters)
 
 
-class SeriesNetworkOptions(SequenceNetworkOptions):
+class SeriesNetworkOptions(ReservoirOptions, SequenceNetworkOptions):
     """The network, and how series are prepared for it."""
 
     cell: str | None = option(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None,
         check=check_cell,
-        help="name of a cell, or module:Class of your own; by default lstm, or gru_d if the times of steps are read",
+        help="name of a cell, or module:Class of your own; by default lstm, gru_d if the times of steps are read, or "
+        "elman in a reservoir",
         group="network",
     )
     normalization: Literal["channel", "series", "none"] = option(

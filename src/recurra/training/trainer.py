@@ -23,6 +23,7 @@ from recurra.progress import Progress
 from recurra.training.arguments import check_arguments
 from recurra.training.averaging import Averaging
 from recurra.training.checkpoint import Checkpoint
+from recurra.training.closed_form import ClosedForm
 from recurra.training.evaluation import Mean
 from recurra.training.generators import generator_states, restore_generators, seed_generators
 from recurra.training.interrupt import InterruptGuard
@@ -106,6 +107,8 @@ class Trainer:
         frozen: for how many steps a parameter stays as it is, by name; those without a name train from the first step.
         after_validation: called after each validation, before its checkpoint is saved. What it raises ends training;
             a run that is resumed validates at that step again.
+        solve: sets the weights in closed form and returns the loss on the training data, in the place of gradients:
+            training is then this one step. `loss`, `batches` and most settings are not used.
 
     Raises:
         ParameterError: for an argument of another kind, such as a DataLoader in place of a function, a precision the
@@ -129,6 +132,7 @@ class Trainer:
         record: Mapping[str, Any] = MappingProxyType({}),
         frozen: Mapping[str, int] = MappingProxyType({}),
         after_validation: Callable[[Validation], object] | None = None,
+        solve: Callable[[], float] | None = None,
     ) -> None:
         check_arguments(module, loss, batches, settings, validate, truncation)
         if after_validation is not None and validate is None:
@@ -148,7 +152,14 @@ class Trainer:
         if truncation and segment_length not in (None, truncation.segment_length):
             expected = f"batches of its segment_length = {truncation.segment_length} steps"
             raise ParameterError("truncation", expected, segment_length)
-        self._update = Updater(module, loss, batches, settings, truncation, self._processes, frozen)
+        self._update: Updater | ClosedForm
+        if solve is None:
+            self._update = Updater(module, loss, batches, settings, truncation, self._processes, frozen)
+        else:
+            if settings.max_steps != 1 or settings.averaging:
+                got = (settings.max_steps, settings.averaging)
+                raise ParameterError("settings", "max_steps=1 and averaging=0 with solve", got)
+            self._update = ClosedForm(module, solve)
         self._averaging = Averaging(module, settings)
         self._step = 0
         self._seconds = 0.0

@@ -50,9 +50,10 @@ def test_lists_are_taken_for_tuples():
 
 
 def test_auto_is_what_the_model_needs():
-    assert output_of("direct", "auto") == "quantiles"
-    assert output_of("recursive", "auto") == "student_t"
-    assert output_of("direct", "normal") == "normal"
+    assert output_of(tiny().get_params()) == "quantiles"
+    assert output_of(tiny(model="recursive").get_params()) == "student_t"
+    assert output_of(tiny(output="normal").get_params()) == "normal"
+    assert output_of(Forecaster(reservoir=True).get_params()) == "normal"
 
 
 def test_a_column_has_one_role_and_a_frequency_is_known():

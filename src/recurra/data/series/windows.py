@@ -123,6 +123,14 @@ class WindowSampler:
         origins = generator.integers(self._first[chosen], self._last[chosen] + 1)
         return self._windows.cut(self._partition.of(self._rows[chosen]), self._partition.of(origins))
 
+    def spread(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Series (N,) and origins (N,) of all windows that may be sampled, or of `most` spread evenly over them."""
+        counts = self._last - self._first + 1
+        chosen = np.unique(np.linspace(0, counts.sum() - 1, min(most, int(counts.sum()))).round().astype(int))
+        ends = counts.cumsum()
+        index = np.searchsorted(ends, chosen, side="right")
+        return self._rows[index], self._first[index] + chosen - (ends - counts)[index]
+
 
 def input_sizes(window: Window) -> dict[str, int]:
     """The number of features of each part of a window that depends on the data."""

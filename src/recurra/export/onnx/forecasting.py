@@ -17,6 +17,7 @@ from recurra.models.forecasting.conformal import interval_pairs
 from recurra.models.forecasting.direct import DirectNetwork
 from recurra.models.forecasting.heads import QuantileHead
 from recurra.models.forecasting.pipeline import ForecastPipeline
+from recurra.models.forecasting.reservoir import ReservoirNetwork
 
 __all__ = ["add_forecast"]
 
@@ -51,8 +52,48 @@ def add_forecast(context: Context, model: ForecastPipeline) -> Form:
     )
 
 
-def _raw(context: Context, network: DirectNetwork, read: Read) -> Value:
+def _raw(context: Context, network: DirectNetwork | ReservoirNetwork, read: Read) -> Value:
     """The raw outputs of each step of the horizon, the first centred on the baseline."""
+    graph = context.graph
+    encoder, decoder = _with_categories(context, network, read)
+    from_zeros = Context(graph, with_states=False)
+    if isinstance(network, ReservoirNetwork):
+        return _linear_raw(context, network, read, encoder, decoder)
+    _, state = add_module(from_zeros, network.recurrent.encoder, "recurrent.encoder", encoder)
+    hidden, _ = add_module(from_zeros, network.recurrent.decoder, "recurrent.decoder", decoder, state)
+    scores = add_module(context, network.baseline.weights, "baseline.weights", hidden)
+    scores = graph.op("Where", read.available, scores, graph.number(-np.inf))
+    weighted = graph.op("Mul", graph.op("Softmax", scores, axis=2), read.candidates)
+    centre = graph.op("ReduceSum", weighted, graph.integers(2), keepdims=1)
+    raw = hidden
+    for name, layer in network.readout.layers.named_children():
+        raw = add_module(context, layer, f"readout.layers.{name}", raw)
+    first, rest = graph.ops("Split", 2, raw, graph.integers(1, raw.size - 1), axis=2) if raw.size > 1 else (raw, None)
+    first = graph.op("Add", first, centre)
+    return first if rest is None else graph.op("Concat", first, rest, axis=2)
+
+
+def _linear_raw(context: Context, network: ReservoirNetwork, read: Read, encoder: Value, decoder: Value) -> Value:
+    """The raw outputs of a reservoir, whose readouts are linear; see `ReservoirNetwork`."""
+    graph, last = context.graph, context.graph.constant(np.array(-1, np.int64))
+    first = _part(graph, read.candidates, 0, 1)
+    beside = graph.op("Where", read.available, graph.op("Sub", read.candidates, first), graph.number(0.0))
+    steps = graph.op("Concat", beside, decoder, axis=2)
+    steps = Value(steps.name, FLOAT, ("batch", network.spread.numel(), network.baseline.in_features))
+    output, _ = add_module(Context(graph, with_states=False), network.recurrent, "recurrent", encoder)
+    ends = [graph.op("Gather", one, last, axis=1) for one in (output, encoder)]
+    whole = Value(graph.op("Concat", *ends, axis=1).name, FLOAT, ("batch", network.readout.in_features))
+    ahead = graph.op("Unsqueeze", add_module(context, network.readout, "readout", whole), graph.integers(2))
+    centre = graph.op("Add", graph.op("Add", first, add_module(context, network.baseline, "baseline", steps)), ahead)
+    # Zero times a centre that is finite: the same number for each sequence.
+    spread = graph.constant(network.spread.numpy().astype(np.float32)[None, :, None])
+    spread = graph.op("Add", graph.op("Mul", centre, graph.number(0.0)), spread)
+    raw = graph.op("Concat", centre, spread, axis=2)
+    return Value(raw.name, FLOAT, ("batch", network.spread.numel(), 2))
+
+
+def _with_categories(context: Context, network: DirectNetwork | ReservoirNetwork, read: Read) -> list[Value]:
+    """What is read before and after the origin, with the vectors of categories at each step."""
     graph = context.graph
     tables = [
         add_module(context, table, "embedding.tables", ids)
@@ -65,19 +106,7 @@ def _raw(context: Context, network: DirectNetwork, read: Read) -> Value:
         whole = graph.op("Concat", steps, *vectors, axis=2)
         size = steps.size + network.embedding.size
         inputs.append(Value(whole.name, FLOAT, ("batch", *steps.shape[1:2], size)))
-    from_zeros = Context(graph, with_states=False)
-    _, state = add_module(from_zeros, network.recurrent.encoder, "recurrent.encoder", inputs[0])
-    hidden, _ = add_module(from_zeros, network.recurrent.decoder, "recurrent.decoder", inputs[1], state)
-    scores = add_module(context, network.baseline.weights, "baseline.weights", hidden)
-    scores = graph.op("Where", read.available, scores, graph.number(-np.inf))
-    weighted = graph.op("Mul", graph.op("Softmax", scores, axis=2), read.candidates)
-    centre = graph.op("ReduceSum", weighted, graph.integers(2), keepdims=1)
-    raw = hidden
-    for name, layer in network.readout.layers.named_children():
-        raw = add_module(context, layer, f"readout.layers.{name}", raw)
-    first, rest = graph.ops("Split", 2, raw, graph.integers(1, raw.size - 1), axis=2) if raw.size > 1 else (raw, None)
-    first = graph.op("Add", first, centre)
-    return first if rest is None else graph.op("Concat", first, rest, axis=2)
+    return inputs
 
 
 def _quantiles(graph: Graph, model: ForecastPipeline, raw: Value) -> Value:

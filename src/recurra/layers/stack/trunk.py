@@ -1,8 +1,9 @@
-"""The recurrent part of a network: layers of one cell, or the blocks of an architecture."""
+"""The recurrent part of a network: layers of one cell, a reservoir, or the blocks of an architecture."""
 
 from recurra.cells import Cell
 from recurra.errors import ParameterError
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.reservoir import EchoState, Reservoir
 from recurra.layers.stack.architecture import Architecture
 from recurra.layers.stack.block import sizes_of
 from recurra.layers.stack.stack import Stack
@@ -11,7 +12,7 @@ __all__ = ["check_hands_over", "trunk"]
 
 
 def trunk(
-    cell: Cell | Architecture,
+    cell: Cell | EchoState | Architecture,
     input_size: int,
     hidden_size: int,
     num_layers: int = 1,
@@ -26,7 +27,8 @@ def trunk(
     """The layers of a network that read its steps, (B, T, I): what the models build in the place of a `Recurrent`.
 
     Args:
-        cell: the equations, or an architecture, of which `num_layers` repetitions are stacked.
+        cell: the equations; or of a reservoir, of one layer without dropout; or an architecture, of which `num_layers`
+            repetitions are stacked.
         input_size: I.
         hidden_size: H.
         num_layers: L.
@@ -38,7 +40,7 @@ def trunk(
         elapsed_size: E, how many times a step has.
 
     Raises:
-        ParameterError: for a parameter out of its range, or one that blocks do not have.
+        ParameterError: for a parameter out of its range, or one that blocks or a reservoir do not have.
     """
     if isinstance(cell, Cell):
         return Recurrent(
@@ -54,6 +56,13 @@ def trunk(
             variational=variational,
             elapsed_size=elapsed_size,
         )
+    if isinstance(cell, EchoState):
+        if num_layers > 1:
+            raise ParameterError("num_layers", "1 of a reservoir", num_layers, "Give it more units.")
+        for name, value in (("recurrent_dropout", recurrent_dropout), ("weight_dropout", weight_dropout)):
+            if value:
+                raise ParameterError(name, "0 of a reservoir, whose weights are not trained", value)
+        return Reservoir(cell, input_size, hidden_size, batch_first=True, bidirectional=bidirectional)
     if bidirectional:
         raise ParameterError("bidirectional", "False with an architecture, whose blocks read forward", bidirectional)
     for name, value in (("recurrent_dropout", recurrent_dropout), ("weight_dropout", weight_dropout)):

@@ -7,18 +7,19 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.data.series.windows import Window, WindowShape, empty_window
-from recurra.layers import Architecture
+from recurra.layers import Architecture, EchoState
 from recurra.models.forecasting.direct import DirectNetwork
 from recurra.models.forecasting.heads import Head, sample_quantiles
 from recurra.models.forecasting.normalization import Normalization, are_constant, normalize
 from recurra.models.forecasting.recursive import RecursiveNetwork
+from recurra.models.forecasting.reservoir import ReservoirNetwork
 
 __all__ = ["forecast_quantiles", "make_network", "mean_loss"]
 
 
 def make_network(
     model: Literal["direct", "recursive"],
-    cell: Cell | Architecture,
+    cell: Cell | EchoState | Architecture,
     *,
     shape: WindowShape,
     sizes: dict[str, int],
@@ -32,7 +33,8 @@ def make_network(
 
     Args:
         model: "direct" forecasts the whole horizon at once, "recursive" one step at a time.
-        cell: the equations of recurrent layers, or the architecture of stacks.
+        cell: the equations of recurrent layers, or the architecture of stacks; or of a reservoir, of a direct network
+            with neither layers nor dropout nor a choice of outputs.
         shape: of its windows.
         sizes: of the parts of a window; see `input_sizes`.
         cardinalities: categories by static category column.
@@ -41,8 +43,10 @@ def make_network(
         dropout: on the outputs of the recurrent layers, while training.
         output_size: raw outputs a step.
     """
-    kind = DirectNetwork if model == "direct" else RecursiveNetwork
     example = empty_window(shape, sizes)
+    if isinstance(cell, EchoState):
+        return ReservoirNetwork(cell, shape, example, cardinalities, hidden_size)
+    kind = DirectNetwork if model == "direct" else RecursiveNetwork
     return kind(cell, shape, example, cardinalities, hidden_size, num_layers, dropout, output_size)
 
 

@@ -15,6 +15,7 @@ from recurra.models.forecasting.direct import DirectNetwork
 from recurra.models.forecasting.heads import Head, NormalHead, QuantileHead
 from recurra.models.forecasting.network import forecast_quantiles
 from recurra.models.forecasting.normalization import normalize
+from recurra.models.forecasting.reservoir import ReservoirNetwork
 
 __all__ = ["ForecastPipeline"]
 
@@ -49,8 +50,9 @@ class ForecastPipeline(nn.Module):
         nonnegative: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(network, DirectNetwork):
-            raise ParameterError("network", "a DirectNetwork, which does not sample", type(network).__name__)
+        if not isinstance(network, DirectNetwork | ReservoirNetwork):
+            expected = "a DirectNetwork or a ReservoirNetwork, which do not sample"
+            raise ParameterError("network", expected, type(network).__name__)
         if not isinstance(head, QuantileHead | NormalHead):
             raise ParameterError(
                 "head", "quantiles or a normal distribution, which need no samples", type(head).__name__

@@ -63,7 +63,7 @@ class Classifier(
 
     hidden_size: int | None = option(
         default=None,
-        help="units of each direction of a layer; by default 128 for texts, 32 for series",
+        help="units of each direction of a layer; by default 128 for texts, 32 for series, 300 in a reservoir",
         search=Range(32, 256, step=32),
     )
     filters: int | None = option(
@@ -185,10 +185,10 @@ class Classifier(
     def finish(
         self, fitted: "Fitted[ClassifierLearned, ClassifierNetwork]", training: "Items", validation: "Items | None"
     ) -> ClassifierLearned:
-        """Fit the temperature to validation data."""
+        """Fit the temperature to validation data, or of a reservoir to training items left out."""
         from recurra.tasks.classify.training import calibrated
 
-        return calibrated(fitted, validation)
+        return calibrated(fitted, training, validation)
 
     def open_stream(self, weights: str = "float32", look_ahead: int | None = None) -> "ItemStream":
         """See `Estimator.open_stream`: an item is a word, or a step of a series; the labels are those of all so far."""

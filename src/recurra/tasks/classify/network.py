@@ -13,7 +13,7 @@ from recurra.data.labelled.series_encoding import EncodedSeries, SeriesEncoding,
 from recurra.data.labelled.text_encoding import EncodedTexts, TextEncoding
 from recurra.data.labelled.word_evidence import KINDS
 from recurra.data.text.word_encoding import Tokens
-from recurra.errors import DataError, StreamError
+from recurra.errors import DataError, ParameterError, StreamError
 from recurra.models import (
     CharacterEncoder,
     ClassifierEnsemble,
@@ -24,7 +24,7 @@ from recurra.models import (
 from recurra.models.series_network import check_stride, make_networks, series_defaults
 from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted
-from recurra.task.architecture import trunk_of
+from recurra.task.reservoir_options import series_trunk
 from recurra.tasks.classify.learned import ClassifierLearned
 from recurra.training.outputs import outputs_of
 
@@ -98,7 +98,9 @@ def make_network(options: Mapping[str, Any], learned: ClassifierLearned) -> Clas
         size = embedding.size
     else:
         size = encoding.size
-    cell = trunk_of(options["cell"], options["architecture"])
+    if embedding is not None and options["reservoir"]:
+        raise ParameterError("reservoir", "False for texts, whose words need an embedding that is trained", True)
+    cell = series_trunk(options)
     kind, sizes = SequenceClassifier, (size, options["hidden_size"], len(learned.labels))
     if learned.evidence is not None:
         kind, sizes = EvidenceClassifier, (size + learned.evidence.size, *sizes[1:], KINDS)
@@ -142,8 +144,8 @@ def with_defaults(options: Mapping[str, Any], learned: ClassifierLearned) -> dic
     defaults: dict[str, Any] = {"hidden_size": 128, "filters": 0, "stride": 1, "members": 1, "dropout": 0.5}
     defaults["cell"] = "lstm"
     if isinstance(encoding, SeriesEncoding):
-        defaults = series_defaults(values["filters"], encoding.longest, encoding.count, encoding.timed)
-        defaults["cell"] = "gru_d" if encoding.timed else "lstm"
+        facts = (encoding.longest, encoding.count, encoding.timed, values["reservoir"])
+        defaults = series_defaults(values["filters"], *facts)
     values |= {name: value for name, value in defaults.items() if values[name] is None}
     check_stride(values["stride"], values["filters"])
     return values

@@ -14,11 +14,13 @@ from recurra.data.batches.buckets import Buckets
 from recurra.data.batches.ignored import is_ignored
 from recurra.data.labelled.items import Items, values_of
 from recurra.data.labelled.labels import Labels
-from recurra.data.labelled.series_encoding import Steps
+from recurra.data.labelled.series_encoding import EncodedSeries, Steps
 from recurra.data.labelled.text_encoding import EncodedTexts
 from recurra.data.labelled.word_evidence import SampledEvidence
 from recurra.data.text.word_encoding import Tokens
 from recurra.errors import ParameterError
+from recurra.models import SequenceClassifier
+from recurra.models.solved_scores import Examples, left_out_scores, series_examples, signed_targets, solve_scores
 from recurra.models.temperature import fit_temperature
 from recurra.task import Objective
 from recurra.task.tie_break import LARGEST_PART, with_tie_broken
@@ -30,11 +32,20 @@ from recurra.training.label_scores import score_labels
 __all__ = ["calibrated", "classification_loss", "make_objective"]
 
 
-def calibrated(fitted: FittedClassifier, validation: Items | None) -> ClassifierLearned:
-    """What was learned, with the temperature that fits validation data best; without validation data unchanged."""
+def calibrated(fitted: FittedClassifier, training: Items, validation: Items | None) -> ClassifierLearned:
+    """What was learned, with the temperature that fits validation data best.
+
+    Without validation data the temperature of a reservoir fits the scores of training items that are left out, each in
+    turn; that of another network is unchanged.
+    """
     learned = fitted.learned
     if validation is None or validation.labels is None:
-        return learned
+        if not fitted.options["reservoir"]:
+            return learned
+        scores, signed = left_out_scores(_reader(fitted), _examples(fitted, training))
+        target = (signed > 0).float() if learned.labels.multi_label else signed.argmax(1)
+        temperature = fit_temperature(scores.cpu().numpy(), target.cpu().numpy())
+        return replace(learned, temperature=temperature)
     target = learned.labels.encode(validation.labels).numpy()
     logits = logits_of(fitted, learned.encode(values_of(validation), validation.source))
     return replace(learned, temperature=fit_temperature(logits, target))
@@ -86,6 +97,14 @@ def make_objective(
             read = read.varied(options["jitter"], options["scaling"], generator)
         return Batch(read.to(fitted.device), targets[indices].to(fitted.device), weight)
 
+    def solve() -> float:
+        solve_scores(
+            _reader(fitted),
+            _examples(fitted, training),
+            None if validation is None else _examples(fitted, validation),
+        )
+        return float(classification_loss(torch.from_numpy(logits_of(fitted, encoded)), targets))
+
     measure = {"accuracy": "micro F1" if labels.multi_label else "accuracy", "macro_f1": "macro F1"}.get(choose_by, "")
 
     def words(loss: float) -> str:
@@ -102,6 +121,7 @@ def make_objective(
         measure=measure,
         baselines={} if validation is None or not measure else _baselines(fitted, validation, choose_by),
         words=words,
+        solve=solve if options["reservoir"] else None,
     )
 
 
@@ -127,6 +147,20 @@ def classification_loss(
     # The mean over items and not over their weights: batches of rare and of frequent labels then count the same.
     losses = F.cross_entropy(logits, target, weights, reduction="none", label_smoothing=label_smoothing)
     return losses.sum() / counted.sum().clamp(min=1)
+
+
+def _reader(fitted: FittedClassifier) -> SequenceClassifier:
+    """The network of a reservoir, which is one and reads series."""
+    assert isinstance(fitted.network.classifier, SequenceClassifier)
+    return fitted.network.classifier
+
+
+def _examples(fitted: FittedClassifier, items: Items) -> Examples:
+    """Series with the scores that a reservoir is fitted to."""
+    learned, encoded = fitted.learned, fitted.learned.encode(values_of(items), items.source)
+    assert isinstance(encoded, EncodedSeries)
+    target = learned.labels.encode(items.labels or ())
+    return series_examples(encoded, signed_targets(target, len(learned.labels)), fitted.device)
 
 
 def _validation(fitted: FittedClassifier, validation: Items, choose_by: str) -> Callable[[nn.Module], Mean]:

@@ -17,6 +17,7 @@ from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task import View
 from recurra.task.architecture import stack_in_words
+from recurra.task.reservoir_options import reservoir_in_words
 from recurra.tasks.classify.network import FittedClassifier, log_odds, with_defaults
 from recurra.tasks.classify.results import evaluate
 from recurra.text_table import one_line, percent
@@ -231,6 +232,7 @@ def _network(model: FittedClassifier, item: str, step: str) -> str:
     features = model.network.classifier.input_size
     one, more = (_ONE_LAYER_BOTH_WAYS, _LAYERS_BOTH_WAYS) if options["bidirectional"] else (_ONE_LAYER, _LAYERS)
     sentences = [stack_in_words(options) or (one if options["num_layers"] == 1 else more).format_map(options)]
+    sentences += reservoir_in_words(options)
     if options["members"] > 1:
         sentences.append(_ENSEMBLE.format_map(options))
     sentences += [

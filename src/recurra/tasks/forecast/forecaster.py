@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from recurra.errors import ParameterError
 from recurra.options import Option, Options, Range, option
 from recurra.task import Estimator, task, verb
-from recurra.task.architecture import ArchitectureOptions, trunk_of
+from recurra.task.architecture import ArchitectureOptions
 from recurra.task.checks import check_cell
+from recurra.task.reservoir_options import ReservoirOptions, series_trunk
 from recurra.task.row_predictors import SeriesPredictor
 from recurra.tasks.forecast.learned import ForecastLearned
 
@@ -90,7 +91,9 @@ class ForecastReading(Options):
 
 
 @task("forecast")
-class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", ForecastLearned, "nn.Module"]):
+class Forecaster(
+    ReservoirOptions, ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", ForecastLearned, "nn.Module"]
+):
     """A recurrent forecaster of time series with intervals, global over all series of its training data.
 
     Data are a long frame (polars or pandas, as Nixtla's tools take them), the path of a file (CSV, TSV, Parquet, wide
@@ -147,12 +150,20 @@ class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", Fo
         group="network",
         main=True,
     )
-    cell: str = option(
-        default="lstm", check=check_cell, help="name of a cell, or module:Class of your own", group="network"
+    cell: str | None = option(
+        default=None,
+        check=check_cell,
+        help="name of a cell, or module:Class of your own; by default lstm, or elman in a reservoir",
+        group="network",
     )
     num_layers: int = option(default=1, at_least=1, help="recurrent layers", group="network", search=Range(1, 2))
-    hidden_size: int = option(
-        default=96, at_least=1, help="units of each layer", group="network", main=True, search=Range(32, 256, step=32)
+    hidden_size: int | None = option(
+        default=None,
+        at_least=1,
+        help="units of each layer; by default 96, or 300 in a reservoir",
+        group="network",
+        main=True,
+        search=Range(32, 256, step=32),
     )
     dropout: float = option(
         default=0.0,
@@ -166,7 +177,7 @@ class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", Fo
     output: Literal["auto", "quantiles", "normal", "student_t", "negative_binomial"] = option(
         default="auto",
         help="quantiles (pinball loss) or the distribution to fit, negative_binomial for counts; auto is quantiles for "
-        "the direct model and student_t for the recursive one",
+        "the direct model, student_t for the recursive one and normal for a reservoir",
         group="output",
     )
     quantiles: tuple[float, ...] = option(
@@ -216,6 +227,10 @@ class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", Fo
     patience: int = option(default=5)
 
     def check(self) -> None:
+        if self.reservoir and self.model != "direct":
+            raise ParameterError("model", "'direct' with a reservoir", self.model)
+        if self.reservoir and self.output not in ("auto", "normal"):
+            raise ParameterError("output", "'auto' or 'normal' with a reservoir", self.output)
         if self.model == "recursive" and self.output == "quantiles":
             expected = "a distribution to sample from with model='recursive'"
             raise ParameterError("output", expected, self.output, "Leave it at 'auto'.")
@@ -280,18 +295,19 @@ class Forecaster(ArchitectureOptions, SeriesPredictor, Estimator["SeriesSet", Fo
     def network(self, learned: ForecastLearned) -> "nn.Module":
         from recurra.models.forecasting.heads import make_head
         from recurra.models.forecasting.network import make_network
-        from recurra.tasks.forecast.model import output_of
+        from recurra.tasks.forecast.model import output_of, with_defaults
 
+        options = with_defaults(self.get_params())
         return make_network(
             self.model,
-            trunk_of(self.cell, self.architecture),
+            series_trunk(options),
             shape=learned.shape,
             sizes=learned.sizes,
             cardinalities=learned.encoding.cardinalities,
-            hidden_size=self.hidden_size,
+            hidden_size=options["hidden_size"],
             num_layers=self.num_layers,
             dropout=self.dropout,
-            output_size=make_head(output_of(self.model, self.output), self.quantiles).size,
+            output_size=make_head(output_of(options), self.quantiles).size,
         )
 
     def objective(

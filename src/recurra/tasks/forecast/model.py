@@ -1,6 +1,6 @@
 """A fitted forecaster as it computes: from series and origins to quantiles."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from recurra.task import Fitted
     from recurra.tasks.forecast.learned import ForecastLearned
 
-__all__ = ["ForecastModel", "export_network", "open_stream", "output_of"]
+__all__ = ["ForecastModel", "export_network", "open_stream", "output_of", "with_defaults"]
 
 _ROWS_AT_ONCE = 4096
 # Recent windows of a series by which intervals are moved, and those of all series.
@@ -53,7 +53,7 @@ class ForecastModel:
         self.options = fitted.options
         self.shape, self.calibration = self.learned.shape, self.learned.calibration
         self.levels: tuple[float, ...] = tuple(self.options["quantiles"])
-        self.head = make_head(output_of(self.options["model"], self.options["output"]), self.levels)
+        self.head = make_head(output_of(self.options), self.levels)
 
     def windows(self, data: SeriesSet) -> Windows:
         """The series as the network reads them."""
@@ -195,18 +195,26 @@ class ForecastModel:
         return torch.where(units.level > 0, units.scale, 0.0).squeeze(1).numpy()
 
     def _batches(self, count: int) -> Iterator[slice]:
-        sampled = output_of(self.options["model"], self.options["output"]) != "quantiles"
+        sampled = output_of(self.options) not in ("quantiles", "normal")
         paths = self.options["sample_paths"] if sampled else 1
         size = max(1, _ROWS_AT_ONCE * 4 // paths) if paths > 1 else _ROWS_AT_ONCE // 8
         for start in range(0, count, size):
             yield slice(start, start + size)
 
 
-def output_of(model: str, output: str) -> str:
-    """The kind of output, with "auto" resolved: quantiles for the direct model, student_t for the recursive one."""
-    if output != "auto":
-        return output
-    return "quantiles" if model == "direct" else "student_t"
+def output_of(options: Mapping[str, Any]) -> str:
+    """The kind of output of a forecaster's options, with "auto" resolved: see the option."""
+    if options["output"] != "auto":
+        return options["output"]
+    if options["reservoir"]:
+        return "normal"
+    return "quantiles" if options["model"] == "direct" else "student_t"
+
+
+def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a forecaster with the values that depend on others in the place of None."""
+    defaults = {"cell": "elman", "hidden_size": 300} if options["reservoir"] else {"cell": "lstm", "hidden_size": 96}
+    return {**options, **{name: value for name, value in defaults.items() if options[name] is None}}
 
 
 def export_network(model: ForecastModel) -> "tuple[nn.Module, dict[str, Any]]":
@@ -216,7 +224,7 @@ def export_network(model: ForecastModel) -> "tuple[nn.Module, dict[str, Any]]":
         ExportError: its forecasts are samples.
     """
     options, learned, levels = model.options, model.learned, model.levels
-    output = output_of(options["model"], options["output"])
+    output = output_of(options)
     if options["model"] == "recursive" or output not in ("quantiles", "normal"):
         raise ExportError(
             f"model={options['model']!r} with output={output!r}: its quantiles are taken from samples, which a graph "

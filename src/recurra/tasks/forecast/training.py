@@ -17,6 +17,7 @@ from recurra.errors import DataError, ParameterError
 from recurra.models.forecasting.conformal import Calibration
 from recurra.models.forecasting.network import mean_loss
 from recurra.models.forecasting.normalization import Normalization, normalize
+from recurra.models.forecasting.reservoir import ReservoirNetwork, solve_forecast
 from recurra.task.objective import Objective
 from recurra.tasks.forecast.backtest import Backtest, Folds, plan_folds, run_backtest
 from recurra.tasks.forecast.learned import ForecastLearned
@@ -44,6 +45,7 @@ _MOST_VALIDATION_WINDOWS = 1024
 _ENOUGH_VALIDATION_WINDOWS = 64
 _MOST_COMPARED = 128  # validation windows
 _STEPS_AT_ONCE = 1 << 18  # of which counts are checked
+_MOST_SOLVED_WINDOWS = 8192  # of training that a reservoir is fitted to
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def learn(options: "Forecaster", data: SeriesSet) -> ForecastLearned:
     seen = data.until(held_out)
     shape = window_shape(options, seen)
     _check_lengths(seen, shape, options.folds)
-    if output_of(options.model, options.output) == "negative_binomial":
+    if output_of(options.get_params()) == "negative_binomial":
         _check_counts(seen)
     encoding = CovariateEncoding.fit(seen, options.calendar, options.holidays)
     one = windows_of(replace(seen, series=seen.series[:1]), encoding, shape)
@@ -155,7 +157,7 @@ def make_objective(
         raise ParameterError("batch_size", f"at least the number of processes, {partition.count}", options.batch_size)
     sampler = WindowSampler(windows, validation.ends, options.batch_size, options.seed, partition)
     rows, origins = partition.of(validation.rows), partition.of(validation.origins)
-    counts = output_of(options.model, options.output) == "negative_binomial"
+    counts = output_of(options.get_params()) == "negative_binomial"
 
     def batch(window: Window) -> Batch:
         # The recursive network also learns from each step of the context.
@@ -170,14 +172,26 @@ def make_objective(
     def loss(output: tuple[Tensor, Normalization], target: Tensor) -> Tensor:
         return mean_loss(model.head, output, target)
 
-    def validation_batches(rows: np.ndarray, origins: np.ndarray) -> Iterator[Batch]:
+    def batches(windows: Windows, rows: np.ndarray, origins: np.ndarray) -> Iterator[Batch]:
         parts = (slice(start, start + 256) for start in range(0, len(rows), 256))
-        return (batch(validation_windows.cut(rows[part], origins[part])) for part in parts)
+        return (batch(windows.cut(rows[part], origins[part])) for part in parts)
 
     def validate(network: nn.Module) -> Mean:
-        return evaluate(network, loss, validation_batches(rows, origins))
+        return evaluate(network, loss, batches(validation_windows, rows, origins))
 
-    measurable = any(one.weight for one in validation_batches(validation.rows, validation.origins))
+    def solve() -> float:
+        assert isinstance(fitted.network, ReservoirNetwork)
+        # All windows in every process, each of which finds the same weights.
+        chosen, validated = sampler.spread(_MOST_SOLVED_WINDOWS), (validation.rows, validation.origins)
+        solve_forecast(
+            fitted.network,
+            lambda: (one.inputs for one in batches(windows, *chosen)),
+            lambda: (one.inputs for one in batches(validation_windows, *validated)),
+        )
+        mean = evaluate(fitted.network.eval(), loss, batches(windows, *chosen))
+        return mean.total / mean.weight
+
+    measurable = any(one.weight for one in batches(validation_windows, validation.rows, validation.origins))
     if not measurable:
         _say_without_windows(validation, options)
 
@@ -195,6 +209,7 @@ def make_objective(
         validate if measurable else None,
         words=lambda value: f"loss {value:.4f}",
         compare=compare,
+        solve=solve if options.reservoir else None,
     )
 
 

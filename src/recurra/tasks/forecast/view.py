@@ -15,7 +15,8 @@ from recurra.models.forecasting.network import mean_loss
 from recurra.models.forecasting.normalization import normalize
 from recurra.task import View
 from recurra.task.architecture import blocks_of
-from recurra.tasks.forecast.model import ForecastModel
+from recurra.task.reservoir_options import reservoir_in_words
+from recurra.tasks.forecast.model import ForecastModel, with_defaults
 
 __all__ = ["view"]
 
@@ -96,13 +97,14 @@ def _last_step_loss(model: ForecastModel, window: Window) -> Callable[[Any], Ten
 def _words(
     model: ForecastModel, data: SeriesSet, row: int, origin: int, windows: int, window: Window, name: str
 ) -> Words:
-    options, series = model.options, data.series[row]
+    options, series = with_defaults(model.options), data.series[row]
     stamp: Any = data.stamps_at(series, np.array([origin - 1]))[0]
     facts = {
         "run": name,
         "data": f"{data.source}, {len(data)} series, frequency {data.frequency}",
         "network": f"{options['model']}, {options['num_layers']} x {blocks_of(options)} of {options['hidden_size']} "
-        f"units; context {model.shape.context} steps, horizon {model.shape.horizon}",
+        f"units; context {model.shape.context} steps, horizon {model.shape.horizon}"
+        + "".join(f". {sentence}" for sentence in reservoir_in_words(options)).rstrip("."),
         "looked at": (_LOOKED_AT_ONE if windows == 1 else _LOOKED_AT).format(
             count=windows, series=series.id, stamp=data.form.shown(stamp)
         ),

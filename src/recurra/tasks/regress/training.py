@@ -16,9 +16,10 @@ from recurra.data.labelled.targets import targets_of
 from recurra.errors import ParameterError, StreamError
 from recurra.models import ClassifierEnsemble, SequenceClassifier
 from recurra.models.series_network import check_stride, make_networks, series_defaults
+from recurra.models.solved_scores import series_examples, solve_scores
 from recurra.streaming import ItemStream, StreamState, stream_of
 from recurra.task import Fitted, Objective
-from recurra.task.architecture import trunk_of
+from recurra.task.reservoir_options import series_trunk
 from recurra.tasks.regress.learned import RegressorLearned
 from recurra.training import Mean, processes
 from recurra.training.outputs import outputs_of
@@ -62,8 +63,8 @@ def with_defaults(options: Mapping[str, Any], learned: RegressorLearned) -> dict
     """
     values = dict(options)
     encoding = learned.encoding
-    defaults = series_defaults(values["filters"], encoding.longest, encoding.count, encoding.timed)
-    defaults["cell"] = "gru_d" if encoding.timed else "lstm"
+    facts = (encoding.longest, encoding.count, encoding.timed, values["reservoir"])
+    defaults = series_defaults(values["filters"], *facts)
     values |= {name: value for name, value in defaults.items() if values[name] is None}
     check_stride(values["stride"], values["filters"])
     return values
@@ -80,7 +81,7 @@ def make_network(options: Mapping[str, Any], learned: RegressorLearned) -> Regre
     encoding = learned.encoding
     sizes = (encoding.size, options["hidden_size"], 1)
     # A channel of a series cannot be spared: without its only one, a series is nothing but zeros.
-    cell = trunk_of(options["cell"], options["architecture"])
+    cell = series_trunk(options)
     return RegressorNetwork(
         make_networks(SequenceClassifier, cell, sizes, options, 0.0, encoding.timed, encoding.missing)
     )
@@ -155,6 +156,16 @@ def make_objective(
         read = encoded.batch(indices).varied(options["jitter"], options["scaling"], generator)
         return Batch(read.to(fitted.device), targets[indices].to(fitted.device), weight)
 
+    def solve() -> float:
+        reader, held = fitted.network.reader, None
+        assert isinstance(reader, SequenceClassifier)
+        if validation is not None:
+            series = learned.encode(validation.series, validation.source)
+            wanted = torch.from_numpy(learned.standardize(targets_of(validation)))
+            held = series_examples(series, wanted.unsqueeze(1), fitted.device)
+        solve_scores(reader, series_examples(encoded, targets.unsqueeze(1), fitted.device), held)
+        return _error(fitted, predicted(fitted, encoded), targets_of(training))
+
     def words(loss: float) -> str:
         return f"RMSE {learned.deviation * loss**0.5:.4g}"
 
@@ -167,6 +178,7 @@ def make_objective(
         unit="squared standard deviations",
         baselines={} if validation is None else _baselines(fitted, validation),
         words=words,
+        solve=solve if options["reservoir"] else None,
     )
 
 

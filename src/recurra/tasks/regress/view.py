@@ -13,6 +13,7 @@ from recurra.errors import ParameterError
 from recurra.inspection import Words
 from recurra.task import View
 from recurra.task.architecture import stack_in_words
+from recurra.task.reservoir_options import reservoir_in_words
 from recurra.tasks.regress.results import evaluate
 from recurra.tasks.regress.training import FittedRegressor, predicted, with_defaults
 from recurra.text_table import one_line
@@ -121,6 +122,7 @@ def _network(fitted: FittedRegressor) -> str:
             layers="layer" if options["num_layers"] == 1 else "layers",
             directions=" in each direction" if options["bidirectional"] else "",
         ),
+        *reservoir_in_words(options),
         _FEATURES.format(features=fitted.learned.encoding.size),
     ]
     if options["members"] > 1:
