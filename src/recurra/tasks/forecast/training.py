@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recurra.data.series.covariates import CovariateEncoding
 from recurra.data.series.gathered_windows import windows_of
 from recurra.data.series.series_set import SeriesSet
-from recurra.data.series.windows import Window, WindowSampler, WindowShape, input_sizes
+from recurra.data.series.windows import Window, Windows, WindowSampler, WindowShape, input_sizes
 from recurra.errors import DataError, ParameterError
 from recurra.models.forecasting.conformal import Calibration
 from recurra.models.forecasting.network import mean_loss
