@@ -139,8 +139,8 @@ def solve_ridge(
 ) -> RidgeReadout:
     """The readout of the penalty with the least error, all penalties tried after one decomposition.
 
-    The penalty p minimises |Y - X W^T - b|^2 + p N v |W|^2 with v the mean variance of a feature, so that it means the
-    same for any number of rows and any units.
+    What is minimised is the squared error of X W^T + b plus p N v times the squared weights, with p the penalty and v
+    the mean variance of a feature: p means the same for any number of rows and any units.
 
     Args:
         training: sums of the rows to fit.
