@@ -5,43 +5,14 @@ process whose own memory (RLIMIT_DATA: allocations and stacks) is limited, first
 of mapped files are not a process's own: the system drops them if it needs the room. Both are reported.
 """
 
-import json
-import os
 import random
-import subprocess
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks._command import run_alone
+from benchmarks._limited_training import COLUMNS, train_within
 from benchmarks._report import Report
-
-_TRAIN = """
-import json, resource, sys, threading, time
-from recurra.cli.main import main
-
-limit, result = int(sys.argv[1]) * 10**6, sys.argv[2]
-resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-peak = 0
-
-def watch():
-    global peak
-    while True:
-        with open("/proc/self/status") as status:
-            own = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-        peak = max(peak, own)
-        time.sleep(0.01)
-
-threading.Thread(target=watch, daemon=True).start()
-began = time.perf_counter()
-code = main(sys.argv[3:])
-seconds = time.perf_counter() - began
-resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-with open(result, "w") as file:
-    json.dump({"seconds": seconds, "own": peak / 1000, "resident": resident / 1000}, file)
-sys.exit(code)
-"""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -64,21 +35,16 @@ def write_text(path: Path, megabytes: int) -> None:
 
 def measure(options: Namespace, report: Report) -> None:
     table = report.table(
-        f"Training 20 steps on a text of {options.megabytes} MB, with RLIMIT_DATA of {options.limit} MB",
-        {"cache": "6s", "seconds": "8.1f", "own memory, MB": "8.0f", "resident with pages of files, MB": "8.0f"},
+        f"Training 20 steps on a text of {options.megabytes} MB, with RLIMIT_DATA of {options.limit} MB", COLUMNS
     )
     with TemporaryDirectory() as place:
         folder = Path(place)
-        text, result = folder / "large.txt", folder / "result.json"
+        text = folder / "large.txt"
         write_text(text, options.megabytes)
         sizes = "--validation-fraction 0.001 --hidden-size 16 --max-steps 20 --validate-every 20"
-        environment = os.environ | {"RECURRA_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": str(options.threads)}
         for name in ("empty", "filled"):
-            command = [sys.executable, "-c", _TRAIN, str(options.limit), str(result), "train", "language"]
-            command += ["--data", str(text), "--out", str(folder / name), "--tokens", options.tokens, *sizes.split()]
-            subprocess.run(command, check=True, env=environment)
-            figures = json.loads(result.read_text())
-            table.add(name, figures["seconds"], figures["own"], figures["resident"])
+            arguments = ["language", "--data", str(text), "--out", str(folder / name), "--tokens", options.tokens]
+            table.add(name, *train_within(options.limit, [*arguments, *sizes.split()], folder, options.threads))
 
 
 if __name__ == "__main__":

@@ -127,12 +127,16 @@ def test_a_table_is_read_once_and_anew_where_it_or_its_file_changes(cache: Path,
     (file,) = stored_files(cache)
     content = file.read_bytes()
     leftover = file.with_name(f".{file.name}.4242.tmp")
+    rows = file.with_suffix(".rows")  # and of one that was killed while it read
     for damaged in (content[:-1], content[:90] + b"#" + content[91:], b""):
         file.write_bytes(damaged)
         leftover.write_bytes(b"half")
+        rows.mkdir()
+        (rows / "value").write_bytes(b"half")
         assert_same(stored_series(path, COLUMNS, None), held)
         assert file.read_bytes() == content
         assert not leftover.exists()
+        assert not rows.exists()
     file.with_suffix(".json").write_text('{"values": {')
     assert_same(stored_series(path, COLUMNS, None), held)
     stored_series(path, Columns(), None)  # read in another way
