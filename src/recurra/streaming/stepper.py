@@ -36,9 +36,9 @@ class Stepper(_Machine):
     own. After the first call of a thread no memory is allocated at a step, if `out` is an array.
 
     Args:
-        model: a recurrent layer or cell of Recurra or torch, a model of `recurra.models`, or a module that combines
-            such layers with linear layers, embeddings and nonlinearities; see `recurra.program.compile_program`. It
-            runs as in evaluation. Later changes of its parameters have no effect.
+        model: a recurrent layer or cell of Recurra or torch, a `recurra.Stack`, a model of `recurra.models`, or a
+            module that combines such layers with linear layers, embeddings and nonlinearities; see
+            `recurra.program.compile_program`. It runs as in evaluation. Later changes of its parameters have no effect.
         weights: how the weights of matrix products are stored: "float32"; "bfloat16", half the size; or "int8", a
             fourth, with a scale a row, where a step's values are rounded to 8 bits too.
         input_size: I, where the model's first module does not say it.
