@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from recurra.task import Evaluation, Objective
 
 
@@ -14,6 +16,7 @@ def test_a_better_baseline_is_named_with_figures_and_what_to_try() -> None:
         "The model is worse than rule 90.00 % (accuracy 80.00 % on the validation data). Try more steps"
     )
     assert "guess 75.00 % and rule 90.00 %" in objective.beaten_by(0.5)
+    assert "Try another spectral_radius" in replace(objective, solve=lambda: 0.0).beaten_by(0.2)
 
 
 def test_a_loss_is_shown_as_it_is() -> None:

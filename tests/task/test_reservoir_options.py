@@ -42,6 +42,7 @@ def test_a_classifier(tmp_path: Path) -> None:
     labels = [f"wave {kind}" for kind in kinds]
     classifier = Classifier(**TINY).fit(series, labels, folder=tmp_path / "run", progress=False)
     assert "trained in closed form" in classifier.summary()
+    assert not (tmp_path / "run" / "training.png").exists()  # of a single step
     assert classifier.score(others, [f"wave {kind}" for kind in truth]) > 0.8
     # Scores of items left out were calibrated: they say more than equal probabilities would.
     probabilities = classifier.predict_proba(others)

@@ -406,14 +406,15 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
             fitted.data["best_validation"] = self._best
         if path is not None and group.is_first:
             fitted.write(path, type(self))
-            draw_training(
-                path / "log.csv",
-                path / "training.png",
-                loss=objective.unit,
-                training="training loss" if objective.measure else "training",
-                validation=objective.validation_name,
-                twin=bool(objective.measure),
-            )
+            if not self._solved:  # a single step makes no curve
+                draw_training(
+                    path / "log.csv",
+                    path / "training.png",
+                    loss=objective.unit,
+                    training="training loss" if objective.measure else "training",
+                    validation=objective.validation_name,
+                    twin=bool(objective.measure),
+                )
         self._fitted, self._folder = fitted, path
         if path is not None and group.is_first:
             for name, draw in self.pictures().items():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from recurra.task.results import worse_than
+from recurra.task.results import TRY_NEXT, worse_than
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Objective"]
 
 _WHERE = "on the validation data"
+_TRY_SOLVED = "another spectral_radius, leak, input_scale or size (hidden_size), or more data"
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,12 @@ class Objective:
     def beaten_by(self, loss: float) -> str:
         """A sentence that names the baselines better than the best validation, and what to try; empty if none is."""
         better = [name for name, other in self.baselines.items() if other < loss]
+        try_next = TRY_NEXT if self.solve is None else _TRY_SOLVED
         if not better:
-            return "" if self.compare is None else self.compare().beaten_by(_WHERE)
+            return "" if self.compare is None else self.compare().beaten_by(_WHERE, try_next)
         shown = self.score if self.measure else "{:.4f}".format
         figures = [f"{name} {shown(self.baselines[name])}" for name in better]
-        return worse_than(figures, f"{self.measure or 'loss'} {shown(loss)} {_WHERE}")
+        return worse_than(figures, f"{self.measure or 'loss'} {shown(loss)} {_WHERE}", try_next)
 
     def best(self, loss: float) -> str:
         """The best validation in words."""

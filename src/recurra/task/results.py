@@ -15,7 +15,10 @@ from recurra.errors import ParameterError
 from recurra.files import prepare_folder, write_text
 from recurra.text_table import text_table
 
-__all__ = ["Evaluation", "Predictions", "Result", "Table", "TablePredictions", "worse_than"]
+__all__ = ["TRY_NEXT", "Evaluation", "Predictions", "Result", "Table", "TablePredictions", "worse_than"]
+
+#: What to try if a simple method is better than a network trained by gradients.
+TRY_NEXT = "more steps (max_steps), more data, another size (hidden_size) or less dropout"
 
 ValuesT = TypeVar("ValuesT")
 
@@ -184,11 +187,12 @@ class Evaluation(Result):
         """
         return [name for name in self.baselines if self._ahead(name, self.main) > 0 or self._wins_tie(name)]
 
-    def beaten_by(self, where: str = "") -> str:
+    def beaten_by(self, where: str = "", try_next: str = TRY_NEXT) -> str:
         """A sentence that names the baselines better than the model, and what to try; empty if none is.
 
         Args:
             where: on which data, if the report does not say so.
+            try_next: what to try.
         """
         better = self.is_beaten
         if not better:
@@ -197,7 +201,7 @@ class Evaluation(Result):
         if any(self._ahead(name, self.main) == 0 for name in better):
             names += [name for name in self.scores if name != self.main]
         figures = [f"{name} ({self._figures(self.methods[name], names)})" for name in better]
-        return worse_than(figures, f"{self._figures(self.scores, names)} {where}".strip())
+        return worse_than(figures, f"{self._figures(self.scores, names)} {where}".strip(), try_next)
 
     def table(self) -> str:
         """The scores of every method, in columns."""
@@ -284,17 +288,16 @@ class Evaluation(Result):
         return f"{100 * value:.2f}" if self._format(name) == "%" else format(value, self._format(name))
 
 
-def worse_than(baselines: Sequence[str], measured: str) -> str:
+def worse_than(baselines: Sequence[str], measured: str, try_next: str = TRY_NEXT) -> str:
     """The first lines of a report if a simple method does better than the model.
 
     Args:
         baselines: the methods that are better, at least one.
         measured: by what, such as "accuracy".
+        try_next: what to try, beside the simple method.
     """
-    return (
-        f"The model is worse than {' and '.join(baselines)} ({measured}). Try more steps (max_steps), more data, "
-        "another size (hidden_size) or less dropout, or use the simple method."
-    )
+    better = " and ".join(baselines)
+    return f"The model is worse than {better} ({measured}). Try {try_next}, or use the simple method."
 
 
 def _csv_line(values: Sequence[Any]) -> str:
