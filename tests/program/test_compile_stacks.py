@@ -1,5 +1,7 @@
 """Stacks and their blocks as operations of a step: what torch computes of whole sequences, with any state between."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -85,8 +87,7 @@ def test_a_block_of_one_s_own_is_named() -> None:
 
 
 @pytest.mark.skipif(find_c_compiler() is None, reason="needs a C compiler")
-@pytest.mark.parametrize("weights", ["float32", "int8"])
-def test_a_stack_in_c(weights: str, tmp_path) -> None:
+def test_a_stack_in_c(tmp_path: Path) -> None:
     stack = moved("gated(conv:3 > rg_lru), attention:3:kv_heads=1, mlstm:2, lru, qrnn, mlp")
-    check = export_c(stack, tmp_path, "stack", weights, steps=200).check
-    assert check.steps == 200
+    check = export_c(stack, tmp_path, "stack", steps=200).check
+    assert check.tolerance == 1e-5

@@ -106,8 +106,7 @@ def test_save_and_load(translator: Translator, tmp_path: Path):
         {"joint_vocabulary": False, "tied_embeddings": "none", "input_feeding": False, "subwords": "unigram"},
         {"attention": "dot", "coverage": True, "coverage_penalty": 1.0, "cell": "gru", "bridge": "copy"},
         {"num_layers": 2, "cell": "slstm", "bridge": "zeros", "label_smoothing": 0.0, "coverage": True},
-        {"architecture": ("rglru", "attention:4", "conv:3"), "input_feeding": True},
-        {"architecture": ("gru", "attention:4"), "num_layers": 2, "bridge": "zeros", "attention": "dot"},
+        {"architecture": ("gru", "attention:4"), "num_layers": 2, "bridge": "zeros", "input_feeding": True},
     ],
 )
 def test_options_train_and_load(changes: dict[str, Any], tmp_path: Path):
