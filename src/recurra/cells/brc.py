@@ -18,8 +18,8 @@ class BRC(Cell):
     c = sigmoid(x_c + w_c h_{t-1})        w_*                  (one a unit, 1 at first)
     h = c h_{t-1} + (1 - c) tanh(x_n + a h_{t-1})
 
-    Where a is above 1 a unit has two stable states and stays in one of them, whatever c is; where a is below 1, it
-    forgets. The paper's x_n has no bias. The first w_* are those of the authors' code.
+    Without input a unit has two stable states where a is above 1, and stays in one of them whatever c is; where a is
+    below 1, it forgets. The paper's x_n has no bias. The first w_* are those of the authors' code.
     """
 
     gates = ("a", "c", "n")

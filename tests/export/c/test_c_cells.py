@@ -6,7 +6,7 @@ import pytest
 from c_models import layer_of, needs_compiler, needs_extension
 
 import covering
-from every_cell import CELLS, ThreeParts, traits
+from every_cell import CELLS, FIRST_USE, ThreeParts, traits
 from recurra import Recurrent
 from recurra.cells import GRU, LSTM, SLSTM, Cell, GRUResetBefore, LayerNormLSTM
 from recurra.errors import ParameterError
@@ -33,6 +33,12 @@ def test_every_cell(
     check = export_c(layer, tmp_path, "cell", weights, weights_in, steps=200).check
     assert check.compiler
     assert check.steps == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", FIRST_USE, ids=str)
+def test_cells_that_are_compiled_at_first_use(tmp_path: Path, cell: Cell) -> None:
+    assert export_c(layer_of(cell, 19), tmp_path, "cell", steps=200).check.compiler
 
 
 def can_project(cell: Cell) -> bool:
