@@ -166,3 +166,5 @@ def test_a_list_and_its_text_are_the_same_architecture() -> None:
     own = recurra.layers.Architecture.of("recurra.cells:MGU:7")
     assert own.items[0][0].cell == cells.MGU()
     assert own.items[0][0].size == 7
+    numbers = recurra.layers.Architecture.of("lem:dt=0.25, co_rnn:8:gamma=2:dt=1e-3, elman:nonlinearity=relu")
+    assert numbers.cells == [cells.LEM(0.25), cells.CoRNN(dt=0.001, gamma=2), cells.Elman("relu")]

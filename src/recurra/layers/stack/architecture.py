@@ -26,6 +26,7 @@ __all__ = ["Architecture", "BlockSpec", "build_chain", "naming_item"]
 
 _PART = re.compile(r"(?P<name>[A-Za-z_][\w.]*)(?P<fields>(?::[^:()]*)*)(?:\((?P<inside>.*)\))?", re.DOTALL)
 _WHOLE = re.compile(r"\d+")
+_DECIMAL = re.compile(r"\d*\.\d+|\d+\.|\d+(?:\.\d*)?[eE]-?\d+")
 
 
 @dataclass(frozen=True)
@@ -299,7 +300,8 @@ def _fields(
     for k, field in enumerate(fields):
         option, equals, value = field.partition("=")
         if equals and option in named:
-            options[option] = int(value) if _WHOLE.fullmatch(value) else value
+            number_of = int if _WHOLE.fullmatch(value) else float if _DECIMAL.fullmatch(value) else str
+            options[option] = number_of(value)
         elif field in flags:
             options[field] = True
         elif k == 0 and number and not equals:
