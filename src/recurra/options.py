@@ -290,6 +290,10 @@ class Options:
             if check is not None:
                 check(self)
 
+    def unused(self) -> frozenset[str]:
+        """The names of options that the values of others leave without a use: a search leaves them as they are."""
+        return frozenset()
+
     @classmethod
     def settings(cls) -> dict[str, Setting]:
         """The options by name."""

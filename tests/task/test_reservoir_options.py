@@ -13,6 +13,7 @@ from recurra import Classifier, Forecaster, Regressor
 from recurra.errors import ParameterError
 from recurra.layers import Reservoir
 from recurra.models import RidgeSums, SequenceClassifier, solve_ridge
+from recurra.tuning.space import default_space
 
 TINY: dict[str, Any] = {"reservoir": True, "hidden_size": 24, "device": "cpu"}
 
@@ -136,3 +137,9 @@ def test_what_does_not_fit_is_refused_before_data_are_read(kind: Any, options: d
 def test_texts_are_refused() -> None:
     with pytest.raises(ParameterError, match="reservoir: expected False for texts"):
         Classifier(**TINY).fit(["a b", "c d"], ["x", "y"], progress=False)
+
+
+def test_a_search_tries_what_a_reservoir_has() -> None:
+    of_reservoirs = {"spectral_radius", "leak", "input_scale"}
+    assert set(default_space(Forecaster(reservoir=True))) == {*of_reservoirs, "hidden_size"}
+    assert not set(default_space(Forecaster())) & of_reservoirs

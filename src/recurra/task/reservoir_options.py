@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from recurra.errors import ParameterError
-from recurra.options import Options, option
+from recurra.options import Options, Range, option
 from recurra.task.architecture import trunk_of
 from recurra.task.budget import BUDGET
 from recurra.training.settings import TrainingSettings
@@ -39,6 +39,7 @@ class ReservoirOptions(Options):
         above=0,
         help="of the recurrent weights of each gate; above about 1 a reservoir may not forget",
         group="reservoir",
+        search=Range(0.5, 1.2),
     )
     leak: float = option(
         default=1.0,
@@ -46,6 +47,7 @@ class ReservoirOptions(Options):
         at_most=1,
         help="fraction of the state that is new at a step, less for slower series; 1: all",
         group="reservoir",
+        search=Range(0.1, 1.0),
     )
     density: float | None = option(
         default=None,
@@ -59,22 +61,27 @@ class ReservoirOptions(Options):
         above=0,
         help="input weights are uniform between plus and minus this, over the root of the number of inputs",
         group="reservoir",
+        search=Range(0.05, 2.0, log=True),
     )
+
+    def unused(self) -> frozenset[str]:
+        if not self.reservoir:
+            return frozenset(_RESERVOIR)
+        return frozenset(_GRADIENTS | TrainingSettings.settings().keys()) - {"seed"}
 
     def check(self) -> None:
         """Refuse options of a reservoir without one, and with one those that only gradients or other cells have."""
-        changed = self.changed()
+        for name, value in self.changed().items():
+            if name not in self.unused():
+                continue
+            if not self.reservoir:
+                raise ParameterError(
+                    name, "its default without a reservoir", value, "Add --reservoir (reservoir=True)."
+                )
+            expected = "its default with a reservoir, of which one linear readout is solved in closed form"
+            raise ParameterError(name, expected, value, "Leave it out.")
         if not self.reservoir:
-            for name in _RESERVOIR:
-                if name in changed:
-                    way_out = "Add --reservoir (reservoir=True)."
-                    raise ParameterError(name, "its default without a reservoir", changed[name], way_out)
             return
-        trained = (_GRADIENTS | TrainingSettings.settings().keys()) - {"seed"}
-        for name, value in changed.items():
-            if name in trained:
-                expected = "its default with a reservoir, of which one linear readout is solved in closed form"
-                raise ParameterError(name, expected, value, "Leave it out.")
         values = self.get_params()
         if "attention" in values.get("pooling", ()):
             expected = "last, mean or max with a reservoir, as attention has weights to train"

@@ -26,7 +26,9 @@ _DIGITS = 4
 
 
 def default_space(estimator: "Estimator[Any, Any, Any]") -> Space:
-    """The ranges that the options of a task state, but for options that are set to another value than their default.
+    """The ranges that the options of a task state.
+
+    Options that are set to another value than their default are not among them, nor those that others make useless.
 
     Raises:
         ParameterError: no option is left.
@@ -34,7 +36,7 @@ def default_space(estimator: "Estimator[Any, Any, Any]") -> Space:
     space = {
         name: setting.option.search
         for name, setting in type(estimator).settings().items()
-        if setting.option.search and name not in estimator.changed()
+        if setting.option.search and name not in {*estimator.changed(), *estimator.unused()}
     }
     if not space:
         expected = "options to search, as all that state a range are set"
