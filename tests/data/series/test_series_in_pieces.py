@@ -57,13 +57,14 @@ TABLES: dict[str, Change] = {
     "a blank row": lambda frame: pl.concat([frame[:20], frame[:1].clear(n=1), frame[20:]]),
     "cells with line ends": lambda frame: frame.with_columns(other=pl.lit('a "quoted"\ntext, of two lines')),
     "numbers as ids": lambda frame: frame.with_columns(unique_id=pl.col("size").cast(pl.Int64)),
+    "digits as text": lambda frame: frame.with_columns(kind=pl.col("size").cast(pl.Int64).cast(pl.String)),
 }
 
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_a_table_in_pieces_is_the_table(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     frame = TABLES[kind](table())
-    ending = "parquet" if kind in ("by stamp", "counts", "numbers as ids") else "csv"
+    ending = "parquet" if kind in ("by stamp", "counts", "numbers as ids", "digits as text") else "csv"
     path = tmp_path / f"a.{ending}"
     frame.write_csv(path) if ending == "csv" else frame.write_parquet(path)
     form = "%d %b %Y, %H:%M" if kind == "with zeros" else None

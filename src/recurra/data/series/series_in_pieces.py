@@ -167,7 +167,7 @@ def _read(path: str | Path, columns: Columns, frequency: Frequency | None, work:
     form = _merged(forms)
     columns = replace(columns, date_format=columns.date_format or form.ambiguous_text)
     ids = tuple(known_ids)
-    static = statics.values(len(ids))
+    static = statics.values(len(ids), may_be_numbers=source.word == "line")
     return _Rows(arrays, counts, in_order, ids, dates, form, columns, names, source, static, integer_ids)
 
 
@@ -209,12 +209,16 @@ class _Statics:
                 if known.setdefault(series, value) != value:
                     raise WholeTableNeededError(f"the static column {name} may vary within a series")
 
-    def values(self, count: int) -> list[tuple[float | str, ...]]:
+    def values(self, count: int, may_be_numbers: bool) -> list[tuple[float | str, ...]]:
+        """Those of each series; text that reads as numbers in all of them is numbers if it `may_be_numbers`."""
         columns = []
         for name, known in self._known.items():
             if len(known) < count:
                 raise WholeTableNeededError(f"the static column {name} is missing for a series")
             column = pl.Series([known[series] for series in range(count)])
+            if not may_be_numbers:
+                columns.append(column.to_list())
+                continue
             numbers = column.cast(pl.Float64, strict=False)
             if numbers.is_nan().any():
                 raise WholeTableNeededError(f"the static column {name} may be missing for a series")
