@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,21 @@ def test_each_step_of_teacher_forcing_reads_only_what_is_before_it():
     (found, _), _ = network(window._replace(past=past))
     torch.testing.assert_close(found[:, :context], expected[:, :context], rtol=0, atol=0)
     assert (found[:, context] != expected[:, context]).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({"model": "recursive", "output": "normal"}, 163),
+        ({"output": "student_t"}, 163),
+        ({"output": "normal"}, 512),
+        ({}, 512),
+    ],
+    ids=str,
+)
+def test_fewer_windows_at_once_are_sampled(options: dict[str, Any], most: int):
+    """The 100 sample paths of each lie in memory."""
+    assert next(untrained(_data(), sample_paths=100, **options)._batches(1000)) == slice(0, most)
 
 
 @torch.no_grad()

@@ -195,7 +195,7 @@ class ForecastModel:
         return torch.where(units.level > 0, units.scale, 0.0).squeeze(1).numpy()
 
     def _batches(self, count: int) -> Iterator[slice]:
-        sampled = output_of(self.options) not in ("quantiles", "normal")
+        sampled = self.options["model"] == "recursive" or output_of(self.options) not in ("quantiles", "normal")
         paths = self.options["sample_paths"] if sampled else 1
         size = max(1, _ROWS_AT_ONCE * 4 // paths) if paths > 1 else _ROWS_AT_ONCE // 8
         for start in range(0, count, size):
