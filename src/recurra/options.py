@@ -294,6 +294,11 @@ class Options:
         """The names of options that the values of others leave without a use: a search leaves them as they are."""
         return frozenset()
 
+    def searched(self) -> dict[str, Range | tuple[Any, ...]]:
+        """By option, the values that a search tries unless told otherwise; they may depend on other options."""
+        settings = type(self).settings()
+        return {name: setting.option.search for name, setting in settings.items() if setting.option.search}
+
     @classmethod
     def settings(cls) -> dict[str, Setting]:
         """The options by name."""

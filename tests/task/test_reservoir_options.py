@@ -13,6 +13,7 @@ from recurra import Classifier, Forecaster, Regressor
 from recurra.errors import ParameterError
 from recurra.layers import Reservoir
 from recurra.models import RidgeSums, SequenceClassifier, solve_ridge
+from recurra.options import Range
 from recurra.tuning.space import default_space
 
 TINY: dict[str, Any] = {"reservoir": True, "hidden_size": 24, "device": "cpu"}
@@ -117,6 +118,7 @@ def test_windows_with_missing_targets_teach_the_baseline_alone(caplog: pytest.Lo
     [
         (Classifier, {"reservoir": False, "leak": 0.5}, "leak: expected its default without a reservoir.*--reservoir"),
         (Classifier, {"learning_rate": 0.1}, "learning_rate: expected its default with a reservoir"),
+        (Classifier, {"choose_by": "macro_f1"}, "choose_by: expected its default with a reservoir"),
         (Regressor, {"members": 2}, "members: expected its default with a reservoir"),
         (Classifier, {"architecture": ("hawk",)}, "architecture|bidirectional"),
         (Classifier, {"pooling": ("attention",)}, "pooling: expected last, mean or max"),
@@ -141,5 +143,11 @@ def test_texts_are_refused() -> None:
 
 def test_a_search_tries_what_a_reservoir_has() -> None:
     of_reservoirs = {"spectral_radius", "leak", "input_scale"}
-    assert set(default_space(Forecaster(reservoir=True))) == {*of_reservoirs, "hidden_size"}
+    for kind in (Forecaster, Classifier, Regressor):
+        space = default_space(kind(reservoir=True))
+        assert set(space) == {*of_reservoirs, "hidden_size"}
+        sizes = space["hidden_size"]
+        assert isinstance(sizes, Range)
+        assert sizes.low < 300 < sizes.high, "the default"
+        assert default_space(kind()).get("hidden_size") != sizes
     assert not set(default_space(Forecaster())) & of_reservoirs

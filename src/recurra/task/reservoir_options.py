@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ReservoirOptions", "reservoir_in_words", "series_trunk"]
 
+_HIDDEN_SIZES = Range(100, 1000, step=100)
 _RESERVOIR = ("spectral_radius", "leak", "density", "input_scale")
 # What only weights that are trained by gradients have a use for, beside the settings of training but for the seed.
 _GRADIENTS = {
     *BUDGET,
-    *("unfreeze_steps", "batch_size", "loss", "label_smoothing", "class_weights", "jitter", "scaling"),
+    *("unfreeze_steps", "batch_size", "loss", "label_smoothing", "class_weights", "jitter", "scaling", "choose_by"),
     *("architecture", "num_layers", "members", "filters", "kernel_sizes", "stride", "dropout", "recurrent_dropout"),
 }
 
@@ -68,6 +69,10 @@ class ReservoirOptions(Options):
         if not self.reservoir:
             return frozenset(_RESERVOIR)
         return frozenset(_GRADIENTS | TrainingSettings.settings().keys()) - {"seed"}
+
+    def searched(self) -> dict[str, Range | tuple[Any, ...]]:
+        ranges = super().searched()
+        return {**ranges, "hidden_size": _HIDDEN_SIZES} if self.reservoir else ranges
 
     def check(self) -> None:
         """Refuse options of a reservoir without one, and with one those that only gradients or other cells have."""

@@ -33,11 +33,8 @@ def default_space(estimator: "Estimator[Any, Any, Any]") -> Space:
     Raises:
         ParameterError: no option is left.
     """
-    space = {
-        name: setting.option.search
-        for name, setting in type(estimator).settings().items()
-        if setting.option.search and name not in {*estimator.changed(), *estimator.unused()}
-    }
+    settled = {*estimator.changed(), *estimator.unused()}
+    space = {name: values for name, values in estimator.searched().items() if name not in settled}
     if not space:
         expected = "options to search, as all that state a range are set"
         raise ParameterError("space", expected, None, "Name some (--space FILE), or set fewer.")
