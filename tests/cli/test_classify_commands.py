@@ -9,6 +9,7 @@ import pytest
 from made_classes import series_csv, several_csv, texts_csv
 from recurra.cli.main import main
 from recurra.task import Estimator
+from recurra.task.reservoir_options import ReservoirOptions
 from recurra.tasks.classify import Classifier
 from standard_input import StandardInput
 
@@ -219,8 +220,8 @@ def test_every_option_arrives_under_its_name(folder: Path, tmp_path: Path) -> No
         "max_length": 50, "evidence": False, "normalization": "series", "batch_size": 3, "device": "cpu",
         "max_steps": 2,
     }  # fmt: skip
-    # An architecture stands in the place of a cell.
-    inherited = set(Estimator.settings()) | {"vectors", "architecture"}
+    # An architecture or a reservoir stands in the place of a cell that is trained.
+    inherited = set(Estimator.settings()) | set(ReservoirOptions.settings()) | {"vectors", "architecture"}
     assert set(given) | inherited == set(Classifier.settings())
     words = {name: ",".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in given.items()}
     options = [text for name, value in words.items() for text in (f"--{name.replace('_', '-')}", value)]

@@ -184,7 +184,7 @@ def test_every_option_arrives_under_its_name(data: Path, tmp_path: Path):
         "seasons": (3, 7), "context_length": 9, "model": "recursive", "cell": "gru", "num_layers": 2, "hidden_size": 5,
         "dropout": 0.25, "output": "normal", "quantiles": (0.2, 0.5, 0.8), "conformal": True, "sample_paths": 11,
         "nonnegative": True, "calendar": False, "validation_windows": 2, "batch_size": 3, "horizon": 3, "folds": 1,
-        "holidays": "US", "learning_rate": 0.003, "patience": 9,
+        "holidays": "US", "map_above": 7, "learning_rate": 0.003, "patience": 9,
     }  # fmt: skip
     own = {name for name in Forecaster.__annotations__ if name in Forecaster.settings()}
     assert set(values) == own
@@ -239,7 +239,7 @@ def test_bad_data_is_one_line_and_leaves_no_run(case: str, tmp_path: Path, capsy
         (["--horizon=two"], "horizon: expected a whole number of at least 1, or None, got 'two'"),
         (["--folds=-1"], "folds: expected a whole number of at least 0, got -1"),
         (["--folds=12"], "no steps are left to learn from with 60 steps held out"),
-        (["--cell=tcn"], "cell: expected one of cfc, "),
+        (["--cell=tcn"], "cell: expected one of brc, cfc, "),
         (["--conformal=maybe"], "conformal: expected true or false, got 'maybe'"),
         (["--dropout=much"], "dropout: expected a number from 0 to 1, got 'much'"),
         (["--context-length=long"], "context_length: expected a whole number of at least 2, or None, got 'long'"),
