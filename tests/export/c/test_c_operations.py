@@ -1,12 +1,13 @@
 """Each kind of operation in C computes what the engine computes."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
-from c_models import needs_compiler, needs_extension
+from c_models import compile_with, needs_compiler, needs_extension
 
 from recurra.export.c import export_c
 from recurra.program import Location, Operation, Part, Program
@@ -206,6 +207,24 @@ def test_an_operation(tmp_path: Path, name: str) -> None:
     check = export_c(PROGRAMS[name](), tmp_path, "step", steps=200).check
     assert check.steps == 200
     assert check.tolerance == 1e-5
+
+
+def test_a_damaged_state_touches_no_other_memory(tmp_path: Path) -> None:
+    """The state says where an attention's keys and values lie, and a caller may have read it from a broken file."""
+    export_c(local_attention(), tmp_path, "step", steps=10)
+    flags = ["-O1", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
+    compile_with("gcc", flags, tmp_path, ["step.c", "step_check.c"], "sanitized")
+    damaged = np.array([-1, 0.5, 3, 1e9, -np.inf, np.inf, np.nan], np.float32)
+    given = np.zeros((len(damaged), 34 + 32), np.float32)  # a state and an input each
+    given[:, 32:34] = damaged[:, None]
+    given[:, 34:] = values(len(damaged), 32)
+    command, sent = ["./sanitized", "each"], given.tobytes()
+    ran = subprocess.run(command, cwd=tmp_path, input=sent, capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    found = np.frombuffer(ran.stdout, np.float32).reshape(len(damaged), 16 + 34)
+    assert np.isfinite(found).all()
+    assert (found[:, 48] == 1).all(), "the place after the first"
+    assert (found[:, 49] == 1).all(), "of one step"
 
 
 @pytest.mark.parametrize("name", ["dense", "dense without bias", "dense added"])

@@ -267,6 +267,14 @@ static inline void delay(int count, int size, const float *a, float *y)
 }
 """
 
+_WHOLE_NUMBER = """\
+/* A whole number from 0 to `most` that the state holds, or 0: whatever was written there, no memory beyond is used. */
+static inline int whole_number(float x, int most)
+{
+    return x > 0.0f && x <= (float)most ? (int)x : 0;
+}
+"""
+
 _LOCAL_ATTENTION = """\
 /* y = what each of `heads` queries of `size` values attends to, in the present step and those before it, `window` in
  * all at most. `pair` has the keys, then the values, of the `kv_heads` heads of the present step. Keys and values of
@@ -277,7 +285,7 @@ static inline void local_attention(int heads, int kv_heads, int size, int window
                                    float *values, float *place, float *y)
 {
     const int half = size / 2, before = window - 1, features = kv_heads * size;
-    const int next = (int)place[0], length = (int)place[1];
+    const int next = whole_number(place[0], before - 1), length = whole_number(place[1], before);
     const float factor = 1.0f / sqrt_of((float)size);
     float *weights = y + heads * size;
     for (int n = 0; n < heads; ++n, query += size, y += size) {
@@ -365,6 +373,9 @@ OPERATIONS: dict[str, OperationText] = {
     "running_mean": OperationText(_MEAN),
     "attend": OperationText(_ATTEND, ("exp",)),
     "delay": OperationText(_DELAY),
-    "local_attention": OperationText(_LOCAL_ATTENTION, ("sqrt",), ("softmax", "largest_of", "fill", "copy")),
+    "whole_number": OperationText(_WHOLE_NUMBER),
+    "local_attention": OperationText(
+        _LOCAL_ATTENTION, ("sqrt",), ("softmax", "largest_of", "fill", "copy", "whole_number")
+    ),
     "matrix_memory": OperationText(_MATRIX_MEMORY, ("absolute", "exp", "log"), ("fill",)),
 }
