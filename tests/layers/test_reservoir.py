@@ -65,11 +65,13 @@ def test_leak_mixes_the_old_state_with_the_new() -> None:
 
 
 def test_every_part_of_a_state_leaks() -> None:
-    layer, x = made(EchoState(GRU(), leak=0.4), 2, 5, backend="reference"), torch.randn(6, 2, 2, dtype=torch.float64)
-    masks = Masks(None, (torch.full((1, 1, 5), 0.6, dtype=torch.float64),))
-    start = (torch.zeros(2, 5, dtype=torch.float64),)
-    expected, _ = reference.run(layer.cell, x, start, layer.weights_of(0), None, False, masks)
-    torch.testing.assert_close(layer(x)[0], expected)
+    layer, x = made(EchoState(LSTM(), leak=0.4), 2, 5, backend="reference"), torch.randn(6, 2, 2, dtype=torch.float64)
+    masks = Masks(None, (torch.full((1, 1, 5), 0.6, dtype=torch.float64),) * 2)
+    start = (torch.zeros(2, 5, dtype=torch.float64),) * 2
+    expected, (_, c) = reference.run(layer.cell, x, start, layer.weights_of(0), None, False, masks)
+    output, (_, last) = layer(x)
+    torch.testing.assert_close(output, expected)
+    torch.testing.assert_close(last[0], c)
 
 
 def test_states_forget_how_they_began() -> None:

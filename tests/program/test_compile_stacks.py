@@ -71,12 +71,18 @@ def test_blocks_are_models_too() -> None:
 
 
 def test_a_state_with_other_numbers_touches_no_other_memory() -> None:
-    stepper = Stepper(moved("gru, attention:4"))
+    """The places of an attention, its last two numbers, are within the 3 that it has after every step."""
+    stepper, x = Stepper(moved("gru, attention:4")), torch.randn(5, 2, 3).numpy()
+    expected, unharmed = stepper(x, stepper.new_state(2))
     for number in (-1.0, 0.5, 3.0, 1e9, float("nan"), float("inf")):
-        state = stepper.new_state()
-        state.values[:] = number
-        y, _ = stepper(np.ones((5, 1, 3), np.float32), state)
-        assert y.shape == (5, 1, 8)
+        state = stepper.new_state(2)
+        state.values[0] = number
+        for t in range(5):
+            y, state = stepper(x[t : t + 1], state)
+            assert np.array_equal(y[0, 1], expected[t, 1])
+            assert state.values[0, -2] in (0, 1, 2)
+            assert state.values[0, -1] in (1, 2, 3)
+        assert np.array_equal(state.values[1], unharmed.values[1])
 
 
 def test_a_block_of_one_s_own_is_named() -> None:
