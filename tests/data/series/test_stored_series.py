@@ -149,6 +149,26 @@ def test_a_table_is_read_once_and_anew_where_it_or_its_file_changes(cache: Path,
     assert len(stored_files(cache)) == 3
 
 
+def test_a_table_that_changes_while_it_is_read_is_not_stored(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = write(table(), tmp_path / "a.csv"), module.series_in_pieces
+    row = "d,2023-12-31T21:00:00.000000,1,1,1,1,x,1\n"
+
+    def read_while_it_grows(*arguments: Any) -> Any:
+        with path.open("a") as file:
+            file.write(row)
+        return read(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "series_in_pieces", read_while_it_grows)
+        with pytest.raises(DataError, match=r"a\.csv: the file changed while it was read\. Start again"):
+            stored_series(path, COLUMNS, None)
+    assert not stored_files(cache)
+    path.write_text(path.read_text().removesuffix(row))
+    assert_same(stored_series(path, COLUMNS, None), read_series(path, COLUMNS))
+
+
 def test_of_several_processes_one_reads_and_the_others_wait(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

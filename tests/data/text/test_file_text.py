@@ -4,6 +4,7 @@ import gzip
 import importlib
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,30 @@ def test_a_text_is_encoded_once_and_anew_where_it_or_its_file_of_ids_changes(pat
     assert len([file for file in stored_files(path) if not file.suffix]) == 2
     with pytest.raises(DataError, match="became shorter"):
         list(whole.from_json([[str(moved), "", 0, 500]]).pieces("\n"))
+
+
+READERS: dict[str, Callable[[Path, FileText], object]] = {
+    "length": lambda path, _: FileText.of(path),
+    "tokens": lambda _, text: learn_stored_tokens(text, "words", None, 1),
+    "ids": lambda _, text: stored_tokens(learn_tokens("", "bytes"), text),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_text_that_changes_while_it_is_read_is_not_stored(path: Path, reader: str, monkeypatch: pytest.MonkeyPatch):
+    text = FileText.of(path)
+    if reader == "length":
+        path.write_bytes(path.read_bytes() + b"so ")
+
+    def pieces_while_it_grows(name: str | Path) -> Iterator[str]:
+        path.write_bytes(path.read_bytes() + b"on ")
+        yield from text_pieces(name)
+
+    monkeypatch.setattr(importlib.import_module("recurra.data.text.file_text"), "text_pieces", pieces_while_it_grows)
+    with pytest.raises(DataError, match=r"a\.txt: the file (that the text|changed while it) was read"):
+        READERS[reader](path, text)
+    stored = (path.parent / "cache" / "tokens").rglob("*")
+    assert not [file for file in stored if file.is_file() and file.suffix != ".lock"]
 
 
 def test_of_several_processes_one_encodes_and_the_others_wait(path: Path, monkeypatch: pytest.MonkeyPatch):

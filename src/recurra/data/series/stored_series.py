@@ -42,7 +42,7 @@ def stored_series(path: str | Path, columns: Columns, frequency: Frequency | Non
         The set; its arrays cannot be written to.
 
     Raises:
-        DataError: the table has a fault, or cannot be read.
+        DataError: the table has a fault, cannot be read, or changed while it was read.
         RunError: the cache cannot be written.
     """
     path = check_file(path)
@@ -89,13 +89,14 @@ def _stored(about: Mapping[str, Any]) -> dict[str, Any]:
         if not table.is_file() or checksum(table) != about["checksum"]:
             raise DataError(f"{table}: the file that the series were read from is not there, or has changed.")
         _log.info("reading %s once, into %s", table, file)
-        frequency = None if about["frequency"] is None else Frequency.parse(about["frequency"])
-        _write(table, Columns.from_json(about["columns"]), frequency, file)
+        _write(table, about, file)
 
     return made_once(file, find, make)
 
 
-def _write(table: Path, columns: Columns, frequency: Frequency | None, file: Path) -> None:
+def _write(table: Path, about: Mapping[str, Any], file: Path) -> None:
+    columns = Columns.from_json(about["columns"])
+    frequency = None if about["frequency"] is None else Frequency.parse(about["frequency"])
     stored: dict[str, Any] = {}
 
     def write(aside: Path) -> None:
@@ -108,6 +109,8 @@ def _write(table: Path, columns: Columns, frequency: Frequency | None, file: Pat
             layout = layout_of(arrays)
             for name, room in create_arrays(aside, layout).items():
                 room[:] = arrays[name]
+        if checksum(table) != about["checksum"]:
+            raise DataError(f"{table}: the file changed while it was read. Start again once nothing writes to it.")
         stored.update(values=set_values(data), digest=data.digest(), layout=layout)
         with aside.open("rb") as content:
             stored["checksum"] = file_digest(content, "sha256").hexdigest()

@@ -38,12 +38,15 @@ class FileText:
         """The text of a file, as `read_text` returns it. One process reads it, for its length and its checksum.
 
         Raises:
-            DataError: the file is missing, unreadable, empty, binary, or not UTF-8.
+            DataError: the file is missing, unreadable, empty, binary, or not UTF-8, or changed while it was read.
             RunError: the user's cache folder cannot be written.
         """
         path = check_file(path)
+        before = checksum(path)
         length = fact_of_file(path, "characters", lambda: sum(len(piece) for piece in text_pieces(path)))
-        return cls((_Span(str(path.resolve()), checksum(path), 0, length),))
+        if checksum(path) != before:
+            raise DataError(f"{path}: the file changed while it was read. Start again once nothing writes to it.")
+        return cls((_Span(str(path.resolve()), before, 0, length),))
 
     def __len__(self) -> int:
         return sum(span.end - span.start for span in self._spans)
@@ -95,7 +98,10 @@ class FileText:
         """
         for span in self._spans:
             if not Path(span.path).is_file() or checksum(span.path) != span.checksum:
-                raise DataError(f"{span.path}: the file that the text was read from is not there, or has changed.")
+                raise DataError(
+                    f"{span.path}: the file that the text was read from is not there, or has changed. Put it back, or "
+                    "start again with the new one once nothing writes to it."
+                )
 
     def to_json(self) -> list[list[Any]]:
         """The values that `from_json` reads."""

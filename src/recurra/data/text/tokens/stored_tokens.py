@@ -25,7 +25,8 @@ _FORMAT = 1  # of the files, and of what they are computed by
 def learn_stored_tokens(text: FileText, tokens: str, vocabulary_size: int | None, min_count: int) -> Tokenization:
     """Learn a tokenization from a text once: the next call reads it from the user's cache folder.
 
-    The arguments and exceptions are those of `learn_tokens`, and RunError if the cache cannot be written.
+    The arguments and exceptions are those of `learn_tokens`; also DataError if the files of the text changed, and
+    RunError if the cache cannot be written.
     """
     path = stored_path("tokens", [_FORMAT, "learned", text.digest(), tokens, vocabulary_size, min_count]).with_suffix(
         ".json"
@@ -34,6 +35,7 @@ def learn_stored_tokens(text: FileText, tokens: str, vocabulary_size: int | None
     def learn() -> None:
         _log.info("learning %s from %s characters, once", tokens, f"{len(text):,}")
         values = learn_tokens(text, tokens, vocabulary_size, min_count).to_json()
+        text.check()  # it may have changed while it was read
         write_text(path, json.dumps(values, ensure_ascii=False) + "\n")
 
     return tokenization_from_json(made_once(path, lambda: read_json(path), learn))
@@ -81,6 +83,7 @@ def _encode(tokens: Tokenization, text: FileText, path: Path) -> None:
                 digest.update(ids.data)
                 file.write(ids.data)
                 counts.update(encoded.counts)
+        text.check()  # it may have changed while it was read
 
     write_atomically(path, write)
     values = {"dtype": dtype, "checksum": digest.hexdigest(), "counts": dict(counts)}
