@@ -121,16 +121,20 @@ def test_a_trunk_of_a_reservoir() -> None:
     assert layer(torch.zeros(2, 4, 3))[0].shape == (2, 4, 16)
     with pytest.raises(ParameterError, match="num_layers: expected 1 of a reservoir"):
         trunk(EchoState(), 3, 8, 2)
+    with pytest.raises(ParameterError, match="elapsed_size: expected 1 of a reservoir"):
+        trunk(EchoState(), 3, 8, elapsed_size=2)
     assert not isinstance(trunk(Architecture.of("hawk"), 8, 8), Reservoir)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"spectral_radius": 0.0}, "spectral_radius: expected a number above 0"),
-        ({"leak": 1.5}, "leak: expected a number above 0 and at most 1"),
-        ({"density": 0.0}, "density: expected a number above 0 and at most 1"),
-        ({"bias_scale": -1.0}, "bias_scale: expected a number of at least 0"),
+        ({"spectral_radius": 0.0}, "spectral_radius: expected a positive number"),
+        ({"leak": 1.5}, "leak: expected a positive number of at most 1"),
+        ({"density": 0.0}, "density: expected a positive number of at most 1"),
+        ({"bias_scale": -1.0}, "bias_scale: expected 0 or a positive number"),
+        ({"bias_scale": True}, "bias_scale: expected 0 or a positive number"),
+        ({"bias_scale": "0.2"}, "bias_scale: expected 0 or a positive number"),
         ({"cell": MinGRU()}, "has no recurrent weights"),
         ({"cell": TimeLSTM()}, "reads the time"),
         ({"cell": Jordan()}, "projects its output"),

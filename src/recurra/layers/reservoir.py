@@ -10,6 +10,7 @@ from recurra.cells import Cell, Elman
 from recurra.errors import ParameterError
 from recurra.layers.parameters import first_values
 from recurra.layers.recurrent import Recurrent
+from recurra.shapes import check_positive_number
 
 __all__ = ["EchoState", "Reservoir"]
 
@@ -45,16 +46,14 @@ class EchoState:
     def __post_init__(self) -> None:
         if not isinstance(self.cell, Cell):
             raise ParameterError("cell", "a Cell such as recurra.cells.Elman()", self.cell)
-        for name, upper in (("spectral_radius", None), ("leak", 1), ("density", 1), ("input_scale", None)):
-            value = getattr(self, name)
-            if name == "density" and value is None:
-                continue
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 < value < float("inf") or (upper is not None and value > upper):
-                expected = "a number above 0" + ("" if upper is None else f" and at most {upper}")
-                raise ParameterError(name, expected, value)
-        if not 0 <= self.bias_scale < float("inf"):
-            raise ParameterError("bias_scale", "a number of at least 0", self.bias_scale)
+        check_positive_number("spectral_radius", self.spectral_radius)
+        check_positive_number("leak", self.leak, at_most=1)
+        if self.density is not None:
+            check_positive_number("density", self.density, at_most=1)
+        check_positive_number("input_scale", self.input_scale)
+        number = isinstance(self.bias_scale, int | float) and not isinstance(self.bias_scale, bool)
+        if not number or not 0 <= self.bias_scale < float("inf"):
+            raise ParameterError("bias_scale", "0 or a positive number", self.bias_scale)
         reason = _unsuitable(self.cell)
         if reason:
             raise ParameterError("cell", f"one that makes a reservoir; {self.cell!r} {reason}", self.cell)

@@ -62,6 +62,8 @@ def trunk(
         for name, value in (("recurrent_dropout", recurrent_dropout), ("weight_dropout", weight_dropout)):
             if value:
                 raise ParameterError(name, "0 of a reservoir, whose weights are not trained", value)
+        if elapsed_size > 1:
+            raise ParameterError("elapsed_size", "1 of a reservoir, whose cell reads no times", elapsed_size)
         return Reservoir(cell, input_size, hidden_size, batch_first=True, bidirectional=bidirectional)
     if bidirectional:
         raise ParameterError("bidirectional", "False with an architecture, whose blocks read forward", bidirectional)
