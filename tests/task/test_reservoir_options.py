@@ -74,8 +74,9 @@ def test_validation_data_choose_the_penalty_of_a_regressor() -> None:
             features = reader.pooled(batch.values, batch.lengths)[0]
         sums.append(RidgeSums(features.shape[1], 1))
         sums[-1].add(features, torch.from_numpy(learned.standardize(2.0 * targets)).unsqueeze(1))
-    expected = solve_ridge(*sums)
-    torch.testing.assert_close(reader.scores.weight.double(), expected.weight, rtol=1e-3, atol=1e-4)
+    # The errors, and not the weights: two penalties may be as good as each other but for rounding.
+    found = sums[1].errors(reader.scores.weight.double(), reader.scores.bias.double())
+    torch.testing.assert_close(found, solve_ridge(*sums).errors, rtol=0.01, atol=1e-4)
     assert regressor.score(others, 2.0 * truth) > 0.5
     assert reservoir_of(regressor).zoneout == (pytest.approx(0.3),)
 
@@ -120,7 +121,11 @@ def test_windows_with_missing_targets_teach_the_baseline_alone(caplog: pytest.Lo
         (Classifier, {"learning_rate": 0.1}, "learning_rate: expected its default with a reservoir"),
         (Classifier, {"choose_by": "macro_f1"}, "choose_by: expected its default with a reservoir"),
         (Regressor, {"members": 2}, "members: expected its default with a reservoir"),
-        (Classifier, {"architecture": ("hawk",)}, "architecture|bidirectional"),
+        (
+            Classifier,
+            {"architecture": ("hawk",), "bidirectional": False},
+            "architecture: expected its default with a res",
+        ),
         (Classifier, {"pooling": ("attention",)}, "pooling: expected last, mean or max"),
         (Classifier, {"cell": "gru_d"}, "cell: .*reads the time"),
         (Forecaster, {"cell": "min_gru"}, "cell: .*no recurrent weights"),
