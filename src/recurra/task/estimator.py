@@ -182,7 +182,8 @@ class Estimator(TrainingSettings, Generic[DataT, LearnedT, NetworkT]):
 
         What is written is run first, beside the network, and nothing is written that differs. C is one step of the
         network, with its state in the caller's hands; ONNX and TorchScript are whole sequences, but a translator's
-        ONNX is its encoder and a step of its decoder, and a network with a stack of blocks is one step in both.
+        ONNX is its encoder and a step of its decoder, and a network with a stack of blocks is one step in both. A
+        forecaster or a translator with such a stack has no export.
 
         Args:
             to: "c", "onnx" or "torch".

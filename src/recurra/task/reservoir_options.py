@@ -17,7 +17,7 @@ __all__ = ["ReservoirOptions", "reservoir_in_words", "series_trunk"]
 
 _HIDDEN_SIZES = Range(100, 1000, step=100)
 _RESERVOIR = ("spectral_radius", "leak", "density", "input_scale")
-# What only weights that are trained by gradients have a use for, beside the settings of training but for the seed.
+# Options that only training by gradients uses; all of `TrainingSettings` but the seed are added.
 _GRADIENTS = {
     *BUDGET,
     *("unfreeze_steps", "batch_size", "loss", "label_smoothing", "class_weights", "jitter", "scaling", "choose_by"),
@@ -31,7 +31,7 @@ class ReservoirOptions(Options):
     reservoir: bool = option(
         default=False,
         help="a fixed, sparse, random recurrent network, of which only a linear readout is fitted, in closed form "
-        "(echo state network, Jaeger 2001): it trains in seconds",
+        "(echo state network, Jaeger 2001): without gradients, small data in seconds",
         group="reservoir",
         main=True,
     )
@@ -75,7 +75,7 @@ class ReservoirOptions(Options):
         return {**ranges, "hidden_size": _HIDDEN_SIZES} if self.reservoir else ranges
 
     def check(self) -> None:
-        """Refuse options of a reservoir without one, and with one those that only gradients or other cells have."""
+        """Refuse a reservoir's options without `reservoir`; with it, refuse options that only trained weights use."""
         for name, value in self.changed().items():
             if name not in self.unused():
                 continue
