@@ -23,8 +23,8 @@ class MultiplicativeLSTM(Cell):
 
     What a unit reads of the last output depends on the input: each input has a transition of its own. The paper's
     factors of m have no biases. Memory and output are those of an LSTM, as in Radford et al. 2017 (Learning to generate
-    reviews and discovering sentiment); others write h = tanh(o c). The mLSTM of Beck et al. 2024, whose memory is a
-    matrix, is another cell.
+    reviews and discovering sentiment); Krause et al. write h = tanh(o c). The mLSTM of Beck et al. 2024, whose memory
+    is a matrix, is another cell.
     """
 
     gates = ("m", "i", "f", "g", "o")
