@@ -111,7 +111,10 @@ class RidgeReadout:
 
     @torch.no_grad()
     def copy_to(self, linear: nn.Linear) -> None:
-        """Make a layer of the same size compute the solution."""
+        """Make a layer of the same size compute the solution, rounded to the layer's dtype.
+
+        The penalty was chosen in float64: the weights of a tiny one may be large, and a layer in float32 errs more.
+        """
         linear.weight.copy_(self.weight)
         linear.bias.copy_(self.bias)
 

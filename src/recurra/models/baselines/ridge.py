@@ -43,6 +43,7 @@ def fit_ridge(encoding: SeriesEncoding, series: Sequence[np.ndarray], target: np
     length = max(1, min(max(map(len, series)), _MOST_FEATURES // channels))
     features = _features(encoding, series, length)
     means, level = features.mean(0), target.mean()
+    # Not `solve_ridge`, whose F^2 sums are for more rows than features: here there are often fewer rows.
     left, singular, right = np.linalg.svd(features - means, full_matrices=False)
     along = left.T @ (target - level)
     errors = []
