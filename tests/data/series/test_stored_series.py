@@ -3,9 +3,11 @@
 import importlib
 import json
 import os
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ import pytest
 from recurra.data.series.covariates import CovariateEncoding
 from recurra.data.series.gathered_windows import GatheredWindows, windows_of
 from recurra.data.series.read import read_series
-from recurra.data.series.series_set import Columns, SeriesSet
-from recurra.data.series.stored_series import stored_series
+from recurra.data.series.series_set import Columns, SeriesSet, StoredSeries
+from recurra.data.series.stored_series import series_stored_before, stored_series
 from recurra.data.series.windows import Windows, WindowShape
 from recurra.errors import DataError, RunError
 
@@ -167,6 +169,22 @@ def test_a_table_that_changes_while_it_is_read_is_not_stored(
     assert not stored_files(cache)
     path.write_text(path.read_text().removesuffix(row))
     assert_same(stored_series(path, COLUMNS, None), read_series(path, COLUMNS))
+
+
+def test_mapped_series_are_pickled_without_their_arrays(cache: Path, tmp_path: Path) -> None:
+    path = write(table(), tmp_path / "a.csv")
+    held, mapped = read_series(path, COLUMNS), stored_series(path, COLUMNS, None)
+    assert isinstance(mapped.series, StoredSeries)
+    before = series_stored_before(mapped.series.values, mapped.series.about, mapped.series.digest)
+    packed = pickle.dumps((mapped, replace(mapped, series=before)))
+    size = len(pickle.dumps(mapped.series))
+    assert_same(mapped, held)
+    assert mapped["b"].id == "b"
+    assert len(pickle.dumps(mapped.series)) == size
+    for file in stored_files(cache):
+        file.unlink()
+    for one in pickle.loads(packed):
+        assert_same(one, held)
 
 
 def test_of_several_processes_one_reads_and_the_others_wait(

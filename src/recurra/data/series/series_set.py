@@ -107,7 +107,8 @@ class StoredSeries(Sequence[Series]):
         about: the JSON values from which they are found again.
         values: all of the set but the arrays, as JSON values; see `recurra.data.series.store`.
         digest: of the set.
-        map_all: maps the series. It raises DataError or RunError if they are not there.
+        map_all: maps the series. It raises DataError or RunError if they are not there. It is pickled with the object,
+            which the arrays are not.
     """
 
     def __init__(
@@ -125,6 +126,9 @@ class StoredSeries(Sequence[Series]):
     def __getitem__(self, index: slice) -> tuple[Series, ...]: ...
     def __getitem__(self, index: int | slice) -> Series | tuple[Series, ...]:
         return self._mapped[index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_mapped"}
 
     @cached_property
     def _mapped(self) -> tuple[Series, ...]:
@@ -162,21 +166,21 @@ class SeriesSet:
         return iter(self.series)
 
     def __contains__(self, series_id: object) -> bool:
-        return series_id in self._by_id
+        return series_id in self._index_of
 
     def __getitem__(self, series_id: str) -> Series:
         """The series with this id. Raises DataError if the set does not have it."""
-        if series_id not in self._by_id:
-            close = get_close_matches(series_id, self._by_id, n=1)
+        if series_id not in self._index_of:
+            close = get_close_matches(series_id, self._index_of, n=1)
             raise DataError(
                 f"{self.source}: no series {series_id!r} among its {len(self)}"
                 + (f"; did you mean {close[0]!r}?" if close else ".")
             )
-        return self._by_id[series_id]
+        return self.series[self._index_of[series_id]]
 
     @cached_property
-    def _by_id(self) -> dict[str, Series]:
-        return {series.id: series for series in self.series}
+    def _index_of(self) -> dict[str, int]:
+        return {series.id: index for index, series in enumerate(self.series)}
 
     @property
     def ids(self) -> tuple[str, ...]:

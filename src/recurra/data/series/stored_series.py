@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def stored_series(path: str | Path, columns: Columns, frequency: Frequency | Non
     }
     stored = _stored(about)
     values = stored["values"] | {"source": str(path)}
-    return set_of(values, StoredSeries(about, values, stored["digest"], lambda: _map_all(stored)))
+    return set_of(values, StoredSeries(about, values, stored["digest"], partial(_mapped, about, stored)))
 
 
 def series_stored_before(values: dict[str, Any], about: dict[str, Any], digest: str) -> StoredSeries:
@@ -63,14 +64,16 @@ def series_stored_before(values: dict[str, Any], about: dict[str, Any], digest: 
     They are looked for when one of them is asked for. If they are not in the user's cache folder, the table is read
     anew, which raises DataError if it is not there or has changed.
     """
+    return StoredSeries(about, values, digest, partial(_mapped, about))
 
-    def map_all() -> tuple[Series, ...]:
+
+def _mapped(about: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> tuple[Series, ...]:
+    if stored is None or not Path(stored["file"]).is_file():
         try:
-            return _map_all(_stored(about))
+            stored = _stored(about)
         except DataError as error:
             raise DataError(f"{error} Put it back, or name another table (--data).") from error
-
-    return StoredSeries(about, values, digest, map_all)
+    return split_series(stored["values"], map_arrays(Path(stored["file"]), stored["layout"]))
 
 
 def _stored(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +120,3 @@ def _write(table: Path, about: Mapping[str, Any], file: Path) -> None:
 
     write_atomically(file, write)
     write_text(file.with_suffix(".json"), json.dumps(stored, ensure_ascii=False) + "\n")
-
-
-def _map_all(stored: Mapping[str, Any]) -> tuple[Series, ...]:
-    return split_series(stored["values"], map_arrays(Path(stored["file"]), stored["layout"]))
