@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recurra.data.files.array_file import Layout, create_arrays, map_arrays
+from recurra.data.files.array_file import Layout, create_arrays, layout_of, map_arrays
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.numeric import are_plain_numbers, decimal_mark, numeric_column
 from recurra.data.series.rows import (
@@ -53,7 +53,8 @@ def series_in_pieces(
         columns: see `read_series`.
         frequency: see `read_series`.
         file: to write, with the arrays of `series_to_arrays`.
-        work: a folder for the rows while they are read, as large as their numbers. It is removed at the end.
+        work: a folder for the rows while they are read, as large as their numbers, and twice as large while they are
+            sorted, if they are not in order. It is removed at the end.
 
     Returns:
         The set, mapped from the file, and the layout of the file.
@@ -241,8 +242,7 @@ def _sorted(rows: _Rows, work: Path) -> _Rows:
     """The rows by series, and by stamp within each."""
     if rows.in_order:
         return rows
-    layout = {name: (array.dtype.str, array.shape) for name, array in rows.arrays.items()}
-    arrays, following = create_arrays(work / "sorted", layout), rows.begin[:-1].copy()
+    arrays, following = create_arrays(work / "sorted", layout_of(rows.arrays)), rows.begin[:-1].copy()
     for start in range(0, len(rows.arrays["code"]), _ROWS):
         part = {name: np.array(array[start : start + _ROWS]) for name, array in rows.arrays.items()}
         order = np.argsort(part["code"], kind="stable")
@@ -251,6 +251,8 @@ def _sorted(rows: _Rows, work: Path) -> _Rows:
         following[distinct] += count
         for name, array in arrays.items():
             array[cells] = part[name][order]
+    for name in rows.arrays:
+        (work / name).unlink()
     for first, last in zip(rows.begin[:-1].tolist(), rows.begin[1:].tolist(), strict=True):
         if not _increases(arrays["stamp"][first:last]):
             order = np.argsort(arrays["stamp"][first:last], kind="stable")
