@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from recurra.training import load_last
+from recurra.training import load_last, read_log
 
 KILLS, STEPS = 10, 6000
 
@@ -50,9 +51,16 @@ def end(process: "subprocess.Popen[str]") -> None:
 
 
 def logged(folder: Path) -> int:
-    """The bytes of the log; 0: there is none yet."""
-    path = folder / "log.csv"
-    return path.stat().st_size if path.exists() else 0
+    """The last step of the log; 0: there is none yet."""
+    rows = read_log(folder / "log.csv")
+    return int(rows[-1]["step"]) if rows else 0
+
+
+def wait(process: "subprocess.Popen[str]", seconds: float, reached: Callable[[], bool]) -> None:
+    """Wait until the process has reached something, has ended, or so long."""
+    until = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < until and not reached():
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
@@ -65,23 +73,21 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
     caches = tmp_path / "cache", tmp_path / "other"
     began = time.monotonic()
     process = start(text, straight, caches[0])
-    while process.poll() is None and not logged(straight):
-        time.sleep(0.01)
+    wait(process, 600, lambda: logged(straight) > 0)
     ready = time.monotonic() - began
     end(process)
-    training = time.monotonic() - began - ready
     reached = []
     for kill in range(KILLS):
         process = start(text, folder, caches[1])
         before = logged(folder)
         if kill in (0, 4):
             # While it imports, reads the text, or resumes.
-            time.sleep(chance.uniform(0, ready))
+            wait(process, chance.uniform(0, ready), lambda at=before: logged(folder) != at)
         else:
             # Once it has trained a while. The rows of steps after its checkpoint go first.
-            while process.poll() is None and not 0 != logged(folder) != before:
-                time.sleep(0.001)
-            time.sleep(chance.uniform(0, training / KILLS))
+            wait(process, 600, lambda at=before: 0 != logged(folder) != at)
+            step = logged(folder) + chance.randrange(STEPS // KILLS)
+            wait(process, 600, lambda step=step: logged(folder) >= step)
         process.kill()
         _, err = process.communicate()
         assert process.returncode == -signal.SIGKILL, f"it ended by itself after {kill} kills: {err}"
@@ -94,5 +100,9 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
     for name in ("best.safetensors", "log.csv", "health.csv", "skipped.csv"):
         assert (folder / name).read_bytes() == (straight / name).read_bytes(), name
     assert {file.name for file in folder.iterdir()} == {file.name for file in straight.iterdir()}
-    whole, other = ({file.name: file.read_bytes() for file in cache.rglob("*") if file.is_file()} for cache in caches)
+    # Facts about files are stored with the time, and by names that come from the folder.
+    whole, other = (
+        {file.name: file.read_bytes() for file in (cache / "tokens").rglob("*") if file.is_file()} for cache in caches
+    )
+    assert whole
     assert other == whole
