@@ -15,8 +15,9 @@ __all__ = ["checksum", "fact_of_file", "made_once", "read_json", "stored_path"]
 
 # A fact about a file is computed anew after so many seconds: a disk may damage what no process has written.
 _TRUSTED = 600.0
-# A file that was written this shortly before it was read may have changed again within a tick of the clock.
-_SETTLED = 0.1
+# A file that was written this shortly before it was read may have changed again within a tick of the clock. Some file
+# systems keep times of one or two seconds.
+_SETTLED = 2.0
 
 
 def stored_path(kind: str, about: list[Any]) -> Path:
