@@ -168,7 +168,9 @@ class Exchange:
         return 2 * (count - 1) * (self._message(size / count) + SUMS * self._message(8.0))
 
     def _message(self, size: float) -> float:
-        measured = np.interp(2 * size / 1e6, MEGABYTES, self.times) / 2
+        megabytes = 2 * size / 1e6
+        # Beyond the largest tensor that was measured, the time grows with the size.
+        measured = np.interp(megabytes, MEGABYTES, self.times) / 2 * max(1.0, megabytes / MEGABYTES[-1])
         return float(measured) + self.latency + self.byte * size
 
 
