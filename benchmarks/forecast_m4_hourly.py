@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--validate", action="store_true", help="score the last 48 training hours instead of the test")
     parser.add_argument("--reservoir", action="store_true", help="the default reservoir instead, with validation")
     options = parser.parse_args()
-    settings = {"reservoir": True} if options.reservoir else OPTIONS
+    settings: dict[str, Any] = {"reservoir": True} if options.reservoir else OPTIONS
     if not DATA.is_dir():
         parser.exit(2, f"{DATA}: not there; set RECURRA_DATA to the folder that holds m4_hourly\n")
     print(f"{'seed':>14}  " + "  ".join(f"{name:>13}" for name in MEASURES) + f"  {'training s':>10}")

@@ -85,6 +85,6 @@ def test_sizes_are_refused_by_the_name_they_were_given(name: str, value: Any) ->
 def test_a_wrong_input_is_refused() -> None:
     model = make(cells.GRU())
     with pytest.raises(ParameterError, match=r"^architecture: "):
-        EncoderDecoder("nothing", 3, 2, 4)
+        EncoderDecoder("nothing", 3, 2, 4)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ShapeError, match="input_size = 2"):
         model(draw(5, 6, 3), draw(5, 4, 3))
