@@ -9,7 +9,15 @@ import polars as pl
 from recurra.data.series.columns_of_series import long_table
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.native_frame import library_of
-from recurra.data.series.rows import Rows, existing_columns, grid_positions, say_missing, sorted_rows
+from recurra.data.series.rows import (
+    Rows,
+    existing_columns,
+    grid_positions,
+    missing_throughout,
+    refuse_steps_of_dates,
+    say_missing,
+    sorted_rows,
+)
 from recurra.data.series.series_set import Columns, Series, SeriesSet, trimmed
 from recurra.data.series.table import Source, table_from_frame
 from recurra.errors import DataError
@@ -67,10 +75,7 @@ def series_from_frame(
         first = start[s] if frequency.unit != "step" else int(start[s])
         one = trimmed(Series(series_id, first, y[grid], past[grid], known[grid], static[s]), frequency)
         if one is None:
-            raise DataError(
-                f"{source.name}, series {series_id!r}: {columns.target} is missing in all its rows "
-                f"(first: {rows.table.location(int(rows.begin[s]))}). Remove the series."
-            )
+            raise missing_throughout(source.name, series_id, columns.target, rows.table.location(int(rows.begin[s])))
         series.append(one)
     integer_ids = columns.id is not None and table.frame.schema[columns.id].is_integer()
     return SeriesSet(tuple(series), frequency, columns, source.name, library_of(frame), integer_ids, form=rows.form)
@@ -79,10 +84,7 @@ def series_from_frame(
 def _frequency(rows: Rows, stated: Frequency | None) -> Frequency:
     source = rows.table.source.name
     positions = rows.stamps.dtype.kind == "i"
-    if stated is not None and stated.unit == "step" and not positions:
-        raise DataError(
-            f"{source}: the stamps are dates, frequency {stated} needs integers. State another, such as 1d."
-        )
+    refuse_steps_of_dates(source, stated, not positions)
     if stated is not None and (stated.unit == "step" or not positions):
         return stated
     try:

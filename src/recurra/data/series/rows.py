@@ -23,8 +23,10 @@ __all__ = [
     "existing_columns",
     "grid_positions",
     "is_irregular",
+    "missing_throughout",
     "positions_on_grid",
     "refuse_duplicates",
+    "refuse_steps_of_dates",
     "say_missing",
     "series_codes",
     "sorted_rows",
@@ -284,6 +286,21 @@ def positions_on_grid(rows: Rows, frequency: Frequency, start: np.ndarray, infer
             "resample or aggregate the data to regular steps, or give another frequency with --frequency.",
         )
     return positions
+
+
+def refuse_steps_of_dates(source: str, stated: Frequency | None, dates: bool) -> None:
+    """Refuse a stated frequency of steps if the stamps are dates. Raises DataError."""
+    if stated is not None and stated.unit == "step" and dates:
+        raise DataError(
+            f"{source}: the stamps are dates, frequency {stated} needs integers. State another, such as 1d."
+        )
+
+
+def missing_throughout(source: str, series: str, target: str, first: str) -> DataError:
+    """The error to raise for a series whose target is missing in all rows, of which `first` says the first one."""
+    return DataError(
+        f"{source}, series {series!r}: {target} is missing in all its rows (first: {first}). Remove the series."
+    )
 
 
 def say_missing(source: str, frequency: Frequency, rows: int, steps: int) -> None:

@@ -20,8 +20,10 @@ from recurra.data.series.rows import (
     emptiest,
     existing_columns,
     is_irregular,
+    missing_throughout,
     positions_on_grid,
     refuse_duplicates,
+    refuse_steps_of_dates,
     say_missing,
     series_codes,
     way_out_of_text,
@@ -336,10 +338,7 @@ def _on_grid(rows: _Rows, stated: Frequency | None, file: Path) -> tuple[SeriesS
 def _frequency(rows: _Rows, stated: Frequency | None) -> Frequency:
     if stated is not None and stated.business_day is not None:
         raise WholeTableNeededError("its frequency is that of business days")
-    if stated is not None and stated.unit == "step" and rows.dates:
-        raise DataError(
-            f"{rows.source.name}: the stamps are dates, frequency {stated} needs integers. State another, such as 1d."
-        )
+    refuse_steps_of_dates(rows.source.name, stated, rows.dates)
     if stated is not None and (stated.unit == "step" or rows.dates):
         return stated
     gaps, of_months, total = Counter[int](), 0, 0
@@ -367,10 +366,8 @@ def _check(
     say_missing(rows.source.name, frequency, int(rows.counts.sum()), int(steps.sum()))
     if len(missing := np.flatnonzero(extent["first"] < 0)):
         row = int(rows.arrays["index"][rows.begin[missing[0]]])
-        raise DataError(
-            f"{rows.source.name}, series {rows.ids[missing[0]]!r}: {rows.columns.target} is missing in all its rows "
-            f"(first: {rows.source.word} {rows.source.first + row}). Remove the series."
-        )
+        first = f"{rows.source.word} {rows.source.first + row}"
+        raise missing_throughout(rows.source.name, rows.ids[missing[0]], rows.columns.target, first)
 
 
 def _count(gaps: Counter[int], more: np.ndarray) -> None:
