@@ -10,6 +10,7 @@ from the last checkpoint; so does the same command. See docs/several-processes.m
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ def train(config: dict[str, Any]) -> None:
     """What each worker does; Ray has joined them."""
     from recurra.cli.main import main
 
+    # Ray moves each worker into a folder of its own. Relative paths are from where the command was started.
+    if Path(config["start"]).is_dir():
+        os.chdir(config["start"])
     folder = Path(config["folder"])
     resume = ["--resume"] if (folder / "best.safetensors").exists() else []
     status = main(["train", *config["arguments"], "--out", str(folder), *resume])
@@ -41,7 +45,7 @@ def run() -> None:
     folder = options.out.resolve()
     TorchTrainer(
         train,
-        train_loop_config={"arguments": arguments, "folder": str(folder)},
+        train_loop_config={"arguments": arguments, "folder": str(folder), "start": str(Path.cwd())},
         scaling_config=ScalingConfig(num_workers=options.workers, resources_per_worker={"CPU": options.threads}),
         run_config=RunConfig(storage_path=f"{folder}-ray", failure_config=FailureConfig(max_failures=3)),
     ).fit()
