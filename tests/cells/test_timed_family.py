@@ -92,7 +92,7 @@ def update(self: Cell, x: Gates, u: Gates, s: State, p: object) -> State:
         ("input_only", {"input_only": ("b",), "second_stage_gates": ("b",), "modulated": update}),
         ("layer_norm", {"input_only": ("a",), "layer_norm": True}),
     ],
-    ids=str,
+    ids=lambda part: ", ".join(part) if isinstance(part, dict) else part,
 )
 def test_a_declaration_that_does_not_fit_is_refused(name: str, parts: dict[str, object]) -> None:
     whole = {"gates": ("a", "b"), "state": ("h",), "update": update}
