@@ -100,7 +100,7 @@ class FileText:
             if not Path(span.path).is_file() or checksum(span.path) != span.checksum:
                 raise DataError(
                     f"{span.path}: the file that the text was read from is not there, or has changed. Put it back, or "
-                    "start again with the new one once nothing writes to it."
+                    "name another text (--data)."
                 )
 
     def to_json(self) -> list[list[Any]]:

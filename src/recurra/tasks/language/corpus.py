@@ -189,10 +189,7 @@ class LanguageLearned(Learned):
         from recurra.data.text.tokens import stored_tokens
 
         if part not in self._encoded:
-            try:
-                self._encoded[part] = stored_tokens(self.tokens, self.files[part])
-            except DataError as error:
-                raise DataError(f"{error} Put it back, or name another text (--data).") from error
+            self._encoded[part] = stored_tokens(self.tokens, self.files[part])
         return self._encoded[part]
 
     def to_json(self) -> dict[str, Any]:
