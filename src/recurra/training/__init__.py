@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recurra.training.optimization import make_optimizer, make_schedule
     from recurra.training.penalties import ActivationPenalties
     from recurra.training.process_group import Processes, joined, processes, resumes
+    from recurra.training.pruning import BlockPruning, block_sparsity, scheduled_sparsity
     from recurra.training.run import has_run, read_run, write_run
     from recurra.training.run_files import load_last
     from recurra.training.settings import CLIPPINGS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingSettings
@@ -27,6 +28,7 @@ __all__ = [
     "WHOLE",
     "ActivationPenalties",
     "Batch",
+    "BlockPruning",
     "Checkpoint",
     "Mean",
     "Partition",
@@ -38,6 +40,7 @@ __all__ = [
     "TrainingSettings",
     "Truncation",
     "Validation",
+    "block_sparsity",
     "evaluate",
     "has_run",
     "joined",
@@ -50,6 +53,7 @@ __all__ = [
     "read_run",
     "resumes",
     "save_checkpoint",
+    "scheduled_sparsity",
     "sequence_loss",
     "true_steps",
     "write_run",
@@ -90,6 +94,11 @@ __getattr__, __dir__ = lazy_names(
             "resumes",
             "joined",
             "processes",
+        ),
+        "recurra.training.pruning": (
+            "BlockPruning",
+            "block_sparsity",
+            "scheduled_sparsity",
         ),
         "recurra.training.run": (
             "has_run",

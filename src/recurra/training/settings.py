@@ -29,15 +29,19 @@ Optimizer = Literal[
 Schedule = Literal["constant", "OneCycleLR", "CosineAnnealingLR", "LinearLR", "ReduceLROnPlateau"]
 Clipping = Literal["none", "norm", "value", "adaptive", "percentile", "zscore"]
 Precision = Literal["float32", "bfloat16", "float16"]
+PrunedWeights = Literal["both", "input", "recurrent"]
+BlockMagnitude = Literal["mean", "max"]
 
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 CLIPPINGS: tuple[Clipping, ...] = get_args(Clipping)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
+_PRUNING = ("initial_sparsity", "pruning_begin", "pruning_end", "pruning_every", "pruning_by", "pruned_weights")
+
 
 class TrainingSettings(Options):
-    """How to train: the length of training, the optimiser, its schedule, clipping, averaging and validation."""
+    """How to train: length, optimiser, schedule, clipping, averaging, pruning and validation."""
 
     max_steps: int = option(default=1000, at_least=1, help="optimiser steps at most", group="training", main=True)
     optimizer: Optimizer = option(default="AdamW", help="name of an optimiser of torch.optim", group="training")
@@ -140,6 +144,34 @@ class TrainingSettings(Options):
         help="weight in the loss of the squared changes of these outputs from step to step",
         group="training",
     )
+    sparsity: float = option(
+        default=0.0,
+        at_least=0,
+        below=1,
+        help="fraction of the blocks of 16 by 16 weights of recurrent layers that are zero at the end of training, and "
+        "that inference skips (gradual pruning, Zhu and Gupta 2017); 0: no pruning",
+        group="pruning",
+    )
+    initial_sparsity: float = option(
+        default=0.0, at_least=0, below=1, help="fraction of blocks that the first pruning sets to zero", group="pruning"
+    )
+    pruning_begin: float = option(
+        default=0.1, at_least=0, below=1, help="fraction of the steps after which pruning begins", group="pruning"
+    )
+    pruning_end: float = option(
+        default=0.6,
+        above=0,
+        at_most=1,
+        help="fraction of the steps after which the sparsity is reached; the weights that are left train further",
+        group="pruning",
+    )
+    pruning_every: int = option(default=20, at_least=1, help="steps between two prunings", group="pruning")
+    pruning_by: BlockMagnitude = option(
+        default="mean", help="whether blocks of the smallest mean or largest magnitude are pruned", group="pruning"
+    )
+    pruned_weights: PrunedWeights = option(
+        default="both", help="whether input weights, recurrent weights or both are pruned", group="pruning"
+    )
     precision: Precision = option(
         default="float32", help="float32, or bfloat16 or float16 for mixed precision", group="training"
     )
@@ -179,3 +211,11 @@ class TrainingSettings(Options):
         if self.triggered_averaging and self.averaging:
             expected = f"0 with averaging = {self.averaging}"
             raise ParameterError("triggered_averaging", expected, self.triggered_averaging, "Set averaging to 0.")
+        for name in _PRUNING:
+            if not self.sparsity and getattr(self, name) != type(self).settings()[name].default:
+                raise ParameterError(name, "its default with sparsity = 0", getattr(self, name), "Set a sparsity.")
+        if self.initial_sparsity > self.sparsity:
+            raise ParameterError("initial_sparsity", f"at most sparsity = {self.sparsity}", self.initial_sparsity)
+        if self.pruning_begin >= self.pruning_end:
+            expected = f"less than pruning_end = {self.pruning_end}"
+            raise ParameterError("pruning_begin", expected, self.pruning_begin)

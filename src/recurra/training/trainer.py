@@ -29,6 +29,7 @@ from recurra.training.generators import generator_states, restore_generators, se
 from recurra.training.interrupt import InterruptGuard
 from recurra.training.log import TrainingLog
 from recurra.training.process_group import add_agents, agent, processes
+from recurra.training.pruning import BlockPruning
 from recurra.training.run_files import RunFiles, load_last
 from recurra.training.settings import TrainingSettings
 from recurra.training.truncation import Truncation
@@ -152,13 +153,16 @@ class Trainer:
         if truncation and segment_length not in (None, truncation.segment_length):
             expected = f"batches of its segment_length = {truncation.segment_length} steps"
             raise ParameterError("truncation", expected, segment_length)
+        self._pruning = BlockPruning(module, settings)
         self._update: Updater | ClosedForm
         if solve is None:
-            self._update = Updater(module, loss, batches, settings, truncation, self._processes, frozen)
+            self._update = Updater(
+                module, loss, batches, settings, truncation, self._processes, frozen, pruning=self._pruning
+            )
         else:
-            if settings.max_steps != 1 or settings.averaging:
-                got = (settings.max_steps, settings.averaging)
-                raise ParameterError("settings", "max_steps=1 and averaging=0 with solve", got)
+            if settings.max_steps != 1 or settings.averaging or settings.sparsity:
+                got = (settings.max_steps, settings.averaging, settings.sparsity)
+                raise ParameterError("settings", "max_steps=1, averaging=0 and sparsity=0 with solve", got)
             self._update = ClosedForm(module, solve)
         self._averaging = Averaging(module, settings)
         self._step = 0
@@ -237,6 +241,7 @@ class Trainer:
                     self._skipped += 1
                 elif updated.loss is not None:
                     self._averaging.update()
+                    self._pruning.zero(self._averaging.module)
                     smooth = updated.loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * updated.loss
                 self._clipped_since += updated.clipped
                 self._seconds = time.monotonic() - started
@@ -287,7 +292,7 @@ class Trainer:
             loss = total / weight
         self._update.validated(loss)
         self._averaging.validated(loss)
-        if loss < self._best_loss:
+        if loss < self._best_loss and self._step >= self._pruning.last_step:
             self._best_loss = loss
             self._best_step = self._step
             self._best_weights = self._copy_weights()
@@ -296,7 +301,8 @@ class Trainer:
 
     def _patience_spent(self) -> bool:
         settings = self._settings
-        waited = (self._step - max(self._best_step, self._waiting_since)) // settings.validate_every
+        since = max(self._best_step, self._waiting_since, self._pruning.last_step)
+        waited = (self._step - since) // settings.validate_every
         return self._validate is not None and settings.patience > 0 and waited >= settings.patience
 
     def _log(self, log: TrainingLog | None, updated: Updated, validation: float | None) -> None:
@@ -363,6 +369,7 @@ class Trainer:
             }
         )
         self._update.save(checkpoint)
+        self._pruning.save(checkpoint)
         averages, checkpoint.values["averaging"] = self._averaging.state_dict()
         checkpoint.add_group("average", averages)
         for rank, states in enumerate(self._processes.gather(generator_states(self._update.device))):
@@ -420,6 +427,7 @@ class Trainer:
         values = last.values
         replanned = values["settings"]["max_steps"] != self._settings.max_steps
         self._update.load(last, replanned)
+        self._pruning.load(last)
         self._module.load_state_dict(last.group("model"))
         self._averaging.load_state_dict(last.group("average"), values["averaging"])
         self._step = values["step"]

@@ -28,6 +28,7 @@ from recurra.training.optimization import (
 )
 from recurra.training.penalties import ActivationPenalties
 from recurra.training.process_group import Processes
+from recurra.training.pruning import BlockPruning
 from recurra.training.settings import TrainingSettings
 from recurra.training.truncation import Truncation
 from recurra.training.unroll import Unroll
@@ -75,8 +76,11 @@ class Updater:
         truncation: Truncation | None,
         processes: Processes,
         frozen: Mapping[str, int],
+        *,
+        pruning: BlockPruning,
     ) -> None:
         self._module = module
+        self._pruning = pruning
         self._loss = loss
         self._batches = batches
         self._settings = settings
@@ -128,6 +132,7 @@ class Updater:
             if step <= steps:
                 # Optimisers leave a parameter without a gradient as it is, and weight decay does too.
                 parameter.grad = None
+        self._pruning.zero_gradients()
         norm, clipped = self._clipping(self._parameters)
         updated = Updated(loss, float(norm), bool(clipped), rate)
         if not (math.isfinite(loss) and math.isfinite(updated.grad_norm)):
@@ -137,6 +142,7 @@ class Updater:
             self._health.see_weights()
         self._scaler.step(self._optimizer)
         self._scaler.update()
+        self._pruning.prune(step)
         if self._schedule is not None and self._settings.schedule != "ReduceLROnPlateau":
             self._schedule.step()
         if due:
