@@ -11,10 +11,13 @@ from recurra import ops
 X = torch.tensor([-30.0, -2.5, -0.5, 0.0, 0.5, 2.5, 30.0], dtype=torch.float64)
 OF_NUMBERS = {
     "absolute": abs,
+    "cos": math.cos,
     "exp": math.exp,
+    "floor": math.floor,
     "relu": lambda x: max(x, 0.0),
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "softplus": lambda x: math.log1p(math.exp(-abs(x))) + max(x, 0.0),
+    "sin": math.sin,
     "tanh": math.tanh,
     "log": math.log,
     "sqrt": math.sqrt,

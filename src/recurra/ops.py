@@ -13,12 +13,15 @@ from torch import Tensor
 
 __all__ = [
     "absolute",
+    "cos",
     "exp",
+    "floor",
     "log",
     "maximum",
     "minimum",
     "relu",
     "sigmoid",
+    "sin",
     "softplus",
     "sqrt",
     "tanh",
@@ -39,12 +42,15 @@ def _of_tensors(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, 
 
 _ON_TENSORS = {
     "absolute": torch.abs,
+    "cos": torch.cos,
     "exp": torch.exp,
+    "floor": torch.floor,
     "log": torch.log,
     "maximum": _of_tensors(torch.maximum),
     "minimum": _of_tensors(torch.minimum),
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
+    "sin": torch.sin,
     "softplus": torch.nn.functional.softplus,
     "sqrt": torch.sqrt,
     "tanh": torch.tanh,
@@ -92,6 +98,21 @@ def log(x: Any) -> Any:
 def sqrt(x: Any) -> Any:
     """Square root, of x at least 0."""
     return _apply("sqrt", x)
+
+
+def sin(x: Any) -> Any:
+    """Sine, of x in radians."""
+    return _apply("sin", x)
+
+
+def cos(x: Any) -> Any:
+    """Cosine, of x in radians."""
+    return _apply("cos", x)
+
+
+def floor(x: Any) -> Any:
+    """The largest whole number that is at most x; its derivative is zero. x - floor(x) is x modulo 1."""
+    return _apply("floor", x)
 
 
 def absolute(x: Any) -> Any:

@@ -8,9 +8,9 @@ import torch
 from by_hand import assert_as_written, by_gate
 from torch import Tensor
 
-from every_cell import draw_state, draw_weights
-from recurra import kernels
-from recurra.cells import GRUD, CfC, Gates, State, TimedCfC, TimeLSTM
+from every_cell import draw_state, draw_weights, per_unit
+from recurra import Recurrent, kernels
+from recurra.cells import GRUD, CfC, Gates, PhasedLSTM, State, TimedCfC, TimeLSTM
 from recurra.cells.cell import Cell
 from recurra.errors import ParameterError
 from recurra.kernels import Weights
@@ -57,6 +57,49 @@ def test_a_time_lstm() -> None:
         return step
 
     assert_as_written(cell, write)
+
+
+def test_a_phased_lstm() -> None:
+    cell = PhasedLSTM(ratio=0.4, leak=0.01)
+
+    def write(weights: Weights) -> Any:
+        own_parameters = per_unit(cell, weights)
+
+        def step(x: Tensor, h: Tensor, c: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+            own, u, p = inputs(cell, weights, x), projections(cell, weights, h), own_parameters
+            period = torch.exp(p["log_period"])
+            t = (t + own["elapsed"] / period) % 1
+            phase = (t * period - p["shift"] * period) % period / period
+            rising, falling = 2 * phase / cell.ratio, 2 - 2 * phase / cell.ratio
+            is_open = torch.where(phase < cell.ratio / 2, rising, falling)
+            k = torch.where(phase < cell.ratio, is_open, cell.leak * phase)
+            i = torch.sigmoid(own["i"] + u["i"] + p["peephole_i"] * c)
+            f = torch.sigmoid(own["f"] + u["f"] + p["peephole_f"] * c)
+            proposed = f * c + i * torch.tanh(own["g"] + u["g"])
+            o = torch.sigmoid(own["o"] + u["o"] + p["peephole_o"] * proposed)
+            return k * o * torch.tanh(proposed) + (1 - k) * h, k * proposed + (1 - k) * c, t
+
+        return step
+
+    assert_as_written(cell, write)
+
+
+def test_a_closed_unit_keeps_its_state_until_its_period_begins_again() -> None:
+    layer = Recurrent(PhasedLSTM(ratio=0.25, leak=0.0), 3, 2, dtype=torch.float64, backend="reference")
+    with torch.no_grad():
+        layer.get_parameter("log_period_l0").fill_(math.log(8))
+        layer.get_parameter("shift_l0").copy_(torch.tensor([0.0, 0.5]))
+    output, _ = layer(torch.randn(24, 1, 3, dtype=torch.float64))
+    change = output.diff(dim=0, prepend=torch.zeros(1, 1, 2, dtype=torch.float64)).abs()[:, 0] > 1e-9
+    # A unit is open within the first quarter of its 8 steps, and not at its ends: at step 1 after its period begins.
+    steps = torch.arange(1, 25)
+    assert torch.equal(change, torch.stack([steps % 8 == 1, steps % 8 == 5], 1))
+
+
+@pytest.mark.parametrize(("name", "value"), [("ratio", 0.0), ("ratio", 1.5), ("leak", -0.1), ("leak", 2)])
+def test_phases_out_of_their_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ParameterError, match=f"^{name}: expected "):
+        PhasedLSTM(**{name: value})
 
 
 def test_a_timed_cfc_at_one_time_is_a_cfc_of_that_interval() -> None:

@@ -82,11 +82,26 @@ def test_errors(call: Callable[..., Floats], name: str) -> None:
         ("softplus", [-np.inf, 21, np.inf], [0, 21, np.inf]),
         ("sqrt", [0, -1, 1, 4, np.inf], [0, np.nan, 1, 2, np.inf]),
         ("relu", [-np.inf, -1, 0, 2, np.inf], [0, 0, 0, 2, np.inf]),
+        ("floor", [-np.inf, -1.5, -0.25, 0, 0.75, 8388607.5, np.inf], [-np.inf, -2, -1, 0, 0, 8388607, np.inf]),
+        ("sin", [0, 1e-30, np.inf], [0, 1e-30, np.nan]),
         ("absolute", [-np.inf, -1, 0, 2, np.inf], [np.inf, 1, 0, 2, np.inf]),
     ],
 )
 def test_special_values(call: Callable[..., Floats], name: str, x: list[float], expected: list[float]) -> None:
     np.testing.assert_allclose(call(name, np.array(x, np.float32)), expected, rtol=1e-6, atol=1e-37)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_errors_of_periodic_functions(call: Callable[..., Floats], name: str) -> None:
+    """As C states them, not in units of the last place: near the zeros the result is far smaller than the argument."""
+    x = floats_between(-2e4, 2e4)
+    assert np.abs(call(name, x) - getattr(np, name)(x.astype(np.float64))).max() <= 3e-7
+    assert np.abs(call(name, floats_between(-3e38, 3e38))).max() <= 1 + 2e-7
+
+
+def test_floor_is_exact(call: Callable[..., Floats]) -> None:
+    x = np.concatenate([floats_between(-3e38, 3e38), np.arange(-100, 100, dtype=np.float32) / 4])
+    np.testing.assert_array_equal(call("floor", x), np.floor(x))
 
 
 @pytest.mark.parametrize("name", ONE_ARGUMENT)

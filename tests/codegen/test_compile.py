@@ -383,6 +383,7 @@ def test_every_operation_compiles_and_computes(cache: Path) -> None:
         def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
             a, b = x.a + 0.3 * u.a, 0.5 * x.b - u.b
             c = ops.minimum(a, b) * p.p + ops.maximum(s.c, -0.125) / (2 + b**2) - abs(a) + ops.sqrt(1 + a**2)
+            c = c + ops.sin(3.0 * a) * ops.cos(b - 2.0) + ops.floor(2.5 * b) * p.p
             c = c + ops.log(1.5 + ops.absolute(b)) + ops.exp(-(c**2)) + ops.softplus(b) + ops.relu(a)
             d = (
                 ops.where(a < b, c, s.h)

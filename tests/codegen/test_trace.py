@@ -63,6 +63,7 @@ EVERY_FORM = [
     lambda x, u, s, p: ops.where(ops.relu(x.a) == 0, x.b, u.b) + ops.where(ops.relu(u.a) != 0.0, p.scale, s.h),
     lambda x, u, s, p: ops.where(0 == ops.relu(x.a), 1.0, s.h),  # noqa: SIM300
     lambda x, u, s, p: ops.exp(x.a) + ops.log(ops.absolute(u.a)) + ops.sqrt(x.b * x.b),
+    lambda x, u, s, p: ops.sin(x.a) * ops.cos(u.a) - ops.floor(x.b * 3.0) * s.h,
     lambda x, u, s, p: ops.sigmoid(x.a) + ops.tanh(u.a) + ops.relu(x.b) + ops.softplus(u.b) * p.scale,
 ]
 
@@ -340,5 +341,5 @@ def test_an_error_in_a_function_that_update_calls_names_the_line_of_update() -> 
 
 def test_an_unknown_operation() -> None:
     graph = Graph()
-    with pytest.raises(CellError, match="'erf'; supported are absolute, exp"):
+    with pytest.raises(CellError, match="'erf'; supported are absolute, cos, exp"):
         graph.make("erf", graph.input("x", "a"))

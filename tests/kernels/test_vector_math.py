@@ -1,4 +1,7 @@
-"""The engine's functions on vectors: errors in units in the last place (ULP), as `csrc/vector.hpp` states them."""
+"""The functions on vectors: errors in units in the last place (ULP), as `csrc/vector.hpp` states them.
+
+Those of `recurra.codegen.cpp_maths` are measured as it states them, by their distance from the truth.
+"""
 
 import ctypes
 import subprocess
@@ -16,6 +19,7 @@ import torch
 from recurra import ops
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen.compile import find_compiler
+from recurra.codegen.cpp_maths import cpp_maths
 from recurra.errors import CompilerError
 from recurra.kernels.native import extension
 from recurra.kernels.native.call import launch, set_pointers
@@ -23,6 +27,10 @@ from recurra.kernels.native.call import launch, set_pointers
 # The bounds of csrc/vector.hpp, within `in_range`.
 BOUNDS = {"exp": 2.0, "sigmoid": 3.0, "tanh": 3.0, "sqrt": 0.5, "log": 3.0, "softplus": 4.0}
 NAMES = (*BOUNDS, "relu", "absolute")
+# The distance from the truth that codegen/cpp_maths.py states, and up to which argument.
+DISTANCES = {np.float32: (3e-7, 2e4), np.float64: (5e-16, 1e6)}
+PERIODIC = ("sin", "cos", "floor")
+EVERY = (*NAMES, *PERIODIC)
 LIMIT = {np.float32: 87.0, np.float64: 708.0}
 TYPES = [np.float32, np.float64]
 # As CMakeLists.txt builds the package's, and as a user's cell is built.
@@ -52,6 +60,7 @@ SOURCE = """
 
 using namespace recurra::RECURRA_ISA;
 
+%s
 template <class T>
 static void run(int function, const T* from, T* to, int64_t count) {
   typedef typename Vectors<T>::type V;
@@ -75,8 +84,8 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ctype
     assert native is not None
     folder = tmp_path_factory.mktemp("vector")
     Path(folder, "vector.hpp").write_text(native.headers()["vector.hpp"])
-    cases = "\n".join(f"      case {k}: store<V>(to + k, vector_{name}(x)); break;" for k, name in enumerate(NAMES))
-    Path(folder, "functions.cpp").write_text(SOURCE % cases)
+    cases = "\n".join(f"      case {k}: store<V>(to + k, vector_{name}(x)); break;" for k, name in enumerate(EVERY))
+    Path(folder, "functions.cpp").write_text(SOURCE % (cpp_maths(PERIODIC), cases))
 
     @cache
     def library(instruction_set: str) -> ctypes.CDLL:
@@ -101,7 +110,7 @@ class Engine:
         found = np.empty_like(given)
         run = self.library.run32 if values.dtype == np.float32 else self.library.run64
         size = ctypes.c_int64(len(given))
-        run(NAMES.index(name), ctypes.c_void_p(given.ctypes.data), ctypes.c_void_p(found.ctypes.data), size)
+        run(EVERY.index(name), ctypes.c_void_p(given.ctypes.data), ctypes.c_void_p(found.ctypes.data), size)
         return found[: len(values)]
 
     def assert_within_bound(self, name: str, values: Any, exact: Any) -> None:
@@ -231,6 +240,25 @@ def test_special_values(functions: Engine, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: dtype.__name__)
+def test_periodic_functions(functions: Engine, dtype: Any) -> None:
+    distance, limit = DISTANCES[dtype]
+    everything = random_bits(dtype, 1 << 19)
+    everything = everything[np.isfinite(everything)]
+    near = np.random.default_rng(1).uniform(-1, 1, (2, 1 << 17))
+    given = np.concatenate([everything, (near[0] * 30).astype(dtype), (near[1] * limit).astype(dtype)])
+    within = given[np.abs(given) <= limit]
+    for name in ("sin", "cos"):
+        assert np.abs(functions.compute(name, within) - truth(name, within)).max() <= distance, name
+        assert np.abs(functions.compute(name, given)).max() <= 1 + 1e-6
+        assert np.isnan(functions.compute(name, np.array([np.inf, -np.inf, np.nan], dtype))).all(), name
+    whole = np.arange(-50, 50).astype(dtype)
+    given = np.concatenate(
+        [given, whole, np.nextafter(whole, dtype(np.inf)), np.array([np.inf, -np.inf, np.nan], dtype)]
+    )
+    np.testing.assert_array_equal(functions.compute("floor", given), np.floor(given))
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: dtype.__name__)
 def test_beyond_the_limits(functions: Engine, dtype: Any) -> None:
     limit = LIMIT[dtype]
     beyond = np.array([limit * 1.001, limit * 2, np.finfo(dtype).max], dtype=dtype)
@@ -251,7 +279,7 @@ def test_beyond_the_limits(functions: Engine, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: dtype.__name__)
 def test_every_lane_computes_the_same(functions: Engine, dtype: Any) -> None:
     values = random_bits(dtype, 1024)
-    for name in NAMES:
+    for name in EVERY:
         turned = functions.compute(name, values[::-1].copy())[::-1]
         np.testing.assert_array_equal(functions.compute(name, values), turned, err_msg=name)
 

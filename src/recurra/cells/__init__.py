@@ -25,6 +25,7 @@ from recurra.cells.min_lstm import MinLSTM
 from recurra.cells.multiplicative_lstm import MultiplicativeLSTM
 from recurra.cells.nbrc import NBRC
 from recurra.cells.peephole_lstm import PeepholeLSTM
+from recurra.cells.phased_lstm import PhasedLSTM
 from recurra.cells.rg_lru import RGLRU
 from recurra.cells.slstm import SLSTM
 from recurra.cells.sru import SRU
@@ -65,6 +66,7 @@ __all__ = [
     "MultiplicativeLSTM",
     "PeepholeLSTM",
     "PerUnit",
+    "PhasedLSTM",
     "State",
     "TimeLSTM",
     "TimedCfC",

@@ -16,12 +16,15 @@ __all__ = ["C_NAMES", "CFunction", "literal", "write_c_modulated", "write_c_upda
 #: The functions of `recurra.ops` by the names they have in C, which are not those of its maths library.
 C_NAMES = {
     "absolute": "absolute",
+    "cos": "cos_of",
     "exp": "exp_of",
+    "floor": "floor_of",
     "log": "log_of",
     "maximum": "maximum",
     "minimum": "minimum",
     "relu": "relu",
     "sigmoid": "sigmoid",
+    "sin": "sin_of",
     "softplus": "softplus",
     "sqrt": "sqrt_of",
     "tanh": "tanh_of",

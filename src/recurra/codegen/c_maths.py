@@ -152,6 +152,59 @@ static inline float sqrt_of(float x)
 }
 """
 
+_FLOOR = """\
+/* The largest whole number that is at most x; numbers from 2^23 on are whole. The sum with 2^23 rounds to one. */
+static inline float floor_of(float x)
+{
+    const float magnitude = x < 0.0f ? -x : x;
+    const float rounded = (magnitude + 8388608.0f) - 8388608.0f;
+    const float whole = x < 0.0f ? -rounded : rounded;
+    const float below = whole > x ? whole - 1.0f : whole;
+    return magnitude < 8388608.0f ? below : x;
+}
+"""
+
+_SINE_OF_REST = """\
+/* sin(rest) times 1 for an even and -1 for an odd n, by Taylor's series for |rest| <= 1.6: pi / 2, and a little more,
+ * as n may be rounded otherwise for large numbers. A larger rest is limited.
+ * n / 2 differs from the whole number that the sum with 1.5 * 2^23 makes of it if n is odd. */
+static inline float sine_of_rest(float rest, float n)
+{
+    const float r = within(rest, 1.6f);
+    const float half = 0.5f * n;
+    const float whole = (half + 12582912.0f) - 12582912.0f;
+    const float square = r * r;
+    float q = 1.60590438e-10f;
+    q = q * square - 2.50521084e-08f;
+    q = q * square + 2.75573192e-06f;
+    q = q * square - 1.98412698e-04f;
+    q = q * square + 8.33333333e-03f;
+    q = q * square - 1.66666667e-01f;
+    const float sine = r + r * square * q;
+    return half == whole ? sine : -sine;
+}
+"""
+
+_SIN = """\
+/* sin(x), within 3e-7 for |x| <= 2e4; beyond it another number of -1 to 1, NaN for infinite x. pi is a sum whose first
+ * two parts have few bits, so that their multiples are exact. */
+static inline float sin_of(float x)
+{
+    const float n = (x * 0.318309886f + 12582912.0f) - 12582912.0f;
+    return sine_of_rest(((x - n * 3.140625f) - n * 9.67025757e-04f) - n * 6.27832947e-07f, n);
+}
+"""
+
+_COS = """\
+/* cos(x) = sin(x + pi / 2), likewise: n - 1/2 multiples of pi are taken from x. */
+static inline float cos_of(float x)
+{
+    const float n = ((x * 0.318309886f + 0.5f) + 12582912.0f) - 12582912.0f;
+    const float m = n - 0.5f;
+    return sine_of_rest(((x - m * 3.140625f) - m * 9.67025757e-04f) - m * 6.27832947e-07f, n);
+}
+"""
+
 _ABSOLUTE = """\
 static inline float absolute(float x)
 {
@@ -191,6 +244,7 @@ _FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "within": (_WITHIN, ()),
     "exp_parts": (_EXP_PARTS, ("bits",)),
     "twice_atanh": (_TWICE_ATANH, ()),
+    "sine_of_rest": (_SINE_OF_REST, ("within",)),
     "absolute": (_ABSOLUTE, ()),
     "relu": (_RELU, ()),
     "maximum": (_MAXIMUM, ()),
@@ -201,6 +255,9 @@ _FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "log": (_LOG, ("bits", "twice_atanh")),
     "softplus": (_SOFTPLUS, ("bits", "within", "exp_parts", "twice_atanh")),
     "sqrt": (_SQRT, ("bits",)),
+    "floor": (_FLOOR, ()),
+    "sin": (_SIN, ("within", "sine_of_rest")),
+    "cos": (_COS, ("within", "sine_of_rest")),
 }
 
 

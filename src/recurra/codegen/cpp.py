@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from recurra.cells import Cell
+from recurra.codegen.cpp_maths import cpp_maths
 from recurra.codegen.derive import mixes_units, prepared, saved_for_backward, shares_gradient
 from recurra.codegen.differentiate import Gradients, differentiate, differentiate_modulated, differentiate_prepared
-from recurra.codegen.expression import Expression, reachable
+from recurra.codegen.expression import FUNCTIONS, Expression, reachable
 from recurra.codegen.trace import Trace, new_trace
 
 __all__ = ["digest", "write_cell"]
@@ -60,17 +61,20 @@ def write_cell(cell: Cell, name: str) -> str:
             *(f"saved[{k}] = {_name(node)};" for k, node in enumerate(saved)),
         ],
     )
+    functions = (
+        _prepare(traced, once, input_names)
+        + forward
+        + _backward("backward", "const V* d", differentiate(traced, once), shared, input_names, loaded)
+        + second_stage
+    )
+    maths = cpp_maths(function for function in FUNCTIONS if f"vector_{function}(" in functions)
     return (
         f"struct {name} {{\n"
         f"  static constexpr int gates = {len(cell.gates)}, parts = {len(cell.state)};\n"
         f"  static constexpr int second_stage = {len(cell.second_stage_gates)};\n"
         f"  static constexpr int per_unit = {len(cell.per_unit)}, prepared = {len(once)}, saved = {len(saved)};\n"
         f"  static constexpr bool shares_gradient = {_bool(shared)}, mixes_units = {_bool(mixes_units(cell))};\n"
-        f"  static constexpr bool diagonal = {_bool(cell.recurrence == 'diagonal')};\n\n"
-        + _prepare(traced, once, input_names)
-        + forward
-        + _backward("backward", "const V* d", differentiate(traced, once), shared, input_names, loaded)
-        + second_stage
+        f"  static constexpr bool diagonal = {_bool(cell.recurrence == 'diagonal')};\n\n" + maths + functions
     ).rstrip() + "\n};\n"
 
 

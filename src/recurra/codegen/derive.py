@@ -8,7 +8,7 @@ from recurra.codegen.trace import Trace
 __all__ = ["mixes_units", "prepared", "saved_for_backward", "shares_gradient", "sum_only_gates"]
 
 # Operations that cost far more to compute again than to load.
-_EXPENSIVE = frozenset({"exp", "log", "sigmoid", "softplus", "sqrt", "tanh", "div"})
+_EXPENSIVE = frozenset({"cos", "exp", "log", "sigmoid", "sin", "softplus", "sqrt", "tanh", "div"})
 
 
 def sum_only_gates(trace: Trace) -> tuple[str, ...]:

@@ -120,6 +120,10 @@ def _rule(graph: Graph, node: Expression, g: Expression) -> tuple[Expression | N
             return (g * (node * (1 - node)),)
         case "tanh", _:
             return (g * (1 - node * node),)
+        case "sin", (a,):
+            return (g * graph.make("cos", a),)
+        case "cos", (a,):
+            return (-(g * graph.make("sin", a)),)
         case "softplus", (a,):
             # Linear beyond 20, as torch has it.
             return (where(a > 20, g, g * graph.make("sigmoid", a)),)
@@ -135,4 +139,4 @@ def _rule(graph: Graph, node: Expression, g: Expression) -> tuple[Expression | N
             return (greater, lesser) if op == "maximum" else (lesser, greater)
         case "where", (condition, _, _):
             return None, where(condition, g, zero), where(condition, zero, g)
-    return tuple(None for _ in node.arguments)  # comparisons
+    return tuple(None for _ in node.arguments)  # comparisons, and floor, whose derivative is zero

@@ -12,7 +12,7 @@ from recurra.errors import CellError, InPlaceError
 
 __all__ = ["ARITHMETIC", "COMPARISONS", "FUNCTIONS", "Expression", "Graph", "reachable"]
 
-FUNCTIONS = ("absolute", "exp", "log", "relu", "sigmoid", "softplus", "sqrt", "tanh")
+FUNCTIONS = ("absolute", "cos", "exp", "floor", "log", "relu", "sigmoid", "sin", "softplus", "sqrt", "tanh")
 ARITHMETIC = ("add", "sub", "mul", "div", "neg", "minimum", "maximum", "where")
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 

@@ -18,10 +18,13 @@ Arrays = Mapping[str, Array | None]
 
 _OPERATORS = {
     "absolute": "Abs",
+    "cos": "Cos",
     "exp": "Exp",
+    "floor": "Floor",
     "log": "Log",
     "relu": "Relu",
     "sigmoid": "Sigmoid",
+    "sin": "Sin",
     "softplus": "Softplus",
     "sqrt": "Sqrt",
     "tanh": "Tanh",
