@@ -1,10 +1,10 @@
-"""The cells that the tests run over: all that `recurra.cells` exports, found and not named, and two of no package.
+"""The cells that the tests run over: all that `recurra.cells` exports, found and not named, and some of no package.
 
 Cells that are compiled at first use stand apart, as each takes five seconds to compile: the default tests do not run
 them on the native kernel, those marked `slow` do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from covering import cover
 from recurra import cells
-from recurra.cells import Cell, Gates, PerUnit, State
+from recurra.cells import Cell, Gates, PerUnit, Product, State
 from recurra.codegen import shares_gradient, trace
 from recurra.errors import BackendError
-from recurra.kernels import BACKENDS, Request, Weights, choose
+from recurra.kernels import BACKENDS, Request, Weights, choose, product_shapes
 from recurra.layers.parameters import weight_shapes
 from recurra.ops import absolute, sigmoid, tanh, where
 
@@ -51,6 +51,23 @@ class ThreeParts(Cell):
         return State(h=h, mean=mean, last=s.h)
 
 
+@dataclass(frozen=True)
+class LowRank(Cell):
+    """An Elman network whose recurrent weights are the product of two matrices of a low rank."""
+
+    rank: int = 2
+
+    gates = ("h",)
+    state = ("h",)
+    recurrence = "none"
+
+    def products(self) -> Mapping[str, Product]:
+        return {"down": Product(rows=self.rank), "up": Product(columns=self.rank, bias=0.5)}
+
+    def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+        return State(h=tanh(x.h + p.up(p.down(s.h))))
+
+
 def _instances(kind: type[Cell]) -> list[Cell]:
     """Enough of them that each option takes each of its `choices`, or of the `examples` that stand for many values."""
     tried = {field.name: field.metadata.get("choices", field.metadata.get("examples")) for field in fields(kind)}
@@ -66,7 +83,9 @@ def _exported() -> list[Cell]:
 
 
 CELLS: list[Cell] = [*(cell for cell in _exported() if cell.built_in), Peephole(), ThreeParts()]
-FIRST_USE: list[Cell] = [cell for cell in _exported() if not cell.built_in]
+FIRST_USE: list[Cell] = [cell for cell in _exported() if not cell.built_in and not cell.products()]
+# Cells that run on the reference kernel alone.
+WITH_PRODUCTS: list[Cell] = [*(cell for cell in _exported() if cell.products()), LowRank()]
 # For tests that would compile them.
 EVERY_CELL: list[Any] = [*CELLS, *(pytest.param(cell, marks=pytest.mark.slow) for cell in FIRST_USE)]
 
@@ -140,6 +159,9 @@ def draw_weights(
     for name, shape in weight_shapes(cell, inputs, fitting(cell, hidden), True, proj_size).items():
         around = 1.0 if name.startswith("norm_") else 0.0
         drawn[name] = (around + 0.6 * torch.randn(*shape, dtype=dtype)).requires_grad_()
+    products = [drawn.pop(name).detach().flatten() for name in product_shapes(cell, fitting(cell, hidden))]
+    if products:
+        drawn["products"] = torch.cat(products).requires_grad_()
     together = [drawn.pop(name).detach().expand(fitting(cell, hidden)) for name in cell.per_unit]
     return Weights(**drawn, per_unit=torch.stack(together).requires_grad_() if together else None)
 

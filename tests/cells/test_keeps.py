@@ -6,12 +6,12 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from agreement import assert_agree
-from every_cell import CELLS, FIRST_USE, fitting
+from every_cell import CELLS, FIRST_USE, WITH_PRODUCTS, fitting
 from recurra import RecurrentCell
 from recurra.cells import Cell, State
 from recurra.errors import ParameterError
 
-EXPORTED = [cell for cell in (*CELLS, *FIRST_USE) if type(cell).__module__.startswith("recurra.")]
+EXPORTED = [cell for cell in (*CELLS, *FIRST_USE, *WITH_PRODUCTS) if type(cell).__module__.startswith("recurra.")]
 LARGE = 40.0
 # Gates that act so and are not in `keeps`: sLSTM's i, exponential, scales c and n alike, and so not their ratio; and
 # FastGRNN's a, which is its candidate too.
@@ -21,8 +21,10 @@ LEFT_OUT = {"SLSTM": {"i"}, "FastGRNN": {"a"}}
 BESIDE = {
     "BRC": {"a": -LARGE, "w_c": 0.0},
     "NBRC": {"a": -LARGE},
-    "PhasedLSTM": {"log_period": LARGE, "shift": -0.025},
+    "PhasedLSTM": {"log_period": LARGE, "shift": -0.25},
 }
+# The further layers of a highway network carry the state.
+BESIDE["RHN"] = {"bias_t2": -LARGE, "bias_t3": -LARGE}
 CLOCKS = {"PhasedLSTM": ("t",)}
 # What STAR's gate keeps, its tanh shrinks at each step.
 SHRINKING = {"STAR"}
@@ -95,6 +97,7 @@ def test_the_memory_stays_as_it_is_where_nothing_is_admitted(cell: Cell) -> None
     biases = {name: sign * LARGE for name, sign in cell.keeps.items()}
     x = torch.randn(12, 2, 3, dtype=torch.float64)
     before = tuple(torch.randn(2, 4, dtype=torch.float64) for _ in cell.state)
+    biases = BESIDE.get(type(cell).__name__, {}) | biases
     step = pushed(cell, biases | dict.fromkeys(cell.admits, -LARGE), 0.1)
     assert_agree(run(step, x, before)[-1], before[-1])
     if cell.admits and len(cell.state) > 1:

@@ -9,7 +9,7 @@ from equations import draw_inputs
 from torch import Tensor
 
 from agreement import assert_agree
-from every_cell import CELLS, FIRST_USE, ThreeParts, draw_weights, fitting
+from every_cell import CELLS, FIRST_USE, WITH_PRODUCTS, ThreeParts, draw_weights, fitting
 from recurra import cells, ops
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen import Dependence, dependence, differentiate, differentiate_parts, evaluate, trace
@@ -202,7 +202,9 @@ def seen(cell: Cell) -> Dependence:
     return Dependence(tuple(tuple(row.tolist()) for row in reads), mixes, affine)
 
 
-@pytest.mark.parametrize("cell", [*CELLS, *FIRST_USE, *(cell for cell, *_ in KNOWN if cell not in CELLS)], ids=str)
+@pytest.mark.parametrize(
+    "cell", [*CELLS, *FIRST_USE, *WITH_PRODUCTS, *(cell for cell, *_ in KNOWN if cell not in CELLS)], ids=str
+)
 def test_it_is_what_numerical_slopes_show(cell: Cell) -> None:
     assert dependence(cell) == seen(cell)
 

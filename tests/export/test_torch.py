@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import covering
 import recurra
 from agreement import assert_agree
-from every_cell import CELLS, EVERY_CELL, KINDS, fitting, traits
+from every_cell import CELLS, EVERY_CELL, KINDS, WITH_PRODUCTS, fitting, traits
 from recurra import LSTM, Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ExportError, ParameterError
@@ -91,7 +91,7 @@ def test_layers(
     assert_agree(run_file(tmp_path / "layer.pt", x, *lengths, *state), [expected, *parts(final)])
 
 
-@pytest.mark.parametrize("cell", EVERY_CELL, ids=str)
+@pytest.mark.parametrize("cell", [*EVERY_CELL, *WITH_PRODUCTS], ids=str)
 def test_single_steps(cell: Cell, tmp_path: Path) -> None:
     step = RecurrentCell(cell, 3, fitting(cell, 6), zoneout=0.25).eval()
     export_torch(step, tmp_path / "step.pt")

@@ -17,6 +17,7 @@ from every_cell import (
     KINDS,
     KINDS_SERVED,
     SERVED,
+    WITH_PRODUCTS,
     assemble,
     draw_state,
     draw_weights,
@@ -31,7 +32,7 @@ from recurra.cells import Cell
 # torch itself calls what it deprecates when a forward-mode derivative is first asked for.
 ignore_jit = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 FAST = [(cell, backend) for cell, backend in (*SERVED, *FIRST_USE_SERVED) if backend != "reference"]
-EVERY_CELL = [*CELLS, *FIRST_USE]
+EVERY_CELL = [*CELLS, *FIRST_USE, *WITH_PRODUCTS]
 
 
 @covering.parametrize({"cell": EVERY_CELL, "lengths": [(3, 0, 2), (3, 3, 3)], "reverse": [False, True]}, strength=1)
@@ -93,7 +94,9 @@ def assert_equal_to_the_reference(cell: Cell, backend: str, dtype: torch.dtype, 
         assert_agree(gradients(actual, wanted), gradients(expected, wanted))
 
 
-@pytest.mark.parametrize(("cell", "backend"), [*SERVED, *FIRST_USE_SERVED], ids=str)
+@pytest.mark.parametrize(
+    ("cell", "backend"), [*SERVED, *FIRST_USE_SERVED, *((cell, "reference") for cell in WITH_PRODUCTS)], ids=str
+)
 def test_sequence_is_prefix_and_streamed_steps(cell: Cell, backend: str) -> None:
     hidden = fitting(cell, 5)
     layer = Recurrent(cell, 3, hidden, backend=backend, dtype=torch.float64)

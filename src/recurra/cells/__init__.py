@@ -2,7 +2,7 @@
 
 from recurra.cell_names import NAMES
 from recurra.cells.brc import BRC
-from recurra.cells.cell import Cell, Gates, PerUnit, State
+from recurra.cells.cell import Cell, Gates, PerUnit, Product, State
 from recurra.cells.cfc import CfC
 from recurra.cells.co_rnn import CoRNN
 from recurra.cells.coupled_lstm import CoupledLSTM
@@ -27,6 +27,7 @@ from recurra.cells.nbrc import NBRC
 from recurra.cells.peephole_lstm import PeepholeLSTM
 from recurra.cells.phased_lstm import PhasedLSTM
 from recurra.cells.rg_lru import RGLRU
+from recurra.cells.rhn import RHN
 from recurra.cells.slstm import SLSTM
 from recurra.cells.sru import SRU
 from recurra.cells.star import STAR
@@ -45,6 +46,7 @@ __all__ = [
     "NAMES",
     "NBRC",
     "RGLRU",
+    "RHN",
     "SLSTM",
     "SRU",
     "STAR",
@@ -67,6 +69,7 @@ __all__ = [
     "PeepholeLSTM",
     "PerUnit",
     "PhasedLSTM",
+    "Product",
     "State",
     "TimeLSTM",
     "TimedCfC",

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from recurra.errors import ParameterError
 
-__all__ = ["ELAPSED", "RECURRENCES", "REGISTRY", "Cell", "Gates", "PerUnit", "State"]
+__all__ = ["ELAPSED", "RECURRENCES", "REGISTRY", "Cell", "Gates", "PerUnit", "Product", "State"]
 
 
 class _Named:
@@ -32,11 +32,25 @@ class Gates(_Named):
 
 
 class PerUnit(_Named):
-    """The per-unit parameters, one attribute a parameter, each (H,)."""
+    """The per-unit parameters, one attribute a parameter, each (H,), and the products as functions."""
 
 
 class State(_Named):
     """The state of a cell, one attribute a part, each (B, H)."""
+
+
+class Product(NamedTuple):
+    """A learned matrix of a cell, which its equations apply to values.
+
+    Attributes:
+        rows: size of the result; None: H.
+        columns: size of what it multiplies; None: H.
+        bias: the first value of a bias that is added to the result; None: there is none.
+    """
+
+    rows: int | None = None
+    columns: int | None = None
+    bias: float | None = None
 
 
 # The package's own cells, by the name of their module. A class is registered when it is defined.
@@ -175,6 +189,15 @@ class Cell:
         """The gates that have rows in `weight_hh` and `bias_hh`, if there is a recurrence."""
         return tuple(gate for gate in cls.gates[cls.elapsed != "none" :] if gate not in cls.input_only)
 
+    def products(self) -> Mapping[str, Product]:
+        """The cell's own learned matrices by name, which may depend on its options.
+
+        The equations apply one as a function, as often as they need: `p.NAME(v)` is W v + b, (B, rows) from
+        (B, columns). The parameters are `weight_NAME` and `bias_NAME`. The last output that it reads as `s.h` is
+        without the mask of recurrent dropout. Such a cell runs on the reference kernel.
+        """
+        return {}
+
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         """One step.
 
@@ -182,7 +205,7 @@ class Cell:
             x: input projection, W_ih x_t + b_ih, by gate (B, H).
             u: recurrent projection, W_hh h_{t-1} + b_hh, by gate (B, H); no gates without a recurrence.
             s: the state before the step, by part (B, H).
-            p: the per-unit parameters, by name (H,).
+            p: the per-unit parameters, by name (H,), and the functions of `products`.
 
         Returns:
             The state after the step.

@@ -1,6 +1,6 @@
 """The LSTM whose units are updated in phases of their own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -40,7 +40,7 @@ class PhasedLSTM(Cell):
         ParameterError: for a ratio or leak out of its range.
     """
 
-    ratio: float = 0.05
+    ratio: float = field(default=0.05, metadata={"examples": (0.5,)})
     leak: float = 0.001
 
     gates = ("elapsed", "i", "f", "g", "o")

@@ -14,7 +14,7 @@ from recurra.codegen.derive import (
 )
 from recurra.codegen.differentiate import Gradients, differentiate, differentiate_parts
 from recurra.codegen.evaluate import Program, evaluate, program, run_program
-from recurra.codegen.trace import Trace, trace
+from recurra.codegen.trace import Trace, check_without_products, trace
 
 __all__ = [
     "C_NAMES",
@@ -23,6 +23,7 @@ __all__ = [
     "Gradients",
     "Program",
     "Trace",
+    "check_without_products",
     "compile_library",
     "dependence",
     "differentiate",

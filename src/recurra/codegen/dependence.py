@@ -77,6 +77,8 @@ def _mixes(traced: Trace, reads_state: bool) -> str:
         return "none"
     if cell.output_nonlinearity is not None:
         return "all"
+    if any(node.op == "product" and _parts_read(traced, node) for node in reachable(traced.results)):
+        return "all"
     reads_units = any(
         _is_projection(node) and (not _is_second_stage(cell, node) or _modulated_reads(traced))
         for node in reachable(traced.after)
@@ -136,7 +138,7 @@ def _degree(node: Expression, below: list[int]) -> int:
     match node.op:
         case "constant":
             return 0
-        case "add" | "sub" | "neg":
+        case "add" | "sub" | "neg" | "product":
             return max(below)
         case "mul":
             return min(sum(below), _NOT_AFFINE)

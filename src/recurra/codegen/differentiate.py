@@ -1,4 +1,4 @@
-"""Reverse-mode differentiation of a traced cell: the vector-Jacobian product of one step."""
+"""Reverse-mode differentiation of a traced cell without products: the vector-Jacobian product of one step."""
 
 from dataclasses import dataclass
 

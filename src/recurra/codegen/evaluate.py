@@ -45,8 +45,8 @@ def program(roots: Iterable[Expression]) -> Program:
     )
 
 
-def run_program(program: Program, inputs: Mapping[tuple[str, str], Tensor]) -> list[Tensor]:
-    """The values of nodes from the values of the inputs, by group and name.
+def run_program(program: Program, inputs: Mapping[tuple[str, str], Any]) -> list[Tensor]:
+    """The values of nodes from the values of the inputs, by group and name; those of products are functions.
 
     The inputs may be of several shapes that broadcast together. A value that depends on none of them has the shape of
     the first.
@@ -62,13 +62,15 @@ def run_program(program: Program, inputs: Mapping[tuple[str, str], Tensor]) -> l
             # Without a dimension it takes the dtype of what it meets.
             dtype = torch.promote_types(like.dtype, torch.float32)
             values.append(torch.full((), label, dtype=dtype, device=like.device))
+        elif op == "product":
+            values.append(inputs["p", label](values[arguments[0]]))
         else:
             function = _OPERATORS[op] if op in _OPERATORS else getattr(ops, op)
             values.append(function(*[values[k] for k in arguments]))
     return [_filled(values[k], like) for k in program.results]
 
 
-def evaluate(roots: Iterable[Expression], inputs: Mapping[tuple[str, str], Tensor]) -> list[Tensor]:
+def evaluate(roots: Iterable[Expression], inputs: Mapping[tuple[str, str], Any]) -> list[Tensor]:
     """`run_program` of the program that computes these nodes."""
     return run_program(program(roots), inputs)
 

@@ -31,9 +31,10 @@ class Expression:
     """A node: an operation on other nodes, an input, or a constant.
 
     Attributes:
-        op: a name of `FUNCTIONS`, `ARITHMETIC` or `COMPARISONS`, or "input" or "constant".
+        op: a name of `FUNCTIONS`, `ARITHMETIC` or `COMPARISONS`, or "input", "constant" or "product".
         arguments: the nodes it is computed from.
-        label: of an input its group and name, such as ("x", "i"); of a constant its value.
+        label: of an input its group and name, such as ("x", "i"); of a constant its value; of a product, of a
+            matrix of the cell's and its argument, the name.
         index: its position in the graph; arguments come before what is computed from them.
     """
 
@@ -60,6 +61,8 @@ class Expression:
             return ".".join(self.label)
         if self.is_constant:
             return f"{self.label:g}"
+        if self.op == "product":
+            return f"{self.label}({self.arguments[0]!r})"
         return f"{self.op}({', '.join(map(repr, self.arguments))})"
 
     def __bool__(self) -> bool:
@@ -161,6 +164,10 @@ class Graph:
         if not math.isfinite(value):
             raise CellError(f"the number {value}; only finite numbers are supported.")
         return self._intern("constant", (), value)
+
+    def product(self, name: str, argument: Any) -> Expression:
+        """The product of a matrix of the cell's, by name, and values."""
+        return self._intern("product", (self._node(argument),), name)
 
     def make(self, op: str, *arguments: Any) -> Expression:
         """A node of that operation, simplified; numbers among the arguments become constants.

@@ -4,13 +4,13 @@ import inspect
 import linecache
 import traceback
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen.expression import Expression, Graph
 from recurra.errors import CellError
 
-__all__ = ["Trace", "new_trace", "trace"]
+__all__ = ["Trace", "check_without_products", "new_trace", "trace"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ def new_trace(cell: Cell) -> Trace:
 
     inputs = Gates(**group("x", cell.gates))
     recurrent = group("u", cell.gates if cell.recurrence != "none" else ())
-    before, parameters = State(**group("s", cell.state)), PerUnit(**group("p", cell.per_unit))
+    before = State(**group("s", cell.state))
+    products = {name: partial(graph.product, name) for name in cell.products()}
+    parameters = PerUnit(**group("p", cell.per_unit), **products)
     modulated = None
     try:
         if cell.second_stage_gates:
@@ -75,6 +77,16 @@ def new_trace(cell: Cell) -> Trace:
             f"{type(cell).__name__}.update{_location(cell, error)} cannot be compiled: {error}.{hint}"
         ) from error
     return Trace(cell, graph, after, modulated)
+
+
+def check_without_products(cell: Cell) -> None:
+    """Refuse a cell whose equations apply matrices of its own: between two of them only a loop over units is compiled.
+
+    Raises:
+        CellError: naming the products.
+    """
+    if names := ", ".join(cell.products()):
+        raise CellError(f"{cell!r} has products of its own ({names}), which run on the reference kernel")
 
 
 def _location(cell: Cell, error: Exception) -> str:

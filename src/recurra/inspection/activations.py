@@ -24,7 +24,8 @@ class Activation:
     """A nonlinearity in a cell's equations that gates reach directly, through no other nonlinearity.
 
     Attributes:
-        gate: the gate, or several joined by "+"; numbered where the same gate passes through the same function twice.
+        gate: the gate, or the product of the cell's own, or several joined by "+"; numbered where the same gate passes
+            through the same function twice.
         function: "sigmoid", "tanh" or "relu".
         node: in the trace of the cell.
     """
@@ -42,13 +43,15 @@ def gate_activations(cell: Cell) -> tuple[Activation, ...]:
     """
     traced = trace(cell)
     nonlinear = frozenset(node for node in reachable(traced.results) if node.op in FUNCTIONS)
+    products = frozenset(node for node in reachable(traced.results) if node.op == "product")
     activations = []
     counts: Counter[tuple[str, str]] = Counter()
     for node in sorted(nonlinear, key=lambda node: node.index):
         if node.op not in _BOUNDED:
             continue
-        near = reachable(node.arguments, stop=nonlinear)
-        gates = dict.fromkeys(n.label[1] for n in near if n.op == "input" and n.label[0] in "xu")
+        near = reachable(node.arguments, stop=nonlinear | products)
+        projections = (n.label[1] for n in near if n.op == "input" and n.label[0] in "xu")
+        gates = dict.fromkeys([*projections, *(n.label for n in near if n in products)])
         if gates:
             gate = "+".join(gates)
             counts[gate, node.op] += 1

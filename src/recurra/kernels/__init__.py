@@ -6,6 +6,7 @@ from recurra.kernels.describe import describe
 from recurra.kernels.dispatch import intercepted, run
 from recurra.kernels.native.cell_keys import register
 from recurra.kernels.native.extension import compile_cell
+from recurra.kernels.products import product_functions, product_shapes, unpacked_products
 from recurra.kernels.projections import NORM_EPSILON
 from recurra.kernels.runner import Runner
 from recurra.kernels.weights import Masks, Weights
@@ -23,6 +24,9 @@ __all__ = [
     "describe",
     "describe_cell",
     "intercepted",
+    "product_functions",
+    "product_shapes",
     "register",
     "run",
+    "unpacked_products",
 ]

@@ -171,6 +171,8 @@ def _parallel_unsupported_reason(request: Request) -> str:
 def _dependence_reason(key: str, reads_one_unit: bool, affine: bool) -> str:
     """Why the steps of a cell, by its key, cannot be taken at once; in a form that torch.compile can call."""
     cell = known(key)
+    if cell.products():
+        return f"{_shown(cell)} has products of its own, which run on the reference kernel"
     try:
         derived = dependence(cell)
     except CellError as error:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.kernels.empty import run_empty
+from recurra.kernels.products import product_functions
 from recurra.kernels.projections import (
     input_projection,
     output_projection,
@@ -29,9 +30,28 @@ def step(
         masks: of recurrent dropout and zoneout, or None.
         t: the time of the step in the masks.
     """
+    return _step(cell, x, state, weights, _parameters(cell, weights), masks, t)
+
+
+def _parameters(cell: Cell, weights: Weights) -> PerUnit:
+    """The per-unit parameters by name, and the products as functions."""
+    per_unit = zip(cell.per_unit, () if weights.per_unit is None else weights.per_unit, strict=True)
+    hidden = weights.weight_ih.shape[0] // len(cell.gates)
+    return PerUnit(**dict(per_unit), **product_functions(cell, weights.products, hidden))
+
+
+def _step(
+    cell: Cell,
+    x: Tensor,
+    state: tuple[Tensor, ...],
+    weights: Weights,
+    parameters: PerUnit,
+    masks: Masks | None,
+    t: int,
+) -> tuple[Tensor, ...]:
+    """`step` with the cell's parameters, which are unpacked once a sequence."""
     fed = state[0] if masks is None or masks.recurrent is None else state[0] * masks.recurrent
     before = State(**dict(zip(cell.state, state, strict=True)))
-    parameters = PerUnit(**dict(zip(cell.per_unit, () if weights.per_unit is None else weights.per_unit, strict=True)))
     inputs = cell.split(x)
     recurrent = recurrent_projection(cell, fed, weights)
     if cell.second_stage_gates:
@@ -89,9 +109,10 @@ def run(
     valid = None
     if lengths is not None:
         valid = (torch.arange(steps).unsqueeze(1) < lengths).to(inputs.device).unsqueeze(2)
+    parameters = _parameters(cell, weights)
     outputs: list[Tensor] = []
     for t in reversed(range(steps)) if reverse else range(steps):
-        after = step(cell, projected[t], state, weights, masks, t)
+        after = _step(cell, projected[t], state, weights, parameters, masks, t)
         output = after[0]
         if valid is not None:
             after = tuple(torch.where(valid[t], a, b) for a, b in zip(after, state, strict=True))

@@ -66,8 +66,9 @@ class Runner:
         return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
 
     def _prepared(self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> _Cached:
-        # The key tells which weights there are: one bias may become the other. Per-unit parameters are stacked anew.
-        layouts = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in weights[:-1]]
+        # The key tells which weights there are: one bias may become the other. Per-unit parameters are stacked
+        # anew; a cell with products is never prepared.
+        layouts = [w if w is None else (w.data_ptr(), w.shape, w.dtype, w.is_contiguous()) for w in weights[:-2]]
         per_unit = None if weights.per_unit is None else (weights.per_unit.shape, weights.per_unit.dtype)
         key = backend, cell, reverse, inputs.shape[2], inputs.dtype, layouts, per_unit
         cached = self._cached

@@ -24,6 +24,7 @@ class Weights(NamedTuple):
         norm_ih: (G * H,), the scale of the normalised input projection, or None without layer normalisation.
         norm_hh: (G * H,), the scale of the normalised recurrent projection, or None.
         per_unit: (P, H), the cell's per-unit parameters in the order of `Cell.per_unit`, or None if it has none.
+        products: (N,), the parameters of the cell's products, packed as `product_shapes` says, or None if it has none.
     """
 
     weight_ih: Tensor
@@ -35,6 +36,7 @@ class Weights(NamedTuple):
     norm_ih: Tensor | None = None
     norm_hh: Tensor | None = None
     per_unit: Tensor | None = None
+    products: Tensor | None = None
 
     @property
     def reads_one_unit(self) -> bool:

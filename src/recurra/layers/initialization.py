@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from recurra.cells import GRU, LSTM, Cell, Elman
 from recurra.errors import ParameterError
-from recurra.layers.parameters import first_values, parameter_shapes
+from recurra.layers.parameters import first_values, parameter_shapes, product_bias
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.reservoir import Reservoir
 from recurra.layers.stack import Stack
@@ -50,9 +50,10 @@ def initialize(
 
     Args:
         module: a module that holds layers, or a layer; changed in place.
-        recurrent: of the recurrent weights, for each gate by itself, and each head: "orthogonal" (Saxe et al. 2014),
-            "identity" (Le et al. 2015, for an Elman network of relu) or "uniform" in +-1/sqrt(H), as in a new
-            layer. Weights of a diagonal recurrence are "uniform" unless the cell gives their first values.
+        recurrent: of the recurrent weights, for each gate by itself, and each head, and of the cell's products:
+            "orthogonal" (Saxe et al. 2014), "identity" (Le et al. 2015, for an Elman network of relu) or "uniform" in
+            +-1/sqrt(H), as in a new layer. Weights of a diagonal recurrence are "uniform" unless the cell gives their
+            first values.
         input: of the input weights, for each gate by itself, and of the projection of an output: "xavier_uniform",
             "xavier_normal" (Glorot and Bengio 2010), "orthogonal" or "uniform".
         forget_bias: of the forget gate (Gers et al. 2000, Jozefowicz et al. 2015) or the gate in its place, with the
@@ -119,6 +120,7 @@ def _initialize_layer(
 ) -> Iterator[tuple[str, str]]:
     """Sample the parameters of one layer; yields their names and how each was set."""
     cell, hidden_size = _cell_of(layer), layer.hidden_size
+    recurrent_weights = {"weight_hh", *(f"weight_{name}" for name in cell.products())}
     known = parameter_shapes(cell, layer.input_size, hidden_size, True, getattr(layer, "proj_size", 0))
     biases: dict[str, dict[str, Tensor]] = {}  # by layer of the stack and direction
     for full, parameter in layer.named_parameters(recurse=False):
@@ -131,7 +133,7 @@ def _initialize_layer(
         if name == "bias_ih" or name in cell.keeps:
             yield full, _fill_bias(cell, name, parameter, biases[suffix], forget_bias, chrono)
         else:
-            yield full, _fill(cell, name, parameter, hidden_size, recurrent if name == "weight_hh" else inputs)
+            yield full, _fill(cell, name, parameter, hidden_size, recurrent if name in recurrent_weights else inputs)
 
 
 def _biases(cell: Cell, hidden_size: int, forget_bias: float, chrono: int | None, like: Tensor) -> dict[str, Tensor]:
@@ -173,12 +175,16 @@ def _fill(cell: Cell, name: str, parameter: Tensor, hidden_size: int, scheme: st
     fixed = name in cell.initial or name in ("norm_ih", "norm_hh")
     of_time = name in ("weight_eh", "bias_eh")
     is_diagonal = name == "weight_hh" and cell.recurrence == "diagonal"
+    if product_bias(cell, name) is not None:
+        first_values(cell, name, parameter, hidden_size)
+        return "as the cell says"
     if fixed or of_time or name in cell.per_unit or is_diagonal or scheme == "uniform":
         first_values(cell, name, parameter, hidden_size)
         return "as the cell says" if name in cell.initial else "one" if fixed else "uniform"
     heads = cell.heads if name == "weight_hh" else 1
-    blocks = 1 if name == "weight_hr" else len(parameter) // hidden_size * heads
+    by_gate = name in ("weight_ih", "weight_hh")
+    blocks = len(parameter) // hidden_size * heads if by_gate else 1
     for block in parameter.chunk(blocks):
         # In single precision at least: torch has no orthogonal matrices in half.
         block.copy_(_FILL[scheme](torch.empty_like(block, dtype=torch.promote_types(block.dtype, torch.float32))))
-    return scheme + (" per gate" if name != "weight_hr" else "") + (" and head" if heads > 1 else "")
+    return scheme + (" per gate" if by_gate else "") + (" and head" if heads > 1 else "")

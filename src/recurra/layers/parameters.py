@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen import trace
-from recurra.errors import CellError, InPlaceError, ParameterError
-from recurra.kernels import BACKENDS, Weights
+from recurra.errors import CellError, InPlaceError, ParameterError, ShapeError
+from recurra.kernels import BACKENDS, Weights, product_functions, product_shapes
 from recurra.layers.torch_words import check_projection, check_size
 from recurra.shapes import check_positive, check_probability
 
@@ -24,6 +24,7 @@ __all__ = [
     "first_values",
     "parameter_shapes",
     "parameters_by_name",
+    "product_bias",
     "weight_shapes",
 ]
 
@@ -34,12 +35,15 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
     Raises:
         ParameterError: naming the parameter.
         InPlaceError: naming the line.
+        CellError: naming the part of the state that the equations give another width.
+        ShapeError: naming the product whose argument has another width.
     """
     if not isinstance(cell, Cell):
         raise ParameterError("cell", "a Cell such as recurra.cells.LSTM()", cell)
     if others := vars(cell).keys() - {field.name for field in fields(cell)}:
         expected = "options that are fields: @dataclass(frozen=True) over the class, and a line as `scale: float = 1.0`"
         raise ParameterError(f"{type(cell).__name__}.{min(others)}", expected, vars(cell)[min(others)])
+    _check_products(cell)
     try:
         trace(cell)
         compiled = True
@@ -55,11 +59,11 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
         check_positive("proj_size", proj_size, at_least=0)
     if hidden_size % cell.heads:
         raise ParameterError("hidden_size", f"a multiple of the cell's {cell.heads} heads", hidden_size)
-    if not compiled:  # compiled equations work by unit: each part of their state has H
+    if not compiled or cell.products():  # other equations work by unit: each part of their state has H
         _check_widths(cell, hidden_size)
     if not proj_size and cell.output_nonlinearity is None:
         return
-    if cell.recurrence not in ("dense", "none") or cell.second_stage_gates:
+    if cell.recurrence not in ("dense", "none") or cell.second_stage_gates or cell.products():
         reason = f"as the recurrent weights of {cell!r} read its units"
     elif _reads_output(cell):
         reason = f"as {cell!r} mixes its last output with its gates"
@@ -145,7 +149,8 @@ def weight_shapes(
         shapes["bias_hr"] = (size,)
     if cell.layer_norm:
         shapes |= {"norm_ih": (rows,), "norm_hh": (rows,)}
-    return shapes | {name: (1,) if name in cell.scalars else (hidden_size,) for name in cell.per_unit}
+    shapes |= {name: (1,) if name in cell.scalars else (hidden_size,) for name in cell.per_unit}
+    return shapes | product_shapes(cell, hidden_size)
 
 
 def parameters_by_name(module: nn.Module, names: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -158,15 +163,19 @@ def parameters_by_name(module: nn.Module, names: Iterable[tuple[str, str]]) -> d
 
 
 def as_weights(cell: Cell, parameters: dict[str, Any], reads_elapsed: bool = False) -> Weights:
-    """The weights from the parameters by name; per-unit parameters are removed and stacked, (P, H).
+    """The weights from the parameters by name; per-unit parameters are removed and stacked, (P, H), products packed.
 
     With `reads_elapsed` the input weights have E more columns, which read the times of a step after its inputs. Without
     it every time is 1, and part of the biases.
     """
     has_all_rows = cell.elapsed == "none" and not cell.recurrent_only and not cell.input_only
-    if has_all_rows and not cell.per_unit:
+    products = cell.products()
+    if has_all_rows and not cell.per_unit and not products:
         return Weights(**parameters)
     hidden = parameters["weight_ih"].shape[0] // len(cell.input_gates())
+    if products:
+        packed = [parameters.pop(name).flatten() for name in product_shapes(cell, hidden)]
+        parameters["products"] = torch.cat(packed)
     if cell.per_unit:
         parameters["per_unit"] = torch.stack([parameters.pop(name).expand(hidden) for name in cell.per_unit])
     if not has_all_rows:
@@ -210,9 +219,34 @@ def first_values(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> 
         nn.init.ones_(parameter)
     elif name in cell.initial:
         parameter.copy_(cell.initial[name](torch.rand_like(parameter)))
+    elif (bias := product_bias(cell, name)) is not None:
+        nn.init.constant_(parameter, bias)
     else:
         bound = 1 / math.sqrt(hidden_size)
         nn.init.uniform_(parameter, -bound, bound)
+
+
+def _check_products(cell: Cell) -> None:
+    """Refuse products whose names others have, or whose sizes are not positive.
+
+    Raises:
+        ParameterError: naming the products.
+    """
+    taken = {"weight_ih", "weight_hh", "weight_hr", "weight_eh", "bias_ih", "bias_hh", "bias_hr", "bias_eh"}
+    for name, (rows, columns, _) in cell.products().items():
+        if {name, f"weight_{name}", f"bias_{name}"} & {*taken, *cell.per_unit}:
+            expected = "names other than the parameters' and those of the other weights (ih, hh, hr, eh)"
+            raise ParameterError(f"{type(cell).__name__}.products", expected, name)
+        for size in (rows, columns):
+            if size is not None:
+                check_positive(f"{type(cell).__name__}.products ({name})", size)
+
+
+def product_bias(cell: Cell, name: str) -> float | None:
+    """The first value of a parameter that is the bias of one of the cell's products, else None."""
+    products = cell.products()
+    own = name.removeprefix("bias_")
+    return products[own].bias if own != name and own in products else None
 
 
 def _check_widths(cell: Cell, hidden_size: int) -> None:
@@ -222,12 +256,17 @@ def _check_widths(cell: Cell, hidden_size: int) -> None:
 
     Raises:
         CellError: naming the part.
+        ShapeError: naming the product whose argument has another width.
     """
     zeros = torch.zeros(1, hidden_size)
+    sizes = sum(map(math.prod, product_shapes(cell, hidden_size).values()))
+    products = product_functions(cell, torch.zeros(sizes), hidden_size) if cell.products() else {}
     gates, state = Gates(**dict.fromkeys(cell.gates, zeros)), State(**dict.fromkeys(cell.state, zeros))
     try:
-        after = cell.update(gates, gates, state, PerUnit(**dict.fromkeys(cell.per_unit, zeros)))
+        after = cell.update(gates, gates, state, PerUnit(**dict.fromkeys(cell.per_unit, zeros), **products))
         parts = {name: getattr(after, name) for name in cell.state}
+    except ShapeError:
+        raise  # of the argument of a product
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return
     for name, part in parts.items():

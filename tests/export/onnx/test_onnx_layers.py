@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import covering
 from agreement import assert_agree
-from every_cell import CELLS, EVERY_CELL, KINDS, fitting
+from every_cell import CELLS, EVERY_CELL, KINDS, WITH_PRODUCTS, fitting
 from recurra import LSTM, Recurrent, RecurrentCell, cells
 from recurra.cells import Cell
 from recurra.errors import ParameterError
@@ -108,7 +108,16 @@ def test_layers(
     assert not standard or operators(path).count(STANDARD[cell]) == num_layers
 
 
-@pytest.mark.parametrize("cell", EVERY_CELL, ids=str)
+@pytest.mark.parametrize("cell", WITH_PRODUCTS, ids=str)
+def test_products_of_a_cell_s_own(cell: Cell, tmp_path: Path) -> None:
+    layer, x = Recurrent(cell, 3, 5, 2, bidirectional=True).eval(), torch.randn(9, 4, 3)
+    export_onnx(layer, tmp_path / "layer.onnx", lengths=True, states=False)
+    actual = run_file(tmp_path / "layer.onnx", {"input": x, "lengths": torch.tensor([4, 0, 9, 1])})
+    with torch.no_grad():
+        assert_agree(actual["output"], layer(x, lengths=[4, 0, 9, 1])[0])
+
+
+@pytest.mark.parametrize("cell", [*EVERY_CELL, *WITH_PRODUCTS], ids=str)
 @pytest.mark.parametrize("zoneout", [0.0, 0.5])
 def test_single_steps(cell: Cell, zoneout: float, tmp_path: Path) -> None:
     step = RecurrentCell(cell, 3, fitting(cell, 6), zoneout=zoneout).eval()

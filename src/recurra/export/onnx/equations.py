@@ -1,14 +1,18 @@
 """A cell's traced equations as ONNX nodes, and one step around them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.codegen import trace
 from recurra.codegen.expression import Expression, reachable
 from recurra.export.onnx.graph import Graph, Value
-from recurra.kernels import NORM_EPSILON
+from recurra.kernels import NORM_EPSILON, unpacked_products
+from recurra.program.builder import as_array
 from recurra.program.operations import Array
 
 __all__ = ["Arrays", "add_equations", "add_input_projection", "add_step"]
@@ -69,11 +73,14 @@ def add_step(
         zoneout: by part, the probability that a unit keeps its value: as in evaluation, its expectation.
     """
     traced = trace(cell)
+    values: dict[tuple[str, str], Any]
     values = {("x", gate): value for gate, value in zip(cell.gates, _split(graph, x, len(cell.gates)), strict=True)}
     values |= {("s", part): value for part, value in zip(cell.state, state, strict=True)}
     per_unit = w["per_unit"]
     if per_unit is not None:
         values |= {("p", name): graph.constant(row) for name, row in zip(cell.per_unit, per_unit, strict=True)}
+    if w["products"] is not None:
+        values |= {("p", name): function for name, function in _products(graph, cell, w).items()}
     first_stage = len(cell.gates) - len(cell.second_stage_gates)
     recurrent = _recurrent_projection(graph, cell, w, state[0], first_stage)
     values |= {("u", gate): value for gate, value in zip(cell.gates, recurrent, strict=False)}
@@ -99,8 +106,8 @@ def add_step(
     return [_after_zoneout(graph, new, old, p) for new, old, p in zip(after, state, zoneout, strict=True)]
 
 
-def add_equations(graph: Graph, results: Sequence[Expression], values: Mapping[tuple[str, str], Value]) -> list[Value]:
-    """The values of traced expressions, from those of their inputs by group and name."""
+def add_equations(graph: Graph, results: Sequence[Expression], values: Mapping[tuple[str, str], Any]) -> list[Value]:
+    """The values of traced expressions, from those of their inputs by group and name, and products as functions."""
     of_node: dict[Expression, Value] = {}
     for node in reachable(results):
         arguments = [of_node[argument] for argument in node.arguments]
@@ -108,11 +115,26 @@ def add_equations(graph: Graph, results: Sequence[Expression], values: Mapping[t
             of_node[node] = values[node.label]
         elif node.is_constant:
             of_node[node] = graph.number(node.label)
+        elif node.op == "product":
+            of_node[node] = values["p", node.label](*arguments)
         elif node.op == "ne":
             of_node[node] = graph.op("Not", graph.op("Equal", *arguments))
         else:
             of_node[node] = graph.op(_OPERATORS[node.op], *arguments)
     return [of_node[node] for node in results]
+
+
+def _products(graph: Graph, cell: Cell, w: Arrays) -> dict[str, Callable[[Value], Value]]:
+    """The cell's products by name, from the value that one multiplies."""
+    packed, weight_ih = w["products"], w["weight_ih"]
+    assert packed is not None
+    assert weight_ih is not None
+    unpacked = unpacked_products(cell, torch.from_numpy(packed), len(weight_ih) // len(cell.gates))
+
+    def function(weight: Tensor, bias: Tensor | None) -> Callable[[Value], Value]:
+        return lambda value: _affine(graph, value, as_array(weight), None if bias is None else as_array(bias))
+
+    return {name: function(*parameters) for name, parameters in unpacked.items()}
 
 
 def _depends_on_step(node: Expression) -> bool:

@@ -59,7 +59,7 @@ def arguments(
     cell: Cell, inputs: Tensor, state: tuple[Tensor, ...], weights: Weights, masks: Masks | None
 ) -> Arguments:
     """The tensors as the engine takes them. The engine trusts their sizes, so they are checked here."""
-    weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, bias_hr, norm_ih, norm_hh, per_unit = weights
+    weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, bias_hr, norm_ih, norm_hh, per_unit, _ = weights
     rows = weight_ih.shape[0]
     hidden = rows // len(cell.gates)
     if rows % len(cell.gates) or hidden % cell.heads:

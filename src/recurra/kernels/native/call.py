@@ -15,7 +15,8 @@ from recurra.kernels.weights import Weights
 
 __all__ = ["call_of_layer", "launch", "pointer", "set_pointers", "set_sequence", "set_weights", "sizes"]
 
-# The field of a call for each of `Weights` but the first, which the engine reads only if it projects the inputs.
+# The field of a call for each of `Weights`, but for the first, which the engine reads only if it projects the inputs,
+# and the products, which the engine has not.
 _FIELDS = ("weight", "bias_ih", "bias", "projection", "projection_bias", "norm_x", "norm", "per_unit")
 
 
@@ -29,7 +30,7 @@ def call_of_layer(cell: Cell, weights: Weights, hidden: int, size: int, reverse:
 
 
 def set_weights(call: extension.Call, weights: Weights) -> None:
-    for name, tensor in zip(_FIELDS, weights[1:], strict=True):
+    for name, tensor in zip(_FIELDS, weights[1:-1], strict=True):
         if tensor is not None:
             setattr(call, name, tensor.data_ptr())
 

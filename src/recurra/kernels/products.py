@@ -1,0 +1,47 @@
+"""A cell's own learned matrices, which lie one after the other in one tensor, `Weights.products`."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+from torch.nn.functional import linear
+
+from recurra.cells import Cell
+from recurra.errors import ShapeError
+
+__all__ = ["product_functions", "product_shapes", "unpacked_products"]
+
+
+def product_shapes(cell: Cell, hidden_size: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of the parameters of a cell's products, by name and in the order in which they are packed."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, product in cell.products().items():
+        rows = product.rows or hidden_size
+        shapes[f"weight_{name}"] = (rows, product.columns or hidden_size)
+        if product.bias is not None:
+            shapes[f"bias_{name}"] = (rows,)
+    return shapes
+
+
+def unpacked_products(cell: Cell, packed: Tensor, hidden_size: int) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """The weight (rows, columns) and the bias (rows,) or None of each product, by its name, from all in one (N,)."""
+    shapes = product_shapes(cell, hidden_size)
+    parts = packed.split([math.prod(shape) for shape in shapes.values()])
+    parameters = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+    return {name: (parameters[f"weight_{name}"], parameters.get(f"bias_{name}")) for name in cell.products()}
+
+
+def product_functions(cell: Cell, packed: Tensor | None, hidden_size: int) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The products by name, each W v + b (B, rows) from v (B, columns)."""
+    if packed is None:
+        return {}
+    unpacked = unpacked_products(cell, packed, hidden_size)
+    return {name: partial(_product, name, weight, bias) for name, (weight, bias) in unpacked.items()}
+
+
+def _product(name: str, weight: Tensor, bias: Tensor | None, values: Tensor) -> Tensor:
+    if values.shape[-1] != weight.shape[1]:
+        expected = f"{weight.shape[1]} columns, as `products` of the cell says"
+        raise ShapeError(f"argument of the product {name}", expected, f"{values.shape[-1]}")
+    return linear(values, weight, bias)
