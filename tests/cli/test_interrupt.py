@@ -210,6 +210,7 @@ def kill_at_random(data: Path, long: tuple[Path, float], tmp_path: Path, count: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_at_fifty_random_moments(data: Path, long: tuple[Path, float], tmp_path: Path) -> None:
     kill_at_random(data, long, tmp_path, 50)
 
