@@ -13,7 +13,7 @@ from recurra.data.video.clips import Clip, Clips
 from recurra.data.video.frame_cache import FrameCache, VideoSpan
 from recurra.data.video.frames import frames_of_part, thumbnails, varied
 from recurra.data.video.read import read_clips
-from recurra.data.video.video_files import check_video, frames_at, shown_frames
+from recurra.data.video.video_files import check_video, frames_at, read_frame, shown_frames
 from recurra.errors import DataError
 
 TIMES = (0.0, 0.1, 0.15, 0.4, 0.5, 0.9)
@@ -65,6 +65,27 @@ def test_pictures_that_are_turned_stand_upright(tmp_path: Path, turn: int) -> No
     assert upright[8:24, 12:].max() < 60
     assert not upright[:6].any()
     assert not upright[26:].any()
+
+
+@pytest.mark.parametrize("turn", [0, 90])
+def test_a_part_of_the_upright_picture(tmp_path: Path, turn: int) -> None:
+    pixels = grey([0], 32, 64)[0]
+    pixels[:, :16] = 255
+    pixels = np.rot90(pixels, -1) if turn else pixels  # upright: a bright top, or a bright left
+    path = write_video(
+        tmp_path / "a.mp4", [np.ascontiguousarray(np.rot90(pixels, turn // 90))] * 3, [0, 0.1, 0.2], turn=turn
+    )
+    image = tmp_path / "a.png"
+    Image.fromarray(pixels).save(image)
+    # A square around the edge between bright and dark, which fills the frame.
+    crop = (0.0, 0.125, 1.0, 0.625) if turn else (0.125, 0.0, 0.625, 1.0)
+    for shown in (
+        next(frame for _, frame in shown_frames(path, 16, 30.0, crop=crop)),
+        read_frame(image, 16, "a", crop),
+    ):
+        sides = (shown[:3], shown[6:]) if turn else (shown[:, :3], shown[:, 6:])
+        assert sides[0].min() > 200
+        assert sides[1].max() < 60
 
 
 def test_animations_and_folders_of_images(tmp_path: Path) -> None:
@@ -129,6 +150,7 @@ def test_videos_at_fault_are_named_in_a_line(tmp_path: Path) -> None:
 def test_cached_frames_are_those_computed_and_a_changed_file_is_decoded_anew(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", grey(VALUES), TIMES)
     span, cache = VideoSpan(path, check_video(path)), FrameCache(10.0, 16, tmp_path / "cache")
+    assert FrameCache(10.0, 16, tmp_path / "cache", (0.0, 0.0, 0.5, 1.0)).folder != cache.folder
     expected = np.stack([pixels for _, pixels in frames_at(shown_frames(path, 16, 30.0), 10.0)])
     assert np.array_equal(cache.frames(span), expected)
     [entry] = [one for one in cache.folder.rglob("*") if one.is_file()]

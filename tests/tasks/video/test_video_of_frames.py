@@ -12,6 +12,7 @@ from PIL import Image
 from made_videos import LABELS, moving, write_video, write_videos
 from recurra import VideoClassifier, load
 from recurra.cli.main import main
+from recurra.data.video.frames import Frames
 from recurra.data.video.video_files import frames_at, shown_frames
 from recurra.errors import DataError, ExportError, ParameterError
 from recurra.models.image import EfficientNetLite0
@@ -64,6 +65,22 @@ def test_it_sees_which_way_things_go(folder: Path, tmp_path: Path, capsys: pytes
 def test_channels_that_do_not_fit_are_refused_before_videos_are_decoded() -> None:
     with pytest.raises(ParameterError, match="channels: expected a multiple of 16"):
         VideoClassifier(channels=40, frame_size=128)
+
+
+@pytest.mark.parametrize("crop", [(0.0, 0.0, 1.0), (0.5, 0.0, 0.5, 1.0), (-0.1, 0.0, 1.0, 1.0)])
+def test_parts_that_are_none_of_a_picture_are_refused(crop: tuple[float, ...]) -> None:
+    with pytest.raises(ParameterError, match="crop: expected left, top, right, bottom from 0 to 1"):
+        VideoClassifier(crop=crop)
+
+
+def test_a_run_keeps_the_part_of_the_picture(folder: Path, tmp_path: Path) -> None:
+    values = {**SMALL, "max_steps": 2, "crop": (0.1, 0.2, 0.9, 1.0)}
+    VideoClassifier(**values).fit(folder, folder=tmp_path / "run", progress=False)
+    loaded = VideoClassifier.load(tmp_path / "run")
+    features = loaded.fitted.learned.features
+    assert features == Frames(10.0, 16, (0.1, 0.2, 0.9, 1.0))
+    labels = loaded.predict(folder)
+    assert len(labels) == len(list(folder.rglob("*.mp4")))
 
 
 def test_training_resumes_to_the_same_weights(folder: Path, tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.video.video_files import Frame, frames_at, image_files, shown_frames
+from recurra.data.video.video_files import WHOLE, Crop, Frame, frames_at, image_files, shown_frames
 from recurra.errors import DataError
 from recurra.files import cache_folder, prepare_folder, write_atomically
 
-__all__ = ["FrameCache", "VideoCache", "VideoSpan", "frames_of"]
+__all__ = ["FrameCache", "VideoCache", "VideoSpan", "crop_name", "frames_of"]
 
 _FEW = 16  # videos that are decoded in this process: others take a second to start
 
@@ -134,19 +134,22 @@ class FrameCache:
         rate: frames a second.
         size: S.
         folder: of the cache. None: in `RECURRA_CACHE`, or else in the user's cache folder.
+        crop: the part of the picture that is read.
 
     Raises:
         RunError: there is no folder for the cache.
     """
 
-    def __init__(self, rate: float, size: int, folder: Path | None = None) -> None:
-        self.rate, self.size = rate, size
-        self.folder = (cache_folder("frames") if folder is None else folder) / f"{rate:g}-{size}"
+    def __init__(self, rate: float, size: int, folder: Path | None = None, crop: Crop = WHOLE) -> None:
+        self.rate, self.size, self.crop = rate, size, crop
+        self.folder = (cache_folder("frames") if folder is None else folder) / f"{rate:g}-{size}{crop_name(crop)}"
         self._cache = VideoCache(self.folder, (size, size, 3), "uint8")
 
     def frames(self, span: VideoSpan) -> np.ndarray:
         """The frames of a video (T, S, S, 3), mapped from disk. Raises DataError, RunError."""
-        return self._cache.values(span, lambda: (pixels for _, pixels in frames_of(span, self.rate, self.size)))
+        return self._cache.values(
+            span, lambda: (pixels for _, pixels in frames_of(span, self.rate, self.size, self.crop))
+        )
 
     def prepare(self, spans: Sequence[VideoSpan], processes: int = 0) -> int:
         """Decode what is not cached, in several processes; returns how many videos were.
@@ -173,6 +176,11 @@ class FrameCache:
         self.frames(span)
 
 
-def frames_of(span: VideoSpan, rate: float, size: int) -> Iterator[Frame]:
+def crop_name(crop: Crop) -> str:
+    """A part of the name of a cache's folder; nothing for the whole picture."""
+    return "" if crop == WHOLE else "-crop-" + "-".join(f"{one:g}" for one in crop)
+
+
+def frames_of(span: VideoSpan, rate: float, size: int, crop: Crop = WHOLE) -> Iterator[Frame]:
     """The frames of a video at even times, `rate` a second; see `shown_frames`. Raises DataError, MissingExtraError."""
-    return frames_at(shown_frames(span.path, size, span.frame_rate, span.start), rate, span.end)
+    return frames_at(shown_frames(span.path, size, span.frame_rate, span.start, crop), rate, span.end)

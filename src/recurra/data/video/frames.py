@@ -12,6 +12,7 @@ from torch import Tensor
 from recurra.data.batches.buckets import collate
 from recurra.data.video.augmentation_options import FrameAugmentation
 from recurra.data.video.frame_cache import FrameCache, VideoSpan
+from recurra.data.video.video_files import WHOLE, Crop
 
 __all__ = ["EncodedFrames", "FrameSteps", "Frames", "frames_of_part", "thumbnails", "varied"]
 
@@ -25,10 +26,12 @@ class Frames:
     Attributes:
         rate: frames a second.
         size: S, pixels of a side.
+        crop: the part of the picture that is read.
     """
 
     rate: float
     size: int
+    crop: Crop = WHOLE
 
     def read(self, videos: Sequence[VideoSpan], processes: int = 0) -> list[np.ndarray]:
         """The frames of videos, each (T, S, S, 3) and mapped from disk; see `FrameCache`.
@@ -37,7 +40,7 @@ class Frames:
             DataError: a video is damaged.
             RunError: the cache cannot be written.
         """
-        cache = FrameCache(self.rate, self.size)
+        cache = FrameCache(self.rate, self.size, crop=self.crop)
         cache.prepare(videos, processes)
         return [cache.frames(one) for one in videos]
 
@@ -51,12 +54,12 @@ class Frames:
 
     def to_json(self) -> dict[str, Any]:
         """The values that `from_json` reads."""
-        return {"rate": self.rate, "size": self.size}
+        return {"rate": self.rate, "size": self.size, "crop": list(self.crop)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Frames":
         """The inverse of `to_json`."""
-        return cls(**values)
+        return cls(**{**values, "crop": tuple(values.get("crop", WHOLE))})
 
 
 @dataclass(frozen=True)

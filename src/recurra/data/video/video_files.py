@@ -13,7 +13,7 @@ from recurra.data.files.text_file import check_file
 from recurra.data.image.pixels import ENDINGS as IMAGES
 from recurra.errors import DataError, MissingExtraError
 
-__all__ = ["VIDEOS", "Frame", "check_video", "frames_at", "image_files", "read_frame", "shown_frames"]
+__all__ = ["VIDEOS", "WHOLE", "Crop", "Frame", "check_video", "frames_at", "image_files", "read_frame", "shown_frames"]
 
 VIDEOS = (
     ".mp4",
@@ -39,6 +39,11 @@ _EPSILON = 1e-6  # seconds
 Frame = tuple[float, np.ndarray]
 """When a frame is shown, in seconds from the first, and its pixels uint8 (S, S, 3)."""
 
+Crop = tuple[float, float, float, float]
+"""Left, top, right and bottom of the part of an upright picture that is read, as fractions of its width and height."""
+
+WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
+
 
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder, by the numbers in their names."""
@@ -63,23 +68,26 @@ def check_video(path: Path) -> float:
         return _duration(container) or 0.0
 
 
-def shown_frames(path: Path, size: int, frame_rate: float, start: float = 0.0) -> Iterator[Frame]:
+def shown_frames(path: Path, size: int, frame_rate: float, start: float = 0.0, crop: Crop = WHOLE) -> Iterator[Frame]:
     """The frames of a video in turn, as soon as they are decoded; one at a time is in memory.
 
-    A frame is turned as its metadata say (a phone held upright), and scaled into a square of S x S pixels, with black
-    around it.
+    A frame is turned as its metadata say (a phone held upright), cropped, and scaled into a square of S x S pixels,
+    with black around it.
 
     Args:
         path: a file, or a folder of images.
         size: S.
         frame_rate: images a second of a folder.
         start: seconds, from the frame shown then on: the file is decoded from the key frame before.
+        crop: the part of the picture that is read.
 
     Raises:
         DataError: the file is missing or damaged, has no picture or no frame, or ends before its header says.
         MissingExtraError: the extra `video`, or `image` for a folder, is not installed.
     """
-    return _of_folder(path, size, frame_rate, start) if path.is_dir() else _of_file(path, size, start)
+    if path.is_dir():
+        return _of_folder(path, size, frame_rate, start, crop)
+    return _of_file(path, size, start, crop)
 
 
 def frames_at(frames: Iterator[Frame], rate: float, end: float | None = None) -> Iterator[Frame]:
@@ -104,7 +112,7 @@ def frames_at(frames: Iterator[Frame], rate: float, end: float | None = None) ->
         yield first + k / rate, shown
 
 
-def _of_file(path: Path, size: int, start: float) -> Iterator[Frame]:
+def _of_file(path: Path, size: int, start: float, crop: Crop) -> Iterator[Frame]:
     av, before, last = _av(), None, None
     try:
         with _opened(path) as container:
@@ -124,14 +132,14 @@ def _of_file(path: Path, size: int, start: float) -> Iterator[Frame]:
                     before = (time, frame)
                     continue
                 if before is not None and time > start + _EPSILON:
-                    yield start, _scaled(before[1], size)
+                    yield start, _scaled(before[1], size, crop)
                 before = None
-                yield time, _scaled(frame, size)
+                yield time, _scaled(frame, size, crop)
             if last is None:
                 raise DataError(f"{path}: there is no frame in it.")
             # The last frame is shown for a step.
             if before is not None and start < before[0] + 1 / float(stream.average_rate or 30):
-                yield start, _scaled(before[1], size)
+                yield start, _scaled(before[1], size, crop)
             expected = _duration(container) or 0.0
             if last < _WHOLE * expected - 1:
                 raise DataError(
@@ -165,13 +173,24 @@ def _duration(container: Any) -> float | None:
     return None if container.duration is None else container.duration / 1e6
 
 
-def _scaled(frame: Any, size: int) -> np.ndarray:
+def _scaled(frame: Any, size: int, crop: Crop) -> np.ndarray:
     turns = round(frame.rotation / 90) % 4
+    if crop != WHOLE:
+        pixels = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+        left, top, right, bottom = _box(pixels.shape[1], pixels.shape[0], crop)
+        part = np.ascontiguousarray(pixels[top:bottom, left:right])
+        frame, turns = _av().VideoFrame.from_ndarray(part, format="rgb24"), 0
     width, height = frame.width, frame.height
     scale = size / max(width, height)
     inside = max(round(width * scale), 1), max(round(height * scale), 1)
     pixels = frame.reformat(width=inside[0], height=inside[1], format="rgb24", interpolation="AREA").to_ndarray()
     return _padded(np.rot90(pixels, turns), size)
+
+
+def _box(width: int, height: int, crop: Crop) -> tuple[int, int, int, int]:
+    """The part of a picture in pixels, at least one wide and high."""
+    left, top = min(round(crop[0] * width), width - 1), min(round(crop[1] * height), height - 1)
+    return left, top, max(round(crop[2] * width), left + 1), max(round(crop[3] * height), top + 1)
 
 
 def _padded(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -182,21 +201,22 @@ def _padded(pixels: np.ndarray, size: int) -> np.ndarray:
     return square
 
 
-def _of_folder(folder: Path, size: int, frame_rate: float, start: float) -> Iterator[Frame]:
+def _of_folder(folder: Path, size: int, frame_rate: float, start: float, crop: Crop) -> Iterator[Frame]:
     files = image_files(folder)
     if not files:
         raise DataError(f"{folder}: there is no image in this folder.")
     for k in range(int(start * frame_rate + _EPSILON), len(files)):
-        yield k / frame_rate, read_frame(files[k], size, str(files[k]))
+        yield k / frame_rate, read_frame(files[k], size, str(files[k]), crop)
 
 
-def read_frame(content: Path | bytes, size: int, name: str) -> np.ndarray:
-    """An image as a frame of a video, upright, in a square of S x S pixels with black around it: uint8 (S, S, 3).
+def read_frame(content: Path | bytes, size: int, name: str, crop: Crop = WHOLE) -> np.ndarray:
+    """An image as a frame of a video, upright and cropped, in a square with black around it: uint8 (S, S, 3).
 
     Args:
         content: of the file, or its path.
         size: S.
         name: of the image, for messages.
+        crop: the part of the picture that is read.
 
     Raises:
         DataError: it is missing, damaged, or no image.
@@ -209,8 +229,10 @@ def read_frame(content: Path | bytes, size: int, name: str) -> np.ndarray:
     file = io.BytesIO(content) if isinstance(content, bytes) else check_file(content)
     try:
         with pillow.open(file) as image:
-            image.draft(None, (2 * size, 2 * size))
+            if crop == WHOLE:
+                image.draft(None, (2 * size, 2 * size))
             turned = ops.exif_transpose(image).convert("RGB")
+            turned = turned.crop(_box(*turned.size, crop))
             return _padded(np.array(ops.contain(turned, (size, size))), size)
     except Exception as error:  # decoders raise errors of any kind on damaged files
         raise DataError(f"{name}: no image, or damaged ({_reason(error)}).") from None

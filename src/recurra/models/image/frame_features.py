@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar, Self
@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from recurra.data.video.frame_cache import VideoCache, VideoSpan, frames_of
+from recurra.data.video.frame_cache import VideoCache, VideoSpan, crop_name, frames_of
+from recurra.data.video.video_files import WHOLE, Crop
 from recurra.files import cache_folder
 from recurra.models.image.efficientnet_lite import EfficientNetLite0
 from recurra.progress import Progress
@@ -28,9 +29,11 @@ class _Pretrained(ABC):
     Attributes:
         rate: frames a second.
         size: S, pixels of a side of the frames, 224.
+        crop: the part of the picture that is read.
     """
 
     rate: float
+    crop: Crop = field(default=WHOLE, kw_only=True)
     size: ClassVar[int] = EfficientNetLite0.size
 
     @property
@@ -63,7 +66,8 @@ class _Pretrained(ABC):
             MissingExtraError: the extra `pretrained` is not installed, and values are not cached.
             RunError: the cache cannot be written.
         """
-        cache = VideoCache(cache_folder("features") / f"{self.folder}-{self.rate:g}", self.shape, "float16")
+        name = f"{self.folder}-{self.rate:g}{crop_name(self.crop)}"
+        cache = VideoCache(cache_folder("features") / name, self.shape, "float16")
         read = []
         with Progress(len(videos), task="reading videos", show=None if len(videos) >= _MANY else False) as progress:
             for video in videos:
@@ -78,14 +82,14 @@ class _Pretrained(ABC):
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        return cls(**values)
+        return cls(**{**values, "crop": tuple(values.get("crop", WHOLE))})
 
     @cached_property
     def _network(self) -> EfficientNetLite0:
         return EfficientNetLite0.pretrained()
 
     def _computed(self, video: VideoSpan) -> Iterator[np.ndarray]:
-        frames = (pixels for _, pixels in frames_of(video, self.rate, self.size))
+        frames = (pixels for _, pixels in frames_of(video, self.rate, self.size, self.crop))
         while some := list(islice(frames, _TOGETHER)):
             yield self.of(np.stack(some))
 

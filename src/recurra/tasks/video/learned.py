@@ -230,11 +230,11 @@ def learn(options: Mapping[str, Any], training: "Clips", validation: "Clips | No
         make = LandmarkFeatures(rate, *chosen, points, dimensions, channels)
         features, names = [make(one) for one in training.landmarks], make.names
     else:
-        rate, blocks = rate or _VIDEO_RATE, options["fine_tuned_blocks"]
+        rate, blocks, crop = rate or _VIDEO_RATE, options["fine_tuned_blocks"], tuple(options["crop"])
         if options["features"] == "trained":
-            make = Frames(rate, options["frame_size"])
+            make = Frames(rate, options["frame_size"], crop)
         else:
-            make = FrameMaps(rate, blocks) if blocks else FrameFeatures(rate)
+            make = FrameMaps(rate, blocks, crop=crop) if blocks else FrameFeatures(rate, crop=crop)
         features = [make.summaries(one) for one in make.read(training.videos, options["decoders"])]
         names = tuple(
             f"{'part' if isinstance(make, Frames) else 'feature'} {k + 1}" for k in range(features[0].shape[1])

@@ -202,8 +202,9 @@ class Watched(Predictions[list[Event]]):
                 yield k / learned.features.rate
             return
         assert not isinstance(learned.features, LandmarkFeatures)
-        shown = shown_frames(content.path, learned.features.size, content.frame_rate)
-        for seconds, pixels in frames_at(shown, learned.features.rate):
+        make = learned.features
+        shown = shown_frames(content.path, make.size, content.frame_rate, crop=make.crop)
+        for seconds, pixels in frames_at(shown, make.rate):
             watcher.read(pixels)
             yield seconds
 
@@ -314,7 +315,7 @@ class _PixelFrames:
             content = base64.b64decode(item, validate=True)
         except (binascii.Error, ValueError):
             raise DataError("item: this text is not base64") from None
-        return read_frame(content, self._size, "item").astype(np.float32).reshape(1, -1)
+        return read_frame(content, self._size, "item", self._make.crop).astype(np.float32).reshape(1, -1)
 
     @torch.no_grad()
     def features(self, values: np.ndarray, memory: Memory) -> np.ndarray:

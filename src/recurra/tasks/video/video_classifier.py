@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 __all__ = ["VideoClassifier", "VideoReading"]
 
+_LEAST_PART = 0.05
+
+
+def _check_crop(name: str, value: tuple[float, ...]) -> None:
+    expected = "left, top, right, bottom from 0 to 1, of a part at least a twentieth wide and high"
+    if len(value) != 4 or not all(0 <= one <= 1 for one in value):
+        raise ParameterError(name, expected, value)
+    left, top, right, bottom = value
+    if right - left < _LEAST_PART or bottom - top < _LEAST_PART:
+        raise ParameterError(name, expected, value)
+
+
 _DATA = Option(help="recording, archive, folder or table of clips", group="data")
 
 
@@ -119,6 +131,13 @@ class VideoClassifier(
     )
     frame_size: int = option(
         default=48, at_least=16, at_most=512, help="pixels of a side, to which frames are scaled", group="videos"
+    )
+    crop: tuple[float, ...] = option(
+        default=(0.0, 0.0, 1.0, 1.0),
+        check=_check_crop,
+        help="left, top, right and bottom of the part of the picture that is read, as fractions of its width and "
+        "height, such as 0.2,0.1,0.8,1; by default all of it",
+        group="videos",
     )
     clip_seconds: float = option(
         default=0.0,
