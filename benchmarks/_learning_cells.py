@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import orthogonal
 
 from recurra.cells import Cell
 from recurra.layers import Recurrent
+from recurra.layers.stack import SequenceLayer
 
 
 class SequenceModel(nn.Module):
@@ -22,7 +23,7 @@ class SequenceModel(nn.Module):
         limit: recurrent weights are kept within +- this; infinity for no limit.
     """
 
-    def __init__(self, recurrent: Recurrent, output_size: int, every_step: bool, limit: float) -> None:
+    def __init__(self, recurrent: Recurrent | SequenceLayer, output_size: int, every_step: bool, limit: float) -> None:
         super().__init__()
         self.recurrent = recurrent
         self.readout = nn.Linear(recurrent.output_size, output_size)
@@ -82,9 +83,10 @@ def keep_orthogonal(model: SequenceModel, steps: int) -> None:
 @torch.no_grad()
 def remember_in_gates(model: SequenceModel, steps: int) -> None:
     """Forget (LSTM, JANET) or update (GRU) gates that first hold for 1 to T - 1 steps (Tallec and Ollivier 2018)."""
-    cell, size = model.recurrent.cell, model.recurrent.hidden_size
-    if not cell.keeps:
-        raise TypeError(f"{cell!r} has no such gate")
+    layer = model.recurrent
+    if not isinstance(layer, Recurrent) or not layer.cell.keeps:
+        raise TypeError(f"{layer!r} has no such gate")
+    cell, size = layer.cell, layer.hidden_size
     parameters = dict(model.recurrent.named_parameters())
     bias = torch.log(1 + (steps - 2) * torch.rand(size))
     for gate, sign in {**cell.keeps, **dict.fromkeys(cell.admits, -1)}.items():
@@ -102,5 +104,5 @@ def remember_by_unit(model: SequenceModel, steps: int) -> None:
     nn.init.uniform_(last, 1 / limit, limit)
 
 
-def _recurrent_weights(recurrent: Recurrent) -> list[nn.Parameter]:
+def _recurrent_weights(recurrent: nn.Module) -> list[nn.Parameter]:
     return [parameter for name, parameter in recurrent.named_parameters() if name.startswith("weight_hh")]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         GRU,
         LSTM,
         RNN,
+        ClockworkRNN,
         ConvLSTM,
         ConvRecurrent,
         GRUCell,
@@ -56,6 +57,7 @@ __all__ = [
     "Captioner",
     "ChunkStepper",
     "Classifier",
+    "ClockworkRNN",
     "ConvLSTM",
     "ConvRecurrent",
     "DrawingModel",
@@ -120,7 +122,7 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
-            *("ConvLSTM", "ConvRecurrent", "Stack"),
+            *("ClockworkRNN", "ConvLSTM", "ConvRecurrent", "Stack"),
             *("accelerate", "from_keras", "restore"),
         ),
         "recurra.layers",

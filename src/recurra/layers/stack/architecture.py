@@ -13,6 +13,7 @@ from recurra.cells import Cell, find_cell
 from recurra.errors import ParameterError
 from recurra.layers.stack.attention import LocalAttention
 from recurra.layers.stack.block import Block
+from recurra.layers.stack.clockwork import ClockworkRNN
 from recurra.layers.stack.combined import NORMS, Chain, Gated
 from recurra.layers.stack.convolution import CausalConvolution
 from recurra.layers.stack.lru import LRU
@@ -88,6 +89,10 @@ def _attention(spec: BlockSpec, inputs: int, outputs: int) -> Block:
     return LocalAttention(inputs, outputs, int(spec.size), **dict(spec.options))
 
 
+def _clockwork(spec: BlockSpec, inputs: int, outputs: int) -> Block:
+    return ClockworkRNN(inputs, outputs, 8 if spec.size is None else int(spec.size), batch_first=True)
+
+
 def _convolution(spec: BlockSpec, inputs: int, outputs: int) -> Block:
     kernel = 4 if spec.size is None else int(spec.size)
     return CausalConvolution(inputs, outputs, kernel, depthwise=not dict(spec.options).get("dense", False))
@@ -124,6 +129,7 @@ def _activation(spec: BlockSpec, inputs: int, outputs: int) -> Block:
 
 _KINDS = {
     "attention": _Kind("window", _attention, numbers=("heads", "kv_heads"), required=True),
+    "clockwork": _Kind("number of groups", _clockwork, recurrent=True),
     "conv": _Kind("kernel size", _convolution, flags=("dense",)),
     "gated": _Kind("factor", _gated, whole=False),
     "lru": _Kind("number of units", _lru, recurrent=True),
@@ -169,6 +175,7 @@ class Architecture:
                   In a list a `Cell` may stand in the place of its name.
                 - `attention:WINDOW`, with `:heads=N` and `:kv_heads=M`: see `LocalAttention`.
                 - `mlstm:HEADS`, `lru:UNITS` and `qrnn:KERNEL_SIZE`: see `MLSTM`, `LRU` and `QRNN`.
+                - `clockwork:GROUPS`: see `ClockworkRNN`.
                 - `conv:KERNEL_SIZE`: a causal convolution, depthwise, or of all features with `:dense`.
                 - `mlp:FACTOR`: a `GatedMLP` of so many times the features, 3 by default.
                 - `gated:FACTOR(ITEM)`: an item beside a gate, see `Gated`, of so many times the features, 1 by default.

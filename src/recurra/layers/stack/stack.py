@@ -7,19 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
-from recurra.errors import ShapeError
 from recurra.layers.precision import in_dtype_of
-from recurra.layers.resets import check_resets
-from recurra.layers.scripting import NotScripted
 from recurra.layers.stack.architecture import Architecture, build_chain, naming_item
 from recurra.layers.stack.block import Block
 from recurra.layers.stack.combined import NORMS, Residual, dropped, parts_of
-from recurra.layers.torch_words import check_dropout, check_flag, check_size
+from recurra.layers.stack.sequence_layer import SequenceLayer
+from recurra.layers.torch_words import check_dropout, check_size
 
 __all__ = ["Stack"]
 
 
-class Stack(NotScripted, Block):
+class Stack(SequenceLayer):
     """Blocks of any kind, one after another, with the interface of `Recurrent`: recurrent layers, causal convolutions,
     local attention, multilayer perceptrons.
 
@@ -66,15 +64,13 @@ class Stack(NotScripted, Block):
     ) -> None:
         check_size("input_size", input_size)
         check_size("hidden_size", hidden_size)
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, hidden_size, batch_first)
         check_size("num_layers", num_layers)
-        check_flag("batch_first", batch_first)
         check_dropout("dropout", dropout)
         architecture = Architecture.of(spec, norm, residual)
         self.architecture = architecture
         self.hidden_size = hidden_size
         self.num_layers = num_layers
-        self.batch_first = batch_first
         self.bidirectional = False
         self.dropout = float(dropout)
         self.variational = variational
@@ -91,38 +87,6 @@ class Stack(NotScripted, Block):
         self.blocks = nn.ModuleList(built)
         self.norm = NORMS[architecture.norm](hidden_size) if architecture.residual else None
         self.to(device=device, dtype=dtype)
-
-    def forward(
-        self,
-        input: Tensor,  # noqa: A002 (torch's name)
-        state: Any = None,
-        lengths: Tensor | Sequence[int] | None = None,
-        resets: Tensor | None = None,
-    ) -> tuple[Tensor, Any]:
-        """Read a sequence.
-
-        Args:
-            input: (T, B, I), or (B, T, I) with `batch_first`.
-            state: the state before the first step, as this returned it: a tuple with the state of each block, whose
-                tensors have the batch as their second dimension. If None, that of a new sequence.
-            lengths: true lengths (B,), 0 to T; see `Recurrent`. Padding is never read, and the output there is zero.
-            resets: bool (T, B), or (B, T) with `batch_first`. True is a boundary before the step, at which every block
-                starts anew: neither recurrence nor convolution nor attention sees over it.
-
-        Returns:
-            The output (T, B, H), in the input's layout, and the state after the sequence.
-
-        Raises:
-            ShapeError: if a shape, dtype or length does not fit.
-        """
-        if self.batch_first:
-            return super().forward(input, state, lengths, resets)
-        if input.dim() != 3:
-            raise ShapeError("input", "3 dimensions, (T, B, I)", f"{input.dim()}")
-        if resets is not None:
-            resets = check_resets(resets, input.shape[:2], "(T, B)").t()
-        output, state = super().forward(input.transpose(0, 1), state, lengths, resets)
-        return output.transpose(0, 1), state
 
     def initial_state(self, batch_size: int = 1) -> tuple[Any, ...]:
         return tuple([block.initial_state(batch_size) for block in self.blocks])  # type: ignore[operator]
