@@ -147,17 +147,18 @@ class ClockworkRNN(SequenceLayer):
         self, x: Tensor, parts: list[Tensor], lengths: Tensor | None, ahead: list[int]
     ) -> tuple[Tensor, list[Tensor]]:
         """`_run` where all sequences are at the same phase: each group's first step is at `ahead` of it."""
-        by_group = list(zip(*[part.split(self.group_sizes, 2) for part in parts], strict=True))
+        split = [part.split(self.group_sizes, 2) for part in parts]
         slower: list[Tensor] = []  # before each step, (T, B, units of the group), the fastest of them first
         outputs, finals = [], []
         for group in reversed(range(len(self.groups))):
-            period, first, initial = self.periods[group], ahead[group], by_group[group]
+            period, first = self.periods[group], ahead[group]
+            initial = [part[group] for part in split]
             output, final = initial[0][:0], initial
             if first < len(x):
                 valid = None if lengths is None else (lengths - first + period - 1).clamp(min=0) // period
                 inputs = torch.cat([x[first::period], *[before[first::period] for before in slower]], 2)
-                output, final = self.groups[group](inputs, initial if len(initial) > 1 else initial[0], valid)
-                final = final if isinstance(final, tuple) else (final,)
+                output, final = self.groups[group](inputs, tuple(initial) if len(initial) > 1 else initial[0], valid)
+                final = list(final) if isinstance(final, tuple) else [final]
             # The initial state and then each output, held for a period: T + 1 values from before the first step.
             held = torch.cat([initial[0], output]).unsqueeze(1).expand(-1, period, -1, -1).flatten(0, 1)
             held = held[period - first - 1 :][: len(x) + 1]
