@@ -11,6 +11,7 @@ from benchmarks._learning import Outcome
 from recurra.files import write_atomically
 
 COLOURS = {
+    "Clockwork": "#5b8c5a",
     "Elman": "#1f5fa8",
     "Elman, orthogonal": "#e08e2b",
     "IndRNN": "#5b8c5a",
