@@ -2,15 +2,19 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
+from urllib.parse import urlsplit
 
 from recurra.errors import MissingExtraError, ParameterError, RecurraError, RunError
 from recurra.prediction.piece_worker import Job, PieceResult, PieceWorker
 
 __all__ = ["predict_pieces"]
+
+_PATIENCE = 10.0  # seconds
 
 
 def predict_pieces(
@@ -65,14 +69,23 @@ def _connect(ray: Any, address: str | None) -> None:
     # Ray's own notes would stand between the lines of the progress.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    expected = "the address of a Ray cluster that can be reached"
     try:
+        if address is not None:
+            _check_port(address)
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
     except Exception as error:  # Ray raises no narrower one if a process of its own does not start in time
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         if address is None:
             raise RunError(f"Ray cannot be started on this machine ({reason})") from None
-        expected = "the address of a Ray cluster that can be reached"
         raise ParameterError("address", expected, address, f"({reason})") from None
+
+
+def _check_port(address: str) -> None:
+    """Raises OSError or ValueError if nothing answers at an address with a port, which Ray would try for minutes."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    if parts.port is not None:
+        socket.create_connection((parts.hostname or "", parts.port), timeout=_PATIENCE).close()
 
 
 def _predict(ray: Any, folder: Path, job: Job, pieces: Sequence[int], workers: int) -> Iterator[PieceResult]:
