@@ -1,6 +1,7 @@
 """Versions, threads and devices of this machine."""
 
 import platform
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -20,5 +21,13 @@ def describe_machine() -> dict[str, str]:
         "machine": f"{platform.machine()}, {platform.system()}",
         "threads": f"{torch.get_num_threads()}; they wait {waiting()}",
         "CUDA device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "Triton": _triton(),
         "C++ extension": ", ".join(instruction_sets()) or "baseline" if is_installed() else "not installed",
     }
+
+
+def _triton() -> str:
+    try:
+        return f"{version('triton')}; the kernels that it compiles have not run on a GPU yet"
+    except PackageNotFoundError:
+        return "not installed"

@@ -50,7 +50,7 @@ def test_info_and_version(capsys: pytest.CaptureFixture[str]):
     assert main(["info"]) == 0
     found = capsys.readouterr().out
     assert re.search(rf"^recurra +{re.escape(recurra.__version__)}$", found, re.MULTILINE)
-    for name in ("torch", "python", "machine", "threads", "CUDA device", "C++ extension"):
+    for name in ("torch", "python", "machine", "threads", "CUDA device", "Triton", "C++ extension"):
         assert re.search(rf"^{re.escape(name)}  +\S", found, re.MULTILINE)
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"recurra {recurra.__version__}\n"
@@ -65,6 +65,9 @@ def test_info_of_a_cell(capsys: pytest.CaptureFixture[str]):
         r"^next state +every unit depends on its own c alone \(diagonal\); not affine$", found, re.MULTILINE
     )
     assert re.search(r"^kernels, CPU +reference, .*newton$", found, re.MULTILINE)
+    assert re.search(
+        r"^kernels, CUDA +reference, newton, triton; not yet run on a GPU: newton, triton$", found, re.MULTILINE
+    )
     assert main(["info", "--cell", "lstn"]) == 2
     assert "cell: expected one of" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Code generation: a cell's equations traced, differentiated, and written out as C++ and C."""
+"""Code generation: a cell's equations traced, differentiated, and written out as C++, C and Triton."""
 
 from recurra.codegen.c import C_NAMES, CFunction, literal, write_c_modulated, write_c_update
 from recurra.codegen.c_maths import maths
@@ -15,6 +15,7 @@ from recurra.codegen.derive import (
 from recurra.codegen.differentiate import Gradients, differentiate, differentiate_parts
 from recurra.codegen.evaluate import Program, evaluate, program, run_program
 from recurra.codegen.trace import Trace, check_without_products, trace
+from recurra.codegen.triton import TritonForm, saved_parts, write_triton
 
 __all__ = [
     "C_NAMES",
@@ -23,6 +24,7 @@ __all__ = [
     "Gradients",
     "Program",
     "Trace",
+    "TritonForm",
     "check_without_products",
     "compile_library",
     "dependence",
@@ -37,10 +39,12 @@ __all__ = [
     "program",
     "run_program",
     "saved_for_backward",
+    "saved_parts",
     "shares_gradient",
     "sum_only_gates",
     "trace",
     "write_c_modulated",
     "write_c_update",
     "write_cell",
+    "write_triton",
 ]

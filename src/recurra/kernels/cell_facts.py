@@ -10,6 +10,9 @@ from recurra.kernels.native import extension
 
 __all__ = ["describe_cell"]
 
+# On a GPU; they are tested on a CPU alone.
+_UNTRIED = ("scan", "newton", "triton")
+
 
 def describe_cell(cell: Cell) -> dict[str, str]:
     """Facts that are derived from a cell's equations, by name.
@@ -26,7 +29,10 @@ def describe_cell(cell: Cell) -> dict[str, str]:
         rows["next state"] = _in_words(cell, dependence(cell))
     except CellError as error:
         rows["next state"] = f"not derived: {error}"
-    rows["kernels, CPU"] = ", ".join(name for name in BACKENDS[1:] if _serves(name, cell))
+    rows["kernels, CPU"] = ", ".join(name for name in BACKENDS[1:] if _serves(name, cell, "cpu"))
+    on_cuda = [name for name in BACKENDS[1:] if _serves(name, cell, "cuda")]
+    untried = [name for name in on_cuda if name in _UNTRIED]
+    rows["kernels, CUDA"] = ", ".join(on_cuda) + (f"; not yet run on a GPU: {', '.join(untried)}" if untried else "")
     return rows
 
 
@@ -45,9 +51,9 @@ def _in_words(cell: Cell, derived: Dependence) -> str:
     return f"{words}; {'affine' if derived.affine else 'not affine'}"
 
 
-def _serves(backend: str, cell: Cell) -> bool:
+def _serves(backend: str, cell: Cell, device: str) -> bool:
     projected = cell.output_nonlinearity is not None
-    request = Request(cell, "cpu", "torch.float32", projected=projected, uncompiled=extension.unsupported_reason(cell))
+    request = Request(cell, device, "torch.float32", projected=projected, uncompiled=extension.unsupported_reason(cell))
     try:
         choose(backend, request)
     except BackendError:

@@ -8,10 +8,11 @@ from recurra.errors import BackendError, CellError, ParameterError
 from recurra.kernels.aten import serves as aten_serves
 from recurra.kernels.native.cell_keys import key_of, known
 from recurra.kernels.torch_state import constant
+from recurra.kernels.triton.availability import LARGEST_HEAD
 
 __all__ = ["BACKENDS", "Choice", "Request", "choose"]
 
-BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton")
+BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton", "triton")
 
 
 class Request(NamedTuple):
@@ -31,8 +32,10 @@ class Request(NamedTuple):
         compiled: whether torch.compile is under way, for a function that may be differentiated.
         large: whether it is inference over many rows of equal lengths and a large output, outside of transforms.
         long: whether there are so many steps that a scan over them takes less time than a loop of torch operations.
-        reads_one_unit: whether each unit reads one unit of the last output, see `Weights.reads_one_unit`.
+        units_read: how many units of the last output a unit reads, see `Weights.units_read`.
         captured: whether torch.compile is under way.
+        interpreted: whether Triton runs in its interpreter.
+        without_triton: why there is no Triton, or "".
     """
 
     cell: Cell
@@ -48,8 +51,10 @@ class Request(NamedTuple):
     compiled: bool = False
     large: bool = False
     long: bool = False
-    reads_one_unit: bool = False
+    units_read: int = 0
     captured: bool = False
+    interpreted: bool = False
+    without_triton: str = ""
 
 
 class Choice(NamedTuple):
@@ -63,7 +68,7 @@ def choose(backend: str, request: Request) -> Choice:
     """The kernel for a request.
 
     Args:
-        backend: "auto", or the name of a kernel: "reference", "aten", "native", "scan" or "newton".
+        backend: "auto", or the name of a kernel: "reference", "aten", "native", "scan", "newton" or "triton".
         request: what is to be run.
 
     Raises:
@@ -141,35 +146,54 @@ def _aten_unsupported_reason(request: Request) -> str:
 
 
 def _scan_unsupported_reason(request: Request) -> str:
-    if reason := _parallel_unsupported_reason(request):
+    if reason := _plain_unsupported_reason(request, "the scan"):
         return reason
-    return _dependence_reason(key_of(request.cell), request.reads_one_unit, True)
+    return _dependence_reason(key_of(request.cell), request.units_read == 1, True)
 
 
 def _newton_unsupported_reason(request: Request) -> str:
-    if reason := _parallel_unsupported_reason(request):
+    if reason := _plain_unsupported_reason(request, "Newton's iteration"):
         return reason
     if request.dtype not in ("torch.float32", "torch.float64"):
         return f"Newton's iteration converges in float32 and float64, not in {request.dtype}"
     if request.transformed or request.captured:
         return "how often Newton's iteration repeats depends on values: neither vmap nor torch.compile can follow it"
-    return _dependence_reason(key_of(request.cell), request.reads_one_unit, False)
+    return _dependence_reason(key_of(request.cell), request.units_read == 1, False)
 
 
-def _parallel_unsupported_reason(request: Request) -> str:
-    """Why a kernel that is parallel in time cannot serve, the cell's equations aside."""
+def _triton_unsupported_reason(request: Request) -> str:
+    if request.without_triton:
+        return request.without_triton
+    if request.device != "cuda" and not request.interpreted:
+        return f"the Triton kernel runs on a CUDA device, not on {request.device} (TRITON_INTERPRET=1 interprets it)"
+    if reason := _plain_unsupported_reason(request, "the Triton kernel"):
+        return reason
+    if request.dtype not in ("torch.float32", "torch.float64"):
+        return f"the Triton kernel runs float32 and float64, not {request.dtype}"
+    if request.transformed or request.captured:
+        return "the Triton kernel supports neither vmap nor torch.compile"
+    if reason := _dependence_reason(key_of(request.cell), request.units_read > 0, False):
+        return reason
+    if request.units_read > LARGEST_HEAD:
+        return f"the Triton kernel runs heads of up to {LARGEST_HEAD} units, not of {request.units_read}"
+    return ""
+
+
+def _plain_unsupported_reason(request: Request, kernel: str) -> str:
+    """Why a kernel for cells whose units are apart cannot serve, the cell's equations aside."""
     if request.projected:
-        return "kernels that are parallel in time have no projected output"
+        return f"{kernel} has no projected output"
     if request.forward_mode:
-        return "kernels that are parallel in time have no forward-mode derivatives"
+        return f"{kernel} has no forward-mode derivatives"
     if request.traced:
         return "torch.jit.trace and ONNX hold torch's operations only"
     return ""
 
 
 @constant
-def _dependence_reason(key: str, reads_one_unit: bool, affine: bool) -> str:
-    """Why the steps of a cell, by its key, cannot be taken at once; in a form that torch.compile can call."""
+def _dependence_reason(key: str, with_heads: bool, affine: bool) -> str:
+    """Why a kernel for cells whose units are apart does not run a cell, by its key, in a form that torch.compile can
+    call; `with_heads`: whether it runs units that read those of their head."""
     cell = known(key)
     if cell.products():
         return f"{_shown(cell)} has products of its own, which run on the reference kernel"
@@ -177,7 +201,7 @@ def _dependence_reason(key: str, reads_one_unit: bool, affine: bool) -> str:
         derived = dependence(cell)
     except CellError as error:
         return str(error)
-    if derived.mixes != "none" and not (derived.mixes == "heads" and reads_one_unit):
+    if derived.mixes != "none" and not (derived.mixes == "heads" and with_heads):
         return f"the state of a unit of {_shown(cell)} depends on other units"
     return f"{_shown(cell)} is not affine in its state" if affine and not derived.affine else ""
 
@@ -187,4 +211,5 @@ _UNSUPPORTED_REASONS = {
     "aten": _aten_unsupported_reason,
     "scan": _scan_unsupported_reason,
     "newton": _newton_unsupported_reason,
+    "triton": _triton_unsupported_reason,
 }

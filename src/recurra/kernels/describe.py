@@ -7,6 +7,7 @@ from recurra.cells import Cell
 from recurra.kernels import torch_state
 from recurra.kernels.choose import Request
 from recurra.kernels.native import cell_keys, extension
+from recurra.kernels.triton.availability import is_interpreted, missing_reason
 from recurra.kernels.weights import Masks
 
 __all__ = ["describe", "is_large"]
@@ -22,7 +23,7 @@ def describe(
     inputs: Tensor,
     *,
     projected: bool,
-    reads_one_unit: bool = False,
+    units_read: int = 0,
     state: Tensor | None = None,
     lengths: Tensor | None = None,
     masks: Masks | None = None,
@@ -34,7 +35,7 @@ def describe(
         cell: the equations.
         inputs: of any shape.
         projected: whether the output is projected.
-        reads_one_unit: see `Weights.reads_one_unit`.
+        units_read: see `Weights.units_read`.
         state: the first part of the initial state (B, R). If None, the request is that of a small batch.
         lengths: see `recurra.kernels.reference.run`.
         masks: see `recurra.kernels.reference.run`.
@@ -55,8 +56,10 @@ def describe(
         # torch.jit.trace would trace the comparison of sizes.
         large=state is not None and lengths is None and not traced and not grad and is_large(state),
         long=state is not None and not traced and _is_long(inputs, state),
-        reads_one_unit=reads_one_unit,
+        units_read=units_read,
         captured=torch.compiler.is_compiling(),
+        interpreted=backend == "triton" and is_interpreted(),
+        without_triton=missing_reason() if backend == "triton" else "",
     )
 
 

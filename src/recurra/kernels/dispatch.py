@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from recurra.cells import Cell
 from recurra.codegen import trace
 from recurra.errors import CellError
-from recurra.kernels import aten, native, newton, reference, scan
+from recurra.kernels import aten, native, newton, reference, scan, triton
 from recurra.kernels.choose import choose
 from recurra.kernels.describe import describe
 from recurra.kernels.log import log_once
@@ -21,7 +21,14 @@ from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["intercepted", "is_intercepted", "run"]
 
-_KERNELS = {"reference": reference.run, "aten": aten.run, "native": native.run, "scan": scan.run, "newton": newton.run}
+_KERNELS = {
+    "reference": reference.run,
+    "aten": aten.run,
+    "native": native.run,
+    "scan": scan.run,
+    "newton": newton.run,
+    "triton": triton.run,
+}
 _interceptors: dict[int, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {}
 
 
@@ -52,7 +59,7 @@ def run(
         cell,
         inputs,
         projected=weights.weight_hr is not None,
-        reads_one_unit=weights.reads_one_unit,
+        units_read=weights.units_read,
         state=state[0],
         lengths=lengths,
         masks=masks,

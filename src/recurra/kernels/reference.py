@@ -14,7 +14,7 @@ from recurra.kernels.projections import (
 )
 from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["run", "step"]
+__all__ = ["run", "run_projected", "step"]
 
 
 def step(
@@ -105,10 +105,25 @@ def run(
     """
     # Not indexed step by step: the gradient of each index would be as large as all steps.
     projected = input_projection(cell, without_padding(inputs, lengths), weights).unbind()
+    if not projected:
+        return run_empty(inputs, state, weights)
+    return run_projected(cell, projected, state, weights, lengths, reverse, masks)
+
+
+def run_projected(
+    cell: Cell,
+    projected: tuple[Tensor, ...],
+    state: tuple[Tensor, ...],
+    weights: Weights,
+    lengths: Tensor | None,
+    reverse: bool,
+    masks: Masks | None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """`run` from the input projection of each step, (B, G * H), at least one; the weights are those of `step`."""
     steps = len(projected)
     valid = None
     if lengths is not None:
-        valid = (torch.arange(steps).unsqueeze(1) < lengths).to(inputs.device).unsqueeze(2)
+        valid = (torch.arange(steps).unsqueeze(1) < lengths).to(projected[0].device).unsqueeze(2)
     parameters = _parameters(cell, weights)
     outputs: list[Tensor] = []
     for t in reversed(range(steps)) if reverse else range(steps):
@@ -119,8 +134,6 @@ def run(
             output = torch.where(valid[t], output, torch.zeros_like(output))
         state = after
         outputs.append(output)
-    if not outputs:
-        return run_empty(inputs, state, weights)
     if reverse:
         outputs.reverse()
     return torch.stack(outputs), state

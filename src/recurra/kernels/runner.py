@@ -108,8 +108,8 @@ def _prepare(backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse
     plain = all(w.is_contiguous() and w.dtype == inputs.dtype and w.is_cpu for w in _tensors(weights))
     if not plain:
         return None
-    projected, reads_one_unit = weights.weight_hr is not None, weights.reads_one_unit
-    request = describe(backend, cell, inputs, projected=projected, reads_one_unit=reads_one_unit)
+    projected = weights.weight_hr is not None
+    request = describe(backend, cell, inputs, projected=projected, units_read=weights.units_read)
     if choose(backend, request).backend != "native":
         return None
     hidden = weights.weight_ih.shape[0] // len(cell.gates)

@@ -39,9 +39,9 @@ class Weights(NamedTuple):
     products: Tensor | None = None
 
     @property
-    def reads_one_unit(self) -> bool:
-        """Whether each unit reads one unit of the last output, as in a recurrence that is diagonal."""
-        return self.weight_hh is not None and self.weight_hh.shape[1] == 1
+    def units_read(self) -> int:
+        """K: how many units of the last output a unit reads; 0 without a recurrence."""
+        return 0 if self.weight_hh is None else self.weight_hh.shape[1]
 
 
 @dataclass(frozen=True)

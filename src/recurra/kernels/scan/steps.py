@@ -155,7 +155,7 @@ def steps_of(
         valid = None if valid is None else valid.flip(0)
         zoneout = None if zoneout is None else tuple([mask.flip(0) for mask in zoneout])
     own, shift = {}, {}
-    if weights.weight_hh is not None and weights.reads_one_unit:
+    if weights.weight_hh is not None and weights.units_read == 1:
         own = _by_gate(cell, weights.weight_hh.squeeze(1))
         shift = {} if weights.bias_hh is None else _by_gate(cell, weights.bias_hh)
     per_unit = {} if weights.per_unit is None else dict(zip(cell.per_unit, weights.per_unit.unbind(), strict=True))

@@ -1,0 +1,8 @@
+"""Triton: the whole loop over time as one kernel of a GPU, written from the equations of a cell.
+
+Nothing here imports the package triton before a kernel runs.
+"""
+
+from recurra.kernels.triton.sequence import run
+
+__all__ = ["run"]
