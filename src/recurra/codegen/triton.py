@@ -83,15 +83,15 @@ def _forward(traced: Trace, form: TritonForm) -> str:
     body.load_step()
     body.compute(traced.after)
     for part, node in zip(cell.state, traced.after, strict=True):
-        kept = f" + z_{part} * (s_{part} - {_name(node)})" if form.zoneout else ""
-        body.write(f"after_{part} = {_name(node)}{kept}")
+        retained = f" + z_{part} * (s_{part} - {_name(node)})" if form.zoneout else ""
+        body.write(f"after_{part} = {_name(node)}{retained}")
     body.write(*(f"s_{part} = after_{part}" for part in cell.state))
     body.store("output + at * units", f"s_{cell.state[0]}")
     if saved:
         body.write("if SAVES:")
         body.indent += 1
-        for place, k in enumerate(saved):
-            body.store(_in_saved("t", place, saved), f"s_{cell.state[k]}")
+        for position, k in enumerate(saved):
+            body.store(_in_saved("t", position, saved), f"s_{cell.state[k]}")
         body.indent -= 1
     body.end_loop()
     for k, part in enumerate(cell.state):
@@ -129,7 +129,7 @@ def _backward(traced: Trace, form: TritonForm) -> str:
     body.write(f"d_{cell.state[0]} += d_of_output")
     if form.zoneout:
         for part in cell.state:
-            body.write(f"kept_{part} = d_{part} * z_{part}", f"d_{part} -= kept_{part}")
+            body.write(f"retained_{part} = d_{part} * z_{part}", f"d_{part} -= retained_{part}")
     body.compute(results)
     for k, node in enumerate(gradients.x):
         body.store(f"dx + (at * {gates} + {k}) * units", _name(node))
@@ -138,7 +138,7 @@ def _backward(traced: Trace, form: TritonForm) -> str:
     if recurrent:
         body.add_recurrent_gradients(gradients.u)
     if form.zoneout:
-        body.write(*(f"d_{part} += kept_{part}" for part in cell.state))
+        body.write(*(f"d_{part} += retained_{part}" for part in cell.state))
     body.end_loop()
     for k, part in enumerate(cell.state):
         body.store(f"d_state + ({k} * batch + row) * units", f"d_{part}")
@@ -169,8 +169,8 @@ def _constant_pointers(cell: Cell, form: TritonForm) -> list[str]:
     return [name for name, is_there in there.items() if is_there]
 
 
-def _in_saved(t: str, place: int, saved: tuple[int, ...]) -> str:
-    return f"saved + (({t} * {len(saved)} + {place}) * batch + row) * units"
+def _in_saved(t: str, position: int, saved: tuple[int, ...]) -> str:
+    return f"saved + (({t} * {len(saved)} + {position}) * batch + row) * units"
 
 
 class _Body:

@@ -101,10 +101,10 @@ class _Recurrence(torch.autograd.Function):
         inputs, needed = _Inputs(*tensors), ctx.needs_input_grad[3:]
         masks_need = any(needed[_Inputs._fields.index(name)] for name in ("mask", "zoneout"))
         if masks_need or torch.is_grad_enabled() or torch_state.transformed() or torch_state.forward_mode():
-            found = _gradients_by_reference(ctx.cell, inputs, ctx.lengths, ctx.reverse, gradients, needed)
+            by_name = _gradients_by_reference(ctx.cell, inputs, ctx.lengths, ctx.reverse, gradients, needed)
         else:
-            found = _backward(ctx.cell, inputs, ctx.lengths, ctx.reverse, output, saved, gradients)
-        return None, None, None, *(found.get(name) for name in _Inputs._fields)
+            by_name = _backward(ctx.cell, inputs, ctx.lengths, ctx.reverse, output, saved, gradients)
+        return None, None, None, *(by_name.get(name) for name in _Inputs._fields)
 
 
 def _forward(
