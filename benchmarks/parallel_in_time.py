@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks._agreement import Run, check_agreement
 from benchmarks._command import run_alone
@@ -102,12 +102,12 @@ def run_of(layer: Recurrent, x: Tensor) -> Run:
     return lambda: layer(x)[0], [x, *layer.parameters()]
 
 
-def without_gradients(layer: Recurrent, x: Tensor) -> None:
+def without_gradients(layer: nn.Module, x: Tensor) -> None:
     with torch.inference_mode():
         layer(x)
 
 
-def training_step(layer: Recurrent, x: Tensor) -> None:
+def training_step(layer: nn.Module, x: Tensor) -> None:
     """Forward and backward, to the input and the parameters."""
     torch.autograd.grad(layer(x)[0].sum(), [x, *layer.parameters()])
 
