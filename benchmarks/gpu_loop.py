@@ -3,8 +3,8 @@
 Times are medians of wall time, taken in turn, of inference and of a training step, to the end of the GPU's work.
 Outputs and gradients are compared with the loop's, or where that is too long the kernels' with each other, before
 anything is timed. cuDNN's LSTM has full recurrent weights: it does other work, and is what a user of torch would run at
-that size. Without a GPU nothing is measured. With `TRITON_INTERPRET=1` and `--device cpu` the program itself can be tried
-at small sizes; its times then mean nothing.
+that size. Without a GPU nothing is measured. With `TRITON_INTERPRET=1` and `--device cpu` the program itself can be
+tried at small sizes; its times then mean nothing.
 """
 
 from argparse import ArgumentParser, Namespace
