@@ -18,7 +18,7 @@ from recurra.cells import Cell, Gates, PerUnit, Product, State
 from recurra.codegen import shares_gradient, trace
 from recurra.errors import BackendError
 from recurra.kernels import BACKENDS, Request, Weights, choose, product_shapes
-from recurra.layers.parameters import weight_shapes
+from recurra.layers.parameters import state_sizes, weight_shapes
 from recurra.ops import absolute, sigmoid, tanh, where
 
 
@@ -172,10 +172,10 @@ def per_unit(cell: Cell, weights: Weights) -> dict[str, Tensor]:
 
 
 def draw_state(cell: Cell, *shape: int, dtype: torch.dtype = torch.float64, proj_size: int = 0) -> tuple[Tensor, ...]:
-    """A random state that requires gradients: (..., H), H as in `draw_weights`, but its output (..., R)."""
+    """A random state that requires gradients: (..., H), H as in `draw_weights`, but its output (..., R)
+    and parts with a size of their own."""
     *leading, hidden = shape
-    sizes = [fitting(cell, hidden)] * len(cell.state)
-    sizes[0] = proj_size or sizes[0]
+    sizes = state_sizes(cell, fitting(cell, hidden), proj_size)
     return tuple(torch.randn(*leading, size, dtype=dtype).requires_grad_() for size in sizes)
 
 

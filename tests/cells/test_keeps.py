@@ -11,7 +11,8 @@ from recurra import RecurrentCell
 from recurra.cells import Cell, State
 from recurra.errors import ParameterError
 
-EXPORTED = [cell for cell in (*CELLS, *FIRST_USE, *WITH_PRODUCTS) if type(cell).__module__.startswith("recurra.")]
+EVERY_CELL = [cell for cell in (*CELLS, *FIRST_USE, *WITH_PRODUCTS) if not cell.widths()]
+EXPORTED = [cell for cell in EVERY_CELL if type(cell).__module__.startswith("recurra.")]
 LARGE = 40.0
 # Gates that act so and are not in `keeps`: sLSTM's i, exponential, scales c and n alike, and so not their ratio; and
 # FastGRNN's a, which is its candidate too.

@@ -1,9 +1,11 @@
-"""Cells with learned matrices of their own: what they compute, and who refuses them, saying why."""
+"""Cells with matrices and sizes of their own: what they compute, and who refuses them, saying why."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from by_hand import Step, assert_as_written, by_gate
@@ -13,10 +15,10 @@ import recurra
 from agreement import assert_agree
 from every_cell import WITH_PRODUCTS, LowRank, draw_state, draw_weights, fitting
 from recurra import Recurrent, Stepper, kernels
-from recurra.cells import RHN, UGRNN, Cell, Gates, PerUnit, Product, State
+from recurra.cells import LMU, RHN, UGRNN, Cell, Gates, PerUnit, Product, State
 from recurra.codegen import write_cell
 from recurra.errors import BackendError, CellError, ParameterError, ShapeError
-from recurra.inspection import gate_activations, gate_values, record
+from recurra.inspection import gate_activations, gate_values, record, recurrent_spectra
 from recurra.kernels import Weights, describe_cell, unpacked_products
 from recurra.layers import initialize
 
@@ -95,12 +97,12 @@ def test_initialization() -> None:
 
 @pytest.mark.parametrize("cell", WITH_PRODUCTS, ids=str)
 def test_what_compiles_equations_says_why_it_does_not(cell: Cell) -> None:
-    with pytest.raises(CellError, match=r"has products of its own \(.*\), which run on the reference kernel"):
+    with pytest.raises(CellError, match=r"has products of its own \(.*\), and runs on the reference kernel"):
         write_cell(cell, "Cell")
     layer = Recurrent(cell, 3, fitting(cell, 4))
     with pytest.raises(CellError, match="has products of its own"):
         Stepper(layer)
-    for backend, reason in (("native", "products of its own"), ("scan", "products of"), ("newton", "products of")):
+    for backend, reason in (("native", "products of its own"), ("scan", "unit by unit"), ("newton", "unit by unit")):
         with pytest.raises(BackendError, match=reason):
             Recurrent(cell, 3, 4, backend=backend)(torch.zeros(2, 1, 3))
     with pytest.raises(ParameterError, match=r"^proj_size: expected 0"):
@@ -124,6 +126,107 @@ def test_the_gates_of_every_layer_of_a_highway_are_inspected() -> None:
     (h,), (before,) = segment.after(), segment.before()
     first = before + values["t"] * (values["n"] - before)
     assert_agree(first + values["t2"] * (values["n2"] - first), h)
+
+
+def test_a_legendre_memory_unit() -> None:
+    cell = LMU(order=5, theta=7.0)
+
+    def write(weights: Weights) -> Step:
+        assert weights.products is not None
+        assert weights.weight_hh is not None
+        assert weights.bias_ih is not None
+        assert weights.bias_hh is not None
+        products = unpacked_products(cell, weights.products, 4)
+        A, B, e, W = (products[name][0] for name in "ABem")
+        input_weight, recurrent_weight = weights.weight_ih, weights.weight_hh
+        bias = weights.bias_ih + weights.bias_hh
+
+        def step(x: Tensor, h: Tensor, m: Tensor) -> tuple[Tensor, ...]:
+            gates = x @ input_weight.T + h @ recurrent_weight.T + bias
+            m = m @ A.T + (gates[:, :1] + m @ e.T) @ B.T
+            return torch.tanh(gates[:, 1:] + m @ W.T), m
+
+        return step
+
+    assert_as_written(cell, write)
+
+
+def test_a_legendre_memory_holds_a_window_of_its_input() -> None:
+    """At a delay of a fraction f of the window its values are sums weighted by Legendre polynomials of 2 f - 1."""
+    layer = Recurrent(LMU(order=8, theta=40.0), 1, 2, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        layer.get_parameter("weight_hh_l0").zero_()
+        layer.get_parameter("weight_ih_l0").copy_(torch.tensor([[1.0], [0.0], [0.0]]))
+    signal = torch.sin(torch.arange(200, dtype=torch.float64) / 9)
+    _, (_, memory) = layer(signal.reshape(200, 1, 1))
+    assert memory.shape == (1, 1, 8)
+    # A value is held for the step, and stands for its middle.
+    for fraction in (0.0, 0.25, 0.5, 1.0):
+        weights = np.polynomial.legendre.legvander([2 * fraction - 1], 7)[0]
+        then = math.sin((199 + 0.5 - 40 * fraction) / 9)
+        assert weights @ memory[0, 0].detach().numpy() == pytest.approx(then, abs=0.03)
+
+
+def test_sizes_of_a_cell_s_own_are_those_of_parameters_and_states() -> None:
+    layer = Recurrent(LMU(order=6), 3, 4, 2, bidirectional=True)
+    shapes = {name: tuple(value.shape) for name, value in layer.named_parameters() if name.endswith("_l1")}
+    assert shapes == {
+        "weight_ih_l1": (5, 8),
+        "weight_hh_l1": (5, 4),
+        "bias_ih_l1": (5,),
+        "bias_hh_l1": (5,),
+        "weight_e_l1": (1, 6),
+        "weight_m_l1": (4, 6),
+    }
+    assert layer.state_sizes == [4, 6]
+    output, (h, m) = layer(torch.zeros(3, 2, 3))
+    assert (output.shape, h.shape, m.shape) == ((3, 2, 8), (4, 2, 4), (4, 2, 6))
+    assert not layer.get_parameter("weight_e_l1").any()
+    assert initialize(layer)["weight_ih_l0"] == "xavier_uniform per gate"
+    assert recurrent_spectra(record(layer, torch.zeros(3, 2, 3)))[0].gate == "h"
+
+
+def of_sizes(widths: dict[str, int], **declared: Any) -> Cell:
+    """A cell of two gates and a count, of these sizes."""
+
+    @dataclass(frozen=True)
+    class Sized(Cell):
+        gates = ("a", "b")
+        state = ("h", "count")
+        keeps = declared.get("keeps", {})
+        recurrence = declared.get("recurrence", "dense")
+
+        def widths(self) -> Mapping[str, int]:
+            return widths
+
+        def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+            return State(h=torch.tanh(x.a + u.a) + 0.1 * s.count, count=s.count + 1)
+
+    return Sized()
+
+
+def test_a_number_that_all_units_share() -> None:
+    layer = Recurrent(of_sizes({"count": 1}), 3, 4)
+    _, (_, count) = layer(torch.zeros(5, 2, 3), lengths=[5, 2])
+    assert count.tolist() == [[[5.0], [2.0]]]
+    with pytest.raises(CellError, match=r"has other sizes than H \(count\)"):
+        Stepper(layer)
+
+
+@pytest.mark.parametrize(
+    ("widths", "declared"),
+    [
+        ({"c": 2}, {}),
+        ({"h": 2}, {}),
+        ({"a": 2, "b": 2}, {}),
+        ({"count": 0}, {}),
+        ({"b": 1}, {"keeps": {"b": 1}}),
+        ({"b": 1}, {"recurrence": "diagonal"}),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(widths: dict[str, int], declared: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match=r"^Sized\.widths: expected "):
+        Recurrent(of_sizes(widths, **declared), 3, 4)
 
 
 def of_one_product(product: Product, name: str = "own") -> Cell:
@@ -150,6 +253,7 @@ def of_one_product(product: Product, name: str = "own") -> Cell:
         ("scale", Product(), ParameterError, r"^Own\.products: expected names other than"),
         ("hh", Product(), ParameterError, r"^Own\.products: expected names other than"),
         ("own", Product(rows=0), ParameterError, r"^Own\.products \(own\): expected a whole number"),
+        ("own", Product(2, 2, fixed=torch.zeros(2, 3)), ParameterError, r"^Own\.products \(own\): expected a fixed"),
         ("own", Product(columns=3), ShapeError, "argument of the product own: expected 3 columns"),
         ("own", Product(rows=3), CellError, r"the part 'h' of the state has the shape \(1, 3\)"),
     ],

@@ -18,6 +18,7 @@ from recurra.cells.jordan import Jordan
 from recurra.cells.layer_norm_gru import LayerNormGRU
 from recurra.cells.layer_norm_lstm import LayerNormLSTM
 from recurra.cells.lem import LEM
+from recurra.cells.lmu import LMU
 from recurra.cells.lstm import LSTM
 from recurra.cells.mgu import MGU
 from recurra.cells.min_gru import MinGRU
@@ -41,6 +42,7 @@ __all__ = [
     "GRUD",
     "JANET",
     "LEM",
+    "LMU",
     "LSTM",
     "MGU",
     "NAMES",

@@ -1,6 +1,6 @@
 """What a recurrent cell is: names, and one `update`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -40,17 +40,22 @@ class State(_Named):
 
 
 class Product(NamedTuple):
-    """A learned matrix of a cell, which its equations apply to values.
+    """A matrix of a cell's own, which its equations apply to values.
 
     Attributes:
         rows: size of the result; None: H.
         columns: size of what it multiplies; None: H.
         bias: the first value of a bias that is added to the result; None: there is none.
+        weight: the first value of all elements; None: they are sampled.
+        fixed: (rows, columns), the matrix itself if it is not learned, a float64 tensor. It then is not a
+            parameter, and has no bias.
     """
 
     rows: int | None = None
     columns: int | None = None
     bias: float | None = None
+    weight: float | None = None
+    fixed: Any = None
 
 
 # The package's own cells, by the name of their module. A class is registered when it is defined.
@@ -190,13 +195,34 @@ class Cell:
         return tuple(gate for gate in cls.gates[cls.elapsed != "none" :] if gate not in cls.input_only)
 
     def products(self) -> Mapping[str, Product]:
-        """The cell's own learned matrices by name, which may depend on its options.
+        """The cell's own matrices by name, which may depend on its options.
 
         The equations apply one as a function, as often as they need: `p.NAME(v)` is W v + b, (B, rows) from
         (B, columns). The parameters are `weight_NAME` and `bias_NAME`. The last output that it reads as `s.h` is
         without the mask of recurrent dropout. Such a cell runs on the reference kernel.
         """
         return {}
+
+    def widths(self) -> Mapping[str, int]:
+        """The sizes of gates and parts of the state that have another than H, by name; they may depend on options.
+
+        The output has H. Equations join values of different sizes by `products`, or by a size of 1. Such a cell runs on
+        the reference kernel.
+        """
+        return {}
+
+    def sizes(self, names: Iterable[str], hidden_size: int) -> list[int]:
+        """The sizes of gates, or of parts of the state whose output is not projected."""
+        widths = self.widths()
+        return [widths.get(name, hidden_size) for name in names]
+
+    def units(self, gates: tuple[str, ...], rows: int) -> int:
+        """H, from the number of rows that gates have together in a weight."""
+        widths = self.widths()
+        if not widths:
+            return rows // len(gates)
+        own = [widths[gate] for gate in gates if gate in widths]
+        return (rows - sum(own)) // (len(gates) - len(own))
 
     def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
         """One step.
@@ -220,5 +246,8 @@ class Cell:
         raise NotImplementedError
 
     def split(self, projection: Any) -> Gates:
-        """Cut a projection (..., G * H) into its gates, each (..., H), in the order of `gates`."""
-        return Gates(**dict(zip(self.gates, projection.chunk(len(self.gates), dim=-1), strict=True)))
+        """Cut a projection (..., G * H) into its gates, each (..., H) or of its own size, in the order of `gates`."""
+        if not self.widths():
+            return Gates(**dict(zip(self.gates, projection.chunk(len(self.gates), dim=-1), strict=True)))
+        sizes = self.sizes(self.gates, self.units(self.gates, projection.shape[-1]))
+        return Gates(**dict(zip(self.gates, projection.split(sizes, dim=-1), strict=True)))

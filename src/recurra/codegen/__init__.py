@@ -14,7 +14,7 @@ from recurra.codegen.derive import (
 )
 from recurra.codegen.differentiate import Gradients, differentiate, differentiate_parts
 from recurra.codegen.evaluate import Program, evaluate, program, run_program
-from recurra.codegen.trace import Trace, check_without_products, trace
+from recurra.codegen.trace import Trace, check_by_unit, trace
 from recurra.codegen.triton import TritonForm, saved_parts, write_triton
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "Program",
     "Trace",
     "TritonForm",
-    "check_without_products",
+    "check_by_unit",
     "compile_library",
     "dependence",
     "differentiate",

@@ -8,7 +8,7 @@ from recurra.codegen.cpp_maths import cpp_maths
 from recurra.codegen.derive import mixes_units, prepared, saved_for_backward, shares_gradient
 from recurra.codegen.differentiate import Gradients, differentiate, differentiate_modulated, differentiate_prepared
 from recurra.codegen.expression import FUNCTIONS, Expression, reachable
-from recurra.codegen.trace import Trace, check_without_products, new_trace
+from recurra.codegen.trace import Trace, check_by_unit, new_trace
 
 __all__ = ["digest", "write_cell"]
 
@@ -33,7 +33,7 @@ def write_cell(cell: Cell, name: str) -> str:
     Raises:
         CellError: if the equations cannot be compiled.
     """
-    check_without_products(cell)
+    check_by_unit(cell)
     # Nodes are named and ordered by their index in the graph: a cell always gives the same source.
     traced = new_trace(cell)
     saved, shared = saved_for_backward(traced), shares_gradient(traced)

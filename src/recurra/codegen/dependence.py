@@ -77,7 +77,7 @@ def _mixes(traced: Trace, reads_state: bool) -> str:
         return "none"
     if cell.output_nonlinearity is not None:
         return "all"
-    if any(node.op == "product" and _parts_read(traced, node) for node in reachable(traced.results)):
+    if cell.widths() or any(node.op == "product" and _parts_read(traced, node) for node in reachable(traced.results)):
         return "all"
     reads_units = any(
         _is_projection(node) and (not _is_second_stage(cell, node) or _modulated_reads(traced))

@@ -10,7 +10,7 @@ from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen.expression import Expression, Graph
 from recurra.errors import CellError
 
-__all__ = ["Trace", "check_without_products", "new_trace", "trace"]
+__all__ = ["Trace", "check_by_unit", "new_trace", "trace"]
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,15 @@ def new_trace(cell: Cell) -> Trace:
     return Trace(cell, graph, after, modulated)
 
 
-def check_without_products(cell: Cell) -> None:
-    """Refuse a cell whose equations apply matrices of its own: between two of them only a loop over units is compiled.
+def check_by_unit(cell: Cell) -> None:
+    """Refuse a cell that is not computed unit by unit: what is compiled are loops over units, between two products.
 
     Raises:
-        CellError: naming the products.
+        CellError: naming the cell's own products, or what has another size than H.
     """
-    if names := ", ".join(cell.products()):
-        raise CellError(f"{cell!r} has products of its own ({names}), which run on the reference kernel")
+    for names, what in ((cell.products(), "products of its own"), (cell.widths(), "other sizes than H")):
+        if names:
+            raise CellError(f"{cell!r} has {what} ({', '.join(names)}), and runs on the reference kernel")
 
 
 def _location(cell: Cell, error: Exception) -> str:

@@ -11,7 +11,7 @@ from recurra.cells import Cell
 from recurra.codegen.derive import prepared
 from recurra.codegen.differentiate import differentiate, differentiate_prepared
 from recurra.codegen.expression import COMPARISONS, Expression, reachable
-from recurra.codegen.trace import Trace, check_without_products, new_trace
+from recurra.codegen.trace import Trace, check_by_unit, new_trace
 
 __all__ = ["TritonForm", "saved_parts", "write_triton"]
 
@@ -55,7 +55,7 @@ def write_triton(cell: Cell, form: TritonForm) -> str:
     Raises:
         CellError: if the equations cannot be compiled.
     """
-    check_without_products(cell)
+    check_by_unit(cell)
     traced = new_trace(cell)
     return f"{_forward(traced, form)}\n\n{_backward(traced, form)}"
 

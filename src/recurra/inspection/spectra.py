@@ -61,7 +61,10 @@ def _matrices(segment: Segment) -> dict[str, Tensor]:
     cell, weights = segment.cell, in_double(segment.weights)
     assert weights.weight_hh is not None
     blocks = {}
-    for gate, rows in zip(cell.gates, weights.weight_hh.chunk(len(cell.gates)), strict=True):
+    sizes = cell.sizes(cell.gates, cell.units(cell.gates, len(weights.weight_hh)))
+    for gate, rows in zip(cell.gates, weights.weight_hh.split(sizes), strict=True):
+        if gate in cell.widths():
+            continue  # not a square matrix
         if cell.recurrence == "diagonal":
             blocks[gate] = rows.reshape(-1, 1, 1)
         elif cell.recurrence == "block_diagonal":

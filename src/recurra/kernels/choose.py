@@ -195,8 +195,8 @@ def _dependence_reason(key: str, with_heads: bool, affine: bool) -> str:
     """Why a kernel for cells whose units are apart does not run a cell, by its key, in a form that torch.compile can
     call; `with_heads`: whether it runs units that read those of their head."""
     cell = known(key)
-    if cell.products():
-        return f"{_shown(cell)} has products of its own, which run on the reference kernel"
+    if cell.products() or cell.widths():
+        return f"{_shown(cell)} is not computed unit by unit, and runs on the reference kernel"
     try:
         derived = dependence(cell)
     except CellError as error:

@@ -17,6 +17,8 @@ def product_shapes(cell: Cell, hidden_size: int) -> dict[str, tuple[int, ...]]:
     """The shapes of the parameters of a cell's products, by name and in the order in which they are packed."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, product in cell.products().items():
+        if product.fixed is not None:
+            continue
         rows = product.rows or hidden_size
         shapes[f"weight_{name}"] = (rows, product.columns or hidden_size)
         if product.bias is not None:
@@ -29,6 +31,7 @@ def unpacked_products(cell: Cell, packed: Tensor, hidden_size: int) -> dict[str,
     shapes = product_shapes(cell, hidden_size)
     parts = packed.split([math.prod(shape) for shape in shapes.values()])
     parameters = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+    parameters |= {f"weight_{name}": p.fixed.to(packed) for name, p in cell.products().items() if p.fixed is not None}
     return {name: (parameters[f"weight_{name}"], parameters.get(f"bias_{name}")) for name in cell.products()}
 
 

@@ -25,7 +25,7 @@ def step(
     Args:
         cell: the equations.
         x: the input projection W_ih x_t + b_ih, (B, G * H).
-        state: by part of `cell.state`; the first (B, R), the others (B, H).
+        state: by part of `cell.state`; the first (B, R), the others (B, H), or of a size of their own.
         weights: of the layer; `weight_ih`, `bias_ih` and `norm_ih` are not used.
         masks: of recurrent dropout and zoneout, or None.
         t: the time of the step in the masks.
@@ -36,7 +36,7 @@ def step(
 def _parameters(cell: Cell, weights: Weights) -> PerUnit:
     """The per-unit parameters by name, and the products as functions."""
     per_unit = zip(cell.per_unit, () if weights.per_unit is None else weights.per_unit, strict=True)
-    hidden = weights.weight_ih.shape[0] // len(cell.gates)
+    hidden = cell.units(cell.gates, weights.weight_ih.shape[0])
     return PerUnit(**dict(per_unit), **product_functions(cell, weights.products, hidden))
 
 
@@ -70,9 +70,13 @@ def _step(
     gates = Gates() if recurrent is None else cell.split(recurrent)
     after = cell.update(inputs, gates, before, parameters)
     parts = (getattr(after, part) for part in cell.state)
-    width = next(iter(vars(inputs).values()))
+    units = getattr(inputs, [gate for gate in cell.gates if gate not in cell.widths()][0])  # noqa: RUF015 (torch.compile)
     # A number stands for a state of that number, as in compiled equations.
-    new = tuple(part if isinstance(part, Tensor) else torch.full_like(width, part) for part in parts)
+    shapes = (units, *state[1:])
+    new = tuple(
+        part if isinstance(part, Tensor) else torch.full_like(like, part)
+        for part, like in zip(parts, shapes, strict=True)
+    )
     new = (output_projection(cell, new[0], weights), *new[1:])
     if masks is None or masks.zoneout is None:
         return new

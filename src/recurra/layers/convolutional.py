@@ -31,8 +31,8 @@ class ConvRecurrent(NotScripted, nn.Module):
     layer reads maps of any size. With kernels of size 1 it computes what `Recurrent` computes at each position.
 
     Args:
-        cell: the equations, with a dense recurrence or none: without heads, layer normalisation, elapsed time
-            and products.
+        cell: the equations, with a dense recurrence or none: without heads, layer normalisation, elapsed time, and
+            products or sizes of its own.
         input_size: I, channels of the input.
         hidden_size: H, channels of the state.
         kernel_size: M, or (M, N), of both convolutions: rows and columns that they see, odd numbers.
@@ -75,9 +75,10 @@ class ConvRecurrent(NotScripted, nn.Module):
     ) -> None:
         super().__init__()
         check_cell(cell, input_size, hidden_size, proj_size)
-        if cell.recurrence not in ("dense", "none") or cell.layer_norm or cell.elapsed != "none" or cell.products():
-            expected = "a cell with a dense recurrence or none, without layer normalisation, elapsed time and products"
-            raise ParameterError("cell", expected, cell)
+        by_unit = not (cell.layer_norm or cell.products() or cell.widths())
+        if cell.recurrence not in ("dense", "none") or cell.elapsed != "none" or not by_unit:
+            without = "layer normalisation, elapsed time, and products or sizes of its own"
+            raise ParameterError("cell", f"a cell with a dense recurrence or none, without {without}", cell)
         sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
         if len(sizes) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 or n % 2 == 0 for n in sizes):
             raise ParameterError("kernel_size", "an odd number of at least 1, or two", kernel_size)

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from recurra.cells import GRU, LSTM, Cell, Elman
 from recurra.errors import ParameterError
-from recurra.layers.parameters import first_values, parameter_shapes, product_bias
+from recurra.layers.parameters import first_value_of_product, first_values, parameter_shapes
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.reservoir import Reservoir
 from recurra.layers.stack import Stack
@@ -155,7 +155,9 @@ def _fill_bias(
     rows = {name: parameter}
     if name == "bias_ih":
         nn.init.zeros_(parameter)
-        rows = dict(zip(cell.input_gates(), parameter.chunk(len(cell.input_gates())), strict=True))
+        gates = cell.input_gates()
+        sizes = cell.sizes(gates, cell.units(gates, len(parameter)))
+        rows = dict(zip(gates, parameter.split(sizes), strict=True))
         steps.append("zero")
     gates = [gate for gate in biases if gate in rows]
     for gate in gates:
@@ -175,16 +177,16 @@ def _fill(cell: Cell, name: str, parameter: Tensor, hidden_size: int, scheme: st
     fixed = name in cell.initial or name in ("norm_ih", "norm_hh")
     of_time = name in ("weight_eh", "bias_eh")
     is_diagonal = name == "weight_hh" and cell.recurrence == "diagonal"
-    if product_bias(cell, name) is not None:
+    if first_value_of_product(cell, name) is not None:
         first_values(cell, name, parameter, hidden_size)
         return "as the cell says"
     if fixed or of_time or name in cell.per_unit or is_diagonal or scheme == "uniform":
         first_values(cell, name, parameter, hidden_size)
         return "as the cell says" if name in cell.initial else "one" if fixed else "uniform"
     heads = cell.heads if name == "weight_hh" else 1
-    by_gate = name in ("weight_ih", "weight_hh")
-    blocks = len(parameter) // hidden_size * heads if by_gate else 1
-    for block in parameter.chunk(blocks):
+    gates = {"weight_ih": cell.input_gates(), "weight_hh": cell.recurrent_gates()}.get(name)
+    by_gate = [parameter] if gates is None else parameter.split(cell.sizes(gates, hidden_size))
+    for block in (block for rows in by_gate for block in rows.chunk(heads)):
         # In single precision at least: torch has no orthogonal matrices in half.
         block.copy_(_FILL[scheme](torch.empty_like(block, dtype=torch.promote_types(block.dtype, torch.float32))))
-    return scheme + (" per gate" if by_gate else "") + (" and head" if heads > 1 else "")
+    return scheme + (" per gate" if gates else "") + (" and head" if heads > 1 else "")

@@ -21,10 +21,11 @@ __all__ = [
     "check_cell",
     "check_elapsed_size",
     "check_zoneout",
+    "first_value_of_product",
     "first_values",
     "parameter_shapes",
     "parameters_by_name",
-    "product_bias",
+    "state_sizes",
     "weight_shapes",
 ]
 
@@ -44,6 +45,7 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
         expected = "options that are fields: @dataclass(frozen=True) over the class, and a line as `scale: float = 1.0`"
         raise ParameterError(f"{type(cell).__name__}.{min(others)}", expected, vars(cell)[min(others)])
     _check_products(cell)
+    _check_own_sizes(cell)
     try:
         trace(cell)
         compiled = True
@@ -59,11 +61,11 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
         check_positive("proj_size", proj_size, at_least=0)
     if hidden_size % cell.heads:
         raise ParameterError("hidden_size", f"a multiple of the cell's {cell.heads} heads", hidden_size)
-    if not compiled or cell.products():  # other equations work by unit: each part of their state has H
+    if not compiled or cell.products() or cell.widths():  # other equations work by unit: each part of their state has H
         _check_widths(cell, hidden_size)
     if not proj_size and cell.output_nonlinearity is None:
         return
-    if cell.recurrence not in ("dense", "none") or cell.second_stage_gates or cell.products():
+    if cell.recurrence not in ("dense", "none") or cell.second_stage_gates or cell.products() or cell.widths():
         reason = f"as the recurrent weights of {cell!r} read its units"
     elif _reads_output(cell):
         reason = f"as {cell!r} mixes its last output with its gates"
@@ -117,7 +119,10 @@ def parameter_shapes(
 
     A gate that does not read the input has no rows in the input weights, and the time no rows in the recurrent weights.
     """
-    rows = {"ih": len(cell.input_gates()) * hidden_size, "hh": len(cell.recurrent_gates()) * hidden_size}
+    rows = {
+        "ih": sum(cell.sizes(cell.input_gates(), hidden_size)),
+        "hh": sum(cell.sizes(cell.recurrent_gates(), hidden_size)),
+    }
     shapes = {
         name: (rows.get(name.partition("_")[2], shape[0]), *shape[1:])
         for name, shape in weight_shapes(cell, input_size, hidden_size, bias, proj_size).items()
@@ -133,7 +138,7 @@ def weight_shapes(
     cell: Cell, input_size: int, hidden_size: int, bias: bool, proj_size: int
 ) -> dict[str, tuple[int, ...]]:
     """The shape of each weight that a kernel reads by name, in torch's order."""
-    rows, size = len(cell.gates) * hidden_size, proj_size or hidden_size
+    rows, size = sum(cell.sizes(cell.gates, hidden_size)), proj_size or hidden_size
     columns = {"dense": size, "block_diagonal": hidden_size // cell.heads, "diagonal": 1, "none": 0}[cell.recurrence]
     projects = proj_size > 0 or cell.output_nonlinearity is not None
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size)}
@@ -172,10 +177,10 @@ def as_weights(cell: Cell, parameters: dict[str, Any], reads_elapsed: bool = Fal
     products = cell.products()
     if has_all_rows and not cell.per_unit and not products:
         return Weights(**parameters)
-    hidden = parameters["weight_ih"].shape[0] // len(cell.input_gates())
+    hidden = cell.units(cell.input_gates(), parameters["weight_ih"].shape[0])
     if products:
         packed = [parameters.pop(name).flatten() for name in product_shapes(cell, hidden)]
-        parameters["products"] = torch.cat(packed)
+        parameters["products"] = torch.cat([parameters["weight_ih"].new_empty(0), *packed])
     if cell.per_unit:
         parameters["per_unit"] = torch.stack([parameters.pop(name).expand(hidden) for name in cell.per_unit])
     if not has_all_rows:
@@ -219,8 +224,8 @@ def first_values(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> 
         nn.init.ones_(parameter)
     elif name in cell.initial:
         parameter.copy_(cell.initial[name](torch.rand_like(parameter)))
-    elif (bias := product_bias(cell, name)) is not None:
-        nn.init.constant_(parameter, bias)
+    elif (value := first_value_of_product(cell, name)) is not None:
+        nn.init.constant_(parameter, value)
     else:
         bound = 1 / math.sqrt(hidden_size)
         nn.init.uniform_(parameter, -bound, bound)
@@ -233,20 +238,51 @@ def _check_products(cell: Cell) -> None:
         ParameterError: naming the products.
     """
     taken = {"weight_ih", "weight_hh", "weight_hr", "weight_eh", "bias_ih", "bias_hh", "bias_hr", "bias_eh"}
-    for name, (rows, columns, _) in cell.products().items():
+    for name, (rows, columns, bias, _, fixed) in cell.products().items():
         if {name, f"weight_{name}", f"bias_{name}"} & {*taken, *cell.per_unit}:
             expected = "names other than the parameters' and those of the other weights (ih, hh, hr, eh)"
             raise ParameterError(f"{type(cell).__name__}.products", expected, name)
         for size in (rows, columns):
             if size is not None:
                 check_positive(f"{type(cell).__name__}.products ({name})", size)
+        if fixed is not None and (fixed.shape != (rows, columns) or bias is not None):
+            expected = f"a fixed matrix of {rows} x {columns}, its rows and columns, and no bias"
+            raise ParameterError(f"{type(cell).__name__}.products ({name})", expected, tuple(fixed.shape))
 
 
-def product_bias(cell: Cell, name: str) -> float | None:
-    """The first value of a parameter that is the bias of one of the cell's products, else None."""
-    products = cell.products()
-    own = name.removeprefix("bias_")
-    return products[own].bias if own != name and own in products else None
+def _check_own_sizes(cell: Cell) -> None:
+    """Refuse sizes of gates and parts of the state that are not positive, or do not go with what the cell declares.
+
+    Raises:
+        ParameterError: naming the sizes.
+    """
+    widths, name = cell.widths(), f"{type(cell).__name__}.widths"
+    if not widths:
+        return
+    named = {*cell.gates, *cell.state} - {cell.state[0], *cell.keeps, *cell.admits}
+    if not widths.keys() <= named or widths.keys() >= {*cell.gates}:
+        expected = "parts of the state but the output, and some gates but not all, none of keeps and admits"
+        raise ParameterError(name, expected, dict(widths))
+    for size in widths.values():
+        check_positive(name, size)
+    others = cell.second_stage_gates or cell.layer_norm or cell.recurrent_only or cell.input_only
+    if others or cell.elapsed != "none" or cell.recurrence not in ("dense", "none"):
+        expected = "none with second-stage gates, layer normalisation, times, or gates that read one projection only"
+        raise ParameterError(name, expected, dict(widths))
+
+
+def state_sizes(cell: Cell, hidden_size: int, proj_size: int = 0) -> list[int]:
+    """The size of each part of the state."""
+    return [proj_size or hidden_size, *cell.sizes(cell.state[1:], hidden_size)]
+
+
+def first_value_of_product(cell: Cell, name: str) -> float | None:
+    """The first value of a parameter of one of the cell's products, if that is the same for all elements, else None."""
+    kind, _, own = name.partition("_")
+    product = cell.products().get(own)
+    if product is None or kind not in ("weight", "bias"):
+        return None
+    return product.bias if kind == "bias" else product.weight
 
 
 def _check_widths(cell: Cell, hidden_size: int) -> None:
@@ -258,23 +294,27 @@ def _check_widths(cell: Cell, hidden_size: int) -> None:
         CellError: naming the part.
         ShapeError: naming the product whose argument has another width.
     """
+    gates, state = (
+        dict(zip(names, (torch.zeros(1, size) for size in cell.sizes(names, hidden_size)), strict=True))
+        for names in (cell.gates, cell.state)
+    )
     zeros = torch.zeros(1, hidden_size)
     sizes = sum(map(math.prod, product_shapes(cell, hidden_size).values()))
     products = product_functions(cell, torch.zeros(sizes), hidden_size) if cell.products() else {}
-    gates, state = Gates(**dict.fromkeys(cell.gates, zeros)), State(**dict.fromkeys(cell.state, zeros))
     try:
-        after = cell.update(gates, gates, state, PerUnit(**dict.fromkeys(cell.per_unit, zeros), **products))
+        x, u = Gates(**gates), Gates(**gates)
+        after = cell.update(x, u, State(**state), PerUnit(**dict.fromkeys(cell.per_unit, zeros), **products))
         parts = {name: getattr(after, name) for name in cell.state}
     except ShapeError:
         raise  # of the argument of a product
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return
     for name, part in parts.items():
-        if isinstance(part, Tensor) and part.shape != zeros.shape:
+        if isinstance(part, Tensor) and part.shape != state[name].shape:
             raise CellError(
                 f"{type(cell).__name__}.update: the part {name!r} of the state has the shape {tuple(part.shape)} after "
-                f"a step of one sequence, and (1, H) = {tuple(zeros.shape)} before it. Every part of a state has one "
-                "number for each of the H units. Split wider memory into several parts of the state, each of H units."
+                f"a step of one sequence, and {tuple(state[name].shape)} before it. A part of a state has one number "
+                "for each of the H units, or the size that `widths` of the cell gives it."
             )
 
 

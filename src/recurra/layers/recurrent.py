@@ -24,6 +24,7 @@ from recurra.layers.parameters import (
     first_values,
     parameter_shapes,
     parameters_by_name,
+    state_sizes,
 )
 from recurra.layers.precision import in_dtype_of
 from recurra.layers.resets import check_resets, run_pieces
@@ -68,8 +69,8 @@ class Recurrent(NotScripted, nn.Module):
     The parameters carry torch's names (`weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,
     `weight_hr_l0`, with `_reverse` for the second direction) and are sampled as in torch, uniform in
     +-1/sqrt(H) and in the same order; a cell's other parameters follow: scales of layer normalisation (`norm_ih_l0`,
-    `norm_hh_l0`), its per-unit parameters under their own names, and the weights of the times (`weight_eh_l0`,
-    `bias_eh_l0`).
+    `norm_hh_l0`), its per-unit parameters under their own names, those of its products (`weight_NAME_l0`,
+    `bias_NAME_l0`), and the weights of the times (`weight_eh_l0`, `bias_eh_l0`).
 
     Raises:
         ParameterError: for a parameter out of its range.
@@ -145,6 +146,11 @@ class Recurrent(NotScripted, nn.Module):
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The parameters of each layer and direction, in the order of torch.nn.LSTM.all_weights."""
         return [[getattr(self, full) for _, full in names] for names in self._names.values()]
+
+    @property
+    def state_sizes(self) -> list[int]:
+        """The size of each part of the state, of one layer and direction."""
+        return state_sizes(self.cell, self.hidden_size, self.proj_size)
 
     @property
     def output_size(self) -> int:
@@ -328,7 +334,7 @@ class Recurrent(NotScripted, nn.Module):
 
     def _initial_state(self, x: Tensor, batch: int, hx: Any, batched: bool = True) -> list[Tensor]:
         count = self.num_layers * (2 if self.bidirectional else 1)
-        sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(self.cell.state) - 1)
+        sizes = self.state_sizes
         if hx is None:
             return [x.new_zeros(count, batch, size) for size in sizes]
         parts = list(hx) if isinstance(hx, tuple | list) else [hx]
@@ -382,8 +388,7 @@ class Recurrent(NotScripted, nn.Module):
             ones = x.new_ones(batch, self.proj_size or self.hidden_size)
             recurrent = nn.functional.dropout(ones, self.recurrent_dropout)
         if any(self.zoneout):
-            sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(self.zoneout) - 1)
-            zoneout = zoneout_masks(x, sizes, self.zoneout, self.training)
+            zoneout = zoneout_masks(x, self.state_sizes, self.zoneout, self.training)
         return None if recurrent is None and zoneout is None else Masks(recurrent, zoneout)
 
 

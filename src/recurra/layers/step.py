@@ -20,6 +20,7 @@ from recurra.layers.parameters import (
     first_values,
     parameter_shapes,
     parameters_by_name,
+    state_sizes,
 )
 from recurra.layers.precision import in_dtype_of
 from recurra.layers.scripting import NotScripted
@@ -154,25 +155,27 @@ class RecurrentCell(NotScripted, nn.Module):
         steps = x.unsqueeze(0)
         masks = None
         if recurrent_mask is not None:
-            size = self._sizes()[0]
+            size = self.state_sizes[0]
             expected = (len(x), size) if input.dim() == 2 else (size,)
             check_shape("recurrent_mask", recurrent_mask, expected, "(B, R)" if input.dim() == 2 else "(R,)")
             recurrent_mask = recurrent_mask.reshape(len(x), size)
         if recurrent_mask is not None or any(self.zoneout):
             zoneout = any(self.zoneout)
-            sampled = zoneout_masks(steps, self._sizes(), self.zoneout, self.training) if zoneout else None
+            sampled = zoneout_masks(steps, self.state_sizes, self.zoneout, self.training) if zoneout else None
             masks = Masks(recurrent_mask, sampled)
         after = self._runner(self.backend, self.cell, steps, state, weights, masks=masks)[1]
         if input.dim() == 1:
             after = tuple(part.squeeze(0) for part in after)
         return after[0] if len(after) == 1 else after
 
-    def _sizes(self) -> list[int]:
-        return [self.proj_size or self.hidden_size] + [self.hidden_size] * (len(self.cell.state) - 1)
+    @property
+    def state_sizes(self) -> list[int]:
+        """The size of each part of the state."""
+        return state_sizes(self.cell, self.hidden_size, self.proj_size)
 
     def _state(self, x: Tensor, hx: Any, batched: bool) -> tuple[Tensor, ...]:
         names = self.cell.state
-        sizes = self._sizes()
+        sizes = self.state_sizes
         if hx is None:
             return tuple([x.new_zeros(x.shape[0], size) for size in sizes])
         parts = list(hx) if isinstance(hx, tuple | list) else [hx]

@@ -91,6 +91,4 @@ class Bridge(nn.Module):
 
 def _sizes(recurrent: Recurrent) -> dict[str, int]:
     """The features of each part of the state."""
-    names = recurrent.cell.state
-    first = recurrent.proj_size or recurrent.hidden_size
-    return {name: first if index == 0 else recurrent.hidden_size for index, name in enumerate(names)}
+    return dict(zip(recurrent.cell.state, recurrent.state_sizes, strict=True))

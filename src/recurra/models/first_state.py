@@ -22,7 +22,7 @@ class FirstState(nn.Linear):
 
     def __init__(self, input_size: int, recurrent: Recurrent) -> None:
         names = recurrent.cell.state
-        sizes = [recurrent.output_size, *[recurrent.hidden_size] * (len(names) - 1)]
+        sizes = recurrent.state_sizes
         free = [index == 0 or name == "c" for index, name in enumerate(names)]
         computed = sum(size for size, is_free in zip(sizes, free, strict=True) if is_free)
         super().__init__(input_size, recurrent.num_layers * computed)

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from recurra.cells import Cell
-from recurra.codegen import check_without_products, sum_only_gates, trace
+from recurra.codegen import check_by_unit, sum_only_gates, trace
 from recurra.kernels import NORM_EPSILON, Weights
 from recurra.program.builder import Builder, as_array
 from recurra.program.operations import Array, Value
@@ -29,9 +29,9 @@ def add_recurrent_layer(
         name: prefix of the names of the state's parts; {part} stands for the part.
 
     Raises:
-        CellError: if the equations cannot be compiled, as those that apply products of their own.
+        CellError: if the equations cannot be compiled, as those with products or sizes of their own.
     """
-    check_without_products(cell)
+    check_by_unit(cell)
     w = {key: None if part is None else as_array(part) for key, part in weights._asdict().items()}
     weight_ih, weight_hr = w["weight_ih"], w["weight_hr"]
     assert weight_ih is not None

@@ -74,7 +74,8 @@ def add_step(
     """
     traced = trace(cell)
     values: dict[tuple[str, str], Any]
-    values = {("x", gate): value for gate, value in zip(cell.gates, _split(graph, x, len(cell.gates)), strict=True)}
+    sizes = cell.sizes(cell.gates, cell.units(cell.gates, x.size))
+    values = {("x", gate): value for gate, value in zip(cell.gates, _split(graph, x, sizes), strict=True)}
     values |= {("s", part): value for part, value in zip(cell.state, state, strict=True)}
     per_unit = w["per_unit"]
     if per_unit is not None:
@@ -92,7 +93,9 @@ def add_step(
         second_bias = None if bias is None else bias[rows:]
         second = _affine(graph, modulated, weight[rows:], second_bias)
         names = cell.second_stage_gates
-        values |= {("u", gate): value for gate, value in zip(names, _split(graph, second, len(names)), strict=True)}
+        values |= {
+            ("u", gate): value for gate, value in zip(names, _split(graph, second, sizes[first_stage:]), strict=True)
+        }
     after = add_equations(graph, traced.after, values)
     after = [
         value if _depends_on_step(node) else graph.op("Expand", value, graph.op("Shape", before))
@@ -129,7 +132,7 @@ def _products(graph: Graph, cell: Cell, w: Arrays) -> dict[str, Callable[[Value]
     packed, weight_ih = w["products"], w["weight_ih"]
     assert packed is not None
     assert weight_ih is not None
-    unpacked = unpacked_products(cell, torch.from_numpy(packed), len(weight_ih) // len(cell.gates))
+    unpacked = unpacked_products(cell, torch.from_numpy(packed), cell.units(cell.gates, len(weight_ih)))
 
     def function(weight: Tensor, bias: Tensor | None) -> Callable[[Value], Value]:
         return lambda value: _affine(graph, value, as_array(weight), None if bias is None else as_array(bias))
@@ -147,7 +150,8 @@ def _recurrent_projection(graph: Graph, cell: Cell, w: Arrays, output: Value, ga
     weight, bias = w["weight_hh"], w["bias_hh"]
     if weight is None:
         return []
-    rows = len(weight) // len(cell.gates) * gates
+    sizes = cell.sizes(cell.gates, cell.units(cell.gates, len(weight)))[:gates]
+    rows = sum(sizes)
     weight = weight[:rows]
     first_bias = None if bias is None else bias[:rows]
     if cell.recurrence == "diagonal":
@@ -161,7 +165,7 @@ def _recurrent_projection(graph: Graph, cell: Cell, w: Arrays, output: Value, ga
         projected = _affine(graph, output, weight, own_bias)
     if cell.layer_norm:
         return _normalised(graph, cell, projected, w["norm_hh"], first_bias)
-    return _split(graph, projected, gates)
+    return _split(graph, projected, sizes)
 
 
 def _block_diagonal(graph: Graph, cell: Cell, weight: Array, output: Value, gates: int) -> Value:
@@ -178,11 +182,11 @@ def _block_diagonal(graph: Graph, cell: Cell, weight: Array, output: Value, gate
 def _normalised(graph: Graph, cell: Cell, projected: Value, scale: Array | None, shift: Array | None) -> list[Value]:
     """Each gate normalised over its units."""
     assert scale is not None
-    count = len(cell.gates)
+    count, sizes = len(cell.gates), [projected.size // len(cell.gates)] * len(cell.gates)
     shifts = [None] * count if shift is None else [graph.constant(own) for own in np.split(shift, count)]
     return [
         graph.op("LayerNormalization", gate, graph.constant(own), own_shift, axis=-1, epsilon=NORM_EPSILON)
-        for gate, own, own_shift in zip(_split(graph, projected, count), np.split(scale, count), shifts, strict=True)
+        for gate, own, own_shift in zip(_split(graph, projected, sizes), np.split(scale, count), shifts, strict=True)
     ]
 
 
@@ -194,11 +198,10 @@ def _plus(graph: Graph, value: Value, bias: Array | None) -> Value:
     return value if bias is None else graph.op("Add", value, graph.constant(bias))
 
 
-def _split(graph: Graph, value: Value, pieces: int) -> list[Value]:
-    if pieces == 1:
+def _split(graph: Graph, value: Value, sizes: Sequence[int]) -> list[Value]:
+    if len(sizes) == 1:
         return [value]
-    sizes = graph.integers(*[value.size // pieces] * pieces)
-    return graph.ops("Split", pieces, value, sizes, axis=-1)
+    return graph.ops("Split", len(sizes), value, graph.integers(*sizes), axis=-1)
 
 
 def _after_zoneout(graph: Graph, new: Value, old: Value, probability: float) -> Value:

@@ -49,9 +49,9 @@ def add_recurrent(
     graph, cell = context.graph, layer.cell
     _check(inputs, 3, layer.input_size, name)
     x = graph.op("Transpose", inputs, perm=(1, 0, 2)) if batch_first else inputs
-    size, directions = layer.proj_size or layer.hidden_size, 2 if layer.bidirectional else 1
+    directions = 2 if layer.bidirectional else 1
     count = layer.num_layers * directions
-    shapes: list[Shape] = [(count, x.shape[1], layer.hidden_size if k else size) for k in range(len(cell.state))]
+    shapes: list[Shape] = [(count, x.shape[1], size) for size in layer.state_sizes]
     parts = _initial(context, name, cell.state, shapes, state, x)
     operator = operator_of(cell, bool(layer.proj_size), layer.zoneout)
     valid = None
@@ -88,8 +88,7 @@ def add_cell(context: Context, module: Any, name: str, inputs: Value, state: Any
     """
     graph, cell = context.graph, module.cell
     _check(inputs, 2, module.input_size, name)
-    size = module.proj_size or module.hidden_size
-    shapes: list[Shape] = [(inputs.shape[0], module.hidden_size if k else size) for k in range(len(cell.state))]
+    shapes: list[Shape] = [(inputs.shape[0], size) for size in module.state_sizes]
     parts = _initial(context, name, cell.state, shapes, state, inputs)
     w = _arrays(as_weights(cell, parameters_by_name(module, module._names)))
     after = add_step(graph, cell, w, add_input_projection(graph, cell, w, inputs), parts, module.zoneout)

@@ -58,7 +58,7 @@ class _Stateful(nn.Module):
             name, tuple(f"{prefix}{part}_0" for part in parts), tuple(f"{prefix}{part}_n" for part in parts)
         )
         self._slots = slots
-        self._sizes = [module.proj_size or module.hidden_size, *[module.hidden_size] * (len(parts) - 1)]
+        self._sizes = module.state_sizes
 
     def _initial(self, hx: Any, zeros: Tensor) -> Sequence[Tensor]:
         """The initial state by part; if there is none, zeros (..., 1) are widened to it."""

@@ -77,10 +77,10 @@ def loop_over_time(
         with_lengths: whether it takes the lengths.
     """
     project, one_step = step_of(cell, weights, zoneout)
-    hidden = weights.weight_ih.shape[0] // len(cell.gates)
+    hidden = cell.units(cell.gates, weights.weight_ih.shape[0])
     size = hidden if weights.weight_hr is None else weights.weight_hr.shape[0]
     example = torch.zeros(2, 2, weights.weight_ih.shape[1])
-    state = tuple(torch.zeros(2, hidden if k else size) for k in range(len(cell.state)))
+    state = tuple(torch.zeros(2, width) for width in (size, *cell.sizes(cell.state[1:], hidden)))
     with tracing():
         traced = (
             torch.jit.trace(project, example, check_trace=False),

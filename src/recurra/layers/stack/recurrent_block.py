@@ -34,8 +34,7 @@ class RecurrentBlock(Block):
         self.projection = None if fits else nn.Linear(self.recurrent.output_size, output_size)
 
     def initial_state(self, batch_size: int = 1) -> Any:
-        layer = self.recurrent
-        sizes = [layer.output_size] + [layer.hidden_size] * (len(layer.cell.state) - 1)
+        sizes = self.recurrent.state_sizes
         parts = tuple([self.zeros(1, batch_size, size) for size in sizes])
         return parts if len(sizes) > 1 else parts[0]
 
