@@ -50,10 +50,9 @@ def test_a_killed_server_goes_on_where_it_was(run: Path, models: dict[str, Serve
     assert found == _expected(models, 0, 30)
 
 
-async def _drive(url: str, number: int, stop: threading.Event) -> list[Any]:
-    """Step a session until the stop; its results."""
+async def _drive(url: str, number: int, stop: threading.Event, results: list[Any]) -> list[Any]:
+    """Step a session until the stop, and append its results."""
     session = await AsyncClient(url, patience=PATIENT, timeout=10).open("book")
-    results = []
     while not stop.is_set():
         results.append(await session.step(_item(number, len(results))))
     await session.disconnect()
@@ -81,11 +80,16 @@ def test_killed_twenty_times_under_load(run: Path, models: dict[str, ServedModel
             assert parent.stdout.readline() == "started\n"  # type: ignore[union-attr]
 
         async def load() -> list[list[Any]]:
-            driving = [
-                asyncio.create_task(_drive(f"http://127.0.0.1:{port}", number, stop)) for number in range(sessions)
-            ]
+            url = f"http://127.0.0.1:{port}"
+            taken: list[list[Any]] = [[] for _ in range(sessions)]
+            driving = [asyncio.create_task(_drive(url, number, stop, own)) for number, own in enumerate(taken)]
             for _ in range(kills):
+                before = list(map(len, taken))
                 await asyncio.sleep(0.5 + chance.random())
+                # On a loaded machine the server takes longer than that to start.
+                while any(len(own) <= steps for own, steps in zip(taken, before, strict=True)):
+                    assert not any(one.done() for one in driving)
+                    await asyncio.sleep(chance.random() / 10)
                 await asyncio.to_thread(restart)
             await asyncio.sleep(1.0)
             stop.set()
@@ -95,7 +99,7 @@ def test_killed_twenty_times_under_load(run: Path, models: dict[str, ServedModel
         results = asyncio.run(_once_it_answers(port, load))
         parent.stdin.close()
         parent.wait(20)
-    assert min(map(len, results)) > kills
+    assert min(map(len, results)) >= kills
     for number, found in enumerate(results):
         assert found == _expected(models, number, len(found))
 
