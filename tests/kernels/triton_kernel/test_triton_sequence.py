@@ -98,7 +98,7 @@ def test_two_directions_with_resets_lengths_and_a_state() -> None:
 
 
 @pytest.mark.usefixtures("interpreted")
-def test_inference_saves_nothing() -> None:
+def test_inference_and_recomputed_training() -> None:
     layer = Recurrent(DiagonalGRU(), 2, 3, backend="triton", recompute=True)
     x = torch.randn(3, 2, 2)
     with torch.no_grad():

@@ -154,27 +154,30 @@ def _launch(
     function: Any, inputs: _Inputs, lengths: Tensor | None, reverse: bool, pointers: dict[str, Tensor], **options: bool
 ) -> None:
     _, batch, hidden = inputs.state.shape
-    heads = inputs.weight is not None and inputs.weight.shape[1] > 1
-    width = inputs.weight.shape[1] if inputs.weight is not None and heads else min(hidden, _TILE)
+    units_read = 0 if inputs.weight is None else inputs.weight.shape[1]
+    width = units_read if units_read > 1 else min(hidden, _TILE)
     block = 1 << (width - 1).bit_length()
+    largest = block * block if units_read > 1 else block
     like = inputs.x
     each = (
         torch.full((batch,), like.shape[0], dtype=torch.int32, device=like.device)
         if lengths is None
         else lengths.to(like.device, torch.int32)
     )
-    function[batch, -(-hidden // width)](
-        **pointers,
-        lengths=each,
-        batch=batch,
-        units=hidden,
-        WIDTH=width,
-        BLOCK=block,
-        REVERSE=reverse,
-        enable_fp_fusion=True,
-        num_warps=max(1, min(4, block * (block if heads else 1) // 32)),
-        **options,
-    )
+    # Triton launches on the current device.
+    with torch.cuda.device_of(like):
+        function[batch, -(-hidden // width)](
+            **pointers,
+            lengths=each,
+            batch=batch,
+            units=hidden,
+            WIDTH=width,
+            BLOCK=block,
+            REVERSE=reverse,
+            enable_fp_fusion=True,
+            num_warps=max(1, min(4, largest // 32)),
+            **options,
+        )
 
 
 def _gradients_by_reference(
