@@ -6,7 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from recurra.cells import GRU, LSTM, SLSTM, Cell, Elman, GRUResetBefore, IndRNN, Jordan, LayerNormLSTM, MinGRU, TimeLSTM
+from recurra.cells import (
+    GRU,
+    LSTM,
+    RHN,
+    SLSTM,
+    Cell,
+    Elman,
+    GRUResetBefore,
+    IndRNN,
+    Jordan,
+    LayerNormLSTM,
+    MinGRU,
+    TimeLSTM,
+)
 from recurra.errors import ParameterError
 from recurra.kernels import Masks, reference
 from recurra.layers import Architecture, EchoState, Recurrent, Reservoir, initialize, trunk
@@ -137,6 +150,7 @@ def test_a_trunk_of_a_reservoir() -> None:
         ({"bias_scale": "0.2"}, "bias_scale: expected 0 or a positive number"),
         ({"cell": MinGRU()}, "has no recurrent weights"),
         ({"cell": TimeLSTM()}, "reads the time"),
+        ({"cell": RHN()}, "products or sizes of its own"),
         ({"cell": Jordan()}, "projects its output"),
         ({"cell": LayerNormLSTM()}, "normalises its projections"),
         ({"cell": IndRNN(), "density": 0.5}, "density: expected None"),

@@ -157,4 +157,6 @@ def _unsuitable(cell: Cell) -> str:
         return "projects its output, and its recurrent weights do not read its state"
     if cell.layer_norm:
         return "normalises its projections, which takes the meaning from a spectral radius"
+    if cell.products() or cell.widths():
+        return "has products or sizes of its own, which a spectral radius of the recurrent weights does not limit"
     return ""
