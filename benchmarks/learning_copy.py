@@ -105,15 +105,15 @@ def train(setting: str, cell: str, seed: int, budget: float) -> Outcome:
     return Outcome(setting, cell, seed, count_parameters(model), fitted, figures)
 
 
-def make_batch(length: int, size: int, seed: int) -> Batch:
-    """Input (T + 20, B, 10), one-hot, and what is to be said (T + 20, B), as indices."""
+def make_batch(length: int, size: int, seed: int, copied: int = COPIED) -> Batch:
+    """Input (T + 2 C, B, 10), one-hot, and what is to be said (T + 2 C, B), as indices; C symbols are `copied`."""
     random = torch.Generator().manual_seed(seed)
-    symbols = torch.randint(SYMBOLS, (COPIED, size), generator=random)
-    told = torch.full((length + 2 * COPIED, size), BLANK)
-    told[:COPIED] = symbols
-    told[length + COPIED - 1] = DELIMITER
+    symbols = torch.randint(SYMBOLS, (copied, size), generator=random)
+    told = torch.full((length + 2 * copied, size), BLANK)
+    told[:copied] = symbols
+    told[length + copied - 1] = DELIMITER
     said = torch.full_like(told, BLANK)
-    said[-COPIED:] = symbols
+    said[-copied:] = symbols
     return Batch(one_hot(told, SYMBOLS + 2).float(), said)
 
 
@@ -122,9 +122,9 @@ def step_loss(logits: Tensor, said: Tensor) -> Tensor:
     return cross_entropy(logits.flatten(0, 1), said.flatten())
 
 
-def recalled(logits: Tensor, said: Tensor) -> Tensor:
-    """Share of the ten symbols that are right."""
-    return (logits[-COPIED:].argmax(2) == said[-COPIED:]).float().mean()
+def recalled(logits: Tensor, said: Tensor, copied: int = COPIED) -> Tensor:
+    """Share of the symbols that are right."""
+    return (logits[-copied:].argmax(2) == said[-copied:]).float().mean()
 
 
 def _without_memory(length: int) -> float:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recurra.layers import (
         GRU,
         LSTM,
+        RIM,
         RNN,
         ClockworkRNN,
         ConvLSTM,
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 __all__ = [
     "GRU",
     "LSTM",
+    "RIM",
     "RNN",
     "AnomalyDetector",
     "AnomalyReading",
@@ -122,7 +124,7 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
-            *("ClockworkRNN", "ConvLSTM", "ConvRecurrent", "Stack"),
+            *("RIM", "ClockworkRNN", "ConvLSTM", "ConvRecurrent", "Stack"),
             *("accelerate", "from_keras", "restore"),
         ),
         "recurra.layers",

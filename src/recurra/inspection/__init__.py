@@ -10,6 +10,7 @@ from recurra.inspection.inspection import Inspection, Words, inspect
 from recurra.inspection.lag import GradientByLag, LagCurve, gradient_by_lag
 from recurra.inspection.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from recurra.inspection.memory import JacobianNorms, jacobian_norms
+from recurra.inspection.module_activity import ModuleActivity, module_activity
 from recurra.inspection.page import report_inspection, write_inspection
 from recurra.inspection.reading import function_of_inputs
 from recurra.inspection.record import Recording, record
@@ -33,6 +34,7 @@ __all__ = [
     "JacobianNorms",
     "LagCurve",
     "LyapunovSpectrum",
+    "ModuleActivity",
     "Recording",
     "RecurrentSpectrum",
     "Segment",
@@ -58,6 +60,7 @@ __all__ = [
     "jacobian_norms",
     "lyapunov_spectrum",
     "mean_baselines",
+    "module_activity",
     "record",
     "recurrent_spectra",
     "report_inspection",

@@ -8,13 +8,14 @@ from recurra.layers.input_decay import InputDecay
 from recurra.layers.keras_weights import from_keras
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.reservoir import EchoState, Reservoir
-from recurra.layers.stack import Architecture, ClockworkRNN, Stack, trunk
+from recurra.layers.stack import RIM, Architecture, ClockworkRNN, Stack, trunk
 from recurra.layers.standard import GRU, LSTM, RNN
 from recurra.layers.step import GRUCell, LSTMCell, RecurrentCell, RNNCell
 
 __all__ = [
     "GRU",
     "LSTM",
+    "RIM",
     "RNN",
     "Acceleration",
     "Architecture",

@@ -126,7 +126,7 @@ def test_without_residuals_the_first_block_reads_the_input() -> None:
 
 
 def test_errors_name_the_item() -> None:
-    exists = "attention, clockwork, conv, gated, .*; the cells .*rg_lru.*; alone, griffin"
+    exists = "attention, clockwork, conv, gated, .*rim.*; the cells .*rg_lru.*; alone, griffin"
     for spec, expected in (
         (["rglru", "atention:128"], f"item 2: block: expected one of {exists}.*'atention'.*Did you mean 'attention'"),
         (["attention"], "attention: expected its window, as in attention:128, got 'attention'"),

@@ -12,6 +12,7 @@ from recurra.layers.stack.pointwise import Activation, GatedMLP, HeadNorm
 from recurra.layers.stack.qrnn import QRNN
 from recurra.layers.stack.recipes import RECIPES
 from recurra.layers.stack.recurrent_block import RecurrentBlock
+from recurra.layers.stack.rim import RIM
 from recurra.layers.stack.sequence_layer import SequenceLayer
 from recurra.layers.stack.stack import Stack
 from recurra.layers.stack.trunk import check_hands_over, trunk
@@ -21,6 +22,7 @@ __all__ = [
     "MLSTM",
     "QRNN",
     "RECIPES",
+    "RIM",
     "Activation",
     "Architecture",
     "AttentionState",

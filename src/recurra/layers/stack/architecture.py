@@ -22,6 +22,7 @@ from recurra.layers.stack.pointwise import ACTIVATIONS, Activation, GatedMLP, He
 from recurra.layers.stack.qrnn import QRNN
 from recurra.layers.stack.recipes import RECIPES
 from recurra.layers.stack.recurrent_block import RecurrentBlock
+from recurra.layers.stack.rim import RIM
 
 __all__ = ["Architecture", "BlockSpec", "build_chain", "naming_item"]
 
@@ -123,6 +124,12 @@ def _gated(spec: BlockSpec, inputs: int, outputs: int) -> Block:
     return Gated(build_chain(spec.inside, inner, inner), inputs, outputs)
 
 
+def _rim(spec: BlockSpec, inputs: int, outputs: int) -> Block:
+    options = dict(spec.options)
+    modules = 6 if spec.size is None else int(spec.size)
+    return RIM(inputs, outputs, modules, options.pop("active", None), batch_first=True, **options)
+
+
 def _activation(spec: BlockSpec, inputs: int, outputs: int) -> Block:
     return Activation(_same(spec.name, inputs, outputs), spec.name)
 
@@ -137,6 +144,7 @@ _KINDS = {
     "mlstm": _Kind("number of heads", _mlstm, recurrent=True),
     "norm": _Kind("number of heads", _norm),
     "qrnn": _Kind("kernel size", _qrnn, recurrent=True),
+    "rim": _Kind("number of modules", _rim, numbers=("active", "heads"), recurrent=True),
     **{name: _Kind("", _activation) for name in ACTIVATIONS},
 }
 
@@ -175,7 +183,7 @@ class Architecture:
                   In a list a `Cell` may stand in the place of its name.
                 - `attention:WINDOW`, with `:heads=N` and `:kv_heads=M`: see `LocalAttention`.
                 - `mlstm:HEADS`, `lru:UNITS` and `qrnn:KERNEL_SIZE`: see `MLSTM`, `LRU` and `QRNN`.
-                - `clockwork:GROUPS`: see `ClockworkRNN`.
+                - `clockwork:GROUPS`, and `rim:MODULES` with `:active=A` and `:heads=N`: see `ClockworkRNN` and `RIM`.
                 - `conv:KERNEL_SIZE`: a causal convolution, depthwise, or of all features with `:dense`.
                 - `mlp:FACTOR`: a `GatedMLP` of so many times the features, 3 by default.
                 - `gated:FACTOR(ITEM)`: an item beside a gate, see `Gated`, of so many times the features, 1 by default.
