@@ -60,6 +60,14 @@ class RIM(SequenceLayer):
         ParameterError: for a parameter out of its range.
     """
 
+    weight_key: nn.Parameter
+    weight_value: nn.Parameter
+    weight_query: nn.Parameter
+    bias_query: nn.Parameter
+    talk_query: nn.Parameter
+    talk_key: nn.Parameter
+    talk_value: nn.Parameter
+
     def __init__(
         self,
         input_size: int,
@@ -120,8 +128,8 @@ class RIM(SequenceLayer):
             nn.init.uniform_(parameter, -bound, bound)
 
     def initial_state(self, batch_size: int = 1) -> Any:
-        parts = tuple([self.zeros(1, batch_size, self.hidden_size) for _ in self.cell.state])
-        return parts if len(parts) > 1 else parts[0]
+        parts = [self.zeros(1, batch_size, self.hidden_size) for _ in self.cell.state]
+        return tuple(parts) if len(parts) > 1 else parts[0]
 
     def forward(
         self,
@@ -187,7 +195,7 @@ class RIM(SequenceLayer):
         if lengths is not None:
             valid = (torch.arange(len(x)).unsqueeze(1) < lengths).to(x.device).unsqueeze(2)
         parameters = dict(self.cells.items())
-        modules = torch.func.vmap(partial(_step, self.cell))
+        step_all = torch.func.vmap(partial(_step, self.cell))
         outputs = [x.new_zeros(0, x.shape[1], self.hidden_size + self.num_modules)]
         for t, (value, slope, shift) in enumerate(zip(values, slopes, shifts, strict=True)):
             scores = (before[0] * slope).sum(2) + shift
@@ -195,7 +203,7 @@ class RIM(SequenceLayer):
             active = torch.zeros_like(scores, dtype=torch.bool).scatter(0, chosen, True).unsqueeze(2)
             if valid is not None:
                 active = active & valid[t]
-            new = modules(scores.sigmoid().unsqueeze(2) * value, before, parameters)
+            new = step_all(scores.sigmoid().unsqueeze(2) * value, before, parameters)
             new = [torch.where(active, a, b) for a, b in zip(new, before, strict=True)]
             new[0] = torch.where(active, new[0] + self._talk(new[0]), new[0])
             before = tuple(new)
