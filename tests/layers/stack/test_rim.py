@@ -14,6 +14,8 @@ from every_cell import KINDS, fitting
 from recurra import RIM, Stack, cells
 from recurra.errors import ParameterError, ShapeError
 
+SUITABLE = [cell for cell in KINDS if cell.output_nonlinearity is None and not cell.widths()]
+
 
 def made(*sizes: Any, **options: Any) -> RIM:
     torch.manual_seed(1)
@@ -64,7 +66,7 @@ def test_it_is_the_equations(active: int, heads: int) -> None:
     assert_agree(gradients(output[:, 0], wanted), gradients(expected, wanted))
 
 
-@pytest.mark.parametrize("cell", [cell for cell in KINDS if cell.output_nonlinearity is None], ids=repr)
+@pytest.mark.parametrize("cell", SUITABLE, ids=repr)
 def test_any_cell_is_a_module(cell: Any) -> None:
     hidden = 2 * fitting(cell, 4)
     layer = made(3, hidden, 2, 1, cell=cell)
@@ -122,6 +124,7 @@ def test_what_does_not_fit_is_refused() -> None:
         ((3, 8, 4, 0), {}, "num_active: expected a whole number"),
         ((3, 8, 2), {"heads": 3}, "heads: expected a divisor of the 4 units of a module, got 3"),
         ((3, 8, 2), {"cell": cells.Jordan()}, "cell: expected one whose output is its state"),
+        ((3, 8, 2), {"cell": cells.LMU()}, "cell: expected one whose output is its state"),
         ((3, 8, 2), {"cell": "lstm"}, "cell: expected a Cell"),
         ((3, 9, 3), {"cell": cells.SLSTM(2)}, "hidden_size: expected a multiple of the cell's 2 heads"),
     ):

@@ -87,6 +87,8 @@ class ClockworkRNN(SequenceLayer):
             )
             for group, size in enumerate(self.group_sizes)
         )
+        if self.cell.widths():
+            raise ParameterError("cell", "one whose gates and parts of the state have H units each", self.cell)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -97,8 +97,9 @@ class RIM(SequenceLayer):
             raise ParameterError("heads", f"a divisor of the {size} units of a module", heads)
         self.cell = LSTM() if cell is None else cell
         check_cell(self.cell, size, size, 0)
-        if self.cell.output_nonlinearity is not None:
-            raise ParameterError("cell", "one whose output is its state, without a projection", self.cell)
+        if self.cell.output_nonlinearity is not None or self.cell.widths():
+            expected = "one whose output is its state, without a projection, and whose gates and parts have K units"
+            raise ParameterError("cell", expected, self.cell)
         self.hidden_size = hidden_size
         self.num_modules = num_modules
         self.module_size = size
