@@ -85,6 +85,10 @@ class Untraceable(Cell):
         ("newton", Request(cells.SRU(), "cpu", FLOAT, transformed=True), None, "vmap"),
         ("newton", Request(cells.SRU(), "cpu", FLOAT, captured=True), None, "torch.compile"),
         ("newton", Request(cells.SRU(), "cpu", FLOAT, forward_mode=True), None, "forward-mode"),
+        ("quasi_newton", Request(cells.LSTM(), "cpu", FLOAT, zoneout=True), "quasi_newton", ""),
+        ("quasi_newton", Request(cells.IndRNN(), "cpu", FLOAT), None, "use backend='newton'"),
+        ("quasi_newton", Request(cells.LSTM(), "cpu", "torch.bfloat16"), None, "float32 and float64"),
+        ("quasi_newton", Request(cells.Jordan(), "cpu", FLOAT), None, "projected output"),
         # Triton.
         ("auto", Request(cells.IndRNN(), "cuda", FLOAT), "reference", "cuda"),
         ("triton", Request(cells.IndRNN(), "cuda", FLOAT, recurrent_dropout=True, zoneout=True), "triton", ""),

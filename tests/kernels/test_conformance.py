@@ -220,7 +220,7 @@ def test_no_graph_without_grad(cell: Cell) -> None:
 
 # torch.compile itself makes such an object for a function with a backward pass of its own.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-@pytest.mark.parametrize(("cell", "backend"), [s for s in KINDS_SERVED if s[1] != "newton"], ids=str)
+@pytest.mark.parametrize(("cell", "backend"), [s for s in KINDS_SERVED if "newton" not in s[1]], ids=str)
 def test_compiles_whole(cell: Cell, backend: str) -> None:
     layer = Recurrent(cell, 3, fitting(cell, 4), backend=backend, dtype=torch.float64)
     torch.compiler.reset()

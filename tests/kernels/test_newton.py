@@ -79,14 +79,33 @@ def test_a_long_sequence_takes_few_iterations() -> None:
     assert_agree(solution.states[0], reference.run(layer.cell, x, state, layer.weights_of(0))[0].detach())
 
 
-def test_what_overflows_as_a_whole_is_solved_in_windows() -> None:
+def slow_start(steps: int) -> tuple[Cell, Tensor, tuple[Tensor, ...], Weights]:
     """The derivative is nearly 3 at the first guess: its 600th power is no float32."""
-    cell, x, state = cells.IndRNN("tanh"), torch.zeros(600, 1, 1), (torch.full((1, 1), 0.1),)
     weights = Weights(torch.zeros(1, 1), torch.full((1, 1), 3.0))
-    solution = solve(cell, x, state, weights)
+    return cells.IndRNN("tanh"), torch.zeros(steps, 1, 1), (torch.full((1, 1), 0.1),), weights
+
+
+@pytest.mark.parametrize("steps", [600, 5000])
+def test_an_iteration_that_overflows_is_damped(steps: int) -> None:
+    solution = solve(*slow_start(steps))
+    assert (solution.converged, solution.windows) == (True, 1)
+    assert solution.iterations < 8
+    assert_agree(solution.states[0], reference.run(*slow_start(steps))[0])
+
+
+def test_damping_lets_blocks_converge_as_a_whole() -> None:
+    layer = Recurrent(cells.SLSTM(heads=4), 3, 4)
+    x, state = torch.randn(500, 2, 3), tuple(torch.zeros(2, 4) for _ in layer.cell.state)
+    solution = solve(layer.cell, 3 * x, state, layer.weights_of(0))
+    assert (solution.converged, solution.windows) == (True, 1)
+    assert_agree(solution.states[0], reference.run(layer.cell, 3 * x, state, layer.weights_of(0))[0].detach())
+
+
+def test_what_does_not_converge_as_a_whole_is_solved_in_windows() -> None:
+    solution = solve(*slow_start(600), most_iterations=3)
     assert solution.converged
     assert solution.windows > 4
-    assert_agree(solution.states[0], reference.run(cell, x, state, weights)[0])
+    assert_agree(solution.states[0], reference.run(*slow_start(600))[0])
 
 
 def chaos(steps: int) -> tuple[Cell, Tensor, tuple[Tensor, ...], Weights]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from recurra.cells import LSTM, Cell
-from recurra.codegen import dependence
+from recurra.codegen import Dependence, dependence
 from recurra.errors import BackendError, CellError, ParameterError
 from recurra.kernels.aten import serves as aten_serves
 from recurra.kernels.native.cell_keys import key_of, known
@@ -12,7 +12,7 @@ from recurra.kernels.triton.availability import LARGEST_HEAD
 
 __all__ = ["BACKENDS", "Choice", "Request", "choose"]
 
-BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton", "triton")
+BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton", "quasi_newton", "triton")
 
 
 class Request(NamedTuple):
@@ -68,7 +68,8 @@ def choose(backend: str, request: Request) -> Choice:
     """The kernel for a request.
 
     Args:
-        backend: "auto", or the name of a kernel: "reference", "aten", "native", "scan", "newton" or "triton".
+        backend: "auto", or the name of a kernel: "reference", "aten", "native", "scan", "newton", "quasi_newton" or
+            "triton".
         request: what is to be run.
 
     Raises:
@@ -152,13 +153,26 @@ def _scan_unsupported_reason(request: Request) -> str:
 
 
 def _newton_unsupported_reason(request: Request) -> str:
+    if reason := _iteration_unsupported_reason(request):
+        return reason
+    return _dependence_reason(key_of(request.cell), request.units_read == 1, False)
+
+
+def _quasi_newton_unsupported_reason(request: Request) -> str:
+    if reason := _iteration_unsupported_reason(request):
+        return reason
+    return _separation_reason(key_of(request.cell))
+
+
+def _iteration_unsupported_reason(request: Request) -> str:
+    """Why Newton's iteration cannot serve, the cell's equations aside."""
     if reason := _plain_unsupported_reason(request, "Newton's iteration"):
         return reason
     if request.dtype not in ("torch.float32", "torch.float64"):
         return f"Newton's iteration converges in float32 and float64, not in {request.dtype}"
     if request.transformed or request.captured:
         return "how often Newton's iteration repeats depends on values: neither vmap nor torch.compile can follow it"
-    return _dependence_reason(key_of(request.cell), request.units_read == 1, False)
+    return ""
 
 
 def _triton_unsupported_reason(request: Request) -> str:
@@ -180,8 +194,8 @@ def _triton_unsupported_reason(request: Request) -> str:
 
 
 def _plain_unsupported_reason(request: Request, kernel: str) -> str:
-    """Why a kernel for cells whose units are apart cannot serve, the cell's equations aside."""
-    if request.projected:
+    """Why a kernel that projects no outputs cannot serve, the cell's equations aside."""
+    if request.projected or request.cell.output_nonlinearity is not None:
         return f"{kernel} has no projected output"
     if request.forward_mode:
         return f"{kernel} has no forward-mode derivatives"
@@ -191,16 +205,33 @@ def _plain_unsupported_reason(request: Request, kernel: str) -> str:
 
 
 @constant
+def _separation_reason(key: str) -> str:
+    """Why the quasi-Newton iteration does not run a cell, by its key, in a form that torch.compile can call."""
+    cell = known(key)
+    derived = _derived(cell)
+    if isinstance(derived, str):
+        return derived
+    return f"units of {_shown(cell)} do not mix, use backend='newton'" if derived.mixes == "none" else ""
+
+
+def _derived(cell: Cell) -> Dependence | str:
+    """How the state depends on the state before, or why that is not known."""
+    if cell.products() or cell.widths():
+        return f"{_shown(cell)} is not computed unit by unit, and runs on the reference kernel"
+    try:
+        return dependence(cell)
+    except CellError as error:
+        return str(error)
+
+
+@constant
 def _dependence_reason(key: str, with_heads: bool, affine: bool) -> str:
     """Why a kernel for cells whose units are apart does not run a cell, by its key, in a form that torch.compile can
     call; `with_heads`: whether it runs units that read those of their head."""
     cell = known(key)
-    if cell.products() or cell.widths():
-        return f"{_shown(cell)} is not computed unit by unit, and runs on the reference kernel"
-    try:
-        derived = dependence(cell)
-    except CellError as error:
-        return str(error)
+    derived = _derived(cell)
+    if isinstance(derived, str):
+        return derived
     if derived.mixes != "none" and not (derived.mixes == "heads" and with_heads):
         return f"the state of a unit of {_shown(cell)} depends on other units"
     return f"{_shown(cell)} is not affine in its state" if affine and not derived.affine else ""
@@ -211,5 +242,6 @@ _UNSUPPORTED_REASONS = {
     "aten": _aten_unsupported_reason,
     "scan": _scan_unsupported_reason,
     "newton": _newton_unsupported_reason,
+    "quasi_newton": _quasi_newton_unsupported_reason,
     "triton": _triton_unsupported_reason,
 }

@@ -27,6 +27,7 @@ _KERNELS = {
     "native": native.run,
     "scan": scan.run,
     "newton": newton.run,
+    "quasi_newton": newton.run,
     "triton": triton.run,
 }
 _interceptors: dict[int, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {}

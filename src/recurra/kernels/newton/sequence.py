@@ -9,9 +9,9 @@ from recurra.cells import Cell
 from recurra.kernels import reference
 from recurra.kernels.empty import run_empty
 from recurra.kernels.log import log_once
-from recurra.kernels.newton.iteration import LEAST_WINDOW, Solution, solve, stepped
-from recurra.kernels.scan.linear import adjoint, times
-from recurra.kernels.scan.sequence import matrices, previous, results, unstacked
+from recurra.kernels.newton.gradients import one_by_one, pulled_back, solve_adjoint
+from recurra.kernels.newton.iteration import LEAST_WINDOW, Solution, most_iterations_of, solve, stepped
+from recurra.kernels.scan.sequence import previous, results, unstacked
 from recurra.kernels.scan.steps import Steps, steps_of
 from recurra.kernels.weights import Masks, Weights
 
@@ -36,9 +36,12 @@ def run(
     reports: list[Solution] = []
     states = _Solved.apply(steps, reports, None, len(state), *state, *steps.tensors())
     if not reports[0].converged:
+        tried = f"not even for {LEAST_WINDOW} to {2 * LEAST_WINDOW} steps at a time"
+        if steps.mixes:
+            tried = f"in {most_iterations_of(steps)} iterations"
         log_once(
             f"running on the reference kernel: Newton's iteration does not converge for a sequence of "
-            f"{type(cell).__name__}, not even for {LEAST_WINDOW} to {2 * LEAST_WINDOW} steps at a time"
+            f"{type(cell).__name__}, {tried}"
         )
         return reference.run(cell, inputs, state, weights, lengths, reverse, masks)
     return results(steps, state, unstacked(steps, states), reverse)  # type: ignore[arg-type]
@@ -47,8 +50,8 @@ def run(
 class _Solved(torch.autograd.Function):
     """The states, with gradients by the implicit function theorem: one linear recurrence backward in time.
 
-    With g_t the gradient of s_t, J_t as in `solve` and a_t = g_t + J_{t+1}^T a_{t+1}, the gradient of all that f_t
-    reads besides the state is its vector-Jacobian product with a_t.
+    With a_t of `solve_adjoint`, the gradient of all that f_t reads besides the state is its vector-Jacobian product
+    with a_t. If units mix, gradients that are differentiated again are computed by the loop.
     """
 
     @staticmethod
@@ -69,43 +72,27 @@ class _Solved(torch.autograd.Function):
         states, *tensors = ctx.saved_tensors
         state, others = tuple(tensors[:parts]), tensors[parts:]
         steps = ctx.steps.with_tensors(others)
-        if torch.is_grad_enabled():
+        needed = ctx.needs_input_grad[4:]
+        differentiated = torch.is_grad_enabled()
+        if differentiated and not steps.mixes:
             # These gradients will be differentiated: the states are again a function of all else.
             states = _Solved.apply(steps, [], states.detach(), parts, *tensors)
         before = previous(steps, state, unstacked(steps, states))
-        slopes = matrices(steps, before)
-        d_after = adjoint(slopes, gradients[0])
+        solved = None if differentiated and steps.mixes else solve_adjoint(steps, before, gradients[0])
+        if solved is None:
+            return None, None, None, None, *_pulled_back_by_the_loop(steps, tensors, parts, gradients[0], needed)
+        d_after, first = solved
         d_state: list[Tensor | None] = [None] * parts
-        first = times(slopes[:, :, 0].transpose(0, 1), d_after[:, 0])
         for k, of_part in zip(steps.equations.carried, unstacked(steps, first), strict=True):
             d_state[k] = of_part
-        return (
-            None,
-            None,
-            None,
-            None,
-            *d_state,
-            *_pulled_back(steps, before, d_after, ctx.needs_input_grad[4 + parts :]),
-        )
+        d_others = pulled_back(lambda t: stepped(steps.with_tensors(t), before), others, d_after, needed[parts:])
+        return None, None, None, None, *d_state, *d_others
 
 
-def _pulled_back(steps: Steps, before: list[Tensor], d_after: Tensor, needed: tuple[bool, ...]) -> list[Tensor | None]:
-    """The gradients of `Steps.tensors`, if needed, from those of the states; the states before a step are fixed."""
-    differentiated = torch.is_grad_enabled()
-    # Other tensors of the same values: the states before depend on the tensors themselves.
-    others = [
-        t.view_as(t) if differentiated else t.detach().requires_grad_(n)
-        for t, n in zip(steps.tensors(), needed, strict=True)
-    ]
-    wanted = [k for k, needs in enumerate(needed) if needs]
-    result: list[Tensor | None] = [None] * len(others)
-    if not wanted:
-        return result
-    with torch.enable_grad():
-        after = stepped(steps.with_tensors(others), before)
-        pulled = torch.autograd.grad(
-            after, [others[k] for k in wanted], d_after, create_graph=differentiated, allow_unused=True
-        )
-    for k, gradient in zip(wanted, pulled, strict=True):
-        result[k] = gradient
-    return result
+def _pulled_back_by_the_loop(
+    steps: Steps, tensors: list[Tensor], parts: int, gradient: Tensor, needed: tuple[bool, ...]
+) -> list[Tensor | None]:
+    """The gradients of the state and of `Steps.tensors`, step by step."""
+    if not torch.is_grad_enabled():
+        log_once("computing gradients step by step: the iteration of backend 'quasi_newton' does not converge for them")
+    return pulled_back(lambda t: one_by_one(steps.with_tensors(t[parts:]), tuple(t[:parts])), tensors, gradient, needed)
