@@ -1,8 +1,10 @@
-"""Cells whose units do not mix: the loop of torch operations, the native kernel, the scan and Newton's iteration.
+"""Parallel in time: the loop of torch operations, the native kernel, the scan, and Newton's iteration.
 
-Times are the least seconds of processor time of several passes, taken in turn: with one thread, other work on the
-machine counts little. Saved is what autograd holds for the backward pass, parameters and input aside. Outputs and
-gradients are compared before anything is timed. Iterations are those of Newton on layers at their first weights.
+`--tables times iterations training` chooses what is measured. Times are the least seconds of processor time of several
+passes, taken in turn: with one thread, other work on the machine counts little. Saved is what autograd holds for the
+backward pass, parameters and input aside. Outputs and gradients are compared before anything is timed. Iterations, of
+float32, are counted on layers at their first weights by length, with B = 1, and by training progress on the adding
+problem (Hochreiter and Schmidhuber 1997); there are none where the iteration does not converge.
 """
 
 import time
@@ -40,7 +42,7 @@ class DiagonalGRU(cells.GRU):
 
 def cells_of(hidden: int) -> dict[str, tuple[Cell, tuple[str, ...]]]:
     """The cells, and the kernels beside the loop and the native kernel, by name."""
-    affine, nonlinear = ("scan", "newton"), ("newton",)
+    affine, nonlinear, mixing = ("scan", "newton"), ("newton",), ("quasi_newton",)
     return {
         "minGRU": (cells.MinGRU(), affine),
         "RG-LRU": (cells.RGLRU(), affine),
@@ -49,32 +51,43 @@ def cells_of(hidden: int) -> dict[str, tuple[Cell, tuple[str, ...]]]:
         "diagonal GRU": (DiagonalGRU(), nonlinear),
         "diagonal LSTM": (DiagonalLSTM(), nonlinear),
         "sLSTM, heads of one unit": (cells.SLSTM(heads=hidden), nonlinear),
+        "GRU": (cells.GRU(), mixing),
+        "LSTM": (cells.LSTM(), mixing),
     }
 
 
 def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--tables", nargs="+", choices=list(_TABLES), default=list(_TABLES), help="what to measure")
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 1000, 10000], help="T")
     parser.add_argument("--sizes", type=int, nargs=3, default=[4, 32, 64], help="B, I, H")
     parser.add_argument("--passes", type=int, default=3, help="of each function; the least counts")
     parser.add_argument("--longest-loop", type=int, default=1000, help="most steps of which the loop is timed")
+    parser.add_argument("--training-steps", type=int, default=600, help="of the adding problem")
     parser.add_argument("--only", nargs="+", help="names of cells")
 
 
 def measure(options: Namespace, report: Report) -> None:
+    chosen = {
+        name: of for name, of in cells_of(options.sizes[2]).items() if options.only is None or name in options.only
+    }
+    for table in options.tables:
+        _TABLES[table](options, report, chosen)
+
+
+def measure_times(options: Namespace, report: Report, chosen: dict[str, tuple[Cell, tuple[str, ...]]]) -> None:
     batch, inputs, hidden = options.sizes
     table = report.table(
         f"Parallel in time, (B,I,H) = ({batch},{inputs},{hidden})",
         {
             "cell": "24s",
             "T": "6.0f",
-            "kernel": "9s",
+            "kernel": "12s",
             "iterations": "4.0f",
             "inference, ms": "9.1f",
             "training step, ms": "9.1f",
             "saved, MiB": "8.2f",
         },
     )
-    chosen = {name: of for name, of in cells_of(hidden).items() if options.only is None or name in options.only}
     for name, (cell, parallel) in chosen.items():
         for steps in options.lengths:
             loop = ("reference",) if steps <= options.longest_loop else ()
@@ -84,7 +97,7 @@ def measure(options: Namespace, report: Report) -> None:
             inference = least_times(options.passes, [partial(without_gradients, layer, x) for layer in layers.values()])
             training = least_times(options.passes, [partial(training_step, layer, x) for layer in layers.values()])
             for k, (backend, layer) in enumerate(layers.items()):
-                count = iterations(layer, x.detach()) if backend == "newton" else None
+                count = iterations(layer, x.detach())[0] if "newton" in backend else None
                 saved = saved_bytes(layer, x) / 2**20
                 table.add(name, steps, backend, count, inference[k] * 1e3, training[k] * 1e3, saved)
 
@@ -123,13 +136,54 @@ def least_times(passes: int, functions: list[Callable[[], None]]) -> list[float]
     return times
 
 
-def iterations(layer: Recurrent, x: Tensor) -> int:
-    """How many iterations Newton takes from a state of zeros."""
+def measure_iterations(options: Namespace, report: Report, chosen: dict[str, tuple[Cell, tuple[str, ...]]]) -> None:
+    _, inputs, hidden = options.sizes
+    columns = {"cell": "24s", "T": "6.0f", "iterations": "4.0f", "windows": "4.0f"}
+    table = report.table(f"Iterations by length, (B,I,H) = (1,{inputs},{hidden})", columns)
+    for name, (cell, _) in chosen.items():
+        layer = Recurrent(cell, inputs, hidden)
+        for steps in options.lengths:
+            table.add(name, steps, *iterations(layer, torch.randn(steps, 1, inputs)))
+
+
+def measure_training(options: Namespace, report: Report, chosen: dict[str, tuple[Cell, tuple[str, ...]]]) -> None:
+    """Iterations for 4 new sequences of 200 and of 2,000 steps, and the loss on the last batch of 200 steps."""
+    hidden = options.sizes[2]
+    columns = {"cell": "24s", "step": "5.0f", "loss": "8.4f", "iterations, 200": "4.0f", "iterations, 2,000": "4.0f"}
+    table = report.table(f"Iterations by training progress, the adding problem, H = {hidden}", columns)
+    for name, (cell, _) in chosen.items():
+        layer, readout = Recurrent(cell, 2, hidden), torch.nn.Linear(hidden, 1)
+        parameters = [*layer.parameters(), *readout.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=3e-3)
+        for step in range(options.training_steps + 1):
+            x, wanted = adding_problem(200, 32)
+            loss = (readout(layer(x)[0][-1]).squeeze(1) - wanted).square().mean()
+            if step % max(options.training_steps // 3, 1) == 0:
+                counts = [iterations(layer, adding_problem(length, 4)[0])[0] for length in (200, 2000)]
+                table.add(name, step, loss.item(), *counts)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+
+
+def adding_problem(steps: int, batch: int) -> tuple[Tensor, Tensor]:
+    """Numbers of which two are marked, (T, B, 2), and the sum of these two, (B,)."""
+    numbers, marks = torch.rand(steps, batch), torch.zeros(steps, batch)
+    for row in range(batch):
+        marks[torch.randperm(steps)[:2], row] = 1
+    return torch.stack([numbers, marks], 2), (numbers * marks).sum(0)
+
+
+@torch.no_grad()
+def iterations(layer: Recurrent, x: Tensor) -> tuple[int | None, int]:
+    """How many iterations Newton takes from a state of zeros, None if it does not converge; and the windows."""
     state = tuple(x.new_zeros(x.shape[1], layer.hidden_size) for _ in layer.cell.state)
-    solution = newton.solve(steps_of(layer.cell, x, layer.weights_of(0), None, False, None), state)
-    if not solution.converged:
-        raise AssertionError(f"{layer.cell!r}: not converged, residual {solution.residual:.1e}")
-    return solution.iterations
+    solved = newton.solve(steps_of(layer.cell, x, layer.weights_of(0), None, False, None), state)
+    return solved.iterations if solved.converged else None, solved.windows
+
+
+_TABLES = {"times": measure_times, "iterations": measure_iterations, "training": measure_training}
 
 
 if __name__ == "__main__":
