@@ -41,8 +41,8 @@ class DiagonalGRU(cells.GRU):
 
 
 def cells_of(hidden: int) -> dict[str, tuple[Cell, tuple[str, ...]]]:
-    """The cells, and the kernels beside the loop and the native kernel, by name."""
-    affine, nonlinear, mixing = ("scan", "newton"), ("newton",), ("quasi_newton",)
+    """The cells whose units do not mix, and the kernels beside the loop and the native kernel, by name."""
+    affine, nonlinear = ("scan", "newton"), ("newton",)
     return {
         "minGRU": (cells.MinGRU(), affine),
         "RG-LRU": (cells.RGLRU(), affine),
@@ -51,9 +51,13 @@ def cells_of(hidden: int) -> dict[str, tuple[Cell, tuple[str, ...]]]:
         "diagonal GRU": (DiagonalGRU(), nonlinear),
         "diagonal LSTM": (DiagonalLSTM(), nonlinear),
         "sLSTM, heads of one unit": (cells.SLSTM(heads=hidden), nonlinear),
-        "GRU": (cells.GRU(), mixing),
-        "LSTM": (cells.LSTM(), mixing),
     }
+
+
+_DENSE: dict[str, tuple[Cell, tuple[str, ...]]] = {
+    "GRU": (cells.GRU(), ("quasi_newton",)),
+    "LSTM": (cells.LSTM(), ("quasi_newton",)),
+}
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -67,9 +71,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def measure(options: Namespace, report: Report) -> None:
-    chosen = {
-        name: of for name, of in cells_of(options.sizes[2]).items() if options.only is None or name in options.only
-    }
+    every = {**cells_of(options.sizes[2]), **_DENSE}
+    chosen = {name: of for name, of in every.items() if options.only is None or name in options.only}
     for table in options.tables:
         _TABLES[table](options, report, chosen)
 

@@ -1,4 +1,4 @@
-"""Newton's iteration on a whole sequence: cells whose units do not mix, affine or not, parallel in time."""
+"""Newton's iteration on a whole sequence, parallel in time; quasi-Newton for cells whose units mix."""
 
 from recurra.kernels.newton.iteration import Solution, solve
 from recurra.kernels.newton.sequence import run
