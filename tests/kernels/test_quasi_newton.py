@@ -92,7 +92,7 @@ def chaotic(steps: int) -> tuple[Recurrent, torch.Tensor]:
     """Weights so large that neighbouring states part."""
     layer = Recurrent(cells.Elman(), 3, 16, dtype=torch.float64)
     with torch.no_grad():
-        layer.weight_hh_l0.mul_(12)
+        dict(layer.named_parameters())["weight_hh_l0"].mul_(12)
     return layer, torch.randn(steps, 1, 3, dtype=torch.float64)
 
 
