@@ -55,13 +55,13 @@ def module_activity(module: nn.Module, *args: Any, sequence: int = 0, **kwargs: 
     calls: dict[str, list[Tensor]] = {}
 
     def watch(name: str, layer: RIM) -> None:
-        def before(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-            active = layer.activity(*given, **named)
+        def before(_: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+            active = layer.activity(*arguments, **keywords)
             active = active if layer.batch_first else active.transpose(0, 1)
             if not 0 <= sequence < len(active):
                 expected = f"from 0 to {len(active) - 1}, of the {len(active)} sequences"
                 raise ParameterError("sequence", expected, sequence)
-            lengths = signature(layer.forward).bind(*given, **named).arguments.get("lengths")
+            lengths = signature(layer.forward).bind(*arguments, **keywords).arguments.get("lengths")
             steps = active.shape[1] if lengths is None else int(torch.as_tensor(lengths)[sequence])
             calls.setdefault(name, []).append(active[sequence, :steps])
 
