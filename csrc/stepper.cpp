@@ -25,6 +25,7 @@
 
 #include "parallel.hpp"
 #include "step_call.hpp"
+#include "zero_blocks.hpp"
 
 namespace nb = nanobind;
 
@@ -366,6 +367,14 @@ void add_stepper(nb::module_& module) {
            nb::arg("per_unit").none(), nb::arg("zoneout"), nb::arg("reads_output"))
       .def_ro("weight_bytes", &Program::weight_bytes)
       .def("__call__", &call, nb::arg("x"), nb::arg("state").none() = nb::none(), nb::arg("out").none() = nb::none());
+  module.def(
+      "block_density",
+      [](const Floats& weight, double most) {
+        return block_density(weight.data(), static_cast<int64_t>(weight.shape(0)),
+                             static_cast<int64_t>(weight.shape(1)), most);
+      },
+      nb::arg("weight"), nb::arg("most"),
+      "The fraction of blocks with a value other than zero; 1 as soon as that is more than `most`.");
   std::map<std::string, int64_t> kinds;
 #define RECURRA_KIND(name) kinds[#name] = static_cast<int64_t>(StepKind::name);
   RECURRA_STEP_KINDS(RECURRA_KIND)

@@ -24,14 +24,29 @@ struct Numbers {
   }
 };
 
-inline bool check_step_product(int64_t N, int64_t K, int64_t rows, WeightFormat format, bool accumulate, bool biased) {
+// With `sparse`, two of three blocks are zero, among them all of the first rows, and the rest is packed.
+inline bool check_step_product(int64_t N, int64_t K, int64_t rows, WeightFormat format, bool accumulate, bool biased,
+                               bool sparse) {
   Numbers numbers;
-  const std::vector<float> weight = numbers.take(N * K), bias = numbers.take(N), x = numbers.take(rows * K);
+  std::vector<float> weight = numbers.take(N * K);
+  const std::vector<float> bias = numbers.take(N), x = numbers.take(rows * K);
+  int64_t stored = 0;
+  for (int64_t j = 0; j < N; ++j)
+    for (int64_t k = 0; k < K; ++k) {
+      const int64_t block = j / block_size, column = k / block_size;
+      if (sparse && (block == 0 || (block + column) % 3 != 0)) weight[static_cast<size_t>(j * K + k)] = 0;
+      stored += weight[static_cast<size_t>(j * K + k)] != 0;
+    }
   std::vector<float> y = numbers.take(rows * N);
   const std::vector<float> before = y;
   std::vector<int8_t> scratch(static_cast<size_t>(2 * K + 2));
   const baseline::StepWeight packed(format, weight.data(), biased ? bias.data() : nullptr, N, K);
   packed.multiply(rows, x.data(), K, accumulate, y.data(), N, scratch.data());
+  const int64_t value_bytes = format == WeightFormat::float32 ? 4 : format == WeightFormat::bfloat16 ? 2 : 1;
+  if (sparse && packed.bytes() > (stored + (N + K) * 2 * block_size) * value_bytes) {
+    std::printf("step product %ld %ld: zero blocks are packed\n", long(N), long(K));
+    return false;
+  }
   // Of one product of numbers below 1, by the bits of its factors.
   const double error = format == WeightFormat::float32 ? 1e-6 : format == WeightFormat::bfloat16 ? 4e-3 : 1.2e-2;
   for (int64_t r = 0; r < rows; ++r)
@@ -181,8 +196,13 @@ inline bool check_steps() {
   for (int64_t N : {1, 4, 15, 16, 35, 70})
     for (int64_t K : {1, 3, 8, 33})
       for (int way = 0; way < 12; ++way)
-        good &=
-            check_step_product(N, K, way % 2 ? 1 : 50, static_cast<WeightFormat>(way / 4), way % 4 > 1, way % 3 > 0);
+        good &= check_step_product(N, K, way % 2 ? 1 : 50, static_cast<WeightFormat>(way / 4), way % 4 > 1, way % 3 > 0,
+                                   false);
+  for (int64_t N : {35, 64, 150})
+    for (int64_t K : {33, 96, 131})
+      for (int way = 0; way < 12; ++way)
+        good &= check_step_product(N, K, way % 2 ? 1 : 50, static_cast<WeightFormat>(way / 4), way % 4 > 1, way % 3 > 0,
+                                   true);
   for (int64_t H : {1, 4, 17}) {
     good &= check_step_cell<baseline::LSTM>(3, H);
     good &= check_step_cell<baseline::GRU>(3, H);

@@ -129,6 +129,29 @@ def test_small_weights_are_near(weights: str, tolerance: float, hidden: int, fea
         assert small.weight_bytes < (0.6 if weights == "bfloat16" else 0.4) * exact.weight_bytes
 
 
+@pytest.mark.parametrize(("weights", "tolerance"), [("float32", 1e-5), ("bfloat16", 1e-2), ("int8", 1e-1)])
+@pytest.mark.parametrize(("hidden", "features"), [(16, 16), (40, 70), (64, 33)])
+@pytest.mark.parametrize("rows", [1, 7, 50])
+def test_blocks_of_zeros_are_skipped(weights: str, tolerance: float, hidden: int, features: int, rows: int) -> None:
+    layer = recurra.LSTM(features, hidden)
+    dense = Stepper(layer, weights)
+    with torch.no_grad():
+        for weight in (layer.weight_ih_l0, layer.weight_hh_l0):
+            for block in range(0, weight.shape[0], 16):
+                # All blocks of a column, two of three rows, and nothing of the last.
+                weight[block : block + 16, 16:32] = 0
+                if block // 16 % 3 and block < weight.shape[0] - 16:
+                    weight[block : block + 16] = 0
+    sparse, x = Stepper(layer, weights), torch.randn(5, rows, features)
+    assert sparse.weight_bytes < 0.65 * dense.weight_bytes
+    with torch.no_grad():
+        assert np.abs(sparse(x.numpy())[0] - layer(x)[0].numpy()).max() < tolerance
+    # Without any weight, the bias is left.
+    linear = torch.nn.Linear(features, hidden)
+    torch.nn.init.zeros_(linear.weight)
+    assert np.abs(Stepper(linear, weights)(x.numpy())[0] - linear.bias.detach().numpy()).max() < 1e-6
+
+
 def test_bfloat16_weights_are_rounded_to_the_nearest() -> None:
     linear = torch.nn.Linear(6, 20)
     rounded = torch.nn.Linear(6, 20)

@@ -6,6 +6,7 @@ from recurra.kernels.describe import describe
 from recurra.kernels.dispatch import intercepted, run
 from recurra.kernels.native.cell_keys import register
 from recurra.kernels.native.extension import compile_cell
+from recurra.kernels.native.zero_blocks import BLOCK
 from recurra.kernels.products import product_functions, product_shapes, unpacked_products
 from recurra.kernels.projections import NORM_EPSILON
 from recurra.kernels.runner import Runner
@@ -13,6 +14,7 @@ from recurra.kernels.weights import Masks, Weights
 
 __all__ = [
     "BACKENDS",
+    "BLOCK",
     "NORM_EPSILON",
     "Choice",
     "Masks",

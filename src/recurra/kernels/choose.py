@@ -30,7 +30,8 @@ class Request(NamedTuple):
         forward_mode: whether forward-mode derivatives are under way (jvp, dual tensors).
         traced: whether torch.jit.trace or an export to ONNX traces what runs.
         compiled: whether torch.compile is under way, for a function that may be differentiated.
-        large: whether it is inference over many rows of equal lengths and a large output, outside of transforms.
+        large: whether it is inference over many rows of equal lengths and a large output, outside of transforms, with
+            weights without many blocks of zeros, which the native kernel skips.
         long: whether there are so many steps that a scan over them takes less time than a loop of torch operations.
         units_read: how many units of the last output a unit reads, see `Weights.units_read`.
         captured: whether torch.compile is under way.

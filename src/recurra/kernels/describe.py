@@ -7,8 +7,9 @@ from recurra.cells import Cell
 from recurra.kernels import torch_state
 from recurra.kernels.choose import Request
 from recurra.kernels.native import cell_keys, extension
+from recurra.kernels.native.zero_blocks import has_zero_blocks
 from recurra.kernels.triton.availability import is_interpreted, missing_reason
-from recurra.kernels.weights import Masks
+from recurra.kernels.weights import Masks, Weights
 
 __all__ = ["describe", "is_large"]
 
@@ -27,6 +28,7 @@ def describe(
     state: Tensor | None = None,
     lengths: Tensor | None = None,
     masks: Masks | None = None,
+    weights: Weights | None = None,
 ) -> Request:
     """The request for a sequence, on which the choice of a kernel depends.
 
@@ -39,8 +41,13 @@ def describe(
         state: the first part of the initial state (B, R). If None, the request is that of a small batch.
         lengths: see `recurra.kernels.reference.run`.
         masks: see `recurra.kernels.reference.run`.
+        weights: of the layer. If None, the request is that of a layer with dense weights.
     """
     device, traced, grad = inputs.device.type, torch_state.traced(), torch.is_grad_enabled()
+    # torch.jit.trace would trace the comparison of sizes.
+    large = state is not None and lengths is None and not traced and not grad and is_large(state)
+    if large and weights is not None and not torch_state.operators_are_needed(inputs, weights.weight_ih):
+        large = not has_zero_blocks(weights)
     return Request(
         cell,
         device,
@@ -53,8 +60,7 @@ def describe(
         forward_mode=torch_state.forward_mode(),
         traced=traced,
         compiled=torch.compiler.is_compiling() and grad,
-        # torch.jit.trace would trace the comparison of sizes.
-        large=state is not None and lengths is None and not traced and not grad and is_large(state),
+        large=large,
         long=state is not None and not traced and _is_long(inputs, state),
         units_read=units_read,
         captured=torch.compiler.is_compiling(),

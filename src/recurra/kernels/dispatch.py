@@ -64,6 +64,7 @@ def run(
         state=state[0],
         lengths=lengths,
         masks=masks,
+        weights=weights,
     )
     choice = choose(backend, request)
     if choice.reason and not torch.compiler.is_compiling():

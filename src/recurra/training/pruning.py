@@ -8,17 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.errors import ParameterError
+from recurra.kernels import BLOCK
 from recurra.layers import Recurrent, RecurrentCell
 from recurra.training.checkpoint import Checkpoint
 from recurra.training.settings import TrainingSettings
 
-__all__ = ["BLOCK", "BlockPruning", "block_sparsity", "scheduled_sparsity"]
+__all__ = ["BlockPruning", "block_sparsity", "scheduled_sparsity"]
 
 _log = logging.getLogger("recurra.training")
-
-BLOCK = 16
-"""Rows and columns of a block: one vector of the engine with AVX-512, two with AVX2. A block is square, so that it is
-also one of the transposed weight, which the backward pass multiplies with."""
 
 _NAMES = {
     "both": ("weight_ih", "weight_hh"),

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.codegen import literal
+from recurra.kernels import BLOCK
 
-__all__ = ["Arrays", "rounded_rows"]
+__all__ = ["Arrays", "rounded_rows", "stored_blocks"]
 
 _MAGIC = b"RCRWGHT1"
 _ORDER = 0x01020304  # of the bytes of a number
 #: Magic, order of bytes, size of the file, hash of the arrays.
 _HEADER = struct.Struct("<8sII32s")
-_PER_LINE = {"float": 8, "int8_t": 20}
+_PER_LINE = {"float": 8, "int8_t": 20, "int32_t": 12}
+_TYPES = {"float32": "float", "int8": "int8_t", "int32": "int32_t"}
 
 
 class _Array(NamedTuple):
@@ -26,7 +28,7 @@ class _Array(NamedTuple):
 
     @property
     def type(self) -> str:
-        return "int8_t" if self.values.dtype == np.int8 else "float"
+        return _TYPES[self.values.dtype.name]
 
 
 class Arrays:
@@ -51,8 +53,8 @@ class Arrays:
         return sum(array.values.nbytes for array in self._arrays)
 
     def add(self, name: str, values: NDArray[Any], comment: str = "") -> str:
-        """Add an array of float32 or int8; returns the expression for it."""
-        kind = np.int8 if values.dtype == np.int8 else np.float32
+        """Add an array of int8 or int32, or of numbers that are stored as float32; returns the expression for it."""
+        kind = values.dtype if values.dtype in (np.int8, np.int32) else np.float32
         self._arrays.append(_Array(name, np.ascontiguousarray(values, kind).reshape(-1), comment))
         return name if self._in_source else f"weights->{name}"
 
@@ -92,9 +94,36 @@ def rounded_rows(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray
     return np.rint(weight / divisors[:, None]).astype(np.int8), scales
 
 
+def stored_blocks(weight: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[Any]] | None:
+    """What is stored of a weight (N, K) if a quarter of its blocks of 16 by 16 are zero, as the engine decides it.
+
+    Returns:
+        For each 16 rows the number of runs of columns that are stored, with the first column and the number of columns
+        of each; and their values, run after run, each column by column. None: all of the weight is stored.
+    """
+    rows, columns = weight.shape
+    tops, lefts = range(0, rows, BLOCK), range(0, columns, BLOCK)
+    stored = [[left for left in lefts if weight[top : top + BLOCK, left : left + BLOCK].any()] for top in tops]
+    if sum(map(len, stored)) > 0.75 * len(tops) * len(lefts):
+        return None
+    runs: list[int] = []
+    pieces = []
+    for top, starts in zip(tops, stored, strict=True):
+        joined: list[list[int]] = []
+        for left in starts:
+            count = min(BLOCK, columns - left)
+            if joined and sum(joined[-1]) == left:
+                joined[-1][1] += count
+            else:
+                joined.append([left, count])
+        runs += [len(joined), *(number for run in joined for number in run)]
+        pieces += [weight[top : top + BLOCK, first : first + count].T.reshape(-1) for first, count in joined]
+    return np.array(runs, np.int32), np.concatenate([weight[:0].reshape(-1), *pieces])
+
+
 def _padded(array: _Array) -> int:
     """The number of values with which the next field begins at a multiple of four bytes."""
-    return array.values.size if array.type == "float" else -(-array.values.size // 4) * 4
+    return -(-array.values.size // 4) * 4 if array.type == "int8_t" else array.values.size
 
 
 def _little_endian(array: _Array) -> bytes:

@@ -83,6 +83,22 @@ static inline float round_to_int8(int size, const float *restrict a, int8_t *res
 }
 """
 
+_ADD_ROUNDED_COLUMNS = """\
+/* sums += weight a, of whole numbers, for a weight that is stored column by column. */
+static inline void add_rounded_columns(int rows, int columns, const int8_t *restrict weight, const int8_t *restrict a,
+                                       int32_t *restrict sums)
+{
+    for (int k = 0; k < columns / 2; ++k, weight += 2 * rows) {
+        const int16_t even = a[2 * k], odd = a[2 * k + 1];
+        for (int j = 0; j < rows; ++j)
+            sums[j] += (int16_t)(weight[j] * even + weight[rows + j] * odd);
+    }
+    if (columns % 2)
+        for (int j = 0; j < rows; ++j)
+            sums[j] += weight[j] * a[columns - 1];
+}
+"""
+
 _ADD_ROUNDED_PRODUCT = """\
 /* y += weight a, for a weight in 8 bits with a scale by row, stored column by column. a is rounded to 8 bits too; the
  * sums of products are exact. */
@@ -94,16 +110,50 @@ static inline void add_rounded_product(int rows, int columns, const int8_t *rest
     const float scale = round_to_int8(columns, a, rounded);
     for (int j = 0; j < rows; ++j)
         sums[j] = 0;
-    for (int k = 0; k < columns / 2; ++k, weight += 2 * rows) {
-        const int16_t even = rounded[2 * k], odd = rounded[2 * k + 1];
-        for (int j = 0; j < rows; ++j)
-            sums[j] += (int16_t)(weight[j] * even + weight[rows + j] * odd);
-    }
-    if (columns % 2)
-        for (int j = 0; j < rows; ++j)
-            sums[j] += weight[j] * rounded[columns - 1];
+    add_rounded_columns(rows, columns, weight, rounded, sums);
     for (int j = 0; j < rows; ++j)
         y[j] += (float)sums[j] * (scales[j] * scale);
+}
+"""
+
+_ADD_SPARSE_PRODUCT = """\
+/* y += weight a, for a weight with blocks of zeros. For each 16 rows `runs` has the number of runs of columns that are
+ * stored; then, for each run, its first column and the number of its columns, which are stored column by column. */
+static inline void add_sparse_product(int rows, const int32_t *restrict runs, const float *restrict weight,
+                                      const float *restrict a, float *restrict y)
+{
+    for (int from = 0; from < rows; from += 16) {
+        const int height = rows - from < 16 ? rows - from : 16;
+        for (int left = *runs++; left > 0; --left, weight += height * runs[1], runs += 2) {
+            if (height == 16)
+                add_product(16, runs[1], weight, a + runs[0], y + from);
+            else
+                add_product(height, runs[1], weight, a + runs[0], y + from);
+        }
+    }
+}
+"""
+
+_ADD_SPARSE_ROUNDED_PRODUCT = """\
+/* The same for a weight in 8 bits with a scale by row; a, of `columns` values, is rounded to 8 bits too. */
+static inline void add_sparse_rounded_product(int rows, int columns, const int32_t *restrict runs,
+                                              const int8_t *restrict weight, const float *restrict scales,
+                                              const float *restrict a, float *restrict y)
+{
+    int8_t rounded[MOST_COLUMNS];
+    const float scale = round_to_int8(columns, a, rounded);
+    for (int from = 0; from < rows; from += 16) {
+        const int height = rows - from < 16 ? rows - from : 16;
+        int32_t sums[16] = {0};
+        for (int left = *runs++; left > 0; --left, weight += height * runs[1], runs += 2) {
+            if (height == 16)
+                add_rounded_columns(16, runs[1], weight, rounded + runs[0], sums);
+            else
+                add_rounded_columns(height, runs[1], weight, rounded + runs[0], sums);
+        }
+        for (int j = 0; j < height; ++j)
+            y[from + j] += (float)sums[j] * (scales[from + j] * scale);
+    }
 }
 """
 
@@ -352,7 +402,12 @@ OPERATIONS: dict[str, OperationText] = {
     "largest_of": OperationText(_LARGEST_OF),
     "round_to_int8": OperationText(_ROUND_TO_INT8, ("bits",)),
     "add_product": OperationText(_ADD_PRODUCT),
-    "add_rounded_product": OperationText(_ADD_ROUNDED_PRODUCT, needs=("round_to_int8",)),
+    "add_rounded_columns": OperationText(_ADD_ROUNDED_COLUMNS),
+    "add_rounded_product": OperationText(_ADD_ROUNDED_PRODUCT, needs=("round_to_int8", "add_rounded_columns")),
+    "add_sparse_product": OperationText(_ADD_SPARSE_PRODUCT, needs=("add_product",)),
+    "add_sparse_rounded_product": OperationText(
+        _ADD_SPARSE_ROUNDED_PRODUCT, needs=("round_to_int8", "add_rounded_columns")
+    ),
     "add_diagonal": OperationText(_ADD_DIAGONAL),
     "normalise": OperationText(_NORMALISE, ("sqrt",)),
     "rms_normalise": OperationText(_RMS_NORMALISE, ("sqrt",)),

@@ -16,7 +16,7 @@ from recurra.codegen import (
     write_c_modulated,
     write_c_update,
 )
-from recurra.export.c.arrays import Arrays, rounded_rows
+from recurra.export.c.arrays import Arrays, rounded_rows, stored_blocks
 from recurra.export.c.memory import Memory
 from recurra.export.c.operations import OPERATIONS
 from recurra.program import NOWHERE, Operation, Program
@@ -153,14 +153,21 @@ class Step:
         rows, columns = operation.weight.shape
         self.most_rows, self.most_columns = max(rows, self.most_rows), max(columns, self.most_columns)
         self._start(operation, f"{name}_bias", operation.bias, rows, y)
-        comment = f"{rows} rows, {columns} columns, by column"
-        if self._rounds:
-            rounded, scales = rounded_rows(operation.weight)
-            weight = self.arrays.add(f"{name}_weight", rounded.T, comment)
-            self._call("add_rounded_product", rows, columns, weight, self.arrays.add(f"{name}_scales", scales), a, y)
+        weight, scales = rounded_rows(operation.weight) if self._rounds else (operation.weight, None)
+        own_scales = [] if scales is None else [self.arrays.add(f"{name}_scales", scales)]
+        if stored := stored_blocks(weight):
+            comment = f"{rows} rows, {columns} columns, without blocks of zeros"
+            runs, values = (
+                self.arrays.add(f"{name}_{part}", array, comment)
+                for part, array in zip(("runs", "weight"), stored, strict=True)
+            )
+            sizes = (rows, columns) if self._rounds else (rows,)
+            function = "add_sparse_rounded_product" if self._rounds else "add_sparse_product"
+            self._call(function, *sizes, runs, values, *own_scales, a, y)
         else:
-            weight = self.arrays.add(f"{name}_weight", operation.weight.T, comment)
-            self._call("add_product", rows, columns, weight, a, y)
+            values = self.arrays.add(f"{name}_weight", weight.T, f"{rows} rows, {columns} columns, by column")
+            function = "add_rounded_product" if self._rounds else "add_product"
+            self._call(function, rows, columns, values, *own_scales, a, y)
 
     def _cell(self, operation: Operation, name: str, a: str, b: str, y: str) -> None:
         cell = operation.cell

@@ -13,6 +13,7 @@ from recurra.kernels.native.call import set_pointers, sizes
 from recurra.kernels.native.large_products import linear
 from recurra.kernels.native.prepared import Prepared, new_call
 from recurra.kernels.native.valid_steps import pack_valid_steps
+from recurra.kernels.native.zero_blocks import run_steps, serves_steps
 
 __all__ = ["Saved", "forward", "saved_shapes"]
 
@@ -61,6 +62,8 @@ def forward(
         MemoryError: if there is not enough memory.
     """
     a, compiled, weights = arguments, prepared.compiled, arguments.weights
+    if not training and serves_steps(prepared, a, lengths):
+        return *run_steps(prepared, a), None
     call = new_call(prepared, a, lengths)
     steps, batch, _ = a.inputs.shape
     bias_ih = weights.bias_ih if weights.norm_ih is None else None  # else it is added after the normalisation
