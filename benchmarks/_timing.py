@@ -10,13 +10,19 @@ from torch import Tensor
 LEAST_ROUNDS = 5
 
 
-def time_in_turn(seconds: float, *functions: Callable[[], object], calls: int = 1) -> list[float]:
+def time_in_turn(
+    seconds: float,
+    *functions: Callable[[], object],
+    calls: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[float]:
     """Median seconds a call of each function; they are called in turn, so that what slows the machine slows them all.
 
     Args:
         seconds: to spend on all of them together; five rounds at least.
         functions: what to time.
         calls: of one function, timed as one; for what takes microseconds.
+        clock: `time.process_time` for the processor's time, where other work shares the machine.
     """
     for function in functions:
         function()
@@ -24,10 +30,10 @@ def time_in_turn(seconds: float, *functions: Callable[[], object], calls: int = 
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[0]) < LEAST_ROUNDS:
         for function, taken in zip(functions, times, strict=True):
-            started = time.perf_counter()
+            started = clock()
             for _ in range(calls):
                 function()
-            taken.append((time.perf_counter() - started) / calls)
+            taken.append((clock() - started) / calls)
     return [statistics.median(taken) for taken in times]
 
 
