@@ -136,7 +136,7 @@ def test_blocks_of_zeros_are_skipped(weights: str, tolerance: float, hidden: int
     layer = recurra.LSTM(features, hidden)
     dense = Stepper(layer, weights)
     with torch.no_grad():
-        for weight in (layer.weight_ih_l0, layer.weight_hh_l0):
+        for weight in map(layer.get_parameter, ("weight_ih_l0", "weight_hh_l0")):
             for block in range(0, weight.shape[0], 16):
                 # All blocks of a column, two of three rows, and nothing of the last.
                 weight[block : block + 16, 16:32] = 0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import covering
 import recurra
-from recurra.cells import MGU, IndRNN
+from recurra.cells import LMU, MGU, IndRNN
 from recurra.errors import ParameterError, RunError
 from recurra.layers import Recurrent
 from recurra.training import (
@@ -145,6 +145,13 @@ def test_torch_layers_are_pruned_and_narrow_weights_are_not() -> None:
     pruning(module).prune(10)
     assert set(block_sparsity(module).values()) <= {0.0, 0.5, 1 / 3, 2 / 3}
     assert block_sparsity(module)["0.weight_hh_l0"] == pytest.approx(0.5)
+
+
+def test_gates_of_sizes_of_their_own_are_cut_together() -> None:
+    layer = Recurrent(LMU(), 16, 24)
+    pruning(layer).prune(10)
+    # The input weights have 25 rows for 24 units: 2 by 1 blocks, and the recurrent weights 2 by 2.
+    assert block_sparsity(layer) == pytest.approx({"weight_ih_l0": 0.5, "weight_hh_l0": 0.5})
 
 
 @pytest.mark.parametrize("module", [nn.Linear(32, 32), recurra.LSTM(8, 8)], ids=["linear", "small"])

@@ -151,13 +151,14 @@ def _last_step(settings: TrainingSettings) -> int:
 
 
 def _recurrent_weights(module: nn.Module, which: str) -> Iterator[tuple[str, nn.Parameter, int]]:
-    """Full name, weight and H of what can be pruned."""
+    """Full name and weight of what can be pruned, and the rows of a gate; all rows if gates have sizes of their own."""
     for prefix, part in module.named_modules():
         if not isinstance(part, _LAYERS) or part.hidden_size < BLOCK:
             continue
         for name, weight in part.named_parameters(recurse=False):
-            if name.startswith(_NAMES[which]) and weight.shape[1] >= BLOCK:
-                yield f"{prefix}.{name}" if prefix else name, weight, part.hidden_size
+            if name.startswith(_NAMES[which]) and min(weight.shape) >= BLOCK:
+                rows = len(weight) if len(weight) % part.hidden_size else part.hidden_size
+                yield f"{prefix}.{name}" if prefix else name, weight, rows
 
 
 def _blocks(weight: Tensor, hidden: int) -> tuple[int, int, int]:
