@@ -83,8 +83,8 @@ def _machine(prepared: Prepared, weights: Weights) -> Any:
     u = x if summed else (_FRAME, rows)
     state = [(_STATE, k * hidden) for k in range(parts)]
 
-    def add(kind: str, places: list[tuple[int, int]], own: list[tuple[int, int]], accumulate: bool) -> None:
-        machine._add(native.step_kinds[kind], places, own, hidden, 1, 1, 1, 0.0, accumulate)
+    def add(kind: str, locations: list[tuple[int, int]], own: list[tuple[int, int]], accumulate: bool) -> None:
+        machine._add(native.step_kinds[kind], locations, own, hidden, 1, 1, 1, 0.0, accumulate)
 
     add("dense", [(_INPUT, 0), none, x], [], False)
     machine._set_weight(arrays["weight_ih"], bias_ih, 0)
