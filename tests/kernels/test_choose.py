@@ -87,6 +87,7 @@ class Untraceable(Cell):
         ("newton", Request(cells.SRU(), "cpu", FLOAT, forward_mode=True), None, "forward-mode"),
         ("quasi_newton", Request(cells.LSTM(), "cpu", FLOAT, zoneout=True), "quasi_newton", ""),
         ("quasi_newton", Request(cells.IndRNN(), "cpu", FLOAT), None, "use backend='newton'"),
+        ("quasi_newton", Request(cells.PhasedLSTM(), "cpu", FLOAT), None, "have floor, and its jumps"),
         ("quasi_newton", Request(cells.LSTM(), "cpu", "torch.bfloat16"), None, "float32 and float64"),
         ("quasi_newton", Request(cells.Jordan(), "cpu", FLOAT), None, "projected output"),
         # Triton.

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from recurra.cells import LSTM, Cell
-from recurra.codegen import Dependence, dependence
+from recurra.codegen import Dependence, dependence, trace
+from recurra.codegen.expression import reachable
 from recurra.errors import BackendError, CellError, ParameterError
 from recurra.kernels.aten import serves as aten_serves
 from recurra.kernels.native.cell_keys import key_of, known
@@ -173,7 +174,7 @@ def _iteration_unsupported_reason(request: Request) -> str:
         return f"Newton's iteration converges in float32 and float64, not in {request.dtype}"
     if request.transformed or request.captured:
         return "how often Newton's iteration repeats depends on values: neither vmap nor torch.compile can follow it"
-    return ""
+    return _jump_reason(key_of(request.cell))
 
 
 def _triton_unsupported_reason(request: Request) -> str:
@@ -213,6 +214,19 @@ def _separation_reason(key: str) -> str:
     if isinstance(derived, str):
         return derived
     return f"units of {_shown(cell)} do not mix, use backend='newton'" if derived.mixes == "none" else ""
+
+
+@constant
+def _jump_reason(key: str) -> str:
+    """Why Newton's iteration does not run a cell, by its key, in a form that torch.compile can call."""
+    cell = known(key)
+    try:
+        nodes = reachable(trace(cell).results)
+    except CellError as error:
+        return str(error)
+    if any(node.op == "floor" for node in nodes):
+        return f"the equations of {_shown(cell)} have floor, and its jumps have no derivative to iterate by"
+    return ""
 
 
 def _derived(cell: Cell) -> Dependence | str:

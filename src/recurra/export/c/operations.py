@@ -146,10 +146,12 @@ static inline void add_sparse_rounded_product(int rows, int columns, const int32
         const int height = rows - from < 16 ? rows - from : 16;
         int32_t sums[16] = {0};
         for (int left = *runs++; left > 0; --left, weight += height * runs[1], runs += 2) {
+            /* No run is longer; gcc warns of what would be beyond. */
+            const int count = runs[1] < columns ? runs[1] : columns;
             if (height == 16)
-                add_rounded_columns(16, runs[1], weight, rounded + runs[0], sums);
+                add_rounded_columns(16, count, weight, rounded + runs[0], sums);
             else
-                add_rounded_columns(height, runs[1], weight, rounded + runs[0], sums);
+                add_rounded_columns(height, count, weight, rounded + runs[0], sums);
         }
         for (int j = 0; j < height; ++j)
             y[from + j] += (float)sums[j] * (scales[from + j] * scale);

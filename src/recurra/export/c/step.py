@@ -154,6 +154,8 @@ class Step:
         self.most_rows, self.most_columns = max(rows, self.most_rows), max(columns, self.most_columns)
         self._start(operation, f"{name}_bias", operation.bias, rows, y)
         weight, scales = rounded_rows(operation.weight) if self._rounds else (operation.weight, None)
+        if not weight.any():
+            return
         own_scales = [] if scales is None else [self.arrays.add(f"{name}_scales", scales)]
         if stored := stored_blocks(weight):
             comment = f"{rows} rows, {columns} columns, without blocks of zeros"
