@@ -87,6 +87,8 @@ class Untraceable(Cell):
         ("newton", Request(cells.SRU(), "cpu", FLOAT, forward_mode=True), None, "forward-mode"),
         ("quasi_newton", Request(cells.LSTM(), "cpu", FLOAT, zoneout=True), "quasi_newton", ""),
         ("quasi_newton", Request(cells.IndRNN(), "cpu", FLOAT), None, "use backend='newton'"),
+        ("aten", Request(cells.LSTM(), "cpu", FLOAT, beyond_one_dnn=True), None, "precision that autocast asks for"),
+        ("auto", Request(cells.GRU(), "cpu", FLOAT, uncompiled="autocast", beyond_one_dnn=True), "aten", "autocast"),
         ("quasi_newton", Request(cells.PhasedLSTM(), "cpu", FLOAT), None, "have floor, and its jumps"),
         ("quasi_newton", Request(cells.LSTM(), "cpu", "torch.bfloat16"), None, "float32 and float64"),
         ("quasi_newton", Request(cells.Jordan(), "cpu", FLOAT), None, "projected output"),

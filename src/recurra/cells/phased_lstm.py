@@ -17,9 +17,9 @@ class PhasedLSTM(Cell):
 
     t = t_{t-1} + e exp(-log_period) mod 1      the time, in periods of a unit; e is that since the last step
     phase = t - shift mod 1
-    k = 2 phase / ratio                         while phase < ratio / 2: it opens
-        2 - 2 phase / ratio                     while phase < ratio: it closes
-        leak phase                              the rest of the period
+    k = 2 phase / ratio                         while phase < ratio / 2: it opens;
+    k = 2 - 2 phase / ratio                     while phase < ratio: it closes;
+    k = leak phase                              the rest of the period
     i = sigmoid(x_i + u_i + w_i c_{t-1})        x_* = W_i* x_t + b_i*      (input projection)
     f = sigmoid(x_f + u_f + w_f c_{t-1})        u_* = W_h* h_{t-1} + b_h*  (recurrent projection)
     g = tanh(x_g + u_g)                         w_*                        (peepholes, one a unit)

@@ -38,6 +38,7 @@ class Request(NamedTuple):
         captured: whether torch.compile is under way.
         interpreted: whether Triton runs in its interpreter.
         without_triton: why there is no Triton, or "".
+        beyond_one_dnn: whether torch.autocast asks for a precision that oneDNN does not have on this processor.
     """
 
     cell: Cell
@@ -57,6 +58,7 @@ class Request(NamedTuple):
     captured: bool = False
     interpreted: bool = False
     without_triton: str = ""
+    beyond_one_dnn: bool = False
 
 
 class Choice(NamedTuple):
@@ -140,6 +142,8 @@ def _aten_unsupported_reason(request: Request) -> str:
         return "torch's fused kernels have neither recurrent dropout nor zoneout"
     if request.forward_mode:
         return "torch's fused kernels have no forward-mode derivatives"
+    if request.beyond_one_dnn and request.device == "cpu" and request.cell == LSTM():
+        return "torch's fused LSTM lacks the precision that autocast asks for on this processor"
     if request.transformed:
         return "torch's fused kernels do not support function transforms (vmap)"
     if request.compiled and request.device == "cpu" and request.dtype != "torch.float64":

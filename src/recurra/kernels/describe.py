@@ -66,6 +66,7 @@ def describe(
         captured=torch.compiler.is_compiling(),
         interpreted=backend == "triton" and is_interpreted(),
         without_triton=missing_reason() if backend == "triton" else "",
+        beyond_one_dnn=torch_state.autocasts_beyond_one_dnn(),
     )
 
 

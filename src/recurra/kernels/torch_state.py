@@ -13,6 +13,7 @@ from torch.nn import Parameter
 
 __all__ = [
     "autocasts",
+    "autocasts_beyond_one_dnn",
     "constant",
     "forward_mode",
     "graph_is_retained",
@@ -68,6 +69,18 @@ def operators_are_needed(*tensors: Tensor) -> bool:
 def autocasts() -> bool:
     """Whether torch.autocast chooses the precision of operations on a CPU."""
     return torch.is_autocast_enabled("cpu")
+
+
+def autocasts_beyond_one_dnn() -> bool:
+    """Whether torch.autocast asks for a precision that oneDNN does not have on this processor."""
+    return autocasts() and not _one_dnn_has(torch.get_autocast_dtype("cpu") == torch.bfloat16)
+
+
+@constant
+def _one_dnn_has(bfloat16: bool) -> bool:
+    """Whether oneDNN has bfloat16, or else float16."""
+    of_one_dnn = torch.ops.mkldnn
+    return bool(of_one_dnn._is_mkldnn_bf16_supported() if bfloat16 else of_one_dnn._is_mkldnn_fp16_supported())
 
 
 def requires_grad(tensor: Tensor) -> bool:
