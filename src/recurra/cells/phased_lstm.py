@@ -13,7 +13,7 @@ __all__ = ["PhasedLSTM"]
 
 @dataclass(frozen=True)
 class PhasedLSTM(Cell):
-    """Phased LSTM (Neil et al. 2016): a unit is updated in the open part of its period, and keeps its state else.
+    """Phased LSTM (Neil et al. 2016): a unit is updated in the open part of its period, and otherwise keeps its state.
 
     t = t_{t-1} + e exp(-log_period) mod 1      the time, in periods of a unit; e is that since the last step
     phase = t - shift mod 1
