@@ -102,7 +102,8 @@ def serving(cell: Cell) -> list[str]:
     return [backend for backend in found if backend != "auto"]
 
 
-MIXING = [backend for backend in BACKENDS if backend not in ("scan", "newton", "quasi_newton", "triton")]
+_OF_UNITS_APART = ("scan", "newton", "quasi_newton", "triton", "triton_scan", "triton_newton")
+MIXING = [backend for backend in BACKENDS if backend not in _OF_UNITS_APART]
 """The backends that serve every layer of cells whose units mix: those parallel in time, and Triton's, do not."""
 
 SERVED: list[tuple[Cell, str]] = [(cell, backend) for cell in CELLS for backend in serving(cell)]

@@ -16,6 +16,7 @@ from recurra.codegen.differentiate import Gradients, differentiate, differentiat
 from recurra.codegen.evaluate import Program, evaluate, program, run_program
 from recurra.codegen.trace import Trace, check_by_unit, trace
 from recurra.codegen.triton import TritonForm, saved_parts, write_triton
+from recurra.codegen.triton_scan import write_triton_scan
 
 __all__ = [
     "C_NAMES",
@@ -47,4 +48,5 @@ __all__ = [
     "write_c_update",
     "write_cell",
     "write_triton",
+    "write_triton_scan",
 ]

@@ -11,7 +11,7 @@ from recurra.kernels.native import extension
 __all__ = ["describe_cell"]
 
 # On a GPU; they are tested on a CPU alone.
-_UNTRIED = ("scan", "newton", "quasi_newton", "triton")
+_UNTRIED = ("scan", "newton", "quasi_newton", "triton", "triton_scan", "triton_newton")
 
 
 def describe_cell(cell: Cell) -> dict[str, str]:

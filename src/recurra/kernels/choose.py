@@ -13,7 +13,7 @@ from recurra.kernels.triton.availability import LARGEST_HEAD
 
 __all__ = ["BACKENDS", "Choice", "Request", "choose"]
 
-BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton", "quasi_newton", "triton")
+BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton", "quasi_newton", "triton", "triton_scan", "triton_newton")
 
 
 class Request(NamedTuple):
@@ -72,8 +72,8 @@ def choose(backend: str, request: Request) -> Choice:
     """The kernel for a request.
 
     Args:
-        backend: "auto", or the name of a kernel: "reference", "aten", "native", "scan", "newton", "quasi_newton" or
-            "triton".
+        backend: "auto", or the name of a kernel: "reference", "aten", "native", "scan", "newton", "quasi_newton",
+            "triton", "triton_scan" or "triton_newton".
         request: what is to be run.
 
     Raises:
@@ -182,20 +182,35 @@ def _iteration_unsupported_reason(request: Request) -> str:
 
 
 def _triton_unsupported_reason(request: Request) -> str:
-    if request.without_triton:
-        return request.without_triton
-    if request.device != "cuda" and not request.interpreted:
-        return f"the Triton kernel runs on a CUDA device, not on {request.device} (TRITON_INTERPRET=1 interprets it)"
-    if reason := _plain_unsupported_reason(request, "the Triton kernel"):
+    if reason := _compiled_by_triton_unsupported_reason(request) or _plain_unsupported_reason(
+        request, "the Triton kernel"
+    ):
         return reason
-    if request.dtype not in ("torch.float32", "torch.float64"):
-        return f"the Triton kernel runs float32 and float64, not {request.dtype}"
-    if request.transformed or request.captured:
-        return "the Triton kernel supports neither vmap nor torch.compile"
     if reason := _dependence_reason(key_of(request.cell), request.units_read > 0, False):
         return reason
     if request.units_read > LARGEST_HEAD:
         return f"the Triton kernel runs heads of up to {LARGEST_HEAD} units, not of {request.units_read}"
+    return ""
+
+
+def _triton_scan_unsupported_reason(request: Request) -> str:
+    return _compiled_by_triton_unsupported_reason(request) or _scan_unsupported_reason(request)
+
+
+def _triton_newton_unsupported_reason(request: Request) -> str:
+    return _compiled_by_triton_unsupported_reason(request) or _newton_unsupported_reason(request)
+
+
+def _compiled_by_triton_unsupported_reason(request: Request) -> str:
+    """Why no kernel that Triton compiles can serve, the cell aside."""
+    if request.without_triton:
+        return request.without_triton
+    if request.device != "cuda" and not request.interpreted:
+        return f"the Triton kernel runs on a CUDA device, not on {request.device} (TRITON_INTERPRET=1 interprets it)"
+    if request.dtype not in ("torch.float32", "torch.float64"):
+        return f"the Triton kernel runs float32 and float64, not {request.dtype}"
+    if request.transformed or request.captured:
+        return "the Triton kernel supports neither vmap nor torch.compile"
     return ""
 
 
@@ -263,4 +278,6 @@ _UNSUPPORTED_REASONS = {
     "newton": _newton_unsupported_reason,
     "quasi_newton": _quasi_newton_unsupported_reason,
     "triton": _triton_unsupported_reason,
+    "triton_scan": _triton_scan_unsupported_reason,
+    "triton_newton": _triton_newton_unsupported_reason,
 }

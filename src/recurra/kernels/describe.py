@@ -64,8 +64,8 @@ def describe(
         long=state is not None and not traced and _is_long(inputs, state),
         units_read=units_read,
         captured=torch.compiler.is_compiling(),
-        interpreted=backend == "triton" and is_interpreted(),
-        without_triton=missing_reason() if backend == "triton" else "",
+        interpreted=backend.startswith("triton") and is_interpreted(),
+        without_triton=missing_reason() if backend.startswith("triton") else "",
         beyond_one_dnn=torch_state.autocasts_beyond_one_dnn(),
     )
 

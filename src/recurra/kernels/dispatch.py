@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import get_ident
 
 import torch
@@ -29,6 +30,8 @@ _KERNELS = {
     "newton": newton.run,
     "quasi_newton": newton.run,
     "triton": triton.run,
+    "triton_scan": partial(scan.run, fused=True),
+    "triton_newton": partial(newton.run, fused=True),
 }
 _interceptors: dict[int, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {}
 

@@ -29,7 +29,7 @@ def solve_adjoint(steps: Steps, before: list[Tensor], gradient: Tensor) -> tuple
         a and J_1^T a_1, stacked; None if units mix and the iteration does not converge.
     """
     slopes = matrices(steps, before)
-    d_after = adjoint(slopes, gradient)
+    d_after = adjoint(slopes, gradient, steps.fused)
     if not steps.mixes:
         return d_after, times(slopes[:, :, 0].transpose(0, 1), d_after[:, 0])
     carried = steps.equations.carried
@@ -42,7 +42,7 @@ def solve_adjoint(steps: Steps, before: list[Tensor], gradient: Tensor) -> tuple
         missing = gradient + torch.cat([d_before[:, 1:], torch.zeros_like(d_before[:, :1])], 1) - d_after
         if missing.abs().amax() <= tolerance_of(steps, gradient.dtype) * d_after.abs().amax():
             return d_after, d_before[:, 0]
-        d_after = d_after + adjoint(slopes, missing)
+        d_after = d_after + adjoint(slopes, missing, steps.fused)
     return None
 
 

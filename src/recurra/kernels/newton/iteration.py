@@ -132,7 +132,8 @@ def _iterate(steps: Steps, state: tuple[Tensor, ...], guess: Tensor | None, most
             return Solution(states, iterations, 1, residual, False)
         if iterations == most_iterations:
             return Solution(states, iterations, 1, residual, False)
-        states = linear_scan(linear.slopes, linear.after - times(linear.slopes, linear.read), initial)
+        shifts = linear.after - times(linear.slopes, linear.read)
+        states = linear_scan(linear.slopes, shifts, initial, steps.fused)
         iterations += 1
 
 

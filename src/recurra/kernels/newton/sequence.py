@@ -26,11 +26,16 @@ def run(
     lengths: Tensor | None = None,
     reverse: bool = False,
     masks: Masks | None = None,
+    *,
+    fused: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`."""
+    """Run a cell over a sequence; arguments and results as in `recurra.kernels.reference.run`.
+
+    If `fused`, a Triton kernel solves the linear recurrences.
+    """
     if inputs.shape[0] == 0 or inputs.shape[1] == 0:
         return run_empty(inputs, state, weights)
-    steps = steps_of(cell, inputs, weights, lengths, reverse, masks)
+    steps = steps_of(cell, inputs, weights, lengths, reverse, masks)._replace(fused=fused)
     if not steps.equations.carried:
         return results(steps, state, [], reverse)
     reports: list[Solution] = []

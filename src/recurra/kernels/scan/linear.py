@@ -5,6 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recurra.kernels.torch_state import transformed
+from recurra.kernels.triton.scan import fused_scan
+
 __all__ = ["adjoint", "linear_scan", "times"]
 
 # Steps of a chunk. The steps of all chunks are taken side by side, then those between chunks by the same means.
@@ -13,7 +16,7 @@ _CHUNK = 8
 _SIDE_BY_SIDE = 2**13
 
 
-def linear_scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
+def linear_scan(a: Tensor, b: Tensor, initial: Tensor, fused: bool = False) -> Tensor:
     """All states of a linear recurrence, (P, T, ...).
 
     It is differentiable any number of times, and runs under torch.func's transforms of reverse mode.
@@ -22,10 +25,12 @@ def linear_scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
         a: the matrices A_t, (P, P, T, ...).
         b: the shifts b_t, (P, T, ...).
         initial: the state before the first step, (P, ...).
+        fused: whether a Triton kernel solves it, and the recurrences of its gradients. Else, and under a transform,
+            torch operations do.
     """
     # Of mixed precision only within torch.autocast.
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), initial.dtype)
-    return _LinearScan.apply(a.to(dtype), b.to(dtype), initial.to(dtype))  # type: ignore[no-any-return]
+    return _LinearScan.apply(a.to(dtype), b.to(dtype), initial.to(dtype), fused)  # type: ignore[no-any-return]
 
 
 def times(a: Tensor, state: Tensor) -> Tensor:
@@ -36,12 +41,13 @@ def times(a: Tensor, state: Tensor) -> Tensor:
     return product
 
 
-def adjoint(a: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient of the shifts b, (P, T, ...), from that of the states: a linear recurrence backward in time."""
-    # Backward the matrix of a step is that of the step after it, transposed; none is after the last.
-    transposed = a.transpose(0, 1)
-    backward = torch.cat([torch.zeros_like(a[:, :, :1]), transposed.flip(2)[:, :, :-1]], 2)
-    return linear_scan(backward, gradient.flip(1), torch.zeros_like(gradient[:, 0])).flip(1)
+def adjoint(a: Tensor, gradient: Tensor, fused: bool = False) -> Tensor:
+    """The gradient of the shifts b, (P, T, ...), from that of the states: a linear recurrence backward in time.
+
+    With g_t the gradient of s_t it is d_t = A_{t+1}^T d_{t+1} + g_t. It is differentiable as `linear_scan` is.
+    """
+    dtype = torch.promote_types(a.dtype, gradient.dtype)
+    return _Adjoint.apply(a.to(dtype), gradient.to(dtype), fused)  # type: ignore[no-any-return]
 
 
 class _LinearScan(torch.autograd.Function):
@@ -50,21 +56,51 @@ class _LinearScan(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
-        return _scan(a, b, initial)
+    def forward(a: Tensor, b: Tensor, initial: Tensor, fused: bool) -> Tensor:
+        return fused_scan(a, b, initial) if fused and not transformed() else _scan(a, b, initial)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        a, _, initial = inputs
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        a, _, initial, ctx.fused = inputs
         ctx.save_for_backward(a, initial, output)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         a, initial, states = ctx.saved_tensors
-        d_b = adjoint(a, gradient)
+        d_b = adjoint(a, gradient, ctx.fused)
         before = torch.cat([initial.unsqueeze(1), states[:, :-1]], 1)
-        return d_b.unsqueeze(1) * before, d_b, times(a[:, :, 0].transpose(0, 1), d_b[:, 0])
+        return d_b.unsqueeze(1) * before, d_b, times(a[:, :, 0].transpose(0, 1), d_b[:, 0]), None
+
+
+class _Adjoint(torch.autograd.Function):
+    """The gradients of the recurrence backward in time are one forward in time, from zeros."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor, gradient: Tensor, fused: bool) -> Tensor:
+        zeros = torch.zeros_like(gradient[:, 0])
+        if fused and not transformed():
+            return fused_scan(a, gradient, zeros, adjoint=True)
+        # Backward the matrix of a step is that of the step after it, transposed; none is after the last.
+        transposed = a.transpose(0, 1)
+        backward = torch.cat([torch.zeros_like(a[:, :, :1]), transposed.flip(2)[:, :, :-1]], 2)
+        return _scan(backward, gradient.flip(1), zeros).flip(1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        a, _, ctx.fused = inputs
+        ctx.save_for_backward(a, output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        a, d_b = ctx.saved_tensors
+        zeros = torch.zeros_like(gradient[:, 0])
+        states = linear_scan(a, gradient, zeros, ctx.fused)
+        before = torch.cat([zeros.unsqueeze(1), states[:, :-1]], 1)
+        return d_b.unsqueeze(1) * before, states, None
 
 
 def _scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:

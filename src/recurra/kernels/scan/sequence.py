@@ -20,18 +20,23 @@ def run(
     lengths: Tensor | None = None,
     reverse: bool = False,
     masks: Masks | None = None,
+    *,
+    fused: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run an affine cell over a sequence; arguments and results as in `recurra.kernels.reference.run`."""
+    """Run an affine cell over a sequence; arguments and results as in `recurra.kernels.reference.run`.
+
+    If `fused`, a Triton kernel solves the linear recurrences.
+    """
     if inputs.shape[0] == 0 or inputs.shape[1] == 0:
         return run_empty(inputs, state, weights)
-    steps = steps_of(cell, inputs, weights, lengths, reverse, masks)
+    steps = steps_of(cell, inputs, weights, lengths, reverse, masks)._replace(fused=fused)
     carried = steps.equations.carried
     states: list[Tensor] = []
     if carried:
         zeros = [part.new_zeros(()) for part in state]
         shifts = stacked(steps, [steps.hold(shift, 0.0) for shift in steps.carried_after(zeros)])
         initial = stacked(steps, [state[k] for k in carried])
-        states = unstacked(steps, linear_scan(matrices(steps, zeros), shifts, initial))
+        states = unstacked(steps, linear_scan(matrices(steps, zeros), shifts, initial, fused))
     return results(steps, state, states, reverse)
 
 
@@ -90,6 +95,7 @@ def results(
         # Zoneout and padding keep what no equation reads: a scan too.
         zoneout = torch.zeros_like(values) if steps.zoneout is None else steps.zoneout[k].expand_as(values)
         added = steps.hold((1 - zoneout) * values, 0.0)
-        parts[k] = linear_scan(steps.hold(zoneout, 1.0)[None, None], added[None], state[k][None])[0]
+        retained = steps.hold(zoneout, 1.0)
+        parts[k] = linear_scan(retained[None, None], added[None], state[k][None], steps.fused)[0]
     outputs = steps.hold(parts[0], 0.0)
     return outputs.flip(0) if reverse else outputs, tuple([parts[k][-1] for k in range(len(state))])

@@ -65,6 +65,7 @@ class Steps(NamedTuple):
         recurrent_mask: see `Masks`.
         zoneout: see `Masks`.
         valid: (T, B, 1) bool, or None if every step is valid.
+        fused: whether a Triton kernel solves linear recurrences, see `linear_scan`.
     """
 
     equations: Equations
@@ -76,6 +77,7 @@ class Steps(NamedTuple):
     recurrent_mask: Tensor | None
     zoneout: tuple[Tensor, ...] | None
     valid: Tensor | None
+    fused: bool = False
 
     @property
     def length(self) -> int:
@@ -148,7 +150,7 @@ class Steps(NamedTuple):
         )
         mask = None if self.recurrent_mask is None else next(rest)
         zoneout = None if self.zoneout is None else tuple([next(rest) for _ in self.zoneout])
-        return Steps(self.equations, x, weights, norms, biases, per_unit, mask, zoneout, self.valid)
+        return Steps(self.equations, x, weights, norms, biases, per_unit, mask, zoneout, self.valid, self.fused)
 
     def hold(self, values: Tensor, at_padding: float) -> Tensor:
         """Values (T, B, H), with a number at padding."""
