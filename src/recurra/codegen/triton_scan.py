@@ -2,6 +2,9 @@
 
 __all__ = ["write_triton_scan"]
 
+_CONSTANTS = ("ROWS: tl.constexpr", "BLOCK: tl.constexpr", "ADJOINT: tl.constexpr")
+_PARAMETERS = ("a", "b", "initial", "states", "steps", "units", *_CONSTANTS)
+
 
 def write_triton_scan(parts: int) -> str:
     """The functions `after` and `scan`, for `triton.jit` and a grid of tiles of units.
@@ -59,7 +62,7 @@ def _scan(parts: int) -> str:
         in_loop.append(f"tl.store(states + ({i} * steps + step) * units + unit, b_{i}, mask=inside)")
         in_loop.append(f"s_{i} = tl.reduce(tl.where(order == last, b_{i}, 0.0), 0, add)[None, :]")
     lines = [
-        "def scan(a, b, initial, states, steps, units, ROWS: tl.constexpr, BLOCK: tl.constexpr, ADJOINT: tl.constexpr):",
+        f"def scan({', '.join(_PARAMETERS)}):",
         # Positions in memory may not fit into 32 bits.
         "    row = tl.arange(0, ROWS).to(tl.int64)[:, None]",
         "    unit = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[None, :]",

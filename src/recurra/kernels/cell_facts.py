@@ -5,13 +5,13 @@ import inspect
 from recurra.cells import Cell
 from recurra.codegen import Dependence, dependence
 from recurra.errors import BackendError, CellError
-from recurra.kernels.choose import BACKENDS, Request, choose
+from recurra.kernels.choose import BACKENDS, OF_TRITON, Request, choose
 from recurra.kernels.native import extension
 
 __all__ = ["describe_cell"]
 
 # On a GPU; they are tested on a CPU alone.
-_UNTRIED = ("scan", "newton", "quasi_newton", "triton", "triton_scan", "triton_newton")
+_UNTRIED = ("scan", "newton", "quasi_newton", *OF_TRITON)
 
 
 def describe_cell(cell: Cell) -> dict[str, str]:

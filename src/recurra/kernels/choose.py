@@ -11,9 +11,10 @@ from recurra.kernels.native.cell_keys import key_of, known
 from recurra.kernels.torch_state import constant
 from recurra.kernels.triton.availability import LARGEST_HEAD
 
-__all__ = ["BACKENDS", "Choice", "Request", "choose"]
+__all__ = ["BACKENDS", "OF_TRITON", "Choice", "Request", "choose"]
 
-BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton", "quasi_newton", "triton", "triton_scan", "triton_newton")
+OF_TRITON = ("triton", "triton_scan", "triton_newton")
+BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton", "quasi_newton", *OF_TRITON)
 
 
 class Request(NamedTuple):
@@ -182,9 +183,9 @@ def _iteration_unsupported_reason(request: Request) -> str:
 
 
 def _triton_unsupported_reason(request: Request) -> str:
-    if reason := _compiled_by_triton_unsupported_reason(request) or _plain_unsupported_reason(
-        request, "the Triton kernel"
-    ):
+    if reason := _compiled_by_triton_unsupported_reason(request):
+        return reason
+    if reason := _plain_unsupported_reason(request, "the Triton kernel"):
         return reason
     if reason := _dependence_reason(key_of(request.cell), request.units_read > 0, False):
         return reason

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.kernels import torch_state
-from recurra.kernels.choose import Request
+from recurra.kernels.choose import OF_TRITON, Request
 from recurra.kernels.native import cell_keys, extension
 from recurra.kernels.native.zero_blocks import has_zero_blocks
 from recurra.kernels.triton.availability import is_interpreted, missing_reason
@@ -64,8 +64,8 @@ def describe(
         long=state is not None and not traced and _is_long(inputs, state),
         units_read=units_read,
         captured=torch.compiler.is_compiling(),
-        interpreted=backend.startswith("triton") and is_interpreted(),
-        without_triton=missing_reason() if backend.startswith("triton") else "",
+        interpreted=backend in OF_TRITON and is_interpreted(),
+        without_triton=missing_reason() if backend in OF_TRITON else "",
         beyond_one_dnn=torch_state.autocasts_beyond_one_dnn(),
     )
 

@@ -1,14 +1,19 @@
 """Questions about the state of torch: what it compiles, transforms, differentiates or traces at the moment."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch._C import _len_torch_dispatch_stack
 from torch._C._autograd import _get_current_graph_task_keep_graph
-from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor, maybe_current_level
+from torch._C._functorch import (
+    get_unwrapped,
+    is_functorch_wrapped_tensor,
+    is_legacy_batchedtensor,
+    maybe_current_level,
+)
 from torch.nn import Parameter
 
 __all__ = [
@@ -16,6 +21,7 @@ __all__ = [
     "autocasts_beyond_one_dnn",
     "constant",
     "forward_mode",
+    "grads_are_batched",
     "graph_is_retained",
     "operators_are_needed",
     "requires_grad",
@@ -43,6 +49,11 @@ def transformed() -> bool:
 def forward_mode() -> bool:
     """Whether forward-mode derivatives are under way. torch has no public question for it; this holds since 2.0."""
     return torch.autograd.forward_ad._current_level >= 0
+
+
+def grads_are_batched(gradients: Sequence[Tensor | None]) -> bool:
+    """Whether gradients are those of torch.autograd.grad(is_grads_batched=True), whose vmap `transformed` overlooks."""
+    return any(gradient is not None and is_legacy_batchedtensor(gradient) for gradient in gradients)
 
 
 def graph_is_retained() -> bool:

@@ -1,4 +1,4 @@
-"""The Triton kernel compiled for a GPU, which takes none: to machine code, by the assembler that comes with triton."""
+"""Triton's kernels compiled for a GPU, which takes none: to machine code, by the assembler that comes with triton."""
 
 from typing import Any
 
@@ -8,23 +8,33 @@ from diagonal_cells import DiagonalLSTM
 from recurra import cells
 from recurra.cells import Cell
 from recurra.codegen import TritonForm
-from recurra.kernels.triton.load import load
+from recurra.kernels.triton.load import load, load_scan
 
 COMPUTE_CAPABILITY = 80  # A100
 
 
-def compiled(function: Any, real: str, width: int, warps: int, **options: bool) -> dict[str, Any]:
-    """What Triton compiles a function to, by stage."""
-    triton = pytest.importorskip("triton", reason="triton is not installed: pip install 'recurra[triton]'")
+@pytest.fixture(autouse=True)
+def compiler(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton compiles, and takes nothing that was compiled before; skips if triton is not installed."""
+    pytest.importorskip("triton", reason="triton is not installed: pip install 'recurra[triton]'")
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+
+
+def assert_compiles(function: Any, real: str, warps: int, **constants: Any) -> None:
+    """A function, with the values of its `constants`, becomes machine code."""
+    import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    values = {"WIDTH": width, "BLOCK": 1 << (width - 1).bit_length(), "REVERSE": True, **options}
-    numbers = {"batch": "i32", "units": "i32", "lengths": "*i32"} | dict.fromkeys(values, "constexpr")
+    numbers = {"batch": "i32", "steps": "i32", "units": "i32", "lengths": "*i32"}
+    numbers |= dict.fromkeys(constants, "constexpr")
     signature = {name: numbers.get(name, f"*{real}") for name in function.arg_names}
-    source = ASTSource(function, signature, {(function.arg_names.index(name),): v for name, v in values.items()})
+    source = ASTSource(function, signature, {(function.arg_names.index(name),): v for name, v in constants.items()})
     target = GPUTarget("cuda", COMPUTE_CAPABILITY, 32)
-    return triton.compile(source, target=target, options={"num_warps": warps, "enable_fp_fusion": True}).asm
+    stages = triton.compile(source, target=target, options={"num_warps": warps, "enable_fp_fusion": True}).asm
+    assert f".target sm_{COMPUTE_CAPABILITY}" in stages["ptx"]
+    assert len(stages["cubin"]) > 1000
 
 
 @pytest.mark.parametrize(
@@ -44,14 +54,32 @@ def compiled(function: Any, real: str, width: int, warps: int, **options: bool) 
     ],
     ids=str,
 )
-def test_it_compiles(
-    cell: Cell, form: TritonForm, width: int, real: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("triton", reason="triton is not installed: pip install 'recurra[triton]'")
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+def test_the_loop_compiles(cell: Cell, form: TritonForm, width: int, real: str) -> None:
     kernel = load(cell, form)
+    block = 1 << (width - 1).bit_length()
     for function, options in ((kernel.forward, {"SAVES": True}), (kernel.backward, {})):
-        stages = compiled(function, real, width, 2, **options)
-        assert f".target sm_{COMPUTE_CAPABILITY}" in stages["ptx"]
-        assert len(stages["cubin"]) > 1000
+        assert_compiles(function, real, 2, WIDTH=width, BLOCK=block, REVERSE=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("parts", "rows", "real"),
+    [
+        (1, 64, "fp32"),
+        *(
+            pytest.param(parts, rows, real, marks=pytest.mark.slow)
+            for parts, rows in ((1, 64), (2, 16), (4, 4))
+            for real in ("fp32", "fp64")
+            if (parts, rows, real) != (1, 64, "fp32")
+        ),
+    ],
+)
+def test_the_scan_compiles(parts: int, rows: int, real: str) -> None:
+    for adjoint in (False, True):
+        assert_compiles(load_scan(parts), real, 4, ROWS=rows, BLOCK=32, ADJOINT=adjoint)
+
+
+@pytest.mark.slow
+def test_the_scan_of_a_single_number_compiles() -> None:
+    """Where a size is 1, Triton takes it for a constant."""
+    for adjoint in (False, True):
+        assert_compiles(load_scan(1), "fp32", 4, ROWS=1, BLOCK=1, ADJOINT=adjoint, steps=1, units=1)

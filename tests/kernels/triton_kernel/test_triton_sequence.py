@@ -74,6 +74,17 @@ def test_gradient_of_a_gradient() -> None:
 
 
 @pytest.mark.usefixtures("interpreted")
+def test_batched_gradients() -> None:
+    case = draw(DiagonalGRU(), 2, 2, 1, 2, (2, 1))
+    output = case.run("triton")[0]
+    directions = torch.randn(2, *output.shape, dtype=output.dtype)
+    batched = torch.autograd.grad(output, case.wanted, directions, is_grads_batched=True, retain_graph=True)
+    for k, direction in enumerate(directions):
+        each = torch.autograd.grad(output, case.wanted, direction, retain_graph=True)
+        assert_agree([gradient[k] for gradient in batched], list(each))
+
+
+@pytest.mark.usefixtures("interpreted")
 def test_masks_have_gradients() -> None:
     case = draw(cells.IndRNN("tanh"), 3, 2, 2, 3, masks="zoneout+recurrent")
     assert case.masks is not None

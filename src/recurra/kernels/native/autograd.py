@@ -36,14 +36,14 @@ class Recurrence(torch.autograd.Function):
         tensors = ctx.saved_tensors  # once: checkpointing computes them again at each access
         flat, (output, projected, *others) = tensors[:count], tensors[count:]
         saved = Saved(output, projected, dict(zip(ctx.names, others, strict=True)))
-        last = not torch_state.graph_is_retained() and not vmap.is_batched(gradients)
+        last = not torch_state.graph_is_retained() and not torch_state.grads_are_batched(gradients)
         return None, None, *general_gradients(ctx.prepared, flat, saved, ctx.lengths, needed, gradients, last)
 
 
 def is_plain_backward(gradients: Sequence[Tensor | None]) -> bool:
     """Whether a backward pass gives first derivatives only, one for each argument."""
     watched = torch.is_grad_enabled() or torch_state.forward_mode() or torch_state.operators_are_needed()
-    return not watched and not vmap.is_batched(gradients)
+    return not watched and not torch_state.grads_are_batched(gradients)
 
 
 def general_gradients(

@@ -16,8 +16,9 @@ from torch._C._functorch import is_legacy_batchedtensor
 
 from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.native.forward import Saved
+from recurra.kernels.torch_state import grads_are_batched
 
-__all__ = ["backward_rule", "forward_rule", "is_batched", "of_rows", "one_by_one", "saved_of_rows"]
+__all__ = ["backward_rule", "forward_rule", "of_rows", "one_by_one", "saved_of_rows"]
 
 Dims = Sequence[int | None]
 
@@ -105,16 +106,11 @@ def backward_rule(
     return gradients, [0] * len(gradients)
 
 
-def is_batched(cotangents: Sequence[Tensor | None]) -> bool:
-    """Whether the cotangents are those of torch.autograd.grad(is_grads_batched=True)."""
-    return any(cotangent is not None and is_legacy_batchedtensor(cotangent) for cotangent in cotangents)
-
-
 def one_by_one(
     run: Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]], cotangents: Sequence[Tensor | None]
 ) -> Sequence[Tensor | None]:
     """`run`, also in the vmap of torch.autograd.grad(is_grads_batched=True), which uses no operator's rule."""
-    if not is_batched(cotangents):
+    if not grads_are_batched(cotangents):
         return run(cotangents)
     batched = [cotangent for cotangent in cotangents if cotangent is not None and is_legacy_batchedtensor(cotangent)]
     level = _vmapmode_increment_nesting() - 1

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.kernels.torch_state import transformed
+from recurra.kernels.torch_state import grads_are_batched, transformed
 from recurra.kernels.triton.scan import fused_scan
 
 __all__ = ["adjoint", "linear_scan", "times"]
@@ -57,7 +57,7 @@ class _LinearScan(torch.autograd.Function):
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, initial: Tensor, fused: bool) -> Tensor:
-        return fused_scan(a, b, initial) if fused and not transformed() else _scan(a, b, initial)
+        return fused_scan(a, b, initial) if fused and not _under_transform(b) else _scan(a, b, initial)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -81,7 +81,7 @@ class _Adjoint(torch.autograd.Function):
     @staticmethod
     def forward(a: Tensor, gradient: Tensor, fused: bool) -> Tensor:
         zeros = torch.zeros_like(gradient[:, 0])
-        if fused and not transformed():
+        if fused and not _under_transform(gradient):
             return fused_scan(a, gradient, zeros, adjoint=True)
         # Backward the matrix of a step is that of the step after it, transposed; none is after the last.
         transposed = a.transpose(0, 1)
@@ -101,6 +101,10 @@ class _Adjoint(torch.autograd.Function):
         states = linear_scan(a, gradient, zeros, ctx.fused)
         before = torch.cat([zeros.unsqueeze(1), states[:, :-1]], 1)
         return d_b.unsqueeze(1) * before, states, None
+
+
+def _under_transform(b: Tensor) -> bool:
+    return transformed() or grads_are_batched([b])
 
 
 def _scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:

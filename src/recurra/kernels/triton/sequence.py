@@ -100,7 +100,8 @@ class _Recurrence(torch.autograd.Function):
         *tensors, output, saved = ctx.saved_tensors
         inputs, needed = _Inputs(*tensors), ctx.needs_input_grad[3:]
         masks_need = any(needed[_Inputs._fields.index(name)] for name in ("mask", "zoneout"))
-        if masks_need or torch.is_grad_enabled() or torch_state.transformed() or torch_state.forward_mode():
+        transformed = torch_state.transformed() or torch_state.grads_are_batched(gradients)
+        if masks_need or torch.is_grad_enabled() or transformed or torch_state.forward_mode():
             by_name = _gradients_by_reference(ctx.cell, inputs, ctx.lengths, ctx.reverse, gradients, needed)
         else:
             by_name = _backward(ctx.cell, inputs, ctx.lengths, ctx.reverse, output, saved, gradients)
