@@ -62,24 +62,24 @@ def test_the_loop_compiles(cell: Cell, form: TritonForm, width: int, real: str) 
 
 
 @pytest.mark.parametrize(
-    ("parts", "rows", "real"),
+    ("parts", "chunk", "real"),
     [
         (1, 64, "fp32"),
         *(
-            pytest.param(parts, rows, real, marks=pytest.mark.slow)
-            for parts, rows in ((1, 64), (2, 16), (4, 4))
+            pytest.param(parts, chunk, real, marks=pytest.mark.slow)
+            for parts, chunk in ((1, 64), (2, 16), (4, 4))
             for real in ("fp32", "fp64")
-            if (parts, rows, real) != (1, 64, "fp32")
+            if (parts, chunk, real) != (1, 64, "fp32")
         ),
     ],
 )
-def test_the_scan_compiles(parts: int, rows: int, real: str) -> None:
+def test_the_scan_compiles(parts: int, chunk: int, real: str) -> None:
     for adjoint in (False, True):
-        assert_compiles(load_scan(parts), real, 4, ROWS=rows, BLOCK=32, ADJOINT=adjoint)
+        assert_compiles(load_scan(parts), real, 4, CHUNK=chunk, BLOCK=32, ADJOINT=adjoint)
 
 
 @pytest.mark.slow
 def test_the_scan_of_a_single_number_compiles() -> None:
     """Where a size is 1, Triton takes it for a constant."""
     for adjoint in (False, True):
-        assert_compiles(load_scan(1), "fp32", 4, ROWS=1, BLOCK=1, ADJOINT=adjoint, steps=1, units=1)
+        assert_compiles(load_scan(1), "fp32", 4, CHUNK=1, BLOCK=1, ADJOINT=adjoint, steps=1, units=1)

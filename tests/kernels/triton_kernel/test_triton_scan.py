@@ -32,8 +32,8 @@ def interpreted_in_small_chunks() -> Iterator[None]:
     pytest.importorskip("triton", reason="triton is not installed: pip install 'recurra[triton]'")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
-        patch.setattr(scan, "_ROWS", {1: CHUNK, 2: CHUNK})
-        patch.setattr(scan, "_ROWS_OF_MORE_PARTS", CHUNK)
+        patch.setattr(scan, "_CHUNK", {1: CHUNK, 2: CHUNK})
+        patch.setattr(scan, "_CHUNK_OF_MORE_PARTS", CHUNK)
         patch.setattr(scan, "_TILE", TILE)
         yield
 
@@ -122,7 +122,7 @@ def test_long_products_underflow_without_nan() -> None:
 
 
 def test_derivatives_of_any_order(solved: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_ROWS", {2: 2})
+    monkeypatch.setattr(scan, "_CHUNK", {2: 2})
     a, b, initial = draw_recurrence(2, 3, 1)
     assert gradcheck(partial(linear_scan, fused=True), (a, b, initial), fast_mode=True)
     assert gradgradcheck(partial(linear_scan, fused=True), (a, b, initial), fast_mode=True)

@@ -36,7 +36,7 @@ def load(cell: Cell, form: TritonForm) -> Kernel:
 
 
 def load_scan(parts: int) -> Any:
-    """The function `scan` of `recurra.codegen.write_triton_scan`, cached; it is called as `load` says."""
+    """The function `scan` of `recurra.codegen.write_triton_scan`, cached; it is called as `scan[grid](...)`."""
     return _load_scan(parts, is_interpreted())
 
 

@@ -9,7 +9,7 @@ __all__ = ["fused_scan"]
 
 # Most steps of a chunk by parts, with fewer steps of larger matrices, and most units of a tile: a program has a chunk
 # of its tile in registers.
-_ROWS, _ROWS_OF_MORE_PARTS = {1: 64, 2: 16}, 4
+_CHUNK, _CHUNK_OF_MORE_PARTS = {1: 64, 2: 16}, 4
 _TILE = 32
 
 
@@ -25,7 +25,7 @@ def fused_scan(a: Tensor, b: Tensor, initial: Tensor, adjoint: bool = False) -> 
     parts, steps = b.shape[:2]
     units = initial[0].numel()
     states = torch.empty_like(b, memory_format=torch.contiguous_format)
-    rows = min(_ROWS.get(parts, _ROWS_OF_MORE_PARTS), _power_of_two(steps))
+    chunk = min(_CHUNK.get(parts, _CHUNK_OF_MORE_PARTS), _power_of_two(steps))
     block = _power_of_two(min(units, _TILE))
     # Triton launches on the current device.
     with torch.cuda.device_of(b):
@@ -36,7 +36,7 @@ def fused_scan(a: Tensor, b: Tensor, initial: Tensor, adjoint: bool = False) -> 
             states,
             steps=steps,
             units=units,
-            ROWS=rows,
+            CHUNK=chunk,
             BLOCK=block,
             ADJOINT=adjoint,
             enable_fp_fusion=True,
