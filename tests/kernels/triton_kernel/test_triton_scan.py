@@ -67,7 +67,7 @@ def assert_is_the_scan(arguments: tuple[Tensor, Tensor, Tensor]) -> None:
         assert_agree(actual / size, expected / size)
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(
     parts=st.integers(1, 2),
     steps=st.integers(1, 2 * CHUNK + 1),
@@ -114,19 +114,19 @@ def test_extreme_matrices(value: float) -> None:
 
 
 def test_long_products_underflow_without_nan() -> None:
-    a = torch.full((1, 1, 200, 1), 1e-3).requires_grad_()
-    states = linear_scan(a, torch.ones(1, 200, 1), torch.full((1, 1), 1e30), fused=True)
+    a = torch.full((1, 1, 40, 1), 1e-3).requires_grad_()
+    states = linear_scan(a, torch.ones(1, 40, 1), torch.full((1, 1), 1e30), fused=True)
     (gradient,) = torch.autograd.grad(states.sum(), a)
-    assert_agree(states[0, 100:], torch.full((100, 1), 1 / (1 - 1e-3)))
+    assert_agree(states[0, 20:], torch.full((20, 1), 1 / (1 - 1e-3)))
     assert gradient.isfinite().all()
 
 
 def test_derivatives_of_any_order(solved: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_CHUNK", {2: 2})
+    monkeypatch.setattr(scan, "_CHUNK", {1: 2, 2: 2})
     a, b, initial = draw_recurrence(2, 3, 1)
     assert gradcheck(partial(linear_scan, fused=True), (a, b, initial), fast_mode=True)
-    assert gradgradcheck(partial(linear_scan, fused=True), (a, b, initial), fast_mode=True)
     assert gradcheck(partial(adjoint, fused=True), (a, b), fast_mode=True)
+    assert gradgradcheck(partial(linear_scan, fused=True), draw_recurrence(1, 3, 1), fast_mode=True)
     assert {False, True} == set(solved)
 
 
