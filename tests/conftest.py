@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,11 +16,28 @@ if TYPE_CHECKING:
 # The tensors of the tests are small: threads only make them slower. Read when torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# What is imported is compiled once, also by the processes that tests start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # A shell starts background jobs with Ctrl-C ignored, and what is tested of it would be inherited so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("recurra", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("recurra")
+
+
+_MEMORY = Path("/dev/shm")
+_MUCH_MEMORY = 4 << 30  # bytes
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Files are synced as they are written, and a disk takes longer for it than most of what is tested. Slow tests may
+    # write more than memory holds; what is compiled must be executable.
+    if config.option.markexpr == "not slow" and _MEMORY.is_dir():
+        memory = os.statvfs(_MEMORY)
+        if not memory.f_flag & os.ST_NOEXEC and memory.f_bavail * memory.f_frsize > _MUCH_MEMORY:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,11 +60,15 @@ def pytest_unconfigure() -> None:
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures of the pictures that are saved, in order: their axes, lines and labels can be read."""
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figures: list[Any] = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: (figures.append(figure), save(figure, *a, **k)))
+    write = FigureCanvasAgg.print_png
+    monkeypatch.setattr(
+        FigureCanvasAgg,
+        "print_png",
+        lambda canvas, *arguments: (figures.append(canvas.figure), write(canvas, *arguments)),
+    )
     return figures
 
 

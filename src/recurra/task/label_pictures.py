@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from recurra.files import write_atomically
+from recurra.figures import write_figure
 from recurra.inspection.pictures.style import drawable
 from recurra.task.reliability import Reliability
 from recurra.text_table import one_line
@@ -62,7 +62,7 @@ def draw_confusion(labels: tuple[str, ...], confusion: np.ndarray, path: Path, n
     bar = figure.colorbar(image, ax=ax, shrink=0.7, label=f"fraction of the true {noun}'s items, %")
     bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
     ax.spines[:].set_visible(False)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def draw_reliability(
@@ -93,7 +93,7 @@ def draw_reliability(
         one.spines[["top", "right"]].set_visible(False)
     below.set_xlabel(predicted)
     below.set_xlim(0, 1.02)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def draw_early_decision(early: Mapping[float, float], scores: LabelScores, multi_label: bool, path: Path) -> None:
@@ -117,7 +117,7 @@ def draw_early_decision(early: Mapping[float, float], scores: LabelScores, multi
     ax.set_ylabel("micro F1, %" if multi_label else "accuracy, %")
     ax.set_xticks(percents)
     ax.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def _bars(ax: Axes, curve: Reliability, what: str) -> None:
@@ -130,7 +130,3 @@ def shown_names(names: Sequence[str], others: Sequence[str]) -> list[str]:
     """Names as a picture can hold them, and the others for those with characters that the font lacks."""
     shown = [one_line(name, _LONGEST_NAME) for name in names]
     return [name if drawable([name]) else other for name, other in zip(shown, others, strict=True)]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from recurra.files import write_atomically
+from recurra.figures import write_figure
 from recurra.training.log import read_log
 
 __all__ = ["draw_training"]
@@ -52,4 +52,4 @@ def draw_training(
     if not is_twin:
         ax.set_ylabel(loss)
         ax.legend(frameon=False)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    write_figure(figure, path)

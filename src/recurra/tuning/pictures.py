@@ -1,6 +1,5 @@
 """Pictures of a search: how it went, which options matter, and which values did well together."""
 
-import io
 import math
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from recurra.figures import png_of
 from recurra.options import Range
 from recurra.tuning.results import Trial
 from recurra.tuning.space import Space
@@ -44,7 +44,7 @@ def draw_history(trials: Sequence[Trial]) -> bytes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
-    return _png(figure)
+    return png_of(figure)
 
 
 def draw_importance(importance: dict[str, float]) -> bytes:
@@ -57,7 +57,7 @@ def draw_importance(importance: dict[str, float]) -> bytes:
     ax.set_xlim(0, 1.12 * max(importance.values()))
     ax.xaxis.set_visible(False)
     ax.spines[["top", "right", "bottom"]].set_visible(False)
-    return _png(figure)
+    return png_of(figure)
 
 
 def draw_parallel(trials: Sequence[Trial], space: Space) -> bytes:
@@ -89,7 +89,7 @@ def draw_parallel(trials: Sequence[Trial], space: Space) -> bytes:
     ax.spines[:].set_visible(False)
     bar = figure.colorbar(colours, ax=ax, pad=0.01, ticks=[0, 1])
     bar.ax.set_yticklabels([f"best\n{losses.min():.4g}", f"worst\n{losses.max():.4g}"], fontsize=8)
-    return _png(figure)
+    return png_of(figure)
 
 
 class _Axis:
@@ -129,9 +129,3 @@ class _Axis:
 
 def _named(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    return content.getvalue()

@@ -1,7 +1,6 @@
 """A piece as a picture of its piano roll, and as a page that plays it and shows how surprising each note is."""
 
 import html
-from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,7 +12,8 @@ from matplotlib.ticker import MultipleLocator
 
 from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import pitch_name
-from recurra.files import prepare_folder, write_atomically, write_text
+from recurra.figures import write_figure
+from recurra.files import prepare_folder, write_text
 
 __all__ = ["PieceSurprise", "plot_roll", "write_page"]
 
@@ -80,8 +80,7 @@ def plot_roll(piece: Piece, original: np.ndarray, title: str, path: Path) -> Non
     if original.any() and not original.all():
         boxes = [Rectangle((0, 0), 1, 1, color=color) for color in (_GREY, _BLUE)]
         ax.legend(boxes, ["original", "generated"], loc="lower right", ncols=2, frameon=False, bbox_to_anchor=(1, 1))
-    prepare_folder(path.parent)
-    write_atomically(path, partial(figure.savefig, dpi=120, format="png"))
+    write_figure(figure, path)
 
 
 def write_page(piece: Piece, surprise: PieceSurprise, title: str, path: Path) -> None:

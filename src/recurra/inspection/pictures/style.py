@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
-from recurra.files import prepare_folder, write_atomically
+from recurra.figures import write_figure
 from recurra.inspection.pictures.values import Picture, Values, locate
 from recurra.inspection.texts import LABELLED_STEP
 
@@ -125,6 +125,5 @@ def save(figure: Figure, path: Path, values: Mapping[Axes, Values]) -> Picture:
     Raises:
         RunError: if the folder cannot be written.
     """
-    prepare_folder(path.parent)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    write_figure(figure, path)
     return Picture(path, locate(values))

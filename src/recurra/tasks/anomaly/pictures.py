@@ -1,7 +1,6 @@
 """Pictures: what came beside what was expected, the score, the alarms; and the scores that thresholds follow from."""
 
 import math
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from recurra.data.series.channels import ChannelSet
 from recurra.detection.tail import ScoreTail
 from recurra.detection.two_scales import NEVER
-from recurra.files import prepare_folder, write_atomically
+from recurra.figures import png_of, write_figure
+from recurra.files import prepare_folder, write_bytes
 from recurra.tasks.anomaly.learned import AnomalyLearned
 from recurra.tasks.anomaly.scoring import Scored, two_scales
 
@@ -26,6 +26,7 @@ _LEAST_FRACTION = 0.05  # of the scores of alarms, of a channel that is plotted
 _BAND = 2  # deviations
 _BARS = 60  # of a histogram of scores
 _LOWEST, _BEYOND = 0.01, 1.5  # where its bars begin, a quantile; and end, times what is highest
+_FAINT = 0.03  # of the rows that are expected at the threshold, where the curve of the tail ends
 _GAP = 10  # median rows, across which no line is drawn
 _FEW_LABELS = 100  # the range of scores within which powers of ten alone are too few labels
 
@@ -83,8 +84,7 @@ def plot_detections(data: ChannelSet, index: int, scored: Scored, path: Path) ->
         score.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
-    prepare_folder(path.parent)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    write_figure(figure, path)
 
 
 def _gaps(stamps: np.ndarray) -> np.ndarray:
@@ -101,14 +101,14 @@ def _parted(gaps: np.ndarray, stamps: np.ndarray, *curves: np.ndarray) -> list[n
 def plot_tails(learned: AnomalyLearned, probability: float, path: Path, *, hindsight: bool = False) -> None:
     """Plot the scores of normal rows with their fitted tails and thresholds into a PNG file; see `tail_picture`."""
     prepare_folder(path.parent)
-    write_atomically(path, lambda aside: aside.write_bytes(tail_picture(learned, probability, hindsight=hindsight)))
+    write_bytes(path, tail_picture(learned, probability, hindsight=hindsight))
 
 
 def tail_picture(learned: AnomalyLearned, probability: float, *, hindsight: bool = False) -> bytes:
     """The distributions of the slow and the fast scores that calibrate the thresholds, as a PNG file.
 
-    Bars are counts of rows; a curve shows how many the fitted tail has there, as far as the threshold and beyond. Each
-    threshold has half of the false alarms.
+    Bars are counts of rows; a curve shows how many the fitted tail has there, as far as the threshold and somewhat
+    beyond. Each threshold has half of the false alarms.
 
     Args:
         learned: of a detector whose training has ended.
@@ -137,9 +137,7 @@ def tail_picture(learned: AnomalyLearned, probability: float, *, hindsight: bool
     axes[0].set_ylabel("normal rows")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(axes), frameon=False)
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    return content.getvalue()
+    return png_of(figure)
 
 
 def _plot_tail(ax: Axes, scores: np.ndarray, tail: ScoreTail, threshold: float, label: str) -> None:
@@ -154,9 +152,11 @@ def _plot_tail(ax: Axes, scores: np.ndarray, tail: ScoreTail, threshold: float, 
     beyond = edges[edges > tail.level]
     expected = -len(scores) * np.diff(tail.survival(beyond))
     centres = np.sqrt(beyond[:-1] * beyond[1:])
+    at_threshold = expected[min(np.searchsorted(beyond[1:], threshold), len(expected) - 1)] if len(expected) else 0.0
+    drawn = expected > _FAINT * at_threshold
     ax.plot(
-        centres[expected > 0],
-        expected[expected > 0],
+        centres[drawn],
+        expected[drawn],
         color=_BLACK,
         linewidth=1.2,
         label="fitted tail (generalised Pareto)",

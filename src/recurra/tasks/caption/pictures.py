@@ -6,13 +6,13 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from recurra.files import prepare_folder, write_atomically, write_text
+from recurra.figures import write_figure
+from recurra.files import prepare_folder, write_text
 
 __all__ = ["Attended", "draw_attention", "write_page"]
 
@@ -85,8 +85,7 @@ def draw_attention(images: Sequence[Attended], path: Path) -> None:
             veil[..., 3] = 0.85 * (1 - bright)
             ax.imshow(veil, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
             ax.set_title(_escaped(word), fontsize=9)
-    prepare_folder(path.parent)
-    write_atomically(path, partial(figure.savefig, dpi=110, format="png"))
+    write_figure(figure, path, dpi=110)
 
 
 def write_page(images: Sequence[Attended], path: Path) -> None:

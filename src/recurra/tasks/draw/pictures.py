@@ -11,7 +11,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from recurra.data.drawings.strokes import lines_of
-from recurra.files import prepare_folder, write_atomically, write_text
+from recurra.figures import write_figure
+from recurra.files import write_text
 
 __all__ = ["Grid", "draw_windows", "write_png", "write_svg"]
 
@@ -126,7 +127,7 @@ def write_png(path: Path, grid: Grid) -> None:
             joinstyle="round",
         )
     )
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=150))
+    write_figure(figure, path, dpi=150)
 
 
 def draw_windows(read: Sequence[tuple[np.ndarray, str, np.ndarray]], path: Path) -> None:
@@ -164,8 +165,7 @@ def draw_windows(read: Sequence[tuple[np.ndarray, str, np.ndarray]], path: Path)
         below.tick_params(length=0, labelsize=8)
         below.spines[:].set_visible(False)
         figure.colorbar(image, ax=below, label="window", pad=0.01)
-    prepare_folder(path.parent)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    write_figure(figure, path)
 
 
 def _coloured(strokes: np.ndarray, begun: int) -> list[tuple[np.ndarray, str]]:

@@ -9,7 +9,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from recurra.data.series.series_set import Series, SeriesSet
-from recurra.files import prepare_folder, write_atomically
+from recurra.figures import write_figure
 from recurra.models.forecasting.conformal import interval_pairs, nominal_percent
 from recurra.tasks.forecast.backtest import Backtest
 
@@ -56,7 +56,7 @@ def plot_backtest(backtest: Backtest, ids: Sequence[str], path: Path) -> None:
             ax.axvline(joined[1], color=_GREY, linewidth=0.6)
         _finish(ax, name, stamps, backtest.data)
     _legend(figure, axes[0])
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def plot_forecasts(
@@ -74,7 +74,7 @@ def plot_forecasts(
         _fan(ax, stamps[-horizon - 1 :], quantiles[rows[name]], levels, float(series.y[-1]), labelled=True)
         _finish(ax, name, stamps, data)
     _legend(figure, axes[0])
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def plot_error_by_step(backtest: Backtest, path: Path) -> None:
@@ -89,7 +89,7 @@ def plot_error_by_step(backtest: Backtest, path: Path) -> None:
     ax.set_ylim(bottom=0)
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def plot_coverage_by_step(backtest: Backtest, path: Path) -> None:
@@ -106,7 +106,7 @@ def plot_coverage_by_step(backtest: Backtest, path: Path) -> None:
     if backtest.coverage_by_step:
         # Below the axes: within them it would lie over a curve or a nominal level.
         _legend(figure, ax)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -148,8 +148,3 @@ def _finish(ax: Axes, name: str, stamps: np.ndarray, data: SeriesSet) -> None:
 def _legend(figure: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    prepare_folder(path.parent)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from recurra.data.labelled.series import LabelledSeries
 from recurra.data.labelled.targets import targets_of
-from recurra.files import write_atomically
+from recurra.figures import write_figure
 from recurra.task import Evaluation
 from recurra.task.results import Table, TablePredictions
 from recurra.tasks.regress.training import FittedRegressor, predicted
@@ -98,4 +98,4 @@ def draw_predictions(targets: np.ndarray, predictions: np.ndarray, path: Path) -
     ax.set_aspect("equal", "datalim")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    write_figure(figure, path)

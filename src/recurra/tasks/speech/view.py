@@ -15,7 +15,7 @@ from recurra.data.audio.alphabet import Alphabet
 from recurra.data.audio.utterances import Utterances
 from recurra.data.text.edit_distance import align
 from recurra.errors import CompilerError, DataError, ParameterError
-from recurra.files import write_atomically
+from recurra.figures import write_figure
 from recurra.inspection import Words
 from recurra.models.acoustic import Frames
 from recurra.models.acoustic.recognizer import Scores
@@ -151,7 +151,7 @@ def draw_recording(fitted: AnyFitted, data: Utterances, row: int, path: Path) ->
     below.set_xlim(0, max(seconds, transcriber.step_seconds))
     for ax in (above, middle, below):
         ax.spines[["top", "right"]].set_visible(False)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    write_figure(figure, path)
 
 
 def _draw_units(ax: Axes, alphabet: Alphabet, log_probs: np.ndarray, step_seconds: float) -> None:

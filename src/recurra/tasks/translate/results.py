@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from recurra.data.files.standard_input import is_standard_input, standard_input_lines
 from recurra.data.text.parallel import ParallelText, read_lines
 from recurra.errors import DataError, MissingExtraError, ParameterError
-from recurra.files import prepare_folder, write_atomically, write_text
+from recurra.figures import write_figure
+from recurra.files import prepare_folder, write_text
 from recurra.task import Evaluation, Predictions
 from recurra.task.results import Table
 from recurra.tasks.translate.search import Search
@@ -210,8 +211,7 @@ def draw_attention(attentions: Sequence[tuple[list[str], list[str], np.ndarray]]
         ax.set_ylabel("translation")
         figure.colorbar(image, ax=ax, label="attention weight", pad=0.01)
         ax.spines[:].set_visible(False)
-    prepare_folder(path.parent)
-    write_atomically(path, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    write_figure(figure, path)
 
 
 def _typed() -> Iterator[str]:
