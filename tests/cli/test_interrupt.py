@@ -26,7 +26,7 @@ FILES = (
     *("best.safetensors", "health.csv", "learned.json", "learned.safetensors", "log.csv", "run.json"),
     *("skipped.csv", "time.csv", "training.json", "training.png"),
 )
-STEPS, LONG = 12, 200  # of the runs killed at a rename, and of the others
+STEPS, LONG = 12, 100  # of the runs killed at a rename, and of the others
 OPTIONS = ("--horizon", "4", "--hidden-size", "4", "--batch-size", "4", "--dropout", "0.2")
 
 _context = multiprocessing.get_context("forkserver")
@@ -53,7 +53,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(data: Path, folder: Path, max_steps: int, *more: str) -> list[str]:
     """The arguments of the command line."""
-    every = "5" if max_steps == STEPS else "50"
+    every = "5" if max_steps == STEPS else "25"
     return [
         "train",
         "forecast",
@@ -218,7 +218,7 @@ def test_killed_at_fifty_random_moments(data: Path, long: tuple[Path, float], tm
 def test_the_command_line_interrupted(data: Path, long: tuple[Path, float], tmp_path: Path) -> None:
     folder, output = tmp_path / "run", tmp_path / "output"
     process = command(train(data, folder, LONG))
-    wait_for_step(folder, 60)
+    wait_for_step(folder, 40)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
@@ -238,7 +238,7 @@ def test_the_command_line_interrupted(data: Path, long: tuple[Path, float], tmp_
 def test_the_command_line_killed(data: Path, long: tuple[Path, float], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = command(train(data, folder, LONG))
-    wait_for_step(folder, 60)
+    wait_for_step(folder, 40)
     process.kill()
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL

@@ -46,7 +46,9 @@ def widening(steps: int, series: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("make", "scores"),
     [
-        *((make, scores) for make in (SPOT, DSPOT, CONFORMAL) for scores in (gaussian, heavy, autoregressive)),
+        *((SPOT, scores) for scores in (gaussian, heavy)),
+        *((DSPOT, scores) for scores in (heavy, autoregressive)),
+        *((CONFORMAL, scores) for scores in (gaussian, autoregressive)),
         (DSPOT, rising),
         *((ADAPTIVE, scores) for scores in (autoregressive, rising, widening)),
         (ADAPTIVE_SPOT, gaussian),

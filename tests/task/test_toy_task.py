@@ -113,7 +113,7 @@ def test_a_misspelt_option_names_the_nearest() -> None:
 
 
 def test_a_killed_run_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
-    options = ["train", "toy:Toy", "--data", str(data), "--max-steps", "600", "--validate-every", "200"]
+    options = ["train", "toy:Toy", "--data", str(data), "--max-steps", "120", "--validate-every", "40"]
     code = "import sys; from recurra.cli.main import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     whole, cut = tmp_path / "whole", tmp_path / "cut"

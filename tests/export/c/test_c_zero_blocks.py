@@ -17,8 +17,7 @@ pytestmark = [needs_extension]
 
 
 @needs_compiler
-@pytest.mark.parametrize("weights_in", ["source", "binary"])
-@pytest.mark.parametrize("weights", ["float32", "int8"])
+@pytest.mark.parametrize(("weights", "weights_in"), [("float32", "source"), ("int8", "binary")])
 def test_a_pruned_layer(
     tmp_path: Path, weights: Literal["float32", "int8"], weights_in: Literal["source", "binary"]
 ) -> None:

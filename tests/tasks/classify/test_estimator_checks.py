@@ -30,8 +30,8 @@ EXPECTED = {
 @pytest.mark.filterwarnings("ignore")
 def test_the_checks_of_scikit_learn() -> None:
     classifier = Classifier(
-        hidden_size=16,
-        max_steps=15,
+        hidden_size=8,
+        max_steps=5,
         batch_size=16,
         learning_rate=0.05,
         dropout=0,

@@ -27,7 +27,7 @@ _BAND = 2  # deviations
 _BARS = 60  # of a histogram of scores
 _LOWEST, _BEYOND = 0.01, 1.5  # where its bars begin, a quantile; and end, times what is highest
 _FAINT = 0.03  # of the rows that are expected at the threshold, where the curve of the tail ends
-_GAP = 10  # median rows, across which no line is drawn
+_GAP = 10  # median rows, across which no line is plotted
 _FEW_LABELS = 100  # the range of scores within which powers of ten alone are too few labels
 
 
@@ -153,10 +153,10 @@ def _plot_tail(ax: Axes, scores: np.ndarray, tail: ScoreTail, threshold: float, 
     expected = -len(scores) * np.diff(tail.survival(beyond))
     centres = np.sqrt(beyond[:-1] * beyond[1:])
     at_threshold = expected[min(np.searchsorted(beyond[1:], threshold), len(expected) - 1)] if len(expected) else 0.0
-    drawn = expected > _FAINT * at_threshold
+    plotted = expected > _FAINT * at_threshold
     ax.plot(
-        centres[drawn],
-        expected[drawn],
+        centres[plotted],
+        expected[plotted],
         color=_BLACK,
         linewidth=1.2,
         label="fitted tail (generalised Pareto)",
