@@ -3,6 +3,7 @@
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,8 +11,8 @@ from torch import Tensor
 import covering
 import recurra
 from recurra.cells import GRU, LSTM, Cell, Elman, PeepholeLSTM
-from recurra.kernels.native import forward
-from recurra.kernels.native.zero_blocks import has_zero_blocks, run_steps
+from recurra.kernels.native import extension, forward
+from recurra.kernels.native.zero_blocks import BLOCK, has_zero_blocks, run_steps
 from recurra.layers import Recurrent
 from recurra.training import BlockPruning, TrainingSettings
 
@@ -95,6 +96,13 @@ def test_changed_weights_are_seen() -> None:
         after, expected = outputs(layer, x)[0], outputs(layer, x, backend="reference")[0]
     assert not torch.allclose(before, after)
     torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_engine_has_blocks_of_the_same_size() -> None:
+    """Two values on either side of a corner are in two blocks of that size alone."""
+    weight = np.zeros((2 * BLOCK, 3 * BLOCK), np.float32)
+    weight[BLOCK - 1, BLOCK - 1] = weight[BLOCK, BLOCK] = 1.0
+    assert extension.loaded().block_density(weight, 1.0) == pytest.approx(2 / 6)
 
 
 def test_blocks_are_counted_in_both_weights() -> None:
