@@ -1,19 +1,12 @@
 """What `inspect` shows of a classifier of sounds."""
 
-import numpy as np
-
 from recurra.data.audio.utterances import Utterances
-from recurra.inspection import Words
 from recurra.task import View
-from recurra.task.label_view import chosen_rows, label_view, layers_in_words
+from recurra.task.frame_view import FrameItems, frame_view
 from recurra.tasks.sound.network import FittedSound, with_defaults
 from recurra.tasks.sound.results import evaluate
-from recurra.text_table import one_line, percent
 
 __all__ = ["view"]
-
-_MOST = 16  # recordings
-_SECONDS = 5.0  # that are shown beside the recording plotted, at most
 
 _READS = (
     "It reads {features} bands of the mel scale, a frame every {shift_ms:g} ms at {sample_rate:,} samples a second, "
@@ -23,34 +16,21 @@ _INPUTS = (
     "Gradients and attributions are with respect to normalised features, all bands of a frame together. A frame that "
     "is taken away becomes the mean of the frames of these recordings."
 )
-_LAYER_STEP = "step of the recurrent layers, one for every {stride} frames"
 
 
 def view(fitted: FittedSound, data: Utterances, row: int, name: str) -> View:
     """What `inspect` shows of a classifier of sounds; see `SoundClassifier.view`."""
     learned = fitted.learned
-    whose = f"the recordings of {data.source}"
-    shown = data.take(chosen_rows([one.seconds for one in data], row, _MOST, _SECONDS, whose))
-    encoded, _ = learned.encode(shown, fitted.options["channel"])
-    known = all(one.text is not None for one in data)
-    return label_view(
-        fitted,
-        encoded,
-        learned.labels,
-        learned.temperature,
-        [(one.text,) if one.text else () for one in shown],
-        fitted.options["members"],
-        lambda logits: _words(fitted, shown, data, row, logits, known, name),
-        (lambda: evaluate(fitted, data)) if known else None,
+    items = FrameItems(
+        "sounds",
+        "recording",
+        data.source,
+        [one.id for one in data],
+        [one.seconds for one in data],
+        [one.text for one in data],
     )
-
-
-def _words(
-    fitted: FittedSound, shown: Utterances, data: Utterances, row: int, logits: np.ndarray, known: bool, name: str
-) -> Words:
-    learned, options = fitted.learned, with_defaults(fitted.options)
-    probabilities = learned.probabilities(logits[:1])[0]
-    label = one_line(learned.labels.names.symbols[int(probabilities.argmax())])
+    rows = items.chosen(row)
+    encoded, _ = learned.encode(data.take(rows), fitted.options["channel"])
     reads = _READS.format(
         features=learned.encoding.size,
         shift_ms=learned.log_mel.shift_ms,
@@ -58,30 +38,14 @@ def _words(
         labels=len(learned.labels),
         temperature=learned.temperature,
     )
-    one = shown[0]
-    truth = f" Its label is {one_line(one.text)}." if one.text else ""
-    looked_at = (
-        f"{len(shown):,} of {len(data):,} recordings are shown. Recording {row} ({one_line(one.id)}), of "
-        f"{one.seconds:.2f} s, is plotted.{truth} The model predicts {label} "
-        f"({percent(float(probabilities.max()))} %)."
-    )
-    facts = {
-        "run": name,
-        "data": data.source,
-        "network": layers_in_words(options, reads),
-        "looked at": looked_at,
-        "inputs": _INPUTS,
-    }
-    return Words(
-        title=f"Inspection of {name}" if name else "Inspection of a classifier of sounds",
-        facts={key: value for key, value in facts.items() if value},
-        loss="-log p of the label of each recording"
-        + ("" if known else ", or of the one predicted if its own is not known"),
-        output="log-odds of the likeliest label",
-        plotted=f"log-odds of label {label}",
-        unit="nats",
-        first_step=1,
-        step="frame",
-        mean="the mean frame",
-        layer_step="" if options["stride"] == 1 else _LAYER_STEP.format(stride=options["stride"]),
+    return frame_view(
+        fitted,
+        encoded,
+        items,
+        rows,
+        reads,
+        _INPUTS,
+        options=with_defaults(fitted.options),
+        name=name,
+        evaluate=lambda: evaluate(fitted, data),
     )
