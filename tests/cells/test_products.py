@@ -15,7 +15,7 @@ import recurra
 from agreement import assert_agree
 from every_cell import WITH_PRODUCTS, LowRank, draw_state, draw_weights, fitting
 from recurra import Recurrent, Stepper, kernels
-from recurra.cells import LMU, RHN, UGRNN, Cell, Gates, PerUnit, Product, State
+from recurra.cells import LMU, ONLSTM, RHN, UGRNN, Cell, Gates, PerUnit, Product, State
 from recurra.codegen import write_cell
 from recurra.errors import BackendError, CellError, ParameterError, ShapeError
 from recurra.inspection import gate_activations, gate_values, record, recurrent_spectra
@@ -165,6 +165,79 @@ def test_a_legendre_memory_holds_a_window_of_its_input() -> None:
         weights = np.polynomial.legendre.legvander([2 * fraction - 1], 7)[0]
         then = math.sin((199 + 0.5 - 40 * fraction) / 9)
         assert weights @ memory[0, 0].detach().numpy() == pytest.approx(then, abs=0.03)
+
+
+def test_an_lstm_with_ordered_neurons() -> None:
+    cell = ONLSTM(levels=2)
+
+    def write(weights: Weights) -> Step:
+        assert weights.weight_hh is not None
+        assert weights.bias_ih is not None
+        assert weights.bias_hh is not None
+        W, U, bias = weights.weight_ih, weights.weight_hh, weights.bias_ih + weights.bias_hh
+
+        def cumax(scores: Tensor) -> Tensor:
+            return scores.softmax(1).cumsum(1).repeat_interleave(2, 1)
+
+        def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+            i, f, g, o, mf, mi = (x @ W.T + h @ U.T + bias).split([4, 4, 4, 4, 2, 2], 1)
+            mf, mi = cumax(mf), 1 - cumax(mi)
+            w = mf * mi
+            forget, enter = torch.sigmoid(f) * w + (mf - w), torch.sigmoid(i) * w + (mi - w)
+            c = forget * c + enter * torch.tanh(g)
+            return torch.sigmoid(o) * torch.tanh(c), c
+
+        return step
+
+    assert_as_written(cell, write)
+
+
+@pytest.mark.parametrize(("levels", "hidden"), [(4, 8), (3, 8), (5, 3), (1, 2)])
+def test_units_of_higher_levels_keep_their_memory_longer(levels: int, hidden: int) -> None:
+    torch.manual_seed(0)
+    layer = Recurrent(ONLSTM(levels=levels), 2, hidden)
+    own = [((unit + 1) * levels - 1) // hidden for unit in range(hidden)]
+    with torch.no_grad():
+        # The gates within a level are closed, so that the levels alone decide; all scores are far from 0.
+        layer.get_parameter("bias_ih_l0")[: 2 * hidden] = -1e4
+        layer.get_parameter("weight_ih_l0")[2 * hidden :] *= 300
+        before = torch.ones(1, 3, hidden), torch.ones(1, 3, hidden)
+        layer.get_parameter("weight_ih_l0")[2 * hidden : 3 * hidden] = 0
+        layer.get_parameter("weight_hh_l0")[2 * hidden : 3 * hidden] = 0
+        layer.get_parameter("bias_ih_l0")[2 * hidden : 3 * hidden] = 0
+        layer.get_parameter("bias_hh_l0")[2 * hidden : 3 * hidden] = 0
+        _, (_, c) = layer(torch.randn(1, 3, 2), before)
+    assert own[-1] == levels - 1
+    assert ((c >= 0) & (c <= 1 + 1e-6)).all()
+    # c is mf - w = mf (1 - mi): it grows with the level, and is 1 at the last.
+    assert (c.diff(dim=-1) >= -1e-6).all()
+    torch.testing.assert_close(c[..., -1], torch.ones(1, 3))
+
+
+def test_a_fixed_matrix_may_depend_on_the_hidden_size() -> None:
+    @dataclass(frozen=True)
+    class Neighbours(Cell):
+        shift: int = 1
+
+        gates = ("h",)
+        state = ("h",)
+
+        def products(self) -> Mapping[str, Product]:
+            size = 3 if self.shift > 1 else None
+            return {"next": Product(size, fixed=lambda hidden: torch.eye(hidden, dtype=torch.float64).roll(1, 1))}
+
+        def update(self, x: Gates, u: Gates, s: State, p: PerUnit) -> State:
+            return State(h=x.h + p.next(s.h))
+
+    layer = Recurrent(Neighbours(), 1, 4)
+    assert [name for name, _ in layer.named_parameters() if "next" in name] == []
+    initial = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])
+    with torch.no_grad():
+        _, h = layer(torch.zeros(1, 1, 1), initial)
+        bias = layer.get_parameter("bias_ih_l0")
+    torch.testing.assert_close(h, torch.tensor([[[2.0, 3.0, 4.0, 1.0]]]) + bias)
+    with pytest.raises(ParameterError, match=r"products \(next\): expected a fixed matrix of 3 x 4, .* got \(4, 4\)"):
+        Recurrent(Neighbours(shift=2), 1, 4)
 
 
 def test_sizes_of_a_cell_s_own_are_those_of_parameters_and_states() -> None:

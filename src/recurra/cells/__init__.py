@@ -25,6 +25,7 @@ from recurra.cells.min_gru import MinGRU
 from recurra.cells.min_lstm import MinLSTM
 from recurra.cells.multiplicative_lstm import MultiplicativeLSTM
 from recurra.cells.nbrc import NBRC
+from recurra.cells.on_lstm import ONLSTM
 from recurra.cells.peephole_lstm import PeepholeLSTM
 from recurra.cells.phased_lstm import PhasedLSTM
 from recurra.cells.rg_lru import RGLRU
@@ -47,6 +48,7 @@ __all__ = [
     "MGU",
     "NAMES",
     "NBRC",
+    "ONLSTM",
     "RGLRU",
     "RHN",
     "SLSTM",

@@ -47,8 +47,8 @@ class Product(NamedTuple):
         columns: size of what it multiplies; None: H.
         bias: the first value of a bias that is added to the result; None: there is none.
         weight: the first value of all elements; None: they are sampled.
-        fixed: (rows, columns), the matrix itself if it is not learned, a float64 tensor. It then is not a
-            parameter, and has no bias.
+        fixed: (rows, columns), the matrix itself if it is not learned, a float64 tensor, or a function of H that
+            returns it. It then is not a parameter, and has no bias.
     """
 
     rows: int | None = None

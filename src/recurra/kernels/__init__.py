@@ -7,7 +7,7 @@ from recurra.kernels.dispatch import intercepted, run
 from recurra.kernels.native.cell_keys import register
 from recurra.kernels.native.extension import compile_cell
 from recurra.kernels.native.zero_blocks import BLOCK
-from recurra.kernels.products import product_functions, product_shapes, unpacked_products
+from recurra.kernels.products import fixed_matrix, product_functions, product_shapes, unpacked_products
 from recurra.kernels.projections import NORM_EPSILON
 from recurra.kernels.runner import Runner
 from recurra.kernels.weights import Masks, Weights
@@ -25,6 +25,7 @@ __all__ = [
     "compile_cell",
     "describe",
     "describe_cell",
+    "fixed_matrix",
     "intercepted",
     "product_functions",
     "product_shapes",

@@ -7,10 +7,10 @@ from functools import partial
 from torch import Tensor
 from torch.nn.functional import linear
 
-from recurra.cells import Cell
+from recurra.cells import Cell, Product
 from recurra.errors import ShapeError
 
-__all__ = ["product_functions", "product_shapes", "unpacked_products"]
+__all__ = ["fixed_matrix", "product_functions", "product_shapes", "unpacked_products"]
 
 
 def product_shapes(cell: Cell, hidden_size: int) -> dict[str, tuple[int, ...]]:
@@ -31,14 +31,24 @@ def unpacked_products(cell: Cell, packed: Tensor, hidden_size: int) -> dict[str,
     shapes = product_shapes(cell, hidden_size)
     parts = packed.split([math.prod(shape) for shape in shapes.values()])
     parameters = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-    parameters |= {f"weight_{name}": p.fixed.to(packed) for name, p in cell.products().items() if p.fixed is not None}
-    return {name: (parameters[f"weight_{name}"], parameters.get(f"bias_{name}")) for name in cell.products()}
+    products = cell.products()
+    parameters |= {
+        f"weight_{name}": fixed_matrix(product, hidden_size).to(packed)
+        for name, product in products.items()
+        if product.fixed is not None
+    }
+    return {name: (parameters[f"weight_{name}"], parameters.get(f"bias_{name}")) for name in products}
 
 
-def product_functions(cell: Cell, packed: Tensor | None, hidden_size: int) -> dict[str, Callable[[Tensor], Tensor]]:
+def fixed_matrix(product: Product, hidden_size: int) -> Tensor:
+    """The matrix (rows, columns) of a product that is not learned, in float64."""
+    if isinstance(product.fixed, Tensor):
+        return product.fixed
+    return product.fixed(hidden_size)  # type: ignore[no-any-return]
+
+
+def product_functions(cell: Cell, packed: Tensor, hidden_size: int) -> dict[str, Callable[[Tensor], Tensor]]:
     """The products by name, each W v + b (B, rows) from v (B, columns)."""
-    if packed is None:
-        return {}
     unpacked = unpacked_products(cell, packed, hidden_size)
     return {name: partial(_product, name, weight, bias) for name, (weight, bias) in unpacked.items()}
 

@@ -37,7 +37,10 @@ def _parameters(cell: Cell, weights: Weights) -> PerUnit:
     """The per-unit parameters by name, and the products as functions."""
     per_unit = zip(cell.per_unit, () if weights.per_unit is None else weights.per_unit, strict=True)
     hidden = cell.units(cell.gates, weights.weight_ih.shape[0])
-    return PerUnit(**dict(per_unit), **product_functions(cell, weights.products, hidden))
+    if not cell.products():
+        return PerUnit(**dict(per_unit))
+    packed = weights.weight_ih.new_empty(0) if weights.products is None else weights.products
+    return PerUnit(**dict(per_unit), **product_functions(cell, packed, hidden))
 
 
 def _step(

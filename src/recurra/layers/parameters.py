@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.cells import Cell, Gates, PerUnit, State
 from recurra.codegen import trace
 from recurra.errors import CellError, InPlaceError, ParameterError, ShapeError
-from recurra.kernels import BACKENDS, Weights, product_functions, product_shapes
+from recurra.kernels import BACKENDS, Weights, fixed_matrix, product_functions, product_shapes
 from recurra.layers.torch_words import check_projection, check_size
 from recurra.shapes import check_positive, check_probability
 
@@ -44,7 +44,9 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
     if others := vars(cell).keys() - {field.name for field in fields(cell)}:
         expected = "options that are fields: @dataclass(frozen=True) over the class, and a line as `scale: float = 1.0`"
         raise ParameterError(f"{type(cell).__name__}.{min(others)}", expected, vars(cell)[min(others)])
-    _check_products(cell)
+    check_size("input_size", input_size)
+    check_size("hidden_size", hidden_size)
+    _check_products(cell, hidden_size)
     _check_own_sizes(cell)
     try:
         trace(cell)
@@ -53,8 +55,6 @@ def check_cell(cell: Cell, input_size: int, hidden_size: int, proj_size: int) ->
         raise
     except CellError:
         compiled = False  # it runs on the reference kernel, and a warning is logged
-    check_size("input_size", input_size)
-    check_size("hidden_size", hidden_size)
     if cell.output_nonlinearity is None:
         check_projection(proj_size, hidden_size)
     else:
@@ -231,23 +231,29 @@ def first_values(cell: Cell, name: str, parameter: Tensor, hidden_size: int) -> 
         nn.init.uniform_(parameter, -bound, bound)
 
 
-def _check_products(cell: Cell) -> None:
+def _check_products(cell: Cell, hidden_size: int) -> None:
     """Refuse products whose names others have, or whose sizes are not positive.
 
     Raises:
         ParameterError: naming the products.
     """
     taken = {"weight_ih", "weight_hh", "weight_hr", "weight_eh", "bias_ih", "bias_hh", "bias_hr", "bias_eh"}
-    for name, (rows, columns, bias, _, fixed) in cell.products().items():
+    for name, product in cell.products().items():
         if {name, f"weight_{name}", f"bias_{name}"} & {*taken, *cell.per_unit}:
             expected = "names other than the parameters' and those of the other weights (ih, hh, hr, eh)"
             raise ParameterError(f"{type(cell).__name__}.products", expected, name)
-        for size in (rows, columns):
+        for size in (product.rows, product.columns):
             if size is not None:
                 check_positive(f"{type(cell).__name__}.products ({name})", size)
-        if fixed is not None and (fixed.shape != (rows, columns) or bias is not None):
-            expected = f"a fixed matrix of {rows} x {columns}, its rows and columns, and no bias"
-            raise ParameterError(f"{type(cell).__name__}.products ({name})", expected, tuple(fixed.shape))
+        if product.fixed is None:
+            continue
+        matrix, shape = (
+            fixed_matrix(product, hidden_size),
+            (product.rows or hidden_size, product.columns or hidden_size),
+        )
+        if matrix.shape != shape or product.bias is not None:
+            expected = f"a fixed matrix of {shape[0]} x {shape[1]}, its rows and columns, and no bias"
+            raise ParameterError(f"{type(cell).__name__}.products ({name})", expected, tuple(matrix.shape))
 
 
 def _check_own_sizes(cell: Cell) -> None:
