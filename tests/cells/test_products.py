@@ -201,11 +201,9 @@ def test_units_of_higher_levels_keep_their_memory_longer(levels: int, hidden: in
         # The gates within a level are closed, so that the levels alone decide; all scores are far from 0.
         layer.get_parameter("bias_ih_l0")[: 2 * hidden] = -1e4
         layer.get_parameter("weight_ih_l0")[2 * hidden :] *= 300
+        for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
+            layer.get_parameter(name)[2 * hidden : 3 * hidden] = 0  # nothing enters
         before = torch.ones(1, 3, hidden), torch.ones(1, 3, hidden)
-        layer.get_parameter("weight_ih_l0")[2 * hidden : 3 * hidden] = 0
-        layer.get_parameter("weight_hh_l0")[2 * hidden : 3 * hidden] = 0
-        layer.get_parameter("bias_ih_l0")[2 * hidden : 3 * hidden] = 0
-        layer.get_parameter("bias_hh_l0")[2 * hidden : 3 * hidden] = 0
         _, (_, c) = layer(torch.randn(1, 3, 2), before)
     assert own[-1] == levels - 1
     assert ((c >= 0) & (c <= 1 + 1e-6)).all()

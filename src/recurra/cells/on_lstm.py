@@ -54,10 +54,10 @@ class ONLSTM(Cell):
         return {"mf": self.levels, "mi": self.levels}
 
     def products(self) -> Mapping[str, Product]:
-        ones = torch.ones(self.levels, self.levels, dtype=torch.float64)
+        ones = torch.ones(1, self.levels, dtype=torch.float64)
         return {
-            "mean": Product(1, self.levels, fixed=ones[:1] / self.levels),
-            "all": Product(1, self.levels, fixed=ones[:1]),
+            "mean": Product(1, self.levels, fixed=ones / self.levels),
+            "all": Product(1, self.levels, fixed=ones),
             "up_to_own": Product(columns=self.levels, fixed=partial(_up_to_own, self.levels)),
         }
 

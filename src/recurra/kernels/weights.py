@@ -24,7 +24,7 @@ class Weights(NamedTuple):
         norm_ih: (G * H,), the scale of the normalised input projection, or None without layer normalisation.
         norm_hh: (G * H,), the scale of the normalised recurrent projection, or None.
         per_unit: (P, H), the cell's per-unit parameters in the order of `Cell.per_unit`, or None if it has none.
-        products: (N,), the parameters of the cell's products, packed as `product_shapes` says; None: it has none.
+        products: (N,), the parameters of the cell's products, packed as `product_shapes` says. None: it has none.
 
     Gates with a size of their own (`Cell.widths`) have that many rows in place of H.
     """

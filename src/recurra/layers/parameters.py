@@ -247,10 +247,8 @@ def _check_products(cell: Cell, hidden_size: int) -> None:
                 check_positive(f"{type(cell).__name__}.products ({name})", size)
         if product.fixed is None:
             continue
-        matrix, shape = (
-            fixed_matrix(product, hidden_size),
-            (product.rows or hidden_size, product.columns or hidden_size),
-        )
+        matrix = fixed_matrix(product, hidden_size)
+        shape = product.rows or hidden_size, product.columns or hidden_size
         if matrix.shape != shape or product.bias is not None:
             expected = f"a fixed matrix of {shape[0]} x {shape[1]}, its rows and columns, and no bias"
             raise ParameterError(f"{type(cell).__name__}.products ({name})", expected, tuple(matrix.shape))
