@@ -129,6 +129,16 @@ NB_MODULE(_native, module) {
       "parallel", []() { return address(recurra::run_parallel); },
       "Address of the function that runs tasks on threads.");
   module.def(
+      "run_both",
+      [](uintptr_t entry, uintptr_t first, uintptr_t second) {
+        const auto call = [](uintptr_t at) { return reinterpret_cast<const recurra::Call*>(at); };
+        if (recurra::run_both(reinterpret_cast<recurra::Entry>(entry), call(first), call(second)) != 0)
+          throw std::bad_alloc();
+      },
+      nanobind::call_guard<nanobind::gil_scoped_release>(),
+      "Run a cell's function, by its address, on the call records at two addresses at the same time, each on one "
+      "thread.");
+  module.def(
       "use_openmp",
       [](uintptr_t parallel, uintptr_t thread_number, uintptr_t thread_count) {
         recurra::use_openmp(reinterpret_cast<void*>(parallel), reinterpret_cast<void*>(thread_number),

@@ -47,6 +47,19 @@ void plain_body(Gate* gate, Task task, void* context, int64_t k) {
   task(context, k, n);
 }
 
+struct Both {
+  Entry entry;
+  const Call* calls[2];
+  int results[2];
+};
+
+void alone(Task task, void* context, int64_t) { task(context, 0, 1); }
+
+void both_body(void* context, int64_t k, int64_t n) noexcept {
+  Both& both = *static_cast<Both*>(context);
+  for (; k < 2; k += n) both.results[k] = both.entry(both.calls[k], alone);
+}
+
 }  // namespace
 
 void use_openmp(void* parallel, void* thread_number, void* thread_count) {
@@ -77,6 +90,12 @@ void run_parallel(Task task, void* context, int64_t count) {
   gate.opened.notify_all();
   task(context, 0, n);
   for (std::thread& thread : threads) thread.join();
+}
+
+int run_both(Entry entry, const Call* first, const Call* second) {
+  Both both{entry, {first, second}, {0, 0}};
+  run_parallel(both_body, &both, 2);
+  return both.results[0] ? both.results[0] : both.results[1];
 }
 
 }  // namespace recurra

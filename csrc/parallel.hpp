@@ -13,4 +13,7 @@ void use_openmp(void* parallel, void* thread_number, void* thread_count);
 
 void run_parallel(Task task, void* context, int64_t count);
 
+// Two calls of a function at the same time, each on one thread; what the function returns, 0 if both returned 0.
+int run_both(Entry entry, const Call* first, const Call* second);
+
 }  // namespace recurra

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from recurra.kernels.native import backward, call, forward
+from recurra.kernels.native import backward, forward, launches
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def two_threads() -> Iterator[None]:
 @pytest.fixture
 def two_engine_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine may use two threads, torch's own operations one."""
-    launch = call.launch
+    launch = launches.launch
 
-    def on_two(functions: Any, filled: Any, like: Any) -> None:
-        filled.threads = 2
-        launch(functions, filled, like)
+    def on_two(one: launches.Launch) -> None:
+        one.call.threads = 2
+        launch(one)
 
-    monkeypatch.setattr(call, "launch", on_two)
+    monkeypatch.setattr(launches, "launch", on_two)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from recurra import LSTM, cells, kernels
 from recurra.cells import Cell
 from recurra.errors import ShapeError
 from recurra.kernels import Weights
-from recurra.kernels.native import call, extension
+from recurra.kernels.native import extension, launches
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
 INSTRUCTION_SETS = ("baseline", *extension.instruction_sets())
@@ -280,13 +280,13 @@ def test_backward_twice() -> None:
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
     """Whether each launch from here on is given memory for the history and for what the backward pass needs."""
     seen: list[tuple[bool, bool]] = []
-    launch = call.launch
+    launch = launches.launch
 
-    def spy(functions: Any, filled: extension.Call, like: Tensor) -> None:
-        seen.append((bool(filled.history), bool(filled.saved)))
-        launch(functions, filled, like)
+    def spy(one: launches.Launch) -> None:
+        seen.append((bool(one.call.history), bool(one.call.saved)))
+        launch(one)
 
-    monkeypatch.setattr(call, "launch", spy)
+    monkeypatch.setattr(launches, "launch", spy)
     return seen
 
 
@@ -377,4 +377,6 @@ def test_memory_that_cannot_be_had(cell: Cell) -> None:
     filled = extension.Call(9, 1, 1 << 25, 1 << 25, heads=1, weight=like.data_ptr())
     for direction in (functions.forward, functions.backward):
         with pytest.raises(MemoryError, match="native kernel could not allocate"):
-            call.launch(direction, filled, like)
+            launches.launch(launches.Launch(direction, filled, 32))
+        with pytest.raises(MemoryError, match="native kernel could not allocate"):
+            launches.launch_both(*[launches.Launch(direction, extension.Call.from_buffer_copy(filled), 32)] * 2)

@@ -15,7 +15,7 @@ from every_cell import KINDS, traits
 from recurra import cells
 from recurra.cells import Cell
 from recurra.codegen import mixes_units
-from recurra.kernels.native import call, extension, forward
+from recurra.kernels.native import extension, forward, launches
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
 
@@ -39,7 +39,7 @@ class Seen:
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """Watches the engine at work."""
     seen = Seen()
-    launch = call.launch
+    launch = launches.launch
     kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     run_parallel = kind(extension.parallel())
 
@@ -49,13 +49,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
     recorder = kind(record)
 
-    def spy(functions: dict[int, object], filled: extension.Call, like: torch.Tensor) -> None:
-        filled.threads = seen.allowed
-        if not filled.d_x:
-            seen.fused.append(bool(filled.inputs))
-        launch(functions, filled, like)
+    def spy(one: launches.Launch) -> None:
+        one.call.threads = seen.allowed
+        if not one.call.d_x:
+            seen.fused.append(bool(one.call.inputs))
+        launch(one)
 
-    monkeypatch.setattr(call, "launch", spy)
+    monkeypatch.setattr(launches, "launch", spy)
     monkeypatch.setattr(extension, "parallel", lambda: ctypes.cast(recorder, ctypes.c_void_p).value)
     return seen
 

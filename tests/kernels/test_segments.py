@@ -8,7 +8,7 @@ import recurra
 from every_cell import CELLS, serving
 from recurra.cells import Cell
 from recurra.codegen import mixes_units
-from recurra.kernels.native import call, extension, forward
+from recurra.kernels.native import extension, forward, launches
 
 pytestmark = pytest.mark.skipif(not extension.is_installed(), reason="needs the C++ extension")
 
@@ -23,8 +23,8 @@ def test_any_cut_gives_the_same(cell: Cell, steps_at_once: int, monkeypatch: pyt
     hx = [torch.rand(4, batch, hidden, dtype=torch.float64) for _ in cell.state]
     state = hx[0] if len(hx) == 1 else tuple(hx)
     calls = []
-    launch = call.launch
-    monkeypatch.setattr(call, "launch", lambda *arguments: (calls.append(arguments), launch(*arguments)))
+    launch = launches.launch
+    monkeypatch.setattr(launches, "launch", lambda one: (calls.append(one), launch(one)))
     monkeypatch.setattr(forward, "_SEGMENT_BYTES", steps_at_once * batch * len(cell.gates) * hidden * 8)
     before = [part.clone() for part in hx]
     with torch.no_grad():

@@ -16,7 +16,7 @@ from agreement import assert_agree, gradients, tensors
 from every_cell import KINDS, assemble, flat, traits
 from recurra import cells, kernels
 from recurra.cells import Cell
-from recurra.kernels.native import call, extension
+from recurra.kernels.native import launches
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="needs the C++ extension")
 
@@ -141,13 +141,13 @@ def products(seen: list[Any], run: Callable[[], Any]) -> list[bool]:
 
 def test_the_engine_gets_no_weights_that_it_would_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
-    launch = call.launch
+    launch = launches.launch
 
-    def spy(functions: Any, filled: extension.Call, like: Tensor) -> None:
-        seen.append(bool(filled.weight))
-        launch(functions, filled, like)
+    def spy(one: launches.Launch) -> None:
+        seen.append(bool(one.call.weight))
+        launch(one)
 
-    monkeypatch.setattr(call, "launch", spy)
+    monkeypatch.setattr(launches, "launch", spy)
 
     def train(steps: int, batch: int) -> None:
         case = draw(cells.GRU(), steps, batch, 3, 5)

@@ -22,7 +22,8 @@ from recurra.codegen.compile import find_compiler
 from recurra.codegen.cpp_maths import cpp_maths
 from recurra.errors import CompilerError
 from recurra.kernels.native import extension
-from recurra.kernels.native.call import launch, set_pointers
+from recurra.kernels.native.call import set_pointers
+from recurra.kernels.native.launches import Launch, launch
 
 # The bounds of csrc/vector.hpp, within `in_range`.
 BOUNDS = {"exp": 2.0, "sigmoid": 3.0, "tanh": 3.0, "sqrt": 0.5, "log": 3.0, "softplus": 4.0}
@@ -316,7 +317,7 @@ def test_a_cell_s_update_computes_them(libraries: Callable[[str], ctypes.CDLL], 
     filled = extension.Call(*given.shape, 64, heads=1, threads=1, x=given.data_ptr(), output=output.data_ptr())
     set_pointers(filled.initial, state)
     set_pointers(filled.final_state, final)
-    launch(extension.best(Functions()).forward, filled, given)
+    launch(Launch(extension.best(Functions()).forward, filled, 8 * given.itemsize))
     functions = Engine(libraries(extension.instruction_set()))
     for name, part in zip(NAMES, final, strict=True):
         found, expected = part.numpy().reshape(-1), functions.compute(name, values)

@@ -9,7 +9,7 @@ from recurra.kernels.native.extension import compile_cell
 from recurra.kernels.native.zero_blocks import BLOCK
 from recurra.kernels.products import fixed_matrix, product_functions, product_shapes, unpacked_products
 from recurra.kernels.projections import NORM_EPSILON
-from recurra.kernels.runner import Runner
+from recurra.kernels.runner import Runner, run_directions
 from recurra.kernels.weights import Masks, Weights
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "product_shapes",
     "register",
     "run",
+    "run_directions",
     "unpacked_products",
 ]

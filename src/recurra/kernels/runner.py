@@ -1,5 +1,6 @@
-"""One layer in one direction, call after call: what does not change is checked and prepared once."""
+"""One layer, in one direction or in both, call after call: what does not change is checked and prepared once."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,12 +11,13 @@ from recurra.kernels import dispatch, torch_state
 from recurra.kernels.choose import choose
 from recurra.kernels.describe import describe, is_large
 from recurra.kernels.native.arguments import Arguments, arguments
+from recurra.kernels.native.launches import directions_run_together
 from recurra.kernels.native.prepared import Prepared, prepare
 from recurra.kernels.native.sequence import run_prepared
 from recurra.kernels.native.single_step import SingleStep, single_step
 from recurra.kernels.weights import Masks, Weights
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "run_directions"]
 
 
 class _Cached(NamedTuple):
@@ -62,7 +64,7 @@ class Runner:
                 inputs, initial = inputs.contiguous(), tuple([part.contiguous() for part in state])
                 if single is not None and single.serves(inputs):
                     return single.run(inputs, initial, weights)
-                return run_prepared(prepared, Arguments(inputs, weights, None, (), initial))
+                return run_prepared([prepared], [Arguments(inputs, weights, None, (), initial)])[0]
         return dispatch.run(backend, cell, inputs, state, weights, lengths, reverse, masks, recompute)
 
     def _prepared(self, backend: str, cell: Cell, inputs: Tensor, weights: Weights, reverse: bool) -> _Cached:
@@ -77,6 +79,64 @@ class Runner:
             single = None if prepared is None else single_step(prepared, weights)
             cached = self._cached = _Cached(key, prepared, single)
         return cached
+
+
+def run_directions(
+    runners: Sequence[Runner],
+    backend: str,
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    states: Sequence[tuple[Tensor, ...]],
+    weights: Sequence[Weights],
+    lengths: Tensor | None = None,
+    masks: Sequence[Masks | None] = (None, None),
+    recompute: bool = False,
+) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
+    """Run a layer forward, and backward if there are two runners; at the same time where that takes less.
+
+    Args:
+        runners: of each direction.
+        backend: see `recurra.kernels.run`, also for what follows.
+        cell: the equations.
+        inputs: of each direction.
+        states: likewise.
+        weights: likewise.
+        lengths: of both.
+        masks: of each direction.
+        recompute: see `recurra.kernels.run`.
+
+    Returns:
+        The results of each direction.
+    """
+    each = list(zip(runners, inputs, states, weights, strict=True))
+    whole = masks[0] is None and not (recompute and torch.is_grad_enabled())
+    if len(each) == 2 and whole and directions_run_together(inputs[0], weights[0]):
+        together = _together(each, backend, cell, lengths)
+        if together is not None:
+            return together
+    return [
+        runner(backend, cell, x, state, of_one, lengths, reverse, mask, recompute)
+        for (runner, x, state, of_one), reverse, mask in zip(each, (False, True), masks, strict=False)
+    ]
+
+
+def _together(
+    each: list[tuple[Runner, Tensor, tuple[Tensor, ...], Weights]], backend: str, cell: Cell, lengths: Tensor | None
+) -> list[tuple[Tensor, tuple[Tensor, ...]]] | None:
+    """The results of both directions, run at the same time; None if they are better run one after the other."""
+    directions, checked = [], []
+    for (runner, x, state, weights), reverse in zip(each, (False, True), strict=True):
+        if not _is_plain(x, state, weights, lengths):
+            return None
+        prepared = runner._prepared(backend, cell, x, weights, reverse).prepared
+        if prepared is None or not _fits(prepared, x, state):
+            return None
+        initial = tuple([part.contiguous() for part in state])
+        directions.append(prepared)
+        checked.append(Arguments(x.contiguous(), weights, None, (), initial))
+    # A copy: the caller may change them before the backward pass.
+    ragged = None if lengths is None or _is_full(lengths, each[0][1]) else lengths.clone()
+    return run_prepared(directions, checked, ragged)
 
 
 def _tensors(weights: Weights) -> list[Tensor]:

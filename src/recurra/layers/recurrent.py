@@ -305,24 +305,23 @@ class Recurrent(NotScripted, nn.Module):
         final: list[tuple[Tensor, ...]] = []
         elapsed = x[:, :, self.input_size :] if times else None
         for layer in range(self.num_layers):
-            outputs = []
-            for reverse in range(directions):
-                k = layer * directions + reverse
-                initial = tuple([part[k] for part in state])
-                output, last = self._runners[k](
-                    self.backend,
-                    self.cell,
-                    x if elapsed is None or not reverse else backward_elapsed(x, times, lengths),
-                    initial,
-                    weights[k],
-                    lengths,
-                    bool(reverse),
-                    self._masks(x),
-                    self.recompute,
-                )
-                outputs.append(output)
-                final.append(last)
-            x = torch.cat(outputs, dim=2) if self.bidirectional else outputs[0]
+            own = range(layer * directions, (layer + 1) * directions)
+            inputs = [x] * directions
+            if elapsed is not None and self.bidirectional:
+                inputs[1] = backward_elapsed(x, times, lengths)
+            results = kernels.run_directions(
+                [self._runners[k] for k in own],
+                self.backend,
+                self.cell,
+                inputs,
+                [tuple([part[k] for part in state]) for k in own],
+                [weights[k] for k in own],
+                lengths,
+                [self._masks(x) for _ in own],
+                self.recompute,
+            )
+            final += [last for _, last in results]
+            x = torch.cat([output for output, _ in results], dim=2) if self.bidirectional else results[0][0]
             if self.dropout and layer < self.num_layers - 1:
                 drop = variational_dropout if self.variational else nn.functional.dropout
                 x = drop(x, self.dropout, self.training)

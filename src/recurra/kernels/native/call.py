@@ -13,7 +13,7 @@ from recurra.kernels.native.nonlinearity import Nonlinearity
 from recurra.kernels.projections import NORM_EPSILON
 from recurra.kernels.weights import Weights
 
-__all__ = ["call_of_layer", "launch", "pointer", "set_pointers", "set_sequence", "set_weights", "sizes"]
+__all__ = ["call_of_layer", "pointer", "set_pointers", "set_sequence", "set_weights", "sizes"]
 
 # The field of a call for each of `Weights`, but for the first, which the engine reads only if it projects the inputs,
 # and the products, which the engine has not.
@@ -60,8 +60,3 @@ def set_pointers(pointers: Any, tensors: Sequence[Tensor | None]) -> None:
 
 def pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
-
-
-def launch(functions: dict[int, Any], call: extension.Call, like: Tensor) -> None:
-    if functions[like.element_size() * 8](call, extension.parallel()):
-        raise MemoryError("the native kernel could not allocate its buffers")

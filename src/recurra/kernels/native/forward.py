@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.kernels.native import call as calls
 from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.native.call import set_pointers, sizes
 from recurra.kernels.native.large_products import linear
+from recurra.kernels.native.launches import Launch, Launches, run_alone
 from recurra.kernels.native.prepared import Prepared, new_call
 from recurra.kernels.native.valid_steps import pack_valid_steps
 from recurra.kernels.native.zero_blocks import run_steps, serves_steps
 
-__all__ = ["Saved", "forward", "saved_shapes"]
+__all__ = ["Forward", "Saved", "forward", "forward_launches", "saved_shapes"]
 
 # The engine computes the input projection itself if both weights stay in a core's second-level cache and enough rows of
 # the batch share each reading of them, or if there are so few steps that another call would take longer.
@@ -42,13 +42,16 @@ class Saved:
     others: dict[str, Tensor]
 
 
+Forward = tuple[Tensor, tuple[Tensor, ...], Saved | None]
+
+
 def forward(
     prepared: Prepared,
     arguments: Arguments,
     lengths: Tensor | None,
     training: bool,
     padded: bool = False,
-) -> tuple[Tensor, tuple[Tensor, ...], Saved | None]:
+) -> Forward:
     """The outputs (T, B, R), the final state by part, and what the backward pass needs.
 
     Args:
@@ -61,6 +64,17 @@ def forward(
     Raises:
         MemoryError: if there is not enough memory.
     """
+    return run_alone(forward_launches(prepared, arguments, lengths, training, padded))
+
+
+def forward_launches(
+    prepared: Prepared,
+    arguments: Arguments,
+    lengths: Tensor | None,
+    training: bool,
+    padded: bool = False,
+) -> Launches[Forward]:
+    """As `forward`, by launches."""
     a, compiled, weights = arguments, prepared.compiled, arguments.weights
     if not training and serves_steps(prepared, a, lengths):
         return *run_steps(prepared, a), None
@@ -68,7 +82,8 @@ def forward(
     steps, batch, _ = a.inputs.shape
     bias_ih = weights.bias_ih if weights.norm_ih is None else None  # else it is added after the normalisation
     if not training and lengths is None and not compiled.mixes_units and not a.zoneout:
-        return *_in_segments(call, compiled, a.inputs, weights.weight_ih, bias_ih, a.state), None
+        output, final = yield from _in_segments(call, compiled, a.inputs, weights.weight_ih, bias_ih, a.state)
+        return output, final, None
     inputs = pack_valid_steps(a.inputs, lengths)
     # Named: projections must live until the engine has run.
     projected = projected_state = None
@@ -94,7 +109,7 @@ def forward(
         for name, shape in saved_shapes(prepared.cell, compiled, a, valid_steps).items():
             others[name] = tensor = inputs.new_empty(shape)
             setattr(call, name, tensor.data_ptr())
-    calls.launch(compiled.forward, call, output)
+    yield Launch(compiled.forward, call, 8 * output.itemsize)
     del projected_state
     if not training:
         return output, final, None
@@ -144,7 +159,7 @@ def _in_segments(
     weight_ih: Tensor,
     bias_ih: Tensor | None,
     state: tuple[Tensor, ...],
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+) -> Launches[tuple[Tensor, tuple[Tensor, ...]]]:
     """Inference some steps at a time, whose projections are read before they leave the cache and are then freed."""
     steps, batch, _ = inputs.shape
     size = max(1, _SEGMENT_BYTES // (batch * weight_ih.shape[0] * inputs.itemsize))
@@ -157,6 +172,6 @@ def _in_segments(
         call.steps, call.x, call.output = part.shape[0], projected.data_ptr(), written.data_ptr()
         set_pointers(call.initial, state)
         set_pointers(call.final_state, final)
-        calls.launch(compiled.forward, call, output)
+        yield Launch(compiled.forward, call, 8 * output.itemsize)
         state = final
     return output, state

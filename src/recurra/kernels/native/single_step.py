@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 
 from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import SINGLE, Arguments
-from recurra.kernels.native.autograd import general_gradients, is_plain_backward
+from recurra.kernels.native.autograd import Asked, general_gradients, is_plain_backward
 from recurra.kernels.native.forward import forward as general_forward
 from recurra.kernels.native.prepared import Prepared
 from recurra.kernels.weights import Weights
@@ -119,7 +119,7 @@ class _Step(torch.autograd.Function):
             assert again is not None
             parts = [False] * len(state)
             needed = (*needs[1:6], *[False] * (len(SINGLE) - 5), *parts, *needs[6:])
-            of_flat = general_gradients(step.prepared, a.flat(), again, None, needed, gradients, False)
+            of_flat = general_gradients(Asked(step.prepared, a.flat(), again, None, needed, gradients, False))
             return None, *of_flat[:5], *of_flat[-len(state) :]
         d_output, *d_final = [None if g is None else g.contiguous() for g in gradients]
         batch = inputs.shape[1]

@@ -1,0 +1,86 @@
+"""Bidirectional layers and few rows: both directions at the same time, beside one after the other, and torch.nn.
+
+Outputs and gradients are checked before. The first ratio is the time of one direction after the other over that of both
+at the same time, the second torch's time over that. All are measured in turn in one process, on two threads.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import recurra
+from benchmarks._agreement import check_agreement
+from benchmarks._command import run_alone
+from benchmarks._report import Report
+from benchmarks._timing import time_in_turn, training_step
+from recurra.kernels.native import launches
+
+LAYERS = {"LSTM": (nn.LSTM, recurra.LSTM), "GRU": (nn.GRU, recurra.GRU)}
+STEPS, INPUTS = 50, 64
+ROWS, UNITS = (2, 4, 8, 16), (64, 128, 256)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS), help="which to time")
+
+
+def measure(options: Namespace, report: Report) -> None:
+    torch.set_num_threads(2)
+    columns = {
+        "torch ms": "9.2f",
+        "apart ms": "9.2f",
+        "at once ms": "10.2f",
+        "apart / at once": "6.2f",
+        "torch / at once": "6.2f",
+    }
+    table = report.table(
+        f"Both directions at the same time, T = {STEPS}, I = {INPUTS}",
+        {
+            "layer": "5s",
+            "B": "3d",
+            "H": "4d",
+            **{f"{kind}: {name}": spec for kind in ("inference", "training") for name, spec in columns.items()},
+        },
+    )
+    for name, batch, hidden in product(options.layers, ROWS, UNITS):
+        make_peer, make_ours = LAYERS[name]
+        peer, ours = (make(INPUTS, hidden, bidirectional=True) for make in (make_peer, make_ours))
+        ours.load_state_dict(peer.state_dict())
+        x = torch.randn(STEPS, batch, INPUTS, requires_grad=True)
+        runs = {
+            f"torch.nn.{name}": (lambda peer=peer, x=x: peer(x)[0], [x, *peer.parameters()]),
+            "one after the other": (partial(apart, ours, x), [x, *ours.parameters()]),
+            "at the same time": (lambda ours=ours, x=x: ours(x)[0], [x, *ours.parameters()]),
+        }
+        check_agreement(runs)
+        with torch.no_grad():
+            inference = time_in_turn(options.seconds, *(run for run, _ in runs.values()))
+        training = time_in_turn(options.seconds, *(partial(step, *run) for run in runs.values()))
+        table.add(name, batch, hidden, *figures(inference), *figures(training))
+
+
+def figures(seconds: list[float]) -> tuple[float, ...]:
+    peer, one_by_one, at_once = seconds
+    return *(1e3 * time for time in seconds), one_by_one / at_once, peer / at_once
+
+
+def step(run: Callable[[], Tensor], leaves: list[Any]) -> None:
+    training_step(run, leaves)
+
+
+def apart(layer: Any, x: Tensor) -> Tensor:
+    """The output of a layer whose directions run one after the other."""
+    most, launches._MOST_ROWS = launches._MOST_ROWS, 0
+    try:
+        return layer(x)[0]
+    finally:
+        launches._MOST_ROWS = most
+
+
+if __name__ == "__main__":
+    run_alone(__doc__, add_options, measure)
