@@ -20,6 +20,7 @@ from benchmarks._report import Report
 from benchmarks._timing import time_in_turn, training_step
 from recurra.kernels.native import launches
 
+Run = Callable[[], object]
 LAYERS = {"LSTM": (nn.LSTM, recurra.LSTM), "GRU": (nn.GRU, recurra.GRU)}
 STEPS, INPUTS = 50, 64
 ROWS, UNITS = (2, 4, 8, 16), (64, 128, 256)
@@ -42,8 +43,8 @@ def measure(options: Namespace, report: Report) -> None:
         f"Both directions at the same time, T = {STEPS}, I = {INPUTS}",
         {
             "layer": "5s",
-            "B": "3d",
-            "H": "4d",
+            "B": "3.0f",
+            "H": "4.0f",
             **{f"{kind}: {name}": spec for kind in ("inference", "training") for name, spec in columns.items()},
         },
     )
@@ -59,18 +60,16 @@ def measure(options: Namespace, report: Report) -> None:
         }
         check_agreement(runs)
         with torch.no_grad():
-            inference = time_in_turn(options.seconds, *(run for run, _ in runs.values()))
-        training = time_in_turn(options.seconds, *(partial(step, *run) for run in runs.values()))
-        table.add(name, batch, hidden, *figures(inference), *figures(training))
+            inference = times(options.seconds, *(run for run, _ in runs.values()))
+        training = times(options.seconds, *(partial(training_step, *run) for run in runs.values()))
+        table.add(name, batch, hidden, *inference, *training)
 
 
-def figures(seconds: list[float]) -> tuple[float, ...]:
-    peer, one_by_one, at_once = seconds
-    return *(1e3 * time for time in seconds), one_by_one / at_once, peer / at_once
-
-
-def step(run: Callable[[], Tensor], leaves: list[Any]) -> None:
-    training_step(run, leaves)
+def times(seconds: float, peer: Run, one_by_one: Run, at_once: Run) -> tuple[float, ...]:
+    """Milliseconds and ratios. Pairs are timed, because what ran before leaves its data in the caches."""
+    apart_time, own_time = time_in_turn(seconds, one_by_one, at_once)
+    peer_time, beside_peer = time_in_turn(seconds, peer, at_once)
+    return 1e3 * peer_time, 1e3 * apart_time, 1e3 * own_time, apart_time / own_time, peer_time / beside_peer
 
 
 def apart(layer: Any, x: Tensor) -> Tensor:

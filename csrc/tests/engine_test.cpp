@@ -113,6 +113,27 @@ bool check(const char* name, const Options& o) {
   return good;
 }
 
+// Both directions at the same time, each on one thread.
+template <class Cell, class T>
+bool check_both(const char* name) {
+  typedef recurra::baseline::Engine<Cell, T> Engine;
+  Options o = recurra::plain_options(5, 3, 19, 2);
+  o.ragged = true;
+  Problem<Cell, T> forward(o);
+  o.reverse = true;
+  Problem<Cell, T> reverse(o);
+  Call calls[2] = {forward.call(true), reverse.call(true)};
+  calls[0].threads = calls[1].threads = 1;
+  bool good = recurra::run_both(Engine::forward, &calls[0], &calls[1]) == 0;
+  good &= recurra::run_both(Engine::backward, &calls[0], &calls[1]) == 0;
+  for (Problem<Cell, T>* p : {&forward, &reverse}) {
+    const Plain<Cell, T> expected(*p);
+    good &= close("output", p->output, expected.output) && close("gradient of x", p->d_x, expected.d_x);
+  }
+  if (!good) std::printf("  in both directions of %s\n", name);
+  return good;
+}
+
 // The options that a cell can have, at the sizes of `o`.
 template <class Cell>
 std::vector<Options> varied(const Options& o) {
@@ -264,6 +285,8 @@ int main() {
   good &= check_all<recurra::baseline::MGU, float>("MGU");
   good &= check_threads<recurra::baseline::PeepholeLSTM, float>("PeepholeLSTM");
   good &= check_threads<recurra::baseline::IndRNNRelu, float>("IndRNNRelu");
+  good &= check_both<recurra::baseline::GRU, float>("GRU");
+  good &= check_both<recurra::baseline::IndRNNRelu, double>("IndRNNRelu");
   good &= recurra::check_plans();
   good &= recurra::check_products();
   good &= recurra::check_steps();
