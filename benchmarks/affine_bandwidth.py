@@ -22,7 +22,8 @@ from benchmarks._timing import time_in_turn
 from recurra import cells
 from recurra.cells import Cell
 from recurra.kernels.native import extension
-from recurra.kernels.native.call import launch, pointer, set_pointers
+from recurra.kernels.native.call import pointer, set_pointers
+from recurra.kernels.native.launches import Launch, launch
 
 CELLS = {"minGRU": ("MinGRU", loops.min_gru_recurrence), "RG-LRU": ("RGLRU", loops.rg_lru_recurrence)}
 SIZES = [(64, 128, 512), (64, 1024, 512)]
@@ -110,7 +111,7 @@ def recurrence(
         output, final = torch.empty_like(gradient), torch.empty_like(zeros)
         call = filled(projected, output)
         set_pointers(call.final_state, [final])
-        launch(compiled.forward, call, output)
+        launch(Launch(compiled.forward, call, 8 * output.itemsize))
         return output
 
     # In training the projections are the layer's own, and gradients take their place: what is read here is right at
@@ -123,7 +124,7 @@ def recurrence(
         call = filled(projected, output)
         call.saved = saved.data_ptr()
         set_pointers(call.final_state, [final])
-        launch(compiled.forward, call, output)
+        launch(Launch(compiled.forward, call, 8 * output.itemsize))
         call = filled(own, output)
         d_biases = output.new_empty(2, gates * hidden)
         d_per_unit = None if per_unit is None else torch.empty_like(per_unit)
@@ -131,7 +132,7 @@ def recurrence(
         call.d_bias_x, call.d_bias = (bias.data_ptr() for bias in d_biases)
         call.d_per_unit = pointer(d_per_unit)
         set_pointers(call.d_initial, [final])
-        launch(compiled.backward, call, output)
+        launch(Launch(compiled.backward, call, 8 * output.itemsize))
         return [output, own.view_as(projected), *([] if d_per_unit is None else [d_per_unit])]
 
     return run, run_with_gradients
