@@ -66,14 +66,14 @@ class Recurrence(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         arguments = map(Arguments.of, _parted(flat, len(directions)))
         each = [forward_launches(*of_one, lengths, True) for of_one in zip(directions, arguments, strict=True)]
-        results, kept = [], list(flat)
+        results, saved_tensors = [], list(flat)
         ctx.directions, ctx.lengths, ctx.names = directions, lengths, ()
         for output, final, saved in run_together(each):
             assert saved is not None
             ctx.names = tuple(saved.others)
-            kept += [output, saved.projected, *saved.others.values()]
+            saved_tensors += [output, saved.projected, *saved.others.values()]
             results += [output, *final]
-        ctx.save_for_backward(*kept)
+        ctx.save_for_backward(*saved_tensors)
         ctx.set_materialize_grads(False)
         return tuple(results)
 

@@ -38,7 +38,7 @@ class Launch(NamedTuple):
 
 ResultT = TypeVar("ResultT")
 Launches = Generator[Launch, None, ResultT]
-"""What computes a result by launches: it yields each when it is ready, and goes on when the engine has run it."""
+"""What computes a result by launches: it yields each when it is ready, and continues when the engine has run it."""
 
 
 def run_alone(launches: Launches[ResultT]) -> ResultT:
