@@ -1,7 +1,8 @@
 """Bidirectional layers and few rows: both directions at the same time, beside one after the other, and torch.nn.
 
 Outputs and gradients are checked before. The first ratio is the time of one direction after the other over that of both
-at the same time, the second torch's time over that. All are measured in turn in one process, on two threads.
+at the same time, the second torch's time over that of both at the same time. The two sides of each ratio are timed in
+turn in one process, on two threads.
 """
 
 from argparse import ArgumentParser, Namespace

@@ -17,8 +17,8 @@ __all__ = ["Launch", "Launches", "directions_run_together", "launch", "launch_bo
 # Both directions at the same time, each on one thread, were measured beside one after the other on two threads
 # (docs/design/native-engine.md). Operations from which on a thread is worth waking: as in csrc/plan.hpp.
 _OPERATIONS_OF_A_THREAD = 1e6
-# With more rows the threads that share them read the weights seldom enough. So few rows read weights beyond a core's
-# own cache faster if each thread has a half of them.
+# With more rows than the most, dividing them among threads costs few readings of the weights more. With few rows,
+# weights that exceed a core's own cache are read faster if each thread has one half of them.
 _MOST_ROWS, _FEW_ROWS, _CACHED_WEIGHTS = 16, 2, 2**17
 
 
@@ -91,7 +91,7 @@ def directions_run_together(inputs: Tensor, weights: Weights) -> bool:
     if batch <= _FEW_ROWS and weight.numel() > _CACHED_WEIGHTS:
         return False
     operations = 2 * weight.numel() * batch * steps
-    # One direction alone would use more threads than one, but not more than two.
+    # Beyond two threads' work, one direction alone makes use of all threads.
     most = math.inf if threads == 2 else 2 * _OPERATIONS_OF_A_THREAD
     return _OPERATIONS_OF_A_THREAD / 2 <= operations < most
 
