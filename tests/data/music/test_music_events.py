@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from recurra.data.music.event_rules import EventRules, EventState
 from recurra.data.music.events import EventVocabulary
 from recurra.data.music.open_rules import OpenRules
-from recurra.data.music.piece import Grid, Piece, Tracks
+from recurra.data.music.performance import Tracks
+from recurra.data.music.piece import Grid, Piece
 
 PROGRAMS = (0, 0, 40, 41)
 

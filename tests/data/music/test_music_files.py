@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from recurra.data.files.part_names import part_of
 from recurra.data.music.midi import read_midi, write_midi
-from recurra.data.music.piece import Grid, Piece, Tracks
+from recurra.data.music.performance import Tracks
+from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.pitches import key_classes, pitch_name
 from recurra.data.music.read import read_music
 from recurra.errors import ParameterError

@@ -1,9 +1,13 @@
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from recurra.data.music.piece import Grid, Music, Piece, Tracks
+from recurra.data.music.performance import Performance, Tracks
+from recurra.data.music.piece import Grid, Music, Piece
 from recurra.data.music.read import duplicates, split_pieces
 
 rolls = st.integers(1, 12).flatmap(lambda T: arrays(np.uint8, (T, 88), elements=st.integers(0, 1), fill=st.just(0)))
@@ -46,6 +50,37 @@ def test_transpositions_are_the_same_and_stay_on_one_side() -> None:
     assert music.part("test") == ()
     assert music.digest() != Music("parted", {"train": tuple(others), "validation": tuple(pieces)}).digest()
     assert split_pieces(Music("one", {"all": (pieces[0],)}), 0.5, 0)[1] is None
+
+
+def test_a_performance_in_frames_and_seconds() -> None:
+    tracks = Tracks((0, 40), np.array([0, 1, 1]), np.array([80, 90, 100]))
+    beats = np.array([[Fraction(0), Fraction(1, 3)], [Fraction(1, 3), Fraction(2, 3)], [Fraction(2), Fraction(3)]])
+    performance = Performance.of_beats(beats, np.array([60, 109, 62]), tracks, 60.0)
+    assert performance.ticks_per_beat == 3
+    assert performance.notes.tolist() == [[0, 1, 60], [1, 2, 109], [6, 9, 62]]
+    performance = replace(performance, tempi=((0, 60.0), (6, 120.0)))
+    np.testing.assert_allclose(performance.seconds(performance.notes[:, :2]), [[0, 1 / 3], [1 / 3, 2 / 3], [2, 2.5]])
+    found = Piece.from_performance("one", performance, Grid(4), tracks=tracks, tempi=((8, 120.0), (99, 60.0)))
+    assert found.notes.tolist() == [[0, 1, 60], [1, 3, 97], [8, 12, 62]]
+    assert found.tempi == ((8, 120.0),)
+    assert found.duration == 2.5
+    assert found.merged().performance is performance
+    first = found.beginning(2)
+    assert first.performance.notes.tolist() == [[0, 1, 60], [1, 1, 109]]
+    assert first.performance.tempi == ((0, 60.0),)
+
+
+def test_performances_joined() -> None:
+    given = Performance(3, np.array([[8, 9, 60]]), Tracks((40,), np.array([0]), np.array([100])), ((0, 90.0),))
+    alone = Tracks((40, 0), np.array([0, 1]), np.array([80, 80]))
+    later = Performance(4, np.array([[9, 12, 60], [9, 12, 60]]), alone, ((0, 120.0), (16, 60.0)))
+    found = given.joined(later)
+    assert found.ticks_per_beat == 12
+    assert found.notes.tolist() == [[32, 36, 60], [27, 32, 60], [27, 36, 60]]
+    assert found.tracks.programs == (40, 0)
+    assert found.tempi == ((0, 90.0), (48, 60.0))
+    fine = replace(given, ticks_per_beat=32_767).joined(replace(later, ticks_per_beat=32_766))
+    assert fine.ticks_per_beat == 32_767
 
 
 def test_a_stretched_piece() -> None:

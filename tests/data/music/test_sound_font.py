@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recurra.data.music.piece import Grid, Piece, Tracks
+from recurra.data.music.performance import Tracks
+from recurra.data.music.piece import Grid, Piece
 from recurra.data.music.sound_font import check_sound_font, render
 from recurra.errors import DataError
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from made_music import GRID, duets
+from made_music import GRID, duets, played, played_off_the_grid
 from recurra import load
 from recurra.cli.main import main
 from recurra.data.music.live import LiveMusic
 from recurra.data.music.midi import read_midi, write_midi
-from recurra.data.music.piece import Piece, Tracks
+from recurra.data.music.performance import Tracks
+from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import key_classes, pitch_name
 from recurra.errors import ParameterError
 from recurra.tasks.music import EndlessMusic, MusicModel, MusicSampling
@@ -117,6 +118,17 @@ def test_infilling_never_changes_a_given_note(run: Path, duet: str, gap: dict[st
             assert program in (own, None)
             assert gap.get("infill_bars") != "2" or 16 <= start < end <= 32
     assert any((~one.original).any() for one in made)
+
+
+def test_infilling_leaves_notes_off_the_grid_as_they_are(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "given.mid"
+    given = played_off_the_grid(path)
+    made = MusicModel.load(run).generate(infill=str(path), voice=2, infill_bars="2-2")[0].performance
+    frames = given.frames(4)[:, 0]
+    rest = given.select((given.tracks.track == 0) | (frames < 12) | (frames >= 24))
+    assert played(rest) <= played(made)
+    assert all(1440 <= start < 2880 for start, *_ in played(made) - played(rest))
+    assert [(tick, round(tempo, 3)) for tick, tempo in made.tempi] == list(given.tempi)
 
 
 def test_a_melody_stays_and_nothing_is_above_it(run: Path, duet: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from made_music import played, played_off_the_grid
 from recurra.cli.main import main
 from recurra.data.music.live import LiveMusic
 from recurra.data.music.midi import read_midi, write_midi
@@ -87,11 +88,35 @@ def test_bars_are_infilled_and_the_rest_stays(run: Path, tune: str, beam_size: i
     one = MusicModel.load(run).generation(infill=tune, infill_bars="2", seed=1, sampling=sampling).pieces[0]
     given = read_midi(Path(tune), 4)
     # The second bar is that of the frames 12 to 23, in which the notes at 16 and 20 begin.
-    kept = given.notes[given.notes[:, 0] < 12]
-    assert one.piece.notes[one.original].tolist() == kept.tolist()
+    rest = given.notes[given.notes[:, 0] < 12]
+    assert one.piece.notes[one.original].tolist() == rest.tolist()
     assert one.piece.length == given.length
     added = one.piece.notes[~one.original]
     assert ((added[:, 0] >= 12) & (added[:, 1] <= 24)).all()
+
+
+def test_infilling_leaves_notes_off_the_grid_as_they_are(run: Path, tmp_path: Path) -> None:
+    given, out = played_off_the_grid(tmp_path / "given.mid"), tmp_path / "new.mid"
+    infill = ["generate", str(run), "--infill", str(tmp_path / "given.mid"), "--infill-bars", "2-2"]
+    assert main([*infill, "--out", str(out), "--wav", str(tmp_path / "new.wav")]) == 0
+    found = read_midi(out, 4).performance
+    assert found.ticks_per_beat == 480
+    assert [(tick, round(tempo, 3)) for tick, tempo in found.tempi] == list(given.tempi)
+    frames = given.frames(4)[:, 0]
+    rest = played(given.select((frames < 12) | (frames >= 24)))
+    assert rest <= played(found)
+    assert all(1440 <= start < 2880 and program == 0 for start, _, _, program, _ in played(found) - rest)
+    assert played(found) - rest
+
+
+def test_openings_and_melodies_stay_played_off_the_grid(run: Path, tmp_path: Path) -> None:
+    given, model = played_off_the_grid(tmp_path / "given.mid"), MusicModel.load(run)
+    path = str(tmp_path / "given.mid")
+    made = model.generate(primer=path, primer_bars=1.0, bars=1.0)[0].performance
+    early = given.select(given.frames(4)[:, 0] < 12)
+    assert len(early.notes) < len(made.notes)
+    assert {(start, pitch) for start, _, pitch, *_ in played(early)} <= {(one[0], one[2]) for one in played(made)}
+    assert played(given) <= played(model.generate(melody=path)[0].performance)
 
 
 def test_constraints(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,8 @@ from recurra.data.files.problems import Problem
 from recurra.data.music.abc_bars import Bar, in_playing_order
 from recurra.data.music.abc_body import read_body, whole_number
 from recurra.data.music.limits import BEATS_PER_DAY, check_rests
-from recurra.data.music.piece import Grid, Piece
+from recurra.data.music.performance import Performance, Tracks
+from recurra.data.music.piece import VELOCITY, Grid, Piece
 from recurra.data.music.pitches import LOWEST, NOTES
 from recurra.errors import DataError
 
@@ -94,15 +95,14 @@ def _piece(tune: list[str], stem: str, steps_per_beat: int) -> Piece:
         raise DataError("the tune has no notes. Leave it out.")
     if 4 * notes[:, 1].max() > BEATS_PER_DAY:
         raise DataError("its notes last longer than a day. Check its lengths.")
-    frames = notes[:, :2] * 4 * steps_per_beat
-    start, end = (np.array([int(value + Fraction(1, 2)) for value in column], np.int64) for column in frames.T)
     pitch = notes[:, 2].astype(np.int64)
     if pitch.min() < LOWEST or pitch.max() >= LOWEST + NOTES:
         raise DataError("a note is beyond the 88 keys of a piano. Check its octave.")
     beats = 4 * float(body.first_meter) if body.first_meter else 4.0
     grid = Grid(steps_per_beat, beats, _tempo(fields.get("Q", "")))
     name = " ".join(part for part in (stem, fields.get("X", ""), fields.get("T", "")) if part)
-    piece = Piece.from_notes(name, np.stack([start, np.maximum(end, start + 1), pitch], axis=1), grid)
+    alone = Tracks((0,), np.zeros(len(notes), np.int64), np.full(len(notes), VELOCITY))
+    piece = Piece.from_performance(name, Performance.of_beats(4 * notes[:, :2], pitch, alone, grid.tempo), grid)
     check_rests(piece)
     return piece
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from recurra.data.music.piece import VELOCITY, Grid, Piece, Tracks
+from recurra.data.music.performance import Tracks
+from recurra.data.music.piece import VELOCITY, Grid, Piece
 from recurra.data.music.pitches import LOWEST, NOTES, pitch_name
 from recurra.text_table import number_of
 

@@ -1,21 +1,19 @@
 """MIDI files in and out. Needs the extra `music`."""
 
 import struct
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recurra.data.music.limits import BEATS_PER_DAY, check_rests
-from recurra.data.music.piece import VELOCITY, Grid, Piece, Tracks
-from recurra.data.music.pitches import within_keys
+from recurra.data.music.performance import Performance, Tracks
+from recurra.data.music.piece import Grid, Piece
 from recurra.errors import DataError, MissingExtraError
 from recurra.files import write_atomically
 
 __all__ = ["read_midi", "write_midi"]
 
-_TICKS_PER_STEP = 120
 _TEMPO = 120.0
 _HEADER = struct.Struct(">4sIHHH")
 _AGAIN = "Export it as MIDI again."
@@ -47,25 +45,24 @@ def read_midi(path: Path, steps_per_beat: int) -> Piece:
     )
     if time.min() < 0 or duration.min() < 0 or (time + duration).max() > BEATS_PER_DAY * score.tpq:
         raise DataError(f"{path}: its notes last longer than a day; the file is damaged. {_AGAIN}")
-    start = _nearest(time * steps_per_beat, score.tpq)
-    end = np.maximum(_nearest((time + duration) * steps_per_beat, score.tpq), start + 1)
-    pitch = within_keys(pitch)
+    index = np.repeat(np.arange(len(tracks)), [len(track["time"]) for track in tracks])
+    programs = tuple(min(max(int(track.program), 0), 127) for track in played)
+    instruments = Tracks(programs, index, np.clip(velocity, 1, 127))
+    tempi = _tempi(score)
+    notes = np.stack([time, time + duration, pitch], axis=1)
+    as_read = Performance(score.tpq, notes, instruments, tempi)
     signature = score.time_signatures[0] if len(score.time_signatures) else None
     beats = 4.0
     if signature is not None and signature.numerator > 0 and signature.denominator > 0:
         beats = 4 * signature.numerator / signature.denominator
-    changes = _tempi(score, steps_per_beat)
-    grid = Grid(steps_per_beat, beats, changes[0][1])
-    index = np.repeat(np.arange(len(tracks)), [len(track["time"]) for track in tracks])
-    programs = tuple(min(max(int(track.program), 0), 127) for track in played)
-    notes = np.stack([start, end, pitch], axis=1)
-    instruments = Tracks(programs, index, np.clip(velocity, 1, 127))
-    piece = Piece.from_notes(path.stem, notes, grid, tracks=instruments)
+    (_, first), *changes = _on_grid(tempi, score.tpq, steps_per_beat)
+    grid = Grid(steps_per_beat, beats, first)
+    piece = Piece.from_performance(path.stem, as_read, grid, tracks=instruments, tempi=tuple(changes))
     try:
         check_rests(piece)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    return replace(piece, tempi=tuple(one for one in changes[1:] if one[0] < piece.length))
+    return piece
 
 
 def write_midi(piece: Piece, path: Path) -> None:
@@ -75,37 +72,40 @@ def write_midi(piece: Piece, path: Path) -> None:
         RunError: the file cannot be written.
         MissingExtraError: symusic is not installed.
     """
-    symusic, grid = _symusic(), piece.grid
-    score = symusic.Score(_TICKS_PER_STEP * grid.steps_per_beat)
-    for frame, tempo in ((0, grid.tempo), *piece.tempi):
-        score.tempos.append(symusic.Tempo(frame * _TICKS_PER_STEP, tempo))
-    score.time_signatures.append(symusic.TimeSignature(0, *_signature(grid.beats_per_bar)))
-    alone = Tracks((0,), np.zeros(len(piece.notes), np.int64), np.full(len(piece.notes), VELOCITY))
-    of = piece.tracks or alone
-    for index, program in enumerate(of.programs):
-        chosen = of.track == index
-        if not chosen.any() and piece.tracks is not None:
+    symusic, performance = _symusic(), piece.performance
+    score = symusic.Score(performance.ticks_per_beat)
+    for tick, tempo in performance.tempi:
+        score.tempos.append(symusic.Tempo(tick, tempo))
+    score.time_signatures.append(symusic.TimeSignature(0, *_signature(piece.grid.beats_per_bar)))
+    tracks = performance.tracks
+    for index, program in enumerate(tracks.programs):
+        chosen = tracks.track == index
+        if not chosen.any() and len(performance.notes):
             continue
         track = symusic.Track("Recurra", program, False)
         for (start, end, pitch), velocity in zip(
-            piece.notes[chosen].tolist(), of.velocity[chosen].tolist(), strict=True
+            performance.notes[chosen].tolist(), tracks.velocity[chosen].tolist(), strict=True
         ):
-            length = (end - start) * _TICKS_PER_STEP
-            track.notes.append(symusic.Note(start * _TICKS_PER_STEP, length, pitch, velocity))
+            track.notes.append(symusic.Note(start, end - start, pitch, velocity))
         score.tracks.append(track)
     write_atomically(path, lambda aside: aside.write_bytes(score.dumps_midi()))
 
 
-def _tempi(score: Any, steps_per_beat: int) -> list[tuple[int, float]]:
-    """Where the tempo changes, and to how many beats a minute. What is stated first holds from frame 0 on."""
+def _tempi(score: Any) -> tuple[tuple[int, float], ...]:
+    """Where a tempo begins, the tick and the beats a minute. What is stated first holds from the beginning on."""
     tempo_from: dict[int, float] = {}
     for change in score.tempos:
-        tempo = round(float(change.qpm), 2)
-        if 1 <= tempo <= 1000:
-            tempo_from[(2 * max(int(change.time), 0) * steps_per_beat + score.tpq) // (2 * score.tpq)] = tempo
-    stated = sorted(tempo_from.items())
-    changes = [(0, stated[0][1] if stated else _TEMPO)]
-    for frame, tempo in stated:
+        if 1 <= (tempo := float(change.qpm)) <= 1000:
+            tempo_from[max(int(change.time), 0)] = tempo
+    (_, first), *rest = sorted(tempo_from.items()) or [(0, _TEMPO)]
+    return ((0, first), *rest)
+
+
+def _on_grid(tempi: tuple[tuple[int, float], ...], tpq: int, steps_per_beat: int) -> list[tuple[int, float]]:
+    """The frames in which the tempo changes, with what holds from there on."""
+    last_in = {(2 * tick * steps_per_beat + tpq) // (2 * tpq): round(tempo, 2) for tick, tempo in tempi}
+    changes = [(0, last_in[0])]
+    for frame, tempo in last_in.items():
         if changes[-1][1] != tempo:
             changes.append((frame, tempo))
     return changes
@@ -115,11 +115,6 @@ def _signature(beats: float) -> tuple[int, int]:
     """Numerator and denominator of a time signature with so many quarter notes a bar."""
     denominator = next((one for one in (4, 8, 16) if (beats * one / 4).is_integer()), 32)
     return max(round(beats * denominator / 4), 1), denominator
-
-
-def _nearest(numerator: np.ndarray, denominator: int) -> np.ndarray:
-    """Quotients rounded to the nearest whole number, halves upward."""
-    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def _read(path: Path) -> Any:

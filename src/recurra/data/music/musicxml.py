@@ -10,8 +10,8 @@ from xml.etree.ElementTree import ParseError, fromstring
 import numpy as np
 
 from recurra.data.music.limits import BEATS_PER_DAY, check_rests
-from recurra.data.music.piece import VELOCITY, Grid, Piece, Tracks
-from recurra.data.music.pitches import within_keys
+from recurra.data.music.performance import Performance, Tracks
+from recurra.data.music.piece import VELOCITY, Grid, Piece
 from recurra.errors import DataError, MissingExtraError
 
 __all__ = ["read_musicxml"]
@@ -55,12 +55,10 @@ def read_musicxml(path: Path, steps_per_beat: int) -> Piece:
     times = np.array([[float(one) for one in note[:2]] for note in notes])
     if not np.isfinite(times).all() or times.min() < 0 or times.max() > BEATS_PER_DAY:
         raise DataError(f"{path}: its notes last longer than a day; the file is damaged. {_AGAIN}")
-    frames = np.floor(times * steps_per_beat + 0.5).astype(np.int64)
-    frames[:, 1] = np.maximum(frames[:, 1], frames[:, 0] + 1)
-    pitch = within_keys(np.array([note[2] for note in notes], np.int64))
+    pitch, grid = np.array([note[2] for note in notes], np.int64), _grid(score, steps_per_beat)
     instruments = Tracks(tuple(programs), np.array(tracks), np.full(len(notes), VELOCITY))
-    rows = np.stack([frames[:, 0], frames[:, 1], pitch], axis=1)
-    piece = Piece.from_notes(path.stem, rows, _grid(score, steps_per_beat), tracks=instruments)
+    performance = Performance.of_beats(times, pitch, instruments, grid.tempo)
+    piece = Piece.from_performance(path.stem, performance, grid, tracks=instruments)
     try:
         check_rests(piece)
     except DataError as error:

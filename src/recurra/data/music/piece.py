@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recurra.data.files.problems import Problem
-from recurra.data.music.pitches import LOWEST, NOTES
+from recurra.data.music.performance import Performance, Tracks
+from recurra.data.music.pitches import LOWEST, NOTES, within_keys
 
-__all__ = ["VELOCITY", "Grid", "Music", "Piece", "Tracks"]
+__all__ = ["VELOCITY", "Grid", "Music", "Piece"]
 
 VELOCITY = 80
 """Of notes whose velocity is not known."""
+
+_TICKS_PER_STEP = 120
 
 
 @dataclass(frozen=True)
@@ -40,25 +43,6 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Tracks:
-    """Which instrument plays each of K notes, and how loudly.
-
-    Attributes:
-        programs: of each track, 0 to 127, as General MIDI numbers its instruments from 0.
-        track: the index of the track of each note, int64 (K,).
-        velocity: of each note, 1 to 127, int64 (K,).
-    """
-
-    programs: tuple[int, ...]
-    track: np.ndarray
-    velocity: np.ndarray
-
-    def select(self, index: np.ndarray) -> "Tracks":
-        """Those of the notes that an index or a mask chooses."""
-        return Tracks(self.programs, self.track[index], self.velocity[index])
-
-
-@dataclass(frozen=True)
 class Piece:
     """A piece of music.
 
@@ -70,6 +54,7 @@ class Piece:
         grid: how frames lie in time.
         tracks: the instruments of the notes; None: one piano, at one velocity.
         tempi: where the tempo changes after the beginning, the frame and the new beats a minute, in order.
+        as_read: the notes as the file has them, off the grid too. None: they are `notes`.
     """
 
     name: str
@@ -78,6 +63,7 @@ class Piece:
     grid: Grid = Grid()
     tracks: Tracks | None = None
     tempi: tuple[tuple[int, float], ...] = ()
+    as_read: Performance | None = None
 
     @classmethod
     def from_notes(
@@ -116,6 +102,33 @@ class Piece:
         return cls(name, ordered, length, grid, None if tracks is None else tracks.select(order), tempi)
 
     @classmethod
+    def from_performance(
+        cls,
+        name: str,
+        performance: Performance,
+        grid: Grid,
+        *,
+        tracks: Tracks | None = None,
+        tempi: tuple[tuple[int, float], ...] = (),
+    ) -> "Piece":
+        """A piece of notes at any time, each moved to the nearest frame, and at least a frame long.
+
+        Notes beyond the 88 keys of a piano are moved into them by octaves. `as_read` is the performance as it is.
+
+        Args:
+            name: of the piece.
+            performance: the notes.
+            grid: how frames lie in time.
+            tracks: of the notes, in their order; see `Piece`.
+            tempi: see `Piece`.
+        """
+        start, end = performance.frames(grid.steps_per_beat).T
+        notes = np.stack([start, np.maximum(end, start + 1), within_keys(performance.notes[:, 2])], axis=1)
+        piece = cls.from_notes(name, notes, grid, tracks=tracks)
+        tempi = tuple(one for one in tempi if one[0] < piece.length)
+        return replace(piece, tempi=tempi, as_read=performance)
+
+    @classmethod
     def from_roll(cls, name: str, roll: np.ndarray, grid: Grid) -> "Piece":
         """A piece of a piano roll (T, 88) of 0 and 1. A note that sounds in frames that follow each other is one."""
         padded = np.pad(roll.astype(np.int8), ((1, 1), (0, 0)))
@@ -131,7 +144,8 @@ class Piece:
         notes[:, 1] = np.minimum(notes[:, 1], length)
         tracks = None if self.tracks is None else self.tracks.select(chosen)
         tempi = tuple(one for one in self.tempi if one[0] < length)
-        return Piece(self.name, notes, min(length, self.length), self.grid, tracks, tempi)
+        as_read = None if self.as_read is None else self.as_read.beginning(length, self.grid.steps_per_beat)
+        return Piece(self.name, notes, min(length, self.length), self.grid, tracks, tempi, as_read)
 
     def stretched(self, factor: float) -> "Piece":
         """The piece with all times multiplied by a factor and moved to the nearest frame; a note lasts at least one.
@@ -146,10 +160,28 @@ class Piece:
         return Piece.from_notes(self.name, notes, self.grid, length, tracks=self.tracks, tempi=tempi)
 
     def merged(self) -> "Piece":
-        """The piece on one piano: its notes alone, those of all tracks, at its first tempo."""
+        """The piece on one piano: its notes alone, those of all tracks, at its first tempo; `as_read` stays."""
         if self.tracks is None and not self.tempi:
             return self
-        return Piece.from_notes(self.name, self.notes, self.grid, self.length)
+        return replace(Piece.from_notes(self.name, self.notes, self.grid, self.length), as_read=self.as_read)
+
+    @property
+    def performance(self) -> Performance:
+        """The notes as they were read, or else those of the grid."""
+        if self.as_read is not None:
+            return self.as_read
+        notes, count = self.notes.copy(), len(self.notes)
+        notes[:, :2] *= _TICKS_PER_STEP
+        alone = Tracks((0,), np.zeros(count, np.int64), np.full(count, VELOCITY))
+        tempi = ((0, self.grid.tempo), *((frame * _TICKS_PER_STEP, tempo) for frame, tempo in self.tempi))
+        return Performance(_TICKS_PER_STEP * self.grid.steps_per_beat, notes, self.tracks or alone, tempi)
+
+    @property
+    def duration(self) -> float:
+        """How long the performance takes, in seconds."""
+        performance = self.performance
+        end = np.array(self.length * performance.ticks_per_beat / self.grid.steps_per_beat)
+        return float(performance.seconds(end))
 
     @property
     def roll(self) -> np.ndarray:

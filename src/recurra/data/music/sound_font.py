@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.files.text_file import check_file
-from recurra.data.music.piece import VELOCITY, Piece
+from recurra.data.music.piece import Piece
 from recurra.data.music.synthesis import SAMPLE_RATE, normalized
 from recurra.errors import DataError, MissingExtraError
 
@@ -57,7 +57,7 @@ def render(piece: Piece, path: str | Path) -> np.ndarray:
         font = synthesizer.sfload(str(path))
         if font < 0:
             raise DataError(f"{path}: a damaged sound font. Copy it again.")
-        programs = (0,) if piece.tracks is None else piece.tracks.programs
+        programs = piece.performance.tracks.programs
         channels = [channel for channel in range(_CHANNELS) if channel % 16 != 9]  # which are of drums
         for channel, program in zip(channels, programs, strict=False):
             _choose(synthesizer, channel, font, program, path)
@@ -74,13 +74,12 @@ def _choose(synthesizer: Any, channel: int, font: int, program: int, path: str |
 
 
 def _played(synthesizer: Any, piece: Piece, channels: list[int]) -> np.ndarray:
-    seconds = piece.seconds
-    tracks = np.zeros(len(piece.notes), np.int64) if piece.tracks is None else piece.tracks.track
-    velocities = np.full(len(piece.notes), VELOCITY) if piece.tracks is None else piece.tracks.velocity
-    times = np.round(seconds[piece.notes[:, :2]] * SAMPLE_RATE).astype(np.int64)
+    performance = piece.performance
+    notes, tracks = performance.notes, performance.tracks
+    times = np.round(performance.seconds(notes[:, :2]) * SAMPLE_RATE).astype(np.int64)
     changes = []
     for (first, last), pitch, track, velocity in zip(
-        times.tolist(), piece.notes[:, 2].tolist(), tracks.tolist(), velocities.tolist(), strict=True
+        times.tolist(), notes[:, 2].tolist(), tracks.track.tolist(), tracks.velocity.tolist(), strict=True
     ):
         channel = channels[track % len(channels)]
         changes += [(first, 1, channel, pitch, velocity), (last, 0, channel, pitch, 0)]
@@ -94,7 +93,7 @@ def _played(synthesizer: Any, piece: Piece, channels: list[int]) -> np.ndarray:
             synthesizer.noteon(channel, pitch, velocity)
         else:
             synthesizer.noteoff(channel, pitch)
-    rest = round((float(seconds[-1]) + _RELEASE) * SAMPLE_RATE) - now
+    rest = round((piece.duration + _RELEASE) * SAMPLE_RATE) - now
     if not changes:
         return np.zeros(rest, np.float32)  # the reverberation of nothing is a faint noise
     return np.concatenate([*parts, _mono(synthesizer, rest)])

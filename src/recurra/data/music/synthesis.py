@@ -51,11 +51,11 @@ def synthesize(piece: Piece, tone: Tone = "plucked") -> np.ndarray:
         piece: what is played, each track with the same tone; a note's amplitude is its velocity over 127.
         tone: "plucked" fades, the higher a harmonic the faster; "sine" and "saw" are sustained.
     """
-    seconds, timbre = piece.seconds, TONES[tone]
-    samples = np.zeros(round((seconds[-1] + timbre.release) * SAMPLE_RATE) + 1)
-    loudness = np.ones(len(piece.notes)) if piece.tracks is None else piece.tracks.velocity / 127
-    times = np.round(seconds[piece.notes[:, :2]] * SAMPLE_RATE).astype(np.int64)
-    for (first, last), pitch, loud in zip(times.tolist(), piece.notes[:, 2].tolist(), loudness.tolist(), strict=True):
+    performance, timbre = piece.performance, TONES[tone]
+    notes, loudness = performance.notes, performance.tracks.velocity / 127
+    times = np.round(performance.seconds(notes[:, :2]) * SAMPLE_RATE).astype(np.int64)
+    samples = np.zeros(round((piece.duration + timbre.release) * SAMPLE_RATE) + 1)
+    for (first, last), pitch, loud in zip(times.tolist(), notes[:, 2].tolist(), loudness.tolist(), strict=True):
         sound = _note(pitch, last - first, timbre)
         samples[first : first + len(sound)] += loud * sound[: len(samples) - first]
     return normalized(samples)

@@ -7,7 +7,8 @@ import numpy as np
 
 from recurra.data.music.event_rules import EventRules, WrittenNote
 from recurra.data.music.events import EventVocabulary
-from recurra.data.music.piece import VELOCITY, Piece, Tracks
+from recurra.data.music.performance import Tracks
+from recurra.data.music.piece import VELOCITY, Piece
 from recurra.models.events.sampling import sample_events
 from recurra.models.events.search import search_events
 from recurra.models.language import RecurrentLanguageModel

@@ -9,8 +9,9 @@ import numpy as np
 
 from recurra.data.music.midi import write_midi
 from recurra.data.music.options import MusicSampling
+from recurra.data.music.performance import Tracks
 from recurra.data.music.pictures import PieceSurprise, plot_roll, write_page
-from recurra.data.music.piece import Grid, Piece, Tracks
+from recurra.data.music.piece import Piece
 from recurra.data.music.pitches import LOWEST, NOTES, key_classes
 from recurra.data.music.sound_font import render
 from recurra.data.music.synthesis import Tone, synthesize, write_wav
@@ -51,6 +52,30 @@ class GeneratedPiece:
     piece: Piece
     original: np.ndarray
 
+    def after(self, before: Piece) -> "GeneratedPiece":
+        """The same, with the notes that were there before as they were read: off the grid, by their instruments.
+
+        Notes that a model of frames generates are played by the instrument of the piece, or by a piano if it has
+        several.
+
+        Args:
+            before: the notes that were there before.
+        """
+        if before.as_read is None:
+            return self
+        written, as_read = self.piece, before.as_read
+        tempi = tuple(one for one in written.tempi if one[0] >= before.length)
+        later = replace(written, notes=written.notes[~self.original], tempi=tempi)
+        if written.tracks is not None:
+            later = replace(later, tracks=written.tracks.select(~self.original))
+        added = later.performance
+        if written.tracks is None:
+            programs = as_read.tracks.programs
+            programs = programs if len(programs) == 1 else (*programs, 0)
+            track = np.full(len(added.notes), len(programs) - 1)
+            added = replace(added, tracks=Tracks(programs, track, added.tracks.velocity))
+        return replace(self, piece=replace(written, as_read=as_read.joined(added)))
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -87,7 +112,14 @@ class Gap:
         if self.voice is not None and piece.tracks is not None:
             gone &= piece.tracks.track == self.voice - 1
         tracks = None if piece.tracks is None else piece.tracks.select(~gone)
-        return replace(piece, notes=piece.notes[~gone], tracks=tracks)
+        as_read = piece.as_read
+        if as_read is not None:
+            starts = as_read.frames(piece.grid.steps_per_beat)[:, 0]
+            gone_as_read = (starts >= start) & (starts < end)
+            if self.voice is not None and piece.tracks is not None:
+                gone_as_read &= as_read.tracks.track == self.voice - 1
+            as_read = as_read.select(~gone_as_read)
+        return replace(piece, notes=piece.notes[~gone], tracks=tracks, as_read=as_read)
 
 
 def continue_piece(
@@ -114,7 +146,7 @@ def continue_piece(
     free = np.full((length, NOTES), -1)
     rolls = _sample(network, before.roll, free, seeds, sampling, 1)
     rolls = np.concatenate([np.zeros((len(seeds), before.length, NOTES), np.uint8), rolls], axis=1)
-    return [_joined(f"seed {seed}", before.notes, roll, before.grid) for seed, roll in zip(seeds, rolls, strict=True)]
+    return [_joined(f"seed {seed}", before, roll) for seed, roll in zip(seeds, rolls, strict=True)]
 
 
 def opening_of(fitted: FittedMusic) -> Piece:
@@ -151,7 +183,7 @@ def accompany(
     forced[above] = 0
     rolls = _around(frames_of(fitted), np.zeros((0, NOTES)), forced, seeds, sampling)
     # The melody's own notes are added below: a roll does not tell a repeated note from a held one.
-    return [_joined(name, melody.notes, roll * (1 - sounding), melody.grid) for name, roll in rolls]
+    return [_joined(name, melody, roll * (1 - sounding)) for name, roll in rolls]
 
 
 def infill(
@@ -181,7 +213,7 @@ def infill(
     made = []
     for name, roll in rolls:
         whole = np.concatenate([np.zeros((start, NOTES), np.uint8), roll]) * (1 - rest.roll) * inside[:, None]
-        made.append(_joined(name, rest.notes, whole, rest.grid))
+        made.append(_joined(name, rest, whole))
     return made
 
 
@@ -262,7 +294,7 @@ def _composed(
             density=sampling.density,
             particles=sampling.particles if around else 1,
         )
-    return [GeneratedPiece(one.piece, one.original) for one in made]
+    return [GeneratedPiece(one.piece, one.original).after(before) for one in made]
 
 
 def free_notes(model: FittedEvents, sampling: MusicSampling) -> np.ndarray:
@@ -312,13 +344,13 @@ def _sample(
     )
 
 
-def _joined(name: str, notes: np.ndarray, roll: np.ndarray, grid: Grid) -> GeneratedPiece:
+def _joined(name: str, before: Piece, roll: np.ndarray) -> GeneratedPiece:
     """Notes that were there before, and those of a roll."""
-    added = Piece.from_roll(name, roll, grid)
-    every = np.concatenate([notes, added.notes])
+    added = Piece.from_roll(name, roll, before.grid)
+    every = np.concatenate([before.notes, added.notes])
     order = np.lexsort((every[:, 2], every[:, 0]))
-    original = np.arange(len(every)) < len(notes)
-    return GeneratedPiece(Piece(name, every[order], added.length, grid), original[order])
+    original = np.arange(len(every)) < len(before.notes)
+    return GeneratedPiece(Piece(name, every[order], added.length, before.grid), original[order]).after(before)
 
 
 class GeneratedMusic(Result):
@@ -355,7 +387,7 @@ class GeneratedMusic(Result):
             bars = number_of(round(piece.length / piece.grid.steps_per_bar, 2), "bar")
             yield (
                 f"{piece.name}: {bars}, {number_of(len(piece.notes), 'note')}, "
-                f"{int((~one.original).sum()):,} of them generated, {piece.seconds[-1]:.1f} s, "
+                f"{int((~one.original).sum()):,} of them generated, {piece.duration:.1f} s, "
                 f"{surprise.mean:.2f} nats a {surprise.unit}\n"
             )
 

@@ -118,7 +118,8 @@ class MusicLearned(Learned):
         import numpy as np
 
         from recurra.data.music.events import EventVocabulary
-        from recurra.data.music.piece import Grid, Piece, Tracks
+        from recurra.data.music.performance import Tracks
+        from recurra.data.music.piece import Grid, Piece
         from recurra.models.baselines.frame_table import FrameTable
 
         notes = tensors["notes"].numpy().astype(np.int64)
