@@ -71,7 +71,7 @@ class Plain:
     """The same network as it is usually written in torch."""
 
     def __init__(self, reader: FrameReader, classifier: SequenceClassifier) -> None:
-        self.grid, self.scores = reader.grid.layers, classifier.scores
+        self.grid, self.frame, self.scores = reader.grid.layers, reader.features, classifier.scores
         self.lstm = nn.LSTM(reader.output_size, HIDDEN, LAYERS, batch_first=True)
         own = dict(classifier.recurrent.named_parameters())
         with torch.no_grad():
@@ -80,8 +80,7 @@ class Plain:
 
     def features(self, frames: Tensor) -> Tensor:
         """Of frames (N, S, S, 3)."""
-        maps = self.grid((frames.permute(0, 3, 1, 2).float() - 127) / 128)
-        return torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1)
+        return self.frame(self.grid((frames.permute(0, 3, 1, 2).float() - 127) / 128).flatten(1))
 
     def whole(self, frames: Tensor) -> Tensor:
         """The scores (B, K) of clips (B, T, S, S, 3)."""

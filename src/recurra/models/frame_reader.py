@@ -14,39 +14,53 @@ __all__ = ["FrameReader", "MapReader"]
 
 _AT_ONCE = 256  # frames that are read together where no gradients are computed
 _MIDDLE = 127.0
+_CHANGE = 2.0  # what changes is small beside what is there, and would be learned late
 
 
 class FrameReader(nn.Module):
     """Convolutions that read each frame, the first half of a CRNN (Donahue et al. 2015).
 
-    Each frame becomes maps of about 8 x 8 cells, see `GridNetwork`; their mean and their maximum over positions are the
-    features of the step, or those over each of `parts` x `parts` parts of the picture.
+    Each frame becomes maps of about 8 x 8 cells, see `GridNetwork`. A linear map of all cells, a layer normalisation
+    and relu make the features of the step of them; or of the mean and the maximum of the maps over parts of the
+    picture, which say less of where something is.
 
     Args:
         size: S, pixels of a side of a frame, at least 16.
         channels: D, of the maps.
         differences: whether the convolutions also read what changed since the frame before; at the first nothing did.
         map_hidden_size: channels of a ConvLSTM over the sequence of maps, whose output takes their place; 0: none.
-        parts: of the height and of the width of a picture; of more than one, features tell where something is.
+        parts: of the height and of the width of a picture, over which maps are pooled; 0: every cell is read.
+        num_features: F, of a step.
 
     Attributes:
-        output_size: features of a step.
+        output_size: features of a step, F.
 
     Raises:
         ParameterError: for a parameter out of its range.
     """
 
     def __init__(
-        self, size: int, channels: int, differences: bool = False, map_hidden_size: int = 0, parts: int = 1
+        self,
+        size: int,
+        channels: int,
+        differences: bool = False,
+        map_hidden_size: int = 0,
+        parts: int = 0,
+        num_features: int = 128,
     ) -> None:
         super().__init__()
-        check_positive("parts", parts)
+        check_positive("parts", parts, at_least=0)
+        check_positive("num_features", num_features)
         check_positive("map_hidden_size", map_hidden_size, at_least=0)
         self.size, self.differences = size, differences
-        self.grid = GridNetwork(size, channels, 6 if differences else 3)
+        self.grid = GridNetwork(size, channels, 6 if differences else 3, strided=True)
         self.maps = ConvLSTM(channels, map_hidden_size, batch_first=True) if map_hidden_size else None
         self.parts = parts
-        self.output_size = 2 * (map_hidden_size or channels) * parts**2
+        self.output_size = num_features
+        cells = 2 * parts**2 or self.grid.grid**2
+        self.features = nn.Sequential(
+            nn.Linear((map_hidden_size or channels) * cells, num_features), nn.LayerNorm(num_features), nn.ReLU()
+        )
 
     @property
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -79,15 +93,16 @@ class FrameReader(nn.Module):
         pixels = frames[valid]
         if self.differences:
             earlier = torch.cat([frames[:, :1] if before is None else before.unsqueeze(1), frames[:, :-1]], 1)[valid]
-            change = (pixels.to(torch.float32) - earlier.to(torch.float32)) / 2 + _MIDDLE
+            change = (pixels.to(torch.float32) - earlier.to(torch.float32)) * _CHANGE + _MIDDLE
             pixels = torch.cat([pixels.to(torch.float32), change], 3)
         maps = torch.cat([self.grid(part) for part in _parts(pixels)])
         if self.maps is not None:
             padded = maps.new_zeros(batch, steps, *maps.shape[1:]).index_put((valid,), maps)
             output, state = self.maps(padded, state, lengths)
             maps = output[valid]
-        pooled = adaptive_avg_pool2d(maps, self.parts), adaptive_max_pool2d(maps, self.parts)
-        features = torch.cat([one.flatten(1) for one in pooled], 1)
+        if self.parts:
+            maps = torch.cat([adaptive_avg_pool2d(maps, self.parts), adaptive_max_pool2d(maps, self.parts)], 1)
+        features = self.features(maps.flatten(1))
         return features.new_zeros(batch, steps, features.shape[1]).index_put((valid,), features), state
 
 

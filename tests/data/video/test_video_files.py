@@ -175,7 +175,7 @@ def test_cached_frames_are_those_computed_and_a_changed_file_is_decoded_anew(tmp
 def test_what_is_varied() -> None:
     frames = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 16, 3), np.uint8) + 100
     generator = np.random.default_rng(0)
-    same = varied(frames, FrameAugmentation(shift=0, brightness=0), generator)
+    same = varied(frames, FrameAugmentation(shift=0, zoom=0, brightness=0), generator)
     assert np.array_equal(same, frames)
     slow = frames_of_part(len(frames), 0, 2.0, generator)
     assert len(slow) == 23
@@ -183,11 +183,21 @@ def test_what_is_varied() -> None:
     parts = [frames_of_part(len(frames), 5, 1.0, generator) for _ in range(30)]
     assert {len(one) for one in parts} == {5}
     assert len({int(one[0]) for one in parts}) > 3
-    moved = varied(frames, FrameAugmentation(shift=0.25, brightness=0), np.random.default_rng(3))
+    moved = varied(frames, FrameAugmentation(shift=0.25, zoom=0, brightness=0), np.random.default_rng(3))
     assert (moved == 0).any()
     assert moved.max() == frames.max()
-    bright = varied(frames, FrameAugmentation(shift=0, brightness=0.3), generator)
+    bright = varied(frames, FrameAugmentation(shift=0, zoom=0, brightness=0.3), generator)
     assert not np.array_equal(bright, frames)
+    # A square grows and shrinks about the middle, in all frames alike.
+    square = np.zeros((2, 32, 32, 3), np.uint8)
+    square[:, 8:24, 8:24] = 200
+    zoomed = [varied(square, FrameAugmentation(shift=0, zoom=0.4, brightness=0), generator) for _ in range(30)]
+    assert all(np.array_equal(first, second) for first, second in zoomed)
+    sides = [(one[0, 16, :, 0].mean() * 32 / 200, one[0, :, 16, 0].mean() * 32 / 200) for one in zoomed]
+    assert 16 / 1.4**1.5 - 0.5 < min(map(min, sides)) < 14
+    assert 18 < max(map(max, sides)) < 16 * 1.4**1.5 + 0.5
+    assert any(abs(width - height) > 1 for width, height in sides)
+    assert all(abs(one[0, :16].astype(int).sum() / one[0, 16:].sum() - 1) < 0.02 for one in zoomed)
     assert thumbnails(frames).shape == (12, 36)
     assert thumbnails(frames)[3] == pytest.approx(103 / 255)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from covering import parametrize
 from recurra.data.image.pixels import content_of, read_pixels
@@ -14,13 +15,14 @@ from recurra.models.image import EfficientNetLite0, GridNetwork
 DOGS = range(151, 269)  # the classes of ImageNet that are breeds of dogs
 
 
-@parametrize({"size": [16, 33, 64, 100], "channels": [16, 32]})
-def test_a_grid_of_about_eight_by_eight(size: int, channels: int) -> None:
-    network = GridNetwork(size, channels).eval()
+@parametrize({"size": [16, 33, 64, 100], "channels": [16, 32], "strided": [False, True]})
+def test_a_grid_of_about_eight_by_eight(size: int, channels: int, strided: bool) -> None:
+    network = GridNetwork(size, channels, strided=strided).eval()
     pixels = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8)
     grid = network(pixels)
     assert grid.shape == (2, channels, network.grid, network.grid)
     assert 6 <= network.grid <= 11
+    assert next(one.kernel_size[0] for one in network.layers if isinstance(one, nn.Conv2d)) == (5 if strided else 3)
     torch.testing.assert_close(network(pixels[1:])[0], grid[1])
     with pytest.raises(ShapeError, match="pixels"):
         network(pixels[:, 1:])

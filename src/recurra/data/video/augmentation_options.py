@@ -55,6 +55,14 @@ class FrameAugmentation(Options):
         help="fraction of a side by which training moves the picture of a video at most",
         group="augmentation",
     )
+    zoom: float = option(
+        default=0.1,
+        at_least=0,
+        below=0.5,
+        help="fraction by which training makes the picture of a video larger at most, or as much smaller; and half of "
+        "that its width and its height alone",
+        group="augmentation",
+    )
     brightness: float = option(
         default=0.2,
         at_least=0,

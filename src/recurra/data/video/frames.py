@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 from recurra.data.batches.buckets import collate
 from recurra.data.video.augmentation_options import FrameAugmentation
@@ -129,23 +130,21 @@ def frames_of_part(count: int, steps: int, stretch: float, generator: np.random.
 
 
 def varied(frames: np.ndarray, options: FrameAugmentation, generator: np.random.Generator) -> np.ndarray:
-    """Frames (T, S, S, 3) a little aside, and brighter or darker.
+    """Frames (T, S, S, 3) a little aside, larger or smaller, and brighter or darker.
 
     Args:
         frames: (T, S, S, 3).
         options: how they are varied.
         generator: the variation is sampled from.
     """
-    chosen = np.array(frames)
-    if most := round(options.shift * frames.shape[1]):
-        down, right = (int(one) for one in generator.integers(-most, most + 1, 2))
-        size = chosen.shape[1]
-        moved = np.zeros_like(chosen)
-        to = (slice(max(down, 0), size + min(down, 0)), slice(max(right, 0), size + min(right, 0)))
-        of = (slice(max(-down, 0), size + min(-down, 0)), slice(max(-right, 0), size + min(-right, 0)))
-        moved[:, to[0], to[1]] = chosen[:, of[0], of[1]]
-        chosen = moved
-    if options.brightness:
-        factor = 1 + generator.uniform(-options.brightness, options.brightness)
-        chosen = np.minimum(chosen * np.float32(factor), 255).astype(np.uint8)
-    return chosen
+    factor = 1 + generator.uniform(-options.brightness, options.brightness)
+    most = np.log1p(options.zoom)
+    height, width = np.exp(generator.uniform(-most, most) + generator.uniform(-most / 2, most / 2, 2))
+    down, right = 2 * generator.uniform(-options.shift, options.shift, 2)
+    pixels = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).to(torch.float32)
+    if options.zoom or options.shift:
+        # Where each new pixel was: from -1 to 1 over the width and over the height.
+        place = torch.tensor([[[1 / width, 0, -right / width], [0, 1 / height, -down / height]]], dtype=torch.float32)
+        grid = affine_grid(place, [1, *pixels.shape[1:]], align_corners=False)
+        pixels = grid_sample(pixels, grid.expand(len(pixels), -1, -1, -1), align_corners=False)
+    return (pixels * factor).clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

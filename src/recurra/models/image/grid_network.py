@@ -16,12 +16,15 @@ class GridNetwork(nn.Module):
     """Convolutions that make a grid of about 8 x 8 cells of a small image.
 
     As often as the grid is halved, a convolution of 3 x 3 with batch normalisation and relu comes before a maximum over
-    2 x 2, and doubles the channels; one more convolution follows.
+    2 x 2, and doubles the channels; one more convolution follows. Most of the time goes to the first convolution, at
+    every pixel: a strided one of 5 x 5 at every second pixel of a row and of a column can take the place of it and of
+    its maximum.
 
     Args:
         size: S, pixels of a side of an image, at least 16.
         channels: D, features of a cell, a multiple of 2 to the number of halvings.
         input_channels: of an image, 3 or more.
+        strided: whether the first convolution is strided.
 
     Attributes:
         grid: G, cells of a side of the grid.
@@ -30,7 +33,7 @@ class GridNetwork(nn.Module):
         ParameterError: for a parameter out of its range.
     """
 
-    def __init__(self, size: int = 64, channels: int = 128, input_channels: int = 3) -> None:
+    def __init__(self, size: int = 64, channels: int = 128, input_channels: int = 3, strided: bool = False) -> None:
         super().__init__()
         check_positive("size", size, at_least=16)
         check_positive("input_channels", input_channels)
@@ -41,7 +44,10 @@ class GridNetwork(nn.Module):
         before, side = input_channels, size
         for power in range(halvings, 0, -1):
             after = channels // 2 ** (power - 1)
-            layers += [*_convolution(before, after), nn.MaxPool2d(2, ceil_mode=True)]
+            if strided and not layers:
+                layers += _convolution(before, after, 5, 2)
+            else:
+                layers += [*_convolution(before, after), nn.MaxPool2d(2, ceil_mode=True)]
             before, side = after, -(-side // 2)
         self.layers = nn.Sequential(*layers, *_convolution(before, channels))
         self.grid = side
@@ -77,5 +83,6 @@ def _halvings(size: int) -> int:
     return round(math.log2(size / _CELLS))
 
 
-def _convolution(before: int, after: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
+def _convolution(before: int, after: int, size: int = 3, stride: int = 1) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(before, after, size, stride, padding=size // 2, bias=False)
+    return convolution, nn.BatchNorm2d(after), nn.ReLU()

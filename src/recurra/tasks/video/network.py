@@ -65,7 +65,7 @@ def make_network(options: Mapping[str, Any], learned: VideoLearned) -> VideoNetw
     """
     size, reader = learned.encoding.size, None
     if isinstance(learned.features, Frames):
-        names = ("channels", "differences", "map_hidden_size", "parts")
+        names = ("channels", "differences", "map_hidden_size", "parts", "num_features")
         reader = FrameReader(learned.features.size, **{name: options[name] for name in names})
     elif isinstance(learned.features, FrameMaps):
         reader = MapReader(learned.features.blocks)

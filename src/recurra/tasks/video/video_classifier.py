@@ -152,12 +152,15 @@ class VideoClassifier(
         default=False, help="whether the network also reads what changed since the frame before", group="videos"
     )
     parts: int = option(
-        default=1,
-        at_least=1,
+        default=0,
+        at_least=0,
         at_most=8,
-        help="parts of the height and of the width of a picture, over each of which maps are pooled: of more than one, "
-        "features tell where something moves",
+        help="parts of the height and of the width of a picture, over which maps are pooled, so that features tell "
+        "less of where something is; 0: they are not pooled",
         group="videos",
+    )
+    num_features: int = option(
+        default=128, at_least=1, help="features of a frame that are made of its maps", group="videos"
     )
     map_hidden_size: int = option(
         default=0, at_least=0, help="channels of a ConvLSTM over the maps of frames; 0: none", group="videos"
