@@ -5,9 +5,9 @@ the beam, for each seed; the 1,000 test images are read only after that. The fea
 cached (about eight minutes on a free core, a gigabyte). Figures are of captions that the network wrote free-running,
 against five references each, in words of lower case without punctuation: BLEU-1 and BLEU-4 with a beam of 3 and greedy,
 CIDEr-D, ROUGE-L, the percentage of captions copied from training, and the seconds of training. Training computes in
-bfloat16, which a processor without instructions for it does slowly. `--out` keeps each run; the same command resumes
-it. `--self-critical` trains each run further by CIDEr-D, as a second row. `--few 50` takes 50 images of each part, to
-check that all of this runs.
+bfloat16, which a processor without instructions for it does slowly: `--precision float32` is for those. `--out` keeps
+each run; the same command resumes it. `--self-critical` trains each run further by CIDEr-D, as a second row. `--few 50`
+takes 50 images of each part, to check that all of this runs.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from typing import Any
 from recurra.data.image.caption_files import read_captions
 from recurra.data.image.captioned_images import CaptionedImages
 from recurra.tasks.caption import Captioner, CaptionReading, CaptionSearch
+from recurra.training.settings import PRECISIONS
 
 DATA = Path(os.environ.get("RECURRA_DATA", Path(__file__).parents[2] / "shared" / "data")) / "flickr8k"
 SETTINGS: dict[str, Any] = {
@@ -52,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--attention", choices=("soft", "none"), default="soft")
+    parser.add_argument("--precision", choices=PRECISIONS, default=SETTINGS["precision"])
     parser.add_argument("--max-steps", type=int, help="in place of those of the settings")
     parser.add_argument("--few", type=int, help="images of each part, in place of all")
     parser.add_argument("--cache", help="folder of the features; by default the user's cache folder")
@@ -65,7 +67,7 @@ def main() -> None:
         parser.error("--self-critical starts from the runs in a folder: name it with --out")
     images = chosen(read_captions(DATA / "captions.jsonl"), options.few)
     reading = CaptionReading(feature_cache=options.cache, part="validation" if options.validate else "test")
-    settings = SETTINGS | {"attention": options.attention}
+    settings = SETTINGS | {"attention": options.attention, "precision": options.precision}
     changed = {"max_steps": options.max_steps} if options.max_steps else {}
     print(f"{'seed':>24}  " + "  ".join(f"{name:>13}" for name in MEASURES))
     stages = {"": settings | changed}
