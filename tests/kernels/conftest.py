@@ -1,11 +1,11 @@
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 
-from recurra.kernels.native import backward, forward, launches
+from recurra.kernels.native import implementations, launches
 
 
 @pytest.fixture
@@ -44,13 +44,9 @@ def engine_runs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often an operator has run the engine, forward and backward."""
     runs: Counter[str] = Counter()
 
-    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **options: Any) -> Any:
-            runs[name] += 1
-            return function(*arguments, **options)
+    def run(ready: Any) -> Any:
+        runs[ready.__name__] += 1
+        return launches.run_alone(ready)
 
-        return run
-
-    for name, module in (("forward", forward), ("backward", backward)):
-        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
+    monkeypatch.setattr(implementations, "run_alone", run)
     return runs

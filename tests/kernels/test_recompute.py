@@ -14,7 +14,7 @@ from agreement import assert_agree, gradients
 from every_cell import SERVED, served_traits
 from recurra import Recurrent, cells, kernels
 from recurra.cells import Cell
-from recurra.kernels.native import autograd, sequence
+from recurra.kernels.native import forward as forwards
 
 
 def run(case: Case, backend: str, recompute: bool) -> Any:
@@ -93,10 +93,10 @@ class Held:
         self.saved: list[tuple[StorageWeakRef, int]] = []
         self.steps: list[int] = []
         self.most = 0
-        forward_launches: Callable[..., Any] = autograd.forward_launches
+        forward: Callable[..., Any] = forwards.forward
 
         def spy(prepared: Any, arguments: Any, *others: Any) -> Any:
-            result = yield from forward_launches(prepared, arguments, *others)
+            result = yield from forward(prepared, arguments, *others)
             saved = result[2]
             self.steps.append(arguments.inputs.shape[0])
             if saved is not None:
@@ -108,8 +108,7 @@ class Held:
             self.most = max(self.most, self.now())
             return result
 
-        for module in (autograd, sequence):
-            monkeypatch.setattr(module, "forward_launches", spy)
+        monkeypatch.setattr(forwards, "forward", spy)
 
     def now(self) -> int:
         """Bytes."""

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from recurra.kernels import torch_state
+from recurra.kernels.native import backward as backwards
+from recurra.kernels.native import forward as forwards
 from recurra.kernels.native import operators, vmap
 from recurra.kernels.native.arguments import Arguments
-from recurra.kernels.native.backward import backward_launches
-from recurra.kernels.native.forward import Saved, forward_launches
+from recurra.kernels.native.forward import Saved
 from recurra.kernels.native.launches import Launches, run_alone, run_together
 from recurra.kernels.native.operator_gradients import gives_masks
 from recurra.kernels.native.prepared import Prepared
@@ -49,7 +50,7 @@ class Asked(NamedTuple):
         """The engine's backward function."""
         d_output, *d_final = self.gradients
         arguments, lengths = Arguments.of(self.flat), self.lengths
-        return backward_launches(
+        return backwards.backward(
             self.prepared, arguments, self.saved, lengths, d_output, d_final, self.needed, overwrites=self.last
         )
 
@@ -65,7 +66,7 @@ class Recurrence(torch.autograd.Function):
         ctx: Any, directions: tuple[Prepared, ...], lengths: Tensor | None, *flat: Tensor | None
     ) -> tuple[Tensor, ...]:
         arguments = map(Arguments.of, _parted(flat, len(directions)))
-        each = [forward_launches(*of_one, lengths, True) for of_one in zip(directions, arguments, strict=True)]
+        each = [forwards.forward(*of_one, lengths, True) for of_one in zip(directions, arguments, strict=True)]
         results, saved_tensors = [], list(flat)
         ctx.directions, ctx.lengths, ctx.names = directions, lengths, ()
         for output, final, saved in run_together(each):

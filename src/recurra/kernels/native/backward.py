@@ -10,11 +10,11 @@ from recurra.kernels.native.arguments import SINGLE, Arguments
 from recurra.kernels.native.call import pointer, set_pointers
 from recurra.kernels.native.forward import Saved
 from recurra.kernels.native.large_products import product
-from recurra.kernels.native.launches import Launch, Launches, run_alone
+from recurra.kernels.native.launches import Launch, Launches
 from recurra.kernels.native.prepared import Prepared, new_call
 from recurra.kernels.native.valid_steps import pack_valid_steps, unpack_valid_steps
 
-__all__ = ["backward", "backward_launches", "sums_over_rows"]
+__all__ = ["backward", "sums_over_rows"]
 
 # The saved tensors that the gradients of weights read.
 _READ = ("before", "modulated", "unprojected")
@@ -33,8 +33,10 @@ def backward(
     needed: Sequence[bool] | None = None,
     vmap_size: int = 1,
     overwrites: bool = False,
-) -> list[Tensor | None]:
-    """The gradients of the arguments in the order of `Arguments.flat`; None for masks and absent arguments.
+) -> Launches[list[Tensor | None]]:
+    """The gradients of the arguments in the order of `Arguments.flat`, by launches.
+
+    Those of masks and of absent arguments are None.
 
     Args:
         prepared: the layer.
@@ -47,26 +49,7 @@ def backward(
         vmap_size: the size of vmap's batch dimension, whose elements are groups of rows. If it is more than 1, each
             has its own gradients of the weights, (vmap_size, ...), which `sums_over_rows` rules out.
         overwrites: whether the saved tensors are read for the last time, and gradients may be written over them.
-
-    Raises:
-        MemoryError: if there is not enough memory.
     """
-    launches = backward_launches(prepared, arguments, saved, lengths, d_output, d_final, needed, vmap_size, overwrites)
-    return run_alone(launches)
-
-
-def backward_launches(
-    prepared: Prepared,
-    arguments: Arguments,
-    saved: Saved,
-    lengths: Tensor | None,
-    d_output: Tensor | None,
-    d_final: Sequence[Tensor | None],
-    needed: Sequence[bool] | None = None,
-    vmap_size: int = 1,
-    overwrites: bool = False,
-) -> Launches[list[Tensor | None]]:
-    """As `backward`, by launches."""
     a, weights, cell, compiled = arguments, arguments.weights, prepared.cell, prepared.compiled
     rows = weights.weight_ih.shape[0]
     inputs = pack_valid_steps(a.inputs, lengths)

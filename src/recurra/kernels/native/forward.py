@@ -10,12 +10,12 @@ from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.native.call import set_pointers, sizes
 from recurra.kernels.native.large_products import linear
-from recurra.kernels.native.launches import Launch, Launches, run_alone
+from recurra.kernels.native.launches import Launch, Launches
 from recurra.kernels.native.prepared import Prepared, new_call
 from recurra.kernels.native.valid_steps import pack_valid_steps
 from recurra.kernels.native.zero_blocks import run_steps, serves_steps
 
-__all__ = ["Forward", "Saved", "forward", "forward_launches", "saved_shapes"]
+__all__ = ["Forward", "Saved", "forward", "saved_shapes"]
 
 # The engine computes the input projection itself if both weights stay in a core's second-level cache and enough rows of
 # the batch share each reading of them, or if there are so few steps that another call would take longer.
@@ -51,8 +51,8 @@ def forward(
     lengths: Tensor | None,
     training: bool,
     padded: bool = False,
-) -> Forward:
-    """The outputs (T, B, R), the final state by part, and what the backward pass needs.
+) -> Launches[Forward]:
+    """The outputs (T, B, R), the final state by part, and what the backward pass needs, by launches.
 
     Args:
         prepared: the layer.
@@ -61,20 +61,7 @@ def forward(
         training: whether there will be a backward pass.
         padded: whether saved tensors have room for T * B steps, whatever the lengths.
 
-    Raises:
-        MemoryError: if there is not enough memory.
     """
-    return run_alone(forward_launches(prepared, arguments, lengths, training, padded))
-
-
-def forward_launches(
-    prepared: Prepared,
-    arguments: Arguments,
-    lengths: Tensor | None,
-    training: bool,
-    padded: bool = False,
-) -> Launches[Forward]:
-    """As `forward`, by launches."""
     a, compiled, weights = arguments, prepared.compiled, arguments.weights
     if not training and serves_steps(prepared, a, lengths):
         return *run_steps(prepared, a), None

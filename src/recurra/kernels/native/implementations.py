@@ -9,6 +9,7 @@ from recurra.kernels.native import forward as forwards
 from recurra.kernels.native.arguments import Arguments
 from recurra.kernels.native.cell_keys import known
 from recurra.kernels.native.forward import Saved
+from recurra.kernels.native.launches import run_alone
 from recurra.kernels.native.library import listed, spread
 from recurra.kernels.native.prepared import prepare
 from recurra.kernels.native.vmap import of_rows, saved_of_rows
@@ -24,7 +25,7 @@ def recurrence(
         # The engine trusts them, and torch.compile saw no values.
         lengths = check_lengths(lengths, batch, steps).contiguous()
     prepared = prepare(cell, a.weights, a.state, reverse)
-    output, final, saved = forwards.forward(prepared, a, lengths, training, padded=True)
+    output, final, saved = run_alone(forwards.forward(prepared, a, lengths, training, padded=True))
     if saved is None:
         return output, list(final), []
     tensors_saved = listed(saved)
@@ -88,8 +89,10 @@ def recurrence_backward(
             part_lengths = None if lengths is None else lengths[rows]
             part_results = of_rows(d_results, [1, *(0 for _ in a.state)], rows)
         d_output, *d_final = part_results
-        of_flat = backwards.backward(
-            prepared, part_a, part_run, part_lengths, d_output, d_final, flat_needed, groups // launches
+        of_flat = run_alone(
+            backwards.backward(
+                prepared, part_a, part_run, part_lengths, d_output, d_final, flat_needed, groups // launches
+            )
         )
         results.append([g for g, needs in zip(of_flat, flat_needed, strict=True) if needs and g is not None])
     if launches < groups:  # one launch gave the gradients of all elements

@@ -8,10 +8,10 @@ from torch import Tensor
 from recurra.cells import Cell
 from recurra.kernels import torch_state
 from recurra.kernels.empty import run_empty
+from recurra.kernels.native import forward as forwards
 from recurra.kernels.native import operators
 from recurra.kernels.native.arguments import Arguments, arguments
 from recurra.kernels.native.autograd import Recurrence
-from recurra.kernels.native.forward import forward_launches
 from recurra.kernels.native.launches import run_together
 from recurra.kernels.native.prepared import Prepared, prepare
 from recurra.kernels.weights import Masks, Weights
@@ -68,5 +68,5 @@ def run_prepared(
             results = Recurrence.apply(tuple(directions), lengths, *flat)
             size = len(results) // len(directions)
             return [(results[k], results[k + 1 : k + size]) for k in range(0, len(results), size)]
-    each = [forward_launches(*of_one, lengths, False) for of_one in zip(directions, arguments, strict=True)]
+    each = [forwards.forward(*of_one, lengths, False) for of_one in zip(directions, arguments, strict=True)]
     return [(output, final) for output, final, _ in run_together(each)]

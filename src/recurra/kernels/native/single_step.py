@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from recurra.kernels.native import extension
+from recurra.kernels.native import forward as forwards
 from recurra.kernels.native.arguments import SINGLE, Arguments
 from recurra.kernels.native.autograd import Asked, general_gradients, is_plain_backward
-from recurra.kernels.native.forward import forward as general_forward
+from recurra.kernels.native.launches import run_alone
 from recurra.kernels.native.prepared import Prepared
 from recurra.kernels.weights import Weights
 
@@ -115,7 +116,7 @@ class _Step(torch.autograd.Function):
         if not is_plain_backward(gradients):
             a = Arguments(inputs, Weights(weight_ih, weight_hh, bias_ih, bias_hh), None, (), tuple(state))
             with torch.no_grad():
-                _, _, again = general_forward(step.prepared, a, None, True)
+                _, _, again = run_alone(forwards.forward(step.prepared, a, None, True))
             assert again is not None
             parts = [False] * len(state)
             needed = (*needs[1:6], *[False] * (len(SINGLE) - 5), *parts, *needs[6:])
