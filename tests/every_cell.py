@@ -103,8 +103,10 @@ def serving(cell: Cell) -> list[str]:
 
 
 _OF_UNITS_APART = ("scan", "newton", "quasi_newton", "triton", "triton_scan", "triton_newton")
-MIXING = [backend for backend in BACKENDS if backend not in _OF_UNITS_APART]
-"""The backends that serve every layer of cells whose units mix: those parallel in time, and Triton's, do not."""
+_ROUNDED = ("native_bfloat16", "native_int8")
+MIXING = [backend for backend in BACKENDS if backend not in _OF_UNITS_APART + _ROUNDED]
+"""The backends that serve every layer of cells whose units mix: those parallel in time, and Triton's, do not; those
+whose weights have fewer bits have no gradients."""
 
 SERVED: list[tuple[Cell, str]] = [(cell, backend) for cell in CELLS for backend in serving(cell)]
 FIRST_USE_SERVED: list[tuple[Cell, str]] = [

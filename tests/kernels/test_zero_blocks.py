@@ -12,7 +12,8 @@ import covering
 import recurra
 from recurra.cells import GRU, LSTM, Cell, Elman, PeepholeLSTM
 from recurra.kernels.native import extension, forward
-from recurra.kernels.native.zero_blocks import BLOCK, has_zero_blocks, run_steps
+from recurra.kernels.native.steps import run_steps
+from recurra.kernels.native.zero_blocks import BLOCK, has_zero_blocks
 from recurra.layers import Recurrent
 from recurra.training import BlockPruning, TrainingSettings
 
@@ -75,16 +76,30 @@ def test_large_batches_leave_the_kernel_for_dense_weights() -> None:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("what", ["dense", "ragged", "gradient", "double", "few"])
+@pytest.mark.parametrize("what", ["dense", "gradient", "double", "few"])
 def test_other_calls_run_as_before(what: str) -> None:
     layer = sparse_layer(LSTM(), 0.2 if what == "dense" else 0.8)
     if what == "double":
         layer.double()
     x = torch.randn(2 if what == "few" else 8, 20, 70, dtype=torch.float64 if what == "double" else torch.float32)
-    lengths = torch.arange(20) % 9 if what == "ragged" else None
     with torch.set_grad_enabled(what == "gradient"), patch.object(forward, "run_steps") as skips:
-        layer(x, lengths=lengths)
+        layer(x)
     assert not skips.called
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_ragged_batches_skip_blocks_too(bidirectional: bool) -> None:
+    layer = sparse_layer(LSTM(), bidirectional=bidirectional)
+    x, lengths = torch.randn(12, 20, 70), torch.arange(20) % 13
+    hx = tuple(torch.randn(1 + bidirectional, 20, 150) for _ in range(2))
+    with torch.no_grad(), patch.object(forward, "run_steps", wraps=run_steps) as skips:
+        layer.backend = "auto"
+        found = layer(x, hx, lengths)
+        assert skips.call_count == 1 + bidirectional
+        layer.backend = "reference"
+        expected = layer(x, hx, lengths)
+    for one, other in zip([found[0], *found[1]], [expected[0], *expected[1]], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_changed_weights_are_seen() -> None:

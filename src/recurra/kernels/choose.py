@@ -11,10 +11,11 @@ from recurra.kernels.native.cell_keys import key_of, known
 from recurra.kernels.torch_state import constant
 from recurra.kernels.triton.availability import LARGEST_HEAD
 
-__all__ = ["BACKENDS", "OF_TRITON", "Choice", "Request", "choose"]
+__all__ = ["BACKENDS", "OF_STORED", "OF_TRITON", "Choice", "Request", "choose"]
 
 OF_TRITON = ("triton", "triton_scan", "triton_newton")
-BACKENDS = ("auto", "reference", "aten", "native", "scan", "newton", "quasi_newton", *OF_TRITON)
+OF_STORED = ("native_bfloat16", "native_int8")
+BACKENDS = ("auto", "reference", "aten", "native", *OF_STORED, "scan", "newton", "quasi_newton", *OF_TRITON)
 
 
 class Request(NamedTuple):
@@ -73,8 +74,8 @@ def choose(backend: str, request: Request) -> Choice:
     """The kernel for a request.
 
     Args:
-        backend: "auto", or the name of a kernel: "reference", "aten", "native", "scan", "newton", "quasi_newton",
-            "triton", "triton_scan" or "triton_newton".
+        backend: "auto", or the name of a kernel: "reference", "aten", "native", "native_bfloat16", "native_int8",
+            "scan", "newton", "quasi_newton", "triton", "triton_scan" or "triton_newton".
         request: what is to be run.
 
     Raises:
@@ -133,6 +134,24 @@ def _native_unsupported_reason(request: Request) -> str:
     if request.traced:
         return "torch.jit.trace and ONNX hold torch's operations only"
     return request.uncompiled
+
+
+def _stored_unsupported_reason(request: Request) -> str:
+    if reason := _native_unsupported_reason(request):
+        return reason
+    if request.dtype != "torch.float32":
+        return f"weights are stored in fewer bits for float32, not for {request.dtype}"
+    if request.projected or request.cell.output_nonlinearity is not None:
+        return "weights of projected outputs are not stored in fewer bits"
+    if request.zoneout or request.recurrent_dropout:
+        return "weights are stored in fewer bits for inference, which has neither recurrent dropout nor zoneout"
+    if request.transformed or request.captured:
+        return "stored weights support neither vmap nor torch.compile"
+    cell = request.cell
+    plain = cell.recurrence == "dense" and not (cell.second_stage_gates or cell.layer_norm)
+    if not plain:
+        return f"a step of {_shown(cell)} is not one product with the inputs and one with the last outputs"
+    return ""
 
 
 def _aten_unsupported_reason(request: Request) -> str:
@@ -274,6 +293,7 @@ def _dependence_reason(key: str, with_heads: bool, affine: bool) -> str:
 
 _UNSUPPORTED_REASONS = {
     "native": _native_unsupported_reason,
+    **dict.fromkeys(OF_STORED, _stored_unsupported_reason),
     "aten": _aten_unsupported_reason,
     "scan": _scan_unsupported_reason,
     "newton": _newton_unsupported_reason,

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.kernels import torch_state
-from recurra.kernels.choose import OF_TRITON, Request
+from recurra.kernels.choose import OF_STORED, OF_TRITON, Request
 from recurra.kernels.native import cell_keys, extension
 from recurra.kernels.native.zero_blocks import has_zero_blocks
 from recurra.kernels.triton.availability import is_interpreted, missing_reason
@@ -16,6 +16,7 @@ __all__ = ["describe", "is_large"]
 # Steps from which on a scan takes less time than a loop. Without gradients a step must also have so few numbers that
 # calling an operation costs more than computing it (docs/results.md).
 _LONG, _FEW = 16, 2**11
+_COMPILED = ("auto", "native", *OF_STORED)
 
 
 def describe(
@@ -53,7 +54,7 @@ def describe(
         device,
         str(inputs.dtype),
         projected=projected,
-        uncompiled=_uncompiled(cell) if backend in ("auto", "native") and device == "cpu" else "",
+        uncompiled=_uncompiled(cell) if backend in _COMPILED and device == "cpu" else "",
         recurrent_dropout=masks is not None and masks.recurrent is not None,
         zoneout=masks is not None and masks.zoneout is not None,
         transformed=torch_state.transformed(),

@@ -17,6 +17,7 @@ from recurra.kernels import aten, native, newton, reference, scan, triton
 from recurra.kernels.choose import choose
 from recurra.kernels.describe import describe
 from recurra.kernels.log import log_once
+from recurra.kernels.native.stored_weights import run_stored
 from recurra.kernels.projections import without_padding
 from recurra.kernels.weights import Masks, Weights
 
@@ -26,6 +27,8 @@ _KERNELS = {
     "reference": reference.run,
     "aten": aten.run,
     "native": native.run,
+    "native_bfloat16": partial(run_stored, "bfloat16"),
+    "native_int8": partial(run_stored, "int8"),
     "scan": scan.run,
     "newton": newton.run,
     "quasi_newton": newton.run,

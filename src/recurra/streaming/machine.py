@@ -5,12 +5,11 @@ from typing import Any
 from recurra.cells import Cell
 from recurra.errors import BackendError
 from recurra.kernels.native.extension import StepEntries, best, instruction_set, is_installed, unsupported_reason
+from recurra.kernels.native.steps import WEIGHT_FORMATS
 from recurra.program import Location, Operation, Program
 
-__all__ = ["WEIGHT_FORMATS", "engine_name", "fill", "step_entries"]
+__all__ = ["engine_name", "fill", "step_entries"]
 
-#: By name, as `WeightFormat` of csrc/step_products.hpp counts them.
-WEIGHT_FORMATS = {"float32": 0, "bfloat16": 1, "int8": 2}
 _SPACES = {"input": 0, "frame": 1, "state": 2, "output": 3}
 
 

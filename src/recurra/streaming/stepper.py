@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recurra.errors import BackendError, ParameterError, ShapeError, StreamError
+from recurra.kernels.native.steps import WEIGHT_FORMATS
 from recurra.program import Program, compile_program
 from recurra.shapes import check_positive
 from recurra.streaming.arguments import as_input, check_state, num_rows
-from recurra.streaming.machine import WEIGHT_FORMATS, engine_name, fill, step_entries
+from recurra.streaming.machine import engine_name, fill, step_entries
 from recurra.streaming.state import StreamState
 
 try:
