@@ -66,8 +66,8 @@ struct StepTable {
   // Packs a weight (N, K) of a format with a bias (N) or null; its bytes are added to `bytes`. Raises std::bad_alloc.
   void* (*pack)(int64_t format, const float* weight, const float* bias, int64_t N, int64_t K, int64_t* bytes);
   void (*release)(void* weight);
-  // `frame` has frame_size values for each of `rows` rows, and behind them two bytes for each column of the widest
-  // weight, and two more.
+  // `frame` has frame_size values for each of `rows` rows, and behind them for each the bytes into which a row of the
+  // widest weight is rounded, see `StepWeight`.
   void (*run)(const StepProgram& program, const StepRun& run, float* frame);
   int64_t rows;  // of a batch that run together
 };

@@ -21,6 +21,9 @@ namespace RECURRA_ISA {
 
 constexpr int panel_vectors = 4;
 
+// Rows that are multiplied together.
+constexpr int64_t row_group = 48;
+
 typedef Vectors<float>::type StepVector;
 typedef Vectors<float>::bits StepBits;
 constexpr int step_width = Vectors<float>::width;
@@ -397,47 +400,70 @@ struct StepWeight {
 
   int64_t bytes() const { return runs.size() * value_bytes(); }
 
-  // out (rows, N), `stride` apart, is the bias, or what `out` holds, plus the product with the rows of `from`. A row of
-  // `from` may be rounded into `scratch`, 2 K + 2 bytes.
+  // The bytes into which `multiply` may round a row of K values.
+  static constexpr int64_t scratch_bytes(int64_t K) { return (2 * K + 65) / 64 * 64; }
+
+  // out (rows, N), `stride` apart, is the bias, or what `out` holds, plus the product with the rows of `from`. `scratch`
+  // has `scratch_bytes(K)` for each row, of at most `row_group` rows. Rows of a group read a panel while it is near.
   void multiply(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride,
                 int8_t* scratch) const {
     if (format == WeightFormat::float32 && rows > 1)
       return multiply_rows(rows, from, from_stride, accumulate, out, stride);
-    for (int64_t row = 0; row < rows; ++row, from += from_stride, out += stride) {
-      const float scale = format == WeightFormat::int8 ? quantise(from, K, scratch) : 0.0f;
-#if defined(__AVX512F__)
-      if (format == WeightFormat::bfloat16 && has_bfloat16())
-        round_to_bfloat16(from, K, reinterpret_cast<uint16_t*>(scratch));
-#endif
-      by_panel(runs.vectors, runs.height, [&](auto n, int64_t index, int64_t first) {
-        constexpr int count = n.value;
-        const int64_t at = first * step_width, length = runs.count(index);
-        const Run* const stored = runs.of(index);
-        const char* panel = panels.data + runs.place(index) * value_bytes();
-        StepVector sum[count];
-        if (format == WeightFormat::float32) {
-          multiply_float32<count>(reinterpret_cast<const float*>(panel), stored, length, from, sum);
-        } else if (format == WeightFormat::bfloat16) {
-#if defined(__AVX512F__)
-          if (has_bfloat16())
-            multiply_bfloat16_pairs<count>(reinterpret_cast<const StepBits*>(panel), stored, length,
-                                           reinterpret_cast<const uint16_t*>(scratch), sum);
-          else
-#endif
-            multiply_bfloat16<count>(reinterpret_cast<const StepBits*>(panel), stored, length, from, sum);
-        } else {
-          StepBits whole[count];
-          multiply_bytes<count>(reinterpret_cast<const int8_t*>(panel), index, scratch, at, whole);
-          for (int v = 0; v < count; ++v)
-            sum[v] = __builtin_convertvector(whole[v], StepVector) *
-                     (load<StepVector>(scales.data + at + v * step_width) * scale);
-        }
-        finish<count>(sum, accumulate ? out + at : bias.data + at, out + at, N - at);
-      });
-    }
+    for (int64_t first = 0; first < rows; first += row_group, from += row_group * from_stride, out += row_group * stride)
+      multiply_group(row_group < rows - first ? row_group : rows - first, from, from_stride, accumulate, out, stride,
+                     scratch);
   }
 
  private:
+  void multiply_group(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride,
+                      int8_t* scratch) const {
+    float scale[row_group];
+    const auto rounded = [&](int64_t row) { return scratch + row * scratch_bytes(K); };
+    for (int64_t row = 0; row < rows; ++row) {
+      const float* const values = from + row * from_stride;
+      scale[row] = format == WeightFormat::int8 ? quantise(values, K, rounded(row)) : 0.0f;
+#if defined(__AVX512F__)
+      if (format == WeightFormat::bfloat16 && has_bfloat16())
+        round_to_bfloat16(values, K, reinterpret_cast<uint16_t*>(rounded(row)));
+#endif
+    }
+    by_panel(runs.vectors, runs.height, [&](auto n, int64_t index, int64_t first) {
+      constexpr int count = n.value;
+      const int64_t at = first * step_width;
+      for (int64_t row = 0; row < rows; ++row) {
+        StepVector sum[count];
+        multiply_panel<count>(index, at, from + row * from_stride, rounded(row), scale[row], sum);
+        float* const to = out + row * stride + at;
+        finish<count>(sum, accumulate ? to : bias.data + at, to, N - at);
+      }
+    });
+  }
+
+  // One panel times a row of values, or what they were rounded to.
+  template <int count>
+  void multiply_panel(int64_t index, int64_t at, const float* values, const int8_t* rounded, float scale,
+                      StepVector* sum) const {
+    const int64_t length = runs.count(index);
+    const Run* const stored = runs.of(index);
+    const char* panel = panels.data + runs.place(index) * value_bytes();
+    if (format == WeightFormat::float32) {
+      multiply_float32<count>(reinterpret_cast<const float*>(panel), stored, length, values, sum);
+    } else if (format == WeightFormat::bfloat16) {
+#if defined(__AVX512F__)
+      if (has_bfloat16())
+        return multiply_bfloat16_pairs<count>(reinterpret_cast<const StepBits*>(panel), stored, length,
+                                              reinterpret_cast<const uint16_t*>(rounded), sum);
+#endif
+      multiply_bfloat16<count>(reinterpret_cast<const StepBits*>(panel), stored, length, values, sum);
+    } else {
+      StepBits whole[count];
+      multiply_bytes<count>(reinterpret_cast<const int8_t*>(panel), index, rounded, at, whole);
+      for (int v = 0; v < count; ++v)
+        sum[v] =
+            __builtin_convertvector(whole[v], StepVector) * (load<StepVector>(scales.data + at + v * step_width) * scale);
+    }
+  }
+
   int64_t value_bytes() const { return format == WeightFormat::float32 ? 4 : format == WeightFormat::bfloat16 ? 2 : 1; }
 
   template <int count>
@@ -453,11 +479,10 @@ struct StepWeight {
   // Tiles of rows, which read a panel together.
   void multiply_rows(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out,
                      int64_t stride) const {
-    constexpr int64_t group = 48;
-    const float* operands[group];
-    float part[group * panel_vectors * step_width];
-    for (int64_t first_row = 0; first_row < rows; first_row += group) {
-      const int64_t height = group < rows - first_row ? group : rows - first_row;
+    const float* operands[row_group];
+    float part[row_group * panel_vectors * step_width];
+    for (int64_t first_row = 0; first_row < rows; first_row += row_group) {
+      const int64_t height = row_group < rows - first_row ? row_group : rows - first_row;
       for (int64_t r = 0; r < height; ++r) operands[r] = from + (first_row + r) * from_stride;
       float* to = out + first_row * stride;
       by_panel(runs.vectors, runs.height, [&](auto n, int64_t index, int64_t first) {

@@ -10,7 +10,7 @@ namespace {
 
 typedef StepVector V;
 constexpr int W = step_width;
-constexpr int64_t most_rows = 48;
+constexpr int64_t most_rows = row_group;
 constexpr int64_t no_id = 0;
 
 // Calls f(whole, k, count) for each vector of `size` values.

@@ -157,9 +157,11 @@ class Program {
   }
 
   void run(const StepRun& whole) const {
-    const size_t frame = static_cast<size_t>(table_.rows * program_.frame_size + (2 * widest_ + 65) / 64 * 16);
+    const size_t frame = static_cast<size_t>(table_.rows * (program_.frame_size + (2 * widest_ + 65) / 64 * 16));
     thread_local Memory frames;
-    const int64_t groups = (whole.rows + table_.rows - 1) / table_.rows, n = std::min(threads, groups);
+    const int64_t groups = (whole.rows + table_.rows - 1) / table_.rows;
+    const bool few = !shares_rows || work(whole.rows, whole.steps) < work_of_thread * threads;
+    const int64_t n = std::min(threads, few ? groups : whole.rows);
     if (n <= 1) return table_.run(program_, whole, frames.reserve(frame));
     Job job{this, &whole, frames.reserve(frame * static_cast<size_t>(n)), frame};
     run_parallel(run_partition, &job, n);
@@ -174,8 +176,13 @@ class Program {
   const std::string model;
   const int64_t vocabulary, threads;
   int64_t weight_bytes = 0;
+  // Whether threads share the rows of small batches too. The sums of a row then depend on how many there are.
+  bool shares_rows = false;
 
  private:
+  // Operations for which a thread is worth waking.
+  static constexpr int64_t work_of_thread = 1000000;
+
   struct Job {
     const Program* program;
     const StepRun* whole;
@@ -366,6 +373,7 @@ void add_stepper(nb::module_& module) {
       .def("_set_cell", &Program::set_cell, nb::arg("entry"), nb::arg("prepare"), nb::arg("prepared"),
            nb::arg("per_unit").none(), nb::arg("zoneout"), nb::arg("reads_output"))
       .def_ro("weight_bytes", &Program::weight_bytes)
+      .def_rw("shares_rows", &Program::shares_rows)
       .def("__call__", &call, nb::arg("x"), nb::arg("state").none() = nb::none(), nb::arg("out").none() = nb::none());
   module.def(
       "block_density",

@@ -39,7 +39,7 @@ inline bool check_step_product(int64_t N, int64_t K, int64_t rows, WeightFormat 
     }
   std::vector<float> y = numbers.take(rows * N);
   const std::vector<float> before = y;
-  std::vector<int8_t> scratch(static_cast<size_t>(2 * K + 2));
+  std::vector<int8_t> scratch(static_cast<size_t>(rows * baseline::StepWeight::scratch_bytes(K)));
   const baseline::StepWeight packed(format, weight.data(), biased ? bias.data() : nullptr, N, K);
   packed.multiply(rows, x.data(), K, accumulate, y.data(), N, scratch.data());
   const int64_t value_bytes = format == WeightFormat::float32 ? 4 : format == WeightFormat::bfloat16 ? 2 : 1;

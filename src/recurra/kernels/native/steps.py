@@ -36,6 +36,7 @@ def step_program(prepared: Prepared, weights: Weights, weight_format: str = "flo
         bias_ih, bias_hh = bias_hh if bias_ih is None else bias_ih + bias_hh, None
     sizes = (features, parts * hidden, hidden, rows if summed else 2 * rows)
     program = native.StepProgram(extension.instruction_set(), "", *sizes, 0, torch.get_num_threads())
+    program.shares_rows = True
     none, x = (_FRAME, -1), (_FRAME, 0)
     u = x if summed else (_FRAME, rows)
     state = [(_STATE, k * hidden) for k in range(parts)]
