@@ -403,13 +403,15 @@ struct StepWeight {
   // The bytes into which `multiply` may round a row of K values.
   static constexpr int64_t scratch_bytes(int64_t K) { return (2 * K + 65) / 64 * 64; }
 
-  // out (rows, N), `stride` apart, is the bias, or what `out` holds, plus the product with the rows of `from`. `scratch`
-  // has `scratch_bytes(K)` for each row, of at most `row_group` rows. Rows of a group read a panel while it is near.
+  // out (rows, N), `stride` apart, is the bias, or what `out` holds, plus the product with the rows of `from`.
+  // `scratch` has `scratch_bytes(K)` for each row, of at most `row_group` rows. Rows of a group read a panel while it
+  // is near.
   void multiply(int64_t rows, const float* from, int64_t from_stride, bool accumulate, float* out, int64_t stride,
                 int8_t* scratch) const {
     if (format == WeightFormat::float32 && rows > 1)
       return multiply_rows(rows, from, from_stride, accumulate, out, stride);
-    for (int64_t first = 0; first < rows; first += row_group, from += row_group * from_stride, out += row_group * stride)
+    for (int64_t first = 0; first < rows;
+         first += row_group, from += row_group * from_stride, out += row_group * stride)
       multiply_group(row_group < rows - first ? row_group : rows - first, from, from_stride, accumulate, out, stride,
                      scratch);
   }
@@ -459,8 +461,8 @@ struct StepWeight {
       StepBits whole[count];
       multiply_bytes<count>(reinterpret_cast<const int8_t*>(panel), index, rounded, at, whole);
       for (int v = 0; v < count; ++v)
-        sum[v] =
-            __builtin_convertvector(whole[v], StepVector) * (load<StepVector>(scales.data + at + v * step_width) * scale);
+        sum[v] = __builtin_convertvector(whole[v], StepVector) *
+                 (load<StepVector>(scales.data + at + v * step_width) * scale);
     }
   }
 
