@@ -144,7 +144,7 @@ def varied(frames: np.ndarray, options: FrameAugmentation, generator: np.random.
     pixels = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).to(torch.float32)
     if options.zoom or options.shift:
         # Where each new pixel was: from -1 to 1 over the width and over the height.
-        place = torch.tensor([[[1 / width, 0, -right / width], [0, 1 / height, -down / height]]], dtype=torch.float32)
-        grid = affine_grid(place, [1, *pixels.shape[1:]], align_corners=False)
+        theta = torch.tensor([[[1 / width, 0, -right / width], [0, 1 / height, -down / height]]], dtype=torch.float32)
+        grid = affine_grid(theta, [1, *pixels.shape[1:]], align_corners=False)
         pixels = grid_sample(pixels, grid.expand(len(pixels), -1, -1, -1), align_corners=False)
     return (pixels * factor).clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
