@@ -95,7 +95,7 @@ def test_weights_are_stored_once_and_again_when_they_change() -> None:
     layer = Recurrent(cells.PeepholeLSTM(), 4, 8)
     x = torch.randn(5, 2, 4)
     names = [name for name, _ in layer.named_parameters()]
-    with patch.object(stored_weights, "step_program", wraps=stored_weights.step_program) as made:
+    with patch.object(stored_weights, "step_programs", wraps=stored_weights.step_programs) as made:
         first = results(layer, "native_int8", x)[0]
         assert torch.equal(results(layer, "native_int8", x)[0], first)
         assert made.call_count == 1

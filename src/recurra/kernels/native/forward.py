@@ -12,7 +12,7 @@ from recurra.kernels.native.call import set_pointers, sizes
 from recurra.kernels.native.large_products import linear
 from recurra.kernels.native.launches import Launch, Launches
 from recurra.kernels.native.prepared import Prepared, new_call
-from recurra.kernels.native.steps import run_steps, step_program
+from recurra.kernels.native.steps import run_steps, step_programs
 from recurra.kernels.native.valid_steps import pack_valid_steps
 from recurra.kernels.native.zero_blocks import serves_steps
 
@@ -65,7 +65,7 @@ def forward(
     """
     a, compiled, weights = arguments, prepared.compiled, arguments.weights
     if not training and serves_steps(prepared, a):
-        return *run_steps(step_program(prepared, weights), prepared, a, lengths), None
+        return *run_steps(step_programs(prepared, weights), prepared, a, lengths), None
     call = new_call(prepared, a, lengths)
     steps, batch, _ = a.inputs.shape
     bias_ih = weights.bias_ih if weights.norm_ih is None else None  # else it is added after the normalisation

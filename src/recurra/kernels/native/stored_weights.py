@@ -12,7 +12,7 @@ from recurra.kernels.empty import run_empty
 from recurra.kernels.native import extension
 from recurra.kernels.native.arguments import arguments
 from recurra.kernels.native.prepared import Prepared, prepare
-from recurra.kernels.native.steps import run_steps, step_program
+from recurra.kernels.native.steps import StepPrograms, run_steps, step_programs
 from recurra.kernels.weights import Masks, Weights
 from recurra.shapes import check_lengths
 
@@ -20,10 +20,10 @@ __all__ = ["run_stored"]
 
 
 class _Stored(NamedTuple):
-    """The program of a layer's step, and what it was made of."""
+    """The programs of a layer, and what they were made of."""
 
     key: list[Any]
-    program: Any
+    programs: StepPrograms
 
 
 _programs = WeakTensorKeyDictionary()  # by the input weight of a layer and direction
@@ -65,11 +65,11 @@ def run_stored(
         lengths = check_lengths(lengths, inputs.shape[1], inputs.shape[0])
     a = arguments(cell, inputs, state, weights, masks)
     prepared = prepare(cell, a.weights, a.state, reverse)
-    return run_steps(_program(weight_format, prepared, weights), prepared, a, lengths)
+    return run_steps(_programs_of(weight_format, prepared, weights), prepared, a, lengths)
 
 
-def _program(weight_format: str, prepared: Prepared, weights: Weights) -> Any:
-    """The program of a layer, which is made again if what it was made of has changed."""
+def _programs_of(weight_format: str, prepared: Prepared, weights: Weights) -> StepPrograms:
+    """The programs of a layer, which are made again if what they were made of has changed."""
     made_of: list[Any] = [weight_format, prepared.cell, extension.instruction_set(), torch.get_num_threads()]
     for weight in weights:
         if weight is weights.per_unit and weight is not None:  # stacked anew at each call
@@ -80,5 +80,5 @@ def _program(weight_format: str, prepared: Prepared, weights: Weights) -> Any:
             made_of.append((weight.data_ptr(), weight.shape, changes))
     stored = _programs.get(weights.weight_ih)
     if stored is None or stored.key != made_of:
-        stored = _programs[weights.weight_ih] = _Stored(made_of, step_program(prepared, weights, weight_format))
-    return stored.program
+        stored = _programs[weights.weight_ih] = _Stored(made_of, step_programs(prepared, weights, weight_format))
+    return stored.programs
