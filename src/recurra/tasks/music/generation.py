@@ -68,7 +68,7 @@ class GeneratedPiece:
         later = replace(written, notes=written.notes[~self.original], tempi=tempi)
         if written.tracks is not None:
             later = replace(later, tracks=written.tracks.select(~self.original))
-        added = later.performance
+        added = later.performance.at(written.grid.steps_per_beat)  # as few ticks a beat as the grid needs
         if written.tracks is None:
             programs = as_read.tracks.programs
             programs = programs if len(programs) == 1 else (*programs, 0)
